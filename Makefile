@@ -1,0 +1,45 @@
+# The two commands of the README are `make backtest` and `make test`; `make help` lists the rest.
+
+PYTHON := .venv/bin/python
+EXAMPLE := tests/data/parts
+EXAMPLE_DATA := data/example
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help backtest test check format environment environment-dev example-data requirements clean
+
+help:  ## list the targets
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+backtest: environment example-data  ## run the example experiment and print the path of its report
+	@$(PYTHON) trading_runtime/local/backtest.py --config local.json
+
+test: environment-dev  ## run the tests; ARGS="-k word" narrows them
+	$(PYTHON) -m pytest -n auto $(ARGS)
+
+check: environment-dev  ## lint, types, shell scripts, workflows, tests: all that CI runs
+	scripts/check.sh
+
+format: environment-dev  ## lay the code out as `make check` wants it
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+environment:  ## make .venv with what a run needs
+	@scripts/environment.sh run
+
+environment-dev:  ## add what tests and checks need
+	@scripts/environment.sh dev
+
+example-data: $(EXAMPLE_DATA)/manifest.json  ## prepare the example's market data
+
+# An environment that is merely looked at must not make the data look old, hence the bar.
+$(EXAMPLE_DATA)/manifest.json: $(wildcard $(EXAMPLE)/*) | environment
+	@.venv/bin/trading-runtime data prepare $(EXAMPLE)/bars.data.json --to $(EXAMPLE_DATA) --force
+	@touch $@
+
+requirements: environment-dev  ## resolve the requirements files anew
+	scripts/compile-requirements.sh $(ARGS)
+
+clean:  ## remove what make made: environment, example data, caches (results stay)
+	rm -rf .venv $(EXAMPLE_DATA) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find trading_runtime tests -name __pycache__ -type d -prune -exec rm -rf {} +

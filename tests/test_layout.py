@@ -1,0 +1,183 @@
+"""The shape of the code: which room may import which, and what every module keeps to."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(__file__).parent.parent / "trading_runtime"
+
+# From the lowest to the highest: a room imports its own level and those below, never one above.
+LEVELS = (
+    {"errors", "canonical", "time_units"},
+    {"config", "datasets"},
+    {"planning", "engine"},
+    {"execution", "results", "runs"},
+    {"cli", "local", "argo", "api"},
+)
+LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+ENGINE_ROOMS = {"engine", "strategies"}
+MOST_LINES = 300
+
+
+def test_every_room_has_its_level() -> None:
+    rooms = {room_of(path) for path in modules() if path.name != "__init__.py"}
+
+    assert rooms - LEVEL_OF.keys() == {"strategies"}
+
+
+def test_a_room_imports_its_own_level_and_those_below_it() -> None:
+    upward = [
+        f"{name(path)} imports {imported}"
+        for path, room, imported, target in imports_between_rooms()
+        if room != "strategies"
+        and target != "strategies"
+        and LEVEL_OF.get(target, 0) > LEVEL_OF[room]
+    ]
+
+    assert upward == []
+
+
+def test_rooms_do_not_import_each_other_in_a_circle() -> None:
+    needs: dict[str, set[str]] = {}
+    for _, room, _, target in imports_between_rooms():
+        needs.setdefault(room, set()).add(target)
+
+    while free := [room for room in needs if not needs[room] & needs.keys()]:
+        for room in free:
+            del needs[room]
+
+    assert needs == {}, "these rooms need one another"
+
+
+def test_the_experiment_file_knows_of_no_other_room() -> None:
+    assert rooms_that("config", LEVELS[1:]) == []
+
+
+def test_planning_starts_no_work() -> None:
+    assert rooms_that("planning", ({"engine", "execution"},)) == []
+
+
+def test_an_example_strategy_stands_alone_as_a_user_would_write_it() -> None:
+    assert rooms_that("strategies", LEVELS) == []
+
+
+def test_example_strategies_are_loaded_by_path_and_imported_by_no_room() -> None:
+    importers = [
+        name(path) for path, _, _, target in imports_between_rooms() if target == "strategies"
+    ]
+
+    assert importers == []
+
+
+def test_only_the_engine_room_and_strategies_import_the_engine() -> None:
+    others = [
+        name(path)
+        for path in modules()
+        if room_of(path) not in ENGINE_ROOMS
+        and any(imported.split(".")[0] == "nautilus_trader" for imported in imports_of(path))
+    ]
+
+    assert others == []
+
+
+def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
+    heavy = "nautilus_trader polars pyarrow numpy pydantic matplotlib jinja2 ruamel s3fs hera"
+    code = (
+        "import sys, trading_runtime.cli.main\n"
+        f"print(*(name for name in {heavy.split()!r} if name in sys.modules))"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=PACKAGE.parent
+    )
+
+    assert loaded.stdout.split() == []
+
+
+def test_every_module_says_in_a_docstring_what_it_is_for() -> None:
+    silent = [name(path) for path in modules() if not ast.get_docstring(tree_of(path))]
+
+    assert silent == []
+
+
+def test_every_module_is_short() -> None:
+    lengths = {name(path): len(path.read_text().splitlines()) for path in modules()}
+
+    assert {module: lines for module, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
+    drawers = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+    assert [name(path) for path in modules() if drawers & set(path.with_suffix("").parts)] == []
+
+
+@cache
+def modules() -> tuple[Path, ...]:
+    """Every module of the package, by path."""
+    return tuple(sorted(PACKAGE.rglob("*.py")))
+
+
+def name(path: Path) -> str:
+    """The path of a module as it is written in a message."""
+    return path.relative_to(PACKAGE.parent).as_posix()
+
+
+def room_of(path: Path) -> str:
+    """The folder, or the single module, right below the package that holds this module."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """The syntax tree of a module."""
+    return ast.parse(path.read_text())
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield the full dotted name of everything imported, inside functions too.
+
+    ``from a import b`` gives ``a.b``: whether ``b`` is a module makes no difference here.
+    """
+    package = path.relative_to(PACKAGE.parent).parent.parts
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            source = ".".join((*above, *filter(None, [node.module])))
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def imports_between_rooms() -> Iterator[tuple[Path, str, str, str]]:
+    """Yield (module, its room, what it imports, the room of that) for imports of another room."""
+    for path in modules():
+        room = room_of(path)
+        for imported in imports_of(path):
+            package, _, rest = imported.partition(".")
+            target = rest.split(".")[0]
+            if package == PACKAGE.name and target != room and is_room(target):
+                yield path, room, imported, target
+
+
+def is_room(target: str) -> bool:
+    """Tell a room from a name that the package itself defines, such as its version."""
+    return (PACKAGE / target).is_dir() or (PACKAGE / f"{target}.py").is_file()
+
+
+def rooms_that(importer: str, forbidden: tuple[set[str], ...]) -> list[str]:
+    """The imports by which a room breaks a ban on some others, as messages."""
+    banned = set[str]().union(*forbidden)
+    return [
+        f"{name(path)} imports {imported}"
+        for path, room, imported, target in imports_between_rooms()
+        if room == importer and target in banned
+    ]
