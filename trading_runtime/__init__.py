@@ -1,0 +1,1 @@
+"""Trading Runtime: backtests of NautilusTrader strategies that can be trusted and repeated."""

@@ -1,0 +1,116 @@
+"""Plan and run experiments from Python: the same steps as the command line, for notebooks.
+
+    from trading_runtime import api
+
+    run = api.run("trading_runtime/local/local.json")
+    run.points.sort("sharpe", descending=True).head()
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import Kind, UsageError
+from trading_runtime.execution.preparation import Prepared, prepare
+from trading_runtime.results.store import RunFiles, Store, read_json
+from trading_runtime.runs.run_id import check_run_id, new_run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that ended, and what it left."""
+
+    run_id: str
+    files: RunFiles
+    result: dict[str, Any]
+    """Content of ``result.json``."""
+    computed: int
+    """Tasks that were computed; the others were stored already."""
+    seconds: float
+    """Wall-clock time of the run."""
+
+    @property
+    def kind(self) -> Kind:
+        """``ok`` when every planned task is ok, else ``incomplete``."""
+        return Kind.OK if self.result["complete"] else Kind.INCOMPLETE
+
+    @property
+    def results(self) -> pl.DataFrame:
+        """One row per task."""
+        return _read_frame(self.files.results)
+
+    @property
+    def points(self) -> pl.DataFrame:
+        """One row per point, aggregated over partitions."""
+        return _read_frame(self.files.points)
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """The failed tasks, sorted by task id, as their failure files say."""
+        return [read_json(path) for path in sorted(self.files.failures.glob("*.json"))]
+
+    @property
+    def report(self) -> Path:
+        """The report's page."""
+        return self.files.report_page
+
+
+def plan(experiment: str | Path, *, workers: int | None = None) -> Prepared:
+    """Check the experiment file and expand it to tasks; nothing is started, no row is read.
+
+    Raises what ``execution.preparation.prepare`` raises.
+    """
+    return prepare(experiment, workers)
+
+
+def run(  # noqa: PLR0913 - keyword-only choices of one call
+    experiment: str | Path,
+    *,
+    run_id: str | None = None,
+    workers: int | None = None,
+    allow_incomplete: bool = False,
+    show_progress: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Run an experiment on this machine and summarise it.
+
+    ``run_id`` names the run; the same id with the same plan resumes it. With ``allow_incomplete``
+    a best point is named even though tasks failed. Failed tasks do not raise: see ``Run.kind``.
+
+    Raises what ``plan`` and ``execution.local_run.LocalRun.execute`` raise, and ``UsageError`` for
+    a run id that is not one.
+    """
+    from trading_runtime.execution.local_run import LocalRun
+
+    if run_id is not None:
+        check_run_id(run_id)
+    prepared = prepare(experiment, workers)
+    if run_id is None:
+        taken = set(prepared.store.run_ids())
+        run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
+    started = LocalRun(prepared, run_id, should_stop, show_progress)
+    ended = started.execute(allow_incomplete=allow_incomplete)
+    return Run(run_id, started.files, ended.reduction.result, ended.computed, ended.seconds)
+
+
+def open_run(results: str | Path, run_id: str) -> Run:
+    """Return a run that is stored in the folder ``results``; raises ``UsageError`` when none is."""
+    files = Store(Path(results)).run(check_run_id(run_id))
+    result = read_json(files.result)
+    if result is None:
+        raise UsageError(f"{files.result}: the run {run_id!r} has no result; see 'runs list'")
+    return Run(run_id, files, result, computed=0, seconds=0.0)
+
+
+def _read_frame(path: Path) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.read_parquet(path)

@@ -1,0 +1,57 @@
+"""Canonical JSON and the digests made from it: equal content gives equal bytes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import hashlib
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+
+def canonical_json(value: Any) -> bytes:
+    """Encode ``value`` as UTF-8 JSON with sorted keys and no insignificant space.
+
+    Decimals become strings in plain notation without trailing zeros, so that ``1.50`` and ``1.5``
+    are one value. NaN and infinity have no JSON and raise ``ValueError``.
+    """
+    text = json.dumps(
+        _plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+    return text.encode()
+
+
+def digest(value: Any) -> str:
+    """Return the sha256 of the canonical JSON of ``value``, as 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def decimal_text(value: Decimal) -> str:
+    """Return ``value`` in plain notation without trailing zeros (``1E+2`` is ``100``).
+
+    Raises ``ValueError`` for NaN and infinity.
+    """
+    if not value.is_finite():
+        raise ValueError(f"{value} has no canonical form")
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return decimal_text(value)
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} has no canonical form")
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

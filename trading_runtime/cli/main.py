@@ -1,0 +1,114 @@
+"""The ``trading-runtime`` command: its groups, and how an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trading_runtime.errors import Kind, TradingRuntimeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "config": ("trading_runtime.cli.config", "config_group", "Check experiment files; print their schema."),
+    "data": ("trading_runtime.cli.data", "data", "Prepare, inspect, verify and adopt datasets."),
+    "plan": ("trading_runtime.cli.run", "plan", "Show what a run would compute; start nothing."),
+    "run": ("trading_runtime.cli.run", "run", "Run an experiment on this machine."),
+    "results": ("trading_runtime.cli.results", "results", "List, show and export results."),
+    "runs": ("trading_runtime.cli.runs", "runs", "List runs; stop one."),
+}
+"""Each command with its module, its name there and its help: none is imported before it is used."""
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, name, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(
+                f"no command {args[0]!r}; accepted are {', '.join(COMMANDS)}", ctx
+            ) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="trading-runtime")
+def root(*, debug: bool) -> None:
+    """Backtests of NautilusTrader strategies that can be trusted and repeated, byte for byte."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with the exit code of what happened."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(invoke(root, given, debug="--debug" in given))
+
+
+def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = False) -> int:
+    """Run a command, show an error as its one or two lines on standard error, return the code."""
+    try:
+        outcome: Any = command.main(list(arguments), prog_name=_name(command), standalone_mode=False)
+    except TradingRuntimeError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        _complain(_usage(error))
+        return Kind.USAGE.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return Kind.STOPPED.exit_code
+    except BrokenPipeError:
+        # The reader of our output left, as 'head' does; nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Kind.OK.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        _complain(
+            f"internal error: {type(error).__name__}: {error}\n"
+            "this is a defect of trading-runtime; please report it with what --debug shows"
+        )
+        return Kind.INTERNAL.exit_code
+    return outcome if isinstance(outcome, int) else Kind.OK.exit_code
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f"; see '{context.command_path} --help'" if context is not None else ""
+    return " ".join(error.format_message().split()).rstrip(".") + hint
+
+
+def _name(command: click.Command) -> str:
+    return "trading-runtime" if command is root else (command.name or "trading-runtime")
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        click.echo(f"error: {line}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""The commands ``plan`` and ``run``: from an experiment file to what would be done, and to results."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trading_runtime.errors import Kind, StoppedError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from trading_runtime.api import Prepared, Run
+
+_BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
+
+
+@click.command()
+@click.argument("file")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes to plan for.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")
+def plan(file: str, workers: int | None, *, as_json: bool) -> None:
+    """Show the tasks, batches, cached results, data and time that FILE comes to; start nothing."""
+    from trading_runtime import api
+
+    prepared = api.plan(_found(file), workers=workers)
+    if as_json:
+        content = prepared.plan.document | {
+            "plan_digest": prepared.plan.digest,
+            "estimated_seconds": prepared.plan.seconds,
+            "workers": prepared.workers,
+        }
+        click.echo(json.dumps(content, ensure_ascii=False))
+    else:
+        click.echo("\n".join(_plan_lines(prepared)))
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--config", "config", help="The experiment file; the same as FILE.")
+@click.option("--run-id", help="Name of the run; the same id and plan again resumes it.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the experiment's, else one per processor.")
+@click.option("--allow-incomplete", is_flag=True, help="Name a best point even though tasks failed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("--debug", is_flag=True, hidden=True)
+def run(  # noqa: PLR0913 - one argument per option
+    file: str | None,
+    config: str | None,
+    run_id: str | None,
+    workers: int | None,
+    *,
+    allow_incomplete: bool,
+    as_json: bool,
+    debug: bool,
+) -> int:
+    """Run the experiment in FILE on this machine: plan, compute what is not stored, summarise."""
+    if (file is None) == (config is None):
+        raise click.UsageError("give the experiment file once, as FILE or as --config FILE")
+    from trading_runtime import api
+
+    stopping = _Signals()
+    try:
+        ended = api.run(
+            _found(config or file or ""),
+            run_id=run_id,
+            workers=workers,
+            allow_incomplete=allow_incomplete,
+            show_progress=True,
+            should_stop=stopping,
+        )
+    except StoppedError as error:
+        click.echo(f"stopped: {error}", err=True)
+        return stopping.exit_code
+    if as_json:
+        click.echo(json.dumps(_summary(ended), ensure_ascii=False))
+    else:
+        click.echo("\n".join(_run_lines(ended)))
+    return ended.kind.exit_code
+
+
+class _Signals:
+    """Notes SIGINT and SIGTERM, so that the run can end between two events."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    def __call__(self) -> bool:
+        return self.received is not None
+
+    @property
+    def exit_code(self) -> int:
+        """130 after SIGINT and after ``runs stop``, 143 after SIGTERM."""
+        return 143 if self.received == signal.SIGTERM else Kind.STOPPED.exit_code
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self.received = number
+
+
+def _found(name: str) -> Path:
+    from trading_runtime.config.loading import find_experiment
+
+    path, note = find_experiment(name, _BESIDE_ENTRYPOINT)
+    if note:
+        click.echo(note, err=True)
+    return path
+
+
+def _plan_lines(prepared: Prepared) -> list[str]:
+    document = prepared.plan.document
+    tasks, pending = prepared.plan.tasks, prepared.plan.uncached
+    data = sum(partition["bytes"] for partition in document["partitions"])
+    rows = sum(partition["rows_max"] for partition in document["partitions"])
+    seconds = prepared.plan.seconds
+    if not pending:
+        time = "nothing to compute"
+    elif seconds is None:
+        time = "not known before a first run"
+    else:
+        time = f"{seconds / prepared.workers:,.1f} s with {prepared.workers} workers"
+    short = sum(partition["warmup_short"] for partition in document["partitions"])
+    lines = [
+        f"experiment  {document['experiment_name']}",
+        f"dataset     {prepared.loaded.dataset_path} ({document['dataset_digest'][:12]})",
+        f"points      {len(document['points']):,}",
+        f"partitions  {len(document['partitions']):,} "
+        f"({len(document['empty_windows']):,} windows without rows left out)",
+        f"tasks       {len(tasks):,}, of which {len(tasks) - len(pending):,} are stored already",
+        f"batches     {len(document['batches']):,}",
+        f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
+        f"estimate    {time}",
+    ]
+    if short:
+        lines.append(f"warm-up     shorter than asked in {short} partitions: the data begins later")
+    return lines + [f"note        {note}" for note in document["notes"]]
+
+
+def _run_lines(ended: Run) -> list[str]:
+    counts, result = ended.result["counts"], ended.result
+    lines = [
+        f"run       {ended.run_id}: {'complete' if result['complete'] else 'INCOMPLETE'}",
+        f"tasks     {counts['planned']:,} planned, {counts['ok']:,} ok ({ended.computed:,} computed now), "
+        f"{counts['failed']:,} failed, {counts['missing']:,} missing, in {ended.seconds:.1f} s",
+    ]
+    for kind, count in result["failed_by_kind"].items():
+        lines.append(f"          {count:,} of kind {kind}")
+    for first in ended.failures[:1]:
+        lines.append(f"first     {first['task_id'][:12]}: {first['message'].splitlines()[0]}")
+    best = result["best"]
+    objective = result["objective"]
+    if best is not None:
+        values = ", ".join(f"{name} {value}" for name, value in best["parameters"].items())
+        lines.append(
+            f"best      point {best['point']} ({values or 'no parameters'}): "
+            f"{objective['metric']} {best['value']}"
+        )
+    else:
+        lines.append(f"best      none: {_why_no_best(ended)}")
+    return [*lines, f"digest    {result['run_digest']}", f"report    {ended.report}"]
+
+
+def _why_no_best(ended: Run) -> str:
+    if ended.result["complete"]:
+        return f"{ended.result['objective']['metric']} is undefined for every point"
+    return "tasks are missing or failed (--allow-incomplete names one all the same)"
+
+
+def _summary(ended: Run) -> dict[str, Any]:
+    return {
+        "run_id": ended.run_id,
+        "folder": str(ended.files.folder),
+        "report": str(ended.report),
+        "computed": ended.computed,
+        "seconds": round(ended.seconds, 3),
+        **ended.result,
+    }

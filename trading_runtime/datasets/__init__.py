@@ -1,0 +1,1 @@
+"""Datasets: made from raw files, described by a manifest, cut into partitions."""

@@ -1,0 +1,165 @@
+"""The manifest of a dataset: its instruments, and every file with sha256 and row-group index."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trading_runtime.canonical import digest
+from trading_runtime.errors import DataError
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_FORMAT = 1
+
+
+class DataType(StrEnum):
+    """The types of market data a dataset holds; the value is the catalog's folder name."""
+
+    BARS = "bars"
+    TRADES = "trades"
+    QUOTES = "quotes"
+    BOOK_DELTAS = "order_book_deltas"
+    BOOK_DEPTHS = "order_book_depths"
+    MARK_PRICES = "mark_prices"
+    INDEX_PRICES = "index_prices"
+    FUNDING_RATES = "funding_rates"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class RowGroup(_Frozen):
+    """One row group of a file: the unit whose sha256 enters a task's identity."""
+
+    rows: int
+    offset: int
+    """First byte in the file."""
+    bytes: int
+    first: int
+    """``ts_init`` of the first row, nanoseconds since the epoch."""
+    last: int
+    """``ts_init`` of the last row, nanoseconds since the epoch."""
+    sha256: str
+    """Over the bytes ``[offset, offset + bytes)`` of the file."""
+
+
+class DataFile(_Frozen):
+    """One Parquet file of the catalog."""
+
+    path: str
+    """Relative to the dataset's folder, with forward slashes."""
+    type: str
+    """A ``DataType`` value."""
+    identifier: str
+    """The catalog's name for the series: the bar type for bars, else the instrument id."""
+    instrument_id: str
+    bytes: int
+    sha256: str
+    rows: int
+    row_groups: tuple[RowGroup, ...]
+
+
+class InstrumentFile(_Frozen):
+    """One Parquet file of the catalog that holds instrument definitions."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Gap(_Frozen):
+    """A stretch without rows that is longer than the series' usual spacing."""
+
+    identifier: str
+    after: int
+    """``ts_init`` of the row before the gap, nanoseconds since the epoch."""
+    before: int
+    """``ts_init`` of the row after the gap, nanoseconds since the epoch."""
+
+
+class Manifest(_Frozen):
+    """What ``manifest.json`` holds."""
+
+    format: int
+    instruments: tuple[dict[str, Any], ...]
+    """Instrument definitions as the engine's ``to_dict`` gives them, sorted by id."""
+    instrument_files: tuple[InstrumentFile, ...]
+    files: tuple[DataFile, ...]
+    """Sorted by type, identifier and first ``ts_init``."""
+    gaps: tuple[Gap, ...] = ()
+    source: dict[str, Any] = {}
+    """How the dataset was made: settings of the preparation and counts of what it mended."""
+
+    @property
+    def digest(self) -> str:
+        """The sha256 over instruments and files: equal for equal content, wherever it lies."""
+        return digest(
+            {
+                "instruments": list(self.instruments),
+                "files": [
+                    [file.type, file.identifier, file.sha256, file.rows] for file in self.files
+                ],
+            }
+        )
+
+    @property
+    def rows(self) -> int:
+        """Rows of market data in all files."""
+        return sum(file.rows for file in self.files)
+
+    def to_json(self) -> str:
+        """Return the text of ``manifest.json``: sorted keys, one item a line, stable."""
+        content = self.model_dump(mode="json") | {"digest": self.digest}
+        return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def read_manifest(text: str, where: str) -> Manifest:
+    """Return the manifest that ``text`` holds.
+
+    Raises ``DataError`` when it is not a manifest of this format, or its digest does not match.
+    """
+    try:
+        content = json.loads(text)
+        stated = content.pop("digest", None)
+        manifest = Manifest.model_validate_json(json.dumps(content))
+    except (ValueError, AttributeError, ValidationError) as error:
+        first = str(error).splitlines()
+        raise DataError(
+            f"{where}: not a dataset manifest of format {MANIFEST_FORMAT} ({' '.join(first[:3])}); "
+            "make it again with 'trading-runtime data adopt'"
+        ) from error
+    if manifest.format != MANIFEST_FORMAT:
+        raise DataError(
+            f"{where}: manifest format {manifest.format} is not {MANIFEST_FORMAT}; "
+            "make it again with 'trading-runtime data adopt'"
+        )
+    if stated != manifest.digest:
+        raise DataError(
+            f"{where}: the digest in the manifest does not match its content: it was edited by "
+            "hand or damaged; make it again with 'trading-runtime data adopt'"
+        )
+    return manifest
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Return the manifest of the dataset in ``folder``.
+
+    Raises ``DataError`` when there is none or it is damaged.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        what = "has no manifest.json" if folder.is_dir() else "does not exist"
+        raise DataError(
+            f"{folder}: the dataset {what}; make one with 'trading-runtime data prepare', "
+            "or 'trading-runtime data adopt' for a catalog that exists"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    return read_manifest(text, str(path))

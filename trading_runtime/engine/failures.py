@@ -1,0 +1,80 @@
+"""Notice every exception that a strategy lets escape into the engine, which would only log it.
+
+The engine calls a strategy from native code, logs what it raises and goes on to a result that looks
+normal. Two nets catch what escapes. ``sys.monitoring`` reports each exception that leaves a Python
+function, at no cost while nothing is raised: an exception that leaves a function called straight
+from the frame that runs the engine has escaped, be it from a callback, a timer, a topic handler or
+an indicator. Callbacks that the engine calls while the strategy is inside a call of its own have
+the strategy's frame above them instead, so those are wrapped (see ``guard``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType, FrameType
+
+_TOOL_NAME = "trading-runtime"
+_TOOL_IDS = (3, 4)
+"""The ids that ``sys.monitoring`` leaves to tools other than debuggers, coverage and profilers."""
+
+
+@dataclass
+class FailureRecord:
+    """The first failure of a task's strategy; later ones are its consequences."""
+
+    strategy_files: frozenset[str] = frozenset()
+    message: str | None = None
+    traceback: str = ""
+    stop_engine: Callable[[], None] = field(default=lambda: None)
+
+    def record_exception(self, error: BaseException) -> None:
+        """Keep ``error`` and stop the engine, unless something failed before."""
+        if self.message is None:
+            frames = traceback.extract_tb(error.__traceback__)
+            own = [frame for frame in frames if frame.filename in self.strategy_files] or frames
+            where = f" ({Path(own[-1].filename).name}:{own[-1].lineno}, {own[-1].name})" if own else ""
+            self.message = f"{type(error).__name__}: {error}{where}"
+            self.traceback = "".join(traceback.format_exception(error))
+            self._stop()
+
+    def record_departure(self, what: str) -> None:
+        """Keep that the strategy left before the end of its window."""
+        if self.message is None:
+            self.message = f"the strategy left early: it called {what} before the window's end"
+            self.traceback = "".join(traceback.format_stack(sys._getframe(1)))
+            self._stop()
+
+    def _stop(self) -> None:
+        # The engine may refuse to be stopped from where it is; the failure is kept all the same.
+        with contextlib.suppress(Exception):
+            self.stop_engine()
+
+
+@contextlib.contextmanager
+def watch_escapes(record: FailureRecord, engine_frame: FrameType) -> Iterator[None]:
+    """Record each exception that leaves a function called from ``engine_frame`` by native code."""
+    monitoring = sys.monitoring
+    unwind = monitoring.events.PY_UNWIND
+
+    def on_unwind(_code: CodeType, _offset: int, error: BaseException) -> None:
+        if sys._getframe(1).f_back is engine_frame:
+            record.record_exception(error)
+
+    tool = next(tool for tool in _TOOL_IDS if monitoring.get_tool(tool) is None)
+    monitoring.use_tool_id(tool, _TOOL_NAME)
+    monitoring.register_callback(tool, unwind, on_unwind)
+    monitoring.set_events(tool, unwind)
+    try:
+        yield
+    finally:
+        monitoring.set_events(tool, monitoring.events.NO_EVENTS)
+        monitoring.register_callback(tool, unwind, None)
+        monitoring.free_tool_id(tool)

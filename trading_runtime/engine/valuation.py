@@ -1,0 +1,114 @@
+"""Fills and positions in the statistics currency, whatever currency the instrument trades in."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.engine.rates import Rates
+
+
+class RateHistory:
+    """Rates to the statistics currency, noted while the engine runs."""
+
+    def __init__(self, rates: Rates, currencies: set[str], target: str) -> None:
+        self._rates = rates
+        self._currencies = sorted(currencies - {target})
+        self._target = target
+        self._times: dict[str, list[int]] = {code: [] for code in self._currencies}
+        self._values: dict[str, list[Decimal]] = {code: [] for code in self._currencies}
+
+    def note(self, ts: int) -> None:
+        """Keep the present rates as those of ``ts`` (nanoseconds since the epoch)."""
+        for code in self._currencies:
+            rate = self._rates.rate(code, self._target)
+            if rate is not None:
+                self._times[code].append(ts)
+                self._values[code].append(rate)
+
+    def rate(self, source: str, ts: int) -> Decimal:
+        """Return the latest rate known at ``ts``, or the first one noted after it.
+
+        Raises ``DataError`` when none was ever known.
+        """
+        if source == self._target:
+            return Decimal(1)
+        times = self._times.get(source, [])
+        if not times:
+            raise DataError(
+                f"no exchange rate from {source} to {self._target}: add an instrument with data "
+                f"that trades one for the other, or set statistics.currency to {source}"
+            )
+        return self._values[source][max(bisect_right(times, ts) - 1, 0)]
+
+
+class Valuation:
+    """Values money of a task in the statistics currency."""
+
+    def __init__(
+        self, instruments: Mapping[str, Any], history: RateHistory, currency: str
+    ) -> None:
+        self._instruments = instruments
+        self._history = history
+        self.currency = currency
+
+    def value(self, fill: Any) -> Decimal:
+        """Return what a fill moved: its notional value, always positive."""
+        instrument = self._instruments[str(fill.instrument_id)]
+        notional = instrument.notional_value(fill.last_qty, fill.last_px)
+        return abs(
+            self._convert(
+                notional.as_decimal(),
+                notional.currency.code,
+                instrument,
+                fill.last_px.as_decimal(),
+                fill.ts_event,
+            )
+        )
+
+    def fee(self, fill: Any) -> Decimal:
+        """Return what a fill cost, positive for a cost and negative for a rebate."""
+        if fill.commission is None:
+            return Decimal(0)
+        return self._convert(
+            fill.commission.as_decimal(),
+            fill.commission.currency.code,
+            self._instruments[str(fill.instrument_id)],
+            fill.last_px.as_decimal(),
+            fill.ts_event,
+        )
+
+    def realized_pnl(self, position: Any) -> Decimal:
+        """Return what a position has made so far, fees included."""
+        money = position.realized_pnl
+        if money is None:
+            return Decimal(0)
+        last = position.events()[-1]
+        return self._convert(
+            money.as_decimal(),
+            money.currency.code,
+            self._instruments[str(position.instrument_id)],
+            last.last_px.as_decimal(),
+            last.ts_event,
+        )
+
+    def _convert(
+        self, amount: Decimal, source: str, instrument: Any, price: Decimal, ts: int
+    ) -> Decimal:
+        if source == self.currency or not amount:
+            return amount
+        base = getattr(instrument, "base_currency", None)
+        base_code = None if base is None else base.code
+        quote_code = instrument.quote_currency.code
+        # The fill's own price is the exact rate when the instrument trades one for the other.
+        if (source, self.currency) == (quote_code, base_code):
+            return amount / price
+        if (source, self.currency) == (base_code, quote_code):
+            return amount * price
+        return amount * self._history.rate(source, ts)

@@ -1,0 +1,116 @@
+"""From an experiment's venue settings to the engine's: account, fees, fills, latency, limits."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader import execution
+from nautilus_trader.backtest import BacktestEngineConfig, BacktestVenueConfig
+from nautilus_trader.common import LoggerConfig
+from nautilus_trader.model import Currency, InstrumentId, Money
+from nautilus_trader.persistence import DataCatalogConfig
+from nautilus_trader.risk import RiskEngineConfig
+
+from trading_runtime.errors import UsageError
+from trading_runtime.time_units import NANOSECONDS, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FILL_MODELS = {
+    "default": execution.DefaultFillModel,
+    "best_price": execution.BestPriceFillModel,
+    "one_tick_slippage": execution.OneTickSlippageFillModel,
+    "probabilistic": execution.ProbabilisticFillModel,
+    "two_tier": execution.TwoTierFillModel,
+    "three_tier": execution.ThreeTierFillModel,
+    "limit_order_partial": execution.LimitOrderPartialFillModel,
+    "size_aware": execution.SizeAwareFillModel,
+    "volume_sensitive": execution.VolumeSensitiveFillModel,
+    "competition_aware": execution.CompetitionAwareFillModel,
+    "market_hours": execution.MarketHoursFillModel,
+}
+
+
+def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenueConfig:
+    """Return the engine's config of the venue ``name``, from the JSON form of ``VenueSettings``.
+
+    Raises ``UsageError`` when the engine knows no such currency or instrument id.
+    """
+    try:
+        return BacktestVenueConfig(
+            name=name,
+            oms_type=venue["oms_type"].upper(),
+            account_type=venue["account_type"].upper(),
+            starting_balances=list(venue["balances"]),
+            book_type=venue["book_type"],
+            base_currency=_currency(venue["base_currency"]),
+            default_leverage=Decimal(venue["leverage"]),
+            leverages={
+                InstrumentId.from_str(instrument): Decimal(leverage)
+                for instrument, leverage in venue["leverages"].items()
+            }
+            or None,
+            fill_model=_fill_model(venue["fill"], seed),
+            fee_model=_fee_model(venue["fees"]),
+            latency_model=_latency_model(venue["latency"]),
+            bar_execution=venue["bar_execution"],
+            bar_adaptive_high_low_ordering=venue["bar_adaptive_high_low_ordering"],
+            trade_execution=venue["trade_execution"],
+            liquidity_consumption=venue["liquidity_consumption"],
+            queue_position=venue["queue_position"],
+            reject_stop_orders=venue["reject_stop_orders"],
+            allow_cash_borrowing=venue["allow_cash_borrowing"],
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"venue: the engine refuses these settings: {error}") from error
+
+
+def engine_config(venue: Mapping[str, Any], catalog: str) -> BacktestEngineConfig:
+    """Return the config of one task's engine, which sees the data in ``catalog`` and no other."""
+    limit = venue["order_rate_limit"]
+    rate = f"{limit['orders']}/{_clock_time(parse_duration(limit['per']))}"
+    return BacktestEngineConfig(
+        logging=LoggerConfig(bypass_logging=True),
+        run_analysis=False,
+        risk_engine=RiskEngineConfig(max_order_submit_rate=rate, max_order_modify_rate=rate),
+        catalogs=[DataCatalogConfig(path=catalog, read_only=True)],
+    )
+
+
+def _clock_time(nanoseconds: int) -> str:
+    minutes, seconds = divmod(nanoseconds // NANOSECONDS["s"], 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}"
+
+
+def _currency(code: str | None) -> Currency | None:
+    return None if code is None else Currency.from_str(code)
+
+
+def _fill_model(fill: Mapping[str, Any], seed: int) -> Any:
+    return _FILL_MODELS[fill["model"]](
+        float(fill["prob_fill_on_limit"]),
+        float(fill["prob_slippage"]),
+        seed if fill["seed"] is None else fill["seed"],
+    )
+
+
+def _fee_model(fees: Mapping[str, Any]) -> Any:
+    if fees["model"] == "maker_taker":
+        return execution.MakerTakerFeeModel(Decimal(fees["maker"]), Decimal(fees["taker"]))
+    if fees["model"] == "fixed":
+        return execution.FixedFeeModel(Money.from_str(fees["amount"]), fees["once_per_order"])
+    if fees["model"] == "per_contract":
+        return execution.PerContractFeeModel(Money.from_str(fees["amount"]))
+    return execution.MakerTakerFeeModel(Decimal(0), Decimal(0))
+
+
+def _latency_model(latency: Mapping[str, str | None]) -> Any:
+    if not any(latency.values()):
+        return None
+    base, insert, update, cancel = (
+        parse_duration(latency[name] or "0s") for name in ("base", "insert", "update", "cancel")
+    )
+    return execution.StaticLatencyModel(base, insert, update, cancel)

@@ -1,0 +1,120 @@
+"""The one family of errors: what went wrong, of which kind, and the exit code that the kind has.
+
+The kinds and their codes are the table "Failures and exit codes" of docs/reference/exit-codes.md.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar
+
+
+class Kind(enum.StrEnum):
+    """Why a command, a run or a task ended as it did."""
+
+    OK = "ok"
+    INTERNAL = "internal"
+    USAGE = "usage"
+    DATA = "data"
+    STRATEGY = "strategy"
+    INCOMPLETE = "incomplete"
+    NONDETERMINISTIC = "nondeterministic"
+    CRASH = "crash"
+    STORAGE = "storage"
+    TIMEOUT = "timeout"
+    KILLED = "killed"
+    DIFFERS = "differs"
+    TRANSIENT = "transient"
+    STOPPED = "stopped"
+
+    @property
+    def exit_code(self) -> int:
+        """The process exit code that reports this kind."""
+        return _EXIT_CODES[self]
+
+
+_EXIT_CODES = {
+    Kind.OK: 0,
+    Kind.INTERNAL: 1,
+    Kind.USAGE: 2,
+    Kind.DATA: 3,
+    Kind.STRATEGY: 4,
+    Kind.INCOMPLETE: 5,
+    Kind.NONDETERMINISTIC: 6,
+    Kind.CRASH: 7,
+    Kind.STORAGE: 8,
+    Kind.TIMEOUT: 9,
+    Kind.KILLED: 10,
+    Kind.DIFFERS: 11,
+    Kind.TRANSIENT: 75,
+    Kind.STOPPED: 130,
+}
+
+
+class TradingRuntimeError(Exception):
+    """Base of every error that this project raises on purpose.
+
+    The message is what the user reads: it names the file and the key or row at fault, what was
+    found, what is accepted, and how to mend it, in one or two lines.
+    """
+
+    kind: ClassVar[Kind] = Kind.INTERNAL
+
+    @property
+    def exit_code(self) -> int:
+        """The process exit code that reports this error."""
+        return self.kind.exit_code
+
+
+class UsageError(TradingRuntimeError):
+    """A bad command line, experiment file or run id; nothing was started."""
+
+    kind = Kind.USAGE
+
+
+class DataError(TradingRuntimeError):
+    """Missing, corrupt, unordered or changed data."""
+
+    kind = Kind.DATA
+
+
+class StrategyError(TradingRuntimeError):
+    """The strategy's own code raised, or left early."""
+
+    kind = Kind.STRATEGY
+
+
+class IncompleteError(TradingRuntimeError):
+    """The run ended with tasks missing or failed."""
+
+    kind = Kind.INCOMPLETE
+
+
+class NondeterministicError(TradingRuntimeError):
+    """A repeat gave other bytes than the stored result."""
+
+    kind = Kind.NONDETERMINISTIC
+
+
+class CrashError(TradingRuntimeError):
+    """The task's process died."""
+
+    kind = Kind.CRASH
+
+
+class StorageError(TradingRuntimeError):
+    """Access denied, no such place, disk full or read-only."""
+
+    kind = Kind.STORAGE
+
+
+class TaskTimeoutError(TradingRuntimeError):
+    """A task ran past ``limits.task_seconds``."""
+
+    kind = Kind.TIMEOUT
+
+
+class StoppedError(TradingRuntimeError):
+    """The run was stopped by a signal or by ``runs stop``; finished tasks were kept."""
+
+    kind = Kind.STOPPED

@@ -1,0 +1,1 @@
+"""Carries out what a plan says, in worker processes."""

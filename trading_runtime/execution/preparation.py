@@ -1,0 +1,62 @@
+"""Check an experiment and plan it: all that happens before anything is started or written."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trading_runtime.config.loading import LoadedExperiment, load_experiment
+from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
+from trading_runtime.datasets.manifest import load_manifest
+from trading_runtime.engine.strategy_loading import check_configs
+from trading_runtime.planning.identity import decode_values
+from trading_runtime.planning.plan import Plan, make_plan
+from trading_runtime.results.store import Store
+from trading_runtime.runs.metrics import measured_rate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment that was checked and planned; nothing was started or written."""
+
+    loaded: LoadedExperiment
+    code: StrategyCode
+    store: Store
+    plan: Plan
+    workers: int
+
+
+def prepare(experiment: str | Path, workers: int | None = None) -> Prepared:
+    """Check the experiment file and expand it to tasks; no row of market data is read.
+
+    Raises ``UsageError`` for a bad experiment, ``DataError`` for a dataset without a sound
+    manifest, ``StrategyError`` when the strategy's modules raise while they are imported.
+    """
+    loaded = load_experiment(experiment)
+    settings = loaded.experiment.strategy
+    code = find_strategy_code(settings.path, loaded.path.parent, settings.code)
+    manifest = load_manifest(loaded.dataset_path)
+    store = Store(loaded.results_path)
+    workers = workers or loaded.experiment.workers or os.cpu_count() or 1
+    plan = make_plan(
+        loaded.experiment,
+        manifest,
+        code,
+        is_cached=store.has_task,
+        workers=workers,
+        rate=measured_rate(store, code.path),
+    )
+    # Made for every point here, so that a bad parameter fails before anything runs.
+    check_configs(
+        code,
+        settings.config_path,
+        [
+            decode_values(plan.document["strategy"]["config"] | point["config"])
+            for point in plan.document["points"]
+        ],
+    )
+    return Prepared(loaded, code, store, plan, workers)

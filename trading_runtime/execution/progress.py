@@ -1,0 +1,62 @@
+"""How far a run is: a line that renews itself on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+_TERMINAL_SECONDS = 0.2
+_LOG_SECONDS = 5.0
+_BAR_WIDTH = 24
+
+
+class Progress:
+    """Counts tasks as they end, and shows rate and time left on standard error."""
+
+    def __init__(self, planned: int, cached: int, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._terminal = self._stream.isatty()
+        self._total = planned - cached
+        self._cached = cached
+        self._done = self._failed = 0
+        self._started = self._shown = time.monotonic()
+        if cached:
+            self._print(f"{cached} of {planned} tasks are stored already")
+
+    def task_ended(self, *, ok: bool) -> None:
+        """Count a task, and show it when it is time to."""
+        self._done += 1
+        self._failed += not ok
+        now = time.monotonic()
+        every = _TERMINAL_SECONDS if self._terminal else _LOG_SECONDS
+        if now - self._shown >= every or self._done == self._total:
+            self._shown = now
+            self._show(now)
+
+    def _show(self, now: float) -> None:
+        elapsed = max(now - self._started, 1e-9)
+        rate = self._done / elapsed
+        left = (self._total - self._done) / rate
+        failed = f", {self._failed} failed" if self._failed else ""
+        text = f"{self._done}/{self._total} tasks{failed}, {rate:.1f} tasks/s, {_short(left)} left"
+        if self._terminal:
+            filled = _BAR_WIDTH * self._done // max(self._total, 1)
+            bar = "#" * filled + "." * (_BAR_WIDTH - filled)
+            end = "\n" if self._done == self._total else ""
+            self._stream.write(f"\r\x1b[K[{bar}] {text}{end}")
+            self._stream.flush()
+        else:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+
+def _short(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

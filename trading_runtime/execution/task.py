@@ -1,0 +1,141 @@
+"""Where a partition becomes a result: cut the data, run the engine, write the artifacts."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.canonical import digest
+from trading_runtime.datasets.slices import Slice, cut_partition
+from trading_runtime.engine.catalog import write_instruments
+from trading_runtime.engine.tables import TaskTables, exact
+from trading_runtime.engine.task import TaskOutput, run_task
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
+from trading_runtime.results.artifacts import result_files, summarise
+from trading_runtime.time_units import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.results.store import Store
+
+
+@dataclass
+class _CutPartition:
+    """The partition whose catalog is on disk, so that its points need not cut it again."""
+
+    index: int
+    partition: dict[str, Any]
+    inputs: dict[str, Any]
+    catalog: Path
+    slice: Slice
+
+
+class TaskRunner:
+    """Runs tasks of one plan, one after another, on local files."""
+
+    def __init__(
+        self,
+        plan: Mapping[str, Any],
+        dataset: Path,
+        store: Store,
+        code: StrategyCode,
+    ) -> None:
+        if plan["common"]["code"]["strategy"] != code.digest:
+            raise UsageError(
+                f"{code.path}: the strategy's code was changed after planning; start the run again"
+            )
+        self._plan = plan
+        self._dataset = dataset
+        self._store = store
+        self._code = code
+        self._common_digest = digest(plan["common"])
+        self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-"))
+        self._cut: _CutPartition | None = None
+
+    def run(self, index: int) -> int:
+        """Run task ``index`` of the plan, store its result, and return the rows it consumed.
+
+        Raises what ``engine.task.run_task``, ``datasets.slices.cut_partition`` and
+        ``Store.write_task`` raise.
+        """
+        task = self._plan["tasks"][index]
+        cut = self._partition(task["partition"])
+        values = self._plan["strategy"]["config"] | self._plan["points"][task["point"]]["config"]
+        identity = task_id(self._common_digest, values, digest(cut.inputs))
+        if identity != task["task_id"]:
+            raise DataError(f"task {task['task_id']}: the plan does not match its own task ids")
+        inputs = {
+            "common": self._plan["common"],
+            "config": decode_values(values),
+            "partition": cut.inputs,
+        }
+        rows = cut.slice.rows + cut.slice.warmup_rows
+        output = self._without_rows(inputs) if cut.slice.rows == 0 else self._run(inputs, cut, rows)
+        counts = {
+            "rows": cut.slice.rows,
+            "warmup_rows": cut.slice.warmup_rows,
+            "warmup_short": cut.partition["warmup_short"],
+            "warmup_denied_orders": output.warmup_denied_orders,
+        }
+        summary = summarise(identity, inputs, vars(output.tables), counts)
+        stored = inputs | {"config": values}
+        self._store.write_task(
+            identity, result_files(identity, stored, output.tables.as_arrow(), summary)
+        )
+        return rows
+
+    def close(self) -> None:
+        """Remove the scratch folder."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _run(self, inputs: Mapping[str, Any], cut: _CutPartition, rows: int) -> TaskOutput:
+        return run_task(inputs, self._code, cut.catalog, rows)
+
+    def _without_rows(self, inputs: Mapping[str, Any]) -> TaskOutput:
+        """Return the result of a window that turned out to be empty: the account rests."""
+        partition, common = inputs["partition"], inputs["common"]
+        amounts = [balance.split() for balance in common["venue"]["balances"]]
+        foreign = [code for _, code in amounts if code != common["currency"]]
+        if foreign:
+            raise DataError(
+                f"no exchange rate from {foreign[0]} to {common['currency']}: the window from "
+                f"{partition['start']} has no rows"
+            )
+        equity = exact(sum((Decimal(amount) for amount, _ in amounts), Decimal(0)))
+        rows = [
+            {"ts": ts, "equity": equity, "open_positions": 0}
+            for ts in (partition["start"], partition["end"])
+        ]
+        return TaskOutput(TaskTables([], [], [], rows), warmup_denied_orders=0)
+
+    def _partition(self, index: int) -> _CutPartition:
+        if self._cut is None or self._cut.index != index:
+            self._drop()
+            shown = self._plan["partitions"][index]
+            partition = shown | {
+                key: parse_instant(shown[key]) for key in ("start", "end", "warmup_start")
+            }
+            catalog = self._scratch / f"partition-{index}"
+            catalog.mkdir()
+            definitions = [self._plan["instruments"][name] for name in partition["instruments"]]
+            write_instruments(catalog, definitions)
+            self._cut = _CutPartition(
+                index,
+                partition,
+                partition_inputs(partition, self._plan["instruments"]),
+                catalog,
+                cut_partition(partition, self._dataset, catalog),
+            )
+        return self._cut
+
+    def _drop(self) -> None:
+        if self._cut is not None:
+            shutil.rmtree(self._cut.catalog, ignore_errors=True)
+            self._cut = None

@@ -1,0 +1,1 @@
+"""The entrypoint of a backtest, and the example experiment."""

@@ -1,0 +1,1 @@
+"""From an experiment and a manifest to points, partitions, tasks, batches: the plan."""

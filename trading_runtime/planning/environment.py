@@ -1,0 +1,99 @@
+"""What is installed and runs here: the part of a task's identity that no experiment file says."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.config.strategy_code import files_digest, python_files
+from trading_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PACKAGE = Path(__file__).resolve().parent.parent
+RUNTIME_CODE = (
+    "canonical.py",
+    "config/strategy_code.py",
+    "datasets/slices.py",
+    "engine",
+    "errors.py",
+    "execution/task.py",
+    "results/artifacts.py",
+    "results/statistics.py",
+    "time_units.py",
+)
+"""What feeds the engine and extracts the result: all that can change the bytes of a result."""
+
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*])?==")
+
+
+def environment(requirements: Sequence[str]) -> dict[str, Any]:
+    """Return versions of engine, Python, platform and packages, as they are installed.
+
+    ``requirements`` names further packages (``strategy.requirements``). Raises ``UsageError`` when
+    one of these, or the engine, is not installed.
+    """
+    packages = {name: installed_version(name) for name in pinned_packages()}
+    for name in requirements:
+        version = installed_version(name)
+        if version is None:
+            raise UsageError(
+                f"strategy.requirements: {name!r} is not installed; install it, or remove the name"
+            )
+        packages[name] = version
+    return {
+        "engine": {"nautilus_trader": engine_version()},
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "packages": packages,
+    }
+
+
+def engine_version() -> str:
+    """Return the installed version of nautilus_trader; raises ``UsageError`` when there is none."""
+    version = installed_version("nautilus_trader")
+    if version is None:
+        raise UsageError("nautilus_trader is not installed; run 'make install'")
+    return version
+
+
+def installed_version(name: str) -> str | None:
+    """Return the version of an installed distribution, or ``None``."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def pinned_packages() -> tuple[str, ...]:
+    """Return the names that ``requirements.txt`` pins, sorted.
+
+    Raises ``UsageError`` when the file is not beside or in the package.
+    """
+    for path in (PACKAGE.parent / "requirements.txt", PACKAGE / "requirements.txt"):
+        if path.is_file():
+            found = (_PIN.match(line) for line in path.read_text(encoding="utf-8").splitlines())
+            return tuple(sorted({match[1].lower() for match in found if match}))
+    raise UsageError(
+        f"{PACKAGE.parent / 'requirements.txt'}: not found; the versions that it pins are part of "
+        "every result's identity"
+    )
+
+
+@functools.cache
+def runtime_digest() -> str:
+    """Return the sha256 over the runtime's own code that can change a result."""
+    files: dict[str, Path] = {}
+    for name in RUNTIME_CODE:
+        path = PACKAGE / name
+        for file in python_files(path) if path.is_dir() else [path]:
+            files[file.relative_to(PACKAGE).as_posix()] = file
+    return files_digest(files.items())

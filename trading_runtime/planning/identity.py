@@ -1,0 +1,101 @@
+"""What makes two tasks the same: the inputs document and the id made from it.
+
+A task's inputs have three parts, each with a digest of its own: ``common`` (engine, environment,
+code, instruments, venue, settings: the same for all tasks of an experiment), ``config`` (the
+strategy's config with the point's parameters) and ``partition`` (window and content of the data).
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.canonical import canonical_json, decimal_text, digest
+from trading_runtime.planning.environment import environment, runtime_digest
+from trading_runtime.time_units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.config.experiment import Experiment
+    from trading_runtime.config.strategy_code import StrategyCode
+
+_DECIMAL = "$decimal"
+
+
+def common_inputs(
+    experiment: Experiment, code: StrategyCode, venue_name: str, currency: str
+) -> dict[str, Any]:
+    """Return the inputs that all tasks of an experiment share.
+
+    Where data and results lie, labels, notes, limits and worker counts are left out: they change
+    no result. Raises ``UsageError`` when a package that the strategy requires is not installed.
+    """
+    settings = experiment.strategy
+    return {
+        **environment(settings.requirements),
+        "code": {"runtime": runtime_digest(), "strategy": code.digest},
+        "strategy": {"path": code.path, "config_path": settings.config_path},
+        "venue": json.loads(canonical_json(experiment.venue.model_dump())),
+        "venue_name": venue_name,
+        "currency": currency,
+        "seed": experiment.seed,
+        "equity_interval": parse_duration(experiment.equity.interval),
+        "periods_per_year": experiment.statistics.periods_per_year,
+        "at_end": experiment.at_end,
+    }
+
+
+def partition_inputs(
+    partition: Mapping[str, Any], instruments: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the inputs of a planned partition: its window, and the data without where it lies.
+
+    ``instruments`` are the dataset's definitions by id; those that the partition sees are inputs.
+    """
+    return {
+        "instruments": [dict(instruments[name]) for name in partition["instruments"]],
+        "start": partition["start"],
+        "end": partition["end"],
+        "warmup_start": partition["warmup_start"],
+        "data": [
+            {
+                "type": series["type"],
+                "identifier": series["identifier"],
+                "instrument_id": series["instrument_id"],
+                "row_groups": [group["sha256"] for group in series["row_groups"]],
+            }
+            for series in partition["data"]
+        ],
+    }
+
+
+def task_id(common_digest: str, config: Mapping[str, Any], partition_digest: str) -> str:
+    """Return the id of a task from the digests of its inputs' parts.
+
+    ``config`` is in its encoded form (see ``encode_values``).
+    """
+    return digest({"common": common_digest, "config": config, "partition": partition_digest})
+
+
+def encode_values(value: Any) -> Any:
+    """Return config values as JSON in which a decimal and a text of the same digits differ."""
+    if isinstance(value, Decimal):
+        return {_DECIMAL: decimal_text(value)}
+    if isinstance(value, dict):
+        return {key: encode_values(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [encode_values(item) for item in value]
+    return value
+
+
+def decode_values(value: Any) -> Any:
+    """Return what ``encode_values`` was given."""
+    if isinstance(value, dict):
+        if value.keys() == {_DECIMAL}:
+            return Decimal(value[_DECIMAL])
+        return {key: decode_values(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [decode_values(item) for item in value]
+    return value

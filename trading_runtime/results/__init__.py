@@ -1,0 +1,1 @@
+"""The store, statistics, the reduction over tasks, and the report."""

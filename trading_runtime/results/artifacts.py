@@ -1,0 +1,128 @@
+"""The files of one result: tables, summary and manifest as bytes, the same for the same task."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from trading_runtime.canonical import canonical_json
+from trading_runtime.results.statistics import Fill, Trade, task_statistics
+from trading_runtime.time_units import format_instant
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+RESULT_FORMAT = 1
+_ORDER = (
+    "task_id",
+    "start",
+    "end",
+    "rows",
+    "warmup_rows",
+    "warmup_short",
+    "currency",
+    "initial_equity",
+    "final_equity",
+    "net_profit",
+    "fees",
+    "traded_value",
+    "return",
+    "volatility",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "max_drawdown_seconds",
+    "exposure",
+    "turnover",
+    "orders",
+    "fills",
+    "trades",
+    "win_rate",
+    "profit_factor",
+    "expectancy",
+    "denied_orders",
+    "warmup_denied_orders",
+    "open_positions",
+    "ruined",
+)
+
+Rows = Mapping[str, list[dict[str, Any]]]
+"""The rows of ``orders``, ``fills``, ``positions`` and ``equity``."""
+
+
+def summarise(
+    task_id: str, inputs: Mapping[str, Any], rows: Rows, counts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the content of ``summary.json``, in its fixed order.
+
+    ``counts`` gives ``rows``, ``warmup_rows``, ``warmup_short`` and ``warmup_denied_orders``, which
+    the tables do not hold.
+    """
+    common, partition = inputs["common"], inputs["partition"]
+    statistics = task_statistics(
+        [(row["ts"], row["equity"]) for row in rows["equity"]],
+        (partition["start"], partition["end"]),
+        [Fill(row["value"], row["fee"]) for row in rows["fills"]],
+        [
+            Trade(row["realized_pnl"], row["ts_opened"], row["ts_closed"])
+            for row in rows["positions"]
+        ],
+        common["periods_per_year"],
+    )
+    values = {
+        "task_id": task_id,
+        "start": format_instant(partition["start"]),
+        "end": format_instant(partition["end"]),
+        "currency": common["currency"],
+        "orders": len(rows["orders"]),
+        "denied_orders": sum(row["status"] == "DENIED" for row in rows["orders"]),
+        **counts,
+        **statistics,
+    }
+    return {name: values[name] for name in _ORDER}
+
+
+def result_files(
+    task_id: str,
+    inputs: Mapping[str, Any],
+    tables: Mapping[str, pa.Table],
+    summary: Mapping[str, Any],
+) -> dict[str, bytes]:
+    """Return the content of every file of a result by its name; ``manifest.json`` is the last."""
+    files = {f"{name}.parquet": _parquet(table) for name, table in tables.items()}
+    files["summary.json"] = (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode()
+    rows = {f"{name}.parquet": table.num_rows for name, table in tables.items()}
+    manifest = {
+        "format": RESULT_FORMAT,
+        "task_id": task_id,
+        "inputs": inputs,
+        "files": {
+            name: {
+                "bytes": len(content),
+                "rows": rows.get(name),
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
+            for name, content in files.items()
+        },
+    }
+    return files | {"manifest.json": canonical_json(manifest) + b"\n"}
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=1,
+        version="2.6",
+        row_group_size=max(1, table.num_rows),
+        write_statistics=False,
+        store_schema=True,
+    )
+    return sink.getvalue()

@@ -1,0 +1,189 @@
+"""Reduce a run over its tasks: plan against store gives tables, points, counts and the digest."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trading_runtime.canonical import digest
+from trading_runtime.errors import DataError, Kind
+from trading_runtime.results.frames import best, points_frame, results_frame, write_frame
+from trading_runtime.results.points import (
+    MISSING,
+    OK,
+    TaskOutcome,
+    aggregate_point,
+    chained_curve,
+)
+from trading_runtime.results.statistics import Trade
+from trading_runtime.results.store import read_json, storage_errors, write_file
+from trading_runtime.time_units import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from trading_runtime.results.points import CurvePoint
+    from trading_runtime.results.store import RunFiles, Store
+
+RESULT_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What the tasks of a run came to."""
+
+    result: dict[str, Any]
+    """Content of ``result.json``."""
+    results: pl.DataFrame
+    points: pl.DataFrame
+    curve: list[CurvePoint]
+    """Chained equity of the best point; empty when none is named."""
+    failures: list[dict[str, Any]]
+
+
+def reduce_run(
+    plan: Mapping[str, Any], store: Store, files: RunFiles, *, allow_incomplete: bool = False
+) -> Reduction:
+    """Read every task of ``plan`` from the store, and write the run's tables and ``result.json``.
+
+    The store is the judge of what is done, not whoever ran the tasks. A stored result that is
+    damaged counts as a failure of kind ``data``. Raises ``StorageError`` when nothing can be
+    written.
+    """
+    reader = _TaskReader(plan, store, files)
+    by_point: dict[int, list[dict[str, Any]]] = {}
+    for task in plan["tasks"]:
+        by_point.setdefault(task["point"], []).append(task)
+    periods = plan["common"]["periods_per_year"]
+    rows = [
+        aggregate_point(
+            point["index"],
+            point["parameters"],
+            [reader.outcome(task) for task in by_point.get(point["index"], [])],
+            periods,
+        )
+        for point in plan["points"]
+    ]
+    points = points_frame(rows)
+    results = results_frame(plan, reader.statuses, reader.summaries)
+    counts = _counts(plan, reader.statuses)
+    complete = counts["ok"] == counts["planned"]
+    chosen = None
+    if complete or allow_incomplete:
+        chosen = best(points, plan["objective"], allow_incomplete=True)
+    result = {
+        "format": RESULT_FORMAT,
+        "run_digest": digest(sorted(reader.manifest_digests.items())),
+        "complete": complete,
+        "counts": counts,
+        "failed_by_kind": _failed_by_kind(reader.statuses),
+        "objective": plan["objective"],
+        "best": chosen,
+    }
+    with storage_errors(files.folder):
+        write_frame(results, files.results)
+        write_frame(points, files.points)
+    write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    curve = []
+    if chosen is not None:
+        curve = chained_curve(reader.outcome(task) for task in by_point[chosen["point"]])
+    return Reduction(result, results, points, curve, list(reader.failures.values()))
+
+
+class _TaskReader:
+    """Reads the outcome of each task once, and keeps what the tables need of it."""
+
+    def __init__(self, plan: Mapping[str, Any], store: Store, files: RunFiles) -> None:
+        self._store = store
+        self._files = files
+        self._windows = {
+            item["index"]: (
+                parse_instant(item["start"]),
+                parse_instant(item["end"]),
+                tuple(item["instruments"]),
+            )
+            for item in plan["partitions"]
+        }
+        self.statuses: dict[str, str] = {}
+        self.summaries: dict[str, dict[str, Any]] = {}
+        self.manifest_digests: dict[str, str] = {}
+        self.failures: dict[str, dict[str, Any]] = {}
+
+    def outcome(self, task: Mapping[str, Any]) -> TaskOutcome:
+        identity = task["task_id"]
+        start, end, instruments = self._windows[task["partition"]]
+        try:
+            status = self._status(identity)
+            if status == OK:
+                summary = json.loads(self._store.read_task_file(identity, "summary.json"))
+                equity = _equity(self._store.read_task_file(identity, "equity.parquet"))
+                trades = _trades(self._store.read_task_file(identity, "positions.parquet"))
+                self.summaries[identity] = summary
+                self.statuses[identity] = OK
+                self.manifest_digests[identity] = self._store.manifest_digest(identity)
+                return TaskOutcome(
+                    task["partition"], start, end, instruments, OK, summary, equity, trades
+                )
+        except DataError as error:
+            status = Kind.DATA
+            self.failures[identity] = failure(identity, Kind.DATA, str(error))
+        self.statuses[identity] = status
+        return TaskOutcome(task["partition"], start, end, instruments, status)
+
+    def _status(self, task_id: str) -> str:
+        failed = read_json(self._files.failure(task_id))
+        if failed is not None:
+            self.failures[task_id] = failed
+            return str(failed["kind"])
+        return OK if self._store.has_task(task_id) else MISSING
+
+
+def failure(task_id: str, kind: str, message: str, traceback: str = "") -> dict[str, Any]:
+    """Return the content of a task's failure file."""
+    return {
+        "task_id": task_id,
+        "kind": kind,
+        "exit_code": Kind(kind).exit_code,
+        "message": message,
+        "traceback": traceback,
+    }
+
+
+def _counts(plan: Mapping[str, Any], statuses: Mapping[str, str]) -> dict[str, int]:
+    planned = len(plan["tasks"])
+    ok = sum(status == OK for status in statuses.values())
+    missing = sum(status == MISSING for status in statuses.values())
+    return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}
+
+
+def _failed_by_kind(statuses: Mapping[str, str]) -> dict[str, int]:
+    kinds = [status for status in statuses.values() if status not in (OK, MISSING)]
+    return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+
+
+def _equity(content: bytes) -> list[tuple[int, Any]]:
+    table = pq.read_table(io.BytesIO(content), columns=["ts", "equity"])
+    times = table["ts"].cast(pa.int64()).to_pylist()
+    return list(zip(times, table["equity"].to_pylist(), strict=True))
+
+
+def _trades(content: bytes) -> list[Trade]:
+    table = pq.read_table(
+        io.BytesIO(content), columns=["realized_pnl", "ts_opened", "ts_closed"]
+    )
+    return [
+        Trade(profit, opened, closed)
+        for profit, opened, closed in zip(
+            table["realized_pnl"].to_pylist(),
+            table["ts_opened"].cast(pa.int64()).to_pylist(),
+            table["ts_closed"].cast(pa.int64()).to_pylist(),
+            strict=True,
+        )
+    ]

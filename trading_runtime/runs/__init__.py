@@ -1,0 +1,1 @@
+"""What happened, as against what came out: run id, metadata, journal, metrics."""

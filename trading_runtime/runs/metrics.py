@@ -1,0 +1,54 @@
+"""Measured facts of runs: what tasks took, and the rates that later plans are estimated by."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import DataError
+from trading_runtime.planning.plan import Rate
+from trading_runtime.results.store import read_json, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trading_runtime.results.store import RunFiles, Store
+
+_RUNS_LOOKED_AT = 10
+
+
+def write_metrics(
+    files: RunFiles, strategy: str, wall_seconds: float, tasks: Sequence[tuple[float, int]]
+) -> None:
+    """Write ``metrics.json``; ``tasks`` are seconds and rows of each task that was computed."""
+    seconds = [item[0] for item in tasks]
+    rows = sum(item[1] for item in tasks)
+    content: dict[str, Any] = {
+        "strategy": strategy,
+        "wall_seconds": round(wall_seconds, 6),
+        "tasks_computed": len(tasks),
+        "task_seconds_total": round(sum(seconds), 6),
+        "task_seconds_median": round(statistics.median(seconds), 6) if seconds else None,
+        "task_seconds_longest": round(max(seconds), 6) if seconds else None,
+        "rows": rows,
+        "rows_per_second": round(rows / sum(seconds), 3) if rows else None,
+    }
+    write_file(files.metrics, json.dumps(content, indent=1) + "\n")
+
+
+def measured_rate(store: Store, strategy: str) -> Rate | None:
+    """Return the rate of the latest run of ``strategy``, else of any run; ``None`` without one."""
+    found: dict[bool, tuple[float, Rate]] = {}
+    runs = [store.run(run_id) for run_id in store.run_ids()]
+    stamped = [(files.metrics.stat().st_mtime, files) for files in runs if files.metrics.exists()]
+    for stamp, files in sorted(stamped, key=lambda item: item[0])[-_RUNS_LOOKED_AT:]:
+        try:
+            content = read_json(files.metrics)
+            if content and content["rows_per_second"]:
+                rate = Rate(content["task_seconds_median"], content["rows_per_second"])
+                found[content["strategy"] == strategy] = (stamp, rate)
+        except (DataError, KeyError, TypeError):
+            continue  # a damaged measurement is none
+    best = found.get(True) or found.get(False)
+    return best[1] if best else None

@@ -1,0 +1,1 @@
+"""Example strategies: EMA cross, market maker, and one that does nothing."""

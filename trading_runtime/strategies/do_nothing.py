@@ -1,0 +1,32 @@
+"""An example that does nothing but listen: the cost of a run without a strategy's own work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nautilus_trader.model import BarType, InstrumentId
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+
+@dataclass
+class DoNothingConfig(StrategyConfig):
+    """What the strategy listens to."""
+
+    bar_type: BarType | None = None
+    instrument_id: InstrumentId | None = None
+    """Instrument whose quotes and trades are listened to."""
+
+
+class DoNothing(Strategy):
+    """Receives every row and never trades."""
+
+    def __init__(self, config: DoNothingConfig) -> None:
+        super().__init__(config)
+
+    def on_start(self) -> None:
+        """Subscribe to what the config names."""
+        if self.config.bar_type is not None:
+            self.subscribe_bars(self.config.bar_type)
+        if self.config.instrument_id is not None:
+            self.subscribe_quotes(self.config.instrument_id)
+            self.subscribe_trades(self.config.instrument_id)

@@ -1,0 +1,57 @@
+"""An example that trades on bars: long while the fast average is above the slow one, else short."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from nautilus_trader.indicators import ExponentialMovingAverage
+from nautilus_trader.model import Bar, BarType, InstrumentId, OrderSide, Quantity
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+
+@dataclass
+class EMACrossConfig(StrategyConfig):
+    """What the strategy trades and how fast it changes its mind."""
+
+    instrument_id: InstrumentId
+    bar_type: BarType
+    trade_size: Decimal
+    """Quantity of one entry; a reversal trades twice as much."""
+    fast: int = 10
+    """Bars of the fast average."""
+    slow: int = 30
+    """Bars of the slow average."""
+
+
+class EMACross(Strategy):
+    """Holds ``trade_size`` on the side that the crossing of two averages points to."""
+
+    def __init__(self, config: EMACrossConfig) -> None:
+        super().__init__(config)
+        self.fast = ExponentialMovingAverage(config.fast)
+        self.slow = ExponentialMovingAverage(config.slow)
+        self.size = Quantity.from_str(str(config.trade_size))
+
+    def on_start(self) -> None:
+        """Let the engine feed the averages, then the strategy, with every bar."""
+        self.register_indicator_for_bars(self.config.bar_type, self.fast)
+        self.register_indicator_for_bars(self.config.bar_type, self.slow)
+        self.subscribe_bars(self.config.bar_type)
+
+    def on_bar(self, _bar: Bar) -> None:
+        """Reverse the position when the averages have crossed."""
+        if not self.indicators_initialized():
+            return
+        instrument_id = self.config.instrument_id
+        is_long = self.portfolio.is_net_long(instrument_id)
+        is_short = self.portfolio.is_net_short(instrument_id)
+        if self.fast.value >= self.slow.value and not is_long:
+            self.close_all_positions(instrument_id)
+            self._enter(OrderSide.BUY)
+        elif self.fast.value < self.slow.value and not is_short:
+            self.close_all_positions(instrument_id)
+            self._enter(OrderSide.SELL)
+
+    def _enter(self, side: OrderSide) -> None:
+        self.submit_order(self.order_factory.market(self.config.instrument_id, side, self.size))

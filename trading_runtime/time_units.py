@@ -1,0 +1,72 @@
+"""Durations and instants as integers of nanoseconds: how they are read and how they are shown."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+NANOSECONDS = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60 * 1_000_000_000,
+    "h": 3_600 * 1_000_000_000,
+    "d": 86_400 * 1_000_000_000,
+    "w": 7 * 86_400 * 1_000_000_000,
+}
+DAY = NANOSECONDS["d"]
+_DURATION = re.compile(r"(?:[0-9]+(?:ns|us|ms|s|m|h|d|w))+")
+_PART = re.compile(r"([0-9]+)(ns|us|ms|s|m|h|d|w)")
+_FRACTION = re.compile(r"\.([0-9]{1,9})(?![0-9])")
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def parse_duration(text: str) -> int:
+    """Return the nanoseconds of a duration such as ``90s``, ``1h30m`` or ``7d``.
+
+    Raises ``ValueError`` when the text is not a sequence of whole numbers with units.
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not a duration; write whole numbers with units "
+            "ns, us, ms, s, m, h, d or w, such as '30s', '1h30m' or '7d'"
+        )
+    return sum(int(count) * NANOSECONDS[unit] for count, unit in _PART.findall(text))
+
+
+def format_duration(nanoseconds: int) -> str:
+    """Return the shortest text that ``parse_duration`` reads back as ``nanoseconds``."""
+    if nanoseconds == 0:
+        return "0s"
+    parts = []
+    for unit in ("d", "h", "m", "s", "ms", "us", "ns"):
+        count, nanoseconds = divmod(nanoseconds, NANOSECONDS[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+def parse_instant(text: str) -> int:
+    """Return nanoseconds since the epoch of an ISO 8601 date or time; without a zone it is UTC.
+
+    Up to nine digits of a second are read. Raises ``ValueError`` when the text is neither a date
+    nor a time.
+    """
+    found = _FRACTION.search(text)
+    moment = dt.datetime.fromisoformat(_FRACTION.sub("", text))
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=dt.UTC)
+    delta = moment - _EPOCH
+    fraction = int(found[1].ljust(9, "0")) if found else 0
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + fraction
+
+
+def format_instant(nanoseconds: int) -> str:
+    """Return ``nanoseconds`` since the epoch as ISO 8601 in UTC, with as many digits as it needs."""
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    moment = _EPOCH + dt.timedelta(seconds=seconds)
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    if fraction:
+        text += f".{fraction:09d}".rstrip("0")
+    return text + "Z"
