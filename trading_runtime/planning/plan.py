@@ -77,7 +77,7 @@ class Plan:
         return json.dumps(self.document, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - what a plan is made from
     experiment: Experiment,
     manifest: Manifest,
     code: StrategyCode,

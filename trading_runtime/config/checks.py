@@ -1,0 +1,42 @@
+"""All checks of an experiment: settings that are right by themselves but do not go together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trading_runtime.config import parameter_checks, setting_checks, venue_checks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trading_runtime.config.experiment import Experiment
+    from trading_runtime.config.findings import Finding
+
+# Each with the sections that it reads: sound sections are checked though another cannot be read.
+_CHECKS = (
+    (frozenset({"dataset"}), setting_checks.check_dataset),
+    (frozenset({"results"}), setting_checks.check_results),
+    (frozenset({"dataset", "results"}), setting_checks.check_two_folders),
+    (frozenset({"strategy"}), setting_checks.check_strategy),
+    (frozenset({"strategy", "partitions"}), setting_checks.check_builtin_warmup),
+    (frozenset({"partitions"}), setting_checks.check_partitions),
+    (frozenset({"venue"}), venue_checks.check_account),
+    (frozenset({"venue", "dataset"}), venue_checks.check_venue_and_data),
+    (frozenset({"venue", "statistics"}), venue_checks.check_currency),
+    (frozenset({"equity"}), setting_checks.check_equity),
+    (frozenset({"objective"}), setting_checks.check_objective),
+    (frozenset({"parameters"}), parameter_checks.check_parameters),
+    (frozenset({"parameters", "sampling"}), parameter_checks.check_sampling),
+    (frozenset({"parameters", "strategy"}), parameter_checks.check_twice),
+    (frozenset({"parameters", "constraints"}), parameter_checks.check_constraints),
+)
+
+
+def find_conflicts(
+    experiment: Experiment, folder: Path, without: frozenset[str]
+) -> Iterator[Finding]:
+    """Run every check that reads none of the sections ``without``; paths are below ``folder``."""
+    for sections, check in _CHECKS:
+        if not sections & without:
+            yield from check(experiment, folder)

@@ -1,0 +1,288 @@
+"""The experiment file: the strict models that say what a researcher may write."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from trading_runtime.config.fields import (
+    ClassPath,
+    Currency,
+    Duration,
+    Instant,
+    InstrumentName,
+    Model,
+    Name,
+    Number,
+)
+from trading_runtime.config.venue import (
+    FillSettings,
+    LatencySettings,
+    OrderRateLimit,
+    VenueSettings,
+)
+
+__all__ = [
+    "STATISTICS",
+    "DataTypeName",
+    "DatasetSettings",
+    "DrawnValues",
+    "EquitySettings",
+    "Experiment",
+    "FillSettings",
+    "GridSampling",
+    "LatencySettings",
+    "Limits",
+    "Model",
+    "Objective",
+    "OrderRateLimit",
+    "PartitionSettings",
+    "PartitionUnit",
+    "RandomSampling",
+    "RangeValues",
+    "Sampling",
+    "StatisticsSettings",
+    "StrategySettings",
+    "Values",
+    "VenueSettings",
+]
+
+STATISTICS = (
+    "net_profit",
+    "fees",
+    "traded_value",
+    "return",
+    "volatility",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "max_drawdown_seconds",
+    "exposure",
+    "turnover",
+    "orders",
+    "fills",
+    "trades",
+    "win_rate",
+    "profit_factor",
+    "expectancy",
+    "denied_orders",
+    "warmup_denied_orders",
+    "open_positions",
+    "warmup_short",
+    "ruined",
+)
+"""The statistics of a point, in the order they are stored in: what an objective may name."""
+
+
+DataTypeName = Literal[
+    "bars",
+    "trades",
+    "quotes",
+    "order_book_deltas",
+    "order_book_depths",
+    "mark_prices",
+    "index_prices",
+    "funding_rates",
+]
+"""A type of market data, by the name of its folder in the catalog."""
+
+
+class DatasetSettings(Model):
+    """Which data the strategy sees."""
+
+    path: str
+    """Folder of the dataset (with its manifest.json), relative to the experiment file."""
+    instruments: list[InstrumentName] | None = None
+    """Instrument ids to use, such as ``BTCUSDT-PERP.SIM``; all of the dataset when absent."""
+    types: list[DataTypeName] | None = None
+    """Types of data to feed; all of the dataset when absent."""
+
+
+class PartitionUnit(StrEnum):
+    """What a partition is cut by."""
+
+    WHOLE = "whole"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    DURATION = "duration"
+    ROWS = "rows"
+    BYTES = "bytes"
+
+
+class PartitionSettings(Model):
+    """How the data is cut into partitions, each of which every point is tested on."""
+
+    by: PartitionUnit = Field(default=PartitionUnit.WHOLE, strict=False)
+    """``whole``, a UTC calendar unit, ``duration`` (see ``length``), ``rows`` or ``bytes``."""
+    count: Annotated[int, Field(ge=1)] = 1
+    """How many units one partition has: ``by: day, count: 3`` gives windows of three days."""
+    length: Duration | None = None
+    """With ``by: duration``: the length of a window, counted from the epoch, such as ``10s``."""
+    start: Instant | None = None
+    """Nothing before this instant is tested (it may still be used as warm-up)."""
+    end: Instant | None = None
+    """Nothing at or after this instant is tested."""
+    warmup: Duration | None = None
+    """Data in front of each window that the strategy sees without being allowed to trade."""
+    instruments: Literal["together", "each"] = "together"
+    """``together``: one task sees all instruments. ``each``: one task per instrument."""
+
+
+class StrategySettings(Model):
+    """Which strategy is run, and what is the same for all points."""
+
+    path: ClassPath
+    """``package.module:Class``, ``path/to/file.py:Class``, or ``builtin:Class`` for one in Rust."""
+    config_path: ClassPath | None = None
+    """The strategy's config class, when it is not the annotation of ``config`` in ``__init__``."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Values of the strategy's config that no parameter varies."""
+    code: list[str] = Field(default_factory=list)
+    """Files and folders of further code that the strategy imports, relative to this file."""
+    requirements: list[str] = Field(default_factory=list)
+    """Names of installed packages whose versions can change the result."""
+
+
+class RangeValues(Model):
+    """Values from ``start`` to ``stop``, both included where a step falls on it."""
+
+    start: Number
+    """The first value."""
+    stop: Number
+    """No value is above it."""
+    step: Number
+    """Added each time on a linear scale, multiplied by on a log scale."""
+    scale: Literal["linear", "log"] = "linear"
+    """``log`` for values such as 1, 10, 100: ``step`` is the factor."""
+
+
+class DrawnValues(Model):
+    """Values drawn at random between ``low`` and ``high``; needs ``sampling: {method: random}``."""
+
+    low: Number
+    """The least value."""
+    high: Number
+    """No value is above it."""
+    step: Number
+    """The grid the drawn values lie on, counted from ``low``; ``1`` for whole numbers."""
+    scale: Literal["linear", "log"] = "linear"
+    """``log`` draws evenly over orders of magnitude."""
+
+
+def _kind_of_values(value: object) -> str | None:
+    if isinstance(value, (list, tuple)):
+        return "list"
+    if isinstance(value, DrawnValues) or (isinstance(value, dict) and {"low", "high"} & set(value)):
+        return "draws"
+    if isinstance(value, (RangeValues, dict)):
+        return "range"
+    return None
+
+
+Values = Annotated[
+    Annotated[list[Any], Tag("list")]
+    | Annotated[RangeValues, Tag("range")]
+    | Annotated[DrawnValues, Tag("draws")],
+    Discriminator(_kind_of_values),
+]
+"""What one parameter may be: a list, a range, or random draws."""
+
+
+class GridSampling(Model):
+    """Every combination of the parameters' values."""
+
+    method: Literal["grid"] = "grid"
+    """Every combination."""
+
+
+class RandomSampling(Model):
+    """``n`` different combinations drawn at random."""
+
+    method: Literal["random"]
+    """Combinations drawn at random."""
+    n: Annotated[int, Field(ge=1)]
+    """How many; all that exist when there are fewer. A larger number keeps those drawn before."""
+    seed: Annotated[int, Field(ge=0)]
+    """Seed of the draws."""
+
+
+Sampling = Annotated[GridSampling | RandomSampling, Field(discriminator="method")]
+
+
+class Objective(Model):
+    """What "best" means."""
+
+    metric: str
+    """A statistic of a point, such as ``sharpe`` or ``net_profit``."""
+    direction: Literal["maximize", "minimize"] = "maximize"
+    """Whether more of it is better, or less."""
+
+
+class EquitySettings(Model):
+    """How often the account is marked to market."""
+
+    interval: Duration = "1h"
+    """Samples fall on UTC multiples of it; it must divide a day."""
+
+
+class StatisticsSettings(Model):
+    """How statistics are stated."""
+
+    currency: Currency | None = None
+    """Currency of all statistics; the only currency of the balances when absent."""
+    periods_per_year: Annotated[int, Field(ge=1)] = 365
+    """Daily returns in a year, to annualise by; 252 for markets with closed days."""
+
+
+class Limits(Model):
+    """Bounds on one task."""
+
+    task_seconds: Annotated[int, Field(ge=1)] = 3600
+    """Wall-clock seconds after which a task is ended as failed, kind ``timeout``."""
+
+
+class Experiment(Model):
+    """One experiment: what data, what strategy, which parameters, which windows."""
+
+    schema_: Annotated[str | None, Field(alias="$schema")] = None
+    """For editors: where the JSON Schema of this file lies."""
+    name: Name
+    """Short name; run ids begin with it."""
+    notes: str | None = None
+    """Anything worth keeping; changes no result."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Anything to find runs by; changes no result."""
+    dataset: DatasetSettings
+    """Which data the strategy sees."""
+    partitions: PartitionSettings = PartitionSettings()
+    """How the data is cut into windows."""
+    venue: VenueSettings
+    """The simulated venue and the account at it."""
+    strategy: StrategySettings
+    """Which strategy is run."""
+    parameters: dict[str, Values] = Field(default_factory=dict)
+    """The parameter space: for each config field that varies, a list, a range, or draws."""
+    constraints: list[str] = Field(default_factory=list)
+    """Conditions between parameters that a point must fulfil, such as ``fast < slow``."""
+    sampling: Sampling = GridSampling()
+    """Every combination of the parameters' values, or a number of random ones."""
+    objective: Objective = Objective(metric="sharpe")
+    """What "best" means."""
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    """Seed of everything random; no default, since without one results cannot be repeated."""
+    equity: EquitySettings = EquitySettings()
+    """How often the account is marked to market."""
+    statistics: StatisticsSettings = StatisticsSettings()
+    """How statistics are stated."""
+    at_end: Literal["mark", "close"] = "mark"
+    """Open positions at a window's end: marked to market, or closed by market orders."""
+    limits: Limits = Limits()
+    """Bounds on one task."""
+    results: str = "results"
+    """Folder of the results, relative to the experiment file."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Worker processes; one per processor when absent."""

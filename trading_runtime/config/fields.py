@@ -1,0 +1,167 @@
+"""The kinds of values in an experiment file that pydantic does not know: how each is checked."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+
+from trading_runtime.time_units import parse_duration, parse_instant
+
+MAX_DIGITS = 38
+"""Digits of a number before and after the point: what the engine's 128-bit decimals hold."""
+
+_MONEY = r"^[0-9]+(\.[0-9]+)? [A-Z0-9]{0,11}[A-Z][A-Z0-9]{0,11}$"
+_CURRENCY = r"^[A-Z0-9]{0,11}[A-Z][A-Z0-9]{0,11}$"
+_NAME = r"^[a-z0-9]([a-z0-9.-]{0,40}[a-z0-9])?$"
+_DURATION = r"^([0-9]+(ns|us|ms|s|m|h|d|w))+$"
+_CLASS = r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$"
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_INSTRUMENT = r"^[^\s,]+\.[^\s,.]+$"
+_LONGEST_DURATION = 100 * 366 * parse_duration("1d")
+
+
+class Model(BaseModel):
+    """Base of all parts of an experiment: no unknown keys, no silent conversions, no changes."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, defer_build=True
+    )
+
+
+def _check_duration(text: str) -> str:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"{text[:20]!r}... is too long for a duration")
+    length = parse_duration(text)
+    if length <= 0:
+        raise ValueError(f"{text!r} is not longer than nothing")
+    if length > _LONGEST_DURATION:
+        raise ValueError(f"{text!r} is longer than 100 years")
+    return text
+
+
+def _check_instant(text: str) -> str:
+    try:
+        parse_instant(text)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{text!r} is not a date or time; write ISO 8601 such as '2022-01-31' or "
+            "'2022-01-31T12:30:00Z'"
+        ) from error
+    if re.search(r"[.,][0-9]{7}", text):
+        raise ValueError(f"{text!r} has more than six digits of a second")
+    if not "1970" <= text[:4] <= "2261":
+        raise ValueError(f"{text!r} is outside the years 1970 to 2261")
+    return text
+
+
+def _check_money(text: str) -> str:
+    if not re.fullmatch(_MONEY, text):
+        raise ValueError(
+            f"{text!r} is not an amount with a currency code; write it like '100000 USDT'"
+        )
+    check_number(Decimal(text.partition(" ")[0]))
+    return text
+
+
+def _check_currency(text: str) -> str:
+    if not re.fullmatch(_CURRENCY, text):
+        raise ValueError(f"{text!r} is not a currency code; write it like 'USDT'")
+    return text
+
+
+def _check_name(text: str) -> str:
+    if not re.fullmatch(_NAME, text):
+        raise ValueError(
+            f"{text!r} is not a name; accepted are 1 to 42 lower-case letters, digits, '.' and "
+            "'-', with a letter or digit at both ends"
+        )
+    return text
+
+
+def _check_instrument(text: str) -> str:
+    if not re.fullmatch(_INSTRUMENT, text):
+        raise ValueError(
+            f"{text!r} is not an instrument id; write SYMBOL.VENUE, such as 'BTCUSDT-PERP.SIM'"
+        )
+    return text
+
+
+def _check_class(text: str) -> str:
+    where, _, _ = text.partition(":")
+    is_class = re.fullmatch(_CLASS, text) is not None
+    if is_class and (where.endswith(".py") or _MODULE.fullmatch(where)):
+        return text
+    raise ValueError(
+        f"{text!r} does not name a class; accepted are 'package.module:Class', "
+        "'path/to/file.py:Class' and 'builtin:Name'"
+    )
+
+
+def check_number(value: Decimal) -> Decimal:
+    """Return ``value`` when the engine's decimals can hold its size; else raise ``ValueError``."""
+    if not value.is_finite():
+        raise ValueError(f"{value} is not a number that can be computed with")
+    exponent = value.as_tuple().exponent
+    smallest = exponent if isinstance(exponent, int) else 0
+    if value and (value.adjusted() >= MAX_DIGITS or smallest < -MAX_DIGITS):
+        raise ValueError(
+            f"the number has too many digits; at most {MAX_DIGITS} are accepted before and after "
+            "the point"
+        )
+    return value
+
+
+Duration = Annotated[
+    str,
+    AfterValidator(_check_duration),
+    WithJsonSchema({"type": "string", "pattern": _DURATION, "examples": ["30s", "1h30m", "7d"]}),
+]
+"""Whole numbers with units: ``30s``, ``1h30m``, ``7d``."""
+
+Instant = Annotated[
+    str,
+    AfterValidator(_check_instant),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^[0-9]{4}-?(W?[0-9]{2}-?[0-9]{1,2})",
+            "examples": ["2022-01-31", "2022-01-31T12:30:00Z"],
+        }
+    ),
+]
+"""An ISO 8601 date or time; without a zone it is UTC."""
+
+MoneyText = Annotated[
+    str,
+    AfterValidator(_check_money),
+    WithJsonSchema({"type": "string", "pattern": _MONEY, "examples": ["100000 USDT"]}),
+]
+"""An amount and a currency code: ``100000 USDT``."""
+
+Currency = Annotated[
+    str, AfterValidator(_check_currency), WithJsonSchema({"type": "string", "pattern": _CURRENCY})
+]
+"""A currency code: ``USDT``."""
+
+Name = Annotated[
+    str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": _NAME})
+]
+"""Lower-case letters, digits, dots and hyphens: it becomes part of a run id."""
+
+InstrumentName = Annotated[
+    str,
+    AfterValidator(_check_instrument),
+    WithJsonSchema({"type": "string", "pattern": _INSTRUMENT}),
+]
+"""An instrument id: ``SYMBOL.VENUE``."""
+
+ClassPath = Annotated[
+    str, AfterValidator(_check_class), WithJsonSchema({"type": "string", "pattern": _CLASS})
+]
+"""Where a class is: ``package.module:Class``, ``file.py:Class`` or ``builtin:Name``."""
+
+Number = Annotated[Decimal, Field(strict=False), AfterValidator(check_number)]
+"""An exact decimal number; in text form too."""

@@ -1,0 +1,236 @@
+"""From an experiment file to a checked experiment, or to all that is wrong with the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from trading_runtime.canonical import decimal_text
+from trading_runtime.config.checks import find_conflicts
+from trading_runtime.config.document import DocumentError, Problem
+from trading_runtime.config.experiment import Experiment
+from trading_runtime.config.json_document import read_json
+from trading_runtime.config.messages import faults_of, problem_at
+from trading_runtime.config.places import resolve_path
+from trading_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trading_runtime.config.document import Node
+
+SUFFIXES = (".json", ".yaml", ".yml")
+"""Endings of the files that can be an experiment."""
+
+MAX_BYTES = 5_000_000
+"""Size of an experiment file that is read."""
+
+_MAX_PROBLEMS = 50
+_STAND_INS: dict[str, Any] = {
+    "name": "x",
+    "seed": 0,
+    "dataset": {"path": "x"},
+    "strategy": {"path": "x:X"},
+    "venue": {"account_type": "cash", "balances": ["1 USD"], "fees": {"model": "none"}},
+}
+"""Taken for required sections that cannot be read, so that the others are still checked."""
+
+
+@dataclass(frozen=True)
+class LoadedExperiment:
+    """An experiment with the file that it comes from: relative paths start at the file's folder."""
+
+    experiment: Experiment
+    path: Path
+    """Absolute."""
+    source: str
+    """The text of the file."""
+
+    @property
+    def dataset_path(self) -> Path:
+        """The dataset's folder, absolute."""
+        return self.resolve(self.experiment.dataset.path)
+
+    @property
+    def results_path(self) -> Path:
+        """The results' folder, absolute."""
+        return self.resolve(self.experiment.results)
+
+    @property
+    def strategy_file(self) -> Path | None:
+        """The file of ``file.py:Class``, absolute; None for a module or a builtin strategy."""
+        return self._file_of(self.experiment.strategy.path)
+
+    @property
+    def config_file(self) -> Path | None:
+        """The file of ``strategy.config_path``, absolute; None when it is absent or a module."""
+        return self._file_of(self.experiment.strategy.config_path or "")
+
+    @property
+    def code_paths(self) -> tuple[Path, ...]:
+        """The files and folders of ``strategy.code``, absolute, in the order written."""
+        return tuple(self.resolve(text) for text in self.experiment.strategy.code)
+
+    def resolve(self, text: str) -> Path:
+        """Return the absolute path that ``text`` in this file names."""
+        return resolve_path(text, self.path.parent)
+
+    def _file_of(self, class_path: str) -> Path | None:
+        where = class_path.partition(":")[0]
+        return self.resolve(where) if where.endswith(".py") else None
+
+
+def load_experiment(path: str | Path) -> LoadedExperiment:
+    """Read and check the experiment file at ``path``.
+
+    Raises ``UsageError`` with one line for everything wrong: ``local.json:12:5: strategy.pth:
+    unknown key; did you mean 'path'?``.
+    """
+    path = Path(path)
+    source = _read(path)
+    absolute = path.absolute()
+    experiment = parse_experiment(source, path.suffix, str(path), absolute.parent)
+    return LoadedExperiment(experiment=experiment, path=absolute, source=source)
+
+
+def parse_experiment(source: str, suffix: str, shown: str, folder: Path) -> Experiment:
+    """Return the experiment that a text holds; ``shown`` names it in messages.
+
+    Raises ``UsageError`` as ``load_experiment`` does; ``suffix`` is one of ``SUFFIXES``.
+    """
+    try:
+        document = _document(source, suffix)
+    except DocumentError as error:
+        raise _failure(shown, error.problems) from error
+    if not isinstance(document.value, dict):
+        message = "an experiment is a mapping of keys to values at the top"
+        raise _failure(shown, [Problem(document.line, document.column, message)])
+    experiment, problems, unreadable = _validate(document)
+    problems += [
+        problem_at(document, finding.keys, finding.message, of_key=finding.of_key)
+        for finding in find_conflicts(experiment, folder, frozenset(unreadable))
+    ]
+    if problems:
+        raise _failure(shown, problems)
+    return experiment
+
+
+def find_experiment(name: str, beside: Path) -> tuple[Path, str | None]:
+    """Return where the experiment file ``name`` is, and a note when it is not where it was named.
+
+    A relative name that the current folder does not have is looked for in the folder ``beside``.
+    Raises ``UsageError`` when it is in neither.
+    """
+    named = Path(name)
+    if named.exists():
+        return named, None
+    other = beside / named
+    if named.is_absolute() or not other.exists():
+        also = "" if named.is_absolute() else f", nor in {beside}"
+        where = "" if named.is_absolute() else " in the current folder"
+        raise UsageError(
+            f"{name}: there is no such file{where}{also}; give the path of an "
+            "experiment file (.json or .yaml)"
+        )
+    return other, f"{name} is not in the current folder; using {other}"
+
+
+def explicit(experiment: Experiment) -> dict[str, Any]:
+    """Return the experiment with all defaults explicit, ready for ``json.dumps``.
+
+    Decimals are strings; those whose type only the strategy knows (``strategy.config`` and lists
+    of ``parameters``) are floats, which such numbers were checked to fit exactly. Reading it again
+    gives an equal experiment.
+    """
+    content = experiment.model_dump(mode="python", by_alias=True)
+    content["strategy"]["config"] = _plain(content["strategy"]["config"], as_float=True)
+    for name, values in content["parameters"].items():
+        if isinstance(values, list):
+            content["parameters"][name] = _plain(values, as_float=True)
+    plain: dict[str, Any] = _plain(content, as_float=False)
+    return plain
+
+
+def _plain(value: Any, *, as_float: bool) -> Any:
+    if isinstance(value, Decimal):
+        return float(value) if as_float else decimal_text(value)
+    if isinstance(value, dict):
+        return {key: _plain(item, as_float=as_float) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, as_float=as_float) for item in value]
+    return value.value if hasattr(value, "value") else value
+
+
+def _document(source: str, suffix: str) -> Node:
+    if suffix.lower() == ".json":
+        return read_json(source)
+    from trading_runtime.config.yaml_document import read_yaml  # only YAML files need it
+
+    return read_yaml(source)
+
+
+def _read(path: Path) -> str:
+    accepted = ", ".join(SUFFIXES)
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; give the path of an experiment file ({accepted})")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"{path}: a file with the ending {path.suffix!r} is not an experiment; accepted are "
+            f"{accepted}"
+        )
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path}: there is no such file; give the path of an experiment file ({accepted})"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{path}: has {len(data):,} bytes; at most {MAX_BYTES:,} are accepted")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(
+            f"{path}:{line}: byte {data[error.start]:#04x} is not UTF-8; save the file as UTF-8"
+        ) from error
+
+
+def _validate(document: Node) -> tuple[Experiment, list[Problem], set[str]]:
+    """Return the experiment, what is wrong with its keys, and the sections that cannot be read.
+
+    Keys at fault are mended or their section replaced by a stand-in, so that the rest is checked.
+    """
+    content = document.plain()
+    try:
+        return Experiment.model_validate(content), [], set()
+    except ValidationError as error:
+        faults = faults_of(error, document, Experiment)
+    problems = [fault.problem for fault in faults if fault.problem]
+    unreadable: set[str] = set()
+    # Unknown keys first: afterwards their place may hold something else.
+    for fault in sorted(faults, key=lambda item: not item.is_unknown_key):
+        if fault.is_unknown_key:
+            inside = content
+            for key in fault.keys[:-1]:
+                inside = inside[key]
+            del inside[fault.keys[-1]]
+        elif fault.keys[0] == "parameters" and len(fault.keys) > 1:
+            content["parameters"][fault.keys[1]] = [0]
+        else:
+            unreadable.add(str(fault.keys[0]))
+    sound = {key: value for key, value in content.items() if key not in unreadable}
+    return Experiment.model_validate(_STAND_INS | sound), problems, unreadable
+
+
+def _failure(shown: str, problems: Sequence[Problem]) -> UsageError:
+    ordered = sorted(set(problems), key=lambda item: (item.line, item.column, item.message))
+    lines = [f"{shown}:{item.line}:{item.column}: {item.message}" for item in ordered]
+    if len(lines) > _MAX_PROBLEMS:
+        lines[_MAX_PROBLEMS:] = [f"{shown}: and {len(lines) - _MAX_PROBLEMS} more"]
+    return UsageError("\n".join(lines))

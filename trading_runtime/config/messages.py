@@ -1,0 +1,235 @@
+"""What pydantic finds wrong with an experiment, said so that a researcher can mend it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import types
+import typing
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Tag
+
+from trading_runtime.config.document import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+    from trading_runtime.config.document import Node
+
+Key = str | int
+_WIDTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A key or value that the models refuse."""
+
+    keys: tuple[Key, ...]
+    problem: Problem | None
+    """None when another fault says it all."""
+    is_unknown_key: bool
+
+
+def faults_of(error: ValidationError, document: Node, model: type[BaseModel]) -> list[Fault]:
+    """Return what ``error`` lists, with its places in ``document``.
+
+    A missing key is left out when the same mapping has an unknown one that looks like it.
+    """
+    faults: list[Fault] = []
+    misspelt: set[tuple[Key, ...]] = set()
+    missing: set[tuple[Key, ...]] = set()
+    for item in error.errors(include_url=False):
+        keys, owner = _resolve(item["loc"], model)
+        is_unknown_key = item["type"] == "extra_forbidden"
+        if is_unknown_key:
+            misspelt.add((*keys[:-1], _nearest_name(str(keys[-1]), _fields(owner)) or ""))
+        if item["type"] == "missing":
+            missing.add(keys)
+        if item["type"] == "union_tag_invalid":
+            keys = (*keys, str(item["ctx"]["discriminator"]).strip("'"))
+        faults.append(Fault(keys, _problem(item, keys, owner, document), is_unknown_key))
+    explained = missing & misspelt
+    return [replace(fault, problem=None) if fault.keys in explained else fault for fault in faults]
+
+
+def problem_at(document: Node, keys: Sequence[Key], message: str, *, of_key: bool) -> Problem:
+    """Return a problem with what ``keys`` lead to."""
+    line, column = document.place(keys, of_key=of_key)
+    return Problem(line, column, f"{key_text(keys)}: {message}" if keys else message)
+
+
+def key_text(keys: Iterable[Key]) -> str:
+    """Return keys as they are written in messages: ``venue.balances[0]``."""
+    text = ""
+    for key in keys:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        else:
+            shown = key if key.isprintable() and key and len(key) <= _WIDTH else show(key)
+            text += f".{shown}" if text else shown
+    return text
+
+
+def show(value: Any) -> str:
+    """Return a value as the file would have it, cut to a readable length."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, Decimal):
+        text = str(value)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
+    close = _nearest_name(name, known)
+    return f"; did you mean {close!r}?" if close else ""
+
+
+def _nearest_name(name: str, known: Iterable[str]) -> str | None:
+    lower = {item.lower(): item for item in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    return lower[close[0]] if close else None
+
+
+def _problem(
+    item: ErrorDetails, keys: tuple[Key, ...], owner: type[BaseModel] | None, document: Node
+) -> Problem:
+    kind = item["type"]
+    if kind == "missing":
+        fields = _fields(owner)
+        about = (fields[str(keys[-1])].description or "") if keys[-1] in fields else ""
+        first = about.split("\n")[0].replace("``", "'")
+        return problem_at(document, keys, f"is missing. {first}".strip(), of_key=False)
+    if kind == "extra_forbidden":
+        fields = _fields(owner)
+        hint = nearest(str(keys[-1]), fields)
+        known = "" if hint else f"; known are {', '.join(fields)}"
+        return problem_at(document, keys, f"unknown key{hint}{known}", of_key=True)
+    return problem_at(document, keys, _wrong_value(item), of_key=False)
+
+
+def _wrong_value(item: ErrorDetails) -> str:  # noqa: PLR0911 - one sentence a kind
+    found = show(item["input"])
+    context = item.get("ctx", {})
+    match item["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "literal_error" | "enum":
+            return _not_one_of(item["input"], str(context["expected"]))
+        case "union_tag_invalid":
+            return _not_one_of(context["tag"], str(context["expected_tags"]))
+        case "union_tag_not_found":
+            return _untagged(found, item["input"], str(context.get("discriminator", "")))
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}; found {found}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}; found {found}"
+        case "too_short":
+            return "must not be empty"
+        case "finite_number":
+            return f"must be a finite number; found {found}"
+        case "decimal_parsing":
+            return f"must be a number; found {found}"
+        case other:
+            accepted = _ACCEPTED.get(other)
+            return f"must be {accepted}; found {found}" if accepted else f"{item['msg']}: {found}"
+
+
+_ACCEPTED = {
+    "int_type": "a whole number (without quotes)",
+    "int_from_float": "a whole number",
+    "string_type": "a text (in quotes)",
+    "bool_type": "true or false (without quotes)",
+    "decimal_type": "a number",
+    "list_type": "a list",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+}
+
+
+def _not_one_of(value: Any, expected: str) -> str:
+    names = [name.strip().strip("'") for name in expected.replace(" or ", ", ").split(",")]
+    hint = nearest(value, names) if isinstance(value, str) else ""
+    return f"{show(value)} is not accepted; accepted are {', '.join(names)}{hint}"
+
+
+def _untagged(found: str, value: Any, discriminator: str) -> str:
+    if not discriminator.startswith("'"):
+        return (
+            "must be a list of values, a range {start, stop, step} or draws {low, high, step}; "
+            f"found {found} (a value that does not vary belongs in strategy.config)"
+        )
+    if not isinstance(value, dict):
+        return f"must be a mapping of keys to values; found {found}"
+    return f"the key {discriminator} is missing: it says which kind this is"
+
+
+def _fields(owner: type[BaseModel] | None) -> dict[str, Any]:
+    if owner is None:
+        return {}
+    return {field.alias or name: field for name, field in owner.model_fields.items()}
+
+
+def _resolve(
+    location: Sequence[Key], model: type[BaseModel]
+) -> tuple[tuple[Key, ...], type[BaseModel] | None]:
+    """Return the keys of the file without pydantic's union tags, and the model of the last key."""
+    keys: list[Key] = []
+    owner: type[BaseModel] | None = None
+    here: Any = model
+    for part in location:
+        if part == "[key]":
+            break
+        tagged = _tagged(here, part)
+        if tagged is not None:
+            here = tagged
+            continue
+        owner = here if isinstance(here, type) and issubclass(here, BaseModel) else None
+        keys.append(part)
+        here = _inside(here, part)
+    return tuple(keys), owner
+
+
+def _inside(annotation: Any, key: Key) -> Any:
+    """Return the type of what ``key`` leads to within a value of type ``annotation``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        field = _fields(annotation).get(str(key))
+        return _bare(field.annotation) if field else None
+    arguments = typing.get_args(annotation)
+    return _bare(arguments[-1]) if arguments else None
+
+
+def _tagged(annotation: Any, tag: Key) -> Any:
+    """Return the member of a tagged union that ``tag`` names, or None when there is none."""
+    if typing.get_origin(annotation) not in {typing.Union, types.UnionType}:
+        return None
+    for member in typing.get_args(annotation):
+        if any(isinstance(item, Tag) and item.tag == tag for item in _metadata(member)):
+            return _bare(member)
+        bare = _bare(member)
+        if isinstance(bare, type) and issubclass(bare, BaseModel):
+            for field in bare.model_fields.values():
+                if tag in typing.get_args(field.annotation):
+                    return bare
+    return None
+
+
+def _metadata(annotation: Any) -> tuple[Any, ...]:
+    return getattr(annotation, "__metadata__", ())
+
+
+def _bare(annotation: Any) -> Any:
+    """Return a type without its annotations, and without ``| None``."""
+    while _metadata(annotation):
+        annotation = annotation.__origin__
+    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        members = [item for item in typing.get_args(annotation) if item is not types.NoneType]
+        if len(members) == 1:
+            return _bare(members[0])
+    return annotation

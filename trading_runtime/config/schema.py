@@ -1,0 +1,41 @@
+"""The JSON Schema of the experiment file: editors complete and check it while it is written.
+
+The committed copy is ``schemas/experiment.schema.json``; ``$schema`` in an experiment names it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from trading_runtime.config.experiment import Experiment
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def experiment_schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``Experiment``, draft 2020-12."""
+    schema = Experiment.model_json_schema(by_alias=True, mode="validation")
+    tidy: dict[str, Any] = _tidy(schema)
+    return {"$schema": DRAFT, **tidy, "title": "Trading Runtime experiment"}
+
+
+def schema_text() -> str:
+    """Return the schema as the text that is committed."""
+    return json.dumps(experiment_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _tidy(value: Any, *, in_properties: bool = False) -> Any:
+    """Drop pydantic's titles, which repeat the keys, and write descriptions as plain text."""
+    if isinstance(value, dict):
+        kept = {
+            key: _tidy(item, in_properties=key in {"properties", "$defs"} and not in_properties)
+            for key, item in value.items()
+            if in_properties or key != "title"
+        }
+        if not in_properties and isinstance(kept.get("description"), str):
+            kept["description"] = " ".join(kept["description"].replace("``", "'").split())
+        return kept
+    if isinstance(value, list):
+        return [_tidy(item) for item in value]
+    return value

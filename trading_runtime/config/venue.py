@@ -1,0 +1,151 @@
+"""The simulated venue of an experiment: account, fees, fills, latency, limits."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from trading_runtime.config.fields import Currency, Duration, Model, MoneyText, Number, check_number
+
+Probability = Annotated[Decimal, Field(strict=False, ge=0, le=1), AfterValidator(check_number)]
+"""A chance between 0 and 1."""
+
+Leverage = Annotated[Decimal, Field(strict=False, ge=1), AfterValidator(check_number)]
+"""How many times its margin an account may trade."""
+
+
+class MakerTakerFees(Model):
+    """A rate of the traded value, by liquidity side."""
+
+    model: Literal["maker_taker"]
+    """A rate of the traded value."""
+    maker: Number
+    """Rate when the order was resting, ``0.0002`` for 2 basis points; negative for a rebate."""
+    taker: Number
+    """Rate when the order took liquidity."""
+
+
+class FixedFees(Model):
+    """A fixed amount an order or a fill."""
+
+    model: Literal["fixed"]
+    """A fixed amount."""
+    amount: MoneyText
+    """Amount with currency, such as ``1.50 USD``."""
+    once_per_order: bool = True
+    """Charge on the first fill of an order only; otherwise on every fill."""
+
+
+class PerContractFees(Model):
+    """An amount for every contract traded."""
+
+    model: Literal["per_contract"]
+    """An amount for every contract."""
+    amount: MoneyText
+    """Amount with currency for one contract, such as ``2.25 USD``."""
+
+
+class NoFees(Model):
+    """No fees at all; it has to be said."""
+
+    model: Literal["none"]
+    """No fees."""
+
+
+Fees = Annotated[
+    MakerTakerFees | FixedFees | PerContractFees | NoFees, Field(discriminator="model")
+]
+
+
+FillModel = Literal[
+    "default",
+    "best_price",
+    "one_tick_slippage",
+    "probabilistic",
+    "two_tier",
+    "three_tier",
+    "limit_order_partial",
+    "size_aware",
+    "volume_sensitive",
+    "competition_aware",
+    "market_hours",
+]
+"""The engine's fill models."""
+
+
+class FillSettings(Model):
+    """How the simulated venue fills orders."""
+
+    model: FillModel = "default"
+    """One of the engine's fill models."""
+    prob_fill_on_limit: Probability = Decimal(1)
+    """Chance that a resting limit order is filled when the market touches its price."""
+    prob_slippage: Probability = Decimal(0)
+    """Chance that an order that takes liquidity slips by one tick."""
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """Seed of these chances; the experiment's seed when absent."""
+
+
+class LatencySettings(Model):
+    """Time between the strategy's command and its effect at the venue."""
+
+    base: Duration | None = None
+    """Added to each of the others."""
+    insert: Duration | None = None
+    """Of a new order."""
+    update: Duration | None = None
+    """Of a change to an order."""
+    cancel: Duration | None = None
+    """Of a cancellation."""
+
+
+class OrderRateLimit(Model):
+    """How many orders may be sent in a stretch of simulated time; the excess is denied."""
+
+    orders: Annotated[int, Field(ge=1)] = 100
+    """Orders (new ones, and likewise changes) allowed in the stretch."""
+    per: Duration = "1s"
+    """The stretch, in whole seconds."""
+
+
+class VenueSettings(Model):
+    """The simulated venue and the account at it."""
+
+    account_type: Literal["cash", "margin"]
+    """``cash`` cannot sell what it does not have; ``margin`` can, with leverage."""
+    balances: Annotated[list[MoneyText], Field(min_length=1)]
+    """What the account holds at the start of every task, such as ``["100000 USDT"]``."""
+    fees: Fees
+    """What trading costs; no default, since results without fees mislead."""
+    oms_type: Literal["netting", "hedging"] = "netting"
+    """``netting``: one position an instrument. ``hedging``: a position for every opening order."""
+    base_currency: Currency | None = None
+    """Currency of a single-currency account; absent: the account holds many."""
+    leverage: Leverage = Decimal(1)
+    """Leverage for instruments that are not named in ``leverages``; margin accounts only."""
+    leverages: dict[str, Leverage] = Field(default_factory=dict)
+    """Leverage by instrument id."""
+    book_type: Literal["L1_MBP", "L2_MBP", "L3_MBO"] = "L1_MBP"
+    """Depth of the venue's order book; L2 and L3 need order book data."""
+    fill: FillSettings = FillSettings()
+    """How orders are filled."""
+    latency: LatencySettings = LatencySettings()
+    """How long commands take."""
+    order_rate_limit: OrderRateLimit = OrderRateLimit()
+    """How many orders may be sent."""
+    bar_execution: bool = True
+    """Whether bars move the market that orders are filled in."""
+    bar_adaptive_high_low_ordering: bool = False
+    """Guess from each bar whether its high or low came first; else open, high, low, close."""
+    trade_execution: bool = True
+    """Whether trades move the market that orders are filled in."""
+    liquidity_consumption: bool = False
+    """Whether a fill uses up the size it was filled against until the market changes."""
+    queue_position: bool = False
+    """Whether a limit order waits behind the size that was there before it."""
+    reject_stop_orders: bool = True
+    """Whether stop orders that are already in the market are rejected."""
+    allow_cash_borrowing: bool = False
+    """Whether a cash account may go below zero."""

@@ -1,0 +1,245 @@
+"""The parameter space of an experiment expanded to points: grids, ranges and random draws.
+
+Random draws are made from SHA-256 over (seed, parameter, attempt), so they are the same for every
+version of Python and every machine, and a larger ``n`` only adds points at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+from trading_runtime.config.experiment import DrawnValues, RandomSampling, RangeValues
+from trading_runtime.config.ranges import as_number, range_values
+from trading_runtime.errors import UsageError
+from trading_runtime.planning.constraints import Constraint, read_constraints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trading_runtime.config.experiment import Experiment
+
+MAX_POINTS = 1_000_000
+"""Combinations of a grid, and points of an experiment, that are accepted."""
+
+_MISSES_BEFORE_LISTING = 200
+_MISSES_BEFORE_GIVING_UP = 20_000
+_LOGARITHMS = Context(prec=28, rounding=ROUND_HALF_EVEN)
+_EXACT = Context(prec=100)
+
+Point = dict[str, Any]
+"""One assignment: parameter name to int, Decimal, str, bool, None or a list of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointList:
+    """The points of an experiment, and what the user should know about them."""
+
+    points: list[Point]
+    notes: tuple[str, ...] = ()
+    """Plain sentences, such as that fewer points exist than were asked for."""
+
+
+def points(experiment: Experiment) -> list[Point]:
+    """Return the points of ``experiment``: see ``expand_points``."""
+    return expand_points(experiment).points
+
+
+def expand_points(experiment: Experiment) -> PointList:
+    """Return the points of ``experiment``, in a stable order, with notes.
+
+    A grid goes through the parameters as written, the first one slowest. Random sampling gives
+    ``n`` different points in the order drawn, or all when there are fewer. An experiment without
+    parameters has one point, ``{}``.
+
+    Raises ``UsageError`` when no point fulfils the constraints, a constraint cannot be computed,
+    or there are more than ``MAX_POINTS`` combinations.
+    """
+    constraints = read_constraints(experiment.constraints)
+    axes = {name: _axis(values) for name, values in experiment.parameters.items()}
+    if isinstance(experiment.sampling, RandomSampling):
+        return _draw(axes, constraints, experiment.sampling)
+    size = _size(axes)
+    if size > MAX_POINTS:
+        raise UsageError(
+            f"parameters: the grid has {size:,} combinations, at most {MAX_POINTS:,} are "
+            "accepted; use fewer values, or 'sampling: {method: random, n: ..., seed: ...}'"
+        )
+    allowed = list(_allowed(_grid(axes), constraints))
+    if not allowed:
+        raise UsageError(_none_left(size, constraints))
+    return PointList(allowed)
+
+
+class _Axis(Protocol):
+    @property
+    def size(self) -> int: ...
+
+    def value(self, index: int) -> Any: ...
+
+    def draw(self, number: int) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    values: Sequence[Any]
+
+    @property
+    def size(self) -> int:
+        return len(self.values)
+
+    def value(self, index: int) -> Any:
+        return self.values[index]
+
+    def draw(self, number: int) -> int:
+        return number * len(self.values) >> _BITS
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """The grid low, low + step, ... high, without its values being made."""
+
+    low: Decimal
+    step: Decimal
+    ratio: Decimal | None
+    """On a log scale: the natural logarithm of high / low."""
+    size: int
+
+    def value(self, index: int) -> Any:
+        return as_number(_EXACT.add(self.low, _EXACT.multiply(self.step, index)), whole=self._whole)
+
+    def draw(self, number: int) -> int:
+        if self.ratio is None:
+            return number * self.size >> _BITS
+        share = _LOGARITHMS.divide(number, 1 << _BITS)
+        factor = _LOGARITHMS.exp(_LOGARITHMS.multiply(share, self.ratio))
+        above = _LOGARITHMS.multiply(self.low, _LOGARITHMS.subtract(factor, 1))
+        index = int(_LOGARITHMS.divide(above, self.step).to_integral_value(ROUND_HALF_EVEN))
+        return min(index, self.size - 1)
+
+    @property
+    def _whole(self) -> bool:
+        return (
+            self.low == self.low.to_integral_value() and self.step == self.step.to_integral_value()
+        )
+
+
+_BITS = 128
+
+
+def _axis(values: list[Any] | RangeValues | DrawnValues) -> _Axis:
+    if isinstance(values, DrawnValues):
+        if values.step <= 0 or values.high < values.low:
+            raise UsageError("parameters: draws need step > 0 and high >= low")
+        ratio = None
+        if values.scale == "log":
+            if values.low <= 0:
+                raise UsageError("parameters: draws on a log scale need low > 0")
+            ratio = _LOGARITHMS.ln(_LOGARITHMS.divide(values.high, values.low))
+        steps = _EXACT.divide(_EXACT.subtract(values.high, values.low), values.step)
+        size = int(steps) + 1
+        return _Drawn(values.low, values.step, ratio, size)
+    if isinstance(values, RangeValues):
+        return _Listed(range_values(values.start, values.stop, values.step, values.scale))
+    return _Listed(values)
+
+
+def _size(axes: dict[str, _Axis]) -> int:
+    return math.prod(axis.size for axis in axes.values())
+
+
+def _grid(axes: dict[str, _Axis]) -> Iterator[Point]:
+    names = tuple(axes)
+    columns = ([axis.value(index) for index in range(axis.size)] for axis in axes.values())
+    for values in itertools.product(*columns):
+        yield dict(zip(names, values, strict=True))
+
+
+def _allowed(candidates: Iterator[Point], constraints: list[Constraint]) -> Iterator[Point]:
+    for point in candidates:
+        if all(constraint.allows(point) for constraint in constraints):
+            yield point
+
+
+def _none_left(size: int, constraints: list[Constraint]) -> str:
+    if not constraints:
+        return "parameters: a parameter without values leaves no point"
+    texts = " and ".join(repr(constraint.text) for constraint in constraints)
+    return (
+        f"constraints: none of the {size:,} combinations of the parameters fulfils {texts}; "
+        "widen the parameters or drop a constraint"
+    )
+
+
+def _draw(
+    axes: dict[str, _Axis], constraints: list[Constraint], sampling: RandomSampling
+) -> PointList:
+    """Draw with rejection; list what is left when draws stop giving anything new.
+
+    The rule when to list depends on misses in a row only, never on ``n``: a larger ``n`` keeps
+    the points of a smaller one.
+    """
+    if sampling.n > MAX_POINTS:
+        raise UsageError(f"sampling.n: {sampling.n:,} points; at most {MAX_POINTS:,} are accepted")
+    size = _size(axes)
+    may_list = size <= MAX_POINTS
+    patience = _MISSES_BEFORE_LISTING if may_list else _MISSES_BEFORE_GIVING_UP
+    seen: set[tuple[int, ...]] = set()
+    drawn: list[Point] = []
+    misses = 0
+    attempt = 0
+    while len(drawn) < sampling.n and misses < patience and len(seen) < size:
+        indices = _indices(axes, sampling.seed, attempt)
+        attempt += 1
+        misses += 1
+        if indices in seen:
+            continue
+        seen.add(indices)
+        point = _point(axes, indices)
+        if all(constraint.allows(point) for constraint in constraints):
+            drawn.append(point)
+            misses = 0
+    if len(drawn) < sampling.n and may_list:
+        rest = (
+            _point(axes, indices)
+            for indices in itertools.product(*(range(axis.size) for axis in axes.values()))
+            if indices not in seen
+        )
+        drawn.extend(itertools.islice(_allowed(rest, constraints), sampling.n - len(drawn)))
+    if not drawn:
+        raise UsageError(
+            _none_left(size, constraints)
+            if may_list
+            else f"constraints: none of {attempt:,} combinations drawn from {size:,} fulfils them; "
+            "narrow the parameters, so that more of their combinations are allowed"
+        )
+    return PointList(drawn, _shortfall(len(drawn), sampling.n, size, exhausted=may_list))
+
+
+def _shortfall(found: int, asked: int, size: int, *, exhausted: bool) -> tuple[str, ...]:
+    if found >= asked:
+        return ()
+    if exhausted:
+        return (f"sampling.n asks for {asked:,} points; only {found:,} exist, all are used",)
+    reason = f"among {size:,} combinations the allowed ones are too rare to find more"
+    return (f"sampling.n asks for {asked:,} points; only {found:,} were found: {reason}",)
+
+
+def _indices(axes: dict[str, _Axis], seed: int, attempt: int) -> tuple[int, ...]:
+    return tuple(
+        axis.draw(_uniform(f"{seed}/{name}/{attempt}".encode())) for name, axis in axes.items()
+    )
+
+
+def _uniform(key: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(key).digest()[: _BITS // 8])
+
+
+def _point(axes: dict[str, _Axis], indices: tuple[int, ...]) -> Point:
+    return {
+        name: axis.value(index) for (name, axis), index in zip(axes.items(), indices, strict=True)
+    }
