@@ -1,9 +1,9 @@
 """Plan and run experiments from Python: the same steps as the command line, for notebooks.
 
-    from trading_runtime import api
+from trading_runtime import api
 
-    run = api.run("trading_runtime/local/local.json")
-    run.points.sort("sharpe", descending=True).head()
+run = api.run("trading_runtime/local/local.json")
+run.points.sort("sharpe", descending=True).head()
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def parse_instant(text: str) -> int:
 
 
 def format_instant(nanoseconds: int) -> str:
-    """Return ``nanoseconds`` since the epoch as ISO 8601 in UTC, with as many digits as it needs."""
+    """Return ``nanoseconds`` since the epoch as ISO 8601 in UTC, with the digits it needs."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     moment = _EPOCH + dt.timedelta(seconds=seconds)
     text = moment.strftime("%Y-%m-%dT%H:%M:%S")

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "config": ("trading_runtime.cli.config", "config_group", "Check experiment files; print their schema."),
+    "config": (
+        "trading_runtime.cli.config",
+        "config_group",
+        "Check experiment files; print their schema.",
+    ),
     "data": ("trading_runtime.cli.data", "data", "Prepare, inspect, verify and adopt datasets."),
     "plan": ("trading_runtime.cli.run", "plan", "Show what a run would compute; start nothing."),
     "run": ("trading_runtime.cli.run", "run", "Run an experiment on this machine."),
@@ -69,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = False) -> int:
     """Run a command, show an error as its one or two lines on standard error, return the code."""
     try:
-        outcome: Any = command.main(list(arguments), prog_name=_name(command), standalone_mode=False)
+        outcome: Any = command.main(
+            list(arguments), prog_name=_name(command), standalone_mode=False
+        )
     except TradingRuntimeError as error:
         if debug:
             raise

@@ -1,4 +1,4 @@
-"""The commands ``plan`` and ``run``: from an experiment file to what would be done, and to results."""
+"""The commands ``plan`` and ``run``: what an experiment comes to, and what comes out of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from trading_runtime.errors import Kind, StoppedError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from trading_runtime.api import Prepared, Run
+    from trading_runtime.api import Run
+    from trading_runtime.execution.preparation import Prepared
 
 _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 
@@ -43,10 +44,16 @@ def plan(file: str, workers: int | None, *, as_json: bool) -> None:
 @click.argument("file", required=False)
 @click.option("--config", "config", help="The experiment file; the same as FILE.")
 @click.option("--run-id", help="Name of the run; the same id and plan again resumes it.")
-@click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the experiment's, else one per processor.")
-@click.option("--allow-incomplete", is_flag=True, help="Name a best point even though tasks failed.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Worker processes; default: the experiment's, else one per processor.",
+)
+@click.option(
+    "--allow-incomplete", is_flag=True, help="Name a best point even though tasks failed."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option("--debug", is_flag=True, hidden=True)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def run(  # noqa: PLR0913 - one argument per option
     file: str | None,
     config: str | None,
@@ -55,7 +62,7 @@ def run(  # noqa: PLR0913 - one argument per option
     *,
     allow_incomplete: bool,
     as_json: bool,
-    debug: bool,
+    debug: bool,  # noqa: ARG001 - read by the caller, which shows errors of the options too
 ) -> int:
     """Run the experiment in FILE on this machine: plan, compute what is not stored, summarise."""
     if (file is None) == (config is None):
@@ -124,12 +131,13 @@ def _plan_lines(prepared: Prepared) -> list[str]:
     else:
         time = f"{seconds / prepared.workers:,.1f} s with {prepared.workers} workers"
     short = sum(partition["warmup_short"] for partition in document["partitions"])
+    left_out = len(document["empty_windows"])
+    empty = f" ({left_out:,} windows without rows left out)" if left_out else ""
     lines = [
         f"experiment  {document['experiment_name']}",
         f"dataset     {prepared.loaded.dataset_path} ({document['dataset_digest'][:12]})",
         f"points      {len(document['points']):,}",
-        f"partitions  {len(document['partitions']):,} "
-        f"({len(document['empty_windows']):,} windows without rows left out)",
+        f"partitions  {len(document['partitions']):,}{empty}",
         f"tasks       {len(tasks):,}, of which {len(tasks) - len(pending):,} are stored already",
         f"batches     {len(document['batches']):,}",
         f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
@@ -142,13 +150,13 @@ def _plan_lines(prepared: Prepared) -> list[str]:
 
 def _run_lines(ended: Run) -> list[str]:
     counts, result = ended.result["counts"], ended.result
+    by_kind = result["failed_by_kind"].items()
     lines = [
         f"run       {ended.run_id}: {'complete' if result['complete'] else 'INCOMPLETE'}",
-        f"tasks     {counts['planned']:,} planned, {counts['ok']:,} ok ({ended.computed:,} computed now), "
-        f"{counts['failed']:,} failed, {counts['missing']:,} missing, in {ended.seconds:.1f} s",
+        f"tasks     {', '.join(f'{count:,} {name}' for name, count in counts.items())}",
+        *(f"          {count:,} of kind {kind}" for kind, count in by_kind),
+        f"computed  {ended.computed:,} tasks, in {ended.seconds:.1f} s",
     ]
-    for kind, count in result["failed_by_kind"].items():
-        lines.append(f"          {count:,} of kind {kind}")
     for first in ended.failures[:1]:
         lines.append(f"first     {first['task_id'][:12]}: {first['message'].splitlines()[0]}")
     best = result["best"]

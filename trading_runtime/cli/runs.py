@@ -43,9 +43,8 @@ def list_runs(results: str, *, as_json: bool) -> None:
     width = max((len(facts["run_id"]) for facts in found), default=0)
     for facts in found:
         tasks = "" if facts["planned"] is None else f"{facts['ok']}/{facts['planned']} tasks"
-        click.echo(
-            f"{facts['run_id']:<{width}}  {facts['status']:<10}  {facts['started'] or '':<27}  {tasks}"
-        )
+        started = facts["started"] or ""
+        click.echo(f"{facts['run_id']:<{width}}  {facts['status']:<10}  {started:<27}  {tasks}")
 
 
 @runs.command("stop")

@@ -40,7 +40,9 @@ class FailureRecord:
         if self.message is None:
             frames = traceback.extract_tb(error.__traceback__)
             own = [frame for frame in frames if frame.filename in self.strategy_files] or frames
-            where = f" ({Path(own[-1].filename).name}:{own[-1].lineno}, {own[-1].name})" if own else ""
+            where = (
+                f" ({Path(own[-1].filename).name}:{own[-1].lineno}, {own[-1].name})" if own else ""
+            )
             self.message = f"{type(error).__name__}: {error}{where}"
             self.traceback = "".join(traceback.format_exception(error))
             self._stop()
@@ -49,7 +51,7 @@ class FailureRecord:
         """Keep that the strategy left before the end of its window."""
         if self.message is None:
             self.message = f"the strategy left early: it called {what} before the window's end"
-            self.traceback = "".join(traceback.format_stack(sys._getframe(1)))
+            self.traceback = "".join(traceback.format_stack())
             self._stop()
 
     def _stop(self) -> None:
@@ -65,7 +67,7 @@ def watch_escapes(record: FailureRecord, engine_frame: FrameType) -> Iterator[No
     unwind = monitoring.events.PY_UNWIND
 
     def on_unwind(_code: CodeType, _offset: int, error: BaseException) -> None:
-        if sys._getframe(1).f_back is engine_frame:
+        if sys._getframe(1).f_back is engine_frame:  # noqa: SLF001 - the only way to it
             record.record_exception(error)
 
     tool = next(tool for tool in _TOOL_IDS if monitoring.get_tool(tool) is None)

@@ -33,7 +33,13 @@ _ORDER_COMMANDS = (
     "close_all_positions",
     "market_exit",
 )
-_CLOCK_CALLBACKS = ("set_time_alert", "set_time_alert_ns", "set_timer", "set_timer_ns", "set_timer_zoned")
+_CLOCK_CALLBACKS = (
+    "set_time_alert",
+    "set_time_alert_ns",
+    "set_timer",
+    "set_timer_ns",
+    "set_timer_zoned",
+)
 
 
 @dataclass
@@ -233,7 +239,9 @@ def _tell_denied(strategy: Any, instrument_id: Any, order_id: Any, watch: Watch)
 def _subscribe_topic(strategy_class: type[Strategy], watch: Watch) -> Callable[..., Any]:
     original = strategy_class.subscribe_topic
 
-    def subscribe_topic(self: Any, topic: str, handler: Any, *arguments: Any, **keywords: Any) -> Any:
+    def subscribe_topic(
+        self: Any, topic: str, handler: Any, *arguments: Any, **keywords: Any
+    ) -> Any:
         checked = watch.topic_handlers.setdefault(id(handler), _watched_handler(handler, watch))
         return original(self, topic, checked, *arguments, **keywords)
 
@@ -273,7 +281,7 @@ class _CheckedClock:
     def of(strategy: Any) -> _CheckedClock:
         clock: _CheckedClock | None = strategy.__dict__.get("_checked_clock")
         if clock is None:
-            clock = _CheckedClock(super(type(strategy), strategy).clock)
+            clock = _CheckedClock(vars(Strategy)["clock"].__get__(strategy))
             strategy.__dict__["_checked_clock"] = clock
         return clock
 
@@ -288,7 +296,9 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 inspect.signature(callback).bind(None)
             except TypeError as error:
-                raise TypeError(f"a timer's callback takes one argument, the event: {error}") from None
+                raise TypeError(
+                    f"a timer's callback takes one argument, the event: {error}"
+                ) from None
         return method(*arguments, **keywords)
 
     return call

@@ -84,16 +84,15 @@ def _changes(node: ast.AST) -> list[tuple[int, str]]:
         changes = [
             (item.lineno, f"rename {item.name} to {_METHODS[item.name]}")
             for item in node.body
-            if isinstance(item, ast.FunctionDef)
-            and "Strategy" in bases
-            and item.name in _METHODS
+            if isinstance(item, ast.FunctionDef) and "Strategy" in bases and item.name in _METHODS
         ]
-        if "StrategyConfig" in bases and any(word.arg in {"frozen", "kw_only"} for word in node.keywords):
+        if "StrategyConfig" in bases and any(
+            word.arg in {"frozen", "kw_only"} for word in node.keywords
+        ):
             changes.append(
                 (
                     node.lineno,
-                    f"make {node.name} a @dataclass (from dataclasses) with StrategyConfig as its "
-                    "base, without frozen=True",
+                    f"make {node.name} a @dataclass with StrategyConfig as base, not frozen=True",
                 )
             )
         return changes

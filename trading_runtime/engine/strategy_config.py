@@ -42,9 +42,10 @@ def config_fields(config_class: type) -> dict[str, ConfigField]:
     """
     if config_class.__module__.startswith("nautilus_trader."):
         return _engine_fields(config_class)
+    initialiser = inspect.getattr_static(config_class, "__init__")
     try:
         hints = typing.get_type_hints(
-            config_class if dataclasses.is_dataclass(config_class) else config_class.__init__
+            config_class if dataclasses.is_dataclass(config_class) else initialiser
         )
     except (NameError, TypeError, AttributeError) as error:
         raise UsageError(
@@ -52,7 +53,7 @@ def config_fields(config_class: type) -> dict[str, ConfigField]:
         ) from error
     fields = {}
     takes_any = False
-    for parameter in list(inspect.signature(config_class.__init__).parameters.values())[1:]:
+    for parameter in list(inspect.signature(initialiser).parameters.values())[1:]:
         if parameter.kind is parameter.VAR_KEYWORD:
             takes_any = True
         elif parameter.kind is not parameter.VAR_POSITIONAL:
@@ -159,7 +160,7 @@ def _convert_union(value: Any, members: tuple[Any, ...]) -> Any:
 
 def _convert_number(value: Any, annotation: type) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
-        raise ValueError(f"{_shown(value)} is not a number")
+        raise TypeError(f"{_shown(value)} is not a number")
     if isinstance(value, str) and annotation is not Decimal:
         raise ValueError(f"{value!r} is a text, not a number; write it without quotes")
     try:
@@ -215,7 +216,11 @@ def _stub() -> dict[str, list[tuple[str, str, bool]]]:
                 arguments = item.args.args[1:]
                 required = len(arguments) - len(item.args.defaults)
                 classes[node.name] = [
-                    (argument.arg, ast.unparse(argument.annotation or ast.Constant(None)), at < required)
+                    (
+                        argument.arg,
+                        ast.unparse(argument.annotation or ast.Constant(None)),
+                        at < required,
+                    )
                     for at, argument in enumerate(arguments)
                     if not argument.arg.startswith("_")
                 ]
@@ -234,7 +239,7 @@ def _engine_annotation(text: str) -> Any:
     text = text.removesuffix(" | None")
     if text.startswith("typing.Sequence["):
         item = _engine_annotation(text.removeprefix("typing.Sequence[").removesuffix("]"))
-        annotation: Any = list[item]
+        annotation: Any = types.GenericAlias(list, (item,))
     elif text.startswith("model."):
         annotation = getattr(nautilus_trader.model, text.removeprefix("model."), Any)
     else:

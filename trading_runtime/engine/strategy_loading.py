@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import importlib.util
 import inspect
 import random
 import site
@@ -145,21 +144,10 @@ def _builtin(code: StrategyCode) -> LoadedStrategy:
 
 
 def _import(code: StrategyCode) -> Any:
-    if code.file is None:
-        raise AssertionError("a builtin strategy is not imported")
-    refuse_legacy_strategy(code.file)
+    if code.file is not None:
+        refuse_legacy_strategy(code.file)
     try:
-        if "." not in code.module and code.path.split(":")[0].endswith(".py"):
-            spec = importlib.util.spec_from_file_location(code.module, code.file)
-            if spec is None or spec.loader is None:
-                raise UsageError(f"strategy.path: {code.file} is not a Python source file")
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[code.module] = module
-            spec.loader.exec_module(module)
-            return module
         return importlib.import_module(code.module)
-    except UsageError:
-        raise
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise

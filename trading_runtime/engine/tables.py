@@ -84,9 +84,7 @@ POSITIONS = pa.schema(
         pa.field("ts_closed", TIME),
     ]
 )
-EQUITY = pa.schema(
-    _required(("ts", TIME), ("equity", DECIMAL), ("open_positions", pa.int32()))
-)
+EQUITY = pa.schema(_required(("ts", TIME), ("equity", DECIMAL), ("open_positions", pa.int32())))
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,9 @@ def collect(cache: Cache, equity: Sequence[EquitySample], valuation: Valuation) 
     positions are numbered by the time and the order that opened them, fills by time and order.
     Raises ``DataError`` when an exchange rate is missing.
     """
-    orders = sorted(cache.orders(), key=lambda order: _order_key(order.ts_init, order.client_order_id))
+    orders = sorted(
+        cache.orders(), key=lambda order: _order_key(order.ts_init, order.client_order_id)
+    )
     positions = sorted(
         [*cache.position_snapshots(), *cache.positions()],
         key=lambda item: _order_key(item.ts_opened, item.opening_order_id),

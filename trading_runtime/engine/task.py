@@ -62,9 +62,7 @@ class TaskOutput:
     warmup_denied_orders: int
 
 
-def run_task(
-    inputs: Mapping[str, Any], code: StrategyCode, catalog: Path, rows: int
-) -> TaskOutput:
+def run_task(inputs: Mapping[str, Any], code: StrategyCode, catalog: Path, rows: int) -> TaskOutput:
     """Run one task and return its tables.
 
     ``inputs`` (``common``, ``config``, ``partition``: see ``planning.identity``) is the document
@@ -110,7 +108,9 @@ def _run_engine(
                 f"the engine consumed {consumed} of {rows} rows: something ended the run early"
             )
         history.note(end)
-        initial = EquitySample(start, initial_equity(common["venue"]["balances"], history, start), 0)
+        initial = EquitySample(
+            start, initial_equity(common["venue"]["balances"], history, start), 0
+        )
         samples = [initial, *sampler.samples, account.sample(end)]
         tables = collect(cache, samples, Valuation(instruments, history, currency))
         return TaskOutput(tables, watch.warmup_denied_orders)
@@ -162,13 +162,13 @@ def _add_strategy(
         raise StrategyFailureError(
             f"{watch.failures.message} (while the strategy was made)", watch.failures.traceback
         ) from error
-    watch.failures.stop_engine = lambda: super(type(strategy), strategy).shutdown_system("failed")
+    # The guard overrides shutdown_system, which would count as the strategy's own departure.
+    shut_down = loaded.strategy_class.shutdown_system
+    watch.failures.stop_engine = lambda: shut_down(strategy, "failed")
     node.add_strategy(_RUN, strategy)
 
 
-def _run(
-    node: BacktestNode, failures: FailureRecord, watch: Watch, sampler: EquitySampler
-) -> int:
+def _run(node: BacktestNode, failures: FailureRecord, watch: Watch, sampler: EquitySampler) -> int:
     watch.running = True
     with watch_escapes(failures, sys._getframe()):  # noqa: SLF001 - the frame that calls the engine
         try:

@@ -51,9 +51,7 @@ class RateHistory:
 class Valuation:
     """Values money of a task in the statistics currency."""
 
-    def __init__(
-        self, instruments: Mapping[str, Any], history: RateHistory, currency: str
-    ) -> None:
+    def __init__(self, instruments: Mapping[str, Any], history: RateHistory, currency: str) -> None:
         self._instruments = instruments
         self._history = history
         self.currency = currency

@@ -50,6 +50,7 @@ class LocalRun:
     _measured: list[tuple[float, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        """Find the run's files."""
         self.files = self.prepared.store.run(self.run_id)
 
     def execute(self, *, allow_incomplete: bool) -> Outcome:

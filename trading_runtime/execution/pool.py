@@ -1,4 +1,4 @@
-"""Worker processes: give each a batch at a time, and outlive whatever a task does to its process."""
+"""Worker processes: each is given batches, and may die of a task without harm to the others."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class _Worker:
         os.set_blocking(self.answers, False)
         folder = scratch / f"worker-{number}"
         folder.mkdir(exist_ok=True)
-        self.process = subprocess.Popen(  # noqa: S603 - our own module, with our own arguments
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "trading_runtime.execution.worker", str(sender)],
             stdin=subprocess.PIPE,
             stdout=self._output,
@@ -226,7 +226,9 @@ class _Worker:
         else:
             cause = f"it left with exit code {code}"
         output = self.last_output().strip().splitlines()
-        return f"the task's process died: {cause}" + (f"; it last said: {output[-1]}" if output else "")
+        return f"the task's process died: {cause}" + (
+            f"; it last said: {output[-1]}" if output else ""
+        )
 
     def last_output(self) -> str:
         self._output.flush()

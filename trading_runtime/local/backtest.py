@@ -1,6 +1,6 @@
 """The entrypoint of a backtest, on a laptop and in a pod: runs one experiment file.
 
-    python trading_runtime/local/backtest.py --config local.json
+python trading_runtime/local/backtest.py --config local.json
 """
 
 from __future__ import annotations

@@ -175,9 +175,7 @@ def _equity(content: bytes) -> list[tuple[int, Any]]:
 
 
 def _trades(content: bytes) -> list[Trade]:
-    table = pq.read_table(
-        io.BytesIO(content), columns=["realized_pnl", "ts_opened", "ts_closed"]
-    )
+    table = pq.read_table(io.BytesIO(content), columns=["realized_pnl", "ts_opened", "ts_closed"])
     return [
         Trade(profit, opened, closed)
         for profit, opened, closed in zip(

@@ -87,7 +87,9 @@ class Store:
             facts = json.loads((folder / MANIFEST).read_bytes())["files"][name]
             content = (folder / name).read_bytes()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{folder / name}: the stored result cannot be read: {error}") from error
+            raise DataError(
+                f"{folder / name}: stored result cannot be read: {error}"
+            ) from error
         if hashlib.sha256(content).hexdigest() != facts["sha256"]:
             raise DataError(
                 f"{folder / name}: the stored result is damaged (sha256 differs from its manifest); "

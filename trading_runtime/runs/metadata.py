@@ -57,7 +57,9 @@ class Metadata:
         self.content["status"] = status
         self.content["history"].append({"status": status, "time": moment})
         self.content["ended"] = None if status is Status.RUNNING else moment
-        write_file(self._files.metadata, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")
+        write_file(
+            self._files.metadata, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n"
+        )
 
 
 def now_text() -> str:

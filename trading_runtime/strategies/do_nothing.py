@@ -22,11 +22,12 @@ class DoNothing(Strategy):
 
     def __init__(self, config: DoNothingConfig) -> None:
         super().__init__(config)
+        self.settings = config
 
     def on_start(self) -> None:
         """Subscribe to what the config names."""
-        if self.config.bar_type is not None:
-            self.subscribe_bars(self.config.bar_type)
-        if self.config.instrument_id is not None:
-            self.subscribe_quotes(self.config.instrument_id)
-            self.subscribe_trades(self.config.instrument_id)
+        if self.settings.bar_type is not None:
+            self.subscribe_bars(self.settings.bar_type)
+        if self.settings.instrument_id is not None:
+            self.subscribe_quotes(self.settings.instrument_id)
+            self.subscribe_trades(self.settings.instrument_id)

@@ -29,21 +29,22 @@ class EMACross(Strategy):
 
     def __init__(self, config: EMACrossConfig) -> None:
         super().__init__(config)
+        self.settings = config
         self.fast = ExponentialMovingAverage(config.fast)
         self.slow = ExponentialMovingAverage(config.slow)
         self.size = Quantity.from_str(str(config.trade_size))
 
     def on_start(self) -> None:
         """Let the engine feed the averages, then the strategy, with every bar."""
-        self.register_indicator_for_bars(self.config.bar_type, self.fast)
-        self.register_indicator_for_bars(self.config.bar_type, self.slow)
-        self.subscribe_bars(self.config.bar_type)
+        self.register_indicator_for_bars(self.settings.bar_type, self.fast)
+        self.register_indicator_for_bars(self.settings.bar_type, self.slow)
+        self.subscribe_bars(self.settings.bar_type)
 
     def on_bar(self, _bar: Bar) -> None:
         """Reverse the position when the averages have crossed."""
         if not self.indicators_initialized():
             return
-        instrument_id = self.config.instrument_id
+        instrument_id = self.settings.instrument_id
         is_long = self.portfolio.is_net_long(instrument_id)
         is_short = self.portfolio.is_net_short(instrument_id)
         if self.fast.value >= self.slow.value and not is_long:
@@ -54,4 +55,4 @@ class EMACross(Strategy):
             self._enter(OrderSide.SELL)
 
     def _enter(self, side: OrderSide) -> None:
-        self.submit_order(self.order_factory.market(self.config.instrument_id, side, self.size))
+        self.submit_order(self.order_factory.market(self.settings.instrument_id, side, self.size))

@@ -31,6 +31,7 @@ class MarketMaker(Strategy):
 
     def __init__(self, config: MarketMakerConfig) -> None:
         super().__init__(config)
+        self.settings = config
         self.size = Quantity.from_str(str(config.trade_size))
         self.limit = config.max_position or 10 * config.trade_size
         self.quoted_mid: Decimal | None = None
@@ -39,38 +40,38 @@ class MarketMaker(Strategy):
 
     def on_start(self) -> None:
         """Look up the tick size, and ask for quotes."""
-        instrument = self.cache.instrument(self.config.instrument_id)
+        instrument = self.cache.instrument(self.settings.instrument_id)
         if instrument is None:
-            raise ValueError(f"{self.config.instrument_id} is not in the dataset")
+            raise ValueError(f"{self.settings.instrument_id} is not in the dataset")
         self.increment = instrument.price_increment.as_decimal()
         self.precision = instrument.price_precision
-        self.subscribe_quotes(self.config.instrument_id)
+        self.subscribe_quotes(self.settings.instrument_id)
 
     def on_quote(self, quote: QuoteTick) -> None:
         """Follow the mid price once it has moved far enough."""
         mid = (quote.bid_price.as_decimal() + quote.ask_price.as_decimal()) / 2
         if (
             self.quoted_mid is not None
-            and abs(mid - self.quoted_mid) < self.config.requote_distance
+            and abs(mid - self.quoted_mid) < self.settings.requote_distance
         ):
             return
         self.quoted_mid = mid
-        self.cancel_all_orders(self.config.instrument_id)
-        held = self.portfolio.net_position(self.config.instrument_id)
-        centre = mid - self.config.skew * held / self.config.trade_size
+        self.cancel_all_orders(self.settings.instrument_id)
+        held = self.portfolio.net_position(self.settings.instrument_id)
+        centre = mid - self.settings.skew * held / self.settings.trade_size
         if held < self.limit:
-            self._quote(OrderSide.BUY, centre - self.config.half_spread)
+            self._quote(OrderSide.BUY, centre - self.settings.half_spread)
         if held > -self.limit:
-            self._quote(OrderSide.SELL, centre + self.config.half_spread)
+            self._quote(OrderSide.SELL, centre + self.settings.half_spread)
 
     def on_stop(self) -> None:
         """Leave nothing in the book."""
-        self.cancel_all_orders(self.config.instrument_id)
+        self.cancel_all_orders(self.settings.instrument_id)
 
     def _quote(self, side: OrderSide, price: Decimal) -> None:
         ticks = int(price / self.increment)
         text = format(ticks * self.increment, f".{self.precision}f")
         order = self.order_factory.limit(
-            self.config.instrument_id, side, self.size, Price.from_str(text)
+            self.settings.instrument_id, side, self.size, Price.from_str(text)
         )
         self.submit_order(order)
