@@ -1,0 +1,185 @@
+"""Made-up runs of any shape, put together by the real aggregation: for the report and the CLI."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import random
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.canonical import digest
+from trading_runtime.results.frames import best, points_frame, results_frame
+from trading_runtime.results.points import TaskOutcome, aggregate_point, chained_curve
+from trading_runtime.results.report import ReportInputs
+from trading_runtime.results.statistics import Fill, Trade, task_statistics
+from trading_runtime.time_units import DAY, format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+HOUR = DAY // 24
+START = parse_instant("2022-01-03")
+
+EXPERIMENT: dict[str, Any] = {
+    "name": "btc-ema-cross",
+    "strategy": {"path": "trading_runtime.strategies.ema_cross:EmaCross"},
+    "venue": {
+        "account_type": "margin",
+        "balances": ["100000 USDT"],
+        "fees": {"model": "maker_taker", "maker": "0.0002", "taker": "0.0005"},
+        "fill": {"model": "default", "prob_fill_on_limit": "1", "prob_slippage": "0"},
+        "latency": {"base": None, "insert": None, "update": None, "cancel": None},
+        "order_rate_limit": {"orders": 100, "per": "1s"},
+        "bar_execution": True,
+        "liquidity_consumption": False,
+        "queue_position": False,
+    },
+    "partitions": {"by": "week", "warmup": "1d"},
+    "at_end": "mark",
+    "statistics": {"currency": None, "periods_per_year": 365},
+}
+
+
+def sample_run(  # noqa: PLR0913 - one argument for each way in which runs differ
+    space: Mapping[str, Sequence[Any]],
+    *,
+    partitions: int = 4,
+    days: int = 7,
+    metric: str = "sharpe",
+    status: Callable[[int, int], str] = lambda _point, _partition: "ok",
+    ruin: Callable[[int, int], bool] = lambda _point, _partition: False,
+    trades_per_task: int = 12,
+) -> ReportInputs:
+    """Return a run over all combinations of ``space``.
+
+    ``status`` and ``ruin`` are asked with (point, partition).
+    """
+    names = list(space)
+    points = [
+        dict(zip(names, values, strict=True)) for values in itertools.product(*space.values())
+    ]
+    windows = [(START + i * days * DAY, START + (i + 1) * days * DAY) for i in range(partitions)]
+    plan: dict[str, Any] = {
+        "format": 1,
+        "experiment_name": EXPERIMENT["name"],
+        "objective": {"metric": metric, "direction": "maximize"},
+        "dataset_digest": digest("dataset"),
+        "partitions": [
+            {
+                "index": i,
+                "start": format_instant(start),
+                "end": format_instant(end),
+                "instruments": ["BTCUSDT-PERP.SIM"],
+                "warmup_short": i == 0,
+            }
+            for i, (start, end) in enumerate(windows)
+        ],
+        "empty_windows": [],
+        "points": [{"index": i, "parameters": point} for i, point in enumerate(points)],
+        "tasks": [
+            {"task_id": digest([point, i]), "partition": i, "point": k, "cached": False}
+            for i in range(partitions)
+            for k, point in enumerate(points)
+        ],
+    }
+    rows, curves = [], {}
+    statuses, summaries, failures = {}, {}, []
+    for k, point in enumerate(points):
+        outcomes = []
+        for i, window in enumerate(windows):
+            task_id = digest([point, i])
+            state = status(k, i)
+            outcome = TaskOutcome(i, *window, ("BTCUSDT-PERP.SIM",), state)
+            if state == "ok":
+                outcome = _done(outcome, k, ruined=ruin(k, i), trades=trades_per_task)
+                summaries[task_id] = outcome.summary or {}
+            elif state != "missing":
+                failures.append(_failure(task_id, state))
+            if state != "missing":
+                statuses[task_id] = state
+            outcomes.append(outcome)
+        rows.append(aggregate_point(k, point, outcomes, 365))
+        curves[k] = outcomes
+    frame = points_frame(rows)
+    winner = best(frame, plan["objective"])
+    counts = {"planned": len(plan["tasks"]), "ok": len(summaries), "failed": len(failures)}
+    counts["missing"] = counts["planned"] - counts["ok"] - counts["failed"]
+    kinds = sorted({failure["kind"] for failure in failures})
+    return ReportInputs(
+        run_id="btc-ema-cross-20220201",
+        experiment=EXPERIMENT,
+        plan=plan,
+        result={
+            "format": 1,
+            "run_digest": digest("run"),
+            "complete": counts["ok"] == counts["planned"],
+            "counts": counts,
+            "failed_by_kind": {
+                kind: sum(each["kind"] == kind for each in failures) for kind in kinds
+            },
+            "objective": plan["objective"],
+            "best": winner,
+        },
+        results=results_frame(plan, statuses, summaries),
+        points=frame,
+        curve=chained_curve(curves[winner["point"]]) if winner else (),
+        failures=failures,
+        data_types=("bars",),
+        identities={
+            "Run digest": digest("run"),
+            "Dataset digest": digest("dataset"),
+            "Strategy code": digest("code"),
+            "Engine": "nautilus_trader 2.0.0rc7",
+            "Runtime": "trading-runtime 0.1.0",
+        },
+        packages={"polars": "2.1.0", "pyarrow": "22.0.0", "numpy": "2.3.5"},
+    )
+
+
+def _failure(task_id: str, kind: str) -> dict[str, Any]:
+    traceback = (
+        "Traceback (most recent call last):\n"
+        '  File "strategies/ema_cross.py", line 41, in on_bar\n'
+        "    size = self.cash / bar.close\n"
+        "ZeroDivisionError: division by zero\n"
+    )
+    return {
+        "task_id": task_id,
+        "kind": kind,
+        "exit_code": 4,
+        "message": "on_bar raised ZeroDivisionError: division by zero <script>alert(1)</script>",
+        "traceback": traceback,
+    }
+
+
+def _done(outcome: TaskOutcome, point: int, *, ruined: bool, trades: int) -> TaskOutcome:
+    chance = random.Random(f"{point}/{outcome.partition}")  # noqa: S311 - made-up data
+    hours = (outcome.end - outcome.start) // HOUR
+    drift = 6 * (1 - abs(point % 23 - 11) / 8)
+    equity = [(outcome.start, Decimal(100_000))]
+    for hour in range(1, hours + 1):
+        step = Decimal(f"{chance.gauss(drift if trades else 0, 130 if trades else 0):.2f}")
+        equity.append((outcome.start + hour * HOUR, equity[-1][1] + step))
+    if ruined:
+        equity[-3:] = [(ts, Decimal(-250)) for ts, _ in equity[-3:]]
+    positions = [
+        Trade(
+            Decimal(f"{chance.gauss(20, 220):.2f}"),
+            outcome.start + k * hours // trades * HOUR,
+            outcome.start + (k * hours // trades + 7) * HOUR if k < trades - 1 else None,
+        )
+        for k in range(trades)
+    ]
+    fills = [Fill(Decimal(4200), Decimal("2.1")) for _ in range(2 * trades)]
+    summary = {
+        "rows": 60 * hours,
+        "warmup_rows": 1440,
+        "warmup_short": outcome.partition == 0,
+        "currency": "USDT",
+        **task_statistics(equity, (outcome.start, outcome.end), fills, positions, 365),
+        "orders": 2 * trades,
+        "denied_orders": 0,
+        "warmup_denied_orders": 0,
+    }
+    return dataclasses.replace(outcome, summary=summary, equity=equity, trades=positions)

@@ -1,0 +1,100 @@
+"""The documentation holds: references are current, commands exist, examples load, links lead on."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from trading_runtime.cli.main import root
+from trading_runtime.config.loading import parse_experiment
+from trading_runtime.datasets.data_file import Preparation
+from trading_runtime.planning.points import points
+from trading_runtime.results.points import POINT_STATISTICS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")])
+WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
+FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the code blocks of a page in one language."""
+    found = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [text for name, text in found if name == language]
+
+
+def console_commands() -> list[tuple[Path, list[str]]]:
+    """Return each command that a page tells the reader to type, in words."""
+    return [
+        (page, shlex.split(line.removeprefix("$ "), comments=True))
+        for page in WRITTEN
+        for block in blocks(page, "console")
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
+
+
+def test_reference_pages_are_what_the_code_says() -> None:
+    script = ROOT / "scripts" / "make_reference.py"
+    ended = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    console_commands(),
+    ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else value.name,
+)
+def test_every_command_in_the_pages_is_one(page: Path, words: list[str]) -> None:
+    assert page.exists()
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        return
+    assert words[0] == "trading-runtime"
+    command: click.Command = root
+    context = click.Context(root, info_name="trading-runtime")
+    words = words[1:]
+    while isinstance(command, click.Group):
+        found = command.get_command(context, words[0])
+        assert found is not None, words
+        command, words = found, words[1:]
+    # Parses the words as the command would, and refuses an unknown option or a missing argument.
+    command.make_context(command.name, words)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+def test_links_lead_to_files_that_are_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_experiment_in_the_readme_is_one(tmp_path: Path) -> None:
+    (tmp_path / "my_strategies").mkdir()
+    (tmp_path / "my_strategies" / "cross.py").touch()
+    [text] = blocks(ROOT / "README.md", "yaml")
+    experiment = parse_experiment(text, ".yaml", "README.md", tmp_path)
+    # fast has 3 values, slow 30, 60, 90 and 120; every fast is below every slow.
+    assert len(points(experiment)) == 12
+
+
+def test_the_data_file_in_the_pages_is_one() -> None:
+    data_file, _instruments = blocks(ROOT / "docs" / "data.md", "json")
+    series = Preparation.model_validate(json.loads(data_file)).series
+    assert [(item.type, item.instrument) for item in series] == [("bars", "BTCUSDT-PERP.SIM")]
+
+
+def test_every_statistic_is_explained() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", text))
+    counted_by_name = {"orders", "fills", "warmup_short"}
+    assert set(POINT_STATISTICS) - counted_by_name <= named

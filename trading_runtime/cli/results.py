@@ -1,0 +1,258 @@
+"""The commands ``results list``, ``show`` and ``export``: what runs came to, from their files."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trading_runtime.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from trading_runtime.results.store import RunFiles, Store
+
+LATEST = "latest"
+_KNOWN_SHOWN = 5
+_RESULTS = click.option(
+    "--results",
+    "folder",
+    default="results",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder of the results.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def results() -> None:
+    """List, show and export results."""
+
+
+@results.command("list")
+@_RESULTS
+@_JSON
+def list_results(folder: Path, *, as_json: bool) -> None:
+    """List what the runs in a folder came to, oldest first."""
+    from trading_runtime.cli.result_lines import print_runs
+    from trading_runtime.results.store import Store
+
+    store = Store(folder)
+    found = [_overview(run_id, store.run(run_id)) for run_id in _by_start(store)]
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    if not found:
+        click.echo(f"no runs in {folder}", err=True)
+        return
+    print_runs(found)
+
+
+@results.command("show")
+@click.argument("run")
+@_RESULTS
+@click.option(
+    "--sort", "key", help="Statistic or parameter to sort by; the objective if not given."
+)
+@click.option("--ascending", is_flag=True, help="With --sort: smallest first.")
+@click.option("--point", type=int, help="Show the partitions of this point.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=50, show_default=True, help="Rows; 0 for all."
+)
+@_JSON
+def show_results(  # noqa: PLR0913 - one argument for each option of the command
+    run: str,
+    folder: Path,
+    *,
+    key: str | None,
+    ascending: bool,
+    point: int | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show the points of RUN (a run id, or 'latest'), the best first; or one point's partitions."""
+    from trading_runtime.cli.result_lines import print_overview, print_points, print_tasks
+    from trading_runtime.results.export import plain_rows
+
+    run_id, files = _find_run(run, folder)
+    overview = _overview(run_id, files)
+    if point is None:
+        table = _sorted_points(
+            _read_table(files, "points"), overview["objective"], key, ascending=ascending
+        )
+    else:
+        tasks = _of_point(_read_table(files, "results"), point)
+        table = (
+            _sort(tasks, key, descending=not ascending) if key else tasks.sort("start", "partition")
+        )
+    if as_json:
+        name = "points" if point is None else "tasks"
+        click.echo(json.dumps({**overview, name: plain_rows(table)}, ensure_ascii=False))
+        return
+    print_overview(overview)
+    click.echo("")
+    shown = table.head(limit) if limit else table
+    emphasis = [key or "", (overview["objective"] or {}).get("metric", "")]
+    (print_points if point is None else print_tasks)(shown, emphasis)
+    if shown.height < table.height:
+        click.echo(f"the first {shown.height} of {table.height}; --limit 0 shows all", err=True)
+    if files.report_page.exists():
+        click.echo(f"report: {files.report_page}", err=True)
+
+
+@results.command("export")
+@click.argument("run")
+@_RESULTS
+@click.option("--to", "form", type=click.Choice(["csv", "parquet"]), required=True)
+@click.option(
+    "--table",
+    type=click.Choice(["points", "results"]),
+    default="points",
+    show_default=True,
+    help="One row per point, or per task.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; otherwise CSV goes to standard output, Parquet to RUN-TABLE.parquet.",
+)
+def export_results(run: str, folder: Path, form: str, table: str, output: Path | None) -> None:
+    """Export a table of RUN (a run id, or 'latest'); amounts keep all their digits."""
+    from trading_runtime.results.export import csv_text
+    from trading_runtime.results.frames import write_frame
+    from trading_runtime.results.store import storage_errors
+
+    run_id, files = _find_run(run, folder)
+    frame = _read_table(files, table)
+    if form == "csv" and output is None:
+        click.echo(csv_text(frame), nl=False)
+        return
+    target = output or Path(f"{run_id}-{table}.parquet")
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"--output {target}: there is no folder {target.parent}; make it first")
+    with storage_errors(target):
+        if form == "csv":
+            target.write_text(csv_text(frame), encoding="utf-8", newline="")
+        else:
+            write_frame(frame, target)
+    click.echo(f"{frame.height} rows written to {target}", err=True)
+
+
+def _find_run(run: str, folder: Path) -> tuple[str, RunFiles]:
+    from trading_runtime.results.store import Store
+    from trading_runtime.runs.run_id import check_run_id
+
+    check_run_id(run)
+    store = Store(folder)
+    known = _by_start(store)
+    if not known:
+        raise UsageError(f"no run {run!r}: there are no runs in {folder}; --results names another")
+    if run in known:
+        return run, store.run(run)
+    if run == LATEST:
+        return known[-1], store.run(known[-1])
+    near = difflib.get_close_matches(run, known, n=1)
+    hint = (
+        f"did you mean {near[0]!r}?"
+        if near
+        else f"the latest are: {', '.join(known[-_KNOWN_SHOWN:])}"
+    )
+    raise UsageError(f"no run {run!r} in {folder}; {hint}")
+
+
+def _by_start(store: Store) -> list[str]:
+    from trading_runtime.runs.run_id import check_run_id
+
+    started = []
+    for run_id in store.run_ids():
+        try:
+            check_run_id(run_id)
+        except UsageError:
+            continue
+        started.append((str(_read_facts(store.run(run_id).metadata).get("started") or ""), run_id))
+    return [run_id for _, run_id in sorted(started)]
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    """Return a file of a run, empty when absent or damaged: a killed run shows what it has."""
+    from trading_runtime.results.store import read_json
+
+    try:
+        content = read_json(path)
+    except DataError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _overview(run_id: str, files: RunFiles) -> dict[str, Any]:
+    from trading_runtime.runs.lock import is_locked
+
+    metadata, result = _read_facts(files.metadata), _read_facts(files.result)
+    status = metadata.get("status", "unknown")
+    return {
+        "run_id": run_id,
+        "experiment": metadata.get("experiment_name"),
+        "status": "killed" if status == "running" and not is_locked(files) else status,
+        "started": metadata.get("started"),
+        "ended": metadata.get("ended"),
+        "run_digest": result.get("run_digest"),
+        "counts": result.get("counts"),
+        "failed_by_kind": result.get("failed_by_kind", {}),
+        "objective": result.get("objective"),
+        "best": result.get("best"),
+    }
+
+
+def _read_table(files: RunFiles, name: str) -> pl.DataFrame:
+    import polars as pl
+
+    path: Path = files.points if name == "points" else files.results
+    if not path.exists():
+        raise UsageError(
+            f"run {files.folder.name!r} has no {path.name}: it did not come to its summary; "
+            "run the experiment again with this run id to finish it"
+        )
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: cannot be read: {reason}; run the experiment again") from error
+
+
+def _sorted_points(
+    points: pl.DataFrame, objective: Mapping[str, Any] | None, key: str | None, *, ascending: bool
+) -> pl.DataFrame:
+    from trading_runtime.results.frames import ranked
+
+    if key is not None:
+        return _sort(points, key, descending=not ascending)
+    if objective is None:
+        return points.sort("point")
+    return ranked(points, objective["metric"], objective["direction"])
+
+
+def _sort(table: pl.DataFrame, key: str, *, descending: bool) -> pl.DataFrame:
+    column = next((name for name in (key, f"param.{key}") if name in table.columns), None)
+    if column is None:
+        accepted = [name.removeprefix("param.") for name in table.columns]
+        near = difflib.get_close_matches(key, accepted, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(f"--sort {key}: no such column; {hint}accepted: {', '.join(accepted)}")
+    return table.sort(column, descending=descending, nulls_last=True, maintain_order=True)
+
+
+def _of_point(tasks: pl.DataFrame, point: int) -> pl.DataFrame:
+    import polars as pl
+
+    found = tasks.filter(pl.col("point") == point)
+    if found.height == 0:
+        last = tasks["point"].n_unique() - 1
+        raise UsageError(f"--point {point}: the run's points are 0 to {last}")
+    return found

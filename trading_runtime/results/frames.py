@@ -1,0 +1,243 @@
+"""The tables of a run: ``results.parquet``, a row per task, and ``points.parquet``, one per point.
+
+Both are the same bytes for the same content: rows in order of (point, partition), one row group,
+money as ``Decimal(38,16)``, times as ``Datetime(ns, UTC)``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trading_runtime.canonical import canonical_json, decimal_text
+from trading_runtime.errors import UsageError
+from trading_runtime.results.exact import EXACT, MONEY_STEP
+from trading_runtime.results.points import MISSING, OK, POINT_STATISTICS
+from trading_runtime.time_units import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+MONEY = pl.Decimal(38, 16)
+TIME = pl.Datetime("ns", "UTC")
+PARAMETER_PREFIX = "param."
+
+TASK_STATISTICS: dict[str, pl.DataType] = {
+    "rows": pl.Int64(),
+    "warmup_rows": pl.Int64(),
+    "warmup_short": pl.Boolean(),
+    "currency": pl.String(),
+    "initial_equity": MONEY,
+    "final_equity": MONEY,
+    "net_profit": MONEY,
+    "fees": MONEY,
+    "traded_value": MONEY,
+    "return": pl.Float64(),
+    "volatility": pl.Float64(),
+    "sharpe": pl.Float64(),
+    "sortino": pl.Float64(),
+    "max_drawdown": pl.Float64(),
+    "max_drawdown_seconds": pl.Float64(),
+    "exposure": pl.Float64(),
+    "turnover": pl.Float64(),
+    "orders": pl.Int64(),
+    "fills": pl.Int64(),
+    "trades": pl.Int64(),
+    "win_rate": pl.Float64(),
+    "profit_factor": pl.Float64(),
+    "expectancy": MONEY,
+    "denied_orders": pl.Int64(),
+    "warmup_denied_orders": pl.Int64(),
+    "open_positions": pl.Int64(),
+    "ruined": pl.Boolean(),
+}
+"""The statistics of a task, in the order of ``summary.json``, with their column types."""
+
+_COUNTED = {"warmup_short": pl.Int64(), "ruined": pl.Int64()}
+_INT64 = range(-(2**63), 2**63)
+_DECIMAL_TEXT = re.compile(r"(?!-0$)-?(0|[1-9][0-9]{0,21})(\.[0-9]{0,15}[1-9])?")
+
+
+def results_frame(
+    plan: Mapping[str, Any],
+    statuses: Mapping[str, str],
+    summaries: Mapping[str, Mapping[str, Any]],
+) -> pl.DataFrame:
+    """Return the table of a run's tasks, one row for each task of ``plan``, failed ones included.
+
+    ``statuses`` gives ``ok`` or the kind of the failure by task id; a task that is not in it is
+    ``missing``. ``summaries`` gives the content of ``summary.json`` of the tasks that are ok.
+    """
+    tasks = sorted(plan["tasks"], key=lambda task: (task["point"], task["partition"]))
+    points = {point["index"]: point["parameters"] for point in plan["points"]}
+    partitions = {partition["index"]: partition for partition in plan["partitions"]}
+    windows = [partitions[task["partition"]] for task in tasks]
+    status = [statuses.get(task["task_id"], MISSING) for task in tasks]
+    rows: list[Mapping[str, Any]] = [
+        summaries[task["task_id"]] if state == OK else {}
+        for task, state in zip(tasks, status, strict=True)
+    ]
+    return pl.DataFrame(
+        [
+            pl.Series("task_id", [task["task_id"] for task in tasks], pl.String),
+            pl.Series("point", [task["point"] for task in tasks], pl.Int32),
+            pl.Series("partition", [task["partition"] for task in tasks], pl.Int32),
+            _times("start", [window["start"] for window in windows]),
+            _times("end", [window["end"] for window in windows]),
+            pl.Series(
+                "instruments", [",".join(each["instruments"]) for each in windows], pl.String
+            ),
+            *parameter_columns([points[task["point"]] for task in tasks]),
+            pl.Series("status", status, pl.String),
+            *(
+                _column(name, [row.get(name) for row in rows], dtype)
+                for name, dtype in TASK_STATISTICS.items()
+            ),
+        ]
+    )
+
+
+def points_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return the table of a run's points from the rows that ``aggregate_point`` makes."""
+    rows = sorted(rows, key=lambda row: row["point"])
+    return pl.DataFrame(
+        [
+            pl.Series("point", [row["point"] for row in rows], pl.Int32),
+            *parameter_columns([row["parameters"] for row in rows]),
+            *(
+                pl.Series(name, [row[name] for row in rows], pl.Int32)
+                for name in ("tasks", "ok", "failed", "missing")
+            ),
+            *(
+                _column(
+                    name, [row[name] for row in rows], _COUNTED.get(name, TASK_STATISTICS[name])
+                )
+                for name in POINT_STATISTICS
+            ),
+        ]
+    )
+
+
+def write_frame(frame: pl.DataFrame, path: Path) -> None:
+    """Write ``frame`` to ``path`` as Parquet, the same bytes whenever the content is the same."""
+    frame.write_parquet(
+        path,
+        compression="zstd",
+        compression_level=3,
+        statistics=True,
+        row_group_size=max(1, frame.height),
+    )
+
+
+def best(
+    points: pl.DataFrame, objective: Mapping[str, Any], *, allow_incomplete: bool = False
+) -> dict[str, Any] | None:
+    """Return ``{"point", "parameters", "value"}`` of the best point, or ``None``.
+
+    None is named while a task is missing, unless ``allow_incomplete``; an undefined value never
+    wins; of equal ones the lower point index does. Money is a decimal text. Raises ``UsageError``
+    when the objective's metric is not a statistic of a point.
+    """
+    metric = check_metric(objective["metric"])
+    if points.height == 0 or (not allow_incomplete and points["missing"].sum() > 0):
+        return None
+    known = points.filter(pl.col(metric).is_not_null())
+    if known.height == 0:
+        return None
+    lowest = objective.get("direction", "maximize") == "minimize"
+    value = known[metric].min() if lowest else known[metric].max()
+    row = known.filter(pl.col(metric) == value).sort("point").row(0, named=True)
+    return {
+        "point": row["point"],
+        "parameters": parameters_of(row),
+        "value": _plain(row[metric]),
+    }
+
+
+def ranked(points: pl.DataFrame, metric: str, direction: str = "maximize") -> pl.DataFrame:
+    """Return the points from best to worst by ``metric``; undefined last, ties by point index."""
+    check_metric(metric)
+    return points.sort(
+        [metric, "point"], descending=[direction != "minimize", False], nulls_last=True
+    )
+
+
+def check_metric(name: str) -> str:
+    """Return ``name`` if it is a statistic of a point; raise ``UsageError`` otherwise."""
+    if name in POINT_STATISTICS:
+        return name
+    near = difflib.get_close_matches(name, POINT_STATISTICS, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UsageError(
+        f"{name!r} is not a statistic of a point; {hint}accepted: {', '.join(POINT_STATISTICS)}"
+    )
+
+
+def parameter_names(columns: Iterable[str]) -> list[str]:
+    """Return the names of the parameters among the columns of a table."""
+    return [
+        name.removeprefix(PARAMETER_PREFIX) for name in columns if name.startswith(PARAMETER_PREFIX)
+    ]
+
+
+def parameters_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of one row of a table; decimals are texts, as in a plan."""
+    return {name: _plain(row[PARAMETER_PREFIX + name]) for name in parameter_names(row)}
+
+
+def parameter_columns(points: Sequence[Mapping[str, Any]]) -> list[pl.Series]:
+    """Return one column ``param.<name>`` for each parameter, in the order the points name them.
+
+    The type is that of all values: Boolean, Int64, Decimal(38,16) (with whole numbers), Float64
+    (with whole numbers), else String, where what is not a text is given as JSON. A decimal is taken
+    the same whether it comes as one or as the text that a plan read from its file has.
+    """
+    names = list(dict.fromkeys(name for point in points for name in point))
+    return [
+        _parameter_column(PARAMETER_PREFIX + name, [point.get(name) for point in points])
+        for name in names
+    ]
+
+
+def _parameter_column(name: str, given: list[Any]) -> pl.Series:
+    values = [decimal_text(value) if isinstance(value, Decimal) else value for value in given]
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pl.Series(name, values, pl.Boolean)
+    if kinds == {int} and all(value is None or value in _INT64 for value in values):
+        return pl.Series(name, values, pl.Int64)
+    if kinds in ({float}, {float, int}):
+        return pl.Series(name, values, pl.Float64, strict=False)
+    if kinds in ({str}, {str, int}) and all(
+        value is None or _DECIMAL_TEXT.fullmatch(str(value)) for value in values
+    ):
+        return _column(name, values, MONEY)
+    texts = [
+        value if value is None or isinstance(value, str) else canonical_json(value).decode()
+        for value in values
+    ]
+    return pl.Series(name, texts, pl.String)
+
+
+def _column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
+    if dtype == MONEY:
+        # Amounts of more decimal places than the column has would silently become null.
+        exact = [
+            None if value is None else Decimal(value).quantize(MONEY_STEP, context=EXACT)
+            for value in values
+        ]
+        return pl.Series(name, exact, MONEY)
+    return pl.Series(name, values, dtype)
+
+
+def _times(name: str, instants: Sequence[str]) -> pl.Series:
+    return pl.Series(name, [parse_instant(text) for text in instants], pl.Int64).cast(TIME)
+
+
+def _plain(value: Any) -> Any:
+    return decimal_text(value) if isinstance(value, Decimal) else value

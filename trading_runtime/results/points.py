@@ -1,0 +1,232 @@
+"""A point over its partitions: the results of its tasks, put together to one."""
+
+from __future__ import annotations
+
+import dataclasses
+import decimal
+import itertools
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trading_runtime.results.exact import EXACT, money, rounded
+from trading_runtime.results.statistics import (
+    Trade,
+    curve_statistics,
+    exposure,
+    trade_statistics,
+    turnover,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from trading_runtime.results.statistics import Samples
+
+_FIFTY_DIGITS = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
+
+OK = "ok"
+MISSING = "missing"
+
+SUMMED_MONEY = ("net_profit", "fees", "traded_value")
+SUMMED_COUNTS = ("orders", "fills", "denied_orders", "warmup_denied_orders", "open_positions")
+COUNTED_FLAGS = ("warmup_short", "ruined")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """What one task of a point came to.
+
+    ``status`` is ``ok``, ``missing`` or the kind of the failure. ``summary``, ``equity``
+    (nanoseconds since the epoch, amount) and ``trades`` are those of its artifacts when it is ok.
+    """
+
+    partition: int
+    start: int
+    end: int
+    instruments: tuple[str, ...]
+    status: str
+    summary: Mapping[str, Any] | None = None
+    equity: Samples = ()
+    trades: Sequence[Trade] = ()
+
+
+class CurvePoint(NamedTuple):
+    """A moment of a point's chained equity.
+
+    ``growth`` is what one unit of money became with everything reinvested, ``equity`` the initial
+    equity and the profits since, in the statistics currency.
+    """
+
+    ts: int
+    growth: Decimal
+    equity: Decimal
+
+
+def aggregate_point(
+    point: int,
+    parameters: Mapping[str, Any],
+    outcomes: Iterable[TaskOutcome],
+    periods_per_year: int,
+) -> dict[str, Any]:
+    """Return one row of ``points.parquet``: counts of the point's tasks, and its statistics.
+
+    Money and counts are summed. Returns, ratios and drawdown are those of ``chained_curve``, trades
+    are pooled, exposure is the share of the time of all windows together, and turnover is all
+    traded value / the initial equity. Between windows the account rests, so days without data
+    return 0 however the data was cut. Where an account was ruined there are no returns to chain:
+    return and ratios are ``None``. So is everything but the counts while a task is missing or
+    failed.
+    """
+    outcomes = list(outcomes)
+    ok = sum(outcome.status == OK for outcome in outcomes)
+    missing = sum(outcome.status == MISSING for outcome in outcomes)
+    row: dict[str, Any] = {
+        "point": point,
+        "parameters": dict(parameters),
+        "tasks": len(outcomes),
+        "ok": ok,
+        "failed": len(outcomes) - ok - missing,
+        "missing": missing,
+    }
+    if not outcomes or ok < len(outcomes):
+        return row | dict.fromkeys(POINT_STATISTICS)
+    return row | _statistics(outcomes, periods_per_year)
+
+
+def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
+    """Return the equity of a point over all its partitions, which must all be ok.
+
+    Successive partitions follow each other: growth is multiplied, money added. Partitions that
+    overlap in time (each instrument by itself) are accounts side by side: their equity is summed
+    on one clock, where each account holds its initial equity before its window and its final
+    equity after it. At a seam the curve has one sample at the end of the earlier window and one at
+    the start of the later one. The list is empty when there are no outcomes.
+    """
+    curve: list[CurvePoint] = []
+    growth, profit, initial = Decimal(1), Decimal(0), Decimal(0)
+    with decimal.localcontext(EXACT):
+        for group in _overlapping(outcomes):
+            samples = _one_clock(group)
+            start = samples[0][1]
+            if not curve:
+                initial = start
+            curve += (
+                CurvePoint(ts, _grown(growth, start, value), initial + profit + value - start)
+                for ts, value in samples
+            )
+            growth, profit = curve[-1].growth, curve[-1].equity - initial
+    return curve
+
+
+def _statistics(outcomes: Sequence[TaskOutcome], periods_per_year: int) -> dict[str, Any]:
+    summaries = [outcome.summary or {} for outcome in outcomes]
+    curve = chained_curve(outcomes)
+    trades = [trade for outcome in outcomes for trade in _within_window(outcome)]
+    ruined = sum(bool(summary["ruined"]) for summary in summaries)
+    statistics: dict[str, Any] = curve_statistics(
+        [(moment.ts, moment.growth) for moment in curve], periods_per_year
+    )
+    if ruined:
+        statistics |= dict.fromkeys(("return", "volatility", "sharpe", "sortino"))
+    with decimal.localcontext(EXACT):
+        for name in SUMMED_MONEY:
+            statistics[name] = sum((Decimal(each[name]) for each in summaries), Decimal(0))
+        statistics["turnover"] = rounded(turnover(statistics["traded_value"], curve[0].equity))
+    for name in SUMMED_MONEY:
+        statistics[name] = money(statistics[name])
+    statistics["exposure"] = rounded(
+        exposure(trades, [(outcome.start, outcome.end) for outcome in outcomes])
+    )
+    # A position open at a window's end lives on in no other: cut off there, it is not a trade.
+    closed = (trade for outcome in outcomes for trade in outcome.trades)
+    statistics |= trade_statistics(closed)
+    for name in SUMMED_COUNTS:
+        statistics[name] = sum(int(each[name]) for each in summaries)
+    for name in COUNTED_FLAGS:
+        statistics[name] = sum(bool(each[name]) for each in summaries)
+    return {name: statistics[name] for name in POINT_STATISTICS}
+
+
+def _within_window(outcome: TaskOutcome) -> list[Trade]:
+    return [
+        trade._replace(ts_closed=outcome.end if trade.ts_closed is None else trade.ts_closed)
+        for trade in outcome.trades
+    ]
+
+
+def _grown(growth: Decimal, start: Decimal, value: Decimal) -> Decimal:
+    # What was lost cannot be reinvested: after a ruin the growth stays where it fell to.
+    if start <= 0 or growth <= 0:
+        return growth
+    # Fewer digits than the context has, so that growth that comes back to a peak is equal to it.
+    return _FIFTY_DIGITS.plus(growth * value / start)
+
+
+def _overlapping(outcomes: Iterable[TaskOutcome]) -> list[list[TaskOutcome]]:
+    """Return the outcomes in order of time, those that overlap (also by way of others) together."""
+    groups: list[list[TaskOutcome]] = []
+    end = 0
+    for outcome in sorted(outcomes, key=lambda each: (each.start, each.end, each.partition)):
+        if groups and outcome.start < end:
+            groups[-1].append(outcome)
+        else:
+            groups.append([outcome])
+        end = max(end, outcome.end) if len(groups[-1]) > 1 else outcome.end
+    return groups
+
+
+def _one_clock(group: Sequence[TaskOutcome]) -> list[tuple[int, Decimal]]:
+    """Return the summed equity of accounts side by side, at every instant one of them has."""
+    if len(group) == 1:
+        return list(group[0].equity)
+    accounts: dict[tuple[str, ...], list[TaskOutcome]] = {}
+    for outcome in group:
+        accounts.setdefault(outcome.instruments, []).append(outcome)
+    curves = [_one_account(successive) for successive in accounts.values()]
+    total = sum((curve[0][1] for curve in curves), Decimal(0))
+    changes = sorted(
+        (ts, after - before)
+        for curve in curves
+        for (_, before), (ts, after) in itertools.pairwise([curve[0], *curve])
+    )
+    clock: list[tuple[int, Decimal]] = []
+    for ts, moved in itertools.groupby(changes, key=lambda change: change[0]):
+        total += sum((amount for _, amount in moved), Decimal(0))
+        clock.append((ts, total))
+    return clock
+
+
+def _one_account(successive: Sequence[TaskOutcome]) -> list[tuple[int, Decimal]]:
+    """Return the equity of one account over its windows: initial equity and the profits since."""
+    curve: list[tuple[int, Decimal]] = []
+    for outcome in successive:
+        shift = curve[-1][1] - outcome.equity[0][1] if curve else Decimal(0)
+        curve += ((ts, value + shift) for ts, value in outcome.equity)
+    return curve
+
+
+POINT_STATISTICS = (
+    "net_profit",
+    "fees",
+    "traded_value",
+    "return",
+    "volatility",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "max_drawdown_seconds",
+    "exposure",
+    "turnover",
+    "orders",
+    "fills",
+    "trades",
+    "win_rate",
+    "profit_factor",
+    "expectancy",
+    "denied_orders",
+    "warmup_denied_orders",
+    "open_positions",
+    "warmup_short",
+    "ruined",
+)
+"""The statistics of a point, in the order of ``points.parquet``."""

@@ -1,0 +1,250 @@
+"""The statistics of one task: what its equity, fills and positions say about it.
+
+Everything is computed with ``decimal`` at a fixed precision, whatever the caller's decimal context:
+sums of money are exact, so the order of the records does not matter, and the same input gives the
+same digits on every machine. Ratios are rounded to 12 significant digits; undefined is ``None``.
+"""
+
+from __future__ import annotations
+
+import decimal
+import itertools
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from trading_runtime.results.exact import EXACT, TWELVE_DIGITS, money, rounded
+from trading_runtime.results.intervals import common_length, union
+from trading_runtime.results.ratios import sharpe_ratio, sortino_ratio, volatility
+from trading_runtime.time_units import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from trading_runtime.results.intervals import Interval
+
+type Samples = Sequence[tuple[int, Decimal]]
+"""Equity over time: (nanoseconds since the epoch, amount), in order of time, never empty."""
+
+type Statistic = str | float | int | bool | None
+"""A value of a summary: money is a decimal text, a ratio a float, undefined is ``None``."""
+
+_FORTY_DIGITS = decimal.Context(prec=40, rounding=decimal.ROUND_HALF_EVEN)
+_SECOND = 1_000_000_000
+_ZERO = Decimal(0)
+
+
+class Fill(NamedTuple):
+    """What one fill moved and cost, in the statistics currency."""
+
+    value: Decimal
+    fee: Decimal
+
+
+class Trade(NamedTuple):
+    """One position: its profit (fees included) and its life; ``ts_closed`` is None while open."""
+
+    realized_pnl: Decimal
+    ts_opened: int
+    ts_closed: int | None
+
+
+class Drawdown(NamedTuple):
+    """The deepest fall: a share of its peak, and the seconds from the peak to its recovery."""
+
+    depth: Decimal
+    seconds: Decimal
+
+
+def task_statistics(
+    equity: Samples,
+    window: Interval,
+    fills: Iterable[Fill],
+    positions: Iterable[Trade],
+    periods_per_year: int,
+) -> dict[str, Statistic]:
+    """Return the statistics of one task, in the order that ``summary.json`` has them.
+
+    Money (``initial_equity``, ``final_equity``, ``net_profit``, ``fees``, ``traded_value``,
+    ``expectancy``) is a decimal text; ratios are floats of 12 significant digits; undefined is
+    ``None``. ``net_profit`` is final less initial equity, so it holds what open positions are worth
+    at the window's end. ``fills`` counts fills, ``trades`` closed positions. Raises ``ValueError``
+    when ``equity`` is empty or not in order of time.
+    """
+    _check_order(equity)
+    fills = list(fills)
+    positions = list(positions)
+    with decimal.localcontext(EXACT):
+        initial, final = equity[0][1], equity[-1][1]
+        traded_value = sum((fill.value for fill in fills), _ZERO)
+        return {
+            "initial_equity": money(initial),
+            "final_equity": money(final),
+            "net_profit": money(final - initial),
+            "fees": money(sum((fill.fee for fill in fills), _ZERO)),
+            "traded_value": money(traded_value),
+            **curve_statistics(equity, periods_per_year),
+            "exposure": rounded(exposure(positions, [window])),
+            "turnover": rounded(turnover(traded_value, initial)),
+            "fills": len(fills),
+            **trade_statistics(positions),
+            "open_positions": sum(trade.ts_closed is None for trade in positions),
+            "ruined": ruin(equity) is not None,
+        }
+
+
+def curve_statistics(equity: Samples, periods_per_year: int) -> dict[str, Statistic]:
+    """Return ``return``, ``volatility``, ``sharpe``, ``sortino`` and the maximum drawdown.
+
+    ``return`` is final / initial - 1. An account that was ruined has no return and none of the
+    ratios that are made from returns; its drawdown is stated.
+    """
+    returns = daily_returns(equity)
+    fall = maximum_drawdown(equity)
+    return {
+        "return": rounded(total_return(equity)),
+        "volatility": rounded(volatility(returns, periods_per_year)),
+        "sharpe": rounded(sharpe_ratio(returns, periods_per_year)),
+        "sortino": rounded(sortino_ratio(returns, periods_per_year)),
+        "max_drawdown": rounded(fall and fall.depth),
+        "max_drawdown_seconds": rounded(fall and fall.seconds),
+    }
+
+
+def trade_statistics(positions: Iterable[Trade]) -> dict[str, Statistic]:
+    """Return ``trades``, ``win_rate``, ``profit_factor`` and ``expectancy`` of closed positions.
+
+    ``win_rate`` is the share with a profit above zero; ``profit_factor`` is gross profit / gross
+    loss, ``None`` when nothing was lost; ``expectancy`` is the mean profit of a trade, fees
+    included, in the statistics currency. Source: Pardo, "The Evaluation and Optimization of Trading
+    Strategies", 2nd ed., 2008; Tharp, "Trade Your Way to Financial Freedom", 2nd ed., 2007
+    (expectancy, here in money instead of multiples of risk).
+    """
+    profits = [trade.realized_pnl for trade in positions if trade.ts_closed is not None]
+    with decimal.localcontext(EXACT):
+        won = sum((profit for profit in profits if profit > 0), _ZERO)
+        lost = -sum((profit for profit in profits if profit < 0), _ZERO)
+        wins = sum(profit > 0 for profit in profits)
+        count = len(profits)
+        return {
+            "trades": count,
+            "win_rate": rounded(Decimal(wins) / count if count else None),
+            "profit_factor": rounded(won / lost if lost else None),
+            "expectancy": _mean_money((won - lost) / count) if count else None,
+        }
+
+
+def total_return(equity: Samples) -> Decimal | None:
+    """Return final / initial equity - 1, or ``None`` for an account that was ruined."""
+    if ruin(equity) is not None:
+        return None
+    with decimal.localcontext(EXACT):
+        return equity[-1][1] / equity[0][1] - 1
+
+
+def daily_returns(equity: Samples) -> list[Decimal | None]:
+    """Return the simple returns between the start, the UTC midnights inside, and the end.
+
+    r[i] = e[i] / e[i-1] - 1, where e is the equity of the last sample at or before each of these
+    instants. The first and the last day may be partial and count as a day each. A return that ends
+    at or after the account's ruin is ``None``.
+    """
+    _check_order(equity)
+    ruined_at = ruin(equity)
+    marks = _midnight_marks(equity)
+    returns: list[Decimal | None] = []
+    with decimal.localcontext(EXACT):
+        for (_, before), (ts, after) in itertools.pairwise(marks):
+            sound = ruined_at is None or ts < ruined_at
+            returns.append(after / before - 1 if sound else None)
+    return returns
+
+
+def maximum_drawdown(equity: Samples) -> Drawdown | None:
+    """Return the largest (peak - equity) / peak over all samples, and how long it lasted.
+
+    The depth is a positive share of the peak, 0 when equity never fell, above 1 when it fell below
+    zero. It lasts from the peak (its last sample) to the first sample at or above the peak, or to
+    the end. Of equally deep ones the first counts. ``None`` when equity starts at or below zero.
+    Source: Magdon-Ismail and Atiya, "Maximum Drawdown", Risk 17(10), 2004.
+    """
+    _check_order(equity)
+    peak_ts, peak = equity[0]
+    if peak <= 0:
+        return None
+    worst = Drawdown(_ZERO, _ZERO)
+    low = peak
+    with decimal.localcontext(EXACT):
+        for ts, value in equity[1:]:
+            if value < peak:
+                low = min(low, value)
+                continue
+            worst = _deeper(worst, peak, low, ts - peak_ts)
+            peak_ts, peak, low = ts, value, value
+        return _deeper(worst, peak, low, equity[-1][0] - peak_ts)
+
+
+def exposure(positions: Iterable[Trade], windows: Sequence[Interval]) -> Decimal | None:
+    """Return the share of the windows' time during which at least one position was open.
+
+    Time is counted once however many positions are open; what lies outside the windows does not
+    count; a position that is still open lasts to the end. ``None`` when the windows have no length.
+    """
+    tested = union(windows)
+    end = max((stop for _, stop in tested), default=0)
+    held = union(
+        (trade.ts_opened, end if trade.ts_closed is None else trade.ts_closed)
+        for trade in positions
+    )
+    total = sum(stop - start for start, stop in tested)
+    if not total:
+        return None
+    with decimal.localcontext(EXACT):
+        return Decimal(common_length(held, tested)) / total
+
+
+def turnover(traded_value: Decimal, initial_equity: Decimal) -> Decimal | None:
+    """Return traded value / initial equity; ``None`` when equity starts at or below zero."""
+    if initial_equity <= 0:
+        return None
+    with decimal.localcontext(EXACT):
+        return traded_value / initial_equity
+
+
+def ruin(equity: Samples) -> int | None:
+    """Return the time of the first sample at or below zero, or ``None`` when there is none."""
+    return next((ts for ts, value in equity if value <= 0), None)
+
+
+def _mean_money(value: Decimal) -> str:
+    return money(TWELVE_DIGITS.plus(value))
+
+
+def _check_order(equity: Samples) -> None:
+    if not equity:
+        raise ValueError("equity has no samples")
+    for (before, _), (after, _) in itertools.pairwise(equity):
+        if after < before:
+            raise ValueError(f"equity is not in order of time: {after} after {before}")
+
+
+def _midnight_marks(equity: Samples) -> list[tuple[int, Decimal]]:
+    """Return the equity at the start, at each UTC midnight inside, and at the end."""
+    start, end = equity[0][0], equity[-1][0]
+    marks = [equity[0]]
+    midnight = (start // DAY + 1) * DAY
+    last = equity[0][1]
+    for ts, value in equity:
+        while midnight < ts and midnight < end:
+            marks.append((midnight, last))
+            midnight += DAY
+        last = value
+    if end > start:
+        marks.append(equity[-1])
+    return marks
+
+
+def _deeper(worst: Drawdown, peak: Decimal, low: Decimal, nanoseconds: int) -> Drawdown:
+    # Cut to fewer digits than it is computed with, so that equal falls from peaks that were
+    # chained on different ways are equal.
+    depth = _FORTY_DIGITS.divide(peak - low, peak)
+    return Drawdown(depth, Decimal(nanoseconds) / _SECOND) if depth > worst.depth else worst
