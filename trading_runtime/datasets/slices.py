@@ -33,8 +33,8 @@ class Slice:
 def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) -> Slice:
     """Write the rows of ``partition`` from ``dataset`` to the new folder ``catalog``.
 
-    ``partition`` has ``warmup_start``, ``start``, ``end`` (nanoseconds since the epoch), ``rows_min``
-    and ``rows_max``, and ``data``: the series with the row groups that can have rows. Every row
+    ``partition`` has ``warmup_start``, ``start``, ``end`` (nanoseconds since the epoch),
+    ``rows_min`` and ``rows_max``, and ``data``: the series with the row groups that can have rows. Every row
     group is verified before it is used.
 
     Raises ``DataError`` when a file is missing, its bytes are not those of the manifest, or the
@@ -55,7 +55,9 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
         warmup_rows += max(before - first, 0)
         rows += kept.num_rows - max(before - first, 0)
         if kept.num_rows:
-            _write(kept, catalog / "data" / series["type"] / series["identifier"])
+            # The engine's own name of the folder: it drops characters that an identifier may have.
+            name = Path(series["row_groups"][0]["path"]).parent.name
+            _write(kept, catalog / "data" / series["type"] / name)
     if not partition["rows_min"] <= rows <= partition["rows_max"]:
         raise DataError(
             f"{dataset}: {rows} rows from {format_instant(partition['start'])} to "

@@ -59,8 +59,8 @@ class LocalRun:
         Raises ``UsageError`` when the id is running or belongs to another plan, ``StoppedError``
         when asked to stop (finished tasks are kept), ``StorageError`` when nothing can be written.
         """
-        self._refuse_other_plan()
         with locked(self.files):
+            self._refuse_other_plan()
             self.files.stop.unlink(missing_ok=True)
             started = time.monotonic()
             metadata = self._begin()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, BinaryIO
 
 from trading_runtime.errors import UsageError
 from trading_runtime.results.store import storage_errors
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from trading_runtime.results.store import RunFiles
 
+_ATTEMPTS = 3
+_PAUSE_SECONDS = 0.02
+
 
 @contextlib.contextmanager
 def locked(files: RunFiles) -> Iterator[None]:
@@ -22,22 +26,32 @@ def locked(files: RunFiles) -> Iterator[None]:
         files.folder.mkdir(parents=True, exist_ok=True)
         handle = files.lock.open("ab")
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _take(handle):
             raise UsageError(
                 f"run {files.folder.name!r} is running already; wait for it, stop it with "
                 f"'trading-runtime runs stop {files.folder.name}', or choose another --run-id"
-            ) from error
+            )
         yield
+
+
+def _take(handle: BinaryIO) -> bool:
+    """Try a few times: whoever only asks whether the run is locked holds it for a moment."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE_SECONDS * (attempt < _ATTEMPTS - 1))
+        else:
+            return True
+    return False
 
 
 def is_locked(files: RunFiles) -> bool:
     """Return whether a process is running this run now."""
     try:
-        with files.lock.open("ab") as handle:
+        with files.lock.open("rb") as handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
     except OSError:

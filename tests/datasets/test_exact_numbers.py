@@ -1,0 +1,118 @@
+"""Decimal texts become whole ticks exactly, whatever their length."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trading_runtime.datasets.exact_numbers import Increment, decimals, read_ticks
+
+INCREMENTS = ["0.01", "0.25", "0.5", "1", "7", "1000", "0.000001", "0.00000003"]
+
+
+def ticks(texts: list[str | None], increment: str) -> list[tuple[int | None, str | None]]:
+    found = read_ticks(pl.Series(texts, dtype=pl.String), Increment.of(Decimal(increment)))
+    return list(found.iter_rows())
+
+
+@pytest.mark.parametrize(
+    ("text", "increment", "expected"),
+    [
+        ("1.25", "0.25", (5, None)),
+        ("46319.0", "0.5", (92_638, None)),
+        ("1.1200", "0.01", (112, None)),
+        (".5", "0.01", (50, None)),
+        ("5.", "0.01", (500, None)),
+        ("+2", "1", (2, None)),
+        ("1e-7", "0.0000001", (1, None)),
+        ("1.5E+3", "0.5", (3_000, None)),
+        ("0.00", "0.01", (0, "zero")),
+        ("-0", "0.01", (0, "zero")),
+        ("-0.01", "0.01", (None, "negative")),
+        ("nan", "0.01", (None, "not finite")),
+        ("-Infinity", "0.01", (None, "not finite")),
+        ("", "0.01", (None, "missing")),
+        (None, "0.01", (None, "missing")),
+        ("1,5", "0.01", (None, "unreadable")),
+        ("0x10", "0.01", (None, "unreadable")),
+        (".", "0.01", (None, "unreadable")),
+        ("1" * 30, "0.01", (None, "too large")),
+    ],
+)
+def test_a_text_is_read_as_ticks_or_named_with_its_fault(
+    text: str | None, increment: str, expected: tuple[int | None, str | None]
+) -> None:
+    assert ticks([text], increment) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "increment", "rounded"),
+    [
+        ("0.005", "0.01", 0),  # half way between 0 and 1: 0 is even
+        ("0.015", "0.01", 2),  # half way between 1 and 2: 2 is even
+        ("0.0150000000000000000000001", "0.01", 2),
+        ("0.0049999999999999999999999", "0.01", 0),
+        ("0.0050000000000000000000001", "0.01", 1),
+        ("0.125", "0.25", 0),
+        ("0.375", "0.25", 2),
+        ("0.00031099999999999997", "0.000001", 311),  # a float's shortest text in a real file
+    ],
+)
+def test_a_value_between_two_ticks_is_rounded_half_to_even_and_flagged(
+    text: str, increment: str, rounded: int
+) -> None:
+    assert ticks([text], increment) == [(rounded, "off tick")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    units=st.integers(1, 10**21),
+    digits=st.integers(0, 16),
+    increment=st.sampled_from(INCREMENTS),
+)
+def test_rounding_agrees_with_exact_decimal_arithmetic(
+    units: int, digits: int, increment: str
+) -> None:
+    with localcontext(prec=60):
+        value = Decimal(units).scaleb(-digits)
+        quotient = (value / Decimal(increment)).quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
+        is_exact = value % Decimal(increment) == 0
+    if quotient * 4 * Increment.of(Decimal(increment)).units >= 2**63:
+        return
+    if value.scaleb(Increment.of(Decimal(increment)).digits) >= 2**63:
+        return
+
+    [(found, fault)] = ticks([format(value, "f")], increment)
+
+    assert found == int(quotient)
+    assert fault == (None if is_exact else "off tick")
+
+
+@pytest.mark.parametrize("value", [0.1, 0.00031099999999999997, 1e-7, 1e16, 123456.789, 5e-9])
+def test_a_float_is_read_as_its_shortest_decimal(value: float) -> None:
+    increment = Increment.of(Decimal("0.00000001"))
+
+    found = read_ticks(pl.Series([value]), increment)["ticks"].to_list()
+
+    expected = (Decimal(repr(value)) * 10**8).quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
+    assert found == ([int(expected)] if expected < 2**63 else [None])
+
+
+@pytest.mark.parametrize("increment", INCREMENTS)
+def test_ticks_become_decimals_of_the_catalog(increment: str) -> None:
+    numbers = [0, 1, 2, 999_999_937]
+
+    found = decimals(pl.Series(numbers), Increment.of(Decimal(increment)))
+
+    assert str(found.type) == "decimal128(38, 16)"
+    assert found.to_pylist() == [number * Decimal(increment) for number in numbers]
+
+
+@pytest.mark.parametrize("increment", ["0", "-1", "NaN", "1e-17"])
+def test_an_increment_is_above_zero_and_within_16_digits(increment: str) -> None:
+    with pytest.raises(ValueError, match=r"increment|16 digits"):
+        Increment.of(Decimal(increment))

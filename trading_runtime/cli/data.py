@@ -1,0 +1,114 @@
+"""The commands of ``trading-runtime data``: making datasets, looking into them, verifying them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from trading_runtime.datasets.manifest import Manifest
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.group()
+def data() -> None:
+    """Make datasets from raw market data, look into them, verify them."""
+
+
+@data.command()
+@click.argument("file", type=_FOLDER)
+@click.option("--to", "folder", type=_FOLDER, help="Folder of the dataset to make.")
+@click.option("--force", is_flag=True, help="Replace the dataset that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> None:
+    """Make the dataset that the data file FILE describes.
+
+    FILE (JSON or YAML) names raw files, CSV or Parquet, of bars, trades or quotes, what their
+    columns mean, and the instruments. Rows that are unordered, duplicate, negative, not finite or
+    off the tick are refused with file and line, and then nothing is written.
+    """
+    from trading_runtime.datasets.data_file import load_preparation
+    from trading_runtime.datasets.prepare import prepare as make
+    from trading_runtime.engine.catalog import write_instruments
+    from trading_runtime.engine.instruments import check_bar_type, read_instruments
+    from trading_runtime.errors import UsageError
+
+    loaded = load_preparation(file)
+    target = folder or loaded.dataset
+    if target is None:
+        raise UsageError(f"{file}: names no 'dataset' to make; add it, or give --to FOLDER")
+    for bar_type in loaded.bar_types:
+        try:
+            check_bar_type(bar_type)
+        except ValueError as error:
+            raise UsageError(f"{file}: the engine has no such bars: {error}") from error
+    instruments = read_instruments(loaded.instrument_files)
+    prepared = make(loaded, instruments, write_instruments, target, force=force)
+    if not as_json:
+        what = "is up to date" if prepared.is_unchanged else "prepared"
+        click.echo(f"dataset      {prepared.folder} {what}")
+    _show(prepared.manifest, as_json=as_json)
+
+
+@data.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(folder: Path, *, as_json: bool) -> None:
+    """Show what the dataset in FOLDER holds: instruments, types, windows, rows, gaps, digest."""
+    from trading_runtime.datasets.manifest import load_manifest
+
+    _show(load_manifest(folder), as_json=as_json)
+
+
+@data.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(folder: Path, *, as_json: bool) -> None:
+    """Compare every file of the dataset in FOLDER with the sha256 in its manifest."""
+    from trading_runtime.datasets.verify import verify as compare
+    from trading_runtime.errors import DataError
+
+    found = compare(folder)
+    if as_json:
+        facts = {
+            "digest": found.manifest.digest,
+            "files": found.files,
+            "bytes": found.bytes,
+            "damages": list(found.damages),
+        }
+        click.echo(json.dumps(facts, indent=1))
+    if found.damages:
+        raise DataError("\n".join(found.damages))
+    if not as_json:
+        what = f"{found.files} files, {found.bytes:,} bytes, all as the manifest says"
+        click.echo(f"{folder}: {what}")
+
+
+@data.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+def adopt(folder: Path, *, as_json: bool) -> None:
+    """Use the Nautilus v2 catalog in FOLDER as it is, by giving it a manifest.json."""
+    from trading_runtime.datasets.adopt import adopt as take
+    from trading_runtime.engine.catalog import read_instruments
+    from trading_runtime.engine.instruments import instrument_types
+
+    adopted = take(folder, frozenset(instrument_types()), read_instruments)
+    for kind in adopted.skipped:
+        click.echo(f"{folder / 'data' / kind}: not used; no strategy is fed from it", err=True)
+    if not as_json:
+        click.echo(f"dataset      {folder} adopted")
+    _show(adopted.manifest, as_json=as_json)
+
+
+def _show(manifest: Manifest, *, as_json: bool) -> None:
+    from trading_runtime.datasets import inspection
+
+    if as_json:
+        click.echo(json.dumps(inspection.as_json(manifest), indent=1))
+    else:
+        click.echo(inspection.as_text(manifest))

@@ -1,0 +1,294 @@
+"""The data file: the strict models that say how raw files are made into a dataset."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from trading_runtime.config.document import Problem
+from trading_runtime.config.fields import Duration, Model
+from trading_runtime.config.places import PathError, resolve_path
+from trading_runtime.datasets.settings_file import checked, read_settings, settings_error
+from trading_runtime.datasets.time_formats import check_time_zone, check_timestamp_format
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BAR = re.compile(r"[1-9][0-9]*-[A-Z_]+-(BID|ASK|MID|LAST|MARK)")
+
+
+def _check_bar(text: str) -> str:
+    if not _BAR.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not a bar specification; write step, unit and price such as "
+            "'1-MINUTE-LAST', with the price one of BID, ASK, MID, LAST, MARK"
+        )
+    return text
+
+
+def _check_separator(text: str) -> str:
+    if len(text.encode()) != 1 or text in '"\r\n':
+        raise ValueError(f"{text!r} cannot separate columns; give one character such as ',' or ';'")
+    return text
+
+
+def _to_decimal(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+        return Decimal(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    return value
+
+
+Column = Annotated[int, Field(ge=1)] | str
+"""A column by its name in the header, or by its position, counted from 1."""
+
+Amount = Annotated[Decimal, BeforeValidator(_to_decimal), Field(gt=0)]
+"""A size that every row has, as a decimal text or number: ``"1000000"``."""
+
+Side = Literal["BUY", "SELL", "NONE"]
+
+
+class BarColumns(Model):
+    """Where a bar's values stand."""
+
+    timestamp: Column = "timestamp"
+    """The bar's time; see ``timestamp_marks``."""
+    open: Column = "open"
+    """The first price."""
+    high: Column = "high"
+    """The highest price."""
+    low: Column = "low"
+    """The lowest price."""
+    close: Column = "close"
+    """The last price."""
+    volume: Column | None = None
+    """The traded volume, by default the column named ``volume``; see also ``volume`` above."""
+
+
+class TradeColumns(Model):
+    """Where a trade's values stand."""
+
+    timestamp: Column = "timestamp"
+    """The time of the trade."""
+    price: Column = "price"
+    """The price."""
+    size: Column = "size"
+    """The size, in units of the instrument."""
+    trade_id: Column | None = None
+    """The id of the trade; when absent, trades are numbered from 1."""
+    aggressor: Column | None = None
+    """The side that took liquidity: BUY or SELL, or what ``aggressor_values`` names."""
+    buyer_maker: Column | None = None
+    """Whether the buyer was the maker (true or false): true makes the aggressor SELL."""
+
+
+class QuoteColumns(Model):
+    """Where a quote's values stand."""
+
+    timestamp: Column = "timestamp"
+    """The time of the quote."""
+    bid: Column = "bid"
+    """The best bid price."""
+    ask: Column = "ask"
+    """The best ask price."""
+    bid_size: Column | None = None
+    """The size at the bid; absent when ``size`` is given."""
+    ask_size: Column | None = None
+    """The size at the ask; absent when ``size`` is given."""
+
+
+class _Series(Model):
+    instrument: str
+    """Id of the instrument, such as ``BTCUSDT-PERP.SIM``, defined in the instrument file."""
+    files: str | Annotated[list[str], Field(min_length=1)]
+    """One file, many, or a pattern such as ``raw/btc-*.csv``; CSV (also .gz) or Parquet."""
+    separator: Annotated[str, AfterValidator(_check_separator)] = ","
+    """What separates the columns of a CSV file."""
+    header: bool = True
+    """Whether the first line of a CSV file names the columns."""
+    timestamp_format: Annotated[str, AfterValidator(check_timestamp_format)] = "iso"
+    """``iso``; ``s``, ``ms``, ``us`` or ``ns`` since 1970; or a pattern such as
+    ``%Y%m%d %H%M%S%3f``. A Parquet column of timestamps needs none."""
+    time_zone: Annotated[str, AfterValidator(check_time_zone)] = "UTC"
+    """IANA name of the zone of times that carry none, such as ``America/New_York``."""
+    off_tick: Literal["refuse", "round"] = "refuse"
+    """What to do with prices and sizes between two ticks; rounding is half to even, and counted."""
+    max_gap: Duration | None = None
+    """A stretch without rows longer than this is refused."""
+    report_gaps_above: Duration | None = None
+    """Stretches without rows longer than this are reported: default one bar, for ticks 1h."""
+
+
+class BarSeries(_Series):
+    """Bars of one instrument and one specification."""
+
+    type: Literal["bars"]
+    """What the rows are."""
+    bar: Annotated[str, AfterValidator(_check_bar)]
+    """Step, unit and price: ``1-MINUTE-LAST``."""
+    timestamp_marks: Literal["open", "close"]
+    """Whether a row's time is that of the bar's open or of its close."""
+    columns: BarColumns = BarColumns()
+    """Where the values stand."""
+    volume: Amount | None = None
+    """The volume of every bar, for files without a column of volumes."""
+
+    @model_validator(mode="after")
+    def _one_volume(self) -> BarSeries:
+        if self.volume is not None and self.columns.volume is not None:
+            raise ValueError("give either 'volume' or 'columns.volume', not both")
+        return self
+
+
+class TradeSeries(_Series):
+    """Trades of one instrument."""
+
+    type: Literal["trades"]
+    """What the rows are."""
+    columns: TradeColumns = TradeColumns()
+    """Where the values stand."""
+    aggressor_values: dict[str, Side] | None = None
+    """What the texts of the column ``aggressor`` mean: ``{"B": "BUY", "S": "SELL"}``."""
+
+    @model_validator(mode="after")
+    def _one_aggressor(self) -> TradeSeries:
+        if self.columns.aggressor is not None and self.columns.buyer_maker is not None:
+            raise ValueError("give either 'columns.aggressor' or 'columns.buyer_maker', not both")
+        if self.aggressor_values is not None and self.columns.aggressor is None:
+            raise ValueError("'aggressor_values' needs 'columns.aggressor'")
+        return self
+
+
+class QuoteSeries(_Series):
+    """Quotes of one instrument."""
+
+    type: Literal["quotes"]
+    """What the rows are."""
+    columns: QuoteColumns = QuoteColumns()
+    """Where the values stand."""
+    size: Amount | None = None
+    """The size at bid and ask of every quote, for files that have none."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> QuoteSeries:
+        named = [self.columns.bid_size is not None, self.columns.ask_size is not None]
+        if self.size is not None and any(named):
+            raise ValueError("give either 'size' or the columns bid_size and ask_size, not both")
+        if self.size is None and not all(named):
+            raise ValueError(
+                "name the columns bid_size and ask_size, or give the 'size' of every quote, "
+                'such as "size": "1000000"'
+            )
+        return self
+
+
+Series = BarSeries | TradeSeries | QuoteSeries
+
+
+class Preparation(Model):
+    """What a data file holds."""
+
+    schema_: Annotated[str | None, Field(alias="$schema")] = None
+    """Where editors find the JSON Schema; not read."""
+    dataset: str | None = None
+    """Folder of the dataset to make, relative to this file; ``--to`` goes before it."""
+    instruments: str | Annotated[list[str], Field(min_length=1)]
+    """One or more instrument files, relative to this file."""
+    series: Annotated[list[Annotated[Series, Field(discriminator="type")]], Field(min_length=1)]
+    """The raw files, one entry for every instrument and type of data."""
+
+
+@dataclass(frozen=True)
+class LoadedPreparation:
+    """A checked data file, and where its relative paths start."""
+
+    path: Path
+    preparation: Preparation
+
+    @property
+    def instrument_files(self) -> list[Path]:
+        """The instrument files."""
+        return [self.resolve(text) for text in _as_list(self.preparation.instruments)]
+
+    @property
+    def dataset(self) -> Path | None:
+        """The dataset's folder, if the data file names one."""
+        text = self.preparation.dataset
+        return None if text is None else self.resolve(text)
+
+    @property
+    def bar_types(self) -> list[str]:
+        """The engine's names of the series of bars."""
+        return [
+            f"{series.instrument}-{series.bar}-EXTERNAL"
+            for series in self.preparation.series
+            if isinstance(series, BarSeries)
+        ]
+
+    def input_patterns(self, series: Series) -> list[str]:
+        """The raw files of a series: paths, or patterns with ``*``, ``?`` or ``[``."""
+        return [str(self.resolve(text)) for text in _as_list(series.files)]
+
+    def resolve(self, text: str) -> Path:
+        """Return the path that ``text`` in this file names."""
+        return resolve_path(text, self.path.parent)
+
+
+def load_preparation(path: Path) -> LoadedPreparation:
+    """Read and check the data file at ``path``.
+
+    Raises ``UsageError`` with one line for every fault.
+    """
+    document = read_settings(path)
+    preparation = checked(Preparation, document, path)
+    loaded = LoadedPreparation(path, preparation)
+    problems = []
+    named: list[tuple[tuple[str | int, ...], str]] = []
+    if preparation.dataset is not None:
+        named.append((("dataset",), preparation.dataset))
+    named += [(("instruments",), text) for text in _as_list(preparation.instruments)]
+    for index, series in enumerate(preparation.series):
+        where = ("series", index)
+        named += [((*where, "files"), text) for text in _as_list(series.files)]
+        problems += [
+            Problem(*document.place((*where, "columns")), message)
+            for message in _needs_positions(index, series)
+        ]
+    for keys, text in named:
+        try:
+            loaded.resolve(text)
+        except PathError as error:
+            problems.append(Problem(*document.place(keys), f"{keys[0]}: {error}"))
+    if problems:
+        raise settings_error(path, problems)
+    return loaded
+
+
+def column_roles(series: Series) -> dict[str, int | str]:
+    """Return the columns to read, by what they hold."""
+    roles = {role: column for role, column in series.columns if column is not None}
+    if isinstance(series, BarSeries) and series.volume is None:
+        roles.setdefault("volume", "volume")
+    return roles
+
+
+def _needs_positions(index: int, series: Series) -> list[str]:
+    if series.header:
+        return []
+    names = [role for role, column in column_roles(series).items() if isinstance(column, str)]
+    if not names:
+        return []
+    message = (
+        f"series[{index}].columns: a file without header has positions instead of names; "
+        f"give numbers counted from 1 for {', '.join(names)}"
+    )
+    return [message]
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

@@ -1,0 +1,24 @@
+"""What the preparation of data has to know of an instrument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class InstrumentFacts:
+    """An instrument's definition, with its ticks."""
+
+    id: str
+    definition: dict[str, Any]
+    """As the engine's ``to_dict`` gives it."""
+    price_precision: int
+    """Digits after the point."""
+    price_increment: Decimal
+    size_precision: int
+    """Digits after the point."""
+    size_increment: Decimal

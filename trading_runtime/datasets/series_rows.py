@@ -1,0 +1,239 @@
+"""From the raw files of one series to checked rows in whole ticks, or to all that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from trading_runtime.datasets.bar_lengths import BarLength, bar_length
+from trading_runtime.datasets.data_file import (
+    BarSeries,
+    QuoteSeries,
+    Series,
+    TradeSeries,
+    column_roles,
+)
+from trading_runtime.datasets.exact_numbers import Fault, Increment, read_ticks
+from trading_runtime.datasets.row_problems import RowProblems, shown
+from trading_runtime.datasets.time_columns import TimeFault, local_offset, read_times
+from trading_runtime.datasets.trade_columns import read_aggressors, read_trade_ids
+from trading_runtime.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.datasets.raw_files import RawFile
+
+PRICES = {
+    "bars": ("open", "high", "low", "close"),
+    "trades": ("price",),
+    "quotes": ("bid", "ask"),
+}
+SIZES = {"bars": ("volume",), "trades": ("size",), "quotes": ("bid_size", "ask_size")}
+
+
+@dataclass
+class SeriesRows:
+    """The rows of one series, in order of time.
+
+    ``frame`` has ``ts`` (Int64, nanoseconds: for bars the close), the prices and sizes in whole
+    ticks (Int64), for trades ``trade_id`` (text) and ``aggressor`` (BUY, SELL or NO_AGGRESSOR),
+    and ``file`` and ``row``: where a row comes from.
+    """
+
+    series: Series
+    instrument: InstrumentFacts
+    files: list[RawFile]
+    frame: pl.DataFrame = field(default_factory=pl.DataFrame)
+    rounded: dict[str, int] = field(default_factory=dict)
+    """Values that were rounded to the tick, by column."""
+
+    @property
+    def identifier(self) -> str:
+        """The catalog's name of the series."""
+        if isinstance(self.series, BarSeries):
+            return f"{self.instrument.id}-{self.series.bar}-EXTERNAL"
+        return self.instrument.id
+
+    @property
+    def length(self) -> BarLength | None:
+        """How long a bar is; None for ticks, and for bars that are not cut by time."""
+        if isinstance(self.series, BarSeries):
+            return bar_length(self.series.bar, self.series.time_zone)
+        return None
+
+    @property
+    def increments(self) -> dict[str, Increment]:
+        """The tick of every column."""
+        price = Increment.of(self.instrument.price_increment)
+        size = Increment.of(self.instrument.size_increment)
+        kind = self.series.type
+        return dict.fromkeys(PRICES[kind], price) | dict.fromkeys(SIZES[kind], size)
+
+
+def read_series(
+    series: Series, instrument: InstrumentFacts, files: list[RawFile], problems: RowProblems
+) -> SeriesRows:
+    """Return the rows of ``files``, in order of the files' first times.
+
+    Records in ``problems`` what is wrong with single rows. Raises ``DataError`` for a file that
+    cannot be read or holds no rows, ``UsageError`` for settings that do not fit.
+    """
+    rows = SeriesRows(series, instrument, files)
+    if isinstance(series, BarSeries) and series.timestamp_marks == "open" and not rows.length:
+        raise UsageError(
+            f"bars of {series.bar} are not cut by time, so their close does not follow from "
+            "their open; use a file that has the time of the close ('timestamp_marks: close')"
+        )
+    frames = [_read_file(rows, index, file, problems) for index, file in enumerate(files)]
+    order = sorted(range(len(files)), key=lambda index: (_first(frames[index]), index))
+    rows.frame = pl.concat([frames[index] for index in order], rechunk=True)
+    if not rows.frame.height:
+        problems.refuse()
+    if isinstance(series, TradeSeries) and series.columns.trade_id is None:
+        numbers = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).cast(pl.String)
+        rows.frame = rows.frame.with_columns(trade_id=numbers)
+    return rows
+
+
+def _first(frame: pl.DataFrame) -> int:
+    return int(frame["ts"][0]) if frame.height else 0
+
+
+def _read_file(rows: SeriesRows, index: int, file: RawFile, problems: RowProblems) -> pl.DataFrame:
+    series = rows.series
+    raw = file.read(column_roles(series))
+    if not raw.height:
+        raise DataError(f"{file.path}: the file holds no rows")
+    try:
+        times = read_times(raw["timestamp"], series.timestamp_format, series.time_zone)
+    except UsageError as error:
+        raise UsageError(f"{file.path}: {error}") from error
+    _report_times(series, file, raw["timestamp"], times["fault"], problems)
+    columns = {"ts": times["ns"]}
+    if isinstance(series, BarSeries) and series.timestamp_marks == "open":
+        columns["ts"] = _closes(times["ns"], series, rows.length)
+    for name, increment in rows.increments.items():
+        constant = _constant(rows, name)
+        if constant is not None:
+            columns[name] = pl.repeat(constant, raw.height, dtype=pl.Int64, eager=True)
+            continue
+        numbers = read_ticks(raw[name], increment)
+        columns[name] = numbers["ticks"]
+        _report_numbers(rows, name, file, raw[name], numbers=numbers, problems=problems)
+    if isinstance(series, TradeSeries):
+        columns["aggressor"] = read_aggressors(series, file, raw, problems)
+        if "trade_id" in raw.columns:
+            columns["trade_id"] = read_trade_ids(file, raw["trade_id"], problems)
+    frame = pl.DataFrame(columns).with_columns(
+        file=pl.lit(index, dtype=pl.UInt32), row=pl.int_range(pl.len(), dtype=pl.UInt32)
+    )
+    return frame.drop_nulls()
+
+
+def _closes(opens: pl.Series, series: BarSeries, length: BarLength | None) -> pl.Series:
+    if length is None:
+        return opens
+    if length.calendar_step is None:
+        return opens + length.longest
+    return local_offset(opens, length.calendar_step, series.time_zone)
+
+
+def _constant(rows: SeriesRows, column: str) -> int | None:
+    """Return the ticks of a size that the data file gives for all rows."""
+    series = rows.series
+    if isinstance(series, BarSeries) and column == "volume":
+        value = series.volume
+    elif isinstance(series, QuoteSeries) and column in SIZES["quotes"]:
+        value = series.size
+    else:
+        value = None
+    if value is None:
+        return None
+    increment = rows.instrument.size_increment
+    if value % increment:
+        key = "volume" if isinstance(series, BarSeries) else "size"
+        raise UsageError(
+            f"{key}: {value} is not a multiple of {increment}, the size increment of "
+            f"{rows.instrument.id}"
+        )
+    return int(value / increment)
+
+
+def _report_times(
+    series: Series, file: RawFile, raw: pl.Series, faults: pl.Series, problems: RowProblems
+) -> None:
+    meanings = {
+        TimeFault.MISSING: ("has no value", ""),
+        TimeFault.UNREADABLE: (
+            f"is not a time in the format {series.timestamp_format}",
+            "see 'timestamp_format' in the data file",
+        ),
+        TimeFault.OUT_OF_RANGE: ("is outside the years 1970 to 2261", ""),
+        TimeFault.NO_SUCH_TIME: (
+            f"does not exist in {series.time_zone} (the clock was put forward)",
+            "see 'time_zone' in the data file",
+        ),
+        TimeFault.AMBIGUOUS: (
+            f"came twice in {series.time_zone} (the clock was put back)",
+            "use times in UTC or with an offset",
+        ),
+    }
+    for fault, (meaning, advice) in meanings.items():
+        wrong = (faults == fault.value).arg_true()
+        if len(wrong):
+            value = "" if fault is TimeFault.MISSING else f" {shown(raw[int(wrong[0])])}"
+            problems.add(f"time {fault}", file, wrong, f"timestamp{value} {meaning}", advice)
+
+
+def _report_numbers(  # noqa: PLR0913 - a column, its file and its meaning
+    rows: SeriesRows,
+    name: str,
+    file: RawFile,
+    raw: pl.Series,
+    *,
+    numbers: pl.DataFrame,
+    problems: RowProblems,
+) -> None:
+    is_price = name in PRICES[rows.series.type]
+    what = "price" if is_price else "size"
+    increment = rows.instrument.price_increment if is_price else rows.instrument.size_increment
+    meanings = {
+        Fault.MISSING: ("has no value", ""),
+        Fault.NOT_FINITE: ("is not finite", ""),
+        Fault.UNREADABLE: ("is not a number", "see 'columns' and 'separator' in the data file"),
+        Fault.TOO_LARGE: (f"is too large for an increment of {increment}", ""),
+        Fault.NEGATIVE: ("is negative", ""),
+    }
+    rounds = rows.series.off_tick == "round"
+    if rounds:
+        count = int((numbers["fault"] == Fault.OFF_TICK.value).sum())
+        rows.rounded[name] = rows.rounded.get(name, 0) + count
+    else:
+        meanings[Fault.OFF_TICK] = (
+            f"is not a multiple of {increment}, the {what} increment of {rows.instrument.id}",
+            "check the instrument file, or set 'off_tick: round'",
+        )
+    for fault, (meaning, advice) in meanings.items():
+        wrong = (numbers["fault"] == fault.value).arg_true()
+        if len(wrong):
+            value = "" if fault is Fault.MISSING else f" {shown(raw[int(wrong[0])])}"
+            kind = f"{fault} {what}" if fault is Fault.OFF_TICK else fault.value
+            problems.add(kind, file, wrong, f"{name}{value} {meaning}", advice)
+    if name == "volume":
+        return
+    usable = numbers["fault"].is_null() | numbers["fault"].is_in(_with_ticks(rounds=rounds))
+    zeros = (usable & (numbers["ticks"] == 0)).arg_true()
+    if len(zeros):
+        advice = ""
+        if isinstance(rows.series, QuoteSeries) and not is_price:
+            advice = "for a file without real sizes give the 'size' of every quote instead"
+        value = shown(raw[int(zeros[0])])
+        problems.add(f"zero {what}", file, zeros, f"{name} {value} is zero", advice)
+
+
+def _with_ticks(*, rounds: bool) -> Sequence[str]:
+    return [Fault.ZERO.value, Fault.OFF_TICK.value] if rounds else [Fault.ZERO.value]

@@ -1,0 +1,86 @@
+"""Verifying a dataset: every file's bytes against the sha256 in the manifest."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from trading_runtime.datasets.file_index import CatalogFile, sha256_of
+from trading_runtime.datasets.manifest import (
+    DataFile,
+    DataType,
+    InstrumentFile,
+    Manifest,
+    load_manifest,
+)
+from trading_runtime.errors import DataError
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a verification found."""
+
+    manifest: Manifest
+    damages: tuple[str, ...]
+    """One line for every file that is missing, changed, or not in the manifest."""
+    files: int
+    bytes: int
+
+
+def verify(folder: Path) -> Verification:
+    """Compare every file of the dataset in ``folder`` with its manifest.
+
+    Raises ``DataError`` when there is no manifest that can be read.
+    """
+    manifest = load_manifest(folder)
+    files: list[DataFile | InstrumentFile] = [*manifest.instrument_files, *manifest.files]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        found = list(pool.map(lambda file: _damage(folder, file), files))
+    known = {file.path for file in files}
+    folders = {Path(path).parts[1] for path in known} | set(DataType)
+    extra = sorted(
+        path
+        for kind in folders
+        for path in (
+            found.relative_to(folder).as_posix()
+            for found in (folder / "data" / kind).rglob("*.parquet")
+        )
+        if path not in known
+    )
+    damages = [damage for damage in found if damage is not None]
+    damages += [
+        f"{folder / path}: is not in the manifest; remove it, or make the manifest again with "
+        "'trading-runtime data adopt'"
+        for path in extra
+    ]
+    return Verification(manifest, tuple(damages), len(files), sum(file.bytes for file in files))
+
+
+def _damage(folder: Path, file: DataFile | InstrumentFile) -> str | None:
+    path = folder / file.path
+    try:
+        size = path.stat().st_size
+        sha256 = sha256_of(path) if size == file.bytes else ""
+        rows = _rows(path, file) if sha256 == file.sha256 else None
+    except FileNotFoundError:
+        return f"{path}: the file is missing"
+    except OSError as error:
+        return f"{path}: cannot be read: {error.strerror}"
+    except DataError as error:
+        return str(error)
+    for what, found, stated in (
+        ("bytes", size, file.bytes),
+        ("sha256", sha256, file.sha256),
+        ("rows", rows, file.rows if isinstance(file, DataFile) else None),
+    ):
+        if found != stated:
+            return f"{path}: {what} {found}, the manifest says {stated}"
+    return None
+
+
+def _rows(path: Path, file: DataFile | InstrumentFile) -> int | None:
+    if not isinstance(file, DataFile):
+        return None
+    return int(CatalogFile.open(path).parquet.metadata.num_rows)
