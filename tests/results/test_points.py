@@ -211,3 +211,12 @@ def test_where_a_curve_is_cut_does_not_change_its_returns(
         "max_drawdown_seconds",
     ):
         assert found[name] == alike(expected[name])
+
+
+def test_growth_that_is_back_at_its_peak_over_a_seam_has_recovered() -> None:
+    # 161 falls to 50 and is back at 161 after three days; the fall after that is no deeper. Over
+    # the seam the growth is (139 / 161) * (161 / 139), which no decimal holds exactly.
+    head = outcome(0, MONDAY, [161, 139])
+    tail = outcome(1, MONDAY + DAY, [139, 50, 161, 50])
+    found = aggregate_point(0, {}, [head, tail], 365)
+    assert found["max_drawdown_seconds"] == 3 * 86_400

@@ -157,8 +157,10 @@ def _run_lines(ended: Run) -> list[str]:
         *(f"          {count:,} of kind {kind}" for kind, count in by_kind),
         f"computed  {ended.computed:,} tasks, in {ended.seconds:.1f} s",
     ]
-    for first in ended.failures[:1]:
-        lines.append(f"first     {first['task_id'][:12]}: {first['message'].splitlines()[0]}")
+    lines += [
+        f"first     {first['task_id'][:12]}: {first['message'].splitlines()[0]}"
+        for first in ended.failures[:1]
+    ]
     best = result["best"]
     objective = result["objective"]
     if best is not None:

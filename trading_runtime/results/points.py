@@ -111,10 +111,16 @@ def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
             if not curve:
                 initial = start
             curve += (
-                CurvePoint(ts, _grown(growth, start, value), initial + profit + value - start)
+                # Fewer digits than are carried on, so that growth that is back at a peak equals it.
+                CurvePoint(
+                    ts,
+                    _FIFTY_DIGITS.plus(_grown(growth, start, value)),
+                    initial + profit + value - start,
+                )
                 for ts, value in samples
             )
-            growth, profit = curve[-1].growth, curve[-1].equity - initial
+            growth = _grown(growth, start, samples[-1][1])
+            profit = curve[-1].equity - initial
     return curve
 
 
@@ -158,8 +164,7 @@ def _grown(growth: Decimal, start: Decimal, value: Decimal) -> Decimal:
     # What was lost cannot be reinvested: after a ruin the growth stays where it fell to.
     if start <= 0 or growth <= 0:
         return growth
-    # Fewer digits than the context has, so that growth that comes back to a peak is equal to it.
-    return _FIFTY_DIGITS.plus(growth * value / start)
+    return growth * value / start
 
 
 def _overlapping(outcomes: Iterable[TaskOutcome]) -> list[list[TaskOutcome]]:

@@ -92,7 +92,7 @@ class Store:
             ) from error
         if hashlib.sha256(content).hexdigest() != facts["sha256"]:
             raise DataError(
-                f"{folder / name}: the stored result is damaged (sha256 differs from its manifest); "
+                f"{folder / name}: the stored result is damaged (its sha256 is not the manifest's); "
                 f"remove {folder} and run again"
             )
         return content
