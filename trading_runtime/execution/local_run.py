@@ -102,6 +102,8 @@ class LocalRun:
             run_id=self.run_id,
             experiment_name=experiment.name,
             labels=experiment.labels,
+            experiment_file=str(self.prepared.loaded.path),
+            dataset=str(self.prepared.loaded.dataset_path),
             plan_digest=plan.digest,
             dataset_digest=plan.document["dataset_digest"],
             config_digest=digest(content),
