@@ -1,0 +1,160 @@
+"""The example run gives what it always gave, and what an independent reckoning gives."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+from fractions import Fraction
+from math import fma
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+import pytest
+
+from trading_runtime import api
+from trading_runtime.cli.main import invoke, root
+from trading_runtime.time_units import parse_instant
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ROOT / "tests" / "data" / "parts"
+EXPECTED = ROOT / "tests" / "data" / "results" / "example.json"
+TABLES = ("orders.parquet", "fills.parquet", "positions.parquet", "equity.parquet")
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> api.Run:
+    """The example experiment, run on data that was prepared from the parts."""
+    folder = tmp_path_factory.mktemp("example")
+    data_file = str(PARTS / "bars.data.json")
+    assert invoke(root, ["data", "prepare", data_file, "--to", str(folder / "data")]) == 0
+    content = json.loads((ROOT / "trading_runtime" / "local" / "local.json").read_text())
+    content |= {"dataset": {"path": "data"}, "results": "results"}
+    del content["$schema"]
+    (folder / "local.json").write_text(json.dumps(content))
+    return api.run(folder / "local.json", workers=2)
+
+
+def outcome_digests(run: api.Run) -> dict[str, Any]:
+    """Return the sha256 of each task's tables, and its statistics without the task's id.
+
+    The id and the run digest change with the versions of everything; what came out must not.
+    """
+    tasks = {}
+    for row in run.results.iter_rows(named=True):
+        folder = run.files.folder.parent.parent / "tasks" / row["task_id"][:2] / row["task_id"]
+        summary = json.loads((folder / "summary.json").read_text())
+        del summary["task_id"]
+        key = f"fast {row['param.fast']}, slow {row['param.slow']}, {summary['start']}"
+        tasks[key] = {
+            "net_profit": summary["net_profit"],
+            "summary": hashlib.sha256(json.dumps(summary).encode()).hexdigest(),
+        } | {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in TABLES}
+    return tasks
+
+
+@pytest.mark.skipif(
+    platform.machine() not in {"x86_64", "AMD64"}, reason="floats may differ between architectures"
+)
+def test_the_example_gives_the_bytes_it_always_gave(example: api.Run) -> None:
+    found = outcome_digests(example)
+    if os.environ.get("REGENERATE"):
+        EXPECTED.parent.mkdir(exist_ok=True)
+        EXPECTED.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    assert found == json.loads(EXPECTED.read_text())
+
+
+def averages(closes: list[float], period: int) -> list[float | None]:
+    """Return the exponential average as the engine has it: it starts from a mean."""
+    alpha = 2.0 / (period + 1.0)
+    values: list[float | None] = [None] * (period - 1)
+    value = sum(closes[:period]) / period
+    values.append(value)
+    for close in closes[period:]:
+        value = fma(alpha, close, (1.0 - alpha) * value)
+        values.append(value)
+    return values
+
+
+class Bar(NamedTuple):
+    """A bar as the raw file has it, with the time at which it closed."""
+
+    ts: int
+    low: Fraction
+    close: Fraction
+    volume: Fraction
+
+    @property
+    def top(self) -> Fraction:
+        """What trades at the close.
+
+        The engine plays a bar as four prices, the low before the close. Each has a quarter of the
+        volume in whole thousandths, and the close the rest besides; where the close is the low, it
+        is no price of its own.
+        """
+        quarter = Fraction(int(self.volume * 250), 1_000)
+        return quarter if self.close == self.low else self.volume - 3 * quarter
+
+
+def cost(quantity: Fraction, bar: Bar) -> Fraction:
+    """Return what buying (selling: negative) costs in cash, fee included.
+
+    What exceeds the top of the book trades one tick (0.1) worse; the fee is 0.05 % of the value.
+    """
+    at_close = min(abs(quantity), bar.top)
+    worse = bar.close + (1 if quantity > 0 else -1) * Fraction(1, 10)
+    value = at_close * bar.close + (abs(quantity) - at_close) * worse
+    return (value if quantity > 0 else -value) + value * Fraction(5, 10_000)
+
+
+def reckon(bars: list[Bar], start: int, fast: int, slow: int) -> tuple[Fraction, int]:
+    """Return net profit and number of orders of the EMA cross, by cash and quantity alone.
+
+    No account, no margin, no position objects: what is held at the end is worth its last price.
+    """
+    closes = [float(bar.close) for bar in bars]
+    quick, calm = averages(closes, fast), averages(closes, slow)
+    size = Fraction(1, 10)
+    cash = held = Fraction(0)
+    orders = 0
+    for bar, one, other in zip(bars, quick, calm, strict=True):
+        if bar.ts < start or one is None or other is None:
+            continue
+        wanted = size if one >= other else -size
+        if wanted != held:
+            for quantity in [-held] * bool(held) + [wanted]:
+                cash -= cost(quantity, bar)
+                orders += 1
+            held = wanted
+    return cash + held * bars[-1].close, orders
+
+
+def test_an_independent_reckoning_gives_the_same_profit(example: api.Run) -> None:
+    bars = []
+    for name in ("bars-2024-01.csv", "bars-2024-02.csv"):
+        with (PARTS / name).open() as file:
+            # The files mark the open of a minute; a bar is known when it closes.
+            bars += [
+                Bar(
+                    (int(row["timestamp"]) + 60) * 1_000_000_000,
+                    Fraction(row["low"]),
+                    Fraction(row["close"]),
+                    Fraction(row["volume"]),
+                )
+                for row in csv.DictReader(file)
+            ]
+    tasks = example.results.filter(
+        pl.col("param.fast").is_in([20, 80]) & pl.col("param.slow").is_in([100, 300])
+    )
+    assert tasks.height == 4 * 3
+    day = 86_400 * 1_000_000_000
+    for task in tasks.iter_rows(named=True):
+        start, end = (parse_instant(task[name].isoformat()) for name in ("start", "end"))
+        seen = [bar for bar in bars if start - day <= bar.ts < end]
+        profit, orders = reckon(seen, start, task["param.fast"], task["param.slow"])
+        assert task["orders"] == orders
+        # The engine keeps money to eight places: half of the last one off per fill, at most.
+        assert abs(Fraction(task["net_profit"]) - profit) <= task["fills"] * Fraction(1, 10**8)
