@@ -32,7 +32,7 @@ _MEANING = {
     Kind.OK: "The command did what it was asked to.",
     Kind.INTERNAL: "A defect of ours; `--debug` shows the traceback to report.",
 }
-_UNUSED = {Kind.KILLED, Kind.DIFFERS, Kind.TRANSIENT}
+_UNUSED = {Kind.KILLED, Kind.DIFFERS}
 
 
 def references() -> dict[str, str]:

@@ -114,6 +114,12 @@ class TaskTimeoutError(TradingRuntimeError):
     kind = Kind.TIMEOUT
 
 
+class TransientError(TradingRuntimeError):
+    """Storage or network failed, also when tried again and again; later it may work."""
+
+    kind = Kind.TRANSIENT
+
+
 class StoppedError(TradingRuntimeError):
     """The run was stopped by a signal or by ``runs stop``; finished tasks were kept."""
 

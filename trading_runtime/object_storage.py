@@ -1,0 +1,185 @@
+"""One folder in S3: objects read, listed and written whole, with retries and plain errors.
+
+Settings are the usual variables of AWS tools, the endpoint included; none is ever shown.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from trading_runtime.errors import StorageError, TransientError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import s3fs
+
+_ATTEMPTS = 10
+"""Tries of one request; the waits between them (0.1 s, each 1.7 times the last) add up to 17 s."""
+_TIMEOUT_SECONDS = 20
+_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+_PASSING_CODES = {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
+_DENIED_CODES = {
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "403",
+}
+
+
+def is_s3(place: str) -> bool:
+    """Return whether ``place`` is an address in S3 and no path."""
+    return place.startswith("s3://")
+
+
+class S3Folder:
+    """The objects of a bucket below a prefix; names are relative to it."""
+
+    def __init__(self, url: str) -> None:
+        found = _URL.fullmatch(url)
+        if found is None:
+            raise UsageError(
+                f"{url}: not an address in S3; write s3://bucket/prefix, the bucket in lower case"
+            )
+        self.url = url.rstrip("/")
+        self._bucket = found[1]
+        self._prefix = (found[2] or "").strip("/")
+
+    def __truediv__(self, name: str) -> S3Folder:
+        """Return the folder ``name`` in this one."""
+        return S3Folder(f"{self.url}/{name}")
+
+    def read(self, name: str) -> bytes:
+        """Return an object; raises ``FileNotFoundError`` when there is none.
+
+        This and all other methods raise ``StorageError`` when access is denied or the bucket is
+        missing, and ``TransientError`` when the storage cannot be reached after all retries.
+        """
+        content: bytes = self._call(name, lambda fs: fs.cat_file(self._path(name)))
+        return content
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write an object unless there is one; return whether it was written."""
+        try:
+            self._put(name, content, IfNoneMatch="*")
+        except FileExistsError:
+            return False
+        return True
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write an object, in place of one that is there."""
+        self._put(name, content)
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the bytes of every object below ``prefix``, by name."""
+        found = self._call(prefix, lambda fs: fs.find(self._path(prefix), detail=True))
+        start = len(self._path("")) if self._prefix else len(self._bucket) + 1
+        return {path[start:]: int(facts["size"]) for path, facts in found.items()}
+
+    def remove(self, name: str) -> None:
+        """Remove an object; nothing happens when there is none."""
+        key = self._path(name).partition("/")[2]
+        self._call(name, lambda fs: fs.call_s3("delete_object", Bucket=self._bucket, Key=key))
+
+    def _put(self, name: str, content: bytes, **condition: str) -> None:
+        key = self._path(name).partition("/")[2]
+        self._call(
+            name,
+            lambda fs: fs.call_s3(
+                "put_object", Bucket=self._bucket, Key=key, Body=content, **condition
+            ),
+        )
+
+    def _path(self, name: str) -> str:
+        return "/".join(part for part in (self._bucket, self._prefix) if part) + f"/{name}"
+
+    def _call(self, name: str, request: Callable[[s3fs.S3FileSystem], Any]) -> Any:
+        try:
+            return request(_file_system())
+        except Exception as error:  # noqa: BLE001 - sorted into our own kinds
+            self._explain(name, error)
+
+    def _explain(self, name: str, error: Exception) -> NoReturn:
+        code = _code(error)
+        if code in {"PreconditionFailed", "ConditionalRequestConflict", "412"}:
+            raise FileExistsError(name) from error
+        if code == "NoSuchBucket" or "bucket does not exist" in str(error):
+            raise StorageError(
+                f"s3://{self._bucket}: no such bucket; make it, or correct the address"
+            ) from error
+        if code in _DENIED_CODES or isinstance(error, PermissionError):
+            raise StorageError(
+                f"{self.url}: access denied; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+                "what they allow"
+            ) from error
+        if isinstance(error, FileNotFoundError) or code in {"NoSuchKey", "404"}:
+            raise FileNotFoundError(f"{self.url}/{name}") from error
+        if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
+            raise StorageError(
+                f"{self.url}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            ) from error
+        if _is_passing(error):
+            raise TransientError(
+                f"{self.url}: the storage could not be reached in {_ATTEMPTS} tries "
+                f"({type(error).__name__}); try again later"
+            ) from error
+        raise StorageError(f"{self.url}/{name}: {code or type(error).__name__}") from error
+
+
+@functools.cache
+def _file_system() -> s3fs.S3FileSystem:
+    import s3fs
+    from s3fs.core import set_custom_error_handler
+
+    set_custom_error_handler(_is_passing)
+    file_system = s3fs.S3FileSystem(
+        skip_instance_cache=True,
+        use_listings_cache=False,
+        config_kwargs={
+            # All retries are those of s3fs, which this module counts and times.
+            "retries": {"total_max_attempts": 1},
+            "connect_timeout": _TIMEOUT_SECONDS,
+            "read_timeout": _TIMEOUT_SECONDS,
+        },
+    )
+    file_system.retries = _ATTEMPTS
+    return file_system
+
+
+def _code(error: BaseException) -> str:
+    """Return the code that the service gave, from the error or what caused it."""
+    at: BaseException | None = error
+    while at is not None:
+        response = getattr(at, "response", None)
+        if isinstance(response, dict):
+            return str(response.get("Error", {}).get("Code", ""))
+        at = at.__cause__ or at.__context__
+    return ""
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Return whether a request that failed like this may succeed when tried again."""
+    from botocore.exceptions import ConnectionError as LostConnectionError
+    from botocore.exceptions import HTTPClientError, IncompleteReadError
+
+    lost = (
+        ConnectionError,
+        TimeoutError,
+        LostConnectionError,
+        HTTPClientError,
+        IncompleteReadError,
+    )
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, lost):
+            return True
+        response = getattr(at, "response", None)
+        if isinstance(response, dict):
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            return status >= 500 or _code(at) in _PASSING_CODES  # noqa: PLR2004 - HTTP's own limit
+        at = at.__cause__ or at.__context__
+    return False
