@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.execution.preparation import Prepared, prepare
-from trading_runtime.results.store import RunFiles, Store, read_json
+from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import RunFiles, read_json
 from trading_runtime.runs.run_id import check_run_id, new_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import polars as pl
 
@@ -103,7 +104,7 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 
 def open_run(results: str | Path, run_id: str) -> Run:
     """Return a run that is stored in the folder ``results``; raises ``UsageError`` when none is."""
-    files = Store(Path(results)).run(check_run_id(run_id))
+    files = open_store(results).run(check_run_id(run_id))
     result = read_json(files.result)
     if result is None:
         raise UsageError(f"{files.result}: the run {run_id!r} has no result; see 'runs list'")

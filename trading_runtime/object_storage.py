@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from trading_runtime.errors import StorageError, TransientError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import s3fs
 
@@ -61,6 +61,16 @@ class S3Folder:
         """
         content: bytes = self._call(name, lambda fs: fs.cat_file(self._path(name)))
         return content
+
+    def read_all(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Return many objects at once; raises ``FileNotFoundError`` when one is missing."""
+        if not names:
+            return {}
+        paths = [self._path(name) for name in names]
+        found = self._call(names[0], lambda fs: fs.cat(paths, on_error="raise"))
+        # With a single path the content comes alone.
+        contents = [found] if isinstance(found, bytes) else [found[path] for path in paths]
+        return dict(zip(names, contents, strict=True))
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object unless there is one; return whether it was written."""

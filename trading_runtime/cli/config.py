@@ -58,13 +58,13 @@ def _summary(loaded: LoadedExperiment, points: int) -> dict[str, Any]:
     experiment = loaded.experiment
     return {
         "name": experiment.name,
-        "dataset": str(loaded.dataset_path),
+        "dataset": loaded.dataset_place,
         "strategy": experiment.strategy.path,
         "parameters": [_parameter(*item) for item in experiment.parameters.items()] or ["none"],
         "points": points,
         "partitions": _partitions(experiment.partitions),
         "objective": f"{experiment.objective.direction} {experiment.objective.metric}",
-        "results": str(loaded.results_path),
+        "results": loaded.results_place,
     }
 
 

@@ -25,8 +25,7 @@ _RESULTS = click.option(
     "folder",
     default="results",
     show_default=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The folder of the results.",
+    help="The folder of the results, or its address in S3.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -39,12 +38,12 @@ def results() -> None:
 @results.command("list")
 @_RESULTS
 @_JSON
-def list_results(folder: Path, *, as_json: bool) -> None:
+def list_results(folder: str, *, as_json: bool) -> None:
     """List what the runs in a folder came to, oldest first."""
     from trading_runtime.cli.result_lines import print_runs
-    from trading_runtime.results.store import Store
+    from trading_runtime.results.opening import open_store
 
-    store = Store(folder)
+    store = open_store(folder)
     found = [_overview(run_id, store.run(run_id)) for run_id in _by_start(store)]
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
@@ -69,7 +68,7 @@ def list_results(folder: Path, *, as_json: bool) -> None:
 @_JSON
 def show_results(  # noqa: PLR0913 - one argument for each option of the command
     run: str,
-    folder: Path,
+    folder: str,
     *,
     key: str | None,
     ascending: bool,
@@ -123,7 +122,7 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write; otherwise CSV goes to standard output, Parquet to RUN-TABLE.parquet.",
 )
-def export_results(run: str, folder: Path, form: str, table: str, output: Path | None) -> None:
+def export_results(run: str, folder: str, form: str, table: str, output: Path | None) -> None:
     """Export a table of RUN (a run id, or 'latest'); amounts keep all their digits."""
     from trading_runtime.results.export import csv_text
     from trading_runtime.results.frames import write_frame
@@ -145,12 +144,12 @@ def export_results(run: str, folder: Path, form: str, table: str, output: Path |
     click.echo(f"{frame.height} rows written to {target}", err=True)
 
 
-def _find_run(run: str, folder: Path) -> tuple[str, RunFiles]:
-    from trading_runtime.results.store import Store
+def _find_run(run: str, folder: str) -> tuple[str, RunFiles]:
+    from trading_runtime.results.opening import open_store
     from trading_runtime.runs.run_id import check_run_id
 
     check_run_id(run)
-    store = Store(folder)
+    store = open_store(folder)
     known = _by_start(store)
     if not known:
         raise UsageError(f"no run {run!r}: there are no runs in {folder}; --results names another")

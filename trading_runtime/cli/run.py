@@ -69,7 +69,7 @@ def run(  # noqa: PLR0913 - one argument per option
         raise click.UsageError("give the experiment file once, as FILE or as --config FILE")
     from trading_runtime import api
 
-    stopping = _Signals()
+    stopping = Signals()
     try:
         ended = api.run(
             _found(config or file or ""),
@@ -89,7 +89,7 @@ def run(  # noqa: PLR0913 - one argument per option
     return ended.kind.exit_code
 
 
-class _Signals:
+class Signals:
     """Notes SIGINT and SIGTERM, so that the run can end between two events."""
 
     def __init__(self) -> None:
@@ -98,6 +98,7 @@ class _Signals:
             signal.signal(number, self._receive)
 
     def __call__(self) -> bool:
+        """Return whether one of them came."""
         return self.received is not None
 
     @property
@@ -135,7 +136,7 @@ def _plan_lines(prepared: Prepared) -> list[str]:
     empty = f" ({left_out:,} windows without rows left out)" if left_out else ""
     lines = [
         f"experiment  {document['experiment_name']}",
-        f"dataset     {prepared.loaded.dataset_path} ({document['dataset_digest'][:12]})",
+        f"dataset     {prepared.loaded.dataset_place} ({document['dataset_digest'][:12]})",
         f"points      {len(document['points']):,}",
         f"partitions  {len(document['partitions']):,}{empty}",
         f"tasks       {len(tasks):,}, of which {len(tasks) - len(pending):,} are stored already",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,10 +10,13 @@ import click
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.results.store import Store
 
 _RESULTS = click.option(
-    "--results", default="results", show_default=True, help="The folder of the results."
+    "--results",
+    default="results",
+    show_default=True,
+    help="The folder of the results, or its address in S3.",
 )
 
 
@@ -28,11 +30,11 @@ def runs() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_runs(results: str, *, as_json: bool) -> None:
     """List the runs in a folder of results, oldest first, with their status."""
-    from trading_runtime.results.store import Store
+    from trading_runtime.results.opening import open_store
 
-    store = Store(Path(results))
+    store = open_store(results)
     found = sorted(
-        (_facts(run_id, store.run(run_id)) for run_id in store.run_ids()),
+        (_facts(run_id, store) for run_id in store.run_ids()),
         key=lambda facts: (facts["started"] or "", facts["run_id"]),
     )
     if as_json:
@@ -52,34 +54,34 @@ def list_runs(results: str, *, as_json: bool) -> None:
 @_RESULTS
 def stop_run(run_id: str, results: str) -> None:
     """Ask the process that runs RUN_ID to end; finished tasks are kept."""
-    from trading_runtime.results.store import Store, write_file
-    from trading_runtime.runs.lock import is_locked
+    from trading_runtime.results.opening import open_store
+    from trading_runtime.runs.opening import is_running, request_stop
     from trading_runtime.runs.run_id import check_run_id
 
-    store = Store(Path(results))
-    files = store.run(check_run_id(run_id))
-    if run_id not in store.run_ids():
+    store = open_store(results)
+    if check_run_id(run_id) not in store.run_ids():
         known = ", ".join(store.run_ids()[-3:]) or "none"
         raise UsageError(f"no run {run_id!r} in {results}; the latest are: {known}")
-    if not is_locked(files):
+    if not is_running(store, run_id):
         raise UsageError(f"run {run_id!r} is not running; see 'trading-runtime runs list'")
-    write_file(files.stop, "")
+    request_stop(store, run_id)
     click.echo(f"run {run_id} was asked to stop; finished tasks are kept", err=True)
 
 
-def _facts(run_id: str, files: RunFiles) -> dict[str, Any]:
+def _facts(run_id: str, store: Store) -> dict[str, Any]:
     from trading_runtime.errors import DataError
     from trading_runtime.results.store import read_json
-    from trading_runtime.runs.lock import is_locked
     from trading_runtime.runs.metadata import Status
+    from trading_runtime.runs.opening import is_running
 
+    files = store.run(run_id)
     try:
         metadata = read_json(files.metadata) or {}
         counts = (read_json(files.result) or {}).get("counts", {})
     except DataError:
         metadata, counts = {}, {}
     status = metadata.get("status", "unknown")
-    if status == Status.RUNNING and not is_locked(files):
+    if status == Status.RUNNING and not is_running(store, run_id):
         status = "killed"
     return {
         "run_id": run_id,

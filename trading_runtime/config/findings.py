@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.messages import show
-from trading_runtime.config.places import PathError, resolve_path
+from trading_runtime.config.places import PathError, resolve_path, resolve_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,6 +49,14 @@ def check_names(keys: tuple[Key, ...], names: Sequence[str] | None) -> Iterator[
     for index, name in enumerate(names):
         if name in names[:index]:
             yield Finding((*keys, index), f"{show(name)} is there twice; keep one")
+
+
+def check_place(keys: tuple[Key, ...], text: str, folder: Path) -> Iterator[Finding]:
+    """Find out whether ``text`` can be a folder, here or in S3."""
+    try:
+        resolve_place(text, folder)
+    except PathError as error:
+        yield Finding(keys, str(error))
 
 
 def check_path(

@@ -15,7 +15,7 @@ from trading_runtime.config.document import DocumentError, Problem
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.json_document import read_json
 from trading_runtime.config.messages import faults_of, problem_at
-from trading_runtime.config.places import resolve_path
+from trading_runtime.config.places import resolve_path, resolve_place
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ class LoadedExperiment:
     """The text of the file."""
 
     @property
-    def dataset_path(self) -> Path:
-        """The dataset's folder, absolute."""
-        return self.resolve(self.experiment.dataset.path)
+    def dataset_place(self) -> str:
+        """The dataset's folder: an absolute path, or an address in S3."""
+        return resolve_place(self.experiment.dataset.path, self.path.parent)
 
     @property
-    def results_path(self) -> Path:
-        """The results' folder, absolute."""
-        return self.resolve(self.experiment.results)
+    def results_place(self) -> str:
+        """The results' folder: an absolute path, or an address in S3."""
+        return resolve_place(self.experiment.results, self.path.parent)
 
     @property
     def strategy_file(self) -> Path | None:

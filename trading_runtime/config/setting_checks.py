@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trading_runtime.config.experiment import STATISTICS, PartitionUnit
-from trading_runtime.config.findings import Finding, check_names, check_path, check_values
+from trading_runtime.config.findings import (
+    Finding,
+    check_names,
+    check_path,
+    check_place,
+    check_values,
+)
 from trading_runtime.config.messages import nearest, show
-from trading_runtime.config.places import PathError, resolve_path
+from trading_runtime.config.places import PathError, resolve_place
 from trading_runtime.time_units import DAY, parse_duration, parse_instant
 
 if TYPE_CHECKING:
@@ -26,24 +32,24 @@ _LONGEST = {  # a hundred years: later dates have no form
 
 def check_dataset(experiment: Experiment, folder: Path) -> Iterator[Finding]:
     """The dataset's folder, instruments and types can be used as written."""
-    yield from check_path(("dataset", "path"), experiment.dataset.path, folder)
+    yield from check_place(("dataset", "path"), experiment.dataset.path, folder)
     for key in ("instruments", "types"):
         yield from check_names(("dataset", key), getattr(experiment.dataset, key))
 
 
 def check_results(experiment: Experiment, folder: Path) -> Iterator[Finding]:
     """The results' folder can be used as written."""
-    yield from check_path(("results",), experiment.results, folder)
+    yield from check_place(("results",), experiment.results, folder)
 
 
 def check_two_folders(experiment: Experiment, folder: Path) -> Iterator[Finding]:
     """Results never lie among the data."""
     try:
-        dataset = resolve_path(experiment.dataset.path, folder)
-        results = resolve_path(experiment.results, folder)
+        dataset = resolve_place(experiment.dataset.path, folder)
+        results = resolve_place(experiment.results, folder)
     except PathError:
         return
-    if dataset == results or dataset in results.parents:
+    if f"{results}/".startswith(f"{dataset}/"):
         yield Finding(
             ("results",), f"{experiment.results!r} lies in the dataset's folder; choose another"
         )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
+from trading_runtime.object_storage import S3Folder, is_s3
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 1
@@ -146,11 +147,22 @@ def read_manifest(text: str, where: str) -> Manifest:
     return manifest
 
 
-def load_manifest(folder: Path) -> Manifest:
-    """Return the manifest of the dataset in ``folder``.
+def load_manifest(place: str | Path) -> Manifest:
+    """Return the manifest of the dataset in a folder, or at an address in S3.
 
-    Raises ``DataError`` when there is none or it is damaged.
+    Raises ``DataError`` when there is none or it is damaged; ``StorageError`` and
+    ``TransientError`` as S3 does.
     """
+    if is_s3(str(place)):
+        where = f"{place}/{MANIFEST_NAME}"
+        try:
+            return read_manifest(S3Folder(str(place)).read(MANIFEST_NAME).decode(), where)
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{where}: there is none; upload a dataset with its manifest, made by "
+                "'trading-runtime data prepare'"
+            ) from error
+    folder = Path(place)
     path = folder / MANIFEST_NAME
     try:
         text = path.read_text(encoding="utf-8")

@@ -34,8 +34,8 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
     """Write the rows of ``partition`` from ``dataset`` to the new folder ``catalog``.
 
     ``partition`` has ``warmup_start``, ``start``, ``end`` (nanoseconds since the epoch),
-    ``rows_min`` and ``rows_max``, and ``data``: the series with the row groups that can have rows. Every row
-    group is verified before it is used.
+    ``rows_min`` and ``rows_max``, and ``data``: the series with the row groups that can have rows.
+    Every row group is verified before it is used.
 
     Raises ``DataError`` when a file is missing, its bytes are not those of the manifest, or the
     rows are fewer or more than the plan allows.

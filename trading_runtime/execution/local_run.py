@@ -14,9 +14,9 @@ from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
 from trading_runtime.execution.progress import Progress
 from trading_runtime.results.store import read_json, write_file
 from trading_runtime.runs.journal import Journal, merge_journals
-from trading_runtime.runs.lock import locked
 from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.metrics import write_metrics
+from trading_runtime.runs.opening import OpenRun, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,11 +47,8 @@ class LocalRun:
     should_stop: Callable[[], bool]
     show_progress: bool
     files: RunFiles = field(init=False)
+    _opened: OpenRun = field(init=False)
     _measured: list[tuple[float, int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Find the run's files."""
-        self.files = self.prepared.store.run(self.run_id)
 
     def execute(self, *, allow_incomplete: bool) -> Outcome:
         """Run to the end; the same id with the same plan resumes.
@@ -59,9 +56,9 @@ class LocalRun:
         Raises ``UsageError`` when the id is running or belongs to another plan, ``StoppedError``
         when asked to stop (finished tasks are kept), ``StorageError`` when nothing can be written.
         """
-        with locked(self.files):
+        with open_run(self.prepared.store, self.run_id) as self._opened:
+            self.files = self._opened.files
             self._refuse_other_plan()
-            self.files.stop.unlink(missing_ok=True)
             started = time.monotonic()
             metadata = self._begin()
             with Journal(self.files, f"local-{time.time_ns()}") as journal:
@@ -103,7 +100,7 @@ class LocalRun:
             experiment_name=experiment.name,
             labels=experiment.labels,
             experiment_file=str(self.prepared.loaded.path),
-            dataset=str(self.prepared.loaded.dataset_path),
+            dataset=self.prepared.loaded.dataset_place,
             plan_digest=plan.digest,
             dataset_digest=plan.document["dataset_digest"],
             config_digest=digest(content),
@@ -123,6 +120,7 @@ class LocalRun:
             progress = Progress(len(plan.tasks), len(plan.tasks) - len(pending))
         for event in self._events(set(pending)):
             self._record(event, journal)
+            self._opened.publish()
             if progress is not None and isinstance(event, TaskEnded):
                 progress.task_ended(ok=event.status == Kind.OK)
         if self._is_stopped():
@@ -138,8 +136,8 @@ class LocalRun:
         job = Job(
             plan=self.files.plan.absolute(),
             folder=prepared.loaded.path.parent,
-            dataset=prepared.loaded.dataset_path,
-            results=prepared.store.root.absolute(),
+            dataset=prepared.loaded.dataset_place,
+            results=prepared.store.place,
             task_seconds=prepared.plan.document["task_seconds"],
         )
         batches = [
@@ -151,7 +149,7 @@ class LocalRun:
             yield from pool.run(batches)
 
     def _is_stopped(self) -> bool:
-        return self.should_stop() or self.files.stop.exists()
+        return self.should_stop() or self._opened.stop_requested()
 
     def _record(self, event: Event, journal: Journal) -> None:
         from trading_runtime.results.reduction import failure  # waits for the first task's end

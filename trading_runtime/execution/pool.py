@@ -33,8 +33,10 @@ class Job:
     plan: Path
     folder: Path
     """The experiment file's folder, which paths in the experiment are relative to."""
-    dataset: Path
-    results: Path
+    dataset: str
+    """A folder, or an address in S3."""
+    results: str
+    """The same for the results."""
     task_seconds: int
 
 
@@ -185,8 +187,8 @@ class _Worker:
             {
                 "plan": str(job.plan),
                 "folder": str(job.folder),
-                "dataset": str(job.dataset),
-                "results": str(job.results),
+                "dataset": job.dataset,
+                "results": job.results,
                 "scratch": str(folder),
             }
         )

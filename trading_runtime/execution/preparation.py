@@ -12,11 +12,13 @@ from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.engine.strategy_loading import check_configs
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.planning.plan import Plan, make_plan
-from trading_runtime.results.store import Store
+from trading_runtime.results.opening import open_store
 from trading_runtime.runs.metrics import measured_rate
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from trading_runtime.results.store import Store
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ def prepare(experiment: str | Path, workers: int | None = None) -> Prepared:
     loaded = load_experiment(experiment)
     settings = loaded.experiment.strategy
     code = find_strategy_code(settings.path, loaded.path.parent, settings.code)
-    manifest = load_manifest(loaded.dataset_path)
-    store = Store(loaded.results_path)
+    manifest = load_manifest(loaded.dataset_place)
+    store = open_store(loaded.results_place)
     workers = workers or loaded.experiment.workers or os.cpu_count() or 1
     plan = make_plan(
         loaded.experiment,

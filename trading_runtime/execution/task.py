@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.catalog import write_instruments
 from trading_runtime.engine.tables import TaskTables, exact
 from trading_runtime.engine.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.results.artifacts import result_files, summarise
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.results.store import Store
@@ -43,21 +45,39 @@ class TaskRunner:
     def __init__(
         self,
         plan: Mapping[str, Any],
-        dataset: Path,
+        dataset: str,
         store: Store,
         code: StrategyCode,
+        *,
+        log_level: str | None = None,
     ) -> None:
         if plan["common"]["code"]["strategy"] != code.digest:
             raise UsageError(
                 f"{code.path}: the strategy's code was changed after planning; start the run again"
             )
         self._plan = plan
-        self._dataset = dataset
+        self._fetched: FetchedDataset | None = None
         self._store = store
         self._code = code
+        self._log_level = log_level
         self._common_digest = digest(plan["common"])
         self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-"))
         self._cut: _CutPartition | None = None
+        if is_s3(str(dataset)):
+            self._dataset = self._scratch / "dataset"
+            self._fetched = FetchedDataset(S3Folder(str(dataset)), self._dataset)
+        else:
+            self._dataset = Path(dataset)
+
+    def expect(self, tasks: Sequence[int]) -> None:
+        """Begin to fetch what the first of ``tasks`` needs, and the next other partition's data."""
+        if self._fetched is None:
+            return
+        ahead = list(dict.fromkeys(self._plan["tasks"][index]["partition"] for index in tasks))
+        needed = [self._plan["partitions"][index] for index in ahead[:2]]
+        for partition in needed:
+            self._fetched.request(partition)
+        self._fetched.keep_only(*needed)
 
     def run(self, index: int) -> int:
         """Run task ``index`` of the plan, store its result, and return the rows it consumed.
@@ -93,10 +113,12 @@ class TaskRunner:
 
     def close(self) -> None:
         """Remove the scratch folder."""
+        if self._fetched is not None:
+            self._fetched.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _run(self, inputs: Mapping[str, Any], cut: _CutPartition, rows: int) -> TaskOutput:
-        return run_task(inputs, self._code, cut.catalog, rows)
+        return run_task(inputs, self._code, cut.catalog, rows, log_level=self._log_level)
 
     def _without_rows(self, inputs: Mapping[str, Any]) -> TaskOutput:
         """Return the result of a window that turned out to be empty: the account rests."""
@@ -124,6 +146,8 @@ class TaskRunner:
             }
             catalog = self._scratch / f"partition-{index}"
             catalog.mkdir()
+            if self._fetched is not None:
+                self._fetched.wait(partition)
             definitions = [self._plan["instruments"][name] for name in partition["instruments"]]
             write_instruments(catalog, definitions)
             self._cut = _CutPartition(

@@ -32,9 +32,11 @@ def main() -> None:
     runner = _runner(json.loads(requests.readline()))
     try:
         for line in requests:
-            for index in json.loads(line)["tasks"]:
+            tasks = json.loads(line)["tasks"]
+            for at, index in enumerate(tasks):
+                runner.expect(tasks[at:])
                 _say(answers, {"event": "task_started", "task": index})
-                _say(answers, {"event": "task_ended", "task": index, **_run(runner, index)})
+                _say(answers, {"event": "task_ended", "task": index, **attempt(runner, index)})
             _say(answers, {"event": "batch_ended"})
     finally:
         runner.close()
@@ -43,7 +45,7 @@ def main() -> None:
 def _runner(job: dict[str, Any]) -> TaskRunner:
     from trading_runtime.config.strategy_code import find_strategy_code
     from trading_runtime.execution.task import TaskRunner
-    from trading_runtime.results.store import Store
+    from trading_runtime.results.opening import open_store
 
     plan = json.loads(Path(job["plan"]).read_bytes())
     code = find_strategy_code(
@@ -51,10 +53,11 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
     )
     # A strategy that reads a file by a relative name must find it nowhere, or everywhere.
     os.chdir(job["scratch"])
-    return TaskRunner(plan, Path(job["dataset"]), Store(Path(job["results"])), code)
+    return TaskRunner(plan, job["dataset"], open_store(job["results"]), code)
 
 
-def _run(runner: TaskRunner, index: int) -> dict[str, Any]:
+def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
+    """Run a task and return how it ended, as it is said to the parent."""
     started = time.perf_counter()
     try:
         rows = runner.run(index)

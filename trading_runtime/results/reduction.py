@@ -57,6 +57,7 @@ def reduce_run(
     damaged counts as a failure of kind ``data``. Raises ``StorageError`` when nothing can be
     written.
     """
+    store.look_again([task["task_id"] for task in plan["tasks"]])
     reader = _TaskReader(plan, store, files)
     by_point: dict[int, list[dict[str, Any]]] = {}
     for task in plan["tasks"]:

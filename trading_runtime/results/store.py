@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import DataError, NondeterministicError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 MANIFEST = "manifest.json"
 
@@ -49,6 +49,8 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.place = str(root.absolute())
+        """What names the store to other processes."""
         self._tasks = root / "tasks"
         self._runs = root / "runs"
 
@@ -65,6 +67,9 @@ class Store:
     def task(self, task_id: str) -> Path:
         """Return the folder of a task's result."""
         return self._tasks / task_id[:2] / task_id
+
+    def look_again(self, task_ids: Sequence[str]) -> None:
+        """Forget what was known of the store, and make ready to read the results of these tasks."""
 
     def has_task(self, task_id: str) -> bool:
         """Return whether a result is stored whole: its manifest is read, files compared by size."""

@@ -59,10 +59,10 @@ def merge_journals(files: RunFiles) -> None:
     """Write ``journal.jsonl``: the lines of all writers in order of time."""
     lines = []
     for path in sorted(files.journals.glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 entry = json.loads(line)
-            except ValueError:
+                lines.append((entry["time"], entry["writer"], entry["sequence"], line))
+            except (ValueError, KeyError, TypeError):
                 continue  # the line that a killed writer did not finish
-            lines.append((entry["time"], entry["writer"], entry["sequence"], line))
     write_file(files.journal, "".join(f"{line}\n" for *_, line in sorted(lines)))

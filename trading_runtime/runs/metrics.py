@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,11 @@ from trading_runtime.results.store import read_json, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from trading_runtime.results.store import RunFiles, Store
 
-_RUNS_LOOKED_AT = 10
+_RUNS_LOOKED_AT = 100
 
 
 def write_metrics(
@@ -38,17 +40,29 @@ def write_metrics(
 
 
 def measured_rate(store: Store, strategy: str) -> Rate | None:
-    """Return the rate of the latest run of ``strategy``, else of any run; ``None`` without one."""
-    found: dict[bool, tuple[float, Rate]] = {}
-    runs = [store.run(run_id) for run_id in store.run_ids()]
-    stamped = [(files.metrics.stat().st_mtime, files) for files in runs if files.metrics.exists()]
-    for stamp, files in sorted(stamped, key=lambda item: item[0])[-_RUNS_LOOKED_AT:]:
+    """Return the rate of the latest run of ``strategy``, else of any run; ``None`` without one.
+
+    Runs that computed nothing measured nothing, and are passed over.
+    """
+    of_others: Rate | None = None
+    for path in _latest_metrics(store):
         try:
-            content = read_json(files.metrics)
-            if content and content["rows_per_second"]:
-                rate = Rate(content["task_seconds_median"], content["rows_per_second"])
-                found[content["strategy"] == strategy] = (stamp, rate)
+            content = read_json(path)
+            if not content["rows_per_second"]:
+                continue
+            rate = Rate(content["task_seconds_median"], content["rows_per_second"])
+            if content["strategy"] == strategy:
+                return rate
+            of_others = of_others or rate
         except (DataError, KeyError, TypeError):
             continue  # a damaged measurement is none
-    best = found.get(True) or found.get(False)
-    return best[1] if best else None
+    return of_others
+
+
+def _latest_metrics(store: Store) -> list[Path]:
+    stamped = []
+    for run_id in store.run_ids():
+        path = store.run(run_id).metrics
+        with contextlib.suppress(OSError):
+            stamped.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(stamped, reverse=True)[:_RUNS_LOOKED_AT]]

@@ -1,0 +1,73 @@
+"""Bring the files of a dataset in S3 to local disk, the next partition's while one is computed."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trading_runtime.object_storage import S3Folder
+
+_CONNECTIONS = 4
+
+
+class FetchedDataset:
+    """A local copy of those files of a dataset that the present and next partition need."""
+
+    def __init__(self, objects: S3Folder, folder: Path) -> None:
+        self.folder = folder
+        self._objects = objects
+        self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="fetch")
+        self._files: dict[str, Future[None]] = {}
+
+    def request(self, partition: Mapping[str, Any]) -> None:
+        """Start to fetch the files of ``partition`` that are not here, and return at once."""
+        for name in _names(partition):
+            if name not in self._files:
+                self._files[name] = self._threads.submit(self._fetch, name)
+
+    def wait(self, partition: Mapping[str, Any]) -> None:
+        """Return when all files of ``partition`` are here.
+
+        Raises ``DataError`` for a file that the dataset does not have, ``StorageError`` and
+        ``TransientError`` as the storage does.
+        """
+        self.request(partition)
+        for name in _names(partition):
+            try:
+                self._files[name].result()
+            except FileNotFoundError as error:
+                raise DataError(
+                    f"{self._objects.url}/{name}: the file is gone; restore it, or adopt the "
+                    "dataset again"
+                ) from error
+            except BaseException:
+                # Another task may find the storage well again.
+                del self._files[name]
+                raise
+
+    def keep_only(self, *partitions: Mapping[str, Any]) -> None:
+        """Remove the files that none of ``partitions`` needs."""
+        needed = {name for partition in partitions for name in _names(partition)}
+        for name in [name for name in self._files if name not in needed]:
+            self._files.pop(name).exception()
+            (self.folder / name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Wait for what is under way; nothing more is fetched."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _fetch(self, name: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self._objects.read(name))
+
+
+def _names(partition: Mapping[str, Any]) -> list[str]:
+    groups = (group for series in partition["data"] for group in series["row_groups"])
+    return list(dict.fromkeys(group["path"] for group in groups))

@@ -1,0 +1,19 @@
+"""Open a results folder wherever it lies: on disk, or in S3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trading_runtime.object_storage import is_s3
+from trading_runtime.results.s3_store import S3Store
+from trading_runtime.results.store import Store
+
+
+def open_store(place: str | Path) -> Store:
+    """Return the store at a folder's path, or at an address such as ``s3://bucket/prefix``.
+
+    Raises ``UsageError`` for an address that is none.
+    """
+    if is_s3(str(place)):
+        return S3Store(str(place))
+    return Store(Path(place))

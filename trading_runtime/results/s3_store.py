@@ -1,0 +1,145 @@
+"""Results in S3: the same store, with objects for files and a local folder to work in."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_runtime.errors import DataError, NondeterministicError
+from trading_runtime.object_storage import S3Folder
+from trading_runtime.results.store import MANIFEST, RunFiles, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_FILES_OF_A_TASK = 6
+_REPORT = "report/"
+_REDUCED = (MANIFEST, "summary.json", "equity.parquet", "positions.parquet")
+_FETCHED_AT_ONCE = 400
+
+
+class S3Store(Store):
+    """A results folder at an address in S3.
+
+    What is read is copied to a local folder that goes with the process; a run is written there and
+    published as a whole (see ``runs.open_run``). Tasks are written straight to S3.
+    """
+
+    def __init__(self, url: str) -> None:
+        local = tempfile.mkdtemp(prefix="trading-runtime-results-")
+        weakref.finalize(self, shutil.rmtree, local, ignore_errors=True)
+        super().__init__(Path(local))
+        self.place = url
+        self.objects = S3Folder(url)
+
+    def run(self, run_id: str) -> RunFiles:
+        """Return the local copy of a run's files, without its pictures."""
+        files = super().run(run_id)
+        prefix = f"runs/{run_id}/"
+        for name in sorted(self.objects.sizes(prefix)):
+            if not name.removeprefix(prefix).startswith(_REPORT):
+                self._copy(name)
+        return files
+
+    def run_ids(self) -> list[str]:
+        """Return the ids of all runs in this store, sorted."""
+        return sorted({name.split("/")[1] for name in self.objects.sizes("runs/")})
+
+    def task(self, task_id: str) -> Path:
+        """Return a local copy of a task's result."""
+        prefix = self._name(task_id, "")
+        for name in self.objects.sizes(prefix):
+            self._copy(name)
+        return super().task(task_id)
+
+    def has_task(self, task_id: str) -> bool:
+        """Return whether a result is stored whole, by one listing of the store for all tasks.
+
+        The manifest is written last and objects appear whole, so its presence is enough; what is
+        read is verified.
+        """
+        return self._stored.get(task_id, 0) == _FILES_OF_A_TASK
+
+    def look_again(self, task_ids: Sequence[str]) -> None:
+        """List the store anew, and fetch what a run's reduction reads of these tasks."""
+        self.__dict__.pop("_stored", None)
+        names = [
+            self._name(task_id, name)
+            for task_id in task_ids
+            if self.has_task(task_id)
+            for name in _REDUCED
+        ]
+        for first in range(0, len(names), _FETCHED_AT_ONCE):
+            found = self.objects.read_all(names[first : first + _FETCHED_AT_ONCE])
+            for name, content in found.items():
+                self._keep(name, content)
+
+    def read_task_file(self, task_id: str, name: str) -> bytes:
+        """Return a file of a result, verified against its manifest."""
+        for wanted in (MANIFEST, name):
+            try:
+                self._copy(self._name(task_id, wanted))
+            except FileNotFoundError as error:
+                raise DataError(f"{error}: the stored result is not whole") from error
+        return super().read_task_file(task_id, name)
+
+    def manifest_digest(self, task_id: str) -> str:
+        """Return the sha256 of a result's manifest."""
+        self._copy(self._name(task_id, MANIFEST))
+        return super().manifest_digest(task_id)
+
+    def write_task(self, task_id: str, files: Mapping[str, bytes]) -> None:
+        """Store a result whole or not at all; one that is there already is compared instead.
+
+        Two writers of one task write the same bytes. An object that is there without a manifest
+        beside it was left by a writer that died, and is replaced if it differs.
+        """
+        for name, content in files.items():
+            path = self._name(task_id, name)
+            if self.objects.create(path, content) or self.objects.read(path) == content:
+                continue
+            if self._is_whole(task_id):
+                raise NondeterministicError(
+                    f"{self.objects.url}/{path}: a repeat of the task gave other bytes than the "
+                    "stored result: the strategy depends on something outside its inputs (time, "
+                    "files, threads, ids)"
+                )
+            self.objects.write(path, content)
+
+    def set_aside(self, task_id: str) -> None:
+        """Move a damaged result out of the way: the manifest goes first, then it is no result."""
+        prefix = self._name(task_id, "")
+        for name in sorted(
+            self.objects.sizes(prefix), key=lambda item: not item.endswith(MANIFEST)
+        ):
+            content = self.objects.read(name)
+            self.objects.write(name.replace(task_id, f"{task_id}.damaged", 1), content)
+            self.objects.remove(name)
+
+    @functools.cached_property
+    def _stored(self) -> dict[str, int]:
+        """How many files of each task there are, as of the first question."""
+        counts: dict[str, int] = {}
+        for name in self.objects.sizes("tasks/"):
+            task_id = name.split("/")[-2]
+            counts[task_id] = counts.get(task_id, 0) + 1
+        return counts
+
+    def _is_whole(self, task_id: str) -> bool:
+        return len(self.objects.sizes(self._name(task_id, ""))) == _FILES_OF_A_TASK
+
+    def _name(self, task_id: str, name: str) -> str:
+        return f"tasks/{task_id[:2]}/{task_id}/{name}"
+
+    def _copy(self, name: str) -> None:
+        if not (self.root / name).exists():
+            self._keep(name, self.objects.read(name))
+
+    def _keep(self, name: str, content: bytes) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

@@ -1,0 +1,145 @@
+"""Take a run for this process alone: its files to work on, its lock, its request to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from trading_runtime.errors import UsageError
+from trading_runtime.results.s3_store import S3Store
+from trading_runtime.runs.lock import is_locked, locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trading_runtime.results.store import RunFiles, Store
+
+_LOCK_SECONDS = 120
+"""How long a lock in S3 holds without being renewed: then its holder must have died."""
+_PUBLISH_SECONDS = 10
+_ASK_SECONDS = 3
+
+
+class OpenRun:
+    """A run that this process has for itself."""
+
+    def __init__(self, files: RunFiles) -> None:
+        self.files = files
+
+    def publish(self, *, whole: bool = False) -> None:
+        """Show others how far the run is; ``whole`` once it has ended."""
+
+    def stop_requested(self) -> bool:
+        """Return whether ``runs stop`` asked for the end."""
+        return self.files.stop.exists()
+
+
+@contextlib.contextmanager
+def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
+    """Open a run of ``store``, new or to be resumed.
+
+    Raises ``UsageError`` when another process has it.
+    """
+    if isinstance(store, S3Store):
+        with _open_in_s3(store, run_id) as opened:
+            yield opened
+        return
+    files = store.run(run_id)
+    with locked(files):
+        files.stop.unlink(missing_ok=True)
+        yield OpenRun(files)
+
+
+def is_running(store: Store, run_id: str) -> bool:
+    """Return whether a process has the run now."""
+    if isinstance(store, S3Store):
+        return _lock_left(store, run_id) > 0
+    return is_locked(store.run(run_id))
+
+
+def request_stop(store: Store, run_id: str) -> None:
+    """Ask the process that has the run to end it."""
+    if isinstance(store, S3Store):
+        store.objects.write(f"runs/{run_id}/stop", b"")
+    else:
+        store.run(run_id).stop.touch()
+
+
+class _S3Run(OpenRun):
+    """A run in S3: worked on in a local folder, published every few seconds and at the end."""
+
+    def __init__(self, store: S3Store, run_id: str) -> None:
+        self._objects = store.objects
+        self._prefix = f"runs/{run_id}/"
+        self._holder = uuid.uuid4().hex
+        self._published = self._asked = 0.0
+        self._stopping = False
+        self._take(store, run_id)
+        super().__init__(store.run(run_id))
+
+    def publish(self, *, whole: bool = False) -> None:
+        """Upload metadata and journal, when it is time to, or all files."""
+        now = time.monotonic()
+        if not whole and now - self._published < _PUBLISH_SECONDS:
+            return
+        self._published = now
+        self._objects.write(f"{self._prefix}lock", self._lock())
+        folder = self.files.folder
+        shown = (
+            folder.rglob("*")
+            if whole
+            else [self.files.metadata, self.files.plan, *self.files.journals.glob("*")]
+        )
+        for path in sorted(shown):
+            if path.is_file() and path not in (self.files.lock, self.files.stop):
+                name = path.relative_to(folder).as_posix()
+                self._objects.write(self._prefix + name, path.read_bytes())
+
+    def stop_requested(self) -> bool:
+        """Ask the storage, every few seconds at most."""
+        now = time.monotonic()
+        if not self._stopping and now - self._asked >= _ASK_SECONDS:
+            self._asked = now
+            self._stopping = f"{self._prefix}stop" in self._objects.sizes(f"{self._prefix}stop")
+        return self._stopping
+
+    def release(self) -> None:
+        """Give the run free for others."""
+        self._objects.remove(f"{self._prefix}lock")
+
+    def _take(self, store: S3Store, run_id: str) -> None:
+        name = f"{self._prefix}lock"
+        if not self._objects.create(name, self._lock()):
+            if _lock_left(store, run_id) > 0:
+                raise UsageError(
+                    f"run {run_id!r} is running already; wait for it, stop it with "
+                    f"'trading-runtime runs stop {run_id}', or choose another --run-id"
+                )
+            self._objects.write(name, self._lock())
+        self._objects.remove(f"{self._prefix}stop")
+
+    def _lock(self) -> bytes:
+        until = time.time() + _LOCK_SECONDS
+        return json.dumps({"holder": self._holder, "until": until}).encode()
+
+
+@contextlib.contextmanager
+def _open_in_s3(store: S3Store, run_id: str) -> Iterator[OpenRun]:
+    opened = _S3Run(store, run_id)
+    try:
+        yield opened
+    finally:
+        opened.publish(whole=True)
+        opened.release()
+
+
+def _lock_left(store: S3Store, run_id: str) -> float:
+    """Return for how many seconds the run is locked; none or less when it is not."""
+    try:
+        content = json.loads(store.objects.read(f"runs/{run_id}/lock"))
+        return float(content["until"]) - time.time()
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0.0
