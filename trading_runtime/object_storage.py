@@ -6,7 +6,10 @@ Settings are the usual variables of AWS tools, the endpoint included; none is ev
 from __future__ import annotations
 
 import functools
+import itertools
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from trading_runtime.errors import StorageError, TransientError, UsageError
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
     import s3fs
 
 _ATTEMPTS = 10
-"""Tries of one request; the waits between them (0.1 s, each 1.7 times the last) add up to 17 s."""
+"""Tries of one request; the waits between them add up to 17 s."""
+_FIRST_WAIT_SECONDS = 0.1
+_WAIT_GROWTH = 1.7
+_CONNECTIONS = 16
 _TIMEOUT_SECONDS = 20
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 _PASSING_CODES = {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
@@ -66,11 +72,8 @@ class S3Folder:
         """Return many objects at once; raises ``FileNotFoundError`` when one is missing."""
         if not names:
             return {}
-        paths = [self._path(name) for name in names]
-        found = self._call(names[0], lambda fs: fs.cat(paths, on_error="raise"))
-        # With a single path the content comes alone.
-        contents = [found] if isinstance(found, bytes) else [found[path] for path in paths]
-        return dict(zip(names, contents, strict=True))
+        with ThreadPoolExecutor(_CONNECTIONS) as threads:
+            return dict(zip(names, threads.map(self.read, names), strict=True))
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object unless there is one; return whether it was written."""
@@ -108,10 +111,14 @@ class S3Folder:
         return "/".join(part for part in (self._bucket, self._prefix) if part) + f"/{name}"
 
     def _call(self, name: str, request: Callable[[s3fs.S3FileSystem], Any]) -> Any:
-        try:
-            return request(_file_system())
-        except Exception as error:  # noqa: BLE001 - sorted into our own kinds
-            self._explain(name, error)
+        for attempt in itertools.count(1):
+            try:
+                return request(_file_system())
+            except Exception as error:  # noqa: BLE001 - sorted into our own kinds
+                if attempt == _ATTEMPTS or not _is_passing(error):
+                    self._explain(name, error)
+                time.sleep(_FIRST_WAIT_SECONDS * _WAIT_GROWTH ** (attempt - 1))
+        return None
 
     def _explain(self, name: str, error: Exception) -> NoReturn:
         code = _code(error)
@@ -143,20 +150,19 @@ class S3Folder:
 @functools.cache
 def _file_system() -> s3fs.S3FileSystem:
     import s3fs
-    from s3fs.core import set_custom_error_handler
 
-    set_custom_error_handler(_is_passing)
     file_system = s3fs.S3FileSystem(
         skip_instance_cache=True,
         use_listings_cache=False,
+        max_concurrency=1,  # one request an object; several objects still come side by side
         config_kwargs={
-            # All retries are those of s3fs, which this module counts and times.
+            # All retries are made, counted and timed here, and by nobody below.
             "retries": {"total_max_attempts": 1},
             "connect_timeout": _TIMEOUT_SECONDS,
             "read_timeout": _TIMEOUT_SECONDS,
         },
     )
-    file_system.retries = _ATTEMPTS
+    file_system.retries = 1
     return file_system
 
 

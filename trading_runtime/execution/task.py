@@ -35,6 +35,8 @@ class _CutPartition:
     index: int
     partition: dict[str, Any]
     inputs: dict[str, Any]
+    digest: str
+    """Of ``inputs``."""
     catalog: Path
     slice: Slice
 
@@ -42,15 +44,17 @@ class _CutPartition:
 class TaskRunner:
     """Runs tasks of one plan, one after another, on local files."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a runner is made from
         self,
         plan: Mapping[str, Any],
         dataset: str,
         store: Store,
         code: StrategyCode,
         *,
+        scratch: Path | None = None,
         log_level: str | None = None,
     ) -> None:
+        """Prepare to run; partitions are cut out into a new folder in ``scratch``."""
         if plan["common"]["code"]["strategy"] != code.digest:
             raise UsageError(
                 f"{code.path}: the strategy's code was changed after planning; start the run again"
@@ -61,7 +65,7 @@ class TaskRunner:
         self._code = code
         self._log_level = log_level
         self._common_digest = digest(plan["common"])
-        self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-"))
+        self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-", dir=scratch))
         self._cut: _CutPartition | None = None
         if is_s3(str(dataset)):
             self._dataset = self._scratch / "dataset"
@@ -88,7 +92,7 @@ class TaskRunner:
         task = self._plan["tasks"][index]
         cut = self._partition(task["partition"])
         values = self._plan["strategy"]["config"] | self._plan["points"][task["point"]]["config"]
-        identity = task_id(self._common_digest, values, digest(cut.inputs))
+        identity = task_id(self._common_digest, values, cut.digest)
         if identity != task["task_id"]:
             raise DataError(f"task {task['task_id']}: the plan does not match its own task ids")
         inputs = {
@@ -145,15 +149,19 @@ class TaskRunner:
                 key: parse_instant(shown[key]) for key in ("start", "end", "warmup_start")
             }
             catalog = self._scratch / f"partition-{index}"
+            # Left by a point before this one, for which the partition could not be cut.
+            shutil.rmtree(catalog, ignore_errors=True)
             catalog.mkdir()
             if self._fetched is not None:
                 self._fetched.wait(partition)
             definitions = [self._plan["instruments"][name] for name in partition["instruments"]]
             write_instruments(catalog, definitions)
+            inputs = partition_inputs(partition, self._plan["instruments"])
             self._cut = _CutPartition(
                 index,
                 partition,
-                partition_inputs(partition, self._plan["instruments"]),
+                inputs,
+                digest(inputs),
                 catalog,
                 cut_partition(partition, self._dataset, catalog),
             )

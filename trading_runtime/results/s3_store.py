@@ -43,6 +43,7 @@ class S3Store(Store):
         for name in sorted(self.objects.sizes(prefix)):
             if not name.removeprefix(prefix).startswith(_REPORT):
                 self._copy(name)
+        files.owner = self
         return files
 
     def run_ids(self) -> list[str]:

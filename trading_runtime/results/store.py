@@ -8,15 +8,20 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.errors import DataError, NondeterministicError, StorageError
+from trading_runtime.planning.identity import task_id as task_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MANIFEST = "manifest.json"
+_STAGING = ".new-"
+_STAGING_SECONDS = 3_600.0
 
 
 class RunFiles:
@@ -38,6 +43,8 @@ class RunFiles:
         self.report_page = folder / "report" / "index.html"
         self.lock = folder / "lock"
         self.stop = folder / "stop"
+        self.owner: object = None
+        """Keeps the folder alive, where it is a temporary copy."""
 
     def failure(self, task_id: str) -> Path:
         """Return the path of a task's typed failure."""
@@ -60,7 +67,7 @@ class Store:
 
     def run_ids(self) -> list[str]:
         """Return the ids of all runs in this store, sorted."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return sorted(path.name for path in self._runs.iterdir() if path.is_dir())
         return []
 
@@ -73,11 +80,14 @@ class Store:
 
     def has_task(self, task_id: str) -> bool:
         """Return whether a result is stored whole: its manifest is read, files compared by size."""
-        folder = self.task(task_id)
+        # Asked for every task of a plan: paths joined as text are several times faster.
+        folder = f"{self._tasks}/{task_id[:2]}/{task_id}"
         try:
-            files = json.loads((folder / MANIFEST).read_bytes())["files"]
+            with open(f"{folder}/{MANIFEST}", "rb") as file:  # noqa: PTH123
+                files = json.load(file)["files"]
             return all(
-                (folder / name).stat().st_size == facts["bytes"] for name, facts in files.items()
+                os.stat(f"{folder}/{name}").st_size == facts["bytes"]  # noqa: PTH116
+                for name, facts in files.items()
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
@@ -88,19 +98,26 @@ class Store:
         Raises ``DataError`` when it is missing or damaged.
         """
         folder = self.task(task_id)
-        try:
+        with _damages(folder):
             facts = json.loads((folder / MANIFEST).read_bytes())["files"][name]
-            content = (folder / name).read_bytes()
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{folder / name}: stored result cannot be read: {error}"
-            ) from error
-        if hashlib.sha256(content).hexdigest() != facts["sha256"]:
-            raise DataError(
-                f"{folder / name}: the stored result is damaged (its sha256 is not the manifest's); "
-                f"remove {folder} and run again"
-            )
-        return content
+            return _verified(folder / name, facts["sha256"])
+
+    def read_task(self, task_id: str) -> dict[str, bytes]:
+        """Return every file of a result by its name, verified against the manifest and the id.
+
+        Raises ``DataError`` when one is missing or damaged.
+        """
+        folder = self.task(task_id)
+        with _damages(folder):
+            content = (folder / MANIFEST).read_bytes()
+            manifest = json.loads(content)
+            if _id_of(manifest) != task_id or canonical_json(manifest) + b"\n" != content:
+                raise ValueError("it is not the manifest of this task")
+            files = {
+                name: _verified(folder / name, facts["sha256"])
+                for name, facts in manifest["files"].items()
+            }
+        return files | {MANIFEST: content}
 
     def manifest_digest(self, task_id: str) -> str:
         """Return the sha256 of a result's manifest."""
@@ -115,14 +132,14 @@ class Store:
         final = self.task(task_id)
         with storage_errors(self.root):
             self._tasks.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=".new-", dir=self._tasks))
+            staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self._tasks))
             try:
                 staging.chmod(0o755)
                 for name, content in files.items():
                     (staging / name).write_bytes(content)
                 final.parent.mkdir(exist_ok=True)
                 if final.exists() and not self.has_task(task_id):
-                    self._set_aside(final)
+                    self.set_aside(task_id)
                 try:
                     staging.rename(final)
                 except OSError:
@@ -132,14 +149,24 @@ class Store:
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
-    def _set_aside(self, folder: Path) -> None:
-        """Move a damaged result out of the way, and keep it for whoever wants to know why."""
-        for number in range(1, 1_000):
-            aside = folder.with_name(f"{folder.name}.damaged-{number}")
-            if not aside.exists():
-                with contextlib.suppress(FileNotFoundError):
-                    folder.rename(aside)
-                return
+    def set_aside(self, task_id: str) -> None:
+        """Move a damaged result out of the way, and keep it for whoever wants to know why.
+
+        Raises ``StorageError`` when it cannot be moved.
+        """
+        folder = self.task(task_id)
+        number = 1
+        while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+            number += 1
+        with storage_errors(folder), contextlib.suppress(FileNotFoundError):
+            folder.rename(aside)
+
+    def clear_staging(self) -> None:
+        """Remove what writers left that were killed long ago; writing a result takes no hour."""
+        with contextlib.suppress(OSError):
+            for folder in self._tasks.glob(f"{_STAGING}*"):
+                if time.time() - folder.stat().st_mtime > _STAGING_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_file(path: Path, content: str | bytes) -> None:
@@ -147,8 +174,12 @@ def write_file(path: Path, content: str | bytes) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def read_json(path: Path) -> Any:
@@ -174,6 +205,30 @@ def storage_errors(place: Path) -> Iterator[None]:
             f"{error.filename or place}: cannot be written: {error.strerror}; free space, or set "
             "'results' to a folder that can be written"
         ) from error
+
+
+def _id_of(manifest: Mapping[str, Any]) -> str:
+    inputs = manifest["inputs"]
+    return task_id_of(digest(inputs["common"]), inputs["config"], digest(inputs["partition"]))
+
+
+def _verified(path: Path, sha256: str) -> bytes:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(f"{path}: the stored result is damaged: its sha256 is not the manifest's")
+    return content
+
+
+@contextlib.contextmanager
+def _damages(folder: Path) -> Iterator[None]:
+    """Turn what a damaged result makes its reader stumble over into ``DataError``."""
+    try:
+        yield
+    except OSError as error:
+        path = error.filename or folder
+        raise DataError(f"{path}: the stored result is damaged: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder / MANIFEST}: the stored result is damaged: {error}") from error
 
 
 def _compare(folder: Path, files: Mapping[str, bytes]) -> None:

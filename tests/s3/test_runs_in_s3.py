@@ -1,0 +1,163 @@
+"""Runs whose dataset or results lie in S3: the same bytes as on disk, whatever the network does."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.s3.conftest import SECRET
+from tests.s3.servers import Proxy, S3Server
+from trading_runtime import api, object_storage
+from trading_runtime.errors import DataError, StorageError, UsageError
+from trading_runtime.object_storage import S3Folder
+from trading_runtime.results.opening import open_store
+from trading_runtime.runs.opening import is_running, open_run, request_stop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.small_experiment import SmallExperiment
+
+
+def upload(folder: Path, address: str) -> None:
+    """Copy a folder to S3."""
+    objects = S3Folder(address)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            objects.write(path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+@pytest.fixture
+def remote(bucket: str, small_dataset: Path) -> str:
+    """A bucket with the small dataset under ``data``."""
+    upload(small_dataset, f"{bucket}/data")
+    return bucket
+
+
+def test_any_mix_of_folder_and_s3_has_one_digest(small: SmallExperiment, remote: str) -> None:
+    digests: set[str] = set()
+    for dataset in (small.content["dataset"]["path"], f"{remote}/data"):
+        for results in (f"results-{len(digests)}", f"{remote}/results-{dataset[:2]}"):
+            path = small.write(dataset={"path": dataset}, results=results)
+            run = api.run(path, run_id="one", workers=2)
+            assert run.result["complete"]
+            digests.add(run.result["run_digest"])
+    assert len(digests) == 1
+
+
+def test_the_second_run_in_s3_computes_nothing(small: SmallExperiment, remote: str) -> None:
+    path = small.write(dataset={"path": f"{remote}/data"}, results=f"{remote}/results")
+    first, second = api.run(path, run_id="one"), api.run(path, run_id="two")
+    assert (first.computed, second.computed) == (12, 0)
+    assert first.result == second.result
+
+
+def test_the_run_is_in_s3_with_its_report_and_opens_from_there(
+    small: SmallExperiment, remote: str
+) -> None:
+    path = small.write(results=f"{remote}/results")
+    run = api.run(path, run_id="one")
+    stored = S3Folder(f"{remote}/results").sizes("runs/one/")
+    for name in ("result.json", "points.parquet", "journal.jsonl", "report/index.html"):
+        assert stored[f"runs/one/{name}"] > 0
+    assert not {"runs/one/lock", "runs/one/stop"} & set(stored)
+    opened = api.open_run(f"{remote}/results", "one")
+    assert opened.points.equals(run.points)
+
+
+def test_a_storage_that_fails_every_third_request_changes_nothing(
+    small: SmallExperiment, remote: str, storage: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = api.run(small.path, run_id="one")
+    path = small.write(dataset={"path": f"{remote}/data"}, results=f"{remote}/results")
+    with Proxy(
+        storage.port, lambda number: (503, 0)[number % 2] if number % 3 == 0 else None
+    ) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        object_storage._file_system.cache_clear()
+        run = api.run(path, run_id="one", workers=2)
+        assert proxy.faults > 20
+    assert run.result["run_digest"] == local.result["run_digest"]
+
+
+def test_a_result_that_a_killed_writer_left_half_is_written_whole(
+    small: SmallExperiment, remote: str
+) -> None:
+    path = small.write(results=f"{remote}/results")
+    first = api.run(path, run_id="one")
+    objects = S3Folder(f"{remote}/results")
+    name = next(name for name in objects.sizes("tasks/") if name.endswith("manifest.json"))
+    objects.remove(name)
+    second = api.run(path, run_id="two")
+    assert second.computed == 1
+    assert second.result == first.result
+
+
+def test_a_missing_bucket_ends_the_run_before_it_begins(
+    small: SmallExperiment, remote: str
+) -> None:
+    assert remote
+    path = small.write(results="s3://no-such-bucket/results")
+    with pytest.raises(StorageError, match="no such bucket"):
+        api.run(path)
+    path = small.write(dataset={"path": "s3://no-such-bucket/data"}, results="results")
+    with pytest.raises(StorageError, match="no such bucket"):
+        api.run(path)
+
+
+def test_a_dataset_without_a_manifest_is_refused(small: SmallExperiment, bucket: str) -> None:
+    path = small.write(dataset={"path": f"{bucket}/data"})
+    with pytest.raises(DataError, match=r"data/manifest\.json: there is none"):
+        api.plan(path)
+
+
+def test_a_file_that_is_gone_fails_the_tasks_that_need_it(
+    small: SmallExperiment, remote: str
+) -> None:
+    objects = S3Folder(f"{remote}/data")
+    for name in objects.sizes("data/bars"):
+        objects.remove(name)
+    path = small.write(dataset={"path": f"{remote}/data"})
+    run = api.run(path, run_id="one")
+    assert run.result["failed_by_kind"] == {"data": 12}
+    assert "the file is gone" in run.failures[0]["message"]
+
+
+def test_a_run_id_is_one_process_s_alone(bucket: str) -> None:
+    store = open_store(f"{bucket}/results")
+    with open_run(store, "one") as opened:
+        assert is_running(store, "one")
+        with (
+            pytest.raises(UsageError, match="running already"),
+            open_run(open_store(f"{bucket}/results"), "one"),
+        ):
+            pass
+        assert not opened.stop_requested()
+    assert not is_running(store, "one")
+    with open_run(store, "one") as opened:
+        request_stop(store, "one")
+        assert opened.stop_requested()
+
+
+def test_the_lock_of_a_process_that_died_is_taken_over(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trading_runtime.runs.opening._LOCK_SECONDS", -1)
+    store = open_store(f"{bucket}/results")
+    S3Folder(f"{bucket}/results").write("runs/one/lock", json.dumps({"until": 0}).encode())
+    with open_run(store, "one"):
+        pass
+
+
+def test_no_credential_is_in_anything_that_is_stored(small: SmallExperiment, remote: str) -> None:
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] == SECRET
+    path = small.write(dataset={"path": f"{remote}/data"}, results=f"{remote}/results")
+    api.run(path, run_id="one")
+    objects = S3Folder(f"{remote}/results")
+    for name in objects.sizes():
+        content = objects.read(name)
+        assert SECRET.encode() not in content, name
+        assert b"canary-key-id" not in content, name
