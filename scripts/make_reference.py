@@ -31,8 +31,9 @@ _HEAD = (
 _MEANING = {
     Kind.OK: "The command did what it was asked to.",
     Kind.INTERNAL: "A defect of ours; `--debug` shows the traceback to report.",
+    Kind.DIFFERS: "A comparison found differences.",
 }
-_UNUSED = {Kind.KILLED, Kind.DIFFERS}
+_UNUSED = {Kind.KILLED}
 
 
 def references() -> dict[str, str]:
@@ -153,7 +154,7 @@ def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:  # noqa: P
         if key in field:
             parts = [_type(item, definitions) for item in field[key] if item.get("type") != "null"]
             return " or ".join(dict.fromkeys(parts))
-    kind = field.get("type", "any")
+    kind = str(field.get("type", "any"))
     if kind == "array":
         return f"list of {_type(field.get('items', {}), definitions)}"
     if kind == "object":

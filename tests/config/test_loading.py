@@ -106,8 +106,8 @@ def test_relative_paths_start_at_the_folder_of_the_file(
     loaded = load_experiment("experiments/local.json")
 
     assert loaded.path == tmp_path / "experiments" / "local.json"
-    assert loaded.dataset_path == tmp_path / "data"
-    assert loaded.results_path == Path("/var/results")
+    assert loaded.dataset_place == str(tmp_path / "data")
+    assert loaded.results_place == "/var/results"
     assert loaded.strategy_file == tmp_path / "code" / "cross.py"
     assert loaded.config_file is None
     assert loaded.code_paths == (tmp_path / "code",)
@@ -119,7 +119,19 @@ def test_a_tilde_is_the_home_folder(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     content["dataset"]["path"] = "~/data"
 
-    assert load_experiment(write(tmp_path, content)).dataset_path == tmp_path / "home" / "data"
+    loaded = load_experiment(write(tmp_path, content))
+
+    assert loaded.dataset_place == str(tmp_path / "home" / "data")
+
+
+def test_data_and_results_may_lie_in_s3(tmp_path: Path, content: dict[str, Any]) -> None:
+    content["dataset"]["path"] = "s3://research/data/btc"
+    content["results"] = "s3://research/results/"
+
+    loaded = load_experiment(write(tmp_path, content))
+
+    assert loaded.dataset_place == "s3://research/data/btc"
+    assert loaded.results_place == "s3://research/results"
 
 
 def test_a_strategy_in_a_module_or_in_rust_has_no_file(

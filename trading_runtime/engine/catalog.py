@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from trading_runtime.engine.instruments import build_instruments
+from trading_runtime.engine.definitions import build_instruments
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nautilus_trader.common import DataActor
 
+from trading_runtime.engine.rates import EXACT
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nautilus_trader.common import Cache
-    from nautilus_trader.model import Venue
+    from nautilus_trader.model import BookType, InstrumentId, Venue
     from nautilus_trader.portfolio import Portfolio
 
     from trading_runtime.engine.rates import Rates
     from trading_runtime.engine.valuation import RateHistory
+
+
+_DAY_IN_MILLISECONDS = 86_400_000
 
 
 class EquitySample(NamedTuple):
@@ -64,7 +71,12 @@ class EquitySampler(DataActor):
         return super().__new__(cls)
 
     def __init__(
-        self, account: Account, history: RateHistory, window: tuple[int, int], interval: int
+        self,
+        account: Account,
+        history: RateHistory,
+        window: tuple[int, int],
+        interval: int,
+        books: Sequence[tuple[InstrumentId, BookType]] = (),
     ) -> None:
         super().__init__()
         self.samples: list[EquitySample] = []
@@ -73,9 +85,13 @@ class EquitySampler(DataActor):
         self._history = history
         self._start, self._end = window
         self._interval = interval
+        self._books = books
 
     def on_start(self) -> None:
         """Set the timer; its first event comes one interval after its start."""
+        for instrument_id, book_type in self._books:
+            # Makes the engine keep the book, from which it knows the instrument's price.
+            self.subscribe_book_at_interval(instrument_id, book_type, _DAY_IN_MILLISECONDS)
         before = self.clock.timestamp_ns() // self._interval * self._interval
         if before + self._interval < self._end:
             self.clock.set_timer_ns(
@@ -86,8 +102,10 @@ class EquitySampler(DataActor):
         if self.error is not None:
             return
         try:
-            self._history.note(event.ts_event)
-            if self._start < event.ts_event < self._end:
-                self.samples.append(self._account.sample(event.ts_event))
+            with localcontext(EXACT):
+                self._history.note(event.ts_event)
+                if self._start < event.ts_event < self._end:
+                    self.samples.append(self._account.sample(event.ts_event))
         except Exception as error:  # noqa: BLE001 - the engine would swallow it; the task raises it
             self.error = error
+            self.shutdown_system("the account cannot be valued")

@@ -17,13 +17,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trading_runtime.errors import StrategyError, TradingRuntimeError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from traceback import FrameSummary
     from types import CodeType, FrameType
 
 _TOOL_NAME = "trading-runtime"
 _TOOL_IDS = (3, 4)
 """The ids that ``sys.monitoring`` leaves to tools other than debuggers, coverage and profilers."""
+
+
+class StrategyFailureError(StrategyError):
+    """A strategy's own failure, with the traceback of its code."""
+
+    def __init__(self, message: str, strategy_traceback: str) -> None:
+        super().__init__(message)
+        self.strategy_traceback = strategy_traceback
 
 
 @dataclass
@@ -34,25 +45,40 @@ class FailureRecord:
     message: str | None = None
     traceback: str = ""
     stop_engine: Callable[[], None] = field(default=lambda: None)
+    _not_the_strategys: TradingRuntimeError | None = None
 
     def record_exception(self, error: BaseException) -> None:
         """Keep ``error`` and stop the engine, unless something failed before."""
         if self.message is None:
-            frames = traceback.extract_tb(error.__traceback__)
-            own = [frame for frame in frames if frame.filename in self.strategy_files] or frames
-            where = (
-                f" ({Path(own[-1].filename).name}:{own[-1].lineno}, {own[-1].name})" if own else ""
-            )
+            where = self._place(traceback.extract_tb(error.__traceback__))
             self.message = f"{type(error).__name__}: {error}{where}"
             self.traceback = "".join(traceback.format_exception(error))
+            if isinstance(error, TradingRuntimeError):
+                self._not_the_strategys = error
             self._stop()
 
     def record_departure(self, what: str) -> None:
         """Keep that the strategy left before the end of its window."""
         if self.message is None:
-            self.message = f"the strategy left early: it called {what} before the window's end"
-            self.traceback = "".join(traceback.format_stack())
+            stack = traceback.extract_stack()
+            self.message = (
+                f"the strategy left early: it called {what} before the window's end"
+                f"{self._place(stack)}"
+            )
+            self.traceback = "".join(traceback.format_list(stack))
             self._stop()
+
+    def as_error(self, note: str = "") -> TradingRuntimeError | None:
+        """Return what to raise for the failure, ``None`` when nothing failed."""
+        if self.message is None:
+            return None
+        return self._not_the_strategys or StrategyFailureError(self.message + note, self.traceback)
+
+    def _place(self, frames: Sequence[FrameSummary]) -> str:
+        own = [frame for frame in frames if frame.filename in self.strategy_files] or frames
+        if not own:
+            return ""
+        return f" ({Path(own[-1].filename).name}:{own[-1].lineno}, {own[-1].name})"
 
     def _stop(self) -> None:
         # The engine may refuse to be stopped from where it is; the failure is kept all the same.

@@ -2,66 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
-from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nautilus_trader.core import UUID4
-from nautilus_trader.model import OrderDenied
-from nautilus_trader.trading import Strategy
-
+from trading_runtime.engine.order_commands import order_commands
+from trading_runtime.engine.strategy_cache import StrategyCache
+from trading_runtime.engine.strategy_clock import StrategyClock
 from trading_runtime.engine.strategy_loading import MARKET_DATA_CALLBACKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trading_runtime.engine.failures import FailureRecord
+    from nautilus_trader.trading import Strategy
 
-_WARMUP_REASON = "WARMUP: orders are denied before the window starts"
-_ORDER_COMMANDS = (
-    "submit_order",
-    "submit_order_list",
-    "modify_order",
-    "modify_orders",
-    "cancel_order",
-    "cancel_orders",
-    "cancel_all_orders",
-    "close_position",
-    "close_all_positions",
-    "market_exit",
-)
-_CLOCK_CALLBACKS = (
-    "set_time_alert",
-    "set_time_alert_ns",
-    "set_timer",
-    "set_timer_ns",
-    "set_timer_zoned",
-)
+    from trading_runtime.engine.watch import Watch
 
-
-@dataclass
-class Watch:
-    """What the guard knows of the task, and what it counts."""
-
-    failures: FailureRecord
-    trading_starts: int
-    """Orders before this instant (nanoseconds since the epoch) are denied."""
-    close_at_end: bool
-    running: bool = False
-    denied: set[Any] = field(default_factory=set)
-    """Ids of the orders that were denied during warm-up."""
-    commands_running: int = 0
-    deferred: deque[Callable[[], Any]] = field(default_factory=deque)
-    """Callbacks that wait for the command that caused them to return."""
-    topic_handlers: dict[int, Callable[[Any], None]] = field(default_factory=dict)
-
-    @property
-    def warmup_denied_orders(self) -> int:
-        """How many orders were denied during warm-up."""
-        return len(self.denied)
+_DEPARTURES = ("stop", "fault", "degrade", "dispose", "reset", "shutdown_system")
 
 
 def guarded(strategy_class: type[Strategy], watch: Watch) -> type[Strategy]:
@@ -79,16 +36,10 @@ def guarded(strategy_class: type[Strategy], watch: Watch) -> type[Strategy]:
         ):
             members[name] = _wrapped(method, watch)
     members["on_stop"] = _on_stop(strategy_class, watch)
-    for name in ("stop", "fault", "degrade", "dispose", "reset"):
-        members[name] = _departing(strategy_class, name, watch)
-    members["shutdown_system"] = _departing(strategy_class, "shutdown_system", watch)
-    commands = {name: getattr(strategy_class, name) for name in _ORDER_COMMANDS}
-    for name in ("cancel_order", "cancel_orders", "modify_order", "modify_orders"):
-        commands[name] = _without_denied(commands[name], watch)
-    for name in ("submit_order", "submit_order_list"):
-        commands[name] = _warmed_up(commands[name], strategy_class, watch)
-    members |= {name: _deferring(command, watch) for name, command in commands.items()}
-    members["clock"] = property(_CheckedClock.of)
+    members |= {name: _departing(strategy_class, name, watch) for name in _DEPARTURES}
+    members |= order_commands(strategy_class, watch)
+    members["clock"] = property(StrategyClock.of)
+    members["cache"] = property(StrategyCache.of)
     members["subscribe_topic"] = _subscribe_topic(strategy_class, watch)
     members["unsubscribe_topic"] = _unsubscribe_topic(strategy_class, watch)
     return type(strategy_class.__name__, (strategy_class,), members)
@@ -107,28 +58,6 @@ def _wrapped(method: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
             raise
 
     return callback
-
-
-def _deferring(command: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
-    """Return the order command, with the callbacks it causes called right after it.
-
-    The engine calls some of them while it still holds the strategy, where even ``self.config``
-    raises, and would only log that.
-    """
-
-    @functools.wraps(command)
-    def deferring(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        watch.commands_running += 1
-        try:
-            return command(self, *arguments, **keywords)
-        finally:
-            watch.commands_running -= 1
-            while watch.deferred and not watch.commands_running:
-                # What it raises is recorded; the command that caused it did nothing wrong.
-                with contextlib.suppress(BaseException):
-                    watch.deferred.popleft()()
-
-    return deferring
 
 
 def _on_stop(strategy_class: type[Strategy], watch: Watch) -> Callable[[Any], None]:
@@ -163,86 +92,13 @@ def _departing(strategy_class: type[Strategy], name: str, watch: Watch) -> Calla
     return leave
 
 
-def _warmed_up(
-    original: Callable[..., Any], strategy_class: type[Strategy], watch: Watch
-) -> Callable[..., Any]:
-    tells = any(
-        getattr(strategy_class, callback) is not getattr(Strategy, callback)
-        for callback in ("on_order_denied", "on_order_event")
-    )
-
-    @functools.wraps(original)
-    def submit(self: Any, order: Any, *arguments: Any, **keywords: Any) -> Any:
-        if self.clock.timestamp_ns() >= watch.trading_starts:
-            return original(self, order, *arguments, **keywords)
-        for instrument_id, order_id in _ids_of(order):
-            watch.denied.add(order_id)
-            if tells:
-                _tell_denied(self, instrument_id, order_id, watch)
-        return None
-
-    return submit
-
-
-def _without_denied(original: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
-    """Return the method, passing over orders denied in warm-up: the engine does not know them."""
-
-    @functools.wraps(original)
-    def command(self: Any, target: Any, *arguments: Any, **keywords: Any) -> Any:
-        if watch.denied:
-            if isinstance(target, list):
-                target = [item for item in target if _order_id(item) not in watch.denied]
-            if target == [] or _order_id(target) in watch.denied:
-                return None
-        return original(self, target, *arguments, **keywords)
-
-    return command
-
-
-def _order_id(target: Any) -> Any:
-    if isinstance(target, list):
-        return None
-    return target[0] if isinstance(target, tuple) else target
-
-
-def _ids_of(order: Any) -> list[tuple[Any, Any]]:
-    """Return instrument id and order id of an order, or of each order of a list."""
-    if isinstance(order, list):
-        return [ids for item in order for ids in _ids_of(item)]
-    if hasattr(order, "client_order_ids"):
-        return [(order.instrument_id, order_id) for order_id in order.client_order_ids()]
-    return [(order.instrument_id, order.client_order_id)]
-
-
-def _tell_denied(strategy: Any, instrument_id: Any, order_id: Any, watch: Watch) -> None:
-    """Tell the strategy as the engine would: not within its call, but when time goes on."""
-    clock = strategy.clock
-    now = clock.timestamp_ns()
-    event = OrderDenied(
-        strategy.trader_id,
-        strategy.strategy_id,
-        instrument_id,
-        order_id,
-        _WARMUP_REASON,
-        UUID4(),
-        now,
-        now,
-    )
-
-    def tell(_event: Any) -> None:
-        strategy.on_order_denied(event)
-        strategy.on_order_event(event)
-
-    clock.set_time_alert_ns(f"warmup-denied-{len(watch.denied)}", now + 1, tell)
-
-
 def _subscribe_topic(strategy_class: type[Strategy], watch: Watch) -> Callable[..., Any]:
     original = strategy_class.subscribe_topic
 
     def subscribe_topic(
         self: Any, topic: str, handler: Any, *arguments: Any, **keywords: Any
     ) -> Any:
-        checked = watch.topic_handlers.setdefault(id(handler), _watched_handler(handler, watch))
+        checked = watch.topic_handlers.setdefault(handler, _watched_handler(handler, watch))
         return original(self, topic, checked, *arguments, **keywords)
 
     return subscribe_topic
@@ -252,7 +108,7 @@ def _unsubscribe_topic(strategy_class: type[Strategy], watch: Watch) -> Callable
     original = strategy_class.unsubscribe_topic
 
     def unsubscribe_topic(self: Any, topic: str, handler: Any) -> Any:
-        return original(self, topic, watch.topic_handlers.get(id(handler), handler))
+        return original(self, topic, watch.topic_handlers.get(handler, handler))
 
     return unsubscribe_topic
 
@@ -266,39 +122,3 @@ def _watched_handler(handler: Callable[[Any], None], watch: Watch) -> Callable[[
             raise
 
     return checked
-
-
-class _CheckedClock:
-    """The strategy's clock, which refuses a timer callback that the engine could not call."""
-
-    def __init__(self, clock: Any) -> None:
-        for name in dir(clock):
-            if not name.startswith("_"):
-                method = getattr(clock, name)
-                setattr(self, name, _checked(method) if name in _CLOCK_CALLBACKS else method)
-
-    @staticmethod
-    def of(strategy: Any) -> _CheckedClock:
-        clock: _CheckedClock | None = strategy.__dict__.get("_checked_clock")
-        if clock is None:
-            clock = _CheckedClock(vars(Strategy)["clock"].__get__(strategy))
-            strategy.__dict__["_checked_clock"] = clock
-        return clock
-
-
-def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
-    signature = inspect.signature(method)
-
-    def call(*arguments: Any, **keywords: Any) -> Any:
-        callback = signature.bind(*arguments, **keywords).arguments.get("callback")
-        if callback is not None:
-            # The engine would drop the call with a line in its log, and the timer be silent.
-            try:
-                inspect.signature(callback).bind(None)
-            except TypeError as error:
-                raise TypeError(
-                    f"a timer's callback takes one argument, the event: {error}"
-                ) from None
-        return method(*arguments, **keywords)
-
-    return call

@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import inspect
 from decimal import Decimal
-from functools import cache
 from typing import TYPE_CHECKING, Any
-
-from nautilus_trader import model
 
 from trading_runtime.config.document import Node, Problem
 from trading_runtime.config.messages import nearest, show
 from trading_runtime.datasets.instrument_facts import InstrumentFacts
 from trading_runtime.datasets.settings_file import read_settings, settings_error
+from trading_runtime.engine.definitions import (
+    build_instruments,
+    check_bar_type,
+    instrument_types,
+)
 from trading_runtime.engine.instrument_values import MOST_PRECISION, conversion, number_text
-from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
+
+__all__ = [
+    "build_instruments",
+    "check_bar_type",
+    "facts_of",
+    "instrument_types",
+    "read_instruments",
+]
 
 _FEES = frozenset({"maker_fee", "taker_fee"})
 _ZERO_BY_DEFAULT = frozenset({"ts_event", "ts_init"})
 _FALSE_BY_DEFAULT = frozenset({"is_inverse"})
 _OFTEN_FIXED = frozenset({"size_precision", "size_increment", "multiplier", "min_quantity"})
 """Keys that the engine's ``to_dict`` also gives for classes in which they cannot be chosen."""
-
-
-@cache
-def instrument_types() -> dict[str, Any]:
-    """Return the engine's instrument classes by name."""
-    return {
-        name: value
-        for name, value in vars(model).items()
-        if isinstance(value, type) and hasattr(value, "from_dict") and hasattr(value, "margin_init")
-        and "price_increment" in inspect.signature(value).parameters
-    }  # fmt: skip
 
 
 def read_instruments(paths: Iterable[Path]) -> dict[str, InstrumentFacts]:
@@ -61,31 +59,6 @@ def read_instruments(paths: Iterable[Path]) -> dict[str, InstrumentFacts]:
         if problems:
             raise settings_error(path, problems)
     return found
-
-
-def build_instrument(definition: Mapping[str, Any]) -> Any:
-    """Return the engine's instrument of a definition as ``to_dict`` gives it.
-
-    Raises ``DataError`` when the definition is not one.
-    """
-    types = instrument_types()
-    name = str(definition.get("type", ""))
-    if name not in types:
-        raise DataError(f"instrument type {name!r} is unknown; known are {', '.join(types)}")
-    try:
-        return types[name].from_dict(dict(definition))
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"instrument {definition.get('id')!r}: {error}") from error
-
-
-def build_instruments(definitions: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return the engine's instruments of definitions, in their order."""
-    return [build_instrument(definition) for definition in definitions]
-
-
-def check_bar_type(text: str) -> None:
-    """Raise ``ValueError`` when the engine has no such bars, such as ``X.SIM-7-MINUTE-LAST``."""
-    model.BarType.from_str(text)
 
 
 def facts_of(instrument: Any) -> InstrumentFacts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import UsageError
@@ -43,6 +44,9 @@ _METHODS = {
     "subscribe_order_book_deltas": "subscribe_book_deltas",
     "subscribe_order_book_depth": "subscribe_book_depth",
     "subscribe_order_book_at_interval": "subscribe_book_at_interval",
+    "unsubscribe_quote_ticks": "unsubscribe_quotes",
+    "unsubscribe_trade_ticks": "unsubscribe_trades",
+    "unsubscribe_order_book_deltas": "unsubscribe_book_deltas",
     "request_quote_ticks": "request_quotes",
     "request_trade_ticks": "request_trades",
 }
@@ -73,35 +77,58 @@ def _changes(node: ast.AST) -> list[tuple[int, str]]:
         for old, new in _MODULES.items():
             if node.module == old or node.module.startswith(old + "."):
                 return [(node.lineno, f"import from {new} instead of {node.module}")]
+        return _moved_module(node.lineno, node.module)
     if isinstance(node, ast.Import):
         return [
-            (node.lineno, f"import {_MODULES[alias.name]} instead of {alias.name}")
+            change
             for alias in node.names
-            if alias.name in _MODULES
+            for change in (
+                [(node.lineno, f"import {_MODULES[alias.name]} instead of {alias.name}")]
+                if alias.name in _MODULES
+                else _moved_module(node.lineno, alias.name)
+            )
         ]
     if isinstance(node, ast.ClassDef):
-        bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
-        changes = [
-            (item.lineno, f"rename {item.name} to {_METHODS[item.name]}")
-            for item in node.body
-            if isinstance(item, ast.FunctionDef) and "Strategy" in bases and item.name in _METHODS
-        ]
-        if "StrategyConfig" in bases and any(
-            word.arg in {"frozen", "kw_only"} for word in node.keywords
-        ):
-            changes.append(
-                (
-                    node.lineno,
-                    f"make {node.name} a @dataclass with StrategyConfig as base, not frozen=True",
-                )
-            )
-        return changes
+        return _class_changes(node)
     if (
         isinstance(node, ast.Attribute)
         and node.attr in _METHODS
-        and node.attr.startswith(("subscribe", "request"))
+        and node.attr.startswith(("subscribe", "unsubscribe", "request"))
         and isinstance(node.value, ast.Name)
         and node.value.id == "self"
     ):
         return [(node.lineno, f"call {_METHODS[node.attr]} instead of {node.attr}")]
     return []
+
+
+def _class_changes(node: ast.ClassDef) -> list[tuple[int, str]]:
+    bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+    changes = [
+        (item.lineno, f"rename {item.name} to {_METHODS[item.name]}")
+        for item in node.body
+        if isinstance(item, ast.FunctionDef) and "Strategy" in bases and item.name in _METHODS
+    ]
+    if "StrategyConfig" in bases and any(
+        word.arg in {"frozen", "kw_only"} for word in node.keywords
+    ):
+        changes.append(
+            (
+                node.lineno,
+                f"make {node.name} a @dataclass with StrategyConfig as base, not frozen=True",
+            )
+        )
+    return changes
+
+
+def _moved_module(line: int, module: str) -> list[tuple[int, str]]:
+    """Return the change when 2.x has the package of ``module``, but not the module."""
+    package = ".".join(module.split(".")[:2])
+    if not module.startswith("nautilus_trader.") or module == package:
+        return []
+    try:
+        known = importlib.util.find_spec(module) is not None
+    except ImportError:
+        known = False
+    if known or importlib.util.find_spec(package) is None:
+        return []
+    return [(line, f"import from {package} instead of {module}")]

@@ -38,11 +38,18 @@ def config_fields(config_class: type) -> dict[str, ConfigField]:
     A class that takes ``**kwargs`` accepts the fields of the engine's ``StrategyConfig`` besides
     its own, and no others: a misspelt key must not pass unseen.
 
-    Raises ``UsageError`` when the class's annotations cannot be resolved.
+    Raises ``UsageError`` when the class's annotations cannot be resolved, or have no effect since
+    the class is no dataclass.
     """
     if config_class.__module__.startswith("nautilus_trader."):
         return _engine_fields(config_class)
     initialiser = inspect.getattr_static(config_class, "__init__")
+    declared = [name for name in vars(config_class).get("__annotations__", {}) if name[0] != "_"]
+    if declared and not dataclasses.is_dataclass(config_class) and _has_no_own_init(config_class):
+        raise UsageError(
+            f"{config_class.__name__} declares {', '.join(declared)} but would ignore the values; "
+            "write @dataclass above the class"
+        )
     try:
         hints = typing.get_type_hints(
             config_class if dataclasses.is_dataclass(config_class) else initialiser
@@ -65,6 +72,10 @@ def config_fields(config_class: type) -> dict[str, ConfigField]:
     if takes_any:
         fields = _engine_fields(StrategyConfig) | fields
     return fields
+
+
+def _has_no_own_init(config_class: type) -> bool:
+    return "__init__" not in vars(config_class) and "__new__" not in vars(config_class)
 
 
 def build_config(config_class: type, values: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -12,7 +13,6 @@ import sys
 import sysconfig
 import traceback
 import typing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 from trading_runtime.config.strategy_code import BUILTIN_PREFIX, StrategyCode
 from trading_runtime.engine.legacy import refuse_legacy_strategy
-from trading_runtime.engine.strategy_config import build_config, config_fields
+from trading_runtime.engine.strategy_config import build_config
 from trading_runtime.errors import StrategyError, UsageError
 
 if TYPE_CHECKING:
@@ -44,13 +44,18 @@ MARKET_DATA_CALLBACKS = (
 )
 
 
-@dataclass(frozen=True)
+_RUNTIME_NAME = __name__.partition(".")[0]
+
+
+@dataclasses.dataclass(frozen=True)
 class LoadedStrategy:
     """A strategy's class (``None`` for a builtin one) and its config's class."""
 
     code: StrategyCode
     strategy_class: type[Strategy] | None
     config_class: type
+    imported_before: frozenset[str] = frozenset()
+    """Names of the modules that were there before the strategy's."""
 
 
 @contextlib.contextmanager
@@ -66,19 +71,37 @@ def imported_strategy(
         yield _builtin(code)
         return
     search = [str(path) for path in code.search_paths]
+    before = frozenset(sys.modules)
+    writes_bytecode = sys.dont_write_bytecode
     sys.path[:0] = search
+    # A file that is changed twice in a second would be run from stale bytecode.
+    sys.dont_write_bytecode = True
     try:
-        _forget(code)
+        _forget(code, before)
+        _refuse_taken_names(code)
         seed_randomness(code, seed)
         module = _import(code)
-        yield LoadedStrategy(
-            code, _strategy_class(code, module), _config_class(code, module, config_path)
-        )
+        strategy_class = _strategy_class(code, module)
+        config_class = _config_class(code, module, config_path)
+        yield LoadedStrategy(code, strategy_class, config_class, before)
     finally:
+        sys.dont_write_bytecode = writes_bytecode
         for path in search:
             with contextlib.suppress(ValueError):
                 sys.path.remove(path)
-        _forget(code)
+        _forget(code, before)
+
+
+def make_strategy(strategy_class: type[Strategy], config: Any) -> Strategy:
+    """Return a strategy with its config; one whose ``__init__`` takes none is made without."""
+    initialiser = inspect.getattr_static(strategy_class, "__init__")
+    if inspect.isfunction(initialiser):
+        try:
+            inspect.signature(initialiser).bind(None, config)
+        except TypeError:
+            if len(inspect.signature(initialiser).parameters) == 1:
+                return strategy_class()
+    return strategy_class(config)
 
 
 def check_configs(
@@ -100,23 +123,29 @@ def seed_randomness(code: StrategyCode, seed: int) -> None:
         sys.modules["numpy"].random.seed(seed)
 
 
-def refuse_foreign_modules(code: StrategyCode, before: set[str]) -> None:
+def refuse_foreign_modules(loaded: LoadedStrategy) -> None:
     """Raise ``StrategyError`` when the task imported code that its identity does not cover.
 
     Covered are the strategy's own files, this runtime, the standard library and installed
     distributions (whose versions are part of the identity, or named in strategy.requirements).
     """
+    for name, path in _foreign_modules(loaded.code, loaded.imported_before):
+        raise StrategyError(
+            f"the strategy imported {name} from {path}, which is not among its code: results "
+            "could change without notice; name the file or its folder in strategy.code"
+        )
+
+
+def _foreign_modules(code: StrategyCode, before: frozenset[str]) -> list[tuple[str, str]]:
     covered = {str(path) for path in code.files}
-    for name in sorted(set(sys.modules) - before):
+    found = []
+    for name in sorted(sys.modules.keys() - before):
         file = getattr(sys.modules[name], "__file__", None)
-        if file is None or file.endswith((".so", ".pyd")) or not file.endswith(".py"):
-            continue
-        path = str(Path(file).resolve())
-        if path not in covered and not path.startswith(_covered_folders()):
-            raise StrategyError(
-                f"the strategy imported {name} from {path}, which is not among its code: results "
-                "could change without notice; name the file or its folder in strategy.code"
-            )
+        if file is not None and file.endswith(".py"):
+            path = str(Path(file).resolve())
+            if not {file, path} & covered and not path.startswith(_covered_folders()):
+                found.append((name, path))
+    return found
 
 
 @functools.cache
@@ -133,14 +162,14 @@ def _builtin(code: StrategyCode) -> LoadedStrategy:
     if config_class is None or not code.class_name:
         names = sorted(
             name.removesuffix("Config")
-            for name in nautilus_trader.trading.__all__
+            for name in dir(nautilus_trader.trading)
             if name.endswith(("CrossConfig", "MakerConfig", "VolConfig", "DirectionalConfig"))
         )
         raise UsageError(
             f"strategy.path: the engine has no builtin strategy {code.class_name!r}; it has "
             f"{', '.join(BUILTIN_PREFIX + name for name in names)}"
         )
-    return LoadedStrategy(code, None, config_class)
+    return LoadedStrategy(code, None, config_class, frozenset(sys.modules))
 
 
 def _import(code: StrategyCode) -> Any:
@@ -176,17 +205,22 @@ def _strategy_class(code: StrategyCode, module: Any) -> type[Strategy]:
             f"strategy.path: {code.class_name} in {code.file} is not a subclass of "
             f"nautilus_trader.trading.Strategy; {has}"
         )
-    for name in MARKET_DATA_CALLBACKS:
+    for name in dir(found):
         method = inspect.getattr_static(found, name, None)
-        if inspect.isfunction(method):
-            try:
-                inspect.signature(method).bind(None, None)
-            except TypeError as error:
-                raise UsageError(
-                    f"strategy.path: {code.class_name}.{name} in {code.file} must take one "
-                    f"argument besides self ({error})"
-                ) from error
+        if name.startswith("on_") and inspect.isfunction(method):
+            _check_callback(code, name, method)
     return found
+
+
+def _check_callback(code: StrategyCode, name: str, method: Any) -> None:
+    where = f"strategy.path: {code.class_name}.{name} in {code.file}"
+    if inspect.iscoroutinefunction(method) or inspect.isgeneratorfunction(method):
+        raise UsageError(f"{where} is async or a generator, which the engine would never run")
+    if name in MARKET_DATA_CALLBACKS:
+        try:
+            inspect.signature(method).bind(None, None)
+        except TypeError as error:
+            raise UsageError(f"{where} must take one argument besides self ({error})") from error
 
 
 def _config_class(code: StrategyCode, module: Any, config_path: str | None) -> type:
@@ -203,27 +237,38 @@ def _config_class(code: StrategyCode, module: Any, config_path: str | None) -> t
     except (NameError, TypeError, AttributeError):
         hints = {}
     for annotation in (hints.get("config"), *typing.get_args(hints.get("config"))):
-        if isinstance(annotation, type) and issubclass(annotation, StrategyConfig):
+        if isinstance(annotation, type) and (
+            issubclass(annotation, StrategyConfig) or dataclasses.is_dataclass(annotation)
+        ):
             return annotation
     named = getattr(module, f"{code.class_name}Config", None)
     return named if isinstance(named, type) else StrategyConfig
 
 
-def _forget(code: StrategyCode) -> None:
-    """Drop the strategy's modules, so that state in a class or module never outlives a task."""
+def _refuse_taken_names(code: StrategyCode) -> None:
+    """Raise ``UsageError`` when an import of the strategy's own modules would find another one."""
+    own = {str(path) for path in code.files}
+    for root in code.search_paths:
+        names = {path.relative_to(root).parts[0] for path in code.files if root in path.parents}
+        for name in sorted(name.removesuffix(".py") for name in names):
+            file = getattr(sys.modules.get(name), "__file__", None)
+            is_taken = file is not None and not {file, str(Path(file).resolve())} & own
+            if is_taken and name not in sys.stdlib_module_names and name != _RUNTIME_NAME:
+                raise UsageError(
+                    f"strategy.path: {root / name}: a module named {name!r} is already in use "
+                    f"({file}); rename the strategy's"
+                )
+
+
+def _forget(code: StrategyCode, before: frozenset[str]) -> None:
+    """Drop the strategy's modules, so that state in a class or module never outlives a task.
+
+    What it imported from elsewhere goes too: the next task must be seen importing it again.
+    """
     files = {str(path) for path in code.files}
     for name, module in list(sys.modules.items()):
         if getattr(module, "__file__", None) in files:
             del sys.modules[name]
+    for name, _ in _foreign_modules(code, before):
+        del sys.modules[name]
     importlib.invalidate_caches()
-
-
-__all__ = [
-    "LoadedStrategy",
-    "build_config",
-    "check_configs",
-    "config_fields",
-    "imported_strategy",
-    "refuse_foreign_modules",
-    "seed_randomness",
-]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from trading_runtime.engine.rates import EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from trading_runtime.engine.equity import EquitySample
     from trading_runtime.engine.valuation import Valuation
 
-_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _SCALE = Decimal(1).scaleb(-16)
 DECIMAL = pa.decimal128(38, 16)
 TIME = pa.timestamp("ns", tz="UTC")
@@ -46,6 +47,7 @@ ORDERS = pa.schema(
         pa.field("average_price", DECIMAL),
         *_required(("ts_init", TIME), ("ts_last", TIME)),
         pa.field("tags", pa.string()),
+        pa.field("reason", pa.string()),
     ]
 )
 FILLS = pa.schema(
@@ -140,7 +142,7 @@ def collect(cache: Cache, equity: Sequence[EquitySample], valuation: Valuation) 
 
 def exact(value: Decimal) -> Decimal:
     """Return ``value`` with the 16 decimal places that are stored, rounded half to even."""
-    return value.quantize(_SCALE, context=_EXACT)
+    return value.quantize(_SCALE, context=EXACT)
 
 
 def _order_key(ts: int, order_id: Any) -> tuple[int, int, str]:
@@ -169,7 +171,15 @@ def _order(order: Any) -> dict[str, Any]:
         "ts_init": order.ts_init,
         "ts_last": order.ts_last,
         "tags": ",".join(order.tags) if order.tags else None,
+        "reason": _reason(order),
     }
+
+
+def _reason(order: Any) -> str | None:
+    """Return why the engine denied or the venue rejected the order, ``None`` when neither did."""
+    if order.status.name not in {"DENIED", "REJECTED"}:
+        return None
+    return str(order.events()[-1].reason)
 
 
 def _fills(

@@ -6,7 +6,9 @@ from bisect import bisect_right
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.errors import DataError
+from nautilus_trader.model import Position
+
+from trading_runtime.engine.rates import missing_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,10 +43,7 @@ class RateHistory:
             return Decimal(1)
         times = self._times.get(source, [])
         if not times:
-            raise DataError(
-                f"no exchange rate from {source} to {self._target}: add an instrument with data "
-                f"that trades one for the other, or set statistics.currency to {source}"
-            )
+            raise missing_rate(source, self._target)
         return self._values[source][max(bisect_right(times, ts) - 1, 0)]
 
 
@@ -60,40 +59,48 @@ class Valuation:
         """Return what a fill moved: its notional value, always positive."""
         instrument = self._instruments[str(fill.instrument_id)]
         notional = instrument.notional_value(fill.last_qty, fill.last_px)
-        return abs(
-            self._convert(
-                notional.as_decimal(),
-                notional.currency.code,
-                instrument,
-                fill.last_px.as_decimal(),
-                fill.ts_event,
-            )
-        )
+        return abs(self._at_fill(notional.as_decimal(), notional.currency.code, fill))
 
     def fee(self, fill: Any) -> Decimal:
         """Return what a fill cost, positive for a cost and negative for a rebate."""
         if fill.commission is None:
             return Decimal(0)
+        return self._at_fill(fill.commission.as_decimal(), fill.commission.currency.code, fill)
+
+    def realized_pnl(self, position: Any) -> Decimal:
+        """Return what a position has made so far, fees included.
+
+        What each fill realized, and its fee, are converted at the rate of that fill's instant.
+        """
+        fills = position.events()
+        currencies = {fill.commission.currency.code for fill in fills if fill.commission}
+        money = position.realized_pnl
+        if money is not None and currencies | {money.currency.code} == {self.currency}:
+            return Decimal(money.as_decimal())
+        instrument = self._instruments[str(position.instrument_id)]
+        replayed: Position | None = None
+        total, before = Decimal(0), Decimal(0)
+        for fill in fills:
+            if replayed is None:
+                replayed = Position(instrument, fill)
+            else:
+                replayed.apply(fill)
+            now = replayed.realized_pnl
+            # The engine's figure has the fees that are charged in its own currency, and no others.
+            if now is not None:
+                total += self._at_fill(now.as_decimal() - before, now.currency.code, fill)
+                before = now.as_decimal()
+            if fill.commission and (now is None or fill.commission.currency != now.currency):
+                total -= self.fee(fill)
+        return total
+
+    def _at_fill(self, amount: Decimal, source: str, fill: Any) -> Decimal:
         return self._convert(
-            fill.commission.as_decimal(),
-            fill.commission.currency.code,
+            amount,
+            source,
             self._instruments[str(fill.instrument_id)],
             fill.last_px.as_decimal(),
             fill.ts_event,
-        )
-
-    def realized_pnl(self, position: Any) -> Decimal:
-        """Return what a position has made so far, fees included."""
-        money = position.realized_pnl
-        if money is None:
-            return Decimal(0)
-        last = position.events()[-1]
-        return self._convert(
-            money.as_decimal(),
-            money.currency.code,
-            self._instruments[str(position.instrument_id)],
-            last.last_px.as_decimal(),
-            last.ts_event,
         )
 
     def _convert(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import execution
 from nautilus_trader.backtest import BacktestEngineConfig, BacktestVenueConfig
-from nautilus_trader.common import LoggerConfig
+from nautilus_trader.common import LoggerConfig, LogLevel
+from nautilus_trader.data import DataEngineConfig
 from nautilus_trader.model import Currency, InstrumentId, Money
 from nautilus_trader.persistence import DataCatalogConfig
 from nautilus_trader.risk import RiskEngineConfig
@@ -36,9 +38,11 @@ _FILL_MODELS = {
 def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenueConfig:
     """Return the engine's config of the venue ``name``, from the JSON form of ``VenueSettings``.
 
-    Raises ``UsageError`` when the engine knows no such currency or instrument id.
+    Raises ``UsageError`` when the engine knows no such currency or instrument id, counts an amount
+    to fewer decimal places, or fees are due in a currency that the account does not hold.
     """
     try:
+        _check_amounts(venue)
         return BacktestVenueConfig(
             name=name,
             oms_type=venue["oms_type"].upper(),
@@ -67,16 +71,54 @@ def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenu
         raise UsageError(f"venue: the engine refuses these settings: {error}") from error
 
 
-def engine_config(venue: Mapping[str, Any], catalog: str) -> BacktestEngineConfig:
-    """Return the config of one task's engine, which sees the data in ``catalog`` and no other."""
+def engine_config(
+    venue: Mapping[str, Any],
+    catalog: str,
+    *,
+    quotes_from_books: bool = False,
+    log_level: str | None = None,
+) -> BacktestEngineConfig:
+    """Return the config of one task's engine, which sees the data in ``catalog`` and no other.
+
+    With ``quotes_from_books`` the engine makes a quote of each change at the top of a book. With
+    ``log_level`` it logs to standard output, which changes no result.
+    """
     limit = venue["order_rate_limit"]
     rate = f"{limit['orders']}/{_clock_time(parse_duration(limit['per']))}"
     return BacktestEngineConfig(
-        logging=LoggerConfig(bypass_logging=True),
+        logging=_logging(log_level),
         run_analysis=False,
         risk_engine=RiskEngineConfig(max_order_submit_rate=rate, max_order_modify_rate=rate),
+        data_engine=DataEngineConfig(
+            emit_quotes_from_book=quotes_from_books,
+            emit_quotes_from_book_depths=quotes_from_books,
+        ),
         catalogs=[DataCatalogConfig(path=catalog, read_only=True)],
     )
+
+
+def _check_amounts(venue: Mapping[str, Any]) -> None:
+    fee = venue["fees"].get("amount")
+    for key, text in [*(("balances", item) for item in venue["balances"]), ("fees.amount", fee)]:
+        if text is not None and Money.from_str(text).as_decimal() != Decimal(text.split()[0]):
+            code = text.split()[1]
+            raise UsageError(
+                f"venue.{key}: {text}: the engine counts {code} to "
+                f"{Currency.from_str(code).precision} decimal places; round the amount"
+            )
+    held = [balance.split()[1] for balance in venue["balances"]]
+    # The engine would charge nothing, and drop the fill's profit or loss with it.
+    if fee is not None and fee.split()[1] not in held:
+        raise UsageError(
+            f"venue.fees.amount: {fee}: the account cannot pay in {fee.split()[1]}; "
+            f"venue.balances hold {', '.join(held)}"
+        )
+
+
+def _logging(level: str | None) -> LoggerConfig:
+    if level is None:
+        return LoggerConfig(bypass_logging=True)
+    return LoggerConfig(stdout_level=LogLevel.from_str(level), is_colored=sys.stdout.isatty())
 
 
 def _clock_time(nanoseconds: int) -> str:

@@ -1,0 +1,129 @@
+"""Exchange rates, from the prices of the task's own instruments."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.engine.market import MINUTE, SECOND, Market, bars, pair, quotes, run, run_steps
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EURJPY = pair("EUR/JPY", "EUR", "JPY", "0.001", "1")
+USDJPY = pair("USD/JPY", "USD", "JPY", "0.001", "1")
+EURUSD = pair("EUR/USD", "EUR", "USD", "0.00001", "1")
+BUY_EURJPY = {"2": ["EUR/JPY:market BUY 1000"]}
+MANY = {"balances": ["10000 USD", "1000000 JPY"]}
+SINGLE = {"balances": ["10000 USD"], "base_currency": "USD"}
+
+
+def equities(market: Market, steps: dict[str, list[str]], **settings: Any) -> list[Decimal]:
+    output = run_steps(market, steps, currency="USD", **settings)
+    return [row["equity"] for row in output.tables.equity]
+
+
+def written(folder: Path, instruments: list[Any], rows: list[Any]) -> Market:
+    return Market.write(folder, instruments, rows)
+
+
+def test_a_rate_comes_from_the_instrument_that_trades_the_two(tmp_path: Path) -> None:
+    rows = [*bars(EURJPY, ["100", "110"]), *bars(USDJPY, ["100", "125"])]
+    market = written(tmp_path, [EURJPY, USDJPY], rows)
+
+    # A million yen are 10000 dollars at 100, 8000 at 125; the position makes 10000 yen.
+    assert equities(market, BUY_EURJPY, venue=MANY, equity_interval=MINUTE)[:3] == [
+        20000,
+        20000,
+        18080,
+    ]
+
+
+def test_a_rate_may_go_by_way_of_a_third_currency(tmp_path: Path) -> None:
+    # 100 yen a euro, 1.25 dollars a euro: a million yen are 10000 euros or 12500 dollars.
+    rows = [*bars(EURJPY, ["100", "100"]), *bars(EURUSD, ["1.25", "1.25"])]
+    market = written(tmp_path, [EURJPY, EURUSD], rows)
+
+    assert set(equities(market, {}, venue=MANY)) == {Decimal(22500)}
+
+
+def test_a_missing_rate_names_both_currencies(tmp_path: Path) -> None:
+    market = written(tmp_path, [EURJPY], bars(EURJPY, ["100", "110"]))
+
+    with pytest.raises(DataError, match="no exchange rate from JPY to USD: add an instrument"):
+        equities(market, BUY_EURJPY, venue=MANY)
+
+
+def test_a_single_currency_account_converts_with_quotes(tmp_path: Path) -> None:
+    flat = [("100", "100"), ("110", "110")]
+    rows = [*quotes(EURJPY, flat), *quotes(USDJPY, [("100", "100"), ("125", "125")])]
+    market = written(tmp_path, [EURJPY, USDJPY], rows)
+
+    # 1000 euros gain 10000 yen: 80 dollars.
+    assert equities(market, BUY_EURJPY, venue=SINGLE, equity_interval=SECOND)[:3] == [
+        10000,
+        10000,
+        10080,
+    ]
+
+
+@pytest.mark.parametrize("margin", ["0.05", "0"])
+def test_a_single_currency_account_without_quotes_that_give_the_rate_is_refused(
+    tmp_path: Path, margin: str
+) -> None:
+    # The engine denies the order; without margin it would fill it and leave its profit out.
+    definition = USDJPY.to_dict() | {"margin_init": margin, "margin_maint": margin}
+    instrument = type(USDJPY).from_dict(definition)
+    market = written(tmp_path, [instrument], bars(instrument, ["100", "110"]))
+
+    with pytest.raises(DataError, match=r"from JPY to USD when USD/JPY\.SIM is traded.*quotes"):
+        equities(market, {"1": ["market BUY 1000"]}, venue=SINGLE)
+
+
+def test_an_order_before_the_rate_is_known_is_refused_even_if_the_strategy_catches_that(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "strategy").mkdir()
+    (tmp_path / "strategy" / "stubborn.py").write_text(
+        "from nautilus_trader.model import InstrumentId, OrderSide, Quantity\n"
+        "from nautilus_trader.trading import Strategy\n"
+        "EURJPY = InstrumentId.from_str('EUR/JPY.SIM')\n"
+        "class Stubborn(Strategy):\n"
+        "    def on_start(self):\n"
+        "        self.subscribe_quotes(EURJPY)\n"
+        "    def on_quote(self, quote):\n"
+        "        try:\n"
+        "            quantity = Quantity.from_str('1000')\n"
+        "            order = self.order_factory.market(EURJPY, OrderSide.BUY, quantity)\n"
+        "            self.submit_order(order)\n"
+        "        except Exception:\n"
+        "            pass\n"
+    )
+    late = quotes(USDJPY, [("100", "100")], quotes(EURJPY, [("100", "100")])[0].ts_init)
+    rows = [*quotes(EURJPY, [("100", "100"), ("110", "110")]), *late]
+    market = written(tmp_path / "catalog", [EURJPY, USDJPY], rows)
+
+    with pytest.raises(DataError, match="no exchange rate from JPY to USD"):
+        run(
+            market,
+            "stubborn.py:Stubborn",
+            {},
+            folder=tmp_path / "strategy",
+            currency="USD",
+            venue=SINGLE,
+        )
+
+
+def test_without_an_order_a_single_currency_account_needs_no_rate(tmp_path: Path) -> None:
+    market = written(tmp_path, [USDJPY], bars(USDJPY, ["100", "110"]))
+
+    assert set(equities(market, {}, venue=SINGLE)) == {Decimal(10000)}
+
+
+def test_with_quotes_the_rate_is_the_middle_of_bid_and_ask(tmp_path: Path) -> None:
+    market = written(tmp_path, [USDJPY], quotes(USDJPY, [("99", "101")]))
+
+    assert set(equities(market, {}, venue=MANY)) == {Decimal(20000)}

@@ -1,0 +1,36 @@
+"""What the guard of a strategy knows of the task, and what it counts."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trading_runtime.engine.failures import FailureRecord
+
+
+@dataclass
+class Watch:
+    """The state that the guard's parts share."""
+
+    failures: FailureRecord
+    trading_starts: int
+    """Orders before this instant (nanoseconds since the epoch) are denied."""
+    close_at_end: bool
+    running: bool = False
+    check_order: Callable[[Any], None] | None = None
+    """Called with the instrument's id before an order of the window is sent; may raise."""
+    denied: set[Any] = field(default_factory=set)
+    """Ids of the orders that were denied during warm-up."""
+    commands_running: int = 0
+    deferred: deque[Callable[[], Any]] = field(default_factory=deque)
+    """Callbacks that wait for the command that caused them to return."""
+    topic_handlers: dict[Callable[[Any], None], Callable[[Any], None]] = field(default_factory=dict)
+
+    @property
+    def warmup_denied_orders(self) -> int:
+        """How many orders were denied during warm-up."""
+        return len(self.denied)
