@@ -51,7 +51,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dt.datetime):
         return value.isoformat()
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        plain = {str(key): _plain(item) for key, item in value.items()}
+        if len(plain) < len(value):
+            raise ValueError(f"two keys of {sorted(plain)} are one key in JSON")
+        return plain
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value

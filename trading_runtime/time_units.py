@@ -18,7 +18,8 @@ NANOSECONDS = {
 DAY = NANOSECONDS["d"]
 _DURATION = re.compile(r"(?:[0-9]+(?:ns|us|ms|s|m|h|d|w))+")
 _PART = re.compile(r"([0-9]+)(ns|us|ms|s|m|h|d|w)")
-_FRACTION = re.compile(r"\.([0-9]{1,9})(?![0-9])")
+_FRACTION = re.compile(r"(?<=[0-9])[.,]([0-9]+)")
+_MOST_DIGITS = 9
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -54,7 +55,9 @@ def parse_instant(text: str) -> int:
     nor a time.
     """
     found = _FRACTION.search(text)
-    moment = dt.datetime.fromisoformat(_FRACTION.sub("", text))
+    if found and len(found[1]) > _MOST_DIGITS:
+        raise ValueError(f"{text!r}: a second has at most {_MOST_DIGITS} digits")
+    moment = dt.datetime.fromisoformat(_FRACTION.sub("", text, count=1))
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)
     delta = moment - _EPOCH

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,10 @@ COMMANDS = {
     "run": ("trading_runtime.cli.run", "run", "Run an experiment on this machine."),
     "results": ("trading_runtime.cli.results", "results", "List, show and export results."),
     "runs": ("trading_runtime.cli.runs", "runs", "List runs; stop one."),
+    "verify": ("trading_runtime.cli.proof", "verify", "Compute stored tasks again; compare bytes."),
+    "why": ("trading_runtime.cli.proof", "why", "Say why two tasks or two runs differ."),
+    "replay": ("trading_runtime.cli.proof", "replay", "Run one task again with the engine's log."),
+    "gc": ("trading_runtime.cli.proof", "gc", "Remove what no run refers to; a dry run first."),
 }
 """Each command with its module, its name there and its help: none is imported before it is used."""
 
@@ -78,7 +83,7 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
         )
     except TradingRuntimeError as error:
         if debug:
-            raise
+            traceback.print_exc()
         _complain(str(error))
         return error.exit_code
     except click.ClickException as error:
@@ -90,9 +95,9 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
         # The reader of our output left, as 'head' does; nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Kind.OK.exit_code
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it gets its line and its code
         if debug:
-            raise
+            traceback.print_exc()
         _complain(
             f"internal error: {type(error).__name__}: {error}\n"
             "this is a defect of trading-runtime; please report it with what --debug shows"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -69,19 +69,19 @@ def run(  # noqa: PLR0913 - one argument per option
         raise click.UsageError("give the experiment file once, as FILE or as --config FILE")
     from trading_runtime import api
 
-    stopping = Signals()
-    try:
-        ended = api.run(
-            _found(config or file or ""),
-            run_id=run_id,
-            workers=workers,
-            allow_incomplete=allow_incomplete,
-            show_progress=True,
-            should_stop=stopping,
-        )
-    except StoppedError as error:
-        click.echo(f"stopped: {error}", err=True)
-        return stopping.exit_code
+    with Signals() as stopping:
+        try:
+            ended = api.run(
+                _found(config or file or ""),
+                run_id=run_id,
+                workers=workers,
+                allow_incomplete=allow_incomplete,
+                show_progress=True,
+                should_stop=stopping,
+            )
+        except StoppedError as error:
+            click.echo(f"stopped: {error}", err=True)
+            return stopping.exit_code
     if as_json:
         click.echo(json.dumps(_summary(ended), ensure_ascii=False))
     else:
@@ -90,12 +90,26 @@ def run(  # noqa: PLR0913 - one argument per option
 
 
 class Signals:
-    """Notes SIGINT and SIGTERM, so that the run can end between two events."""
+    """Notes SIGINT and SIGTERM, so that the run can end between two events.
+
+    The second one is not noted but obeyed at once.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
+        self._before = {
+            number: signal.signal(number, self._receive)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def __enter__(self) -> Self:
+        """Give the signals back when the block ends."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back to whom they were taken from."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def __call__(self) -> bool:
         """Return whether one of them came."""
@@ -107,6 +121,8 @@ class Signals:
         return 143 if self.received == signal.SIGTERM else Kind.STOPPED.exit_code
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
         self.received = number
 
 

@@ -59,6 +59,7 @@ class LocalRun:
         with open_run(self.prepared.store, self.run_id) as self._opened:
             self.files = self._opened.files
             self._refuse_other_plan()
+            self.prepared.store.clear_staging()
             started = time.monotonic()
             metadata = self._begin()
             with Journal(self.files, f"local-{time.time_ns()}") as journal:
@@ -118,15 +119,18 @@ class LocalRun:
         progress = None
         if self.show_progress:
             progress = Progress(len(plan.tasks), len(plan.tasks) - len(pending))
+        left = len(pending)
         for event in self._events(set(pending)):
             self._record(event, journal)
             self._opened.publish()
-            if progress is not None and isinstance(event, TaskEnded):
-                progress.task_ended(ok=event.status == Kind.OK)
+            if isinstance(event, TaskEnded):
+                left -= 1
+                if progress is not None:
+                    progress.task_ended(ok=event.status == Kind.OK)
         if self._is_stopped():
             raise StoppedError(
-                f"run {self.run_id!r} was stopped; finished tasks are kept: give "
-                f"--run-id {self.run_id} again to go on"
+                f"run {self.run_id!r} with {left:,} of {len(plan.tasks):,} tasks left; finished "
+                f"ones are kept: give --run-id {self.run_id} again to go on"
             )
 
     def _events(self, pending: set[int]) -> Iterator[Event]:
@@ -139,6 +143,7 @@ class LocalRun:
             dataset=prepared.loaded.dataset_place,
             results=prepared.store.place,
             task_seconds=prepared.plan.document["task_seconds"],
+            search_paths=prepared.code.search_paths,
         )
         batches = [
             [index for index in range(first, last) if index in pending]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.config.loading import LoadedExperiment, load_experiment
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.engine.strategy_loading import check_configs
+from trading_runtime.errors import StrategyError, UsageError
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.planning.plan import Plan, make_plan
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.metrics import measured_rate
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from trading_runtime.results.store import Store
 
@@ -39,6 +42,11 @@ def prepare(experiment: str | Path, workers: int | None = None) -> Prepared:
     manifest, ``StrategyError`` when the strategy's modules raise while they are imported.
     """
     loaded = load_experiment(experiment)
+    with _naming(experiment):
+        return _prepared(loaded, workers)
+
+
+def _prepared(loaded: LoadedExperiment, workers: int | None) -> Prepared:
     settings = loaded.experiment.strategy
     code = find_strategy_code(settings.path, loaded.path.parent, settings.code)
     manifest = load_manifest(loaded.dataset_place)
@@ -53,12 +61,28 @@ def prepare(experiment: str | Path, workers: int | None = None) -> Prepared:
         rate=measured_rate(store, code.path),
     )
     # Made for every point here, so that a bad parameter fails before anything runs.
-    check_configs(
-        code,
-        settings.config_path,
-        [
-            decode_values(plan.document["strategy"]["config"] | point["config"])
-            for point in plan.document["points"]
-        ],
-    )
+    configs = [
+        decode_values(plan.document["strategy"]["config"] | point["config"])
+        for point in plan.document["points"]
+    ]
+    try:
+        check_configs(code, settings.config_path, configs)
+    except SystemExit as error:
+        raise StrategyError(
+            f"{code.file}: the strategy's config called sys.exit() while it was made"
+        ) from error
     return Prepared(loaded, code, store, plan, workers)
+
+
+@contextlib.contextmanager
+def _naming(experiment: str | Path) -> Iterator[None]:
+    """Put the experiment file, as it was given, in front of what is said of its content."""
+    try:
+        yield
+    except UsageError as error:
+        # A line that begins with the path of another file speaks of that one.
+        lines = [
+            line if Path(line.partition(": ")[0]).is_absolute() else f"{experiment}: {line}"
+            for line in str(error).splitlines()
+        ]
+        raise UsageError("\n".join(lines)) from error

@@ -17,6 +17,7 @@ from trading_runtime.engine.tables import TaskTables, exact
 from trading_runtime.engine.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.object_storage import S3Folder, is_s3
+from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.results.artifacts import result_files, summarise
 from trading_runtime.time_units import parse_instant
@@ -59,6 +60,7 @@ class TaskRunner:
             raise UsageError(
                 f"{code.path}: the strategy's code was changed after planning; start the run again"
             )
+        refuse_other_environment(plan["common"])
         self._plan = plan
         self._fetched: FetchedDataset | None = None
         self._store = store

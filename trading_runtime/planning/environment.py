@@ -14,7 +14,7 @@ from trading_runtime.config.strategy_code import files_digest, python_files
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PACKAGE = Path(__file__).resolve().parent.parent
 RUNTIME_CODE = (
@@ -24,7 +24,13 @@ RUNTIME_CODE = (
     "engine",
     "errors.py",
     "execution/task.py",
+    "execution/worker.py",
+    "execution/worker_process.py",
+    "planning/identity.py",
     "results/artifacts.py",
+    "results/exact.py",
+    "results/intervals.py",
+    "results/ratios.py",
     "results/statistics.py",
     "time_units.py",
 )
@@ -54,6 +60,32 @@ def environment(requirements: Sequence[str]) -> dict[str, Any]:
         "machine": platform.machine(),
         "packages": packages,
     }
+
+
+def refuse_other_environment(common: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` when a plan with these ``common`` inputs was made with other versions.
+
+    Its task ids would stand for results that this process cannot compute.
+    """
+    then = common | {"runtime": common["code"]["runtime"]}
+    now = {
+        **environment([]),
+        "packages": {name: installed_version(name) for name in common["packages"]},
+        "runtime": runtime_digest(),
+    }
+    for name, value in now.items():
+        if then.get(name) != value:
+            raise UsageError(
+                f"the plan was made with another {name} ({_differing(then.get(name), value)}); "
+                "plan again here, or use the versions of the plan"
+            )
+
+
+def _differing(then: Any, now: Any) -> str:
+    if isinstance(then, dict):
+        names = [name for name in now if then.get(name) != now[name]]
+        return ", ".join(f"{name} {then.get(name)}, here {now[name]}" for name in names[:3])
+    return f"{then}, here {now}"
 
 
 def engine_version() -> str:

@@ -72,11 +72,16 @@ def partition_inputs(
 
 
 def task_id(common_digest: str, config: Mapping[str, Any], partition_digest: str) -> str:
-    """Return the id of a task from the digests of its inputs' parts.
+    """Return the id of a task from its inputs: the config, and the digests of the other parts.
 
     ``config`` is in its encoded form (see ``encode_values``).
     """
-    return digest({"common": common_digest, "config": config, "partition": partition_digest})
+    return task_id_of_digests(common_digest, digest(config), partition_digest)
+
+
+def task_id_of_digests(common_digest: str, config_digest: str, partition_digest: str) -> str:
+    """Return the id of a task from the digests of its inputs' parts."""
+    return digest({"common": common_digest, "config": config_digest, "partition": partition_digest})
 
 
 def encode_values(value: Any) -> Any:

@@ -14,7 +14,7 @@ from trading_runtime.planning.identity import (
     common_inputs,
     encode_values,
     partition_inputs,
-    task_id,
+    task_id_of_digests,
 )
 from trading_runtime.planning.partitions import partitions
 from trading_runtime.planning.points import expand_points
@@ -104,13 +104,13 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     planned = [_partition(item) for item in cut.partitions]
     common_digest = digest(common)
     fixed = encode_values(experiment.strategy.config)
-    configs = [fixed | encode_values(point) for point in points.points]
+    configs = [digest(fixed | encode_values(point)) for point in points.points]
     tasks = []
     for partition in planned:
         partition_digest = digest(partition_inputs(partition, definitions))
         seconds = None if rate is None else _seconds(partition["rows_max"], rate)
         for number, config in enumerate(configs):
-            identity = task_id(common_digest, config, partition_digest)
+            identity = task_id_of_digests(common_digest, config, partition_digest)
             tasks.append(
                 {
                     "task_id": identity,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from trading_runtime.canonical import canonical_json
+from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
 from trading_runtime.time_units import format_instant
 
@@ -110,6 +110,8 @@ def result_files(
             for name, content in files.items()
         },
     }
+    # With a digest of its own, a damaged manifest cannot be taken for a sound one.
+    manifest["digest"] = digest(manifest)
     return files | {"manifest.json": canonical_json(manifest) + b"\n"}
 
 

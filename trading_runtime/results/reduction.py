@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from trading_runtime.results.points import (
     chained_curve,
 )
 from trading_runtime.results.statistics import Trade
-from trading_runtime.results.store import read_json, storage_errors, write_file
+from trading_runtime.results.store import MANIFEST, read_json, storage_errors, write_file
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def reduce_run(
     """Read every task of ``plan`` from the store, and write the run's tables and ``result.json``.
 
     The store is the judge of what is done, not whoever ran the tasks. A stored result that is
-    damaged counts as a failure of kind ``data``. Raises ``StorageError`` when nothing can be
-    written.
+    damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
+    nothing can be written.
     """
     store.look_again([task["task_id"] for task in plan["tasks"]])
     reader = _TaskReader(plan, store, files)
@@ -123,12 +124,13 @@ class _TaskReader:
         try:
             status = self._status(identity)
             if status == OK:
-                summary = json.loads(self._store.read_task_file(identity, "summary.json"))
-                equity = _equity(self._store.read_task_file(identity, "equity.parquet"))
-                trades = _trades(self._store.read_task_file(identity, "positions.parquet"))
+                content = self._read(identity)
+                summary = json.loads(content["summary.json"])
+                equity = _equity(content["equity.parquet"])
+                trades = _trades(content["positions.parquet"])
                 self.summaries[identity] = summary
                 self.statuses[identity] = OK
-                self.manifest_digests[identity] = self._store.manifest_digest(identity)
+                self.manifest_digests[identity] = hashlib.sha256(content[MANIFEST]).hexdigest()
                 return TaskOutcome(
                     task["partition"], start, end, instruments, OK, summary, equity, trades
                 )
@@ -137,6 +139,17 @@ class _TaskReader:
             self.failures[identity] = failure(identity, Kind.DATA, str(error))
         self.statuses[identity] = status
         return TaskOutcome(task["partition"], start, end, instruments, status)
+
+    def _read(self, task_id: str) -> dict[str, bytes]:
+        try:
+            return self._store.read_task(task_id)
+        except DataError as error:
+            # Out of the way, it cannot be taken for a result again: the next run computes it.
+            self._store.set_aside(task_id)
+            message = f"{error}; it was set aside: run again to compute it"
+            content = failure(task_id, Kind.DATA, message)
+            write_file(self._files.failure(task_id), json.dumps(content, indent=1) + "\n")
+            raise DataError(message) from error
 
     def _status(self, task_id: str) -> str:
         failed = read_json(self._files.failure(task_id))

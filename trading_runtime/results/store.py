@@ -111,8 +111,10 @@ class Store:
         with _damages(folder):
             content = (folder / MANIFEST).read_bytes()
             manifest = json.loads(content)
-            if _id_of(manifest) != task_id or canonical_json(manifest) + b"\n" != content:
-                raise ValueError("it is not the manifest of this task")
+            if canonical_json(manifest) + b"\n" != content:
+                raise ValueError("it is not written as manifests are")
+            if manifest.pop("digest") != digest(manifest) or _id_of(manifest) != task_id:
+                raise ValueError("it is not the manifest of this task, or was changed")
             files = {
                 name: _verified(folder / name, facts["sha256"])
                 for name, facts in manifest["files"].items()

@@ -1,0 +1,181 @@
+"""A partition is cut out exactly: warm-up and window, verified, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.small_experiment import BARS_A_DAY, DAY_STARTS
+from trading_runtime.datasets.manifest import load_manifest
+from trading_runtime.datasets.slices import Slice, cut_partition
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+DAYS = [start * SECOND for start in DAY_STARTS]
+
+
+def partition(dataset: Path, warmup_start: int, start: int, end: int) -> dict[str, Any]:
+    """Return a planned partition that names every row group which can have rows."""
+    file = load_manifest(dataset).files[0]
+    groups = [
+        {"path": file.path, "index": index, "offset": group.offset, "bytes": group.bytes}
+        | {"sha256": group.sha256}
+        for index, group in enumerate(file.row_groups)
+        if group.last >= warmup_start and group.first < end
+    ]
+    series = {"type": file.type, "identifier": file.identifier, "row_groups": groups}
+    return {
+        "warmup_start": warmup_start,
+        "start": start,
+        "end": end,
+        "rows_min": 0,
+        "rows_max": 3 * BARS_A_DAY,
+        "data": [series] if groups else [],
+    }
+
+
+def times(catalog: Path) -> list[int]:
+    """Return ``ts_init`` of all rows that were written, in nanoseconds."""
+    paths = sorted(catalog.rglob("*.parquet"))
+    return [
+        int(time)
+        for path in paths
+        for time in pl.read_parquet(path, columns=["ts_init"])["ts_init"].dt.epoch("ns")
+    ]
+
+
+def closes(day: int) -> list[int]:
+    """Return when the bars of a day close: bars begin at midnight and last a minute."""
+    return [DAYS[day] + minute * MINUTE for minute in range(1, BARS_A_DAY + 1)]
+
+
+def test_a_day_has_its_own_rows_and_no_others(small_dataset: Path, tmp_path: Path) -> None:
+    found = cut_partition(
+        partition(small_dataset, DAYS[1], DAYS[1], DAYS[2]), small_dataset, tmp_path
+    )
+
+    assert found == Slice(rows=240, warmup_rows=0)
+    assert times(tmp_path) == closes(1)
+
+
+def test_the_start_is_in_the_window_and_the_end_is_not(small_dataset: Path, tmp_path: Path) -> None:
+    start, end = closes(0)[10], closes(0)[20]
+    found = cut_partition(partition(small_dataset, start, start, end), small_dataset, tmp_path)
+
+    assert found == Slice(rows=10, warmup_rows=0)
+    assert times(tmp_path) == closes(0)[10:20]
+
+
+def test_warm_up_is_what_lies_before_the_start(small_dataset: Path, tmp_path: Path) -> None:
+    warmup_start = closes(0)[230]
+    found = cut_partition(
+        partition(small_dataset, warmup_start, DAYS[1], DAYS[2]), small_dataset, tmp_path
+    )
+
+    assert found == Slice(rows=240, warmup_rows=10)
+    assert times(tmp_path) == closes(0)[230:] + closes(1)
+
+
+def test_windows_side_by_side_have_every_row_once(
+    small_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    everything = closes(0) + closes(1) + closes(2)
+
+    @settings(max_examples=25)
+    @given(st.lists(st.integers(DAYS[0], DAYS[2] + 300 * MINUTE), max_size=4))
+    def check(cuts: list[int]) -> None:
+        folder = tmp_path_factory.mktemp("cuts")
+        bounds = [DAYS[0], *sorted(cuts), DAYS[2] + 300 * MINUTE]
+        found: list[int] = []
+        for number, (start, end) in enumerate(pairwise(bounds)):
+            catalog = folder / str(number)
+            catalog.mkdir()
+            cut_partition(partition(small_dataset, start, start, end), small_dataset, catalog)
+            found += times(catalog)
+        shutil.rmtree(folder)
+        assert found == everything
+
+    check()
+
+
+def test_the_engine_finds_what_it_needs_to_decode_the_columns(
+    small_dataset: Path, tmp_path: Path
+) -> None:
+    cut_partition(partition(small_dataset, DAYS[0], DAYS[0], DAYS[1]), small_dataset, tmp_path)
+    source = pq.read_schema(next((small_dataset / "data" / "bars").rglob("*.parquet")))
+    cut = pq.read_schema(next(tmp_path.rglob("*.parquet")))
+
+    assert cut.equals(source, check_metadata=True)
+
+
+@pytest.fixture
+def copy(small_dataset: Path, tmp_path: Path) -> Path:
+    """A dataset that may be damaged."""
+    return shutil.copytree(small_dataset, tmp_path / "dataset")
+
+
+def data_file(dataset: Path) -> Path:
+    return next((dataset / "data" / "bars").rglob("*.parquet"))
+
+
+def refusal(planned: dict[str, Any], dataset: Path, catalog: Path) -> str:
+    """Return why cutting is refused."""
+    with pytest.raises(DataError) as refused:
+        cut_partition(planned, dataset, catalog)
+    return str(refused.value)
+
+
+def test_a_flipped_byte_is_refused_with_file_and_row_group(copy: Path, tmp_path: Path) -> None:
+    planned = partition(copy, DAYS[1], DAYS[1], DAYS[2])
+    group = planned["data"][0]["row_groups"][0]
+    content = bytearray(data_file(copy).read_bytes())
+    content[group["offset"] + group["bytes"] // 2] ^= 1
+    data_file(copy).write_bytes(content)
+    message = refusal(planned, copy, tmp_path / "catalog")
+
+    assert message.startswith(f"{data_file(copy)}: row group 1 is not what the manifest says")
+
+
+def test_a_file_that_is_gone_is_refused(copy: Path, tmp_path: Path) -> None:
+    planned = partition(copy, DAYS[1], DAYS[1], DAYS[2])
+    path = data_file(copy)
+    path.unlink()
+
+    assert refusal(planned, copy, tmp_path / "catalog").startswith(f"{path}: the file is gone")
+
+
+@pytest.mark.parametrize("kept", [0, 4, 5_000, -1])
+def test_a_file_that_was_cut_short_is_refused(copy: Path, tmp_path: Path, kept: int) -> None:
+    planned = partition(copy, DAYS[2], DAYS[2], DAYS[2] + 300 * MINUTE)
+    path = data_file(copy)
+    path.write_bytes(path.read_bytes()[:kept])
+
+    assert refusal(planned, copy, tmp_path / "catalog").startswith(f"{path}: ")
+
+
+def test_fewer_rows_than_planned_are_refused_with_both_counts(
+    small_dataset: Path, tmp_path: Path
+) -> None:
+    planned = partition(small_dataset, DAYS[1], DAYS[1], DAYS[2]) | {"rows_min": 241}
+    message = refusal(planned, small_dataset, tmp_path)
+
+    assert "240 rows from 2024-01-02T00:00:00Z to 2024-01-03T00:00:00Z" in message
+    assert "the manifest says 241 to 720" in message
+
+
+def test_a_partition_survives_the_way_through_json(small_dataset: Path, tmp_path: Path) -> None:
+    planned = json.loads(json.dumps(partition(small_dataset, DAYS[0], DAYS[0], DAYS[1])))
+
+    assert cut_partition(planned, small_dataset, tmp_path).rows == 240

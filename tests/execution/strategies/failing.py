@@ -1,0 +1,53 @@
+"""Fails in the way that it is told to."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+
+from nautilus_trader.model import Bar, BarType
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+
+@dataclass
+class FailingConfig(StrategyConfig):
+    """How to fail."""
+
+    bar_type: BarType
+    way: str
+
+
+class Failing(Strategy):
+    """Fails at the tenth bar, or while it is made."""
+
+    def __init__(self, config: FailingConfig) -> None:
+        super().__init__(config)
+        self.settings = config
+        self.bars = 0
+        if config.way == "exit while made":
+            sys.exit(0)
+
+    def on_start(self) -> None:
+        self.subscribe_bars(self.settings.bar_type)
+
+    def on_bar(self, bar: Bar) -> None:  # noqa: ARG002
+        self.bars += 1
+        if self.bars == 10:
+            self.fail(self.settings.way)
+
+    def fail(self, way: str) -> None:
+        if way == "raise":
+            raise ValueError("the tenth bar")
+        if way == "exit":
+            sys.exit(0)
+        if way == "interrupt":
+            raise KeyboardInterrupt
+        if way == "os exit":
+            print("leaving for good", flush=True)  # noqa: T201
+            os._exit(3)
+        if way == "segmentation fault":
+            ctypes.string_at(0)
+        while way == "endless":
+            pass

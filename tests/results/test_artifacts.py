@@ -1,0 +1,108 @@
+"""The files of a result: the same bytes for the same content, and a manifest that covers them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trading_runtime.results.artifacts import result_files, summarise
+from trading_runtime.time_units import parse_instant
+
+START, END = parse_instant("2024-01-01"), parse_instant("2024-01-02")
+INPUTS: dict[str, Any] = {
+    "common": {"currency": "USDT", "periods_per_year": 365},
+    "config": {"fast": 5},
+    "partition": {"start": START, "end": END},
+}
+COUNTS = {"rows": 240, "warmup_rows": 10, "warmup_short": True, "warmup_denied_orders": 2}
+
+
+def equity(*values: str) -> list[dict[str, Any]]:
+    """Return samples of equity, evenly over the window."""
+    step = (END - START) // (len(values) - 1)
+    return [
+        {"ts": START + number * step, "equity": Decimal(value), "open_positions": 0}
+        for number, value in enumerate(values)
+    ]
+
+
+def summary() -> dict[str, Any]:
+    """Return the summary of a task with one denied order and no trade."""
+    rows = {
+        "orders": [{"status": "DENIED"}, {"status": "CANCELED"}],
+        "fills": [],
+        "positions": [],
+        "equity": equity("100", "110", "99"),
+    }
+    return summarise("t" * 64, INPUTS, rows, COUNTS)
+
+
+def files() -> dict[str, bytes]:
+    table = pa.table({"x": pa.array([1, 2, 3], pa.int64())})
+    return result_files("t" * 64, INPUTS, {"orders": table}, summary())
+
+
+def test_the_summary_begins_with_what_it_is_about_and_counts_what_was_given() -> None:
+    found = summary()
+
+    assert list(found)[:7] == [
+        "task_id",
+        "start",
+        "end",
+        "rows",
+        "warmup_rows",
+        "warmup_short",
+        "currency",
+    ]
+    assert list(found)[-2:] == ["open_positions", "ruined"]
+    assert (found["start"], found["end"]) == ("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z")
+    assert {name: found[name] for name in COUNTS} == COUNTS
+    assert (found["orders"], found["denied_orders"], found["fills"], found["trades"]) == (
+        2,
+        1,
+        0,
+        0,
+    )
+
+
+def test_money_is_text_and_what_is_undefined_is_null() -> None:
+    found = summary()
+
+    assert Decimal(found["net_profit"]) == Decimal(-1)
+    assert isinstance(found["net_profit"], str)
+    assert found["return"] == -0.01
+    # From 110 down to 99 is a tenth.
+    assert found["max_drawdown"] == 0.1
+    # One day has one daily return, and a ratio needs two.
+    assert found["sharpe"] is None
+    assert found["win_rate"] is None
+
+
+def test_the_manifest_is_the_last_file_and_holds_size_rows_and_sha256_of_the_others() -> None:
+    found = files()
+    manifest = json.loads(found["manifest.json"])
+
+    assert list(found) == ["orders.parquet", "summary.json", "manifest.json"]
+    assert manifest["inputs"] == INPUTS
+    assert manifest["files"] == {
+        name: {
+            "bytes": len(found[name]),
+            "rows": rows,
+            "sha256": hashlib.sha256(found[name]).hexdigest(),
+        }
+        for name, rows in (("orders.parquet", 3), ("summary.json", None))
+    }
+
+
+def test_the_same_content_gives_the_same_bytes() -> None:
+    assert files() == files()
+
+
+def test_a_table_is_read_back() -> None:
+    assert pq.read_table(io.BytesIO(files()["orders.parquet"])).to_pydict() == {"x": [1, 2, 3]}

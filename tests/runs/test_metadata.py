@@ -1,0 +1,43 @@
+"""Metadata say what a run is and all that it went through."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from trading_runtime.results.store import RunFiles
+from trading_runtime.runs.metadata import Metadata, Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_every_status_is_in_the_file_and_in_the_history_when_it_is_set(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path)
+    metadata = Metadata.begin(files, run_id="run", labels={"by": "Ada"})
+    first = json.loads(files.metadata.read_text())
+    metadata.set(Status.STOPPED)
+    stopped = json.loads(files.metadata.read_text())
+
+    assert (first["status"], first["ended"]) == ("running", None)
+    assert (first["run_id"], first["labels"], first["mode"]) == ("run", {"by": "Ada"}, "local")
+    assert stopped["status"] == "stopped"
+    assert stopped["ended"] == stopped["history"][-1]["time"]
+
+
+def test_a_run_that_goes_on_keeps_when_it_first_began_and_its_history(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path)
+    started = Metadata.begin(files, run_id="run").content["started"]
+    Metadata.begin(files, run_id="run").set(Status.FAILED, error="OSError: full")
+    Metadata.begin(files, run_id="run").set(Status.COMPLETE)
+    content = json.loads(files.metadata.read_text())
+
+    assert content["started"] == started
+    assert "error" not in content
+    assert [entry["status"] for entry in content["history"]] == [
+        "running",
+        "running",
+        "failed",
+        "running",
+        "complete",
+    ]

@@ -1,0 +1,175 @@
+"""One worker process as its parent sees it: started, given batches, listened to, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SHOWN_OUTPUT = 2_000
+_PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
+_KEPT_OF_PYTHON = frozenset({
+    "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX",
+    "PYTHONUSERBASE",
+})  # fmt: skip
+"""The interpreter's settings that say where things lie; others (optimise, UTF-8 mode, warnings as
+errors) could change what a strategy does."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where the workers of a run find what they need; none of it can change a result."""
+
+    plan: Path
+    folder: Path
+    """The experiment file's folder, which paths in the experiment are relative to."""
+    dataset: str
+    """A folder, or an address in S3."""
+    results: str
+    """The same for the results."""
+    task_seconds: int
+    search_paths: Sequence[Path] = ()
+    """Folders where this process found the strategy's modules."""
+
+
+class WorkerProcess:
+    """One worker process and what it is known to be doing."""
+
+    def __init__(self, number: int, job: Job, scratch: Path) -> None:
+        self.number = number
+        self.pending: list[int] = []
+        """Tasks of its batch that have not ended."""
+        self.current: int | None = None
+        self.since = 0.0
+        self._buffer = b""
+        self._folder = folder = scratch / f"worker-{number}-{time.monotonic_ns()}"
+        folder.mkdir()
+        self._output = folder.with_suffix(".log").open("w+b")
+        self.answers, sender = os.pipe()
+        os.set_blocking(self.answers, False)
+        self._process = subprocess.Popen(
+            # -P: no module is imported from the folder that the worker happens to stand in.
+            [sys.executable, "-P", "-m", "trading_runtime.execution.worker", str(sender)],
+            stdin=subprocess.PIPE,
+            stdout=self._output,
+            stderr=self._output,
+            pass_fds=(sender,),
+            env=worker_environment(),
+            cwd=folder,
+        )
+        os.close(sender)
+        self._send(
+            {
+                "plan": str(job.plan),
+                "folder": str(job.folder),
+                "dataset": job.dataset,
+                "results": job.results,
+                "search_paths": [str(path) for path in job.search_paths],
+                "scratch": str(folder),
+            }
+        )
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether ``end`` was called."""
+        return self._output.closed
+
+    def give(self, tasks: list[int]) -> None:
+        """Hand over a batch."""
+        self.pending = tasks
+        self.current = None
+        self._send({"tasks": tasks})
+
+    def begin(self, task: int) -> None:
+        """Note that it started a task."""
+        self.current = task
+        self.since = time.monotonic()
+
+    def finish(self, task: int) -> None:
+        """Note that it ended a task."""
+        self.pending.remove(task)
+        self.current = None
+
+    def is_overdue(self, seconds: int) -> bool:
+        """Return whether its task has run for longer than ``seconds``."""
+        return self.current is not None and time.monotonic() - self.since > seconds
+
+    def messages(self) -> list[dict[str, Any]] | None:
+        """Return what the worker said since the last call; ``None`` when it is gone."""
+        chunk = os.read(self.answers, 1 << 16)
+        if not chunk:
+            return None
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def cause_of_death(self) -> str:
+        """Return how a worker that is gone went, and what it said last."""
+        code = self._process.wait()
+        if code < 0:
+            cause = f"it was ended by signal {signal.Signals(-code).name}"
+            if -code == signal.SIGKILL:
+                cause += " (often: out of memory)"
+        else:
+            cause = f"it left with exit code {code}"
+        output = self.last_output().strip().splitlines()
+        return f"the task's process died: {cause}" + (
+            f"; it last said: {output[-1]}" if output else ""
+        )
+
+    def last_output(self) -> str:
+        """Return the end of what the strategy printed and Python said."""
+        size = self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, size - _SHOWN_OUTPUT))
+        return self._output.read().decode(errors="replace")
+
+    def end(self) -> None:
+        """End the process for good."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        os.close(self.answers)
+        self._output.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        # A worker that died cannot be told anything; reading its answers says that it died.
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps(message).encode() + b"\n")
+                self._process.stdin.flush()
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the environment of workers: the parent's, with what can change a result fixed."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") or name in _KEPT_OF_PYTHON
+    }
+    # Workers stand in another folder, where a relative path would lead elsewhere.
+    named = [Path(path).absolute() for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+             if path]  # fmt: skip
+    fixed = {
+        "PYTHONHASHSEED": "0",
+        "TZ": "UTC",
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": os.pathsep.join(str(path) for path in (_PACKAGE_PARENT, *named)),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",
+        "POLARS_MAX_THREADS": "1",
+    }
+    return kept | fixed

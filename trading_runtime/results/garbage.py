@@ -1,0 +1,172 @@
+"""What a results folder holds that no run's plan refers to, and the removal of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.results.store import storage_errors
+from trading_runtime.results.stored_plan import is_task_id, read_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trading_runtime.results.store import Store
+
+_STAGING = ".new-"
+_DAMAGED = re.compile(r"([0-9a-f]{64})\.damaged-[0-9]+")
+_TEMPORARY = re.compile(r"\..+\.[0-9]+")
+
+
+class What(StrEnum):
+    """Why something is garbage."""
+
+    TASK = "task"
+    """A result that no plan refers to."""
+    STAGING = "staging"
+    """A result that a killed writer did not finish."""
+    DAMAGED = "damaged"
+    """A result that was set aside, and computed again."""
+    TEMPORARY = "temporary"
+    """A file of a run that a killed writer did not finish."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that can go."""
+
+    what: What
+    path: Path
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """All that can go from a results folder."""
+
+    items: list[Item]
+    kept: int
+    """Results that plans refer to."""
+    young: int
+    """Things that no plan refers to, but that are too young to go."""
+
+    @property
+    def bytes(self) -> int:
+        """The space that all items take."""
+        return sum(item.bytes for item in self.items)
+
+
+def find_garbage(store: Store, now: int, older_than: int) -> Garbage:
+    """Find what no run refers to and is older than ``older_than``, both in nanoseconds.
+
+    Nothing is removed, and nothing counts whose name is not one that the runtime gives. Raises
+    ``DataError`` when the plan of any run cannot be read: what it refers to is not known then.
+    """
+    # Plans are read after the tasks are listed: a run that starts meanwhile has its plan read.
+    found = [*_in_tasks(store), *_in_runs(store)]
+    wanted = _wanted(store)
+    items = []
+    kept = young = 0
+    for what, path in found:
+        if what is What.TASK and path.name in wanted:
+            kept += 1
+            continue
+        try:
+            age = now - path.lstat().st_mtime_ns
+            size = _size(path)
+        except FileNotFoundError:
+            continue  # its writer has finished, and renamed it
+        if age < older_than:
+            young += 1
+        else:
+            items.append(Item(what, path, size))
+    return Garbage(items, kept, young)
+
+
+def delete(store: Store, garbage: Garbage) -> None:
+    """Remove all items; whoever is killed meanwhile leaves no half of a result behind.
+
+    Raises ``StorageError`` when something cannot be removed.
+    """
+    with storage_errors(store.root):
+        for item in garbage.items:
+            if item.path.is_dir():
+                _delete_folder(item.path, store.root / "tasks")
+            else:
+                item.path.unlink(missing_ok=True)
+
+
+def _delete_folder(folder: Path, tasks: Path) -> None:
+    if folder.name.startswith(_STAGING):
+        shutil.rmtree(folder)
+        return
+    # A name of staging: what is left of it after a kill is found by the next collection.
+    going = Path(tempfile.mkdtemp(prefix=_STAGING, dir=tasks))
+    folder.rename(going)
+    shutil.rmtree(going)
+
+
+def _in_tasks(store: Store) -> Iterator[tuple[What, Path]]:
+    for folder in _entries(store.root / "tasks"):
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        if folder.name.startswith(_STAGING):
+            yield What.STAGING, folder
+            continue
+        for path in _entries(folder):
+            if path.is_symlink() or not path.is_dir() or path.name[:2] != folder.name:
+                continue
+            if is_task_id(path.name):
+                yield What.TASK, path
+            elif _DAMAGED.fullmatch(path.name):
+                yield What.DAMAGED, path
+
+
+def _in_runs(store: Store) -> Iterator[tuple[What, Path]]:
+    for run in _entries(store.root / "runs"):
+        if run.is_symlink() or not run.is_dir():
+            continue
+        for folder in (run, run / "failures"):
+            for path in _entries(folder):
+                if path.is_file() and not path.is_symlink() and _TEMPORARY.fullmatch(path.name):
+                    yield What.TEMPORARY, path
+
+
+def _wanted(store: Store) -> set[str]:
+    wanted: set[str] = set()
+    for run_id in store.run_ids():
+        files = store.run(run_id)
+        try:
+            wanted.update(task["task_id"] for task in read_plan(files)["tasks"])
+        except UsageError as error:
+            # The plan is written before the metadata: a run without both had not begun.
+            if files.metadata.exists() or files.result.exists() or files.results.exists():
+                raise DataError(f"{files.plan}: the run's plan is gone; {_WHY}") from error
+        except DataError as error:
+            raise DataError(f"{error}\nnothing was removed: {_WHY}") from error
+    return wanted
+
+
+_WHY = (
+    "without it nobody knows which results the run refers to: restore it, or remove the folder of "
+    "the run"
+)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(each.lstat().st_size for each in path.rglob("*"))
+    return path.lstat().st_size
