@@ -119,17 +119,20 @@ class LocalRun:
         progress = None
         if self.show_progress:
             progress = Progress(len(plan.tasks), len(plan.tasks) - len(pending))
-        left = len(pending)
+        left = set(pending)
         for event in self._events(set(pending)):
             self._record(event, journal)
             self._opened.publish()
             if isinstance(event, TaskEnded):
-                left -= 1
+                left.discard(event.task)
                 if progress is not None:
                     progress.task_ended(ok=event.status == Kind.OK)
         if self._is_stopped():
+            # Of what workers finished last, they could not tell any more.
+            has_task = self.prepared.store.has_task
+            count = sum(not has_task(plan.tasks[index]["task_id"]) for index in left)
             raise StoppedError(
-                f"run {self.run_id!r} with {left:,} of {len(plan.tasks):,} tasks left; finished "
+                f"run {self.run_id!r} with {count:,} of {len(plan.tasks):,} tasks left; finished "
                 f"ones are kept: give --run-id {self.run_id} again to go on"
             )
 
@@ -157,8 +160,6 @@ class LocalRun:
         return self.should_stop() or self._opened.stop_requested()
 
     def _record(self, event: Event, journal: Journal) -> None:
-        from trading_runtime.results.reduction import failure  # waits for the first task's end
-
         task_id = self.prepared.plan.tasks[event.task]["task_id"]
         if not isinstance(event, TaskEnded):
             journal.write("task_started", task_id=task_id, worker=event.worker)
@@ -168,6 +169,8 @@ class LocalRun:
             self._measured.append((event.seconds, event.rows))
             journal.write("task_completed", task_id=task_id, seconds=seconds, rows=event.rows)
             return
+        from trading_runtime.results.reduction import failure  # most runs need it at the end only
+
         content = failure(task_id, event.status, event.message, event.traceback)
         write_file(self.files.failure(task_id), json.dumps(content, indent=1) + "\n")
         journal.write("task_failed", task_id=task_id, seconds=seconds, kind=event.status)

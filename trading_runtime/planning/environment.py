@@ -67,7 +67,7 @@ def refuse_other_environment(common: Mapping[str, Any]) -> None:
 
     Its task ids would stand for results that this process cannot compute.
     """
-    then = common | {"runtime": common["code"]["runtime"]}
+    then = dict(common) | {"runtime": common["code"]["runtime"]}
     now = {
         **environment([]),
         "packages": {name: installed_version(name) for name in common["packages"]},
