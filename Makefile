@@ -6,7 +6,7 @@ EXAMPLE_DATA := data/example
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help backtest test check format environment environment-dev example-data requirements reference clean
+.PHONY: help backtest test check format environment environment-dev example-data requirements reference bench clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ requirements: environment-dev  ## resolve the requirements files anew
 reference: environment-dev  ## write docs/reference/ and the JSON Schema from the code
 	$(PYTHON) scripts/make_reference.py
 	$(PYTHON) -m trading_runtime.cli.main config schema > schemas/experiment.schema.json
+
+bench: environment-dev  ## measure speed and memory against pinned peers; ARGS="--quick", "--only NAME", "--write"
+	$(PYTHON) -m benchmarks $(ARGS)
 
 clean:  ## remove what make made: environment, example data, caches (results stay)
 	rm -rf .venv $(EXAMPLE_DATA) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""How fast and how small a run is, measured against pinned peers: ``make bench``."""

@@ -1,0 +1,134 @@
+"""Measure processes and pairs: wall time, peak memory, ratios of what ran turn by turn."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_POLL_SECONDS = 0.02
+_SHOWN_OUTPUT = 2_000
+
+
+class FailedProgramError(Exception):
+    """A program that was to be measured failed; the message has the end of what it said."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one figure came to."""
+
+    ours: float
+    anchor: float | None
+    """Median of the anchor, ``None`` where the mark is an absolute one."""
+    value: float
+    """What is compared with the mark: the median of pairwise ratios, or ``ours`` itself."""
+    low: float
+    """The least of the values that ``value`` is the median of."""
+    high: float
+    """The greatest of them."""
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that ended well."""
+
+    seconds: float
+    peaks: dict[str, int]
+    """Peak resident memory in bytes by command line, of the process and all below it."""
+    output: str
+
+    def peak(self, word: str) -> int:
+        """Return the highest peak of the processes with ``word`` in their command line."""
+        return max(peak for command, peak in self.peaks.items() if word in command)
+
+
+def of_pairs(pairs: Sequence[tuple[float, float]], *, faster: bool = False) -> Measured:
+    """Return the median of the pairwise ratios ours / anchor; of anchor / ours when ``faster``.
+
+    The two of a pair ran one right after the other, so that what slows the machine down for a
+    while slows both.
+    """
+    ratios = [anchor / ours if faster else ours / anchor for ours, anchor in pairs]
+    return Measured(
+        ours=statistics.median(ours for ours, _ in pairs),
+        anchor=statistics.median(anchor for _, anchor in pairs),
+        value=statistics.median(ratios),
+        low=min(ratios),
+        high=max(ratios),
+        repeats=len(pairs),
+    )
+
+
+def of_values(values: Sequence[float]) -> Measured:
+    """Return the median of absolute values."""
+    middle = statistics.median(values)
+    return Measured(middle, None, middle, min(values), max(values), len(values))
+
+
+def turn_by_turn(
+    ours: Callable[[], float], anchor: Callable[[], float], repeats: int
+) -> list[tuple[float, float]]:
+    """Return the results of A B A B ..., as pairs."""
+    return [(ours(), anchor()) for _ in range(repeats)]
+
+
+def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> Finished:
+    """Run a program to its end and measure it; its memory is looked at 50 times a second.
+
+    Raises ``FailedProgramError`` when it ends with another exit code than 0.
+    """
+    peaks: dict[str, int] = {}
+    ended = threading.Event()
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=None if environment is None else {**os.environ, **environment},
+    )
+    watcher = threading.Thread(target=_watch, args=(process.pid, peaks, ended))
+    watcher.start()
+    output, errors = process.communicate()
+    seconds = time.perf_counter() - started
+    ended.set()
+    watcher.join()
+    if process.returncode:
+        raise FailedProgramError(
+            f"{' '.join(map(str, command))}: exit code {process.returncode}\n"
+            f"{(errors or output)[-_SHOWN_OUTPUT:]}"
+        )
+    return Finished(seconds, peaks, output)
+
+
+def _watch(root: int, peaks: dict[str, int], ended: threading.Event) -> None:
+    while not ended.wait(_POLL_SECONDS):
+        for process in _family(root):
+            # A process may end between two looks at it.
+            with contextlib.suppress(OSError, StopIteration, IndexError):
+                command = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ")
+                lines = Path(f"/proc/{process}/status").read_text().splitlines()
+                peak = next(line for line in lines if line.startswith("VmHWM:"))
+                name = f"{process} {command.decode(errors='replace')}"
+                peaks[name] = int(peak.split()[1]) * 1024
+
+
+def _family(root: int) -> Iterator[int]:
+    waiting = [root]
+    while waiting:
+        process = waiting.pop()
+        yield process
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{process}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())

@@ -1,0 +1,123 @@
+"""Time tasks in a warm worker against the engine's own node, in one process, turn by turn.
+
+    python -m benchmarks.programs.task_against_node EXPERIMENT PAIRS
+
+Prints one JSON list of pairs of seconds: the task with all artifacts written, and a bare
+``BacktestNode`` that streams the same window from the dataset's catalog with the same strategy,
+whose results nobody reads.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader import model
+from nautilus_trader.backtest import (
+    BacktestDataConfig,
+    BacktestEngineConfig,
+    BacktestNode,
+    BacktestRunConfig,
+)
+from nautilus_trader.common import LoggerConfig
+from trading_runtime.engine.strategy_config import build_config
+from trading_runtime.engine.venue import venue_config
+from trading_runtime.execution.preparation import Prepared, prepare
+from trading_runtime.execution.task import TaskRunner
+from trading_runtime.planning.identity import decode_values
+from trading_runtime.time_units import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DATA_TYPES = {
+    "bars": model.NautilusDataType.Bar,
+    "trades": model.NautilusDataType.TradeTick,
+}
+_CHUNK_ROWS = 50_000
+
+
+def run_bare(prepared: Prepared, index: int, strategy_class: Any, strategy_config: Any) -> None:
+    """Run the window and the point of task ``index`` with nothing of this runtime around it."""
+    plan = prepared.plan.document
+    task = plan["tasks"][index]
+    partition, common = plan["partitions"][task["partition"]], plan["common"]
+    data = []
+    for series in partition["data"]:
+        is_bars = series["type"] == "bars"
+        instrument_id = model.InstrumentId.from_str(series["instrument_id"])
+        data.append(
+            BacktestDataConfig(
+                _DATA_TYPES[series["type"]],
+                prepared.loaded.dataset_place,
+                instrument_id=None if is_bars else instrument_id,
+                bar_types=[series["identifier"]] if is_bars else None,
+            )
+        )
+    config = BacktestRunConfig(
+        [venue_config(common["venue"], common["venue_name"], common["seed"])],
+        data,
+        BacktestEngineConfig(logging=LoggerConfig(bypass_logging=True), run_analysis=False),
+        id="bare",
+        chunk_size=_CHUNK_ROWS,
+        raise_exception=True,
+        dispose_on_completion=False,
+        start=parse_instant(partition["warmup_start"]),
+        end=parse_instant(partition["end"]) - 1,
+    )
+    node = BacktestNode([config])
+    node.build()
+    node.add_strategy("bare", strategy_class(strategy_config))
+    node.run()
+    node.dispose()
+
+
+def main() -> None:
+    """Run pairs of task and bare node; the first of each makes the process warm."""
+    prepared = prepare(sys.argv[1])
+    runner = TaskRunner(
+        prepared.plan.document, prepared.loaded.dataset_place, prepared.store, prepared.code
+    )
+    count = int(sys.argv[2]) + 1
+    own, configs = _import_once(prepared, count)
+
+    def pair(index: int) -> tuple[float, float]:
+        return (
+            _seconds(lambda: runner.run(index)),
+            _seconds(lambda: run_bare(prepared, index, own, configs[index])),
+        )
+
+    pairs = [pair(index) for index in range(count)]
+    runner.close()
+    sys.stdout.write(json.dumps(pairs[1:]) + "\n")
+
+
+def _import_once(prepared: Prepared, count: int) -> tuple[Any, list[Any]]:
+    """Return the strategy's class and the configs of the first tasks: a script imports once."""
+    name = "strategy_of_the_bare_node"
+    spec = importlib.util.spec_from_file_location(name, str(prepared.code.file))
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{prepared.code.file}: cannot be imported")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config_class = getattr(module, f"{prepared.code.class_name}Config")
+    plan = prepared.plan.document
+    fixed = plan["strategy"]["config"]
+    configs = [
+        build_config(config_class, decode_values(fixed | plan["points"][task["point"]]["config"]))
+        for task in plan["tasks"][:count]
+    ]
+    return getattr(module, prepared.code.class_name), configs
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

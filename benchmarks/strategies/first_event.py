@@ -1,0 +1,37 @@
+"""A strategy that notes when it was given its first bar: the first event of a run."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from nautilus_trader.model import Bar, BarType
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+
+@dataclass
+class FirstEventConfig(StrategyConfig):
+    """What the strategy listens to."""
+
+    bar_type: BarType | None = None
+
+
+class FirstEvent(Strategy):
+    """Writes the time of its first bar to the file that BENCH_FIRST_EVENT names."""
+
+    def __init__(self, config: FirstEventConfig) -> None:
+        super().__init__(config)
+        self.bar_type = config.bar_type
+        self.seen = False
+
+    def on_start(self) -> None:
+        """Subscribe to the bars."""
+        self.subscribe_bars(self.bar_type)
+
+    def on_bar(self, _bar: Bar) -> None:
+        """Note the time, once."""
+        if not self.seen:
+            self.seen = True
+            Path(os.environ["BENCH_FIRST_EVENT"]).write_text(str(time.monotonic_ns()))
