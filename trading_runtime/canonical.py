@@ -41,7 +41,14 @@ def decimal_text(value: Decimal) -> str:
     return "0" if text in {"-0", ""} else text
 
 
-def _plain(value: Any) -> Any:
+_AS_IT_IS = frozenset({str, int, bool, type(None)})
+"""Types of which JSON has every value: most of what is encoded, so they are asked for first."""
+
+
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one case a type
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
     if isinstance(value, Decimal):
         return decimal_text(value)
     if isinstance(value, enum.Enum):
@@ -51,10 +58,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dt.datetime):
         return value.isoformat()
     if isinstance(value, dict):
-        plain = {str(key): _plain(item) for key, item in value.items()}
+        plain = {
+            str(key): item if type(item) in _AS_IT_IS else _plain(item)
+            for key, item in value.items()
+        }
         if len(plain) < len(value):
             raise ValueError(f"two keys of {sorted(plain)} are one key in JSON")
         return plain
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [item if type(item) in _AS_IT_IS else _plain(item) for item in value]
     return value

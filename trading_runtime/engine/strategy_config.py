@@ -12,7 +12,7 @@ import types
 import typing
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nautilus_trader.model
 import nautilus_trader.trading
@@ -21,6 +21,9 @@ from nautilus_trader.trading import StrategyConfig
 from trading_runtime.canonical import decimal_text
 from trading_runtime.errors import UsageError
 from trading_runtime.time_units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +81,15 @@ def _has_no_own_init(config_class: type) -> bool:
     return "__init__" not in vars(config_class) and "__new__" not in vars(config_class)
 
 
-def build_config(config_class: type, values: dict[str, Any]) -> Any:
+def build_config(
+    config_class: type, values: dict[str, Any], fields: Mapping[str, ConfigField] | None = None
+) -> Any:
     """Return ``config_class(**values)``, each value brought to its field's type.
 
+    ``fields`` are those of ``config_fields``, for callers that build many configs of one class.
     Raises ``UsageError`` with all unknown, missing and ill-typed fields, a line each.
     """
-    fields = config_fields(config_class)
+    fields = config_fields(config_class) if fields is None else fields
     converted, problems = {}, []
     for name, value in values.items():
         if name not in fields:

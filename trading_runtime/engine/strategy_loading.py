@@ -21,7 +21,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 from trading_runtime.config.strategy_code import BUILTIN_PREFIX, StrategyCode
 from trading_runtime.engine.legacy import refuse_legacy_strategy
-from trading_runtime.engine.strategy_config import build_config
+from trading_runtime.engine.strategy_config import build_config, config_fields
 from trading_runtime.errors import StrategyError, UsageError
 
 if TYPE_CHECKING:
@@ -109,8 +109,9 @@ def check_configs(
 ) -> None:
     """Raise ``UsageError`` when the strategy cannot be made with one of these sets of values."""
     with imported_strategy(code, config_path, seed=0) as loaded:
+        fields = config_fields(loaded.config_class)
         for values in configs:
-            build_config(loaded.config_class, values)
+            build_config(loaded.config_class, values, fields)
 
 
 def seed_randomness(code: StrategyCode, seed: int) -> None:
