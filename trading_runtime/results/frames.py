@@ -7,6 +7,7 @@ money as ``Decimal(38,16)``, times as ``Datetime(ns, UTC)``.
 from __future__ import annotations
 
 import difflib
+import io
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,11 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
         statistics=True,
         row_group_size=max(1, frame.height),
     )
+
+
+def read_frame(content: bytes) -> pl.DataFrame:
+    """Return the table that ``write_frame`` wrote."""
+    return pl.read_parquet(io.BytesIO(content))
 
 
 def best(

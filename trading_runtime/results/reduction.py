@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,13 @@ import pyarrow.parquet as pq
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, Kind
-from trading_runtime.results.frames import best, points_frame, results_frame, write_frame
+from trading_runtime.results.frames import (
+    best,
+    points_frame,
+    read_frame,
+    results_frame,
+    write_frame,
+)
 from trading_runtime.results.points import (
     MISSING,
     OK,
@@ -21,6 +26,8 @@ from trading_runtime.results.points import (
     aggregate_point,
     chained_curve,
 )
+from trading_runtime.results.reading_processes import read_in_processes
+from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
 from trading_runtime.results.statistics import Trade
 from trading_runtime.results.store import MANIFEST, read_json, storage_errors, write_file
 from trading_runtime.time_units import parse_instant
@@ -59,20 +66,14 @@ def reduce_run(
     nothing can be written.
     """
     store.look_again([task["task_id"] for task in plan["tasks"]])
-    reader = _TaskReader(plan, store, files)
-    by_point: dict[int, list[dict[str, Any]]] = {}
-    for task in plan["tasks"]:
-        by_point.setdefault(task["point"], []).append(task)
-    periods = plan["common"]["periods_per_year"]
-    rows = [
-        aggregate_point(
-            point["index"],
-            point["parameters"],
-            [reader.outcome(task) for task in by_point.get(point["index"], [])],
-            periods,
-        )
-        for point in plan["points"]
-    ]
+    reused = earlier_tables(plan, store, files)
+    if reused is not None:
+        return _again(plan, store, files, reused)
+    reader = TaskReader(plan, store, files)
+    rows = []
+    for part in read_in_processes(plan, store, files) or [read_points(plan, reader)]:
+        rows += part.rows
+        reader.add(part)
     points = points_frame(rows)
     results = results_frame(plan, reader.statuses, reader.summaries)
     counts = _counts(plan, reader.statuses)
@@ -92,14 +93,71 @@ def reduce_run(
     with storage_errors(files.folder):
         write_frame(results, files.results)
         write_frame(points, files.points)
+    if complete:
+        result |= tables_identity(plan, result["run_digest"], files)
     write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     curve = []
     if chosen is not None:
-        curve = chained_curve(reader.outcome(task) for task in by_point[chosen["point"]])
+        curve = chained_curve(reader.outcome(task) for task in reader.by_point[chosen["point"]])
     return Reduction(result, results, points, curve, list(reader.failures.values()))
 
 
-class _TaskReader:
+@dataclass(frozen=True)
+class Part:
+    """What reading some of a run's points gave; the mappings go by task id."""
+
+    rows: list[dict[str, Any]]
+    """A row of ``points.parquet`` for each of these points."""
+    statuses: dict[str, str]
+    summaries: dict[str, dict[str, Any]]
+    manifest_digests: dict[str, str]
+    failures: dict[str, dict[str, Any]]
+
+
+def read_points(
+    plan: Mapping[str, Any], reader: TaskReader, first: int = 0, last: int | None = None
+) -> Part:
+    """Read the results of the points from ``first`` to before ``last``, and aggregate each."""
+    by_point = reader.by_point
+    periods = plan["common"]["periods_per_year"]
+    rows = [
+        aggregate_point(
+            point["index"],
+            point["parameters"],
+            [reader.outcome(task) for task in by_point.get(point["index"], [])],
+            periods,
+        )
+        for point in plan["points"][first:last]
+    ]
+    return reader.part(rows)
+
+
+def _by_point(plan: Mapping[str, Any]) -> dict[int, list[dict[str, Any]]]:
+    by_point: dict[int, list[dict[str, Any]]] = {}
+    for task in plan["tasks"]:
+        by_point.setdefault(task["point"], []).append(task)
+    return by_point
+
+
+def _again(
+    plan: Mapping[str, Any], store: Store, files: RunFiles, reused: ReusedTables
+) -> Reduction:
+    """Write the tables of an earlier run with the very same results as those of this one."""
+    with storage_errors(files.folder):
+        files.results.write_bytes(reused.results)
+        files.points.write_bytes(reused.points)
+    write_file(files.result, json.dumps(reused.result, indent=1, ensure_ascii=False) + "\n")
+    chosen = reused.result["best"]
+    curve = []
+    if chosen is not None:
+        reader = TaskReader(plan, store, files)
+        tasks = [task for task in plan["tasks"] if task["point"] == chosen["point"]]
+        curve = chained_curve(reader.outcome(task) for task in tasks)
+    results, points = read_frame(reused.results), read_frame(reused.points)
+    return Reduction(reused.result, results, points, curve, [])
+
+
+class TaskReader:
     """Reads the outcome of each task once, and keeps what the tables need of it."""
 
     def __init__(self, plan: Mapping[str, Any], store: Store, files: RunFiles) -> None:
@@ -113,12 +171,28 @@ class _TaskReader:
             )
             for item in plan["partitions"]
         }
+        self.by_point = _by_point(plan)
+        self._failed = {path.stem for path in files.failures.glob("*.json")}
         self.statuses: dict[str, str] = {}
         self.summaries: dict[str, dict[str, Any]] = {}
         self.manifest_digests: dict[str, str] = {}
         self.failures: dict[str, dict[str, Any]] = {}
 
+    def part(self, rows: list[dict[str, Any]]) -> Part:
+        """Return what was read since the last part."""
+        part = Part(rows, self.statuses, self.summaries, self.manifest_digests, self.failures)
+        self.statuses, self.summaries, self.manifest_digests, self.failures = {}, {}, {}, {}
+        return part
+
+    def add(self, part: Part) -> None:
+        """Take over what another reader has read."""
+        self.statuses |= part.statuses
+        self.summaries |= part.summaries
+        self.manifest_digests |= part.manifest_digests
+        self.failures |= part.failures
+
     def outcome(self, task: Mapping[str, Any]) -> TaskOutcome:
+        """Return what a task came to, and keep what the tables need of it."""
         identity = task["task_id"]
         start, end, instruments = self._windows[task["partition"]]
         try:
@@ -152,7 +226,9 @@ class _TaskReader:
             raise DataError(message) from error
 
     def _status(self, task_id: str) -> str:
-        failed = read_json(self._files.failure(task_id))
+        failed = None
+        if task_id in self._failed:
+            failed = read_json(self._files.failure(task_id))
         if failed is not None:
             self.failures[task_id] = failed
             return str(failed["kind"])
@@ -182,20 +258,30 @@ def _failed_by_kind(statuses: Mapping[str, str]) -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
 
+def _table(content: bytes, columns: list[str]) -> pa.Table:
+    # For small files several times faster than pq.read_table, which makes a dataset of each.
+    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+        return file.read(columns, use_threads=False)
+
+
 def _equity(content: bytes) -> list[tuple[int, Any]]:
-    table = pq.read_table(io.BytesIO(content), columns=["ts", "equity"])
-    times = table["ts"].cast(pa.int64()).to_pylist()
+    table = _table(content, ["ts", "equity"])
+    times = _instants(table["ts"])
     return list(zip(times, table["equity"].to_pylist(), strict=True))
 
 
 def _trades(content: bytes) -> list[Trade]:
-    table = pq.read_table(io.BytesIO(content), columns=["realized_pnl", "ts_opened", "ts_closed"])
+    table = _table(content, ["realized_pnl", "ts_opened", "ts_closed"])
     return [
         Trade(profit, opened, closed)
         for profit, opened, closed in zip(
             table["realized_pnl"].to_pylist(),
-            table["ts_opened"].cast(pa.int64()).to_pylist(),
-            table["ts_closed"].cast(pa.int64()).to_pylist(),
+            _instants(table["ts_opened"]),
+            _instants(table["ts_closed"]),
             strict=True,
         )
     ]
+
+
+def _instants(column: pa.ChunkedArray) -> list[Any]:
+    return [value for chunk in column.chunks for value in chunk.view(pa.int64()).to_pylist()]

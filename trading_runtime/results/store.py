@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.canonical import canonical_json, digest
+from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, NondeterministicError, StorageError
 from trading_runtime.planning.identity import task_id as task_id_of
 
@@ -60,6 +60,7 @@ class Store:
         """What names the store to other processes."""
         self._tasks = root / "tasks"
         self._runs = root / "runs"
+        self._digests: dict[tuple[str, Any, Any], tuple[Any, str]] = {}
 
     def run(self, run_id: str) -> RunFiles:
         """Return the paths of a run, whose id was checked before."""
@@ -75,22 +76,19 @@ class Store:
         """Return the folder of a task's result."""
         return self._tasks / task_id[:2] / task_id
 
+    def ended_runs(self) -> Iterator[RunFiles]:
+        """Yield the runs of this store that ended with tables, the newest name first."""
+        for run_id in reversed(self.run_ids()):
+            files = self.run(run_id)
+            if files.result.is_file():
+                yield files
+
     def look_again(self, task_ids: Sequence[str]) -> None:
         """Forget what was known of the store, and make ready to read the results of these tasks."""
 
     def has_task(self, task_id: str) -> bool:
         """Return whether a result is stored whole: its manifest is read, files compared by size."""
-        # Asked for every task of a plan: paths joined as text are several times faster.
-        folder = f"{self._tasks}/{task_id[:2]}/{task_id}"
-        try:
-            with open(f"{folder}/{MANIFEST}", "rb") as file:  # noqa: PTH123
-                files = json.load(file)["files"]
-            return all(
-                os.stat(f"{folder}/{name}").st_size == facts["bytes"]  # noqa: PTH116
-                for name, facts in files.items()
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return False
+        return self._manifest_of_whole(task_id) is not None
 
     def read_task_file(self, task_id: str, name: str) -> bytes:
         """Return a file of a result, verified against its manifest.
@@ -107,19 +105,56 @@ class Store:
 
         Raises ``DataError`` when one is missing or damaged.
         """
-        folder = self.task(task_id)
-        with _damages(folder):
-            content = (folder / MANIFEST).read_bytes()
+        folder = str(self.task(task_id))
+        with _damages(Path(folder)):
+            content = _read(f"{folder}/{MANIFEST}")
+            _check_digest(content)
             manifest = json.loads(content)
-            if canonical_json(manifest) + b"\n" != content:
-                raise ValueError("it is not written as manifests are")
-            if manifest.pop("digest") != digest(manifest) or _id_of(manifest) != task_id:
-                raise ValueError("it is not the manifest of this task, or was changed")
+            if self._id_of(manifest) != task_id:
+                raise ValueError("it is not the manifest of this task")
             files = {
-                name: _verified(folder / name, facts["sha256"])
+                name: _verified(f"{folder}/{name}", facts["sha256"])
                 for name, facts in manifest["files"].items()
             }
         return files | {MANIFEST: content}
+
+    def _id_of(self, manifest: Mapping[str, Any]) -> str:
+        inputs = manifest["inputs"]
+        parts = []
+        for name in ("common", "partition"):
+            # The tasks of a run share these: their digests are made once.
+            part = inputs[name]
+            key = (name, part.get("start"), part.get("end"))
+            known = self._digests.get(key)
+            if known is None or known[0] != part:
+                known = self._digests[key] = (part, digest(part))
+            parts.append(known[1])
+        return task_id_of(parts[0], inputs["config"], parts[1])
+
+    def sound_manifest_digest(self, task_id: str) -> str | None:
+        """Return the sha256 of a result's manifest, ``None`` unless the result is stored whole.
+
+        The manifest is verified, and the other files are compared by size.
+        """
+        content = self._manifest_of_whole(task_id)
+        try:
+            _check_digest(content or b"")
+        except ValueError:
+            return None
+        return hashlib.sha256(content or b"").hexdigest()
+
+    def _manifest_of_whole(self, task_id: str) -> bytes | None:
+        """Return the manifest of a result whose files all have their size, else ``None``."""
+        # Asked for every task of a plan: paths joined as text are several times faster.
+        folder = f"{self._tasks}/{task_id[:2]}/{task_id}"
+        try:
+            content = _read(f"{folder}/{MANIFEST}")
+            for name, facts in _files_of(content).items():
+                if os.stat(f"{folder}/{name}").st_size != facts["bytes"]:  # noqa: PTH116
+                    return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return content
 
     def manifest_digest(self, task_id: str) -> str:
         """Return the sha256 of a result's manifest."""
@@ -209,13 +244,35 @@ def storage_errors(place: Path) -> Iterator[None]:
         ) from error
 
 
-def _id_of(manifest: Mapping[str, Any]) -> str:
-    inputs = manifest["inputs"]
-    return task_id_of(digest(inputs["common"]), inputs["config"], digest(inputs["partition"]))
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see ``has_task``
+        return file.read()
 
 
-def _verified(path: Path, sha256: str) -> bytes:
-    content = path.read_bytes()
+def _check_digest(content: bytes) -> None:
+    """Raise ``ValueError`` unless ``content`` is a manifest as it was written.
+
+    Its first key is the digest of the others, and both are canonical JSON: what is hashed are the
+    very bytes behind it.
+    """
+    start, stated, rest = content[:11], content[11:75], content[75:]
+    if start != b'{"digest":"' or rest[:2] != b'",' or rest[-2:] != b"}\n":
+        raise ValueError("it is not written as manifests are")
+    if hashlib.sha256(b"{" + rest[2:-1]).hexdigest() != stated.decode(errors="replace"):
+        raise ValueError("it was changed")
+
+
+def _files_of(content: bytes) -> Any:
+    """Return ``files`` of a manifest, without parsing its far larger inputs where they follow."""
+    start = content.find(b'"files":{') + len(b'"files":')
+    end = content.find(b'},"format":', start)
+    if content.startswith(b'{"digest":"') and start > 0 and end > 0:
+        return json.loads(content[start : end + 1])
+    return json.loads(content)["files"]
+
+
+def _verified(path: Path | str, sha256: str) -> bytes:
+    content = _read(str(path))
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{path}: the stored result is damaged: its sha256 is not the manifest's")
     return content

@@ -1,0 +1,88 @@
+"""Tables of an earlier run are taken over only when making them anew would give the same bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trading_runtime import api
+from trading_runtime.results import reduction, reuse
+
+if TYPE_CHECKING:
+    from tests.small_experiment import SmallExperiment
+
+_FILES = ("result.json", "results.parquet", "points.parquet")
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many results are read: the reuse of tables, for small runs too, makes it fewer."""
+    monkeypatch.setattr(reuse, "FEWEST_TASKS", 1)
+    read: list[int] = []
+    original = reduction.TaskReader.outcome
+
+    def outcome(self: reduction.TaskReader, task: dict[str, object]) -> object:
+        read.append(1)
+        return original(self, task)
+
+    monkeypatch.setattr(reduction.TaskReader, "outcome", outcome)
+    return read
+
+
+def run(small: SmallExperiment, run_id: str) -> tuple[api.Run, list[bytes]]:
+    ended = api.run(small.path, run_id=run_id, workers=1)
+    return ended, [(small.results / "runs" / run_id / name).read_bytes() for name in _FILES]
+
+
+def test_a_run_with_the_same_results_takes_the_tables_over(
+    small: SmallExperiment, reads: list[int]
+) -> None:
+    small.write(parameters={"every": [20, 30]})
+    _, first = run(small, "first")
+    reads.clear()
+    again, second = run(small, "second")
+
+    assert second == first
+    assert again.computed == 0
+    # The six tasks' results are not read, but for the three of the best point, for its curve.
+    assert len(reads) == 3
+
+
+def test_tables_that_were_damaged_are_made_anew(small: SmallExperiment, reads: list[int]) -> None:
+    small.write(parameters={"every": [20, 30]})
+    _, first = run(small, "first")
+    table = small.results / "runs" / "first" / "points.parquet"
+    content = bytearray(table.read_bytes())
+    content[len(content) // 2] ^= 1
+    table.write_bytes(content)
+    reads.clear()
+    _, second = run(small, "second")
+
+    assert second == first
+    assert len(reads) > 3
+
+
+def test_another_objective_makes_other_tables(small: SmallExperiment, reads: list[int]) -> None:
+    small.write(parameters={"every": [20, 30]})
+    run(small, "first")
+    document = json.loads(small.path.read_text())
+    document["objective"] = {"metric": "fees", "direction": "minimize"}
+    small.path.write_text(json.dumps(document))
+    reads.clear()
+    ended, _ = run(small, "second")
+
+    assert ended.result["objective"]["metric"] == "fees"
+    assert len(reads) > 3
+
+
+def test_a_result_that_is_gone_is_computed_again(small: SmallExperiment, reads: list[int]) -> None:
+    small.write(parameters={"every": [20, 30]})
+    _, first = run(small, "first")
+    next((small.results / "tasks").glob("??/*/fills.parquet")).unlink()
+    reads.clear()
+    ended, second = run(small, "second")
+
+    assert ended.computed == 1
+    assert second == first

@@ -1,0 +1,113 @@
+"""Tables of an earlier run whose results are the very same: they need not be made again.
+
+Tables are a function of the plan and of the results, and results are known by their manifests. So a
+run that finds every result stored reads manifests only, and takes the tables of an earlier run of
+the same plan whose ``result.json`` states the same identity. Only large runs do: small ones read
+every byte of their results again, which takes no time and finds a damaged one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trading_runtime.canonical import digest
+from trading_runtime.errors import DataError
+from trading_runtime.results.store import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trading_runtime.results.store import RunFiles, Store
+
+FEWEST_TASKS = 1_000
+"""Below, all results are read in about the time that looking for tables takes."""
+_TABLES = "tables"
+
+
+class ReusedTables(NamedTuple):
+    """What an earlier run wrote."""
+
+    result: dict[str, Any]
+    results: bytes
+    points: bytes
+
+
+def tables_identity(plan: Mapping[str, Any], run_digest: str, files: RunFiles) -> dict[str, Any]:
+    """Return what ``result.json`` says of the tables beside it, so that they can be reused."""
+    return {
+        _TABLES: {
+            "made_from": _made_from(plan, run_digest),
+            "results": _sha256(files.results.read_bytes()),
+            "points": _sha256(files.points.read_bytes()),
+        }
+    }
+
+
+def earlier_tables(plan: Mapping[str, Any], store: Store, files: RunFiles) -> ReusedTables | None:
+    """Return the sound tables of a run that had the same plan and the same results, if any did.
+
+    ``None`` also when the run is small, when a task of the plan failed in this run, or when one has
+    no result that is whole.
+    """
+    if len(plan["tasks"]) < FEWEST_TASKS:
+        return None
+    runs = [run for run in store.ended_runs() if _states_tables(run)]
+    if not runs or any(files.failures.glob("*.json")):
+        return None
+    manifests = {}
+    for task in plan["tasks"]:
+        sha256 = store.sound_manifest_digest(task["task_id"])
+        if sha256 is None:
+            return None
+        manifests[task["task_id"]] = sha256
+    wanted = _made_from(plan, digest(sorted(manifests.items())))
+    for run in runs:
+        result = read_json(run.result)
+        if result[_TABLES]["made_from"] == wanted:
+            results = _sound(run.results, result, "results")
+            points = _sound(run.points, result, "points")
+            if results is not None and points is not None:
+                return ReusedTables(result, results, points)
+    return None
+
+
+def _made_from(plan: Mapping[str, Any], run_digest: str) -> str:
+    """Return the digest of all that tables are made from."""
+    return digest(
+        {
+            "run_digest": run_digest,
+            "runtime": plan["common"]["code"]["runtime"],
+            "packages": plan["common"]["packages"],
+            "objective": plan["objective"],
+            "points": plan["points"],
+            "tasks": [
+                [task["task_id"], task["point"], task["partition"]] for task in plan["tasks"]
+            ],
+            "windows": [
+                [window["start"], window["end"], window["instruments"]]
+                for window in plan["partitions"]
+            ],
+        }
+    )
+
+
+def _states_tables(run: RunFiles) -> bool:
+    try:
+        result = read_json(run.result)
+        return bool(result["complete"] and result[_TABLES]["made_from"])
+    except (DataError, KeyError, TypeError):
+        return False
+
+
+def _sound(path: Path, result: Mapping[str, Any], name: str) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content if _sha256(content) == result[_TABLES][name] else None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
