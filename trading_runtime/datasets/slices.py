@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +15,7 @@ from trading_runtime.errors import DataError
 from trading_runtime.time_units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _TIME = pa.timestamp("ns", tz="UTC")
 
@@ -42,22 +42,14 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
     """
     rows = warmup_rows = 0
     for series in partition["data"]:
-        table = _read(series, dataset)
-        times = table["ts_init"]
-        before = _count(pc.less(times, _instant(partition["start"])))
-        inside = pc.and_(
-            pc.greater_equal(times, _instant(partition["warmup_start"])),
-            pc.less(times, _instant(partition["end"])),
-        )
-        # Rows are in order of time, so what is inside is one stretch: a slice copies nothing.
-        first = _count(pc.less(times, _instant(partition["warmup_start"])))
-        kept = table.slice(first, _count(inside))
-        warmup_rows += max(before - first, 0)
-        rows += kept.num_rows - max(before - first, 0)
-        if kept.num_rows:
-            # The engine's own name of the folder: it drops characters that an identifier may have.
-            name = Path(series["row_groups"][0]["path"]).parent.name
-            _write(kept, catalog / "data" / series["type"] / name)
+        # The engine's own name of the folder: it drops characters that an identifier may have.
+        name = Path(series["row_groups"][0]["path"]).parent.name
+        with _SeriesFile(catalog / "data" / series["type"] / name) as file:
+            for table in _row_groups(series, dataset):
+                kept, before = _inside(table, partition)
+                file.write(kept)
+                warmup_rows += before
+                rows += kept.num_rows - before
     if not partition["rows_min"] <= rows <= partition["rows_max"]:
         raise DataError(
             f"{dataset}: {rows} rows from {format_instant(partition['start'])} to "
@@ -67,26 +59,36 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
     return Slice(rows, warmup_rows)
 
 
-def _read(series: Mapping[str, Any], dataset: Path) -> pa.Table:
+def _row_groups(series: Mapping[str, Any], dataset: Path) -> Iterator[pa.Table]:
+    """Yield the verified row groups of a series one by one, however large the series is."""
     by_file: dict[str, list[Mapping[str, Any]]] = {}
     for group in series["row_groups"]:
         by_file.setdefault(group["path"], []).append(group)
-    tables = []
     for name, groups in by_file.items():
         path = dataset / name
         try:
             _verify(path, groups)
             with pq.ParquetFile(path) as file:
-                table = file.read_row_groups([group["index"] for group in groups])
-                # Reading by row group loses what the engine needs to decode the columns.
-                tables.append(table.replace_schema_metadata(file.schema_arrow.metadata))
+                for group in groups:
+                    table = file.read_row_group(group["index"])
+                    # Reading by row group loses what the engine needs to decode the columns.
+                    yield table.replace_schema_metadata(file.schema_arrow.metadata)
         except FileNotFoundError as error:
             raise DataError(
                 f"{path}: the file is gone; restore it, or adopt the dataset again"
             ) from error
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path}: cannot be read: {error}") from error
-    return pa.concat_tables(tables)
+
+
+def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, int]:
+    """Return the rows of warm-up and window, and how many of them are warm-up."""
+    times = table["ts_init"]
+    # Rows are in order of time, so what is inside is one stretch: a slice copies nothing.
+    first, start, end = (
+        _count(pc.less(times, _instant(partition[key]))) for key in ("warmup_start", "start", "end")
+    )
+    return table.slice(first, end - first), start - first
 
 
 def _verify(path: Path, groups: list[Mapping[str, Any]]) -> None:
@@ -101,12 +103,39 @@ def _verify(path: Path, groups: list[Mapping[str, Any]]) -> None:
                 )
 
 
-def _write(table: pa.Table, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    times = table["ts_init"].cast(pa.int64())
-    name = f"{_file_time(times[0].as_py())}_{_file_time(times[-1].as_py())}.parquet"
-    # Read once or a few times and thrown away: light compression is faster than none or much.
-    pq.write_table(table, folder / name, compression="lz4", write_statistics=["ts_init"])
+class _SeriesFile:
+    """A file of the small catalog, written piece by piece and named by the time of its rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / ".new"
+        self._writer: pq.ParquetWriter | None = None
+        self._first = self._last = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows; without any, no file is made."""
+        if not table.num_rows:
+            return
+        times = table["ts_init"].cast(pa.int64())
+        if self._writer is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._first = times[0].as_py()
+            # Read once or a few times and thrown away: light compression is faster than none.
+            self._writer = pq.ParquetWriter(
+                self._path, table.schema, compression="lz4", write_statistics=["ts_init"]
+            )
+        self._last = times[-1].as_py()
+        self._writer.write_table(table)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            if kind is None:
+                name = f"{_file_time(self._first)}_{_file_time(self._last)}.parquet"
+                self._path.rename(self._folder / name)
 
 
 def _file_time(nanoseconds: int) -> str:
