@@ -49,13 +49,14 @@ class Account:
 
         Raises ``DataError`` when a currency of the account has no rate to the statistics currency.
         """
-        equity = sum(
-            (
-                self._rates.convert(money.as_decimal(), currency.code, self._currency)
-                for currency, money in self._portfolio.equity(self._venue).items()
-            ),
-            Decimal(0),
-        )
+        equity = None
+        for currency, money in self._portfolio.equity(self._venue).items():
+            value = money.as_decimal()
+            if currency.code != self._currency:
+                with localcontext(EXACT):
+                    value = self._rates.convert(value, currency.code, self._currency)
+            equity = value if equity is None else EXACT.add(equity, value)
+        equity = Decimal(0) if equity is None else equity
         return EquitySample(ts, equity, self._cache.positions_open_count(venue=self._venue))
 
 
@@ -102,10 +103,12 @@ class EquitySampler(DataActor):
         if self.error is not None:
             return
         try:
-            with localcontext(EXACT):
-                self._history.note(event.ts_event)
-                if self._start < event.ts_event < self._end:
-                    self.samples.append(self._account.sample(event.ts_event))
+            ts = event.ts_event
+            if self._history.is_needed:
+                with localcontext(EXACT):
+                    self._history.note(ts)
+            if self._start < ts < self._end:
+                self.samples.append(self._account.sample(ts))
         except Exception as error:  # noqa: BLE001 - the engine would swallow it; the task raises it
             self.error = error
             self.shutdown_system("the account cannot be valued")

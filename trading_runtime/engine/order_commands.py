@@ -72,7 +72,8 @@ def _warmed_up(
 
     @functools.wraps(original)
     def submit(self: Any, order: Any, *arguments: Any, **keywords: Any) -> Any:
-        if self.clock.timestamp_ns() >= watch.trading_starts:
+        if watch.warmed_up or self.clock.timestamp_ns() >= watch.trading_starts:
+            watch.warmed_up = True
             if watch.check_order is not None:
                 _check(order, watch)
             return original(self, order, *arguments, **keywords)

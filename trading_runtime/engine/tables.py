@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trading_runtime.engine.equity import EquitySample
     from trading_runtime.engine.valuation import Valuation
 
+_REFUSED = frozenset({"DENIED", "REJECTED"})
 _SCALE = Decimal(1).scaleb(-16)
 DECIMAL = pa.decimal128(38, 16)
 TIME = pa.timestamp("ns", tz="UTC")
@@ -115,23 +117,29 @@ def collect(cache: Cache, equity: Sequence[EquitySample], valuation: Valuation) 
     positions are numbered by the time and the order that opened them, fills by time and order.
     Raises ``DataError`` when an exchange rate is missing.
     """
-    orders = sorted(
-        cache.orders(), key=lambda order: _order_key(order.ts_init, order.client_order_id)
+    keyed = sorted(_keyed(cache.orders(), "ts_init", "client_order_id"), key=_key)
+    orders = [order for _, _, order in keyed]
+    order_ids = [text for _, text, _ in keyed]
+    keyed = sorted(
+        _keyed([*cache.position_snapshots(), *cache.positions()], "ts_opened", "opening_order_id"),
+        key=_key,
     )
-    positions = sorted(
-        [*cache.position_snapshots(), *cache.positions()],
-        key=lambda item: _order_key(item.ts_opened, item.opening_order_id),
-    )
+    positions = [position for _, _, position in keyed]
     position_of_trade: dict[tuple[str, str], int] = {}
     for number, position in enumerate(positions):
+        instrument_id = str(position.instrument_id)
         for trade_id in position.trade_ids():
-            key = (str(position.instrument_id), str(trade_id))
-            position_of_trade.setdefault(key, number)
+            position_of_trade.setdefault((instrument_id, str(trade_id)), number)
+    exactly = _Exactly()
     return TaskTables(
-        orders=[_order(order) for order in orders],
-        fills=_fills(orders, position_of_trade, valuation),
+        orders=[
+            _order(order, order_id, exactly)
+            for order, order_id in zip(orders, order_ids, strict=True)
+        ],
+        fills=_fills(orders, position_of_trade, valuation, exactly),
         positions=[
-            _position(number, position, valuation) for number, position in enumerate(positions)
+            _position(number, position, valuation, exactly)
+            for number, position in enumerate(positions)
         ],
         equity=[
             {"ts": item.ts, "equity": exact(item.equity), "open_positions": item.open_positions}
@@ -145,45 +153,75 @@ def exact(value: Decimal) -> Decimal:
     return value.quantize(_SCALE, context=EXACT)
 
 
-def _order_key(ts: int, order_id: Any) -> tuple[int, int, str]:
+class _Exactly:
+    """Stored decimals of the engine's prices, quantities and floats: the same ones come often."""
+
+    def __init__(self) -> None:
+        self._of_raw: dict[tuple[int, int], Decimal] = {}
+        self._of_float: dict[float, Decimal] = {}
+
+    def fixed(self, value: Any) -> Decimal:
+        """Return a price or a quantity."""
+        key = (value.raw, value.precision)
+        found = self._of_raw.get(key)
+        if found is None:
+            found = self._of_raw[key] = exact(value.as_decimal())
+        return found
+
+    def average(self, value: float) -> Decimal:
+        """Return the shortest decimal that reads back as ``value``, as the engine averages."""
+        found = self._of_float.get(value)
+        if found is None:
+            found = self._of_float[value] = exact(Decimal(repr(float(value))))
+        return found
+
+
+def _keyed(items: Iterable[Any], time: str, order: str) -> list[tuple[int, str, Any]]:
+    return [(getattr(item, time), str(getattr(item, order)), item) for item in items]
+
+
+def _key(keyed: tuple[int, str, Any]) -> tuple[int, int, str]:
     # Order ids end in a counter without leading zeros: shorter ones came first.
-    text = str(order_id)
+    ts, text, _ = keyed
     return ts, len(text), text
 
 
-def _order(order: Any) -> dict[str, Any]:
+def _order(order: Any, order_id: str, exactly: _Exactly) -> dict[str, Any]:
     price = getattr(order, "price", None)
     trigger = getattr(order, "trigger_price", None)
     average = order.avg_px
+    status = order.status.name
+    tags = order.tags
     return {
-        "order_id": str(order.client_order_id),
+        "order_id": order_id,
         "instrument_id": str(order.instrument_id),
         "side": order.side.name,
         "type": order.order_type.name,
-        "quantity": exact(order.quantity.as_decimal()),
-        "filled_quantity": exact(order.filled_qty.as_decimal()),
-        "price": None if price is None else exact(price.as_decimal()),
-        "trigger_price": None if trigger is None else exact(trigger.as_decimal()),
+        "quantity": exactly.fixed(order.quantity),
+        "filled_quantity": exactly.fixed(order.filled_qty),
+        "price": None if price is None else exactly.fixed(price),
+        "trigger_price": None if trigger is None else exactly.fixed(trigger),
         "time_in_force": order.time_in_force.name,
         "reduce_only": order.is_reduce_only,
-        "status": order.status.name,
-        "average_price": None if average is None else _from_float(average),
+        "status": status,
+        "average_price": None if average is None else exactly.average(average),
         "ts_init": order.ts_init,
         "ts_last": order.ts_last,
-        "tags": ",".join(order.tags) if order.tags else None,
-        "reason": _reason(order),
+        "tags": ",".join(tags) if tags else None,
+        "reason": _reason(order) if status in _REFUSED else None,
     }
 
 
-def _reason(order: Any) -> str | None:
-    """Return why the engine denied or the venue rejected the order, ``None`` when neither did."""
-    if order.status.name not in {"DENIED", "REJECTED"}:
-        return None
+def _reason(order: Any) -> str:
+    """Return why the engine denied or the venue rejected the order."""
     return str(order.events()[-1].reason)
 
 
 def _fills(
-    orders: Iterable[Any], position_of_trade: dict[tuple[str, str], int], valuation: Valuation
+    orders: Iterable[Any],
+    position_of_trade: dict[tuple[str, str], int],
+    valuation: Valuation,
+    exactly: _Exactly,
 ) -> list[dict[str, Any]]:
     events = [
         (event.ts_event, number, event)
@@ -203,8 +241,8 @@ def _fills(
                 "trade_id": trade_id,
                 "instrument_id": instrument_id,
                 "side": event.order_side.name,
-                "quantity": exact(event.last_qty.as_decimal()),
-                "price": exact(event.last_px.as_decimal()),
+                "quantity": exactly.fixed(event.last_qty),
+                "price": exactly.fixed(event.last_px),
                 "liquidity": event.liquidity_side.name,
                 "fee": exact(valuation.fee(event)),
                 "fee_currency": valuation.currency if fee is None else fee.currency.code,
@@ -216,7 +254,9 @@ def _fills(
     return rows
 
 
-def _position(number: int, position: Any, valuation: Valuation) -> dict[str, Any]:
+def _position(
+    number: int, position: Any, valuation: Valuation, exactly: _Exactly
+) -> dict[str, Any]:
     closing, closed = position.closing_order_id, position.ts_closed
     sign = -1 if position.is_short else 1
     average_close = position.avg_px_close if closed is not None else None
@@ -224,10 +264,10 @@ def _position(number: int, position: Any, valuation: Valuation) -> dict[str, Any
         "position": number,
         "instrument_id": str(position.instrument_id),
         "entry": position.entry.name,
-        "peak_quantity": exact(position.peak_qty.as_decimal()),
+        "peak_quantity": exactly.fixed(position.peak_qty),
         "open_quantity": exact(sign * position.quantity.as_decimal()),
-        "average_open": _from_float(position.avg_px_open),
-        "average_close": None if average_close is None else _from_float(average_close),
+        "average_open": exactly.average(position.avg_px_open),
+        "average_close": None if average_close is None else exactly.average(average_close),
         "realized_pnl": exact(valuation.realized_pnl(position)),
         "opening_order_id": str(position.opening_order_id),
         "closing_order_id": None if closing is None or closed is None else str(closing),
@@ -236,12 +276,10 @@ def _position(number: int, position: Any, valuation: Valuation) -> dict[str, Any
     }
 
 
-def _from_float(value: float) -> Decimal:
-    """Return the shortest decimal that reads back as ``value``: the engine averages in floats."""
-    return exact(Decimal(repr(float(value))))
-
-
 def _table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_arrays(
-        [pa.array([row[field.name] for row in rows], field.type) for field in schema], schema=schema
-    )
+    # A field's name and type are made anew whenever they are asked for.
+    columns = [
+        pa.array(list(map(itemgetter(name), rows)), kind)
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -26,6 +26,11 @@ class RateHistory:
         self._times: dict[str, list[int]] = {code: [] for code in self._currencies}
         self._values: dict[str, list[Decimal]] = {code: [] for code in self._currencies}
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is any currency to convert from."""
+        return bool(self._currencies)
+
     def note(self, ts: int) -> None:
         """Keep the present rates as those of ``ts`` (nanoseconds since the epoch)."""
         for code in self._currencies:
@@ -95,6 +100,8 @@ class Valuation:
         return total
 
     def _at_fill(self, amount: Decimal, source: str, fill: Any) -> Decimal:
+        if source == self.currency or not amount:
+            return amount
         return self._convert(
             amount,
             source,
@@ -106,8 +113,6 @@ class Valuation:
     def _convert(
         self, amount: Decimal, source: str, instrument: Any, price: Decimal, ts: int
     ) -> Decimal:
-        if source == self.currency or not amount:
-            return amount
         base = getattr(instrument, "base_currency", None)
         base_code = None if base is None else base.code
         quote_code = instrument.quote_currency.code

@@ -20,6 +20,8 @@ class Watch:
     trading_starts: int
     """Orders before this instant (nanoseconds since the epoch) are denied."""
     close_at_end: bool
+    warmed_up: bool = False
+    """Whether that instant was reached: from then on nobody asks the clock."""
     running: bool = False
     check_order: Callable[[Any], None] | None = None
     """Called with the instrument's id before an order of the window is sent; may raise."""
