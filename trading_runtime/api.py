@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trading_runtime.execution.worker_process import WorkerAhead
+
 
 @dataclass(frozen=True)
 class Run:
@@ -80,6 +82,7 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
     allow_incomplete: bool = False,
     show_progress: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    ahead: WorkerAhead | None = None,
 ) -> Run:
     """Run an experiment on this machine and summarise it.
 
@@ -97,7 +100,7 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
-    started = LocalRun(prepared, run_id, should_stop, show_progress)
+    started = LocalRun(prepared, run_id, should_stop, show_progress, ahead)
     ended = started.execute(allow_incomplete=allow_incomplete)
     return Run(run_id, started.files, ended.reduction.result, ended.computed, ended.seconds)
 

@@ -67,21 +67,26 @@ def run(  # noqa: PLR0913 - one argument per option
     """Run the experiment in FILE on this machine: plan, compute what is not stored, summarise."""
     if (file is None) == (config is None):
         raise click.UsageError("give the experiment file once, as FILE or as --config FILE")
-    from trading_runtime import api
+    from trading_runtime.execution.worker_process import WorkerAhead
 
-    with Signals() as stopping:
-        try:
-            ended = api.run(
-                _found(config or file or ""),
-                run_id=run_id,
-                workers=workers,
-                allow_incomplete=allow_incomplete,
-                show_progress=True,
-                should_stop=stopping,
-            )
-        except StoppedError as error:
-            click.echo(f"stopped: {error}", err=True)
-            return stopping.exit_code
+    # It imports the engine while this process reads the experiment and plans.
+    with WorkerAhead() as ahead:
+        from trading_runtime import api
+
+        with Signals() as stopping:
+            try:
+                ended = api.run(
+                    _found(config or file or ""),
+                    run_id=run_id,
+                    workers=workers,
+                    allow_incomplete=allow_incomplete,
+                    show_progress=True,
+                    should_stop=stopping,
+                    ahead=ahead,
+                )
+            except StoppedError as error:
+                click.echo(f"stopped: {error}", err=True)
+                return stopping.exit_code
     if as_json:
         click.echo(json.dumps(_summary(ended), ensure_ascii=False))
     else:

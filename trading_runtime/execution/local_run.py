@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.execution.pool import Event
     from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.execution.worker_process import WorkerAhead
     from trading_runtime.results.reduction import Reduction
     from trading_runtime.results.store import RunFiles
 
@@ -46,6 +47,7 @@ class LocalRun:
     run_id: str
     should_stop: Callable[[], bool]
     show_progress: bool
+    ahead: WorkerAhead | None = None
     files: RunFiles = field(init=False)
     _opened: OpenRun = field(init=False)
     _measured: list[tuple[float, int]] = field(default_factory=list)
@@ -153,7 +155,7 @@ class LocalRun:
             for first, last in prepared.plan.document["batches"]
         ]
         workers = min(prepared.workers, len(batches))
-        with WorkerPool(job, workers, self._is_stopped) as pool:
+        with WorkerPool(job, workers, self._is_stopped, self.ahead) as pool:
             yield from pool.run(batches)
 
     def _is_stopped(self) -> bool:

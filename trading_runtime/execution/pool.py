@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from trading_runtime.errors import CrashError, Kind
-from trading_runtime.execution.worker_process import Job, WorkerProcess, worker_environment
+from trading_runtime.execution.worker_process import (
+    Job,
+    WorkerAhead,
+    WorkerProcess,
+    worker_environment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,8 +54,15 @@ Event = TaskStarted | TaskEnded
 class WorkerPool:
     """Runs batches of tasks in worker processes and yields what happens to each task."""
 
-    def __init__(self, job: Job, workers: int, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        workers: int,
+        should_stop: Callable[[], bool],
+        ahead: WorkerAhead | None = None,
+    ) -> None:
         self._job = job
+        self._ahead = ahead
         self._should_stop = should_stop
         self._scratch = tempfile.TemporaryDirectory(
             prefix="trading-runtime-", ignore_cleanup_errors=True
@@ -93,7 +105,8 @@ class WorkerPool:
         worker = self._workers[number]
         if waiting and (worker is None or not worker.pending):
             if worker is None:
-                worker = WorkerProcess(number, self._job, Path(self._scratch.name))
+                ahead = None if self._ahead is None else self._ahead.take()
+                worker = WorkerProcess(number, self._job, Path(self._scratch.name), ahead)
                 self._workers[number] = worker
                 self._selector.register(worker.answers, selectors.EVENT_READ, worker)
             worker.give(waiting.popleft())

@@ -41,6 +41,9 @@ def main() -> None:
     os.dup2(2, 1)
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    # Before anything is known of the job: the run may still be planned.
+    import trading_runtime.execution.task  # noqa: F401
+
     runner = _runner(json.loads(requests.readline()))
     try:
         _serve(runner, requests, answers)

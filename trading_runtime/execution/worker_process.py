@@ -9,10 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,32 +44,79 @@ class Job:
     """Folders where this process found the strategy's modules."""
 
 
+class StartedProcess:
+    """A worker process that was started and told nothing yet: it imports what any task needs."""
+
+    def __init__(self, number: int, scratch: Path) -> None:
+        self.folder = folder = scratch / f"worker-{number}-{time.monotonic_ns()}"
+        folder.mkdir()
+        self.output = folder.with_suffix(".log").open("w+b")
+        self.answers, sender = os.pipe()
+        os.set_blocking(self.answers, False)
+        self.process = subprocess.Popen(
+            # -P: no module is imported from the folder that the worker happens to stand in.
+            [sys.executable, "-P", "-m", "trading_runtime.execution.worker", str(sender)],
+            stdin=subprocess.PIPE,
+            stdout=self.output,
+            stderr=self.output,
+            pass_fds=(sender,),
+            env=worker_environment(),
+            cwd=folder,
+        )
+        os.close(sender)
+
+    def end(self) -> None:
+        """End the process for good."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+        os.close(self.answers)
+        self.output.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class WorkerAhead:
+    """The first worker of a run, started while the run is still being planned."""
+
+    def __init__(self) -> None:
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="trading-runtime-", ignore_cleanup_errors=True
+        )
+        self._started: StartedProcess | None = StartedProcess(0, Path(self._scratch.name))
+
+    def __enter__(self) -> Self:
+        """Started already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process, unless a pool took it."""
+        if self._started is not None:
+            self._started.end()
+        self._scratch.cleanup()
+
+    def take(self) -> StartedProcess | None:
+        """Hand the process over; ``None`` when it was handed over before."""
+        started, self._started = self._started, None
+        return started
+
+
 class WorkerProcess:
     """One worker process and what it is known to be doing."""
 
-    def __init__(self, number: int, job: Job, scratch: Path) -> None:
+    def __init__(
+        self, number: int, job: Job, scratch: Path, ahead: StartedProcess | None = None
+    ) -> None:
         self.number = number
         self.pending: list[int] = []
         """Tasks of its batch that have not ended."""
         self.current: int | None = None
         self.since = 0.0
         self._buffer = b""
-        self._folder = folder = scratch / f"worker-{number}-{time.monotonic_ns()}"
-        folder.mkdir()
-        self._output = folder.with_suffix(".log").open("w+b")
-        self.answers, sender = os.pipe()
-        os.set_blocking(self.answers, False)
-        self._process = subprocess.Popen(
-            # -P: no module is imported from the folder that the worker happens to stand in.
-            [sys.executable, "-P", "-m", "trading_runtime.execution.worker", str(sender)],
-            stdin=subprocess.PIPE,
-            stdout=self._output,
-            stderr=self._output,
-            pass_fds=(sender,),
-            env=worker_environment(),
-            cwd=folder,
-        )
-        os.close(sender)
+        self._started = started = ahead or StartedProcess(number, scratch)
+        self._folder, self._output = started.folder, started.output
+        self.answers, self._process = started.answers, started.process
         self._send(
             {
                 "plan": str(job.plan),
@@ -76,7 +124,7 @@ class WorkerProcess:
                 "dataset": job.dataset,
                 "results": job.results,
                 "search_paths": [str(path) for path in job.search_paths],
-                "scratch": str(folder),
+                "scratch": str(self._folder),
             }
         )
 
@@ -135,14 +183,7 @@ class WorkerProcess:
 
     def end(self) -> None:
         """End the process for good."""
-        self._process.kill()
-        self._process.wait()
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-        os.close(self.answers)
-        self._output.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._started.end()
 
     def _send(self, message: dict[str, Any]) -> None:
         # A worker that died cannot be told anything; reading its answers says that it died.
@@ -171,5 +212,8 @@ def worker_environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
         "POLARS_MAX_THREADS": "1",
+        # One heap that gives memory back: beside the engine's, Arrow's own keeps what it once had.
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+        "MALLOC_ARENA_MAX": "2",
     }
     return kept | fixed

@@ -36,6 +36,7 @@ RUNTIME_CODE = (
 )
 """What feeds the engine and extracts the result: all that can change the bytes of a result."""
 
+_VERSION = re.compile(r"^Version:(.*)$", re.MULTILINE | re.IGNORECASE)
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*])?==")
 
 
@@ -96,12 +97,16 @@ def engine_version() -> str:
     return version
 
 
+@functools.cache
 def installed_version(name: str) -> str | None:
     """Return the version of an installed distribution, or ``None``."""
     try:
-        return metadata.version(name)
+        text = metadata.distribution(name).read_text("METADATA") or ""
     except metadata.PackageNotFoundError:
         return None
+    # ``metadata.version`` reads all headers and the description as an e-mail: most of a start.
+    found = _VERSION.search(text.partition("\n\n")[0])
+    return metadata.version(name) if found is None else found[1].strip()
 
 
 @functools.cache
