@@ -46,19 +46,28 @@ class LoadedExperiment:
 
     experiment: Experiment
     path: Path
-    """Absolute."""
+    """Absolute; of a file that was fetched from S3, where it lies now."""
     source: str
     """The text of the file."""
+    shown: str
+    """Where the file lies: its absolute path, or its address in S3."""
+    code_folder: Path
+    """Where relative paths of the strategy's code start: the file's folder, unless the code was
+    brought from elsewhere."""
 
     @property
     def dataset_place(self) -> str:
         """The dataset's folder: an absolute path, or an address in S3."""
-        return resolve_place(self.experiment.dataset.path, self.path.parent)
+        return resolve_place(self.experiment.dataset.path, self._base)
 
     @property
     def results_place(self) -> str:
         """The results' folder: an absolute path, or an address in S3."""
-        return resolve_place(self.experiment.results, self.path.parent)
+        return resolve_place(self.experiment.results, self._base)
+
+    @property
+    def _base(self) -> str:
+        return self.shown.rpartition("/")[0] or "/"
 
     @property
     def strategy_file(self) -> Path | None:
@@ -77,15 +86,20 @@ class LoadedExperiment:
 
     def resolve(self, text: str) -> Path:
         """Return the absolute path that ``text`` in this file names."""
-        return resolve_path(text, self.path.parent)
+        return resolve_path(text, self.code_folder)
 
     def _file_of(self, class_path: str) -> Path | None:
         where = class_path.partition(":")[0]
         return self.resolve(where) if where.endswith(".py") else None
 
 
-def load_experiment(path: str | Path) -> LoadedExperiment:
+def load_experiment(
+    path: str | Path, address: str | None = None, code_folder: Path | None = None
+) -> LoadedExperiment:
     """Read and check the experiment file at ``path``.
+
+    ``address`` says where in S3 the file was fetched from: paths of dataset and results start
+    there. Those of the strategy's code start in ``code_folder``, else at ``path``.
 
     Raises ``UsageError`` with one line for everything wrong: ``local.json:12:5: strategy.pth:
     unknown key; did you mean 'path'?``.
@@ -93,8 +107,10 @@ def load_experiment(path: str | Path) -> LoadedExperiment:
     path = Path(path)
     source = _read(path)
     absolute = path.absolute()
-    experiment = parse_experiment(source, path.suffix, str(path), absolute.parent)
-    return LoadedExperiment(experiment=experiment, path=absolute, source=source)
+    code_folder = code_folder or absolute.parent
+    experiment = parse_experiment(source, path.suffix, address or str(path), code_folder)
+    shown = address or str(absolute)
+    return LoadedExperiment(experiment, absolute, source, shown, code_folder)
 
 
 def parse_experiment(source: str, suffix: str, shown: str, folder: Path) -> Experiment:

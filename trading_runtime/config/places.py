@@ -30,13 +30,29 @@ def resolve_path(text: str, folder: Path) -> Path:
     return Path(os.path.normpath(folder / path))
 
 
-def resolve_place(text: str, folder: Path) -> str:
+def resolve_place(text: str, folder: str | Path) -> str:
     """Return the address in S3, or the absolute path, that ``text`` names, seen from ``folder``.
 
-    Raises ``PathError`` as ``resolve_path`` does, and for any address but ``s3://bucket/prefix``.
+    ``folder`` may be an address in S3 itself; a relative text then stays in its bucket. Raises
+    ``PathError`` as ``resolve_path`` does, for a relative text that leaves the bucket, and for any
+    address but ``s3://bucket/prefix``.
     """
-    if "://" not in text:
-        return str(resolve_path(text, folder))
-    if not _S3.fullmatch(text):
+    if "://" in text:
+        return _checked(text, text)
+    if not str(folder).startswith("s3://") or text.startswith("/"):
+        return str(resolve_path(text, Path(folder)))
+    if text.startswith("~"):
+        raise PathError(f"{text!r}: a file in S3 has no home folder; write the whole path")
+    if not text.strip():
+        raise PathError("is empty; name a folder or file")
+    bucket, _, prefix = str(folder).removeprefix("s3://").partition("/")
+    inside = os.path.normpath(f"{prefix}/{text}".lstrip("/"))
+    if inside == ".." or inside.startswith("../"):
+        raise PathError(f"{text!r} leads out of the bucket of {folder}")
+    return _checked(f"s3://{bucket}/{inside}".removesuffix("/."), text)
+
+
+def _checked(address: str, text: str) -> str:
+    if not _S3.fullmatch(address):
         raise PathError(f"{text!r} is not an address in S3; write s3://bucket/prefix, or a folder")
-    return text.rstrip("/")
+    return address.rstrip("/")

@@ -42,13 +42,14 @@ def prepare(experiment: str | Path, workers: int | None = None) -> Prepared:
     manifest, ``StrategyError`` when the strategy's modules raise while they are imported.
     """
     loaded = load_experiment(experiment)
-    with _naming(experiment):
-        return _prepared(loaded, workers)
+    with naming(experiment):
+        return prepare_loaded(loaded, workers)
 
 
-def _prepared(loaded: LoadedExperiment, workers: int | None) -> Prepared:
+def prepare_loaded(loaded: LoadedExperiment, workers: int | None) -> Prepared:
+    """Expand a loaded experiment to tasks; raises as ``prepare`` does, naming no experiment."""
     settings = loaded.experiment.strategy
-    code = find_strategy_code(settings.path, loaded.path.parent, settings.code)
+    code = find_strategy_code(settings.path, loaded.code_folder, settings.code)
     manifest = load_manifest(loaded.dataset_place)
     store = open_store(loaded.results_place)
     workers = workers or loaded.experiment.workers or os.cpu_count() or 1
@@ -75,7 +76,7 @@ def _prepared(loaded: LoadedExperiment, workers: int | None) -> Prepared:
 
 
 @contextlib.contextmanager
-def _naming(experiment: str | Path) -> Iterator[None]:
+def naming(experiment: str | Path) -> Iterator[None]:
     """Put the experiment file, as it was given, in front of what is said of its content."""
     try:
         yield

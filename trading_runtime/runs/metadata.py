@@ -38,8 +38,8 @@ class Metadata:
         """Start, or start again, the run that ``files`` belong to."""
         previous = read_json(files.metadata) or {}
         content = {
-            **facts,
             "mode": "local",
+            **facts,
             "host": platform.node(),
             "user": _user(),
             "started": previous.get("started") or now_text(),

@@ -1,0 +1,53 @@
+"""What a run writes before its first task: the experiment, the plan, and who runs it on what."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from trading_runtime.canonical import digest
+from trading_runtime.config.loading import explicit
+from trading_runtime.errors import UsageError
+from trading_runtime.results.store import read_json, write_file
+from trading_runtime.runs.metadata import Metadata
+
+if TYPE_CHECKING:
+    from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.results.store import RunFiles
+
+
+def begin_run(
+    files: RunFiles, prepared: Prepared, run_id: str, mode: str, **facts: str | None
+) -> Metadata:
+    """Write the files that a run begins with; the same id with the same plan goes on.
+
+    ``facts`` go into the metadata. Raises ``UsageError`` when the id belongs to another plan, and
+    ``StorageError`` when nothing can be written.
+    """
+    plan, experiment = prepared.plan, prepared.loaded.experiment
+    previous = read_json(files.metadata)
+    if previous is not None and previous.get("plan_digest") != plan.digest:
+        raise UsageError(
+            f"run {run_id!r} exists with another plan (other tasks); choose another "
+            "--run-id, or leave it out to get a new one"
+        )
+    content = explicit(experiment)
+    write_file(files.experiment, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_file(files.plan, plan.to_json())
+    common = plan.document["common"]
+    return Metadata.begin(
+        files,
+        run_id=run_id,
+        mode=mode,
+        experiment_name=experiment.name,
+        labels=experiment.labels,
+        experiment_file=prepared.loaded.shown,
+        dataset=prepared.loaded.dataset_place,
+        plan_digest=plan.digest,
+        dataset_digest=plan.document["dataset_digest"],
+        config_digest=digest(content),
+        code=common["code"],
+        engine=common["engine"],
+        python=common["python"],
+        **facts,
+    )

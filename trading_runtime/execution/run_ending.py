@@ -1,0 +1,72 @@
+"""Summarise a run: plan against store gives tables, counts, digest and report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.canonical import digest
+from trading_runtime.results.store import read_json
+from trading_runtime.runs.metadata import Metadata, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.results.reduction import Reduction
+    from trading_runtime.results.store import RunFiles, Store
+
+
+def summarise_run(
+    plan: Mapping[str, Any],
+    store: Store,
+    files: RunFiles,
+    metadata: Metadata,
+    *,
+    allow_incomplete: bool = False,
+) -> Reduction:
+    """Reduce the run over its tasks, and write its tables, ``result.json`` and report.
+
+    The metadata say afterwards whether the run is complete. Raises ``StorageError`` when nothing
+    can be written.
+    """
+    from trading_runtime.results.reduction import reduce_run
+    from trading_runtime.results.report import ReportInputs, write_report
+
+    reduced = reduce_run(plan, store, files, allow_incomplete=allow_incomplete)
+    metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
+    write_report(
+        ReportInputs(
+            run_id=metadata.content["run_id"],
+            experiment=read_json(files.experiment),
+            plan=dict(plan),
+            result=reduced.result,
+            results=reduced.results,
+            points=reduced.points,
+            curve=reduced.curve,
+            failures=reduced.failures,
+            data_types=_data_types(plan),
+            identities=_identities(plan, reduced),
+            packages={name: str(version) for name, version in plan["common"]["packages"].items()},
+            metadata=metadata.content,
+        ),
+        files.folder,
+    )
+    return reduced
+
+
+def _identities(plan: Mapping[str, Any], reduced: Reduction) -> dict[str, str]:
+    common = plan["common"]
+    return {
+        "run digest": reduced.result["run_digest"],
+        "plan digest": digest(sorted(task["task_id"] for task in plan["tasks"])),
+        "dataset digest": plan["dataset_digest"],
+        "strategy": common["strategy"]["path"],
+        "strategy code digest": common["code"]["strategy"],
+        "runtime code digest": common["code"]["runtime"],
+        "engine": f"nautilus_trader {common['engine']['nautilus_trader']}",
+        "Python": common["python"],
+        "platform": f"{common['system']} {common['machine']}",
+    }
+
+
+def _data_types(plan: Mapping[str, Any]) -> list[str]:
+    return sorted({series["type"] for item in plan["partitions"] for series in item["data"]})

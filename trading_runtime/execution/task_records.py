@@ -1,0 +1,47 @@
+"""What is kept of each task while a run is computed: journal lines, failure files, times."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import Kind
+from trading_runtime.execution.pool import TaskEnded
+from trading_runtime.results.store import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trading_runtime.execution.pool import Event
+    from trading_runtime.results.store import RunFiles
+    from trading_runtime.runs.journal import Journal
+
+
+class TaskRecords:
+    """Writes what happens to the tasks of a plan into the run's folder."""
+
+    def __init__(
+        self, files: RunFiles, journal: Journal, tasks: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self._files = files
+        self._journal = journal
+        self._tasks = tasks
+        self.measured: list[tuple[float, int]] = []
+        """Seconds and rows of each task that was computed."""
+
+    def record(self, event: Event) -> None:
+        """Write down one event; raises ``StorageError`` when that cannot be done."""
+        task_id = self._tasks[event.task]["task_id"]
+        if not isinstance(event, TaskEnded):
+            self._journal.write("task_started", task_id=task_id, worker=event.worker)
+            return
+        seconds = round(event.seconds, 6)
+        if event.status == Kind.OK:
+            self.measured.append((event.seconds, event.rows))
+            self._journal.write("task_completed", task_id=task_id, seconds=seconds, rows=event.rows)
+            return
+        from trading_runtime.results.reduction import failure  # most runs need it at the end only
+
+        content = failure(task_id, event.status, event.message, event.traceback)
+        write_file(self._files.failure(task_id), json.dumps(content, indent=1) + "\n")
+        self._journal.write("task_failed", task_id=task_id, seconds=seconds, kind=event.status)
