@@ -40,7 +40,7 @@ $(EXAMPLE_DATA)/manifest.json: $(wildcard $(EXAMPLE)/*) | environment
 requirements: environment-dev  ## resolve the requirements files anew
 	scripts/compile-requirements.sh $(ARGS)
 
-reference: environment-dev  ## write docs/reference/ and the JSON Schema from the code
+reference: environment-dev  ## write docs/reference/ and the JSON Schemas from the code
 	$(PYTHON) scripts/make_reference.py
 	$(PYTHON) -m trading_runtime.cli.main config schema > schemas/experiment.schema.json
 

@@ -1,4 +1,4 @@
-"""Write docs/reference/ from the code: commands, experiment file, data file, exit codes.
+"""Write docs/reference/ and the schemas of a run's files from the code.
 
 python scripts/make_reference.py           writes the files
 python scripts/make_reference.py --check   says which are not current; exit 1 when any is not
@@ -18,13 +18,14 @@ from trading_runtime.cli.main import COMMANDS, root
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.datasets.data_file import Preparation
 from trading_runtime.errors import Kind, TradingRuntimeError
+from trading_runtime.runs.schema import journal_schema_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic import BaseModel
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+ROOT = Path(__file__).resolve().parent.parent
 _HEAD = (
     "<!-- Written by scripts/make_reference.py; change the code, then run `make reference`. -->\n"
 )
@@ -34,6 +35,12 @@ _MEANING = {
     Kind.DIFFERS: "A comparison found differences.",
 }
 _UNUSED = {Kind.KILLED}
+
+
+def written() -> dict[str, str]:
+    """Return the text of every file that is made from the code, by its path."""
+    pages = {f"docs/reference/{name}": text for name, text in references().items()}
+    return pages | {"schemas/journal.schema.json": journal_schema_text()}
 
 
 def references() -> dict[str, str]:
@@ -186,16 +193,14 @@ def _exit_codes() -> Iterator[str]:
 def main() -> int:
     """Write the pages, or say which are not current."""
     stale = []
-    for name, text in references().items():
-        path = FOLDER / name
+    for name, text in written().items():
+        path = ROOT / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
             if "--check" not in sys.argv:
                 path.write_text(text, encoding="utf-8")
     if "--check" in sys.argv and stale:
-        click.echo(
-            f"docs/reference: not current: {', '.join(stale)}; run `make reference`", err=True
-        )
+        click.echo(f"not current: {', '.join(stale)}; run `make reference`", err=True)
         return 1
     return 0
 

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "object_storage", "time_units"},
+    {"canonical", "errors", "object_storage", "redaction", "time_units"},
     {"config", "datasets"},
     {"planning", "engine"},
     {"execution", "results", "runs"},

@@ -102,15 +102,22 @@ def test_again_only_the_failed_ones_run_and_fail_the_same_way(failing: SmallExpe
     ended = failing.run("--run-id", "run", "--json", "--workers", "1")
     journal = failing.run_file("run", "journal.jsonl").read_text().splitlines()
     events = [json.loads(line) for line in journal]
+    resumed = [event["event"] for event in events].index("run_resumed")
     again = [
         event["payload"]["task_id"]
-        for event in events[[event["event"] for event in events].index("run_started", 1) :]
+        for event in events[resumed:]
         if event["event"] == "task_started"
     ]
+    retried = {
+        event["payload"]["task_id"]: event["payload"]["kind"]
+        for event in events[resumed:]
+        if event["event"] == "task_retried"
+    }
 
     assert ended.returncode == 5
     assert "1 of 8 tasks are stored already" in ended.stderr
     assert sorted(again) == sorted(facts["task_id"] for facts in before[1].values())
+    assert retried == {facts["task_id"]: facts["kind"] for facts in before[1].values()}
     after = failures(failing)
     assert result(failing) == before[0]
     for way in ("raise", "exit", "exit while made", "interrupt"):

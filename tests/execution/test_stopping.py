@@ -137,6 +137,7 @@ def test_two_runs_at_once_over_one_folder_share_tasks_and_both_complete(
     )
 
 
+@pytest.mark.damages_journals
 def test_a_killed_run_leaves_nothing_that_is_in_the_way(
     slow: SmallExperiment, running: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,7 +151,7 @@ def test_a_killed_run_leaves_nothing_that_is_in_the_way(
     (stale / "orders.parquet").touch()
     os.utime(stale, (0, 0))
     slow.run_file("run", ".results.parquet.1").write_bytes(b"half")
-    journal = next(slow.run_file("run", "journal").iterdir())
+    [journal] = slow.run_file("run", "journal").rglob("*.jsonl")
     with journal.open("ab") as file:
         file.write(b'{"sequence":9,"time":"20')
 
@@ -169,7 +170,7 @@ def test_workers_end_with_a_parent_that_was_killed_even_in_an_endless_task(
 ) -> None:
     process = endless.start("--run-id", "run", "--workers", "1")
     journals = endless.run_file("run", "journal")
-    wait_for(lambda: any(b"task_started" in p.read_bytes() for p in journals.glob("*.jsonl")))
+    wait_for(lambda: any(b"task_started" in p.read_bytes() for p in journals.rglob("*.jsonl")))
     process.kill()
     process.communicate()
 

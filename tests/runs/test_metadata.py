@@ -20,7 +20,11 @@ def test_every_status_is_in_the_file_and_in_the_history_when_it_is_set(tmp_path:
     stopped = json.loads(files.metadata.read_text())
 
     assert (first["status"], first["ended"]) == ("running", None)
-    assert (first["run_id"], first["labels"], first["mode"]) == ("run", {"by": "Ada"}, "local")
+    assert (first["run_id"], first["labels"], first["mode"]) == (
+        "run",
+        {"by": "Ada"},
+        "research",
+    )
     assert stopped["status"] == "stopped"
     assert stopped["ended"] == stopped["history"][-1]["time"]
 

@@ -16,8 +16,8 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 def experiment_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``Experiment``, draft 2020-12."""
     schema = Experiment.model_json_schema(by_alias=True, mode="validation")
-    tidy: dict[str, Any] = _tidy(schema)
-    return {"$schema": DRAFT, **tidy, "title": "Trading Runtime experiment"}
+    content: dict[str, Any] = tidy(schema)
+    return {"$schema": DRAFT, **content, "title": "Trading Runtime experiment"}
 
 
 def schema_text() -> str:
@@ -25,11 +25,11 @@ def schema_text() -> str:
     return json.dumps(experiment_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _tidy(value: Any, *, in_properties: bool = False) -> Any:
+def tidy(value: Any, *, in_properties: bool = False) -> Any:
     """Drop pydantic's titles, which repeat the keys, and write descriptions as plain text."""
     if isinstance(value, dict):
         kept = {
-            key: _tidy(item, in_properties=key in {"properties", "$defs"} and not in_properties)
+            key: tidy(item, in_properties=key in {"properties", "$defs"} and not in_properties)
             for key, item in value.items()
             if in_properties or key != "title"
         }
@@ -37,5 +37,5 @@ def _tidy(value: Any, *, in_properties: bool = False) -> Any:
             kept["description"] = " ".join(kept["description"].replace("``", "'").split())
         return kept
     if isinstance(value, list):
-        return [_tidy(item) for item in value]
+        return [tidy(item) for item in value]
     return value

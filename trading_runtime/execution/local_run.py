@@ -12,10 +12,11 @@ from trading_runtime.execution.progress import Progress
 from trading_runtime.execution.run_beginning import begin_run
 from trading_runtime.execution.run_ending import summarise_run
 from trading_runtime.execution.task_records import TaskRecords
-from trading_runtime.runs.journal import Journal, merge_journals
+from trading_runtime.runs.events import Executor, RunStarted, RunStopped
 from trading_runtime.runs.metadata import Status
 from trading_runtime.runs.metrics import write_metrics
 from trading_runtime.runs.opening import OpenRun, open_run
+from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trading_runtime.execution.worker_process import WorkerAhead
     from trading_runtime.results.reduction import Reduction
     from trading_runtime.results.store import RunFiles
+    from trading_runtime.runs.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -60,34 +62,41 @@ class LocalRun:
             self.files = files = self._opened.files
             plan, store = self.prepared.plan, self.prepared.store
             started = time.monotonic()
-            metadata = begin_run(files, self.prepared, self.run_id, "local")
+            metadata = begin_run(files, self.prepared, self.run_id, Executor.LOCAL)
             store.clear_staging()
-            with Journal(files, f"local-{time.time_ns()}") as journal:
+            with self._opened.open_journal("local") as journal:
                 records = TaskRecords(files, journal, plan.tasks)
                 try:
+                    for event in beginning(metadata, plan):
+                        journal.write(event)
                     self._compute(journal, records)
                     seconds = time.monotonic() - started
                     write_metrics(files, self.prepared.code.path, seconds, records.measured)
                     reduction = summarise_run(
                         plan.document, store, files, metadata, allow_incomplete=allow_incomplete
                     )
-                    journal.write("run_completed", run_digest=reduction.result["run_digest"])
-                except StoppedError:
+                    journal.write(completion(reduction.result))
+                except StoppedError as error:
                     metadata.set(Status.STOPPED)
-                    journal.write("run_stopped")
+                    journal.write(RunStopped(message=str(error)))
                     raise
                 except BaseException as error:
-                    metadata.set(Status.FAILED, error=f"{type(error).__name__}: {error}")
-                    journal.write("run_failed", error=type(error).__name__)
+                    failed = breakdown(error)
+                    metadata.set(Status.FAILED, error=failed.message)
+                    journal.write(failed)
                     raise
                 finally:
-                    merge_journals(files)
+                    self._opened.gather()
+                    metadata.seal()
             return Outcome(reduction, len(records.measured), time.monotonic() - started)
 
     def _compute(self, journal: Journal, records: TaskRecords) -> None:
         plan = self.prepared.plan
         pending = plan.uncached
-        journal.write("run_started", tasks=len(plan.tasks), pending=len(pending))
+        workers = self.prepared.workers
+        journal.write(RunStarted(tasks=len(plan.tasks), pending=len(pending), workers=workers))
+        for retried in retries(self.files):
+            journal.write(retried)
         for path in self.files.failures.glob("*.json"):
             path.unlink()
         progress = None

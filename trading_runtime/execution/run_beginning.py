@@ -14,15 +14,16 @@ from trading_runtime.runs.metadata import Metadata
 if TYPE_CHECKING:
     from trading_runtime.execution.preparation import Prepared
     from trading_runtime.results.store import RunFiles
+    from trading_runtime.runs.events import Executor
 
 
 def begin_run(
-    files: RunFiles, prepared: Prepared, run_id: str, mode: str, **facts: str | None
+    files: RunFiles, prepared: Prepared, run_id: str, executor: Executor, **facts: str | None
 ) -> Metadata:
     """Write the files that a run begins with; the same id with the same plan goes on.
 
-    ``facts`` go into the metadata. Raises ``UsageError`` when the id belongs to another plan, and
-    ``StorageError`` when nothing can be written.
+    ``facts`` go into the metadata, such as the ``image`` by digest. Raises ``UsageError`` when the
+    id belongs to another plan, and ``StorageError`` when nothing can be written.
     """
     plan, experiment = prepared.plan, prepared.loaded.experiment
     previous = read_json(files.metadata)
@@ -38,7 +39,7 @@ def begin_run(
     return Metadata.begin(
         files,
         run_id=run_id,
-        mode=mode,
+        executor=executor,
         experiment_name=experiment.name,
         labels=experiment.labels,
         experiment_file=prepared.loaded.shown,

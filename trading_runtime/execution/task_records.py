@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind
 from trading_runtime.execution.pool import TaskEnded
-from trading_runtime.results.store import write_file
+from trading_runtime.runs import events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,15 +32,28 @@ class TaskRecords:
         """Write down one event; raises ``StorageError`` when that cannot be done."""
         task_id = self._tasks[event.task]["task_id"]
         if not isinstance(event, TaskEnded):
-            self._journal.write("task_started", task_id=task_id, worker=event.worker)
+            self._journal.write(events.TaskStarted(task_id=task_id, worker=event.worker))
             return
         seconds = round(event.seconds, 6)
         if event.status == Kind.OK:
             self.measured.append((event.seconds, event.rows))
-            self._journal.write("task_completed", task_id=task_id, seconds=seconds, rows=event.rows)
+            self._journal.write(
+                events.TaskCompleted(
+                    task_id=task_id, seconds=seconds, rows=event.rows, worker=event.worker
+                )
+            )
             return
-        from trading_runtime.results.reduction import failure  # most runs need it at the end only
+        # Most runs need it at the end only.
+        from trading_runtime.results.reduction import failure, write_failure
 
         content = failure(task_id, event.status, event.message, event.traceback)
-        write_file(self._files.failure(task_id), json.dumps(content, indent=1) + "\n")
-        self._journal.write("task_failed", task_id=task_id, seconds=seconds, kind=event.status)
+        write_failure(self._files, content)
+        self._journal.write(
+            events.TaskFailed(
+                task_id=task_id,
+                seconds=seconds,
+                kind=Kind(event.status),
+                message=event.message.partition("\n")[0],
+                worker=event.worker,
+            )
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,10 +19,10 @@ from trading_runtime.execution.rerun import (
 )
 from trading_runtime.execution.worker_process import Job
 from trading_runtime.results.differences import first_difference
-from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import MANIFEST, Store, read_json
 from trading_runtime.results.stored_plan import run_digest
-from trading_runtime.runs.journal import Journal, merge_journals
+from trading_runtime.runs.events import RunVerified
+from trading_runtime.runs.noting import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -188,20 +187,15 @@ def note_verification(verification: Verification, store: Store, files: RunFiles)
 
     Raises ``StorageError`` when the journal cannot be written.
     """
-    writer = f"verify-{time.time_ns()}"
-    with Journal(files, writer) as journal:
-        journal.write(
-            "run_verified",
-            tasks=len(verification.findings),
-            **verification.counts,
-            outcome=str(verification.kind),
-        )
-    merge_journals(files)
-    if isinstance(store, S3Store):
-        # What lies in S3 was copied to a local folder.
-        for path in (files.journals / f"{writer}.jsonl", files.journal):
-            name = path.relative_to(store.root).as_posix()
-            store.objects.write(name, path.read_bytes())
+    event = RunVerified(
+        tasks=len(verification.findings),
+        same=verification.counts[Verdict.SAME],
+        different=verification.counts[Verdict.DIFFERENT],
+        damaged=verification.counts[Verdict.DAMAGED],
+        failed=verification.counts[Verdict.FAILED],
+        outcome=verification.kind,
+    )
+    note(store, files.folder.name, "verify", event)
 
 
 class _Rerun:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, Kind
+from trading_runtime.redaction import redacted
 from trading_runtime.results.frames import (
     best,
     points_frame,
@@ -221,8 +222,7 @@ class TaskReader:
             # Out of the way, it cannot be taken for a result again: the next run computes it.
             self._store.set_aside(task_id)
             message = f"{error}; it was set aside: run again to compute it"
-            content = failure(task_id, Kind.DATA, message)
-            write_file(self._files.failure(task_id), json.dumps(content, indent=1) + "\n")
+            write_failure(self._files, failure(task_id, Kind.DATA, message))
             raise DataError(message) from error
 
     def _status(self, task_id: str) -> str:
@@ -244,6 +244,14 @@ def failure(task_id: str, kind: str, message: str, traceback: str = "") -> dict[
         "message": message,
         "traceback": traceback,
     }
+
+
+def write_failure(files: RunFiles, content: Mapping[str, Any]) -> None:
+    """Write a task's failure file, without what is secret.
+
+    Raises ``StorageError`` when it cannot be written.
+    """
+    write_file(files.failure(content["task_id"]), json.dumps(redacted(content), indent=1) + "\n")
 
 
 def _counts(plan: Mapping[str, Any], statuses: Mapping[str, str]) -> dict[str, int]:

@@ -46,6 +46,22 @@ class S3Store(Store):
         files.owner = self
         return files
 
+    def publish(self, *paths: Path) -> None:
+        """Upload files of the local copy of a run that are there, in place of the stored ones."""
+        for path in paths:
+            if path.is_file():
+                self.objects.write(path.relative_to(self.root).as_posix(), path.read_bytes())
+
+    def publish_part(self, path: Path | None) -> None:
+        """Upload a part of a journal that has got its last line (``Journal.end_part``), if any."""
+        if path is not None:
+            self.publish(path)
+
+    def fetch(self, prefix: str) -> None:
+        """Bring the objects below ``prefix`` that have no local copy yet."""
+        for name in sorted(self.objects.sizes(prefix)):
+            self._copy(name)
+
     def run_ids(self) -> list[str]:
         """Return the ids of all runs in this store, sorted."""
         return sorted({name.split("/")[1] for name in self.objects.sizes("runs/")})

@@ -1,68 +1,189 @@
-"""The journal of a run: one append-only chain of events per writer, merged when the run ends."""
+"""The journal of a run: one append-only chain of events per writer, merged when the run ends.
+
+A writer's chain is the files ``journal/<writer>/000001.jsonl`` and up: parts of one sequence of
+lines. On a disk there is one part, which grows as things happen. An object store cannot append;
+there a part ends when it is published.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from trading_runtime.redaction import redacted
 from trading_runtime.results.store import storage_errors, write_file
+from trading_runtime.runs.run_id import check_run_id
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trading_runtime.results.store import RunFiles
+    from trading_runtime.runs.events import Event
+
+FIRST_HASH = hashlib.sha256(b"").hexdigest()
+"""What the first line of a chain has as the hash of the line before it."""
+_PART_DIGITS = 6
 
 
 class Journal:
-    """Appends events, each line holding the hash of the line before it."""
+    """Appends events to a chain, each line holding the hash of the line before it.
 
-    def __init__(self, files: RunFiles, writer: str) -> None:
-        self.writer = writer
-        self._sequence = 0
-        self._previous = hashlib.sha256(b"").hexdigest()
-        self._path = files.journals / f"{writer}.jsonl"
-        with storage_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("ab", buffering=0)
+    ``folder`` is that of all chains, ``RunFiles.journals`` for a run; ``writer`` is a name that no
+    chain there has yet (see ``new_writer``).
+    """
+
+    def __init__(self, folder: Path, writer: str) -> None:
+        self.writer = check_run_id(writer)
+        self.folder = folder / writer
+        self._sequence = self._part = self._length = self._latest = 0
+        self._previous = FIRST_HASH
+        self._closed = False
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True)
+        self._open_part()
 
     def __enter__(self) -> Self:
         """Return the open journal."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what it holds can still be asked for with ``end_part``."""
+        self._closed = True
+        os.close(self._file)
 
-    def write(self, event: str, **payload: Any) -> None:
-        """Append one event; it is in the file when this returns."""
-        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        line = json.dumps(
+    def write(self, event: Event) -> None:
+        """Append an event; it is in the file when this returns.
+
+        Raises ``StorageError`` when it cannot be written; the chain then ends with the line before.
+        """
+        # A clock that is set back must not turn the order of a chain round.
+        self._latest = max(time.time_ns(), self._latest + 1)
+        line = encode_line(
             {
                 "sequence": self._sequence,
-                "time": f"{moment}.{nanoseconds:09d}Z",
+                "time": instant_text(self._latest),
                 "writer": self.writer,
-                "event": event,
-                "payload": payload,
+                "event": event.event,
+                "payload": redacted(event.payload()),
                 "previous": self._previous,
-            },
-            ensure_ascii=False,
-            separators=(",", ":"),
-        ).encode()
+            }
+        )
         with storage_errors(self._path):
-            self._file.write(line + b"\n")
+            self._append(line + b"\n")
         self._previous = hashlib.sha256(line).hexdigest()
         self._sequence += 1
 
+    def end_part(self) -> Path | None:
+        """Let later lines go to a new file, and return the one until now; ``None`` if it is empty.
 
-def merge_journals(files: RunFiles) -> None:
-    """Write ``journal.jsonl``: the lines of all writers in order of time."""
-    lines = []
-    for path in sorted(files.journals.glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-            try:
-                entry = json.loads(line)
-                lines.append((entry["time"], entry["writer"], entry["sequence"], line))
-            except (ValueError, KeyError, TypeError):
-                continue  # the line that a killed writer did not finish
-    write_file(files.journal, "".join(f"{line}\n" for *_, line in sorted(lines)))
+        Raises ``StorageError`` when the new file cannot be made.
+        """
+        if not self._length:
+            return None
+        ended = self._path
+        self._length = 0
+        if not self._closed:
+            os.close(self._file)
+            self._open_part()
+        return ended
+
+    def _open_part(self) -> None:
+        self._part += 1
+        self._length = 0
+        self._path = self.folder / f"{self._part:0{_PART_DIGITS}d}.jsonl"
+        with storage_errors(self._path):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+            self._file = os.open(self._path, flags, 0o644)
+
+    def _append(self, content: bytes) -> None:
+        written = 0
+        try:
+            while written < len(content):
+                written += os.write(self._file, content[written:])
+        except OSError:
+            # Of a line that the disk has no room for, nothing must stay.
+            os.ftruncate(self._file, self._length)
+            raise
+        self._length += len(content)
+
+
+def new_writer(name: str) -> str:
+    """Return the name of a chain that nobody has written: ``name`` and the time."""
+    return f"{name}-{time.time_ns()}"
+
+
+def encode_line(entry: dict[str, Any]) -> bytes:
+    """Return an entry as its line, without the end of line."""
+    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    # A lone surrogate, which a message of a strategy may hold, has no UTF-8.
+    return text.encode(errors="backslashreplace")
+
+
+def instant_text(nanoseconds: int) -> str:
+    """Return nanoseconds since the epoch as ISO 8601 in UTC, always with nine digits.
+
+    Texts of this form have the order of their instants.
+    """
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
+
+
+def chain_bytes(folder: Path) -> bytes:
+    """Return all that a writer wrote, the parts in their order."""
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.jsonl")))
+
+
+def writers(folder: Path) -> list[str]:
+    """Return the names of the chains in a folder, sorted."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def merge_journals(files: RunFiles) -> dict[str, dict[str, Any]]:
+    """Write ``journal.jsonl``, the lines of all writers in order of time.
+
+    Returns how many lines each chain has, and the sha256 of its last one: with these kept
+    elsewhere, no line can be cut off unnoticed.
+    """
+    entries: list[tuple[str, str, int, bytes]] = []
+    ends = {}
+    for writer in writers(files.journals):
+        lines = whole_lines(chain_bytes(files.journals / writer))
+        entries += [(entry["time"], writer, entry["sequence"], line) for line, entry in lines]
+        last = lines[-1][0] if lines else b""
+        ends[writer] = {"lines": len(lines), "last": hashlib.sha256(last).hexdigest()}
+    entries.sort(key=lambda item: item[:3])
+    write_file(files.journal, b"".join(line + b"\n" for *_, line in entries))
+    return ends
+
+
+def whole_lines(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
+    """Return the lines of a chain that are entries, each with what it says.
+
+    The line that a killed writer or a failing disk left half is none.
+    """
+    found = []
+    for line in content.split(b"\n"):
+        entry = parse_line(line)
+        if entry is not None:
+            found.append((line, entry))
+    return found
+
+
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """Return what a line says, ``None`` when it is no entry of a journal."""
+    try:
+        entry = json.loads(line)
+        sound = (
+            isinstance(entry["time"], str)
+            and isinstance(entry["sequence"], int)
+            and all(isinstance(entry[key], str) for key in ("writer", "event", "previous"))
+            and isinstance(entry["payload"], dict)
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return entry if sound else None

@@ -10,7 +10,10 @@ import platform
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.redaction import redacted
 from trading_runtime.results.store import read_json, write_file
+from trading_runtime.runs.events import Executor, Mode
+from trading_runtime.runs.journal import merge_journals
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import RunFiles
@@ -24,6 +27,7 @@ class Status(StrEnum):
     INCOMPLETE = "incomplete"
     STOPPED = "stopped"
     FAILED = "failed"
+    KILLED = "killed"
 
 
 class Metadata:
@@ -32,21 +36,30 @@ class Metadata:
     def __init__(self, files: RunFiles, content: dict[str, Any]) -> None:
         self._files = files
         self.content = content
+        self.earlier: str | None = None
+        """The status that the run had before it began again; ``None`` when it is new."""
 
     @classmethod
     def begin(cls, files: RunFiles, **facts: Any) -> Metadata:
-        """Start, or start again, the run that ``files`` belong to."""
+        """Start, or start again, the run that ``files`` belong to.
+
+        A pod says ``executor=Executor.ARGO``, and in ``image`` its image by digest.
+        """
         previous = read_json(files.metadata) or {}
         content = {
-            "mode": "local",
+            "mode": Mode.RESEARCH,
+            "executor": Executor.LOCAL,
+            "image": None,
             **facts,
             "host": platform.node(),
             "user": _user(),
             "started": previous.get("started") or now_text(),
             "ended": None,
             "history": previous.get("history", []),
+            "journal": previous.get("journal", {}),
         }
         metadata = cls(files, content)
+        metadata.earlier = previous.get("status")
         metadata.set(Status.RUNNING)
         return metadata
 
@@ -57,9 +70,31 @@ class Metadata:
         self.content["status"] = status
         self.content["history"].append({"status": status, "time": moment})
         self.content["ended"] = None if status is Status.RUNNING else moment
-        write_file(
-            self._files.metadata, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n"
-        )
+        self._write()
+
+    def seal(self) -> None:
+        """Merge the journal, and keep how each writer's chain ends."""
+        self.content["journal"] = merge_journals(self._files)
+        self._write()
+
+    def _write(self) -> None:
+        _write(self._files, self.content)
+
+
+def seal_run(files: RunFiles) -> None:
+    """Do what ``Metadata.seal`` does, for a run that has ended.
+
+    Raises ``DataError`` when its metadata cannot be read.
+    """
+    content = read_json(files.metadata)
+    ends = merge_journals(files)
+    if isinstance(content, dict):
+        _write(files, content | {"journal": ends})
+
+
+def _write(files: RunFiles, content: dict[str, Any]) -> None:
+    text = json.dumps(redacted(content), indent=1, ensure_ascii=False) + "\n"
+    write_file(files.metadata, text.encode(errors="backslashreplace"))
 
 
 def now_text() -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.errors import UsageError
 from trading_runtime.results.s3_store import S3Store
+from trading_runtime.runs.journal import Journal, new_writer
 from trading_runtime.runs.lock import is_locked, locked
 
 if TYPE_CHECKING:
@@ -28,9 +29,19 @@ class OpenRun:
 
     def __init__(self, files: RunFiles) -> None:
         self.files = files
+        self._journals: list[Journal] = []
+
+    def open_journal(self, name: str) -> Journal:
+        """Open a new chain of the run's journal; its name begins with ``name``."""
+        journal = Journal(self.files.journals, new_writer(name))
+        self._journals.append(journal)
+        return journal
 
     def publish(self, *, whole: bool = False) -> None:
         """Show others how far the run is; ``whole`` once it has ended."""
+
+    def gather(self) -> None:
+        """Bring the chains that others have written meanwhile beside those of this process."""
 
     def stop_requested(self) -> bool:
         """Return whether ``runs stop`` asked for the end."""
@@ -72,6 +83,7 @@ class _S3Run(OpenRun):
     """A run in S3: worked on in a local folder, published every few seconds and at the end."""
 
     def __init__(self, store: S3Store, run_id: str) -> None:
+        self._store = store
         self._objects = store.objects
         self._prefix = f"runs/{run_id}/"
         self._holder = uuid.uuid4().hex
@@ -87,16 +99,22 @@ class _S3Run(OpenRun):
             return
         self._published = now
         self._objects.write(f"{self._prefix}lock", self._lock())
-        folder = self.files.folder
-        shown = (
-            folder.rglob("*")
-            if whole
-            else [self.files.metadata, self.files.plan, *self.files.journals.glob("*")]
+        for journal in self._journals:
+            self._store.publish_part(journal.end_part())
+        files = self.files
+        shown = files.folder.rglob("*") if whole else [files.metadata, files.plan]
+        kept_here = {files.lock, files.stop}
+        self._store.publish(
+            *(
+                path
+                for path in sorted(shown)
+                if path not in kept_here and files.journals not in path.parents
+            )
         )
-        for path in sorted(shown):
-            if path.is_file() and path not in (self.files.lock, self.files.stop):
-                name = path.relative_to(folder).as_posix()
-                self._objects.write(self._prefix + name, path.read_bytes())
+
+    def gather(self) -> None:
+        """Bring the chains that others have written meanwhile beside those of this process."""
+        self._store.fetch(f"{self._prefix}journal/")
 
     def stop_requested(self) -> bool:
         """Ask the storage, every few seconds at most."""

@@ -1,0 +1,72 @@
+"""The events that every run has, made from what the run knows at that moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import DataError, Kind, TradingRuntimeError
+from trading_runtime.results.store import read_json
+from trading_runtime.runs.events import (
+    Event,
+    RunCompleted,
+    RunFailed,
+    RunInitialised,
+    RunPlanned,
+    RunResumed,
+    TaskRetried,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from trading_runtime.planning.plan import Plan
+    from trading_runtime.results.store import RunFiles
+    from trading_runtime.runs.metadata import Metadata
+
+
+def beginning(metadata: Metadata, plan: Plan) -> Iterator[Event]:
+    """Yield that a run is there, for the first time or again, and what it is to compute."""
+    content = metadata.content
+    if metadata.earlier is None:
+        yield RunInitialised(
+            run_id=content["run_id"], mode=content["mode"], executor=content["executor"]
+        )
+    else:
+        yield RunResumed(run_id=content["run_id"], earlier=metadata.earlier)
+    yield RunPlanned(
+        plan_digest=plan.digest,
+        points=len(plan.document["points"]),
+        partitions=len(plan.document["partitions"]),
+        tasks=len(plan.tasks),
+        batches=len(plan.document["batches"]),
+        cached=len(plan.tasks) - len(plan.uncached),
+    )
+
+
+def retries(files: RunFiles) -> Iterator[Event]:
+    """Yield the tasks that failed in a run and are about to be computed again."""
+    for path in sorted(files.failures.glob("*.json")):
+        try:
+            content = read_json(path)
+            yield TaskRetried(task_id=content["task_id"], kind=Kind(content["kind"]))
+        except (DataError, KeyError, TypeError, ValueError):
+            continue  # it failed, and left nobody knows what
+
+
+def completion(result: Mapping[str, Any]) -> RunCompleted:
+    """Return how a run ended whose ``result.json`` has this content."""
+    counts = result["counts"]
+    return RunCompleted(
+        run_digest=result["run_digest"],
+        complete=result["complete"],
+        planned=counts["planned"],
+        ok=counts["ok"],
+        failed=counts["failed"],
+        missing=counts["missing"],
+    )
+
+
+def breakdown(error: BaseException) -> RunFailed:
+    """Return that this error ended a run."""
+    kind = error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
+    return RunFailed(kind=kind, message=f"{type(error).__name__}: {error}")
