@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from trading_runtime.errors import StorageError, TransientError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import s3fs
 
@@ -89,14 +89,23 @@ class S3Folder:
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return the bytes of every object below ``prefix``, by name."""
-        found = self._call(prefix, lambda fs: fs.find(self._path(prefix), detail=True))
-        start = len(self._path("")) if self._prefix else len(self._bucket) + 1
-        return {path[start:]: int(facts["size"]) for path, facts in found.items()}
+        return {name: int(facts["size"]) for name, facts in self._find(prefix)}
+
+    def stamps(self, prefix: str = "") -> dict[str, tuple[str, int]]:
+        """Return what changes with every object below ``prefix``, by name: its tag and its size."""
+        return {
+            name: (str(facts.get("ETag")), int(facts["size"])) for name, facts in self._find(prefix)
+        }
 
     def remove(self, name: str) -> None:
         """Remove an object; nothing happens when there is none."""
         key = self._path(name).partition("/")[2]
         self._call(name, lambda fs: fs.call_s3("delete_object", Bucket=self._bucket, Key=key))
+
+    def _find(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        found = self._call(prefix, lambda fs: fs.find(self._path(prefix), detail=True))
+        start = len(self._path("")) if self._prefix else len(self._bucket) + 1
+        return ((path[start:], facts) for path, facts in found.items())
 
     def _put(self, name: str, content: bytes, **condition: str) -> None:
         key = self._path(name).partition("/")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,12 @@ class FetchedDataset:
 
     def __init__(self, objects: S3Folder, folder: Path) -> None:
         self.folder = folder
+        self.fetched_bytes = 0
+        """All that was brought so far."""
         self._objects = objects
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="fetch")
         self._files: dict[str, Future[None]] = {}
+        self._counting = threading.Lock()
 
     def request(self, partition: Mapping[str, Any]) -> None:
         """Start to fetch the files of ``partition`` that are not here, and return at once."""
@@ -65,7 +69,10 @@ class FetchedDataset:
     def _fetch(self, name: str) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self._objects.read(name))
+        content = self._objects.read(name)
+        path.write_bytes(content)
+        with self._counting:
+            self.fetched_bytes += len(content)
 
 
 def _names(partition: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from trading_runtime.execution.run_beginning import begin_run
 from trading_runtime.execution.run_ending import summarise_run
 from trading_runtime.execution.task_records import TaskRecords
 from trading_runtime.runs.events import Executor, RunStarted, RunStopped
+from trading_runtime.runs.memory_limit import memory_limit
 from trading_runtime.runs.metadata import Status
 from trading_runtime.runs.metrics import write_metrics
 from trading_runtime.runs.opening import OpenRun, open_run
@@ -88,13 +89,20 @@ class LocalRun:
                 finally:
                     self._opened.gather()
                     metadata.seal()
+                    _write_metrics(files)
             return Outcome(reduction, len(records.measured), time.monotonic() - started)
 
     def _compute(self, journal: Journal, records: TaskRecords) -> None:
         plan = self.prepared.plan
         pending = plan.uncached
-        workers = self.prepared.workers
-        journal.write(RunStarted(tasks=len(plan.tasks), pending=len(pending), workers=workers))
+        journal.write(
+            RunStarted(
+                tasks=len(plan.tasks),
+                pending=len(pending),
+                workers=self.prepared.workers,
+                memory_limit_bytes=memory_limit(),
+            )
+        )
         for retried in retries(self.files):
             journal.write(retried)
         for path in self.files.failures.glob("*.json"):
@@ -141,3 +149,9 @@ class LocalRun:
 
     def _is_stopped(self) -> bool:
         return self.should_stop() or self._opened.stop_requested()
+
+
+def _write_metrics(files: RunFiles) -> None:
+    from trading_runtime.metrics.exposition import write_run_metrics  # wanted at the end only
+
+    write_run_metrics(files)

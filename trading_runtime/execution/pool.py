@@ -38,6 +38,10 @@ class TaskEnded:
     rows: int = 0
     message: str = ""
     traceback: str = ""
+    memory_bytes: int | None = None
+    """The most that the worker has had so far; not known of one that died."""
+    fetched_bytes: int = 0
+    """Brought from storage since the worker's last task."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,8 @@ class WorkerPool:
                     message["rows"],
                     message.get("message", ""),
                     message.get("traceback", ""),
+                    message["memory_bytes"],
+                    message["fetched_bytes"],
                 )
 
     def _time_out(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[Event]:

@@ -117,6 +117,11 @@ class TaskRunner:
         )
         return rows
 
+    @property
+    def fetched_bytes(self) -> int:
+        """Market data brought from storage so far."""
+        return 0 if self._fetched is None else self._fetched.fetched_bytes
+
     def close(self) -> None:
         """Remove the scratch folder."""
         if self._fetched is not None:

@@ -39,7 +39,12 @@ class TaskRecords:
             self.measured.append((event.seconds, event.rows))
             self._journal.write(
                 events.TaskCompleted(
-                    task_id=task_id, seconds=seconds, rows=event.rows, worker=event.worker
+                    task_id=task_id,
+                    seconds=seconds,
+                    rows=event.rows,
+                    worker=event.worker,
+                    memory_bytes=event.memory_bytes,
+                    fetched_bytes=event.fetched_bytes,
                 )
             )
             return
@@ -55,5 +60,7 @@ class TaskRecords:
                 kind=Kind(event.status),
                 message=event.message.partition("\n")[0],
                 worker=event.worker,
+                memory_bytes=event.memory_bytes,
+                fetched_bytes=event.fetched_bytes,
             )
         )

@@ -53,12 +53,16 @@ def main() -> None:
 
 def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO) -> None:
     at_first = None
+    fetched = 0
     for line in requests:
         tasks = json.loads(line)["tasks"]
         for at, index in enumerate(tasks):
             runner.expect(tasks[at:])
             _say(answers, {"event": "task_started", "task": index})
-            _say(answers, {"event": "task_ended", "task": index, **attempt(runner, index)})
+            ended = attempt(runner, index)
+            before, fetched = fetched, runner.fetched_bytes
+            used = {"memory_bytes": _memory(), "fetched_bytes": fetched - before}
+            _say(answers, {"event": "task_ended", "task": index, **ended, **used})
             at_first = at_first or _memory()
         if _memory() > (at_first or 0) + _MOST_GROWTH:
             # The parent puts a fresh process in its place.

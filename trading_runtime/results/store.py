@@ -36,6 +36,7 @@ class RunFiles:
         self.result = folder / "result.json"
         self.metadata = folder / "metadata.json"
         self.metrics = folder / "metrics.json"
+        self.metrics_text = folder / "metrics.prom"
         self.journals = folder / "journal"
         self.journal = folder / "journal.jsonl"
         self.failures = folder / "failures"

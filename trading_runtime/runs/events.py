@@ -91,6 +91,8 @@ class RunStarted(Event):
     pending: int
     """Those that have no result yet."""
     workers: int | None = None
+    memory_limit_bytes: int | None = None
+    """What the machine or container has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +151,8 @@ class BatchStarted(Event):
     tasks: int
     """Tasks of it that have no result yet."""
     worker: int | None = None
+    memory_limit_bytes: int | None = None
+    """What the pod has."""
 
 
 @dataclass(frozen=True, kw_only=True)

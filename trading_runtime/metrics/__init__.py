@@ -1,0 +1,1 @@
+"""What runs are doing, as numbers for Prometheus: one collector for files, scrapes and pushes."""

@@ -1,0 +1,160 @@
+"""The one collector: a results folder, or one run of it, as Prometheus's metric families."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, PREFIX, VALUES, RunState
+from trading_runtime.metrics.run_metrics import run_metrics
+from trading_runtime.metrics.run_reader import RunReader, parse_document, seconds_of
+from trading_runtime.planning.environment import installed_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from trading_runtime.metrics.definitions import Definition
+    from trading_runtime.metrics.results_folder import ResultsFolder
+
+type Sample = tuple[str, float, tuple[str, ...]]
+"""A metric's name without prefix, its value, the values of its labels."""
+
+_READING_SECONDS = 0.25
+"""Time that one collection spends on journals of ended runs; the rest waits for the next."""
+_ON = "kill-switch/on"
+_ALL_RUNS = f"{_ON}/all.json"
+_RUN_SWITCH = f"{_ON}/run."
+_LONGEST_LABEL = 200
+
+
+class FolderCollector(Collector):
+    """Everything about a folder, and each of its latest runs by itself."""
+
+    def __init__(
+        self, folder: ResultsFolder, most_runs: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        """At most ``most_runs`` runs are shown one by one: running ones first, then the latest."""
+        self._folder = folder
+        self._most_runs = most_runs
+        self._clock = clock
+        self._readers: dict[str, RunReader] = {}
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """Yield the families; raises ``StorageError`` and ``TransientError`` as the storage does."""
+        began = time.perf_counter()
+        now = self._clock()
+        self._folder.look()
+        readers = self._look_at_runs()
+        switches = set(self._folder.names(_ON))
+        shown = sorted(readers, key=_importance)[: self._most_runs]
+        samples = [*self._of_folder(readers, switches)]
+        samples.append(("runs_not_shown", len(readers) - len(shown), ()))
+        for reader in shown:
+            if (
+                reader.state is RunState.RUNNING
+                or reader.is_read
+                or time.perf_counter() - began < _READING_SECONDS
+            ):
+                reader.read_journal()
+            samples += run_metrics(reader, now, is_killed=_is_killed(reader.run_id, switches))
+        samples.append(("collected_timestamp_seconds", now, ()))
+        samples.append(("collection_duration_seconds", time.perf_counter() - began, ()))
+        yield from _families((*OF_FOLDER, *OF_RUN), samples)
+
+    def _look_at_runs(self) -> list[RunReader]:
+        readers = {
+            run_id: self._readers.get(run_id) or RunReader(self._folder, run_id)
+            for run_id in self._folder.run_ids()
+        }
+        self._readers = readers
+        for reader in readers.values():
+            reader.look()
+        return list(readers.values())
+
+    def _of_folder(self, readers: Sequence[RunReader], switches: set[str]) -> Iterator[Sample]:
+        yield "build_info", 1, (installed_version("trading-runtime") or "",)
+        states = Counter(reader.state for reader in readers)
+        for state in RunState:
+            yield "runs", states[state], (state,)
+        tasks: Counter[str] = Counter()
+        for reader in readers:
+            result = reader.document("result.json")
+            counts = result.get("counts", {})
+            tasks.update({name: int(counts.get(name, 0)) for name in ("ok", "missing")})
+            tasks.update(result.get("failed_by_kind", {}))
+        for name in VALUES["result"]:
+            yield "tasks", tasks[name], (name,)
+        yield "kill_switch_active", _ALL_RUNS in switches, ()
+        yield "kill_switch_runs", sum(name.startswith(_RUN_SWITCH) for name in switches), ()
+        yield from self._of_checks()
+
+    def _of_checks(self) -> Iterator[Sample]:
+        for experiment, content in self._states("readiness"):
+            yield "ready", content.get("ready") is True, (experiment,)
+            if (checked := seconds_of(content.get("time"))) is not None:
+                yield "readiness_checked_timestamp_seconds", checked, (experiment,)
+        for experiment, content in self._states("probe"):
+            yield "probe_up", content.get("state") == "ok", (experiment,)
+            if isinstance(seconds := content.get("seconds"), int | float):
+                yield "probe_duration_seconds", seconds, (experiment,)
+            if (probed := seconds_of(content.get("time"))) is not None:
+                yield "probe_timestamp_seconds", probed, (experiment,)
+
+    def _states(self, folder: str) -> Iterator[tuple[str, dict[str, object]]]:
+        """Yield name and content of the JSON files in a folder, the latest ones only."""
+        names = [name for name in self._folder.names(folder) if name.endswith(".json")]
+        for name in names[-self._most_runs :]:
+            yield _name_of(name), parse_document(self._folder.read(name))
+
+
+class RunCollector(Collector):
+    """One run, at one moment."""
+
+    def __init__(
+        self, folder: ResultsFolder, run_id: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._folder = folder
+        self._run_id = run_id
+        self._clock = clock
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """Yield the families of the run; raises as the storage does."""
+        self._folder.look()
+        reader = RunReader(self._folder, self._run_id)
+        reader.look()
+        reader.read_journal()
+        switches = set(self._folder.names(_ON))
+        is_killed = _is_killed(self._run_id, switches)
+        yield from _families(OF_RUN, run_metrics(reader, self._clock(), is_killed=is_killed))
+
+
+def _is_killed(run_id: str, switches: set[str]) -> bool:
+    return _ALL_RUNS in switches or f"{_RUN_SWITCH}{run_id}.json" in switches
+
+
+def _importance(reader: RunReader) -> tuple[bool, float, str]:
+    return reader.state is not RunState.RUNNING, -(reader.started or 0.0), reader.run_id
+
+
+def _name_of(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".json")
+
+
+def _families(
+    definitions: Sequence[Definition], samples: Sequence[Sample] | Iterator[Sample]
+) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+    families = {}
+    for item in definitions:
+        made = CounterMetricFamily if item.type == "counter" else GaugeMetricFamily
+        families[item.name] = item, made(PREFIX + item.name, item.help, labels=item.labels)
+    for name, value, labels in samples:
+        item, family = families[name]
+        for label, text in zip(item.labels, labels, strict=True):
+            if text not in VALUES.get(label, (text,)):
+                raise ValueError(f"{name}: {label}={text!r} is not among {VALUES[label]}")
+        family.add_metric([text[:_LONGEST_LABEL] for text in labels], float(value))
+    yield from (family for _, family in families.values() if family.samples)

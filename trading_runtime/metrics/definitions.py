@@ -1,0 +1,167 @@
+"""Every metric: its name, type, help and labels, and the values that a label may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from trading_runtime.errors import Kind
+
+PREFIX = "trading_runtime_"
+OTHER = "other"
+"""What a label says for a value that is not among its own: the set stays as small as it is."""
+
+
+class RunState(StrEnum):
+    """Where a run stands, as seen from outside."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    KILLED = "killed"
+    LOST = "lost"
+    """It says that it is running, and no process has it."""
+    UNKNOWN = "unknown"
+    """Its metadata cannot be read."""
+
+
+ENDED_BADLY = frozenset({RunState.FAILED, RunState.INCOMPLETE, RunState.KILLED, RunState.LOST})
+FAILURES = tuple(str(kind) for kind in Kind if kind is not Kind.OK)
+OUTCOMES = ("matched", "mismatched", "unknown")
+RULES = (
+    "order_quantity",
+    "position",
+    "notional",
+    "order_rate",
+    "day_loss",
+    "run_loss",
+    "price_collar",
+    "stale_data",
+    "kill_switch",
+)
+"""The rules by which an order can be refused."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One metric, without the prefix that all names have."""
+
+    name: str
+    type: Literal["gauge", "counter"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+VALUES: dict[str, tuple[str, ...]] = {
+    "status": tuple(RunState),
+    "result": ("ok", "missing", *FAILURES),
+    "kind": (*FAILURES, OTHER),
+    "what": ("batch", "task"),
+    "rule": (*RULES, OTHER),
+    "outcome": OUTCOMES,
+}
+"""The labels whose values are known; ``run_id`` and ``experiment`` are bounded by the runs shown."""
+
+_RUN = ("run_id",)
+
+OF_FOLDER = (
+    Definition("build_info", "gauge", "Always 1; the label is the version.", ("version",)),
+    Definition("runs", "gauge", "Runs in the results folder.", ("status",)),
+    Definition("runs_not_shown", "gauge", "Runs that have no metrics of their own here."),
+    Definition("tasks", "gauge", "Tasks of runs that were summed up.", ("result",)),
+    Definition("kill_switch_active", "gauge", "1 while the kill switch is on for all runs."),
+    Definition(
+        "kill_switch_runs", "gauge", "Runs for which, one by one, the kill switch is on."
+    ),
+    Definition(
+        "ready", "gauge", "1 if the last readiness check said so, else 0.", ("experiment",)
+    ),
+    Definition(
+        "readiness_checked_timestamp_seconds",
+        "gauge",
+        "When readiness was checked last.",
+        ("experiment",),
+    ),
+    Definition("probe_up", "gauge", "1 if the last probe was answered, else 0.", ("experiment",)),
+    Definition("probe_duration_seconds", "gauge", "How long it took.", ("experiment",)),
+    Definition(
+        "probe_timestamp_seconds", "gauge", "When the last probe was made.", ("experiment",)
+    ),
+    Definition("collected_timestamp_seconds", "gauge", "When these numbers were collected."),
+    Definition("collection_duration_seconds", "gauge", "How long collecting them took."),
+)
+OF_RUN = (
+    Definition(
+        "run_info",
+        "gauge",
+        "Always 1; the labels say what the run is.",
+        ("run_id", "experiment", "executor", "engine"),
+    ),
+    Definition("run_status", "gauge", "1 for the status that the run has.", ("run_id", "status")),
+    Definition("run_started_timestamp_seconds", "gauge", "When the run began.", _RUN),
+    Definition("run_ended_timestamp_seconds", "gauge", "When the run ended.", _RUN),
+    Definition(
+        "run_last_event_timestamp_seconds", "gauge", "The time of the journal's last line.", _RUN
+    ),
+    Definition(
+        "run_last_event_age_seconds", "gauge", "The age of the journal's last line.", _RUN
+    ),
+    Definition(
+        "run_last_task_ended_timestamp_seconds", "gauge", "When a task ended last.", _RUN
+    ),
+    Definition(
+        "run_task_limit_seconds", "gauge", "The longest that a task may take, as set.", _RUN
+    ),
+    Definition("run_tasks_planned", "gauge", "Tasks of the plan.", _RUN),
+    Definition("run_tasks_cached", "gauge", "Tasks whose result was stored before.", _RUN),
+    Definition("run_tasks_running", "gauge", "Tasks that workers are computing.", _RUN),
+    Definition("run_tasks_waiting", "gauge", "Tasks that no worker has begun.", _RUN),
+    Definition("run_tasks_completed_total", "counter", "Tasks that were computed.", _RUN),
+    Definition(
+        "run_tasks_failed_total", "counter", "Tasks that failed, by kind.", ("run_id", "kind")
+    ),
+    Definition(
+        "run_retries_total", "counter", "Batches and tasks given out again.", ("run_id", "what")
+    ),
+    Definition("run_task_seconds_total", "counter", "Time that tasks took, summed up.", _RUN),
+    Definition("run_rows_total", "counter", "Rows of market data that tasks consumed.", _RUN),
+    Definition("run_fetched_bytes_total", "counter", "Bytes brought from storage.", _RUN),
+    Definition(
+        "run_tasks_per_second", "gauge", "Tasks ended, by the time since the run started.", _RUN
+    ),
+    Definition(
+        "run_rows_per_second", "gauge", "Rows consumed, by the time since the run started.", _RUN
+    ),
+    Definition("run_time_left_seconds", "gauge", "Until the end, at the rate so far.", _RUN),
+    Definition(
+        "run_memory_bytes",
+        "gauge",
+        "The most memory that the workers have had, on the machine that is nearest its limit.",
+        _RUN,
+    ),
+    Definition(
+        "run_memory_limit_bytes", "gauge", "The memory that the machine or container has.", _RUN
+    ),
+    Definition(
+        "run_orders_refused_total", "counter", "Orders refused, by rule.", ("run_id", "rule")
+    ),
+    Definition(
+        "run_kill_switch_active", "gauge", "1 while the kill switch is on for the run.", _RUN
+    ),
+    Definition(
+        "run_journal_intact", "gauge", "1 if each line follows from the one before, else 0.", _RUN
+    ),
+    Definition("run_journal_lines", "gauge", "Lines of the journal.", _RUN),
+    Definition(
+        "run_reconciliation_rows",
+        "gauge",
+        "Rows of the last reconciliation.",
+        ("run_id", "outcome"),
+    ),
+    Definition(
+        "run_reconciled_timestamp_seconds", "gauge", "When the run was reconciled last.", _RUN
+    ),
+)

@@ -1,0 +1,156 @@
+"""What the journal of a run tells: read as it grows, each chain's lines checked on the way."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.metrics.definitions import FAILURES, OTHER, RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from trading_runtime.metrics.results_folder import ResultsFolder
+
+_FIRST = hashlib.sha256(b"").hexdigest()
+
+
+class Chain:
+    """The lines of one writer, read on from where they were read to."""
+
+    def __init__(self) -> None:
+        self.is_intact = True
+        self.lines = 0
+        self._part = ""
+        self._offset = 0
+        self._previous = _FIRST
+
+    def read_on(self, folder: ResultsFolder, parts: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the whole lines that came since the last time; ``parts`` are in their order."""
+        found = []
+        for part in parts:
+            if part < self._part:
+                continue
+            if part > self._part:
+                self._part, self._offset = part, 0
+            content = folder.read(part, self._offset)
+            # A line without its end is being written, or its writer died over it.
+            whole = content[: content.rfind(b"\n") + 1]
+            self._offset += len(whole)
+            found += [entry for line in whole.splitlines() if (entry := self._check(line))]
+        return found
+
+    def _check(self, line: bytes) -> dict[str, Any] | None:
+        try:
+            entry = json.loads(line)
+            follows = entry["previous"] == self._previous and entry["sequence"] == self.lines
+            entry["at"] = dt.datetime.fromisoformat(entry["time"]).timestamp()
+            sound = isinstance(entry["payload"], dict) and isinstance(entry["event"], str)
+        except (ValueError, KeyError, TypeError):
+            follows, sound, entry = False, False, None
+        self.is_intact &= follows and sound
+        self._previous = hashlib.sha256(line).hexdigest()
+        self.lines += 1
+        return entry if sound else None
+
+    @property
+    def last_hash(self) -> str:
+        """The sha256 of the last line."""
+        return self._previous
+
+
+@dataclass
+class JournalFacts:
+    """The sums over a journal's events; all but ``cached`` and ``ended`` over every attempt."""
+
+    planned: int | None = None
+    cached: int = 0
+    """Stored already when the present attempt began."""
+    ended: int = 0
+    """Ended in the present attempt."""
+    completed: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    retries: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    rows: int = 0
+    rows_of_attempt: int = 0
+    fetched_bytes: int = 0
+    started: float | None = None
+    """When the present attempt began, seconds since the epoch, as all times here."""
+    last_event: float | None = None
+    last_task_ended: float | None = None
+    running: set[str] = field(default_factory=set)
+    memory: dict[tuple[str, Any], int] = field(default_factory=dict)
+    """The most that each worker has had, by writer and number."""
+    memory_limits: dict[str, int] = field(default_factory=dict)
+
+    def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Take in lines of any writers, in order of time."""
+        for entry in entries:
+            at = entry["at"]
+            self.last_event = max(at, self.last_event or at)
+            try:
+                self._add(entry["event"], entry["payload"], entry["writer"], at)
+            except (KeyError, TypeError, ValueError):
+                continue  # not what this program writes: nothing to be learned from it
+
+    def _add(self, event: str, payload: Mapping[str, Any], writer: str, at: float) -> None:
+        if "memory_limit_bytes" in payload:
+            self.memory_limits[writer] = int(payload["memory_limit_bytes"])
+        match event:
+            case "run_started":
+                self.planned = int(payload["tasks"])
+                self.cached = self.planned - int(payload["pending"])
+                self.ended = self.rows_of_attempt = 0
+                self.started = at
+                self.running.clear()
+                self.memory.clear()
+            case "task_started":
+                self.running.add(payload["task_id"])
+            case "task_completed" | "task_failed":
+                self._end_task(event, payload, writer, at)
+            case "batch_retried" | "task_retried":
+                self.retries[event.removesuffix("_retried")] += 1
+            case "order_refused":
+                rule = payload["rule"]
+                self.refused[rule if rule in RULES else OTHER] += int(payload.get("count", 1))
+            case "run_completed" | "run_stopped" | "run_failed" | "run_killed":
+                self.running.clear()
+
+    def _end_task(self, event: str, payload: Mapping[str, Any], writer: str, at: float) -> None:
+        self.running.discard(payload["task_id"])
+        self.ended += 1
+        self.last_task_ended = at
+        self.seconds += float(payload["seconds"])
+        if event == "task_completed":
+            self.completed += 1
+            rows = int(payload["rows"])
+            self.rows += rows
+            self.rows_of_attempt += rows
+        else:
+            kind = payload["kind"]
+            self.failed[kind if kind in FAILURES else OTHER] += 1
+        self.fetched_bytes += int(payload.get("fetched_bytes", 0))
+        if "memory_bytes" in payload:
+            self.memory[writer, payload.get("worker")] = int(payload["memory_bytes"])
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that no worker has begun in the present attempt."""
+        return max((self.planned or 0) - self.cached - self.ended - len(self.running), 0)
+
+    def nearest_memory_limit(self) -> tuple[int, int | None] | None:
+        """Return use and limit of the writer whose workers use most of theirs, in bytes."""
+        used: Counter[str] = Counter()
+        for (writer, _), memory in self.memory.items():
+            used[writer] += memory
+        if not used:
+            return None
+        limits = self.memory_limits
+        writer = max(used, key=lambda name: (used[name] / limits.get(name, 1 << 62), used[name]))
+        return used[writer], limits.get(writer)

@@ -1,0 +1,129 @@
+"""A results folder as the collector reads it: names, what tells a change, and bytes."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from trading_runtime.object_storage import S3Folder, is_s3
+from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import RunFiles
+from trading_runtime.runs.lock import is_locked
+from trading_runtime.runs.opening import is_running
+
+if TYPE_CHECKING:
+    from trading_runtime.results.s3_store import S3Store
+
+type Stamp = tuple[object, ...]
+"""Changes when the file does."""
+
+
+class ResultsFolder(Protocol):
+    """Files by their names below the folder."""
+
+    def look(self) -> None:
+        """See the folder as it is now."""
+
+    def run_ids(self) -> list[str]:
+        """Return the ids of all runs, sorted."""
+
+    def stamp(self, name: str) -> Stamp | None:
+        """Return what changes with a file, ``None`` when there is none."""
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files below ``folder``, sorted."""
+
+    def read(self, name: str, start: int = 0) -> bytes:
+        """Return a file from ``start`` on; nothing when there is none."""
+
+    def is_running(self, run_id: str) -> bool:
+        """Return whether a process has the run."""
+
+
+def open_folder(place: str | Path) -> ResultsFolder:
+    """Return the folder at a path, or at an address in S3."""
+    return _S3Folder(str(place)) if is_s3(str(place)) else _LocalFolder(Path(place))
+
+
+class _LocalFolder:
+    """A folder on disk, looked at anew with each question."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root)
+
+    def look(self) -> None:
+        pass
+
+    def run_ids(self) -> list[str]:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(
+            f"{self._root}/runs"
+        ) as found:
+            return sorted(entry.name for entry in found if entry.is_dir())
+        return []
+
+    def stamp(self, name: str) -> Stamp | None:
+        # Asked for every run at every scrape: paths as text are several times faster.
+        try:
+            facts = os.stat(f"{self._root}/{name}")  # noqa: PTH116
+        except OSError:
+            return None
+        return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+    def names(self, folder: str) -> list[str]:
+        top = f"{self._root}/{folder}"
+        return sorted(
+            f"{folder}{path.removeprefix(top)}/{file}"
+            for path, _, files in os.walk(top)
+            for file in files
+            if not file.startswith(".")
+        )
+
+    def read(self, name: str, start: int = 0) -> bytes:
+        with suppress(OSError), Path(self._root, name).open("rb") as file:
+            file.seek(start)
+            return file.read()
+        return b""
+
+    def is_running(self, run_id: str) -> bool:
+        return is_locked(RunFiles(Path(self._root, "runs", run_id)))
+
+
+class _S3Folder:
+    """A folder in S3, listed once for all questions of one collection."""
+
+    def __init__(self, url: str) -> None:
+        self._objects = S3Folder(url)
+        self._store: S3Store = open_store(url)  # type: ignore[assignment] # by its address
+        self._stamps: dict[str, Stamp] = {}
+        self._below: dict[str, list[str]] = {}
+
+    def look(self) -> None:
+        stamps = self._objects.stamps("runs/")
+        for prefix in ("kill-switch/on/", "readiness/", "probe/"):
+            stamps |= self._objects.stamps(prefix)
+        below = defaultdict(list)
+        for name in sorted(stamps):
+            parts = name.split("/")
+            for depth in range(1, len(parts)):
+                below["/".join(parts[:depth])].append(name)
+        self._stamps, self._below = stamps, below
+
+    def run_ids(self) -> list[str]:
+        return sorted({name.split("/")[1] for name in self._below.get("runs", [])})
+
+    def stamp(self, name: str) -> Stamp | None:
+        return self._stamps.get(name)
+
+    def names(self, folder: str) -> list[str]:
+        return self._below.get(folder, [])
+
+    def read(self, name: str, start: int = 0) -> bytes:
+        with suppress(FileNotFoundError):
+            return self._objects.read(name)[start:]
+        return b""
+
+    def is_running(self, run_id: str) -> bool:
+        return f"runs/{run_id}/lock" in self._stamps and is_running(self._store, run_id)
