@@ -89,7 +89,10 @@ def test_only_the_engine_room_and_strategies_import_the_engine() -> None:
 
 
 def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
-    heavy = "nautilus_trader polars pyarrow numpy pydantic matplotlib jinja2 ruamel s3fs hera prometheus_client"
+    heavy = (
+        "nautilus_trader polars pyarrow numpy pydantic matplotlib jinja2 ruamel s3fs hera "
+        "prometheus_client"
+    )
     code = (
         "import sys, trading_runtime.cli.main\n"
         f"print(*(name for name in {heavy.split()!r} if name in sys.modules))"
