@@ -110,7 +110,10 @@ OF_RUN = (
         "run_last_event_age_seconds", "gauge", "The age of the journal's last line.", _RUN
     ),
     Definition(
-        "run_last_task_ended_timestamp_seconds", "gauge", "When a task ended last.", _RUN
+        "run_last_progress_timestamp_seconds",
+        "gauge",
+        "When a task ended last, or the run began or went on.",
+        _RUN,
     ),
     Definition(
         "run_task_limit_seconds", "gauge", "The longest that a task may take, as set.", _RUN

@@ -83,7 +83,8 @@ class JournalFacts:
     started: float | None = None
     """When the present attempt began, seconds since the epoch, as all times here."""
     last_event: float | None = None
-    last_task_ended: float | None = None
+    last_progress: float | None = None
+    """When a task ended last, or the present attempt began."""
     running: set[str] = field(default_factory=set)
     memory: dict[tuple[str, Any], int] = field(default_factory=dict)
     """The most that each worker has had, by writer and number."""
@@ -107,7 +108,7 @@ class JournalFacts:
                 self.planned = int(payload["tasks"])
                 self.cached = self.planned - int(payload["pending"])
                 self.ended = self.rows_of_attempt = 0
-                self.started = at
+                self.started = self.last_progress = at
                 self.running.clear()
                 self.memory.clear()
             case "task_started":
@@ -125,7 +126,7 @@ class JournalFacts:
     def _end_task(self, event: str, payload: Mapping[str, Any], writer: str, at: float) -> None:
         self.running.discard(payload["task_id"])
         self.ended += 1
-        self.last_task_ended = at
+        self.last_progress = at
         self.seconds += float(payload["seconds"])
         if event == "task_completed":
             self.completed += 1

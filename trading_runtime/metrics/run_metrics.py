@@ -66,8 +66,8 @@ def _of_journal(reader: RunReader, now: float) -> Iterator[tuple[str, float]]:
         yield "run_last_event_timestamp_seconds", journal.last_event
         if is_running:
             yield "run_last_event_age_seconds", max(now - journal.last_event, 0.0)
-    if journal.last_task_ended is not None:
-        yield "run_last_task_ended_timestamp_seconds", journal.last_task_ended
+    if journal.last_progress is not None:
+        yield "run_last_progress_timestamp_seconds", journal.last_progress
     if journal.planned is not None:
         yield "run_tasks_planned", journal.planned
         yield "run_tasks_cached", journal.cached
@@ -87,7 +87,7 @@ def _of_journal(reader: RunReader, now: float) -> Iterator[tuple[str, float]]:
 def _rates(reader: RunReader, now: float) -> Iterator[tuple[str, float]]:
     journal = reader.journal
     is_running = reader.state is RunState.RUNNING
-    end = now if is_running else journal.last_task_ended
+    end = now if is_running else journal.last_progress
     if journal.started is None or end is None or end <= journal.started:
         return
     seconds = end - journal.started
