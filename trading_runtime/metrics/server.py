@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+_TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _MISSED = 4
 """Rounds without numbers after which the server says that it is not well."""
 
@@ -119,20 +119,20 @@ def _application(
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
-            start("405 Method Not Allowed", [*_TEXT, ("Allow", "GET, HEAD")])
+        if environ["REQUEST_METHOD"] != "GET":
+            start("405 Method Not Allowed", [_TEXT, ("Allow", "GET")])
             return [b"GET only\n"]
         if path == "/healthz":
             is_well = latest.is_well()
-            start("200 OK" if is_well else "503 Service Unavailable", _TEXT)
+            start("200 OK" if is_well else "503 Service Unavailable", [_TEXT])
             return [b"ok\n" if is_well else b"no numbers\n"]
         if path != "/metrics":
-            start("404 Not Found", _TEXT)
+            start("404 Not Found", [_TEXT])
             return [b"/metrics, /healthz\n"]
         try:
             answered: Iterable[bytes] = metrics(environ, start)
         except TradingRuntimeError as error:
-            start("503 Service Unavailable", _TEXT)
+            start("503 Service Unavailable", [_TEXT])
             return [f"{error}\n".encode()]
         return answered
 

@@ -1,0 +1,157 @@
+"""Prometheus gets its numbers at /metrics, and whoever watches the server at /healthz."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.registry import Collector
+
+from tests.metrics.sample_folder import SampleRun, value, values_of
+from tests.small_experiment import ROOT
+from trading_runtime.errors import TransientError, UsageError
+from trading_runtime.metrics.collector import FolderCollector
+from trading_runtime.metrics.results_folder import open_folder
+from trading_runtime.metrics.server import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prometheus_client.metrics_core import Metric
+
+HOST = "127.0.0.1"
+
+
+@contextlib.contextmanager
+def served(collector: Collector, every: float = 0) -> Iterator[int]:
+    """Serve in a thread; gives the port."""
+    with serving(collector, HOST, 0, every) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def ask(port: int, path: str, method: str = "GET") -> tuple[int, str]:
+    """Return status and text of an answer."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+class Unreachable(Collector):
+    """A storage that cannot be reached while ``is_down``."""
+
+    def __init__(self, inner: Collector) -> None:
+        self._inner = inner
+        self.is_down = True
+        self.asked = 0
+
+    def collect(self) -> Iterator[Metric]:
+        self.asked += 1
+        if self.is_down:
+            raise TransientError("s3://bucket: the storage could not be reached")
+        yield from self._inner.collect()
+
+
+def test_the_numbers_are_served_as_they_are_at_each_request(tmp_path: Path) -> None:
+    with served(FolderCollector(open_folder(tmp_path), 50)) as port:
+        status, text = ask(port, "/metrics")
+        SampleRun(tmp_path, "run", "complete")
+        later = ask(port, "/metrics")[1]
+
+    assert status == 200
+    assert value(values_of(text), "runs", status="complete") == 0
+    assert value(values_of(later), "runs", status="complete") == 1
+
+
+def test_what_is_not_there_and_what_is_no_question_is_refused(tmp_path: Path) -> None:
+    with served(FolderCollector(open_folder(tmp_path), 50)) as port:
+        assert ask(port, "/healthz") == (200, "ok\n")
+        assert ask(port, "/")[0] == 404
+        assert ask(port, "/metrics/../healthz")[0] == 404
+        assert ask(port, "/metrics", "POST")[0] == 405
+
+
+def test_while_the_storage_cannot_be_reached_the_server_says_so_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    collector = Unreachable(FolderCollector(open_folder(tmp_path), 50))
+    with served(collector) as port:
+        assert ask(port, "/metrics") == (503, "s3://bucket: the storage could not be reached\n")
+        assert ask(port, "/healthz")[0] == 503
+        collector.is_down = False
+        assert ask(port, "/metrics")[0] == 200
+        assert ask(port, "/healthz")[0] == 200
+
+
+def test_numbers_that_are_collected_every_so_often_cost_a_reader_nothing(tmp_path: Path) -> None:
+    collector = Unreachable(FolderCollector(open_folder(tmp_path), 50))
+    collector.is_down = False
+    with served(collector, every=0.2) as port:
+        texts = {ask(port, "/metrics")[1] for _ in range(20)}
+        assert ask(port, "/healthz")[0] == 200
+        asked_by_then = collector.asked
+        deadline = time.monotonic() + 20
+        while collector.asked < asked_by_then + 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        collector.is_down = True
+        while ask(port, "/healthz")[0] == 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    assert len(texts) < 20
+
+
+def test_an_address_that_is_taken_is_a_mistake_of_the_user(tmp_path: Path) -> None:
+    collector = FolderCollector(open_folder(tmp_path), 50)
+    with (
+        served(collector) as port,
+        pytest.raises(UsageError, match=f"--port {port}: cannot be listened to"),
+        serving(collector, HOST, port, 0),
+    ):
+        pytest.fail("two servers at one address")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_serves_until_it_is_asked_to_end(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    SampleRun(tmp_path, "run", "failed")
+    command = ["metrics", "serve", "--results", str(tmp_path), "--port", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "trading_runtime.cli.main", *command],
+        cwd=ROOT,
+        env=os.environ | {"AWS_SECRET_ACCESS_KEY": "canary-51b3"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        address = process.stderr.readline()
+        found = re.fullmatch(rf"http://{HOST}:(\d+)/metrics\n", address)
+        assert found is not None, address
+        status, text = ask(int(found[1]), "/metrics")
+        process.send_signal(number)
+        assert process.wait(30) == 0
+        said = process.stderr.read()
+
+    assert status == 200
+    assert value(values_of(text), "run_status", run_id="run", status="failed") == 1
+    assert said == ""
+    assert "canary" not in text
