@@ -97,7 +97,7 @@ class NondeterministicError(TradingRuntimeError):
 
 
 class CrashError(TradingRuntimeError):
-    """The task's process died."""
+    """The task's process died, or ran out of memory."""
 
     kind = Kind.CRASH
 

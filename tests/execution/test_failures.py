@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -22,6 +23,11 @@ WAYS = {
     "os exit": "crash",
     "segmentation fault": "crash",
     "endless": "timeout",
+    "endless native": "timeout",
+    "no memory": "crash",
+    "abort of an allocator": "crash",
+    "hoard": "crash",
+    "killed": "crash",
 }
 EXIT_CODES = {"strategy": 4, "crash": 7, "timeout": 9}
 
@@ -31,7 +37,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory, small_dataset: Path) -> Sm
     """A run of one task for each way to fail, and one that does not; ended with 5."""
     experiment = SmallExperiment(tmp_path_factory.mktemp("failing"), small_dataset)
     experiment.use("failing.py:Failing", way=list(WAYS))
-    experiment.write(limits={"task_seconds": 2})
+    experiment.write(limits={"task_seconds": 2, "task_memory": "600 MiB"})
     ended = experiment.run("--run-id", "run", "--json", "--workers", "2")
     assert ended.returncode == 5, ended.stderr
     return experiment
@@ -56,14 +62,14 @@ def test_every_way_to_fail_has_its_kind_in_the_table_of_tasks(failing: SmallExpe
     rows = pl.read_parquet(failing.run_file("run", "results.parquet"))
 
     assert dict(rows.select("param.way", "status").iter_rows()) == WAYS
-    assert rows.filter(pl.col("status") != "ok")["net_profit"].null_count() == 7
+    assert rows.filter(pl.col("status") != "ok")["net_profit"].null_count() == 12
 
 
 def test_the_counts_tell_the_failed_ones_apart_by_kind(failing: SmallExperiment) -> None:
     found = result(failing)
 
-    assert found["counts"] == {"planned": 8, "ok": 1, "failed": 7, "missing": 0}
-    assert found["failed_by_kind"] == {"crash": 2, "strategy": 4, "timeout": 1}
+    assert found["counts"] == {"planned": 13, "ok": 1, "failed": 12, "missing": 0}
+    assert found["failed_by_kind"] == {"crash": 6, "strategy": 4, "timeout": 2}
     assert found["complete"] is False
     assert found["best"] is None
 
@@ -89,6 +95,27 @@ def test_a_failure_file_holds_kind_exit_code_message_and_traceback(
     )
     assert "signal SIGSEGV" in found["segmentation fault"]["message"]
     assert "limits.task_seconds (2 s)" in found["endless"]["message"]
+    assert "limits.task_seconds (2 s)" in found["endless native"]["message"]
+    assert found["killed"]["message"] == (
+        "the task's process died: it was ended by signal SIGKILL from someone outside this run"
+    )
+
+
+def test_a_task_that_ran_out_of_memory_is_told_apart(failing: SmallExperiment) -> None:
+    found = failures(failing)
+    out_of_memory = {way for way, facts in found.items() if facts["out_of_memory"]}
+    had = re.search(r"had ([0-9,]+) MiB", found["hoard"]["message"])
+
+    assert out_of_memory == {"no memory", "abort of an allocator", "hoard"}
+    assert found["no memory"]["message"].startswith("out of memory: MemoryError: ")
+    assert (
+        "signal SIGABRT; it last said: memory allocation of"
+        in (found["abort of an allocator"]["message"])
+    )
+    assert "more than limits.task_memory (600 MiB)" in found["hoard"]["message"]
+    # It grows by gigabytes a second, and would have the machine's memory before its two seconds.
+    assert had is not None
+    assert 600 < int(had[1].replace(",", "")) < 3_000
 
 
 def test_the_report_is_written_and_names_what_failed(failing: SmallExperiment) -> None:
@@ -115,7 +142,7 @@ def test_again_only_the_failed_ones_run_and_fail_the_same_way(failing: SmallExpe
     }
 
     assert ended.returncode == 5
-    assert "1 of 8 tasks are stored already" in ended.stderr
+    assert "1 of 13 tasks are stored already" in ended.stderr
     assert sorted(again) == sorted(facts["task_id"] for facts in before[1].values())
     assert retried == {facts["task_id"]: facts["kind"] for facts in before[1].values()}
     after = failures(failing)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.errors import CrashError
+from trading_runtime.execution import memory
 from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool, worker_environment
 from trading_runtime.execution.preparation import prepare
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
 
 
-def job_of(experiment: SmallExperiment, plan: Path) -> Job:
+def job_of(
+    experiment: SmallExperiment,
+    plan: Path,
+    task_memory: int | None = None,
+    most_growth: int = 1 << 30,
+) -> Job:
     prepared = prepare(experiment.path)
     plan.write_text(prepared.plan.to_json())
     return Job(
@@ -26,6 +32,8 @@ def job_of(experiment: SmallExperiment, plan: Path) -> Job:
         dataset=prepared.loaded.dataset_place,
         results=str(experiment.results),
         task_seconds=60,
+        task_memory=task_memory,
+        most_growth=most_growth,
     )
 
 
@@ -98,3 +106,65 @@ def test_the_environment_of_workers_is_fixed_where_it_can_change_a_result(
     assert "PYTHONWARNINGS" not in found
     assert (found["PYTHONDONTWRITEBYTECODE"], found["MINE"]) == ("1", "kept")
     assert found["PYTHONPATH"].split(os.pathsep)[1:] == [str(tmp_path / "here"), "/there"]
+
+
+def tasks_by_process(pool: WorkerPool, batches: list[list[int]]) -> dict[int, list[TaskEnded]]:
+    """Run the batches on the pool's one worker, and return which process ended which tasks."""
+    ended: dict[int, list[TaskEnded]] = {}
+    process = 0
+    for event in pool.run(batches):
+        if isinstance(event, TaskEnded):
+            ended.setdefault(process, []).append(event)
+        elif (worker := pool._workers[0]) is not None:
+            process = worker._process.pid
+    return ended
+
+
+def test_a_worker_that_has_grown_too_much_is_replaced_between_two_tasks(
+    small: SmallExperiment, tmp_path: Path
+) -> None:
+    small.use("keeping.py:Keeping", mebibytes=[0, 1, 90, 91, 2])
+    job = job_of(small, tmp_path / "plan.json", most_growth=70 << 20)
+    with WorkerPool(job, 1, lambda: False) as pool:
+        found = list(tasks_by_process(pool, [[0, 1, 2, 3, 4]]).values())
+
+    # The third and the fourth each leave more behind than a worker may keep.
+    assert [[event.task for event in events] for events in found] == [[0, 1, 2], [3, 4]]
+    assert {event.status for events in found for event in events} == {"ok"}
+
+
+def test_a_task_is_not_blamed_for_the_memory_that_others_left_behind(
+    small: SmallExperiment, tmp_path: Path
+) -> None:
+    small.use("keeping.py:Keeping", mebibytes=[300, 301, 302])
+    job = job_of(small, tmp_path / "plan.json", task_memory=(300 + 400) << 20)
+    with WorkerPool(job, 1, lambda: False) as pool:
+        found = list(tasks_by_process(pool, [[0, 1, 2]]).values())
+
+    # Two of them do not fit into one process, and each fits into one of its own.
+    assert [[event.task for event in events] for events in found] == [[0], [1], [2]]
+    assert {event.status for events in found for event in events} == {"ok"}
+
+
+def test_a_process_that_the_system_ended_for_want_of_memory_is_said_to_be_so(
+    small: SmallExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the kernel counts, which no test can have it do on demand.
+    counters = tmp_path / "vmstat"
+    counters.write_text("pgfault 7\noom_kill 4\n")
+    monkeypatch.setattr(memory, "_EVENTS", counters)
+    job = job_of(small, tmp_path / "plan.json")
+    ended = []
+    with WorkerPool(job, 1, lambda: False) as pool:
+        for event in pool.run([[0]]):
+            if isinstance(event, TaskEnded):
+                ended.append(event)
+                continue
+            counters.write_text("pgfault 9\noom_kill 5\n")
+            worker = pool._workers[0]
+            assert worker is not None
+            worker.kill()
+
+    [event] = ended
+    assert event.out_of_memory
+    assert "out of memory: the task's process died: it was ended by signal SIGKILL" in event.message

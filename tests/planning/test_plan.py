@@ -87,7 +87,7 @@ FREE_CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "notes": lambda e: e.update(notes="again"),
     "the name": lambda e: e.update(name="other"),
     "the results folder": lambda e: e.update(results="elsewhere"),
-    "limits": lambda e: e.update(limits={"task_seconds": 5}),
+    "limits": lambda e: e.update(limits={"task_seconds": 5, "task_memory": "2 GiB"}),
     "workers": lambda e: e.update(workers=7),
     "the objective": lambda e: e.update(objective={"metric": "fees", "direction": "minimize"}),
     "a default made explicit": lambda e: e.update(at_end="mark", equity={"interval": "60m"}),

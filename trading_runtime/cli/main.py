@@ -26,7 +26,11 @@ COMMANDS = {
     "run": ("trading_runtime.cli.run", "run", "Run an experiment on this machine."),
     "results": ("trading_runtime.cli.results", "results", "List, show and export results."),
     "runs": ("trading_runtime.cli.runs", "runs", "List runs; stop one."),
-    "metrics": ("trading_runtime.cli.metrics", "metrics", "Export, serve and push metrics of runs."),
+    "metrics": (
+        "trading_runtime.cli.metrics",
+        "metrics",
+        "Export, serve and push metrics of runs.",
+    ),
     "verify": ("trading_runtime.cli.proof", "verify", "Compute stored tasks again; compare bytes."),
     "why": ("trading_runtime.cli.proof", "why", "Say why two tasks or two runs differ."),
     "replay": ("trading_runtime.cli.proof", "replay", "Run one task again with the engine's log."),

@@ -17,6 +17,7 @@ from trading_runtime.config.fields import (
     Name,
     Number,
 )
+from trading_runtime.config.sizes import TaskMemory
 from trading_runtime.config.venue import (
     FillSettings,
     LatencySettings,
@@ -243,6 +244,9 @@ class Limits(Model):
 
     task_seconds: Annotated[int, Field(ge=1)] = 3600
     """Wall-clock seconds after which a task is ended as failed, kind ``timeout``."""
+    task_memory: TaskMemory | None = None
+    """Resident memory of a task's process, such as ``2 GiB`` (the engine takes about 0.2 of it);
+    a task that takes more is ended as failed, kind ``crash``; no limit when absent."""
 
 
 class Experiment(Model):

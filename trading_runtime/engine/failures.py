@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import StrategyError, TradingRuntimeError
+from trading_runtime.errors import CrashError, StrategyError, TradingRuntimeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 _TOOL_NAME = "trading-runtime"
 _TOOL_IDS = (3, 4)
 """The ids that ``sys.monitoring`` leaves to tools other than debuggers, coverage and profilers."""
+
+
+class TaskMemoryError(CrashError):
+    """The system had no memory for what the strategy asked for."""
+
+    def __init__(self, message: str, strategy_traceback: str) -> None:
+        super().__init__(f"out of memory: {message}")
+        self.strategy_traceback = strategy_traceback
 
 
 class StrategyFailureError(StrategyError):
@@ -53,6 +61,8 @@ class FailureRecord:
             where = self._place(traceback.extract_tb(error.__traceback__))
             self.message = f"{type(error).__name__}: {error}{where}"
             self.traceback = "".join(traceback.format_exception(error))
+            if isinstance(error, MemoryError):
+                self._not_the_strategys = TaskMemoryError(self.message, self.traceback)
             if isinstance(error, TradingRuntimeError):
                 self._not_the_strategys = error
             self._stop()

@@ -137,6 +137,7 @@ class LocalRun:
             dataset=prepared.loaded.dataset_place,
             results=prepared.store.place,
             task_seconds=prepared.plan.document["task_seconds"],
+            task_memory=prepared.plan.document["task_memory"],
             search_paths=prepared.code.search_paths,
         )
         batches = [

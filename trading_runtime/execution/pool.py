@@ -8,9 +8,10 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.errors import CrashError, Kind
+from trading_runtime.execution.memory import format_size
 from trading_runtime.execution.worker_process import (
     Job,
     WorkerAhead,
@@ -19,11 +20,13 @@ from trading_runtime.execution.worker_process import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["Event", "Job", "TaskEnded", "TaskStarted", "WorkerPool", "worker_environment"]
 
 _TICK_SECONDS = 0.25
+_MEMORY_TICK_SECONDS = 0.05
+"""A task that takes memory as fast as it can gets a few hundred MB in this time."""
 _MOST_IDLE_DEATHS = 3
 
 
@@ -39,9 +42,11 @@ class TaskEnded:
     message: str = ""
     traceback: str = ""
     memory_bytes: int | None = None
-    """The most that the worker has had so far; not known of one that died."""
+    """Resident memory of the worker when the task had ended; not known of one that died."""
     fetched_bytes: int = 0
     """Brought from storage since the worker's last task."""
+    out_of_memory: bool = False
+    """Of kind ``crash``, and more memory would have helped."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class WorkerPool:
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess | None] = [None] * workers
         self._idle_deaths = 0
+        self._tick = _TICK_SECONDS if job.task_memory is None else _MEMORY_TICK_SECONDS
 
     def __enter__(self) -> Self:
         """Start nothing: workers start with their first batch."""
@@ -99,11 +105,11 @@ class WorkerPool:
             busy = [worker for worker in self._workers if worker is not None and worker.pending]
             if not busy:
                 return
-            for key, _ in self._selector.select(_TICK_SECONDS):
+            for key, _ in self._selector.select(self._tick):
                 yield from self._listen(key.data, waiting)
             for worker in busy:
-                if not worker.is_ended and worker.is_overdue(self._job.task_seconds):
-                    yield from self._time_out(worker, waiting)
+                if not worker.is_ended:
+                    yield from self._hold_to_limits(worker, waiting)
 
     def _assign(self, number: int, waiting: deque[list[int]]) -> None:
         worker = self._workers[number]
@@ -117,9 +123,17 @@ class WorkerPool:
 
     def _listen(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[Event]:
         messages = worker.messages()
-        if messages is None:
-            yield from self._bury(worker, waiting, Kind.CRASH, worker.cause_of_death())
-            return
+        if messages is not None:
+            yield from self._told(worker, messages)
+        elif worker.is_worn_out:
+            self._replace(worker, waiting)
+        else:
+            message, out_of_memory = worker.cause_of_death()
+            yield from self._bury(worker, waiting, Kind.CRASH, message, out_of_memory=out_of_memory)
+
+    def _told(
+        self, worker: WorkerProcess, messages: Iterable[Mapping[str, Any]]
+    ) -> Iterator[Event]:
         for message in messages:
             if message["event"] == "task_started":
                 worker.begin(message["task"])
@@ -137,33 +151,80 @@ class WorkerPool:
                     message.get("traceback", ""),
                     message["memory_bytes"],
                     message["fetched_bytes"],
+                    message.get("out_of_memory", False),
                 )
 
-    def _time_out(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[Event]:
-        limit = self._job.task_seconds
-        message = (
-            f"the task ran longer than limits.task_seconds ({limit} s) and was ended; raise the "
-            "limit, or look for an endless loop in the strategy"
-        )
-        yield from self._bury(worker, waiting, Kind.TIMEOUT, message)
+    def _hold_to_limits(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[Event]:
+        """End a worker whose task takes more time or memory than the experiment allows."""
+        seconds, memory = self._job.task_seconds, self._job.task_memory
+        if worker.is_overdue(seconds):
+            message = (
+                f"the task ran longer than limits.task_seconds ({seconds} s) and was ended; raise "
+                "the limit, or look for an endless loop in the strategy"
+            )
+            yield from self._end(worker, waiting, Kind.TIMEOUT, message)
+        elif memory is not None and (taken := worker.memory()) > memory:
+            message = (
+                f"out of memory: the task's process had {format_size(taken)}, more than "
+                f"limits.task_memory ({format_size(memory)}), and was ended; raise the limit, or "
+                "look for what the strategy keeps"
+            )
+            yield from self._end(worker, waiting, Kind.CRASH, message, out_of_memory=True)
+
+    def _end(
+        self,
+        worker: WorkerProcess,
+        waiting: deque[list[int]],
+        kind: Kind,
+        message: str,
+        *,
+        out_of_memory: bool = False,
+    ) -> Iterator[Event]:
+        """End a worker because of its task, which is to blame unless it ended in this moment."""
+        task = worker.current
+        # What earlier tasks left behind in the process is no fault of this one.
+        is_blamed = not (out_of_memory and worker.tasks_ended)
+        worker.kill()
+        while (messages := worker.messages()) is not None:
+            yield from self._told(worker, messages)
+        if is_blamed and worker.current == task:
+            yield from self._bury(worker, waiting, kind, message, out_of_memory=out_of_memory)
+        else:
+            self._replace(worker, waiting)
 
     def _bury(
-        self, worker: WorkerProcess, waiting: deque[list[int]], kind: Kind, message: str
+        self,
+        worker: WorkerProcess,
+        waiting: deque[list[int]],
+        kind: Kind,
+        message: str,
+        *,
+        out_of_memory: bool,
     ) -> Iterator[Event]:
         """Fail the task that the worker died of, and give the rest of its batch to another."""
-        output = worker.last_output()
-        self._selector.unregister(worker.answers)
-        worker.end()
-        self._workers[worker.number] = None
-        rest = [task for task in worker.pending if task != worker.current]
-        if rest:
-            waiting.appendleft(rest)
-        if worker.current is not None:
+        output, task = worker.last_output(), worker.current
+        if task is not None:
+            worker.pending.remove(task)
+        rest = self._replace(worker, waiting)
+        if task is not None:
             self._idle_deaths = 0
             seconds = time.monotonic() - worker.since
-            yield TaskEnded(worker.current, worker.number, kind, seconds, 0, message, output)
+            yield TaskEnded(
+                *(task, worker.number, kind, seconds, 0, message, output),
+                out_of_memory=out_of_memory,
+            )
         elif rest:
             # No task can be blamed. Once may be bad luck; for ever would be a run without end.
             self._idle_deaths += 1
             if self._idle_deaths == _MOST_IDLE_DEATHS:
                 raise CrashError(f"worker processes cannot work: {message}")
+
+    def _replace(self, worker: WorkerProcess, waiting: deque[list[int]]) -> list[int]:
+        """Part from a worker, and return what is left of its batch, which another gets next."""
+        self._selector.unregister(worker.answers)
+        worker.end()
+        self._workers[worker.number] = None
+        rest = list(worker.pending)
+        if rest:
+            waiting.appendleft(rest)
+        return rest

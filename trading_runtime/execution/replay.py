@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,7 +165,7 @@ def main() -> None:
 
     # Ctrl-C reaches the whole process group; the parent decides when this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    end_with_parent(os.getppid())
     job = json.loads(sys.stdin.read())
     plan = json.loads(Path(job["plan"]).read_bytes())
     sys.path.extend(path for path in job["search_paths"] if path not in sys.path)

@@ -51,7 +51,13 @@ class TaskRecords:
         # Most runs need it at the end only.
         from trading_runtime.results.reduction import failure, write_failure
 
-        content = failure(task_id, event.status, event.message, event.traceback)
+        content = failure(
+            task_id,
+            event.status,
+            event.message,
+            event.traceback,
+            out_of_memory=event.out_of_memory,
+        )
         write_failure(self._files, content)
         self._journal.write(
             events.TaskFailed(

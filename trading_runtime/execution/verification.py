@@ -216,6 +216,7 @@ class _Rerun:
             dataset=self._origin.dataset,
             results=self._fresh.place,
             task_seconds=self._origin.plan["task_seconds"],
+            task_memory=self._origin.plan.get("task_memory"),
             search_paths=self._origin.code.search_paths,
         )
         size = max(1, -(-len(tasks) // (workers * _BATCHES_PER_WORKER)))

@@ -6,9 +6,9 @@ strategy prints goes to standard error, so that it cannot break the conversation
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
-import resource
 import signal
 import sys
 import threading
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, TradingRuntimeError
+from trading_runtime.execution.memory import resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from trading_runtime.execution.task import TaskRunner
 
 _WATCH_SECONDS = 1.0
-_MOST_GROWTH = 1 << 30
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -35,8 +35,9 @@ def main() -> None:
     # These reach the whole process group; the parent decides when workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
-    answers = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8", buffering=1)
+    sender, parent = (int(text) for text in sys.argv[1:])
+    end_with_parent(parent)
+    answers = os.fdopen(sender, "w", encoding="utf-8", buffering=1)
     os.set_inheritable(answers.fileno(), False)  # noqa: FBT003 - how the function is called
     os.dup2(2, 1)
     requests = os.fdopen(os.dup(0), encoding="utf-8")
@@ -44,15 +45,16 @@ def main() -> None:
     # Before anything is known of the job: the run may still be planned.
     import trading_runtime.execution.task  # noqa: F401
 
-    runner = _runner(json.loads(requests.readline()))
+    job = json.loads(requests.readline())
+    runner = _runner(job)
     try:
-        _serve(runner, requests, answers)
+        _serve(runner, requests, answers, job["most_growth"])
     finally:
         runner.close()
 
 
-def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO) -> None:
-    at_first = None
+def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_growth: int) -> None:
+    most = None
     fetched = 0
     for line in requests:
         tasks = json.loads(line)["tasks"]
@@ -61,12 +63,13 @@ def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO) -> None
             _say(answers, {"event": "task_started", "task": index})
             ended = attempt(runner, index)
             before, fetched = fetched, runner.fetched_bytes
-            used = {"memory_bytes": _memory(), "fetched_bytes": fetched - before}
+            memory = resident_bytes(os.getpid())
+            used = {"memory_bytes": memory, "fetched_bytes": fetched - before}
             _say(answers, {"event": "task_ended", "task": index, **ended, **used})
-            at_first = at_first or _memory()
-        if _memory() > (at_first or 0) + _MOST_GROWTH:
-            # The parent puts a fresh process in its place.
-            return
+            most = most or memory + most_growth
+            if memory > most:
+                # The parent puts a fresh process in its place, for the rest of the batch too.
+                return
 
 
 def _runner(job: dict[str, Any]) -> TaskRunner:
@@ -92,6 +95,8 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
 
 def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
     """Run a task and return how it ended, as it is said to the parent."""
+    from trading_runtime.engine.failures import TaskMemoryError
+
     started = time.perf_counter()
     try:
         rows = runner.run(index)
@@ -102,6 +107,7 @@ def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
             "traceback": getattr(error, "strategy_traceback", "") or traceback.format_exc(),
             "seconds": time.perf_counter() - started,
             "rows": 0,
+            "out_of_memory": isinstance(error, (MemoryError, TaskMemoryError)),
         }
     return {"status": Kind.OK, "seconds": time.perf_counter() - started, "rows": rows}
 
@@ -109,6 +115,8 @@ def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
 def _kind(error: BaseException) -> Kind:
     if isinstance(error, TradingRuntimeError):
         return error.kind
+    if isinstance(error, MemoryError):
+        return Kind.CRASH
     # Nothing of ours leaves in these ways.
     return Kind.INTERNAL if isinstance(error, Exception) else Kind.STRATEGY
 
@@ -118,12 +126,15 @@ def _say(answers: TextIO, message: dict[str, Any]) -> None:
     answers.flush()
 
 
-def _memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
-
-
 def end_with_parent(parent: int) -> None:
-    """End this process, whatever it is doing, when its parent was killed."""
+    """Make sure that this process ends, whatever it is doing, when its parent was killed."""
+    if sys.platform == "linux":
+        # Native code that never gives the interpreter free stops a thread too, but not the kernel.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_WATCH_SECONDS)
     os._exit(Kind.STOPPED.exit_code)

@@ -73,12 +73,8 @@ OF_FOLDER = (
     Definition("runs_not_shown", "gauge", "Runs that have no metrics of their own here."),
     Definition("tasks", "gauge", "Tasks of runs that were summed up.", ("result",)),
     Definition("kill_switch_active", "gauge", "1 while the kill switch is on for all runs."),
-    Definition(
-        "kill_switch_runs", "gauge", "Runs for which, one by one, the kill switch is on."
-    ),
-    Definition(
-        "ready", "gauge", "1 if the last readiness check said so, else 0.", ("experiment",)
-    ),
+    Definition("kill_switch_runs", "gauge", "Runs for which, one by one, the kill switch is on."),
+    Definition("ready", "gauge", "1 if the last readiness check said so, else 0.", ("experiment",)),
     Definition(
         "readiness_checked_timestamp_seconds",
         "gauge",
@@ -106,9 +102,7 @@ OF_RUN = (
     Definition(
         "run_last_event_timestamp_seconds", "gauge", "The time of the journal's last line.", _RUN
     ),
-    Definition(
-        "run_last_event_age_seconds", "gauge", "The age of the journal's last line.", _RUN
-    ),
+    Definition("run_last_event_age_seconds", "gauge", "The age of the journal's last line.", _RUN),
     Definition(
         "run_last_progress_timestamp_seconds",
         "gauge",

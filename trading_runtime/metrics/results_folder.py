@@ -58,9 +58,10 @@ class _LocalFolder:
         pass
 
     def run_ids(self) -> list[str]:
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(
-            f"{self._root}/runs"
-        ) as found:
+        with (
+            suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(f"{self._root}/runs") as found,
+        ):
             return sorted(entry.name for entry in found if entry.is_dir())
         return []
 

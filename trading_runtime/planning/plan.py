@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.config.sizes import parse_size
 from trading_runtime.errors import UsageError
 from trading_runtime.planning.identity import (
     common_inputs,
@@ -133,6 +134,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
                 "config": fixed,
             },
             "task_seconds": experiment.limits.task_seconds,
+            "task_memory": _bytes(experiment.limits.task_memory),
             "instruments": definitions,
             "notes": list(points.notes),
             "partitions": [_shown(partition) for partition in planned],
@@ -197,6 +199,10 @@ def _venue_name(cut: PartitionList) -> str:
             f"({', '.join(sorted(names))}); name the instruments of one of them"
         )
     return names.pop()
+
+
+def _bytes(size: int | str | None) -> int | None:
+    return None if size is None else parse_size(size)
 
 
 def _seconds(rows: int, rate: Rate) -> float:

@@ -235,12 +235,18 @@ class TaskReader:
         return OK if self._store.has_task(task_id) else MISSING
 
 
-def failure(task_id: str, kind: str, message: str, traceback: str = "") -> dict[str, Any]:
-    """Return the content of a task's failure file."""
+def failure(
+    task_id: str, kind: str, message: str, traceback: str = "", *, out_of_memory: bool = False
+) -> dict[str, Any]:
+    """Return the content of a task's failure file.
+
+    ``out_of_memory`` tells apart, among those of kind ``crash``, the task that more memory helps.
+    """
     return {
         "task_id": task_id,
         "kind": kind,
         "exit_code": Kind(kind).exit_code,
+        "out_of_memory": out_of_memory,
         "message": message,
         "traceback": traceback,
     }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import ctypes
+import itertools
 import os
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -44,10 +47,25 @@ class Failing(Strategy):
             sys.exit(0)
         if way == "interrupt":
             raise KeyboardInterrupt
+        while way == "endless":
+            pass
+        if way == "endless native":
+            collections.deque(itertools.repeat(0), maxlen=0)
+        self.die(way)
+
+    def die(self, way: str) -> None:
         if way == "os exit":
             print("leaving for good", flush=True)  # noqa: T201
             os._exit(3)
         if way == "segmentation fault":
             ctypes.string_at(0)
-        while way == "endless":
-            pass
+        if way == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if way == "no memory":
+            bytearray(1 << 60)
+        if way == "abort of an allocator":
+            os.write(2, b"memory allocation of 1152921504606846976 bytes failed\n")
+            os.abort()
+        hoard = []
+        while way == "hoard":
+            hoard.append(b"x" * 1_000_000)

@@ -36,7 +36,8 @@ class Wayward(Strategy):
 
     def enter(self, way: str) -> None:
         self.orders += 1
-        print(f"order number {self.orders}", flush=True)  # noqa: T201 - to be seen in a replay
+        # In one piece, since the engine's log is written beside it; to be seen in a replay.
+        print(f"order number {self.orders}\n", end="", flush=True)  # noqa: T201
         if way == "raise":
             raise ValueError("as it was told to")
         if way == "surroundings" and "WAYWARD" in os.environ:
