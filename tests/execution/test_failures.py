@@ -37,7 +37,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory, small_dataset: Path) -> Sm
     """A run of one task for each way to fail, and one that does not; ended with 5."""
     experiment = SmallExperiment(tmp_path_factory.mktemp("failing"), small_dataset)
     experiment.use("failing.py:Failing", way=list(WAYS))
-    experiment.write(limits={"task_seconds": 2, "task_memory": "600 MiB"})
+    experiment.write(limits={"task_seconds": 3, "task_memory": "400 MiB"})
     ended = experiment.run("--run-id", "run", "--json", "--workers", "2")
     assert ended.returncode == 5, ended.stderr
     return experiment
@@ -94,8 +94,8 @@ def test_a_failure_file_holds_kind_exit_code_message_and_traceback(
         "the task's process died: it left with exit code 3; it last said: leaving for good"
     )
     assert "signal SIGSEGV" in found["segmentation fault"]["message"]
-    assert "limits.task_seconds (2 s)" in found["endless"]["message"]
-    assert "limits.task_seconds (2 s)" in found["endless native"]["message"]
+    assert "limits.task_seconds (3 s)" in found["endless"]["message"]
+    assert "limits.task_seconds (3 s)" in found["endless native"]["message"]
     assert found["killed"]["message"] == (
         "the task's process died: it was ended by signal SIGKILL from someone outside this run"
     )
@@ -112,10 +112,10 @@ def test_a_task_that_ran_out_of_memory_is_told_apart(failing: SmallExperiment) -
         "signal SIGABRT; it last said: memory allocation of"
         in (found["abort of an allocator"]["message"])
     )
-    assert "more than limits.task_memory (600 MiB)" in found["hoard"]["message"]
-    # It grows by gigabytes a second, and would have the machine's memory before its two seconds.
+    assert "more than limits.task_memory (400 MiB)" in found["hoard"]["message"]
+    # It grows by gigabytes a second, and would have the machine's memory before its three seconds.
     assert had is not None
-    assert 600 < int(had[1].replace(",", "")) < 3_000
+    assert 400 < int(had[1].replace(",", "")) < 3_000
 
 
 def test_the_report_is_written_and_names_what_failed(failing: SmallExperiment) -> None:
