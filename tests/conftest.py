@@ -16,6 +16,11 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests that kill runs do so more often than in everyday work."""
+    parser.addoption("--kills", type=int, default=10, help="how often runs are killed (default 10)")
+
+
 @pytest.fixture(scope="session")
 def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three days with 240 minute bars each, prepared from a CSV file; not to be changed."""

@@ -63,6 +63,7 @@ class SmallExperiment:
         self.folder = folder
         self.results = folder / "results"
         self.path = folder / "small.json"
+        folder.mkdir(exist_ok=True)
         shutil.copy(STRATEGIES / "counting.py", folder)
         self.content: dict[str, Any] = {
             "name": "small",
@@ -111,11 +112,14 @@ class SmallExperiment:
             timeout=120,
         )
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """Start the entrypoint, and do not wait for it."""
+    def start(
+        self, *options: str, environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start the entrypoint in a session of its own, and do not wait for it."""
         return subprocess.Popen(
             [sys.executable, str(ENTRYPOINT), "--config", self.path.name, *options],
             cwd=self.folder,
+            env=os.environ | (environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -128,6 +132,10 @@ class SmallExperiment:
         assert ended.stdout, ended.stderr
         content: dict[str, Any] = json.loads(ended.stdout)
         return content
+
+    def forget_results(self) -> None:
+        """Remove all that runs left."""
+        shutil.rmtree(self.results)
 
     def run_file(self, run_id: str, name: str) -> Path:
         """Return the path of a file of a run."""

@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.execution.processes import PATIENCE, processes_of, wait_for
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.small_experiment import SmallExperiment
-
-PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -37,28 +35,8 @@ def endless(small: SmallExperiment) -> SmallExperiment:
     return small
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    """Wait until ``what()`` is true."""
-    deadline = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 def finished(experiment: SmallExperiment) -> int:
     return len(list((experiment.results / "tasks").glob("??/*/manifest.json")))
-
-
-def processes_of(group: int) -> list[int]:
-    """Return the processes that the run started and that still are: all are in its session."""
-    listed = subprocess.run(
-        ["ps", "-eo", "pid=,sess=,stat="],  # noqa: S607 - wherever the system has it
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rows = [line.split() for line in listed.stdout.splitlines()]
-    return [int(pid) for pid, session, state in rows if int(session) == group and state[0] != "Z"]
 
 
 @pytest.fixture
@@ -165,9 +143,11 @@ def test_a_killed_run_leaves_nothing_that_is_in_the_way(
     assert [json.loads(line)["event"] for line in lines][-1] == "run_completed"
 
 
+@pytest.mark.parametrize("way", ["endless", "endless native"])
 def test_workers_end_with_a_parent_that_was_killed_even_in_an_endless_task(
-    endless: SmallExperiment,
+    endless: SmallExperiment, way: str
 ) -> None:
+    endless.write(parameters={"way": [way]})
     process = endless.start("--run-id", "run", "--workers", "1")
     journals = endless.run_file("run", "journal")
     wait_for(lambda: any(b"task_started" in p.read_bytes() for p in journals.rglob("*.jsonl")))

@@ -12,6 +12,7 @@ from trading_runtime.execution.progress import Progress
 from trading_runtime.execution.run_beginning import begin_run
 from trading_runtime.execution.run_ending import summarise_run
 from trading_runtime.execution.task_records import TaskRecords
+from trading_runtime.results.scratch import remove_abandoned_scratch
 from trading_runtime.runs.events import Executor, RunStarted, RunStopped
 from trading_runtime.runs.memory_limit import memory_limit
 from trading_runtime.runs.metadata import Status
@@ -65,6 +66,7 @@ class LocalRun:
             started = time.monotonic()
             metadata = begin_run(files, self.prepared, self.run_id, Executor.LOCAL)
             store.clear_staging()
+            remove_abandoned_scratch()
             with self._opened.open_journal("local") as journal:
                 records = TaskRecords(files, journal, plan.tasks)
                 try:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import selectors
-import tempfile
 import time
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.errors import CrashError, Kind
@@ -18,6 +16,7 @@ from trading_runtime.execution.worker_process import (
     WorkerProcess,
     worker_environment,
 )
+from trading_runtime.results.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -73,9 +72,7 @@ class WorkerPool:
         self._job = job
         self._ahead = ahead
         self._should_stop = should_stop
-        self._scratch = tempfile.TemporaryDirectory(
-            prefix="trading-runtime-", ignore_cleanup_errors=True
-        )
+        self._scratch = Scratch()
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess | None] = [None] * workers
         self._idle_deaths = 0
@@ -91,7 +88,7 @@ class WorkerPool:
             if worker is not None:
                 worker.end()
         self._selector.close()
-        self._scratch.cleanup()
+        self._scratch.remove()
 
     def run(self, batches: Sequence[Sequence[int]]) -> Iterator[Event]:
         """Run the tasks of all batches; ends early, between events, when asked to stop.
@@ -116,7 +113,7 @@ class WorkerPool:
         if waiting and (worker is None or not worker.pending):
             if worker is None:
                 ahead = None if self._ahead is None else self._ahead.take()
-                worker = WorkerProcess(number, self._job, Path(self._scratch.name), ahead)
+                worker = WorkerProcess(number, self._job, self._scratch.path, ahead)
                 self._workers[number] = worker
                 self._selector.register(worker.answers, selectors.EVENT_READ, worker)
             worker.give(waiting.popleft())

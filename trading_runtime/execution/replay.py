@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.execution.worker_process import worker_environment
 from trading_runtime.results.differences import first_difference
+from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import Store, read_json
 from trading_runtime.results.stored_plan import pick
 
@@ -100,10 +100,10 @@ def replay(origin: Origin, index: int, store: Store, files: RunFiles, log_level:
     The stored result is left as it is.
     """
     identity = origin.plan["tasks"][index]["task_id"]
-    with tempfile.TemporaryDirectory(prefix="trading-runtime-replay-") as scratch:
-        now = _run(origin, index, Path(scratch), log_level)
+    with Scratch() as scratch:
+        now = _run(origin, index, scratch.path, log_level)
         if now.kind is Kind.OK:
-            fresh = Store(Path(scratch) / "results").read_task(identity)
+            fresh = Store(scratch.path / "results").read_task(identity)
         before = None
         if store.task(identity).is_dir():
             try:

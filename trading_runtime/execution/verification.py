@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, Kind, StoppedError, UsageError
@@ -19,6 +17,7 @@ from trading_runtime.execution.rerun import (
 )
 from trading_runtime.execution.worker_process import Job
 from trading_runtime.results.differences import first_difference
+from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import MANIFEST, Store, read_json
 from trading_runtime.results.stored_plan import run_digest
 from trading_runtime.runs.events import RunVerified
@@ -118,8 +117,8 @@ def verify_run(  # noqa: PLR0913 - keyword-only choices of one call
     chosen = [stored[identity] for identity in spread(sorted(stored), sample)]
     refuse_changed_data(origin, chosen)
     findings = []
-    with tempfile.TemporaryDirectory(prefix="trading-runtime-verify-") as scratch:
-        rerun = _Rerun(origin, store, Store(Path(scratch)))
+    with Scratch() as scratch:
+        rerun = _Rerun(origin, store, Store(scratch.path))
         for finding in rerun.findings(sorted(chosen), workers, should_stop):
             findings.append(finding)
             report(finding)

@@ -9,13 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.execution.memory import resident_bytes, says_out_of_memory, system_kills
+from trading_runtime.results.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,10 +94,8 @@ class WorkerAhead:
     """The first worker of a run, started while the run is still being planned."""
 
     def __init__(self) -> None:
-        self._scratch = tempfile.TemporaryDirectory(
-            prefix="trading-runtime-", ignore_cleanup_errors=True
-        )
-        self._started: StartedProcess | None = StartedProcess(0, Path(self._scratch.name))
+        self._scratch = Scratch()
+        self._started: StartedProcess | None = StartedProcess(0, self._scratch.path)
 
     def __enter__(self) -> Self:
         """Started already."""
@@ -107,7 +105,7 @@ class WorkerAhead:
         """End the process, unless a pool took it."""
         if self._started is not None:
             self._started.end()
-        self._scratch.cleanup()
+        self._scratch.remove()
 
     def take(self) -> StartedProcess | None:
         """Hand the process over; ``None`` when it was handed over before."""

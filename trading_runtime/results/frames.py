@@ -18,6 +18,7 @@ from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.errors import UsageError
 from trading_runtime.results.exact import EXACT, MONEY_STEP
 from trading_runtime.results.points import MISSING, OK, POINT_STATISTICS
+from trading_runtime.results.store import write_file
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:
@@ -126,13 +127,15 @@ def points_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
     """Write ``frame`` to ``path`` as Parquet, the same bytes whenever the content is the same."""
+    content = io.BytesIO()
     frame.write_parquet(
-        path,
+        content,
         compression="zstd",
         compression_level=3,
         statistics=True,
         row_group_size=max(1, frame.height),
     )
+    write_file(path, content.getvalue())
 
 
 def read_frame(content: bytes) -> pl.DataFrame:

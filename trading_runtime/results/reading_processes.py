@@ -8,10 +8,10 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import RunFiles, Store, read_json
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def _parts(plan: Mapping[str, Any], store: Store, files: RunFiles, count: int) -
 
     bounds = [len(plan["points"]) * number // count for number in range(count + 1)]
     search = os.pathsep.join([str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
-    with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
+    with Scratch() as scratch:
         started = []
         for first, last in itertools.pairwise(bounds):
-            target = Path(scratch) / str(first)
+            target = scratch.path / str(first)
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", __name__),

@@ -144,9 +144,8 @@ def _again(
     plan: Mapping[str, Any], store: Store, files: RunFiles, reused: ReusedTables
 ) -> Reduction:
     """Write the tables of an earlier run with the very same results as those of this one."""
-    with storage_errors(files.folder):
-        files.results.write_bytes(reused.results)
-        files.points.write_bytes(reused.points)
+    write_file(files.results, reused.results)
+    write_file(files.points, reused.points)
     write_file(files.result, json.dumps(reused.result, indent=1, ensure_ascii=False) + "\n")
     chosen = reused.result["best"]
     curve = []

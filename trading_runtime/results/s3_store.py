@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import functools
-import shutil
-import tempfile
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, NondeterministicError
 from trading_runtime.object_storage import S3Folder
+from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import MANIFEST, RunFiles, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 _FILES_OF_A_TASK = 6
 _REPORT = "report/"
@@ -30,9 +29,9 @@ class S3Store(Store):
     """
 
     def __init__(self, url: str) -> None:
-        local = tempfile.mkdtemp(prefix="trading-runtime-results-")
-        weakref.finalize(self, shutil.rmtree, local, ignore_errors=True)
-        super().__init__(Path(local))
+        local = Scratch()
+        weakref.finalize(self, local.remove)
+        super().__init__(local.path)
         self.place = url
         self.objects = S3Folder(url)
 

@@ -6,22 +6,19 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, NondeterministicError, StorageError
 from trading_runtime.planning.identity import task_id as task_id_of
+from trading_runtime.results.scratch import Scratch, remove_abandoned_staging, staging_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MANIFEST = "manifest.json"
 _STAGING = ".new-"
-_STAGING_SECONDS = 3_600.0
 
 
 class RunFiles:
@@ -60,6 +57,7 @@ class Store:
         self.place = str(root.absolute())
         """What names the store to other processes."""
         self._tasks = root / "tasks"
+        self._staging = staging_prefix(_STAGING)
         self._runs = root / "runs"
         self._digests: dict[tuple[str, Any, Any], tuple[Any, str]] = {}
 
@@ -170,22 +168,19 @@ class Store:
         final = self.task(task_id)
         with storage_errors(self.root):
             self._tasks.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self._tasks))
-            try:
-                staging.chmod(0o755)
+            with Scratch(self._tasks, self._staging) as staging:
+                staging.path.chmod(0o755)
                 for name, content in files.items():
-                    (staging / name).write_bytes(content)
+                    (staging.path / name).write_bytes(content)
                 final.parent.mkdir(exist_ok=True)
                 if final.exists() and not self.has_task(task_id):
                     self.set_aside(task_id)
                 try:
-                    staging.rename(final)
+                    staging.path.rename(final)
                 except OSError:
                     if not final.is_dir():
                         raise
                     _compare(final, files)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
 
     def set_aside(self, task_id: str) -> None:
         """Move a damaged result out of the way, and keep it for whoever wants to know why.
@@ -200,11 +195,8 @@ class Store:
             folder.rename(aside)
 
     def clear_staging(self) -> None:
-        """Remove what writers left that were killed long ago; writing a result takes no hour."""
-        with contextlib.suppress(OSError):
-            for folder in self._tasks.glob(f"{_STAGING}*"):
-                if time.time() - folder.stat().st_mtime > _STAGING_SECONDS:
-                    shutil.rmtree(folder, ignore_errors=True)
+        """Remove what writers of results left that were killed."""
+        remove_abandoned_staging(self._tasks, _STAGING)
 
 
 def write_file(path: Path, content: str | bytes) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 import uuid
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import UsageError
 from trading_runtime.results.s3_store import S3Store
+from trading_runtime.results.store import storage_errors
 from trading_runtime.runs.journal import Journal, new_writer
 from trading_runtime.runs.lock import is_locked, locked
 
@@ -60,8 +62,32 @@ def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
         return
     files = store.run(run_id)
     with locked(files):
-        files.stop.unlink(missing_ok=True)
+        with storage_errors(files.folder):
+            files.stop.unlink(missing_ok=True)
+            _remove_unfinished(files)
         yield OpenRun(files)
+
+
+def _remove_unfinished(files: RunFiles) -> None:
+    """Remove what a killed process had not written to its end (see ``write_file``)."""
+    for folder in (files.folder, files.failures, files.report_page.parent):
+        for path in folder.glob(".*"):
+            process = path.name.rpartition(".")[2]
+            if process.isdigit() and not _is_alive(int(process)):
+                path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    # This one has written nothing yet: in a container ids come again.
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def is_running(store: Store, run_id: str) -> bool:

@@ -13,6 +13,7 @@ from trading_runtime.results.report.pictures.equity import MOST_SEAMS, equity_pi
 from trading_runtime.results.report.pictures.parameters import parameters_picture
 from trading_runtime.results.report.pictures.partitions import partitions_picture
 from trading_runtime.results.report.pictures.ranking import ranking_picture
+from trading_runtime.results.store import storage_errors, write_file
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:
@@ -37,15 +38,16 @@ def write_report(inputs: ReportInputs, folder: Path) -> list[Path]:
     point, a single partition) are left out, and those of an earlier report are removed.
     """
     target = folder / FOLDER
-    target.mkdir(parents=True, exist_ok=True)
-    for stale in target.glob("*.svg"):
-        stale.unlink()
+    with storage_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+        for stale in target.glob("*.svg"):
+            stale.unlink()
     written = []
     pictures: dict[str, Picture] = {}
     for name, (picture, drawn) in _pictures(inputs).items():
         pictures[name] = picture
         written.append(target / picture.file)
-        written[-1].write_bytes(drawn)
+        write_file(written[-1], drawn)
     said = content(inputs)
     for path, template in (
         (target / "index.html", "index.html"),
@@ -56,7 +58,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> list[Path]:
             .get_template(template)
             .render(report=said, pictures=pictures, folder=FOLDER, currency=currency(inputs))
         )
-        path.write_text(text.rstrip() + "\n", encoding="utf-8", newline="\n")
+        write_file(path, text.rstrip() + "\n")
         written.append(path)
     return written
 

@@ -1,0 +1,101 @@
+"""Temporary folders that are known by a lock: those of processes that were killed can be removed.
+
+Whoever makes a folder holds its lock for as long as it is needed, and the system frees it when the
+process ends, however it ends. So a folder whose lock can be had is nobody's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import platform
+import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PREFIX = "trading-runtime-scratch-"
+_UNKNOWN_SECONDS = 3_600.0
+"""After so long a folder is nobody's whose lock says nothing: no result takes an hour to write."""
+
+
+class Scratch:
+    """A new temporary folder, which goes with its process: at the latest when another begins."""
+
+    def __init__(self, parent: Path | None = None, prefix: str = _PREFIX) -> None:
+        """Make the folder in ``parent``, by default where temporary files go on this machine."""
+        while True:
+            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            with contextlib.suppress(FileNotFoundError):
+                self._lock = os.open(self.path, os.O_RDONLY)
+                # Not every file system has locks; there, age says which folders are nobody's.
+                with contextlib.suppress(OSError):
+                    fcntl.flock(self._lock, fcntl.LOCK_EX)
+                if self.path.exists():
+                    return
+                os.close(self._lock)
+            # Another process took it for abandoned in the moment before it was locked.
+
+    def __enter__(self) -> Self:
+        """Made already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the folder."""
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove the folder, or what is left of it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def staging_prefix(name: str) -> str:
+    """Return what names of folders begin with that this machine makes among stored results.
+
+    Locks are not seen from other machines on every shared file system, so these are told apart.
+    """
+    return f"{name}{re.sub('[^A-Za-z0-9]', '-', platform.node())}-"
+
+
+def remove_abandoned_scratch() -> None:
+    """Remove the temporary folders of processes that were killed on this machine."""
+    for path, is_free in _free(Path(tempfile.gettempdir()), _PREFIX):
+        if is_free:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_abandoned_staging(folder: Path, name: str) -> None:
+    """Remove what writers of results left in ``folder`` that were killed, or long ago elsewhere."""
+    own = staging_prefix(name)
+    for path, is_free in _free(folder, name):
+        with contextlib.suppress(OSError):
+            is_old = time.time() - path.stat().st_mtime > _UNKNOWN_SECONDS
+            if is_old or (is_free and path.name.startswith(own)):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _free(parent: Path, prefix: str) -> Iterator[tuple[Path, bool]]:
+    """Yield the folders of these names, each while its lock is held if it can be had."""
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+        for name in [entry.name for entry in entries if entry.name.startswith(prefix)]:
+            path = parent / name
+            try:
+                lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            except OSError:
+                continue  # another user's, no folder, or gone meanwhile
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_free = True
+            except OSError:
+                is_free = False
+            try:
+                yield path, is_free
+            finally:
+                os.close(lock)
