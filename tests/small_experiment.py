@@ -9,9 +9,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trading_runtime.cli.main import invoke, root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTRYPOINT = ROOT / "trading_runtime" / "local" / "backtest.py"
@@ -99,7 +102,10 @@ class SmallExperiment:
         )
 
     def run(
-        self, *options: str, environment: dict[str, str] | None = None
+        self,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        before: Callable[[], None] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run the entrypoint in a process of its own, from the experiment's folder."""
         return subprocess.run(
@@ -110,6 +116,7 @@ class SmallExperiment:
             text=True,
             check=False,
             timeout=120,
+            preexec_fn=before,
         )
 
     def start(

@@ -22,7 +22,11 @@ def write_instruments(folder: Path, definitions: Sequence[Mapping[str, Any]]) ->
     if not definitions:
         return []
     catalog = ParquetDataCatalog(str(folder.absolute()))
-    written = catalog.write_instruments(build_instruments(definitions))
+    try:
+        written = catalog.write_instruments(build_instruments(definitions))
+    except RuntimeError as error:
+        # Whatever the engine meets while it writes; the file itself says what a system would.
+        raise OSError(None, " ".join(str(error).split())[:200], str(folder)) from error
     return [folder / path for path in written]
 
 

@@ -6,22 +6,23 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import Kind, StoppedError
+from trading_runtime.errors import Kind, StoppedError, StorageError
 from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
 from trading_runtime.execution.progress import Progress
 from trading_runtime.execution.run_beginning import begin_run
 from trading_runtime.execution.run_ending import summarise_run
 from trading_runtime.execution.task_records import TaskRecords
 from trading_runtime.results.scratch import remove_abandoned_scratch
-from trading_runtime.runs.events import Executor, RunStarted, RunStopped
+from trading_runtime.results.store import storage_errors
+from trading_runtime.runs.events import Executor, RunStarted, RunStopped, TaskRetried
 from trading_runtime.runs.memory_limit import memory_limit
-from trading_runtime.runs.metadata import Status
+from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.metrics import write_metrics
 from trading_runtime.runs.opening import OpenRun, open_run
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from trading_runtime.execution.pool import Event
     from trading_runtime.execution.preparation import Prepared
@@ -53,6 +54,7 @@ class LocalRun:
     ahead: WorkerAhead | None = None
     files: RunFiles = field(init=False)
     _opened: OpenRun = field(init=False)
+    _started: float = field(init=False)
 
     def execute(self, *, allow_incomplete: bool) -> Outcome:
         """Run to the end; the same id with the same plan resumes.
@@ -63,7 +65,7 @@ class LocalRun:
         with open_run(self.prepared.store, self.run_id) as self._opened:
             self.files = files = self._opened.files
             plan, store = self.prepared.plan, self.prepared.store
-            started = time.monotonic()
+            self._started = time.monotonic()
             metadata = begin_run(files, self.prepared, self.run_id, Executor.LOCAL)
             store.clear_staging()
             remove_abandoned_scratch()
@@ -72,11 +74,8 @@ class LocalRun:
                 try:
                     for event in beginning(metadata, plan):
                         journal.write(event)
-                    self._compute(journal, records)
-                    seconds = time.monotonic() - started
-                    write_metrics(files, self.prepared.code.path, seconds, records.measured)
-                    reduction = summarise_run(
-                        plan.document, store, files, metadata, allow_incomplete=allow_incomplete
+                    reduction = self._computed(
+                        journal, records, metadata, incomplete=allow_incomplete
                     )
                     journal.write(completion(reduction.result))
                 except StoppedError as error:
@@ -92,32 +91,73 @@ class LocalRun:
                     self._opened.gather()
                     metadata.seal()
                     _write_metrics(files)
-            return Outcome(reduction, len(records.measured), time.monotonic() - started)
+            return Outcome(reduction, len(records.measured), time.monotonic() - self._started)
 
-    def _compute(self, journal: Journal, records: TaskRecords) -> None:
+    def _computed(
+        self, journal: Journal, records: TaskRecords, metadata: Metadata, *, incomplete: bool
+    ) -> Reduction:
+        """Compute what is not stored and summarise; what turns out to be damaged, once more."""
         plan = self.prepared.plan
-        pending = plan.uncached
         journal.write(
             RunStarted(
                 tasks=len(plan.tasks),
-                pending=len(pending),
+                pending=len(plan.uncached),
                 workers=self.prepared.workers,
                 memory_limit_bytes=memory_limit(),
             )
         )
         for retried in retries(self.files):
             journal.write(retried)
-        for path in self.files.failures.glob("*.json"):
-            path.unlink()
+        with storage_errors(self.files.failures):
+            for path in self.files.failures.glob("*.json"):
+                path.unlink()
+        failed = self._compute(plan.uncached, records)
+        reduction = self._summarise(records, metadata, incomplete=incomplete)
+        # Results that were stored before, and set aside just now when they were read.
+        damaged = {item["task_id"] for item in reduction.failures} - failed
+        if damaged:
+            for task_id in sorted(damaged):
+                journal.write(TaskRetried(task_id=task_id, kind=Kind.DATA))
+                self.files.failure(task_id).unlink(missing_ok=True)
+            again = [n for n, task in enumerate(plan.tasks) if task["task_id"] in damaged]
+            self._compute(again, records)
+            reduction = self._summarise(records, metadata, incomplete=incomplete)
+        return reduction
+
+    def _summarise(
+        self, records: TaskRecords, metadata: Metadata, *, incomplete: bool
+    ) -> Reduction:
+        prepared, seconds = self.prepared, time.monotonic() - self._started
+        write_metrics(self.files, prepared.code.path, seconds, records.measured)
+        return summarise_run(
+            prepared.plan.document,
+            prepared.store,
+            self.files,
+            metadata,
+            allow_incomplete=incomplete,
+        )
+
+    def _compute(self, pending: Sequence[int], records: TaskRecords) -> set[str]:
+        """Compute the tasks of these numbers, and return the ids of those that failed."""
+        plan = self.prepared.plan
         progress = None
         if self.show_progress:
             progress = Progress(len(plan.tasks), len(plan.tasks) - len(pending))
         left = set(pending)
+        failed = set()
         for event in self._events(set(pending)):
             records.record(event)
             self._opened.publish()
             if isinstance(event, TaskEnded):
+                if event.status == Kind.STORAGE:
+                    # It is not the task's fault, and would be that of all others too.
+                    raise StorageError(
+                        f"{event.message}\nrun {self.run_id!r}: finished tasks are kept: give "
+                        f"--run-id {self.run_id} again to go on"
+                    )
                 left.discard(event.task)
+                if event.status != Kind.OK:
+                    failed.add(plan.tasks[event.task]["task_id"])
                 if progress is not None:
                     progress.task_ended(ok=event.status == Kind.OK)
         if self._is_stopped():
@@ -128,6 +168,7 @@ class LocalRun:
                 f"run {self.run_id!r} with {count:,} of {len(plan.tasks):,} tasks left; finished "
                 f"ones are kept: give --run-id {self.run_id} again to go on"
             )
+        return failed
 
     def _events(self, pending: set[int]) -> Iterator[Event]:
         if not pending:

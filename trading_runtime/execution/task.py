@@ -20,6 +20,7 @@ from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.results.artifacts import result_files, summarise
+from trading_runtime.results.store import storage_errors
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:
@@ -155,24 +156,22 @@ class TaskRunner:
             partition = shown | {
                 key: parse_instant(shown[key]) for key in ("start", "end", "warmup_start")
             }
-            catalog = self._scratch / f"partition-{index}"
-            # Left by a point before this one, for which the partition could not be cut.
-            shutil.rmtree(catalog, ignore_errors=True)
-            catalog.mkdir()
-            if self._fetched is not None:
-                self._fetched.wait(partition)
-            definitions = [self._plan["instruments"][name] for name in partition["instruments"]]
-            write_instruments(catalog, definitions)
-            inputs = partition_inputs(partition, self._plan["instruments"])
-            self._cut = _CutPartition(
-                index,
-                partition,
-                inputs,
-                digest(inputs),
-                catalog,
-                cut_partition(partition, self._dataset, catalog),
-            )
+            with storage_errors(self._scratch, "set TMPDIR to a folder with more of it"):
+                self._cut = self._new_cut(index, partition)
         return self._cut
+
+    def _new_cut(self, index: int, partition: dict[str, Any]) -> _CutPartition:
+        catalog = self._scratch / f"partition-{index}"
+        # Left by a point before this one, for which the partition could not be cut.
+        shutil.rmtree(catalog, ignore_errors=True)
+        catalog.mkdir()
+        if self._fetched is not None:
+            self._fetched.wait(partition)
+        definitions = [self._plan["instruments"][name] for name in partition["instruments"]]
+        write_instruments(catalog, definitions)
+        inputs = partition_inputs(partition, self._plan["instruments"])
+        part = cut_partition(partition, self._dataset, catalog)
+        return _CutPartition(index, partition, inputs, digest(inputs), catalog, part)
 
     def _drop(self) -> None:
         if self._cut is not None:

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from trading_runtime.errors import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,7 +33,7 @@ class Scratch:
     def __init__(self, parent: Path | None = None, prefix: str = _PREFIX) -> None:
         """Make the folder in ``parent``, by default where temporary files go on this machine."""
         while True:
-            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            self.path = _make_folder(prefix, parent)
             with contextlib.suppress(FileNotFoundError):
                 self._lock = os.open(self.path, os.O_RDONLY)
                 # Not every file system has locks; there, age says which folders are nobody's.
@@ -54,6 +56,18 @@ class Scratch:
         """Remove the folder, or what is left of it."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
+
+
+def _make_folder(prefix: str, parent: Path | None) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    except OSError as error:
+        if parent is not None:
+            raise
+        raise StorageError(
+            f"no temporary folder can be made: {error.strerror or error}; free space, or set "
+            "TMPDIR to a folder with more of it"
+        ) from error
 
 
 def staging_prefix(name: str) -> str:

@@ -226,14 +226,16 @@ def read_json(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def storage_errors(place: Path) -> Iterator[None]:
+def storage_errors(
+    place: Path, remedy: str = "set 'results' to a folder that can be written"
+) -> Iterator[None]:
     """Turn what the operating system says of a full or closed disk into ``StorageError``."""
     try:
         yield
     except OSError as error:
         raise StorageError(
-            f"{error.filename or place}: cannot be written: {error.strerror}; free space, or set "
-            "'results' to a folder that can be written"
+            f"{error.filename or place}: cannot be written: {error.strerror or error}; free space, "
+            f"or {remedy}"
         ) from error
 
 
