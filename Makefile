@@ -33,7 +33,7 @@ environment-dev:  ## add what tests and checks need
 example-data: $(EXAMPLE_DATA)/manifest.json  ## prepare the example's market data
 
 # An environment that is merely looked at must not make the data look old, hence the bar.
-$(EXAMPLE_DATA)/manifest.json: $(wildcard $(EXAMPLE)/*) | environment
+$(EXAMPLE_DATA)/manifest.json: $(wildcard $(EXAMPLE)/*) trading_runtime/datasets/manifest.py | environment
 	@.venv/bin/trading-runtime data prepare $(EXAMPLE)/bars.data.json --to $(EXAMPLE_DATA) --force
 	@touch $@
 

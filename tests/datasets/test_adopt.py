@@ -95,6 +95,43 @@ def test_quotes_and_order_book_data_are_indexed_as_they_are(
     assert verify(tmp_path).damages == ()
 
 
+def test_the_same_pages_read_at_another_precision_are_other_data(prepare_files: Prepare) -> None:
+    text = "timestamp,bid,ask\n2024-01-01,10,11\n2024-01-01 00:00:01,10,11\n"
+    prepared = prepare_files("quotes", {"raw.csv": text})
+    [before] = prepared.manifest.files
+    path = prepared.folder / before.path
+    table = pq.read_table(path)
+    rows, metadata = table.replace_schema_metadata(None), dict(table.schema.metadata)
+    [digits] = [value for key, value in metadata.items() if key == b"price_precision"]
+    found = []
+    for precision in (digits, str(int(digits) + 1).encode()):
+        pq.write_table(
+            rows.replace_schema_metadata(metadata | {b"price_precision": precision}), path
+        )
+        [file] = take(prepared.folder).manifest.files
+        found.append((file.row_groups[0].sha256, file.schema_sha256))
+
+    assert found[0][0] == found[1][0]
+    assert found[0][1] == before.schema_sha256
+    assert found[0][1] != found[1][1]
+
+
+def test_a_row_group_without_rows_is_left_out_and_the_others_keep_their_places(
+    prepare_files: Prepare,
+) -> None:
+    text = "timestamp,bid,ask\n2024-01-01,10,11\n2024-01-01 00:00:01,10,11\n"
+    prepared = prepare_files("quotes", {"raw.csv": text})
+    path = prepared.folder / prepared.manifest.files[0].path
+    table = pq.read_table(path)
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for first, last in ((0, 1), (1, 1), (1, 2)):
+            writer.write_table(table.slice(first, last - first), row_group_size=1)
+    assert pq.ParquetFile(path).metadata.num_row_groups == 3
+    [file] = take(prepared.folder).manifest.files
+
+    assert [(group.index, group.rows) for group in file.row_groups] == [(0, 1), (2, 1)]
+
+
 def test_the_sha256_of_a_row_group_is_that_of_its_bytes_in_the_file(
     prepare_files: Prepare,
 ) -> None:

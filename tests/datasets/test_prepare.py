@@ -217,6 +217,8 @@ def test_appended_data_changes_no_earlier_row_group(prepare_files: Prepare) -> N
     first, second = before.files[0].row_groups
     assert after.files[0].row_groups[0].sha256 == first.sha256
     assert after.files[0].row_groups[1].sha256 != second.sha256
+    assert after.files[0].schema_sha256 == before.files[0].schema_sha256
+    assert after.files[0].footer_sha256 != before.files[0].footer_sha256
 
 
 def test_the_catalog_is_laid_out_as_the_engines_writer_does(

@@ -35,7 +35,9 @@ def partition(dataset: Path, warmup_start: int, start: int, end: int) -> dict[st
         for index, group in enumerate(file.row_groups)
         if group.last >= warmup_start and group.first < end
     ]
+    footer = {"footer_offset": file.footer_offset, "footer_sha256": file.footer_sha256}
     series = {"type": file.type, "identifier": file.identifier, "row_groups": groups}
+    series["files"] = [{"path": file.path, **footer}]
     return {
         "warmup_start": warmup_start,
         "start": start,
@@ -146,6 +148,21 @@ def test_a_flipped_byte_is_refused_with_file_and_row_group(copy: Path, tmp_path:
     message = refusal(planned, copy, tmp_path / "catalog")
 
     assert message.startswith(f"{data_file(copy)}: row group 1 is not what the manifest says")
+
+
+@pytest.mark.parametrize("place", ["first", "precision", "last"])
+def test_a_flipped_byte_of_the_footer_is_refused(copy: Path, tmp_path: Path, place: str) -> None:
+    planned = partition(copy, DAYS[1], DAYS[1], DAYS[2])
+    content = bytearray(data_file(copy).read_bytes())
+    # The footer ends with its length and a mark of four bytes each.
+    first = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    places = {"first": first, "precision": content.index(b"price_precision"), "last": -1}
+    content[places[place]] ^= 1
+    data_file(copy).write_bytes(content)
+    message = refusal(planned, copy, tmp_path / "catalog")
+
+    assert message.startswith(f"{data_file(copy)}: the footer is not what the manifest says")
+    assert list((tmp_path / "catalog").rglob("*.parquet")) == []
 
 
 def test_a_file_that_is_gone_is_refused(copy: Path, tmp_path: Path) -> None:

@@ -32,9 +32,13 @@ def file(rows: Rows, identifier: str = "A.SIM", kind: str = "trades") -> DataFil
         instrument_id=identifier.partition("-")[0],
         bytes=1,
         sha256="0" * 64,
+        footer_offset=1,
+        footer_sha256="1" * 64,
+        schema_sha256="2" * 64,
         rows=sum(len(group) for group in rows),
         row_groups=tuple(
             RowGroup(
+                index=index,
                 rows=len(group),
                 offset=100 * index,
                 bytes=10 * len(group),

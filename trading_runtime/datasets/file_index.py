@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from trading_runtime.canonical import digest
 from trading_runtime.datasets.manifest import DataFile, InstrumentFile, RowGroup
 from trading_runtime.errors import DataError
 
@@ -91,6 +92,7 @@ def index_file(file: CatalogFile, dataset: Path, kind: str) -> DataFile:
         first, last = _time_range(file, index)
         groups.append(
             RowGroup(
+                index=index,
                 rows=group.num_rows,
                 offset=offset,
                 bytes=size,
@@ -102,6 +104,7 @@ def index_file(file: CatalogFile, dataset: Path, kind: str) -> DataFile:
     if not groups:
         raise DataError(f"{path}: the file holds no rows; remove it from the catalog")
     instrument_id = file.metadata.get("instrument_id", path.parent.name)
+    footer = max(group.offset + group.bytes for group in groups)
     return DataFile(
         path=path.relative_to(dataset).as_posix(),
         type=kind,
@@ -109,6 +112,9 @@ def index_file(file: CatalogFile, dataset: Path, kind: str) -> DataFile:
         instrument_id=instrument_id,
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
+        footer_offset=footer,
+        footer_sha256=hashlib.sha256(memoryview(content)[footer:]).hexdigest(),
+        schema_sha256=_schema_digest(file),
         rows=metadata.num_rows,
         row_groups=tuple(groups),
     )
@@ -128,6 +134,13 @@ def sha256_of(path: Path) -> str:
     """Return the sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _schema_digest(file: CatalogFile) -> str:
+    columns = [
+        [column.name, str(column.type), column.nullable] for column in file.parquet.schema_arrow
+    ]
+    return digest({"columns": columns, "metadata": file.metadata})
 
 
 def _byte_range(path: Path, group: Any) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from trading_runtime.errors import DataError
 from trading_runtime.object_storage import S3Folder, is_s3
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT = 2
+"""1 had no digests of what lies behind the row groups and says how they are decoded."""
 
 
 class DataType(StrEnum):
@@ -37,6 +38,8 @@ class _Frozen(BaseModel):
 class RowGroup(_Frozen):
     """One row group of a file: the unit whose sha256 enters a task's identity."""
 
+    index: int
+    """Place among the row groups of the file; one without rows is left out."""
     rows: int
     offset: int
     """First byte in the file."""
@@ -61,6 +64,13 @@ class DataFile(_Frozen):
     instrument_id: str
     bytes: int
     sha256: str
+    footer_offset: int
+    """First byte behind the last row group."""
+    footer_sha256: str
+    """Over the bytes from there to the end: places, encodings and types of all columns."""
+    schema_sha256: str
+    """Of the columns' types and the engine's metadata (precision and the like), however many rows
+    there are: files that rows were added to keep it."""
     rows: int
     row_groups: tuple[RowGroup, ...]
 
@@ -127,6 +137,13 @@ def read_manifest(text: str, where: str) -> Manifest:
     try:
         content = json.loads(text)
         stated = content.pop("digest", None)
+        found = content.get("format")
+        if isinstance(found, int) and found != MANIFEST_FORMAT:
+            raise DataError(
+                f"{where}: manifest format {found} is not {MANIFEST_FORMAT}: it is of another "
+                "version; make it again with 'trading-runtime data adopt', which leaves the data "
+                "as they are"
+            )
         manifest = Manifest.model_validate_json(json.dumps(content))
     except (ValueError, AttributeError, ValidationError) as error:
         first = str(error).splitlines()
@@ -134,11 +151,6 @@ def read_manifest(text: str, where: str) -> Manifest:
             f"{where}: not a dataset manifest of format {MANIFEST_FORMAT} ({' '.join(first[:3])}); "
             "make it again with 'trading-runtime data adopt'"
         ) from error
-    if manifest.format != MANIFEST_FORMAT:
-        raise DataError(
-            f"{where}: manifest format {manifest.format} is not {MANIFEST_FORMAT}; "
-            "make it again with 'trading-runtime data adopt'"
-        )
     if stated != manifest.digest:
         raise DataError(
             f"{where}: the digest in the manifest does not match its content: it was edited by "

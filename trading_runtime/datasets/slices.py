@@ -34,8 +34,9 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
     """Write the rows of ``partition`` from ``dataset`` to the new folder ``catalog``.
 
     ``partition`` has ``warmup_start``, ``start``, ``end`` (nanoseconds since the epoch),
-    ``rows_min`` and ``rows_max``, and ``data``: the series with the row groups that can have rows.
-    Every row group is verified before it is used.
+    ``rows_min`` and ``rows_max``, and ``data``: the series with the row groups that can have rows
+    and the files that these are in. Every row group is verified before it is used, and so is what
+    says how it is decoded.
 
     Raises ``DataError`` when a file is missing, its bytes are not those of the manifest, or the
     rows are fewer or more than the plan allows.
@@ -64,10 +65,11 @@ def _row_groups(series: Mapping[str, Any], dataset: Path) -> Iterator[pa.Table]:
     by_file: dict[str, list[Mapping[str, Any]]] = {}
     for group in series["row_groups"]:
         by_file.setdefault(group["path"], []).append(group)
+    files = {file["path"]: file for file in series["files"]}
     for name, groups in by_file.items():
         path = dataset / name
         try:
-            _verify(path, groups)
+            _verify(path, groups, files[name])
             with pq.ParquetFile(path) as file:
                 for group in groups:
                     table = file.read_row_group(group["index"])
@@ -91,7 +93,7 @@ def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, in
     return table.slice(first, end - first), start - first
 
 
-def _verify(path: Path, groups: list[Mapping[str, Any]]) -> None:
+def _verify(path: Path, groups: list[Mapping[str, Any]], planned: Mapping[str, Any]) -> None:
     with path.open("rb") as file:
         for group in groups:
             file.seek(group["offset"])
@@ -101,6 +103,12 @@ def _verify(path: Path, groups: list[Mapping[str, Any]]) -> None:
                     f"{path}: row group {group['index']} is not what the manifest says (sha256 "
                     "differs): the file was changed or damaged; restore it, or prepare it again"
                 )
+        file.seek(planned["footer_offset"])
+        if hashlib.sha256(file.read()).hexdigest() != planned["footer_sha256"]:
+            raise DataError(
+                f"{path}: the footer is not what the manifest says (sha256 differs): the file was "
+                "changed or damaged; restore it, or prepare it again"
+            )
 
 
 class _SeriesFile:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, Kind, UsageError
+from trading_runtime.execution.rerun import present_plan
 from trading_runtime.execution.worker_process import worker_environment
 from trading_runtime.results.differences import first_difference
 from trading_runtime.results.scratch import Scratch
@@ -121,7 +122,7 @@ def replay(origin: Origin, index: int, store: Store, files: RunFiles, log_level:
 def _run(origin: Origin, index: int, scratch: Path, log_level: str) -> Outcome:
     reader, writer = os.pipe()
     job = {
-        "plan": str(origin.plan_file),
+        "plan": str(present_plan(origin, scratch)),
         "folder": str(origin.folder),
         "dataset": origin.dataset,
         "results": str(scratch / "results"),

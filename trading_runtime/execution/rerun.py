@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,11 +121,33 @@ def refuse_changed_data(origin: Origin, tasks: Iterable[int]) -> None:
                     )
 
 
+def present_plan(origin: Origin, folder: Path) -> Path:
+    """Return the file of the run's plan, with the footers that the dataset's files have now.
+
+    Rows that were added to a file since change its footer, and none of the row groups before them.
+    A plan that differs is written to ``folder``.
+    """
+    manifest = load_manifest(origin.dataset)
+    if manifest.digest == origin.plan["dataset_digest"]:
+        return origin.plan_file
+    files = {file.path: file for file in manifest.files}
+    plan = copy.deepcopy(origin.plan)
+    for partition in plan["partitions"]:
+        for series in partition["data"]:
+            for entry in series["files"]:
+                if (now := files.get(entry["path"])) is not None:
+                    entry["footer_offset"] = now.footer_offset
+                    entry["footer_sha256"] = now.footer_sha256
+    path = folder / "plan.json"
+    path.write_text(json.dumps(plan), encoding="utf-8")
+    return path
+
+
 def _row_groups(manifest: Manifest) -> dict[tuple[str, int], str]:
     return {
-        (file.path, index): group.sha256
+        (file.path, group.index): group.sha256
         for file in manifest.files
-        for index, group in enumerate(file.row_groups)
+        for group in file.row_groups
     }
 
 

@@ -12,6 +12,7 @@ from trading_runtime.errors import DataError, Kind, StoppedError, UsageError
 from trading_runtime.execution.pool import TaskEnded, WorkerPool
 from trading_runtime.execution.rerun import (
     changed_inputs,
+    present_plan,
     refuse_changed_data,
     refuse_changed_inputs,
 )
@@ -25,6 +26,7 @@ from trading_runtime.runs.noting import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from trading_runtime.execution.rerun import Origin
     from trading_runtime.results.differences import FileDifference
@@ -118,7 +120,7 @@ def verify_run(  # noqa: PLR0913 - keyword-only choices of one call
     refuse_changed_data(origin, chosen)
     findings = []
     with Scratch() as scratch:
-        rerun = _Rerun(origin, store, Store(scratch.path))
+        rerun = _Rerun(origin, store, Store(scratch.path), present_plan(origin, scratch.path))
         for finding in rerun.findings(sorted(chosen), workers, should_stop):
             findings.append(finding)
             report(finding)
@@ -200,17 +202,18 @@ def note_verification(verification: Verification, store: Store, files: RunFiles)
 class _Rerun:
     """Computes tasks again into a store of their own, and judges each as it ends."""
 
-    def __init__(self, origin: Origin, store: Store, fresh: Store) -> None:
+    def __init__(self, origin: Origin, store: Store, fresh: Store, plan_file: Path) -> None:
         self._origin = origin
         self._store = store
         self._fresh = fresh
+        self._plan_file = plan_file
         self._tasks = origin.plan["tasks"]
 
     def findings(
         self, tasks: Sequence[int], workers: int, should_stop: Callable[[], bool]
     ) -> Iterator[Finding]:
         job = Job(
-            plan=self._origin.plan_file,
+            plan=self._plan_file,
             folder=self._origin.folder,
             dataset=self._origin.dataset,
             results=self._fresh.place,

@@ -64,6 +64,7 @@ def partition_inputs(
                 "type": series["type"],
                 "identifier": series["identifier"],
                 "instrument_id": series["instrument_id"],
+                "schemas": series["schemas"],
                 "row_groups": [group["sha256"] for group in series["row_groups"]],
             }
             for series in partition["data"]

@@ -219,13 +219,25 @@ def _partition(partition: Partition) -> dict[str, Any]:
                 "type": file.type,
                 "identifier": file.identifier,
                 "instrument_id": file.instrument_id,
+                "schemas": [],
+                "files": [],
                 "row_groups": [],
             },
         )
+        if not entry["files"] or entry["files"][-1]["path"] != file.path:
+            entry["files"].append(
+                {
+                    "path": file.path,
+                    "footer_offset": file.footer_offset,
+                    "footer_sha256": file.footer_sha256,
+                }
+            )
+        if file.schema_sha256 not in entry["schemas"]:
+            entry["schemas"].append(file.schema_sha256)
         entry["row_groups"].append(
             {
                 "path": file.path,
-                "index": file.row_groups.index(group),
+                "index": group.index,
                 "offset": group.offset,
                 "bytes": group.bytes,
                 "sha256": group.sha256,
