@@ -18,7 +18,7 @@ from trading_runtime.cli.main import COMMANDS, root
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.datasets.data_file import Preparation
 from trading_runtime.errors import Kind, TradingRuntimeError
-from trading_runtime.runs.schema import journal_schema_text
+from trading_runtime.runs.schema import schema_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ _UNUSED = {Kind.KILLED}
 def written() -> dict[str, str]:
     """Return the text of every file that is made from the code, by its path."""
     pages = {f"docs/reference/{name}": text for name, text in references().items()}
-    return pages | {"schemas/journal.schema.json": journal_schema_text()}
+    return pages | {f"schemas/{name}": text for name, text in schema_texts().items()}
 
 
 def references() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What tests of all rooms share: repeatable property tests, and a small dataset."""
+"""What tests of all rooms share: repeatable property tests, a small dataset, checked journals."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.record_schemas import check_line, check_records
 from tests.small_experiment import SmallExperiment, make_dataset
+from trading_runtime.runs.journal import Journal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from trading_runtime.runs.events import Event
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
@@ -31,3 +36,27 @@ def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(tmp_path: Path, small_dataset: Path) -> SmallExperiment:
     """A folder with an experiment over the small dataset, its strategy beside it."""
     return SmallExperiment(tmp_path, small_dataset)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _lines_written_here_are_of_the_schema() -> Iterator[None]:
+    """Hold every line that a test writes in its own process to the committed JSON Schema."""
+    write = Journal.write
+
+    def write_and_check(journal: Journal, event: Event) -> None:
+        write(journal, event)
+        check_line(journal._path.read_bytes().splitlines()[-1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "write", write_and_check)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _records_left_behind_are_of_their_schemas(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold the journals and metadata to them that the processes of a test left in its folder."""
+    damages = request.node.get_closest_marker("damages_journals") is not None
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if folder is not None and not damages:
+        check_records(folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trading_runtime.errors import Kind, StorageError, UsageError
+from trading_runtime.errors import Kind, StorageError
 from trading_runtime.results.store import RunFiles
 from trading_runtime.runs.events import (
     RunFailed,
@@ -184,7 +184,7 @@ def test_a_chain_is_written_by_one_writer_only(files: RunFiles) -> None:
     assert new_writer("local") != new_writer("local")
 
 
-@pytest.mark.parametrize("writer", ["../x", "a/b", "", "A", "a\n"])
+@pytest.mark.parametrize("writer", ["../x", "a/b", "", "A", "a\n", "x" * 201])
 def test_the_name_of_a_writer_leads_nowhere_else(files: RunFiles, writer: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(ValueError, match="no name for a writer"):
         Journal(files.journals, writer)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
 from trading_runtime.errors import UsageError
+from trading_runtime.planning.environment import installed_version
 from trading_runtime.results.store import read_json, write_file
 from trading_runtime.runs.metadata import Metadata
 
@@ -50,5 +51,11 @@ def begin_run(
         code=common["code"],
         engine=common["engine"],
         python=common["python"],
+        versions={
+            "trading-runtime": str(installed_version("trading-runtime")),
+            "system": common["system"],
+            "machine": common["machine"],
+            **{name: str(version) for name, version in common["packages"].items()},
+        },
         **facts,
     )

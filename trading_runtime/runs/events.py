@@ -30,8 +30,12 @@ class Executor(StrEnum):
     """Pods of a workflow."""
 
 
+class Record:
+    """Base of what is written down: the annotations of such a class become a JSON Schema."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class Event(Record):
     """Base of all events."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.redaction import redacted
 from trading_runtime.results.store import storage_errors, write_file
-from trading_runtime.runs.run_id import check_run_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FIRST_HASH = hashlib.sha256(b"").hexdigest()
 """What the first line of a chain has as the hash of the line before it."""
 _PART_DIGITS = 6
+WRITER = r"[a-z0-9]([a-z0-9.-]{0,198}[a-z0-9])?"
+"""The names that a chain may have; a pod's may be long."""
 
 
 class Journal:
@@ -36,7 +38,9 @@ class Journal:
     """
 
     def __init__(self, folder: Path, writer: str) -> None:
-        self.writer = check_run_id(writer)
+        if not re.fullmatch(WRITER, writer):
+            raise ValueError(f"{writer[:80]!r} is no name for a writer of a journal")
+        self.writer = writer
         self.folder = folder / writer
         self._sequence = self._part = self._length = self._latest = 0
         self._previous = FIRST_HASH

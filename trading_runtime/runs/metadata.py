@@ -7,27 +7,19 @@ import datetime as dt
 import getpass
 import json
 import platform
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.redaction import redacted
 from trading_runtime.results.store import read_json, write_file
 from trading_runtime.runs.events import Executor, Mode
 from trading_runtime.runs.journal import merge_journals
+from trading_runtime.runs.status import Status
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import RunFiles
 
 
-class Status(StrEnum):
-    """Where a run stands."""
-
-    RUNNING = "running"
-    COMPLETE = "complete"
-    INCOMPLETE = "incomplete"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    KILLED = "killed"
+__all__ = ["Metadata", "Status", "now_text", "seal_run"]
 
 
 class Metadata:

@@ -1,4 +1,4 @@
-"""The JSON Schema of a journal's lines; the committed copy is ``schemas/journal.schema.json``."""
+"""The JSON Schemas of a run's journal and metadata; the committed copies are in ``schemas``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 from trading_runtime.config.schema import DRAFT, tidy
 from trading_runtime.runs import events, operation_events
 from trading_runtime.runs.events import Event
+from trading_runtime.runs.journal import WRITER
+from trading_runtime.runs.metadata_document import MetadataDocument
 
 _HASH = "^[0-9a-f]{64}$"
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$"
-_WRITER = r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
 
 EVENTS: dict[str, type[Event]] = {
     item.event: item
@@ -47,7 +48,11 @@ def journal_schema() -> dict[str, Any]:
             "description": "Place of the line in the chain of its writer, from 0.",
         },
         "time": {"type": "string", "pattern": _TIME, "description": "UTC, with nanoseconds."},
-        "writer": {"type": "string", "pattern": _WRITER, "description": "A process, or a pod."},
+        "writer": {
+            "type": "string",
+            "pattern": f"^{WRITER}$",
+            "description": "A process, or a pod.",
+        },
         "event": {"enum": sorted(EVENTS)},
         "payload": {"type": "object"},
         "previous": {
@@ -71,6 +76,21 @@ def journal_schema() -> dict[str, Any]:
     return {"$schema": DRAFT, "title": "Trading Runtime journal", **content}
 
 
-def journal_schema_text() -> str:
-    """Return the schema as the text that is committed."""
-    return json.dumps(journal_schema(), indent=2, ensure_ascii=False) + "\n"
+def metadata_schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``metadata.json``, draft 2020-12."""
+    from pydantic import TypeAdapter
+
+    content: dict[str, Any] = tidy(TypeAdapter(MetadataDocument).json_schema())
+    return {"$schema": DRAFT, "title": "Trading Runtime metadata", **content}
+
+
+def schema_texts() -> dict[str, str]:
+    """Return the schemas as they are committed, by their file names."""
+    schemas = {
+        "journal.schema.json": journal_schema(),
+        "metadata.schema.json": metadata_schema(),
+    }
+    return {
+        name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        for name, schema in schemas.items()
+    }

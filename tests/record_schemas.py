@@ -1,0 +1,44 @@
+"""What a run writes down, held to the JSON Schemas that are committed."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+
+
+@functools.cache
+def schema(name: str) -> dict[str, Any]:
+    """Return a committed schema."""
+    content: dict[str, Any] = json.loads((SCHEMAS / f"{name}.schema.json").read_bytes())
+    return content
+
+
+@functools.cache
+def validator(name: str, event: str | None = None) -> jsonschema.Draft202012Validator:
+    """Return what checks by a schema; for a journal's line only by the form of its event."""
+    content = dict(schema(name))
+    if event is not None:
+        forms = [form for form in content["oneOf"] if form["properties"]["event"]["const"] == event]
+        content["oneOf"] = forms or content["oneOf"]
+    return jsonschema.Draft202012Validator(content)
+
+
+def check_line(line: bytes) -> None:
+    """Fail unless a line of a journal is of its schema."""
+    entry = json.loads(line)
+    validator("journal", entry["event"]).validate(entry)
+
+
+def check_records(folder: Path) -> None:
+    """Fail unless all journals and metadata below a folder are of their schemas."""
+    for path in sorted(folder.rglob("journal/*/*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            check_line(line)
+    for path in sorted(folder.rglob("runs/*/metadata.json")):
+        validator("metadata").validate(json.loads(path.read_bytes()))

@@ -1,0 +1,91 @@
+"""The keys of ``metadata.json``, from which ``schemas/metadata.schema.json`` is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from trading_runtime.runs.events import Executor, Mode, Record
+from trading_runtime.runs.status import Status
+
+STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Record):
+    """A change of status."""
+
+    __pydantic_config__: ClassVar = STRICT
+    status: Status
+    time: str
+    """UTC."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainEnd(Record):
+    """How far one writer's chain of the journal goes."""
+
+    __pydantic_config__: ClassVar = STRICT
+    lines: int
+    last: str
+    """The sha256 of its last line, without the end of line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code(Record):
+    """Digests of code."""
+
+    __pydantic_config__: ClassVar = STRICT
+    runtime: str
+    """Of the runtime's modules that feed the engine and extract results."""
+    strategy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetadataDocument(Record):
+    """What a run is and how it went: who ran what, where, when, with which inputs."""
+
+    __pydantic_config__: ClassVar = STRICT
+    run_id: str
+    status: Status
+    history: list[Step]
+    """Every status that the run has had, the oldest first."""
+    started: str
+    """When it began for the first time, UTC."""
+    ended: str | None
+    """When it got its last status; null while it runs."""
+    error: str | None = None
+    """What ended a failed run."""
+    mode: Mode
+    executor: Executor
+    user: str | None
+    """Who ran it; null where the user has no name, as in some containers."""
+    host: str
+    image: str | None
+    """The image of the pods, by digest; null outside of images."""
+    experiment_name: str
+    labels: dict[str, str]
+    experiment_file: str
+    """Where the experiment file was."""
+    dataset: str
+    """Where the dataset was."""
+    config_digest: str
+    """The sha256 of the canonical JSON of ``experiment.json``."""
+    dataset_digest: str
+    """That of the dataset's manifest."""
+    plan_digest: str
+    """The sha256 over all task ids."""
+    code: Code
+    engine: dict[str, str]
+    """The engine and its version."""
+    python: str
+    """Its minor version."""
+    versions: dict[str, str]
+    """The runtime, the operating system, the processor, and every package that is pinned."""
+    journal: dict[str, ChainEnd]
+    """How each writer's chain ended; of those that write now, it is not known."""
+    code_archive: str | None = None
+    """The digest of the strategy's code, where pods fetched it."""
+    batch_seconds: float | None = None
+    """For how long a pod's batch was meant to run."""
+    most_batches: int | None = None
