@@ -19,7 +19,7 @@ LEVELS = (
     {"canonical", "errors", "object_storage", "redaction", "time_units"},
     {"config", "datasets"},
     {"planning", "engine"},
-    {"execution", "metrics", "results", "runs"},
+    {"evidence", "execution", "metrics", "results", "runs"},
     {"cli", "local", "argo", "api"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -25,11 +25,16 @@ COMMANDS = {
     "plan": ("trading_runtime.cli.run", "plan", "Show what a run would compute; start nothing."),
     "run": ("trading_runtime.cli.run", "run", "Run an experiment on this machine."),
     "results": ("trading_runtime.cli.results", "results", "List, show and export results."),
-    "runs": ("trading_runtime.cli.runs", "runs", "List runs; stop one."),
+    "runs": ("trading_runtime.cli.runs", "runs", "List, show, watch and check runs; stop one."),
     "metrics": (
         "trading_runtime.cli.metrics",
         "metrics",
         "Export, serve and push metrics of runs.",
+    ),
+    "evidence": (
+        "trading_runtime.cli.evidence",
+        "evidence",
+        "Bundle all that proves a run; check and compare bundles.",
     ),
     "verify": ("trading_runtime.cli.proof", "verify", "Compute stored tasks again; compare bytes."),
     "why": ("trading_runtime.cli.proof", "why", "Say why two tasks or two runs differ."),

@@ -1,16 +1,13 @@
-"""The commands ``runs list`` and ``runs stop``: what ran, and how to end what is running."""
+"""The commands ``runs``: how runs stand, whether their records are whole, how to end one."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_runtime.errors import UsageError
-
-if TYPE_CHECKING:
-    from trading_runtime.results.store import Store
+from trading_runtime.cli.run_names import find_run
+from trading_runtime.errors import Kind, UsageError
 
 _RESULTS = click.option(
     "--results",
@@ -18,35 +15,105 @@ _RESULTS = click.option(
     show_default=True,
     help="The folder of the results, or its address in S3.",
 )
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
 def runs() -> None:
-    """List runs; stop one."""
+    """List, show, watch and check runs; stop one."""
 
 
 @runs.command("list")
 @_RESULTS
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_JSON
 def list_runs(results: str, *, as_json: bool) -> None:
-    """List the runs in a folder of results, oldest first, with their status."""
+    """List the runs in a folder of results, oldest first: status, tasks, age."""
+    from trading_runtime.cli.run_lines import print_list
     from trading_runtime.results.opening import open_store
+    from trading_runtime.runs.overview import overview
 
     store = open_store(results)
     found = sorted(
-        (_facts(run_id, store) for run_id in store.run_ids()),
+        (overview(store, run_id) for run_id in store.run_ids()),
         key=lambda facts: (facts["started"] or "", facts["run_id"]),
     )
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
-        return
-    if not found:
+    elif found:
+        print_list(found)
+    else:
         click.echo(f"no runs in {results}", err=True)
-    width = max((len(facts["run_id"]) for facts in found), default=0)
-    for facts in found:
-        tasks = "" if facts["planned"] is None else f"{facts['ok']}/{facts['planned']} tasks"
-        started = facts["started"] or ""
-        click.echo(f"{facts['run_id']:<{width}}  {facts['status']:<10}  {started:<27}  {tasks}")
+
+
+@runs.command("show")
+@click.argument("run")
+@_RESULTS
+@_JSON
+def show_run(run: str, results: str, *, as_json: bool) -> None:
+    """Show RUN (a run id, or 'latest'): what ran, when, on what, why it ended so, what to do."""
+    from trading_runtime.cli.run_lines import print_details
+    from trading_runtime.runs.overview import details
+
+    store, run_id = find_run(run, results)
+    content = details(store, run_id)
+    if as_json:
+        click.echo(json.dumps(content, ensure_ascii=False))
+    else:
+        print_details(content)
+
+
+@runs.command("watch")
+@click.argument("run")
+@_RESULTS
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    help="Seconds between two looks; 1 for a folder, 5 for S3 if not given.",
+)
+def watch_run(run: str, results: str, every: float | None) -> int:
+    """Follow RUN (a run id, or 'latest') until it ends: progress, failures, rate, time left.
+
+    The exit code is that of the run.
+    """
+    from trading_runtime.cli.watching import watch
+    from trading_runtime.object_storage import is_s3
+
+    store, run_id = find_run(run, results)
+    return watch(store, run_id, every or (5.0 if is_s3(results) else 1.0))
+
+
+@runs.command("check")
+@click.argument("run")
+@_RESULTS
+@_JSON
+def check_run(run: str, results: str, *, as_json: bool) -> int:
+    """Check that journal and files of RUN (a run id, or 'latest') are whole and belong together.
+
+    A line that is missing, altered, added or cut off is named, with exit code 3.
+    """
+    from trading_runtime.runs.opening import is_running
+    from trading_runtime.runs.run_check import check_run as check
+
+    store, run_id = find_run(run, results)
+    found = check(store.run(run_id), running=is_running(store, run_id))
+    if as_json:
+        content = {
+            "run_id": run_id,
+            "sound": not found.findings,
+            "writers": found.writers,
+            "lines": found.lines,
+            "findings": [vars(item) for item in found.findings],
+            "notes": [vars(item) for item in found.notes],
+        }
+        click.echo(json.dumps(content, ensure_ascii=False))
+    else:
+        for item in found.findings:
+            click.echo(f"broken: {item}")
+        for item in found.notes:
+            click.echo(f"note: {item}")
+        verdict = "broken" if found.findings else "sound"
+        click.echo(f"{run_id}: {verdict}; {found.lines:,} lines of {found.writers} writers")
+    return (Kind.DATA if found.findings else Kind.OK).exit_code
 
 
 @runs.command("stop")
@@ -54,41 +121,10 @@ def list_runs(results: str, *, as_json: bool) -> None:
 @_RESULTS
 def stop_run(run_id: str, results: str) -> None:
     """Ask the process that runs RUN_ID to end; finished tasks are kept."""
-    from trading_runtime.results.opening import open_store
     from trading_runtime.runs.opening import is_running, request_stop
-    from trading_runtime.runs.run_id import check_run_id
 
-    store = open_store(results)
-    if check_run_id(run_id) not in store.run_ids():
-        known = ", ".join(store.run_ids()[-3:]) or "none"
-        raise UsageError(f"no run {run_id!r} in {results}; the latest are: {known}")
+    store, run_id = find_run(run_id, results)
     if not is_running(store, run_id):
         raise UsageError(f"run {run_id!r} is not running; see 'trading-runtime runs list'")
     request_stop(store, run_id)
     click.echo(f"run {run_id} was asked to stop; finished tasks are kept", err=True)
-
-
-def _facts(run_id: str, store: Store) -> dict[str, Any]:
-    from trading_runtime.errors import DataError
-    from trading_runtime.results.store import read_json
-    from trading_runtime.runs.metadata import Status
-    from trading_runtime.runs.opening import is_running
-
-    files = store.run(run_id)
-    try:
-        metadata = read_json(files.metadata) or {}
-        counts = (read_json(files.result) or {}).get("counts", {})
-    except DataError:
-        metadata, counts = {}, {}
-    status = metadata.get("status", "unknown")
-    if status == Status.RUNNING and not is_running(store, run_id):
-        status = "killed"
-    return {
-        "run_id": run_id,
-        "status": status,
-        "experiment": metadata.get("experiment_name"),
-        "started": metadata.get("started"),
-        "ended": metadata.get("ended"),
-        "planned": counts.get("planned"),
-        "ok": counts.get("ok"),
-    }

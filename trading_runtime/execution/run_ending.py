@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.results.store import read_json
 from trading_runtime.runs.metadata import Metadata, Status
+from trading_runtime.runs.timeline import timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,7 @@ def summarise_run(
             identities=_identities(plan, reduced),
             packages={name: str(version) for name, version in plan["common"]["packages"].items()},
             metadata=metadata.content,
+            timeline=timeline(files.journals, metadata.content),
         ),
         files.folder,
     )

@@ -63,7 +63,8 @@ class S3Store(Store):
 
     def run_ids(self) -> list[str]:
         """Return the ids of all runs in this store, sorted."""
-        return sorted({name.split("/")[1] for name in self.objects.sizes("runs/")})
+        names = {name.split("/")[1] for name in self.objects.sizes("runs/")}
+        return sorted(name for name in names if name not in {"", ".", ".."})
 
     def task(self, task_id: str) -> Path:
         """Return a local copy of a task's result."""
@@ -160,6 +161,9 @@ class S3Store(Store):
             self._keep(name, self.objects.read(name))
 
     def _keep(self, name: str, content: bytes) -> None:
+        if ".." in name.split("/"):
+            # An object may be called like this; the copy of it would leave the local folder.
+            raise DataError(f"{self.objects.url}/{name}: no name for a file of results; remove it")
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

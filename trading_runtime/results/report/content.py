@@ -69,6 +69,7 @@ class Content:
     assumptions: Sequence[Assumption]
     identities: Sequence[tuple[str, str]]
     packages: Sequence[tuple[str, str]]
+    timeline: Sequence[tuple[str, str]]
 
 
 def content(inputs: ReportInputs) -> Content:
@@ -101,6 +102,7 @@ def content(inputs: ReportInputs) -> Content:
         assumptions=assumptions(inputs),
         identities=[(_headed(name), value) for name, value in inputs.identities.items()],
         packages=sorted(inputs.packages.items()),
+        timeline=inputs.timeline,
     )
 
 

@@ -40,3 +40,5 @@ class ReportInputs:
     """Installed version of each package whose version can change a result."""
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Content of ``metadata.json``; ``started`` and ``ended`` are shown when they are there."""
+    timeline: Sequence[tuple[str, str]] = ()
+    """Times and what happened then, the earliest first."""

@@ -1,0 +1,179 @@
+"""What an operator wants to know of a run: how it stands, why, and what to do next."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.runs.following import JournalFollower, Tally
+from trading_runtime.runs.journal import instant_text
+from trading_runtime.runs.state import read_document, shown_status
+from trading_runtime.runs.status import DIED, UNKNOWN, Status
+from trading_runtime.time_units import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.results.store import Store
+
+_MOST_FAILURES = 5
+_UNFINISHED = {Status.RUNNING, DIED}
+
+
+def started(store: Store, run_id: str) -> str:
+    """Return when a run first began; empty when that is not known."""
+    return str(read_document(store, run_id, "metadata.json").get("started") or "")
+
+
+def overview(store: Store, run_id: str) -> dict[str, Any]:
+    """Return a run's status, times and counts of tasks, for a list."""
+    metadata = read_document(store, run_id, "metadata.json")
+    status = shown_status(store, run_id, metadata)
+    counts = read_document(store, run_id, "result.json").get("counts", {})
+    if status in _UNFINISHED or not counts:
+        counts = _counted(store, run_id) or counts
+    return {
+        "run_id": run_id,
+        "status": status,
+        "experiment": metadata.get("experiment_name"),
+        "executor": metadata.get("executor"),
+        "started": metadata.get("started"),
+        "ended": metadata.get("ended"),
+        "age_seconds": _seconds_since(metadata.get("started")),
+        "planned": counts.get("planned"),
+        "ok": counts.get("ok"),
+        "failed": counts.get("failed"),
+        "missing": counts.get("missing"),
+    }
+
+
+def details(store: Store, run_id: str) -> dict[str, Any]:
+    """Return all that ``runs show`` says: what ran, where, on what, and what is to be done."""
+    metadata = read_document(store, run_id, "metadata.json")
+    result = read_document(store, run_id, "result.json")
+    facts = overview(store, run_id)
+    tally = _tally(store, run_id)
+    failures = _failures(store, run_id)
+    latest = None if tally.latest is None else instant_text(tally.latest)
+    ended_by = _why(facts, metadata, tally, failures)
+    return {
+        **facts,
+        "why": ended_by,
+        "next": _next_steps(facts["status"], run_id, metadata, store.place),
+        "history": metadata.get("history", []),
+        "last_event": None if latest is None else {"time": latest, "event": tally.latest_event},
+        "seconds_left": tally.seconds_left if facts["status"] == Status.RUNNING else None,
+        "where": {key: metadata.get(key) for key in ("user", "host", "executor", "image")},
+        "inputs": {
+            key: metadata.get(key)
+            for key in (
+                "experiment_file",
+                "config_digest",
+                "dataset",
+                "dataset_digest",
+                "plan_digest",
+                "code",
+                "engine",
+                "python",
+                "labels",
+            )
+        },
+        "run_digest": result.get("run_digest"),
+        "failed_by_kind": result.get("failed_by_kind") or dict(tally.kinds),
+        "failures": failures,
+    }
+
+
+def _tally(store: Store, run_id: str) -> Tally:
+    tally = Tally()
+    tally.add(JournalFollower(store, run_id).entries())
+    return tally
+
+
+def _counted(store: Store, run_id: str) -> dict[str, int]:
+    """Return the counts of a run without a summary, as its journal tells them."""
+    tally = _tally(store, run_id)
+    if not tally.tasks:
+        return {}
+    ok = tally.tasks - tally.pending + tally.done - tally.failed
+    missing = tally.tasks - ok - tally.failed
+    return {"planned": tally.tasks, "ok": ok, "failed": tally.failed, "missing": missing}
+
+
+def _seconds_since(moment: str | None) -> float | None:
+    if not moment:
+        return None
+    return round(max(time.time_ns() - parse_instant(moment), 0) / 1e9, 3)
+
+
+def _failures(store: Store, run_id: str) -> list[dict[str, Any]]:
+    """Return the first failures, by task id: kind and first line of the message."""
+    follower = JournalFollower(store, run_id)
+    failed: dict[str, dict[str, Any]] = {}
+    for entry in follower.entries():
+        payload = entry["payload"]
+        if entry["event"] == "task_failed":
+            failed[payload["task_id"]] = {
+                "task_id": payload["task_id"],
+                "kind": payload["kind"],
+                "message": payload.get("message", ""),
+            }
+        elif entry["event"] in {"task_completed", "task_retried"}:
+            failed.pop(payload["task_id"], None)
+    return [failed[task_id] for task_id in sorted(failed)][:_MOST_FAILURES]
+
+
+def _why(
+    facts: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    tally: Tally,
+    failures: list[dict[str, Any]],
+) -> str:
+    """Return in a sentence why a run stands as it does."""
+    left = f"{max(tally.pending - tally.done, 0):,} tasks left"
+    last = f"; its last event was {tally.latest_event}" if tally.latest_event else ""
+    first = f"; the first: {failures[0]['kind']}: {failures[0]['message']}" if failures else ""
+    reasons = {
+        Status.COMPLETE: f"all {facts['planned'] or 0:,} tasks are ok",
+        Status.INCOMPLETE: f"of {facts['planned'] or 0:,} tasks {facts['failed'] or 0:,} failed "
+        f"and {facts['missing'] or 0:,} are missing{first}",
+        Status.RUNNING: f"{tally.done:,} of {tally.pending:,} tasks are computed, "
+        f"{tally.failed:,} failed",
+        Status.STOPPED: f"it was stopped by a signal or by 'runs stop', with {left}",
+        Status.KILLED: f"the kill switch ended it, with {left}",
+        Status.FAILED: str(metadata.get("error") or "an error ended it"),
+        DIED: f"its process is gone without having ended it, with {left}{last}",
+    }
+    return reasons.get(facts["status"], "its metadata are missing or damaged")
+
+
+def _next_steps(status: str, run_id: str, metadata: Mapping[str, Any], results: str) -> list[str]:
+    """Return what an operator does next, as commands and short sentences."""
+    where = f" --results {results}"
+    file = metadata.get("experiment_file") or "FILE"
+    again = f"trading-runtime run {file} --run-id {run_id}"
+    steps = {
+        Status.COMPLETE: [
+            f"trading-runtime results show {run_id}{where}",
+            f"trading-runtime evidence bundle {run_id}{where}",
+        ],
+        Status.INCOMPLETE: [
+            f"mend what failed, then: {again} (computes only what has no result)",
+        ],
+        Status.RUNNING: [
+            f"trading-runtime runs watch {run_id}{where}",
+            f"trading-runtime runs stop {run_id}{where}",
+        ],
+        Status.STOPPED: [f"{again} (goes on where it stopped)"],
+        Status.FAILED: [f"mend the cause, then: {again} (finished tasks are kept)"],
+        Status.KILLED: [
+            f"trading-runtime kill status{where}",
+            f"once the switch is cleared: {again}",
+        ],
+        DIED: [
+            f"trading-runtime runs check {run_id}{where}",
+            f"{again} (finished tasks are kept)",
+        ],
+        UNKNOWN: [f"trading-runtime runs check {run_id}{where}"],
+    }
+    return steps.get(status, [])

@@ -1,0 +1,44 @@
+"""How a run stands now, read without fetching the whole of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.results.s3_store import S3Store
+from trading_runtime.runs.events import Executor
+from trading_runtime.runs.opening import is_running
+from trading_runtime.runs.status import DIED, UNKNOWN, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.results.store import Store
+
+
+def read_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
+    """Return a JSON file of a run as it is stored now; empty when it is absent or damaged."""
+    try:
+        if isinstance(store, S3Store):
+            content = json.loads(store.objects.read(f"runs/{run_id}/{name}"))
+        else:
+            content = json.loads((store.run(run_id).folder / name).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def shown_status(store: Store, run_id: str, metadata: Mapping[str, Any]) -> str:
+    """Return the status of a run as people should read it.
+
+    A process that is killed cannot write that it was: ``running`` without a process is ``died``.
+    Of pods nobody here knows whether one is alive.
+    """
+    status = str(metadata.get("status", UNKNOWN))
+    if (
+        status == Status.RUNNING
+        and metadata.get("executor", Executor.LOCAL) == Executor.LOCAL
+        and not is_running(store, run_id)
+    ):
+        return DIED
+    return status
