@@ -1,0 +1,153 @@
+"""The commands ``evidence``: bundle all that proves a run, check a bundle, compare two."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trading_runtime.errors import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trading_runtime.evidence.comparison import EvidenceComparison, Side
+
+_RESULTS = click.option(
+    "--results",
+    default="results",
+    show_default=True,
+    help="The folder of the results, or its address in S3.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_PARTS = ("inputs", "environment", "results", "record")
+_WIDEST = 40
+
+
+@click.group()
+def evidence() -> None:
+    """Bundle all that proves a run; check and compare bundles."""
+
+
+@evidence.command("bundle")
+@click.argument("run")
+@_RESULTS
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write; RUN.evidence.zip in this folder if not given.",
+)
+@_JSON
+def bundle(run: str, results: str, target: Path | None, *, as_json: bool) -> None:
+    """Write one archive with all that proves RUN (a run id, or 'latest'), and print its sha256.
+
+    The same content gives the same bytes. Note the sha256 elsewhere: 'evidence check' compares it.
+    """
+    from trading_runtime.cli.run_names import find_run
+    from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
+    from trading_runtime.runs.opening import is_running
+    from trading_runtime.runs.whole_run import whole_run
+
+    store, run_id = find_run(run, results)
+    refuse_running(run_id, running=is_running(store, run_id))
+    written = bundle_run(store, whole_run(store, run_id), target or Path(f"{run_id}{SUFFIX}"))
+    if as_json:
+        content = {**vars(written), "path": str(written.path), "run_id": run_id}
+        click.echo(json.dumps(content, ensure_ascii=False))
+        return
+    click.echo(f"bundle  {written.path}")
+    click.echo(f"sha256  {written.sha256}")
+    click.echo(
+        f"holds   {written.files:,} files, {written.tasks:,} results, {written.bytes:,} bytes"
+    )
+
+
+@evidence.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--sha256", help="The sha256 of the archive that was noted when it was made.")
+@_JSON
+def check(file: Path, sha256: str | None, *, as_json: bool) -> int:
+    """Check the bundle FILE with nothing else at hand: bytes, journal, results, digests."""
+    from trading_runtime.evidence.checking import check_evidence
+
+    found = check_evidence(file, sha256)
+    if as_json:
+        content = {
+            **vars(found),
+            "sound": not found.findings,
+            "findings": [vars(item) for item in found.findings],
+            "notes": [vars(item) for item in found.notes],
+        }
+        click.echo(json.dumps(content, ensure_ascii=False))
+    else:
+        for item in found.findings:
+            click.echo(f"broken: {item}")
+        for item in found.notes:
+            click.echo(f"note: {item}")
+        verdict = "broken" if found.findings else "sound"
+        click.echo(
+            f"{found.run_id}: {verdict}; {found.files:,} files, {found.tasks:,} results, "
+            f"{found.lines:,} lines of the journal"
+        )
+        click.echo(f"sha256 {found.sha256}")
+    return (Kind.DATA if found.findings else Kind.OK).exit_code
+
+
+@evidence.command("compare")
+@click.argument("first")
+@click.argument("second")
+@_RESULTS
+@_JSON
+def compare(first: str, second: str, results: str, *, as_json: bool) -> int:
+    """Compare two runs: inputs, environment and results side by side.
+
+    FIRST and SECOND are run ids, or the paths of bundles. Exit code 0 when these are the same,
+    wherever, whenever and by whom they were run, else 11.
+    """
+    from trading_runtime.evidence.comparison import as_document, compare_evidence
+
+    with _side(first, results) as one, _side(second, results) as other:
+        found = compare_evidence(one, other)
+    if as_json:
+        click.echo(json.dumps(as_document(found), ensure_ascii=False))
+    else:
+        _print(found, first, second)
+    return (Kind.OK if found.same else Kind.DIFFERS).exit_code
+
+
+@contextlib.contextmanager
+def _side(name: str, results: str) -> Iterator[Side]:
+    from trading_runtime.cli.run_names import find_run
+    from trading_runtime.evidence.checking import opened
+    from trading_runtime.evidence.comparison import Side
+
+    # A run id has neither of these.
+    if "/" in name or name.endswith(".zip"):
+        with opened(Path(name)) as bundle:
+            yield Side(name, bundle.store, bundle.run_id)
+    else:
+        store, run_id = find_run(name, results)
+        yield Side(name, store, run_id)
+
+
+def _print(found: EvidenceComparison, first: str, second: str) -> None:
+    from trading_runtime.cli.proof_lines import print_runs
+
+    lines = [["", "", "", first, second]]
+    for part in _PARTS:
+        for row in found.rows:
+            # Of packages, of which there are dozens, only those that differ.
+            if row.part == part and not (row.same and row.what.startswith("package ")):
+                mark = "" if row.same else "*"
+                lines.append([mark, part, row.what, row.first, row.second])
+    cut = [[cell[:_WIDEST] for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
+    for line in cut:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+    print_runs(found.runs, (first, second))
+    click.echo("same" if found.same else "different; * marks what is not the same")

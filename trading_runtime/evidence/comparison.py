@@ -1,0 +1,104 @@
+"""Compare two runs, each stored or in a bundle: inputs, environment and results side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.results.comparison import PlannedRun, RunComparison, compare_runs
+from trading_runtime.results.comparison import as_document as runs_document
+from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.runs.state import read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trading_runtime.results.store import Store
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two runs, with the store that holds its results."""
+
+    name: str
+    """A run id, or the path of a bundle."""
+    store: Store
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that two runs have, side by side."""
+
+    part: str
+    """``inputs``, ``environment`` or ``results``; ``record`` for what may differ."""
+    what: str
+    first: str
+    second: str
+
+    @property
+    def same(self) -> bool:
+        """Whether both have the same."""
+        return self.first == self.second
+
+
+@dataclass(frozen=True)
+class EvidenceComparison:
+    """Two runs side by side."""
+
+    rows: list[Row]
+    runs: RunComparison
+
+    @property
+    def same(self) -> bool:
+        """Whether inputs, environment and results are the same, wherever and by whom they ran."""
+        return self.runs.same and all(row.same for row in self.rows if row.part != "record")
+
+
+def compare_evidence(first: Side, second: Side) -> EvidenceComparison:
+    """Compare two runs by their plans, their results and what is noted of them.
+
+    Raises ``UsageError`` when one has no plan, ``DataError`` when a file that is needed is damaged.
+    """
+    plans = [read_plan(side.store.run(side.run_id)) for side in (first, second)]
+    found = [dict(_facts(side, plan)) for side, plan in zip((first, second), plans, strict=True)]
+    keys = dict.fromkeys([*found[0], *found[1]])
+    rows = [Row(*key, *(facts.get(key, "absent") for facts in found)) for key in keys]
+    planned = [
+        PlannedRun(side.store, plan) for side, plan in zip((first, second), plans, strict=True)
+    ]
+    return EvidenceComparison(rows, compare_runs(planned[0], planned[1]))
+
+
+def as_document(comparison: EvidenceComparison) -> dict[str, Any]:
+    """Return a comparison as JSON content."""
+    return {
+        "same": comparison.same,
+        "rows": [{**vars(row), "same": row.same} for row in comparison.rows],
+        "runs": runs_document(comparison.runs),
+    }
+
+
+def _facts(side: Side, plan: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
+    metadata = read_document(side.store, side.run_id, "metadata.json")
+    result = read_document(side.store, side.run_id, "result.json")
+    common = plan["common"]
+    yield ("inputs", "tasks"), str(len(plan["tasks"]))
+    yield ("inputs", "plan digest"), str(metadata.get("plan_digest"))
+    yield ("inputs", "dataset digest"), str(plan["dataset_digest"])
+    yield ("inputs", "strategy code"), str(common["code"]["strategy"])
+    yield ("environment", "runtime code"), str(common["code"]["runtime"])
+    for name, version in common["engine"].items():
+        yield ("environment", name), str(version)
+    yield ("environment", "Python"), str(common["python"])
+    yield ("environment", "system"), f"{common['system']} {common['machine']}"
+    for name, version in common["packages"].items():
+        yield ("environment", f"package {name}"), str(version)
+    counts = result.get("counts", {})
+    yield ("results", "run digest"), str(result.get("run_digest"))
+    for key in ("planned", "ok", "failed", "missing"):
+        yield ("results", key), str(counts.get(key))
+    yield ("results", "best"), str((result.get("best") or {}).get("point"))
+    for key in ("run_id", "status", "started", "ended", "user", "host", "executor", "image"):
+        yield ("record", key), str(metadata.get(key))
+    yield ("record", "config digest"), str(metadata.get("config_digest"))
