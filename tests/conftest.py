@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,11 +11,11 @@ from hypothesis import settings
 
 from tests.record_schemas import check_line, check_records
 from tests.small_experiment import SmallExperiment, make_dataset
+from trading_runtime import api
 from trading_runtime.runs.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from trading_runtime.runs.events import Event
 
@@ -60,3 +62,20 @@ def _records_left_behind_are_of_their_schemas(request: pytest.FixtureRequest) ->
     yield
     if folder is not None and not damages:
         check_records(folder)
+
+
+@pytest.fixture(scope="session")
+def ended(tmp_path_factory: pytest.TempPathFactory, small_dataset: Path) -> SmallExperiment:
+    """Runs that ended: ``whole``, and ``partly`` with one task of two failed; not to be changed."""
+    experiment = SmallExperiment(tmp_path_factory.mktemp("ended"), small_dataset)
+    experiment.use("failing.py:Failing", way=["none", "raise"])
+    assert api.run(experiment.path, run_id="partly", workers=1).result["counts"]["failed"] == 1
+    experiment.write(parameters={"way": ["none"]})
+    assert api.run(experiment.path, run_id="whole", workers=1).result["complete"]
+    return experiment
+
+
+@pytest.fixture
+def results(ended: SmallExperiment, tmp_path: Path) -> Path:
+    """A copy of the results folder with the runs that ended, to change things in."""
+    return Path(shutil.copytree(ended.results, tmp_path / "results"))
