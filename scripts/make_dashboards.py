@@ -65,7 +65,7 @@ def dashboards() -> dict[str, str]:
 
 def _runs() -> Dashboard:
     """All runs of a folder: which are in trouble, and may anything trade."""
-    not_well = 'sum(trading_runtime_runs{status=~"failed|incomplete|killed|lost"})'
+    not_well = 'sum(trading_runtime_runs{status=~"failed|incomplete|killed|died"})'
     differing = 'sum(trading_runtime_run_reconciliation_rows{outcome!="matched"})'
     return (
         _dashboard("Trading Runtime: runs", "trading-runtime-runs")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
 from trading_runtime.metrics.results_folder import open_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NEW_YEAR = 1_704_067_200
 """2024-01-01T00:00:00Z."""

@@ -111,15 +111,15 @@ def test_a_running_run_tells_how_far_it_is_and_how_fast(tmp_path: Path, ten: Sam
     assert value(found, "run_ended_timestamp_seconds", run_id="ten") is None
 
 
-def test_a_run_whose_process_is_gone_is_lost_and_computes_nothing(
+def test_a_run_whose_process_is_gone_has_died_and_computes_nothing(
     tmp_path: Path, ten: SampleRun
 ) -> None:
     assert ten.metadata["status"] == "running"
     found = collected(tmp_path)
 
-    assert value(found, "run_status", run_id="ten", status="lost") == 1
+    assert value(found, "run_status", run_id="ten", status="died") == 1
     assert value(found, "run_status", run_id="ten", status="running") == 0
-    assert value(found, "runs", status="lost") == 1
+    assert value(found, "runs", status="died") == 1
     assert value(found, "run_tasks_running", run_id="ten") == 0
     assert value(found, "run_last_event_age_seconds", run_id="ten") is None
 
@@ -176,7 +176,7 @@ def test_runs_are_counted_by_status_and_their_tasks_by_what_became_of_them(tmp_p
         "stopped": 0,
         "failed": 0,
         "killed": 0,
-        "lost": 0,
+        "died": 0,
         "unknown": 1,
     }
     tasks = {result: value(found, "tasks", result=result) for result in VALUES["result"]}
@@ -300,27 +300,48 @@ def test_the_kill_switch_shows_for_all_runs_or_for_its_own(tmp_path: Path) -> No
     assert shown() == [1, 0, 1, 1]
 
 
-def test_readiness_probe_and_reconciliation_show_as_they_came_out_last(tmp_path: Path) -> None:
+def test_readiness_probe_reconciliation_and_drills_show_as_they_came_out_last(
+    tmp_path: Path,
+) -> None:
     run = SampleRun(tmp_path, "run", "complete")
     at = "2024-01-01T00:00:05.500000Z"
-    for folder, content in (
-        ("readiness", {"ready": False, "time": at}),
-        ("probe", {"state": "ok", "time": at, "seconds": 0.125}),
-    ):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "mine.json").write_text(json.dumps(content))
-    run.write("reconciliation.json", {"time": at, "matched": 5, "mismatched": 2, "unknown": 1})
+    states: dict[str, dict[str, object]] = {
+        "operations/readiness.json": {"state": "not_ready"},
+        "operations/probe.json": {"state": "up", "seconds": 0.125},
+        "drills/kill-switch.json": {"verdict": "pass", "sabotaged": False},
+        "drills/disk-full.json": {"verdict": "fail", "sabotaged": False},
+        "drills/corrupt-result.json": {"verdict": "fail", "sabotaged": True},
+    }
+    for name, content in states.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"time": at, **content}))
+    counts = {"matched": 5, "mismatched": 2, "unknown": 1}
+    run.write("reconciliation.json", {"time": at, "counts": counts})
     found = collected(tmp_path)
 
-    assert value(found, "ready", experiment="mine") == 0
-    assert value(found, "readiness_checked_timestamp_seconds", experiment="mine") == 1_704_067_205.5
-    assert value(found, "probe_up", experiment="mine") == 1
-    assert value(found, "probe_duration_seconds", experiment="mine") == 0.125
+    assert value(found, "ready") == 0
+    assert value(found, "readiness_checked_timestamp_seconds") == 1_704_067_205.5
+    assert value(found, "probe_up") == 1
+    assert value(found, "probe_duration_seconds") == 0.125
+    assert value(found, "drill_passed", drill="kill-switch") == 1
+    assert value(found, "drill_passed", drill="disk-full") == 0
+    # With the safeguard off it has to fail: that is no news.
+    assert value(found, "drill_passed", drill="corrupt-result") is None
     assert value(found, "run_reconciled_timestamp_seconds", run_id="run") == 1_704_067_205.5
-    assert [
-        value(found, "run_reconciliation_rows", run_id="run", outcome=outcome)
-        for outcome in ("matched", "mismatched", "unknown")
-    ] == [5, 2, 1]
+    assert {
+        outcome: value(found, "run_reconciliation_rows", run_id="run", outcome=outcome)
+        for outcome in counts
+    } == counts
+
+
+def test_orders_refused_by_a_task_count_by_rule(tmp_path: Path, ten: SampleRun) -> None:
+    refusals = {"stale_data": 3, "notional": 1}
+    ten.say(21, "task_completed", task_id="t3", seconds=1, rows=1, risk_refusals=refusals)
+    found = collected(tmp_path)
+
+    assert value(found, "run_orders_refused_total", run_id="ten", rule="stale_data") == 3
+    assert value(found, "run_orders_refused_total", run_id="ten", rule="notional") == 1
 
 
 def test_every_metric_has_help_type_and_a_name_of_the_form_that_is_usual(
@@ -354,13 +375,13 @@ def test_a_thousand_runs_are_collected_in_less_than_half_a_second(tmp_path: Path
 
     def seconds() -> tuple[float, float]:
         collector = FolderCollector(open_folder(tmp_path), 50)
-        began = time.perf_counter()
+        # Of the processor: the machine may be busy with other tests.
+        began = time.process_time()
         text_of(collector)
-        first = time.perf_counter() - began
+        first = time.process_time() - began
         text_of(collector)
-        return first, time.perf_counter() - began - first
+        return first, time.process_time() - began - first
 
-    # The machine may be busy with other tests: the best of three tells what the code needs.
-    times = [seconds() for _ in range(3)]
-    assert min(first for first, _ in times) < 0.5
-    assert min(second for _, second in times) < 0.5
+    first, second = seconds()
+    assert first < 0.5
+    assert second < 0.5

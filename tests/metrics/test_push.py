@@ -1,4 +1,4 @@
-"""Numbers are put into a Pushgateway, each run by itself, or an error says what stood in the way."""
+"""Numbers are put into a Pushgateway, each run by itself, or an error says why not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Gateway:
         taken = self.taken
 
         class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:  # noqa: N802 - http.server's name
+            def do_PUT(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 status = waiting.pop(0) if waiting else 200
                 if status == 200:

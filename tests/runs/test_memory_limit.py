@@ -17,7 +17,12 @@ MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [("1048576\n", 1_048_576), ("max\n", MACHINE), ("9223372036854771712\n", MACHINE), ("", MACHINE)],
+    [
+        ("1048576\n", 1_048_576),
+        ("max\n", MACHINE),
+        ("9223372036854771712\n", MACHINE),
+        ("", MACHINE),
+    ],
 )
 def test_a_limit_below_the_machines_memory_counts(
     tmp_path: Path, content: str, expected: int

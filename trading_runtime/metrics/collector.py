@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, PREFIX, VALUES, RunState
+from trading_runtime.metrics.definitions import (
+    DRILLS,
+    OF_FOLDER,
+    OF_RUN,
+    PREFIX,
+    VALUES,
+    RunState,
+)
 from trading_runtime.metrics.run_metrics import run_metrics
 from trading_runtime.metrics.run_reader import RunReader, parse_document, seconds_of
 from trading_runtime.planning.environment import installed_version
@@ -44,7 +51,7 @@ class FolderCollector(Collector):
         self._readers: dict[str, RunReader] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """Yield the families; raises ``StorageError`` and ``TransientError`` as the storage does."""
+        """Yield the families; raises as the storage does."""
         began = time.perf_counter()
         now = self._clock()
         self._folder.look()
@@ -93,22 +100,28 @@ class FolderCollector(Collector):
         yield from self._of_checks()
 
     def _of_checks(self) -> Iterator[Sample]:
-        for experiment, content in self._states("readiness"):
-            yield "ready", content.get("ready") is True, (experiment,)
-            if (checked := seconds_of(content.get("time"))) is not None:
-                yield "readiness_checked_timestamp_seconds", checked, (experiment,)
-        for experiment, content in self._states("probe"):
-            yield "probe_up", content.get("state") == "ok", (experiment,)
-            if isinstance(seconds := content.get("seconds"), int | float):
-                yield "probe_duration_seconds", seconds, (experiment,)
-            if (probed := seconds_of(content.get("time"))) is not None:
-                yield "probe_timestamp_seconds", probed, (experiment,)
+        readiness = self._document("operations/readiness.json")
+        if (checked := seconds_of(readiness.get("time"))) is not None:
+            yield "ready", readiness.get("state") == "ready", ()
+            yield "readiness_checked_timestamp_seconds", checked, ()
+        probe = self._document("operations/probe.json")
+        if (probed := seconds_of(probe.get("time"))) is not None:
+            yield "probe_up", probe.get("state") == "up", ()
+            yield "probe_timestamp_seconds", probed, ()
+            if isinstance(seconds := probe.get("seconds"), int | float):
+                yield "probe_duration_seconds", seconds, ()
+        for drill in DRILLS:
+            held = self._document(f"drills/{drill}.json")
+            at = seconds_of(held.get("time"))
+            # With its safeguard switched off a drill has to fail, and that says nothing of now.
+            if at is not None and held.get("sabotaged") is not True:
+                yield "drill_passed", held.get("verdict") == "pass", (drill,)
+                yield "drill_timestamp_seconds", at, (drill,)
 
-    def _states(self, folder: str) -> Iterator[tuple[str, dict[str, object]]]:
-        """Yield name and content of the JSON files in a folder, the latest ones only."""
-        names = [name for name in self._folder.names(folder) if name.endswith(".json")]
-        for name in names[-self._most_runs :]:
-            yield _name_of(name), parse_document(self._folder.read(name))
+    def _document(self, name: str) -> dict[str, Any]:
+        if self._folder.stamp(name) is None:
+            return {}
+        return parse_document(self._folder.read(name))
 
 
 class RunCollector(Collector):
@@ -138,10 +151,6 @@ def _is_killed(run_id: str, switches: set[str]) -> bool:
 
 def _importance(reader: RunReader) -> tuple[bool, float, str]:
     return reader.state is not RunState.RUNNING, -(reader.started or 0.0), reader.run_id
-
-
-def _name_of(path: str) -> str:
-    return path.rpartition("/")[2].removesuffix(".json")
 
 
 def _families(

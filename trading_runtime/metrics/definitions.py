@@ -22,14 +22,22 @@ class RunState(StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
     KILLED = "killed"
-    LOST = "lost"
+    DIED = "died"
     """It says that it is running, and no process has it."""
     UNKNOWN = "unknown"
     """Its metadata cannot be read."""
 
 
-ENDED_BADLY = frozenset({RunState.FAILED, RunState.INCOMPLETE, RunState.KILLED, RunState.LOST})
 FAILURES = tuple(str(kind) for kind in Kind if kind is not Kind.OK)
+DRILLS = (
+    "stale-market-data",
+    "restart-recovery",
+    "reconciliation-mismatch",
+    "kill-switch",
+    "storage-outage",
+    "corrupt-result",
+    "disk-full",
+)
 OUTCOMES = ("matched", "mismatched", "unknown")
 RULES = (
     "order_quantity",
@@ -62,8 +70,9 @@ VALUES: dict[str, tuple[str, ...]] = {
     "what": ("batch", "task"),
     "rule": (*RULES, OTHER),
     "outcome": OUTCOMES,
+    "drill": DRILLS,
 }
-"""The labels whose values are known; ``run_id`` and ``experiment`` are bounded by the runs shown."""
+"""The labels whose values are known; those of a run are bounded by the runs that are shown."""
 
 _RUN = ("run_id",)
 
@@ -74,18 +83,13 @@ OF_FOLDER = (
     Definition("tasks", "gauge", "Tasks of runs that were summed up.", ("result",)),
     Definition("kill_switch_active", "gauge", "1 while the kill switch is on for all runs."),
     Definition("kill_switch_runs", "gauge", "Runs for which, one by one, the kill switch is on."),
-    Definition("ready", "gauge", "1 if the last readiness check said so, else 0.", ("experiment",)),
-    Definition(
-        "readiness_checked_timestamp_seconds",
-        "gauge",
-        "When readiness was checked last.",
-        ("experiment",),
-    ),
-    Definition("probe_up", "gauge", "1 if the last probe was answered, else 0.", ("experiment",)),
-    Definition("probe_duration_seconds", "gauge", "How long it took.", ("experiment",)),
-    Definition(
-        "probe_timestamp_seconds", "gauge", "When the last probe was made.", ("experiment",)
-    ),
+    Definition("ready", "gauge", "1 if the last readiness check said so, else 0."),
+    Definition("readiness_checked_timestamp_seconds", "gauge", "When readiness was checked last."),
+    Definition("probe_up", "gauge", "1 if the last probe was answered, else 0."),
+    Definition("probe_duration_seconds", "gauge", "How long the last probe took."),
+    Definition("probe_timestamp_seconds", "gauge", "When the last probe was made."),
+    Definition("drill_passed", "gauge", "1 if the drill passed last time, else 0.", ("drill",)),
+    Definition("drill_timestamp_seconds", "gauge", "When it was held last.", ("drill",)),
     Definition("collected_timestamp_seconds", "gauge", "When these numbers were collected."),
     Definition("collection_duration_seconds", "gauge", "How long collecting them took."),
 )

@@ -118,8 +118,7 @@ class JournalFacts:
             case "batch_retried" | "task_retried":
                 self.retries[event.removesuffix("_retried")] += 1
             case "order_refused":
-                rule = payload["rule"]
-                self.refused[rule if rule in RULES else OTHER] += int(payload.get("count", 1))
+                self._refuse(payload["rule"], payload["count"])
             case "run_completed" | "run_stopped" | "run_failed" | "run_killed":
                 self.running.clear()
 
@@ -136,9 +135,14 @@ class JournalFacts:
         else:
             kind = payload["kind"]
             self.failed[kind if kind in FAILURES else OTHER] += 1
+        for rule, count in payload.get("risk_refusals", {}).items():
+            self._refuse(rule, count)
         self.fetched_bytes += int(payload.get("fetched_bytes", 0))
         if "memory_bytes" in payload:
             self.memory[writer, payload.get("worker")] = int(payload["memory_bytes"])
+
+    def _refuse(self, rule: str, count: int) -> None:
+        self.refused[rule if rule in RULES else OTHER] += int(count)
 
     @property
     def waiting(self) -> int:

@@ -23,7 +23,7 @@ _SERVER_FAULT = 500
 
 
 def push(collector: Collector, url: str, run_id: str | None) -> None:
-    """Put the numbers in place of those that were pushed before for the same run, or for the folder.
+    """Put the numbers in place of those pushed before for the same run, or for the folder.
 
     Raises ``UsageError`` for an address that is none or that refuses them, ``TransientError`` when
     nobody answers there in three tries.

@@ -83,10 +83,17 @@ class _LocalFolder:
         )
 
     def read(self, name: str, start: int = 0) -> bytes:
-        with suppress(OSError), Path(self._root, name).open("rb") as file:
-            file.seek(start)
-            return file.read()
-        return b""
+        try:
+            file = os.open(f"{self._root}/{name}", os.O_RDONLY)
+        except OSError:
+            return b""
+        try:
+            size = os.fstat(file).st_size - start
+            return os.pread(file, size, start) if size > 0 else b""
+        except OSError:
+            return b""
+        finally:
+            os.close(file)
 
     def is_running(self, run_id: str) -> bool:
         return is_locked(RunFiles(Path(self._root, "runs", run_id)))
@@ -102,8 +109,8 @@ class _S3Folder:
         self._below: dict[str, list[str]] = {}
 
     def look(self) -> None:
-        stamps = self._objects.stamps("runs/")
-        for prefix in ("kill-switch/on/", "readiness/", "probe/"):
+        stamps: dict[str, Stamp] = {**self._objects.stamps("runs/")}
+        for prefix in ("kill-switch/on/", "operations/", "drills/"):
             stamps |= self._objects.stamps(prefix)
         below = defaultdict(list)
         for name in sorted(stamps):

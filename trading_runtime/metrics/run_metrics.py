@@ -51,8 +51,9 @@ def _of_reconciliation(reader: RunReader) -> Iterator[Sample]:
     if (at := seconds_of(content.get("time"))) is None:
         return
     yield "run_reconciled_timestamp_seconds", at, (reader.run_id,)
+    counts = content.get("counts")
     for outcome in OUTCOMES:
-        count = content.get(outcome)
+        count = counts.get(outcome) if isinstance(counts, dict) else None
         if isinstance(count, int):
             yield "run_reconciliation_rows", count, (reader.run_id, outcome)
 

@@ -40,7 +40,7 @@ class RunReader:
         except ValueError:
             state = RunState.UNKNOWN
         if state is RunState.RUNNING and not self._folder.is_running(self.run_id):
-            state = RunState.LOST
+            state = RunState.DIED
         self.state = state
 
     @property

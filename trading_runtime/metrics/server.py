@@ -82,7 +82,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     def server_bind(self) -> None:
         # Without the base's look-up of the host's full name, which can take seconds.
         super(WSGIServer, self).server_bind()
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
 
 
