@@ -40,8 +40,9 @@ $(EXAMPLE_DATA)/manifest.json: $(wildcard $(EXAMPLE)/*) trading_runtime/datasets
 requirements: environment-dev  ## resolve the requirements files anew
 	scripts/compile-requirements.sh $(ARGS)
 
-reference: environment-dev  ## write docs/reference/ and the JSON Schemas from the code
+reference: environment-dev  ## write docs/reference/, the JSON Schemas and the dashboards from the code
 	$(PYTHON) scripts/make_reference.py
+	$(PYTHON) scripts/make_dashboards.py
 	$(PYTHON) -m trading_runtime.cli.main config schema > schemas/experiment.schema.json
 
 bench: environment-dev  ## measure speed and memory against pinned peers; ARGS="--quick", "--only NAME", "--write"

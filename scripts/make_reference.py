@@ -18,6 +18,7 @@ from trading_runtime.cli.main import COMMANDS, root
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.datasets.data_file import Preparation
 from trading_runtime.errors import Kind, TradingRuntimeError
+from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, PREFIX, VALUES
 from trading_runtime.runs.schema import schema_texts
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def references() -> dict[str, str]:
         "experiment.md": _model(Experiment, "The experiment file"),
         "data-file.md": _model(Preparation, "The data file"),
         "exit-codes.md": _exit_codes(),
+        "metrics.md": _metrics(),
     }
     # Docstrings mark code with two backticks, Markdown with one.
     return {
@@ -169,6 +171,23 @@ def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:  # noqa: P
         return f"mapping to {_type(inner, definitions)}" if isinstance(inner, dict) else "mapping"
     names = {"string": "text", "integer": "whole number", "boolean": "true or false"}
     return names.get(kind, kind)
+
+
+def _metrics() -> Iterator[str]:
+    yield "# Metrics\n"
+    yield "What `trading-runtime metrics` exports, serves and pushes. What happens to a run is told"
+    yield "for running runs and the latest ended ones; `--most-runs` says for how many.\n"
+    for title, definitions in (("Of a folder of results", OF_FOLDER), ("Of a run", OF_RUN)):
+        yield f"## {title}\n"
+        yield "| metric | type | labels | meaning |\n|---|---|---|---|"
+        for item in definitions:
+            labels = ", ".join(f"`{label}`" for label in item.labels) or "none"
+            yield f"| `{PREFIX}{item.name}` | {item.type} | {labels} | {item.help} |"
+        yield ""
+    yield "## Values of labels\n"
+    yield "| label | values |\n|---|---|"
+    for label, values in VALUES.items():
+        yield f"| `{label}` | {', '.join(f'`{value}`' for value in values)} |"
 
 
 def _exit_codes() -> Iterator[str]:

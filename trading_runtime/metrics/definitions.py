@@ -40,17 +40,17 @@ DRILLS = (
 )
 OUTCOMES = ("matched", "mismatched", "unknown")
 RULES = (
-    "order_quantity",
-    "position",
-    "notional",
-    "order_rate",
-    "day_loss",
-    "run_loss",
+    "stale_after",
+    "max_order_quantity",
     "price_collar",
-    "stale_data",
-    "kill_switch",
+    "max_order_notional",
+    "max_position_quantity",
+    "max_position_notional",
+    "max_loss",
+    "max_daily_loss",
+    "max_orders",
 )
-"""The rules by which an order can be refused."""
+"""The rules of a risk profile by which an order can be refused."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ OF_RUN = (
     Definition(
         "run_memory_bytes",
         "gauge",
-        "The most memory that the workers have had, on the machine that is nearest its limit.",
+        "What the workers had as their last tasks ended, on the machine that is nearest its limit.",
         _RUN,
     ),
     Definition(

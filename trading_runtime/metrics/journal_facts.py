@@ -87,7 +87,7 @@ class JournalFacts:
     """When a task ended last, or the present attempt began."""
     running: set[str] = field(default_factory=set)
     memory: dict[tuple[str, Any], int] = field(default_factory=dict)
-    """The most that each worker has had, by writer and number."""
+    """What each worker had as its last task ended, by writer and number."""
     memory_limits: dict[str, int] = field(default_factory=dict)
 
     def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -118,7 +118,8 @@ class JournalFacts:
             case "batch_retried" | "task_retried":
                 self.retries[event.removesuffix("_retried")] += 1
             case "order_refused":
-                self._refuse(payload["rule"], payload["count"])
+                rule = payload["rule"]
+                self.refused[rule if rule in RULES else OTHER] += int(payload["count"])
             case "run_completed" | "run_stopped" | "run_failed" | "run_killed":
                 self.running.clear()
 
@@ -135,14 +136,9 @@ class JournalFacts:
         else:
             kind = payload["kind"]
             self.failed[kind if kind in FAILURES else OTHER] += 1
-        for rule, count in payload.get("risk_refusals", {}).items():
-            self._refuse(rule, count)
         self.fetched_bytes += int(payload.get("fetched_bytes", 0))
         if "memory_bytes" in payload:
             self.memory[writer, payload.get("worker")] = int(payload["memory_bytes"])
-
-    def _refuse(self, rule: str, count: int) -> None:
-        self.refused[rule if rule in RULES else OTHER] += int(count)
 
     @property
     def waiting(self) -> int:
