@@ -148,6 +148,33 @@ def test_a_run_that_goes_on_counts_on_and_its_queue_starts_anew(
     assert {name: value(found, name, run_id="ten") for name in expected} == pytest.approx(expected)
 
 
+def test_a_run_of_pods_is_running_though_no_process_has_it(tmp_path: Path) -> None:
+    run = SampleRun(tmp_path, "run", executor="argo")
+    run.say(0, "run_started", tasks=4, pending=4)
+    used = {"rows": 1, "worker": 0, "memory_bytes": 100, "fetched_bytes": 5}
+    # The first pod was killed after its first task, and the second one did it again.
+    for _ in range(2):
+        run.say(1, "batch_started", batch=0, tasks=2, memory_limit_bytes=1_000)
+        run.say(1, "task_started", task_id="a", worker=0)
+        run.say(2, "task_completed", task_id="a", seconds=1.0, **used)
+        run.say(3, "task_started", task_id="b", worker=0)
+    found = collected(tmp_path, now=NEW_YEAR + 10)
+    run.say(4, "task_completed", task_id="b", seconds=1.0, **used)
+    run.say(4, "batch_completed", batch=0)
+    after = collected(tmp_path, now=NEW_YEAR + 10)
+
+    assert value(found, "run_status", run_id="run", status="running") == 1
+    assert value(found, "run_tasks_running", run_id="run") == 1
+    # Four, less one that ended, twice, and one that runs.
+    assert value(found, "run_tasks_waiting", run_id="run") == 2
+    assert value(found, "run_tasks_per_second", run_id="run") == 0.1
+    assert value(found, "run_memory_bytes", run_id="run") == 100
+    assert value(found, "run_memory_limit_bytes", run_id="run") == 1_000
+    # A pod gives its memory back.
+    assert value(after, "run_memory_bytes", run_id="run") is None
+    assert value(after, "run_tasks_waiting", run_id="run") == 2
+
+
 def test_times_keep_their_fractions(tmp_path: Path) -> None:
     run = SampleRun(tmp_path, "run", "complete", started="2024-01-01T00:00:00.123456Z")
     run.say(1.654321, "run_completed", run_digest="x")

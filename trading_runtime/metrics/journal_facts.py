@@ -65,13 +65,13 @@ class Chain:
 
 @dataclass
 class JournalFacts:
-    """The sums over a journal's events; all but ``cached`` and ``ended`` over every attempt."""
+    """The sums over a journal's events, over every attempt unless it is said."""
 
     planned: int | None = None
     cached: int = 0
     """Stored already when the present attempt began."""
-    ended: int = 0
-    """Ended in the present attempt."""
+    ended: set[str] = field(default_factory=set)
+    """Tasks that ended in the present attempt; one may do so in two pods."""
     completed: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
@@ -107,8 +107,9 @@ class JournalFacts:
             case "run_started":
                 self.planned = int(payload["tasks"])
                 self.cached = self.planned - int(payload["pending"])
-                self.ended = self.rows_of_attempt = 0
+                self.rows_of_attempt = 0
                 self.started = self.last_progress = at
+                self.ended.clear()
                 self.running.clear()
                 self.memory.clear()
             case "task_started":
@@ -120,12 +121,15 @@ class JournalFacts:
             case "order_refused":
                 rule = payload["rule"]
                 self.refused[rule if rule in RULES else OTHER] += int(payload["count"])
+            case "batch_completed" | "batch_failed" if "worker" not in payload:
+                # Of a pod, which ends with its batch and gives its memory back.
+                self.memory = {key: used for key, used in self.memory.items() if key[0] != writer}
             case "run_completed" | "run_stopped" | "run_failed" | "run_killed":
                 self.running.clear()
 
     def _end_task(self, event: str, payload: Mapping[str, Any], writer: str, at: float) -> None:
         self.running.discard(payload["task_id"])
-        self.ended += 1
+        self.ended.add(payload["task_id"])
         self.last_progress = at
         self.seconds += float(payload["seconds"])
         if event == "task_completed":
@@ -143,7 +147,7 @@ class JournalFacts:
     @property
     def waiting(self) -> int:
         """Tasks that no worker has begun in the present attempt."""
-        return max((self.planned or 0) - self.cached - self.ended - len(self.running), 0)
+        return max((self.planned or 0) - self.cached - len(self.ended) - len(self.running), 0)
 
     def nearest_memory_limit(self) -> tuple[int, int | None] | None:
         """Return use and limit of the writer whose workers use most of theirs, in bytes."""

@@ -92,7 +92,7 @@ def _rates(reader: RunReader, now: float) -> Iterator[tuple[str, float]]:
     if journal.started is None or end is None or end <= journal.started:
         return
     seconds = end - journal.started
-    rate = journal.ended / seconds
+    rate = len(journal.ended) / seconds
     yield "run_tasks_per_second", rate
     yield "run_rows_per_second", journal.rows_of_attempt / seconds
     if not is_running:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.metrics.definitions import RunState
 from trading_runtime.metrics.journal_facts import Chain, JournalFacts
+from trading_runtime.runs.events import Executor
 
 if TYPE_CHECKING:
     from trading_runtime.metrics.results_folder import ResultsFolder, Stamp
@@ -39,7 +40,9 @@ class RunReader:
             state = RunState(self.metadata.get("status", ""))
         except ValueError:
             state = RunState.UNKNOWN
-        if state is RunState.RUNNING and not self._folder.is_running(self.run_id):
+        # No single process has a run whose pods come and go: how silent it is tells of those.
+        is_local = self.metadata.get("executor") != Executor.ARGO
+        if state is RunState.RUNNING and is_local and not self._folder.is_running(self.run_id):
             state = RunState.DIED
         self.state = state
 
