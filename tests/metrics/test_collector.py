@@ -334,11 +334,11 @@ def test_readiness_probe_reconciliation_and_drills_show_as_they_came_out_last(
     run = SampleRun(tmp_path, "run", "complete")
     at = "2024-01-01T00:00:05.500000Z"
     states: dict[str, dict[str, object]] = {
-        "operations/readiness.json": {"state": "not_ready"},
+        "operations/readiness.json": {"ready": False},
         "operations/probe.json": {"state": "up", "seconds": 0.125},
-        "drills/kill-switch.json": {"verdict": "pass", "sabotaged": False},
-        "drills/disk-full.json": {"verdict": "fail", "sabotaged": False},
-        "drills/corrupt-result.json": {"verdict": "fail", "sabotaged": True},
+        "drills/kill-switch.json": {"verdict": "passed", "sabotage": False},
+        "drills/disk-full.json": {"verdict": "failed", "sabotage": False},
+        "drills/corrupt-result.json": {"verdict": "failed", "sabotage": True},
     }
     for name, content in states.items():
         path = tmp_path / name

@@ -97,8 +97,8 @@ def results(tmp_path: Path) -> Iterator[Path]:
     counts = {"matched": 3, "mismatched": 1, "unknown": 0}
     running.write("reconciliation.json", {"time": start, "counts": counts})
     (folder / "operations").mkdir()
-    for name, state in (("readiness", "ready"), ("probe", "up")):
-        content = {"time": start, "state": state, "seconds": 0.1}
+    for name, state in (("readiness", {"ready": True}), ("probe", {"state": "up"})):
+        content = {"time": start, "seconds": 0.1, **state}
         (folder / "operations" / f"{name}.json").write_text(json.dumps(content))
     with locked(RunFiles(running.folder)):
         yield folder

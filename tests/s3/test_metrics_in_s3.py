@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.metrics.sample_folder import NEW_YEAR, SampleRun, value, values_of
 from tests.s3.conftest import SECRET
 from tests.s3.test_runs_in_s3 import upload
@@ -19,6 +17,8 @@ from trading_runtime.object_storage import S3Folder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from tests.metrics.sample_folder import Values
     from tests.small_experiment import SmallExperiment
@@ -63,7 +63,7 @@ def test_a_folder_in_s3_is_followed_as_it_grows(tmp_path: Path, bucket: str) -> 
     counts = {"matched": 1, "mismatched": 0, "unknown": 0}
     run.write("reconciliation.json", {"time": "2024-01-01T00:00:09Z", "counts": counts})
     (tmp_path / "operations").mkdir()
-    readiness = {"time": "2024-01-01T00:00:09Z", "state": "ready"}
+    readiness = {"time": "2024-01-01T00:00:09Z", "ready": True}
     (tmp_path / "operations" / "readiness.json").write_text(json.dumps(readiness))
     (tmp_path / "kill-switch" / "on").mkdir(parents=True)
     (tmp_path / "kill-switch" / "on" / "all.json").write_text("{}")

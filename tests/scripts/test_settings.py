@@ -30,9 +30,9 @@ def test_every_variable_that_is_read_is_documented() -> None:
 def test_every_variable_that_is_documented_is_read() -> None:
     sources = [
         path.read_text()
-        for folder in ("trading_runtime", "tests", "scripts")
+        for folder in ("trading_runtime", "tests", "scripts", "deploy")
         for path in sorted((ROOT / folder).rglob("*"))
-        if path.suffix in {".py", ".sh"}
+        if path.suffix in {".py", ".sh"} or path.name == "compose.yaml"
     ]
 
     assert {

@@ -20,6 +20,7 @@ from trading_runtime.metrics.definitions import (
 from trading_runtime.metrics.run_metrics import run_metrics
 from trading_runtime.metrics.run_reader import RunReader, parse_document, seconds_of
 from trading_runtime.planning.environment import installed_version
+from trading_runtime.runs.operation_events import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -102,7 +103,7 @@ class FolderCollector(Collector):
     def _of_checks(self) -> Iterator[Sample]:
         readiness = self._document("operations/readiness.json")
         if (checked := seconds_of(readiness.get("time"))) is not None:
-            yield "ready", readiness.get("state") == "ready", ()
+            yield "ready", readiness.get("ready") is True, ()
             yield "readiness_checked_timestamp_seconds", checked, ()
         probe = self._document("operations/probe.json")
         if (probed := seconds_of(probe.get("time"))) is not None:
@@ -114,8 +115,8 @@ class FolderCollector(Collector):
             held = self._document(f"drills/{drill}.json")
             at = seconds_of(held.get("time"))
             # With its safeguard switched off a drill has to fail, and that says nothing of now.
-            if at is not None and held.get("sabotaged") is not True:
-                yield "drill_passed", held.get("verdict") == "pass", (drill,)
+            if at is not None and held.get("sabotage") is not True:
+                yield "drill_passed", held.get("verdict") == Verdict.PASSED, (drill,)
                 yield "drill_timestamp_seconds", at, (drill,)
 
     def _document(self, name: str) -> dict[str, Any]:
