@@ -127,6 +127,10 @@ def _name(command: click.Command) -> str:
 
 
 def _complain(text: str) -> None:
+    if os.environ.get("TRADING_RUNTIME_TERMINATION_LOG"):
+        from trading_runtime.argo.outputs import write_termination_message
+
+        write_termination_message(text)
     for line in text.splitlines():
         click.echo(f"error: {line}", err=True)
 

@@ -15,7 +15,7 @@ from trading_runtime.config.document import DocumentError, Problem
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.json_document import read_json
 from trading_runtime.config.messages import faults_of, problem_at
-from trading_runtime.config.places import resolve_path, resolve_place
+from trading_runtime.config.places import PathError, resolve_path, resolve_place
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -111,6 +111,21 @@ def load_experiment(
     experiment = parse_experiment(source, path.suffix, address or str(path), code_folder)
     shown = address or str(absolute)
     return LoadedExperiment(experiment, absolute, source, shown, code_folder)
+
+
+def results_place_of(path: Path, address: str) -> str:
+    """Return where the file at ``path``, fetched from ``address``, wants its results.
+
+    Nothing else of it is checked. Raises ``UsageError`` when it cannot be read as a document.
+    """
+    try:
+        content = _document(_read(path), path.suffix).plain()
+        text = content.get("results", Experiment.model_fields["results"].default)
+        return resolve_place(str(text), address.rpartition("/")[0])
+    except DocumentError as error:
+        raise _failure(address, error.problems) from error
+    except (AttributeError, PathError) as error:
+        raise UsageError(f"{address}: results: {error}") from error
 
 
 def parse_experiment(source: str, suffix: str, shown: str, folder: Path) -> Experiment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def begin_run(
-    files: RunFiles, prepared: Prepared, run_id: str, executor: Executor, **facts: str | None
+    files: RunFiles, prepared: Prepared, run_id: str, executor: Executor, **facts: Any
 ) -> Metadata:
     """Write the files that a run begins with; the same id with the same plan goes on.
 

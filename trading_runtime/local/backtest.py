@@ -1,6 +1,7 @@
 """The entrypoint of a backtest, on a laptop and in a pod: runs one experiment file.
 
 python trading_runtime/local/backtest.py --config local.json
+python trading_runtime/local/backtest.py --step plan --config s3://… --run-id …   one step, in a pod
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
 
 from trading_runtime.cli.main import invoke
-from trading_runtime.cli.run import run
 
 if __name__ == "__main__":
-    sys.exit(invoke(run, sys.argv[1:], debug="--debug" in sys.argv))
+    if any(argument.partition("=")[0] == "--step" for argument in sys.argv[1:]):
+        from trading_runtime.cli.step import step as command
+    else:
+        from trading_runtime.cli.run import run as command
+    sys.exit(invoke(command, sys.argv[1:], debug="--debug" in sys.argv))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import weakref
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, NondeterministicError
@@ -19,6 +21,7 @@ _FILES_OF_A_TASK = 6
 _REPORT = "report/"
 _REDUCED = (MANIFEST, "summary.json", "equity.parquet", "positions.parquet")
 _FETCHED_AT_ONCE = 400
+_CONNECTIONS = 16
 
 
 class S3Store(Store):
@@ -94,6 +97,13 @@ class S3Store(Store):
             found = self.objects.read_all(names[first : first + _FETCHED_AT_ONCE])
             for name, content in found.items():
                 self._keep(name, content)
+
+    def look_only_at(self, task_ids: Sequence[str]) -> None:
+        """Ask for these tasks alone: a listing of the whole store is long when it holds many."""
+        with ThreadPoolExecutor(_CONNECTIONS) as threads:
+            found = threads.map(lambda task: self.objects.sizes(self._name(task, "")), task_ids)
+            counts = {task: len(sizes) for task, sizes in zip(task_ids, found, strict=True)}
+        self.__dict__["_stored"] = counts
 
     def ended_runs(self) -> Iterator[RunFiles]:
         """Yield nothing: to look for a run that can be reused would fetch them all."""

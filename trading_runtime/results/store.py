@@ -41,6 +41,7 @@ class RunFiles:
         self.report_page = folder / "report" / "index.html"
         self.lock = folder / "lock"
         self.stop = folder / "stop"
+        self.missing = folder / "missing.json"
         self.owner: object = None
         """Keeps the folder alive, where it is a temporary copy."""
 

@@ -1,0 +1,178 @@
+"""The step ``batch``: one pod computes what is missing of one batch of a plan."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_runtime.argo.code_archive import unpacked_code
+from trading_runtime.argo.outputs import PodProgress
+from trading_runtime.argo.planned_run import may_pass, open_planned_run, ran_out_of_memory
+from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
+from trading_runtime.errors import Kind, StoppedError, UsageError
+from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
+from trading_runtime.execution.task_records import TaskRecords
+from trading_runtime.object_storage import is_s3
+from trading_runtime.planning.environment import refuse_other_environment
+from trading_runtime.results.folders import open_folder
+from trading_runtime.results.opening import stored_of
+from trading_runtime.runs.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trading_runtime.argo.planned_run import PlannedRun
+
+OUT_OF_MEMORY_EXIT_CODE = 137
+"""What the kernel leaves of a process that took too much: Argo tries again with more."""
+FIRST_ROUND = 1
+
+
+def run_batch_step(  # noqa: PLR0913 - what a pod is told
+    results: str,
+    run_id: str,
+    number: int,
+    *,
+    round_number: int = FIRST_ROUND,
+    workers: int = 1,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> int:
+    """Run batch ``number`` of the plan, or in a later round of what ``check`` found missing.
+
+    Tasks that are stored, or failed in a way that would repeat itself, are left alone. Returns the
+    pod's exit code: 137 when a task ran out of memory, 75 when one was transient, else 0; all other
+    failures are facts in the store, which ``summary`` judges.
+
+    Raises ``UsageError`` when there is no such run or batch, or this image cannot compute the
+    plan's tasks, and ``StoppedError`` when asked to stop; finished tasks are kept.
+    """
+    run = open_planned_run(results, run_id)
+    refuse_other_environment(run.plan["common"])
+    batch = _Batch(run, _tasks(run, number, round_number))
+    if not batch.pending:
+        return batch.exit_code
+    writer = f"batch-{round_number}-{number}-{_pod_name()}-{time.time_ns()}"
+    with (
+        _strategy_code(run) as (folder, code),
+        Journal(run.shared.files, writer) as journal,
+    ):
+        job = Job(
+            plan=run.shared.files.plan.absolute(),
+            folder=folder,
+            dataset=run.metadata["dataset"],
+            results=run.store.place,
+            task_seconds=run.plan["task_seconds"],
+            search_paths=code.search_paths,
+        )
+        batch.compute(job, workers, journal, should_stop)
+    return batch.exit_code
+
+
+class _Batch:
+    """The tasks of one batch: which are to be computed here, and what came of them."""
+
+    def __init__(self, run: PlannedRun, tasks: list[int]) -> None:
+        self._run = run
+        self._total = len(tasks)
+        self._ids = {index: run.plan["tasks"][index]["task_id"] for index in tasks}
+        stored = stored_of(run.store, list(self._ids.values()))
+        self._failed = run.shared.failures().keys() & set(self._ids.values())
+        failures = {task_id: run.failure(task_id) for task_id in self._failed - stored}
+        final = {task_id for task_id, content in failures.items() if not may_pass(content)}
+        done = stored | final
+        self.pending = [index for index, task_id in self._ids.items() if task_id not in done]
+        self.exit_code = Kind.OK.exit_code
+
+    def compute(
+        self, job: Job, workers: int, journal: Journal, should_stop: Callable[[], bool]
+    ) -> None:
+        """Compute the pending tasks in worker processes; raises ``StoppedError`` when stopped."""
+        shared = self._run.shared
+        records = TaskRecords(shared.files, journal, self._run.plan["tasks"])
+        progress = PodProgress(self._total - len(self.pending), self._total)
+
+        def is_stopped() -> bool:
+            return should_stop() or shared.stop_requested()
+
+        share = -(-len(self.pending) // workers)
+        batches = [self.pending[at : at + share] for at in range(0, len(self.pending), share)]
+        left = len(self.pending)
+        try:
+            with WorkerPool(job, len(batches), is_stopped) as pool:
+                for event in pool.run(batches):
+                    records.record(event)
+                    if isinstance(event, TaskEnded):
+                        left -= 1
+                        progress.task_ended()
+                        self._ended(event)
+                    shared.publish_own()
+            if left:
+                raise StoppedError(
+                    f"run {self._run.run_id!r}: this batch has {left:,} of {self._total:,} tasks "
+                    "left; finished ones are kept"
+                )
+        finally:
+            shared.publish_own(now=True)
+
+    def _ended(self, event: TaskEnded) -> None:
+        task_id = self._ids[event.task]
+        failure = self._run.shared.files.failure(task_id)
+        if event.status == Kind.OK:
+            if task_id in self._failed:
+                self._run.shared.remove(failure)
+            return
+        self._run.shared.publish_own(now=True)
+        if ran_out_of_memory(self._run.failure(task_id)):
+            self.exit_code = OUT_OF_MEMORY_EXIT_CODE
+        elif event.status == Kind.TRANSIENT and self.exit_code == Kind.OK.exit_code:
+            self.exit_code = Kind.TRANSIENT.exit_code
+
+
+def _tasks(run: PlannedRun, number: int, round_number: int) -> list[int]:
+    """Return the tasks that a batch was made for."""
+    if round_number == FIRST_ROUND:
+        batches = run.plan["batches"]
+    else:
+        batches = (run.shared.read_json(run.shared.files.missing) or {"batches": []})["batches"]
+    if not 0 <= number < len(batches):
+        raise UsageError(
+            f"run {run.run_id!r}: there is no batch {number} in round {round_number}; it has "
+            f"{len(batches)}, counted from 0"
+        )
+    if round_number == FIRST_ROUND:
+        tasks = run.plan["tasks"]
+        return [index for index in range(*batches[number]) if not tasks[index]["cached"]]
+    return list(batches[number])
+
+
+@contextlib.contextmanager
+def _strategy_code(run: PlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
+    """Find the strategy's code in this pod; yields also the folder that its paths start in."""
+    strategy, archive = run.plan["strategy"], run.metadata.get("code_archive")
+    file = run.metadata["experiment_file"]
+    with contextlib.ExitStack() as stack:
+        if archive:
+            folder = stack.enter_context(unpacked_code(open_folder(run.store.place), archive))
+        elif is_s3(file):
+            # The image holds the code, and an empty folder nothing that could hide it.
+            empty = tempfile.TemporaryDirectory(prefix="trading-runtime-")
+            folder = Path(stack.enter_context(empty))
+        else:
+            folder = Path(file).parent
+        code = find_strategy_code(strategy["path"], folder, strategy["code"])
+        if code.digest != run.plan["common"]["code"]["strategy"]:
+            raise UsageError(
+                f"{strategy['path']}: this pod has other code of the strategy than the plan was "
+                "made with; use one image for all pods of a run"
+            )
+        yield folder, code
+
+
+def _pod_name() -> str:
+    # A run id's characters, whatever the host is called.
+    kept = "".join(letter for letter in platform.node().lower() if letter.isalnum())
+    return kept[-12:] or "pod"

@@ -1,0 +1,37 @@
+"""The step ``check``: compare the store with the plan, and make batches of what is missing."""
+
+from __future__ import annotations
+
+import json
+
+from trading_runtime.argo.planned_run import may_pass, open_planned_run
+from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES, pod_batches
+from trading_runtime.results.store import write_file
+
+
+def run_check_step(results: str, run_id: str) -> int:
+    """Write batches of the tasks that were not done, and return how many batches that makes.
+
+    Not done are tasks with neither a result nor a failure, and those whose failure may pass:
+    transient, or out of memory. What Argo says of its pods is not asked. Raises ``UsageError`` when
+    the run was not planned.
+    """
+    run = open_planned_run(results, run_id)
+    run.store.look_again([])
+    failed = run.shared.failures().keys()
+    missing = []
+    for index, task_id in enumerate(run.task_ids):
+        if run.store.has_task(task_id):
+            continue
+        if task_id not in failed or may_pass(run.failure(task_id)):
+            missing.append(index)
+    batches = pod_batches(
+        run.plan,
+        missing,
+        run.metadata.get("batch_seconds", BATCH_SECONDS),
+        run.metadata.get("most_batches", MOST_BATCHES),
+    )
+    files = run.shared.files
+    write_file(files.missing, json.dumps({"batches": batches}) + "\n")
+    run.shared.publish(files.missing)
+    return len(batches)

@@ -1,0 +1,187 @@
+"""The code of a strategy as one archive, for pods whose image does not hold it.
+
+An archive is named by the sha256 of its bytes. It is made so that the same files give the same
+bytes anywhere, and unpacked as if it came from an enemy: regular files only, with names that stay
+inside, few and small, verified first, read-only afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.results.folders import Folder
+
+MOST_FILES = 2_001
+MOST_FILE_BYTES = 10_000_000
+MOST_BYTES = 50_000_000
+_MOST_NAME_BYTES = 1_000
+_INDEX = "code.json"
+_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def pack_code(code: StrategyCode, folder: Path) -> bytes:
+    """Return the archive of a strategy's files, for an experiment file that lies in ``folder``.
+
+    Files keep their place relative to each other and to ``folder``, so that the experiment's own
+    relative paths find them again. Raises ``UsageError`` when there are too many or too large.
+    """
+    top = Path(os.path.commonpath([folder, *code.search_paths, *code.files]))
+    members = {path.relative_to(top).as_posix(): path for path in code.files}
+    index = {
+        "folder": folder.relative_to(top).as_posix(),
+        "search_paths": [path.relative_to(top).as_posix() for path in code.search_paths],
+    }
+    contents = {_INDEX: json.dumps(index, sort_keys=True).encode()}
+    contents |= {f"files/{name}": members[name].read_bytes() for name in sorted(members)}
+    _check_amount(contents)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o444
+            archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def archive_name(sha256: str) -> str:
+    """Return the name of an archive in a results folder."""
+    return f"code/{sha256}.tar"
+
+
+@contextlib.contextmanager
+def unpacked_code(results: Folder, sha256: str) -> Iterator[Path]:
+    """Unpack the archive that a results folder has under a digest, and remove it afterwards.
+
+    Yields the folder that stands for the experiment file's: relative paths of code start there.
+    Folders that the strategy was found in otherwise are searched for modules meanwhile. Raises
+    ``UsageError`` for a digest that is none, ``DataError`` for an archive that is not there, has
+    other bytes, or holds anything but regular files of Python code inside its own folder.
+    """
+    if not _SHA256.fullmatch(sha256):
+        raise UsageError(f"code {sha256[:80]!r}: is no sha256; give its 64 hexadecimal digits")
+    name = archive_name(sha256)
+    shown = f"{results.url}/{name}"
+    try:
+        size = results.sizes("code").get(name, 0)
+        if size > 2 * MOST_BYTES:
+            raise DataError(f"{shown}: has {size:,} bytes, more than code ever has")
+        content = results.read(name)
+    except FileNotFoundError as error:
+        raise DataError(f"{shown}: there is no such archive; submit the run again") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(f"{shown}: its sha256 is not the one in its name; submit the run again")
+    folder = Path(tempfile.mkdtemp(prefix="trading-runtime-code-"))
+    searched: list[str] = []
+    try:
+        try:
+            members = _members(content)
+            index = _index(members.pop(_INDEX, b""))
+            _write(folder, members)
+            inside = folder / "files" / index["folder"]
+            inside.mkdir(parents=True, exist_ok=True)
+        except (ValueError, tarfile.TarError, OSError, UsageError) as error:
+            raise DataError(f"{shown}: is no archive of a strategy's code: {error}") from error
+        _set_modes(folder, files=0o444, folders=0o555)
+        searched = [str(folder / "files" / path) for path in index["search_paths"]]
+        sys.path.extend(searched)
+        yield inside
+    finally:
+        for path in searched:
+            sys.path.remove(path)
+        _set_modes(folder, files=0o600, folders=0o700)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _members(content: bytes) -> dict[str, bytes]:
+    """Return the files of an archive by name; raises ``ValueError`` for anything else in it."""
+    found: dict[str, bytes] = {}
+    total = 0
+    # Uncompressed only: so it holds no more than its own size.
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+        while (member := archive.next()) is not None:
+            name = member.name
+            shown = repr(name[:80])
+            if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.issparse():
+                raise ValueError(f"{shown} is no regular file")
+            _check_name(name)
+            if name in found:
+                raise ValueError(f"{shown} is in it twice")
+            total += member.size
+            if member.size > MOST_FILE_BYTES or total > MOST_BYTES or len(found) >= MOST_FILES:
+                raise ValueError(f"with {shown} it holds more than code ever does")
+            file = archive.extractfile(member)
+            data = file.read() if file is not None else b""
+            if len(data) != member.size:
+                raise ValueError(f"{shown} is cut off")
+            found[name] = data
+    return found
+
+
+def _check_name(name: str) -> None:
+    parts = name.split("/")
+    sound = (
+        len(name.encode(errors="surrogateescape")) <= _MOST_NAME_BYTES
+        and all(_PART.fullmatch(part) and part not in (".", "..") for part in parts)
+        and (name == _INDEX or (parts[0] == "files" and name.endswith(".py") and len(parts) > 1))
+    )
+    if not sound:
+        raise ValueError(f"{name[:80]!r} is no name of a file of code")
+
+
+def _index(content: bytes) -> dict[str, Any]:
+    index = json.loads(content)
+    if not isinstance(index, dict) or index.keys() != {"folder", "search_paths"}:
+        raise ValueError(f"{_INDEX} does not say where the files belong")
+    paths = [index["folder"], *index["search_paths"]]
+    for path in paths:
+        # "." is the top itself.
+        if not isinstance(path, str) or (path != "." and ".." in path.split("/")):
+            raise ValueError(f"{_INDEX}: {path!r} leads out of the archive")
+        if path != ".":
+            _check_name(f"files/{path}/x.py")
+    return index
+
+
+def _write(folder: Path, members: dict[str, bytes]) -> None:
+    for name, content in members.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+
+
+def _set_modes(folder: Path, *, files: int, folders: int) -> None:
+    for root, _, names in os.walk(folder):  # a folder before what is in it
+        Path(root).chmod(folders)
+        for name in names:
+            (Path(root) / name).chmod(files)
+
+
+def _check_amount(contents: dict[str, bytes]) -> None:
+    largest = max(contents, key=lambda name: len(contents[name]))
+    total = sum(len(content) for content in contents.values())
+    if len(contents[largest]) > MOST_FILE_BYTES or total > MOST_BYTES:
+        raise UsageError(
+            f"strategy.path: the strategy's code has {total:,} bytes, the most in {largest} "
+            f"({len(contents[largest]):,}); at most {MOST_BYTES:,} and {MOST_FILE_BYTES:,} in one "
+            "file are sent to pods"
+        )

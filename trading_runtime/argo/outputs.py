@@ -1,0 +1,75 @@
+"""What a step hands to Argo: output files, the progress of a pod, the message of a failure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+_DEFAULT_FOLDER = "/tmp/outputs"  # noqa: S108 - a pod has it for itself
+_MOST_MESSAGE_BYTES = 4_000
+"""Kubernetes shows 4,096 bytes of a termination message."""
+_PROGRESS_SECONDS = 1.0
+
+
+def write_outputs(**values: str) -> None:
+    """Write each value to the file of its name, where the template reads output parameters."""
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in values.items():
+        (folder / name).write_text(value, encoding="utf-8")
+
+
+def output_report(run_folder: Path) -> None:
+    """Copy the report of a run, page and pictures, to where the template takes it from."""
+    target = _folder() / "report"
+    shutil.rmtree(target, ignore_errors=True)
+    if (run_folder / "report").is_dir():
+        shutil.copytree(run_folder / "report", target)
+        shutil.copyfile(run_folder / "report.md", target / "report.md")
+
+
+def write_termination_message(text: str) -> None:
+    """Write why a step ended where Kubernetes reads it from; elsewhere nothing happens."""
+    path = os.environ.get("TRADING_RUNTIME_TERMINATION_LOG")
+    if path:
+        content = text.encode(errors="backslashreplace")[:_MOST_MESSAGE_BYTES]
+        with contextlib.suppress(OSError):  # the error itself matters more
+            Path(path).write_bytes(content)
+
+
+class PodProgress:
+    """Tells Argo how many of a pod's tasks are done, through the file that it reads."""
+
+    def __init__(self, done: int, total: int) -> None:
+        path = os.environ.get("ARGO_PROGRESS_FILE")
+        self._path = Path(path) if path else None
+        self._done, self._total = done, total
+        self._shown = 0.0
+        self._show()
+
+    def task_ended(self) -> None:
+        """Count a task."""
+        self._done += 1
+        if self._done >= self._total or time.monotonic() - self._shown >= _PROGRESS_SECONDS:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown = time.monotonic()
+        if self._path is None or not self._total:
+            return
+        text = f"{min(self._done, self._total)}/{self._total}\n"
+        beside = self._path.with_name(f".{self._path.name}.new")
+        try:
+            beside.write_text(text)
+            beside.replace(self._path)
+        except OSError:
+            # A single file may be all that can be written there.
+            with contextlib.suppress(OSError):
+                self._path.write_text(text)
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("TRADING_RUNTIME_OUTPUTS") or _DEFAULT_FOLDER)

@@ -1,0 +1,66 @@
+"""A planned run as the steps after ``plan`` find it in the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import Kind, UsageError
+from trading_runtime.results.opening import open_store
+from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.runs.run_id import check_run_id
+from trading_runtime.runs.sharing import SharedRun
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.results.store import Store
+
+NOT_PLANNED = "the run was not planned; the message of the step 'plan' says why"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that several pods work on, with what ``plan`` left for them."""
+
+    run_id: str
+    store: Store
+    shared: SharedRun
+    plan: dict[str, Any]
+    metadata: dict[str, Any]
+
+    @property
+    def task_ids(self) -> list[str]:
+        """The ids of all tasks of the plan."""
+        return [task["task_id"] for task in self.plan["tasks"]]
+
+    def failure(self, task_id: str) -> dict[str, Any]:
+        """Return a task's stored failure; empty when there is none any more."""
+        content = self.shared.read_json(self.shared.files.failure(task_id))
+        return content if isinstance(content, dict) else {}
+
+
+def open_planned_run(results: str, run_id: str) -> PlannedRun:
+    """Open a run for this pod's share of the work.
+
+    Raises ``UsageError`` when it was not planned, ``DataError`` when its files are damaged.
+    """
+    check_run_id(run_id)
+    if not results:
+        raise UsageError(f"run {run_id!r}: {NOT_PLANNED}")
+    store = open_store(results)
+    shared = SharedRun(store, run_id)
+    metadata = shared.read_json(shared.files.metadata)
+    if shared.read(shared.files.plan) is None or not isinstance(metadata, dict):
+        raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
+    return PlannedRun(run_id, store, shared, read_plan(shared.files), metadata)
+
+
+def may_pass(failure: Mapping[str, Any]) -> bool:
+    """Return whether a task that failed so may succeed when it is tried again elsewhere."""
+    return failure.get("kind") == Kind.TRANSIENT or ran_out_of_memory(failure)
+
+
+def ran_out_of_memory(failure: Mapping[str, Any]) -> bool:
+    """Return whether a task failed for want of memory."""
+    return bool(failure.get("out_of_memory"))

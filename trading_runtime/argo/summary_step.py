@@ -1,0 +1,119 @@
+"""The step ``summary``: judge a run by its store, whatever happened to its pods."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.argo.planned_run import NOT_PLANNED, may_pass
+from trading_runtime.errors import IncompleteError, UsageError
+from trading_runtime.execution.run_ending import summarise_run
+from trading_runtime.results.opening import open_store
+from trading_runtime.results.s3_store import S3Store
+from trading_runtime.results.store import read_json
+from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.runs.journal import Journal, merge_journals
+from trading_runtime.runs.metadata import Metadata
+from trading_runtime.runs.metrics import write_metrics
+from trading_runtime.runs.run_id import check_run_id
+from trading_runtime.time_units import parse_instant
+
+if TYPE_CHECKING:
+    from trading_runtime.results.store import RunFiles, Store
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to."""
+
+    result: dict[str, Any]
+    """Content of ``result.json``."""
+    failures: list[dict[str, Any]]
+    files: RunFiles
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """Tasks planned, ok, failed, missing, and the failed ones by kind."""
+        return {**self.result["counts"], "failed_by_kind": self.result["failed_by_kind"]}
+
+    def check_complete(self) -> None:
+        """Raise ``IncompleteError``, with kinds and counts, unless every planned task is ok."""
+        if self.result["complete"]:
+            return
+        counts = self.result["counts"]
+        kinds = [f"{count:,} {kind}" for kind, count in self.result["failed_by_kind"].items()]
+        kinds += [f"{counts['missing']:,} missing"] if counts["missing"] else []
+        first = ""
+        if self.failures:
+            failed = min(self.failures, key=lambda item: str(item["task_id"]))
+            message = str(failed["message"]).partition("\n")[0]
+            first = f"; first: {failed['task_id'][:12]}: {message}"
+        raise IncompleteError(
+            f"incomplete: {counts['ok']:,} of {counts['planned']:,} tasks are ok, "
+            f"{', '.join(kinds)}{first}"
+        )
+
+
+def run_summary_step(results: str, run_id: str, *, allow_incomplete: bool = False) -> Summary:
+    """Reduce the run over its stored tasks, and write tables, result, metrics and report.
+
+    Raises ``UsageError`` when the run was not planned, ``StorageError`` and ``TransientError`` as
+    the storage does. An incomplete run does not raise: see ``Summary.check_complete``.
+    """
+    check_run_id(run_id)
+    if not results:
+        raise UsageError(f"run {run_id!r}: {NOT_PLANNED}")
+    store = open_store(results)
+    files = store.run(run_id)
+    content = read_json(files.metadata)
+    if not files.plan.is_file() or not isinstance(content, dict):
+        raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
+    plan = read_plan(files)
+    store.look_again([])
+    _forget_passed_failures(store, files)
+    metadata = Metadata(files, content)
+    with Journal(files, f"summary-{time.time_ns()}") as journal:
+        reduction = summarise_run(plan, store, files, metadata, allow_incomplete=allow_incomplete)
+        journal.write("run_completed", run_digest=reduction.result["run_digest"])
+    merge_journals(files)
+    _write_metrics(files, plan["common"]["strategy"]["path"])
+    if isinstance(store, S3Store):
+        _publish(store, files)
+    return Summary(reduction.result, reduction.failures, files)
+
+
+def _forget_passed_failures(store: Store, files: RunFiles) -> None:
+    """Remove failures that passed: of tasks that succeeded in a pod that then was killed."""
+    for path in sorted(files.failures.glob("*.json")):
+        if store.has_task(path.stem) and may_pass(read_json(path) or {}):
+            path.unlink()
+            if isinstance(store, S3Store):
+                store.objects.remove(path.relative_to(store.root).as_posix())
+
+
+def _write_metrics(files: RunFiles, strategy: str) -> None:
+    """Write what the pods measured since the run was last planned, as their journals say."""
+    started, latest = 0, 0
+    measured: dict[str, tuple[float, int]] = {}
+    for line in files.journal.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        payload, latest = entry["payload"], parse_instant(entry["time"])
+        if entry["event"] == "run_started":
+            started = latest
+            measured.clear()
+        elif entry["event"] == "task_completed":
+            measured[payload["task_id"]] = (payload["seconds"], payload["rows"])
+    write_metrics(files, strategy, (latest - started) / 1e9, list(measured.values()))
+
+
+def _publish(store: S3Store, files: RunFiles) -> None:
+    stored = store.objects.sizes(f"runs/{files.folder.name}/")
+    for path in sorted(files.folder.rglob("*")):
+        if path.is_file() and path not in (files.lock, files.stop):
+            name = path.relative_to(store.root).as_posix()
+            # Others wrote these, and as many as there are pods.
+            is_theirs = path.is_relative_to(files.journals) and stored.get(name)
+            if not is_theirs:
+                store.objects.write(name, path.read_bytes())

@@ -1,0 +1,160 @@
+"""The entrypoint's ``--step``: what a pod runs of an experiment, one step after another."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from trading_runtime.cli.run import Signals
+from trading_runtime.errors import StoppedError, UsageError
+from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES
+
+if TYPE_CHECKING:
+    from trading_runtime.argo.plan_step import PodSettings
+
+
+@click.command("backtest.py")
+@click.option(
+    "--step",
+    "name",
+    type=click.Choice(["plan", "batch", "check", "summary"]),
+    required=True,
+    help="plan: make the plan. batch: compute one batch of it. check: make batches of what is "
+    "missing. summary: reduce and judge the run.",
+)
+@click.option("--run-id", required=True, help="Name of the run.")
+@click.option("--config", help="plan: the experiment file, or its address in S3.")
+@click.option("--results", help="The results' folder or address, as plan gave it out.")
+@click.option("--image", help="The image that the pods run, named by digest.")
+@click.option("--allow-mutable-image", is_flag=True, help="plan: take an image named by a tag.")
+@click.option("--code", help="plan: sha256 of the archive with the strategy's code.")
+@click.option(
+    "--batch-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=BATCH_SECONDS,
+    help="plan: what a batch shall take.",
+)
+@click.option(
+    "--most-batches",
+    type=click.IntRange(1),
+    default=MOST_BATCHES,
+    help="plan: more are never made; they get larger instead.",
+)
+@click.option("--batch", type=click.IntRange(0), help="batch: its number, counted from 0.")
+@click.option(
+    "--round",
+    "round_number",
+    type=click.IntRange(1, 2),
+    default=1,
+    help="batch: 1 for the plan's batches, 2 for those of check.",
+)
+@click.option("--workers", type=click.IntRange(1), default=1, help="batch: worker processes.")
+@click.option(
+    "--allow-incomplete", is_flag=True, help="summary: name a best point though tasks failed."
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def step(  # noqa: PLR0913 - one argument per option
+    *,
+    name: str,
+    run_id: str,
+    config: str | None,
+    results: str | None,
+    image: str | None,
+    allow_mutable_image: bool,
+    code: str | None,
+    batch_seconds: float,
+    most_batches: int,
+    batch: int | None,
+    round_number: int,
+    workers: int,
+    allow_incomplete: bool,
+    debug: bool,  # noqa: ARG001 - read by the caller, which shows errors of the options too
+) -> int:
+    """Run one step of an experiment in a pod; outputs go to files, errors also to Kubernetes."""
+    from trading_runtime.argo.outputs import write_termination_message
+    from trading_runtime.argo.plan_step import PodSettings
+
+    with Signals() as stopping:
+        try:
+            if name == "plan":
+                settings = PodSettings(
+                    image, allow_mutable_image, code or None, batch_seconds, most_batches
+                )
+                return _plan(_needed(config, "--config", name), run_id, settings)
+            place = _needed(results, "--results", name)
+            if name == "batch":
+                return _batch(place, run_id, batch, round_number, workers, stopping)
+            if name == "check":
+                return _check(place, run_id)
+            return _summarise(place, run_id, allow_incomplete=allow_incomplete)
+        except StoppedError as error:
+            write_termination_message(f"stopped: {error}")
+            click.echo(f"stopped: {error}", err=True)
+            return stopping.exit_code
+
+
+def _plan(experiment: str, run_id: str, settings: PodSettings) -> int:
+    from trading_runtime.argo.outputs import write_outputs
+    from trading_runtime.argo.plan_step import run_plan_step
+
+    planned = run_plan_step(experiment, run_id, settings)
+    write_outputs(run_id=planned.run_id, results=planned.results, batches=str(planned.batches))
+    click.echo(
+        f"run {planned.run_id}: {planned.tasks:,} tasks, of which {planned.pending:,} are to be "
+        f"computed, in {planned.batches:,} batches",
+        err=True,
+    )
+    return 0
+
+
+def _batch(  # noqa: PLR0913, PLR0917 - what the options give
+    results: str,
+    run_id: str,
+    number: int | None,
+    round_number: int,
+    workers: int,
+    stopping: Signals,
+) -> int:
+    from trading_runtime.argo.batch_step import run_batch_step
+
+    if number is None:
+        raise UsageError("--step batch: needs --batch")
+    return run_batch_step(
+        results,
+        run_id,
+        number,
+        round_number=round_number,
+        workers=workers,
+        should_stop=stopping,
+    )
+
+
+def _check(results: str, run_id: str) -> int:
+    from trading_runtime.argo.check_step import run_check_step
+    from trading_runtime.argo.outputs import write_outputs
+
+    batches = run_check_step(results, run_id)
+    write_outputs(batches=str(batches))
+    click.echo(f"run {run_id}: {batches:,} batches of tasks that are missing", err=True)
+    return 0
+
+
+def _summarise(results: str, run_id: str, *, allow_incomplete: bool) -> int:
+    from trading_runtime.argo.outputs import output_report, write_outputs
+    from trading_runtime.argo.summary_step import run_summary_step
+
+    summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
+    digest = summary.result["run_digest"]
+    write_outputs(run_digest=digest, counts=json.dumps(summary.counts))
+    output_report(summary.files.folder)
+    click.echo(f"run {run_id}: digest {digest}", err=True)
+    summary.check_complete()
+    return 0
+
+
+def _needed(value: str | None, option: str, name: str) -> str:
+    if value is None:
+        raise UsageError(f"--step {name}: needs {option}")
+    return value
