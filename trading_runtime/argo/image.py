@@ -6,7 +6,9 @@ import re
 
 from trading_runtime.errors import UsageError
 
-_BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]*"
+_BY_DIGEST = re.compile(rf"{_NAME}@sha256:[0-9a-f]{{64}}")
+_ANY = re.compile(rf"{_NAME}(@sha256:[0-9a-f]{{64}})?")
 _MOST_SHOWN = 200
 
 
@@ -15,7 +17,7 @@ def check_image(image: str, *, allow_mutable: bool = False) -> str:
 
     Raises ``UsageError`` otherwise: what a tag names can change between two pods of one run.
     """
-    if image.strip() and (allow_mutable or _BY_DIGEST.fullmatch(image)):
+    if (_ANY if allow_mutable else _BY_DIGEST).fullmatch(image):
         return image
     raise UsageError(
         f"image {image[:_MOST_SHOWN]!r}: names no digest, so it could be another one tomorrow; "

@@ -24,6 +24,7 @@ COMMANDS = {
     "data": ("trading_runtime.cli.data", "data", "Prepare, inspect, verify and adopt datasets."),
     "plan": ("trading_runtime.cli.run", "plan", "Show what a run would compute; start nothing."),
     "run": ("trading_runtime.cli.run", "run", "Run an experiment on this machine."),
+    "submit": ("trading_runtime.cli.submit", "submit", "Run an experiment on a cluster."),
     "results": ("trading_runtime.cli.results", "results", "List, show and export results."),
     "runs": ("trading_runtime.cli.runs", "runs", "List, show, watch and check runs; stop one."),
     "metrics": (

@@ -48,6 +48,15 @@ def read_plan(files: RunFiles) -> dict[str, Any]:
     return dict(plan)
 
 
+def refuse_other_plan(metadata: Mapping[str, Any] | None, plan_digest: str, run_id: str) -> None:
+    """Raise ``UsageError`` when a run's ``metadata.json`` says that it has another plan."""
+    if metadata is not None and metadata.get("plan_digest") != plan_digest:
+        raise UsageError(
+            f"run {run_id!r} exists with another plan (other tasks); choose another "
+            "--run-id, or leave it out to get a new one"
+        )
+
+
 def is_task_id(text: object) -> bool:
     """Return whether ``text`` is a whole task id."""
     return isinstance(text, str) and _TASK_ID.fullmatch(text) is not None

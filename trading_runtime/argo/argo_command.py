@@ -1,0 +1,158 @@
+"""The ``argo`` command: submits a workflow, and says how it goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import Kind, TransientError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+TEMPLATE = "workflowtemplate/backtest"
+_WATCH_SECONDS = 3.0
+_MOST_FAILED_LOOKS = 20
+_COMMAND_SECONDS = 60
+_ENDED = {"Succeeded", "Failed", "Error"}
+_HINTS = {
+    "workflowtemplates.argoproj.io": "apply argo/workflowtemplate-backtest.yaml to the namespace",
+    "connection refused": "is the cluster up, and does KUBECONFIG name it?",
+    "no such host": "is the cluster up, and does KUBECONFIG name it?",
+    "invalid configuration": "set KUBECONFIG to a cluster's configuration",
+    "couldn't get current server": "set KUBECONFIG to a cluster's configuration",
+    "i/o timeout": "is the cluster up, and does KUBECONFIG name it?",
+    "forbidden": "your account may not do this there; ask for 'create' on workflows",
+    "Unauthorized": "your credentials for the cluster are not accepted",
+}
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How a workflow looks at one moment."""
+
+    phase: str
+    progress: str
+    """Tasks done and to do, ``3/12``."""
+    message: str
+    exit_code: int | None
+    """Of the step that decided how the workflow ended."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more happens."""
+        return self.phase in _ENDED
+
+
+class ArgoCommand:
+    """Runs ``argo``, found on the PATH or named by the setting ``ARGO``, for one namespace."""
+
+    def __init__(self, namespace: str | None) -> None:
+        """Find the command; raises ``UsageError`` when there is none."""
+        named = os.environ.get("ARGO") or "argo"
+        found = shutil.which(named)
+        if found is None:
+            raise UsageError(
+                f"{named!r}: there is no such command; install the argo command of Argo Workflows, "
+                "or set ARGO to its path"
+            )
+        self._command = found
+        self._namespace = ["--namespace", namespace] if namespace else []
+
+    def submit(self, parameters: Mapping[str, str]) -> str:
+        """Submit the template ``backtest`` and return the workflow's name.
+
+        Raises ``UsageError`` with what ``argo`` said when it could not.
+        """
+        given = [part for item in parameters.items() for part in ("-p", "=".join(item))]
+        output = self._run("submit", "--from", TEMPLATE, *given, "--output", "name")
+        return output.strip().rpartition("/")[2]
+
+    def look(self, workflow: str) -> Sight:
+        """Return how a workflow looks now; raises ``UsageError`` when it cannot be seen."""
+        return sight_of(json.loads(self._run("get", workflow, "--output", "json")))
+
+    def watch(self, workflow: str, show: Callable[[Sight], None]) -> Sight:
+        """Follow a workflow to its end; ``show`` is called whenever something changed.
+
+        Raises ``TransientError`` when the cluster cannot be reached for a minute.
+        """
+        shown, failed = None, 0
+        while True:
+            try:
+                sight = self.look(workflow)
+                failed = 0
+            except UsageError as error:
+                failed += 1
+                if failed == _MOST_FAILED_LOOKS:
+                    raise TransientError(
+                        f"workflow {workflow} goes on, but cannot be seen: {error}"
+                    ) from error
+                time.sleep(_WATCH_SECONDS)
+                continue
+            if sight != shown:
+                show(sight)
+                shown = sight
+            if sight.is_ended:
+                return sight
+            time.sleep(_WATCH_SECONDS)
+
+    def _run(self, *arguments: str) -> str:
+        try:
+            ended = subprocess.run(
+                [self._command, *arguments, *self._namespace],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_COMMAND_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise UsageError(
+                f"argo {arguments[0]}: no answer in {_COMMAND_SECONDS} s; is the cluster up, and "
+                "does KUBECONFIG name it?"
+            ) from error
+        except OSError as error:
+            raise UsageError(f"{self._command}: cannot be run: {error.strerror}") from error
+        if ended.returncode:
+            raise UsageError(f"argo {arguments[0]}: {_said(ended.stderr or ended.stdout)}")
+        return ended.stdout
+
+
+def sight_of(workflow: Mapping[str, Any]) -> Sight:
+    """Return how the workflow looks that a document of Kubernetes describes."""
+    status = workflow.get("status") or {}
+    phase = status.get("phase") or "Pending"
+    steps = [node for node in (status.get("nodes") or {}).values() if node.get("type") == "Pod"]
+    return Sight(
+        phase,
+        status.get("progress") or "",
+        status.get("message") or "",
+        _exit_code(phase, steps) if phase in _ENDED else None,
+    )
+
+
+def _exit_code(phase: str, pods: list[dict[str, Any]]) -> int:
+    if phase == "Succeeded":
+        return Kind.OK.exit_code
+    # The plan's own words come first: without one, the summary has nothing to judge.
+    for name in ("plan", "summary"):
+        codes = [
+            (node.get("finishedAt") or "", int(node["outputs"]["exitCode"]))
+            for node in pods
+            if node.get("templateName") == name and (node.get("outputs") or {}).get("exitCode")
+        ]
+        if codes and max(codes)[1]:
+            return max(codes)[1]
+    return Kind.INCOMPLETE.exit_code
+
+
+def _said(output: str) -> str:
+    lines = [line for line in output.strip().splitlines() if line.strip()]
+    text = lines[-1].strip() if lines else "it failed and said nothing"
+    hints = [hint for words, hint in _HINTS.items() if words in text]
+    return f"{text}; {hints[0]}" if hints else text

@@ -1,0 +1,208 @@
+"""From an experiment on a laptop to a run on a cluster: what is checked, sent and said of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import math
+import os.path
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.argo.code_archive import archive_name, pack_code, unpacked_code
+from trading_runtime.argo.image import check_image
+from trading_runtime.argo.plan_step import with_pod_batches
+from trading_runtime.argo.submission import FILE_NAME, submission_of
+from trading_runtime.canonical import digest
+from trading_runtime.config.loading import explicit
+from trading_runtime.config.strategy_code import find_strategy_code
+from trading_runtime.errors import UsageError
+from trading_runtime.execution.preparation import naming, prepare
+from trading_runtime.object_storage import is_s3
+from trading_runtime.planning.environment import PACKAGE
+from trading_runtime.results.folders import LocalFolder, open_folder
+from trading_runtime.results.stored_plan import refuse_other_plan
+from trading_runtime.runs.opening import is_running
+from trading_runtime.runs.run_id import check_run_id, new_run_id
+from trading_runtime.runs.sharing import SharedRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.execution.preparation import Prepared
+
+_EXPERIMENT = "experiment.json"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An experiment that is ready to be sent to a cluster."""
+
+    prepared: Prepared
+    run_id: str
+    image: str | None
+    content: dict[str, Any]
+    """The experiment as pods read it: everything explicit, nothing on this machine."""
+    code: bytes | None
+    """The archive of the strategy's code, where an image cannot be expected to hold it."""
+    batch_seconds: float
+    most_batches: int
+
+    @property
+    def code_sha256(self) -> str | None:
+        """The name of the archive, if there is one."""
+        return None if self.code is None else hashlib.sha256(self.code).hexdigest()
+
+    @property
+    def address(self) -> str:
+        """Where in S3 the experiment goes."""
+        return f"{self.prepared.store.place}/{self._folder}/{_EXPERIMENT}"
+
+    @property
+    def pods(self) -> int:
+        """How many pods compute."""
+        return len(self.prepared.plan.document["batches"])
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the workflow; those left out have the template's defaults."""
+        given = {
+            "experiment": self.address,
+            "run-id": self.run_id,
+            "image": self.image,
+            "code": self.code_sha256,
+            "batch-seconds": f"{self.batch_seconds:g}",
+            "most-batches": str(self.most_batches),
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def upload(self) -> None:
+        """Send experiment and code to the results' place, where pods look for them."""
+        results = open_folder(self.prepared.store.place)
+        if self.code is not None:
+            results.write(archive_name(self.code_sha256 or ""), self.code)
+        results.write(f"{self._folder}/{FILE_NAME}", _json(self._submission))
+        results.write(f"{self._folder}/{_EXPERIMENT}", _json(self.content))
+
+    @property
+    def _submission(self) -> dict[str, Any]:
+        return {"experiment": _EXPERIMENT, **submission_of(self.prepared.plan)}
+
+    @property
+    def _folder(self) -> str:
+        # By content: submitting again writes the same bytes to the same place.
+        key = digest({"experiment": json.dumps(self.content), "submission": self._submission})
+        return f"experiments/{self.content['name']}-{key[:16]}"
+
+
+def prepare_submission(
+    experiment: str | Path,
+    *,
+    run_id: str | None = None,
+    image: str | None = None,
+    batch_seconds: float,
+    most_batches: int,
+) -> Submission:
+    """Check and plan an experiment for a cluster; nothing is sent or started.
+
+    Raises ``UsageError`` for a bad experiment, run id or image, for data or results that are not in
+    S3, and for code that cannot be sent; and what ``execution.preparation.prepare`` raises.
+    """
+    if run_id is not None:
+        check_run_id(run_id)
+    if image is not None:
+        check_image(image)
+    prepared = with_pod_batches(prepare(experiment, 1), batch_seconds, most_batches)
+    with naming(experiment):
+        _check_places(prepared)
+        content, code = _for_pods(prepared)
+    store = prepared.store
+    if run_id is None:
+        taken = set(store.run_ids())
+        run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
+    elif is_running(store, run_id):
+        raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
+    run = SharedRun(store, run_id)
+    refuse_other_plan(run.read_json(run.files.metadata), prepared.plan.digest, run_id)
+    return Submission(prepared, run_id, image, content, code, batch_seconds, most_batches)
+
+
+def seconds_of_a_pod(submission: Submission) -> float | None:
+    """Return what the longest pod is estimated to take, without its start; ``None``: not known."""
+    plan = submission.prepared.plan
+    longest = 0.0
+    for first, last in plan.document["batches"]:
+        tasks = [task for task in plan.tasks[first:last] if not task["cached"]]
+        if any(task["seconds"] is None for task in tasks):
+            return None
+        longest = max(longest, math.fsum(task["seconds"] for task in tasks))
+    return longest
+
+
+def _check_places(prepared: Prepared) -> None:
+    for key, place in (
+        ("results", prepared.loaded.results_place),
+        ("dataset.path", prepared.loaded.dataset_place),
+    ):
+        if not is_s3(place):
+            raise UsageError(
+                f"{key}: {place} is a folder of this machine, which pods do not see; name a place "
+                "in S3: s3://bucket/prefix"
+            )
+        if "{{" in place:
+            raise UsageError(f"{key}: {place}: '{{{{' in it would be read by Argo; rename it")
+
+
+def _for_pods(prepared: Prepared) -> tuple[dict[str, Any], bytes | None]:
+    """Return the experiment as pods read it, and the archive of its code if they need one."""
+    loaded, code = prepared.loaded, prepared.code
+    content = explicit(loaded.experiment)
+    content["results"] = loaded.results_place
+    content["dataset"]["path"] = loaded.dataset_place
+    strategy = content["strategy"]
+    if _is_in_image(code):
+        return content, None
+    folder = loaded.code_folder.resolve()
+    where, _, name = strategy["path"].rpartition(":")
+    if where.startswith(("/", "~")):
+        # Of a file's path, the name alone is in the identity.
+        strategy["path"] = f"{os.path.relpath(code.file or folder, folder)}:{name}"
+    for key, text in (("config_path", strategy["config_path"] or ""), *_numbered(strategy["code"])):
+        if text.startswith(("/", "~")):
+            raise UsageError(
+                f"strategy.{key}: {text} is a path of this machine alone; write it relative to the "
+                "experiment file, so that pods find it too"
+            )
+    packed = pack_code(code, folder)
+    _check_packed(packed, strategy, code)
+    return content, packed
+
+
+def _numbered(texts: list[str]) -> list[tuple[str, str]]:
+    return [(f"code[{index}]", text) for index, text in enumerate(texts)]
+
+
+def _is_in_image(code: StrategyCode) -> bool:
+    return all(path.is_relative_to(PACKAGE) for path in code.files)
+
+
+def _check_packed(packed: bytes, strategy: dict[str, Any], code: StrategyCode) -> None:
+    """Look for the strategy in its archive, as a pod will."""
+    with tempfile.TemporaryDirectory(prefix="trading-runtime-") as folder:
+        sha256 = hashlib.sha256(packed).hexdigest()
+        results = LocalFolder(folder)
+        results.write(archive_name(sha256), packed)
+        with unpacked_code(results, sha256) as inside:
+            found = find_strategy_code(strategy["path"], inside, strategy["code"])
+    if found.digest != code.digest:
+        raise UsageError(
+            f"strategy.path: {strategy['path']}: the code cannot be sent as it lies here; put it "
+            "beside the experiment file, without links"
+        )
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
