@@ -9,7 +9,6 @@ import os
 import shutil
 import sys
 import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +21,7 @@ from trading_runtime.results.folders import LocalFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 INDEX = json.dumps({"folder": ".", "search_paths": ["."]}).encode()
 
@@ -176,7 +176,7 @@ def many(count: int) -> Iterable[tuple[tarfile.TarInfo, bytes]]:
 ATTACKS: dict[str, Callable[[], bytes]] = {
     "a symbolic link": lambda: archive(special("files/a.py", tarfile.SYMTYPE, "/etc/passwd")),
     "a link, then a file through it": lambda: archive(
-        special("files/a.py", tarfile.SYMTYPE, "/tmp"), regular("files/a.py/b.py")
+        special("files/a.py", tarfile.SYMTYPE, "/var"), regular("files/a.py/b.py")
     ),
     "a hard link": lambda: archive(special("files/a.py", tarfile.LNKTYPE, "code.json")),
     "a character device": lambda: archive(special("files/a.py", tarfile.CHRTYPE)),
@@ -185,7 +185,7 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     "a folder": lambda: archive(special("files/a.py", tarfile.DIRTYPE)),
     "a type that nobody knows": lambda: archive(special("files/a.py", b"Z")),
     "a sparse file": lambda: archive(special("files/a.py", tarfile.GNUTYPE_SPARSE)),
-    "an absolute path": lambda: archive(regular("/tmp/a.py")),
+    "an absolute path": lambda: archive(regular("/var/a.py")),
     "a path to the parent": lambda: archive(regular("files/../../a.py")),
     "a path to the parent at the start": lambda: archive(regular("../a.py")),
     "a path through the same folder": lambda: archive(regular("files/./a.py")),
@@ -206,8 +206,8 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     "an index that is no object": lambda: indexed([]),
     "an index with more": lambda: indexed({"folder": ".", "search_paths": [], "mode": "0777"}),
     "an index that leads out": lambda: indexed({"folder": "../..", "search_paths": []}),
-    "an index with an absolute folder": lambda: indexed({"folder": "/tmp", "search_paths": []}),
-    "an index that searches elsewhere": lambda: indexed({"folder": ".", "search_paths": ["/tmp"]}),
+    "an index with an absolute folder": lambda: indexed({"folder": "/var", "search_paths": []}),
+    "an index that searches elsewhere": lambda: indexed({"folder": ".", "search_paths": ["/var"]}),
     "an index that searches above": lambda: indexed({"folder": ".", "search_paths": [".."]}),
     "an index of numbers": lambda: indexed({"folder": 1, "search_paths": [2]}),
     "too many files": lambda: archive(*many(code_archive.MOST_FILES + 1)),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.argo.conftest import bucket, pods, server, storage
-from tests.argo.pods import Pods
 from tests.argo.test_steps import download, tasks_of, upload
 from trading_runtime import api
 from trading_runtime.argo import argo_command
@@ -19,6 +18,7 @@ from trading_runtime.cli.main import invoke, root
 from trading_runtime.object_storage import S3Folder
 
 if TYPE_CHECKING:
+    from tests.argo.pods import Pods
     from tests.small_experiment import SmallExperiment
 
 __all__ = ["bucket", "pods", "server", "storage"]
@@ -317,6 +317,7 @@ def test_code_at_a_path_of_this_machine_alone_is_refused(
 
     line = refused(capsys, str(remote.path))
     assert f"strategy.code[0]: {library} is a path of this machine alone" in line
+    assert argo.calls == []
 
 
 def test_a_strategy_at_an_absolute_path_is_sent_under_a_relative_one(
