@@ -11,25 +11,33 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.argo.code_archive import unpacked_code
 from trading_runtime.argo.outputs import PodProgress
-from trading_runtime.argo.planned_run import may_pass, open_planned_run, ran_out_of_memory
+from trading_runtime.argo.planned_run import may_pass, open_planned_run
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
-from trading_runtime.errors import Kind, StoppedError, UsageError
+from trading_runtime.errors import Kind, StoppedError, TradingRuntimeError, UsageError
 from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
 from trading_runtime.execution.task_records import TaskRecords
+from trading_runtime.execution.worker_process import TASK_MEMORY
 from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.results.folders import open_folder
 from trading_runtime.results.opening import stored_of
-from trading_runtime.runs.journal import Journal
+from trading_runtime.runs.events import BatchCompleted, BatchFailed, BatchStarted
+from trading_runtime.runs.memory_limit import memory_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trading_runtime.argo.planned_run import PlannedRun
+    from trading_runtime.runs.journal import Journal
 
 OUT_OF_MEMORY_EXIT_CODE = 137
 """What the kernel leaves of a process that took too much: Argo tries again with more."""
 FIRST_ROUND = 1
+_OWN_MEMORY = 150 << 20
+"""What this process takes itself, plan and code included."""
+_SHARE_OF_MEMORY = 0.9
+"""Of the rest: a task's memory grows between two looks at it."""
+_LEAST_MEMORY = 128 << 20
 
 
 def run_batch_step(  # noqa: PLR0913 - what a pod is told
@@ -52,13 +60,14 @@ def run_batch_step(  # noqa: PLR0913 - what a pod is told
     """
     run = open_planned_run(results, run_id)
     refuse_other_environment(run.plan["common"])
-    batch = _Batch(run, _tasks(run, number, round_number))
+    batch = _Batch(run, number, _tasks(run, number, round_number))
     if not batch.pending:
         return batch.exit_code
-    writer = f"batch-{round_number}-{number}-{_pod_name()}-{time.time_ns()}"
+    memory, memory_by = _memory(run.plan["task_memory"], workers)
+    name = f"batch-{round_number}-{number}-{_pod_name()}"
     with (
         _strategy_code(run) as (folder, code),
-        Journal(run.shared.files, writer) as journal,
+        run.shared.open_journal(name) as journal,
     ):
         job = Job(
             plan=run.shared.files.plan.absolute(),
@@ -66,6 +75,8 @@ def run_batch_step(  # noqa: PLR0913 - what a pod is told
             dataset=run.metadata["dataset"],
             results=run.store.place,
             task_seconds=run.plan["task_seconds"],
+            task_memory=memory,
+            memory_by=memory_by,
             search_paths=code.search_paths,
         )
         batch.compute(job, workers, journal, should_stop)
@@ -75,8 +86,9 @@ def run_batch_step(  # noqa: PLR0913 - what a pod is told
 class _Batch:
     """The tasks of one batch: which are to be computed here, and what came of them."""
 
-    def __init__(self, run: PlannedRun, tasks: list[int]) -> None:
+    def __init__(self, run: PlannedRun, number: int, tasks: list[int]) -> None:
         self._run = run
+        self._number = number
         self._total = len(tasks)
         self._ids = {index: run.plan["tasks"][index]["task_id"] for index in tasks}
         stored = stored_of(run.store, list(self._ids.values()))
@@ -86,13 +98,42 @@ class _Batch:
         done = stored | final
         self.pending = [index for index, task_id in self._ids.items() if task_id not in done]
         self.exit_code = Kind.OK.exit_code
+        self._begun = 0
 
     def compute(
         self, job: Job, workers: int, journal: Journal, should_stop: Callable[[], bool]
     ) -> None:
         """Compute the pending tasks in worker processes; raises ``StoppedError`` when stopped."""
+        records = TaskRecords(self._run.shared.files, journal, self._run.plan["tasks"])
+        started = time.monotonic()
+        journal.write(
+            BatchStarted(
+                batch=self._number, tasks=len(self.pending), memory_limit_bytes=memory_limit()
+            )
+        )
+        try:
+            self._run_tasks(job, workers, records, should_stop)
+            ok = len(records.measured)
+            journal.write(
+                BatchCompleted(
+                    batch=self._number,
+                    seconds=round(time.monotonic() - started, 6),
+                    ok=ok,
+                    failed=len(self.pending) - ok,
+                )
+            )
+        except BaseException as error:
+            kind = error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
+            left = len(self.pending) - self._begun
+            journal.write(BatchFailed(batch=self._number, kind=kind, left=left, message=str(error)))
+            raise
+        finally:
+            self._run.shared.publish_journals(now=True)
+
+    def _run_tasks(
+        self, job: Job, workers: int, records: TaskRecords, should_stop: Callable[[], bool]
+    ) -> None:
         shared = self._run.shared
-        records = TaskRecords(shared.files, journal, self._run.plan["tasks"])
         progress = PodProgress(self._total - len(self.pending), self._total)
 
         def is_stopped() -> bool:
@@ -101,22 +142,21 @@ class _Batch:
         share = -(-len(self.pending) // workers)
         batches = [self.pending[at : at + share] for at in range(0, len(self.pending), share)]
         left = len(self.pending)
-        try:
-            with WorkerPool(job, len(batches), is_stopped) as pool:
-                for event in pool.run(batches):
-                    records.record(event)
-                    if isinstance(event, TaskEnded):
-                        left -= 1
-                        progress.task_ended()
-                        self._ended(event)
-                    shared.publish_own()
-            if left:
-                raise StoppedError(
-                    f"run {self._run.run_id!r}: this batch has {left:,} of {self._total:,} tasks "
-                    "left; finished ones are kept"
-                )
-        finally:
-            shared.publish_own(now=True)
+        with WorkerPool(job, len(batches), is_stopped) as pool:
+            for event in pool.run(batches):
+                records.record(event)
+                if isinstance(event, TaskEnded):
+                    left -= 1
+                    progress.task_ended()
+                    self._ended(event)
+                else:
+                    self._begun += 1
+                shared.publish_journals()
+        if left:
+            raise StoppedError(
+                f"run {self._run.run_id!r}: this batch has {left:,} of {self._total:,} tasks "
+                "left; finished ones are kept"
+            )
 
     def _ended(self, event: TaskEnded) -> None:
         task_id = self._ids[event.task]
@@ -125,8 +165,9 @@ class _Batch:
             if task_id in self._failed:
                 self._run.shared.remove(failure)
             return
-        self._run.shared.publish_own(now=True)
-        if ran_out_of_memory(self._run.failure(task_id)):
+        # Before the journal says so: what is told of a failure can be read then.
+        self._run.shared.publish(failure)
+        if event.out_of_memory:
             self.exit_code = OUT_OF_MEMORY_EXIT_CODE
         elif event.status == Kind.TRANSIENT and self.exit_code == Kind.OK.exit_code:
             self.exit_code = Kind.TRANSIENT.exit_code
@@ -170,6 +211,19 @@ def _strategy_code(run: PlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
                 "made with; use one image for all pods of a run"
             )
         yield folder, code
+
+
+def _memory(asked: int | None, workers: int) -> tuple[int, str]:
+    """Return the bytes that a task may have, and what says so: the experiment, or the pod.
+
+    The kernel, where the pod's own limit is met, may end this process together with the worker,
+    and nobody would be left to say why.
+    """
+    room = int((memory_limit() - _OWN_MEMORY) * _SHARE_OF_MEMORY / workers)
+    room = max(room, _LEAST_MEMORY)
+    if asked is not None and asked <= room:
+        return asked, TASK_MEMORY
+    return room, "what the pod has for it"
 
 
 def _pod_name() -> str:

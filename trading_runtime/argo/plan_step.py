@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,9 @@ from trading_runtime.execution.preparation import naming, prepare_loaded
 from trading_runtime.execution.run_beginning import begin_run
 from trading_runtime.planning.plan import Plan
 from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES, pod_batches
-from trading_runtime.runs.journal import Journal
+from trading_runtime.runs.events import Executor, RunStarted
 from trading_runtime.runs.opening import is_running
+from trading_runtime.runs.run_events import beginning, retries
 from trading_runtime.runs.run_id import check_run_id
 from trading_runtime.runs.sharing import SharedRun
 
@@ -87,20 +87,28 @@ def _begin(prepared: Prepared, run_id: str, settings: PodSettings) -> None:
     run = SharedRun(prepared.store, run_id)
     files, plan = run.files, prepared.plan
     run.read(files.metadata)
-    begin_run(
+    metadata = begin_run(
         files,
         prepared,
         run_id,
-        "argo",
+        Executor.ARGO,
         image=settings.image,
         code_archive=settings.code,
         batch_seconds=settings.batch_seconds,
         most_batches=settings.most_batches,
     )
-    for path in [files.stop, files.missing, *run.failures().values()]:
+    failures = list(run.failures().values())
+    for path in failures:
+        run.read(path)
+    with run.open_journal("plan") as journal:
+        for event in (
+            *beginning(metadata, plan),
+            RunStarted(tasks=len(plan.tasks), pending=len(plan.uncached)),
+            *retries(files),
+        ):
+            journal.write(event)
+        run.publish_journals(now=True)
+    for path in [files.stop, files.missing, *failures]:
         run.remove(path)
     prepared.store.clear_staging()
-    with Journal(files, f"plan-{time.time_ns()}") as journal:
-        journal.write("run_started", tasks=len(plan.tasks), pending=len(plan.uncached))
     run.publish(files.experiment, files.plan, files.metadata)
-    run.publish_own(now=True)

@@ -58,9 +58,4 @@ def open_planned_run(results: str, run_id: str) -> PlannedRun:
 
 def may_pass(failure: Mapping[str, Any]) -> bool:
     """Return whether a task that failed so may succeed when it is tried again elsewhere."""
-    return failure.get("kind") == Kind.TRANSIENT or ran_out_of_memory(failure)
-
-
-def ran_out_of_memory(failure: Mapping[str, Any]) -> bool:
-    """Return whether a task failed for want of memory."""
-    return bool(failure.get("out_of_memory"))
+    return failure.get("kind") == Kind.TRANSIENT or bool(failure.get("out_of_memory"))

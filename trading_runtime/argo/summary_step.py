@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.argo.planned_run import NOT_PLANNED, may_pass
 from trading_runtime.errors import IncompleteError, UsageError
 from trading_runtime.execution.run_ending import summarise_run
+from trading_runtime.metrics.exposition import write_run_metrics
 from trading_runtime.results.opening import open_store
 from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import read_json
 from trading_runtime.results.stored_plan import read_plan
-from trading_runtime.runs.journal import Journal, merge_journals
+from trading_runtime.runs.journal import Journal, new_writer
 from trading_runtime.runs.metadata import Metadata
 from trading_runtime.runs.metrics import write_metrics
+from trading_runtime.runs.run_events import completion
 from trading_runtime.runs.run_id import check_run_id
 from trading_runtime.time_units import parse_instant
 
@@ -74,11 +75,12 @@ def run_summary_step(results: str, run_id: str, *, allow_incomplete: bool = Fals
     store.look_again([])
     _forget_passed_failures(store, files)
     metadata = Metadata(files, content)
-    with Journal(files, f"summary-{time.time_ns()}") as journal:
+    with Journal(files.journals, new_writer("summary")) as journal:
         reduction = summarise_run(plan, store, files, metadata, allow_incomplete=allow_incomplete)
-        journal.write("run_completed", run_digest=reduction.result["run_digest"])
-    merge_journals(files)
+        journal.write(completion(reduction.result))
+    metadata.seal()
     _write_metrics(files, plan["common"]["strategy"]["path"])
+    write_run_metrics(files)
     if isinstance(store, S3Store):
         _publish(store, files)
     return Summary(reduction.result, reduction.failures, files)

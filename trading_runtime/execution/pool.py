@@ -163,8 +163,8 @@ class WorkerPool:
         elif memory is not None and (taken := worker.memory()) > memory:
             message = (
                 f"out of memory: the task's process had {format_size(taken)}, more than "
-                f"limits.task_memory ({format_size(memory)}), and was ended; raise the limit, or "
-                "look for what the strategy keeps"
+                f"{self._job.memory_by} ({format_size(memory)}), and was ended; raise the limit, "
+                "or look for what the strategy keeps"
             )
             yield from self._end(worker, waiting, Kind.CRASH, message, out_of_memory=True)
 

@@ -30,6 +30,10 @@ _KEPT_OF_PYTHON = frozenset({
 errors) could change what a strategy does."""
 
 
+TASK_MEMORY = "limits.task_memory"
+"""The experiment's setting of how much memory a task may have."""
+
+
 @dataclass(frozen=True)
 class Job:
     """Where the workers of a run find what they need; none of it can change a result."""
@@ -44,6 +48,8 @@ class Job:
     task_seconds: int
     task_memory: int | None = None
     """Most resident bytes of a worker while it runs a task."""
+    memory_by: str = TASK_MEMORY
+    """What sets ``task_memory``, for messages."""
     most_growth: int = 1 << 30
     """Bytes that a worker may grow by since its first task; beyond that it is replaced."""
     search_paths: Sequence[Path] = ()

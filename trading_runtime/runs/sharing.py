@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import DataError
 from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import RunFiles
+from trading_runtime.runs.journal import Journal, new_writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +31,15 @@ class SharedRun:
         self._objects = store.objects if isinstance(store, S3Store) else None
         self._prefix = f"runs/{run_id}/"
         self.files = RunFiles(store.root / "runs" / run_id)
-        self._published: dict[Path, int] = {}
+        self._journals: list[Journal] = []
         self._published_at = self._asked_at = 0.0
         self._stopping = False
+
+    def open_journal(self, name: str) -> Journal:
+        """Open a new chain of the run's journal; its name begins with ``name``."""
+        journal = Journal(self.files.journals, new_writer(name))
+        self._journals.append(journal)
+        return journal
 
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file of the run, as it is stored now; ``None`` without one."""
@@ -70,24 +77,20 @@ class SharedRun:
         for path in paths:
             self._objects.write(self._name(path), path.read_bytes())
 
-    def publish_own(self, *, now: bool = False) -> None:
-        """Store the journal and the failures of this process, when it is time to or ``now``."""
+    def publish_journals(self, *, now: bool = False) -> None:
+        """Store what this process wrote into its journals, when it is time to or ``now``."""
         moment = time.monotonic()
         if self._objects is None or (not now and moment - self._published_at < _PUBLISH_SECONDS):
             return
         self._published_at = moment
-        for folder in (self.files.failures, self.files.journals):
-            for path in sorted(folder.rglob("*")):
-                # Both only grow, or are new.
-                size = path.stat().st_size if path.is_file() else 0
-                if size and self._published.get(path) != size:
-                    self.publish(path)
-                    self._published[path] = size
+        for journal in self._journals:
+            part = journal.end_part()
+            if part is not None:
+                self.publish(part)
 
     def remove(self, path: Path) -> None:
         """Remove a file of the run; nothing happens when there is none."""
         path.unlink(missing_ok=True)
-        self._published.pop(path, None)
         if self._objects is not None:
             self._objects.remove(self._name(path))
 
