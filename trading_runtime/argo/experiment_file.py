@@ -39,7 +39,16 @@ def fetched_experiment(experiment: str, code: str | None) -> Iterator[LoadedExpe
         if code:
             results = results_place_of(path, address or str(path.absolute()))
             code_folder = stack.enter_context(unpacked_code(open_folder(results), code))
-        yield load_experiment(path, address, code_folder)
+        try:
+            loaded = load_experiment(path, address, code_folder)
+        except UsageError as error:
+            if str(folder) not in str(error):
+                raise
+            raise UsageError(
+                f"{str(error).replace(f'{folder}/', '')}\n{address}: code beside a file in S3 is "
+                "not fetched; send it with 'trading-runtime submit', or name a module of the image"
+            ) from error
+        yield loaded
 
 
 def _fetched(address: str, folder: Path) -> Path:

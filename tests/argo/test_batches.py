@@ -1,0 +1,269 @@
+"""Pods fail, are stopped, and vanish: what was finished stays, and only the rest is done again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.argo.pods import counts, ended_step
+from tests.execution.test_stopping import PATIENCE, finished, wait_for
+from tests.small_experiment import BAR_TYPE
+from trading_runtime import api
+from trading_runtime.argo import batch_step
+from trading_runtime.argo.batch_step import run_batch_step
+from trading_runtime.argo.check_step import run_check_step
+from trading_runtime.argo.plan_step import PodSettings, run_plan_step
+from trading_runtime.argo.summary_step import run_summary_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.argo.pods import Pods
+    from tests.small_experiment import SmallExperiment
+
+ONE_BATCH = PodSettings(most_batches=1)
+
+
+@pytest.fixture
+def needing(small: SmallExperiment) -> SmallExperiment:
+    """One day of a strategy that needs this or that; no points yet."""
+    (small.folder / "counting.py").unlink()
+    shutil.copy(Path(__file__).parent / "strategies" / "needing.py", small.folder)
+    small.write(
+        partitions={"by": "day", "end": "2024-01-02"},
+        strategy={"path": "needing.py:Needing", "config": {"bar_type": BAR_TYPE}},
+    )
+    return small
+
+
+@pytest.fixture
+def slow(small: SmallExperiment) -> SmallExperiment:
+    """Six tasks of about half a second."""
+    small.use("slow.py:Slow", seconds=[round(0.5 + n / 100, 2) for n in range(6)])
+    return small
+
+
+def run_of(experiment: SmallExperiment) -> list[str]:
+    return ["--results", str(experiment.results), "--run-id", "one"]
+
+
+def failures(experiment: SmallExperiment) -> dict[str, dict[str, Any]]:
+    """Return the stored failures by task id."""
+    found = experiment.run_file("one", "failures").glob("*.json")
+    return {path.stem: json.loads(path.read_text()) for path in found}
+
+
+def started(experiment: SmallExperiment) -> list[str]:
+    """Return the ids of all tasks that a pod began, one for each time."""
+    chains = experiment.run_file("one", "journal").rglob("*.jsonl")
+    lines = [json.loads(line) for path in chains for line in path.read_text().splitlines()]
+    return [line["payload"]["task_id"] for line in lines if line["event"] == "task_started"]
+
+
+def test_a_task_that_raises_fails_alone_and_is_not_tried_again(
+    needing: SmallExperiment, pods: Pods
+) -> None:
+    path = needing.write(parameters={"raises": [False, True], "megabytes": [0, 1]})
+    assert run_plan_step(str(path), "one", ONE_BATCH).batches == 1
+
+    first = pods.step("batch", *run_of(needing), "--batch", "0")
+    again = pods.step("batch", *run_of(needing), "--batch", "0")
+    check = pods.step("check", *run_of(needing))
+    summary = pods.step("summary", *run_of(needing))
+
+    assert (first.code, again.code) == (0, 0)
+    assert (first.progress, again.progress) == ("4/4\n", "")
+    assert len(started(needing)) == 4
+    assert check.outputs == {"batches": "0"}
+    assert summary.code == 5
+    assert counts(summary) == {
+        "planned": 4, "ok": 2, "failed": 2, "missing": 0, "failed_by_kind": {"strategy": 2},
+    }  # fmt: skip
+    assert summary.message.startswith("incomplete: 2 of 4 tasks are ok, 2 strategy; first: ")
+    assert "ValueError: no such luck" in summary.message
+    assert (pods.folder / "pod-4" / "outputs" / "report" / "index.html").is_file()
+
+
+def test_out_of_memory_is_told_and_a_retry_with_more_computes_the_rest(
+    needing: SmallExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = needing.write(parameters={"megabytes": [400, 0, 1]})
+    plan = run_plan_step(str(path), "one", ONE_BATCH)
+    monkeypatch.setattr(batch_step, "memory_limit", lambda: 600 << 20)
+
+    assert run_batch_step(plan.results, "one", 0) == 137
+
+    (failure,) = failures(needing).values()
+    assert (failure["kind"], failure["out_of_memory"]) == ("crash", True)
+    assert "more than what the pod has for it (405 MiB)" in failure["message"]
+    assert finished(needing) == 2
+    assert run_check_step(plan.results, "one") == 1
+
+    # As the template does it: the same batch with twice the memory, or in the second round.
+    monkeypatch.setattr(batch_step, "memory_limit", lambda: 1200 << 20)
+    assert run_batch_step(plan.results, "one", 0, round_number=2) == 0
+
+    assert failures(needing) == {}
+    assert sorted(started(needing).count(task) for task in set(started(needing))) == [1, 1, 2]
+    assert run_summary_step(plan.results, "one").result["complete"]
+
+
+def test_less_memory_than_the_pod_has_is_the_experiment_s_to_ask(
+    needing: SmallExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = needing.write(parameters={"megabytes": [400]}, limits={"task_memory": "300 MiB"})
+    plan = run_plan_step(str(path), "one", ONE_BATCH)
+    monkeypatch.setattr(batch_step, "memory_limit", lambda: 4 << 30)
+
+    assert run_batch_step(plan.results, "one", 0) == 137
+
+    (failure,) = failures(needing).values()
+    assert "more than limits.task_memory (300 MiB)" in failure["message"]
+
+
+def test_a_storage_that_is_away_for_a_task_is_tried_again(
+    needing: SmallExperiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    well = tmp_path / "well"
+    monkeypatch.setenv("STORAGE_IS_WELL", str(well))
+    path = needing.write(parameters={"storage": [False, True]})
+    plan = run_plan_step(str(path), "one", ONE_BATCH)
+
+    assert run_batch_step(plan.results, "one", 0) == 75
+    assert run_batch_step(plan.results, "one", 0) == 75
+    assert [failure["kind"] for failure in failures(needing).values()] == ["transient"]
+    well.touch()
+    assert run_batch_step(plan.results, "one", 0) == 0
+
+    assert failures(needing) == {}
+    assert run_summary_step(plan.results, "one").result["complete"]
+
+
+def test_a_failure_that_passed_in_a_pod_which_then_was_killed_is_forgotten(
+    needing: SmallExperiment,
+) -> None:
+    path = needing.write(parameters={"megabytes": [1]})
+    plan = run_plan_step(str(path), "one", ONE_BATCH)
+    assert run_batch_step(plan.results, "one", 0) == 0
+    (task_id,) = started(needing)
+    stale = needing.run_file("one", f"failures/{task_id}.json")
+    stale.parent.mkdir(exist_ok=True)
+    stale.write_text(json.dumps({"task_id": task_id, "kind": "transient", "message": "away"}))
+
+    assert run_check_step(plan.results, "one") == 0
+    assert run_summary_step(plan.results, "one").result["complete"]
+    assert failures(needing) == {}
+
+
+@pytest.fixture
+def running(slow: SmallExperiment, pods: Pods) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """A batch of the slow experiment, of which at least one task is finished; and its folder."""
+    run_plan_step(str(slow.path), "one", ONE_BATCH)
+    command, environment, folder = pods.command("batch", *run_of(slow), "--batch", "0")
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(lambda: finished(slow) >= 1)
+    yield process, folder
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+def test_sigterm_ends_a_batch_and_its_retry_computes_what_is_left(
+    slow: SmallExperiment, pods: Pods, running: tuple[subprocess.Popen[str], Path]
+) -> None:
+    process, folder = running
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=PATIENCE)
+    kept = finished(slow)
+    ended = ended_step(process.returncode, errors, folder)
+
+    assert ended.code == 143
+    assert "finished ones are kept" in ended.message
+    assert 1 <= kept < 6
+    again = pods.step("batch", *run_of(slow), "--batch", "0")
+    assert (again.code, again.progress) == (0, "6/6\n")
+    assert finished(slow) == 6
+    assert pods.step("summary", *run_of(slow)).code == 0
+
+
+def test_a_pod_that_vanishes_is_made_up_for_by_the_check(
+    slow: SmallExperiment, pods: Pods, running: tuple[subprocess.Popen[str], Path]
+) -> None:
+    process, _ = running
+    process.kill()
+    process.wait()
+    time.sleep(1.5)  # the worker goes after its parent
+    left = 6 - finished(slow)
+    assert left > 0
+
+    check = pods.step("check", *run_of(slow))
+    assert check.outputs == {"batches": "1"}
+    summary = pods.step("summary", *run_of(slow))
+    assert summary.code == 5
+    assert counts(summary)["missing"] == left
+    again = pods.step("batch", *run_of(slow), "--round", "2", "--batch", "0")
+    assert (again.code, again.progress) == (0, f"{left}/{left}\n")
+    summary = pods.step("summary", *run_of(slow))
+
+    assert summary.code == 0
+    laptop = api.run(slow.write(results="laptop"), run_id="laptop")
+    assert summary.outputs["run_digest"] == laptop.result["run_digest"]
+
+
+def test_runs_stop_ends_a_batch(
+    slow: SmallExperiment, running: tuple[subprocess.Popen[str], Path]
+) -> None:
+    process, _ = running
+    slow.run_file("one", "stop").touch()
+    process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 130
+    assert 1 <= finished(slow) < 6
+
+
+def test_the_same_id_again_tries_failed_tasks_again_and_computes_nothing_else(
+    needing: SmallExperiment, pods: Pods, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    well = tmp_path / "well"
+    monkeypatch.setenv("STORAGE_IS_WELL", str(well))
+    path = str(needing.write(parameters={"storage": [False, True]}))
+    plan = run_plan_step(path, "one", ONE_BATCH)
+    run_batch_step(plan.results, "one", 0)
+    assert pods.step("summary", *run_of(needing)).code == 5
+    well.touch()
+
+    plan = run_plan_step(path, "one", ONE_BATCH)
+    assert (plan.tasks, plan.pending, plan.batches) == (2, 1, 1)
+    assert failures(needing) == {}
+    run_batch_step(plan.results, "one", 0)
+    assert pods.step("summary", *run_of(needing)).code == 0
+    third = run_plan_step(path, "two", ONE_BATCH)
+    assert (third.tasks, third.pending, third.batches) == (2, 0, 0)
+    assert run_summary_step(plan.results, "two").result["complete"]
+
+
+def test_a_batch_that_is_none_is_refused(needing: SmallExperiment, pods: Pods) -> None:
+    path = needing.write(parameters={"megabytes": [1]})
+    run_plan_step(str(path), "one", ONE_BATCH)
+
+    first = pods.step("batch", *run_of(needing), "--batch", "1")
+    second = pods.step("batch", *run_of(needing), "--batch", "0", "--round", "2")
+
+    assert (first.code, second.code) == (2, 2)
+    assert "there is no batch 1 in round 1; it has 1, counted from 0" in first.message
+    assert "there is no batch 0 in round 2; it has 0" in second.message
