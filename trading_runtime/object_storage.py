@@ -97,6 +97,15 @@ class S3Folder:
             name: (str(facts.get("ETag")), int(facts["size"])) for name, facts in self._find(prefix)
         }
 
+    def newest(self, prefix: str, ending: str) -> list[str]:
+        """Return the names below ``prefix`` that end with ``ending``, the newest object first."""
+        found = [
+            (str(facts["LastModified"]), name)
+            for name, facts in self._find(prefix)
+            if name.endswith(ending)
+        ]
+        return [name for _, name in sorted(found, reverse=True)]
+
     def remove(self, name: str) -> None:
         """Remove an object; nothing happens when there is none."""
         key = self._path(name).partition("/")[2]

@@ -17,7 +17,7 @@ from tests.execution.test_stopping import PATIENCE, finished, wait_for
 from tests.small_experiment import BAR_TYPE
 from trading_runtime import api
 from trading_runtime.argo import batch_step
-from trading_runtime.argo.batch_step import run_batch_step
+from trading_runtime.argo.batch_step import BatchOrder, run_batch_step
 from trading_runtime.argo.check_step import run_check_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.argo.summary_step import run_summary_step
@@ -98,7 +98,7 @@ def test_out_of_memory_is_told_and_a_retry_with_more_computes_the_rest(
     plan = run_plan_step(str(path), "one", ONE_BATCH)
     monkeypatch.setattr(batch_step, "memory_limit", lambda: 600 << 20)
 
-    assert run_batch_step(plan.results, "one", 0) == 137
+    assert run_batch_step(plan.results, "one", BatchOrder(0)) == 137
 
     (failure,) = failures(needing).values()
     assert (failure["kind"], failure["out_of_memory"]) == ("crash", True)
@@ -108,7 +108,7 @@ def test_out_of_memory_is_told_and_a_retry_with_more_computes_the_rest(
 
     # As the template does it: the same batch with twice the memory, or in the second round.
     monkeypatch.setattr(batch_step, "memory_limit", lambda: 1200 << 20)
-    assert run_batch_step(plan.results, "one", 0, round_number=2) == 0
+    assert run_batch_step(plan.results, "one", BatchOrder(0, 2)) == 0
 
     assert failures(needing) == {}
     assert sorted(started(needing).count(task) for task in set(started(needing))) == [1, 1, 2]
@@ -122,7 +122,7 @@ def test_less_memory_than_the_pod_has_is_the_experiment_s_to_ask(
     plan = run_plan_step(str(path), "one", ONE_BATCH)
     monkeypatch.setattr(batch_step, "memory_limit", lambda: 4 << 30)
 
-    assert run_batch_step(plan.results, "one", 0) == 137
+    assert run_batch_step(plan.results, "one", BatchOrder(0)) == 137
 
     (failure,) = failures(needing).values()
     assert "more than limits.task_memory (300 MiB)" in failure["message"]
@@ -136,11 +136,11 @@ def test_a_storage_that_is_away_for_a_task_is_tried_again(
     path = needing.write(parameters={"storage": [False, True]})
     plan = run_plan_step(str(path), "one", ONE_BATCH)
 
-    assert run_batch_step(plan.results, "one", 0) == 75
-    assert run_batch_step(plan.results, "one", 0) == 75
+    assert run_batch_step(plan.results, "one", BatchOrder(0)) == 75
+    assert run_batch_step(plan.results, "one", BatchOrder(0)) == 75
     assert [failure["kind"] for failure in failures(needing).values()] == ["transient"]
     well.touch()
-    assert run_batch_step(plan.results, "one", 0) == 0
+    assert run_batch_step(plan.results, "one", BatchOrder(0)) == 0
 
     assert failures(needing) == {}
     assert run_summary_step(plan.results, "one").result["complete"]
@@ -151,7 +151,7 @@ def test_a_failure_that_passed_in_a_pod_which_then_was_killed_is_forgotten(
 ) -> None:
     path = needing.write(parameters={"megabytes": [1]})
     plan = run_plan_step(str(path), "one", ONE_BATCH)
-    assert run_batch_step(plan.results, "one", 0) == 0
+    assert run_batch_step(plan.results, "one", BatchOrder(0)) == 0
     (task_id,) = started(needing)
     stale = needing.run_file("one", f"failures/{task_id}.json")
     stale.parent.mkdir(exist_ok=True)
@@ -243,14 +243,14 @@ def test_the_same_id_again_tries_failed_tasks_again_and_computes_nothing_else(
     monkeypatch.setenv("STORAGE_IS_WELL", str(well))
     path = str(needing.write(parameters={"storage": [False, True]}))
     plan = run_plan_step(path, "one", ONE_BATCH)
-    run_batch_step(plan.results, "one", 0)
+    run_batch_step(plan.results, "one", BatchOrder(0))
     assert pods.step("summary", *run_of(needing)).code == 5
     well.touch()
 
     plan = run_plan_step(path, "one", ONE_BATCH)
     assert (plan.tasks, plan.pending, plan.batches) == (2, 1, 1)
     assert failures(needing) == {}
-    run_batch_step(plan.results, "one", 0)
+    run_batch_step(plan.results, "one", BatchOrder(0))
     assert pods.step("summary", *run_of(needing)).code == 0
     third = run_plan_step(path, "two", ONE_BATCH)
     assert (third.tasks, third.pending, third.batches) == (2, 0, 0)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.s3.conftest import SECRET
 from tests.s3.servers import Proxy, S3Server
+from tests.small_experiment import BAR_TYPE, ROOT
 from trading_runtime import api, object_storage
 from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.object_storage import S3Folder
@@ -94,6 +97,56 @@ def test_a_result_that_a_killed_writer_left_half_is_written_whole(
     second = api.run(path, run_id="two")
     assert second.computed == 1
     assert second.result == first.result
+
+
+def test_a_failure_that_passed_is_gone_from_s3_too(
+    small: SmallExperiment,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    well = tmp_path / "well"
+    monkeypatch.setenv("STORAGE_IS_WELL", str(well))
+    shutil.copy(ROOT / "tests" / "argo" / "strategies" / "needing.py", small.folder)
+    path = small.write(
+        partitions={"by": "day", "end": "2024-01-02"},
+        strategy={"path": "needing.py:Needing", "config": {"bar_type": BAR_TYPE}},
+        parameters={"storage": [True]},
+        results=f"{bucket}/results",
+    )
+    assert api.run(path, run_id="one").result["failed_by_kind"] == {"transient": 1}
+    well.touch()
+
+    assert api.run(path, run_id="one").result["complete"]
+    assert api.open_run(f"{bucket}/results", "one").failures == []
+
+
+def test_a_plan_is_estimated_by_the_latest_run_in_s3_and_fetches_its_metrics_alone(
+    small: SmallExperiment, remote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = small.write(dataset={"path": f"{remote}/data"}, results=f"{remote}/results")
+    api.run(path, run_id="zzz")
+    objects = S3Folder(f"{remote}/results")
+    for name, rate in (("aaa", 100.0), ("mmm", 200.0)):
+        metrics = {"strategy": "counting.py:Counting", "rows_per_second": rate}
+        content = json.dumps(metrics | {"task_seconds_median": 1.0})
+        objects.write(f"runs/{name}/metrics.json", content.encode())
+        time.sleep(1.1)  # the storage stamps whole seconds
+    asked: list[str] = []
+    read = S3Folder.read
+
+    def note(folder: S3Folder, name: str) -> bytes:
+        asked.append(name)
+        return read(folder, name)
+
+    monkeypatch.setattr(S3Folder, "read", note)
+
+    small.write(parameters={"every": [20, 30, 40, 50, 60]})
+    plan = api.plan(path).plan
+
+    # A day has 240 rows; the latest run, whose name is neither first nor last, had 200 a second.
+    assert {task["seconds"] for task in plan.tasks} == {1.2}
+    assert not [name for name in asked if "journal" in name or "plan.json" in name]
 
 
 def test_a_missing_bucket_ends_the_run_before_it_begins(

@@ -6,6 +6,7 @@ import contextlib
 import platform
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from trading_runtime.config.strategy_code import StrategyCode, find_strategy_cod
 from trading_runtime.errors import Kind, StoppedError, TradingRuntimeError, UsageError
 from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
 from trading_runtime.execution.task_records import TaskRecords
-from trading_runtime.execution.worker_process import TASK_MEMORY
+from trading_runtime.execution.worker_process import TASK_MEMORY, WorkerAhead
 from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.results.folders import open_folder
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trading_runtime.argo.planned_run import PlannedRun
-    from trading_runtime.runs.journal import Journal
 
 OUT_OF_MEMORY_EXIT_CODE = 137
 """What the kernel leaves of a process that took too much: Argo tries again with more."""
@@ -40,16 +40,24 @@ _SHARE_OF_MEMORY = 0.9
 _LEAST_MEMORY = 128 << 20
 
 
-def run_batch_step(  # noqa: PLR0913 - what a pod is told
+@dataclass(frozen=True)
+class BatchOrder:
+    """What a pod is told to compute."""
+
+    number: int
+    """Of the batch, counted from 0."""
+    round_number: int = FIRST_ROUND
+    """The first computes the plan's batches, the second those that ``check`` made."""
+    workers: int = 1
+
+
+def run_batch_step(
     results: str,
     run_id: str,
-    number: int,
-    *,
-    round_number: int = FIRST_ROUND,
-    workers: int = 1,
+    order: BatchOrder,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Run batch ``number`` of the plan, or in a later round of what ``check`` found missing.
+    """Run one batch of a plan, or of what ``check`` found missing.
 
     Tasks that are stored, or failed in a way that would repeat itself, are left alone. Returns the
     pod's exit code: 137 when a task ran out of memory, 75 when one was transient, else 0; all other
@@ -58,19 +66,78 @@ def run_batch_step(  # noqa: PLR0913 - what a pod is told
     Raises ``UsageError`` when there is no such run or batch, or this image cannot compute the
     plan's tasks, and ``StoppedError`` when asked to stop; finished tasks are kept.
     """
-    run = open_planned_run(results, run_id)
-    refuse_other_environment(run.plan["common"])
-    batch = _Batch(run, number, _tasks(run, number, round_number))
-    if not batch.pending:
+    with WorkerAhead() as ahead:  # it imports the engine while the plan is read
+        run = open_planned_run(results, run_id)
+        refuse_other_environment(run.plan["common"])
+        batch = _Batch(run, order)
+        if batch.pending:
+            with _strategy_code(run) as (folder, code):
+                batch.compute(folder, code, ahead, should_stop)
         return batch.exit_code
-    memory, memory_by = _memory(run.plan["task_memory"], workers)
-    name = f"batch-{round_number}-{number}-{_pod_name()}"
-    with (
-        _strategy_code(run) as (folder, code),
-        run.shared.open_journal(name) as journal,
-    ):
-        job = Job(
-            plan=run.shared.files.plan.absolute(),
+
+
+class _Batch:
+    """The tasks of one batch: which are to be computed here, and what came of them."""
+
+    def __init__(self, run: PlannedRun, order: BatchOrder) -> None:
+        self._run, self._shared, self._order = run, run.shared, order
+        tasks = _tasks(run, order)
+        self._total = len(tasks)
+        self._ids = {index: run.plan["tasks"][index]["task_id"] for index in tasks}
+        stored = stored_of(run.store, list(self._ids.values()))
+        self._failed = self._shared.failures().keys() & set(self._ids.values())
+        failures = {task_id: run.failure(task_id) for task_id in self._failed - stored}
+        final = {task_id for task_id, content in failures.items() if not may_pass(content)}
+        done = stored | final
+        self.pending = [index for index, task_id in self._ids.items() if task_id not in done]
+        self.exit_code = Kind.OK.exit_code
+        self._begun = self._ended = 0
+
+    def compute(
+        self,
+        folder: Path,
+        code: StrategyCode,
+        ahead: WorkerAhead,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        """Compute the pending tasks in worker processes; raises ``StoppedError`` when stopped."""
+        name = f"batch-{self._order.round_number}-{self._order.number}-{_pod_name()}"
+        with self._shared.open_journal(name) as journal:
+            records = TaskRecords(self._shared.files, journal, self._run.plan["tasks"])
+            started = time.monotonic()
+            journal.write(
+                BatchStarted(
+                    batch=self._order.number,
+                    tasks=len(self.pending),
+                    memory_limit_bytes=memory_limit(),
+                )
+            )
+            try:
+                self._run_tasks(self._job(folder, code), ahead, records, should_stop)
+                ok = len(records.measured)
+                journal.write(
+                    BatchCompleted(
+                        batch=self._order.number,
+                        seconds=round(time.monotonic() - started, 6),
+                        ok=ok,
+                        failed=len(self.pending) - ok,
+                    )
+                )
+            except BaseException as error:
+                kind = error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
+                left = len(self.pending) - self._begun
+                journal.write(
+                    BatchFailed(batch=self._order.number, kind=kind, left=left, message=str(error))
+                )
+                raise
+            finally:
+                self._shared.publish_journals(now=True)
+
+    def _job(self, folder: Path, code: StrategyCode) -> Job:
+        run = self._run
+        memory, memory_by = _memory(run.plan["task_memory"], self._order.workers)
+        return Job(
+            plan=self._shared.files.plan.absolute(),
             folder=folder,
             dataset=run.metadata["dataset"],
             results=run.store.place,
@@ -79,102 +146,56 @@ def run_batch_step(  # noqa: PLR0913 - what a pod is told
             memory_by=memory_by,
             search_paths=code.search_paths,
         )
-        batch.compute(job, workers, journal, should_stop)
-    return batch.exit_code
-
-
-class _Batch:
-    """The tasks of one batch: which are to be computed here, and what came of them."""
-
-    def __init__(self, run: PlannedRun, number: int, tasks: list[int]) -> None:
-        self._run = run
-        self._number = number
-        self._total = len(tasks)
-        self._ids = {index: run.plan["tasks"][index]["task_id"] for index in tasks}
-        stored = stored_of(run.store, list(self._ids.values()))
-        self._failed = run.shared.failures().keys() & set(self._ids.values())
-        failures = {task_id: run.failure(task_id) for task_id in self._failed - stored}
-        final = {task_id for task_id, content in failures.items() if not may_pass(content)}
-        done = stored | final
-        self.pending = [index for index, task_id in self._ids.items() if task_id not in done]
-        self.exit_code = Kind.OK.exit_code
-        self._begun = 0
-
-    def compute(
-        self, job: Job, workers: int, journal: Journal, should_stop: Callable[[], bool]
-    ) -> None:
-        """Compute the pending tasks in worker processes; raises ``StoppedError`` when stopped."""
-        records = TaskRecords(self._run.shared.files, journal, self._run.plan["tasks"])
-        started = time.monotonic()
-        journal.write(
-            BatchStarted(
-                batch=self._number, tasks=len(self.pending), memory_limit_bytes=memory_limit()
-            )
-        )
-        try:
-            self._run_tasks(job, workers, records, should_stop)
-            ok = len(records.measured)
-            journal.write(
-                BatchCompleted(
-                    batch=self._number,
-                    seconds=round(time.monotonic() - started, 6),
-                    ok=ok,
-                    failed=len(self.pending) - ok,
-                )
-            )
-        except BaseException as error:
-            kind = error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
-            left = len(self.pending) - self._begun
-            journal.write(BatchFailed(batch=self._number, kind=kind, left=left, message=str(error)))
-            raise
-        finally:
-            self._run.shared.publish_journals(now=True)
 
     def _run_tasks(
-        self, job: Job, workers: int, records: TaskRecords, should_stop: Callable[[], bool]
+        self,
+        job: Job,
+        ahead: WorkerAhead,
+        records: TaskRecords,
+        should_stop: Callable[[], bool],
     ) -> None:
-        shared = self._run.shared
         progress = PodProgress(self._total - len(self.pending), self._total)
 
         def is_stopped() -> bool:
-            return should_stop() or shared.stop_requested()
+            return should_stop() or self._shared.stop_requested()
 
-        share = -(-len(self.pending) // workers)
+        share = -(-len(self.pending) // self._order.workers)
         batches = [self.pending[at : at + share] for at in range(0, len(self.pending), share)]
-        left = len(self.pending)
-        with WorkerPool(job, len(batches), is_stopped) as pool:
+        with WorkerPool(job, len(batches), is_stopped, ahead) as pool:
             for event in pool.run(batches):
                 records.record(event)
                 if isinstance(event, TaskEnded):
-                    left -= 1
+                    self._note_end(event)
                     progress.task_ended()
-                    self._ended(event)
                 else:
                     self._begun += 1
-                shared.publish_journals()
+                self._shared.publish_journals()
+        left = len(self.pending) - self._ended
         if left:
             raise StoppedError(
                 f"run {self._run.run_id!r}: this batch has {left:,} of {self._total:,} tasks "
                 "left; finished ones are kept"
             )
 
-    def _ended(self, event: TaskEnded) -> None:
+    def _note_end(self, event: TaskEnded) -> None:
+        self._ended += 1
         task_id = self._ids[event.task]
-        failure = self._run.shared.files.failure(task_id)
+        failure = self._shared.files.failure(task_id)
         if event.status == Kind.OK:
             if task_id in self._failed:
-                self._run.shared.remove(failure)
+                self._shared.remove(failure)
             return
         # Before the journal says so: what is told of a failure can be read then.
-        self._run.shared.publish(failure)
+        self._shared.publish(failure)
         if event.out_of_memory:
             self.exit_code = OUT_OF_MEMORY_EXIT_CODE
         elif event.status == Kind.TRANSIENT and self.exit_code == Kind.OK.exit_code:
             self.exit_code = Kind.TRANSIENT.exit_code
 
 
-def _tasks(run: PlannedRun, number: int, round_number: int) -> list[int]:
+def _tasks(run: PlannedRun, order: BatchOrder) -> list[int]:
     """Return the tasks that a batch was made for."""
+    number, round_number = order.number, order.round_number
     if round_number == FIRST_ROUND:
         batches = run.plan["batches"]
     else:

@@ -12,6 +12,7 @@ from trading_runtime.errors import StoppedError, UsageError
 from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES
 
 if TYPE_CHECKING:
+    from trading_runtime.argo.batch_step import BatchOrder
     from trading_runtime.argo.plan_step import PodSettings
 
 
@@ -73,6 +74,7 @@ def step(  # noqa: PLR0913 - one argument per option
     debug: bool,  # noqa: ARG001 - read by the caller, which shows errors of the options too
 ) -> int:
     """Run one step of an experiment in a pod; outputs go to files, errors also to Kubernetes."""
+    from trading_runtime.argo.batch_step import BatchOrder
     from trading_runtime.argo.outputs import write_termination_message
     from trading_runtime.argo.plan_step import PodSettings
 
@@ -85,7 +87,9 @@ def step(  # noqa: PLR0913 - one argument per option
                 return _plan(_needed(config, "--config", name), run_id, settings)
             place = _needed(results, "--results", name)
             if name == "batch":
-                return _batch(place, run_id, batch, round_number, workers, stopping)
+                if batch is None:
+                    raise UsageError("--step batch: needs --batch")
+                return _batch(place, run_id, BatchOrder(batch, round_number, workers), stopping)
             if name == "check":
                 return _check(place, run_id)
             return _summarise(place, run_id, allow_incomplete=allow_incomplete)
@@ -109,26 +113,10 @@ def _plan(experiment: str, run_id: str, settings: PodSettings) -> int:
     return 0
 
 
-def _batch(  # noqa: PLR0913, PLR0917 - what the options give
-    results: str,
-    run_id: str,
-    number: int | None,
-    round_number: int,
-    workers: int,
-    stopping: Signals,
-) -> int:
+def _batch(results: str, run_id: str, order: BatchOrder, stopping: Signals) -> int:
     from trading_runtime.argo.batch_step import run_batch_step
 
-    if number is None:
-        raise UsageError("--step batch: needs --batch")
-    return run_batch_step(
-        results,
-        run_id,
-        number,
-        round_number=round_number,
-        workers=workers,
-        should_stop=stopping,
-    )
+    return run_batch_step(results, run_id, order, stopping)
 
 
 def _check(results: str, run_id: str) -> int:

@@ -110,7 +110,7 @@ class LocalRun:
             journal.write(retried)
         with storage_errors(self.files.failures):
             for path in self.files.failures.glob("*.json"):
-                path.unlink()
+                self._opened.remove(path)
         failed = self._compute(plan.uncached, records)
         reduction = self._summarise(records, metadata, incomplete=incomplete)
         # Results that were stored before, and set aside just now when they were read.
@@ -118,7 +118,7 @@ class LocalRun:
         if damaged:
             for task_id in sorted(damaged):
                 journal.write(TaskRetried(task_id=task_id, kind=Kind.DATA))
-                self.files.failure(task_id).unlink(missing_ok=True)
+                self._opened.remove(self.files.failure(task_id))
             again = [n for n, task in enumerate(plan.tasks) if task["task_id"] in damaged]
             self._compute(again, records)
             reduction = self._summarise(records, metadata, incomplete=incomplete)

@@ -22,6 +22,8 @@ _REPORT = "report/"
 _REDUCED = (MANIFEST, "summary.json", "equity.parquet", "positions.parquet")
 _FETCHED_AT_ONCE = 400
 _CONNECTIONS = 16
+_DEPTH = 2
+"""Slashes in the name of a file right in a run's folder."""
 
 
 class S3Store(Store):
@@ -63,6 +65,15 @@ class S3Store(Store):
         """Bring the objects below ``prefix`` that have no local copy yet."""
         for name in sorted(self.objects.sizes(prefix)):
             self._copy(name)
+
+    def newest_run_files(self, name: str, most: int) -> list[Path]:
+        """Return local copies of the files of this name of the latest runs, the newest first."""
+        found = [
+            path for path in self.objects.newest("runs/", f"/{name}") if path.count("/") == _DEPTH
+        ]
+        for path in found[:most]:
+            self._copy(path)
+        return [self.root / path for path in found[:most]]
 
     def run_ids(self) -> list[str]:
         """Return the ids of all runs in this store, sorted."""

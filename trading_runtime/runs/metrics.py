@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError
 from trading_runtime.planning.plan import Rate
+from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import read_json, write_file
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import RunFiles, Store
 
 _RUNS_LOOKED_AT = 100
+_METRICS = "metrics.json"
 
 
 def write_metrics(
@@ -60,6 +62,9 @@ def measured_rate(store: Store, strategy: str) -> Rate | None:
 
 
 def _latest_metrics(store: Store) -> list[Path]:
+    if isinstance(store, S3Store):
+        # Not all files of all runs: a run of pods has a thousand journals.
+        return store.newest_run_files(_METRICS, _RUNS_LOOKED_AT)
     stamped = []
     for run_id in store.run_ids():
         path = store.run(run_id).metrics

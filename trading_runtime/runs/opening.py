@@ -17,6 +17,7 @@ from trading_runtime.runs.lock import is_locked, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from trading_runtime.results.store import RunFiles, Store
 
@@ -41,6 +42,10 @@ class OpenRun:
 
     def publish(self, *, whole: bool = False) -> None:
         """Show others how far the run is; ``whole`` once it has ended."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file of the run for good; nothing happens when there is none."""
+        path.unlink(missing_ok=True)
 
     def gather(self) -> None:
         """Bring the chains that others have written meanwhile beside those of this process."""
@@ -137,6 +142,11 @@ class _S3Run(OpenRun):
                 if path not in kept_here and files.journals not in path.parents
             )
         )
+
+    def remove(self, path: Path) -> None:
+        """Remove a file of the run for good, stored and local."""
+        super().remove(path)
+        self._objects.remove(self._prefix + path.relative_to(self.files.folder).as_posix())
 
     def gather(self) -> None:
         """Bring the chains that others have written meanwhile beside those of this process."""
