@@ -29,11 +29,13 @@ COPY trading_runtime trading_runtime
 RUN python -m compileall -q --invalidation-mode checked-hash trading_runtime
 
 FROM ${PYTHON_IMAGE}
-ARG REVISION=""
+ARG REVISION="" VERSION="" ENGINE=""
 LABEL org.opencontainers.image.title="trading-runtime" \
       org.opencontainers.image.description="Reproducible backtests of NautilusTrader strategies" \
       org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.version="${VERSION}" \
+      io.nautilustrader.version="${ENGINE}"
 ENV HOME=/tmp \
     PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -1,0 +1,64 @@
+# What the pod of `build-push-ghcr` runs, with the parameters in its environment.
+# REPOSITORY, REVISION, IMAGE, PUSH_TO, COMPRESSION; tells commit, digest and image in /out.
+set -eu
+
+fail() {
+    echo "error: $1" >&2
+    printf '%s\n' "$1" >/dev/termination-log
+    exit "$2"
+}
+
+# What begins with a dash would be an option of git.
+case "$REPOSITORY" in "" | -*) fail "repository: '$REPOSITORY' is not a git URL" 2 ;; esac
+case "$REVISION" in "" | -*) fail "revision: '$REVISION' is not a commit, branch or tag" 2 ;; esac
+case "$IMAGE" in
+"" | -* | *[!a-z0-9._:/-]*) fail "image: '$IMAGE' is not a name such as ghcr.io/owner/name" 2 ;;
+esac
+target=${PUSH_TO:-$IMAGE}
+case "$target" in
+-* | *[!a-z0-9._:/-]*) fail "push-to: '$target' is not a name such as ghcr.io/owner/name" 2 ;;
+esac
+case "$COMPRESSION" in zstd | gzip) ;; *) fail "compression: '$COMPRESSION' is not zstd or gzip" 2 ;; esac
+
+export GIT_TERMINAL_PROMPT=0
+source=/work/source
+git init --quiet "$source"
+cd "$source"
+if [ -f /credentials/git/credentials ]; then
+    git config credential.helper 'store --file /credentials/git/credentials'
+fi
+git remote add origin "$REPOSITORY"
+# One commit is enough; a server that gives none by its (short) digest is asked for all of them.
+if git fetch --quiet --depth 1 origin "$REVISION" 2>/work/fetch.log; then
+    commit=$(git rev-parse --verify --quiet 'FETCH_HEAD^{commit}')
+elif git fetch --quiet --tags origin '+refs/heads/*:refs/remotes/origin/*' 2>/work/fetch.log; then
+    commit=$(git rev-parse --verify --quiet "$REVISION^{commit}") ||
+        fail "revision: '$REVISION' is no commit, branch or tag of $REPOSITORY" 2
+else
+    cat /work/fetch.log >&2
+    fail "repository: $REPOSITORY cannot be read: $(tail -n 1 /work/fetch.log)" 2
+fi
+git checkout --quiet --detach "$commit"
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml | head -n 1)
+engine=$(sed -n 's/^nautilus-trader==\([^ ]*\).*/\1/p' requirements.txt | head -n 1)
+
+# No time of now, of the clone or of the commit gets in: the same sources give the same digest, and
+# layers that a commit leaves alone are not pulled again.
+if ! buildctl-daemonless.sh build --progress plain \
+    --frontend dockerfile.v0 --local context=. --local dockerfile=. \
+    --opt build-arg:SOURCE_DATE_EPOCH=0 \
+    --opt "build-arg:REVISION=$commit" \
+    --opt "build-arg:VERSION=$version" \
+    --opt "build-arg:ENGINE=$engine" \
+    --output "type=image,name=$target:$commit,push=true,oci-mediatypes=true,compression=$COMPRESSION,force-compression=true,rewrite-timestamp=true" \
+    --metadata-file /work/metadata.json 2>/work/build.log; then
+    cat /work/build.log >&2
+    fail "the image was not built and pushed: $(grep -i 'error' /work/build.log | tail -n 1 | cut -c 1-500)" 1
+fi
+tail -n 20 /work/build.log >&2
+digest=$(sed -n 's/.*"containerimage.digest": *"\(sha256:[0-9a-f]*\)".*/\1/p' /work/metadata.json)
+[ -n "$digest" ] || fail "BuildKit told no digest" 1
+printf '%s' "$commit" >/out/commit
+printf '%s' "$digest" >/out/digest
+printf '%s' "$IMAGE@$digest" >/out/image
+echo "$IMAGE@$digest is commit $commit of $REPOSITORY" >&2

@@ -1,0 +1,45 @@
+"""Values that Argo fills in: parameters, safe as an argument, as JSON, and as a number."""
+
+from __future__ import annotations
+
+
+def parameter(name: str) -> str:
+    """Return an expression that stands for a workflow's parameter."""
+    return f"workflow.parameters['{name}']"
+
+
+def argument(name: str) -> str:
+    """Return what stands for a workflow's parameter in a container's argument or environment.
+
+    Kubernetes replaces ``$(NAME)`` there by the variable of that name, a secret included, and
+    ``$$`` by ``$``. With every ``$`` doubled, the container gets the parameter as it was given.
+    """
+    return literal(parameter(name))
+
+
+def literal(expression: str) -> str:
+    """Return what stands for the value of an expression, as ``argument`` does."""
+    return f"{{{{=sprig.replace('$', '$$', {expression})}}}}"
+
+
+def simple(name: str) -> str:
+    """Return what stands for a workflow's parameter where Argo reads it itself."""
+    return f"{{{{workflow.parameters.{name}}}}}"
+
+
+def json_text(name: str) -> str:
+    """Return what stands for a workflow's parameter as a JSON string, quotes included."""
+    return f"{{{{=toJSON({parameter(name)})}}}}"
+
+
+def json_value(name: str) -> str:
+    """Return what stands for the JSON value that a workflow's parameter holds, parsed anew.
+
+    A parameter that is no JSON fails the workflow; one that closes a brace too many does not get
+    out of its place.
+    """
+    return f"{{{{=toJSON(fromJSON({parameter(name)}))}}}}"
+
+
+RUN_ID = f"({parameter('run-id')} == '' ? workflow.name : {parameter('run-id')})"
+"""The run's id: the parameter, or else the workflow's name, which is such an id."""

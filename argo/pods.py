@@ -1,0 +1,61 @@
+"""What all pods of a workflow share: who they run as, what they may do, and where they write."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hera.workflows import models
+
+USER = 10001
+
+POD_SECURITY = models.PodSecurityContext(
+    run_as_non_root=True,
+    run_as_user=USER,
+    run_as_group=USER,
+    fs_group=USER,
+    seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
+)
+
+RESTRICTED: dict[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+CONTAINER_SECURITY = models.SecurityContext(
+    allow_privilege_escalation=False,
+    capabilities=models.Capabilities(drop=["ALL"]),
+    read_only_root_filesystem=True,
+)
+
+PROGRESS_SECONDS = "10s"
+
+
+def patch(value: dict[str, Any], filled: dict[str, str]) -> str:
+    """Return a pod patch as JSON, in which Argo fills in what stands in place of each mark.
+
+    ``filled`` says by the mark, a text in ``value``, what stands there instead, without quotes.
+    """
+    text = json.dumps(value, sort_keys=True, indent=1)
+    for mark, inserted in filled.items():
+        if text.count(f'"{mark}"') != 1:
+            raise ValueError(mark)
+        text = text.replace(f'"{mark}"', inserted)
+    return text
+
+
+def executor_patch(security: dict[str, Any]) -> dict[str, Any]:
+    """Return what Argo's own containers lack, whatever the controller's settings are."""
+    return {
+        "initContainers": [{"name": "init", "securityContext": security}],
+        "containers": [
+            {
+                "name": "wait",
+                "securityContext": security,
+                "env": [
+                    {"name": "ARGO_PROGRESS_PATCH_TICK_DURATION", "value": PROGRESS_SECONDS}
+                ],
+            }
+        ],
+    }

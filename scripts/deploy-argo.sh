@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Puts what experiments need into a cluster: namespaces, accounts, network policies, templates.
+#
+#   IMAGE=ghcr.io/owner/trading-runtime@sha256:... scripts/deploy-argo.sh
+#
+# Settings are environment variables; .env.example lists them: KUBECTL, K8S_NAMESPACE,
+# K8S_BUILD_NAMESPACE, IMAGE, EGRESS_PORTS, REPORT_ARTIFACT. Safe to run again.
+set -euo pipefail
+cd "$(dirname "$0")/../argo"
+
+namespace=${K8S_NAMESPACE:-backtests}
+build_namespace=${K8S_BUILD_NAMESPACE:-image-builds}
+image=${IMAGE-}
+report_artifact=${REPORT_ARTIFACT:-true}
+# Words: "microk8s kubectl", "kubectl --context production".
+read -ra kubectl <<<"${KUBECTL:-kubectl}"
+read -ra ports <<<"${EGRESS_PORTS-}"
+
+fail() {
+    echo "deploy-argo.sh: $1" >&2
+    exit 2
+}
+
+name='^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
+[[ $namespace =~ $name ]] || fail "K8S_NAMESPACE is '$namespace'; write a name such as backtests"
+[[ $build_namespace =~ $name ]] ||
+    fail "K8S_BUILD_NAMESPACE is '$build_namespace'; write a name such as image-builds"
+[[ $namespace != "$build_namespace" ]] ||
+    fail "K8S_NAMESPACE and K8S_BUILD_NAMESPACE are both '$namespace'; images are built in a namespace of their own"
+[[ -z $image || $image =~ ^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$ ]] ||
+    fail "IMAGE is '$image'; write it by digest: ghcr.io/owner/name@sha256:..."
+[[ $report_artifact == true || $report_artifact == false ]] ||
+    fail "REPORT_ARTIFACT is '$report_artifact'; write true or false"
+
+apply() { "${kubectl[@]}" apply --namespace "$1" --filename "$2"; }
+
+create_namespace() {
+    "${kubectl[@]}" patch --local --filename "$2" --type merge \
+        --patch "{\"metadata\":{\"name\":\"$1\"}}" --output yaml |
+        "${kubectl[@]}" apply --filename -
+}
+
+# Writes defaults of parameters into a template: pairs of name and value.
+with_defaults() {
+    local file=$1 patches='' index
+    shift
+    while [[ $# -gt 0 ]]; do
+        # The place of a parameter in the list, counted in the rendered file.
+        index=$(awk -v wanted="$1" '
+            /^  arguments:/ { inside = 1 } /^  [a-z]/ && !/^  arguments:/ { inside = 0 }
+            inside && /^      name: / { if ($2 == wanted) { print count; exit } count++ }
+        ' count=0 "$file")
+        [[ -n $index ]] || fail "$file has no parameter '$1'"
+        patches+="${patches:+,}{\"op\":\"test\",\"path\":\"/spec/arguments/parameters/$index/name\",\"value\":\"$1\"}"
+        patches+=",{\"op\":\"add\",\"path\":\"/spec/arguments/parameters/$index/value\",\"value\":\"$2\"}"
+        shift 2
+    done
+    "${kubectl[@]}" patch --local --filename "$file" --type json --patch "[$patches]" --output yaml
+}
+
+open_port() {
+    "${kubectl[@]}" apply --namespace "$1" --filename - <<EOF
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: port-$2
+  labels:
+    app.kubernetes.io/name: trading-runtime
+spec:
+  podSelector:
+    matchLabels:
+      app.kubernetes.io/name: trading-runtime
+  policyTypes: [Egress]
+  egress:
+    - ports:
+        - {protocol: TCP, port: $2}
+EOF
+}
+
+create_namespace "$namespace" manifests/namespace.yaml
+create_namespace "$build_namespace" manifests/namespace-builds.yaml
+apply "$namespace" manifests/accounts.yaml
+apply "$build_namespace" manifests/accounts-builds.yaml
+for each in "$namespace" "$build_namespace"; do
+    apply "$each" manifests/network.yaml
+    for port in "${ports[@]}"; do
+        [[ $port =~ ^[0-9]{1,5}$ ]] || fail "EGRESS_PORTS: '$port' is not a port"
+        open_port "$each" "$port"
+    done
+done
+
+defaults=(report-artifact "$report_artifact")
+if [[ -n $image ]]; then
+    defaults+=(image "$image")
+elif deployed=$("${kubectl[@]}" get workflowtemplate backtest --namespace "$namespace" --ignore-not-found \
+    --output 'jsonpath={.spec.arguments.parameters[?(@.name=="image")].value}') && [[ -n $deployed ]]; then
+    # Deployed again without an image: the one that was there stays.
+    defaults+=(image "$deployed")
+fi
+with_defaults workflowtemplate-backtest.yaml "${defaults[@]}" |
+    "${kubectl[@]}" apply --namespace "$namespace" --filename -
+apply "$build_namespace" workflowtemplate-build-push-ghcr.yaml
