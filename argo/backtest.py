@@ -85,6 +85,7 @@ _RETRIED = (
     f" || lastRetry.message matches '{_LOST}'"
     " || (lastRetry.exitCode == '137' && asInt(retries) < 1))"
 )
+_BACKOFF = models.Backoff(duration="10s", factor="2", cap="5m")
 
 
 def backtest_template() -> WorkflowTemplate:
@@ -189,9 +190,7 @@ def _plan() -> Container:
 
 
 def _batch(name: str, attempt: int) -> Container:
-    memory = (
-        f"asInt({parameter('memory-mib')}) * (lastRetry.exitCode == '137' ? 2 : {attempt})"
-    )
+    memory = f"asInt({parameter('memory-mib')}) * (lastRetry.exitCode == '137' ? 2 : {attempt})"
     return _container(
         name,
         [
@@ -212,15 +211,15 @@ def _check() -> Container:
     return _step(
         "check",
         [f"--results={_RESULTS}"],
-        outputs=[
-            Parameter(name="batches", value_from=models.ValueFrom(path=f"{OUTPUTS}/batches"))
-        ],
+        outputs=[Parameter(name="batches", value_from=models.ValueFrom(path=f"{OUTPUTS}/batches"))],
     )
 
 
 def _summary() -> Container:
     # Where the report is not to be an artifact, Argo is told of a place where there is none.
-    place = f"{{{{={parameter('report-artifact')} == 'true' ? '{OUTPUTS}/report' : '{OUTPUTS}/none'}}}}"
+    place = (
+        f"{{{{={parameter('report-artifact')} == 'true' ? '{OUTPUTS}/report' : '{OUTPUTS}/none'}}}}"
+    )
     return _step(
         "summary",
         [f"--results={_RESULTS_OR_NOTHING}"],
@@ -240,6 +239,11 @@ def _summary() -> Container:
                 archive=models.ArchiveStrategy(none=models.NoneStrategy()),
             ),
         ],
+        # Its message becomes the workflow's, and must be the pod's own: where an expression decides
+        # against a retry, Argo says only that. So what is tried again is a pod that was lost.
+        retry=models.RetryStrategy(
+            limit=simple("retries"), retry_policy="OnError", backoff=_BACKOFF
+        ),
     )
 
 
@@ -249,7 +253,12 @@ _RESULTS = literal("workflow.outputs.parameters.results")
 _RESULTS_OR_NOTHING = literal("(workflow?.outputs?.parameters?.results ?? '')")
 
 
-def _step(name: str, arguments: list[str], outputs: list[object]) -> Container:
+def _step(
+    name: str,
+    arguments: list[str],
+    outputs: list[object],
+    retry: models.RetryStrategy | None = None,
+) -> Container:
     return _container(
         name,
         [f"--step={name}", *arguments],
@@ -257,6 +266,7 @@ def _step(name: str, arguments: list[str], outputs: list[object]) -> Container:
         cpu="step-cpu",
         deadline="step-deadline-seconds",
         outputs=outputs,
+        retry=retry,
     )
 
 
@@ -269,6 +279,7 @@ def _container(  # noqa: PLR0913 - a container is that much
     deadline: str,
     inputs: list[Parameter] | None = None,
     outputs: list[object] | None = None,
+    retry: models.RetryStrategy | None = None,
 ) -> Container:
     return Container(
         name=name,
@@ -283,11 +294,12 @@ def _container(  # noqa: PLR0913 - a container is that much
         inputs=inputs,
         outputs=outputs,
         active_deadline_seconds=simple(deadline),
-        retry_strategy=models.RetryStrategy(
+        retry_strategy=retry
+        or models.RetryStrategy(
             limit=simple("retries"),
             retry_policy="Always",
             expression=_RETRIED,
-            backoff=models.Backoff(duration="10s", factor="2", cap="5m"),
+            backoff=_BACKOFF,
         ),
         pod_spec_patch=patch(
             {

@@ -18,7 +18,11 @@ target=${PUSH_TO:-$IMAGE}
 case "$target" in
 -* | *[!a-z0-9._:/-]*) fail "push-to: '$target' is not a name such as ghcr.io/owner/name" 2 ;;
 esac
-case "$COMPRESSION" in zstd | gzip) ;; *) fail "compression: '$COMPRESSION' is not zstd or gzip" 2 ;; esac
+case "$COMPRESSION" in
+zstd) level=11 ;;
+gzip) level=9 ;;
+*) fail "compression: '$COMPRESSION' is not zstd or gzip" 2 ;;
+esac
 
 export GIT_TERMINAL_PROMPT=0
 source=/work/source
@@ -50,7 +54,7 @@ if ! buildctl-daemonless.sh build --progress plain \
     --opt "build-arg:REVISION=$commit" \
     --opt "build-arg:VERSION=$version" \
     --opt "build-arg:ENGINE=$engine" \
-    --output "type=image,name=$target:$commit,push=true,oci-mediatypes=true,compression=$COMPRESSION,force-compression=true,rewrite-timestamp=true" \
+    --output "type=image,name=$target:$commit,push=true,oci-mediatypes=true,compression=$COMPRESSION,compression-level=$level,rewrite-timestamp=true" \
     --metadata-file /work/metadata.json 2>/work/build.log; then
     cat /work/build.log >&2
     fail "the image was not built and pushed: $(grep -i 'error' /work/build.log | tail -n 1 | cut -c 1-500)" 1

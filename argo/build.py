@@ -117,9 +117,7 @@ def _build() -> Container:
             models.EnvVar(name="DOCKER_CONFIG", value="/credentials/registry"),
         ],
         outputs=[
-            Parameter(
-                name=name, global_name=name, value_from=models.ValueFrom(path=f"/out/{name}")
-            )
+            Parameter(name=name, global_name=name, value_from=models.ValueFrom(path=f"/out/{name}"))
             for name in ("commit", "digest", "image")
         ],
         # A user namespace and its mounts are refused by the default profiles; no more is allowed.

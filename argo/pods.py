@@ -53,9 +53,7 @@ def executor_patch(security: dict[str, Any]) -> dict[str, Any]:
             {
                 "name": "wait",
                 "securityContext": security,
-                "env": [
-                    {"name": "ARGO_PROGRESS_PATCH_TICK_DURATION", "value": PROGRESS_SECONDS}
-                ],
+                "env": [{"name": "ARGO_PROGRESS_PATCH_TICK_DURATION", "value": PROGRESS_SECONDS}],
             }
         ],
     }
