@@ -6,7 +6,7 @@ EXAMPLE_DATA := data/example
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help backtest test check format environment environment-dev example-data requirements reference bench clean
+.PHONY: help backtest test check format environment environment-dev example-data requirements reference argo e2e bench clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ reference: environment-dev  ## write docs/reference/, the JSON Schemas and the d
 	$(PYTHON) scripts/make_reference.py
 	$(PYTHON) scripts/make_dashboards.py
 	$(PYTHON) -m trading_runtime.cli.main config schema > schemas/experiment.schema.json
+
+argo: environment  ## render the cluster's templates from their sources
+	$(PYTHON) -m argo.render
+
+e2e: environment-dev  ## the end-to-end tests, on the cluster, S3 and registry that the environment names
+	scripts/e2e.sh $(ARGS)
 
 bench: environment-dev  ## measure speed and memory against pinned peers; ARGS="--quick", "--only NAME", "--write"
 	$(PYTHON) -m benchmarks $(ARGS)

@@ -23,6 +23,8 @@ from argo.names import (
 )
 from argo.pods import CONTAINER_SECURITY, POD_SECURITY, RESTRICTED, executor_patch, patch
 
+type Output = Parameter | models.Artifact
+
 OUTPUTS = "/tmp/outputs"  # noqa: S108 - in a volume of the pod's own
 PARALLELISM = 100
 MOST_BATCHES = 1_000
@@ -256,7 +258,7 @@ _RESULTS_OR_NOTHING = literal("(workflow?.outputs?.parameters?.results ?? '')")
 def _step(
     name: str,
     arguments: list[str],
-    outputs: list[object],
+    outputs: list[Output],
     retry: models.RetryStrategy | None = None,
 ) -> Container:
     return _container(
@@ -278,7 +280,7 @@ def _container(  # noqa: PLR0913 - a container is that much
     cpu: str,
     deadline: str,
     inputs: list[Parameter] | None = None,
-    outputs: list[object] | None = None,
+    outputs: list[Output] | None = None,
     retry: models.RetryStrategy | None = None,
 ) -> Container:
     return Container(

@@ -4,17 +4,17 @@
 #   IMAGE=ghcr.io/owner/trading-runtime@sha256:... scripts/deploy-argo.sh
 #
 # Settings are environment variables; .env.example lists them: KUBECTL, K8S_NAMESPACE,
-# K8S_BUILD_NAMESPACE, IMAGE, EGRESS_PORTS, REPORT_ARTIFACT. Safe to run again.
+# K8S_BUILD_NAMESPACE, IMAGE, PARAMETERS, EGRESS_PORTS. Safe to run again.
 set -euo pipefail
 cd "$(dirname "$0")/../argo"
 
 namespace=${K8S_NAMESPACE:-backtests}
 build_namespace=${K8S_BUILD_NAMESPACE:-image-builds}
 image=${IMAGE-}
-report_artifact=${REPORT_ARTIFACT:-true}
 # Words: "microk8s kubectl", "kubectl --context production".
 read -ra kubectl <<<"${KUBECTL:-kubectl}"
 read -ra ports <<<"${EGRESS_PORTS-}"
+read -ra parameters <<<"${PARAMETERS-}"
 
 fail() {
     echo "deploy-argo.sh: $1" >&2
@@ -29,8 +29,6 @@ name='^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
     fail "K8S_NAMESPACE and K8S_BUILD_NAMESPACE are both '$namespace'; images are built in a namespace of their own"
 [[ -z $image || $image =~ ^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$ ]] ||
     fail "IMAGE is '$image'; write it by digest: ghcr.io/owner/name@sha256:..."
-[[ $report_artifact == true || $report_artifact == false ]] ||
-    fail "REPORT_ARTIFACT is '$report_artifact'; write true or false"
 
 apply() { "${kubectl[@]}" apply --namespace "$1" --filename "$2"; }
 
@@ -40,22 +38,26 @@ create_namespace() {
         "${kubectl[@]}" apply --filename -
 }
 
-# Writes defaults of parameters into a template: pairs of name and value.
+# Writes defaults of parameters, given as name=value, into a template.
 with_defaults() {
-    local file=$1 patches='' index
+    local file=$1 patches='' index each value
     shift
-    while [[ $# -gt 0 ]]; do
+    for each in "$@"; do
         # The place of a parameter in the list, counted in the rendered file.
-        index=$(awk -v wanted="$1" '
-            /^  arguments:/ { inside = 1 } /^  [a-z]/ && !/^  arguments:/ { inside = 0 }
-            inside && /^      name: / { if ($2 == wanted) { print count; exit } count++ }
+        index=$(awk -v wanted="${each%%=*}" '
+            /^  arguments:/ { inside = 1; next } /^  [a-z]/ { inside = 0 }
+            inside && $1 == "name:" || inside && $2 == "name:" { if ($NF == wanted) { print count; exit } count++ }
         ' count=0 "$file")
-        [[ -n $index ]] || fail "$file has no parameter '$1'"
-        patches+="${patches:+,}{\"op\":\"test\",\"path\":\"/spec/arguments/parameters/$index/name\",\"value\":\"$1\"}"
-        patches+=",{\"op\":\"add\",\"path\":\"/spec/arguments/parameters/$index/value\",\"value\":\"$2\"}"
-        shift 2
+        [[ $each == *=* && -n $index ]] || fail "PARAMETERS: '$each' is not name=value of a parameter in argo/$file"
+        value=${each#*=} value=${value//\\/\\\\} value=${value//\"/\\\"}
+        patches+="${patches:+,}{\"op\":\"test\",\"path\":\"/spec/arguments/parameters/$index/name\",\"value\":\"${each%%=*}\"}"
+        patches+=",{\"op\":\"add\",\"path\":\"/spec/arguments/parameters/$index/value\",\"value\":\"$value\"}"
     done
-    "${kubectl[@]}" patch --local --filename "$file" --type json --patch "[$patches]" --output yaml
+    if [[ -z $patches ]]; then
+        cat "$file"
+    else
+        "${kubectl[@]}" patch --local --filename "$file" --type json --patch "[$patches]" --output yaml
+    fi
 }
 
 open_port() {
@@ -89,14 +91,12 @@ for each in "$namespace" "$build_namespace"; do
     done
 done
 
-defaults=(report-artifact "$report_artifact")
-if [[ -n $image ]]; then
-    defaults+=(image "$image")
-elif deployed=$("${kubectl[@]}" get workflowtemplate backtest --namespace "$namespace" --ignore-not-found \
-    --output 'jsonpath={.spec.arguments.parameters[?(@.name=="image")].value}') && [[ -n $deployed ]]; then
+if [[ -z $image ]]; then
     # Deployed again without an image: the one that was there stays.
-    defaults+=(image "$deployed")
+    image=$("${kubectl[@]}" get workflowtemplate backtest --namespace "$namespace" --ignore-not-found \
+        --output 'jsonpath={.spec.arguments.parameters[?(@.name=="image")].value}')
 fi
-with_defaults workflowtemplate-backtest.yaml "${defaults[@]}" |
+if [[ -n $image ]]; then parameters+=("image=$image"); fi
+with_defaults workflowtemplate-backtest.yaml "${parameters[@]}" |
     "${kubectl[@]}" apply --namespace "$namespace" --filename -
 apply "$build_namespace" workflowtemplate-build-push-ghcr.yaml

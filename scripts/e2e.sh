@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Runs the end-to-end tests on the cluster, S3 and registry that the environment names.
+#
+#   scripts/e2e.sh              all of them
+#   scripts/e2e.sh tests/e2e/test_faults.py -k memory
+#
+# .env.example lists the settings; what is missing is said. `docs/cluster.md` tells how to get a cluster.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+for name in KUBECONFIG AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY E2E_IMAGE REGISTRY_USER \
+    REGISTRY_PASSWORD E2E_HOST; do
+    if [[ -z ${!name-} ]]; then missing+=("$name"); fi
+done
+if [[ ${#missing[@]} -gt 0 ]]; then
+    echo "e2e.sh: not in the environment: ${missing[*]}; .env.example says what they stand for" >&2
+    exit 2
+fi
+for command in kubectl argo git; do
+    if ! command -v "$command" >/dev/null; then
+        echo "e2e.sh: $command is not on the PATH" >&2
+        exit 2
+    fi
+done
+
+paths=(tests/e2e)
+if [[ ${1-} == tests/* ]]; then paths=(); fi
+E2E=1 exec .venv/bin/python -m pytest -n 0 --durations=0 --durations-min=1 "${paths[@]}" "$@"

@@ -1,0 +1,221 @@
+"""What is applied to a cluster is what the sources say, and only what Argo's schemas know."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
+
+from argo.render import rendered
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FILES = sorted((ROOT / "argo").glob("workflowtemplate-*.yaml"))
+SCHEMAS = sorted((ROOT / "tests" / "data" / "argo").glob("workflowtemplate-*.json"))
+REFERENCE = re.compile(r"workflow\.parameters(?:\.([a-z-]+)|\['([a-z-]+)'\])")
+
+
+def template(name: str) -> dict[str, Any]:
+    """Return a rendered WorkflowTemplate, as Argo reads it."""
+    path = ROOT / "argo" / f"workflowtemplate-{name}.yaml"
+    content: dict[str, Any] = YAML(typ="safe").load(path)
+    return content
+
+
+def part(name: str) -> dict[str, Any]:
+    """Return one of the templates in `backtest`."""
+    [found] = [item for item in template("backtest")["spec"]["templates"] if item["name"] == name]
+    return dict(found)
+
+
+def strict(schema: Any) -> Any:
+    """Return a schema in which a key that is not named is an error, as a typing mistake makes."""
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {
+        # In `properties` and `$defs` the keys are names.
+        key: {name: strict(item) for name, item in value.items()}
+        if key in {"properties", "$defs"}
+        else strict(value)
+        for key, value in schema.items()
+    }
+    if "properties" in found and not found.get("x-kubernetes-preserve-unknown-fields"):
+        found["additionalProperties"] = False
+    if found.pop("x-kubernetes-int-or-string", False):
+        found.pop("type", None)
+    return found
+
+
+def problems(schema: Path, content: Any) -> list[str]:
+    """Return what a schema of Argo finds wrong."""
+    validator = Draft202012Validator(strict(json.loads(schema.read_text())))
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(content)]
+
+
+def test_the_files_are_what_the_sources_render() -> None:
+    assert {path.name: path.read_text() for path in FILES} == rendered()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.name)
+def test_argo_knows_every_key(path: Path, schema: Path) -> None:
+    assert problems(schema, YAML(typ="safe").load(path)) == []
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.name)
+def test_a_misspelt_key_would_be_found_however_deep(schema: Path) -> None:
+    content = template("backtest")
+    for keys in (("spec", "podGC"), ("spec", "templates", 1, "container", "securityContext")):
+        wrong = copy.deepcopy(content)
+        inner: Any = wrong
+        for key in keys:
+            inner = inner[key]
+        inner["stratgy"] = "x"
+        found = problems(schema, wrong)
+        assert len(found) == 1, found
+        assert "'stratgy' was unexpected" in found[0]
+
+
+@pytest.mark.skipif(shutil.which("argo") is None, reason="argo is not on the PATH")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_argo_finds_nothing_to_complain_of(path: Path) -> None:
+    command = ["argo", "lint", "--offline", "--strict", str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr"])
+def test_every_parameter_is_used_and_every_one_that_is_used_is_there(name: str) -> None:
+    spec = template(name)["spec"]
+    declared = {item["name"] for item in spec["arguments"].pop("parameters")}
+    used = {one or other for one, other in REFERENCE.findall(json.dumps(spec))}
+    assert used == declared
+
+
+def test_an_experiment_is_all_that_must_be_said_once_an_image_is_deployed() -> None:
+    parameters = template("backtest")["spec"]["arguments"]["parameters"]
+    assert [item["name"] for item in parameters if "value" not in item] == ["experiment", "image"]
+
+
+@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr"])
+def test_parameters_reach_containers_as_they_are_given(name: str) -> None:
+    """Kubernetes reads `$(NAME)` in arguments and values; a doubled `$` is a plain one."""
+    for item in template(name)["spec"]["templates"]:
+        container = item.get("container", {})
+        texts = [
+            *container.get("args", []),
+            *(e.get("value", "") for e in container.get("env", [])),
+        ]
+        for text in texts:
+            for inside in re.findall(r"\{\{(.*?)\}\}", text):
+                assert (
+                    inside.startswith("=sprig.replace('$', '$$', ")
+                    or inside == "inputs.parameters.index"
+                    or "? '--allow-mutable-image' : '--step=plan'" in inside
+                ), inside
+
+
+def test_no_parameter_is_pasted_into_a_script() -> None:
+    [build] = template("build-push-ghcr")["spec"]["templates"]
+    assert build["container"]["command"] == ["sh", "-c"]
+    assert build["container"]["args"] == [(ROOT / "argo" / "build-image.sh").read_text()]
+    assert "{{" not in build["container"]["args"][0]
+    for item in template("backtest")["spec"]["templates"]:
+        assert "script" not in item
+        if "container" in item:
+            assert item["container"]["command"] == ["python", "trading_runtime/local/backtest.py"]
+
+
+def test_indices_travel_in_parameters_and_payloads_in_the_store() -> None:
+    groups = {step["name"]: step for [step] in part("run")["steps"]}
+    assert list(groups) == ["plan", "batch", "check", "again"]
+    for name, source in (("batch", "plan"), ("again", "check")):
+        assert groups[name]["withSequence"] == {
+            "count": f"{{{{steps.{source}.outputs.parameters.batches}}}}"
+        }
+        # What failed does not end the workflow: the store is asked, not the status.
+        assert groups[name]["continueOn"] == {"error": True, "failed": True}
+        assert part(name)["inputs"] == {"parameters": [{"name": "index"}]}
+
+
+def test_the_summary_runs_whatever_happened_before() -> None:
+    assert template("backtest")["spec"]["onExit"] == "summary"
+
+
+def test_at_most_a_thousand_pods_compute() -> None:
+    parameters = template("backtest")["spec"]["arguments"]["parameters"]
+    assert {item["name"]: item.get("value") for item in parameters}["most-batches"] == "1000"
+
+
+@pytest.mark.parametrize("name", ["plan", "batch", "check", "again", "summary"])
+def test_every_pod_has_a_deadline_and_limits(name: str) -> None:
+    found = part(name)
+    assert found["activeDeadlineSeconds"].startswith("{{workflow.parameters.")
+    # The places that Argo fills in hold no quotes of their own.
+    patched = json.loads(re.sub(r"\{\{=toJSON\(.*?\)\}\}", '"x"', found["podSpecPatch"]))
+    [main] = patched["containers"]
+    assert main["name"] == "main"
+    assert set(main["resources"]["requests"]) == {"cpu", "memory"}
+    assert set(main["resources"]["limits"]) == {"memory"}
+
+
+@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr"])
+def test_only_argos_container_has_a_token(name: str) -> None:
+    spec = template(name)["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["executor"]["serviceAccountName"] != spec["serviceAccountName"]
+
+
+def test_every_container_of_a_backtest_is_restricted() -> None:
+    spec = template("backtest")["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    patched = json.loads(re.sub(r"\{\{=.*?\}\}", '"x"', spec["podSpecPatch"]))
+    argos = [*patched["initContainers"], *patched["containers"]]
+    assert [item["name"] for item in argos] == ["init", "wait"]
+    mains = [item["container"] for item in spec["templates"] if "container" in item]
+    assert len(mains) == 5
+    for container in [*argos, *mains]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        }
+    # Nothing but a volume of the pod's own can be written to.
+    assert spec["volumes"] == [{"name": "scratch", "emptyDir": {}}]
+    assert all(item["volumeMounts"] == [{"mountPath": "/tmp", "name": "scratch"}] for item in mains)
+
+
+def test_secrets_are_named_and_never_written() -> None:
+    for item in template("backtest")["spec"]["templates"]:
+        for variable in item.get("container", {}).get("env", []):
+            if variable["name"].startswith("AWS_"):
+                assert variable["valueFrom"]["secretKeyRef"]["name"] == "s3-credentials"
+
+
+def test_the_pod_that_builds_is_not_privileged() -> None:
+    [build] = template("build-push-ghcr")["spec"]["templates"]
+    security = build["container"]["securityContext"]
+    assert security["privileged"] is False
+    assert security["capabilities"] == {"add": ["SETUID", "SETGID"], "drop": ["ALL"]}
+    assert template("build-push-ghcr")["spec"]["securityContext"]["runAsNonRoot"] is True
+
+
+def test_two_runs_of_one_id_do_not_meet() -> None:
+    assert template("backtest")["spec"]["synchronization"] == {
+        "mutexes": [
+            {
+                "name": "backtest-{{=(workflow.parameters['run-id'] == '' ? workflow.name : "
+                "workflow.parameters['run-id'])}}"
+            }
+        ]
+    }

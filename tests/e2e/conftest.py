@@ -1,0 +1,109 @@
+"""One site for all end-to-end tests: namespaces, data in S3, and the image that pods run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.e2e.servers import GitServer, StorageProxy
+from tests.e2e.settings import Settings, missing
+from tests.e2e.site import Site, buildkit_configuration, registry_secret
+from tests.e2e.workflows import Workflow, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = Path(__file__).parent
+BUILD_SECONDS = 1_500
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """What the environment says; without it there is nothing to test on."""
+    if not os.environ.get("E2E"):
+        pytest.skip("runs on a cluster: make e2e")
+    if lacking := missing():
+        pytest.fail("not in the environment: " + ", ".join(lacking))
+    return Settings.from_environment()
+
+
+@pytest.fixture(scope="session")
+def storage_proxy(settings: Settings) -> Iterator[StorageProxy]:
+    """The way by which pods reach S3."""
+    with StorageProxy(settings.host, settings.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def git_server(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
+    """The project as a git repository that pods can clone."""
+    with GitServer(settings.host, tmp_path_factory.mktemp("git")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def site(
+    settings: Settings,
+    storage_proxy: StorageProxy,
+    git_server: GitServer,
+    small_dataset: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """Namespaces that the project's own scripts made, and the dataset in S3; removed in the end."""
+    import s3fs
+
+    storage = s3fs.S3FileSystem(endpoint_url=settings.endpoint, use_listings_cache=False)
+    name = f"e2e-{secrets.token_hex(3)}"
+    site = Site(settings, name, tmp_path_factory.mktemp("site"), small_dataset, storage)
+    storage.put(f"{small_dataset}/", f"{site.place}/data/", recursive=True)
+    addresses = [storage_proxy.endpoint, settings.endpoint, git_server.url]
+    ports = {urlsplit(address).port for address in addresses}
+    ports |= {urlsplit(f"//{name}").port for name in settings.plain_registries}
+    site_ports = " ".join(str(port) for port in sorted(filter(None, ports)))
+    namespaces = [site.backtests, site.strangers, site.builds]
+    try:
+        for namespace in (site.backtests, site.strangers):
+            site.script("deploy-argo.sh", K8S_NAMESPACE=namespace.name, EGRESS_PORTS=site_ports)
+        site.script("create-registry-secrets.sh", **registry_secret(settings))
+        proxied = {"AWS_ENDPOINT_URL": storage_proxy.endpoint}
+        site.script("create-s3-secret.sh", **proxied)
+        wrong = {"K8S_NAMESPACE": site.strangers.name, "AWS_SECRET_ACCESS_KEY": "not-the-key"}
+        site.script("create-s3-secret.sh", **proxied, **wrong)
+        site.builds.kubectl("apply", "-f", "-", given=buildkit_configuration(settings))
+        yield site
+    finally:
+        if not os.environ.get("E2E_KEEP"):
+            names = [namespace.name for namespace in namespaces]
+            run("kubectl", "delete", "namespace", "--wait=false", "--ignore-not-found", *names)
+            storage.rm(site.place, recursive=True)
+
+
+@pytest.fixture(scope="session")
+def build(site: Site, git_server: GitServer) -> Workflow:
+    """The workflow that built the image of this session, from the git repository."""
+    return site.builds.succeeded(submit_build(site, git_server, "main"), BUILD_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def image(site: Site, build: Workflow) -> str:
+    """The image by digest; it is the default of the deployed template."""
+    built = build.outputs["image"]
+    site.script("deploy-argo.sh", IMAGE=built)
+    return built
+
+
+def submit_build(site: Site, git_server: GitServer, revision: str) -> str:
+    """Submit a build of a revision; return the workflow's name."""
+    return site.builds.submit(
+        "build-push-ghcr",
+        repository=git_server.url,
+        revision=revision,
+        image=site.settings.image,
+        push_to=site.settings.push_to,
+        cpu="100m",
+    )

@@ -1,0 +1,115 @@
+"""What cannot be computed ends as `Failed`, and `argo get` says which and why."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.servers import GitServer
+    from tests.e2e.site import Site
+
+from tests.e2e.conftest import submit_build
+
+pytestmark = pytest.mark.usefixtures("image")
+WITHOUT_DIGEST = "0" * 64
+
+
+def test_a_strategy_that_raises_in_one_point_fails_that_point_alone(site: Site, image: str) -> None:
+    experiment = site.awkward("raises", parameters={"every": [20, 30], "raises_at": [0, 7]})
+    found = site.backtests.ended(experiment.send("--image", image)["workflow"])
+    assert found.phase == "Failed"
+    # Three days, four points, of which two raise.
+    assert "6 of 12 tasks are ok, 6 strategy" in found.message
+    assert "the 7th bar is awkward" in found.message
+    assert found.message in found.shown
+    counts = json.loads(found.outputs["counts"])
+    assert (counts["ok"], counts["failed_by_kind"]) == (6, {"strategy": 6})
+    name = found.content["spec"]["arguments"]["parameters"]
+    run_id = {item["name"]: item["value"] for item in name}["run-id"]
+    report = site.storage.cat(f"{site.place}/results/runs/{run_id}/report.md").decode()
+    assert "the 7th bar is awkward" in report
+    assert found.outputs["run_digest"] == experiment.run_on_laptop(exit_code=5)["run_digest"]
+
+
+def test_a_bad_experiment_ends_in_plan_with_its_message(site: Site) -> None:
+    bad = site.experiment("bad", partitions={"by": "fortnight"})
+    found = site.backtests.ended(bad.submit())
+    [plan] = found.pods("plan")
+    assert found.phase == "Failed"
+    assert found.pods("batch") == []
+    assert plan["outputs"]["exitCode"] == "2"
+    assert "fortnight" in plan["message"]
+    assert "fortnight" in found.shown
+
+
+AWKWARD = """it's "x" $(touch /tmp/a) $$HOME $(AWS_SECRET_ACCESS_KEY) `id`; ünïcode \\ --debug
+second line"""
+
+
+def test_what_stands_in_a_parameter_does_no_harm(site: Site, settings: object) -> None:
+    assert settings
+    found = site.backtests.ended(
+        site.backtests.submit(experiment=f"s3://research/{AWKWARD}.json", run_id="of-awkward-name")
+    )
+    [plan] = found.pods("plan")
+    assert plan["outputs"]["exitCode"] in {"2", "3", "8"}
+    assert "$(AWS_SECRET_ACCESS_KEY)" in plan["message"]
+    assert site.settings.secret_key not in found.shown
+    ended = site.backtests.ended(site.backtests.submit(experiment="s3://a/b.json", run_id=AWKWARD))
+    assert ended.phase in {"Failed", "Error"}
+    assert ended.pods("batch") == []
+
+
+def test_wrong_key_missing_bucket_and_mutable_tag_end_in_plan(site: Site, image: str) -> None:
+    address = site.experiment("refused").put()
+    tag = f"{image.partition('@')[0]}:{'latest'}"
+    cases = {
+        "bucket": (site.backtests, {"experiment": "s3://there-is-no-such-bucket/x.json"}),
+        "tag": (site.backtests, {"experiment": address, "image": tag}),
+    }
+    names = {
+        case: namespace.submit(**parameters) for case, (namespace, parameters) in cases.items()
+    }
+    ended = site.backtests.ended(names["bucket"])
+    assert ended.phase == "Failed"
+    assert "there-is-no-such-bucket" in ended.shown
+
+
+def test_without_a_pull_secret_no_pod_starts_and_the_workflow_ends(site: Site) -> None:
+    # An image that no node has yet: what is there already is not asked for again.
+    unknown = f"{site.settings.image}@sha256:{WITHOUT_DIGEST}"
+    name = site.strangers.submit(
+        experiment=site.experiment("unpulled").put(), image=unknown, step_deadline_seconds="25"
+    )
+    site.strangers.until(name, lambda now: "ImagePull" in now.shown or "ErrImage" in now.shown)
+    found = site.strangers.ended(name)
+    assert found.phase == "Failed"
+    assert found.pods("batch") == []
+
+
+def test_an_unknown_revision_is_named(site: Site, git_server: GitServer) -> None:
+    found = site.builds.ended(submit_build(site, git_server, "no-such-branch"))
+    assert found.phase == "Failed"
+    assert "'no-such-branch' is no commit, branch or tag" in found.message
+    assert found.message in found.shown
+
+
+def test_a_crafted_archive_is_refused(site: Site) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        link = tarfile.TarInfo("awkward.py")
+        link.type, link.linkname = tarfile.SYMTYPE, "/proc/self/environ"
+        archive.addfile(link)
+    content = stream.getvalue()
+    sha256 = hashlib.sha256(content).hexdigest()
+    site.storage.pipe(f"{site.place}/results/code/{sha256}.tar", content)
+    found = site.backtests.ended(site.experiment("crafted").submit(code=sha256))
+    [plan] = found.pods("plan")
+    assert plan["outputs"]["exitCode"] in {"2", "3"}
+    assert "link" in plan["message"]

@@ -1,0 +1,54 @@
+"""What a cluster does to pods changes nothing in what comes out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.e2e.workflows import run
+
+if TYPE_CHECKING:
+    from tests.e2e.servers import StorageProxy
+    from tests.e2e.settings import Settings
+    from tests.e2e.site import Site
+    from tests.e2e.workflows import Workflow
+
+
+def running(workflow: Workflow) -> list[str]:
+    """Return the names of the pods that compute at this moment."""
+    name = workflow.content["metadata"]["name"]
+    return [
+        f"{name}-batch-{node['id'].rpartition('-')[2]}"
+        for node in workflow.pods("batch")
+        if node["phase"] == "Running"
+    ]
+
+
+def test_a_lost_pod_and_a_restarted_controller(site: Site, settings: Settings, image: str) -> None:
+    experiment = site.awkward("lost", parameters={"every": [20, 30], "pause_seconds": [12]})
+    name = experiment.send("--image", image)["workflow"]
+    found = site.backtests.until(name, lambda now: bool(running(now)))
+    victim = running(found)[0]
+    site.backtests.kubectl("delete", "pod", victim, "--grace-period=1")
+    if settings.restart_controller:
+        run(*settings.restart_controller)
+    found = site.backtests.succeeded(name)
+    lost = [node for node in found.pods("batch") if node["phase"] != "Succeeded"]
+    assert [f"{name}-batch-{node['id'].rpartition('-')[2]}" for node in lost] == [victim]
+    assert found.outputs["run_digest"] == experiment.run_on_laptop()["run_digest"]
+
+
+def test_a_task_out_of_memory_once_and_storage_that_is_gone_for_a_while(
+    site: Site, storage_proxy: StorageProxy, image: str
+) -> None:
+    # 600 MiB are too few for what the second point takes, and 1,200 are enough.
+    grid = {"every": [20], "megabytes": [0, 450], "pause_seconds": [5]}
+    experiment = site.awkward("large", parameters=grid)
+    name = experiment.send("--image", image)["workflow"]
+    site.backtests.until(name, lambda now: bool(running(now)))
+    storage_proxy.cut(20)
+    found = site.backtests.succeeded(name)
+    codes = [node.get("outputs", {}).get("exitCode") for node in found.pods("batch")]
+    assert "137" in codes
+    assert json.loads(found.outputs["counts"])["failed"] == 0
+    assert found.outputs["run_digest"] == experiment.run_on_laptop()["run_digest"]

@@ -1,0 +1,106 @@
+"""Workflows of a test: submitted as a user does, awaited, and looked at."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ENDED = {"Succeeded", "Failed", "Error"}
+
+
+def run(*command: str, given: str | None = None, timeout: float = 120) -> str:
+    """Run a command and return its standard output; what it said is in the error when it fails."""
+    ended = subprocess.run(
+        command, input=given, capture_output=True, text=True, check=False, timeout=timeout
+    )
+    if ended.returncode:
+        raise AssertionError(f"{' '.join(command)}: exit {ended.returncode}\n{ended.stderr}")
+    return ended.stdout
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow at the moment when it was looked at."""
+
+    content: dict[str, Any]
+    shown: str
+    """What ``argo get`` prints."""
+
+    @property
+    def phase(self) -> str:
+        """``Succeeded``, ``Failed``, ``Error``, or how far it is."""
+        return str(self.content.get("status", {}).get("phase", ""))
+
+    @property
+    def message(self) -> str:
+        """The workflow's own message."""
+        return str(self.content["status"].get("message", ""))
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The workflow's output parameters."""
+        found = self.content["status"].get("outputs", {}).get("parameters", [])
+        return {item["name"]: item.get("value", "") for item in found}
+
+    def pods(self, template: str) -> list[dict[str, Any]]:
+        """Return the nodes of the pods that ran a template, attempts included."""
+        nodes = self.content.get("status", {}).get("nodes", {}).values()
+        return [
+            node for node in nodes if node["type"] == "Pod" and node["templateName"] == template
+        ]
+
+
+class Namespace:
+    """A namespace in which templates were deployed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def kubectl(self, *words: str, given: str | None = None) -> str:
+        """Run kubectl there."""
+        return run("kubectl", "--namespace", self.name, *words, given=given)
+
+    def submit(self, template: str = "backtest", **parameters: str) -> str:
+        """Submit a template, as the documentation says; return the workflow's name."""
+        given = [
+            word
+            for name, value in parameters.items()
+            for word in ("-p", f"{name.replace('_', '-')}={value}")
+        ]
+        told = run(
+            *("argo", "submit", "--namespace", self.name),
+            *("--from", f"workflowtemplate/{template}", *given, "--output", "name"),
+        )
+        return told.strip().rpartition("/")[2]
+
+    def look(self, name: str) -> Workflow:
+        """Return a workflow as it is now."""
+        content = json.loads(self.kubectl("get", "workflow", name, "--output", "json"))
+        return Workflow(content, run("argo", "get", "--namespace", self.name, "--no-color", name))
+
+    def until(self, name: str, holds: Callable[[Workflow], bool], seconds: float = 600) -> Workflow:
+        """Wait until something holds of a workflow; fail when it ends before, or takes too long."""
+        end = time.monotonic() + seconds
+        while True:
+            found = self.look(name)
+            if holds(found):
+                return found
+            assert found.phase not in ENDED, found.shown
+            assert time.monotonic() < end, f"not within {seconds:.0f} s:\n{found.shown}"
+            time.sleep(1)
+
+    def ended(self, name: str, seconds: float = 600) -> Workflow:
+        """Wait for a workflow's end."""
+        return self.until(name, lambda found: found.phase in ENDED, seconds)
+
+    def succeeded(self, name: str, seconds: float = 600) -> Workflow:
+        """Wait for a workflow's end, which must be a good one."""
+        found = self.ended(name, seconds)
+        assert found.phase == "Succeeded", found.shown
+        return found
