@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.argo.pods import counts, ended_step
-from tests.execution.test_stopping import PATIENCE, finished, wait_for
+from tests.execution.processes import PATIENCE, wait_for
+from tests.execution.test_stopping import finished
 from tests.small_experiment import BAR_TYPE
 from trading_runtime import api
 from trading_runtime.argo import batch_step
