@@ -58,6 +58,13 @@ def make_dataset(folder: Path, changed_bar: int | None = None) -> Path:
     return folder
 
 
+def make_quotes(folder: Path) -> Path:
+    """Prepare three hours of quotes of EURUSD, 8,012 of them."""
+    data_file = ROOT / "tests" / "data" / "parts" / "quotes.data.json"
+    assert invoke(root, ["data", "prepare", str(data_file), "--to", str(folder), "--json"]) == 0
+    return folder
+
+
 class SmallExperiment:
     """An experiment file in a folder, and what comes of running it."""
 
@@ -99,6 +106,22 @@ class SmallExperiment:
             partitions={"by": "day", "end": "2024-01-02"},
             strategy={"path": strategy, "config": {"bar_type": BAR_TYPE}},
             parameters=config,
+        )
+
+    def make_markets(self) -> None:
+        """Trade on quotes instead, with the example's market maker: two points over three hours."""
+        self.write(
+            partitions={"by": "hour"},
+            venue=self.content["venue"] | {"balances": ["1000000 USD"]},
+            strategy={
+                "path": "trading_runtime.strategies.market_maker:MarketMaker",
+                "config": {
+                    "instrument_id": "EURUSD.SIM",
+                    "trade_size": "100000",
+                    "requote_distance": "0.0001",
+                },
+            },
+            parameters={"half_spread": ["0.00002", "0.00005"]},
         )
 
     def run(

@@ -42,6 +42,18 @@ def is_s3(place: str) -> bool:
     return place.startswith("s3://")
 
 
+def refuse_other_address(place: str) -> None:
+    """Raise ``UsageError`` when ``place`` can be no path: an address of another kind, or nothing.
+
+    ``pathlib`` would make a folder ``gs:`` of the one, and the current folder of the other.
+    """
+    if not place or "\0" in place or "://" in place:
+        raise UsageError(
+            f"{place!r}: neither the path of a folder nor an address in S3; write a path, or "
+            "s3://bucket/prefix"
+        )
+
+
 class S3Folder:
     """The objects of a bucket below a prefix; names are relative to it."""
 

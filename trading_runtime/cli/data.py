@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from trading_runtime.datasets.manifest import Manifest
 
-_FOLDER = click.Path(path_type=Path)
+
+class _LocalPath(click.Path):
+    """A path on this machine; ``pathlib`` would make a folder ``s3:`` of an address."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "://" in str(value):
+            self.fail(f"{value!r} is an address; give the path of a local file or folder", param)
+        return super().convert(value, param, ctx)
+
+
+_PATH = _LocalPath(path_type=Path)
 
 
 @click.group()
@@ -20,8 +30,8 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("file", type=_FOLDER)
-@click.option("--to", "folder", type=_FOLDER, help="Folder of the dataset to make.")
+@click.argument("file", type=_PATH)
+@click.option("--to", "folder", type=_PATH, help="Folder of the dataset to make.")
 @click.option("--force", is_flag=True, help="Replace the dataset that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
 def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> None:
@@ -55,17 +65,20 @@ def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> N
 
 
 @data.command()
-@click.argument("folder", type=_FOLDER)
+@click.argument("folder")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(folder: Path, *, as_json: bool) -> None:
-    """Show what the dataset in FOLDER holds: instruments, types, windows, rows, gaps, digest."""
+def inspect(folder: str, *, as_json: bool) -> None:
+    """Show what the dataset in FOLDER holds: instruments, types, windows, rows, gaps, digest.
+
+    FOLDER may be an address in S3.
+    """
     from trading_runtime.datasets.manifest import load_manifest
 
     _show(load_manifest(folder), as_json=as_json)
 
 
 @data.command()
-@click.argument("folder", type=_FOLDER)
+@click.argument("folder", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(folder: Path, *, as_json: bool) -> None:
     """Compare every file of the dataset in FOLDER with the sha256 in its manifest."""
@@ -89,7 +102,7 @@ def verify(folder: Path, *, as_json: bool) -> None:
 
 
 @data.command()
-@click.argument("folder", type=_FOLDER)
+@click.argument("folder", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def adopt(folder: Path, *, as_json: bool) -> None:
     """Use the Nautilus v2 catalog in FOLDER as it is, by giving it a manifest.json."""

@@ -119,6 +119,14 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
 
 def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        # Its message is the whole help.
+        group = error.ctx.command
+        names = group.list_commands(error.ctx) if isinstance(group, click.Group) else []
+        return (
+            f"no command given; accepted are {', '.join(names)}; see "
+            f"'{error.ctx.command_path} --help'"
+        )
     hint = f"; see '{context.command_path} --help'" if context is not None else ""
     return " ".join(error.format_message().split()).rstrip(".") + hint
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_runtime.cli.proof_subjects import compare_named, find_run
+from trading_runtime.cli.run import MOST_WORKERS
 from trading_runtime.errors import Kind, StoppedError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 )
 @click.option("--all", "everything", is_flag=True, help="All stored tasks of the run.")
 @click.option(
-    "--workers", type=click.IntRange(1), help="Worker processes; default: one per processor."
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    help="Worker processes; default: one per processor.",
 )
 @_RESULTS
 @_EXPERIMENT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trading_runtime.cli.result_folders import open_results
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,17 +19,16 @@ def find_run(run: str, folder: str) -> tuple[Store, RunFiles]:
 
     Raises ``UsageError`` when it names none.
     """
-    from trading_runtime.results.opening import open_store
-    from trading_runtime.results.store import read_json
+    from trading_runtime.results.run_records import read_metadata
     from trading_runtime.runs.run_id import check_run_id
 
-    store = open_store(folder)
+    store = open_results(folder)
     known = store.run_ids()
     if check_run_id(run) not in known:
         if run != _LATEST or not known:
             shown = ", ".join(known[-3:]) or "none"
             raise UsageError(f"no run {run!r} in {folder}; there are: {shown}")
-        begun = {name: read_json(store.run(name).metadata) or {} for name in known}
+        begun = {name: read_metadata(store.run(name)) or {} for name in known}
         run = max(known, key=lambda name: (begun[name].get("started") or "", name))
     return store, store.run(run)
 
@@ -41,20 +41,22 @@ def compare_named(
     Raises ``UsageError`` when they name none, or a run and a task.
     """
     from trading_runtime.results.comparison import PlannedRun, compare_runs, compare_tasks
-    from trading_runtime.results.opening import open_store
-    from trading_runtime.results.stored_plan import read_plan
+    from trading_runtime.results.stored_plan import read_whole_plan
 
-    stores = [open_store(folder) for folder in folders]
+    stores = [open_results(folder) for folder in folders]
     are_runs = [name in store.run_ids() for name, store in zip(names, stores, strict=True)]
     if all(are_runs):
         first, second = (
-            PlannedRun(store, read_plan(store.run(name)))
+            PlannedRun(store, read_whole_plan(store.run(name)))
             for name, store in zip(names, stores, strict=True)
         )
         return compare_runs(first, second)
     if any(are_runs):
         run, other = names if are_runs[0] else names[::-1]
-        raise UsageError(f"{run!r} is a run and {other[:80]!r} is none; give two runs or two tasks")
+        where = stores[1 if are_runs[0] else 0].place
+        raise UsageError(
+            f"{run!r} is a run and {other[:80]!r} is none in {where}; give two runs or two tasks"
+        )
     first_id, second_id = (_task(*pair) for pair in zip(names, stores, strict=True))
     return compare_tasks(stores[0], first_id, stores[1], second_id)
 

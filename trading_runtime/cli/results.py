@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_runtime.errors import DataError, UsageError
+from trading_runtime.cli.result_folders import open_results
+from trading_runtime.errors import DataError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,10 +42,9 @@ def results() -> None:
 def list_results(folder: str, *, as_json: bool) -> None:
     """List what the runs in a folder came to, oldest first."""
     from trading_runtime.cli.result_lines import print_runs
-    from trading_runtime.results.opening import open_store
 
-    store = open_store(folder)
-    found = [_overview(run_id, store.run(run_id)) for run_id in _by_start(store)]
+    store = open_results(folder)
+    found = [_overview_of_any(run_id, store.run(run_id)) for run_id in _by_start(store)]
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return
@@ -81,13 +81,12 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
     from trading_runtime.results.export import plain_rows
 
     run_id, files = _find_run(run, folder)
-    overview = _overview(run_id, files)
+    result, stored = _read_table(files, "points" if point is None else "results")
+    overview = _overview(run_id, files, result)
     if point is None:
-        table = _sorted_points(
-            _read_table(files, "points"), overview["objective"], key, ascending=ascending
-        )
+        table = _sorted_points(stored, overview["objective"], key, ascending=ascending)
     else:
-        tasks = _of_point(_read_table(files, "results"), point)
+        tasks = _of_point(stored, point)
         table = (
             _sort(tasks, key, descending=not ascending) if key else tasks.sort("start", "partition")
         )
@@ -126,30 +125,32 @@ def export_results(run: str, folder: str, form: str, table: str, output: Path | 
     """Export a table of RUN (a run id, or 'latest'); amounts keep all their digits."""
     from trading_runtime.results.export import csv_text
     from trading_runtime.results.frames import write_frame
-    from trading_runtime.results.store import storage_errors
 
     run_id, files = _find_run(run, folder)
-    frame = _read_table(files, table)
+    _, frame = _read_table(files, table)
     if form == "csv" and output is None:
         click.echo(csv_text(frame), nl=False)
         return
     target = output or Path(f"{run_id}-{table}.parquet")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"--output {target}: there is no folder {target.parent}; make it first")
-    with storage_errors(target):
+    try:
         if form == "csv":
             target.write_text(csv_text(frame), encoding="utf-8", newline="")
         else:
             write_frame(frame, target)
+    except OSError as error:
+        raise StorageError(
+            f"--output {target}: cannot be written: {error.strerror or error}"
+        ) from error
     click.echo(f"{frame.height} rows written to {target}", err=True)
 
 
 def _find_run(run: str, folder: str) -> tuple[str, RunFiles]:
-    from trading_runtime.results.opening import open_store
     from trading_runtime.runs.run_id import check_run_id
 
     check_run_id(run)
-    store = open_store(folder)
+    store = open_results(folder)
     known = _by_start(store)
     if not known:
         raise UsageError(f"no run {run!r}: there are no runs in {folder}; --results names another")
@@ -175,25 +176,34 @@ def _by_start(store: Store) -> list[str]:
             check_run_id(run_id)
         except UsageError:
             continue
-        started.append((str(_read_facts(store.run(run_id).metadata).get("started") or ""), run_id))
+        started.append((_metadata(store.run(run_id)).get("started", ""), run_id))
     return [run_id for _, run_id in sorted(started)]
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
-    """Return a file of a run, empty when absent or damaged: a killed run shows what it has."""
-    from trading_runtime.results.store import read_json
+def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
+    """Return what there is to say of a run that may be damaged: others are listed all the same."""
+    from trading_runtime.results.run_records import read_result
 
     try:
-        content = read_json(path)
+        return _overview(run_id, files, read_result(files))
+    except DataError:
+        return _overview(run_id, files, None) | {"status": "damaged"}
+
+
+def _metadata(files: RunFiles) -> dict[str, Any]:
+    """Return a run's metadata, empty when absent or damaged: they say nothing of results."""
+    from trading_runtime.results.run_records import read_metadata
+
+    try:
+        return read_metadata(files) or {}
     except DataError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
-def _overview(run_id: str, files: RunFiles) -> dict[str, Any]:
+def _overview(run_id: str, files: RunFiles, found: dict[str, Any] | None) -> dict[str, Any]:
     from trading_runtime.runs.lock import is_locked
 
-    metadata, result = _read_facts(files.metadata), _read_facts(files.result)
+    metadata, result = _metadata(files), found or {}
     status = metadata.get("status", "unknown")
     return {
         "run_id": run_id,
@@ -209,20 +219,19 @@ def _overview(run_id: str, files: RunFiles) -> dict[str, Any]:
     }
 
 
-def _read_table(files: RunFiles, name: str) -> pl.DataFrame:
-    import polars as pl
+def _read_table(files: RunFiles, name: str) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Return what the run came to, and one of its tables."""
+    from trading_runtime.results.run_records import read_result, read_table
 
     path: Path = files.points if name == "points" else files.results
-    if not path.exists():
-        raise UsageError(
-            f"run {files.folder.name!r} has no {path.name}: it did not come to its summary; "
-            "run the experiment again with this run id to finish it"
-        )
-    try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: cannot be read: {reason}; run the experiment again") from error
+    result = read_result(files)
+    for needed, is_there in ((path, path.exists()), (files.result, result is not None)):
+        if not is_there:
+            raise UsageError(
+                f"run {files.folder.name!r} has no {needed.name}: it did not come to its summary; "
+                "run the experiment again with this run id to finish it"
+            )
+    return result or {}, read_table(path, result or {})
 
 
 def _sorted_points(

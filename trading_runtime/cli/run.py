@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from trading_runtime.api import Run
     from trading_runtime.execution.preparation import Prepared
 
+MOST_WORKERS = 1_024
+"""As in an experiment; each is a process, and one a task of a large plan would end the machine."""
 _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 
 
 @click.command()
 @click.argument("file")
-@click.option("--workers", type=click.IntRange(1), help="Worker processes to plan for.")
+@click.option(
+    "--workers", type=click.IntRange(1, MOST_WORKERS), help="Worker processes to plan for."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")
 def plan(file: str, workers: int | None, *, as_json: bool) -> None:
     """Show the tasks, batches, cached results, data and time that FILE comes to; start nothing."""
@@ -46,7 +50,7 @@ def plan(file: str, workers: int | None, *, as_json: bool) -> None:
 @click.option("--run-id", help="Name of the run; the same id and plan again resumes it.")
 @click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST_WORKERS),
     help="Worker processes; default: the experiment's, else one per processor.",
 )
 @click.option(

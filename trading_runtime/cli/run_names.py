@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trading_runtime.cli.result_folders import open_results
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,12 +19,11 @@ def find_run(run: str, folder: str) -> tuple[Store, str]:
 
     The name is checked before any path is built from it. Raises ``UsageError`` when it names none.
     """
-    from trading_runtime.results.opening import open_store
     from trading_runtime.runs.overview import started
     from trading_runtime.runs.run_id import check_run_id
 
     check_run_id(run)
-    store = open_store(folder)
+    store = open_results(folder)
     known = store.run_ids()
     if run in known:
         return store, run

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from trading_runtime.cli.result_folders import open_results
 from trading_runtime.cli.run_names import find_run
 from trading_runtime.errors import Kind, UsageError
 
@@ -29,10 +30,9 @@ def runs() -> None:
 def list_runs(results: str, *, as_json: bool) -> None:
     """List the runs in a folder of results, oldest first: status, tasks, age."""
     from trading_runtime.cli.run_lines import print_list
-    from trading_runtime.results.opening import open_store
     from trading_runtime.runs.overview import overview
 
-    store = open_store(results)
+    store = open_results(results)
     found = sorted(
         (overview(store, run_id) for run_id in store.run_ids()),
         key=lambda facts: (facts["started"] or "", facts["run_id"]),

@@ -288,5 +288,5 @@ class Experiment(Model):
     """Bounds on one task."""
     results: str = "results"
     """Folder of the results, relative to the experiment file."""
-    workers: Annotated[int, Field(ge=1)] | None = None
+    workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
     """Worker processes; one per processor when absent."""

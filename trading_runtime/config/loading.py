@@ -157,10 +157,14 @@ def find_experiment(name: str, beside: Path) -> tuple[Path, str | None]:
     Raises ``UsageError`` when it is in neither.
     """
     named = Path(name)
-    if named.exists():
+    try:
+        is_here, other = named.exists(), beside / named
+        is_beside = not named.is_absolute() and other.exists()
+    except OSError as error:
+        raise UsageError(f"{name}: cannot be read: {error.strerror}") from error
+    if is_here:
         return named, None
-    other = beside / named
-    if named.is_absolute() or not other.exists():
+    if not is_beside:
         also = "" if named.is_absolute() else f", nor in {beside}"
         where = "" if named.is_absolute() else " in the current folder"
         raise UsageError(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
-from trading_runtime.object_storage import S3Folder, is_s3
+from trading_runtime.object_storage import S3Folder, is_s3, refuse_other_address
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 2
@@ -174,6 +174,7 @@ def load_manifest(place: str | Path) -> Manifest:
                 f"{where}: there is none; upload a dataset with its manifest, made by "
                 "'trading-runtime data prepare'"
             ) from error
+    refuse_other_address(str(place))
     folder = Path(place)
     path = folder / MANIFEST_NAME
     try:

@@ -14,8 +14,8 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import environment, installed_version, runtime_digest
 from trading_runtime.results.differences import InputDifference, input_differences
-from trading_runtime.results.store import read_json
-from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.results.run_records import read_metadata
+from trading_runtime.results.stored_plan import read_whole_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,8 +49,8 @@ def find_origin(
     Raises ``UsageError`` when the run has no plan, or its experiment's or strategy's files are not
     there; ``DataError`` when its plan or metadata are damaged.
     """
-    plan = read_plan(files)
-    metadata = read_json(files.metadata) or {}
+    plan = read_whole_plan(files)
+    metadata = read_metadata(files) or {}
     experiment = experiment or Path(_noted(files, metadata, "experiment_file", "--experiment FILE"))
     dataset = dataset or _noted(files, metadata, "dataset", "--dataset DIR")
     if not experiment.parent.is_dir():

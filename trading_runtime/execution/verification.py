@@ -18,8 +18,9 @@ from trading_runtime.execution.rerun import (
 )
 from trading_runtime.execution.worker_process import Job
 from trading_runtime.results.differences import first_difference
+from trading_runtime.results.run_records import read_result
 from trading_runtime.results.scratch import Scratch
-from trading_runtime.results.store import MANIFEST, Store, read_json
+from trading_runtime.results.store import MANIFEST, Store
 from trading_runtime.results.stored_plan import run_digest
 from trading_runtime.runs.events import RunVerified
 from trading_runtime.runs.noting import note
@@ -260,8 +261,8 @@ def _damage(
     store: Store, files: RunFiles, plan: Mapping[str, Any], stored: int, *, whole: bool
 ) -> str:
     """Return what is wrong with the results as a whole, measured by what the run ended with."""
-    result = read_json(files.result)
-    if not isinstance(result, dict) or not result.get("complete"):
+    result = read_result(files)
+    if result is None or not result["complete"]:
         return ""
     planned = len(plan["tasks"])
     if stored < planned:

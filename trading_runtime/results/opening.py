@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_runtime.object_storage import is_s3
+from trading_runtime.object_storage import is_s3, refuse_other_address
 from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import Store
 
@@ -20,6 +20,7 @@ def open_store(place: str | Path) -> Store:
     """
     if is_s3(str(place)):
         return S3Store(str(place))
+    refuse_other_address(str(place))
     return Store(Path(place))
 
 

@@ -77,10 +77,8 @@ class Store:
 
     def ended_runs(self) -> Iterator[RunFiles]:
         """Yield the runs of this store that ended with tables, the newest name first."""
-        for run_id in reversed(self.run_ids()):
-            files = self.run(run_id)
-            if files.result.is_file():
-                yield files
+        found = map(self.run, reversed(self.run_ids()))
+        yield from (files for files in found if files.result.is_file())
 
     def look_again(self, task_ids: Sequence[str]) -> None:
         """Forget what was known of the store, and make ready to read the results of these tasks."""
@@ -151,7 +149,7 @@ class Store:
             for name, facts in _files_of(content).items():
                 if os.stat(f"{folder}/{name}").st_size != facts["bytes"]:  # noqa: PTH116
                     return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return content
 
@@ -213,16 +211,19 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file, or ``None`` when there is none.
+    """Return the object that a JSON file holds, or ``None`` when there is no file.
 
     Raises ``DataError`` when it is damaged.
     """
     try:
-        return json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: damaged: it holds no JSON object; run the experiment again")
+    return content
 
 
 @contextlib.contextmanager
@@ -281,7 +282,7 @@ def _damages(folder: Path) -> Iterator[None]:
     except OSError as error:
         path = error.filename or folder
         raise DataError(f"{path}: the stored result is damaged: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder / MANIFEST}: the stored result is damaged: {error}") from error
 
 

@@ -8,17 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.results.forms import check_form
 from trading_runtime.results.store import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from trading_runtime.results.forms import Form
     from trading_runtime.results.store import RunFiles, Store
 
 _TASK_ID = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _SHOWN = 12
+_WHOLE_PLAN: Form = {
+    "common": {"code": {"runtime": str, "strategy": str}, "packages": dict},
+    "strategy": {"path": str, "code": [str], "config": dict},
+    "instruments": dict,
+    "dataset_digest": str,
+    "points": [{"parameters": dict, "config": dict}],
+    "partitions": [
+        {
+            "start": str,
+            "end": str,
+            "warmup_start": str,
+            "instruments": [str],
+            "data": [{"row_groups": [{"path": str, "index": int, "sha256": str}]}],
+        }
+    ],
+}
 
 
 def read_plan(files: RunFiles) -> dict[str, Any]:
@@ -55,6 +73,19 @@ def refuse_other_plan(metadata: Mapping[str, Any] | None, plan_digest: str, run_
             f"run {run_id!r} exists with another plan (other tasks); choose another "
             "--run-id, or leave it out to get a new one"
         )
+
+
+def read_whole_plan(files: RunFiles) -> dict[str, Any]:
+    """Return a run's plan of which all was checked that running or comparing its tasks needs.
+
+    Raises what ``read_plan`` raises.
+    """
+    plan = read_plan(files)
+    try:
+        check_form(plan, _WHOLE_PLAN)
+    except ValueError as error:
+        raise _damaged(files.plan, str(error)) from error
+    return plan
 
 
 def is_task_id(text: object) -> bool:

@@ -10,6 +10,7 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.redaction import redacted
+from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.store import read_json, write_file
 from trading_runtime.runs.events import Executor, Mode
 from trading_runtime.runs.journal import merge_journals
@@ -37,7 +38,7 @@ class Metadata:
 
         A pod says ``executor=Executor.ARGO``, and in ``image`` its image by digest.
         """
-        previous = read_json(files.metadata) or {}
+        previous = read_metadata(files) or {}
         content = {
             "mode": Mode.RESEARCH,
             "executor": Executor.LOCAL,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.results.forms import check_form
 from trading_runtime.results.s3_store import S3Store
 from trading_runtime.runs.events import Executor
 from trading_runtime.runs.opening import is_running
@@ -13,7 +15,17 @@ from trading_runtime.runs.status import DIED, UNKNOWN, Status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trading_runtime.results.forms import Form
     from trading_runtime.results.store import Store
+
+_FORMS: dict[str, Form] = {
+    **dict.fromkeys(("status", "started", "run_digest"), str),
+    "ended": (str, NoneType),
+    "history": list,
+    "counts": dict.fromkeys(("planned", "ok", "failed", "missing"), int),
+    "failed_by_kind": dict,
+}
+"""What is read of metadata and result, where it is there."""
 
 
 def read_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
@@ -23,9 +35,12 @@ def read_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
             content = json.loads(store.objects.read(f"runs/{run_id}/{name}"))
         else:
             content = json.loads((store.run(run_id).folder / name).read_bytes())
-    except (OSError, ValueError):
+        check_form(content, {})
+        there = {key: form for key, form in _FORMS.items() if key in content}
+        check_form(content, there)
+    except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return dict(content)
 
 
 def shown_status(store: Store, run_id: str, metadata: Mapping[str, Any]) -> str:

@@ -1,0 +1,34 @@
+"""Settings without a public name, which the determinism matrix turns in every process of a run.
+
+Python imports this module by itself where its folder is on PYTHONPATH; workers keep that.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from trading_runtime.engine import task
+from trading_runtime.planning import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+
+def one_batch(tasks: Sequence[Mapping[str, Any]], _workers: int) -> list[list[int]]:
+    """All tasks in one batch, for one worker."""
+    return [[0, len(tasks)]]
+
+
+def backwards(tasks: Sequence[Mapping[str, Any]], _workers: int) -> list[list[int]]:
+    """Each task a batch of its own, the last one first."""
+    return [[index, index + 1] for index in reversed(range(len(tasks)))]
+
+
+ORDERS = {"planned": plan.batches, "one-batch": one_batch, "backwards": backwards}
+
+if not hasattr(task, "_CHUNK_ROWS"):
+    raise AttributeError("engine.task has no _CHUNK_ROWS to turn any more")
+task._CHUNK_ROWS = int(os.environ["MATRIX_CHUNK_ROWS"])
+plan.batches = ORDERS[os.environ["MATRIX_ORDER"]]
