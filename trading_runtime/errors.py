@@ -124,3 +124,17 @@ class StoppedError(TradingRuntimeError):
     """The run was stopped by a signal or by ``runs stop``; finished tasks were kept."""
 
     kind = Kind.STOPPED
+
+
+def refuse_other_than_utf8(text: str) -> None:
+    """Raise ``UsageError`` when a name or argument holds bytes that are not UTF-8.
+
+    Python keeps such bytes as lone surrogates, which neither JSON nor a report can hold.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        shown = text.encode(errors="backslashreplace").decode()
+        raise UsageError(
+            f"{shown!r}: is not UTF-8; rename the file or folder, or set LANG to a UTF-8 locale"
+        ) from error

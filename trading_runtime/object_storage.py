@@ -36,6 +36,15 @@ _DENIED_CODES = {
     "403",
 }
 
+_SETTINGS = {
+    "ConfigParseError": "AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE is no settings file of AWS",
+    "EndpointResolutionError": "AWS_ENDPOINT_URL is not an address such as http://host:9000",
+    "InvalidRegionError": "AWS_DEFAULT_REGION is not the name of a region",
+    "ProfileNotFound": "AWS_PROFILE names a profile that the settings of AWS do not have",
+    "ValueError": "AWS_ENDPOINT_URL is not an address such as http://host:9000",
+}
+"""What is wrong with the variables of AWS when their client raises these; values are not shown."""
+
 
 def is_s3(place: str) -> bool:
     """Return whether ``place`` is an address in S3 and no path."""
@@ -174,7 +183,8 @@ class S3Folder:
                 f"{self.url}: the storage could not be reached in {_ATTEMPTS} tries "
                 f"({type(error).__name__}); try again later"
             ) from error
-        raise StorageError(f"{self.url}/{name}: {code or type(error).__name__}") from error
+        what = code or _SETTINGS.get(type(error).__name__) or type(error).__name__
+        raise StorageError(f"{self.url}/{name}: {what}") from error
 
 
 @functools.cache

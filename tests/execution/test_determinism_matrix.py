@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KNOBS = Path(__file__).parent / "knobs"
 RUN_FILES = ("results.parquet", "points.parquet", "result.json")
 BUCKET = "matrix"
-LEVELS = {
+LEVELS: dict[str, tuple[Any, ...]] = {
     "workers": (1, 2, 4),
     "hash_seed": ("0", "12345", "random"),
     "zone": ("UTC", "Asia/Tokyo", "America/St_Johns"),

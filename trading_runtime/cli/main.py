@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_runtime.errors import Kind, TradingRuntimeError
+from trading_runtime.errors import Kind, TradingRuntimeError, refuse_other_than_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_OUTPUT_FAULTS = {errno.EBADF, errno.EIO, errno.ENOSPC}
 COMMANDS = {
     "config": (
         "trading_runtime.cli.config",
@@ -82,6 +84,7 @@ def root(*, debug: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with the exit code of what happened."""
+    _open_closed_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(invoke(root, given, debug="--debug" in given))
 
@@ -89,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = False) -> int:
     """Run a command, show an error as its one or two lines on standard error, return the code."""
     try:
+        for argument in arguments:
+            refuse_other_than_utf8(argument)
         outcome: Any = command.main(
             list(arguments), prog_name=_name(command), standalone_mode=False
         )
@@ -104,17 +109,46 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
         return Kind.STOPPED.exit_code
     except BrokenPipeError:
         # The reader of our output left, as 'head' does; nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return Kind.OK.exit_code
     except Exception as error:  # noqa: BLE001 - whatever it is, it gets its line and its code
-        if debug:
-            traceback.print_exc()
-        _complain(
-            f"internal error: {type(error).__name__}: {error}\n"
-            "this is a defect of trading-runtime; please report it with what --debug shows"
-        )
-        return Kind.INTERNAL.exit_code
+        return _unexpected(error, debug=debug)
     return outcome if isinstance(outcome, int) else Kind.OK.exit_code
+
+
+def _unexpected(error: Exception, *, debug: bool) -> int:
+    if isinstance(error, OSError) and not error.filename and error.errno in _OUTPUT_FAULTS:
+        _drop_output()
+        _complain(f"standard output cannot be written: {error.strerror}")
+        return Kind.STORAGE.exit_code
+    if debug:
+        traceback.print_exc()
+    _complain(
+        f"internal error: {type(error).__name__}: {error}\n"
+        "this is a defect of trading-runtime; please report it with what --debug shows"
+    )
+    return Kind.INTERNAL.exit_code
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere, so that Python can end without complaint."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard streams some that lead nowhere.
+
+    Otherwise the next file that is opened gets their number, and what is printed goes into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _usage(error: click.ClickException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.json_document import read_json
 from trading_runtime.config.messages import faults_of, problem_at
 from trading_runtime.config.places import PathError, resolve_path, resolve_place
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import UsageError, refuse_other_than_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +108,7 @@ def load_experiment(
     path = Path(path)
     source = _read(path)
     absolute = path.absolute()
+    refuse_other_than_utf8(str(absolute))
     code_folder = code_folder or absolute.parent
     experiment = parse_experiment(source, path.suffix, address or str(path), code_folder)
     shown = address or str(absolute)
@@ -210,7 +212,7 @@ def _document(source: str, suffix: str) -> Node:
 
 def _read(path: Path) -> str:
     accepted = ", ".join(SUFFIXES)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where no file can be
         raise UsageError(f"{path}: is a folder; give the path of an experiment file ({accepted})")
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(

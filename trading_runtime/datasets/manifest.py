@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
@@ -31,6 +31,18 @@ class DataType(StrEnum):
     FUNDING_RATES = "funding_rates"
 
 
+def _inside(path: str) -> str:
+    """Return ``path`` when it leads to a file below ``data`` of the dataset, and nowhere else."""
+    first, *inner = path.split("/")
+    if first != "data" or not inner or {"", ".", ".."} & set(inner) or {"\\", "\0"} & set(path):
+        raise ValueError("must lead to a file in the dataset's folder 'data', without '..'")
+    return path
+
+
+type _Count = Annotated[int, Field(ge=0)]
+type _Path = Annotated[str, AfterValidator(_inside)]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -38,12 +50,12 @@ class _Frozen(BaseModel):
 class RowGroup(_Frozen):
     """One row group of a file: the unit whose sha256 enters a task's identity."""
 
-    index: int
+    index: _Count
     """Place among the row groups of the file; one without rows is left out."""
-    rows: int
-    offset: int
+    rows: _Count
+    offset: _Count
     """First byte in the file."""
-    bytes: int
+    bytes: _Count
     first: int
     """``ts_init`` of the first row, nanoseconds since the epoch."""
     last: int
@@ -55,31 +67,31 @@ class RowGroup(_Frozen):
 class DataFile(_Frozen):
     """One Parquet file of the catalog."""
 
-    path: str
+    path: _Path
     """Relative to the dataset's folder, with forward slashes."""
     type: str
     """A ``DataType`` value."""
     identifier: str
     """The catalog's name for the series: the bar type for bars, else the instrument id."""
     instrument_id: str
-    bytes: int
+    bytes: _Count
     sha256: str
-    footer_offset: int
+    footer_offset: _Count
     """First byte behind the last row group."""
     footer_sha256: str
     """Over the bytes from there to the end: places, encodings and types of all columns."""
     schema_sha256: str
     """Of the columns' types and the engine's metadata (precision and the like), however many rows
     there are: files that rows were added to keep it."""
-    rows: int
+    rows: _Count
     row_groups: tuple[RowGroup, ...]
 
 
 class InstrumentFile(_Frozen):
     """One Parquet file of the catalog that holds instrument definitions."""
 
-    path: str
-    bytes: int
+    path: _Path
+    bytes: _Count
     sha256: str
 
 
@@ -145,7 +157,7 @@ def read_manifest(text: str, where: str) -> Manifest:
                 "as they are"
             )
         manifest = Manifest.model_validate_json(json.dumps(content))
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError, ValidationError) as error:
         first = str(error).splitlines()
         raise DataError(
             f"{where}: not a dataset manifest of format {MANIFEST_FORMAT} ({' '.join(first[:3])}); "
@@ -184,6 +196,10 @@ def load_manifest(place: str | Path) -> Manifest:
         raise DataError(
             f"{folder}: the dataset {what}; make one with 'trading-runtime data prepare', "
             "or 'trading-runtime data adopt' for a catalog that exists"
+        ) from error
+    except NotADirectoryError as error:
+        raise DataError(
+            f"{folder}: is a file; a dataset is a folder with a manifest.json"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def one_batch(tasks: Sequence[Mapping[str, Any]], _workers: int) -> list[list[int]]:
+def one_batch(tasks: Sequence[Mapping[str, Any]], workers: int) -> list[list[int]]:  # noqa: ARG001
     """All tasks in one batch, for one worker."""
     return [[0, len(tasks)]]
 
 
-def backwards(tasks: Sequence[Mapping[str, Any]], _workers: int) -> list[list[int]]:
+def backwards(tasks: Sequence[Mapping[str, Any]], workers: int) -> list[list[int]]:  # noqa: ARG001
     """Each task a batch of its own, the last one first."""
     return [[index, index + 1] for index in reversed(range(len(tasks)))]
 
