@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_runtime.canonical import canonical_json, decimal_text, digest
@@ -44,6 +44,40 @@ def test_reading_it_back_and_writing_it_again_gives_the_same_bytes(document: obj
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), st.integers()))
 def test_the_order_in_which_keys_were_set_does_not_matter(content: dict[str, int]) -> None:
     assert canonical_json(content) == canonical_json(dict(reversed(content.items())))
+
+
+@settings(max_examples=50)
+@given(st.recursive(SCALARS, lambda inner: st.dictionaries(st.text(max_size=3), inner)))
+def test_the_order_of_keys_does_not_matter_at_any_depth(document: object) -> None:
+    assert canonical_json(backwards(document)) == canonical_json(document)
+
+
+def backwards(document: object) -> object:
+    if isinstance(document, dict):
+        return {key: backwards(value) for key, value in reversed(document.items())}
+    return document
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False), st.integers(0, 12))
+def test_equal_decimals_have_one_text_and_the_text_has_their_value(
+    value: Decimal, zeros: int
+) -> None:
+    text = decimal_text(value)
+
+    assert Decimal(text) == value
+    assert "E" not in text.upper()
+    sign, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    padded = Decimal((sign, (*digits, *[0] * zeros), exponent - zeros))
+    assert decimal_text(padded) == text
+
+
+@given(
+    st.decimals(-(10**6), 10**6, places=6),
+    st.decimals(-(10**6), 10**6, places=6),
+)
+def test_other_decimals_have_other_digests(one: Decimal, other: Decimal) -> None:
+    assert (digest([one]) == digest([other])) == (one == other)
 
 
 @pytest.mark.parametrize(

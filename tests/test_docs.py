@@ -98,3 +98,17 @@ def test_every_statistic_is_explained() -> None:
     named = set(re.findall(r"`(\w+)`", text))
     counted_by_name = {"orders", "fills", "warmup_short"}
     assert set(POINT_STATISTICS) - counted_by_name <= named
+
+
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def test_each_sentence_on_determinism_names_tests_that_are_there() -> None:
+    text = (ROOT / "docs" / "determinism.md").read_text(encoding="utf-8")
+    said = re.findall(r"^- .*?(?=\n- |\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
+
+    assert len(said) > 20
+    assert [part for part in said if not NAMED_TEST.search(part)] == []
+    for path, name in NAMED_TEST.findall(text):
+        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
+    assert text.count("::") == len(NAMED_TEST.findall(text))

@@ -112,6 +112,29 @@ def test_windows_side_by_side_have_every_row_once(
     check()
 
 
+def test_each_row_is_warm_up_or_window_or_neither(
+    small_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    everything = closes(0) + closes(1) + closes(2)
+    instants = st.integers(DAYS[0], DAYS[2] + 300 * MINUTE) | st.sampled_from(everything)
+
+    @settings(max_examples=25)
+    @given(st.tuples(instants, instants, instants).map(sorted))
+    def check(bounds: list[int]) -> None:
+        warmup_start, start, end = bounds
+        catalog = tmp_path_factory.mktemp("cut")
+
+        found = cut_partition(partition(small_dataset, *bounds), small_dataset, catalog)
+
+        warmup = [instant for instant in everything if warmup_start <= instant < start]
+        window = [instant for instant in everything if start <= instant < end]
+        assert found == Slice(rows=len(window), warmup_rows=len(warmup))
+        assert times(catalog) == warmup + window
+        shutil.rmtree(catalog)
+
+    check()
+
+
 def test_the_engine_finds_what_it_needs_to_decode_the_columns(
     small_dataset: Path, tmp_path: Path
 ) -> None:

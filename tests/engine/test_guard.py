@@ -239,3 +239,22 @@ def test_history_goes_back_to_the_first_row_and_no_further_than_now(
         "    def on_stop(self):\n"
         "        assert self.history == ('100.0', '110.0', '120.0'), self.history\n",
     )
+
+
+def test_history_from_before_the_first_row_is_not_answered(
+    four_bars: Market, written: Path
+) -> None:
+    run_written(
+        four_bars,
+        written,
+        "    history = ()\n"
+        "    def step(self, number):\n"
+        "        import datetime\n"
+        "        if number == 3:\n"
+        "            before = datetime.datetime(2022, 1, 1, tzinfo=datetime.UTC)\n"
+        "            self.request_bars(BAR_TYPE, start=before)\n"
+        "    def on_historical_bars(self, bars):\n"
+        "        self.history = tuple(str(bar.close) for bar in bars)\n"
+        "    def on_stop(self):\n"
+        "        assert self.history == (), self.history\n",
+    )

@@ -460,6 +460,26 @@ def test_every_row_lies_in_exactly_one_partition(
             assert item.rows_min == item.rows_max == inside
 
 
+@given(
+    series=st.lists(row_groups(), min_size=1, max_size=3),
+    chosen=st.sampled_from([{"by": "rows", "count": 2}, {"by": "bytes", "count": 30}]),
+)
+def test_rows_of_one_instant_share_a_partition_whatever_series_they_are_of(
+    series: list[Rows], chosen: dict[str, Any]
+) -> None:
+    names = ["A.SIM", "B.SIM", "C.SIM"][: len(series)]
+    found = cut(
+        manifest(*(file(rows, name) for rows, name in zip(series, names, strict=True))), **chosen
+    ).partitions
+
+    # Windows follow on each other without a gap, and each holds its first instant whole.
+    assert all(one.end == two.start for one, two in itertools.pairwise(found))
+    instants = sorted(instant for groups in series for rows in groups for instant in rows)
+    counted = [sum(item.start <= instant < item.end for instant in instants) for item in found]
+    assert counted == [item.rows_max for item in found]
+    assert sum(counted) == len(instants)
+
+
 @given(rows=row_groups(), size=st.integers(1, 12))
 @settings(max_examples=100, deadline=None)
 def test_every_partition_by_rows_but_the_last_has_the_size_asked_for(rows: Rows, size: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.small_experiment import BAR_TYPE, INSTRUMENT, make_dataset
 from trading_runtime import api
+from trading_runtime.errors import UsageError
 from trading_runtime.planning.plan import batches
 
 if TYPE_CHECKING:
@@ -214,3 +215,19 @@ def test_a_batch_is_never_larger_than_can_be_lost() -> None:
     found = batches([{"cached": False}] * 10_000, 2)
 
     assert max(last - first for first, last in found) == 256
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"partitions": {"by": "day", "warmup": "1d"}}, r"partitions\.warmup: a builtin strategy"),
+        ({"at_end": "close"}, "at_end.*runs inside the engine"),
+    ],
+)
+def test_what_cannot_be_enforced_on_a_builtin_strategy_is_refused(
+    changes: dict[str, Any], words: str, small: SmallExperiment
+) -> None:
+    small.write(strategy={"path": "builtin:EmaCross"}, parameters={}, **changes)
+
+    with pytest.raises(UsageError, match=words):
+        api.plan(small.path)
