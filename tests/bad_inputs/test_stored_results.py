@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.damages_journals
 USAGE, DATA = 2, 3
 RUN = "results/runs/one/"
 TASK = "results/tasks/*/*/"
@@ -226,26 +227,21 @@ def test_a_damaged_result_is_found_by_verify_and_nothing_is_mended(
 
 
 @pytest.mark.parametrize(
-    ("name", "codes"),
-    [
-        ("manifest-deep", [0]),
-        ("fills-half", [0]),
-        # Of the right size: only reading it for the tables finds it.
-        ("summary-flipped", [5, 0]),
-    ],
+    "name",
+    # The last one has the right size: only reading it for the tables finds it.
+    ["manifest-deep", "fills-half", "summary-flipped"],
 )
 def test_a_damaged_result_is_computed_again_and_the_damaged_one_kept(
-    name: str, codes: list[int], whole: Path, here: Path, capsys: pytest.CaptureFixture[str]
+    name: str, whole: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, how = RESULT_DAMAGES[name]
     damage(here, Case(file, how, "", 0, []))
 
     command = ["run", "small.json", "--run-id", "three", "--json", "--workers", "1"]
-    for code in codes:
-        assert invoke(root, command) == code
-        output, errors = capsys.readouterr()
-        assert "Traceback" not in errors
+    code = invoke(root, command)
 
+    output, errors = capsys.readouterr()
+    assert code == 0, errors
     digest = json.loads((whole / RESULT).read_text())["run_digest"]
     assert json.loads(output)["run_digest"] == digest
     after, sound = contents(here / "results" / "tasks"), contents(whole / "results" / "tasks")
