@@ -42,7 +42,8 @@ class RunFiles:
         self.lock = folder / "lock"
         self.stop = folder / "stop"
         self.missing = folder / "missing.json"
-        self.owner: object = None  # keeps the folder alive, where it is a temporary copy
+        self.owner: object = None
+        """Keeps the folder alive, where it is a temporary copy."""
 
     def failure(self, task_id: str) -> Path:
         """Return the path of a task's typed failure."""
