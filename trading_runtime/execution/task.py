@@ -13,6 +13,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.catalog import write_instruments
+from trading_runtime.engine.fed_engine import DecodedRows, decoded
 from trading_runtime.engine.tables import TaskTables, exact
 from trading_runtime.engine.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
 
+_TASKS_WORTH_DECODING = 2
+
+
 @dataclass
 class _CutPartition:
     """The partition whose catalog is on disk, so that its points need not cut it again."""
@@ -41,6 +45,10 @@ class _CutPartition:
     """Of ``inputs``."""
     catalog: Path
     slice: Slice
+    tasks: int = 0
+    """Tasks that were run on it."""
+    decoded: DecodedRows | None = None
+    """Its rows as the engine's objects, once a second task asks for them."""
 
 
 class TaskRunner:
@@ -130,7 +138,18 @@ class TaskRunner:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _run(self, inputs: Mapping[str, Any], cut: _CutPartition, rows: int) -> TaskOutput:
-        return run_task(inputs, self._code, cut.catalog, rows, log_level=self._log_level)
+        cut.tasks += 1
+        # Decoded ahead, rows take longer than streamed: it is worth it from the second task on.
+        if cut.tasks == _TASKS_WORTH_DECODING:
+            cut.decoded = decoded(inputs["partition"], cut.catalog, rows)
+        return run_task(
+            inputs,
+            self._code,
+            cut.catalog,
+            rows,
+            decoded_rows=cut.decoded,
+            log_level=self._log_level,
+        )
 
     def _without_rows(self, inputs: Mapping[str, Any]) -> TaskOutput:
         """Return the result of a window that turned out to be empty: the account rests."""
