@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 
 from tests.engine.market import MINUTE, T0, Market, bars, pair, perpetual, quotes, run_steps
-from trading_runtime.engine.tables import DECIMAL, TIME, TaskTables, exact
+from trading_runtime.engine.table_schemas import DECIMAL, TIME
+from trading_runtime.engine.tables import TaskTables, exact
 
 if TYPE_CHECKING:
     from trading_runtime.engine.task import TaskOutput
@@ -107,7 +108,7 @@ def test_orders_keep_the_order_in_which_they_were_sent(four_bars: Market) -> Non
 
 def test_tables_have_one_schema_with_and_without_rows(four_bars: Market) -> None:
     full = run_steps(four_bars, STEPS).tables.as_arrow()
-    empty = TaskTables([], [], [], []).as_arrow()
+    empty = TaskTables.of_equity([]).as_arrow()
 
     assert {name: table.schema for name, table in full.items()} == {
         name: table.schema for name, table in empty.items()
@@ -118,7 +119,7 @@ def test_tables_have_one_schema_with_and_without_rows(four_bars: Market) -> None
 
 @pytest.mark.parametrize("name", ["orders", "fills", "positions", "equity"])
 def test_numbers_are_decimals_and_times_are_utc_nanoseconds(name: str) -> None:
-    schema = TaskTables([], [], [], []).as_arrow()[name].schema
+    schema = TaskTables.of_equity([]).as_arrow()[name].schema
 
     assert not [field.name for field in schema if pa.types.is_floating(field.type)]
     times = {field.type for field in schema if field.name.startswith("ts")}

@@ -23,24 +23,24 @@ INPUTS: dict[str, Any] = {
 COUNTS = {"rows": 240, "warmup_rows": 10, "warmup_short": True, "warmup_denied_orders": 2}
 
 
-def equity(*values: str) -> list[dict[str, Any]]:
+def equity(*values: str) -> dict[str, list[int]]:
     """Return samples of equity, evenly over the window."""
     step = (END - START) // (len(values) - 1)
-    return [
-        {"ts": START + number * step, "equity": Decimal(value), "open_positions": 0}
-        for number, value in enumerate(values)
-    ]
+    return {
+        "ts": [START + number * step for number in range(len(values))],
+        "equity": [int(Decimal(value) * 10**16) for value in values],
+    }
 
 
 def summary() -> dict[str, Any]:
     """Return the summary of a task with one denied order and no trade."""
-    rows = {
-        "orders": [{"status": "DENIED"}, {"status": "CANCELED"}],
-        "fills": [],
-        "positions": [],
+    tables: dict[str, dict[str, list[Any]]] = {
+        "orders": {"status": ["DENIED", "CANCELED"]},
+        "fills": {"value": [], "fee": []},
+        "positions": {"realized_pnl": [], "ts_opened": [], "ts_closed": []},
         "equity": equity("100", "110", "99"),
     }
-    return summarise("t" * 64, INPUTS, rows, COUNTS)
+    return summarise("t" * 64, INPUTS, tables, COUNTS)
 
 
 def files() -> dict[str, bytes]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from decimal import Decimal
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from nautilus_trader.model import OrderFilled
 
 from trading_runtime.engine.rates import EXACT
+from trading_runtime.engine.table_schemas import DECIMAL, DECIMAL_PLACES, SCHEMAS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nautilus_trader.common import Cache
 
@@ -20,94 +22,63 @@ if TYPE_CHECKING:
     from trading_runtime.engine.valuation import Valuation
 
 _REFUSED = frozenset({"DENIED", "REJECTED"})
-_SCALE = Decimal(1).scaleb(-16)
-DECIMAL = pa.decimal128(38, 16)
-TIME = pa.timestamp("ns", tz="UTC")
+_SCALE = Decimal(1).scaleb(-DECIMAL_PLACES)
+_DECIMAL_BYTES = DECIMAL.byte_width
 
-
-def _required(*fields: tuple[str, pa.DataType]) -> list[pa.Field]:
-    return [pa.field(name, kind, nullable=False) for name, kind in fields]
-
-
-ORDERS = pa.schema(
-    [
-        *_required(
-            ("order_id", pa.string()),
-            ("instrument_id", pa.string()),
-            ("side", pa.string()),
-            ("type", pa.string()),
-            ("quantity", DECIMAL),
-            ("filled_quantity", DECIMAL),
-        ),
-        pa.field("price", DECIMAL),
-        pa.field("trigger_price", DECIMAL),
-        *_required(
-            ("time_in_force", pa.string()),
-            ("reduce_only", pa.bool_()),
-            ("status", pa.string()),
-        ),
-        pa.field("average_price", DECIMAL),
-        *_required(("ts_init", TIME), ("ts_last", TIME)),
-        pa.field("tags", pa.string()),
-        pa.field("reason", pa.string()),
-    ]
-)
-FILLS = pa.schema(
-    [
-        *_required(
-            ("fill", pa.int64()),
-            ("order_id", pa.string()),
-            ("trade_id", pa.string()),
-            ("instrument_id", pa.string()),
-            ("side", pa.string()),
-            ("quantity", DECIMAL),
-            ("price", DECIMAL),
-            ("liquidity", pa.string()),
-            ("fee", DECIMAL),
-            ("fee_currency", pa.string()),
-            ("value", DECIMAL),
-        ),
-        pa.field("position", pa.int64()),
-        *_required(("ts", TIME)),
-    ]
-)
-POSITIONS = pa.schema(
-    [
-        *_required(
-            ("position", pa.int64()),
-            ("instrument_id", pa.string()),
-            ("entry", pa.string()),
-            ("peak_quantity", DECIMAL),
-            ("open_quantity", DECIMAL),
-            ("average_open", DECIMAL),
-        ),
-        pa.field("average_close", DECIMAL),
-        *_required(("realized_pnl", DECIMAL), ("opening_order_id", pa.string())),
-        pa.field("closing_order_id", pa.string()),
-        *_required(("ts_opened", TIME)),
-        pa.field("ts_closed", TIME),
-    ]
-)
-EQUITY = pa.schema(_required(("ts", TIME), ("equity", DECIMAL), ("open_positions", pa.int32())))
+Columns = dict[str, list[Any]]
+"""A table's values by column, decimals in whole numbers of 1e-16: the engine's own raw form."""
 
 
 @dataclass(frozen=True)
 class TaskTables:
-    """The rows of a task's artifacts, in the order in which they are stored."""
+    """A task's artifacts, in the order in which their rows are stored."""
 
-    orders: list[dict[str, Any]]
-    fills: list[dict[str, Any]]
-    positions: list[dict[str, Any]]
-    equity: list[dict[str, Any]]
+    columns: Mapping[str, Columns]
+    """By the artifact's name: ``orders``, ``fills``, ``positions``, ``equity``."""
+
+    @classmethod
+    def of_equity(cls, samples: Iterable[EquitySample]) -> TaskTables:
+        """Return the tables of a task without orders."""
+        empty: dict[str, Columns] = {
+            name: {column: [] for column in schema.names} for name, schema in SCHEMAS.items()
+        }
+        return cls(empty | {"equity": _equity(samples)})
+
+    @property
+    def orders(self) -> list[dict[str, Any]]:
+        """The orders row by row, decimals as such."""
+        return self._rows("orders")
+
+    @property
+    def fills(self) -> list[dict[str, Any]]:
+        """The fills row by row."""
+        return self._rows("fills")
+
+    @property
+    def positions(self) -> list[dict[str, Any]]:
+        """The positions row by row."""
+        return self._rows("positions")
+
+    @property
+    def equity(self) -> list[dict[str, Any]]:
+        """The samples of equity row by row."""
+        return self._rows("equity")
 
     def as_arrow(self) -> dict[str, pa.Table]:
         """Return each artifact's table by its name."""
-        return {
-            "orders": _table(self.orders, ORDERS),
-            "fills": _table(self.fills, FILLS),
-            "positions": _table(self.positions, POSITIONS),
-            "equity": _table(self.equity, EQUITY),
+        return {name: _table(columns, SCHEMAS[name]) for name, columns in self.columns.items()}
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        columns = {
+            field.name: [None if n is None else _scaled(n) for n in self.columns[name][field.name]]
+            if field.type == DECIMAL
+            else self.columns[name][field.name]
+            for field in SCHEMAS[name]
         }
+        return [
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        ]
 
 
 def collect(cache: Cache, equity: Sequence[EquitySample], valuation: Valuation) -> TaskTables:
@@ -130,21 +101,13 @@ def collect(cache: Cache, equity: Sequence[EquitySample], valuation: Valuation) 
         instrument_id = str(position.instrument_id)
         for trade_id in position.trade_ids():
             position_of_trade.setdefault((instrument_id, str(trade_id)), number)
-    exactly = _Exactly()
     return TaskTables(
-        orders=[
-            _order(order, order_id, exactly)
-            for order, order_id in zip(orders, order_ids, strict=True)
-        ],
-        fills=_fills(orders, position_of_trade, valuation, exactly),
-        positions=[
-            _position(number, position, valuation, exactly)
-            for number, position in enumerate(positions)
-        ],
-        equity=[
-            {"ts": item.ts, "equity": exact(item.equity), "open_positions": item.open_positions}
-            for item in equity
-        ],
+        {
+            "orders": _orders(orders, order_ids),
+            "fills": _fills(orders, position_of_trade, valuation),
+            "positions": _positions(positions, [text for _, text, _ in keyed], valuation),
+            "equity": _equity(equity),
+        }
     )
 
 
@@ -153,27 +116,19 @@ def exact(value: Decimal) -> Decimal:
     return value.quantize(_SCALE, context=EXACT)
 
 
-class _Exactly:
-    """Stored decimals of the engine's prices, quantities and floats: the same ones come often."""
+def _unscaled(value: Decimal) -> int:
+    """Return ``value`` as it is stored, in whole numbers of 1e-16."""
+    return int(exact(value).scaleb(DECIMAL_PLACES, EXACT))
 
-    def __init__(self) -> None:
-        self._of_raw: dict[tuple[int, int], Decimal] = {}
-        self._of_float: dict[float, Decimal] = {}
 
-    def fixed(self, value: Any) -> Decimal:
-        """Return a price or a quantity."""
-        key = (value.raw, value.precision)
-        found = self._of_raw.get(key)
-        if found is None:
-            found = self._of_raw[key] = exact(value.as_decimal())
-        return found
+def _scaled(unscaled: int) -> Decimal:
+    return Decimal(unscaled).scaleb(-DECIMAL_PLACES, EXACT)
 
-    def average(self, value: float) -> Decimal:
-        """Return the shortest decimal that reads back as ``value``, as the engine averages."""
-        found = self._of_float.get(value)
-        if found is None:
-            found = self._of_float[value] = exact(Decimal(repr(float(value))))
-        return found
+
+@functools.lru_cache(1 << 16)
+def _average(value: float) -> int:
+    """Return the shortest decimal that reads back as ``value``, as the engine averages."""
+    return _unscaled(Decimal(repr(float(value))))
 
 
 def _keyed(items: Iterable[Any], time: str, order: str) -> list[tuple[int, str, Any]]:
@@ -186,29 +141,37 @@ def _key(keyed: tuple[int, str, Any]) -> tuple[int, int, str]:
     return ts, len(text), text
 
 
-def _order(order: Any, order_id: str, exactly: _Exactly) -> dict[str, Any]:
-    price = getattr(order, "price", None)
-    trigger = getattr(order, "trigger_price", None)
-    average = order.avg_px
-    status = order.status.name
-    tags = order.tags
+def _raw(values: Iterable[Any]) -> list[int | None]:
+    """Return prices or quantities in the engine's raw form, which is the stored one."""
+    return [None if value is None else value.raw for value in values]
+
+
+def _averages(values: Iterable[float | None]) -> list[int | None]:
+    return [None if value is None else _average(value) for value in values]
+
+
+def _orders(orders: Sequence[Any], order_ids: list[str]) -> Columns:
+    statuses = [order.status.name for order in orders]
     return {
-        "order_id": order_id,
-        "instrument_id": str(order.instrument_id),
-        "side": order.side.name,
-        "type": order.order_type.name,
-        "quantity": exactly.fixed(order.quantity),
-        "filled_quantity": exactly.fixed(order.filled_qty),
-        "price": None if price is None else exactly.fixed(price),
-        "trigger_price": None if trigger is None else exactly.fixed(trigger),
-        "time_in_force": order.time_in_force.name,
-        "reduce_only": order.is_reduce_only,
-        "status": status,
-        "average_price": None if average is None else exactly.average(average),
-        "ts_init": order.ts_init,
-        "ts_last": order.ts_last,
-        "tags": ",".join(tags) if tags else None,
-        "reason": _reason(order) if status in _REFUSED else None,
+        "order_id": order_ids,
+        "instrument_id": [str(order.instrument_id) for order in orders],
+        "side": [order.side.name for order in orders],
+        "type": [order.order_type.name for order in orders],
+        "quantity": [order.quantity.raw for order in orders],
+        "filled_quantity": [order.filled_qty.raw for order in orders],
+        "price": _raw(getattr(order, "price", None) for order in orders),
+        "trigger_price": _raw(getattr(order, "trigger_price", None) for order in orders),
+        "time_in_force": [order.time_in_force.name for order in orders],
+        "reduce_only": [order.is_reduce_only for order in orders],
+        "status": statuses,
+        "average_price": _averages(order.avg_px for order in orders),
+        "ts_init": [order.ts_init for order in orders],
+        "ts_last": [order.ts_last for order in orders],
+        "tags": [",".join(tags) if (tags := order.tags) else None for order in orders],
+        "reason": [
+            _reason(order) if status in _REFUSED else None
+            for order, status in zip(orders, statuses, strict=True)
+        ],
     }
 
 
@@ -219,67 +182,87 @@ def _reason(order: Any) -> str:
 
 def _fills(
     orders: Iterable[Any],
-    position_of_trade: dict[tuple[str, str], int],
+    position_of_trade: Mapping[tuple[str, str], int],
     valuation: Valuation,
-    exactly: _Exactly,
-) -> list[dict[str, Any]]:
-    events = [
+) -> Columns:
+    keyed = [
         (event.ts_event, number, event)
         for number, order in enumerate(orders)
         for event in order.events()
-        if type(event).__name__ == "OrderFilled"
+        if isinstance(event, OrderFilled)
     ]
-    events.sort(key=lambda item: item[:2])
-    rows = []
-    for number, (ts, _, event) in enumerate(events):
-        instrument_id, trade_id = str(event.instrument_id), str(event.trade_id)
-        fee = event.commission
-        rows.append(
-            {
-                "fill": number,
-                "order_id": str(event.client_order_id),
-                "trade_id": trade_id,
-                "instrument_id": instrument_id,
-                "side": event.order_side.name,
-                "quantity": exactly.fixed(event.last_qty),
-                "price": exactly.fixed(event.last_px),
-                "liquidity": event.liquidity_side.name,
-                "fee": exact(valuation.fee(event)),
-                "fee_currency": valuation.currency if fee is None else fee.currency.code,
-                "value": exact(valuation.value(event)),
-                "position": position_of_trade.get((instrument_id, trade_id)),
-                "ts": ts,
-            }
-        )
-    return rows
-
-
-def _position(
-    number: int, position: Any, valuation: Valuation, exactly: _Exactly
-) -> dict[str, Any]:
-    closing, closed = position.closing_order_id, position.ts_closed
-    sign = -1 if position.is_short else 1
-    average_close = position.avg_px_close if closed is not None else None
+    keyed.sort(key=lambda item: item[:2])
+    fills = [event for _, _, event in keyed]
+    instrument_ids = [str(fill.instrument_id) for fill in fills]
+    trade_ids = [str(fill.trade_id) for fill in fills]
     return {
-        "position": number,
-        "instrument_id": str(position.instrument_id),
-        "entry": position.entry.name,
-        "peak_quantity": exactly.fixed(position.peak_qty),
-        "open_quantity": exact(sign * position.quantity.as_decimal()),
-        "average_open": exactly.average(position.avg_px_open),
-        "average_close": None if average_close is None else exactly.average(average_close),
-        "realized_pnl": exact(valuation.realized_pnl(position)),
-        "opening_order_id": str(position.opening_order_id),
-        "closing_order_id": None if closing is None or closed is None else str(closing),
-        "ts_opened": position.ts_opened,
+        "fill": list(range(len(fills))),
+        "order_id": [str(fill.client_order_id) for fill in fills],
+        "trade_id": trade_ids,
+        "instrument_id": instrument_ids,
+        "side": [fill.order_side.name for fill in fills],
+        "quantity": [fill.last_qty.raw for fill in fills],
+        "price": [fill.last_px.raw for fill in fills],
+        "liquidity": [fill.liquidity_side.name for fill in fills],
+        "fee": [_unscaled(valuation.fee(fill)) for fill in fills],
+        "fee_currency": [
+            valuation.currency if (fee := fill.commission) is None else fee.currency.code
+            for fill in fills
+        ],
+        "value": [_unscaled(valuation.value(fill)) for fill in fills],
+        "position": list(map(position_of_trade.get, zip(instrument_ids, trade_ids, strict=True))),
+        "ts": [ts for ts, _, _ in keyed],
+    }
+
+
+def _positions(positions: Sequence[Any], opening: list[str], valuation: Valuation) -> Columns:
+    closed = [position.ts_closed for position in positions]
+    both = list(zip(positions, closed, strict=True))
+    return {
+        "position": list(range(len(positions))),
+        "instrument_id": [str(position.instrument_id) for position in positions],
+        "entry": [position.entry.name for position in positions],
+        "peak_quantity": [position.peak_qty.raw for position in positions],
+        "open_quantity": [
+            (-1 if position.is_short else 1) * position.quantity.raw for position in positions
+        ],
+        "average_open": [_average(position.avg_px_open) for position in positions],
+        "average_close": _averages(
+            None if ts is None else position.avg_px_close for position, ts in both
+        ),
+        "realized_pnl": [_unscaled(valuation.realized_pnl(position)) for position in positions],
+        "opening_order_id": opening,
+        "closing_order_id": [
+            None if ts is None or (closing := position.closing_order_id) is None else str(closing)
+            for position, ts in both
+        ],
+        "ts_opened": [position.ts_opened for position in positions],
         "ts_closed": closed,
     }
 
 
-def _table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+def _equity(samples: Iterable[EquitySample]) -> Columns:
+    samples = list(samples)
+    return {
+        "ts": [sample.ts for sample in samples],
+        "equity": [_unscaled(sample.equity) for sample in samples],
+        "open_positions": [sample.open_positions for sample in samples],
+    }
+
+
+def _table(columns: Columns, schema: pa.Schema) -> pa.Table:
     # A field's name and type are made anew whenever they are asked for.
-    columns = [
-        pa.array(list(map(itemgetter(name), rows)), kind)
+    arrays = [
+        _decimals(columns[name]) if kind == DECIMAL else pa.array(columns[name], kind)
         for name, kind in zip(schema.names, schema.types, strict=True)
     ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _decimals(unscaled: list[int | None]) -> pa.Array:
+    """Return a column of decimals: in memory they are whole numbers of 16 bytes."""
+    content = b"".join([(n or 0).to_bytes(_DECIMAL_BYTES, "little", signed=True) for n in unscaled])
+    valid = None
+    if None in unscaled:
+        valid = pa.array([n is not None for n in unscaled], pa.bool_()).buffers()[1]
+    return pa.Array.from_buffers(DECIMAL, len(unscaled), [valid, pa.py_buffer(content)])

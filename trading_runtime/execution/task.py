@@ -13,8 +13,9 @@ from trading_runtime.canonical import digest
 from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.catalog import write_instruments
+from trading_runtime.engine.equity import EquitySample
 from trading_runtime.engine.fed_engine import DecodedRows, decoded
-from trading_runtime.engine.tables import TaskTables, exact
+from trading_runtime.engine.tables import TaskTables
 from trading_runtime.engine.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.object_storage import S3Folder, is_s3
@@ -119,7 +120,7 @@ class TaskRunner:
             "warmup_short": cut.partition["warmup_short"],
             "warmup_denied_orders": output.warmup_denied_orders,
         }
-        summary = summarise(identity, inputs, vars(output.tables), counts)
+        summary = summarise(identity, inputs, output.tables.columns, counts)
         stored = inputs | {"config": values}
         self._store.write_task(
             identity, result_files(identity, stored, output.tables.as_arrow(), summary)
@@ -161,12 +162,9 @@ class TaskRunner:
                 f"no exchange rate from {foreign[0]} to {common['currency']}: the window from "
                 f"{partition['start']} has no rows"
             )
-        equity = exact(sum((Decimal(amount) for amount, _ in amounts), Decimal(0)))
-        rows = [
-            {"ts": ts, "equity": equity, "open_positions": 0}
-            for ts in (partition["start"], partition["end"])
-        ]
-        return TaskOutput(TaskTables([], [], [], rows), warmup_denied_orders=0)
+        equity = sum((Decimal(amount) for amount, _ in amounts), Decimal(0))
+        samples = [EquitySample(ts, equity, 0) for ts in (partition["start"], partition["end"])]
+        return TaskOutput(TaskTables.of_equity(samples), warmup_denied_orders=0)
 
     def _partition(self, index: int) -> _CutPartition:
         if self._cut is None or self._cut.index != index:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from trading_runtime.canonical import canonical_json, digest
+from trading_runtime.results.exact import amounts
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
 from trading_runtime.time_units import format_instant
 
@@ -51,12 +52,12 @@ _ORDER = (
     "ruined",
 )
 
-Rows = Mapping[str, list[dict[str, Any]]]
-"""The rows of ``orders``, ``fills``, ``positions`` and ``equity``."""
+Tables = Mapping[str, Mapping[str, list[Any]]]
+"""``orders``, ``fills``, ``positions``, ``equity`` by column, money in whole numbers of 1e-16."""
 
 
 def summarise(
-    task_id: str, inputs: Mapping[str, Any], rows: Rows, counts: Mapping[str, Any]
+    task_id: str, inputs: Mapping[str, Any], tables: Tables, counts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``, in its fixed order.
 
@@ -64,14 +65,21 @@ def summarise(
     the tables do not hold.
     """
     common, partition = inputs["common"], inputs["partition"]
+    orders, fills, positions, equity = (
+        tables[name] for name in ("orders", "fills", "positions", "equity")
+    )
     statistics = task_statistics(
-        [(row["ts"], row["equity"]) for row in rows["equity"]],
+        list(zip(equity["ts"], amounts(equity["equity"]), strict=True)),
         (partition["start"], partition["end"]),
-        [Fill(row["value"], row["fee"]) for row in rows["fills"]],
-        [
-            Trade(row["realized_pnl"], row["ts_opened"], row["ts_closed"])
-            for row in rows["positions"]
-        ],
+        list(map(Fill, amounts(fills["value"]), amounts(fills["fee"]))),
+        list(
+            map(
+                Trade,
+                amounts(positions["realized_pnl"]),
+                positions["ts_opened"],
+                positions["ts_closed"],
+            )
+        ),
         common["periods_per_year"],
     )
     values = {
@@ -79,8 +87,8 @@ def summarise(
         "start": format_instant(partition["start"]),
         "end": format_instant(partition["end"]),
         "currency": common["currency"],
-        "orders": len(rows["orders"]),
-        "denied_orders": sum(row["status"] == "DENIED" for row in rows["orders"]),
+        "orders": len(orders["status"]),
+        "denied_orders": orders["status"].count("DENIED"),
         **counts,
         **statistics,
     }

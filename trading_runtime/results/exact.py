@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import decimal
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import decimal_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EXACT = decimal.Context(prec=80, rounding=decimal.ROUND_HALF_EVEN)
 """Sums of money are exact in it, and nothing that a strategy does to its own context matters."""
@@ -15,6 +19,12 @@ TWELVE_DIGITS = decimal.Context(prec=12, rounding=decimal.ROUND_HALF_EVEN)
 
 MONEY_STEP = Decimal("1e-16")
 """The smallest amount that is stored."""
+
+
+def amounts(stored: Iterable[int]) -> list[Decimal]:
+    """Return amounts that are given in whole numbers of 1e-16."""
+    scale = EXACT.scaleb
+    return [scale(number, -16) for number in stored]
 
 
 def rounded(value: Decimal | None) -> float | None:
