@@ -53,7 +53,8 @@ class SampleRun:
         moment = f"2024-01-01T{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
         entry = {
             "sequence": self._lines,
-            "time": f"{moment}.{millionths:06d}000Z",
+            # No two lines of a chain have one time.
+            "time": f"{moment}.{millionths:06d}{self._lines:03d}Z",
             "writer": "local-1",
             "event": event,
             "payload": payload,

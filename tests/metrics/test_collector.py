@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# Records written by hand: with no more in them than the collector reads, and some damaged.
+pytestmark = pytest.mark.damages_journals
+
 
 @pytest.fixture
 def ten(tmp_path: Path) -> SampleRun:

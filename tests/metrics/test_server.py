@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+# Records written by hand: with no more in them than the collector reads, and some damaged.
+pytestmark = pytest.mark.damages_journals
+
 HOST = "127.0.0.1"
 
 

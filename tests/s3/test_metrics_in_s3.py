@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.metrics.sample_folder import NEW_YEAR, SampleRun, value, values_of
 from tests.s3.conftest import SECRET
 from tests.s3.test_runs_in_s3 import upload
@@ -18,10 +20,11 @@ from trading_runtime.object_storage import S3Folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
     from tests.metrics.sample_folder import Values
     from tests.small_experiment import SmallExperiment
+
+# Records written by hand: with no more in them than the collector reads, and some damaged.
+pytestmark = pytest.mark.damages_journals
 
 
 def test_a_run_in_s3_leaves_its_metrics_and_the_bytes_that_it_fetched(

@@ -17,8 +17,9 @@ from trading_runtime.metrics.definitions import (
     VALUES,
     RunState,
 )
+from trading_runtime.metrics.documents import parse_document, seconds_of
 from trading_runtime.metrics.run_metrics import run_metrics
-from trading_runtime.metrics.run_reader import RunReader, parse_document, seconds_of
+from trading_runtime.metrics.run_reader import RunReader
 from trading_runtime.planning.environment import installed_version
 from trading_runtime.runs.operation_events import Verdict
 

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.metrics.definitions import FAILURES, OTHER, RULES
+from trading_runtime.metrics.documents import seconds_of
+from trading_runtime.runs.journal import FIRST_HASH, parse_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trading_runtime.metrics.results_folder import ResultsFolder
 
-_FIRST = hashlib.sha256(b"").hexdigest()
-
 
 class Chain:
     """The lines of one writer, read on from where they were read to."""
 
-    def __init__(self) -> None:
+    def __init__(self, writer: str) -> None:
         self.is_intact = True
         self.lines = 0
+        self.last_hash = FIRST_HASH
+        """The sha256 of the last line."""
+        self._writer = writer
+        self._latest = ""
         self._part = ""
         self._offset = 0
-        self._previous = _FIRST
 
     def read_on(self, folder: ResultsFolder, parts: Iterable[str]) -> list[dict[str, Any]]:
         """Return the whole lines that came since the last time; ``parts`` are in their order."""
@@ -39,28 +40,29 @@ class Chain:
                 self._part, self._offset = part, 0
             content = folder.read(part, self._offset)
             # A line without its end is being written, or its writer died over it.
-            whole = content[: content.rfind(b"\n") + 1]
-            self._offset += len(whole)
-            found += [entry for line in whole.splitlines() if (entry := self._check(line))]
+            *lines, rest = content.split(b"\n")
+            self._offset += len(content) - len(rest)
+            found += [entry for line in lines if (entry := self._check(line))]
         return found
 
     def _check(self, line: bytes) -> dict[str, Any] | None:
-        try:
-            entry = json.loads(line)
-            follows = entry["previous"] == self._previous and entry["sequence"] == self.lines
-            entry["at"] = dt.datetime.fromisoformat(entry["time"]).timestamp()
-            sound = isinstance(entry["payload"], dict) and isinstance(entry["event"], str)
-        except (ValueError, KeyError, TypeError):
-            follows, sound, entry = False, False, None
-        self.is_intact &= follows and sound
-        self._previous = hashlib.sha256(line).hexdigest()
+        """Return what a line says, and see whether it follows as ``runs check`` wants it to."""
+        entry = parse_line(line)
+        at = None if entry is None else seconds_of(entry["time"])
+        if entry is None or at is None:
+            self.is_intact = False
+        else:
+            self.is_intact &= (
+                entry["previous"] == self.last_hash
+                and entry["sequence"] == self.lines
+                and entry["writer"] == self._writer
+                and entry["time"] > self._latest
+            )
+            self._latest = entry["time"]
+            entry["at"] = at
+        self.last_hash = hashlib.sha256(line).hexdigest()
         self.lines += 1
-        return entry if sound else None
-
-    @property
-    def last_hash(self) -> str:
-        """The sha256 of the last line."""
-        return self._previous
+        return None if at is None else entry
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.metrics.definitions import FAILURES, OTHER, OUTCOMES, VALUES, RunState
-from trading_runtime.metrics.run_reader import seconds_of
+from trading_runtime.metrics.documents import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

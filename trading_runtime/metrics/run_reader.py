@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.metrics.definitions import RunState
+from trading_runtime.metrics.documents import parse_document, seconds_of
 from trading_runtime.metrics.journal_facts import Chain, JournalFacts
 from trading_runtime.runs.events import Executor
 
@@ -78,7 +77,7 @@ class RunReader:
             self._chains, self.journal = {}, JournalFacts()
         entries = []
         for writer, parts in _by_writer(names, f"{self._prefix}/journal/").items():
-            chain = self._chains.setdefault(writer, Chain())
+            chain = self._chains.setdefault(writer, Chain(writer))
             entries += chain.read_on(self._folder, parts)
         self.journal.add(sorted(entries, key=itemgetter("at")))
         self._journal_stamps = stamps
@@ -96,30 +95,14 @@ class RunReader:
         if not all(chain.is_intact for chain in self._chains.values()):
             return False
         ends = self.metadata.get("journal")
-        if self.state is RunState.RUNNING or not isinstance(ends, dict):
+        if self.state in (RunState.RUNNING, RunState.DIED) or not isinstance(ends, dict):
             return True
-        found = {name: (chain.lines, chain.last_hash) for name, chain in self._chains.items()}
-        return all(
-            isinstance(end, dict) and found.get(writer) == (end.get("lines"), end.get("last"))
-            for writer, end in ends.items()
-        )
-
-
-def parse_document(content: bytes) -> dict[str, Any]:
-    """Return a JSON object, empty when the bytes are none."""
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def seconds_of(text: object) -> float | None:
-    """Return an ISO 8601 time as seconds since the epoch, ``None`` when it is none."""
-    try:
-        return dt.datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
-        return None
+        found = {
+            name: {"lines": chain.lines, "last": chain.last_hash}
+            for name, chain in self._chains.items()
+        }
+        # Whoever still has the run has ended it, and not yet noted how its journal ends.
+        return found == ends or self._folder.is_running(self.run_id)
 
 
 def _by_writer(names: list[str], prefix: str) -> dict[str, list[str]]:
