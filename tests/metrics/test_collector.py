@@ -6,9 +6,13 @@ import hashlib
 import json
 import shutil
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.metrics.sample_folder import (
@@ -27,10 +31,54 @@ from trading_runtime.runs.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 # Records written by hand: with no more in them than the collector reads, and some damaged.
 pytestmark = pytest.mark.damages_journals
+
+
+STORED = (
+    "runs/run/metadata.json",
+    "runs/run/experiment.json",
+    "runs/run/result.json",
+    "runs/run/reconciliation.json",
+    "operations/readiness.json",
+    "operations/probe.json",
+    "drills/kill-switch.json",
+)
+KEYS = st.sampled_from(
+    [
+        "status",
+        "started",
+        "ended",
+        "engine",
+        "executor",
+        "journal",
+        "limits",
+        "task_seconds",
+        "counts",
+        "ok",
+        "failed_by_kind",
+        "time",
+        "matched",
+        "ready",
+        "state",
+        "seconds",
+        "verdict",
+        "tasks",
+        "pending",
+        "task_id",
+        "rows",
+        "memory_limit_bytes",
+        "memory_bytes",
+        "fetched_bytes",
+        "worker",
+        "experiment_name",
+        "local-1",
+        "lines",
+        "last",
+        "nautilus_trader",
+    ]
+)
 
 
 @pytest.fixture
@@ -378,6 +426,29 @@ def test_every_metric_has_help_type_and_a_name_of_the_form_that_is_usual(
         name = family.name + ("_total" if family.type == "counter" else "")
         assert types[name] == family.type
     assert "_created" not in text
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=6,
+)
+
+
+@given(name=st.sampled_from(STORED), content=st.dictionaries(KEYS, ANYTHING, max_size=8))
+def test_no_document_however_damaged_keeps_the_numbers_from_coming(
+    name: str, content: dict[str, object]
+) -> None:
+    with TemporaryDirectory() as folder:
+        results = Path(folder)
+        run = SampleRun(results, "run", "complete")
+        run.say(0, "run_started", **content)
+        run.say(1, "task_completed", **content)
+        path = results / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+
+        assert value(collected(results), "kill_switch_active") == 0
 
 
 def test_an_empty_folder_has_numbers_too(tmp_path: Path) -> None:

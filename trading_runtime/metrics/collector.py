@@ -17,7 +17,7 @@ from trading_runtime.metrics.definitions import (
     VALUES,
     RunState,
 )
-from trading_runtime.metrics.documents import parse_document, seconds_of
+from trading_runtime.metrics.documents import count_of, parse_document, part_of, seconds_of
 from trading_runtime.metrics.run_metrics import run_metrics
 from trading_runtime.metrics.run_reader import RunReader
 from trading_runtime.planning.environment import installed_version
@@ -92,9 +92,9 @@ class FolderCollector(Collector):
         tasks: Counter[str] = Counter()
         for reader in readers:
             result = reader.document("result.json")
-            counts = result.get("counts", {})
-            tasks.update({name: int(counts.get(name, 0)) for name in ("ok", "missing")})
-            tasks.update(result.get("failed_by_kind", {}))
+            counts, kinds = part_of(result, "counts"), part_of(result, "failed_by_kind")
+            for name in VALUES["result"]:
+                tasks[name] += count_of(counts, name) or count_of(kinds, name) or 0
         for name in VALUES["result"]:
             yield "tasks", tasks[name], (name,)
         yield "kill_switch_active", _ALL_RUNS in switches, ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.metrics.definitions import FAILURES, OTHER, OUTCOMES, VALUES, RunState
-from trading_runtime.metrics.documents import seconds_of
+from trading_runtime.metrics.documents import count_of, part_of, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +28,8 @@ def run_metrics(reader: RunReader, now: float, *, is_killed: bool) -> Iterator[S
     for name, at in times.items():
         if at is not None:
             yield name, at, run
-    limit = reader.document("experiment.json").get("limits", {}).get("task_seconds")
-    if isinstance(limit, int):
+    limit = count_of(part_of(reader.document("experiment.json"), "limits"), "task_seconds")
+    if limit is not None:
         yield "run_task_limit_seconds", limit, run
     yield "run_kill_switch_active", is_killed, run
     yield from _of_reconciliation(reader)
@@ -40,8 +40,7 @@ def run_metrics(reader: RunReader, now: float, *, is_killed: bool) -> Iterator[S
 
 
 def _labels(metadata: dict[str, Any]) -> tuple[str, str, str]:
-    engine = metadata.get("engine")
-    version = engine.get("nautilus_trader", "") if isinstance(engine, dict) else ""
+    version = part_of(metadata, "engine").get("nautilus_trader") or ""
     executor = metadata.get("executor") or metadata.get("mode") or ""
     return str(metadata.get("experiment_name") or ""), str(executor), str(version)
 
@@ -51,10 +50,9 @@ def _of_reconciliation(reader: RunReader) -> Iterator[Sample]:
     if (at := seconds_of(content.get("time"))) is None:
         return
     yield "run_reconciled_timestamp_seconds", at, (reader.run_id,)
-    counts = content.get("counts")
     for outcome in OUTCOMES:
-        count = counts.get(outcome) if isinstance(counts, dict) else None
-        if isinstance(count, int):
+        count = count_of(part_of(content, "counts"), outcome)
+        if count is not None:
             yield "run_reconciliation_rows", count, (reader.run_id, outcome)
 
 

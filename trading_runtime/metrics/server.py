@@ -40,12 +40,15 @@ class LatestNumbers(Collector):
         self._error: TradingRuntimeError | None = None
         self._at = 0.0
         self._ended = threading.Event()
+        self._has_asked = threading.Event()
         if every:
             threading.Thread(target=self._go_on, daemon=True).start()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; raises what the collector raised."""
-        if not self._every or not self._at:
+        if self._every:
+            self._has_asked.wait()
+        else:
             self._ask()
         if self._error is not None:
             raise self._error
@@ -72,8 +75,10 @@ class LatestNumbers(Collector):
                 self._at = time.monotonic()
 
     def _go_on(self) -> None:
-        while not self._ended.wait(self._every):
+        while not self._ended.is_set():
             self._ask()
+            self._has_asked.set()
+            self._ended.wait(self._every)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
