@@ -130,11 +130,10 @@ def test_less_memory_than_the_pod_has_is_the_experiment_s_to_ask(
 
 
 def test_a_storage_that_is_away_for_a_task_is_tried_again(
-    needing: SmallExperiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    needing: SmallExperiment, tmp_path: Path
 ) -> None:
     well = tmp_path / "well"
-    monkeypatch.setenv("STORAGE_IS_WELL", str(well))
-    path = needing.write(parameters={"storage": [False, True]})
+    path = needing.write(parameters={"storage": ["", str(well)]})
     plan = run_plan_step(str(path), "one", ONE_BATCH)
 
     assert run_batch_step(plan.results, "one", BatchOrder(0)) == 75
@@ -238,11 +237,10 @@ def test_runs_stop_ends_a_batch(
 
 
 def test_the_same_id_again_tries_failed_tasks_again_and_computes_nothing_else(
-    needing: SmallExperiment, pods: Pods, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    needing: SmallExperiment, pods: Pods, tmp_path: Path
 ) -> None:
     well = tmp_path / "well"
-    monkeypatch.setenv("STORAGE_IS_WELL", str(well))
-    path = str(needing.write(parameters={"storage": [False, True]}))
+    path = str(needing.write(parameters={"storage": ["", str(well)]}))
     plan = run_plan_step(path, "one", ONE_BATCH)
     run_batch_step(plan.results, "one", BatchOrder(0))
     assert pods.step("summary", *run_of(needing)).code == 5

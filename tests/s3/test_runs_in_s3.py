@@ -100,18 +100,14 @@ def test_a_result_that_a_killed_writer_left_half_is_written_whole(
 
 
 def test_a_failure_that_passed_is_gone_from_s3_too(
-    small: SmallExperiment,
-    bucket: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    small: SmallExperiment, bucket: str, tmp_path: Path
 ) -> None:
     well = tmp_path / "well"
-    monkeypatch.setenv("STORAGE_IS_WELL", str(well))
     shutil.copy(ROOT / "tests" / "argo" / "strategies" / "needing.py", small.folder)
     path = small.write(
         partitions={"by": "day", "end": "2024-01-02"},
         strategy={"path": "needing.py:Needing", "config": {"bar_type": BAR_TYPE}},
-        parameters={"storage": [True]},
+        parameters={"storage": [str(well)]},
         results=f"{bucket}/results",
     )
     assert api.run(path, run_id="one").result["failed_by_kind"] == {"transient": 1}

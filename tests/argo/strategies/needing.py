@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,8 @@ class NeedingConfig(StrategyConfig):
 
     bar_type: BarType
     megabytes: int = 0
-    storage: bool = False
+    storage: str = ""
+    """A file that is there when the storage is well."""
     raises: bool = False
 
 
@@ -32,7 +32,7 @@ class Needing(Strategy):
     def on_start(self) -> None:
         if self.settings.raises:
             raise ValueError("no such luck")
-        if self.settings.storage and not Path(os.environ["STORAGE_IS_WELL"]).exists():
+        if self.settings.storage and not Path(self.settings.storage).exists():
             # What fetching data raises in a worker when the storage is away.
             raise TransientError("the storage could not be reached")
         self.taken = [b"x" * 1_000_000 for _ in range(self.settings.megabytes)]
