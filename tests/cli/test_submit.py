@@ -84,6 +84,7 @@ def workflow(phase: str, progress: str, *pods: tuple[str, str], message: str = "
             "templateName": name,
             "finishedAt": f"2024-01-01T00:00:{number:02d}Z",
             "outputs": {"exitCode": code},
+            "message": f"main: Error (exit code {code}): what {name} said",
         }
         for number, (name, code) in enumerate(pods)
     }
@@ -189,7 +190,7 @@ def test_the_run_is_followed_to_its_end_and_its_exit_code_is_taken(
             "Error: connection refused",
             workflow("Running", "3/12"),
             workflow("Running", "3/12"),
-            workflow("Failed", "12/12", *ran, message="incomplete: 11 of 12 tasks are ok"),
+            workflow("Failed", "12/12", *ran, message="child 'x' failed"),
         ]
     )
 
@@ -198,7 +199,7 @@ def test_the_run_is_followed_to_its_end_and_its_exit_code_is_taken(
     shown = capsys.readouterr().err.splitlines()
     assert shown == [
         "backtest-x7k2p: Running 3/12",
-        "backtest-x7k2p: Failed 12/12 incomplete: 11 of 12 tasks are ok",
+        "backtest-x7k2p: Failed 12/12 main: Error (exit code 5): what summary said",
     ]
 
 
@@ -341,6 +342,8 @@ def test_an_image_with_another_runtime_than_the_laptop_s_is_refused_by_its_plan_
     place = S3Folder(sent["experiment"].rpartition("/")[0])
     said = json.loads(place.read("submission.json"))
     place.write("submission.json", json.dumps(said | {"runtime": "f" * 64}).encode())
+    # Which may have another form there.
+    place.write("experiment.json", b'{"a key of a later version": 1}')
 
     options = ["--config", sent["experiment"], "--run-id", "one", "--code", sent["code"]]
     plan = pods.step("plan", *options, "--image", IMAGE)

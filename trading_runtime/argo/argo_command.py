@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import Kind, TransientError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 TEMPLATE = "workflowtemplate/backtest"
 _WATCH_SECONDS = 3.0
@@ -127,28 +127,30 @@ def sight_of(workflow: Mapping[str, Any]) -> Sight:
     """Return how the workflow looks that a document of Kubernetes describes."""
     status = workflow.get("status") or {}
     phase = status.get("phase") or "Pending"
-    steps = [node for node in (status.get("nodes") or {}).values() if node.get("type") == "Pod"]
-    return Sight(
-        phase,
-        status.get("progress") or "",
-        status.get("message") or "",
-        _exit_code(phase, steps) if phase in _ENDED else None,
-    )
-
-
-def _exit_code(phase: str, pods: list[dict[str, Any]]) -> int:
+    progress, message = status.get("progress") or "", status.get("message") or ""
+    if phase not in _ENDED:
+        return Sight(phase, progress, message, None)
     if phase == "Succeeded":
-        return Kind.OK.exit_code
-    # The plan's own words come first: without one, the summary has nothing to judge.
+        return Sight(phase, progress, message, Kind.OK.exit_code)
+    pods = [node for node in (status.get("nodes") or {}).values() if node.get("type") == "Pod"]
+    code, said = _decisive(pods)
+    return Sight(phase, progress, said or message, code)
+
+
+def _decisive(pods: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
+    """Return exit code and message of the pod that decided how a workflow failed.
+
+    That is the plan's last one: where it failed, the summary has nothing to judge. Else it is the
+    summary's. The workflow's own message is only that a child failed.
+    """
     for name in ("plan", "summary"):
-        codes = [
-            (node.get("finishedAt") or "", int(node["outputs"]["exitCode"]))
-            for node in pods
-            if node.get("templateName") == name and (node.get("outputs") or {}).get("exitCode")
-        ]
-        if codes and max(codes)[1]:
-            return max(codes)[1]
-    return Kind.INCOMPLETE.exit_code
+        ended = [node for node in pods if node.get("templateName") == name]
+        last = max(ended, key=lambda node: str(node.get("finishedAt")), default=None)
+        if last is not None:
+            code = int((last.get("outputs") or {}).get("exitCode") or 0)
+            if code or last.get("phase") in {"Failed", "Error"}:
+                return code or Kind.INCOMPLETE.exit_code, str(last.get("message") or "")
+    return Kind.INCOMPLETE.exit_code, ""
 
 
 def _said(output: str) -> str:

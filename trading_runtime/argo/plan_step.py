@@ -56,8 +56,9 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
     check_run_id(run_id)
     if settings.image is not None:
         check_image(settings.image, allow_mutable=settings.allow_mutable_image)
+    # First, since the experiment of a newer laptop may have keys that an older image refuses.
+    check_submission(experiment, settings.image)
     with fetched_experiment(experiment, settings.code) as loaded, naming(experiment):
-        check_submission(experiment, settings.image)
         prepared = with_pod_batches(
             prepare_loaded(loaded, 1), settings.batch_seconds, settings.most_batches
         )

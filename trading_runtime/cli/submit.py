@@ -70,7 +70,8 @@ def submit(  # noqa: PLR0913 - one argument per option
         submission.upload()
         workflow = argo.submit(submission.parameters)
         if not as_json:
-            click.echo(f"workflow    {workflow}: follow it with 'argo watch {workflow}'")
+            where = f" -n {namespace}" if namespace else ""
+            click.echo(f"workflow    {workflow}: follow it with 'argo watch {workflow}{where}'")
     if as_json:
         click.echo(json.dumps(_facts(submission, workflow), ensure_ascii=False))
     return _follow(argo, workflow) if watch and argo and workflow else 0
