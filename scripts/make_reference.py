@@ -33,9 +33,7 @@ _HEAD = (
 _MEANING = {
     Kind.OK: "The command did what it was asked to.",
     Kind.INTERNAL: "A defect of ours; `--debug` shows the traceback to report.",
-    Kind.DIFFERS: "A comparison found differences.",
 }
-_UNUSED = {Kind.KILLED}
 
 
 def written() -> dict[str, str]:
@@ -201,8 +199,6 @@ def _exit_codes() -> Iterator[str]:
         and item is not TradingRuntimeError
     }
     for kind in Kind:
-        if kind in _UNUSED:
-            continue
         meaning = _MEANING.get(kind) or " ".join((by_kind[kind].__doc__ or "").split())
         yield f"| {kind.exit_code} | {kind} | {meaning} |"
     yield "| 143 | stopped | The same, by SIGTERM. |"

@@ -19,7 +19,8 @@ LEVELS = (
     {"canonical", "errors", "object_storage", "redaction", "time_units"},
     {"config", "datasets"},
     {"planning", "engine"},
-    {"evidence", "execution", "metrics", "results", "runs"},
+    {"evidence", "execution", "metrics", "results", "runs", "safety"},
+    {"operations"},
     {"cli", "local", "argo", "api"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -114,6 +114,18 @@ class TaskTimeoutError(TradingRuntimeError):
     kind = Kind.TIMEOUT
 
 
+class KilledError(TradingRuntimeError):
+    """Stopped or refused by the kill switch."""
+
+    kind = Kind.KILLED
+
+
+class DiffersError(TradingRuntimeError):
+    """A comparison or reconciliation found differences."""
+
+    kind = Kind.DIFFERS
+
+
 class TransientError(TradingRuntimeError):
     """Storage or network failed, also when tried again and again; later it may work."""
 

@@ -127,6 +127,11 @@ class S3Folder:
         ]
         return [name for _, name in sorted(found, reverse=True)]
 
+    def written(self, name: str) -> float:
+        """Return when an object was written, by the storage's clock: seconds since the epoch."""
+        facts = self._call(name, lambda fs: fs.info(self._path(name), refresh=True))
+        return float(facts["LastModified"].timestamp())
+
     def remove(self, name: str) -> None:
         """Remove an object; nothing happens when there is none."""
         key = self._path(name).partition("/")[2]

@@ -39,6 +39,23 @@ COMMANDS = {
         "evidence",
         "Bundle all that proves a run; check and compare bundles.",
     ),
+    "kill": ("trading_runtime.cli.kill", "kill", "Stop all trading; allow it again."),
+    "readiness": (
+        "trading_runtime.cli.readiness",
+        "readiness",
+        "Tell whether an experiment may run here and now.",
+    ),
+    "probe": ("trading_runtime.cli.probe", "probe", "Ask an address whether it answers."),
+    "reconcile": (
+        "trading_runtime.cli.reconcile",
+        "reconcile",
+        "Compare a run's books with a venue's snapshot.",
+    ),
+    "drill": (
+        "trading_runtime.cli.drill",
+        "drill",
+        "Make a fault on purpose; see whether the safeguard holds.",
+    ),
     "verify": ("trading_runtime.cli.proof", "verify", "Compute stored tasks again; compare bytes."),
     "why": ("trading_runtime.cli.proof", "why", "Say why two tasks or two runs differ."),
     "replay": ("trading_runtime.cli.proof", "replay", "Run one task again with the engine's log."),

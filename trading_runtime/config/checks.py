@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trading_runtime.config import parameter_checks, setting_checks, venue_checks
+from trading_runtime.config import parameter_checks, risk, setting_checks, venue_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,8 @@ _CHECKS = (
     (frozenset({"venue"}), venue_checks.check_account),
     (frozenset({"venue", "dataset"}), venue_checks.check_venue_and_data),
     (frozenset({"venue", "statistics"}), venue_checks.check_currency),
+    (frozenset({"risk", "dataset"}), risk.check_risk),
+    (frozenset({"risk", "strategy"}), risk.check_builtin_risk),
     (frozenset({"equity"}), setting_checks.check_equity),
     (frozenset({"objective"}), setting_checks.check_objective),
     (frozenset({"parameters"}), parameter_checks.check_parameters),

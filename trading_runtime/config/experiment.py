@@ -17,6 +17,8 @@ from trading_runtime.config.fields import (
     Name,
     Number,
 )
+from trading_runtime.config.operations import OperationSettings
+from trading_runtime.config.risk import RiskSettings
 from trading_runtime.config.sizes import TaskMemory
 from trading_runtime.config.venue import (
     FillSettings,
@@ -38,11 +40,13 @@ __all__ = [
     "Limits",
     "Model",
     "Objective",
+    "OperationSettings",
     "OrderRateLimit",
     "PartitionSettings",
     "PartitionUnit",
     "RandomSampling",
     "RangeValues",
+    "RiskSettings",
     "Sampling",
     "StatisticsSettings",
     "StrategySettings",
@@ -266,6 +270,8 @@ class Experiment(Model):
     """How the data is cut into windows."""
     venue: VenueSettings
     """The simulated venue and the account at it."""
+    risk: RiskSettings | None = None
+    """Limits that each order is held to before it goes out; absent: none."""
     strategy: StrategySettings
     """Which strategy is run."""
     parameters: dict[str, Values] = Field(default_factory=dict)
@@ -286,6 +292,8 @@ class Experiment(Model):
     """Open positions at a window's end: marked to market, or closed by market orders."""
     limits: Limits = Limits()
     """Bounds on one task."""
+    operations: OperationSettings = OperationSettings()
+    """What operating it needs: variables, disk, memory, hosts; changes no result."""
     results: str = "results"
     """Folder of the results, relative to the experiment file."""
     workers: Annotated[int, Field(ge=1, le=1_024)] | None = None

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Tag
 from trading_runtime.config.document import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -125,10 +125,8 @@ def _wrong_value(item: ErrorDetails) -> str:  # noqa: PLR0911 - one sentence a k
             return _not_one_of(context["tag"], str(context["expected_tags"]))
         case "union_tag_not_found":
             return _untagged(found, item["input"], str(context.get("discriminator", "")))
-        case "greater_than_equal":
-            return f"must be at least {context['ge']}; found {found}"
-        case "less_than_equal":
-            return f"must be at most {context['le']}; found {found}"
+        case "greater_than_equal" | "greater_than" | "less_than_equal":
+            return f"must be {_bound(context)}; found {found}"
         case "too_short":
             return "must not be empty"
         case "finite_number":
@@ -138,6 +136,11 @@ def _wrong_value(item: ErrorDetails) -> str:  # noqa: PLR0911 - one sentence a k
         case other:
             accepted = _ACCEPTED.get(other)
             return f"must be {accepted}; found {found}" if accepted else f"{item['msg']}: {found}"
+
+
+def _bound(context: Mapping[str, Any]) -> str:
+    words = {"ge": "at least", "gt": "above", "le": "at most"}
+    return next(f"{word} {context[key]}" for key, word in words.items() if key in context)
 
 
 _ACCEPTED = {

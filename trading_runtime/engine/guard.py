@@ -68,6 +68,7 @@ def _on_stop(strategy_class: type[Strategy], watch: Watch) -> Callable[[Any], No
         try:
             strategy_class.on_stop(self)
             if watch.close_at_end:
+                watch.closing = True
                 for instrument_id in sorted(
                     {p.instrument_id for p in self.cache.positions_open()}, key=str
                 ):

@@ -6,12 +6,14 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from nautilus_trader.core import UUID4
-from nautilus_trader.model import OrderDenied
-from nautilus_trader.trading import Strategy
+from trading_runtime.engine.denials import denial, listens, tell
+from trading_runtime.engine.halt import HALT_REASON
+from trading_runtime.engine.risk_commands import held_to_risk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from nautilus_trader.trading import Strategy
 
     from trading_runtime.engine.watch import Watch
 
@@ -30,13 +32,27 @@ _COMMANDS = (
 )
 
 
+_TRADING = (
+    "modify_order",
+    "modify_orders",
+    "close_position",
+    "close_all_positions",
+    "market_exit",
+)
+"""What sends or changes orders, besides submitting them."""
+
+
 def order_commands(strategy_class: type[Strategy], watch: Watch) -> dict[str, Callable[..., Any]]:
     """Return the order commands of ``strategy_class`` by name, as the guard has them."""
     commands = {name: getattr(strategy_class, name) for name in _COMMANDS}
+    if watch.risk is not None:
+        commands |= held_to_risk(strategy_class, watch, watch.risk)
     for name in ("cancel_order", "cancel_orders", "modify_order", "modify_orders"):
         commands[name] = _without_denied(commands[name], watch)
     for name in ("submit_order", "submit_order_list"):
         commands[name] = _warmed_up(commands[name], strategy_class, watch)
+    for name in _TRADING:
+        commands[name] = _unless_halted(commands[name], watch)
     return {name: _deferring(command, watch) for name, command in commands.items()}
 
 
@@ -65,25 +81,42 @@ def _deferring(command: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
 def _warmed_up(
     original: Callable[..., Any], strategy_class: type[Strategy], watch: Watch
 ) -> Callable[..., Any]:
-    tells = any(
-        getattr(strategy_class, callback) is not getattr(Strategy, callback)
-        for callback in ("on_order_denied", "on_order_event")
-    )
+    tells = listens(strategy_class, "on_order_denied")
 
     @functools.wraps(original)
     def submit(self: Any, order: Any, *arguments: Any, **keywords: Any) -> Any:
+        if watch.halted:
+            watch.halted_orders += len(_ids_of(order))
+            _deny(self, order, HALT_REASON, watch, tells=tells)
+            return None
         if watch.warmed_up or self.clock.timestamp_ns() >= watch.trading_starts:
             watch.warmed_up = True
             if watch.check_order is not None:
                 _check(order, watch)
             return original(self, order, *arguments, **keywords)
-        for instrument_id, order_id in _ids_of(order):
-            watch.denied.add(order_id)
-            if tells:
-                _tell_denied(self, instrument_id, order_id, watch)
+        _deny(self, order, WARMUP_REASON, watch, tells=tells)
         return None
 
     return submit
+
+
+def _unless_halted(original: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def command(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        if watch.halted:
+            watch.halted_orders += 1
+            return None
+        return original(self, *arguments, **keywords)
+
+    return command
+
+
+def _deny(strategy: Any, order: Any, reason: str, watch: Watch, *, tells: bool) -> None:
+    for instrument_id, order_id in _ids_of(order):
+        watch.denied.add(order_id)
+        if tells:
+            event = denial(strategy, instrument_id, order_id, reason)
+            tell(strategy, event, "on_order_denied", f"warmup-denied-{len(watch.denied)}")
 
 
 def _check(order: Any, watch: Watch) -> None:
@@ -125,25 +158,3 @@ def _ids_of(order: Any) -> list[tuple[Any, Any]]:
     if hasattr(order, "client_order_ids"):
         return [(order.instrument_id, order_id) for order_id in order.client_order_ids()]
     return [(order.instrument_id, order.client_order_id)]
-
-
-def _tell_denied(strategy: Any, instrument_id: Any, order_id: Any, watch: Watch) -> None:
-    """Tell the strategy as the engine would: not within its call, but when time goes on."""
-    clock = strategy.clock
-    now = clock.timestamp_ns()
-    event = OrderDenied(
-        strategy.trader_id,
-        strategy.strategy_id,
-        instrument_id,
-        order_id,
-        WARMUP_REASON,
-        UUID4(),
-        now,
-        now,
-    )
-
-    def tell(_event: Any) -> None:
-        strategy.on_order_denied(event)
-        strategy.on_order_event(event)
-
-    clock.set_time_alert_ns(f"warmup-denied-{len(watch.denied)}", now + 1, tell)

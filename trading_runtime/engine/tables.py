@@ -81,14 +81,21 @@ class TaskTables:
         ]
 
 
-def collect(cache: Cache, equity: Sequence[EquitySample], valuation: Valuation) -> TaskTables:
+def collect(
+    cache: Cache,
+    equity: Sequence[EquitySample],
+    valuation: Valuation,
+    refused: Sequence[Any] = (),
+) -> TaskTables:
     """Read orders, fills and positions from the engine's cache.
+
+    ``refused`` are orders that never reached it.
 
     Money is stated in the statistics currency. Ids that the engine draws at random are left out;
     positions are numbered by the time and the order that opened them, fills by time and order.
     Raises ``DataError`` when an exchange rate is missing.
     """
-    keyed = sorted(_keyed(cache.orders(), "ts_init", "client_order_id"), key=_key)
+    keyed = sorted(_keyed([*cache.orders(), *refused], "ts_init", "client_order_id"), key=_key)
     orders = [order for _, _, order in keyed]
     order_ids = [text for _, text, _ in keyed]
     keyed = sorted(

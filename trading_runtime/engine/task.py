@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader import model
 
 from trading_runtime.engine.equity import Account, EquitySample, EquitySampler
-from trading_runtime.engine.failures import FailureRecord
+from trading_runtime.engine.failures import FailureRecord, watch_escapes
 from trading_runtime.engine.fed_engine import DecodedRows, FedEngine, SharingEngine, StreamingEngine
 from trading_runtime.engine.feed import books_without_quotes, expected_steps
 from trading_runtime.engine.guard import guarded
+from trading_runtime.engine.halt import Halt, ended_by
 from trading_runtime.engine.rates import EXACT, Rates, SingleCurrencyAccount
+from trading_runtime.engine.risk import Risk
 from trading_runtime.engine.strategy_config import build_config
 from trading_runtime.engine.strategy_loading import (
     LoadedStrategy,
@@ -26,11 +29,12 @@ from trading_runtime.engine.tables import TaskTables, collect
 from trading_runtime.engine.valuation import RateHistory, Valuation
 from trading_runtime.engine.venue import engine_config, venue_config
 from trading_runtime.engine.watch import Watch
-from trading_runtime.errors import StrategyError, TradingRuntimeError, UsageError
+from trading_runtime.errors import KilledError, StrategyError, TradingRuntimeError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+    from types import FrameType
 
     from trading_runtime.config.strategy_code import StrategyCode
 
@@ -41,6 +45,8 @@ class TaskOutput:
 
     tables: TaskTables
     warmup_denied_orders: int
+    risk_refusals: dict[str, int] | None = None
+    """Orders and changes of orders that each rule of the risk profile refused; none without one."""
 
 
 def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
@@ -51,6 +57,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     *,
     decoded_rows: DecodedRows | None = None,
     log_level: str | None = None,
+    halt: Halt | None = None,
 ) -> TaskOutput:
     """Run one task and return its tables.
 
@@ -58,11 +65,12 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     that the task's identity is the digest of. Nothing else reaches the engine but the strategy's
     ``code`` and the ``rows`` rows in ``catalog``, whose digests it holds; ``decoded_rows`` are
     these same rows, when they were decoded for several tasks. With ``log_level`` (``DEBUG``,
-    ``INFO``, ``WARNING``, ``ERROR``) the engine logs to standard output.
+    ``INFO``, ``WARNING``, ``ERROR``) the engine logs to standard output. Once ``halt`` is ordered,
+    no order goes out, open ones are cancelled, and the task ends.
 
     Raises ``StrategyError`` when the strategy raises anywhere, leaves early or imports code outside
     its digest; ``DataError`` when an exchange rate is missing; ``UsageError`` when venue or
-    strategy refuse their settings.
+    strategy refuse their settings; ``KilledError`` when it was halted.
     """
     common, data = inputs["common"], inputs["partition"]["data"]
     # A strategy that sets a decimal context sets it for its own task alone.
@@ -72,7 +80,8 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     ):
         engine = _make_engine(inputs, catalog, decoded_rows, log_level)
         try:
-            output = _run_engine(engine, inputs, loaded, expected_steps(data, catalog, rows))
+            expected = expected_steps(data, catalog, rows)
+            output = _run_engine(engine, inputs, loaded, expected, halt or Halt())
         finally:
             engine.dispose()
         refuse_foreign_modules(loaded)
@@ -106,7 +115,11 @@ def _make_engine(
 
 
 def _run_engine(
-    engine: FedEngine, inputs: Mapping[str, Any], loaded: LoadedStrategy, expected: int
+    engine: FedEngine,
+    inputs: Mapping[str, Any],
+    loaded: LoadedStrategy,
+    expected: int,
+    halt: Halt,
 ) -> TaskOutput:
     common, partition = inputs["common"], inputs["partition"]
     start, end = partition["start"], partition["end"]
@@ -125,11 +138,16 @@ def _run_engine(
     ]
     sampler = EquitySampler(account, history, (start, end), common["equity_interval"], books)
     engine.add_actor(sampler)
+    failures.stop_engine = lambda: sampler.shutdown_system("failed")
+    if "risk" in common:
+        watch.risk = Risk(
+            common["risk"], cache, account, sampler.samples, rates=rates, currency=currency
+        )
     _add_strategy(engine, loaded, inputs, watch)
     base = common["venue"]["base_currency"]
     single = SingleCurrencyAccount(cache, venue, base) if base is not None else None
     watch.check_order = single.check_order if single is not None else None
-    consumed = _run(engine, watch, sampler)
+    consumed = _run(engine, watch, sampler, halt)
     if (failure := failures.as_error()) is not None:
         raise failure
     if consumed != expected:
@@ -142,8 +160,11 @@ def _run_engine(
         history.note(end)
         initial = initial_equity(common["venue"]["balances"], history, start)
         samples = [EquitySample(start, initial, 0), *sampler.samples, account.sample(end)]
-        tables = collect(cache, samples, Valuation(instruments, history, currency))
-    return TaskOutput(tables, watch.warmup_denied_orders)
+        valuation = Valuation(instruments, history, currency)
+        refused = [] if watch.risk is None else watch.risk.refused_orders
+        tables = collect(cache, samples, valuation, refused)
+    refusals = None if watch.risk is None else dict(sorted(watch.risk.refusals.items()))
+    return TaskOutput(tables, watch.warmup_denied_orders, refusals)
 
 
 def _add_strategy(
@@ -151,6 +172,8 @@ def _add_strategy(
 ) -> None:
     config = build_config(loaded.config_class, inputs["config"])
     if loaded.strategy_class is None:
+        if watch.risk is not None:
+            raise UsageError("risk: cannot be enforced on a strategy that runs inside the engine")
         engine.add_builtin_strategy(loaded.code.class_name, config)
         return
     seed_randomness(loaded.code, inputs["common"]["seed"])
@@ -163,17 +186,26 @@ def _add_strategy(
         raise (watch.failures.as_error(" (while the strategy was made)") or error) from error
     # The guard overrides shutdown_system, which would count as the strategy's own departure.
     shut_down = loaded.strategy_class.shutdown_system
+    watch.strategy = strategy
     watch.failures.stop_engine = lambda: shut_down(strategy, "failed")
     engine.add_strategy(strategy)
 
 
-def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler) -> int:
+def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler, halt: Halt) -> int:
     failures = watch.failures
+
+    @contextlib.contextmanager
+    def watched(frame: FrameType) -> Iterator[None]:
+        with ended_by(halt, watch, frame), watch_escapes(failures, frame):
+            yield
+
     watch.running = True
     try:
         consumed = engine.run(
-            failures, lambda: failures.message is not None or sampler.error is not None
+            watched, lambda: failures.message is not None or sampler.error is not None
         )
+    except KilledError:
+        raise
     except Exception:
         # The engine raises what on_start raised, as text; the record has it whole.
         if failures.message is None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trading_runtime.engine.failures import FailureRecord
+    from trading_runtime.engine.risk import Risk
 
 
 @dataclass
@@ -23,6 +24,16 @@ class Watch:
     warmed_up: bool = False
     """Whether that instant was reached: from then on nobody asks the clock."""
     running: bool = False
+    strategy: Any = None
+    """The guarded strategy; none when it runs inside the engine."""
+    risk: Risk | None = None
+    """The risk profile, when the experiment has one."""
+    closing: bool = False
+    """Whether positions are being closed at the end, which no limit may prevent."""
+    halted: bool = False
+    """Whether the kill switch is on: no order goes out any more."""
+    halted_orders: int = 0
+    """Orders and changes of orders that were refused since."""
     check_order: Callable[[Any], None] | None = None
     """Called with the instrument's id before an order of the window is sent; may raise."""
     denied: set[Any] = field(default_factory=set)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import Kind, StoppedError, StorageError
+from trading_runtime.errors import KilledError, Kind, StoppedError, StorageError
 from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
 from trading_runtime.execution.progress import Progress
 from trading_runtime.execution.run_beginning import begin_run
@@ -20,6 +20,8 @@ from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.metrics import write_metrics
 from trading_runtime.runs.opening import OpenRun, open_run
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
+from trading_runtime.safety.kill_switch import KillSwitch, KillWatch
+from trading_runtime.safety.killed_run import end_if_killed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,13 +57,17 @@ class LocalRun:
     files: RunFiles = field(init=False)
     _opened: OpenRun = field(init=False)
     _started: float = field(init=False)
+    _killed: KillWatch = field(init=False)
 
     def execute(self, *, allow_incomplete: bool) -> Outcome:
         """Run to the end; the same id with the same plan resumes.
 
         Raises ``UsageError`` when the id is running or belongs to another plan, ``StoppedError``
-        when asked to stop (finished tasks are kept), ``StorageError`` when nothing can be written.
+        when asked to stop (finished tasks are kept), ``StorageError`` when nothing can be written,
+        ``KilledError`` when the kill switch is on, or was switched on before the last task ended.
         """
+        KillSwitch(self.prepared.store).refuse_start(self.run_id)
+        self._killed = KillWatch(self.prepared.store, self.run_id)
         with open_run(self.prepared.store, self.run_id) as self._opened:
             self.files = files = self._opened.files
             plan, store = self.prepared.plan, self.prepared.store
@@ -77,7 +83,10 @@ class LocalRun:
                     reduction = self._computed(
                         journal, records, metadata, incomplete=allow_incomplete
                     )
+                    end_if_killed(self._killed, files, metadata, journal, reduction.result)
                     journal.write(completion(reduction.result))
+                except KilledError:
+                    raise
                 except StoppedError as error:
                     metadata.set(Status.STOPPED)
                     journal.write(RunStopped(message=str(error)))
@@ -160,7 +169,7 @@ class LocalRun:
                     failed.add(plan.tasks[event.task]["task_id"])
                 if progress is not None:
                     progress.task_ended(ok=event.status == Kind.OK)
-        if self._is_stopped():
+        if self._killed.found is None and self._is_asked_to_stop():
             # Of what workers finished last, they could not tell any more.
             has_task = self.prepared.store.has_task
             count = sum(not has_task(plan.tasks[index]["task_id"]) for index in left)
@@ -190,8 +199,13 @@ class LocalRun:
         workers = min(prepared.workers, len(batches))
         with WorkerPool(job, workers, self._is_stopped, self.ahead) as pool:
             yield from pool.run(batches)
+            if self._killed.found is not None:
+                yield from pool.kill()
 
     def _is_stopped(self) -> bool:
+        return self._killed() or self._is_asked_to_stop()
+
+    def _is_asked_to_stop(self) -> bool:
         return self.should_stop() or self._opened.stop_requested()
 
 

@@ -27,6 +27,7 @@ _TICK_SECONDS = 0.25
 _MEMORY_TICK_SECONDS = 0.05
 """A task that takes memory as fast as it can gets a few hundred MB in this time."""
 _MOST_IDLE_DEATHS = 3
+_KILL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class TaskEnded:
     """Brought from storage since the worker's last task."""
     out_of_memory: bool = False
     """Of kind ``crash``, and more memory would have helped."""
+    risk_refusals: dict[str, int] | None = None
+    """Orders and changes of orders that the risk profile refused, by rule."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class WorkerPool:
         self._workers: list[WorkerProcess | None] = [None] * workers
         self._idle_deaths = 0
         self._tick = _TICK_SECONDS if job.task_memory is None else _MEMORY_TICK_SECONDS
+        self._killing = False
 
     def __enter__(self) -> Self:
         """Start nothing: workers start with their first batch."""
@@ -107,6 +111,25 @@ class WorkerPool:
             for worker in busy:
                 if not worker.is_ended:
                     yield from self._hold_to_limits(worker, waiting)
+
+    def kill(self) -> Iterator[Event]:
+        """End all tasks that run, in the kill switch's way: no order goes out, none stays open.
+
+        A strategy that does not come back within ``_KILL_SECONDS`` is ended with its process.
+        """
+        self._killing = True
+        busy = [worker for worker in self._workers if worker is not None and worker.pending]
+        for worker in busy:
+            worker.tell_kill_switch()
+        ends = time.monotonic() + _KILL_SECONDS
+        nothing_waits: deque[list[int]] = deque()
+        while any(not worker.is_ended for worker in busy) and time.monotonic() < ends:
+            for key, _ in self._selector.select(_KILL_SECONDS / 10):
+                yield from self._listen(key.data, nothing_waits)
+        message = "the kill switch is on, and the task's process was ended; nothing is stored"
+        for worker in busy:
+            if not worker.is_ended:
+                yield from self._end(worker, nothing_waits, Kind.KILLED, message)
 
     def _assign(self, number: int, waiting: deque[list[int]]) -> None:
         worker = self._workers[number]
@@ -149,6 +172,7 @@ class WorkerPool:
                     message["memory_bytes"],
                     message["fetched_bytes"],
                     message.get("out_of_memory", False),
+                    message.get("risk_refusals"),
                 )
 
     def _hold_to_limits(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[Event]:
@@ -210,7 +234,7 @@ class WorkerPool:
                 *(task, worker.number, kind, seconds, 0, message, output),
                 out_of_memory=out_of_memory,
             )
-        elif rest:
+        elif rest and not self._killing:
             # No task can be blamed. Once may be bad luck; for ever would be a run without end.
             self._idle_deaths += 1
             if self._idle_deaths == _MOST_IDLE_DEATHS:

@@ -15,6 +15,7 @@ from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.catalog import write_instruments
 from trading_runtime.engine.equity import EquitySample
 from trading_runtime.engine.fed_engine import DecodedRows, decoded
+from trading_runtime.engine.halt import Halt
 from trading_runtime.engine.tables import TaskTables
 from trading_runtime.engine.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
@@ -76,6 +77,9 @@ class TaskRunner:
         self._store = store
         self._code = code
         self._log_level = log_level
+        self._halt = Halt()
+        self.risk_refusals: dict[str, int] | None = None
+        """What the risk profile refused in the last task that was run, by rule."""
         self._common_digest = digest(plan["common"])
         self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-", dir=scratch))
         self._cut: _CutPartition | None = None
@@ -101,6 +105,7 @@ class TaskRunner:
         Raises what ``engine.task.run_task``, ``datasets.slices.cut_partition`` and
         ``Store.write_task`` raise.
         """
+        self._halt.check()
         task = self._plan["tasks"][index]
         cut = self._partition(task["partition"])
         values = self._plan["strategy"]["config"] | self._plan["points"][task["point"]]["config"]
@@ -114,13 +119,17 @@ class TaskRunner:
         }
         rows = cut.slice.rows + cut.slice.warmup_rows
         output = self._without_rows(inputs) if cut.slice.rows == 0 else self._run(inputs, cut, rows)
-        counts = {
+        counts: dict[str, Any] = {
             "rows": cut.slice.rows,
             "warmup_rows": cut.slice.warmup_rows,
             "warmup_short": cut.partition["warmup_short"],
             "warmup_denied_orders": output.warmup_denied_orders,
         }
+        self.risk_refusals = output.risk_refusals
+        if "risk" in self._plan["common"]:
+            counts["risk_refusals"] = output.risk_refusals or {}
         summary = summarise(identity, inputs, output.tables.columns, counts)
+        self._halt.check()
         stored = inputs | {"config": values}
         self._store.write_task(
             identity, result_files(identity, stored, output.tables.as_arrow(), summary)
@@ -131,6 +140,10 @@ class TaskRunner:
     def fetched_bytes(self) -> int:
         """Market data brought from storage so far."""
         return 0 if self._fetched is None else self._fetched.fetched_bytes
+
+    def halt(self) -> None:
+        """Let no order go out any more, end the task that runs and begin no other."""
+        self._halt.order()
 
     def close(self) -> None:
         """Remove the scratch folder."""
@@ -150,6 +163,7 @@ class TaskRunner:
             rows,
             decoded_rows=cut.decoded,
             log_level=self._log_level,
+            halt=self._halt,
         )
 
     def _without_rows(self, inputs: Mapping[str, Any]) -> TaskOutput:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import Kind
 from trading_runtime.execution.pool import TaskEnded
 from trading_runtime.runs import events
+from trading_runtime.runs.operation_events import OrderRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +48,8 @@ class TaskRecords:
                     fetched_bytes=event.fetched_bytes,
                 )
             )
+            for rule, count in (event.risk_refusals or {}).items():
+                self._journal.write(OrderRefused(task_id=task_id, rule=rule, count=count))
             return
         # Most runs need it at the end only.
         from trading_runtime.results.reduction import failure, write_failure

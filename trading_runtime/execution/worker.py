@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, TradingRuntimeError
 from trading_runtime.execution.memory import resident_bytes
+from trading_runtime.execution.worker_process import KILL_SWITCH_SIGNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,11 +31,16 @@ _WATCH_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
+_kill_switch_is_on = threading.Event()
+_to_halt: list[TaskRunner] = []
+
+
 def main() -> None:
     """Serve batches until standard input ends."""
     # These reach the whole process group; the parent decides when workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(KILL_SWITCH_SIGNAL, _note_kill_switch)
     sender, parent = (int(text) for text in sys.argv[1:])
     end_with_parent(parent)
     answers = os.fdopen(sender, "w", encoding="utf-8", buffering=1)
@@ -53,12 +59,21 @@ def main() -> None:
         runner.close()
 
 
+def _note_kill_switch(*_: object) -> None:
+    """Let no order go out from now on; runs between two steps of whatever the strategy does."""
+    _kill_switch_is_on.set()
+    for runner in _to_halt:
+        runner.halt()
+
+
 def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_growth: int) -> None:
     most = None
     fetched = 0
     for line in requests:
         tasks = json.loads(line)["tasks"]
         for at, index in enumerate(tasks):
+            if _kill_switch_is_on.is_set():
+                return
             runner.expect(tasks[at:])
             _say(answers, {"event": "task_started", "task": index})
             ended = attempt(runner, index)
@@ -86,6 +101,9 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
     scratch = Path(job["scratch"])
     store = open_store(job["results"])
     runner = TaskRunner(plan, job["dataset"], store, code, scratch=scratch)
+    _to_halt.append(runner)
+    if _kill_switch_is_on.is_set():
+        runner.halt()
     # A strategy that reads a file by a relative name must find it nowhere, or everywhere.
     empty = scratch / "current-folder"
     empty.mkdir()
@@ -109,7 +127,12 @@ def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
             "rows": 0,
             "out_of_memory": isinstance(error, (MemoryError, TaskMemoryError)),
         }
-    return {"status": Kind.OK, "seconds": time.perf_counter() - started, "rows": rows}
+    return {
+        "status": Kind.OK,
+        "seconds": time.perf_counter() - started,
+        "rows": rows,
+        "risk_refusals": runner.risk_refusals,
+    }
 
 
 def _kind(error: BaseException) -> Kind:

@@ -20,6 +20,8 @@ from trading_runtime.results.scratch import Scratch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+KILL_SWITCH_SIGNAL = signal.SIGUSR1
+"""Tells a worker that the kill switch is on."""
 _SHOWN_OUTPUT = 2_000
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 _KEPT_OF_PYTHON = frozenset({
@@ -226,6 +228,10 @@ class WorkerProcess:
         size = self._output.seek(0, os.SEEK_END)
         self._output.seek(max(0, size - _SHOWN_OUTPUT))
         return self._output.read().decode(errors="replace")
+
+    def tell_kill_switch(self) -> None:
+        """Tell the process that the kill switch is on: its strategy sends no more orders."""
+        self._process.send_signal(KILL_SWITCH_SIGNAL)
 
     def end(self) -> None:
         """End the process for good."""

@@ -33,6 +33,7 @@ def common_inputs(
     no result. Raises ``UsageError`` when a package that the strategy requires is not installed.
     """
     settings = experiment.strategy
+    risk = experiment.risk
     return {
         **environment(settings.requirements),
         "code": {"runtime": runtime_digest(), "strategy": code.digest},
@@ -44,6 +45,7 @@ def common_inputs(
         "equity_interval": parse_duration(experiment.equity.interval),
         "periods_per_year": experiment.statistics.periods_per_year,
         "at_end": experiment.at_end,
+        **({} if risk is None else {"risk": json.loads(canonical_json(risk.model_dump()))}),
     }
 
 

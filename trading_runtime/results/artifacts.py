@@ -62,7 +62,8 @@ def summarise(
     """Return the content of ``summary.json``, in its fixed order.
 
     ``counts`` gives ``rows``, ``warmup_rows``, ``warmup_short`` and ``warmup_denied_orders``, which
-    the tables do not hold.
+    the tables do not hold, and with a risk profile ``risk_refusals``: how many orders and changes
+    of orders each rule refused.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
@@ -92,7 +93,9 @@ def summarise(
         **counts,
         **statistics,
     }
-    return {name: values[name] for name in _ORDER}
+    # Only with a risk profile: without one, summaries keep their bytes.
+    refusals = {name: counts[name] for name in ("risk_refusals",) if name in counts}
+    return {name: values[name] for name in _ORDER} | refusals
 
 
 def result_files(

@@ -36,6 +36,7 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
         _latency(venue.get("latency") or {}),
         _funding(),
         *_orders(venue, inputs.results),
+        *_risk(inputs.experiment.get("risk")),
         *_seams(inputs),
         *_accounts(inputs),
         _ratios(inputs),
@@ -120,9 +121,18 @@ def _orders(venue: Mapping[str, Any], results: pl.DataFrame) -> Iterator[Assumpt
         tasks = _tasks_with(results, pl.col("denied_orders") > 0)
         text += (
             f" {counted(denied, 'order was', 'orders were')} denied in {counted(tasks, 'task')} "
-            "(for the rate, or because the account could not carry them)."
+            "(for the rate, because the account could not carry them, or by a limit on risk)."
         )
     yield Assumption("Order rate", text, denied > 0)
+
+
+def _risk(profile: Mapping[str, Any] | None) -> Iterator[Assumption]:
+    if profile:
+        named = ", ".join(name for name, value in profile.items() if value)
+        yield Assumption(
+            "Limits on risk",
+            f"Orders are held to {named}: what breaks a limit is denied, and the strategy goes on.",
+        )
 
 
 def _seams(inputs: ReportInputs) -> Iterator[Assumption]:

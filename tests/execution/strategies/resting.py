@@ -1,0 +1,60 @@
+"""Leaves a resting order at every bar, slowly, and notes down each order that is accepted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.model import Bar, BarType, OrderSide, Price, Quantity
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+
+@dataclass
+class RestingConfig(StrategyConfig):
+    """How long to take over a bar, and where to note orders."""
+
+    bar_type: BarType
+    seconds: float
+    log: str
+    stubborn: bool
+
+
+class Resting(Strategy):
+    """Buys far below the market, so that no order is filled."""
+
+    def __init__(self, config: RestingConfig) -> None:
+        super().__init__(config)
+        self.settings = config
+
+    def on_start(self) -> None:
+        self.subscribe_bars(self.settings.bar_type)
+
+    def on_bar(self, bar: Bar) -> None:
+        time.sleep(self.settings.seconds)
+        self.order(bar)
+        while self.settings.stubborn:
+            time.sleep(self.settings.seconds)
+            self.order(bar)
+
+    def order(self, bar: Bar) -> None:
+        order = self.order_factory.limit(
+            bar.bar_type.instrument_id,
+            OrderSide.BUY,
+            Quantity.from_str("0.001"),
+            Price.from_str("10.0"),
+        )
+        self.submit_order(order)
+        if self.cache.order(order.client_order_id) is not None:
+            self.note("sent")
+
+    def on_order_accepted(self, event: Any) -> None:
+        self.note(f"accepted {event.client_order_id}")
+
+    def on_order_canceled(self, event: Any) -> None:
+        self.note(f"cancelled {event.client_order_id}")
+
+    def note(self, what: str) -> None:
+        with Path(self.settings.log).open("a") as file:
+            file.write(f"{time.time_ns()} {what}\n")

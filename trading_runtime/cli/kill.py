@@ -1,0 +1,98 @@
+"""The commands ``kill activate``, ``clear`` and ``status``: no order goes out while it is on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trading_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from trading_runtime.safety.kill_switch import KillSwitch, Switching
+
+_RESULTS = click.option(
+    "--results",
+    default="results",
+    show_default=True,
+    help="The folder of the results, or its address in S3.",
+)
+_RUN = click.option("--run", "run_id", help="This run only; otherwise all runs there.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def kill() -> None:
+    """Stop all trading, allow it again, or tell how the kill switch stands."""
+
+
+@kill.command()
+@click.option("--reason", required=True, help="Why, for whoever reads the history.")
+@_RUN
+@_RESULTS
+@_JSON
+def activate(reason: str, run_id: str | None, results: str, *, as_json: bool) -> None:
+    """Switch it on: running tasks are ended within a second, and no run can be started."""
+    switch = _switch(results, run_id)
+    switched = switch.activate(reason, run_id)
+    switch.note(switched)
+    _tell(switched, f"the kill switch of {results} is {switched.shown}", as_json=as_json)
+
+
+@kill.command()
+@click.option("--reason", required=True, help="Why it is safe to go on.")
+@_RUN
+@_RESULTS
+@_JSON
+def clear(reason: str, run_id: str | None, results: str, *, as_json: bool) -> None:
+    """Switch it off; the history stays, and runs are started again by hand only."""
+    switch = _switch(results, run_id)
+    switched = switch.clear(reason, run_id)
+    switch.note(switched)
+    what = "all runs" if run_id is None else f"run {run_id!r}"
+    _tell(switched, f"the kill switch of {results} is off for {what}", as_json=as_json)
+
+
+@kill.command()
+@_RESULTS
+@_JSON
+def status(results: str, *, as_json: bool) -> None:
+    """Tell whether it is on, for which runs, and who switched it when and why."""
+    switch = _switch(results, None)
+    active, history = switch.active(), switch.history()
+    if as_json:
+        content = {
+            "on": bool(active),
+            "active": [asdict(item) for item in active],
+            "history": [asdict(item) for item in history],
+        }
+        click.echo(json.dumps(content, ensure_ascii=False))
+        return
+    click.echo("\n".join(item.shown for item in active) or "off")
+    for item in history:
+        run = "all runs" if item.run_id is None else item.run_id
+        click.echo(f"{item.time}  {item.action:<8}  {run}  {item.user or '-'}  {item.reason}")
+
+
+def _switch(results: str, run_id: str | None) -> KillSwitch:
+    from trading_runtime.object_storage import is_s3
+    from trading_runtime.results.opening import open_store
+    from trading_runtime.runs.run_id import check_run_id
+    from trading_runtime.safety.kill_switch import KillSwitch
+
+    if run_id is not None:
+        check_run_id(run_id)
+    if not is_s3(results) and not Path(results).is_dir():
+        # Switched on in a place that nobody looks at, it would stop nothing.
+        raise UsageError(f"{results}: no such folder; give the folder of the results as --results")
+    return KillSwitch(open_store(results))
+
+
+def _tell(switched: Switching, line: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(switched), ensure_ascii=False))
+    else:
+        click.echo(line, err=True)

@@ -1,0 +1,53 @@
+"""Drill: one digit of a stored result changes on the disk, its size does not."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trading_runtime.operations.drills.scratch import Scratch
+    from trading_runtime.operations.drills.steps import Steps
+
+SABOTAGE = """
+from pathlib import Path
+import trading_runtime.results.store as store
+store._verified = lambda path, sha256: Path(path).read_bytes()
+"""
+"""Nobody compares what is read with its sha256."""
+
+
+def drill(scratch: Scratch, steps: Steps) -> None:
+    """Change a digit of a profit, and see whether anybody reports it as one."""
+    scratch.make_dataset()
+    scratch.write_experiment(config={}, parameters={"every": [1]})
+    scratch.command("run", "drill.json", "--run-id", "before", must=0)
+    sound, table = scratch.result("before"), _table(scratch, "before")
+    victim = scratch.stored_tasks()[0] / "summary.json"
+    before = victim.read_text(encoding="utf-8")
+    after = re.sub(
+        r'("net_profit": "-?)([0-9])',
+        lambda found: found[1] + str((int(found[2]) + 1) % 10),
+        before,
+    )
+    victim.write_text(after, encoding="utf-8")
+    if not steps.expect(
+        "a digit is changed", after != before and len(after) == len(before), victim.name
+    ):
+        return
+    scratch.command("run", "drill.json", "--run-id", "after")
+    steps.expect(
+        "it is not reported as a result",
+        _table(scratch, "after") == table and scratch.result("after") == sound,
+        f"counts {json.dumps(scratch.result('after').get('counts'))}",
+    )
+    aside = list(victim.parent.parent.glob(f"{victim.parent.name}.damaged-*"))
+    steps.expect("it is kept for whoever asks why", len(aside) == 1, f"{len(aside)} set aside")
+    mended = victim.is_file() and victim.read_text(encoding="utf-8") == before
+    steps.expect("it is computed again", mended, "as before" if mended else "still damaged")
+
+
+def _table(scratch: Scratch, run_id: str) -> bytes:
+    path = scratch.store.run(run_id).results
+    return path.read_bytes() if path.is_file() else b""

@@ -1,0 +1,73 @@
+"""Drill: the disk takes no more than a few kilobytes a file, as a quota that is used up."""
+
+from __future__ import annotations
+
+import json
+import resource
+from typing import TYPE_CHECKING
+
+from trading_runtime.errors import Kind, TradingRuntimeError
+
+if TYPE_CHECKING:
+    from trading_runtime.operations.drills.scratch import Scratch
+    from trading_runtime.operations.drills.steps import Steps
+
+SABOTAGE = """
+import contextlib
+import trading_runtime.results.store as store
+
+@contextlib.contextmanager
+def deaf(place):
+    with contextlib.suppress(OSError):
+        yield
+
+store.storage_errors = deaf
+"""
+"""What the disk says is passed over."""
+_QUOTA = 9_000
+"""Bytes a file: what comes before the first result has fewer, the run's tables have more."""
+
+
+def drill(scratch: Scratch, steps: Steps) -> None:
+    """Let writes fail in the middle of a file, then give room and go on."""
+    scratch.make_dataset()
+    scratch.write_experiment(config={}, parameters={"every": [1]})
+    full = scratch.command("run", "drill.json", "--run-id", "drill", before=_limit)
+    failed = scratch.result("drill").get("failed_by_kind", {})
+    says = full.returncode == Kind.STORAGE.exit_code or set(failed) == {str(Kind.STORAGE)}
+    steps.expect(
+        "the run says that storage failed",
+        full.returncode != 0 and says,
+        f"exit code {full.returncode}, failed {failed or 'nothing'}",
+    )
+    halves = [
+        path.name[:12] for path in scratch.stored_tasks() if not _is_whole(scratch, path.name)
+    ]
+    steps.expect("no half of a result is left", not halves, f"{len(halves)} halves")
+    left = list((scratch.results / "tasks").glob(".new-*"))
+    steps.expect("nothing unfinished is left", not left, f"{len(left)} folders")
+    again = scratch.command("run", "drill.json", "--run-id", "drill", "--json")
+    summary = json.loads(again.stdout) if again.stdout else {}
+    steps.expect("with room it goes on", again.returncode == 0, f"exit code {again.returncode}")
+    scratch.write_experiment(
+        "undisturbed.json", config={}, parameters={"every": [1]}, results="undisturbed"
+    )
+    alone = scratch.command("run", "undisturbed.json", "--run-id", "drill", "--json", must=0)
+    digest = json.loads(alone.stdout)["run_digest"]
+    steps.expect(
+        "results are those of a run left alone",
+        summary.get("run_digest") == digest,
+        f"run digest {str(summary.get('run_digest'))[:12]}, alone {digest[:12]}",
+    )
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_QUOTA, _QUOTA))
+
+
+def _is_whole(scratch: Scratch, task_id: str) -> bool:
+    try:
+        scratch.store.read_task(task_id)
+    except TradingRuntimeError:
+        return False
+    return True

@@ -1,0 +1,12 @@
+"""The drills by name; each is a module of this folder."""
+
+from __future__ import annotations
+
+DRILLS = (
+    "stale-market-data",
+    "restart-recovery",
+    "reconciliation-mismatch",
+    "kill-switch",
+    "corrupt-result",
+    "disk-full",
+)

@@ -1,0 +1,214 @@
+"""Whether an experiment may run here and now: each thing it needs, looked at and named."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import Kind, TradingRuntimeError
+from trading_runtime.object_storage import S3Folder, is_s3
+from trading_runtime.operations.machine import available_memory, clock_is_kept, free_disk
+from trading_runtime.operations.storage_trial import try_storage
+from trading_runtime.redaction import redact
+from trading_runtime.results.opening import open_store
+from trading_runtime.runs.metadata import now_text
+from trading_runtime.safety.kill_switch import KillSwitch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from trading_runtime.config.loading import LoadedExperiment
+
+_MEGABYTE = 1_000_000
+STATE_FILE = "operations/readiness.json"
+
+
+class CheckState(StrEnum):
+    """What one check found."""
+
+    PASSED = "passed"
+    WARNING = "warning"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    state: CheckState
+    message: str
+    kind: Kind = Kind.OK
+    """Of the failure, where it failed: the exit code that it leads to."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """All that was looked at."""
+
+    experiment: str
+    time: str
+    checks: tuple[Check, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing failed."""
+        return self.kind is Kind.OK
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the first failure, ``ok`` without one."""
+        failed = (check.kind for check in self.checks if check.state is CheckState.FAILED)
+        return next(failed, Kind.OK)
+
+    def content(self) -> dict[str, Any]:
+        """Return it as JSON content."""
+        return {
+            "experiment": self.experiment,
+            "time": self.time,
+            "ready": self.is_ready,
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+def check_readiness(loaded: LoadedExperiment) -> Readiness:
+    """Look at everything that the experiment needs; nothing is run, and no failure is raised."""
+    checks: list[Check] = []
+    for name, look in (
+        ("variables", _variables),
+        ("data", _data),
+        ("engine", _engine),
+        ("plan", _plan),
+        ("disk", _disk),
+        ("memory", _memory),
+        ("storage", _storage),
+        ("kill_switch", _kill_switch),
+    ):
+        checks += _looked(name, look, loaded)
+    return Readiness(loaded.experiment.name, now_text(), tuple(checks))
+
+
+def _looked(
+    name: str, look: Callable[[LoadedExperiment], Iterable[Check]], loaded: LoadedExperiment
+) -> list[Check]:
+    try:
+        return list(look(loaded))
+    except TradingRuntimeError as error:
+        return [Check(name, CheckState.FAILED, redact(str(error)), error.kind)]
+    except Exception as error:  # noqa: BLE001 - what cannot be looked at is not ready
+        message = redact(f"{type(error).__name__}: {error}")
+        return [Check(name, CheckState.FAILED, message, Kind.INTERNAL)]
+
+
+def _variables(loaded: LoadedExperiment) -> Iterable[Check]:
+    settings = loaded.experiment.operations
+    # Asked is whether there is a value; none of them is kept, shown or compared.
+    missing = [name for name in settings.required_variables if not os.environ.get(name)]
+    absent = [name for name in settings.optional_variables if not os.environ.get(name)]
+    if missing:
+        yield Check("variables", CheckState.FAILED, f"not set: {', '.join(missing)}", Kind.USAGE)
+    elif absent:
+        yield Check("variables", CheckState.WARNING, f"not set, optional: {', '.join(absent)}")
+    else:
+        count = len(settings.required_variables) + len(settings.optional_variables)
+        yield Check("variables", CheckState.PASSED, f"all {count} named are set")
+
+
+def _data(loaded: LoadedExperiment) -> Iterable[Check]:
+    from trading_runtime.datasets.manifest import load_manifest
+    from trading_runtime.datasets.verify import verify
+
+    place = loaded.dataset_place
+    if is_s3(place):
+        manifest = load_manifest(place)
+        sizes = S3Folder(place).sizes("data/")
+        stated = {file.path: file.bytes for file in manifest.instrument_files}
+        stated |= {file.path: file.bytes for file in manifest.files}
+        wrong = [path for path, size in stated.items() if sizes.get(path) != size]
+        found = f"all {len(stated)} files of the manifest are there, with their sizes"
+        # Their bytes are verified when a partition is fetched, each time.
+    else:
+        verification = verify(Path(place))
+        wrong = list(verification.damages)
+        found = f"all {verification.files} files have the sha256 of the manifest"
+    if wrong:
+        message = f"{len(wrong)} files missing or changed, the first: {wrong[0]}"
+        yield Check("data", CheckState.FAILED, message, Kind.DATA)
+    else:
+        yield Check("data", CheckState.PASSED, found)
+
+
+def _engine(_: LoadedExperiment) -> Iterable[Check]:
+    from trading_runtime.planning.environment import environment
+
+    try:
+        import trading_runtime.engine.task  # noqa: F401
+    except ImportError as error:
+        yield Check("engine", CheckState.FAILED, f"cannot be imported: {error}", Kind.USAGE)
+        return
+    version = environment([])["engine"]["nautilus_trader"]
+    yield Check("engine", CheckState.PASSED, f"nautilus_trader {version} can be imported")
+
+
+def _plan(loaded: LoadedExperiment) -> Iterable[Check]:
+    from trading_runtime.execution.preparation import prepare
+
+    plan = prepare(loaded.path).plan
+    message = f"{len(plan.tasks)} tasks, {len(plan.uncached)} of them to compute"
+    yield Check("plan", CheckState.PASSED, message)
+
+
+def _disk(loaded: LoadedExperiment) -> Iterable[Check]:
+    least = loaded.experiment.operations.min_free_disk_mb
+    places = {"scratch": Path(tempfile.gettempdir())}
+    if not is_s3(loaded.results_place):
+        places["results"] = Path(loaded.results_place)
+    for name, place in places.items():
+        free = free_disk(place) // _MEGABYTE
+        state = CheckState.PASSED if free >= least else CheckState.FAILED
+        message = f"{free:,} MB are free for {name}, {least:,} MB are asked for"
+        yield Check(f"disk_{name}", state, message, Kind.STORAGE if free < least else Kind.OK)
+
+
+def _memory(loaded: LoadedExperiment) -> Iterable[Check]:
+    least = loaded.experiment.operations.min_free_memory_mb
+    found = available_memory()
+    if found is None:
+        yield Check("memory", CheckState.UNKNOWN, "this system does not tell")
+        return
+    free = found // _MEGABYTE
+    state = CheckState.PASSED if free >= least else CheckState.FAILED
+    message = f"{free:,} MB are available, {least:,} MB are asked for"
+    yield Check("memory", state, message, Kind.CRASH if free < least else Kind.OK)
+
+
+def _storage(loaded: LoadedExperiment) -> Iterable[Check]:
+    trial = try_storage(loaded.results_place, f"operations/trial-{uuid.uuid4().hex[:12]}")
+    yield Check("storage", CheckState.PASSED, f"written, read and removed in {trial.seconds:.3f} s")
+    most = loaded.experiment.operations.max_clock_skew_seconds
+    skew = f"{trial.skew_seconds:+.1f} s from the clock of the place of the results"
+    if abs(trial.skew_seconds) > most:
+        message = f"{skew}, at most {most} s are accepted"
+        yield Check("clock", CheckState.FAILED, message, Kind.TRANSIENT)
+    elif clock_is_kept() is False:
+        yield Check("clock", CheckState.WARNING, f"{skew}; the kernel says nobody sets it")
+    else:
+        yield Check("clock", CheckState.PASSED, skew)
+
+
+def _kill_switch(loaded: LoadedExperiment) -> Iterable[Check]:
+    active = KillSwitch(open_store(loaded.results_place)).active()
+    of_all = [item for item in active if item.run_id is None]
+    if of_all:
+        yield Check("kill_switch", CheckState.FAILED, of_all[0].shown, Kind.KILLED)
+    elif active:
+        message = "; ".join(item.shown for item in active)
+        yield Check("kill_switch", CheckState.WARNING, message)
+    else:
+        yield Check("kill_switch", CheckState.PASSED, "off")

@@ -1,0 +1,49 @@
+"""Where operations leave what they found: the last state of each, and a journal of all.
+
+operations/<name>.json          the last readiness check, the last probe
+operations/journal/<writer>/…   chains of events, as those of runs
+drills/<name>.json              the last of each drill
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.redaction import redacted
+from trading_runtime.results.s3_store import S3Store
+from trading_runtime.results.store import write_file
+from trading_runtime.runs.journal import Journal, new_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.results.store import Store
+    from trading_runtime.runs.events import Event
+
+FORMAT = 1
+
+
+def content_of(state: Mapping[str, Any]) -> str:
+    """Return a state as the text of its file, without secrets."""
+    return json.dumps(redacted({"format": FORMAT, **state}), indent=1, ensure_ascii=False) + "\n"
+
+
+def leave_state(store: Store, name: str, state: Mapping[str, Any]) -> None:
+    """Write a state as ``name`` (such as ``operations/probe.json``) into a place of results.
+
+    Raises ``StorageError`` or ``TransientError`` when it cannot be written.
+    """
+    path = store.root / name
+    write_file(path, content_of(state))
+    if isinstance(store, S3Store):
+        store.publish(path)
+
+
+def journal(store: Store, name: str, *events: Event) -> None:
+    """Append events to the journal of operations, in a chain that begins with ``name``."""
+    with Journal(store.root / "operations" / "journal", new_writer(name)) as chain:
+        for event in events:
+            chain.write(event)
+        if isinstance(store, S3Store):
+            store.publish_part(chain.end_part())
