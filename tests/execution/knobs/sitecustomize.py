@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from trading_runtime.engine import task
+from trading_runtime.engine import fed_engine
 from trading_runtime.planning import plan
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def backwards(tasks: Sequence[Mapping[str, Any]], workers: int) -> list[list[int
 
 ORDERS = {"planned": plan.batches, "one-batch": one_batch, "backwards": backwards}
 
-if not hasattr(task, "_CHUNK_ROWS"):
-    raise AttributeError("engine.task has no _CHUNK_ROWS to turn any more")
-task._CHUNK_ROWS = int(os.environ["MATRIX_CHUNK_ROWS"])
+if not hasattr(fed_engine, "CHUNK_ROWS"):
+    raise AttributeError("engine.fed_engine has no CHUNK_ROWS to turn any more")
+# Partitions of more rows are streamed in chunks of so many, others decoded at once.
+fed_engine.CHUNK_ROWS = int(os.environ["MATRIX_CHUNK_ROWS"])
 plan.batches = ORDERS[os.environ["MATRIX_ORDER"]]
