@@ -19,7 +19,7 @@ def test_every_package_has_one_exact_version_and_hashes(name: str) -> None:
     assert entries
     for entry in entries:
         assert re.fullmatch(
-            r"[a-z0-9-]+==[0-9][0-9a-z.]*( ; [^;]+)?( --hash=sha256:[0-9a-f]{64})+", entry
+            r"[a-z0-9-]+==([0-9]+!)?[0-9][0-9a-z.]*( ; [^;]+)?( --hash=sha256:[0-9a-f]{64})+", entry
         ), entry[:80]
 
 
