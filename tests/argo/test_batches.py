@@ -22,6 +22,7 @@ from trading_runtime.argo.batch_step import BatchOrder, run_batch_step
 from trading_runtime.argo.check_step import run_check_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.argo.summary_step import run_summary_step
+from trading_runtime.cli.main import invoke, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,15 +226,23 @@ def test_a_pod_that_vanishes_is_made_up_for_by_the_check(
     assert summary.outputs["run_digest"] == laptop.result["run_digest"]
 
 
-def test_runs_stop_ends_a_batch(
-    slow: SmallExperiment, running: tuple[subprocess.Popen[str], Path]
+def test_runs_stop_ends_a_batch_and_nothing_is_sent_again(
+    slow: SmallExperiment, pods: Pods, running: tuple[subprocess.Popen[str], Path]
 ) -> None:
     process, _ = running
-    slow.run_file("one", "stop").touch()
+    assert invoke(root, ["runs", "stop", "one", "--results", str(slow.results)]) == 0
     process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 130
     assert 1 <= finished(slow) < 6
+    assert run_check_step(str(slow.results), "one") == 0
+    assert pods.step("summary", *run_of(slow)).code == 5
+    metadata = json.loads(slow.run_file("one", "metadata.json").read_text())
+    assert metadata["status"] == "stopped"
+    assert invoke(root, ["runs", "stop", "one", "--results", str(slow.results)]) == 2
+    # The same id goes on.
+    assert run_plan_step(str(slow.path), "one", ONE_BATCH).batches == 1
+    assert not slow.run_file("one", "stop").exists()
 
 
 def test_the_same_id_again_tries_failed_tasks_again_and_computes_nothing_else(

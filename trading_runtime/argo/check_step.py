@@ -14,9 +14,11 @@ def run_check_step(results: str, run_id: str) -> int:
 
     Not done are tasks with neither a result nor a failure, and those whose failure may pass:
     transient, or out of memory. What Argo says of its pods is not asked. Raises ``UsageError`` when
-    the run was not planned.
+    the run was not planned. A run that was asked to stop has no more batches.
     """
     run = open_planned_run(results, run_id)
+    if run.shared.stop_requested():
+        return 0
     run.store.look_again([])
     failed = run.shared.failures().keys()
     missing = []

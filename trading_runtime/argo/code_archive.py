@@ -120,7 +120,7 @@ def _members(content: bytes) -> dict[str, bytes]:
             name = member.name
             shown = repr(name[:80])
             if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.issparse():
-                raise ValueError(f"{shown} is no regular file")
+                raise ValueError(f"{shown} is a link, device or folder, and no regular file")
             _check_name(name)
             if name in found:
                 raise ValueError(f"{shown} is in it twice")

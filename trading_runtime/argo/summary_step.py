@@ -14,8 +14,9 @@ from trading_runtime.results.opening import open_store
 from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import read_json
 from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.runs.events import RunStopped
 from trading_runtime.runs.journal import Journal, new_writer
-from trading_runtime.runs.metadata import Metadata
+from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.metrics import write_metrics
 from trading_runtime.runs.run_events import completion
 from trading_runtime.runs.run_id import check_run_id
@@ -78,6 +79,9 @@ def run_summary_step(results: str, run_id: str, *, allow_incomplete: bool = Fals
     with Journal(files.journals, new_writer("summary")) as journal:
         reduction = summarise_run(plan, store, files, metadata, allow_incomplete=allow_incomplete)
         journal.write(completion(reduction.result))
+        if files.stop.exists() and not reduction.result["complete"]:
+            metadata.set(Status.STOPPED)
+            journal.write(RunStopped())
     metadata.seal()
     _write_metrics(files, plan["common"]["strategy"]["path"])
     write_run_metrics(files)

@@ -120,11 +120,12 @@ def check_run(run: str, results: str, *, as_json: bool) -> int:
 @click.argument("run_id")
 @_RESULTS
 def stop_run(run_id: str, results: str) -> None:
-    """Ask the process that runs RUN_ID to end; finished tasks are kept."""
-    from trading_runtime.runs.opening import is_running, request_stop
+    """Ask the process or the pods that run RUN_ID to end; finished tasks are kept."""
+    from trading_runtime.runs.opening import request_stop
+    from trading_runtime.runs.state import may_be_running
 
     store, run_id = find_run(run_id, results)
-    if not is_running(store, run_id):
+    if not may_be_running(store, run_id):
         raise UsageError(f"run {run_id!r} is not running; see 'trading-runtime runs list'")
     request_stop(store, run_id)
     click.echo(f"run {run_id} was asked to stop; finished tasks are kept", err=True)

@@ -57,3 +57,9 @@ def shown_status(store: Store, run_id: str, metadata: Mapping[str, Any]) -> str:
     ):
         return DIED
     return status
+
+
+def may_be_running(store: Store, run_id: str) -> bool:
+    """Return whether a process has the run now, or pods may have it."""
+    metadata = read_document(store, run_id, "metadata.json")
+    return is_running(store, run_id) or shown_status(store, run_id, metadata) == Status.RUNNING
