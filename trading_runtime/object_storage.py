@@ -96,6 +96,15 @@ class S3Folder:
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
             return dict(zip(names, threads.map(self.read, names), strict=True))
 
+    def has(self, name: str) -> bool:
+        """Return whether there is an object of this name; one request, unlike a listing."""
+        key = self._path(name).partition("/")[2]
+        try:
+            self._call(name, lambda fs: fs.call_s3("head_object", Bucket=self._bucket, Key=key))
+        except FileNotFoundError:
+            return False
+        return True
+
     def create(self, name: str, content: bytes) -> bool:
         """Write an object unless there is one; return whether it was written."""
         try:

@@ -112,8 +112,11 @@ class S3Store(Store):
     def look_only_at(self, task_ids: Sequence[str]) -> None:
         """Ask for these tasks alone: a listing of the whole store is long when it holds many."""
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
-            found = threads.map(lambda task: self.objects.sizes(self._name(task, "")), task_ids)
-            counts = {task: len(sizes) for task, sizes in zip(task_ids, found, strict=True)}
+            found = threads.map(lambda task: self.objects.has(self._name(task, MANIFEST)), task_ids)
+            # The manifest is written last: it is there when all files are.
+            counts = {
+                task: _FILES_OF_A_TASK * there for task, there in zip(task_ids, found, strict=True)
+            }
         self.__dict__["_stored"] = counts
 
     def ended_runs(self) -> Iterator[RunFiles]:
