@@ -39,8 +39,11 @@ def place(tmp_path: Path, small_dataset: Path) -> Path:
     folder.mkdir()
     shutil.copytree(small_dataset, folder / "data")
     experiment = SmallExperiment(folder, folder / "data")
-    experiment.write(dataset={"path": "data"}, parameters={"every": [20]})
+    one_day = {"by": "day", "end": "2024-01-02"}
+    experiment.write(dataset={"path": "data"}, parameters={"every": [20]}, partitions=one_day)
     experiment.path.rename(folder / "experiment.json")
+    # A venue that knows of no order, while the run has twelve.
+    (folder / "snapshot.json").write_text('{"orders": []}')
     command = [*PROGRAM, "run", "experiment.json", "--run-id", "my-run"]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
