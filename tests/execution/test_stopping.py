@@ -134,7 +134,7 @@ def test_a_killed_run_leaves_nothing_that_is_in_the_way(
         file.write(b'{"sequence":9,"time":"20')
 
     assert invoke(root, ["runs", "list", "--results", str(slow.results)]) == 0
-    assert "killed" in capsys.readouterr().out
+    assert "died" in capsys.readouterr().out
     summary = slow.summary("--run-id", "run")
     assert summary["complete"] is True
     assert summary["computed"] == 12 - kept

@@ -17,6 +17,7 @@ from trading_runtime import api, object_storage
 from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.object_storage import S3Folder
 from trading_runtime.results.opening import open_store
+from trading_runtime.runs import s3_lock
 from trading_runtime.runs.opening import is_running, open_run, request_stop
 
 if TYPE_CHECKING:
@@ -191,14 +192,32 @@ def test_a_run_id_is_one_process_s_alone(bucket: str) -> None:
         assert opened.stop_requested()
 
 
-def test_the_lock_of_a_process_that_died_is_taken_over(
-    bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("trading_runtime.runs.opening._LOCK_SECONDS", -1)
+def test_the_lock_of_a_process_that_died_is_taken_over(bucket: str) -> None:
     store = open_store(f"{bucket}/results")
     S3Folder(f"{bucket}/results").write("runs/one/lock", json.dumps({"until": 0}).encode())
     with open_run(store, "one"):
         pass
+
+
+def test_a_lock_is_renewed_while_nothing_happens_in_the_run(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_lock, "_LOCK_SECONDS", 1.2)
+    store = open_store(f"{bucket}/results")
+    with open_run(store, "one"):
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            assert is_running(store, "one")
+            time.sleep(0.1)
+    assert not is_running(store, "one")
+
+
+def test_a_lock_that_another_process_has_taken_over_is_left_to_it(bucket: str) -> None:
+    store = open_store(f"{bucket}/results")
+    content = json.dumps({"holder": "another", "until": time.time() + 60}).encode()
+    with open_run(store, "one"):
+        S3Folder(f"{bucket}/results").write("runs/one/lock", content)
+    assert is_running(store, "one")
 
 
 def test_no_credential_is_in_anything_that_is_stored(small: SmallExperiment, remote: str) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trading_runtime.cli.proof_subjects import compare_named, find_run
+from trading_runtime.cli.proof_subjects import compare_named
 from trading_runtime.cli.run import MOST_WORKERS
+from trading_runtime.cli.run_names import find_run
 from trading_runtime.errors import Kind, StoppedError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
 
     if everything and sample is not None:
         raise UsageError("give --sample N or --all, not both")
-    store, files = find_run(run, folder)
+    store, run_id = find_run(run, folder)
+    files = store.run(run_id)
     origin = find_origin(files, experiment, dataset)
     wanted = None if everything else sample or _SAMPLE
     tasks = len(origin.plan["tasks"])
@@ -184,7 +186,8 @@ def replay(  # noqa: PLR0913 - one argument for each option of the command
     from trading_runtime.execution.replay import replay as run_again
     from trading_runtime.execution.rerun import changed_inputs, find_origin, refuse_changed_inputs
 
-    store, files = find_run(run, folder)
+    store, run_id = find_run(run, folder)
+    files = store.run(run_id)
     origin = find_origin(files, experiment, dataset)
     index = find_task(origin.plan, task, point, partition)
     changed = changed_inputs(origin)

@@ -9,28 +9,7 @@ from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from trading_runtime.results.comparison import RunComparison, TaskComparison
-    from trading_runtime.results.store import RunFiles, Store
-
-_LATEST = "latest"
-
-
-def find_run(run: str, folder: str) -> tuple[Store, RunFiles]:
-    """Return the store in ``folder``, and the files of the run that ``run`` names.
-
-    Raises ``UsageError`` when it names none.
-    """
-    from trading_runtime.results.run_records import read_metadata
-    from trading_runtime.runs.run_id import check_run_id
-
-    store = open_results(folder)
-    known = store.run_ids()
-    if check_run_id(run) not in known:
-        if run != _LATEST or not known:
-            shown = ", ".join(known[-3:]) or "none"
-            raise UsageError(f"no run {run!r} in {folder}; there are: {shown}")
-        begun = {name: read_metadata(store.run(name)) or {} for name in known}
-        run = max(known, key=lambda name: (begun[name].get("started") or "", name))
-    return store, store.run(run)
+    from trading_runtime.results.store import Store
 
 
 def compare_named(

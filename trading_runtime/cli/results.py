@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.result_folders import open_results
+from trading_runtime.cli.run_names import find_run, runs_by_start
 from trading_runtime.errors import DataError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.results.store import RunFiles
 
-LATEST = "latest"
-_KNOWN_SHOWN = 5
 _RESULTS = click.option(
     "--results",
     "folder",
@@ -44,7 +43,7 @@ def list_results(folder: str, *, as_json: bool) -> None:
     from trading_runtime.cli.result_lines import print_runs
 
     store = open_results(folder)
-    found = [_overview_of_any(run_id, store.run(run_id)) for run_id in _by_start(store)]
+    found = [_overview_of_any(run_id, store.run(run_id)) for run_id in runs_by_start(store)]
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return
@@ -80,7 +79,8 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
     from trading_runtime.cli.result_lines import print_overview, print_points, print_tasks
     from trading_runtime.results.export import plain_rows
 
-    run_id, files = _find_run(run, folder)
+    store, run_id = find_run(run, folder)
+    files = store.run(run_id)
     result, stored = _read_table(files, "points" if point is None else "results")
     overview = _overview(run_id, files, result)
     if point is None:
@@ -126,7 +126,8 @@ def export_results(run: str, folder: str, form: str, table: str, output: Path | 
     from trading_runtime.results.export import csv_text
     from trading_runtime.results.frames import write_frame
 
-    run_id, files = _find_run(run, folder)
+    store, run_id = find_run(run, folder)
+    files = store.run(run_id)
     _, frame = _read_table(files, table)
     if form == "csv" and output is None:
         click.echo(csv_text(frame), nl=False)
@@ -144,40 +145,6 @@ def export_results(run: str, folder: str, form: str, table: str, output: Path | 
             f"--output {target}: cannot be written: {error.strerror or error}"
         ) from error
     click.echo(f"{frame.height} rows written to {target}", err=True)
-
-
-def _find_run(run: str, folder: str) -> tuple[str, RunFiles]:
-    from trading_runtime.runs.run_id import check_run_id
-
-    check_run_id(run)
-    store = open_results(folder)
-    known = _by_start(store)
-    if not known:
-        raise UsageError(f"no run {run!r}: there are no runs in {folder}; --results names another")
-    if run in known:
-        return run, store.run(run)
-    if run == LATEST:
-        return known[-1], store.run(known[-1])
-    near = difflib.get_close_matches(run, known, n=1)
-    hint = (
-        f"did you mean {near[0]!r}?"
-        if near
-        else f"the latest are: {', '.join(known[-_KNOWN_SHOWN:])}"
-    )
-    raise UsageError(f"no run {run!r} in {folder}; {hint}")
-
-
-def _by_start(store: Store) -> list[str]:
-    from trading_runtime.runs.run_id import check_run_id
-
-    started = []
-    for run_id in store.run_ids():
-        try:
-            check_run_id(run_id)
-        except UsageError:
-            continue
-        started.append((_metadata(store.run(run_id)).get("started", ""), run_id))
-    return [run_id for _, run_id in sorted(started)]
 
 
 def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:

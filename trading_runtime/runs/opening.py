@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
-import uuid
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import UsageError
 from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import storage_errors
 from trading_runtime.runs.journal import Journal, new_writer
 from trading_runtime.runs.lock import is_locked, locked
+from trading_runtime.runs.s3_lock import S3Lock, seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
     from trading_runtime.results.store import RunFiles, Store
 
-_LOCK_SECONDS = 120
-"""How long a lock in S3 holds without being renewed: then its holder must have died."""
 _PUBLISH_SECONDS = 10
 _ASK_SECONDS = 3
 
@@ -98,7 +94,7 @@ def _is_alive(process: int) -> bool:
 def is_running(store: Store, run_id: str) -> bool:
     """Return whether a process has the run now."""
     if isinstance(store, S3Store):
-        return _lock_left(store, run_id) > 0
+        return seconds_left(store.objects, run_id) > 0
     return is_locked(store.run(run_id))
 
 
@@ -117,10 +113,10 @@ class _S3Run(OpenRun):
         self._store = store
         self._objects = store.objects
         self._prefix = f"runs/{run_id}/"
-        self._holder = uuid.uuid4().hex
         self._published = self._asked = 0.0
         self._stopping = False
-        self._take(store, run_id)
+        self._lock = S3Lock(store.objects, run_id)
+        self._objects.remove(f"{self._prefix}stop")
         super().__init__(store.run(run_id))
 
     def publish(self, *, whole: bool = False) -> None:
@@ -129,7 +125,6 @@ class _S3Run(OpenRun):
         if not whole and now - self._published < _PUBLISH_SECONDS:
             return
         self._published = now
-        self._objects.write(f"{self._prefix}lock", self._lock())
         for journal in self._journals:
             self._store.publish_part(journal.end_part())
         files = self.files
@@ -162,22 +157,7 @@ class _S3Run(OpenRun):
 
     def release(self) -> None:
         """Give the run free for others."""
-        self._objects.remove(f"{self._prefix}lock")
-
-    def _take(self, store: S3Store, run_id: str) -> None:
-        name = f"{self._prefix}lock"
-        if not self._objects.create(name, self._lock()):
-            if _lock_left(store, run_id) > 0:
-                raise UsageError(
-                    f"run {run_id!r} is running already; wait for it, stop it with "
-                    f"'trading-runtime runs stop {run_id}', or choose another --run-id"
-                )
-            self._objects.write(name, self._lock())
-        self._objects.remove(f"{self._prefix}stop")
-
-    def _lock(self) -> bytes:
-        until = time.time() + _LOCK_SECONDS
-        return json.dumps({"holder": self._holder, "until": until}).encode()
+        self._lock.release()
 
 
 @contextlib.contextmanager
@@ -186,14 +166,7 @@ def _open_in_s3(store: S3Store, run_id: str) -> Iterator[OpenRun]:
     try:
         yield opened
     finally:
-        opened.publish(whole=True)
-        opened.release()
-
-
-def _lock_left(store: S3Store, run_id: str) -> float:
-    """Return for how many seconds the run is locked; none or less when it is not."""
-    try:
-        content = json.loads(store.objects.read(f"runs/{run_id}/lock"))
-        return float(content["until"]) - time.time()
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return 0.0
+        try:
+            opened.publish(whole=True)
+        finally:
+            opened.release()
