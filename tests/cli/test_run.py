@@ -158,7 +158,7 @@ def test_a_mistake_is_a_line_that_names_the_file_and_nothing_is_written(
         ("raise ValueError('on import')", ["counting.py:", "ValueError: on import"]),
         ("import sys; sys.exit(0)", ["counting.py:", "SystemExit"]),
         ("import no_such_module", ["counting.py:", "no_such_module"]),
-        ("x = = 1", ["counting.py", "SyntaxError"]),
+        ("x = = 1", ["counting.py:57: importing", "SyntaxError"]),
     ],
 )
 def test_a_strategy_that_cannot_be_imported_fails_before_anything_runs(
@@ -215,6 +215,39 @@ def test_data_that_changed_after_planning_fails_the_tasks_that_see_it(
 
     assert result["failed_by_kind"] == {"data": 1}
     assert result["counts"]["ok"] == 2
+
+
+@pytest.mark.parametrize(
+    ("venue", "words"),
+    [
+        (
+            {"balances": ["100000.123456789 USDT"]},
+            "venue.balances: 100000.123456789 USDT: the engine",
+        ),
+        ({"balances": ["1 NOSUCHCOIN"]}, "NOSUCHCOIN"),
+        (
+            {"fees": {"model": "fixed", "amount": "1 USD"}},
+            "venue.fees.amount: 1 USD: the account cannot pay in USD",
+        ),
+        ({"leverages": {"BTC-PERP.": "3"}}, "venue: the engine refuses these settings"),
+    ],
+    ids=["decimal places", "currency", "fee", "instrument id"],
+)
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_what_only_the_engine_refuses_is_refused_before_anything_runs(
+    small: SmallExperiment,
+    command: str,
+    venue: dict[str, Any],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small.write(venue=small.content["venue"] | venue)
+
+    assert invoke(root, [command, str(small.path)]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: {small.path}: ")
+    assert words in shown
+    assert not small.results.exists()
 
 
 def test_signals_are_given_back() -> None:

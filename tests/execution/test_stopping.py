@@ -78,6 +78,31 @@ def test_a_signal_ends_the_run_and_the_same_id_goes_on(
     assert [entry["status"] for entry in history] == ["running", "stopped", "running", "complete"]
 
 
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_while_a_run_is_planned_ends_it_at_once(
+    small: SmallExperiment, number: signal.Signals, code: int
+) -> None:
+    # The strategy's module is imported to check the points, and takes its time.
+    marker = small.folder / "importing"
+    with (small.folder / "counting.py").open("a") as file:
+        file.write(f"\nimport time\nopen({str(marker)!r}, 'w').close()\ntime.sleep(120)\n")
+    process = small.start("--run-id", "run")
+    wait_for(marker.exists)
+    os.killpg(process.pid, number)
+    output, errors = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == code
+    assert output == ""
+    assert errors == (
+        "stopped: before the first task was started; finished tasks are kept: the same command and "
+        "run id go on from there\n"
+    )
+    assert processes_of(process.pid) == []
+    assert not small.results.exists()
+
+
 def test_a_run_is_stopped_by_its_id(
     slow: SmallExperiment, running: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

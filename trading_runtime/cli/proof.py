@@ -104,8 +104,8 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
                 should_stop=stopping,
                 report=report,
             )
-        except StoppedError as error:
-            click.echo(f"stopped: {error}", err=True)
+        except (StoppedError, KeyboardInterrupt) as error:
+            click.echo(f"stopped: {str(error) or 'at once'}", err=True)
             return stopping.exit_code
     try:
         note_verification(verification, store, files)

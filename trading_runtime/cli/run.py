@@ -73,24 +73,23 @@ def run(  # noqa: PLR0913 - one argument per option
         raise click.UsageError("give the experiment file once, as FILE or as --config FILE")
     from trading_runtime.execution.worker_process import WorkerAhead
 
-    # It imports the engine while this process reads the experiment and plans.
-    with WorkerAhead() as ahead:
-        from trading_runtime import api
+    # The worker imports the engine while this process reads the experiment and plans.
+    with Signals() as stopping, WorkerAhead() as ahead:
+        try:
+            from trading_runtime import api
 
-        with Signals() as stopping:
-            try:
-                ended = api.run(
-                    _found(config or file or ""),
-                    run_id=run_id,
-                    workers=workers,
-                    allow_incomplete=allow_incomplete,
-                    show_progress=True,
-                    should_stop=stopping,
-                    ahead=ahead,
-                )
-            except StoppedError as error:
-                click.echo(f"stopped: {error}", err=True)
-                return stopping.exit_code
+            ended = api.run(
+                _found(config or file or ""),
+                run_id=run_id,
+                workers=workers,
+                allow_incomplete=allow_incomplete,
+                show_progress=True,
+                should_stop=stopping,
+                ahead=ahead,
+            )
+        except (StoppedError, KeyboardInterrupt) as error:
+            click.echo(f"stopped: {stopping.told(error)}", err=True)
+            return stopping.exit_code
     if as_json:
         click.echo(json.dumps(_summary(ended), ensure_ascii=False))
     else:
@@ -101,11 +100,13 @@ def run(  # noqa: PLR0913 - one argument per option
 class Signals:
     """Notes SIGINT and SIGTERM, so that the run can end between two events.
 
-    The second one is not noted but obeyed at once.
+    As long as nobody has asked for them, nothing is computed that could be lost, and they are
+    obeyed at once; so is the second one.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._asked = False
         self._before = {
             number: signal.signal(number, self._receive)
             for number in (signal.SIGINT, signal.SIGTERM)
@@ -122,6 +123,7 @@ class Signals:
 
     def __call__(self) -> bool:
         """Return whether one of them came."""
+        self._asked = True
         return self.received is not None
 
     @property
@@ -129,10 +131,18 @@ class Signals:
         """130 after SIGINT and after ``runs stop``, 143 after SIGTERM."""
         return 143 if self.received == signal.SIGTERM else Kind.STOPPED.exit_code
 
+    def told(self, error: BaseException) -> str:
+        """Return what to say of a command that was stopped by ``error``."""
+        if not isinstance(error, KeyboardInterrupt):
+            return str(error)
+        when = "at once" if self._asked else "before the first task was started"
+        return f"{when}; finished tasks are kept: the same command and run id go on from there"
+
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        if self.received is not None:
-            raise KeyboardInterrupt
+        at_once = self.received is not None or not self._asked
         self.received = number
+        if at_once:
+            raise KeyboardInterrupt
 
 
 def _found(name: str) -> Path:

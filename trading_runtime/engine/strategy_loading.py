@@ -184,6 +184,9 @@ def _import(code: StrategyCode) -> Any:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if "importlib" not in frame.filename]
         place = f"{own[-1].filename}:{own[-1].lineno}" if own else str(code.file)
+        if isinstance(error, SyntaxError) and error.filename is not None:
+            # It is in a file that was being read, so in no frame.
+            place = f"{error.filename}:{error.lineno}"
         raise StrategyError(
             f"{place}: importing the strategy failed: {type(error).__name__}: {error}"
         ) from error

@@ -71,6 +71,12 @@ def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenu
         raise UsageError(f"venue: the engine refuses these settings: {error}") from error
 
 
+def check_venue(common: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` when the engine refuses the venue of the ``common`` inputs."""
+    venue_config(common["venue"], common["venue_name"], common["seed"])
+    engine_config(common["venue"], "")
+
+
 def engine_config(
     venue: Mapping[str, Any],
     catalog: str,

@@ -87,9 +87,9 @@ class LocalRun:
                     journal.write(completion(reduction.result))
                 except KilledError:
                     raise
-                except StoppedError as error:
+                except (StoppedError, KeyboardInterrupt) as error:
                     metadata.set(Status.STOPPED)
-                    journal.write(RunStopped(message=str(error)))
+                    journal.write(RunStopped(message=str(error) or None))
                     raise
                 except BaseException as error:
                     failed = breakdown(error)

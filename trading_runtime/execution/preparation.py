@@ -12,6 +12,7 @@ from trading_runtime.config.loading import LoadedExperiment, load_experiment
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.engine.strategy_loading import check_configs
+from trading_runtime.engine.venue import check_venue
 from trading_runtime.errors import StrategyError, UsageError
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.planning.plan import Plan, make_plan
@@ -61,6 +62,7 @@ def prepare_loaded(loaded: LoadedExperiment, workers: int | None) -> Prepared:
         workers=workers,
         rate=measured_rate(store, code.path),
     )
+    check_venue(plan.document["common"])
     # Made for every point here, so that a bad parameter fails before anything runs.
     configs = [
         decode_values(plan.document["strategy"]["config"] | point["config"])
