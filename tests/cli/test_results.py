@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from trading_runtime.results.report import ReportInputs
 
+# The metadata are made here, with what these commands read of them.
+pytestmark = pytest.mark.damages_journals
+
 
 def store(folder: Path, run_id: str, inputs: ReportInputs, started: str) -> Path:
     """Lay out the files of a run as ``run`` does."""
