@@ -24,7 +24,7 @@ from trading_runtime.safety.kill_switch import KillSwitch, KillWatch
 from trading_runtime.safety.killed_run import end_if_killed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from trading_runtime.execution.pool import Event
     from trading_runtime.execution.preparation import Prepared
@@ -154,7 +154,9 @@ class LocalRun:
             progress = Progress(len(plan.tasks), len(plan.tasks) - len(pending))
         left = set(pending)
         failed = set()
-        for event in self._events(set(pending)):
+        batches = self._batches(left)
+        records.expect(batches)
+        for event in self._events(list(batches.values())):
             records.record(event)
             self._opened.publish()
             if isinstance(event, TaskEnded):
@@ -179,8 +181,16 @@ class LocalRun:
             )
         return failed
 
-    def _events(self, pending: set[int]) -> Iterator[Event]:
-        if not pending:
+    def _batches(self, pending: Collection[int]) -> dict[int, list[int]]:
+        """Return what is pending of each batch that has something, by its index in the plan."""
+        batches = {
+            number: [index for index in range(first, last) if index in pending]
+            for number, (first, last) in enumerate(self.prepared.plan.document["batches"])
+        }
+        return {number: tasks for number, tasks in batches.items() if tasks}
+
+    def _events(self, batches: Sequence[Sequence[int]]) -> Iterator[Event]:
+        if not batches:
             return
         prepared = self.prepared
         job = Job(
@@ -192,10 +202,6 @@ class LocalRun:
             task_memory=prepared.plan.document["task_memory"],
             search_paths=prepared.code.search_paths,
         )
-        batches = [
-            [index for index in range(first, last) if index in pending]
-            for first, last in prepared.plan.document["batches"]
-        ]
         workers = min(prepared.workers, len(batches))
         with WorkerPool(job, workers, self._is_stopped, self.ahead) as pool:
             yield from pool.run(batches)

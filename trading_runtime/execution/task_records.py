@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind
+from trading_runtime.execution.batch_records import BatchRecords
 from trading_runtime.execution.pool import TaskEnded
 from trading_runtime.runs import events
 from trading_runtime.runs.operation_events import OrderRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trading_runtime.execution.pool import Event
     from trading_runtime.results.store import RunFiles
@@ -28,9 +29,19 @@ class TaskRecords:
         self._tasks = tasks
         self.measured: list[tuple[float, int]] = []
         """Seconds and rows of each task that was computed."""
+        self._batches = BatchRecords(journal, {})
+
+    def expect(self, batches: Mapping[int, Iterable[int]]) -> None:
+        """Tell of these batches too: the numbers of their pending tasks, by index in the plan."""
+        self._batches = BatchRecords(self._journal, batches)
 
     def record(self, event: Event) -> None:
         """Write down one event; raises ``StorageError`` when that cannot be done."""
+        self._batches.before(event)
+        self._record(event)
+        self._batches.after(event)
+
+    def _record(self, event: Event) -> None:
         task_id = self._tasks[event.task]["task_id"]
         if not isinstance(event, TaskEnded):
             self._journal.write(events.TaskStarted(task_id=task_id, worker=event.worker))
