@@ -226,6 +226,7 @@ def test_a_run_of_pods_is_running_though_no_process_has_it(tmp_path: Path) -> No
     assert value(after, "run_tasks_waiting", run_id="run") == 2
 
 
+@pytest.mark.damages_journals
 def test_times_keep_their_fractions(tmp_path: Path) -> None:
     run = SampleRun(tmp_path, "run", "complete", started="2024-01-01T00:00:00.123456Z")
     run.say(1.654321, "run_completed", run_digest="x")
@@ -236,6 +237,7 @@ def test_times_keep_their_fractions(tmp_path: Path) -> None:
     assert value(found, "run_last_event_timestamp_seconds", run_id="run") == 1_704_067_201.654321
 
 
+@pytest.mark.damages_journals
 def test_runs_are_counted_by_status_and_their_tasks_by_what_became_of_them(tmp_path: Path) -> None:
     first = SampleRun(tmp_path, "first", "complete")
     first.write("result.json", {"counts": {"ok": 7, "missing": 0}, "failed_by_kind": {}})
@@ -282,6 +284,7 @@ def test_running_runs_are_shown_first_then_the_latest_and_the_rest_is_counted(
     assert value(found, "runs", status="complete") == 3
 
 
+@pytest.mark.damages_journals
 def test_labels_have_no_values_but_their_own(tmp_path: Path, ten: SampleRun) -> None:
     ten.say(21, "task_failed", task_id="t3", seconds=1.0, kind="a new kind")
     ten.say(22, "order_refused", task_id="t3", rule="a new rule", count=4)
@@ -299,6 +302,7 @@ def test_labels_have_no_values_but_their_own(tmp_path: Path, ten: SampleRun) -> 
             assert len(text) <= 200
 
 
+@pytest.mark.damages_journals
 def test_lines_that_come_later_are_read_on(tmp_path: Path, ten: SampleRun) -> None:
     collector = FolderCollector(open_folder(tmp_path), 50, lambda: NEW_YEAR + 60.0)
     with locked(RunFiles(ten.folder)):
@@ -328,6 +332,7 @@ def with_rubbish(lines: list[bytes]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("change", [altered, without_the_third, with_rubbish])
+@pytest.mark.damages_journals
 def test_a_journal_that_was_changed_is_not_intact(
     tmp_path: Path, ten: SampleRun, change: Callable[[list[bytes]], list[bytes]]
 ) -> None:
