@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.errors import Kind, TradingRuntimeError, refuse_other_than_utf8
+from trading_runtime.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +117,7 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
         )
     except TradingRuntimeError as error:
         if debug:
-            traceback.print_exc()
+            click.echo(redact(traceback.format_exc()), err=True, nl=False)
         _complain(str(error))
         return error.exit_code
     except click.ClickException as error:
@@ -139,7 +140,7 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
         _complain(f"standard output cannot be written: {error.strerror}")
         return Kind.STORAGE.exit_code
     if debug:
-        traceback.print_exc()
+        click.echo(redact(traceback.format_exc()), err=True, nl=False)
     _complain(
         f"internal error: {type(error).__name__}: {error}\n"
         "this is a defect of trading-runtime; please report it with what --debug shows"
@@ -191,7 +192,7 @@ def _complain(text: str) -> None:
         from trading_runtime.argo.outputs import write_termination_message
 
         write_termination_message(text)
-    for line in text.splitlines():
+    for line in redact(text).splitlines():
         click.echo(f"error: {line}", err=True)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
 from trading_runtime.planning.environment import installed_version
+from trading_runtime.redaction import redacted
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.store import write_file
 from trading_runtime.results.stored_plan import refuse_other_plan
@@ -29,7 +30,7 @@ def begin_run(
     """
     plan, experiment = prepared.plan, prepared.loaded.experiment
     refuse_other_plan(read_metadata(files), plan.digest, run_id)
-    content = explicit(experiment)
+    content = redacted(explicit(experiment))
     write_file(files.experiment, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_file(files.plan, plan.to_json())
     common = plan.document["common"]

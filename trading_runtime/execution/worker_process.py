@@ -227,7 +227,9 @@ class WorkerProcess:
         """Return the end of what the strategy printed and Python said."""
         size = self._output.seek(0, os.SEEK_END)
         self._output.seek(max(0, size - _SHOWN_OUTPUT))
-        return self._output.read().decode(errors="replace")
+        output = self._output.read().decode(errors="replace")
+        # The first word may be the end of a secret, which nobody would recognise.
+        return output if size <= _SHOWN_OUTPUT else output.lstrip().partition(" ")[2]
 
     def tell_kill_switch(self) -> None:
         """Tell the process that the kill switch is on: its strategy sends no more orders."""
