@@ -40,7 +40,7 @@ def test_every_command_has_help(path: list[str], capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rnu"], ["no command 'rnu'", "plan, run, results"]),
+        (["rnu"], ["no command 'rnu'", "plan, run, submit, results"]),
         (["run", "--wrokers", "2", "x.json"], ["--wrokers", "--workers"]),
         (["run", "--workers", "0", "x.json"], ["--workers", "0"]),
         (["run", "--workers", "two", "x.json"], ["--workers", "two"]),

@@ -202,7 +202,6 @@ def test_a_folder_without_runs_is_said_to_be_one(tmp_path: Path) -> None:
     assert "there are no runs in" in str(refused(tmp_path, "show", "latest"))
 
 
-@pytest.mark.damages_journals
 def test_a_killed_run_is_listed_and_says_how_to_finish_it(folder: Path) -> None:
     killed = folder / "runs" / "killed"
     killed.mkdir()

@@ -17,6 +17,7 @@ import pytest
 from tests.small_experiment import ROOT
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +141,27 @@ def test_a_run_that_goes_on_is_running_and_a_killed_one_has_died(
     }  # fmt: skip
 
 
+def test_a_run_that_died_can_be_summarised(
+    small: SmallExperiment, endless: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    summarise = ["runs", "summarise", "run", "--results", str(small.results)]
+    assert invoke(root, summarise) == 2
+    assert "is running already" in capsys.readouterr().err
+    endless.kill()
+    endless.wait()
+
+    assert invoke(root, summarise) == 5
+    assert "run: 2 tasks planned: 1 ok, 0 failed, 1 missing" in capsys.readouterr().out
+    assert {path.name for path in small.run_file("run", ".").iterdir()} >= {
+        "experiment.json", "journal", "journal.jsonl", "metadata.json", "metrics.json",
+        "metrics.prom", "plan.json", "points.parquet", "report", "report.md", "result.json",
+        "results.parquet",
+    }  # fmt: skip
+    shown = printed(capsys, "runs", "show", "run", "--results", str(small.results))
+    assert (shown["status"], shown["ok"], shown["missing"]) == ("incomplete", 1, 1)
+    assert printed(capsys, "runs", "check", "run", "--results", str(small.results))["sound"]
+
+
 def test_a_run_that_died_can_be_run_again(
     small: SmallExperiment, endless: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,6 +263,7 @@ RUN_COMMANDS = [
     ["runs", "watch", "RUN"],
     ["runs", "check", "RUN"],
     ["runs", "stop", "RUN"],
+    ["runs", "summarise", "RUN"],
     ["evidence", "bundle", "RUN"],
     ["evidence", "compare", "whole", "RUN"],
     ["metrics", "export", "RUN"],
@@ -308,12 +331,12 @@ def test_a_run_that_failed_as_a_whole_can_be_run_again(
     report = small.run_file("run", "report")
     shutil.rmtree(report)
     report.write_text("in the way")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(StorageError):
         api.run(small.path, run_id="run", workers=1)
     where = ["--results", str(small.results)]
     shown = printed(capsys, "runs", "show", "run", *where)
     assert shown["status"] == "failed"
-    assert shown["why"].startswith("FileExistsError: ")
+    assert shown["why"].startswith("StorageError: ")
     assert printed(capsys, "runs", "check", "run", *where)["sound"]
     report.unlink()
 

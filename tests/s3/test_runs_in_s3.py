@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +15,15 @@ from tests.s3.conftest import SECRET
 from tests.s3.servers import Proxy, S3Server
 from tests.small_experiment import BAR_TYPE, ROOT
 from trading_runtime import api, object_storage
+from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.object_storage import S3Folder
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
+from trading_runtime.runs.noting import note
 from trading_runtime.runs.opening import is_running, open_run, request_stop
+from trading_runtime.runs.operation_events import KillActivated, KillCleared
+from trading_runtime.runs.run_check import check_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,6 +223,69 @@ def test_a_lock_that_another_process_has_taken_over_is_left_to_it(bucket: str) -
     with open_run(store, "one"):
         S3Folder(f"{bucket}/results").write("runs/one/lock", content)
     assert is_running(store, "one")
+
+
+def test_runs_in_s3_are_listed_watched_checked_and_bundled_as_on_disk(
+    small: SmallExperiment, remote: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = small.write(results=f"{remote}/results", parameters={"every": [20]})
+    api.run(path, run_id="one", workers=1)
+    where = ["--results", f"{remote}/results"]
+    for words, shown in (
+        (["runs", "list"], "complete"),
+        (["runs", "show", "one"], "all 3 tasks are ok"),
+        (["runs", "check", "one"], "one: sound; "),
+        (["runs", "watch", "one"], "one: complete; 3/3 tasks"),
+    ):
+        assert invoke(root, [*words, *where]) == 0, words
+        captured = capsys.readouterr()
+        assert shown in captured.out + captured.err
+    bundle = small.folder / "one.zip"
+    assert invoke(root, ["evidence", "bundle", "one", "--to", str(bundle), *where]) == 0
+    assert invoke(root, ["evidence", "check", str(bundle)]) == 0
+    with zipfile.ZipFile(bundle) as archive:
+        assert "runs/one/report/index.html" in archive.namelist()
+    small.write(results="results")
+    api.run(path, run_id="two", workers=1)
+    local = ["--results", str(small.results)]
+    assert invoke(root, ["evidence", "compare", "two", str(bundle), *local]) == 0
+    S3Folder(f"{remote}/results").remove("runs/one/journal.jsonl")
+    assert invoke(root, ["runs", "check", "one", *where]) == 3
+
+
+def test_what_others_write_into_a_run_in_s3_is_in_its_journal(
+    small: SmallExperiment, remote: str
+) -> None:
+    path = small.write(results=f"{remote}/results", parameters={"every": [20]})
+    noted = [0]
+
+    def note_once() -> bool:
+        """Asked between two events, while the run goes on."""
+        if not noted[0]:
+            noted[0] = 1
+            store = open_store(f"{remote}/results")
+            note(store, "one", "kill", KillActivated(reason="a test"))
+        return False
+
+    api.run(path, run_id="one", workers=1, should_stop=note_once)
+    note(open_store(f"{remote}/results"), "one", "kill", KillCleared(reason="over"))
+    files = open_store(f"{remote}/results").run("one")
+    events = [json.loads(line)["event"] for line in files.journal.read_bytes().splitlines()]
+
+    assert [event for event in events if event.startswith("kill_")] == [
+        "kill_activated",
+        "kill_cleared",
+    ]
+    assert check_run(files).findings == []
+
+
+def test_an_object_whose_name_leads_elsewhere_is_not_copied_there(bucket: str) -> None:
+    objects = S3Folder(f"{bucket}/results")
+    objects.write("runs/one/../../../../outside", b"x")
+    store = open_store(f"{bucket}/results")
+
+    with pytest.raises(DataError, match="no name for a file of results"):
+        store.run("one")
 
 
 def test_no_credential_is_in_anything_that_is_stored(small: SmallExperiment, remote: str) -> None:

@@ -29,7 +29,7 @@ COMMANDS = {
     "run": ("trading_runtime.cli.run", "run", "Run an experiment on this machine."),
     "submit": ("trading_runtime.cli.submit", "submit", "Run an experiment on a cluster."),
     "results": ("trading_runtime.cli.results", "results", "List, show and export results."),
-    "runs": ("trading_runtime.cli.runs", "runs", "List, show, watch and check runs; stop one."),
+    "runs": ("trading_runtime.cli.runs", "runs", "List, show, watch, check runs; stop one."),
     "metrics": (
         "trading_runtime.cli.metrics",
         "metrics",
@@ -188,11 +188,12 @@ def _name(command: click.Command) -> str:
 
 
 def _complain(text: str) -> None:
+    text = redact(text)
     if os.environ.get("TRADING_RUNTIME_TERMINATION_LOG"):
         from trading_runtime.argo.outputs import write_termination_message
 
         write_termination_message(text)
-    for line in redact(text).splitlines():
+    for line in text.splitlines():
         click.echo(f"error: {line}", err=True)
 
 

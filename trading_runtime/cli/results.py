@@ -169,13 +169,14 @@ def _metadata(files: RunFiles) -> dict[str, Any]:
 
 def _overview(run_id: str, files: RunFiles, found: dict[str, Any] | None) -> dict[str, Any]:
     from trading_runtime.runs.lock import is_locked
+    from trading_runtime.runs.status import DIED, Status
 
     metadata, result = _metadata(files), found or {}
     status = metadata.get("status", "unknown")
     return {
         "run_id": run_id,
         "experiment": metadata.get("experiment_name"),
-        "status": "killed" if status == "running" and not is_locked(files) else status,
+        "status": DIED if status == Status.RUNNING and not is_locked(files) else status,
         "started": metadata.get("started"),
         "ended": metadata.get("ended"),
         "run_digest": result.get("run_digest"),

@@ -21,7 +21,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group()
 def runs() -> None:
-    """List, show, watch and check runs; stop one."""
+    """List, show, watch, check and summarise runs; stop one."""
 
 
 @runs.command("list")
@@ -114,6 +114,31 @@ def check_run(run: str, results: str, *, as_json: bool) -> int:
         verdict = "broken" if found.findings else "sound"
         click.echo(f"{run_id}: {verdict}; {found.lines:,} lines of {found.writers} writers")
     return (Kind.DATA if found.findings else Kind.OK).exit_code
+
+
+@runs.command("summarise")
+@click.argument("run")
+@_RESULTS
+@click.option(
+    "--allow-incomplete", is_flag=True, help="Name a best point even though tasks failed."
+)
+def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
+    """Write tables and report of RUN (a run id, or 'latest') from what is stored of it now.
+
+    For a run that died or was stopped, and is not to be gone on with. Exit code 5 when tasks are
+    missing or failed.
+    """
+    from trading_runtime.argo.summary_step import run_summary_step
+    from trading_runtime.runs.opening import open_run
+
+    store, run_id = find_run(run, results)
+    # Nobody goes on with the run meanwhile.
+    with open_run(store, run_id):
+        summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
+    counts = ", ".join(f"{summary.counts[key]:,} {key}" for key in ("ok", "failed", "missing"))
+    click.echo(f"{run_id}: {summary.counts['planned']:,} tasks planned: {counts}")
+    click.echo(f"report {summary.files.report_page}")
+    summary.check_complete()
 
 
 @runs.command("stop")

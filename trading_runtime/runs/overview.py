@@ -173,6 +173,7 @@ def _next_steps(status: str, run_id: str, metadata: Mapping[str, Any], results: 
         DIED: [
             f"trading-runtime runs check {run_id}{where}",
             f"{again} (finished tasks are kept)",
+            f"trading-runtime runs summarise {run_id}{where} (what it has is enough)",
         ],
         UNKNOWN: [f"trading-runtime runs check {run_id}{where}"],
     }
