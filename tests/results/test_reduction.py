@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     "name",
     ["summary.json", "equity.parquet", "orders.parquet", "fills.parquet", "manifest.json"],
 )
-def test_a_flipped_byte_is_found_when_the_run_is_reduced_and_mended_by_the_next(
+def test_a_flipped_byte_is_found_by_the_next_run_set_aside_and_computed_again(
     small: SmallExperiment, name: str
 ) -> None:
     small.write(parameters={"every": [20]})
@@ -30,21 +30,15 @@ def test_a_flipped_byte_is_found_when_the_run_is_reduced_and_mended_by_the_next(
     content[place] ^= 1
     (damaged / name).write_bytes(content)
 
-    found = api.run(small.path, run_id="found", workers=1)
-    assert found.result["counts"] == {"planned": 3, "ok": 2, "failed": 1, "missing": 0}
-    assert found.result["failed_by_kind"] == {"data": 1}
-    assert found.result["best"] is None
-    [failure] = found.failures
-    assert failure["task_id"] == damaged.name
-    assert str(damaged / name) in failure["message"]
-    assert "set aside: run again" in failure["message"]
-    assert not damaged.exists()
+    again = api.run(small.path, run_id="again", workers=1)
+    assert again.computed == 1
+    assert again.result == sound.result
+    assert again.failures == []
+    assert (damaged / name).read_bytes() != bytes(content)
     assert damaged.with_name(f"{damaged.name}.damaged-1").is_dir()
-
-    mended = api.run(small.path, run_id="found", workers=1)
-    assert mended.computed == 1
-    assert mended.result == sound.result
-    assert mended.failures == []
+    events = [json.loads(line) for line in again.files.journal.read_bytes().splitlines()]
+    [retried] = [line for line in events if line["event"] == "task_retried"]
+    assert retried["payload"] == {"task_id": damaged.name, "kind": "data"}
 
 
 def test_a_result_with_a_missing_file_is_computed_again_at_once(small: SmallExperiment) -> None:
