@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trading_runtime.errors import DataError
@@ -16,8 +16,6 @@ from trading_runtime.time_units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_TIME = pa.timestamp("ns", tz="UTC")
 
 
 @dataclass(frozen=True)
@@ -85,10 +83,10 @@ def _row_groups(series: Mapping[str, Any], dataset: Path) -> Iterator[pa.Table]:
 
 def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, int]:
     """Return the rows of warm-up and window, and how many of them are warm-up."""
-    times = table["ts_init"]
+    times = _instants(table)
     # Rows are in order of time, so what is inside is one stretch: a slice copies nothing.
     first, start, end = (
-        _count(pc.less(times, _instant(partition[key]))) for key in ("warmup_start", "start", "end")
+        bisect_left(times, partition[key]) for key in ("warmup_start", "start", "end")
     )
     return table.slice(first, end - first), start - first
 
@@ -127,15 +125,15 @@ class _SeriesFile:
         """Add rows; without any, no file is made."""
         if not table.num_rows:
             return
-        times = table["ts_init"].cast(pa.int64())
+        times = _instants(table)
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._first = times[0].as_py()
+            self._first = times[0]
             # Read once or a few times and thrown away: light compression is faster than none.
             self._writer = pq.ParquetWriter(
                 self._path, table.schema, compression="lz4", write_statistics=["ts_init"]
             )
-        self._last = times[-1].as_py()
+        self._last = times[-1]
         self._writer.write_table(table)
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -153,9 +151,13 @@ def _file_time(nanoseconds: int) -> str:
     return f"{text}-{fraction:09d}Z"
 
 
-def _instant(nanoseconds: int) -> pa.Scalar:
-    return pa.scalar(nanoseconds, pa.int64()).cast(_TIME)
+def _instants(table: pa.Table) -> memoryview:
+    """Return ``ts_init`` in nanoseconds since the epoch, without a copy where it is one chunk.
 
-
-def _count(mask: pa.ChunkedArray) -> int:
-    return int(pc.sum(mask).as_py() or 0)
+    Importing ``pyarrow.compute`` takes a worker as long as the engine.
+    """
+    if not table.num_rows:
+        return memoryview(b"").cast("q")
+    column = table["ts_init"].combine_chunks()
+    start = column.offset
+    return memoryview(column.buffers()[1]).cast("b").cast("q")[start : start + len(column)]
