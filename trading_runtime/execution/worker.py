@@ -7,6 +7,7 @@ strategy prints goes to standard error, so that it cannot break the conversation
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -51,6 +52,8 @@ def main() -> None:
     # Before anything is known of the job: the run may still be planned.
     import trading_runtime.execution.task  # noqa: F401
 
+    # What was imported stays: the collector need not look through it again in every task.
+    gc.freeze()
     job = json.loads(requests.readline())
     runner = _runner(job)
     try:
