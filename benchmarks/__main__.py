@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.figures import FIGURES, ROOT, Bench
+from benchmarks.bench import ROOT, Bench
+from benchmarks.figures import FIGURES
 from benchmarks.measuring import FailedProgramError
 from benchmarks.table import as_text, cells, machine, write
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from benchmarks.figures import Mark, Row
+    from benchmarks.bench import Mark, Row
 
 HEADER = ("figure", "ours", "anchor", "ratio", "must reach", "reached", "spread, repeats")
 _BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks.figures import Mark, Row
+from benchmarks.bench import Mark, Row
 from benchmarks.measuring import FailedProgramError, of_pairs, of_values, run, turn_by_turn
 from benchmarks.table import HEADER, as_text, cells, update
 

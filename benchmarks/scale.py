@@ -1,0 +1,92 @@
+"""What many tasks and much data cost: memory of a worker, planning, summarising, a cached run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+from benchmarks.bench import LISTENER, PROCESSES, Bench, Mark, Row, program, trading_runtime
+from benchmarks.experiments import EMA_CROSS, write_experiment
+from benchmarks.measuring import Finished, of_values
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MEGABYTE = 1e6
+
+
+def worker_memory(bench: Bench) -> list[Row]:
+    """The peak memory of a worker that streams one partition."""
+    rows = []
+    for name, trades in (
+        ("5 M trades", bench.size(5_000_000, 200_000)),
+        ("1 M trades", bench.size(1_000_000, 50_000)),
+    ):
+        experiment = write_experiment(bench.folder(), bench.dataset("trades", trades), LISTENER)
+        peak = trading_runtime("run", experiment).peak("execution.worker") / _MEGABYTE
+        measured = of_values([peak])
+        rows.append(Row(f"peak memory of a worker, {name}", Mark(400, "MB"), measured))
+    return rows
+
+
+def planning(bench: Bench) -> list[Row]:
+    """``trading-runtime plan`` with 100,000 tasks: 1,000 points on each of 100 days."""
+    experiment = _many_tasks(bench, points=bench.size(1_000, 20))
+    return _time_and_memory(
+        "planning 100,000 tasks", (5, 500), [trading_runtime("plan", experiment) for _ in range(3)]
+    )
+
+
+def planning_points(bench: Bench) -> list[Row]:
+    """The same with 100,000 points on one partition."""
+    experiment = _many_tasks(bench, points=bench.size(100_000, 2_000), partitions={})
+    return _time_and_memory(
+        "planning 100,000 points", (5, 500), [trading_runtime("plan", experiment) for _ in range(3)]
+    )
+
+
+def summarising(bench: Bench) -> list[Row]:
+    """Summarise 100,000 stored results, report and all."""
+    experiment = _many_tasks(bench, points=bench.size(1_000, 20))
+    program(experiment, module="benchmarks.programs.stored_results")
+    finished = program(experiment, module="benchmarks.programs.summarise")
+    shutil.rmtree(experiment.parent)
+    seconds = of_values([json.loads(finished.output.splitlines()[-1])["seconds"]])
+    memory = of_values([max(finished.peaks.values()) / _MEGABYTE])
+    return [
+        Row("summarising 100,000 results: time", Mark(60, "s"), seconds),
+        Row("summarising 100,000 results: memory", Mark(1_000, "MB"), memory),
+    ]
+
+
+def cached_run(bench: Bench) -> list[Row]:
+    """``trading-runtime run`` of 10,000 tasks that are all stored."""
+    experiment = _many_tasks(bench, points=bench.size(100, 5))
+    program(experiment, module="benchmarks.programs.stored_results")
+    # What a user repeats has been run before; the first run here found results without one.
+    trading_runtime("run", experiment)
+    seconds = of_values([trading_runtime("run", experiment).seconds for _ in range(3)])
+    return [Row("cached run of 10,000 tasks", Mark(3, "s"), seconds)]
+
+
+def _many_tasks(bench: Bench, points: int, partitions: dict[str, object] | None = None) -> Path:
+    days = bench.size(100, 5)
+    return write_experiment(
+        bench.folder(),
+        # The last bar closes before the next midnight, which would begin one more partition.
+        bench.dataset("bars", 1_440 * days - 1),
+        EMA_CROSS,
+        parameters={"fast": list(range(20, 25)), "slow": list(range(100, 100 + points // 5))},
+        partitions={"by": "day"} if partitions is None else partitions,
+        workers=PROCESSES,
+    )
+
+
+def _time_and_memory(what: str, marks: tuple[float, float], finished: list[Finished]) -> list[Row]:
+    seconds = of_values([item.seconds for item in finished])
+    memory = of_values([max(item.peaks.values()) / _MEGABYTE for item in finished])
+    return [
+        Row(f"{what}: time", Mark(marks[0], "s"), seconds),
+        Row(f"{what}: memory", Mark(marks[1], "MB"), memory),
+    ]

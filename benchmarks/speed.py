@@ -1,0 +1,202 @@
+"""How fast tasks and sweeps are, and how soon they begin, each against a peer or the engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from benchmarks.bench import DATA, LISTENER, PROCESSES, ROOT, Bench, Mark, Row, trading_runtime
+from benchmarks.environments import peer
+from benchmarks.experiments import (
+    BUILTIN_EMA_CROSS,
+    EMA_CROSS,
+    FASTS,
+    SLOWS,
+    averages,
+    write_experiment,
+)
+from benchmarks.market_data import BAR_TYPE
+from benchmarks.measuring import of_pairs, run, turn_by_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+
+def task_of_bars(bench: Bench) -> list[Row]:
+    """A task over 45 k bars in a warm worker, against the engine's bare node."""
+    experiment = write_experiment(
+        bench.folder(),
+        bench.dataset("bars", bench.size(45_000, 5_000)),
+        EMA_CROSS,
+        parameters=averages((20,), SLOWS),
+    )
+    pairs = _task_pairs(experiment, bench.size(9, 2))
+    return [Row("task, 45 k bars, EMA cross in Python", Mark(1.10, "ratio"), of_pairs(pairs))]
+
+
+def task_of_trades(bench: Bench) -> list[Row]:
+    """A task over a million trades in a warm worker, against the engine's bare node."""
+    repeats = bench.size(5, 2)
+    experiment = write_experiment(
+        bench.folder(),
+        bench.dataset("trades", bench.size(1_000_000, 50_000)),
+        LISTENER,
+        parameters={"number": list(range(repeats + 1))},
+    )
+    pairs = _task_pairs(experiment, repeats)
+    return [Row("task, 1 M trades, a strategy that listens", Mark(1.10, "ratio"), of_pairs(pairs))]
+
+
+def sweep_nautilus_1(bench: Bench) -> list[Row]:
+    """A sweep against ``BacktestNode`` of nautilus_trader 1.231.0."""
+    python = peer("nautilus-1")
+    rows = bench.size(45_000, 5_000)
+    bars = bench.dataset("bars", rows)
+    catalog = DATA / f"nautilus-1-bars-{rows}"
+    script = ROOT / "benchmarks" / "peers" / "nautilus_1.py"
+    if not catalog.is_dir():
+        partial = bench.folder()
+        run([python, script, "catalog", DATA / "raw" / f"bars-{rows}.csv", partial])
+        shutil.move(partial, catalog)
+    fasts, slows = _grid(bench)
+    pairs = turn_by_turn(
+        lambda: _sweep_seconds(bench, bars, fasts, slows),
+        lambda: (
+            run(
+                [python, script, "sweep", catalog, _text(fasts), _text(slows), str(PROCESSES)]
+            ).seconds
+        ),
+        # Minutes each; what is asked for is far from what noise could do.
+        min(bench.repeats, 2),
+    )
+    measured = of_pairs(pairs, faster=True)
+    return [
+        Row("sweep, against nautilus_trader 1.231.0", Mark(10, "times", at_least=True), measured)
+    ]
+
+
+def sweep_backtesting(bench: Bench) -> list[Row]:
+    """The same sweep against ``Backtest.optimize`` of backtesting.py."""
+    bars = bench.dataset("bars", bench.size(45_000, 5_000))
+    fasts, slows = _grid(bench)
+    pairs = turn_by_turn(
+        lambda: _sweep_seconds(bench, bars, fasts, slows),
+        _backtesting_sweep(bench, fasts, slows),
+        bench.repeats,
+    )
+    measured = of_pairs(pairs, faster=True)
+    return [Row("sweep, against backtesting.py", Mark(1.0, "times", at_least=True), measured)]
+
+
+def sweep_builtin(bench: Bench) -> list[Row]:
+    """The sweep with the engine's EMA cross in Rust, on quotes, against backtesting.py on bars."""
+    quotes = bench.dataset("quotes", bench.size(45_000, 5_000))
+    bench.dataset("bars", bench.size(45_000, 5_000))
+    fasts, slows = _grid(bench)
+    pairs = turn_by_turn(
+        lambda: _sweep_seconds(bench, quotes, fasts, slows, builtin=True),
+        _backtesting_sweep(bench, fasts, slows),
+        bench.repeats,
+    )
+    measured = of_pairs(pairs, faster=True)
+    return [
+        Row(
+            "sweep, builtin in Rust, against backtesting.py",
+            Mark(4, "times", at_least=True),
+            measured,
+        )
+    ]
+
+
+def first_event(bench: Bench) -> list[Row]:
+    """From process start to the first bar in the strategy, against a script."""
+    bars = bench.dataset("bars", bench.size(45_000, 5_000))
+    strategy = {
+        "path": f"{ROOT / 'benchmarks' / 'strategies' / 'first_event.py'}:FirstEvent",
+        "config": {"bar_type": BAR_TYPE},
+    }
+    script = ROOT / "benchmarks" / "programs" / "first_event_script.py"
+    entrypoint = ROOT / "trading_runtime" / "local" / "backtest.py"
+
+    def ours() -> float:
+        experiment = write_experiment(bench.folder(), bars, strategy)
+        return _until_first_event(bench, [entrypoint, "--config", experiment])
+
+    pairs = turn_by_turn(
+        ours,
+        lambda: _until_first_event(bench, [script, bars, BAR_TYPE]),
+        bench.size(9, 2),
+    )
+    # The first of both reads modules from a cold disk.
+    measured = of_pairs(pairs[1:])
+    return [Row("process start to first event, against a script", Mark(1.5, "ratio"), measured)]
+
+
+def _task_pairs(experiment: Path, repeats: int) -> list[tuple[float, float]]:
+    from trading_runtime.execution.worker_process import worker_environment
+
+    finished = run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.programs.task_against_node",
+            str(experiment),
+            str(repeats),
+        ],
+        environment=worker_environment(),
+    )
+    return [(ours, anchor) for ours, anchor in json.loads(finished.output)]
+
+
+def _grid(bench: Bench) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return (FASTS[:2], SLOWS[:2]) if bench.quick else (FASTS, SLOWS)
+
+
+def _text(numbers: tuple[int, ...]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _sweep_seconds(
+    bench: Bench,
+    dataset: Path,
+    fasts: tuple[int, ...],
+    slows: tuple[int, ...],
+    *,
+    builtin: bool = False,
+) -> float:
+    """Return the seconds of the whole command: planning, workers, artifacts, summary, report."""
+    experiment = write_experiment(
+        bench.folder(),
+        dataset,
+        BUILTIN_EMA_CROSS if builtin else EMA_CROSS,
+        parameters=averages(fasts, slows, builtin=builtin),
+        workers=PROCESSES,
+    )
+    finished = trading_runtime("run", experiment)
+    shutil.rmtree(experiment.parent)
+    return finished.seconds
+
+
+def _backtesting_sweep(
+    bench: Bench, fasts: tuple[int, ...], slows: tuple[int, ...]
+) -> Callable[[], float]:
+    python = peer("backtesting")
+    script = ROOT / "benchmarks" / "peers" / "backtesting_py.py"
+    bars = DATA / "raw" / f"bars-{bench.size(45_000, 5_000)}.csv"
+    command: list[str | Path] = [python, script, bars, _text(fasts), _text(slows), str(PROCESSES)]
+    return lambda: run(command).seconds
+
+
+def _until_first_event(bench: Bench, command: Sequence[Path | str]) -> float:
+    noted = bench.folder()
+    noted.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic_ns()
+    run(
+        [sys.executable, *command],
+        environment={"BENCH_FIRST_EVENT": str(noted.absolute())},
+    )
+    return (int(noted.read_text()) - started) / 1e9
