@@ -1,1 +1,1 @@
-"""The sources of what runs on a cluster: WorkflowTemplates written with Hera, and rendering."""
+"""The sources of what runs on a cluster: templates, written with Hera, and their rendering."""

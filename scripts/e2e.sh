@@ -24,6 +24,6 @@ for command in kubectl argo git; do
     fi
 done
 
-paths=(tests/e2e)
+paths=(tests/cluster tests/e2e)
 if [[ ${1-} == tests/* ]]; then paths=(); fi
 E2E=1 exec .venv/bin/python -m pytest -n 0 --durations=0 --durations-min=1 "${paths[@]}" "$@"

@@ -47,7 +47,7 @@ class GitServer:
         """Commit and serve."""
         project = self._folder / "project"
         project.mkdir(parents=True)
-        ignored = shutil.ignore_patterns("__pycache__", "results")
+        ignored = shutil.ignore_patterns("__pycache__")
         for name in IN_THE_IMAGE:
             if (ROOT / name).is_dir():
                 shutil.copytree(ROOT / name, project / name, ignore=ignored)
