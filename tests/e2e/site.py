@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import subprocess
@@ -176,8 +175,3 @@ def buildkit_configuration(settings: Settings) -> str:
             "data": {"buildkitd.toml": "\n".join(lines) + "\n"},
         }
     )
-
-
-def decoded(secret: str, key: str) -> str:
-    """Return what a Secret, as JSON, holds under a key."""
-    return base64.b64decode(json.loads(secret)["data"][key]).decode()
