@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from trading_runtime.results.store import Store
 
-_PUBLISH_SECONDS = 10.0
+_FIRST_PUBLISH_SECONDS = 10.0
+_MOST_PUBLISH_SECONDS = 60.0
+"""Each time makes an object: often enough to follow a pod, seldom enough for a thousand."""
 _ASK_SECONDS = 5.0
 
 
@@ -33,6 +35,7 @@ class SharedRun:
         self.files = RunFiles(store.root / "runs" / run_id)
         self._journals: list[Journal] = []
         self._published_at = self._asked_at = 0.0
+        self._publish_seconds = _FIRST_PUBLISH_SECONDS
         self._stopping = False
 
     def open_journal(self, name: str) -> Journal:
@@ -80,9 +83,11 @@ class SharedRun:
     def publish_journals(self, *, now: bool = False) -> None:
         """Store what this process wrote into its journals, when it is time to or ``now``."""
         moment = time.monotonic()
-        if self._objects is None or (not now and moment - self._published_at < _PUBLISH_SECONDS):
+        due = moment - self._published_at >= self._publish_seconds
+        if self._objects is None or not (now or due):
             return
         self._published_at = moment
+        self._publish_seconds = min(2 * self._publish_seconds, _MOST_PUBLISH_SECONDS)
         for journal in self._journals:
             part = journal.end_part()
             if part is not None:
