@@ -10,6 +10,13 @@ set -euo pipefail
 namespace=${K8S_NAMESPACE:-backtests}
 read -ra kubectl <<<"${KUBECTL:-kubectl}"
 
+for key in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; do
+    if [[ -z ${!key-} ]]; then
+        echo "create-s3-secret.sh: $key is not set" >&2
+        exit 2
+    fi
+done
+
 {
     printf '%s\n' "apiVersion: v1" "kind: Secret" \
         "metadata: {name: s3-credentials, labels: {app.kubernetes.io/name: trading-runtime}}" "data:"
@@ -17,9 +24,6 @@ read -ra kubectl <<<"${KUBECTL:-kubectl}"
         if [[ -n ${!key-} ]]; then
             # Through a pipe: an argument would show in the list of processes.
             printf '  %s: %s\n' "$key" "$(printf '%s' "${!key}" | base64 | tr -d '\n')"
-        elif [[ $key == AWS_ACCESS_KEY_ID || $key == AWS_SECRET_ACCESS_KEY ]]; then
-            echo "create-s3-secret.sh: $key is not set" >&2
-            exit 2
         fi
     done
 } | "${kubectl[@]}" apply --server-side --force-conflicts --namespace "$namespace" --filename -

@@ -86,6 +86,8 @@ def site(
 @pytest.fixture(scope="session")
 def build(site: Site, git_server: GitServer) -> Workflow:
     """The workflow that built the image of this session, from the git repository."""
+    if os.environ.get("E2E_BUILT"):
+        pytest.skip("E2E_BUILT names an image; nothing is built")
     return site.builds.succeeded(submit_build(site, git_server, "main"), BUILD_SECONDS)
 
 

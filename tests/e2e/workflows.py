@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LOOK_SECONDS = 1.5
 ENDED = {"Succeeded", "Failed", "Error"}
 
 
@@ -29,8 +30,20 @@ class Workflow:
     """A workflow at the moment when it was looked at."""
 
     content: dict[str, Any]
-    shown: str
-    """What ``argo get`` prints."""
+
+    @property
+    def shown(self) -> str:
+        """What ``argo get`` prints now."""
+        metadata = self.content["metadata"]
+        return run(
+            "argo", "get", "--namespace", metadata["namespace"], "--no-color", metadata["name"]
+        )
+
+    @property
+    def messages(self) -> str:
+        """The messages of all nodes, one a line."""
+        nodes = self.content.get("status", {}).get("nodes", {}).values()
+        return "\n".join(node.get("message", "") for node in nodes)
 
     @property
     def phase(self) -> str:
@@ -81,8 +94,7 @@ class Namespace:
 
     def look(self, name: str) -> Workflow:
         """Return a workflow as it is now."""
-        content = json.loads(self.kubectl("get", "workflow", name, "--output", "json"))
-        return Workflow(content, run("argo", "get", "--namespace", self.name, "--no-color", name))
+        return Workflow(json.loads(self.kubectl("get", "workflow", name, "--output", "json")))
 
     def until(self, name: str, holds: Callable[[Workflow], bool], seconds: float = 600) -> Workflow:
         """Wait until something holds of a workflow; fail when it ends before, or takes too long."""
@@ -93,7 +105,7 @@ class Namespace:
                 return found
             assert found.phase not in ENDED, found.shown
             assert time.monotonic() < end, f"not within {seconds:.0f} s:\n{found.shown}"
-            time.sleep(1)
+            time.sleep(_LOOK_SECONDS)
 
     def ended(self, name: str, seconds: float = 600) -> Workflow:
         """Wait for a workflow's end."""
