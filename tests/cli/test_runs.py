@@ -271,6 +271,8 @@ RUN_COMMANDS = [
     ["results", "export", "RUN", "--to", "csv"],
     ["verify", "RUN"],
     ["replay", "RUN", "0000"],
+    ["reconcile", "RUN", "--against", "snapshot.json"],
+    ["kill", "activate", "--reason", "a test", "--run", "RUN"],
 ]
 
 
