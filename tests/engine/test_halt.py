@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.engine.market import STRATEGIES, run, task_inputs
 from trading_runtime.config.strategy_code import find_strategy_code
+from trading_runtime.engine.fed_engine import decoded
 from trading_runtime.engine.halt import Halt
 from trading_runtime.engine.task import run_task
 from trading_runtime.errors import KilledError
@@ -31,7 +32,9 @@ def halt() -> Iterator[Halt]:
     signal.signal(signal.SIGUSR1, before)
 
 
-def killed(market: Market, folder: Path, body: str, halt: Halt, **settings: Any) -> list[str]:
+def killed(
+    market: Market, folder: Path, body: str, halt: Halt, *, ahead_of_time: bool = False
+) -> list[str]:
     """Run a strategy that is killed; return what it noted down, and why it ended last."""
     log = folder / "log.txt"
     (folder / "written.py").write_text(
@@ -68,9 +71,10 @@ def killed(market: Market, folder: Path, body: str, halt: Halt, **settings: Any)
         "        self.note('closed')\n" + body
     )
     code = find_strategy_code("written.py:Written", folder, ())
-    inputs = task_inputs(market, {}, **settings)
+    inputs = task_inputs(market, {})
+    ahead = decoded(inputs["partition"], market.catalog, market.rows) if ahead_of_time else None
     with pytest.raises(KilledError) as raised:
-        run_task(inputs, code, market.catalog, market.rows, halt=halt)
+        run_task(inputs, code, market.catalog, market.rows, decoded_rows=ahead, halt=halt)
     return [*(log.read_text().splitlines() if log.exists() else []), str(raised.value)]
 
 
@@ -92,14 +96,17 @@ def test_no_order_goes_out_after_it_not_even_in_the_same_call(
     assert "2 orders were refused, 0 open ones cancelled; nothing is stored" in message
 
 
-def test_open_orders_are_cancelled(four_bars: Market, tmp_path: Path, halt: Halt) -> None:
+@pytest.mark.parametrize("ahead_of_time", [False, True], ids=["streamed", "decoded before"])
+def test_open_orders_are_cancelled(
+    four_bars: Market, tmp_path: Path, halt: Halt, *, ahead_of_time: bool
+) -> None:
     body = (
         "    def step(self, number):\n"
         "        self.rest()\n"
         "        if number == 2:\n"
         "            self.kill()\n"
     )
-    *seen, message = killed(four_bars, tmp_path, body, halt)
+    *seen, message = killed(four_bars, tmp_path, body, halt, ahead_of_time=ahead_of_time)
 
     accepted = [line.split()[1] for line in seen if line.startswith("accepted")]
     cancelled = [line.split()[1] for line in seen if line.startswith("cancelled")]

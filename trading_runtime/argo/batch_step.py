@@ -14,8 +14,14 @@ from trading_runtime.argo.code_archive import unpacked_code
 from trading_runtime.argo.outputs import PodProgress
 from trading_runtime.argo.planned_run import may_pass, open_planned_run
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
-from trading_runtime.errors import Kind, StoppedError, TradingRuntimeError, UsageError
-from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
+from trading_runtime.errors import (
+    KilledError,
+    Kind,
+    StoppedError,
+    TradingRuntimeError,
+    UsageError,
+)
+from trading_runtime.execution.pool import Event, Job, TaskEnded, WorkerPool
 from trading_runtime.execution.task_records import TaskRecords
 from trading_runtime.execution.worker_process import TASK_MEMORY, WorkerAhead
 from trading_runtime.object_storage import is_s3
@@ -24,6 +30,7 @@ from trading_runtime.results.folders import open_folder
 from trading_runtime.results.opening import stored_of
 from trading_runtime.runs.events import BatchCompleted, BatchFailed, BatchStarted
 from trading_runtime.runs.memory_limit import memory_limit
+from trading_runtime.safety.kill_switch import KillSwitch, KillWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,10 +71,12 @@ def run_batch_step(
     failures are facts in the store, which ``summary`` judges.
 
     Raises ``UsageError`` when there is no such run or batch, or this image cannot compute the
-    plan's tasks, and ``StoppedError`` when asked to stop; finished tasks are kept.
+    plan's tasks, ``StoppedError`` when asked to stop, and ``KilledError`` when the kill switch is
+    on or is switched on; finished tasks are kept.
     """
     with WorkerAhead() as ahead:  # it imports the engine while the plan is read
         run = open_planned_run(results, run_id)
+        KillSwitch(run.store).refuse_start(run_id)
         refuse_other_environment(run.plan["common"])
         batch = _Batch(run, order)
         if batch.pending:
@@ -91,7 +100,7 @@ class _Batch:
         done = stored | final
         self.pending = [index for index, task_id in self._ids.items() if task_id not in done]
         self.exit_code = Kind.OK.exit_code
-        self._begun = self._ended = 0
+        self._begun = self._ended = self._killed = 0
 
     def compute(
         self,
@@ -156,13 +165,20 @@ class _Batch:
     ) -> None:
         progress = PodProgress(self._total - len(self.pending), self._total)
 
+        killed = KillWatch(self._run.store, self._run.run_id)
+
         def is_stopped() -> bool:
-            return should_stop() or self._shared.stop_requested()
+            return killed() or should_stop() or self._shared.stop_requested()
+
+        def events(pool: WorkerPool) -> Iterator[Event]:
+            yield from pool.run(batches)
+            if killed.found is not None:
+                yield from pool.kill()
 
         share = -(-len(self.pending) // self._order.workers)
         batches = [self.pending[at : at + share] for at in range(0, len(self.pending), share)]
         with WorkerPool(job, len(batches), is_stopped, ahead) as pool:
-            for event in pool.run(batches):
+            for event in events(pool):
                 records.record(event)
                 if isinstance(event, TaskEnded):
                     self._note_end(event)
@@ -171,6 +187,12 @@ class _Batch:
                     self._begun += 1
                 self._shared.publish_journals()
         left = len(self.pending) - self._ended
+        if killed.found is not None and (left or self._killed):
+            raise KilledError(
+                f"run {self._run.run_id!r}: this batch has {left + self._killed:,} of "
+                f"{self._total:,} tasks left: the kill switch is {killed.found.shown}; finished "
+                "tasks are kept"
+            )
         if left:
             raise StoppedError(
                 f"run {self._run.run_id!r}: this batch has {left:,} of {self._total:,} tasks "
@@ -179,6 +201,7 @@ class _Batch:
 
     def _note_end(self, event: TaskEnded) -> None:
         self._ended += 1
+        self._killed += event.status == Kind.KILLED
         task_id = self._ids[event.task]
         failure = self._shared.files.failure(task_id)
         if event.status == Kind.OK:

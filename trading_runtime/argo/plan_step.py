@@ -18,6 +18,7 @@ from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.run_events import beginning, retries
 from trading_runtime.runs.run_id import check_run_id
 from trading_runtime.runs.sharing import SharedRun
+from trading_runtime.safety.kill_switch import KillSwitch
 
 if TYPE_CHECKING:
     from trading_runtime.execution.preparation import Prepared
@@ -84,6 +85,7 @@ def with_pod_batches(prepared: Prepared, seconds: float, most: int) -> Prepared:
 def _begin(prepared: Prepared, run_id: str, settings: PodSettings) -> None:
     if is_running(prepared.store, run_id):
         raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
+    KillSwitch(prepared.store).refuse_start(run_id)
     # Without a lock, which a pod that is killed would leave behind: Argo has a mutex per run id.
     run = SharedRun(prepared.store, run_id)
     files, plan = run.files, prepared.plan

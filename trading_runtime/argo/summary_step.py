@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.argo.planned_run import NOT_PLANNED, may_pass
-from trading_runtime.errors import IncompleteError, UsageError
+from trading_runtime.errors import IncompleteError, KilledError, UsageError
 from trading_runtime.execution.run_ending import summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
 from trading_runtime.results.opening import open_store
@@ -20,6 +20,8 @@ from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.metrics import write_metrics
 from trading_runtime.runs.run_events import completion
 from trading_runtime.runs.run_id import check_run_id
+from trading_runtime.safety.kill_switch import KillSwitch
+from trading_runtime.safety.killed_run import note_killed
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class Summary:
     """Content of ``result.json``."""
     failures: list[dict[str, Any]]
     files: RunFiles
+    killed: KilledError | None = None
+    """What to raise when the kill switch ended the run."""
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -41,9 +45,14 @@ class Summary:
         return {**self.result["counts"], "failed_by_kind": self.result["failed_by_kind"]}
 
     def check_complete(self) -> None:
-        """Raise ``IncompleteError``, with kinds and counts, unless every planned task is ok."""
+        """Raise ``IncompleteError``, with kinds and counts, unless every planned task is ok.
+
+        Raises ``KilledError`` instead when the kill switch is on.
+        """
         if self.result["complete"]:
             return
+        if self.killed is not None:
+            raise self.killed
         counts = self.result["counts"]
         kinds = [f"{count:,} {kind}" for kind, count in self.result["failed_by_kind"].items()]
         kinds += [f"{counts['missing']:,} missing"] if counts["missing"] else []
@@ -78,16 +87,19 @@ def run_summary_step(results: str, run_id: str, *, allow_incomplete: bool = Fals
     metadata = Metadata(files, content)
     with Journal(files.journals, new_writer("summary")) as journal:
         reduction = summarise_run(plan, store, files, metadata, allow_incomplete=allow_incomplete)
-        journal.write(completion(reduction.result))
-        if files.stop.exists() and not reduction.result["complete"]:
-            metadata.set(Status.STOPPED)
-            journal.write(RunStopped())
+        switched = KillSwitch(store).on_for(run_id)
+        killed = note_killed(switched, files, metadata, journal, reduction.result)
+        if killed is None:
+            journal.write(completion(reduction.result))
+            if files.stop.exists() and not reduction.result["complete"]:
+                metadata.set(Status.STOPPED)
+                journal.write(RunStopped())
     metadata.seal()
     _write_metrics(files, plan["common"]["strategy"]["path"])
     write_run_metrics(files)
     if isinstance(store, S3Store):
         _publish(store, files)
-    return Summary(reduction.result, reduction.failures, files)
+    return Summary(reduction.result, reduction.failures, files, killed)
 
 
 def _forget_passed_failures(store: Store, files: RunFiles) -> None:

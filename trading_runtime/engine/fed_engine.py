@@ -17,19 +17,18 @@ from nautilus_trader import model
 from nautilus_trader.backtest import BacktestEngine, BacktestNode, BacktestRunConfig
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from trading_runtime.engine.failures import watch_escapes
 from trading_runtime.engine.feed import data_configs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
-    from types import FrameType
 
     from nautilus_trader.backtest import BacktestEngineConfig, BacktestVenueConfig
     from nautilus_trader.common import Cache
     from nautilus_trader.portfolio import Portfolio
 
-    type Watched = Callable[[FrameType], AbstractContextManager[None]]
+    from trading_runtime.engine.failures import FailureRecord
 
 CHUNK_ROWS = 50_000
 """Rows that the engine holds at a time when it streams, and the most that are decoded ahead."""
@@ -83,11 +82,11 @@ class FedEngine(Protocol):
     def add_builtin_strategy(self, name: str, config: Any) -> None:
         """Add one of the engine's own strategies."""
 
-    def run(self, watched: Watched, was_stopped: Callable[[], bool]) -> int:
+    def run(self, failures: FailureRecord, was_stopped: Callable[[], bool]) -> int:
         """Run over all rows and return how many steps the engine made of them.
 
-        The engine runs within ``watched``, which is given the frame that calls it; ``was_stopped``
-        says whether the run was shut down on the way. Raises what the engine raises.
+        What escapes from a strategy goes to ``failures``; ``was_stopped`` says whether the run was
+        shut down on the way. Raises what the engine raises.
         """
 
     def dispose(self) -> None:
@@ -133,9 +132,9 @@ class StreamingEngine:
         """Add one of the engine's own strategies."""
         self._node.add_builtin_strategy(_RUN, name, config)
 
-    def run(self, watched: Watched, _was_stopped: Callable[[], bool]) -> int:
+    def run(self, failures: FailureRecord, _was_stopped: Callable[[], bool]) -> int:
         """Run over all rows and return how many steps the engine made of them."""
-        with watched(sys._getframe()):  # noqa: SLF001 - it calls the engine
+        with watch_escapes(failures, sys._getframe()):  # noqa: SLF001 - it calls the engine
             return int(self._node.run()[0].iterations)
 
     def dispose(self) -> None:
@@ -167,13 +166,13 @@ class SharingEngine:
         self.add_builtin_strategy = self._engine.add_builtin_strategy
         self.dispose = self._engine.dispose
 
-    def run(self, watched: Watched, was_stopped: Callable[[], bool]) -> int:
+    def run(self, failures: FailureRecord, was_stopped: Callable[[], bool]) -> int:
         """Run over all rows and return how many steps the engine made of them.
 
         These are the calls that a node makes which streams everything in one chunk.
         """
         engine = self._engine
-        with watched(sys._getframe()):  # noqa: SLF001 - it calls the engine
+        with watch_escapes(failures, sys._getframe()):  # noqa: SLF001 - it calls the engine
             if self._rows:
                 engine.add_data(self._rows, validate=False)
                 engine.run(*self._window, run_config_id=_RUN, streaming=True)
@@ -181,6 +180,10 @@ class SharingEngine:
             if not was_stopped():
                 engine.end()
             return int(engine.get_result().iterations)
+
+
+ENGINE_CALLERS = frozenset({StreamingEngine.run.__code__, SharingEngine.run.__code__})
+"""Code whose frames call the engine, and so all that the engine calls."""
 
 
 @contextlib.contextmanager

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import KilledError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import CodeType, FrameType
+    from collections.abc import Callable, Container, Iterator
+    from types import CodeType
 
     from trading_runtime.engine.watch import Watch
 
@@ -56,8 +56,11 @@ class Halt:
 
 
 @contextlib.contextmanager
-def ended_by(halt: Halt, watch: Watch, engine_frame: FrameType) -> Iterator[None]:
-    """End what runs inside when ``halt`` is ordered; raises ``KilledError`` then."""
+def ended_by(halt: Halt, watch: Watch, engine_callers: Container[CodeType]) -> Iterator[None]:
+    """End what runs inside when ``halt`` is ordered; raises ``KilledError`` then.
+
+    ``engine_callers`` is the code whose frames call the engine.
+    """
     with contextlib.ExitStack() as leaving:
         ending = _Ending(watch)
 
@@ -70,7 +73,8 @@ def ended_by(halt: Halt, watch: Watch, engine_frame: FrameType) -> Iterator[None
             start = monitoring.events.PY_START
 
             def on_start(_code: CodeType, _offset: int) -> None:
-                if sys._getframe(1).f_back is engine_frame:  # noqa: SLF001 - the only way to it
+                caller = sys._getframe(1).f_back  # noqa: SLF001 - the only way to it
+                if caller is not None and caller.f_code in engine_callers:
                     ending.go_on()
 
             monitoring.use_tool_id(tool, _TOOL_NAME)
@@ -117,7 +121,11 @@ class _Ending:
                 if strategy is not None and self._calls == 1:
                     self._cancel(strategy)
             if strategy is None or self._calls > _MOST_WAITS or not _open_orders(strategy):
-                self._watch.failures.record_exception(KilledError(self.told))
+                failures = self._watch.failures
+                failures.record_exception(KilledError(self.told))
+                # Where it cannot be stopped yet, it is asked again at its next call.
+                with contextlib.suppress(Exception):
+                    failures.stop_engine()
         finally:
             self._busy = False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,14 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader import model
 
 from trading_runtime.engine.equity import Account, EquitySample, EquitySampler
-from trading_runtime.engine.failures import FailureRecord, watch_escapes
-from trading_runtime.engine.fed_engine import DecodedRows, FedEngine, SharingEngine, StreamingEngine
+from trading_runtime.engine.failures import FailureRecord
+from trading_runtime.engine.fed_engine import (
+    ENGINE_CALLERS,
+    DecodedRows,
+    FedEngine,
+    SharingEngine,
+    StreamingEngine,
+)
 from trading_runtime.engine.feed import books_without_quotes, expected_steps
 from trading_runtime.engine.guard import guarded
 from trading_runtime.engine.halt import Halt, ended_by
@@ -29,12 +34,11 @@ from trading_runtime.engine.tables import TaskTables, collect
 from trading_runtime.engine.valuation import RateHistory, Valuation
 from trading_runtime.engine.venue import engine_config, venue_config
 from trading_runtime.engine.watch import Watch
-from trading_runtime.errors import KilledError, StrategyError, TradingRuntimeError, UsageError
+from trading_runtime.errors import StrategyError, TradingRuntimeError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from types import FrameType
 
     from trading_runtime.config.strategy_code import StrategyCode
 
@@ -80,8 +84,8 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     ):
         engine = _make_engine(inputs, catalog, decoded_rows, log_level)
         try:
-            expected = expected_steps(data, catalog, rows)
-            output = _run_engine(engine, inputs, loaded, expected, halt or Halt())
+            steps = expected_steps(data, catalog, rows)
+            output = _run_engine(engine, inputs, loaded, steps, halt or Halt())
         finally:
             engine.dispose()
         refuse_foreign_modules(loaded)
@@ -147,7 +151,8 @@ def _run_engine(
     base = common["venue"]["base_currency"]
     single = SingleCurrencyAccount(cache, venue, base) if base is not None else None
     watch.check_order = single.check_order if single is not None else None
-    consumed = _run(engine, watch, sampler, halt)
+    with ended_by(halt, watch, ENGINE_CALLERS):
+        consumed = _run(engine, watch, sampler)
     if (failure := failures.as_error()) is not None:
         raise failure
     if consumed != expected:
@@ -160,9 +165,8 @@ def _run_engine(
         history.note(end)
         initial = initial_equity(common["venue"]["balances"], history, start)
         samples = [EquitySample(start, initial, 0), *sampler.samples, account.sample(end)]
-        valuation = Valuation(instruments, history, currency)
         refused = [] if watch.risk is None else watch.risk.refused_orders
-        tables = collect(cache, samples, valuation, refused)
+        tables = collect(cache, samples, Valuation(instruments, history, currency), refused)
     refusals = None if watch.risk is None else dict(sorted(watch.risk.refusals.items()))
     return TaskOutput(tables, watch.warmup_denied_orders, refusals)
 
@@ -191,21 +195,13 @@ def _add_strategy(
     engine.add_strategy(strategy)
 
 
-def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler, halt: Halt) -> int:
+def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler) -> int:
     failures = watch.failures
-
-    @contextlib.contextmanager
-    def watched(frame: FrameType) -> Iterator[None]:
-        with ended_by(halt, watch, frame), watch_escapes(failures, frame):
-            yield
-
     watch.running = True
     try:
         consumed = engine.run(
-            watched, lambda: failures.message is not None or sampler.error is not None
+            failures, lambda: failures.message is not None or sampler.error is not None
         )
-    except KilledError:
-        raise
     except Exception:
         # The engine raises what on_start raised, as text; the record has it whole.
         if failures.message is None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import KilledError, Kind, StoppedError, StorageError
+from trading_runtime.errors import Kind, StoppedError, StorageError
 from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
 from trading_runtime.execution.progress import Progress
 from trading_runtime.execution.run_beginning import begin_run
@@ -21,7 +21,7 @@ from trading_runtime.runs.metrics import write_metrics
 from trading_runtime.runs.opening import OpenRun, open_run
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
 from trading_runtime.safety.kill_switch import KillSwitch, KillWatch
-from trading_runtime.safety.killed_run import end_if_killed
+from trading_runtime.safety.killed_run import note_killed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -83,10 +83,11 @@ class LocalRun:
                     reduction = self._computed(
                         journal, records, metadata, incomplete=allow_incomplete
                     )
-                    end_if_killed(self._killed, files, metadata, journal, reduction.result)
-                    journal.write(completion(reduction.result))
-                except KilledError:
-                    raise
+                    killed = note_killed(
+                        self._killed.found, files, metadata, journal, reduction.result
+                    )
+                    if killed is None:
+                        journal.write(completion(reduction.result))
                 except (StoppedError, KeyboardInterrupt) as error:
                     metadata.set(Status.STOPPED)
                     journal.write(RunStopped(message=str(error) or None))
@@ -100,6 +101,8 @@ class LocalRun:
                     self._opened.gather()
                     metadata.seal()
                     _write_metrics(files)
+            if killed is not None:
+                raise killed
             return Outcome(reduction, len(records.measured), time.monotonic() - self._started)
 
     def _computed(

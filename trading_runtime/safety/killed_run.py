@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import RunFiles
     from trading_runtime.runs.journal import Journal
     from trading_runtime.runs.metadata import Metadata
-    from trading_runtime.safety.kill_switch import KillWatch
+    from trading_runtime.safety.kill_switch import Switching
 
 
-def end_if_killed(
-    watch: KillWatch,
+def note_killed(
+    switched: Switching | None,
     files: RunFiles,
     metadata: Metadata,
     journal: Journal,
     result: Mapping[str, Any],
-) -> None:
-    """Raise ``KilledError`` when the switch was seen on before the last task ended.
+) -> KilledError | None:
+    """Say in metadata and journal that the run was killed, and return what to raise for it.
 
-    The run was summarised before, so it has its tables; ``result`` is the content of
-    ``result.json``.
+    ``None`` when the switch was not seen on, or every task was finished before. The run was
+    summarised before, so it has its tables; ``result`` is the content of ``result.json``.
     """
-    switched, counts = watch.found, result["counts"]
+    counts = result["counts"]
     if switched is None or result["complete"]:
-        return
+        return None
     message = (
         f"run {metadata.content['run_id']!r} was killed with {counts['ok']:,} of "
         f"{counts['planned']:,} tasks finished, which are kept: the kill switch is "
@@ -42,4 +42,4 @@ def end_if_killed(
     if switched.run_id is None:  # for one run, whoever switched it noted it there
         journal.write(KillActivated(reason=switched.reason, user=switched.user, host=switched.host))
     journal.write(RunKilled(message=message))
-    raise KilledError(message)
+    return KilledError(message)

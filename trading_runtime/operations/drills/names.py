@@ -7,6 +7,7 @@ DRILLS = (
     "restart-recovery",
     "reconciliation-mismatch",
     "kill-switch",
+    "storage-outage",
     "corrupt-result",
     "disk-full",
 )

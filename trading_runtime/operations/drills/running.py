@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.errors import TradingRuntimeError
+from trading_runtime.errors import TradingRuntimeError, UsageError
 from trading_runtime.operations import records
 from trading_runtime.operations.drills.scratch import Scratch
 from trading_runtime.operations.drills.steps import Steps
@@ -52,7 +52,8 @@ def run_drill(name: str, store: Store, *, sabotage: bool) -> Drilled:
     """Run the drill ``name`` and leave ``drills/<name>.json`` in ``store``.
 
     With ``sabotage`` the safeguard is switched off in the drill's own processes, so that the
-    verdict must be that it failed. Raises ``StorageError`` when the record cannot be written.
+    verdict must be that it failed. Raises ``StorageError`` when the record cannot be written, and
+    ``UsageError`` when the fault cannot be made here.
     """
     module = importlib.import_module(f"trading_runtime.operations.drills.{name.replace('-', '_')}")
     records.journal(store, "drill", DrillStarted(drill=name, sabotage=sabotage))
@@ -60,9 +61,12 @@ def run_drill(name: str, store: Store, *, sabotage: bool) -> Drilled:
     with tempfile.TemporaryDirectory(
         prefix="trading-runtime-drill-", ignore_cleanup_errors=True
     ) as folder:
-        scratch = Scratch(Path(folder).resolve(), module.SABOTAGE if sabotage else None)
+        sabotaging = module.SABOTAGE if sabotage else None
+        scratch = Scratch(Path(folder).resolve(), store.place, sabotaging)
         try:
             module.drill(scratch, steps)
+        except UsageError:
+            raise
         except TradingRuntimeError as error:
             steps.expect("the drill came to its end", ok=False, message=error)
     seconds = round(time.monotonic() - started, 3)

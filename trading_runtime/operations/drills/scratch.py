@@ -27,9 +27,11 @@ _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent.parent
 class Scratch:
     """A folder that a drill has for itself."""
 
-    def __init__(self, folder: Path, sabotage: str | None = None) -> None:
+    def __init__(self, folder: Path, place: str, sabotage: str | None = None) -> None:
         """``sabotage`` is Python that is run when any process of the drill starts."""
         self.folder = folder
+        self.place = place
+        """Where the verdict goes: a folder, or an address in S3."""
         self.results = folder / "results"
         self._variables: dict[str, str] = {}
         if sabotage is not None:
