@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -169,6 +171,9 @@ class LocalRun:
                         f"{event.message}\nrun {self.run_id!r}: finished tasks are kept: give "
                         f"--run-id {self.run_id} again to go on"
                     )
+                if len(left) == len(pending):
+                    # Workers leave gaps; at the end nothing but this process has work to do.
+                    threading.Thread(target=_import_for_summary, daemon=True).start()
                 left.discard(event.task)
                 if event.status != Kind.OK:
                     failed.add(plan.tasks[event.task]["task_id"])
@@ -222,3 +227,10 @@ def _write_metrics(files: RunFiles) -> None:
     from trading_runtime.metrics.exposition import write_run_metrics  # wanted at the end only
 
     write_run_metrics(files)
+
+
+def _import_for_summary() -> None:
+    """Import what the summary needs; what is wrong with it shows when it is imported there."""
+    with contextlib.suppress(Exception):
+        import trading_runtime.results.reduction
+        import trading_runtime.results.report  # noqa: F401
