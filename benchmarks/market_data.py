@@ -10,6 +10,7 @@ writes ``FOLDER/raw/NAME.*`` and prepares the dataset ``FOLDER/NAME``, unless it
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,8 +97,9 @@ def trades(count: int) -> pl.DataFrame:
 def ensure(folder: Path, name: str) -> Path:
     """Return the dataset ``name`` (such as ``bars-45000``) in ``folder``; make it when missing."""
     dataset = folder / name
-    if (dataset / "manifest.json").is_file():
+    if _is_sound(dataset):
         return dataset
+    shutil.rmtree(dataset, ignore_errors=True)
     kind, _, count = name.partition("-")
     raw = folder / "raw"
     raw.mkdir(parents=True, exist_ok=True)
@@ -123,6 +125,18 @@ def ensure(folder: Path, name: str) -> Path:
         stdout=subprocess.DEVNULL,
     )
     return dataset
+
+
+def _is_sound(dataset: Path) -> bool:
+    """Return whether the dataset is there, and of the format that is read now."""
+    from trading_runtime.datasets.manifest import load_manifest
+    from trading_runtime.errors import TradingRuntimeError
+
+    try:
+        load_manifest(str(dataset))
+    except TradingRuntimeError:
+        return False
+    return True
 
 
 def _data_file(kind: str, name: str) -> dict[str, Any]:
