@@ -82,12 +82,20 @@ _LOST = (
     "pod deleted|node was low on resource|exceeds the total limit|node shutdown|[Pp]reempt"
     "|is unresponsive|Evicted|didn.t have enough resource|can.t find failed message"
 )
-_RETRIED = (
+_LOST_OR_TRANSIENT = (
     "!(lastRetry.message contains 'deadline') && (lastRetry.exitCode in ['75', '143']"
     f" || lastRetry.message matches '{_LOST}'"
-    " || (lastRetry.exitCode == '137' && asInt(retries) < 1))"
 )
 _BACKOFF = models.Backoff(duration="10s", factor="2", cap="5m")
+
+
+def _retry(otherwise: str = "") -> models.RetryStrategy:
+    return models.RetryStrategy(
+        limit=simple("retries"),
+        retry_policy="Always",
+        expression=f"{_LOST_OR_TRANSIENT}{otherwise})",
+        backoff=_BACKOFF,
+    )
 
 
 def backtest_template() -> WorkflowTemplate:
@@ -192,7 +200,8 @@ def _plan() -> Container:
 
 
 def _batch(name: str, attempt: int) -> Container:
-    memory = f"asInt({parameter('memory-mib')}) * (lastRetry.exitCode == '137' ? 2 : {attempt})"
+    # A pod of the first round is not tried again by itself, which would double the nodes that Argo
+    # keeps: what it leaves undone is the second round's, with twice the memory and further tries.
     return _container(
         name,
         [
@@ -202,10 +211,11 @@ def _batch(name: str, attempt: int) -> Container:
             "--batch={{inputs.parameters.index}}",
             f"--image={argument('image')}",
         ],
-        memory=memory,
+        memory=f"asInt({parameter('memory-mib')}) * {attempt}",
         cpu="cpu",
         deadline="batch-deadline-seconds",
         inputs=[Parameter(name="index")],
+        retry=_retry() if attempt > 1 else None,
     )
 
 
@@ -268,7 +278,8 @@ def _step(
         cpu="step-cpu",
         deadline="step-deadline-seconds",
         outputs=outputs,
-        retry=retry,
+        # Out of memory: once more, with twice as much.
+        retry=retry or _retry(" || (lastRetry.exitCode == '137' && asInt(retries) < 1)"),
     )
 
 
@@ -296,13 +307,7 @@ def _container(  # noqa: PLR0913 - a container is that much
         inputs=inputs,
         outputs=outputs,
         active_deadline_seconds=simple(deadline),
-        retry_strategy=retry
-        or models.RetryStrategy(
-            limit=simple("retries"),
-            retry_policy="Always",
-            expression=_RETRIED,
-            backoff=_BACKOFF,
-        ),
+        retry_strategy=retry,
         pod_spec_patch=patch(
             {
                 "containers": [

@@ -37,7 +37,7 @@ def patch(value: dict[str, Any], filled: dict[str, str]) -> str:
 
     ``filled`` says by the mark, a text in ``value``, what stands there instead, without quotes.
     """
-    text = json.dumps(value, sort_keys=True, indent=1)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     for mark, inserted in filled.items():
         if text.count(f'"{mark}"') != 1:
             raise ValueError(mark)

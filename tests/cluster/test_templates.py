@@ -219,3 +219,18 @@ def test_two_runs_of_one_id_do_not_meet() -> None:
             }
         ]
     }
+
+
+def test_what_a_pod_leaves_undone_is_tried_again_in_the_second_round_alone() -> None:
+    first, second = part("batch"), part("again")
+    assert "retryStrategy" not in first
+    assert "['75', '143']" in second["retryStrategy"]["expression"]
+    # Out of memory was tried with twice as much by then.
+    assert "137" not in second["retryStrategy"]["expression"]
+    assert "asInt(workflow.parameters['memory-mib']) * 1" in first["podSpecPatch"]
+    assert "asInt(workflow.parameters['memory-mib']) * 2" in second["podSpecPatch"]
+
+
+def test_the_workflow_says_what_the_summary_says() -> None:
+    """Where an expression decides against another try, Argo's message is that it did."""
+    assert "expression" not in part("summary")["retryStrategy"]

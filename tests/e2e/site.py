@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from tests.e2e.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PARAMETERS = "cpu=50m step-cpu=50m memory-mib=600 step-memory-mib=800"
+CPU = "250m"
+MEMORY_MIB = 600
+PARAMETERS = f"cpu={CPU} step-cpu={CPU} memory-mib={MEMORY_MIB} step-memory-mib=800"
 """What these tasks need; the requests of the templates' defaults would not fit a small machine."""
 
 

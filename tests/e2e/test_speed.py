@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
-from tests.e2e.site import ROOT
+from tests.e2e.site import CPU, MEMORY_MIB, ROOT
 
 if TYPE_CHECKING:
     import pytest
@@ -33,15 +33,15 @@ def bare(image: str) -> dict[str, Any]:
     importing["container"]["command"] = ["python", "-c"]
     importing["container"]["args"] = ["import nautilus_trader.backtest"]
     # What the expressions of the template say with the parameters of these tests.
-    resources = {"requests": {"cpu": "50m", "memory": "600Mi"}, "limits": {"memory": "600Mi"}}
+    memory = f"{MEMORY_MIB}Mi"
+    resources = {"requests": {"cpu": CPU, "memory": memory}, "limits": {"memory": memory}}
     patched = {"containers": [{"name": "main", "resources": resources}]}
     importing["podSpecPatch"] = json.dumps(patched)
     importing["container"]["image"] = image
     importing["activeDeadlineSeconds"] = 600
-    del importing["retryStrategy"]
     step = {"name": "import", "template": "import", "withSequence": {"count": str(PODS)}}
     step["arguments"] = {"parameters": [{"name": "index", "value": "{{item}}"}]}
-    workflow_patch = json.loads(spec["podSpecPatch"].split(',\n "nodeSelector"')[0] + "\n}")
+    workflow_patch = json.loads(spec["podSpecPatch"].split(',"nodeSelector"')[0] + "}")
     kept = {
         key: spec[key]
         for key in (
@@ -80,7 +80,9 @@ def test_two_hundred_batches_take_little_longer_than_two_hundred_pods(
         "create", "--filename", "-", "--output", "name", given=json.dumps(bare(image))
     )
     alone = site.backtests.succeeded(created.strip().rpartition("/")[2], SECONDS)
-    ours = site.backtests.succeeded(many.submit(batch_seconds="0.1"), SECONDS)
+    ours = site.backtests.succeeded(
+        many.submit(batch_seconds="0.1", most_batches=str(PODS)), SECONDS
+    )
     assert len(alone.pods("import")) == len(ours.pods("batch")) == PODS
     assert json.loads(ours.outputs["counts"])["ok"] == 201
     size = len(
