@@ -24,9 +24,14 @@ def running(workflow: Workflow) -> list[str]:
     ]
 
 
+def exit_codes(workflow: Workflow) -> set[str]:
+    """Return the exit codes of the pods that computed in the first round, so far."""
+    return {node.get("outputs", {}).get("exitCode", "") for node in workflow.pods("batch")}
+
+
 def test_a_lost_pod_and_a_restarted_controller(site: Site, settings: Settings, image: str) -> None:
     experiment = site.awkward("lost", parameters={"every": [20, 30], "pause_seconds": [12]})
-    name = experiment.send("--image", image)["workflow"]
+    name = experiment.send("--image", image, "--batch-seconds", "1")["workflow"]
     found = site.backtests.until(name, lambda now: bool(running(now)))
     victim = running(found)[0]
     site.backtests.kubectl("delete", "pod", victim, "--grace-period=1")
@@ -41,14 +46,14 @@ def test_a_lost_pod_and_a_restarted_controller(site: Site, settings: Settings, i
 def test_a_task_out_of_memory_once_and_storage_that_is_gone_for_a_while(
     site: Site, storage_proxy: StorageProxy, image: str
 ) -> None:
-    # 600 MiB are too few for what the second point takes, and 1,200 are enough.
-    grid = {"every": [20], "megabytes": [0, 450], "pause_seconds": [5]}
+    # 600 MiB are too few for what the second point takes, 1,200 are enough. It takes it before it
+    # pauses, so that the others are at work when storage goes.
+    grid = {"every": [20], "megabytes": [0, 450], "pause_seconds": [20]}
     experiment = site.awkward("large", parameters=grid)
-    name = experiment.send("--image", image)["workflow"]
-    site.backtests.until(name, lambda now: bool(running(now)))
+    name = experiment.send("--image", image, "--batch-seconds", "1")["workflow"]
+    site.backtests.until(name, lambda now: "137" in exit_codes(now))
     storage_proxy.cut(20)
     found = site.backtests.succeeded(name)
-    codes = [node.get("outputs", {}).get("exitCode") for node in found.pods("batch")]
-    assert "137" in codes
+    assert found.pods("again")
     assert json.loads(found.outputs["counts"])["failed"] == 0
     assert found.outputs["run_digest"] == experiment.run_on_laptop()["run_digest"]
