@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,13 @@ def _lines_written_here_are_of_the_schema() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Journal, "write", write_and_check)
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _engines_end_where_they_ran() -> Iterator[None]:
+    """Drop what ran here in this thread: the engine's objects may not be dropped in another's."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -104,7 +104,11 @@ CASES = {
         METADATA, edited(history=3), "run small.json --run-id one", DATA, ["history is of the"]
     ),
     "metadata-started": Case(
-        METADATA, edited(started=3), "verify latest", DATA, ["started is of the wrong type"]
+        METADATA,
+        edited(started=3),
+        "run small.json --run-id one",
+        DATA,
+        ["started is of the wrong type"],
     ),
     "metadata-says-nothing": Case(
         METADATA, edited(dataset=3), VERIFY, USAGE, ["nothing of 'dataset'", "--dataset"]
