@@ -25,7 +25,7 @@ gzip) level=9 ;;
 esac
 
 export GIT_TERMINAL_PROMPT=0
-source=/work/source
+source=/build/source
 git init --quiet "$source"
 cd "$source"
 if [ -f /credentials/git/credentials ]; then
@@ -33,14 +33,14 @@ if [ -f /credentials/git/credentials ]; then
 fi
 git remote add origin "$REPOSITORY"
 # One commit is enough; a server that gives none by its (short) digest is asked for all of them.
-if git fetch --quiet --depth 1 origin "$REVISION" 2>/work/fetch.log; then
+if git fetch --quiet --depth 1 origin "$REVISION" 2>/build/fetch.log; then
     commit=$(git rev-parse --verify --quiet 'FETCH_HEAD^{commit}')
-elif git fetch --quiet --tags origin '+refs/heads/*:refs/remotes/origin/*' 2>/work/fetch.log; then
+elif git fetch --quiet --tags origin '+refs/heads/*:refs/remotes/origin/*' 2>/build/fetch.log; then
     commit=$(git rev-parse --verify --quiet "$REVISION^{commit}") ||
         fail "revision: '$REVISION' is no commit, branch or tag of $REPOSITORY" 2
 else
-    cat /work/fetch.log >&2
-    fail "repository: $REPOSITORY cannot be read: $(tail -n 1 /work/fetch.log)" 2
+    cat /build/fetch.log >&2
+    fail "repository: $REPOSITORY cannot be read: $(tail -n 1 /build/fetch.log)" 2
 fi
 git checkout --quiet --detach "$commit"
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml | head -n 1)
@@ -55,12 +55,12 @@ if ! buildctl-daemonless.sh build --progress plain \
     --opt "build-arg:VERSION=$version" \
     --opt "build-arg:ENGINE=$engine" \
     --output "type=image,name=$target:$commit,push=true,oci-mediatypes=true,compression=$COMPRESSION,compression-level=$level,rewrite-timestamp=true" \
-    --metadata-file /work/metadata.json 2>/work/build.log; then
-    cat /work/build.log >&2
-    fail "the image was not built and pushed: $(grep -i 'error' /work/build.log | tail -n 1 | cut -c 1-500)" 1
+    --metadata-file /build/metadata.json 2>/build/build.log; then
+    cat /build/build.log >&2
+    fail "the image was not built and pushed: $(grep -i 'error' /build/build.log | tail -n 1 | cut -c 1-500)" 1
 fi
-tail -n 20 /work/build.log >&2
-digest=$(sed -n 's/.*"containerimage.digest": *"\(sha256:[0-9a-f]*\)".*/\1/p' /work/metadata.json)
+tail -n 20 /build/build.log >&2
+digest=$(sed -n 's/.*"containerimage.digest": *"\(sha256:[0-9a-f]*\)".*/\1/p' /build/metadata.json)
 [ -n "$digest" ] || fail "BuildKit told no digest" 1
 printf '%s' "$commit" >/out/commit
 printf '%s' "$digest" >/out/digest

@@ -99,7 +99,7 @@ def _build() -> Container:
     told = {"REPOSITORY": "repository", "REVISION": "revision", "IMAGE": "image"}
     told |= {"PUSH_TO": "push-to", "COMPRESSION": "compression"}
     mounts = {
-        "work": "/work",
+        "work": "/build",
         "out": "/out",
         "buildkit": "/home/user/.local/share/buildkit",
         "buildkit-configuration": "/home/user/.config/buildkit",
