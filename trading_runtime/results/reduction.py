@@ -225,13 +225,12 @@ class TaskReader:
             raise DataError(message) from error
 
     def _status(self, task_id: str) -> str:
-        failed = None
-        if task_id in self._failed:
-            failed = read_json(self._files.failure(task_id))
+        failed = read_json(self._files.failure(task_id)) if task_id in self._failed else None
         if failed is not None:
             self.failures[task_id] = failed
             return str(failed["kind"])
-        return OK if self._store.has_task(task_id) else MISSING
+        # What is not whole is found when it is read, right after.
+        return OK if self._store.has_manifest(task_id) else MISSING
 
 
 def failure(

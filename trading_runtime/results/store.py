@@ -88,6 +88,10 @@ class Store:
         """Return whether a result is stored whole: its manifest is read, files compared by size."""
         return self._manifest_of_whole(task_id) is not None
 
+    def has_manifest(self, task_id: str) -> bool:
+        """Return whether a result is there, whole or damaged: reading it tells which."""
+        return os.path.exists(f"{self._tasks}/{task_id[:2]}/{task_id}/{MANIFEST}")  # noqa: PTH110
+
     def read_task_file(self, task_id: str, name: str) -> bytes:
         """Return a file of a result, verified against its manifest.
 
@@ -130,16 +134,12 @@ class Store:
         return task_id_of(parts[0], inputs["config"], parts[1])
 
     def sound_manifest_digest(self, task_id: str) -> str | None:
-        """Return the sha256 of a result's manifest, ``None`` unless the result is stored whole.
-
-        The manifest is verified, and the other files are compared by size.
-        """
-        content = self._manifest_of_whole(task_id)
-        try:
-            _check_digest(content or b"")
-        except ValueError:
-            return None
-        return hashlib.sha256(content or b"").hexdigest()
+        """Return the sha256 of a manifest that verifies, ``None`` unless files have their sizes."""
+        content = self._manifest_of_whole(task_id) or b""
+        with contextlib.suppress(ValueError):
+            _check_digest(content)
+            return hashlib.sha256(content).hexdigest()
+        return None
 
     def _manifest_of_whole(self, task_id: str) -> bytes | None:
         """Return the manifest of a result whose files all have their size, else ``None``."""
