@@ -18,7 +18,6 @@ class Progress:
         self._stream = sys.stderr if stream is None else stream
         self._terminal = self._stream.isatty()
         self._total = planned - cached
-        self._cached = cached
         self._done = self._failed = 0
         self._started = self._shown = time.monotonic()
         if cached:

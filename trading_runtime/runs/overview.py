@@ -12,7 +12,7 @@ from trading_runtime.runs.status import DIED, UNKNOWN, Status
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from trading_runtime.results.store import Store
 
@@ -28,10 +28,22 @@ def started(store: Store, run_id: str) -> str:
 def overview(store: Store, run_id: str) -> dict[str, Any]:
     """Return a run's status, times and counts of tasks, for a list."""
     metadata = read_document(store, run_id, "metadata.json")
+    result = read_document(store, run_id, "result.json")
+    return _facts(store, run_id, metadata, result, lambda: _tally(_entries(store, run_id)))
+
+
+def _facts(
+    store: Store,
+    run_id: str,
+    metadata: Mapping[str, Any],
+    result: Mapping[str, Any],
+    tally: Callable[[], Tally],
+) -> dict[str, Any]:
+    """Return what ``overview`` does; ``tally`` is asked only where a summary does not count."""
     status = shown_status(store, run_id, metadata)
-    counts = read_document(store, run_id, "result.json").get("counts", {})
+    counts = result.get("counts", {})
     if status in _UNFINISHED or not counts:
-        counts = _counted(store, run_id) or counts
+        counts = _counted(tally()) or counts
     return {
         "run_id": run_id,
         "status": status,
@@ -51,9 +63,10 @@ def details(store: Store, run_id: str) -> dict[str, Any]:
     """Return all that ``runs show`` says: what ran, where, on what, and what is to be done."""
     metadata = read_document(store, run_id, "metadata.json")
     result = read_document(store, run_id, "result.json")
-    facts = overview(store, run_id)
-    tally = _tally(store, run_id)
-    failures = _failures(store, run_id)
+    entries = _entries(store, run_id)
+    tally = _tally(entries)
+    facts = _facts(store, run_id, metadata, result, lambda: tally)
+    failures = _failures(entries)
     latest = None if tally.latest is None else instant_text(tally.latest)
     ended_by = _why(facts, metadata, tally, failures)
     return {
@@ -84,15 +97,18 @@ def details(store: Store, run_id: str) -> dict[str, Any]:
     }
 
 
-def _tally(store: Store, run_id: str) -> Tally:
+def _entries(store: Store, run_id: str) -> list[dict[str, Any]]:
+    return JournalFollower(store, run_id).entries()
+
+
+def _tally(entries: Sequence[dict[str, Any]]) -> Tally:
     tally = Tally()
-    tally.add(JournalFollower(store, run_id).entries())
+    tally.add(entries)
     return tally
 
 
-def _counted(store: Store, run_id: str) -> dict[str, int]:
+def _counted(tally: Tally) -> dict[str, int]:
     """Return the counts of a run without a summary, as its journal tells them."""
-    tally = _tally(store, run_id)
     if not tally.tasks:
         return {}
     ok = tally.tasks - tally.pending + tally.done - tally.failed
@@ -106,11 +122,10 @@ def _seconds_since(moment: str | None) -> float | None:
     return round(max(time.time_ns() - parse_instant(moment), 0) / 1e9, 3)
 
 
-def _failures(store: Store, run_id: str) -> list[dict[str, Any]]:
+def _failures(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the first failures, by task id: kind and first line of the message."""
-    follower = JournalFollower(store, run_id)
     failed: dict[str, dict[str, Any]] = {}
-    for entry in follower.entries():
+    for entry in entries:
         payload = entry["payload"]
         if entry["event"] == "task_failed":
             failed[payload["task_id"]] = {
