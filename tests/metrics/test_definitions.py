@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trading_runtime.engine import risk
 from trading_runtime.metrics import definitions
-from trading_runtime.operations.drills import names
+from trading_runtime.runs.drill_names import DRILLS
 from trading_runtime.runs.status import DIED, UNKNOWN, Status
 
 
@@ -13,8 +13,8 @@ def test_every_rule_of_a_risk_profile_has_its_label() -> None:
 
 
 def test_every_drill_has_its_label() -> None:
-    assert set(definitions.DRILLS) == set(names.DRILLS)
+    assert set(definitions.VALUES["drill"]) == set(DRILLS)
 
 
 def test_every_status_of_a_run_has_its_label() -> None:
-    assert {str(state) for state in definitions.RunState} == {*map(str, Status), DIED, UNKNOWN}
+    assert set(definitions.VALUES["status"]) == {*map(str, Status), DIED, UNKNOWN}

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from trading_runtime.operations.drills.names import DRILLS
+from trading_runtime.runs.drill_names import DRILLS
 
 
 @click.command()

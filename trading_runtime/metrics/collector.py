@@ -10,18 +10,19 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from trading_runtime.metrics.definitions import (
-    DRILLS,
     OF_FOLDER,
     OF_RUN,
     PREFIX,
+    STATUSES,
     VALUES,
-    RunState,
 )
 from trading_runtime.metrics.documents import count_of, parse_document, part_of, seconds_of
 from trading_runtime.metrics.run_metrics import run_metrics
 from trading_runtime.metrics.run_reader import RunReader
 from trading_runtime.planning.environment import installed_version
+from trading_runtime.runs.drill_names import DRILLS
 from trading_runtime.runs.operation_events import Verdict
+from trading_runtime.runs.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +65,7 @@ class FolderCollector(Collector):
         samples.append(("runs_not_shown", len(readers) - len(shown), ()))
         for reader in shown:
             if (
-                reader.state is RunState.RUNNING
+                reader.state == Status.RUNNING
                 or reader.is_read
                 or time.perf_counter() - began < _READING_SECONDS
             ):
@@ -87,7 +88,7 @@ class FolderCollector(Collector):
     def _of_folder(self, readers: Sequence[RunReader], switches: set[str]) -> Iterator[Sample]:
         yield "build_info", 1, (installed_version("trading-runtime") or "",)
         states = Counter(reader.state for reader in readers)
-        for state in RunState:
+        for state in STATUSES:
             yield "runs", states[state], (state,)
         tasks: Counter[str] = Counter()
         for reader in readers:
@@ -152,7 +153,7 @@ def _is_killed(run_id: str, switches: set[str]) -> bool:
 
 
 def _importance(reader: RunReader) -> tuple[bool, float, str]:
-    return reader.state is not RunState.RUNNING, -(reader.started or 0.0), reader.run_id
+    return reader.state != Status.RUNNING, -(reader.started or 0.0), reader.run_id
 
 
 def _families(

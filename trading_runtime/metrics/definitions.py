@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Literal
 
 from trading_runtime.errors import Kind
+from trading_runtime.runs.drill_names import DRILLS
+from trading_runtime.runs.status import DIED, UNKNOWN, Status
 
 PREFIX = "trading_runtime_"
 OTHER = "other"
 """What a label says for a value that is not among its own: the set stays as small as it is."""
-
-
-class RunState(StrEnum):
-    """Where a run stands, as seen from outside."""
-
-    RUNNING = "running"
-    COMPLETE = "complete"
-    INCOMPLETE = "incomplete"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    KILLED = "killed"
-    DIED = "died"
-    """It says that it is running, and no process has it."""
-    UNKNOWN = "unknown"
-    """Its metadata cannot be read."""
-
-
+STATUSES = (*map(str, Status), DIED, UNKNOWN)
+"""How a run may stand, as seen from outside."""
 FAILURES = tuple(str(kind) for kind in Kind if kind is not Kind.OK)
-DRILLS = (
-    "stale-market-data",
-    "restart-recovery",
-    "reconciliation-mismatch",
-    "kill-switch",
-    "storage-outage",
-    "corrupt-result",
-    "disk-full",
-)
 OUTCOMES = ("matched", "mismatched", "unknown")
 RULES = (
     "stale_after",
@@ -64,7 +41,7 @@ class Definition:
 
 
 VALUES: dict[str, tuple[str, ...]] = {
-    "status": tuple(RunState),
+    "status": STATUSES,
     "result": ("ok", "missing", *FAILURES),
     "kind": (*FAILURES, OTHER),
     "what": ("batch", "task"),

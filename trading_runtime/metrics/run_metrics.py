@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.metrics.definitions import FAILURES, OTHER, OUTCOMES, VALUES, RunState
+from trading_runtime.metrics.definitions import FAILURES, OTHER, OUTCOMES, STATUSES, VALUES
 from trading_runtime.metrics.documents import count_of, part_of, seconds_of
+from trading_runtime.runs.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,8 @@ def run_metrics(reader: RunReader, now: float, *, is_killed: bool) -> Iterator[S
     """Yield name, value and labels of all that is known of a run at ``now``."""
     run = (reader.run_id,)
     yield "run_info", 1, (*run, *_labels(reader.metadata))
-    for state in RunState:
-        yield "run_status", state is reader.state, (*run, state)
+    for state in STATUSES:
+        yield "run_status", state == reader.state, (*run, state)
     times = {
         "run_started_timestamp_seconds": reader.started,
         "run_ended_timestamp_seconds": reader.ended,
@@ -58,7 +59,7 @@ def _of_reconciliation(reader: RunReader) -> Iterator[Sample]:
 
 def _of_journal(reader: RunReader, now: float) -> Iterator[tuple[str, float]]:
     journal = reader.journal
-    is_running = reader.state is RunState.RUNNING
+    is_running = reader.state == Status.RUNNING
     yield "run_journal_intact", reader.journal_is_intact
     yield "run_journal_lines", reader.journal_lines
     if journal.last_event is not None:
@@ -85,7 +86,7 @@ def _of_journal(reader: RunReader, now: float) -> Iterator[tuple[str, float]]:
 
 def _rates(reader: RunReader, now: float) -> Iterator[tuple[str, float]]:
     journal = reader.journal
-    is_running = reader.state is RunState.RUNNING
+    is_running = reader.state == Status.RUNNING
     end = now if is_running else journal.last_progress
     if journal.started is None or end is None or end <= journal.started:
         return

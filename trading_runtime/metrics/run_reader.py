@@ -5,10 +5,10 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.metrics.definitions import RunState
+from trading_runtime.metrics.definitions import STATUSES
 from trading_runtime.metrics.documents import parse_document, seconds_of
 from trading_runtime.metrics.journal_facts import Chain, JournalFacts
-from trading_runtime.runs.events import Executor
+from trading_runtime.runs.status import DIED, UNKNOWN, Status, standing
 
 if TYPE_CHECKING:
     from trading_runtime.metrics.results_folder import ResultsFolder, Stamp
@@ -19,7 +19,7 @@ class RunReader:
 
     def __init__(self, folder: ResultsFolder, run_id: str) -> None:
         self.run_id = run_id
-        self.state = RunState.UNKNOWN
+        self.state = UNKNOWN
         self.metadata: dict[str, Any] = {}
         """The content of ``metadata.json``; empty when it cannot be read."""
         self.journal = JournalFacts()
@@ -35,15 +35,8 @@ class RunReader:
     def look(self) -> None:
         """See where the run stands."""
         self.metadata = self.document("metadata.json")
-        try:
-            state = RunState(self.metadata.get("status", ""))
-        except ValueError:
-            state = RunState.UNKNOWN
-        # No single process has a run whose pods come and go: how silent it is tells of those.
-        is_local = self.metadata.get("executor") != Executor.ARGO
-        if state is RunState.RUNNING and is_local and not self._folder.is_running(self.run_id):
-            state = RunState.DIED
-        self.state = state
+        found = standing(self.metadata, lambda: self._folder.is_running(self.run_id))
+        self.state = found if found in STATUSES else UNKNOWN
 
     @property
     def started(self) -> float | None:
@@ -81,7 +74,7 @@ class RunReader:
             entries += chain.read_on(self._folder, parts)
         self.journal.add(sorted(entries, key=itemgetter("at")))
         self._journal_stamps = stamps
-        self._had_ended = self.state is not RunState.RUNNING
+        self._had_ended = self.state != Status.RUNNING
         self.is_read = True
 
     @property
@@ -95,7 +88,7 @@ class RunReader:
         if not all(chain.is_intact for chain in self._chains.values()):
             return False
         ends = self.metadata.get("journal")
-        if self.state in (RunState.RUNNING, RunState.DIED) or not isinstance(ends, dict):
+        if self.state in {Status.RUNNING, DIED} or not isinstance(ends, dict):
             return True
         found = {
             name: {"lines": chain.lines, "last": chain.last_hash}

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.results.forms import check_form
 from trading_runtime.results.s3_store import S3Store
-from trading_runtime.runs.events import Executor
 from trading_runtime.runs.opening import is_running
-from trading_runtime.runs.status import DIED, UNKNOWN, Status
+from trading_runtime.runs.status import Status, standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,19 +43,8 @@ def read_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
 
 
 def shown_status(store: Store, run_id: str, metadata: Mapping[str, Any]) -> str:
-    """Return the status of a run as people should read it.
-
-    A process that is killed cannot write that it was: ``running`` without a process is ``died``.
-    Of pods nobody here knows whether one is alive.
-    """
-    status = str(metadata.get("status", UNKNOWN))
-    if (
-        status == Status.RUNNING
-        and metadata.get("executor", Executor.LOCAL) == Executor.LOCAL
-        and not is_running(store, run_id)
-    ):
-        return DIED
-    return status
+    """Return the status of a run as people should read it; see ``status.standing``."""
+    return standing(metadata, lambda: is_running(store, run_id))
 
 
 def may_be_running(store: Store, run_id: str) -> bool:

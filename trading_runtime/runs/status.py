@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.runs.events import Executor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 class Status(StrEnum):
@@ -20,3 +26,14 @@ DIED = "died"
 """Shown for a run whose metadata say ``running`` while no process has it."""
 UNKNOWN = "unknown"
 """Shown for a run whose metadata are missing or damaged."""
+
+
+def standing(metadata: Mapping[str, Any], is_running: Callable[[], bool]) -> str:
+    """Return how a run stands, by its metadata; ``is_running`` says whether a process has it.
+
+    A process that is killed cannot write that it was: ``running`` without a process is ``died``.
+    Of pods nobody here knows whether one is alive.
+    """
+    status = str(metadata.get("status", UNKNOWN))
+    is_local = metadata.get("executor", Executor.LOCAL) == Executor.LOCAL
+    return DIED if status == Status.RUNNING and is_local and not is_running() else status

@@ -1,4 +1,4 @@
-"""The drills by name; each is a module of this folder."""
+"""The drills by name; each is a module of `operations.drills`."""
 
 from __future__ import annotations
 
