@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_runtime.cli.options import JSON
+
 if TYPE_CHECKING:
     from trading_runtime.datasets.manifest import Manifest
 
@@ -66,7 +68,7 @@ def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> N
 
 @data.command()
 @click.argument("folder")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def inspect(folder: str, *, as_json: bool) -> None:
     """Show what the dataset in FOLDER holds: instruments, types, windows, rows, gaps, digest.
 
@@ -79,7 +81,7 @@ def inspect(folder: str, *, as_json: bool) -> None:
 
 @data.command()
 @click.argument("folder", type=_PATH)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def verify(folder: Path, *, as_json: bool) -> None:
     """Compare every file of the dataset in FOLDER with the sha256 in its manifest."""
     from trading_runtime.datasets.verify import verify as compare

@@ -6,19 +6,15 @@ import json
 
 import click
 
+from trading_runtime.cli.options import JSON, results_option
 from trading_runtime.runs.drill_names import DRILLS
 
 
 @click.command()
 @click.argument("name", type=click.Choice(DRILLS))
 @click.option("--sabotage", is_flag=True, help="Switch the safeguard off: the drill must fail.")
-@click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    help="Where the verdict is left: the folder of the results, or its address in S3.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@results_option(text="Where the verdict is left: the folder of the results, or its address in S3.")
+@JSON
 def drill(name: str, results: str, *, sabotage: bool, as_json: bool) -> int:
     """Make the fault NAME for real, on a small run in a scratch place that is removed afterwards.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trading_runtime.cli.finding_lines import print_findings
+from trading_runtime.cli.options import JSON, RESULTS
 from trading_runtime.errors import Kind
 
 if TYPE_CHECKING:
@@ -16,13 +18,6 @@ if TYPE_CHECKING:
 
     from trading_runtime.evidence.comparison import EvidenceComparison, Side
 
-_RESULTS = click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    help="The folder of the results, or its address in S3.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _PARTS = ("inputs", "environment", "results", "record")
 _WIDEST = 40
 
@@ -34,14 +29,14 @@ def evidence() -> None:
 
 @evidence.command("bundle")
 @click.argument("run")
-@_RESULTS
+@RESULTS
 @click.option(
     "--to",
     "target",
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file to write; RUN.evidence.zip in this folder if not given.",
 )
-@_JSON
+@JSON
 def bundle(run: str, results: str, target: Path | None, *, as_json: bool) -> None:
     """Write one archive with all that proves RUN (a run id, or 'latest'), and print its sha256.
 
@@ -69,7 +64,7 @@ def bundle(run: str, results: str, target: Path | None, *, as_json: bool) -> Non
 @evidence.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--sha256", help="The sha256 of the archive that was noted when it was made.")
-@_JSON
+@JSON
 def check(file: Path, sha256: str | None, *, as_json: bool) -> int:
     """Check the bundle FILE with nothing else at hand: bytes, journal, results, digests."""
     from trading_runtime.evidence.checking import check_evidence
@@ -84,11 +79,7 @@ def check(file: Path, sha256: str | None, *, as_json: bool) -> int:
         }
         click.echo(json.dumps(content, ensure_ascii=False))
     else:
-        for item in found.findings:
-            click.echo(f"broken: {item}")
-        for item in found.notes:
-            click.echo(f"note: {item}")
-        verdict = "broken" if found.findings else "sound"
+        verdict = print_findings(found.findings, found.notes)
         click.echo(
             f"{found.run_id}: {verdict}; {found.files:,} files, {found.tasks:,} results, "
             f"{found.lines:,} lines of the journal"
@@ -100,8 +91,8 @@ def check(file: Path, sha256: str | None, *, as_json: bool) -> int:
 @evidence.command("compare")
 @click.argument("first")
 @click.argument("second")
-@_RESULTS
-@_JSON
+@RESULTS
+@JSON
 def compare(first: str, second: str, results: str, *, as_json: bool) -> int:
     """Compare two runs: inputs, environment and results side by side.
 

@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trading_runtime.cli.options import JSON, RESULTS
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from trading_runtime.safety.kill_switch import KillSwitch, Switching
 
-_RESULTS = click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    help="The folder of the results, or its address in S3.",
-)
 _RUN = click.option("--run", "run_id", help="This run only; otherwise all runs there.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -32,8 +26,8 @@ def kill() -> None:
 @kill.command()
 @click.option("--reason", required=True, help="Why, for whoever reads the history.")
 @_RUN
-@_RESULTS
-@_JSON
+@RESULTS
+@JSON
 def activate(reason: str, run_id: str | None, results: str, *, as_json: bool) -> None:
     """Switch it on: running tasks are ended within a second, and no run can be started."""
     switch = _switch(results, run_id)
@@ -45,8 +39,8 @@ def activate(reason: str, run_id: str | None, results: str, *, as_json: bool) ->
 @kill.command()
 @click.option("--reason", required=True, help="Why it is safe to go on.")
 @_RUN
-@_RESULTS
-@_JSON
+@RESULTS
+@JSON
 def clear(reason: str, run_id: str | None, results: str, *, as_json: bool) -> None:
     """Switch it off; the history stays, and runs are started again by hand only."""
     switch = _switch(results, run_id)
@@ -57,8 +51,8 @@ def clear(reason: str, run_id: str | None, results: str, *, as_json: bool) -> No
 
 
 @kill.command()
-@_RESULTS
-@_JSON
+@RESULTS
+@JSON
 def status(results: str, *, as_json: bool) -> None:
     """Tell whether it is on, for which runs, and who switched it when and why."""
     switch = _switch(results, None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trading_runtime.cli.options import results_option
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,13 +17,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.metrics.results_folder import ResultsFolder
 
-_RESULTS = click.option(
-    "--results",
-    "place",
-    default="results",
-    show_default=True,
-    help="The folder of the results, or its address in S3.",
-)
+_RESULTS = results_option("place")
 _MOST_RUNS = click.option(
     "--most-runs",
     type=click.IntRange(min=1),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from trading_runtime.cli.options import JSON
+
 _MOST_SECONDS = 60
 _MOST_BYTES = 100_000_000
 
@@ -26,7 +28,7 @@ _MOST_BYTES = 100_000_000
     default=1_000_000,
     help="The largest body; 1,000,000 if not given.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def probe(file: Path, url: str, seconds: float, max_bytes: int, *, as_json: bool) -> int:
     """Send one GET to an address of this machine, or of a host that the experiment in FILE allows.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trading_runtime.cli.options import JSON, results_option
 from trading_runtime.cli.proof_subjects import compare_named
 from trading_runtime.cli.run import MOST_WORKERS
 from trading_runtime.cli.run_names import find_run
@@ -20,20 +21,13 @@ if TYPE_CHECKING:
 
 _SAMPLE = 10
 _STRATEGY_CODE = "common.code.strategy"
-_RESULTS = click.option(
-    "--results",
-    "folder",
-    default="results",
-    show_default=True,
-    help="The folder of the results, or its address in S3.",
-)
+_RESULTS = results_option("folder")
 _EXPERIMENT = click.option(
     "--experiment",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Where the experiment file is now; default: where it was.",
 )
 _DATASET = click.option("--dataset", help="Where the dataset is now; default: where it was.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command()
@@ -52,7 +46,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_RESULTS
 @_EXPERIMENT
 @_DATASET
-@_JSON
+@JSON
 def verify(  # noqa: PLR0913 - one argument for each option of the command
     run: str,
     folder: str,
@@ -127,7 +121,7 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     "second_folder",
     help="The folder of the results of SECOND; default: that of FIRST.",
 )
-@_JSON
+@JSON
 def why(first: str, second: str, folder: str, second_folder: str | None, *, as_json: bool) -> int:
     """Say why two tasks, or two runs, differ: inputs first, then orders, fills and statistics.
 
@@ -219,7 +213,7 @@ def replay(  # noqa: PLR0913 - one argument for each option of the command
     metavar="DURATION",
     help="Leave what is younger, such as '12h' or '7d'.",
 )
-@_JSON
+@JSON
 def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
     """Show, or remove, what is in a folder of results and no run's plan refers to.
 

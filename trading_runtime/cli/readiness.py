@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from trading_runtime.cli.options import JSON
+
 _FILE = click.Path(path_type=Path)
 
 
@@ -18,7 +20,7 @@ def readiness() -> None:
 @readiness.command()
 @click.argument("file", type=_FILE)
 @click.option("--to", "target", type=_FILE, help="Also write the findings to this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def check(file: Path, target: Path | None, *, as_json: bool) -> int:
     """Check all that the experiment in FILE needs; the exit code is 0 only if it is ready.
 

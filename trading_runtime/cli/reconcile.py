@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trading_runtime.cli.options import JSON, RESULTS
 from trading_runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -34,13 +35,8 @@ _SHOWN = 20
     metavar="FIELD=AMOUNT",
     help="How far a number may differ, such as price=0.01; may be given several times.",
 )
-@click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    help="The folder of the results, or its address in S3.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@RESULTS
+@JSON
 def reconcile(  # noqa: PLR0913 - one argument for each option
     run_id: str,
     snapshot: Path,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_runtime.cli.options import JSON, results_option
 from trading_runtime.cli.result_folders import open_results
 from trading_runtime.cli.run_names import find_run, runs_by_start
 from trading_runtime.errors import DataError, StorageError, UsageError
@@ -20,14 +21,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.results.store import RunFiles
 
-_RESULTS = click.option(
-    "--results",
-    "folder",
-    default="results",
-    show_default=True,
-    help="The folder of the results, or its address in S3.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_RESULTS = results_option("folder")
 
 
 @click.group()
@@ -37,7 +31,7 @@ def results() -> None:
 
 @results.command("list")
 @_RESULTS
-@_JSON
+@JSON
 def list_results(folder: str, *, as_json: bool) -> None:
     """List what the runs in a folder came to, oldest first."""
     from trading_runtime.cli.result_lines import print_runs
@@ -64,7 +58,7 @@ def list_results(folder: str, *, as_json: bool) -> None:
 @click.option(
     "--limit", type=click.IntRange(min=0), default=50, show_default=True, help="Rows; 0 for all."
 )
-@_JSON
+@JSON
 def show_results(  # noqa: PLR0913 - one argument for each option of the command
     run: str,
     folder: str,

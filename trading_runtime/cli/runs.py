@@ -6,17 +6,11 @@ import json
 
 import click
 
+from trading_runtime.cli.finding_lines import print_findings
+from trading_runtime.cli.options import JSON, RESULTS
 from trading_runtime.cli.result_folders import open_results
 from trading_runtime.cli.run_names import find_run
 from trading_runtime.errors import Kind, UsageError
-
-_RESULTS = click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    help="The folder of the results, or its address in S3.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -25,8 +19,8 @@ def runs() -> None:
 
 
 @runs.command("list")
-@_RESULTS
-@_JSON
+@RESULTS
+@JSON
 def list_runs(results: str, *, as_json: bool) -> None:
     """List the runs in a folder of results, oldest first: status, tasks, age."""
     from trading_runtime.cli.run_lines import print_list
@@ -47,8 +41,8 @@ def list_runs(results: str, *, as_json: bool) -> None:
 
 @runs.command("show")
 @click.argument("run")
-@_RESULTS
-@_JSON
+@RESULTS
+@JSON
 def show_run(run: str, results: str, *, as_json: bool) -> None:
     """Show RUN (a run id, or 'latest'): what ran, when, on what, why it ended so, what to do."""
     from trading_runtime.cli.run_lines import print_details
@@ -64,7 +58,7 @@ def show_run(run: str, results: str, *, as_json: bool) -> None:
 
 @runs.command("watch")
 @click.argument("run")
-@_RESULTS
+@RESULTS
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),
@@ -84,8 +78,8 @@ def watch_run(run: str, results: str, every: float | None) -> int:
 
 @runs.command("check")
 @click.argument("run")
-@_RESULTS
-@_JSON
+@RESULTS
+@JSON
 def check_run(run: str, results: str, *, as_json: bool) -> int:
     """Check that journal and files of RUN (a run id, or 'latest') are whole and belong together.
 
@@ -107,18 +101,14 @@ def check_run(run: str, results: str, *, as_json: bool) -> int:
         }
         click.echo(json.dumps(content, ensure_ascii=False))
     else:
-        for item in found.findings:
-            click.echo(f"broken: {item}")
-        for item in found.notes:
-            click.echo(f"note: {item}")
-        verdict = "broken" if found.findings else "sound"
+        verdict = print_findings(found.findings, found.notes)
         click.echo(f"{run_id}: {verdict}; {found.lines:,} lines of {found.writers} writers")
     return (Kind.DATA if found.findings else Kind.OK).exit_code
 
 
 @runs.command("summarise")
 @click.argument("run")
-@_RESULTS
+@RESULTS
 @click.option(
     "--allow-incomplete", is_flag=True, help="Name a best point even though tasks failed."
 )
@@ -143,7 +133,7 @@ def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
 
 @runs.command("stop")
 @click.argument("run_id")
-@_RESULTS
+@RESULTS
 def stop_run(run_id: str, results: str) -> None:
     """Ask the process or the pods that run RUN_ID to end; finished tasks are kept."""
     from trading_runtime.runs.opening import request_stop

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trading_runtime.cli.options import JSON
 from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Show what would run; send and start nothing.")
 @click.option("--watch", is_flag=True, help="Follow the run, and end with its exit code.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def submit(  # noqa: PLR0913 - one argument per option
     *,
     file: str,
