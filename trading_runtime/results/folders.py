@@ -23,12 +23,16 @@ class LocalFolder:
 
     def read(self, name: str) -> bytes:
         """Return a file; raises ``FileNotFoundError`` when there is none."""
+        path = f"{self.url}/{name}"  # text: a running run asks several times a second
         try:
-            return (self._path / name).read_bytes()
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
+                return file.read()
         except FileNotFoundError:
             raise
+        except NotADirectoryError as error:
+            raise FileNotFoundError(path) from error
         except OSError as error:
-            raise StorageError(f"{self._path / name}: cannot be read: {error.strerror}") from error
+            raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, in place of one that is there."""
@@ -39,7 +43,8 @@ class LocalFolder:
         found = {}
         for path in sorted((self._path / prefix).rglob("*")):
             with contextlib.suppress(FileNotFoundError):  # removed in this moment
-                if path.is_file():
+                # What begins with a dot is being written (see ``write_file``).
+                if path.is_file() and not path.name.startswith("."):
                     found[path.relative_to(self._path).as_posix()] = path.stat().st_size
         return found
 

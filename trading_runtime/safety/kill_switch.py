@@ -19,14 +19,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import KilledError, UsageError
+from trading_runtime.results.folders import Folder, LocalFolder
 from trading_runtime.results.s3_store import S3Store
 from trading_runtime.runs.metadata import now_text
 from trading_runtime.runs.noting import note
 from trading_runtime.runs.operation_events import KillActivated, KillCleared
-from trading_runtime.safety.local_folder import LocalFolder
 
 if TYPE_CHECKING:
-    from trading_runtime.object_storage import S3Folder
     from trading_runtime.results.store import Store
 
 _ON = "kill-switch/on/"
@@ -62,7 +61,7 @@ class KillSwitch:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._place = store.place
-        self._objects: S3Folder | LocalFolder = (
+        self._objects: Folder = (
             store.objects if isinstance(store, S3Store) else LocalFolder(store.root)
         )
         self.seconds_between_looks = _LOOK_IN_S3_SECONDS if isinstance(store, S3Store) else 0.0
@@ -94,13 +93,11 @@ class KillSwitch:
 
     def active(self) -> list[Switching]:
         """Return all that is on now, for all runs first."""
-        found = (self._switching(name) for name in sorted(self._objects.sizes(_ON)))
-        return [item for item in found if item is not None]
+        return self._switchings(_ON)
 
     def history(self) -> list[Switching]:
         """Return each time it was switched, oldest first."""
-        found = (self._switching(name) for name in sorted(self._objects.sizes(_HISTORY)))
-        return [item for item in found if item is not None]
+        return self._switchings(_HISTORY)
 
     def refuse_start(self, run_id: str) -> None:
         """Raise ``KilledError`` when it is on for the run."""
@@ -127,6 +124,10 @@ class KillSwitch:
                     run_id=switched.run_id,
                 ),
             )
+
+    def _switchings(self, folder: str) -> list[Switching]:
+        names = sorted(name for name in self._objects.sizes(folder) if name.endswith(".json"))
+        return [item for name in names if (item := self._switching(name)) is not None]
 
     def _switching(self, name: str) -> Switching | None:
         try:
