@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from hera.workflows import Container, Parameter, Step, Steps, WorkflowTemplate, models
+from hera.workflows import Parameter, Step, Steps, WorkflowTemplate, models
 
-from argo.expressions import (
-    RUN_ID,
-    argument,
-    json_text,
-    json_value,
-    literal,
-    parameter,
-    simple,
-)
-from argo.names import (
-    ACCOUNT,
-    BACKTEST_TEMPLATE,
-    EXECUTOR,
-    LABELS,
-    PULL_SECRET,
-    S3_SECRET,
-)
-from argo.pods import CONTAINER_SECURITY, POD_SECURITY, RESTRICTED, executor_patch, patch
+from argo.expressions import RUN_ID, json_text, json_value
+from argo.names import ACCOUNT, BACKTEST_TEMPLATE, EXECUTOR, LABELS, PULL_SECRET
+from argo.pods import POD_SECURITY, RESTRICTED, executor_patch, patch
+from argo.steps import batch, check, plan, summary
 
-type Output = Parameter | models.Artifact
-
-OUTPUTS = "/tmp/outputs"  # noqa: S108 - in a volume of the pod's own
 PARALLELISM = 100
 MOST_BATCHES = 1_000
 
@@ -77,26 +60,6 @@ PARAMETERS = (
     ),
 )
 
-# A pod that was lost, and no fault of what it ran. The message of an eviction says why.
-_LOST = (
-    "pod deleted|node was low on resource|exceeds the total limit|node shutdown|[Pp]reempt"
-    "|is unresponsive|Evicted|didn.t have enough resource|can.t find failed message"
-)
-_LOST_OR_TRANSIENT = (
-    "!(lastRetry.message contains 'deadline') && (lastRetry.exitCode in ['75', '143']"
-    f" || lastRetry.message matches '{_LOST}'"
-)
-_BACKOFF = models.Backoff(duration="10s", factor="2", cap="5m")
-
-
-def _retry(otherwise: str = "") -> models.RetryStrategy:
-    return models.RetryStrategy(
-        limit=simple("retries"),
-        retry_policy="Always",
-        expression=f"{_LOST_OR_TRANSIENT}{otherwise})",
-        backoff=_BACKOFF,
-    )
-
 
 def backtest_template() -> WorkflowTemplate:
     """Return the template. An experiment and an image are all that a run has to be told."""
@@ -114,7 +77,7 @@ def backtest_template() -> WorkflowTemplate:
         entrypoint="run",
         on_exit="summary",
         arguments=list(PARAMETERS),
-        templates=[_run(), _plan(), _batch("batch", 1), _check(), _batch("again", 2), _summary()],
+        templates=[_run(), plan(), batch("batch", 1), check(), batch("again", 2), summary()],
         parallelism=PARALLELISM,
         active_deadline_seconds=7 * 86_400,
         synchronization=models.Synchronization(
@@ -172,179 +135,4 @@ def _run() -> Steps:
                 continue_on=goes_on,
             ),
         ],
-    )
-
-
-def _plan() -> Container:
-    allowed = parameter("allow-mutable-image")
-    return _step(
-        "plan",
-        [
-            f"--config={argument('experiment')}",
-            f"--image={argument('image')}",
-            f"--code={argument('code')}",
-            # A flag that may be absent; in its absence the step is said a second time.
-            f"{{{{={allowed} == 'true' ? '--allow-mutable-image' : '--step=plan'}}}}",
-            f"--batch-seconds={argument('batch-seconds')}",
-            f"--most-batches={argument('most-batches')}",
-        ],
-        outputs=[
-            Parameter(
-                name="results",
-                global_name="results",
-                value_from=models.ValueFrom(path=f"{OUTPUTS}/results"),
-            ),
-            Parameter(name="batches", value_from=models.ValueFrom(path=f"{OUTPUTS}/batches")),
-        ],
-    )
-
-
-def _batch(name: str, attempt: int) -> Container:
-    # A pod of the first round is not tried again by itself, which would double the nodes that Argo
-    # keeps: what it leaves undone is the second round's, with twice the memory and further tries.
-    return _container(
-        name,
-        [
-            "--step=batch",
-            f"--results={_RESULTS}",
-            f"--round={attempt}",
-            "--batch={{inputs.parameters.index}}",
-            f"--image={argument('image')}",
-        ],
-        memory=f"asInt({parameter('memory-mib')}) * {attempt}",
-        cpu="cpu",
-        deadline="batch-deadline-seconds",
-        inputs=[Parameter(name="index")],
-        retry=_retry() if attempt > 1 else None,
-    )
-
-
-def _check() -> Container:
-    return _step(
-        "check",
-        [f"--results={_RESULTS}"],
-        outputs=[Parameter(name="batches", value_from=models.ValueFrom(path=f"{OUTPUTS}/batches"))],
-    )
-
-
-def _summary() -> Container:
-    # Where the report is not to be an artifact, Argo is told of a place where there is none.
-    place = (
-        f"{{{{={parameter('report-artifact')} == 'true' ? '{OUTPUTS}/report' : '{OUTPUTS}/none'}}}}"
-    )
-    return _step(
-        "summary",
-        [f"--results={_RESULTS_OR_NOTHING}"],
-        outputs=[
-            *(
-                Parameter(
-                    name=name,
-                    global_name=name,
-                    value_from=models.ValueFrom(path=f"{OUTPUTS}/{name}", default=""),
-                )
-                for name in ("run_digest", "counts")
-            ),
-            models.Artifact(
-                name="report",
-                path=place,
-                optional=True,
-                archive=models.ArchiveStrategy(none=models.NoneStrategy()),
-            ),
-        ],
-        # Its message becomes the workflow's, and must be the pod's own: where an expression decides
-        # against a retry, Argo says only that. So what is tried again is a pod that was lost.
-        retry=models.RetryStrategy(
-            limit=simple("retries"), retry_policy="OnError", backoff=_BACKOFF
-        ),
-    )
-
-
-# What plan says of where the results lie. Only the summary runs when plan did not get so far, and
-# only it may have a way out: Argo fills the others in before plan has ended, with nothing.
-_RESULTS = literal("workflow.outputs.parameters.results")
-_RESULTS_OR_NOTHING = literal("(workflow?.outputs?.parameters?.results ?? '')")
-
-
-def _step(
-    name: str,
-    arguments: list[str],
-    outputs: list[Output],
-    retry: models.RetryStrategy | None = None,
-) -> Container:
-    return _container(
-        name,
-        [f"--step={name}", *arguments],
-        memory=f"asInt({parameter('step-memory-mib')}) * (lastRetry.exitCode == '137' ? 2 : 1)",
-        cpu="step-cpu",
-        deadline="step-deadline-seconds",
-        outputs=outputs,
-        # Out of memory: once more, with twice as much.
-        retry=retry or _retry(" || (lastRetry.exitCode == '137' && asInt(retries) < 1)"),
-    )
-
-
-def _container(  # noqa: PLR0913 - a container is that much
-    name: str,
-    arguments: list[str],
-    *,
-    memory: str,
-    cpu: str,
-    deadline: str,
-    inputs: list[Parameter] | None = None,
-    outputs: list[Output] | None = None,
-    retry: models.RetryStrategy | None = None,
-) -> Container:
-    return Container(
-        name=name,
-        image=simple("image"),
-        command=["python", "trading_runtime/local/backtest.py"],
-        args=[*arguments, f"--run-id={literal(RUN_ID)}"],
-        env=[
-            models.EnvVar(name="TRADING_RUNTIME_OUTPUTS", value=OUTPUTS),
-            models.EnvVar(name="TRADING_RUNTIME_TERMINATION_LOG", value="/dev/termination-log"),
-            *(_secret(key) for key in _S3_KEYS),
-        ],
-        inputs=inputs,
-        outputs=outputs,
-        active_deadline_seconds=simple(deadline),
-        retry_strategy=retry,
-        pod_spec_patch=patch(
-            {
-                "containers": [
-                    {
-                        "name": "main",
-                        "resources": {
-                            "requests": {"cpu": "@cpu", "memory": "@request"},
-                            "limits": {"memory": "@limit"},
-                        },
-                    }
-                ]
-            },
-            {
-                "@cpu": json_text(cpu),
-                "@request": f'"{{{{={memory}}}}}Mi"',
-                "@limit": f'"{{{{={memory}}}}}Mi"',
-            },
-        ),
-        security_context=CONTAINER_SECURITY,
-        volume_mounts=[models.VolumeMount(name="scratch", mount_path="/tmp")],  # noqa: S108
-        working_dir="/app",
-    )
-
-
-_S3_KEYS = (
-    "AWS_ENDPOINT_URL",
-    "AWS_DEFAULT_REGION",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-)
-
-
-def _secret(key: str) -> models.EnvVar:
-    # Optional: on a cluster whose pods have a role of their own there is no key to give.
-    return models.EnvVar(
-        name=key,
-        value_from=models.EnvVarSource(
-            secret_key_ref=models.SecretKeySelector(name=S3_SECRET, key=key, optional=True)
-        ),
     )

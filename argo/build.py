@@ -16,7 +16,7 @@ from argo.names import (
     LABELS,
     PUSH_SECRET,
 )
-from argo.pods import RESTRICTED, executor_patch, patch
+from argo.pods import RESTRICTED, executor_patch, patch, pod_security
 
 SCRIPT = Path(__file__).resolve().parent / "build-image.sh"
 USER = 1000
@@ -64,13 +64,7 @@ def build_template() -> WorkflowTemplate:
         service_account_name=BUILDER,
         automount_service_account_token=False,
         executor=models.ExecutorConfig(service_account_name=BUILDER_EXECUTOR),
-        security_context=models.PodSecurityContext(
-            run_as_non_root=True,
-            run_as_user=USER,
-            run_as_group=USER,
-            fs_group=USER,
-            seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
-        ),
+        security_context=pod_security(USER),
         pod_spec_patch=patch(executor_patch(RESTRICTED), {}),
         volumes=[
             models.Volume(name="work", empty_dir=models.EmptyDirVolumeSource()),

@@ -9,13 +9,19 @@ from hera.workflows import models
 
 USER = 10001
 
-POD_SECURITY = models.PodSecurityContext(
-    run_as_non_root=True,
-    run_as_user=USER,
-    run_as_group=USER,
-    fs_group=USER,
-    seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
-)
+
+def pod_security(user: int) -> models.PodSecurityContext:
+    """Return who the containers of a pod run as."""
+    return models.PodSecurityContext(
+        run_as_non_root=True,
+        run_as_user=user,
+        run_as_group=user,
+        fs_group=user,
+        seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
+    )
+
+
+POD_SECURITY = pod_security(USER)
 
 RESTRICTED: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
