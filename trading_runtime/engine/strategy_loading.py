@@ -26,6 +26,7 @@ from trading_runtime.errors import StrategyError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import FunctionType
 
 MARKET_DATA_CALLBACKS = (
     "on_bar",
@@ -90,6 +91,15 @@ def imported_strategy(
             with contextlib.suppress(ValueError):
                 sys.path.remove(path)
         _forget(code, before)
+
+
+def own_callbacks(strategy_class: type[Strategy]) -> Iterator[tuple[str, FunctionType]]:
+    """Yield name and function of each callback that a strategy has in Python, in order of name."""
+    for name in dir(strategy_class):
+        if name.startswith("on_"):
+            method = inspect.getattr_static(strategy_class, name, None)
+            if inspect.isfunction(method):
+                yield name, method
 
 
 def make_strategy(strategy_class: type[Strategy], config: Any) -> Strategy:
@@ -209,10 +219,8 @@ def _strategy_class(code: StrategyCode, module: Any) -> type[Strategy]:
             f"strategy.path: {code.class_name} in {code.file} is not a subclass of "
             f"nautilus_trader.trading.Strategy; {has}"
         )
-    for name in dir(found):
-        method = inspect.getattr_static(found, name, None)
-        if name.startswith("on_") and inspect.isfunction(method):
-            _check_callback(code, name, method)
+    for name, method in own_callbacks(found):
+        _check_callback(code, name, method)
     return found
 
 
