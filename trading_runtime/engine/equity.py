@@ -92,6 +92,7 @@ class EquitySampler(DataActor):
         self.error: Exception | None = None
         self._account = account
         self._history = history
+        self._needs_rates = history.is_needed
         self._start, self._end = window
         self._interval = interval
         self._books = books
@@ -112,7 +113,7 @@ class EquitySampler(DataActor):
             return
         try:
             ts = event.ts_event
-            if self._history.is_needed:
+            if self._needs_rates:
                 with localcontext(EXACT):
                     self._history.note(ts)
             if self._start < ts < self._end:

@@ -25,7 +25,7 @@ from trading_runtime.engine.strategy_config import build_config, config_fields
 from trading_runtime.errors import StrategyError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import FunctionType
 
 MARKET_DATA_CALLBACKS = (
@@ -78,7 +78,8 @@ def imported_strategy(
     # A file that is changed twice in a second would be run from stale bytecode.
     sys.dont_write_bytecode = True
     try:
-        _forget(code, before)
+        _forget(code, sys.modules.keys())
+        importlib.invalidate_caches()
         _refuse_taken_names(code)
         seed_randomness(code, seed)
         module = _import(code)
@@ -90,7 +91,10 @@ def imported_strategy(
         for path in search:
             with contextlib.suppress(ValueError):
                 sys.path.remove(path)
-        _forget(code, before)
+        _forget(code, sys.modules.keys() - before)
+        # What it imported from elsewhere goes too: the next task must be seen importing it again.
+        for name, _ in _foreign_modules(code, before):
+            del sys.modules[name]
 
 
 def own_callbacks(strategy_class: type[Strategy]) -> Iterator[tuple[str, FunctionType]]:
@@ -272,15 +276,9 @@ def _refuse_taken_names(code: StrategyCode) -> None:
                 )
 
 
-def _forget(code: StrategyCode, before: frozenset[str]) -> None:
-    """Drop the strategy's modules, so that state in a class or module never outlives a task.
-
-    What it imported from elsewhere goes too: the next task must be seen importing it again.
-    """
+def _forget(code: StrategyCode, names: Iterable[str]) -> None:
+    """Drop the strategy's modules, so that state in a class or module never outlives a task."""
     files = {str(path) for path in code.files}
-    for name, module in list(sys.modules.items()):
-        if getattr(module, "__file__", None) in files:
+    for name in list(names):
+        if getattr(sys.modules[name], "__file__", None) in files:
             del sys.modules[name]
-    for name, _ in _foreign_modules(code, before):
-        del sys.modules[name]
-    importlib.invalidate_caches()
