@@ -51,6 +51,7 @@ def main() -> None:
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     # Before anything is known of the job: the run may still be planned.
+    import numpy.random  # noqa: F401 - seeded for each task
 
     import trading_runtime.execution.task  # noqa: F401
 
