@@ -86,7 +86,7 @@ def test_a_storage_that_fails_every_third_request_changes_nothing(
         storage.port, lambda number: (503, 0)[number % 2] if number % 3 == 0 else None
     ) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        object_storage._file_system.cache_clear()
+        object_storage._opened.cache_clear()
         run = api.run(path, run_id="one", workers=2)
         assert proxy.faults > 20
     assert run.result["run_digest"] == local.result["run_digest"]
@@ -279,12 +279,14 @@ def test_what_others_write_into_a_run_in_s3_is_in_its_journal(
     assert check_run(files).findings == []
 
 
-def test_an_object_whose_name_leads_elsewhere_is_not_copied_there(bucket: str) -> None:
-    objects = S3Folder(f"{bucket}/results")
-    objects.write("runs/one/../../../../outside", b"x")
+def test_an_object_whose_name_leads_elsewhere_is_not_copied_there(
+    bucket: str, storage: S3Server
+) -> None:
+    name = "runs/one/../../../../outside"
+    storage.put(f"{bucket.removeprefix('s3://')}/results/{name}", b"x")
     store = open_store(f"{bucket}/results")
 
-    with pytest.raises(DataError, match="no name for a file of results"):
+    with pytest.raises(DataError, match="in its name is no file; remove it"):
         store.run("one")
 
 
