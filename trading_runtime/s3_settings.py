@@ -129,9 +129,6 @@ def _from_variables() -> _Settings:
     alone = os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
     if key != secret or (not key and not elsewhere and alone):
         raise StorageError(NO_CREDENTIALS)
-    for name in _KEYS:
-        if not _PRINTABLE.fullmatch(os.environ.get(name, "-")):
-            raise StorageError(f"{name} holds a space or the end of a line, which no key has")
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
     return _Settings(_region_of_variables() or "us-east-1", endpoint, None)
 
@@ -181,6 +178,9 @@ def _region_of_variables() -> str:
 
 def _check(settings: _Settings) -> None:
     """Refuse what obstore would only stumble over later."""
+    for name in _KEYS:
+        if not _PRINTABLE.fullmatch(os.environ.get(name, "-")):
+            raise StorageError(f"{name} holds a space or the end of a line, which no key has")
     if not _REGION.fullmatch(settings.region):
         variable = "AWS_REGION" if os.environ.get("AWS_REGION") else "AWS_DEFAULT_REGION"
         raise StorageError(f"{variable} is not the name of a region")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 CUT = b"~cut~"
+LOST_ANSWER = -1
 
 
 class S3Server:
@@ -99,7 +100,10 @@ class Proxy:
     """Hands requests on to a server, except those that ``fault`` answers for by their number."""
 
     def __init__(self, port: int, fault: Callable[[int], int | None]) -> None:
-        """``fault`` gives a status to answer with, 0 to cut the connection, or None to hand on."""
+        """``fault`` gives a status to answer with, or None to hand on.
+
+        0 cuts the connection, and LOST_ANSWER does so after the request was served.
+        """
         self.requests = self.faults = 0
         numbers = itertools.count(1)
         proxy = self
@@ -112,7 +116,7 @@ class Proxy:
                 number = next(numbers)
                 proxy.requests = number
                 status = fault(number)
-                if status is not None:
+                if status is not None and status != LOST_ANSWER:
                     proxy.faults += 1
                     self.close_connection = True
                     if status:
@@ -125,6 +129,11 @@ class Proxy:
                 inner.request(self.command, self.path, body, dict(self.headers))
                 answer = inner.getresponse()
                 content = answer.read()
+                if status == LOST_ANSWER:
+                    proxy.faults += 1
+                    self.close_connection = True
+                    inner.close()
+                    return
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in {"transfer-encoding", "content-length", "connection"}:

@@ -49,7 +49,7 @@ def results(bucket: str) -> S3Folder:
 def plan(results: S3Folder, run_id: str, *ids: str) -> None:
     """Write the plan of a run of these tasks."""
     tasks = [{"task_id": identity, "point": 0, "partition": 0} for identity in ids]
-    parts: dict[str, Any] = dict.fromkeys(("common", "strategy", "instruments"), {})
+    parts: dict[str, Any] = {key: {} for key in ("common", "strategy", "instruments")}
     parts |= {"points": [{}], "partitions": [{}], "tasks": tasks}
     results.write(f"runs/{run_id}/plan.json", json.dumps(parts).encode())
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.s3.conftest import SECRET
-from tests.s3.servers import Proxy, S3Server
+from tests.s3.servers import LOST_ANSWER, Proxy, S3Server
 from tests.small_experiment import BAR_TYPE, ROOT
 from trading_runtime import api, object_storage
 from trading_runtime.cli.main import invoke, root
@@ -195,6 +195,17 @@ def test_a_run_id_is_one_process_s_alone(bucket: str) -> None:
     with open_run(store, "one") as opened:
         request_stop(store, "one")
         assert opened.stop_requested()
+
+
+def test_a_lock_is_our_own_also_when_the_answer_that_said_so_was_lost(
+    bucket: str, storage: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy(storage.port, lambda number: LOST_ANSWER if number == 1 else None) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        object_storage._opened.cache_clear()
+        s3_lock.S3Lock(S3Folder(f"{bucket}/results"), "one").release()
+        assert proxy.faults == 1
+    object_storage._opened.cache_clear()
 
 
 def test_the_lock_of_a_process_that_died_is_taken_over(bucket: str) -> None:
