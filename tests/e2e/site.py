@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from tests.e2e.workflows import Namespace, run
 from tests.small_experiment import BAR_TYPE, INSTRUMENT
+from trading_runtime.object_storage import S3Folder
 
 if TYPE_CHECKING:
-    from s3fs import S3FileSystem
-
     from tests.e2e.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -34,7 +33,6 @@ class Site:
     """Of the session: part of the names of all that it makes."""
     folder: Path
     dataset: Path
-    storage: S3FileSystem
 
     @property
     def backtests(self) -> Namespace:
@@ -55,6 +53,11 @@ class Site:
     def place(self) -> str:
         """Where in S3 this session's files lie."""
         return f"s3://{self.settings.bucket}/{self.name}"
+
+    @property
+    def storage(self) -> S3Folder:
+        """This session's files."""
+        return S3Folder(self.place)
 
     def script(self, name: str, **settings: str) -> str:
         """Run one of the project's scripts, as CI does."""
@@ -118,7 +121,8 @@ class Experiment:
 
     def put(self) -> str:
         """Write it to S3; return its address."""
-        self.site.storage.pipe(self.address, json.dumps(self.content).encode())
+        name = f"{self.content['name']}.json"
+        self.site.storage.write(name, json.dumps(self.content).encode())
         return self.address
 
     def submit(self, **parameters: str) -> str:

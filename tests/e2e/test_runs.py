@@ -28,7 +28,7 @@ def first(site: Site, image: str, experiment: Experiment) -> Workflow:
 def metadata(site: Site, workflow: Workflow) -> dict[str, Any]:
     """Return the metadata of a workflow's run, from S3."""
     name = workflow.content["metadata"]["name"]
-    return dict(json.loads(site.storage.cat(f"{site.place}/results/runs/{name}/metadata.json")))
+    return dict(json.loads(site.storage.read(f"results/runs/{name}/metadata.json")))
 
 
 def test_the_image_is_built_of_the_commit_that_was_asked_for(
