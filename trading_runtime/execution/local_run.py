@@ -26,7 +26,7 @@ from trading_runtime.safety.kill_switch import KillSwitch, KillWatch
 from trading_runtime.safety.killed_run import note_killed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from trading_runtime.execution.pool import Event
     from trading_runtime.execution.preparation import Prepared
@@ -126,7 +126,10 @@ class LocalRun:
             for path in self.files.failures.glob("*.json"):
                 self._opened.remove(path)
         failed = self._compute(plan.uncached, records)
-        reduction = self._summarise(records, metadata, incomplete=incomplete)
+        # What was verified for the plan is not verified again, unless tasks ran in between: that
+        # may be hours ago.
+        verified = {} if plan.uncached else self.prepared.manifests
+        reduction = self._summarise(records, metadata, verified, incomplete=incomplete)
         # Results that were stored before, and set aside just now when they were read.
         damaged = {item["task_id"] for item in reduction.failures} - failed
         if damaged:
@@ -135,11 +138,16 @@ class LocalRun:
                 self._opened.remove(self.files.failure(task_id))
             again = [n for n, task in enumerate(plan.tasks) if task["task_id"] in damaged]
             self._compute(again, records)
-            reduction = self._summarise(records, metadata, incomplete=incomplete)
+            reduction = self._summarise(records, metadata, {}, incomplete=incomplete)
         return reduction
 
     def _summarise(
-        self, records: TaskRecords, metadata: Metadata, *, incomplete: bool
+        self,
+        records: TaskRecords,
+        metadata: Metadata,
+        verified: Mapping[str, str],
+        *,
+        incomplete: bool,
     ) -> Reduction:
         prepared, seconds = self.prepared, time.monotonic() - self._started
         write_metrics(self.files, prepared.code.path, seconds, records.measured)
@@ -149,6 +157,7 @@ class LocalRun:
             self.files,
             metadata,
             allow_incomplete=incomplete,
+            verified=verified,
         )
 
     def _compute(self, pending: Sequence[int], records: TaskRecords) -> set[str]:

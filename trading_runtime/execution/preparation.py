@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ class Prepared:
     store: Store
     plan: Plan
     workers: int
+    manifests: dict[str, str]
+    """The sha256 of the manifests that verified while it was planned, by task id."""
 
 
 def prepare(experiment: str | Path, workers: int | None = None) -> Prepared:
@@ -54,11 +57,12 @@ def prepare_loaded(loaded: LoadedExperiment, workers: int | None) -> Prepared:
     manifest = load_manifest(loaded.dataset_place)
     store = open_store(loaded.results_place)
     workers = workers or loaded.experiment.workers or os.cpu_count() or 1
+    manifests: dict[str, str] = {}
     plan = make_plan(
         loaded.experiment,
         manifest,
         code,
-        is_cached=store.has_task,
+        is_cached=functools.partial(store.has_task, sound=manifests),
         workers=workers,
         rate=measured_rate(store, code.path),
     )
@@ -74,7 +78,7 @@ def prepare_loaded(loaded: LoadedExperiment, workers: int | None) -> Prepared:
         raise StrategyError(
             f"{code.file}: the strategy's config called sys.exit() while it was made"
         ) from error
-    return Prepared(loaded, code, store, plan, workers)
+    return Prepared(loaded, code, store, plan, workers, manifests)
 
 
 @contextlib.contextmanager

@@ -45,11 +45,14 @@ def tables_identity(plan: Mapping[str, Any], run_digest: str, files: RunFiles) -
     }
 
 
-def earlier_tables(plan: Mapping[str, Any], store: Store, files: RunFiles) -> ReusedTables | None:
+def earlier_tables(
+    plan: Mapping[str, Any], store: Store, files: RunFiles, verified: Mapping[str, str]
+) -> ReusedTables | None:
     """Return the sound tables of a run that had the same plan and the same results, if any did.
 
-    ``None`` also when the run is small, when a task of the plan failed in this run, or when one has
-    no result that is whole.
+    ``verified`` has the sha256 of manifests that this run has verified a moment ago, by task id;
+    the others are verified here. ``None`` also when the run is small, when a task of the plan
+    failed in this run, or when one has no result that is whole.
     """
     if len(plan["tasks"]) < FEWEST_TASKS:
         return None
@@ -58,7 +61,7 @@ def earlier_tables(plan: Mapping[str, Any], store: Store, files: RunFiles) -> Re
         return None
     manifests = {}
     for task in plan["tasks"]:
-        sha256 = store.sound_manifest_digest(task["task_id"])
+        sha256 = verified.get(task["task_id"]) or store.sound_manifest_digest(task["task_id"])
         if sha256 is None:
             return None
         manifests[task["task_id"]] = sha256
