@@ -182,7 +182,7 @@ class LocalRun:
                     )
                 if len(left) == len(pending):
                     # Workers leave gaps; at the end nothing but this process has work to do.
-                    threading.Thread(target=_import_for_summary, daemon=True).start()
+                    threading.Thread(target=_import_for_ending, daemon=True).start()
                 left.discard(event.task)
                 if event.status != Kind.OK:
                     failed.add(plan.tasks[event.task]["task_id"])
@@ -238,8 +238,9 @@ def _write_metrics(files: RunFiles) -> None:
     write_run_metrics(files)
 
 
-def _import_for_summary() -> None:
-    """Import what the summary needs; what is wrong with it shows when it is imported there."""
+def _import_for_ending() -> None:
+    """Import what the end of a run needs; what is wrong with it shows when it is imported there."""
     with contextlib.suppress(Exception):
+        import trading_runtime.metrics.exposition
         import trading_runtime.results.reduction
         import trading_runtime.results.report  # noqa: F401
