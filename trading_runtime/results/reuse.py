@@ -4,6 +4,11 @@ Tables are a function of the plan and of the results, and results are known by t
 run that finds every result stored reads manifests only, and takes the tables of an earlier run of
 the same plan whose ``result.json`` states the same identity. Only large runs do: small ones read
 every byte of their results again, which takes no time and finds a damaged one.
+
+Each manifest is read and verified once a run, while it is planned. What happens to a result in the
+moment from there to the summary makes no table wrong: tables are of the results as they were then,
+and the next run to look finds the damage. When tasks have run in between, all manifests are read
+again.
 """
 
 from __future__ import annotations
