@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime import api
-from trading_runtime.results import reduction, reuse
+from trading_runtime.results import reuse, store
+from trading_runtime.results.store import Store
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
@@ -20,15 +21,26 @@ _FILES = ("result.json", "results.parquet", "points.parquet")
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many results are read: the reuse of tables, for small runs too, makes it fewer."""
     monkeypatch.setattr(reuse, "FEWEST_TASKS", 1)
-    read: list[int] = []
-    original = reduction.TaskReader.outcome
+    return counted(monkeypatch, Store, "read_task")
 
-    def outcome(self: reduction.TaskReader, task: dict[str, object]) -> object:
-        read.append(1)
-        return original(self, task)
 
-    monkeypatch.setattr(reduction.TaskReader, "outcome", outcome)
-    return read
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many manifests are verified by themselves, without the files of the result."""
+    return counted(monkeypatch, store, "sound_digest")
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[int]:
+    """A list that grows with every call."""
+    calls: list[int] = []
+    original = getattr(owner, name)
+
+    def call(*arguments: object) -> object:
+        calls.append(1)
+        return original(*arguments)
+
+    monkeypatch.setattr(owner, name, call)
+    return calls
 
 
 def run(small: SmallExperiment, run_id: str) -> tuple[api.Run, list[bytes]]:
@@ -86,3 +98,47 @@ def test_a_result_that_is_gone_is_computed_again(small: SmallExperiment, reads: 
 
     assert ended.computed == 1
     assert second == first
+
+
+def test_a_run_that_computes_nothing_verifies_every_manifest_once(
+    small: SmallExperiment, reads: list[int], verified: list[int]
+) -> None:
+    small.write(parameters={"every": [20, 30]})
+    run(small, "first")
+    verified.clear()
+    run(small, "second")
+
+    assert len(verified) == 6
+    assert reads
+
+
+def test_after_tasks_have_run_every_manifest_is_verified_anew(
+    small: SmallExperiment, reads: list[int], verified: list[int]
+) -> None:
+    small.write(parameters={"every": [20, 30]})
+    _, first = run(small, "first")
+    next((small.results / "tasks").glob("??/*/fills.parquet")).unlink()
+    verified.clear()
+    _, second = run(small, "second")
+
+    # Five of six for the plan, then all for the summary.
+    assert len(verified) == 5 + 6
+    assert second == first
+    assert reads
+
+
+def test_a_manifest_that_was_damaged_is_no_reason_to_take_tables_over(
+    small: SmallExperiment, reads: list[int]
+) -> None:
+    small.write(parameters={"every": [20, 30]})
+    _, first = run(small, "first")
+    manifest = next((small.results / "tasks").glob("??/*/manifest.json"))
+    content = manifest.read_bytes()
+    manifest.write_bytes(content.replace(b'"seed":', b'"seed": '))
+    reads.clear()
+    ended, second = run(small, "second")
+
+    assert ended.computed == 1
+    assert second == first
+    assert len(reads) > 6
+    assert manifest.read_bytes() == content

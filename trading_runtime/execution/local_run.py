@@ -26,7 +26,7 @@ from trading_runtime.safety.kill_switch import KillSwitch, KillWatch
 from trading_runtime.safety.killed_run import note_killed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from trading_runtime.execution.pool import Event
     from trading_runtime.execution.preparation import Prepared
@@ -126,7 +126,10 @@ class LocalRun:
             for path in self.files.failures.glob("*.json"):
                 self._opened.remove(path)
         failed = self._compute(plan.uncached, records)
-        reduction = self._summarise(records, metadata, incomplete=incomplete)
+        # What was verified for the plan is not verified again, unless tasks ran in between: that
+        # may be hours ago.
+        verified = {} if plan.uncached else self.prepared.manifests
+        reduction = self._summarise(records, metadata, verified, incomplete=incomplete)
         # Results that were stored before, and set aside just now when they were read.
         damaged = {item["task_id"] for item in reduction.failures} - failed
         if damaged:
@@ -135,11 +138,16 @@ class LocalRun:
                 self._opened.remove(self.files.failure(task_id))
             again = [n for n, task in enumerate(plan.tasks) if task["task_id"] in damaged]
             self._compute(again, records)
-            reduction = self._summarise(records, metadata, incomplete=incomplete)
+            reduction = self._summarise(records, metadata, {}, incomplete=incomplete)
         return reduction
 
     def _summarise(
-        self, records: TaskRecords, metadata: Metadata, *, incomplete: bool
+        self,
+        records: TaskRecords,
+        metadata: Metadata,
+        verified: Mapping[str, str],
+        *,
+        incomplete: bool,
     ) -> Reduction:
         prepared, seconds = self.prepared, time.monotonic() - self._started
         write_metrics(self.files, prepared.code.path, seconds, records.measured)
@@ -149,6 +157,7 @@ class LocalRun:
             self.files,
             metadata,
             allow_incomplete=incomplete,
+            verified=verified,
         )
 
     def _compute(self, pending: Sequence[int], records: TaskRecords) -> set[str]:
@@ -173,7 +182,7 @@ class LocalRun:
                     )
                 if len(left) == len(pending):
                     # Workers leave gaps; at the end nothing but this process has work to do.
-                    threading.Thread(target=_import_for_summary, daemon=True).start()
+                    threading.Thread(target=_import_for_ending, daemon=True).start()
                 left.discard(event.task)
                 if event.status != Kind.OK:
                     failed.add(plan.tasks[event.task]["task_id"])
@@ -229,8 +238,9 @@ def _write_metrics(files: RunFiles) -> None:
     write_run_metrics(files)
 
 
-def _import_for_summary() -> None:
-    """Import what the summary needs; what is wrong with it shows when it is imported there."""
+def _import_for_ending() -> None:
+    """Import what the end of a run needs; what is wrong with it shows when it is imported there."""
     with contextlib.suppress(Exception):
+        import trading_runtime.metrics.exposition
         import trading_runtime.results.reduction
         import trading_runtime.results.report  # noqa: F401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ class Prepared:
     store: Store
     plan: Plan
     workers: int
+    manifests: dict[str, str]
+    """The sha256 of the manifests that verified while it was planned, by task id."""
 
 
 def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> None:
@@ -66,17 +69,18 @@ def prepare_loaded(
     manifest = load_manifest(loaded.dataset_place)
     store = open_store(loaded.results_place)
     workers = workers or loaded.experiment.workers or os.cpu_count() or 1
+    manifests: dict[str, str] = {}
     plan = make_plan(
         loaded.experiment,
         manifest,
         code,
-        is_cached=store.has_task,
+        is_cached=functools.partial(store.has_task, sound=manifests),
         workers=workers,
         rate=measured_rate(store, code.path),
     )
     # With every point's config, so that a bad parameter fails before anything runs.
     check(loaded, code, plan)
-    return Prepared(loaded, code, store, plan, workers)
+    return Prepared(loaded, code, store, plan, workers, manifests)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
@@ -16,23 +17,25 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import RunFiles, Store
 
 
-def summarise_run(
+def summarise_run(  # noqa: PLR0913 - what a summary is made from
     plan: Mapping[str, Any],
     store: Store,
     files: RunFiles,
     metadata: Metadata,
     *,
     allow_incomplete: bool = False,
+    verified: Mapping[str, str] = MappingProxyType({}),
 ) -> Reduction:
     """Reduce the run over its tasks, and write its tables, ``result.json`` and report.
 
-    The metadata say afterwards whether the run is complete. Raises ``StorageError`` when nothing
-    can be written.
+    The metadata say afterwards whether the run is complete. ``verified`` has the sha256 of
+    manifests that this run has verified just before, by task id. Raises ``StorageError`` when
+    nothing can be written.
     """
     from trading_runtime.results.reduction import reduce_run
     from trading_runtime.results.report import ReportInputs, write_report
 
-    reduced = reduce_run(plan, store, files, allow_incomplete=allow_incomplete)
+    reduced = reduce_run(plan, store, files, allow_incomplete=allow_incomplete, verified=verified)
     metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
     write_report(
         ReportInputs(

@@ -63,7 +63,7 @@ class TaskRecords:
                 self._journal.write(OrderRefused(task_id=task_id, rule=rule, count=count))
             return
         # Most runs need it at the end only.
-        from trading_runtime.results.reduction import failure, write_failure
+        from trading_runtime.results.task_failures import failure, write_failure
 
         content = failure(
             task_id,

@@ -158,9 +158,7 @@ def best(
     known = points.filter(pl.col(metric).is_not_null())
     if known.height == 0:
         return None
-    lowest = objective.get("direction", "maximize") == "minimize"
-    value = known[metric].min() if lowest else known[metric].max()
-    row = known.filter(pl.col(metric) == value).sort("point").row(0, named=True)
+    row = ranked(known, metric, objective.get("direction", "maximize")).row(0, named=True)
     return {
         "point": row["point"],
         "parameters": parameters_of(row),
@@ -235,12 +233,15 @@ def _parameter_column(name: str, given: list[Any]) -> pl.Series:
 
 def _column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
     if dtype == MONEY:
-        # Amounts of more decimal places than the column has would silently become null.
+        # Amounts of more decimal places than the column has are rounded as money is. As texts: of
+        # ``Decimal`` objects polars asks numpy, whose import takes longer than a small table.
         exact = [
-            None if value is None else Decimal(value).quantize(MONEY_STEP, context=EXACT)
+            None
+            if value is None
+            else format(Decimal(value).quantize(MONEY_STEP, context=EXACT), "f")
             for value in values
         ]
-        return pl.Series(name, exact, MONEY)
+        return pl.Series(name, exact, pl.String).cast(MONEY)
     return pl.Series(name, values, dtype)
 
 

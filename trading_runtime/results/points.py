@@ -110,15 +110,12 @@ def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
             start = samples[0][1]
             if not curve:
                 initial = start
-            curve += (
-                # Fewer digits than are carried on, so that growth that is back at a peak equals it.
-                CurvePoint(
-                    ts,
-                    _FIFTY_DIGITS.plus(_grown(growth, start, value)),
-                    initial + profit + value - start,
-                )
+            # Fewer digits than are carried on, so that growth that is back at a peak equals it.
+            shorter, before = _FIFTY_DIGITS.plus, initial + profit - start
+            curve += [
+                CurvePoint(ts, shorter(_grown(growth, start, value)), before + value)
                 for ts, value in samples
-            )
+            ]
             growth = _grown(growth, start, samples[-1][1])
             profit = curve[-1].equity - initial
     return curve
@@ -154,8 +151,9 @@ def _statistics(outcomes: Sequence[TaskOutcome], periods_per_year: int) -> dict[
 
 
 def _within_window(outcome: TaskOutcome) -> list[Trade]:
+    end = outcome.end
     return [
-        trade._replace(ts_closed=outcome.end if trade.ts_closed is None else trade.ts_closed)
+        trade if trade.ts_closed is not None else trade._replace(ts_closed=end)
         for trade in outcome.trades
     ]
 

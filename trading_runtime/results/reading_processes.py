@@ -17,7 +17,7 @@ from trading_runtime.results.store import RunFiles, Store, read_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from trading_runtime.results.reduction import Part
+    from trading_runtime.results.task_reader import Part
 
 _FEWEST_TASKS = 5_000
 """Below, processes take longer to start than to read."""
@@ -44,7 +44,8 @@ def read_in_processes(
 
 
 def _parts(plan: Mapping[str, Any], store: Store, files: RunFiles, count: int) -> Iterator[Part]:
-    from trading_runtime.results.reduction import TaskReader, read_points
+    from trading_runtime.results.reduction import read_points
+    from trading_runtime.results.task_reader import TaskReader
 
     bounds = [len(plan["points"]) * number // count for number in range(count + 1)]
     search = os.pathsep.join([str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
@@ -60,7 +61,8 @@ def _parts(plan: Mapping[str, Any], store: Store, files: RunFiles, count: int) -
                 ],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": search},
+                # One thread in each: there are as many processes as processors.
+                env=os.environ | {"PYTHONPATH": search, "POLARS_MAX_THREADS": "1"},
             )
             started.append((first, last, target, process))
         try:
@@ -79,7 +81,8 @@ def _parts(plan: Mapping[str, Any], store: Store, files: RunFiles, count: int) -
 
 def main() -> None:
     """Read the points that the command line names, and write the parts to the file it names."""
-    from trading_runtime.results.reduction import TaskReader, read_points
+    from trading_runtime.results.reduction import read_points
+    from trading_runtime.results.task_reader import TaskReader
 
     gc.disable()
     plan_file, results, run, first, last, target = sys.argv[1:]

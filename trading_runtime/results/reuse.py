@@ -4,6 +4,11 @@ Tables are a function of the plan and of the results, and results are known by t
 run that finds every result stored reads manifests only, and takes the tables of an earlier run of
 the same plan whose ``result.json`` states the same identity. Only large runs do: small ones read
 every byte of their results again, which takes no time and finds a damaged one.
+
+Each manifest is read and verified once a run, while it is planned. What happens to a result in the
+moment from there to the summary makes no table wrong: tables are of the results as they were then,
+and the next run to look finds the damage. When tasks have run in between, all manifests are read
+again.
 """
 
 from __future__ import annotations
@@ -45,11 +50,14 @@ def tables_identity(plan: Mapping[str, Any], run_digest: str, files: RunFiles) -
     }
 
 
-def earlier_tables(plan: Mapping[str, Any], store: Store, files: RunFiles) -> ReusedTables | None:
+def earlier_tables(
+    plan: Mapping[str, Any], store: Store, files: RunFiles, verified: Mapping[str, str]
+) -> ReusedTables | None:
     """Return the sound tables of a run that had the same plan and the same results, if any did.
 
-    ``None`` also when the run is small, when a task of the plan failed in this run, or when one has
-    no result that is whole.
+    ``verified`` has the sha256 of manifests that this run has verified a moment ago, by task id;
+    the others are verified here. ``None`` also when the run is small, when a task of the plan
+    failed in this run, or when one has no result that is whole.
     """
     if len(plan["tasks"]) < FEWEST_TASKS:
         return None
@@ -58,7 +66,7 @@ def earlier_tables(plan: Mapping[str, Any], store: Store, files: RunFiles) -> Re
         return None
     manifests = {}
     for task in plan["tasks"]:
-        sha256 = store.sound_manifest_digest(task["task_id"])
+        sha256 = verified.get(task["task_id"]) or store.sound_manifest_digest(task["task_id"])
         if sha256 is None:
             return None
         manifests[task["task_id"]] = sha256

@@ -1,3 +1,3 @@
-"""The pictures of a report, drawn with matplotlib as SVG: one module for each."""
+"""The pictures of a report as SVG: one module for each, over a canvas and its panels."""
 
 from __future__ import annotations

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.ticker import MaxNLocator
-
 from trading_runtime.results.frames import ranked
-from trading_runtime.results.report.formatting import label
-from trading_runtime.results.report.pictures.style import (
-    BLUE,
-    GOLD,
-    INK,
-    QUIET,
-    drawing,
-    svg,
-    write_values,
+from trading_runtime.results.report.formatting import label, number
+from trading_runtime.results.report.pictures.canvas import Canvas
+from trading_runtime.results.report.pictures.panel import (
+    DASHES,
+    EDGE,
+    NAME_HEIGHT,
+    TICKS_HEIGHT,
+    TITLE_HEIGHT,
+    Panel,
+    left_of,
+    value_ticks,
 )
+from trading_runtime.results.report.pictures.scales import Scale, thinned, ticks, widened
+from trading_runtime.results.report.pictures.style import BLUE, GOLD, INK, QUIET, WIDTH, form_of
 
 if TYPE_CHECKING:
     import polars as pl
 
 _FEWEST = 2
 _MOST_DOTS = 150
+_HEIGHT = 130.0
+_MOST_RANKS = 11
 
 
 def ranking_picture(
@@ -33,23 +37,34 @@ def ranking_picture(
     if order.height < _FEWEST:
         return None
     values = [float(value) for value in order[metric]]
-    ranks = list(range(1, len(values) + 1))
-    with drawing(2.7) as figure:
-        axes = figure.subplots()
-        marker = {"marker": "o", "markersize": 4} if len(values) <= _MOST_DOTS else {}
-        axes.plot(ranks, values, color=BLUE, linewidth=1.3, **marker)  # type: ignore[arg-type]
-        if min(values) < 0 < max(values):
-            axes.axhline(0, color=INK, linewidth=0.7)
-        median = (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
-        axes.axhline(median, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)), label="median")
-        if best_point is not None and order["point"][0] == best_point:
-            axes.plot(
-                [1], values[:1], "o", color=GOLD, markersize=8, label=f"best: point {best_point}"
-            )
-        axes.set_title(f"{label(metric)} of all points")
-        axes.set_xlabel("rank")
-        axes.margins(x=0.02)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        write_values(axes, metric)
-        axes.legend(loc="upper right")
-        return svg(figure)
+    bounds = widened(values)
+    shown = value_ticks(*bounds, _HEIGHT, form_of(metric))
+    head = EDGE + TITLE_HEIGHT
+    canvas = Canvas(head + _HEIGHT + TICKS_HEIGHT + NAME_HEIGHT + EDGE)
+    panel = Panel(
+        canvas,
+        Scale(*widened([1, len(values)], 0.02), left_of(text for _, text in shown), WIDTH - EDGE),
+        Scale(*bounds, head + _HEIGHT, head),
+    )
+    ranks = ticks(1, len(values), _MOST_RANKS, whole=True)
+    panel.grid(value for value, _ in shown)
+    panel.grid(ranks, upright=True)
+    panel.write_beside(shown)
+    panel.write_below(((rank, number(rank, 0)) for rank in ranks), "rank")
+    if min(values) < 0 < max(values):
+        panel.level(0, INK, 0.7)
+    median = (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
+    panel.level(median, QUIET, 0.9, DASHES)
+    kept = thinned(values)
+    places = panel.places((rank + 1 for rank in kept), (values[rank] for rank in kept))
+    canvas.polyline(places, BLUE, 1.3)
+    if len(values) <= _MOST_DOTS:
+        for place in places:
+            canvas.dot(place, 2, BLUE)
+    legend = [("median", panel.sample_line(QUIET, 0.9, DASHES))]
+    if best_point is not None and order["point"][0] == best_point:
+        canvas.dot(places[0], 4, GOLD)
+        legend.append((f"best: point {best_point}", panel.sample_dot(GOLD, 4)))
+    panel.title(f"{label(metric)} of all points")
+    panel.legend(legend)
+    return canvas.svg()

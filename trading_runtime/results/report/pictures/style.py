@@ -1,23 +1,14 @@
-"""The one look of all pictures, and how they become files."""
+"""The one look of all pictures: colours, sizes, and how values are written on them."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
-import re
-from typing import TYPE_CHECKING, Any
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from typing import TYPE_CHECKING
 
 from trading_runtime.results.report.formatting import METRICS, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from matplotlib.axes import Axes
+    from collections.abc import Sequence
 
 INK = "#1d2733"
 QUIET = "#66717e"
@@ -29,61 +20,16 @@ BAND = "#c9d4e1"
 EMPTY = "#f1f3f6"
 SEAM = "#ccd4dd"
 
-WIDTH = 10.0
-"""Inches; every picture is as wide as the page's column."""
-
-_STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": QUIET,
-    "axes.titlesize": 10.0,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.titlepad": 8.0,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "grid.color": RULE,
-    "grid.linewidth": 0.7,
-    "xtick.color": QUIET,
-    "ytick.color": QUIET,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "legend.frameon": False,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "trading-runtime",
-    "figure.facecolor": "white",
-    "timezone": "UTC",
-}
-_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+WIDTH = 720.0
+"""Points; every picture is as wide as the page's column."""
+FONT = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
+FONT_SIZE = 9.0
+TITLE_SIZE = 10.0
 
 
-@contextlib.contextmanager
-def drawing(height: float) -> Iterator[Figure]:
-    """Give an empty figure in the report's look, ``height`` inches high; settings last inside."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]  # its stub lists every name
-        yield Figure(figsize=(WIDTH, height), layout="constrained")
-
-
-def svg(figure: Figure) -> bytes:
-    """Return ``figure`` as SVG: the same bytes for the same picture, nothing outside it needed."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
-    return re.sub(rb"<!DOCTYPE[^>]*>\s*", b"", buffer.getvalue(), count=1)
-
-
-def write_values(axes: Axes, metric: str, axis: str = "y") -> None:
-    """Write the ticks of one axis in the form of a statistic: percent, thousands, plain."""
-    form = METRICS[metric].form if metric in METRICS else "plain"
-    target = axes.yaxis if axis == "y" else axes.xaxis
-    target.set_major_formatter(FuncFormatter(lambda value, _: tick(value, form)))
+def form_of(metric: str) -> str:
+    """Return the form of a statistic, for ``tick``."""
+    return METRICS[metric].form if metric in METRICS else "plain"
 
 
 def tick(value: float, form: str, *, places: int | None = None) -> str:

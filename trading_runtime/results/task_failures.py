@@ -1,0 +1,40 @@
+"""The failure file of a task: what is written when it gave no result."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import Kind
+from trading_runtime.redaction import redacted
+from trading_runtime.results.store import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.results.store import RunFiles
+
+
+def failure(
+    task_id: str, kind: str, message: str, traceback: str = "", *, out_of_memory: bool = False
+) -> dict[str, Any]:
+    """Return the content of a task's failure file.
+
+    ``out_of_memory`` tells apart, among those of kind ``crash``, the task that more memory helps.
+    """
+    return {
+        "task_id": task_id,
+        "kind": kind,
+        "exit_code": Kind(kind).exit_code,
+        "out_of_memory": out_of_memory,
+        "message": message,
+        "traceback": traceback,
+    }
+
+
+def write_failure(files: RunFiles, content: Mapping[str, Any]) -> None:
+    """Write a task's failure file, without what is secret.
+
+    Raises ``StorageError`` when it cannot be written.
+    """
+    write_file(files.failure(content["task_id"]), json.dumps(redacted(content), indent=1) + "\n")

@@ -1,0 +1,135 @@
+"""Reading the results of tasks: each verified by itself, the tables of many decoded together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import DataError, Kind
+from trading_runtime.results.manifests import files_of
+from trading_runtime.results.points import MISSING, OK, TaskOutcome
+from trading_runtime.results.store import MANIFEST, read_json
+from trading_runtime.results.task_failures import failure, write_failure
+from trading_runtime.results.task_tables import equities, trades
+from trading_runtime.time_units import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from trading_runtime.results.store import RunFiles, Store
+
+_AT_ONCE = 100
+"""Results whose tables are decoded together: one by one, opening them takes most of the time."""
+_TABLES = ("equity.parquet", "positions.parquet")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What reading some of a run's points gave; the mappings go by task id."""
+
+    rows: list[dict[str, Any]]
+    """A row of ``points.parquet`` for each of these points."""
+    statuses: dict[str, str]
+    summaries: dict[str, dict[str, Any]]
+    manifest_digests: dict[str, str]
+    failures: dict[str, dict[str, Any]]
+
+
+class TaskReader:
+    """Reads the outcome of each task once, and keeps what the tables need of it."""
+
+    def __init__(self, plan: Mapping[str, Any], store: Store, files: RunFiles) -> None:
+        self._store = store
+        self._files = files
+        self._windows = {
+            item["index"]: (
+                parse_instant(item["start"]),
+                parse_instant(item["end"]),
+                tuple(item["instruments"]),
+            )
+            for item in plan["partitions"]
+        }
+        self.by_point: dict[int, list[dict[str, Any]]] = {}
+        for task in plan["tasks"]:
+            self.by_point.setdefault(task["point"], []).append(task)
+        self._failed = {path.stem for path in files.failures.glob("*.json")}
+        self.statuses: dict[str, str] = {}
+        self.summaries: dict[str, dict[str, Any]] = {}
+        self.manifest_digests: dict[str, str] = {}
+        self.failures: dict[str, dict[str, Any]] = {}
+
+    def part(self, rows: list[dict[str, Any]]) -> Part:
+        """Return what was read since the last part."""
+        part = Part(rows, self.statuses, self.summaries, self.manifest_digests, self.failures)
+        self.statuses, self.summaries, self.manifest_digests, self.failures = {}, {}, {}, {}
+        return part
+
+    def add(self, part: Part) -> None:
+        """Take over what another reader has read."""
+        self.statuses |= part.statuses
+        self.summaries |= part.summaries
+        self.manifest_digests |= part.manifest_digests
+        self.failures |= part.failures
+
+    def outcomes(self, tasks: Iterable[Mapping[str, Any]]) -> Iterator[TaskOutcome]:
+        """Yield what each task came to, and keep what the tables need of it."""
+        for some in batched(tasks, _AT_ONCE, strict=False):
+            yield from self._decoded(some, [self._content(task["task_id"]) for task in some])
+
+    def _decoded(
+        self, tasks: Sequence[Mapping[str, Any]], contents: Sequence[Mapping[str, bytes] | None]
+    ) -> Iterator[TaskOutcome]:
+        whole = [content for content in contents if content is not None]
+        facts = [files_of(content[MANIFEST]) for content in whole]
+        equity, positions = (
+            ([content[name] for content in whole], [each[name]["rows"] for each in facts])
+            for name in _TABLES
+        )
+        tables = zip(equities(*equity), trades(*positions), strict=True)
+        for task, content in zip(tasks, contents, strict=True):
+            identity = task["task_id"]
+            of_task = (
+                task["partition"],
+                *self._windows[task["partition"]],
+                self.statuses[identity],
+            )
+            if content is None:
+                yield TaskOutcome(*of_task)
+            else:
+                yield TaskOutcome(*of_task, self.summaries[identity], *next(tables))
+
+    def _content(self, task_id: str) -> dict[str, bytes] | None:
+        """Return the verified files of a task that is ok, and note how any task stands."""
+        content = None
+        try:
+            status = self._status(task_id)
+            if status == OK:
+                content = self._read(task_id)
+                self.summaries[task_id] = json.loads(content["summary.json"])
+                self.manifest_digests[task_id] = hashlib.sha256(content[MANIFEST]).hexdigest()
+        except DataError as error:
+            status = Kind.DATA
+            self.failures[task_id] = failure(task_id, Kind.DATA, str(error))
+        self.statuses[task_id] = status
+        return content
+
+    def _read(self, task_id: str) -> dict[str, bytes]:
+        try:
+            return self._store.read_task(task_id)
+        except DataError as error:
+            # Out of the way, it cannot be taken for a result again: the next run computes it.
+            self._store.set_aside(task_id)
+            message = f"{error}; it was set aside: run again to compute it"
+            write_failure(self._files, failure(task_id, Kind.DATA, message))
+            raise DataError(message) from error
+
+    def _status(self, task_id: str) -> str:
+        failed = read_json(self._files.failure(task_id)) if task_id in self._failed else None
+        if failed is not None:
+            self.failures[task_id] = failed
+            return str(failed["kind"])
+        # What is not whole is found when it is read, right after.
+        return OK if self._store.has_manifest(task_id) else MISSING
