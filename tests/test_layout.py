@@ -92,7 +92,7 @@ def test_only_the_engine_room_and_strategies_import_the_engine() -> None:
 
 def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
     heavy = (
-        "nautilus_trader polars pyarrow numpy pydantic matplotlib jinja2 ruamel hera "
+        "nautilus_trader polars pyarrow numpy pydantic jinja2 ruamel hera "
         "prometheus_client obstore botocore"
     )
     code = (

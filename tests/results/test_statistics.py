@@ -252,7 +252,7 @@ def test_the_decimal_context_that_a_strategy_left_behind_changes_nothing() -> No
 def test_statistics_import_neither_polars_nor_numpy() -> None:
     code = (
         "import sys, trading_runtime.results.statistics, trading_runtime.results.points;"
-        "print([n for n in ('polars', 'numpy', 'pyarrow', 'matplotlib') if n in sys.modules])"
+        "print([n for n in ('polars', 'numpy', 'pyarrow') if n in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
