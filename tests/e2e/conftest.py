@@ -78,8 +78,11 @@ def site(
         yield site
     finally:
         if not os.environ.get("E2E_KEEP"):
+            for namespace in namespaces:
+                for place in filter(storage.exists, namespace.artifacts()):
+                    storage.rm(place, recursive=True)
             names = [namespace.name for namespace in namespaces]
-            run("kubectl", "delete", "namespace", "--wait=false", "--ignore-not-found", *names)
+            run("kubectl", "delete", "namespace", "--ignore-not-found", *names, timeout=300)
             storage.rm(site.place, recursive=True)
 
 

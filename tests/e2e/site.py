@@ -56,6 +56,10 @@ class Site:
         """Where in S3 this session's files lie."""
         return f"s3://{self.settings.bucket}/{self.name}"
 
+    def run_file(self, run_id: str, name: str) -> bytes:
+        """Return a file of a run, from S3."""
+        return bytes(self.storage.cat(f"{self.place}/results/runs/{run_id}/{name}"))
+
     def script(self, name: str, **settings: str) -> str:
         """Run one of the project's scripts, as CI does."""
         ended = subprocess.run(
