@@ -16,14 +16,14 @@ COPY requirements.txt requirements-build.txt ./
 RUN pip --python /opt/venv/bin/python install --no-compile --require-hashes --only-binary :all: \
         -r requirements.txt -r requirements-build.txt
 # What no pod uses: tests, headers, Arrow's own network clients, the descriptions of AWS services other
-# than S3 and those that log in, AVIF pictures. The packages stay installed by name and
+# than those that log in, AVIF pictures. The packages stay installed by name and
 # version, which are part of every task's identity.
 RUN cd /opt/venv/lib/python3.13/site-packages \
     && find numpy matplotlib mpl_toolkits pyarrow -type d -name tests -prune -exec rm -rf {} + \
     && rm -rf pyarrow/include pyarrow/src pyarrow/lib*_flight.so* pyarrow/_flight.* \
         pyarrow/libarrow_s3.so* pyarrow/_s3fs.* pillow.libs/libavif-* PIL/_avif.* \
     && for library in pyarrow/lib*.so.*.*.*; do rm "$library" "${library%.so.*}.so"; done \
-    && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' -exec rm -rf {} +
+    && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name sts ! -name 'sso*' -exec rm -rf {} +
 COPY pyproject.toml ./
 COPY trading_runtime/__init__.py trading_runtime/
 RUN pip --python /opt/venv/bin/python install --no-compile --no-index --no-deps --no-build-isolation --editable . \

@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "object_storage", "redaction", "time_units"},
+    {"canonical", "errors", "redaction", "time_units"}
+    | {"object_storage", "s3_faults", "s3_settings"},
     {"config", "datasets"},
     {"planning", "engine"},
     {"evidence", "execution", "metrics", "results", "runs", "safety"},
@@ -91,8 +92,8 @@ def test_only_the_engine_room_and_strategies_import_the_engine() -> None:
 
 def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
     heavy = (
-        "nautilus_trader polars pyarrow numpy pydantic matplotlib jinja2 ruamel s3fs hera "
-        "prometheus_client"
+        "nautilus_trader polars pyarrow numpy pydantic matplotlib jinja2 ruamel hera "
+        "prometheus_client obstore botocore"
     )
     code = (
         "import sys, trading_runtime.cli.main\n"

@@ -8,42 +8,35 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from trading_runtime.errors import StorageError, TransientError, UsageError
+from trading_runtime.errors import DataError, StorageError, TransientError, UsageError
+from trading_runtime.s3_faults import Fault
+from trading_runtime.s3_settings import NO_CREDENTIALS, open_bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    import s3fs
+    from obstore import ObjectMeta
+    from obstore.store import S3Store
 
 _ATTEMPTS = 10
 """Tries of one request; the waits between them add up to 17 s."""
+_CREDENTIAL_ATTEMPTS = 3
+"""Tries where the machine is asked for credentials: most machines have none, and do not answer."""
 _FIRST_WAIT_SECONDS = 0.1
 _WAIT_GROWTH = 1.7
 _CONNECTIONS = 16
-_TIMEOUT_SECONDS = 20
+_READ_SECONDS = 20.0
+"""How long a server may be silent. Signals wait as long: they reach Python after a request."""
+_LARGE_BYTES = 4_000_000
+_LARGE_READ_SECONDS = 600.0
+"""The same for a large object: the server is silent as long as it is being sent."""
+_PAGE = 1_000
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
-_PASSING_CODES = {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
-_DENIED_CODES = {
-    "AccessDenied",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "InvalidToken",
-    "403",
-}
-
-_SETTINGS = {
-    "ConfigParseError": "AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE is no settings file of AWS",
-    "EndpointResolutionError": "AWS_ENDPOINT_URL is not an address such as http://host:9000",
-    "InvalidRegionError": "AWS_DEFAULT_REGION is not the name of a region",
-    "ProfileNotFound": "AWS_PROFILE names a profile that the settings of AWS do not have",
-    "ValueError": "AWS_ENDPOINT_URL is not an address such as http://host:9000",
-}
-"""What is wrong with the variables of AWS when their client raises these; values are not shown."""
 
 
 def is_s3(place: str) -> bool:
@@ -75,6 +68,8 @@ class S3Folder:
         self.url = url.rstrip("/")
         self._bucket = found[1]
         self._prefix = (found[2] or "").strip("/")
+        if _leads_elsewhere(self._prefix):
+            raise UsageError(f"{url}: not an address in S3; leave out '//', '.' and '..'")
 
     def __truediv__(self, name: str) -> S3Folder:
         """Return the folder ``name`` in this one."""
@@ -86,51 +81,56 @@ class S3Folder:
         This and all other methods raise ``StorageError`` when access is denied or the bucket is
         missing, and ``TransientError`` when the storage cannot be reached after all retries.
         """
-        content: bytes = self._call(name, lambda fs: fs.cat_file(self._path(name)))
-        return content
+        key = self._key(name)
+        return self._call(name, lambda store: store.get(key).bytes().to_bytes())
 
     def read_all(self, names: Sequence[str]) -> dict[str, bytes]:
         """Return many objects at once; raises ``FileNotFoundError`` when one is missing."""
-        if not names:
-            return {}
-        with ThreadPoolExecutor(_CONNECTIONS) as threads:
-            return dict(zip(names, threads.map(self.read, names), strict=True))
+        return dict(zip(names, _side_by_side(self.read, names), strict=True))
 
     def has(self, name: str) -> bool:
         """Return whether there is an object of this name; one request, unlike a listing."""
-        key = self._path(name).partition("/")[2]
-        try:
-            self._call(name, lambda fs: fs.call_s3("head_object", Bucket=self._bucket, Key=key))
-        except FileNotFoundError:
-            return False
-        return True
+        return self._facts(name) is not None
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object unless there is one; return whether it was written."""
+        key = self._key(name)
         try:
-            self._put(name, content, IfNoneMatch="*")
+            self._call(
+                name,
+                lambda store: store.put(key, content, mode="create", use_multipart=False),
+                _patience(content),
+            )
         except FileExistsError:
             return False
         return True
 
     def write(self, name: str, content: bytes) -> None:
         """Write an object, in place of one that is there."""
-        self._put(name, content)
+        key = self._key(name)
+        self._call(
+            name, lambda store: store.put(key, content, use_multipart=False), _patience(content)
+        )
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        """Return the bytes of every object below ``prefix``, by name."""
-        return {name: int(facts["size"]) for name, facts in self._find(prefix)}
+        """Return the bytes of every object in the folder ``prefix``, or called so, by name."""
+        return {name: facts["size"] for name, facts in self._find(prefix)}
 
     def stamps(self, prefix: str = "") -> dict[str, tuple[str, int]]:
         """Return what changes with every object below ``prefix``, by name: its tag and its size."""
+        return {name: (str(facts["e_tag"]), facts["size"]) for name, facts in self._find(prefix)}
+
+    def sizes_and_times(self, prefix: str = "") -> dict[str, tuple[int, float]]:
+        """Return the bytes of every object, and when it was written (see ``written``), by name."""
         return {
-            name: (str(facts.get("ETag")), int(facts["size"])) for name, facts in self._find(prefix)
+            name: (facts["size"], facts["last_modified"].timestamp())
+            for name, facts in self._find(prefix)
         }
 
     def newest(self, prefix: str, ending: str) -> list[str]:
         """Return the names below ``prefix`` that end with ``ending``, the newest object first."""
         found = [
-            (str(facts["LastModified"]), name)
+            (facts["last_modified"], name)
             for name, facts in self._find(prefix)
             if name.endswith(ending)
         ]
@@ -138,118 +138,141 @@ class S3Folder:
 
     def written(self, name: str) -> float:
         """Return when an object was written, by the storage's clock: seconds since the epoch."""
-        facts = self._call(name, lambda fs: fs.info(self._path(name), refresh=True))
-        return float(facts["LastModified"].timestamp())
+        facts = self._facts(name)
+        if facts is None:
+            raise FileNotFoundError(f"{self.url}/{name}")
+        return facts["last_modified"].timestamp()
 
     def remove(self, name: str) -> None:
         """Remove an object; nothing happens when there is none."""
-        key = self._path(name).partition("/")[2]
-        self._call(name, lambda fs: fs.call_s3("delete_object", Bucket=self._bucket, Key=key))
+        key = self._key(name)
+        self._call(name, lambda store: store.delete(key))
 
-    def _find(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        found = self._call(prefix, lambda fs: fs.find(self._path(prefix), detail=True))
-        start = len(self._path("")) if self._prefix else len(self._bucket) + 1
-        return ((path[start:], facts) for path, facts in found.items())
+    def remove_all(self, names: Sequence[str]) -> None:
+        """Remove many objects, side by side."""
+        for _ in _side_by_side(self.remove, names):
+            pass
 
-    def _put(self, name: str, content: bytes, **condition: str) -> None:
-        key = self._path(name).partition("/")[2]
-        self._call(
-            name,
-            lambda fs: fs.call_s3(
-                "put_object", Bucket=self._bucket, Key=key, Body=content, **condition
-            ),
+    def _find(self, prefix: str) -> Iterator[tuple[str, ObjectMeta]]:
+        """Yield what is in a folder or, when there is none, the object that is called so."""
+        key = self._key(prefix)
+        found = self._call(
+            prefix,
+            lambda store: [
+                facts
+                for page in store.list(key or None, chunk_size=_PAGE)
+                for facts in page
+                if facts["path"] != key  # made by a console, to show a folder with nothing in it
+            ],
+        )
+        if not found and key and not prefix.endswith("/"):
+            facts = self._facts(prefix)
+            found = [facts] if facts is not None else []
+        start = len(self._prefix) + 1 if self._prefix else 0
+        return ((facts["path"][start:], facts) for facts in _without_markers(found))
+
+    def _facts(self, name: str) -> ObjectMeta | None:
+        key = self._key(name)
+        if name.endswith("/") or not key:
+            return None  # no object that this class writes
+        try:
+            return self._call(name, lambda store: store.head(key))
+        except FileNotFoundError:
+            return None
+
+    def _key(self, name: str) -> str:
+        if _leads_elsewhere(name.rstrip("/")):
+            raise self._no_file(name)
+        return "/".join(part for part in (self._prefix, name.rstrip("/")) if part)
+
+    def _no_file(self, name: str) -> DataError:
+        return DataError(
+            f"{self.url}/{name}: an object with '//', '.' or '..' in its name is no file; remove it"
         )
 
-    def _path(self, name: str) -> str:
-        return "/".join(part for part in (self._bucket, self._prefix) if part) + f"/{name}"
-
-    def _call(self, name: str, request: Callable[[s3fs.S3FileSystem], Any]) -> Any:
-        for attempt in itertools.count(1):
+    def _call[T](
+        self, name: str, request: Callable[[S3Store], T], read_seconds: float = _READ_SECONDS
+    ) -> T:
+        store = _store(self._bucket, read_seconds)
+        attempt = 0
+        while True:
+            attempt += 1
             try:
-                return request(_file_system())
+                return request(store)
             except Exception as error:  # noqa: BLE001 - sorted into our own kinds
-                if attempt == _ATTEMPTS or not _is_passing(error):
-                    self._explain(name, error)
-                time.sleep(_FIRST_WAIT_SECONDS * _WAIT_GROWTH ** (attempt - 1))
-        return None
+                fault = Fault.of(error)
+                most = min(_ATTEMPTS, _CREDENTIAL_ATTEMPTS) if fault.unattended else _ATTEMPTS
+                if attempt >= most or not fault.passing:
+                    self._explain(name, error, fault)
+            time.sleep(_FIRST_WAIT_SECONDS * _WAIT_GROWTH ** (attempt - 1))
 
-    def _explain(self, name: str, error: Exception) -> NoReturn:
-        code = _code(error)
-        if code in {"PreconditionFailed", "ConditionalRequestConflict", "412"}:
-            raise FileExistsError(name) from error
-        if code == "NoSuchBucket" or "bucket does not exist" in str(error):
+    def _explain(self, name: str, error: Exception, fault: Fault) -> NoReturn:
+        """Raise our own error; obstore's goes no further, since its text may hold secrets."""
+        from obstore.exceptions import AlreadyExistsError, InvalidPathError
+
+        if isinstance(error, AlreadyExistsError):
+            raise FileExistsError(name) from None
+        if isinstance(error, InvalidPathError):
+            raise self._no_file(name) from None
+        if fault.code == "NoSuchBucket":
             raise StorageError(
                 f"s3://{self._bucket}: no such bucket; make it, or correct the address"
-            ) from error
-        if code in _DENIED_CODES or isinstance(error, PermissionError):
+            ) from None
+        if fault.unattended:
+            raise StorageError(f"{self.url}: {NO_CREDENTIALS}") from None
+        if fault.denied:
             raise StorageError(
                 f"{self.url}: access denied; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
                 "what they allow"
-            ) from error
-        if isinstance(error, FileNotFoundError) or code in {"NoSuchKey", "404"}:
-            raise FileNotFoundError(f"{self.url}/{name}") from error
-        if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
-            raise StorageError(
-                f"{self.url}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            ) from error
-        if _is_passing(error):
+            ) from None
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(f"{self.url}/{name}") from None
+        if fault.passing:
             raise TransientError(
                 f"{self.url}: the storage could not be reached in {_ATTEMPTS} tries "
-                f"({type(error).__name__}); try again later"
-            ) from error
-        what = code or _SETTINGS.get(type(error).__name__) or type(error).__name__
-        raise StorageError(f"{self.url}/{name}: {what}") from error
+                f"({fault.shown}); try again later"
+            ) from None
+        if fault.redirected:
+            raise StorageError(
+                f"s3://{self._bucket}: the bucket lies in another region; set AWS_DEFAULT_REGION"
+            ) from None
+        raise StorageError(f"{self.url}/{name}: {fault.shown}") from None
 
 
-@functools.cache
-def _file_system() -> s3fs.S3FileSystem:
-    import s3fs
-
-    file_system = s3fs.S3FileSystem(
-        skip_instance_cache=True,
-        use_listings_cache=False,
-        max_concurrency=1,  # one request an object; several objects still come side by side
-        config_kwargs={
-            # All retries are made, counted and timed here, and by nobody below.
-            "retries": {"total_max_attempts": 1},
-            "connect_timeout": _TIMEOUT_SECONDS,
-            "read_timeout": _TIMEOUT_SECONDS,
-        },
-    )
-    file_system.retries = 1
-    return file_system
+def _leads_elsewhere(name: str) -> bool:
+    return bool(name) and not {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
-def _code(error: BaseException) -> str:
-    """Return the code that the service gave, from the error or what caused it."""
-    at: BaseException | None = error
-    while at is not None:
-        response = getattr(at, "response", None)
-        if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code", ""))
-        at = at.__cause__ or at.__context__
-    return ""
+def _side_by_side[T](call: Callable[[str], T], names: Sequence[str]) -> Iterable[T]:
+    if not names:
+        return ()
+    with ThreadPoolExecutor(_CONNECTIONS) as threads:
+        return list(threads.map(call, names))
 
 
-def _is_passing(error: BaseException) -> bool:
-    """Return whether a request that failed like this may succeed when tried again."""
-    from botocore.exceptions import ConnectionError as LostConnectionError
-    from botocore.exceptions import HTTPClientError, IncompleteReadError
+def _patience(content: bytes) -> float:
+    return _LARGE_READ_SECONDS if len(content) > _LARGE_BYTES else _READ_SECONDS
 
-    lost = (
-        ConnectionError,
-        TimeoutError,
-        LostConnectionError,
-        HTTPClientError,
-        IncompleteReadError,
-    )
-    at: BaseException | None = error
-    while at is not None:
-        if isinstance(at, lost):
-            return True
-        response = getattr(at, "response", None)
-        if isinstance(response, dict):
-            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            return status >= 500 or _code(at) in _PASSING_CODES  # noqa: PLR2004 - HTTP's own limit
-        at = at.__cause__ or at.__context__
-    return False
+
+def _without_markers(found: Sequence[ObjectMeta]) -> Iterator[ObjectMeta]:
+    """Leave out empty objects that stand for folders: obstore drops the ``/`` that ends them."""
+    empty = {facts["path"] for facts in found if not facts["size"]}
+    markers = {
+        folder
+        for facts in found
+        if empty
+        for folder in itertools.accumulate(facts["path"].split("/")[:-1], "{}/{}".format)
+        if folder in empty
+    }
+    return (facts for facts in found if facts["path"] not in markers)
+
+
+_opening = threading.Lock()
+
+
+def _store(bucket: str, read_seconds: float) -> S3Store:
+    with _opening:  # once, however many threads ask
+        return _opened(bucket, read_seconds)
+
+
+_opened = functools.cache(open_bucket)

@@ -93,7 +93,7 @@ CASES: dict[str, tuple[int, list[str]]] = {
     "why one two --results-b nothere": (USAGE, ["'two' is none in", "nothere"]),
     "gc --results nothere": (USAGE, ["nothere: there is no such folder"]),
     "gc --results small.json": (USAGE, ["small.json: there is no such folder"]),
-    "gc --results s3://bucket/x": (USAGE, ["only a local folder can be collected"]),
+    "gc --results s3://": (USAGE, ["s3://: not an address in S3"]),
     # numbers and choices
     "run small.json --workers 0": (USAGE, ["'--workers'", "1<=x<=1024"]),
     "run small.json --workers -3": (USAGE, ["'--workers'", "-3"]),

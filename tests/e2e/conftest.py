@@ -14,6 +14,8 @@ from tests.e2e.servers import GitServer, StorageProxy
 from tests.e2e.settings import Settings, missing
 from tests.e2e.site import Site, buildkit_configuration, registry_secret
 from tests.e2e.workflows import Workflow, run
+from tests.s3.test_runs_in_s3 import upload
+from trading_runtime.object_storage import S3Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,12 +57,9 @@ def site(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
     """Namespaces that the project's own scripts made, and the dataset in S3; removed in the end."""
-    import s3fs
-
-    storage = s3fs.S3FileSystem(endpoint_url=settings.endpoint, use_listings_cache=False)
     name = f"e2e-{secrets.token_hex(3)}"
-    site = Site(settings, name, tmp_path_factory.mktemp("site"), small_dataset, storage)
-    storage.put(f"{small_dataset}/", f"{site.place}/data/", recursive=True)
+    site = Site(settings, name, tmp_path_factory.mktemp("site"), small_dataset)
+    upload(small_dataset, f"{site.place}/data")
     addresses = [storage_proxy.endpoint, settings.endpoint, git_server.url]
     ports = {urlsplit(address).port for address in addresses}
     ports |= {urlsplit(f"//{name}").port for name in settings.plain_registries}
@@ -79,11 +78,11 @@ def site(
     finally:
         if not os.environ.get("E2E_KEEP"):
             for namespace in namespaces:
-                for place in filter(storage.exists, namespace.artifacts()):
-                    storage.rm(place, recursive=True)
+                for folder in map(S3Folder, namespace.artifacts()):
+                    folder.remove_all(list(folder.sizes()))
             names = [namespace.name for namespace in namespaces]
             run("kubectl", "delete", "namespace", "--ignore-not-found", *names, timeout=300)
-            storage.rm(site.place, recursive=True)
+            site.storage.remove_all(list(site.storage.sizes()))
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from tests.e2e.workflows import Namespace, run
 from tests.small_experiment import BAR_TYPE, INSTRUMENT
+from trading_runtime.object_storage import S3Folder
 
 if TYPE_CHECKING:
-    from s3fs import S3FileSystem
-
     from tests.e2e.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -34,7 +33,6 @@ class Site:
     """Of the session: part of the names of all that it makes."""
     folder: Path
     dataset: Path
-    storage: S3FileSystem
 
     @property
     def backtests(self) -> Namespace:
@@ -56,9 +54,14 @@ class Site:
         """Where in S3 this session's files lie."""
         return f"s3://{self.settings.bucket}/{self.name}"
 
+    @property
+    def storage(self) -> S3Folder:
+        """This session's files."""
+        return S3Folder(self.place)
+
     def run_file(self, run_id: str, name: str) -> bytes:
         """Return a file of a run, from S3."""
-        return bytes(self.storage.cat(f"{self.place}/results/runs/{run_id}/{name}"))
+        return self.storage.read(f"results/runs/{run_id}/{name}")
 
     def script(self, name: str, **settings: str) -> str:
         """Run one of the project's scripts, as CI does."""
@@ -122,7 +125,8 @@ class Experiment:
 
     def put(self) -> str:
         """Write it to S3; return its address."""
-        self.site.storage.pipe(self.address, json.dumps(self.content).encode())
+        name = f"{self.content['name']}.json"
+        self.site.storage.write(name, json.dumps(self.content).encode())
         return self.address
 
     def submit(self, **parameters: str) -> str:

@@ -189,10 +189,10 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
             ("AWS_ENDPOINT_URL", server.endpoint),
         ):
             variables.setenv(name, value)
-        object_storage._file_system.cache_clear()
-        object_storage._file_system().call_s3("create_bucket", Bucket=BUCKET)
+        object_storage._opened.cache_clear()
+        server.put(BUCKET)
         yield Laboratory(tmp_path_factory.mktemp("laboratory"))
-        object_storage._file_system.cache_clear()
+        object_storage._opened.cache_clear()
 
 
 @pytest.mark.parametrize("setting", MATRIX, ids=lambda row: "-".join(map(str, row)))

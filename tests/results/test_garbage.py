@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from trading_runtime.errors import DataError
 from trading_runtime.results.garbage import What, delete, find_garbage
 from trading_runtime.results.store import Store
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -61,13 +58,15 @@ def write_plan(store: Store, run_id: str, *ids: str) -> None:
 
 def collected(store: Store, days: float = 1) -> list[tuple[What, str]]:
     found = find_garbage(store, NOW, int(days * DAY))
-    return [(item.what, item.path.name) for item in found.items]
+    return [(item.what, Path(item.place).name) for item in found.items]
 
 
 def test_a_task_that_no_plan_refers_to_can_go_when_it_is_old(store: Store) -> None:
     found = find_garbage(store, NOW, DAY)
 
-    assert [(item.what, item.path) for item in found.items] == [(What.TASK, store.task(UNWANTED))]
+    assert [(item.what, item.place) for item in found.items] == [
+        (What.TASK, str(store.task(UNWANTED)))
+    ]
     assert (found.bytes, found.kept, found.young) == (100, 1, 1)
 
 
@@ -112,13 +111,13 @@ def test_what_killed_writers_left_can_go(store: Store) -> None:
     found = find_garbage(store, NOW, DAY)
     delete(store, found)
 
-    assert sorted((item.what, item.path.name) for item in found.items) == [
+    assert sorted((item.what, Path(item.place).name) for item in found.items) == [
         (What.DAMAGED, f"{WANTED}.damaged-1"),
         (What.STAGING, ".new-old"),
         (What.TASK, UNWANTED),
         (What.TEMPORARY, ".plan.json.1234"),
     ]
-    assert not any(item.path.exists() for item in found.items)
+    assert not any(Path(item.place).exists() for item in found.items)
     assert (tasks / ".new-young").exists()
 
 

@@ -31,15 +31,14 @@ def storage(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Ser
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    object_storage._file_system.cache_clear()
+    object_storage._opened.cache_clear()
     yield server
-    object_storage._file_system.cache_clear()
+    object_storage._opened.cache_clear()
 
 
 @pytest.fixture
 def bucket(storage: S3Server) -> str:
     """The address of a new bucket."""
-    assert storage.endpoint
     name = f"research-{next(_numbers)}"
-    object_storage._file_system().call_s3("create_bucket", Bucket=name)
+    storage.put(name)
     return f"s3://{name}"

@@ -1,10 +1,12 @@
-"""A real S3 server on this machine, and a proxy in front of it that fails every third request."""
+"""A real S3 server on this machine, a proxy in front of it that fails, and one that says no."""
 
 from __future__ import annotations
 
 import http.client
 import itertools
+import ssl
 import threading
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
@@ -12,8 +14,11 @@ from moto.server import ThreadedMotoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+CUT = b"~cut~"
+LOST_ANSWER = -1
 
 
 class S3Server:
@@ -31,12 +36,74 @@ class S3Server:
         """Stop it."""
         self._server.stop()
 
+    def put(self, path: str, content: bytes = b"") -> None:
+        """Make a bucket, or an object of any name: this server asks nobody for a signature."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=30)
+        connection.request("PUT", f"/{path}", content)
+        assert connection.getresponse().status == HTTPStatus.OK
+        connection.close()
+
+
+class Teller:
+    """Gives the answers it was told to, in turn and then the last again; notes what was asked."""
+
+    def __init__(self, *answers: tuple[int, bytes], certificate: Path | None = None) -> None:
+        """With a ``certificate``, and its key in the same file, it speaks TLS."""
+        self.asked: list[dict[str, str]] = []
+        teller = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _answer(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                teller.asked.append(headers | {":path": self.path})
+                status, body = answers[min(len(teller.asked), len(answers)) - 1]
+                self.send_response(status)
+                # One byte more than comes, where the answer ends with a cut.
+                self.send_header("Content-Length", str(len(body) + body.endswith(CUT)))
+                self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+                self.send_header("ETag", '"tag"')
+                self.end_headers()
+                self.wfile.write(body)
+                self.close_connection = body.endswith(CUT)
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _answer  # noqa: N815 - http.server's
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+        self._server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        scheme = "http" if certificate is None else "https"
+        self.endpoint = f"{scheme}://{LOOPBACK}:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
 
 class Proxy:
     """Hands requests on to a server, except those that ``fault`` answers for by their number."""
 
     def __init__(self, port: int, fault: Callable[[int], int | None]) -> None:
-        """``fault`` gives a status to answer with, 0 to cut the connection, or None to hand on."""
+        """``fault`` gives a status to answer with, or None to hand on.
+
+        0 cuts the connection, and LOST_ANSWER does so after the request was served.
+        """
         self.requests = self.faults = 0
         numbers = itertools.count(1)
         proxy = self
@@ -49,7 +116,7 @@ class Proxy:
                 number = next(numbers)
                 proxy.requests = number
                 status = fault(number)
-                if status is not None:
+                if status is not None and status != LOST_ANSWER:
                     proxy.faults += 1
                     self.close_connection = True
                     if status:
@@ -62,6 +129,11 @@ class Proxy:
                 inner.request(self.command, self.path, body, dict(self.headers))
                 answer = inner.getresponse()
                 content = answer.read()
+                if status == LOST_ANSWER:
+                    proxy.faults += 1
+                    self.close_connection = True
+                    inner.close()
+                    return
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in {"transfer-encoding", "content-length", "connection"}:

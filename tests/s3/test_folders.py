@@ -73,6 +73,6 @@ def test_a_pod_asks_once_for_each_of_its_tasks_however_many_the_store_has(
     S3Folder(bucket).write(f"tasks/{ids[3][:2]}/{ids[3]}/manifest.json", b"{}")
     with Proxy(storage.port, lambda _: None) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        object_storage._file_system.cache_clear()
+        object_storage._opened.cache_clear()
         assert stored_of(open_store(bucket), ids) == {ids[3]}
         assert proxy.requests == 5

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
 from tests.s3.conftest import SECRET
 from tests.s3.servers import Proxy, S3Server
 from trading_runtime import object_storage
-from trading_runtime.errors import StorageError, TransientError, UsageError
+from trading_runtime.errors import DataError, StorageError, TransientError, UsageError
 from trading_runtime.object_storage import S3Folder
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 def behind(monkeypatch: pytest.MonkeyPatch, proxy: Proxy) -> None:
     """Lead all requests through ``proxy`` from now on."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-    object_storage._file_system.cache_clear()
+    object_storage._opened.cache_clear()
 
 
 def test_an_object_is_created_once_and_read_whole(bucket: str) -> None:
@@ -114,3 +116,55 @@ def test_storage_that_stays_away_is_given_up_after_a_number_of_tries(
         with pytest.raises(TransientError, match="could not be reached in 3 tries"):
             S3Folder(bucket).read("a")
         assert proxy.requests == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["größe", "a b", "a%20b", "a#b", "a?b", "a+b&c=d", "[a]^~|*", "a:b"]
+)
+def test_a_name_is_kept_letter_by_letter(name: str, bucket: str, storage: S3Server) -> None:
+    folder = S3Folder(f"{bucket}/results")
+    folder.write(name, b"1")
+    assert (folder.read(name), folder.sizes()) == (b"1", {name: 1})
+    storage.put(f"{bucket.removeprefix('s3://')}/others/{quote(name)}", b"22")
+    others = S3Folder(f"{bucket}/others")
+    assert (others.read(name), others.sizes(name)) == (b"22", {name: 2})
+
+
+def test_folders_that_a_console_made_are_no_objects(bucket: str, storage: S3Server) -> None:
+    folder = S3Folder(f"{bucket}/results")
+    folder.write("runs/one/stop", b"")
+    for path in ("results/", "results/runs/", "results/runs/one/"):
+        storage.put(f"{bucket.removeprefix('s3://')}/{path}")
+
+    assert folder.sizes() == {"runs/one/stop": 0}
+    assert folder.sizes("runs/one/") == {"runs/one/stop": 0}
+
+
+@pytest.mark.parametrize("name", ["a//b", "../a", "a/./b"])
+def test_a_name_that_leads_elsewhere_is_refused(name: str, bucket: str) -> None:
+    for call in (S3Folder(bucket).read, S3Folder(bucket).has, S3Folder(bucket).remove):
+        with pytest.raises(DataError, match="is no file"):
+            call(name)
+    with pytest.raises(UsageError, match="leave out '//'"):
+        S3Folder(f"{bucket}/{name}")
+
+
+def test_a_large_object_may_take_its_time(bucket: str) -> None:
+    folder = S3Folder(bucket)
+    content = bytes(object_storage._LARGE_BYTES + 1)
+    assert folder.create("a", content)
+    assert not folder.create("a", content)
+    folder.write("a", content[::-1])
+    assert folder.read("a") == content
+
+
+def test_many_objects_are_removed_at_once_and_told_with_their_times(bucket: str) -> None:
+    folder = S3Folder(f"{bucket}/results")
+    before = int(time.time())
+    for name in ("a", "b/c"):
+        folder.write(name, b"1")
+    found = folder.sizes_and_times()
+    assert {name: size for name, (size, _) in found.items()} == {"a": 1, "b/c": 1}
+    assert all(before <= moment <= time.time() for _, moment in found.values())
+    folder.remove_all(["a", "b/c", "d"])
+    assert folder.sizes() == {}

@@ -52,6 +52,3 @@ def test_a_run_in_s3_is_verified_damaged_and_compared(
     results.write(name, results.read(name)[:-1] + b"x")
     code, found = printed(capsys, "verify", "one", "--all", "--results", results.url)
     assert (code, found["counts"]["damaged"], found["counts"]["same"]) == (3, 1, 1)
-
-    code, said = printed(capsys, "gc", "--results", results.url)
-    assert (code, "only a local folder can be collected" in said) == (2, True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.s3.conftest import SECRET
-from tests.s3.servers import Proxy, S3Server
+from tests.s3.servers import LOST_ANSWER, Proxy, S3Server
 from tests.small_experiment import BAR_TYPE, ROOT
 from trading_runtime import api, object_storage
 from trading_runtime.cli.main import invoke, root
@@ -86,7 +86,7 @@ def test_a_storage_that_fails_every_third_request_changes_nothing(
         storage.port, lambda number: (503, 0)[number % 2] if number % 3 == 0 else None
     ) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        object_storage._file_system.cache_clear()
+        object_storage._opened.cache_clear()
         run = api.run(path, run_id="one", workers=2)
         assert proxy.faults > 20
     assert run.result["run_digest"] == local.result["run_digest"]
@@ -197,6 +197,17 @@ def test_a_run_id_is_one_process_s_alone(bucket: str) -> None:
         assert opened.stop_requested()
 
 
+def test_a_lock_is_our_own_also_when_the_answer_that_said_so_was_lost(
+    bucket: str, storage: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy(storage.port, lambda number: LOST_ANSWER if number == 1 else None) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        object_storage._opened.cache_clear()
+        s3_lock.S3Lock(S3Folder(f"{bucket}/results"), "one").release()
+        assert proxy.faults == 1
+    object_storage._opened.cache_clear()
+
+
 def test_the_lock_of_a_process_that_died_is_taken_over(bucket: str) -> None:
     store = open_store(f"{bucket}/results")
     S3Folder(f"{bucket}/results").write("runs/one/lock", json.dumps({"until": 0}).encode())
@@ -279,12 +290,14 @@ def test_what_others_write_into_a_run_in_s3_is_in_its_journal(
     assert check_run(files).findings == []
 
 
-def test_an_object_whose_name_leads_elsewhere_is_not_copied_there(bucket: str) -> None:
-    objects = S3Folder(f"{bucket}/results")
-    objects.write("runs/one/../../../../outside", b"x")
+def test_an_object_whose_name_leads_elsewhere_is_not_copied_there(
+    bucket: str, storage: S3Server
+) -> None:
+    name = "runs/one/../../../../outside"
+    storage.put(f"{bucket.removeprefix('s3://')}/results/{name}", b"x")
     store = open_store(f"{bucket}/results")
 
-    with pytest.raises(DataError, match="no name for a file of results"):
+    with pytest.raises(DataError, match="in its name is no file; remove it"):
         store.run("one")
 
 

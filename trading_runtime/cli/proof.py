@@ -198,13 +198,7 @@ def replay(  # noqa: PLR0913 - one argument for each option of the command
 
 
 @click.command()
-@click.option(
-    "--results",
-    "folder",
-    default="results",
-    show_default=True,
-    help="The folder of the results; not one in S3.",
-)
+@_RESULTS
 @click.option("--delete", is_flag=True, help="Remove it; otherwise nothing is removed.")
 @click.option(
     "--older-than",
@@ -221,29 +215,31 @@ def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
     damaged results that were set aside. Nothing is removed while a run's plan cannot be read.
     """
     from trading_runtime.cli.proof_lines import print_garbage
-    from trading_runtime.object_storage import is_s3
-    from trading_runtime.results import garbage
-    from trading_runtime.results.store import Store
+    from trading_runtime.results import garbage, garbage_in_s3
+    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.s3_store import S3Store
     from trading_runtime.time_units import parse_duration
 
     try:
         age = parse_duration(older_than)
     except ValueError as error:
         raise UsageError(f"--older-than: {error}") from error
-    if is_s3(folder):
-        raise UsageError(f"{folder}: only a local folder can be collected; name one with --results")
-    if not Path(folder).is_dir():
-        raise UsageError(f"{folder}: there is no such folder; --results names another")
-    store = Store(Path(folder))
-    found = garbage.find_garbage(store, time.time_ns(), age)
-    if delete:
-        garbage.delete(store, found)
+    store = open_store(folder)
+    if isinstance(store, S3Store):
+        found = garbage_in_s3.find_garbage(store, time.time_ns(), age)
+        if delete:
+            garbage_in_s3.delete(store, found)
+    else:
+        if not Path(folder).is_dir():
+            raise UsageError(f"{folder}: there is no such folder; --results names another")
+        found = garbage.find_garbage(store, time.time_ns(), age)
+        if delete:
+            garbage.delete(store, found)
     if as_json:
         content = {
             "deleted": delete,
             "items": [
-                {"what": item.what, "path": str(item.path), "bytes": item.bytes}
-                for item in found.items
+                {"what": item.what, "path": item.place, "bytes": item.bytes} for item in found.items
             ],
             "bytes": found.bytes,
             "kept": found.kept,

@@ -112,7 +112,7 @@ def print_garbage(found: Garbage, *, deleted: bool, older_than: str) -> None:
         size = sum(item.bytes for item in items)
         click.echo(f"{what:<10} {len(items):>9,}  {size / 1e6:>12,.3f} MB")
         for item in items[:_MOST_NAMED]:
-            click.echo(f"  {item.path}")
+            click.echo(f"  {item.place}")
         if len(items) > _MOST_NAMED:
             click.echo(f"  and {len(items) - _MOST_NAMED:,} more")
     done = "removed" if deleted else "can go"

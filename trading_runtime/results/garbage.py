@@ -1,4 +1,7 @@
-"""What a results folder holds that no run's plan refers to, and the removal of it."""
+"""What a results folder holds that no run's plan refers to, and the removal of it.
+
+``garbage_in_s3`` does the same for results in S3.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from trading_runtime.results.store import storage_errors
 from trading_runtime.results.stored_plan import is_task_id, read_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from trading_runtime.results.store import Store
+    from trading_runtime.results.store import RunFiles, Store
 
 _STAGING = ".new-"
 _DAMAGED = re.compile(r"([0-9a-f]{64})\.damaged-[0-9]+")
@@ -42,8 +45,11 @@ class Item:
     """One thing that can go."""
 
     what: What
-    path: Path
+    place: str
+    """Its path, or its address in S3."""
     bytes: int
+    names: tuple[str, ...] = ()
+    """In S3: the names of its objects in the store."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ def find_garbage(store: Store, now: int, older_than: int) -> Garbage:
     """
     # Plans are read after the tasks are listed: a run that starts meanwhile has its plan read.
     found = [*_in_tasks(store), *_in_runs(store)]
-    wanted = _wanted(store)
+    wanted = wanted_tasks(store.run(run_id) for run_id in store.run_ids())
     items = []
     kept = young = 0
     for what, path in found:
@@ -85,7 +91,7 @@ def find_garbage(store: Store, now: int, older_than: int) -> Garbage:
         if age < older_than:
             young += 1
         else:
-            items.append(Item(what, path, size))
+            items.append(Item(what, str(path), size))
     return Garbage(items, kept, young)
 
 
@@ -96,10 +102,11 @@ def delete(store: Store, garbage: Garbage) -> None:
     """
     with storage_errors(store.root):
         for item in garbage.items:
-            if item.path.is_dir():
-                _delete_folder(item.path, store.root / "tasks")
+            path = Path(item.place)
+            if path.is_dir():
+                _delete_folder(path, store.root / "tasks")
             else:
-                item.path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
 
 def _delete_folder(folder: Path, tasks: Path) -> None:
@@ -138,10 +145,13 @@ def _in_runs(store: Store) -> Iterator[tuple[What, Path]]:
                     yield What.TEMPORARY, path
 
 
-def _wanted(store: Store) -> set[str]:
+def wanted_tasks(runs: Iterable[RunFiles]) -> set[str]:
+    """Return the ids of all tasks that the plans of these runs refer to.
+
+    Raises ``DataError`` when a plan cannot be read.
+    """
     wanted: set[str] = set()
-    for run_id in store.run_ids():
-        files = store.run(run_id)
+    for files in runs:
         try:
             wanted.update(task["task_id"] for task in read_plan(files)["tasks"])
         except UsageError as error:

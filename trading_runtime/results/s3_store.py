@@ -80,6 +80,18 @@ class S3Store(Store):
         names = {name.split("/")[1] for name in self.objects.sizes("runs/")}
         return sorted(name for name in names if name not in {"", ".", ".."})
 
+    def planned_runs(self) -> Iterator[RunFiles]:
+        """Yield the files of every run; of them come the plan, and what shows that it began."""
+        wanted = ("/plan.json", "/metadata.json", "/result.json")
+        self._copy_all(
+            [
+                name
+                for name in self.objects.sizes("runs/")
+                if name.count("/") == _DEPTH and name.endswith(wanted)
+            ]
+        )
+        yield from (super(S3Store, self).run(run_id) for run_id in self.run_ids())
+
     def task(self, task_id: str) -> Path:
         """Return a local copy of a task's result."""
         prefix = self._name(task_id, "")

@@ -152,7 +152,7 @@ class _S3Run(OpenRun):
         now = time.monotonic()
         if not self._stopping and now - self._asked >= _ASK_SECONDS:
             self._asked = now
-            self._stopping = f"{self._prefix}stop" in self._objects.sizes(f"{self._prefix}stop")
+            self._stopping = self._objects.has(f"{self._prefix}stop")
         return self._stopping
 
     def release(self) -> None:

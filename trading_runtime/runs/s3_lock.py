@@ -31,7 +31,8 @@ class S3Lock:
         self._objects = objects
         self._name = lock_name(run_id)
         self._holder = uuid.uuid4().hex
-        if not objects.create(self._name, self._content()):
+        # It may be ours already, written by a request whose answer was lost: then it was repeated.
+        if not objects.create(self._name, self._content()) and not self._is_ours():
             if seconds_left(objects, run_id) > 0:
                 raise UsageError(
                     f"run {run_id!r} is running already; wait for it, stop it with "

@@ -106,7 +106,7 @@ class SharedRun:
         now = time.monotonic()
         if not self._stopping and now - self._asked_at >= _ASK_SECONDS:
             self._asked_at = now
-            self._stopping = bool(self._objects.sizes(self._name(self.files.stop)))
+            self._stopping = self._objects.has(self._name(self.files.stop))
         return self._stopping
 
     def _name(self, path: Path) -> str:

@@ -1,0 +1,80 @@
+"""What results in S3 hold that no run's plan refers to, and the removal of it.
+
+Nothing can be renamed there, so what goes, goes object by object: the manifest first, without which
+a result is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from trading_runtime.errors import DataError
+from trading_runtime.results.garbage import Garbage, Item, What, wanted_tasks
+from trading_runtime.results.store import MANIFEST
+from trading_runtime.results.stored_plan import is_task_id
+
+if TYPE_CHECKING:
+    from trading_runtime.results.s3_store import S3Store
+
+_DAMAGED = re.compile(r"([0-9a-f]{64})\.damaged")
+_PARTS = 4
+"""Of an object's name: ``tasks``, two digits, the task, the file."""
+_SECOND = 1_000_000_000
+
+
+def find_garbage(store: S3Store, now: int, older_than: int) -> Garbage:
+    """Find what no run refers to and is older than ``older_than``, both in nanoseconds.
+
+    A result is as old as its youngest object, by the storage's clock. See ``garbage.find_garbage``.
+    """
+    # Plans are read after the tasks are listed: a run that starts meanwhile has its plan read.
+    folders = _in_tasks(store)
+    try:
+        wanted = wanted_tasks(store.planned_runs())
+    except DataError as error:
+        # It names a copy that goes with this process.
+        raise DataError(str(error).replace(str(store.root), store.objects.url)) from error
+    items = []
+    kept = young = 0
+    for folder, objects in sorted(folders.items()):
+        name = folder.rpartition("/")[2]
+        if name in wanted:
+            kept += 1
+        elif now - max(written for _, written in objects.values()) * _SECOND < older_than:
+            young += 1
+        else:
+            size = sum(size for size, _ in objects.values())
+            what = _kind(name, whole=f"{folder}/{MANIFEST}" in objects)
+            items.append(Item(what, f"{store.objects.url}/{folder}", size, tuple(objects)))
+    return Garbage(items, kept, young)
+
+
+def delete(store: S3Store, garbage: Garbage) -> None:
+    """Remove all items; whoever is killed meanwhile leaves what the next collection finds.
+
+    Raises ``StorageError`` when something may not be removed.
+    """
+    names = [name for item in garbage.items for name in item.names]
+    manifests = [name for name in names if name.endswith(f"/{MANIFEST}")]
+    store.objects.remove_all(manifests)
+    store.objects.remove_all(sorted(set(names) - set(manifests)))
+
+
+def _in_tasks(store: S3Store) -> dict[str, dict[str, tuple[int, float]]]:
+    """Return the objects of every task that bears a name of ours, by its folder."""
+    found: dict[str, dict[str, tuple[int, float]]] = defaultdict(dict)
+    for name, facts in store.objects.sizes_and_times("tasks/").items():
+        parts = name.split("/")
+        if len(parts) != _PARTS or parts[2][:2] != parts[1]:
+            continue
+        if is_task_id(parts[2]) or _DAMAGED.fullmatch(parts[2]):
+            found["/".join(parts[:-1])][name] = facts
+    return found
+
+
+def _kind(name: str, *, whole: bool) -> What:
+    if not is_task_id(name):
+        return What.DAMAGED
+    return What.TASK if whole else What.STAGING
