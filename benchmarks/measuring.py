@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _POLL_SECONDS = 0.02
+_USERS_ENVIRONMENT = {
+    # Whoever runs a program twice has its bytecode; where this is set, each start compiles anew.
+    name: value
+    for name, value in os.environ.items()
+    if name != "PYTHONDONTWRITEBYTECODE"
+}
 _SHOWN_OUTPUT = 2_000
 
 
@@ -96,7 +102,7 @@ def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=None if environment is None else {**os.environ, **environment},
+        env=_USERS_ENVIRONMENT | dict(environment or {}),
     )
     watcher = threading.Thread(target=_watch, args=(process.pid, peaks, ended))
     watcher.start()

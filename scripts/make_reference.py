@@ -15,7 +15,9 @@ import click
 
 from trading_runtime import errors
 from trading_runtime.cli.main import COMMANDS, root
+from trading_runtime.config.descriptions import describe_fields
 from trading_runtime.config.experiment import Experiment
+from trading_runtime.config.fields import Model
 from trading_runtime.datasets.data_file import Preparation
 from trading_runtime.errors import Kind, TradingRuntimeError
 from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, PREFIX, VALUES
@@ -91,6 +93,7 @@ def _command(command: click.Command, path: list[str]) -> Iterator[str]:
 
 
 def _model(model: type[BaseModel], title: str) -> Iterator[str]:
+    describe_fields(Model)
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
     yield f"# {title}\n"

@@ -120,11 +120,14 @@ def reckon(bars: list[Bar], start: int, fast: int, slow: int) -> tuple[Fraction,
     size = Fraction(1, 10)
     cash = held = Fraction(0)
     orders = 0
+    before: Fraction | None = None
     for bar, one, other in zip(bars, quick, calm, strict=True):
-        if bar.ts < start or one is None or other is None:
+        if one is None or other is None:
             continue
         wanted = size if one >= other else -size
-        if wanted != held:
+        has_crossed = before not in {None, wanted}
+        before = wanted
+        if has_crossed and bar.ts >= start:
             for quantity in [-held] * bool(held) + [wanted]:
                 cash -= cost(quantity, bar)
                 orders += 1

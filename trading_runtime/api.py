@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, UsageError
-from trading_runtime.execution.preparation import Prepared, prepare
+from trading_runtime.execution.preparation import Prepared, check_here, prepare
 from trading_runtime.results.opening import open_store
 from trading_runtime.results.store import RunFiles, read_json
 from trading_runtime.runs.run_id import check_run_id, new_run_id
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from trading_runtime.execution.worker_process import WorkerAhead
+    from trading_runtime.execution.worker_ahead import WorkerAhead
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 
     if run_id is not None:
         check_run_id(run_id)
-    prepared = prepare(experiment, workers)
+    prepared = prepare(experiment, workers, check_here if ahead is None else ahead.check)
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)

@@ -138,6 +138,12 @@ class StoppedError(TradingRuntimeError):
     kind = Kind.STOPPED
 
 
+def error_of(kind: Kind, message: str) -> TradingRuntimeError:
+    """Return the error that another process raised, from what it said of it."""
+    classes = {found.kind: found for found in TradingRuntimeError.__subclasses__()}
+    return classes.get(kind, TradingRuntimeError)(message)
+
+
 def refuse_other_than_utf8(text: str) -> None:
     """Raise ``UsageError`` when a name or argument holds bytes that are not UTF-8.
 

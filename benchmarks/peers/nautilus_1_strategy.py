@@ -24,13 +24,14 @@ class EMACrossConfig(StrategyConfig, frozen=True):
 
 
 class EMACross(Strategy):
-    """Holds ``trade_size`` on the side that the crossing of two averages points to."""
+    """Holds ``trade_size`` on the side that the last crossing of two averages pointed to."""
 
     def __init__(self, config: EMACrossConfig) -> None:
         super().__init__(config)
         self.fast = ExponentialMovingAverage(config.fast)
         self.slow = ExponentialMovingAverage(config.slow)
         self.size = Quantity.from_str(str(config.trade_size))
+        self.was_above: bool | None = None
 
     def on_start(self) -> None:
         """Let the engine feed the averages, then the strategy, with every bar."""
@@ -39,18 +40,17 @@ class EMACross(Strategy):
         self.subscribe_bars(self.config.bar_type)
 
     def on_bar(self, _bar: Bar) -> None:
-        """Reverse the position when the averages have crossed."""
-        if not self.indicators_initialized():
+        """Reverse the position when the averages cross; the first bars show only who is above."""
+        is_above = self.fast.value >= self.slow.value
+        if is_above is self.was_above:
             return
-        instrument_id = self.config.instrument_id
-        is_long = self.portfolio.is_net_long(instrument_id)
-        is_short = self.portfolio.is_net_short(instrument_id)
-        if self.fast.value >= self.slow.value and not is_long:
-            self.close_all_positions(instrument_id)
-            self._enter(OrderSide.BUY)
-        elif self.fast.value < self.slow.value and not is_short:
-            self.close_all_positions(instrument_id)
-            self._enter(OrderSide.SELL)
+        if self.was_above is None:
+            if self.indicators_initialized():
+                self.was_above = is_above
+            return
+        self.was_above = is_above
+        self.close_all_positions(self.config.instrument_id)
+        self._enter(OrderSide.BUY if is_above else OrderSide.SELL)
 
     def _enter(self, side: OrderSide) -> None:
         self.submit_order(self.order_factory.market(self.config.instrument_id, side, self.size))

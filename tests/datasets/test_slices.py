@@ -146,6 +146,48 @@ def test_the_engine_finds_what_it_needs_to_decode_the_columns(
     assert cut.equals(source, check_metadata=True)
 
 
+def test_files_that_lie_in_the_partition_are_taken_as_they_are(
+    small_dataset: Path, tmp_path: Path
+) -> None:
+    end = DAYS[2] + 300 * MINUTE
+    found = cut_partition(partition(small_dataset, DAYS[0], DAYS[1], end), small_dataset, tmp_path)
+    [taken] = tmp_path.rglob("*.parquet")
+
+    assert found == Slice(rows=480, warmup_rows=240)
+    assert taken.name == data_file(small_dataset).name
+    assert taken.read_bytes() == data_file(small_dataset).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("warmup_start", "end"),
+    [(closes(0)[0] + 1, closes(2)[-1] + 1), (closes(0)[0], closes(2)[-1])],
+    ids=["a first row too many", "a last row too many"],
+)
+def test_files_with_rows_outside_the_partition_are_cut(
+    small_dataset: Path, tmp_path: Path, warmup_start: int, end: int
+) -> None:
+    planned = partition(small_dataset, warmup_start, DAYS[1], end)
+    cut_partition(planned, small_dataset, tmp_path)
+
+    assert len(planned["data"][0]["row_groups"]) == 3
+    assert len(times(tmp_path)) == 3 * BARS_A_DAY - 1
+
+
+@pytest.mark.parametrize("where", ["row group", "footer"])
+def test_a_flipped_byte_of_a_file_that_is_taken_as_it_is_is_refused(
+    copy: Path, tmp_path: Path, where: str
+) -> None:
+    planned = partition(copy, DAYS[0], DAYS[0], DAYS[2] + 300 * MINUTE)
+    content = bytearray(data_file(copy).read_bytes())
+    group = planned["data"][0]["row_groups"][2]
+    # The precision of prices, which no length depends on.
+    footer = content.index(b"price_precision") - 40
+    content[group["offset"] + 40 if where == "row group" else footer] ^= 1
+    data_file(copy).write_bytes(content)
+
+    assert "the manifest says (sha256 differs)" in refusal(planned, copy, tmp_path / "catalog")
+
+
 @pytest.fixture
 def copy(small_dataset: Path, tmp_path: Path) -> Path:
     """A dataset that may be damaged."""

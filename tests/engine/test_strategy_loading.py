@@ -125,6 +125,8 @@ def test_nothing_of_a_strategy_stays_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    # Seeding imports a part of numpy, once in a process.
+    loaded(tmp_path, SOUND)
     paths, modules = list(sys.path), set(sys.modules)
     (tmp_path / "beside_it.py").write_text("ONE = 1\n")
 

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pytest
 
 from tests.engine.market import MINUTE, T0, Market, bars, pair, perpetual, quotes, run_steps
+from trading_runtime.engine.raw_amounts import exact
 from trading_runtime.engine.table_schemas import DECIMAL, TIME
-from trading_runtime.engine.tables import TaskTables, exact
+from trading_runtime.engine.tables import TaskTables
 
 if TYPE_CHECKING:
     from trading_runtime.engine.task import TaskOutput

@@ -23,7 +23,8 @@ from trading_runtime.errors import (
 )
 from trading_runtime.execution.pool import Event, Job, TaskEnded, WorkerPool
 from trading_runtime.execution.task_records import TaskRecords
-from trading_runtime.execution.worker_process import TASK_MEMORY, WorkerAhead
+from trading_runtime.execution.worker_ahead import WorkerAhead
+from trading_runtime.execution.worker_process import TASK_MEMORY
 from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.results.folders import open_folder

@@ -26,9 +26,7 @@ _LONGEST_DURATION = 100 * 366 * parse_duration("1d")
 class Model(BaseModel):
     """Base of all parts of an experiment: no unknown keys, no silent conversions, no changes."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, defer_build=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 def _check_duration(text: str) -> str:

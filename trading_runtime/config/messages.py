@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Tag
 
+from trading_runtime.config.descriptions import field_descriptions
 from trading_runtime.config.document import Problem
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def _problem(
 ) -> Problem:
     kind = item["type"]
     if kind == "missing":
-        fields = _fields(owner)
-        about = (fields[str(keys[-1])].description or "") if keys[-1] in fields else ""
+        about = "" if owner is None else field_descriptions(owner).get(str(keys[-1]), "")
         first = about.split("\n")[0].replace("``", "'")
         return problem_at(document, keys, f"is missing. {first}".strip(), of_key=False)
     if kind == "extra_forbidden":

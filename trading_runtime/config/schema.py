@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from trading_runtime.config.descriptions import describe_fields
 from trading_runtime.config.experiment import Experiment
+from trading_runtime.config.fields import Model
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def experiment_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``Experiment``, draft 2020-12."""
+    describe_fields(Model)
     schema = Experiment.model_json_schema(by_alias=True, mode="validation")
     content: dict[str, Any] = tidy(schema)
     return {"$schema": DRAFT, **content, "title": "Trading Runtime experiment"}

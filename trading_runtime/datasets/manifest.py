@@ -44,7 +44,7 @@ type _Path = Annotated[str, AfterValidator(_inside)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class RowGroup(_Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from trading_runtime.time_units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+
+_PARQUET_MARK = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,13 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
     for series in partition["data"]:
         # The engine's own name of the folder: it drops characters that an identifier may have.
         name = Path(series["row_groups"][0]["path"]).parent.name
-        with _SeriesFile(catalog / "data" / series["type"] / name) as file:
+        folder = catalog / "data" / series["type"] / name
+        if (whole := _whole_files(series, dataset, partition)) is not None:
+            _copy(series, dataset, folder)
+            rows += whole.rows
+            warmup_rows += whole.warmup_rows
+            continue
+        with _SeriesFile(folder) as file:
             for table in _row_groups(series, dataset):
                 kept, before = _inside(table, partition)
                 file.write(kept)
@@ -58,27 +68,75 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
     return Slice(rows, warmup_rows)
 
 
+def _whole_files(
+    series: Mapping[str, Any], dataset: Path, partition: Mapping[str, Any]
+) -> Slice | None:
+    """Return the rows of a series none of whose files has any outside the partition, else ``None``.
+
+    Also ``None`` when a file cannot be read: whoever reads it to cut it says why.
+    """
+    rows = warmup_rows = 0
+    for name, groups in _by_file(series).items():
+        try:
+            with pq.ParquetFile(dataset / name) as file:
+                if file.metadata.num_row_groups != len(groups):
+                    return None
+                times = _instants(file.read(columns=["ts_init"]))
+        except (OSError, pa.ArrowException):
+            return None
+        if not times or times[0] < partition["warmup_start"] or times[-1] >= partition["end"]:
+            return None
+        before = bisect_left(times, partition["start"])
+        warmup_rows += before
+        rows += len(times) - before
+    return Slice(rows, warmup_rows)
+
+
+def _copy(series: Mapping[str, Any], dataset: Path, folder: Path) -> None:
+    """Copy the files of a series as they are, but for what the manifest does not know of them."""
+    folder.mkdir(parents=True)
+    files = {file["path"]: file for file in series["files"]}
+    for name, groups in _by_file(series).items():
+        path = dataset / name
+        with (folder / path.name).open("wb") as copy:
+            copy.write(_PARQUET_MARK)
+            for offset, content in _verified(path, groups, files[name]):
+                copy.seek(offset)
+                copy.write(content)
+
+
 def _row_groups(series: Mapping[str, Any], dataset: Path) -> Iterator[pa.Table]:
     """Yield the verified row groups of a series one by one, however large the series is."""
+    files = {file["path"]: file for file in series["files"]}
+    for name, groups in _by_file(series).items():
+        path = dataset / name
+        for _ in _verified(path, groups, files[name]):
+            pass
+        with _reading(path), pq.ParquetFile(path) as file:
+            for group in groups:
+                table = file.read_row_group(group["index"])
+                # Reading by row group loses what the engine needs to decode the columns.
+                yield table.replace_schema_metadata(file.schema_arrow.metadata)
+
+
+def _by_file(series: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     by_file: dict[str, list[Mapping[str, Any]]] = {}
     for group in series["row_groups"]:
         by_file.setdefault(group["path"], []).append(group)
-    files = {file["path"]: file for file in series["files"]}
-    for name, groups in by_file.items():
-        path = dataset / name
-        try:
-            _verify(path, groups, files[name])
-            with pq.ParquetFile(path) as file:
-                for group in groups:
-                    table = file.read_row_group(group["index"])
-                    # Reading by row group loses what the engine needs to decode the columns.
-                    yield table.replace_schema_metadata(file.schema_arrow.metadata)
-        except FileNotFoundError as error:
-            raise DataError(
-                f"{path}: the file is gone; restore it, or adopt the dataset again"
-            ) from error
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path}: cannot be read: {error}") from error
+    return by_file
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raise ``DataError`` when a file of the dataset is gone or cannot be read."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: the file is gone; restore it, or adopt the dataset again"
+        ) from error
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
 
 
 def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, int]:
@@ -91,8 +149,11 @@ def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, in
     return table.slice(first, end - first), start - first
 
 
-def _verify(path: Path, groups: list[Mapping[str, Any]], planned: Mapping[str, Any]) -> None:
-    with path.open("rb") as file:
+def _verified(
+    path: Path, groups: list[Mapping[str, Any]], planned: Mapping[str, Any]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield place and bytes of each row group, and of the footer, once their sha256 is right."""
+    with _reading(path), path.open("rb") as file:
         for group in groups:
             file.seek(group["offset"])
             content = file.read(group["bytes"])
@@ -101,12 +162,15 @@ def _verify(path: Path, groups: list[Mapping[str, Any]], planned: Mapping[str, A
                     f"{path}: row group {group['index']} is not what the manifest says (sha256 "
                     "differs): the file was changed or damaged; restore it, or prepare it again"
                 )
+            yield group["offset"], content
         file.seek(planned["footer_offset"])
-        if hashlib.sha256(file.read()).hexdigest() != planned["footer_sha256"]:
+        footer = file.read()
+        if hashlib.sha256(footer).hexdigest() != planned["footer_sha256"]:
             raise DataError(
                 f"{path}: the footer is not what the manifest says (sha256 differs): the file was "
                 "changed or damaged; restore it, or prepare it again"
             )
+        yield planned["footer_offset"], footer
 
 
 class _SeriesFile:

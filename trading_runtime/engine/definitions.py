@@ -17,12 +17,21 @@ if TYPE_CHECKING:
 @cache
 def instrument_types() -> dict[str, Any]:
     """Return the engine's instrument classes by name."""
-    return {
-        name: value
-        for name, value in vars(model).items()
-        if isinstance(value, type) and hasattr(value, "from_dict") and hasattr(value, "margin_init")
+    found = {name: _instrument_type(name) for name in vars(model)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+@cache
+def _instrument_type(name: str) -> Any:
+    """Return the instrument class of this name, ``None`` when there is none; all take a while."""
+    value = vars(model).get(name)
+    is_instrument = (
+        isinstance(value, type)
+        and hasattr(value, "from_dict")
+        and hasattr(value, "margin_init")
         and "price_increment" in inspect.signature(value).parameters
-    }  # fmt: skip
+    )
+    return value if is_instrument else None
 
 
 def build_instrument(definition: Mapping[str, Any]) -> Any:
@@ -30,12 +39,13 @@ def build_instrument(definition: Mapping[str, Any]) -> Any:
 
     Raises ``DataError`` when the definition is not one.
     """
-    types = instrument_types()
     name = str(definition.get("type", ""))
-    if name not in types:
-        raise DataError(f"instrument type {name!r} is unknown; known are {', '.join(types)}")
+    found = _instrument_type(name)
+    if found is None:
+        known = ", ".join(instrument_types())
+        raise DataError(f"instrument type {name!r} is unknown; known are {known}")
     try:
-        return types[name].from_dict(dict(definition))
+        return found.from_dict(dict(definition))
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"instrument {definition.get('id')!r}: {error}") from error
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, localcontext
+from decimal import localcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nautilus_trader.common import DataActor
 
 from trading_runtime.engine.rates import EXACT
+from trading_runtime.engine.raw_amounts import from_raw, to_raw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from nautilus_trader.common import Cache
-    from nautilus_trader.model import BookType, InstrumentId, Venue
+    from nautilus_trader.model import BookType, InstrumentId, Money, Venue
     from nautilus_trader.portfolio import Portfolio
 
     from trading_runtime.engine.rates import Rates
@@ -28,8 +30,14 @@ class EquitySample(NamedTuple):
 
     ts: int
     """Nanoseconds since the epoch; everything with a ``ts_init`` up to here has happened."""
-    equity: Decimal
+    raw: int
+    """The equity in whole numbers of 1e-16."""
     open_positions: int
+
+    @property
+    def equity(self) -> Decimal:
+        """The equity as a decimal."""
+        return from_raw(self.raw)
 
 
 class Account:
@@ -49,15 +57,15 @@ class Account:
 
         Raises ``DataError`` when a currency of the account has no rate to the statistics currency.
         """
-        equity = None
+        raw = 0
         for currency, money in self._portfolio.equity(self._venue).items():
-            value = money.as_decimal()
-            if currency.code != self._currency:
-                with localcontext(EXACT):
-                    value = self._rates.convert(value, currency.code, self._currency)
-            equity = value if equity is None else EXACT.add(equity, value)
-        equity = Decimal(0) if equity is None else equity
-        return EquitySample(ts, equity, self._cache.positions_open_count(venue=self._venue))
+            code = currency.code
+            raw += money.raw if code == self._currency else self._converted(money, code)
+        return EquitySample(ts, raw, self._cache.positions_open_count(venue=self._venue))
+
+    def _converted(self, money: Money, code: str) -> int:
+        with localcontext(EXACT):
+            return to_raw(self._rates.convert(money.as_decimal(), code, self._currency))
 
 
 class EquitySampler(DataActor):
@@ -84,6 +92,7 @@ class EquitySampler(DataActor):
         self.error: Exception | None = None
         self._account = account
         self._history = history
+        self._needs_rates = history.is_needed
         self._start, self._end = window
         self._interval = interval
         self._books = books
@@ -104,7 +113,7 @@ class EquitySampler(DataActor):
             return
         try:
             ts = event.ts_event
-            if self._history.is_needed:
+            if self._needs_rates:
                 with localcontext(EXACT):
                     self._history.note(ts)
             if self._start < ts < self._end:

@@ -7,6 +7,7 @@ of a partition. The engine does not change the rows that it is given.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import sys
 from dataclasses import dataclass
@@ -179,7 +180,7 @@ class SharingEngine:
                 engine.clear_data()
             if not was_stopped():
                 engine.end()
-            return int(engine.get_result().iterations)
+            return int(engine.iteration)
 
 
 ENGINE_CALLERS = frozenset({StreamingEngine.run.__code__, SharingEngine.run.__code__})
@@ -196,10 +197,14 @@ def _disposing_of(engine: BacktestNode | BacktestEngine) -> Iterator[None]:
         raise
 
 
+@functools.cache
+def _venue_names() -> frozenset[str]:
+    return frozenset(inspect.signature(BacktestEngine.add_venue).parameters)
+
+
 def _venue_arguments(config: BacktestVenueConfig) -> dict[str, Any]:
     """Return the arguments of ``add_venue`` that a node makes of a venue's config."""
-    known = inspect.signature(BacktestEngine.add_venue).parameters
-    arguments = {name: getattr(config, name) for name in dir(config) if name in known}
+    arguments = {name: getattr(config, name) for name in dir(config) if name in _venue_names()}
     return arguments | {
         "venue": model.Venue(config.name),
         "starting_balances": [model.Money.from_str(text) for text in config.starting_balances],

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.order_commands import order_commands
 from trading_runtime.engine.strategy_cache import StrategyCache
 from trading_runtime.engine.strategy_clock import StrategyClock
-from trading_runtime.engine.strategy_loading import MARKET_DATA_CALLBACKS
+from trading_runtime.engine.strategy_loading import MARKET_DATA_CALLBACKS, own_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +26,8 @@ def guarded(strategy_class: type[Strategy], watch: Watch) -> type[Strategy]:
     The name stays since the engine makes strategy and position ids from it.
     """
     members: dict[str, Any] = {"__module__": strategy_class.__module__, "_watch": watch}
-    for name in dir(strategy_class):
-        method = inspect.getattr_static(strategy_class, name)
-        if (
-            name.startswith("on_")
-            and name not in MARKET_DATA_CALLBACKS
-            and inspect.isfunction(method)
-        ):
+    for name, method in own_callbacks(strategy_class):
+        if name not in MARKET_DATA_CALLBACKS:
             members[name] = _wrapped(method, watch)
     members["on_stop"] = _on_stop(strategy_class, watch)
     members |= {name: _departing(strategy_class, name, watch) for name in _DEPARTURES}

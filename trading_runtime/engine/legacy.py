@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 from typing import TYPE_CHECKING
 
@@ -59,10 +60,9 @@ def refuse_legacy_strategy(file: Path) -> None:
     A file that does not parse is left to the import, whose error has the better words.
     """
     try:
-        tree = ast.parse(file.read_bytes())
+        found = _legacy_lines(file.read_bytes())
     except (SyntaxError, ValueError, OSError):
         return
-    found = sorted({change for node in ast.walk(tree) for change in _changes(node)})
     if not found:
         return
     shown = "; ".join(f"line {line}: {text}" for line, text in found[:_MOST_SHOWN])
@@ -70,6 +70,12 @@ def refuse_legacy_strategy(file: Path) -> None:
     raise UsageError(
         f"{file}: written for NautilusTrader 1.x, and this runtime has 2.x. Change {shown}{more}"
     )
+
+
+# Every task of a worker asks about the same file.
+@functools.lru_cache(maxsize=4)
+def _legacy_lines(source: bytes) -> list[tuple[int, str]]:
+    return sorted({change for node in ast.walk(ast.parse(source)) for change in _changes(node)})
 
 
 def _changes(node: ast.AST) -> list[tuple[int, str]]:

@@ -25,7 +25,8 @@ from trading_runtime.engine.strategy_config import build_config, config_fields
 from trading_runtime.errors import StrategyError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import FunctionType
 
 MARKET_DATA_CALLBACKS = (
     "on_bar",
@@ -77,7 +78,8 @@ def imported_strategy(
     # A file that is changed twice in a second would be run from stale bytecode.
     sys.dont_write_bytecode = True
     try:
-        _forget(code, before)
+        _forget(code, sys.modules.keys())
+        importlib.invalidate_caches()
         _refuse_taken_names(code)
         seed_randomness(code, seed)
         module = _import(code)
@@ -89,7 +91,19 @@ def imported_strategy(
         for path in search:
             with contextlib.suppress(ValueError):
                 sys.path.remove(path)
-        _forget(code, before)
+        _forget(code, sys.modules.keys() - before)
+        # What it imported from elsewhere goes too: the next task must be seen importing it again.
+        for name, _ in _foreign_modules(code, before):
+            del sys.modules[name]
+
+
+def own_callbacks(strategy_class: type[Strategy]) -> Iterator[tuple[str, FunctionType]]:
+    """Yield name and function of each callback that a strategy has in Python, in order of name."""
+    for name in dir(strategy_class):
+        if name.startswith("on_"):
+            method = inspect.getattr_static(strategy_class, name, None)
+            if inspect.isfunction(method):
+                yield name, method
 
 
 def make_strategy(strategy_class: type[Strategy], config: Any) -> Strategy:
@@ -209,10 +223,8 @@ def _strategy_class(code: StrategyCode, module: Any) -> type[Strategy]:
             f"strategy.path: {code.class_name} in {code.file} is not a subclass of "
             f"nautilus_trader.trading.Strategy; {has}"
         )
-    for name in dir(found):
-        method = inspect.getattr_static(found, name, None)
-        if name.startswith("on_") and inspect.isfunction(method):
-            _check_callback(code, name, method)
+    for name, method in own_callbacks(found):
+        _check_callback(code, name, method)
     return found
 
 
@@ -264,15 +276,9 @@ def _refuse_taken_names(code: StrategyCode) -> None:
                 )
 
 
-def _forget(code: StrategyCode, before: frozenset[str]) -> None:
-    """Drop the strategy's modules, so that state in a class or module never outlives a task.
-
-    What it imported from elsewhere goes too: the next task must be seen importing it again.
-    """
+def _forget(code: StrategyCode, names: Iterable[str]) -> None:
+    """Drop the strategy's modules, so that state in a class or module never outlives a task."""
     files = {str(path) for path in code.files}
-    for name, module in list(sys.modules.items()):
-        if getattr(module, "__file__", None) in files:
+    for name in list(names):
+        if getattr(sys.modules[name], "__file__", None) in files:
             del sys.modules[name]
-    for name, _ in _foreign_modules(code, before):
-        del sys.modules[name]
-    importlib.invalidate_caches()

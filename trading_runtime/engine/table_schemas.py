@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-DECIMAL_PLACES = 16
+from trading_runtime.engine.raw_amounts import DECIMAL_PLACES
+
 DECIMAL = pa.decimal128(38, DECIMAL_PLACES)
 TIME = pa.timestamp("ns", tz="UTC")
 

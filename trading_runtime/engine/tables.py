@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from nautilus_trader.model import OrderFilled
 
-from trading_runtime.engine.rates import EXACT
-from trading_runtime.engine.table_schemas import DECIMAL, DECIMAL_PLACES, SCHEMAS
+from trading_runtime.engine.raw_amounts import DECIMAL_PLACES, from_raw, to_raw
+from trading_runtime.engine.table_schemas import DECIMAL, SCHEMAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from trading_runtime.engine.valuation import Valuation
 
 _REFUSED = frozenset({"DENIED", "REJECTED"})
-_SCALE = Decimal(1).scaleb(-DECIMAL_PLACES)
 _DECIMAL_BYTES = DECIMAL.byte_width
 
 Columns = dict[str, list[Any]]
@@ -70,7 +68,7 @@ class TaskTables:
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         columns = {
-            field.name: [None if n is None else _scaled(n) for n in self.columns[name][field.name]]
+            field.name: [None if n is None else from_raw(n) for n in self.columns[name][field.name]]
             if field.type == DECIMAL
             else self.columns[name][field.name]
             for field in SCHEMAS[name]
@@ -108,34 +106,25 @@ def collect(
         instrument_id = str(position.instrument_id)
         for trade_id in position.trade_ids():
             position_of_trade.setdefault((instrument_id, str(trade_id)), number)
+    ordered = _orders(orders, order_ids)
     return TaskTables(
         {
-            "orders": _orders(orders, order_ids),
-            "fills": _fills(orders, position_of_trade, valuation),
+            "orders": ordered,
+            "fills": _fills(orders, ordered, position_of_trade, valuation),
             "positions": _positions(positions, [text for _, text, _ in keyed], valuation),
             "equity": _equity(equity),
         }
     )
 
 
-def exact(value: Decimal) -> Decimal:
-    """Return ``value`` with the 16 decimal places that are stored, rounded half to even."""
-    return value.quantize(_SCALE, context=EXACT)
-
-
-def _unscaled(value: Decimal) -> int:
-    """Return ``value`` as it is stored, in whole numbers of 1e-16."""
-    return int(exact(value).scaleb(DECIMAL_PLACES, EXACT))
-
-
-def _scaled(unscaled: int) -> Decimal:
-    return Decimal(unscaled).scaleb(-DECIMAL_PLACES, EXACT)
-
-
-@functools.lru_cache(1 << 16)
 def _average(value: float) -> int:
     """Return the shortest decimal that reads back as ``value``, as the engine averages."""
-    return _unscaled(Decimal(repr(float(value))))
+    text = repr(float(value))
+    whole, _, places = text.partition(".")
+    if len(places) <= DECIMAL_PLACES and "e" not in text and "n" not in text:
+        # The digits that are stored stand there already: most averages take this way.
+        return int(whole + places.ljust(DECIMAL_PLACES, "0"))
+    return to_raw(Decimal(text))
 
 
 def _keyed(items: Iterable[Any], time: str, order: str) -> list[tuple[int, str, Any]]:
@@ -148,9 +137,14 @@ def _key(keyed: tuple[int, str, Any]) -> tuple[int, int, str]:
     return ts, len(text), text
 
 
-def _raw(values: Iterable[Any]) -> list[int | None]:
-    """Return prices or quantities in the engine's raw form, which is the stored one."""
-    return [None if value is None else value.raw for value in values]
+def _raw_prices(orders: Iterable[Any], name: str) -> list[int | None]:
+    """Return a price of each order, which not all types of orders have."""
+    # An attribute that is missing costs several times one that is there.
+    priced = {kind for kind in map(type, orders) if hasattr(kind, name)}
+    return [
+        None if type(order) not in priced or (price := getattr(order, name)) is None else price.raw
+        for order in orders
+    ]
 
 
 def _averages(values: Iterable[float | None]) -> list[int | None]:
@@ -166,8 +160,8 @@ def _orders(orders: Sequence[Any], order_ids: list[str]) -> Columns:
         "type": [order.order_type.name for order in orders],
         "quantity": [order.quantity.raw for order in orders],
         "filled_quantity": [order.filled_qty.raw for order in orders],
-        "price": _raw(getattr(order, "price", None) for order in orders),
-        "trigger_price": _raw(getattr(order, "trigger_price", None) for order in orders),
+        "price": _raw_prices(orders, "price"),
+        "trigger_price": _raw_prices(orders, "trigger_price"),
         "time_in_force": [order.time_in_force.name for order in orders],
         "reduce_only": [order.is_reduce_only for order in orders],
         "status": statuses,
@@ -188,10 +182,12 @@ def _reason(order: Any) -> str:
 
 
 def _fills(
-    orders: Iterable[Any],
+    orders: Sequence[Any],
+    ordered: Columns,
     position_of_trade: Mapping[tuple[str, str], int],
     valuation: Valuation,
 ) -> Columns:
+    """Return the fills of ``orders``, whose own columns are ``ordered``."""
     keyed = [
         (event.ts_event, number, event)
         for number, order in enumerate(orders)
@@ -200,23 +196,25 @@ def _fills(
     ]
     keyed.sort(key=lambda item: item[:2])
     fills = [event for _, _, event in keyed]
-    instrument_ids = [str(fill.instrument_id) for fill in fills]
+    # What a fill shares with its order was read from there.
+    numbers = [number for _, number, _ in keyed]
+    instrument_ids = [ordered["instrument_id"][number] for number in numbers]
     trade_ids = [str(fill.trade_id) for fill in fills]
+    fees = [fill.commission for fill in fills]
     return {
         "fill": list(range(len(fills))),
-        "order_id": [str(fill.client_order_id) for fill in fills],
+        "order_id": [ordered["order_id"][number] for number in numbers],
         "trade_id": trade_ids,
         "instrument_id": instrument_ids,
-        "side": [fill.order_side.name for fill in fills],
+        "side": [ordered["side"][number] for number in numbers],
         "quantity": [fill.last_qty.raw for fill in fills],
         "price": [fill.last_px.raw for fill in fills],
         "liquidity": [fill.liquidity_side.name for fill in fills],
-        "fee": [_unscaled(valuation.fee(fill)) for fill in fills],
-        "fee_currency": [
-            valuation.currency if (fee := fill.commission) is None else fee.currency.code
-            for fill in fills
+        "fee": list(map(valuation.fee, fills, fees)),
+        "fee_currency": [valuation.currency if fee is None else fee.currency.code for fee in fees],
+        "value": [
+            valuation.value(fill, name) for fill, name in zip(fills, instrument_ids, strict=True)
         ],
-        "value": [_unscaled(valuation.value(fill)) for fill in fills],
         "position": list(map(position_of_trade.get, zip(instrument_ids, trade_ids, strict=True))),
         "ts": [ts for ts, _, _ in keyed],
     }
@@ -237,7 +235,7 @@ def _positions(positions: Sequence[Any], opening: list[str], valuation: Valuatio
         "average_close": _averages(
             None if ts is None else position.avg_px_close for position, ts in both
         ),
-        "realized_pnl": [_unscaled(valuation.realized_pnl(position)) for position in positions],
+        "realized_pnl": list(map(valuation.realized_pnl, positions)),
         "opening_order_id": opening,
         "closing_order_id": [
             None if ts is None or (closing := position.closing_order_id) is None else str(closing)
@@ -252,7 +250,7 @@ def _equity(samples: Iterable[EquitySample]) -> Columns:
     samples = list(samples)
     return {
         "ts": [sample.ts for sample in samples],
-        "equity": [_unscaled(sample.equity) for sample in samples],
+        "equity": [sample.raw for sample in samples],
         "open_positions": [sample.open_positions for sample in samples],
     }
 

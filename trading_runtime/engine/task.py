@@ -21,6 +21,7 @@ from trading_runtime.engine.feed import books_without_quotes, expected_steps
 from trading_runtime.engine.guard import guarded
 from trading_runtime.engine.halt import Halt, ended_by
 from trading_runtime.engine.rates import EXACT, Rates, SingleCurrencyAccount
+from trading_runtime.engine.raw_amounts import to_raw
 from trading_runtime.engine.risk import Risk
 from trading_runtime.engine.strategy_config import build_config
 from trading_runtime.engine.strategy_loading import (
@@ -164,7 +165,7 @@ def _run_engine(
     with localcontext(EXACT):
         history.note(end)
         initial = initial_equity(common["venue"]["balances"], history, start)
-        samples = [EquitySample(start, initial, 0), *sampler.samples, account.sample(end)]
+        samples = [EquitySample(start, to_raw(initial), 0), *sampler.samples, account.sample(end)]
         refused = [] if watch.risk is None else watch.risk.refused_orders
         tables = collect(cache, samples, Valuation(instruments, history, currency), refused)
     refusals = None if watch.risk is None else dict(sorted(watch.risk.refusals.items()))

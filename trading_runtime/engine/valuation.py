@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader.model import Position
 
 from trading_runtime.engine.rates import missing_rate
+from trading_runtime.engine.raw_amounts import to_raw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,39 +54,39 @@ class RateHistory:
 
 
 class Valuation:
-    """Values money of a task in the statistics currency."""
+    """Values money of a task in the statistics currency, as raw amounts: whole numbers of 1e-16."""
 
     def __init__(self, instruments: Mapping[str, Any], history: RateHistory, currency: str) -> None:
         self._instruments = instruments
         self._history = history
         self.currency = currency
 
-    def value(self, fill: Any) -> Decimal:
+    def value(self, fill: Any, instrument_id: str) -> int:
         """Return what a fill moved: its notional value, always positive."""
-        instrument = self._instruments[str(fill.instrument_id)]
-        notional = instrument.notional_value(fill.last_qty, fill.last_px)
-        return abs(self._at_fill(notional.as_decimal(), notional.currency.code, fill))
+        notional = self._instruments[instrument_id].notional_value(fill.last_qty, fill.last_px)
+        return abs(self._raw(notional, fill))
 
-    def fee(self, fill: Any) -> Decimal:
+    def fee(self, fill: Any, commission: Any) -> int:
         """Return what a fill cost, positive for a cost and negative for a rebate."""
-        if fill.commission is None:
-            return Decimal(0)
-        return self._at_fill(fill.commission.as_decimal(), fill.commission.currency.code, fill)
+        return 0 if commission is None else self._raw(commission, fill)
 
-    def realized_pnl(self, position: Any) -> Decimal:
+    def realized_pnl(self, position: Any) -> int:
         """Return what a position has made so far, fees included.
 
         What each fill realized, and its fee, are converted at the rate of that fill's instant.
         """
-        fills = position.events()
-        currencies = {fill.commission.currency.code for fill in fills if fill.commission}
         money = position.realized_pnl
-        if money is not None and currencies | {money.currency.code} == {self.currency}:
-            return Decimal(money.as_decimal())
+        if money is not None and all(
+            amount.currency.code == self.currency for amount in (money, *position.commissions())
+        ):
+            return int(money.raw)
+        return to_raw(self._realized_fill_by_fill(position))
+
+    def _realized_fill_by_fill(self, position: Any) -> Decimal:
         instrument = self._instruments[str(position.instrument_id)]
         replayed: Position | None = None
         total, before = Decimal(0), Decimal(0)
-        for fill in fills:
+        for fill in position.events():
             if replayed is None:
                 replayed = Position(instrument, fill)
             else:
@@ -96,8 +97,15 @@ class Valuation:
                 total += self._at_fill(now.as_decimal() - before, now.currency.code, fill)
                 before = now.as_decimal()
             if fill.commission and (now is None or fill.commission.currency != now.currency):
-                total -= self.fee(fill)
+                fee = fill.commission
+                total -= self._at_fill(fee.as_decimal(), fee.currency.code, fill)
         return total
+
+    def _raw(self, money: Any, fill: Any) -> int:
+        code = money.currency.code
+        if code == self.currency:
+            return int(money.raw)
+        return to_raw(self._at_fill(money.as_decimal(), code, fill))
 
     def _at_fill(self, amount: Decimal, source: str, fill: Any) -> Decimal:
         if source == self.currency or not amount:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.execution.pool import Event
     from trading_runtime.execution.preparation import Prepared
-    from trading_runtime.execution.worker_process import WorkerAhead
+    from trading_runtime.execution.worker_ahead import WorkerAhead
     from trading_runtime.results.reduction import Reduction
     from trading_runtime.results.store import RunFiles
     from trading_runtime.runs.journal import Journal

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.errors import CrashError, Kind
 from trading_runtime.execution.memory import format_size
-from trading_runtime.execution.worker_process import (
-    Job,
-    WorkerAhead,
-    WorkerProcess,
-    worker_environment,
-)
+from trading_runtime.execution.started_process import worker_environment
+from trading_runtime.execution.worker_process import Job, WorkerProcess
 from trading_runtime.results.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from trading_runtime.execution.worker_ahead import WorkerAhead
 
 __all__ = ["Event", "Job", "TaskEnded", "TaskStarted", "WorkerPool", "worker_environment"]
 

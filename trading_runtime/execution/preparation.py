@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 from trading_runtime.config.loading import LoadedExperiment, load_experiment
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
-from trading_runtime.engine.strategy_loading import check_configs
-from trading_runtime.engine.venue import check_venue
-from trading_runtime.errors import StrategyError, UsageError
-from trading_runtime.planning.identity import decode_values
+from trading_runtime.errors import UsageError
 from trading_runtime.planning.plan import Plan, make_plan
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.metrics import measured_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from trading_runtime.results.store import Store
+
+    Check = Callable[["LoadedExperiment", StrategyCode, Plan], None]
 
 
 @dataclass(frozen=True)
@@ -36,18 +35,31 @@ class Prepared:
     workers: int
 
 
-def prepare(experiment: str | Path, workers: int | None = None) -> Prepared:
+def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> None:
+    """Let the engine check venue and strategy in this process; raises as ``prepare`` does."""
+    from trading_runtime.engine.checking import check_settings  # the engine, which takes its time
+
+    check_settings(code, plan.document["common"], plan.configs)
+
+
+def prepare(
+    experiment: str | Path, workers: int | None = None, check: Check = check_here
+) -> Prepared:
     """Check the experiment file and expand it to tasks; no row of market data is read.
+
+    ``check`` asks the engine about venue and strategy, in this process or in another one.
 
     Raises ``UsageError`` for a bad experiment, ``DataError`` for a dataset without a sound
     manifest, ``StrategyError`` when the strategy's modules raise while they are imported.
     """
     loaded = load_experiment(experiment)
     with naming(experiment):
-        return prepare_loaded(loaded, workers)
+        return prepare_loaded(loaded, workers, check)
 
 
-def prepare_loaded(loaded: LoadedExperiment, workers: int | None) -> Prepared:
+def prepare_loaded(
+    loaded: LoadedExperiment, workers: int | None, check: Check = check_here
+) -> Prepared:
     """Expand a loaded experiment to tasks; raises as ``prepare`` does, naming no experiment."""
     settings = loaded.experiment.strategy
     code = find_strategy_code(settings.path, loaded.code_folder, settings.code)
@@ -62,18 +74,8 @@ def prepare_loaded(loaded: LoadedExperiment, workers: int | None) -> Prepared:
         workers=workers,
         rate=measured_rate(store, code.path),
     )
-    check_venue(plan.document["common"])
-    # Made for every point here, so that a bad parameter fails before anything runs.
-    configs = [
-        decode_values(plan.document["strategy"]["config"] | point["config"])
-        for point in plan.document["points"]
-    ]
-    try:
-        check_configs(code, settings.config_path, configs)
-    except SystemExit as error:
-        raise StrategyError(
-            f"{code.file}: the strategy's config called sys.exit() while it was made"
-        ) from error
+    # With every point's config, so that a bad parameter fails before anything runs.
+    check(loaded, code, plan)
     return Prepared(loaded, code, store, plan, workers)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.execution.rerun import present_plan
-from trading_runtime.execution.worker_process import worker_environment
+from trading_runtime.execution.started_process import worker_environment
 from trading_runtime.results.differences import first_difference
 from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import Store, read_json

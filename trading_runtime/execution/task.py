@@ -16,6 +16,7 @@ from trading_runtime.engine.catalog import write_instruments
 from trading_runtime.engine.equity import EquitySample
 from trading_runtime.engine.fed_engine import DecodedRows, decoded
 from trading_runtime.engine.halt import Halt
+from trading_runtime.engine.raw_amounts import to_raw
 from trading_runtime.engine.tables import TaskTables
 from trading_runtime.engine.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
@@ -177,7 +178,9 @@ class TaskRunner:
                 f"{partition['start']} has no rows"
             )
         equity = sum((Decimal(amount) for amount, _ in amounts), Decimal(0))
-        samples = [EquitySample(ts, equity, 0) for ts in (partition["start"], partition["end"])]
+        samples = [
+            EquitySample(ts, to_raw(equity), 0) for ts in (partition["start"], partition["end"])
+        ]
         return TaskOutput(TaskTables.of_equity(samples), warmup_denied_orders=0)
 
     def _partition(self, index: int) -> _CutPartition:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TextIO
 
+    from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.execution.task import TaskRunner
 
 _WATCH_SECONDS = 1.0
@@ -50,11 +51,16 @@ def main() -> None:
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     # Before anything is known of the job: the run may still be planned.
+    import numpy.random  # noqa: F401 - seeded for each task
+
     import trading_runtime.execution.task  # noqa: F401
 
     # What was imported stays: the collector need not look through it again in every task.
     gc.freeze()
     job = json.loads(requests.readline())
+    if "configs" in job:
+        _say(answers, _checked(job))
+        job = json.loads(requests.readline())
     runner = _runner(job)
     try:
         _serve(runner, requests, answers, job["most_growth"])
@@ -90,17 +96,34 @@ def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_gr
                 return
 
 
-def _runner(job: dict[str, Any]) -> TaskRunner:
+def _checked(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what the engine says of the settings of a run that is being planned."""
+    from trading_runtime.engine.checking import check_settings
+
+    try:
+        code = _found_code(asked, asked["path"], asked["code"])
+        check_settings(code, asked["common"], asked["configs"])
+    except TradingRuntimeError as error:
+        return {"kind": error.kind, "message": str(error)}
+    except Exception:  # noqa: BLE001 - a defect of ours: the parent tells it
+        return {"kind": Kind.INTERNAL, "message": traceback.format_exc()}
+    return {"kind": Kind.OK}
+
+
+def _found_code(told: dict[str, Any], path: str, further: list[str]) -> StrategyCode:
     from trading_runtime.config.strategy_code import find_strategy_code
+
+    # Where the parent found the modules, which may be its current folder; last, to hide nothing.
+    sys.path.extend(path for path in told["search_paths"] if path not in sys.path)
+    return find_strategy_code(path, Path(told["folder"]), further)
+
+
+def _runner(job: dict[str, Any]) -> TaskRunner:
     from trading_runtime.execution.task import TaskRunner
     from trading_runtime.results.opening import open_store
 
     plan = json.loads(Path(job["plan"]).read_bytes())
-    # Where the parent found the modules, which may be its current folder; last, to hide nothing.
-    sys.path.extend(path for path in job["search_paths"] if path not in sys.path)
-    code = find_strategy_code(
-        plan["strategy"]["path"], Path(job["folder"]), plan["strategy"]["code"]
-    )
+    code = _found_code(job, plan["strategy"]["path"], plan["strategy"]["code"])
     scratch = Path(job["scratch"])
     store = open_store(job["results"])
     runner = TaskRunner(plan, job["dataset"], store, code, scratch=scratch)

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from trading_runtime.execution.memory import resident_bytes, says_out_of_memory, system_kills
-from trading_runtime.results.scratch import Scratch
+from trading_runtime.execution.started_process import StartedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 KILL_SWITCH_SIGNAL = signal.SIGUSR1
 """Tells a worker that the kill switch is on."""
 _SHOWN_OUTPUT = 2_000
-_PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
-_KEPT_OF_PYTHON = frozenset({
-    "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX",
-    "PYTHONUSERBASE",
-})  # fmt: skip
-"""The interpreter's settings that say where things lie; others (optimise, UTF-8 mode, warnings as
-errors) could change what a strategy does."""
-
-
 TASK_MEMORY = "limits.task_memory"
 """The experiment's setting of how much memory a task may have."""
 
@@ -58,69 +45,6 @@ class Job:
     """Folders where this process found the strategy's modules."""
 
 
-class StartedProcess:
-    """A worker process that was started and told nothing yet: it imports what any task needs."""
-
-    def __init__(self, number: int, scratch: Path) -> None:
-        self.folder = folder = scratch / f"worker-{number}-{time.monotonic_ns()}"
-        folder.mkdir()
-        self.output = folder.with_suffix(".log").open("w+b")
-        self.answers, sender = os.pipe()
-        os.set_blocking(self.answers, False)
-        self.process = subprocess.Popen(
-            # -P: no module is imported from the folder that the worker happens to stand in.
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "trading_runtime.execution.worker",
-                str(sender),
-                str(os.getpid()),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=self.output,
-            stderr=self.output,
-            pass_fds=(sender,),
-            env=worker_environment(),
-            cwd=folder,
-        )
-        os.close(sender)
-
-    def end(self) -> None:
-        """End the process for good."""
-        self.process.kill()
-        self.process.wait()
-        if self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.close()
-        os.close(self.answers)
-        self.output.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class WorkerAhead:
-    """The first worker of a run, started while the run is still being planned."""
-
-    def __init__(self) -> None:
-        self._scratch = Scratch()
-        self._started: StartedProcess | None = StartedProcess(0, self._scratch.path)
-
-    def __enter__(self) -> Self:
-        """Started already."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the process, unless a pool took it."""
-        if self._started is not None:
-            self._started.end()
-        self._scratch.remove()
-
-    def take(self) -> StartedProcess | None:
-        """Hand the process over; ``None`` when it was handed over before."""
-        started, self._started = self._started, None
-        return started
-
-
 class WorkerProcess:
     """One worker process and what it is known to be doing."""
 
@@ -138,7 +62,7 @@ class WorkerProcess:
         self._started = started = ahead or StartedProcess(number, scratch)
         self._folder, self._output = started.folder, started.output
         self.answers, self._process = started.answers, started.process
-        self._send(
+        started.send(
             {
                 "plan": str(job.plan),
                 "folder": str(job.folder),
@@ -160,7 +84,7 @@ class WorkerProcess:
         self.pending = tasks
         self._kills_before = system_kills()
         self.current = None
-        self._send({"tasks": tasks})
+        self._started.send({"tasks": tasks})
 
     def begin(self, task: int) -> None:
         """Note that it started a task."""
@@ -238,36 +162,3 @@ class WorkerProcess:
     def end(self) -> None:
         """End the process for good."""
         self._started.end()
-
-    def _send(self, message: dict[str, Any]) -> None:
-        # A worker that died cannot be told anything; reading its answers says that it died.
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(json.dumps(message).encode() + b"\n")
-                self._process.stdin.flush()
-
-
-def worker_environment() -> dict[str, str]:
-    """Return the environment of workers: the parent's, with what can change a result fixed."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PYTHON") or name in _KEPT_OF_PYTHON
-    }
-    # Workers stand in another folder, where a relative path would lead elsewhere.
-    named = [Path(path).absolute() for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
-             if path]  # fmt: skip
-    fixed = {
-        "PYTHONHASHSEED": "0",
-        "TZ": "UTC",
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": os.pathsep.join(str(path) for path in (_PACKAGE_PARENT, *named)),
-        "PYTHONUNBUFFERED": "1",
-        "OMP_NUM_THREADS": "1",
-        "POLARS_MAX_THREADS": "1",
-        # One heap that gives memory back: beside the engine's, Arrow's own keeps what it once had.
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-        "MALLOC_ARENA_MAX": "2",
-    }
-    return kept | fixed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import platform
 import re
 import sys
@@ -23,6 +25,7 @@ RUNTIME_CODE = (
     "datasets/slices.py",
     "engine",
     "errors.py",
+    "execution/started_process.py",
     "execution/task.py",
     "execution/worker.py",
     "execution/worker_process.py",
@@ -36,6 +39,9 @@ RUNTIME_CODE = (
 )
 """What feeds the engine and extracts the result: all that can change the bytes of a result."""
 
+_DESCRIPTION = ".dist-info"
+_HEAD_BYTES = 1 << 14
+_SEPARATORS = re.compile(r"[-_.]+")
 _VERSION = re.compile(r"^Version:(.*)$", re.MULTILINE | re.IGNORECASE)
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*])?==")
 
@@ -100,13 +106,33 @@ def engine_version() -> str:
 @functools.cache
 def installed_version(name: str) -> str | None:
     """Return the version of an installed distribution, or ``None``."""
+    # ``metadata`` looks through all folders for each name, and reads a file's headers and its long
+    # description as an e-mail: together the most of a start.
+    folder = _distributions().get(_SEPARATORS.sub("_", name).lower())
+    with contextlib.suppress(OSError):
+        if folder is not None:
+            with Path(folder, "METADATA").open("rb") as file:
+                head = file.read(_HEAD_BYTES).partition(b"\n\n")[0]
+            if (found := _VERSION.search(head.decode(errors="replace"))) is not None:
+                return found[1].strip()
     try:
-        text = metadata.distribution(name).read_text("METADATA") or ""
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-    # ``metadata.version`` reads all headers and the description as an e-mail: most of a start.
-    found = _VERSION.search(text.partition("\n\n")[0])
-    return metadata.version(name) if found is None else found[1].strip()
+
+
+@functools.cache
+def _distributions() -> dict[str, str]:
+    """Return the folder that describes each installed distribution, by its name with ``_``."""
+    found: dict[str, str] = {}
+    for place in sys.path:
+        with contextlib.suppress(OSError):
+            for entry in os.listdir(place or "."):  # noqa: PTH208 - of hundreds of names
+                if entry.endswith(_DESCRIPTION):
+                    name = entry.partition("-")[0].lower()
+                    # The first folder on the path is the one that is imported from.
+                    found.setdefault(_SEPARATORS.sub("_", name), f"{place}/{entry}")
+    return found
 
 
 @functools.cache

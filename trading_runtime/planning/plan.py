@@ -63,6 +63,12 @@ class Plan:
         return digest(sorted(task["task_id"] for task in self.tasks))
 
     @property
+    def configs(self) -> list[dict[str, Any]]:
+        """The strategy's encoded config of every point."""
+        fixed = self.document["strategy"]["config"]
+        return [fixed | point["config"] for point in self.document["points"]]
+
+    @property
     def uncached(self) -> list[int]:
         """Indices of the tasks whose results are not stored."""
         return [index for index, task in enumerate(self.tasks) if not task["cached"]]
