@@ -9,6 +9,7 @@ import pytest
 from trading_runtime import api
 from trading_runtime.argo import summary_step
 from trading_runtime.errors import TransientError
+from trading_runtime.results.opening import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,14 +23,13 @@ class Storage:
 
     def __init__(self, faults: int) -> None:
         self.faults, self.asked = faults, 0
-        self._open = summary_step.open_store
 
     def open(self, place: str | Path) -> Store:
         """Open a store, or fail as storage does that is out of reach."""
         self.asked += 1
         if self.asked <= self.faults:
             raise TransientError("the storage could not be reached")
-        return self._open(place)
+        return open_store(place)
 
 
 @pytest.fixture(autouse=True)
