@@ -33,8 +33,8 @@ _LOST_OR_TRANSIENT = (
     "!(lastRetry.message contains 'deadline') && (lastRetry.exitCode in ['75', '143']"
     f" || lastRetry.message matches '{_LOST}'"
 )
-# The first wait is short: Argo waits before it asks whether there is to be another try, so that every
-# failure is told so much later. Four tries wait for almost three minutes.
+# The first wait is short: Argo waits before it asks whether there is to be another try, so that
+# every failure is told so much later. Four tries wait for almost three minutes.
 _BACKOFF = models.Backoff(duration="2s", factor="4", cap="5m")
 
 
