@@ -38,6 +38,9 @@ COPY trading_runtime trading_runtime
 RUN python -m compileall -q --invalidation-mode checked-hash trading_runtime
 
 FROM ${PYTHON_IMAGE}
+# Python's own library, too: the base image comes without its bytecode, or with one that goes by times.
+RUN python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash \
+        -x '/(ensurepip|idlelib|pydoc_data|site-packages|test|tkinter|turtledemo)/' /usr/local/lib/python3.13
 ARG REVISION="" VERSION="" ENGINE=""
 LABEL org.opencontainers.image.title="trading-runtime" \
       org.opencontainers.image.description="Reproducible backtests of NautilusTrader strategies" \

@@ -33,7 +33,9 @@ _LOST_OR_TRANSIENT = (
     "!(lastRetry.message contains 'deadline') && (lastRetry.exitCode in ['75', '143']"
     f" || lastRetry.message matches '{_LOST}'"
 )
-_BACKOFF = models.Backoff(duration="10s", factor="2", cap="5m")
+# The first wait is short: Argo waits before it asks whether there is to be another try, so that
+# every failure is told so much later. Four tries wait for almost three minutes.
+_BACKOFF = models.Backoff(duration="2s", factor="4", cap="5m")
 
 
 def _retry(otherwise: str = "") -> models.RetryStrategy:

@@ -3,6 +3,7 @@
 #
 #   scripts/e2e.sh              all of them
 #   scripts/e2e.sh tests/e2e/test_faults.py -k memory
+#   E2E_STRICT_SPEED=1 scripts/e2e.sh tests/e2e/test_speed.py    where nothing else runs on the cluster
 #
 # .env.example lists the settings; what is missing is said. `docs/cluster.md` tells how to get a cluster.
 set -euo pipefail

@@ -55,6 +55,8 @@ EOF
     kubectl create --namespace argo configmap workflow-controller-configmap --dry-run=client --output yaml \
         --from-literal=artifactRepository="s3: {endpoint: '$host:7070', bucket: argo-artifacts, insecure: true, accessKeySecret: {name: s3-credentials, key: AWS_ACCESS_KEY_ID}, secretKeySecret: {name: s3-credentials, key: AWS_SECRET_ACCESS_KEY}}" |
         kubectl apply --server-side --force-conflicts --filename -
+    # Argo looks at a workflow again after so long; with its default of 10 s short steps wait most.
+    kubectl set env --namespace argo deployment/workflow-controller DEFAULT_REQUEUE_TIME=2s
     kubectl rollout restart --namespace argo deployment/workflow-controller
     kubectl rollout status --namespace argo deployment/workflow-controller --timeout 180s
 } >&2

@@ -15,6 +15,7 @@ from tests.e2e.settings import Settings, missing
 from tests.e2e.site import Site, buildkit_configuration, registry_secret
 from tests.e2e.workflows import Workflow, run
 from tests.s3.test_runs_in_s3 import upload
+from trading_runtime.object_storage import S3Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +77,11 @@ def site(
         yield site
     finally:
         if not os.environ.get("E2E_KEEP"):
+            for namespace in namespaces:
+                for folder in map(S3Folder, namespace.artifacts()):
+                    folder.remove_all(list(folder.sizes()))
             names = [namespace.name for namespace in namespaces]
-            run("kubectl", "delete", "namespace", "--wait=false", "--ignore-not-found", *names)
+            run("kubectl", "delete", "namespace", "--ignore-not-found", *names, timeout=300)
             site.storage.remove_all(list(site.storage.sizes()))
 
 

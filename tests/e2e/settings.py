@@ -39,6 +39,8 @@ class Settings:
     host: str
     restart_controller: list[str]
     """A command that restarts the workflow controller; empty: that test is left out."""
+    strict_speed: bool
+    """Whether the mark of speed is held, and not only told."""
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -57,6 +59,7 @@ class Settings:
             mirror=os.environ.get("E2E_MIRROR") or "",
             host=os.environ["E2E_HOST"],
             restart_controller=shlex.split(os.environ.get("E2E_RESTART_CONTROLLER") or ""),
+            strict_speed=os.environ.get("E2E_STRICT_SPEED") == "1",
         )
 
 

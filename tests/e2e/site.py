@@ -59,6 +59,10 @@ class Site:
         """This session's files."""
         return S3Folder(self.place)
 
+    def run_file(self, run_id: str, name: str) -> bytes:
+        """Return a file of a run, from S3."""
+        return self.storage.read(f"results/runs/{run_id}/{name}")
+
     def script(self, name: str, **settings: str) -> str:
         """Run one of the project's scripts, as CI does."""
         ended = subprocess.run(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ruamel.yaml import YAML
-
-from tests.e2e.site import CPU, MEMORY_MIB, ROOT
+from tests.e2e.bare_pods import bare_pods
 
 if TYPE_CHECKING:
     import pytest
@@ -19,47 +16,12 @@ if TYPE_CHECKING:
     from tests.e2e.workflows import Workflow
 
 PODS = 200
-RATIO = 1.1
+MARK = 1.1
+"""What the ratio shall be on a cluster that does nothing else."""
+NOISE = 4.0
+"""What it may be where others work on the same processors; beyond that something is broken."""
 MOST_BYTES = 256 * 1024
 SECONDS = 1_200
-
-
-def bare(image: str) -> dict[str, Any]:
-    """Return a workflow that imports the engine in so many pods, with the same settings."""
-    template = YAML(typ="safe").load(ROOT / "argo" / "workflowtemplate-backtest.yaml")
-    spec: dict[str, Any] = template["spec"]
-    [batch] = [item for item in spec["templates"] if item["name"] == "batch"]
-    importing = copy.deepcopy(batch) | {"name": "import"}
-    importing["container"]["command"] = ["python", "-c"]
-    importing["container"]["args"] = ["import nautilus_trader.backtest"]
-    # What the expressions of the template say with the parameters of these tests.
-    memory = f"{MEMORY_MIB}Mi"
-    resources = {"requests": {"cpu": CPU, "memory": memory}, "limits": {"memory": memory}}
-    patched = {"containers": [{"name": "main", "resources": resources}]}
-    importing["podSpecPatch"] = json.dumps(patched)
-    importing["container"]["image"] = image
-    importing["activeDeadlineSeconds"] = 600
-    step = {"name": "import", "template": "import", "withSequence": {"count": str(PODS)}}
-    step["arguments"] = {"parameters": [{"name": "index", "value": "{{item}}"}]}
-    workflow_patch = json.loads(spec["podSpecPatch"].split(',"nodeSelector"')[0] + "}")
-    kept = {
-        key: spec[key]
-        for key in (
-            *("automountServiceAccountToken", "executor", "imagePullSecrets", "parallelism"),
-            *("podGC", "podMetadata", "securityContext", "serviceAccountName", "volumes"),
-        )
-    }
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Workflow",
-        "metadata": {"generateName": "bare-"},
-        "spec": {
-            **kept,
-            "podSpecPatch": json.dumps(workflow_patch),
-            "entrypoint": "run",
-            "templates": [{"name": "run", "steps": [[step]]}, importing],
-        },
-    }
 
 
 def seconds(workflow: Workflow) -> float:
@@ -71,32 +33,49 @@ def seconds(workflow: Workflow) -> float:
     return (finished - started).total_seconds()
 
 
+def workflow_bytes(site: Site, workflow: Workflow) -> int:
+    """Return how large the Workflow is in the Kubernetes API."""
+    path = f"/apis/argoproj.io/v1alpha1/namespaces/{site.backtests.name}/workflows/{workflow.name}"
+    return len(site.backtests.kubectl("get", "--raw", path))
+
+
+COMPILED = """
+import sys
+import trading_runtime.execution.task
+files = [getattr(module.__spec__, "cached", None) for module in list(sys.modules.values())]
+flags = {path: open(path, "rb").read(8)[4] for path in files if path}
+by_time = [path for path, flag in flags.items() if not flag]
+sys.exit(f"{len(by_time)} of {len(flags)}, such as {by_time[:3]}" if by_time else 0)
+"""
+
+
+def test_no_pod_compiles_what_it_imports(site: Site, image: str) -> None:
+    # Bytecode that goes by the time of its source is worth nothing once an image's times are set.
+    site.backtests.succeeded(site.backtests.create(bare_pods(image, 1, COMPILED)))
+
+
 def test_two_hundred_batches_take_little_longer_than_two_hundred_pods(
     site: Site, image: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Straight to the storage: the proxy of the other tests would be measured, too.
+    site.script("create-s3-secret.sh")
     fast = {"start": 2, "stop": 68, "step": 1}
     many = site.experiment("many", parameters={"fast": fast, "slow": [70]})
-    created = site.backtests.kubectl(
-        "create", "--filename", "-", "--output", "name", given=json.dumps(bare(image))
-    )
-    alone = site.backtests.succeeded(created.strip().rpartition("/")[2], SECONDS)
+    importing = bare_pods(image, PODS, "import nautilus_trader.backtest")
+    alone = site.backtests.succeeded(site.backtests.create(importing), SECONDS)
     ours = site.backtests.succeeded(
         many.submit(batch_seconds="0.1", most_batches=str(PODS)), SECONDS
     )
-    assert len(alone.pods("import")) == len(ours.pods("batch")) == PODS
-    assert json.loads(ours.outputs["counts"])["ok"] == 201
-    size = len(
-        site.backtests.kubectl(
-            "get",
-            "--raw",
-            f"/apis/argoproj.io/v1alpha1/namespaces/{site.backtests.name}/workflows/"
-            + ours.content["metadata"]["name"],
-        )
-    )
+    size = workflow_bytes(site, ours)
     ratio = seconds(ours) / seconds(alone)
     with capsys.disabled():
         sys.stdout.write(
-            f"\n{seconds(ours):.0f} s, bare {seconds(alone):.0f} s: {ratio:.2f}; {size:,} bytes\n"
+            f"\n{PODS} batches: {seconds(ours):.0f} s, bare pods: {seconds(alone):.0f} s, "
+            f"ratio {ratio:.2f} (mark: {MARK}); the Workflow has {size:,} bytes\n"
         )
+    assert len(alone.pods("bare")) == len(ours.pods("batch")) == PODS
+    counts = {"planned": 201, "ok": 201, "failed": 0, "missing": 0, "failed_by_kind": {}}
+    assert json.loads(ours.outputs["counts"]) == counts
+    assert ours.outputs["run_digest"] == many.run_on_laptop()["run_digest"]
     assert size < MOST_BYTES
-    assert ratio <= RATIO
+    assert ratio <= (MARK if site.settings.strict_speed else NOISE)

@@ -32,12 +32,15 @@ class Workflow:
     content: dict[str, Any]
 
     @property
+    def name(self) -> str:
+        """Its name: also the id of its run, unless another was asked for."""
+        return str(self.content["metadata"]["name"])
+
+    @property
     def shown(self) -> str:
         """What ``argo get`` prints now."""
-        metadata = self.content["metadata"]
-        return run(
-            "argo", "get", "--namespace", metadata["namespace"], "--no-color", metadata["name"]
-        )
+        namespace = self.content["metadata"]["namespace"]
+        return run("argo", "get", "--namespace", namespace, "--no-color", self.name)
 
     @property
     def messages(self) -> str:
@@ -92,9 +95,27 @@ class Namespace:
         )
         return told.strip().rpartition("/")[2]
 
+    def create(self, workflow: dict[str, Any]) -> str:
+        """Submit a workflow that is no template's; return its name."""
+        told = self.kubectl("create", "-f", "-", "--output", "name", given=json.dumps(workflow))
+        return told.strip().rpartition("/")[2]
+
     def look(self, name: str) -> Workflow:
         """Return a workflow as it is now."""
         return Workflow(json.loads(self.kubectl("get", "workflow", name, "--output", "json")))
+
+    def artifacts(self) -> set[str]:
+        """Return where in S3 the artifacts of the workflows that were here lie."""
+        found = set()
+        for workflow in json.loads(self.kubectl("get", "workflows", "--output", "json"))["items"]:
+            status = workflow.get("status", {})
+            repository = status.get("artifactRepositoryRef", {}).get("artifactRepository", {})
+            for node in status.get("nodes", {}).values():
+                for artifact in node.get("outputs", {}).get("artifacts", []):
+                    key = artifact.get("s3", {}).get("key")
+                    if key and "bucket" in repository.get("s3", {}):
+                        found.add(f"s3://{repository['s3']['bucket']}/{key}")
+        return found
 
     def until(self, name: str, holds: Callable[[Workflow], bool], seconds: float = 600) -> Workflow:
         """Wait until something holds of a workflow; fail when it ends before, or takes too long."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.argo.planned_run import NOT_PLANNED, may_pass
-from trading_runtime.errors import IncompleteError, KilledError, UsageError
+from trading_runtime.errors import IncompleteError, KilledError, TransientError, UsageError
 from trading_runtime.execution.run_ending import summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
 from trading_runtime.results.opening import open_store
@@ -26,6 +27,10 @@ from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import RunFiles, Store
+
+WAITS_SECONDS = (10.0, 20.0, 40.0, 80.0)
+"""Before another try, after storage could not be reached. Argo is not asked for it: it would need
+an expression, and then tells, in place of the summary's words, that it did not hold."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,19 @@ class Summary:
 def run_summary_step(results: str, run_id: str, *, allow_incomplete: bool = False) -> Summary:
     """Reduce the run over its stored tasks, and write tables, result, metrics and report.
 
-    Raises ``UsageError`` when the run was not planned, ``StorageError`` and ``TransientError`` as
-    the storage does. An incomplete run does not raise: see ``Summary.check_complete``.
+    Raises ``UsageError`` when the run was not planned, ``StorageError`` as the storage does, and
+    ``TransientError`` when it stays out of reach for minutes. An incomplete run does not raise: see
+    ``Summary.check_complete``.
     """
+    for seconds in WAITS_SECONDS:
+        try:
+            return _summarised(results, run_id, allow_incomplete=allow_incomplete)
+        except TransientError:
+            time.sleep(seconds)
+    return _summarised(results, run_id, allow_incomplete=allow_incomplete)
+
+
+def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary:
     check_run_id(run_id)
     if not results:
         raise UsageError(f"run {run_id!r}: {NOT_PLANNED}")
