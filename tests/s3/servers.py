@@ -99,8 +99,8 @@ class Teller:
 class Proxy:
     """Hands requests on to a server, except those that ``fault`` answers for by their number."""
 
-    def __init__(self, port: int, fault: Callable[[int], int | None]) -> None:
-        """``fault`` gives a status to answer with, or None to hand on.
+    def __init__(self, port: int, fault: Callable[[int], int | None], host: str = LOOPBACK) -> None:
+        """``fault`` gives a status to answer with, or None to hand on to ``host``.
 
         0 cuts the connection, and LOST_ANSWER does so after the request was served.
         """
@@ -125,7 +125,7 @@ class Proxy:
                         self.send_header("Connection", "close")
                         self.end_headers()
                     return
-                inner = http.client.HTTPConnection(LOOPBACK, port, timeout=30)
+                inner = http.client.HTTPConnection(host, port, timeout=30)
                 inner.request(self.command, self.path, body, dict(self.headers))
                 answer = inner.getresponse()
                 content = answer.read()
