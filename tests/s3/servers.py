@@ -44,7 +44,25 @@ class S3Server:
         connection.close()
 
 
-class Teller:
+class Listening:
+    """Serves on a free port while its block lasts."""
+
+    _server: ThreadingHTTPServer
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Teller(Listening):
     """Gives the answers it was told to, in turn and then the last again; notes what was asked."""
 
     def __init__(self, *answers: tuple[int, bytes], certificate: Path | None = None) -> None:
@@ -83,20 +101,8 @@ class Teller:
         scheme = "http" if certificate is None else "https"
         self.endpoint = f"{scheme}://{LOOPBACK}:{self._server.server_address[1]}"
 
-    def __enter__(self) -> Self:
-        """Start it."""
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Stop it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class Proxy:
+class Proxy(Listening):
     """Hands requests on to a server, except those that ``fault`` answers for by their number."""
 
     def __init__(self, port: int, fault: Callable[[int], int | None], host: str = LOOPBACK) -> None:
@@ -152,15 +158,3 @@ class Proxy:
         self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
         self._server.daemon_threads = True
         self.endpoint = f"http://{LOOPBACK}:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        """Start it."""
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

@@ -76,6 +76,7 @@ def _whole_files(
     Also ``None`` when a file cannot be read: whoever reads it to cut it says why.
     """
     rows = warmup_rows = 0
+    last = partition["warmup_start"]
     for name, groups in _by_file(series).items():
         try:
             with pq.ParquetFile(dataset / name) as file:
@@ -84,8 +85,10 @@ def _whole_files(
                 times = _instants(file.read(columns=["ts_init"]))
         except (OSError, pa.ArrowException):
             return None
-        if not times or times[0] < partition["warmup_start"] or times[-1] >= partition["end"]:
+        # Files that overlap are made into one, whose rows are in the order of the plan.
+        if not times or times[0] < last or times[-1] >= partition["end"]:
             return None
+        last = times[-1]
         before = bisect_left(times, partition["start"])
         warmup_rows += before
         rows += len(times) - before
