@@ -109,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = False) -> int:
     """Run a command, show an error as its one or two lines on standard error, return the code."""
+    # Pydantic would look through all installed packages for plugins, which there are none of here.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         for argument in arguments:
             refuse_other_than_utf8(argument)

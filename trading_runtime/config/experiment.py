@@ -266,7 +266,7 @@ class Experiment(Model):
     """Anything to find runs by; changes no result."""
     dataset: DatasetSettings
     """Which data the strategy sees."""
-    partitions: PartitionSettings = PartitionSettings()
+    partitions: PartitionSettings = PartitionSettings.model_construct()
     """How the data is cut into windows."""
     venue: VenueSettings
     """The simulated venue and the account at it."""
@@ -278,21 +278,21 @@ class Experiment(Model):
     """The parameter space: for each config field that varies, a list, a range, or draws."""
     constraints: list[str] = Field(default_factory=list)
     """Conditions between parameters that a point must fulfil, such as ``fast < slow``."""
-    sampling: Sampling = GridSampling()
+    sampling: Sampling = GridSampling.model_construct()
     """Every combination of the parameters' values, or a number of random ones."""
     objective: Objective = Objective(metric="sharpe")
     """What "best" means."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     """Seed of everything random; no default, since without one results cannot be repeated."""
-    equity: EquitySettings = EquitySettings()
+    equity: EquitySettings = EquitySettings.model_construct()
     """How often the account is marked to market."""
-    statistics: StatisticsSettings = StatisticsSettings()
+    statistics: StatisticsSettings = StatisticsSettings.model_construct()
     """How statistics are stated."""
     at_end: Literal["mark", "close"] = "mark"
     """Open positions at a window's end: marked to market, or closed by market orders."""
-    limits: Limits = Limits()
+    limits: Limits = Limits.model_construct()
     """Bounds on one task."""
-    operations: OperationSettings = OperationSettings()
+    operations: OperationSettings = OperationSettings.model_construct()
     """What operating it needs: variables, disk, memory, hosts; changes no result."""
     results: str = "results"
     """Folder of the results, relative to the experiment file."""

@@ -129,11 +129,11 @@ class VenueSettings(Model):
     """Leverage by instrument id."""
     book_type: Literal["L1_MBP", "L2_MBP", "L3_MBO"] = "L1_MBP"
     """Depth of the venue's order book; L2 and L3 need order book data."""
-    fill: FillSettings = FillSettings()
+    fill: FillSettings = FillSettings.model_construct()
     """How orders are filled."""
-    latency: LatencySettings = LatencySettings()
+    latency: LatencySettings = LatencySettings.model_construct()
     """How long commands take."""
-    order_rate_limit: OrderRateLimit = OrderRateLimit()
+    order_rate_limit: OrderRateLimit = OrderRateLimit.model_construct()
     """How many orders may be sent."""
     bar_execution: bool = True
     """Whether bars move the market that orders are filled in."""

@@ -133,7 +133,7 @@ class BarSeries(_Series):
     """Step, unit and price: ``1-MINUTE-LAST``."""
     timestamp_marks: Literal["open", "close"]
     """Whether a row's time is that of the bar's open or of its close."""
-    columns: BarColumns = BarColumns()
+    columns: BarColumns = BarColumns.model_construct()
     """Where the values stand."""
     volume: Amount | None = None
     """The volume of every bar, for files without a column of volumes."""
@@ -150,7 +150,7 @@ class TradeSeries(_Series):
 
     type: Literal["trades"]
     """What the rows are."""
-    columns: TradeColumns = TradeColumns()
+    columns: TradeColumns = TradeColumns.model_construct()
     """Where the values stand."""
     aggressor_values: dict[str, Side] | None = None
     """What the texts of the column ``aggressor`` mean: ``{"B": "BUY", "S": "SELL"}``."""
@@ -169,7 +169,7 @@ class QuoteSeries(_Series):
 
     type: Literal["quotes"]
     """What the rows are."""
-    columns: QuoteColumns = QuoteColumns()
+    columns: QuoteColumns = QuoteColumns.model_construct()
     """Where the values stand."""
     size: Amount | None = None
     """The size at bid and ask of every quote, for files that have none."""
