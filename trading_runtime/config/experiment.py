@@ -280,7 +280,7 @@ class Experiment(Model):
     """Conditions between parameters that a point must fulfil, such as ``fast < slow``."""
     sampling: Sampling = GridSampling.model_construct()
     """Every combination of the parameters' values, or a number of random ones."""
-    objective: Objective = Objective(metric="sharpe")
+    objective: Objective = Objective.model_construct(metric="sharpe")
     """What "best" means."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     """Seed of everything random; no default, since without one results cannot be repeated."""
