@@ -64,7 +64,7 @@ def test_two_hundred_batches_take_little_longer_than_two_hundred_pods(
     importing = bare_pods(image, PODS, "import nautilus_trader.backtest")
     alone = site.backtests.succeeded(site.backtests.create(importing), SECONDS)
     ours = site.backtests.succeeded(
-        many.submit(batch_seconds="0.1", most_batches=str(PODS)), SECONDS
+        many.submit(batch_seconds="0.001", most_batches=str(PODS)), SECONDS
     )
     size = workflow_bytes(site, ours)
     ratio = seconds(ours) / seconds(alone)
