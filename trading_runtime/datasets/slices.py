@@ -82,16 +82,17 @@ def _whole_files(
             with pq.ParquetFile(dataset / name) as file:
                 if file.metadata.num_row_groups != len(groups):
                     return None
-                times = _instants(file.read(columns=["ts_init"]))
+                for group in groups:
+                    times = _instants(file.read_row_group(group["index"], ["ts_init"]))
+                    # Files that overlap are made into one, with rows in the order of the plan.
+                    if not times or times[0] < last or times[-1] >= partition["end"]:
+                        return None
+                    last = times[-1]
+                    before = bisect_left(times, partition["start"])
+                    warmup_rows += before
+                    rows += len(times) - before
         except (OSError, pa.ArrowException):
             return None
-        # Files that overlap are made into one, whose rows are in the order of the plan.
-        if not times or times[0] < last or times[-1] >= partition["end"]:
-            return None
-        last = times[-1]
-        before = bisect_left(times, partition["start"])
-        warmup_rows += before
-        rows += len(times) - before
     return Slice(rows, warmup_rows)
 
 
