@@ -26,8 +26,8 @@ _LONGEST_DURATION = 100 * 366 * parse_duration("1d")
 class Model(BaseModel):
     """Base of all parts of an experiment: no unknown keys, no silent conversions, no changes.
 
-    A part that may be left out defaults to ``model_construct()``: made in the ordinary way, it would
-    have its validator built whenever a program starts, and all parts' validators are in the whole's.
+    A part that may be left out defaults to ``model_construct()``: made in the ordinary way, it
+    would have a validator built whenever a program starts, though the whole's has all parts'.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+_SHOWN_OUTPUT = 2_000
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 _KEPT_OF_PYTHON = frozenset({
     "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX",
@@ -69,6 +70,14 @@ class StartedProcess:
             said += chunk
         answer: dict[str, Any] = json.loads(said)
         return answer
+
+    def last_output(self) -> str:
+        """Return the end of what the strategy printed and Python said."""
+        size = self.output.seek(0, os.SEEK_END)
+        self.output.seek(max(0, size - _SHOWN_OUTPUT))
+        output = self.output.read().decode(errors="replace")
+        # The first word may be the end of a secret, which nobody would recognise.
+        return output if size <= _SHOWN_OUTPUT else output.lstrip().partition(" ")[2]
 
     def end(self) -> None:
         """End the process for good."""

@@ -52,9 +52,11 @@ class WorkerAhead:
         answer = self._started.wait_for_answer()
         if answer is None:
             exit_code = self._started.process.wait()
+            said = self._started.last_output().strip().splitlines()
+            words = f"; it last said: {said[-1]}" if said else ""
             raise CrashError(
                 f"{code.file or code.path}: importing the strategy ended the process (exit code "
-                f"{exit_code})"
+                f"{exit_code}){words}"
             )
         if answer["kind"] == Kind.INTERNAL:
             raise RuntimeError(answer["message"])

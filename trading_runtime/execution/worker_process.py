@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 KILL_SWITCH_SIGNAL = signal.SIGUSR1
 """Tells a worker that the kill switch is on."""
-_SHOWN_OUTPUT = 2_000
 TASK_MEMORY = "limits.task_memory"
 """The experiment's setting of how much memory a task may have."""
 
@@ -149,11 +148,7 @@ class WorkerProcess:
 
     def last_output(self) -> str:
         """Return the end of what the strategy printed and Python said."""
-        size = self._output.seek(0, os.SEEK_END)
-        self._output.seek(max(0, size - _SHOWN_OUTPUT))
-        output = self._output.read().decode(errors="replace")
-        # The first word may be the end of a secret, which nobody would recognise.
-        return output if size <= _SHOWN_OUTPUT else output.lstrip().partition(" ")[2]
+        return self._started.last_output()
 
     def tell_kill_switch(self) -> None:
         """Tell the process that the kill switch is on: its strategy sends no more orders."""
