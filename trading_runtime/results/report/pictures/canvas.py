@@ -59,10 +59,9 @@ class Canvas:
         outline_width: float = 0,
     ) -> None:
         """Draw a rectangle from its upper left corner."""
-        outlined = f' stroke="{outline}" stroke-width="{outline_width:g}"' if outline_width else ""
         self._shapes.append(
             f'<rect x="{_number(corner[0])}" y="{_number(corner[1])}" width="{_number(size[0])}" '
-            f'height="{_number(size[1])}" fill="{fill}"{outlined}/>'
+            f'height="{_number(size[1])}" fill="{fill}"{_outlined(outline, outline_width)}/>'
         )
 
     def dot(
@@ -74,10 +73,9 @@ class Canvas:
         outline_width: float = 0,
     ) -> None:
         """Draw a circle."""
-        outlined = f' stroke="{outline}" stroke-width="{outline_width:g}"' if outline_width else ""
         self._shapes.append(
             f'<circle cx="{_number(centre[0])}" cy="{_number(centre[1])}" r="{radius:g}" '
-            f'fill="{fill}"{outlined}/>'
+            f'fill="{fill}"{_outlined(outline, outline_width)}/>'
         )
 
     def gradient(self, corner: Place, size: Place, colours: Sequence[str]) -> None:
@@ -142,6 +140,10 @@ def shortened(content: str, room: float) -> str:
 
 def _place(place: Place) -> str:
     return f"{_number(place[0])} {_number(place[1])}"
+
+
+def _outlined(colour: str, width: float) -> str:
+    return f' stroke="{colour}" stroke-width="{width:g}"' if width else ""
 
 
 def _number(value: float) -> str:
