@@ -12,7 +12,7 @@ help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 backtest: environment example-data  ## run the example experiment and print the path of its report
-	@$(PYTHON) trading_runtime/local/backtest.py --config local.json
+	@$(PYTHON) trading_runtime/local/backtest.py --config trading_runtime/local/local.json
 
 test: environment-dev  ## run the tests; ARGS="-k word" narrows them
 	$(PYTHON) -m pytest -n auto $(ARGS)
