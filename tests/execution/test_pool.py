@@ -9,8 +9,9 @@ import pytest
 
 from trading_runtime.errors import CrashError
 from trading_runtime.execution import memory
-from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool, worker_environment
+from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
 from trading_runtime.execution.preparation import prepare
+from trading_runtime.execution.started_process import worker_environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.errors import CrashError, Kind
 from trading_runtime.execution.memory import format_size
-from trading_runtime.execution.started_process import worker_environment
 from trading_runtime.execution.worker_process import Job, WorkerProcess
 from trading_runtime.results.scratch import Scratch
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.execution.worker_ahead import WorkerAhead
 
-__all__ = ["Event", "Job", "TaskEnded", "TaskStarted", "WorkerPool", "worker_environment"]
+__all__ = ["Event", "Job", "TaskEnded", "TaskStarted", "WorkerPool"]
 
 _TICK_SECONDS = 0.25
 _MEMORY_TICK_SECONDS = 0.05
