@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hera.workflows import Container, Parameter, models
 
 from argo.expressions import RUN_ID, argument, json_text, literal, parameter, simple
 from argo.names import S3_SECRET
 from argo.pods import CONTAINER_SECURITY, patch
+from trading_runtime.execution.started_process import FIXED_ENVIRONMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 type Output = Parameter | models.Artifact
 
@@ -67,6 +73,12 @@ def plan() -> Container:
                 global_name="results",
                 value_from=models.ValueFrom(path=f"{OUTPUTS}/results"),
             ),
+            *(
+                Parameter(
+                    name=name, global_name=name, value_from=models.ValueFrom(path=f"{OUTPUTS}/{name}")
+                )
+                for name in ("results_argument", "run_id")
+            ),
             Parameter(name="batches", value_from=models.ValueFrom(path=f"{OUTPUTS}/batches")),
         ],
     )
@@ -76,15 +88,18 @@ def batch(name: str, attempt: int) -> Container:
     """Return the pod that computes one batch, in the first round or in the second."""
     # A pod of the first round is not tried again by itself, which would double the nodes that Argo
     # keeps: what it leaves undone is the second round's, with twice the memory and further tries.
+    # Argo fills in what stands here for each batch at each look at the workflow: what plan made of
+    # the parameters is inserted as it is, which costs a tenth of an expression.
     return _container(
         name,
         [
             "--step=batch",
-            f"--results={_RESULTS}",
+            "--results={{workflow.outputs.parameters.results_argument}}",
             f"--round={attempt}",
             "--batch={{inputs.parameters.index}}",
-            f"--image={argument('image')}",
+            "--run-id={{workflow.outputs.parameters.run_id}}",
         ],
+        environment=FIXED_ENVIRONMENT,
         memory=f"asInt({parameter('memory-mib')}) * {attempt}",
         cpu="cpu",
         deadline="batch-deadline-seconds",
@@ -143,7 +158,7 @@ def _step(
 ) -> Container:
     return _container(
         name,
-        [f"--step={name}", *arguments],
+        [f"--step={name}", *arguments, f"--run-id={literal(RUN_ID)}"],
         memory=f"asInt({parameter('step-memory-mib')}) * (lastRetry.exitCode == '137' ? 2 : 1)",
         cpu="step-cpu",
         deadline="step-deadline-seconds",
@@ -160,6 +175,7 @@ def _container(  # noqa: PLR0913 - a container is that much
     memory: str,
     cpu: str,
     deadline: str,
+    environment: Mapping[str, str] | None = None,
     inputs: list[Parameter] | None = None,
     outputs: list[Output] | None = None,
     retry: models.RetryStrategy | None = None,
@@ -168,8 +184,9 @@ def _container(  # noqa: PLR0913 - a container is that much
         name=name,
         image=simple("image"),
         command=["python", "trading_runtime/local/backtest.py"],
-        args=[*arguments, f"--run-id={literal(RUN_ID)}"],
+        args=arguments,
         env=[
+            *(models.EnvVar(name=name, value=value) for name, value in (environment or {}).items()),
             models.EnvVar(name="TRADING_RUNTIME_OUTPUTS", value=OUTPUTS),
             models.EnvVar(name="TRADING_RUNTIME_TERMINATION_LOG", value="/dev/termination-log"),
             *(_secret(key) for key in _S3_KEYS),
@@ -184,16 +201,16 @@ def _container(  # noqa: PLR0913 - a container is that much
                     {
                         "name": "main",
                         "resources": {
-                            "requests": {"cpu": "@cpu", "memory": "@request"},
-                            "limits": {"memory": "@limit"},
+                            "requests": {"cpu": "@cpu"},
+                            # Kubernetes requests as much, too.
+                            "limits": {"memory": "@memory"},
                         },
                     }
                 ]
             },
             {
                 "@cpu": json_text(cpu),
-                "@request": f'"{{{{={memory}}}}}Mi"',
-                "@limit": f'"{{{{={memory}}}}}Mi"',
+                "@memory": f'"{{{{={memory}}}}}Mi"',
             },
         ),
         security_context=CONTAINER_SECURITY,

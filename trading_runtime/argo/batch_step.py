@@ -21,6 +21,7 @@ from trading_runtime.errors import (
     TradingRuntimeError,
     UsageError,
 )
+from trading_runtime.execution.forked_process import fork_or_start
 from trading_runtime.execution.pool import Event, Job, TaskEnded, WorkerPool
 from trading_runtime.execution.task_records import TaskRecords
 from trading_runtime.execution.worker_ahead import WorkerAhead
@@ -75,7 +76,7 @@ def run_batch_step(
     plan's tasks, ``StoppedError`` when asked to stop, and ``KilledError`` when the kill switch is
     on or is switched on; finished tasks are kept.
     """
-    with WorkerAhead() as ahead:  # it imports the engine while the plan is read
+    with WorkerAhead(fork_or_start) as ahead:
         run = open_planned_run(results, run_id)
         KillSwitch(run.store).refuse_start(run_id)
         refuse_other_environment(run.plan["common"])

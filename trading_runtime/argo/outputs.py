@@ -7,6 +7,10 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _DEFAULT_FOLDER = "/tmp/outputs"  # noqa: S108 - a pod has it for itself
 _MOST_MESSAGE_BYTES = 4_000
@@ -14,7 +18,7 @@ _MOST_MESSAGE_BYTES = 4_000
 _PROGRESS_SECONDS = 1.0
 
 
-def write_outputs(**values: str) -> None:
+def write_outputs(values: Mapping[str, str]) -> None:
     """Write each value to the file of its name, where the template reads output parameters."""
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)

@@ -74,19 +74,20 @@ def step(  # noqa: PLR0913 - one argument per option
     debug: bool,  # noqa: ARG001 - read by the caller, which shows errors of the options too
 ) -> int:
     """Run one step of an experiment in a pod; outputs go to files, errors also to Kubernetes."""
-    from trading_runtime.argo.batch_step import BatchOrder
-    from trading_runtime.argo.outputs import write_termination_message
-    from trading_runtime.argo.plan_step import PodSettings
-
     with Signals() as stopping:
         try:
             if name == "plan":
+                # What one step needs, the others do not import: a pod's start is part of its work.
+                from trading_runtime.argo.plan_step import PodSettings
+
                 settings = PodSettings(
                     image, allow_mutable_image, code or None, batch_seconds, most_batches
                 )
                 return _plan(_needed(config, "--config", name), run_id, settings)
             place = _needed(results, "--results", name)
             if name == "batch":
+                from trading_runtime.argo.batch_step import BatchOrder
+
                 if batch is None:
                     raise UsageError("--step batch: needs --batch")
                 return _batch(place, run_id, BatchOrder(batch, round_number, workers), stopping)
@@ -94,6 +95,8 @@ def step(  # noqa: PLR0913 - one argument per option
                 return _check(place, run_id)
             return _summarise(place, run_id, allow_incomplete=allow_incomplete)
         except StoppedError as error:
+            from trading_runtime.argo.outputs import write_termination_message
+
             write_termination_message(f"stopped: {error}")
             click.echo(f"stopped: {error}", err=True)
             return stopping.exit_code
@@ -104,7 +107,15 @@ def _plan(experiment: str, run_id: str, settings: PodSettings) -> int:
     from trading_runtime.argo.plan_step import run_plan_step
 
     planned = run_plan_step(experiment, run_id, settings)
-    write_outputs(run_id=planned.run_id, results=planned.results, batches=str(planned.batches))
+    write_outputs(
+        {
+            "run_id": planned.run_id,
+            "results": planned.results,
+            "batches": str(planned.batches),
+            # Kubernetes replaces $(NAME) in a container's arguments, and $$ by $.
+            "results_argument": planned.results.replace("$", "$$"),
+        }
+    )
     click.echo(
         f"run {planned.run_id}: {planned.tasks:,} tasks, of which {planned.pending:,} are to be "
         f"computed, in {planned.batches:,} batches",
@@ -124,7 +135,7 @@ def _check(results: str, run_id: str) -> int:
     from trading_runtime.argo.outputs import write_outputs
 
     batches = run_check_step(results, run_id)
-    write_outputs(batches=str(batches))
+    write_outputs({"batches": str(batches)})
     click.echo(f"run {run_id}: {batches:,} batches of tasks that are missing", err=True)
     return 0
 
@@ -135,7 +146,7 @@ def _summarise(results: str, run_id: str, *, allow_incomplete: bool) -> int:
 
     summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
     digest = summary.result["run_digest"]
-    write_outputs(run_digest=digest, counts=json.dumps(summary.counts))
+    write_outputs({"run_digest": digest, "counts": json.dumps(summary.counts)})
     output_report(summary.files.folder)
     click.echo(f"run {run_id}: digest {digest}", err=True)
     summary.check_complete()

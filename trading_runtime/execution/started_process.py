@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 _SHOWN_OUTPUT = 2_000
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
@@ -22,17 +22,54 @@ _KEPT_OF_PYTHON = frozenset({
 """The interpreter's settings that say where things lie; others (optimise, UTF-8 mode, warnings as
 errors) could change what a strategy does."""
 
+FIXED_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "TZ": "UTC",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PYTHONUNBUFFERED": "1",
+    "OMP_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "1",
+    # One heap that gives memory back: beside the engine's, Arrow's own keeps what it once had. Its
+    # own is not used then, and needs no thread that tidies it.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "MALLOC_ARENA_MAX": "2",
+}
+"""What is the same for every worker: what could change a result, or cost time or memory."""
+
+
+class Process(Protocol):
+    """What is asked of a process, however it came to be."""
+
+    pid: int
+    stdin: IO[bytes] | None
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal, unless it is known to be gone."""
+
+    def wait(self) -> int:
+        """Wait for its end; return its exit code, below zero for the signal that ended it."""
+
 
 class StartedProcess:
     """A worker process that was started and told nothing yet: it imports what any task needs."""
 
     def __init__(self, number: int, scratch: Path) -> None:
-        self.folder = folder = scratch / f"worker-{number}-{time.monotonic_ns()}"
-        folder.mkdir()
-        self.output = folder.with_suffix(".log").open("w+b")
+        self.folder = scratch / f"worker-{number}-{time.monotonic_ns()}"
+        self.folder.mkdir()
+        self.output = self.folder.with_suffix(".log").open("w+b")
         self.answers, sender = os.pipe()
         os.set_blocking(self.answers, False)
-        self.process = subprocess.Popen(
+        self.process = self._start(sender)
+        os.close(sender)
+
+    def _start(self, sender: int) -> Process:
+        """Start a process that reads from its ``stdin`` and answers into ``sender``."""
+        return subprocess.Popen(
             # -P: no module is imported from the folder that the worker happens to stand in.
             [
                 sys.executable,
@@ -47,9 +84,8 @@ class StartedProcess:
             stderr=self.output,
             pass_fds=(sender,),
             env=worker_environment(),
-            cwd=folder,
+            cwd=self.folder,
         )
-        os.close(sender)
 
     def send(self, message: dict[str, Any]) -> None:
         """Tell the process something, in one line."""
@@ -101,17 +137,5 @@ def worker_environment() -> dict[str, str]:
     # Workers stand in another folder, where a relative path would lead elsewhere.
     named = [Path(path).absolute() for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
              if path]  # fmt: skip
-    fixed = {
-        "PYTHONHASHSEED": "0",
-        "TZ": "UTC",
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": os.pathsep.join(str(path) for path in (_PACKAGE_PARENT, *named)),
-        "PYTHONUNBUFFERED": "1",
-        "OMP_NUM_THREADS": "1",
-        "POLARS_MAX_THREADS": "1",
-        # One heap that gives memory back: beside the engine's, Arrow's own keeps what it once had.
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-        "MALLOC_ARENA_MAX": "2",
-    }
-    return kept | fixed
+    paths = os.pathsep.join(str(path) for path in (_PACKAGE_PARENT, *named))
+    return kept | FIXED_ENVIRONMENT | {"PYTHONPATH": paths}

@@ -37,13 +37,12 @@ _kill_switch_is_on = threading.Event()
 _to_halt: list[TaskRunner] = []
 
 
-def main() -> None:
-    """Serve batches until standard input ends."""
+def serve(sender: int, parent: int) -> None:
+    """Serve batches until standard input ends; answer into the descriptor ``sender``."""
     # These reach the whole process group; the parent decides when workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(KILL_SWITCH_SIGNAL, _note_kill_switch)
-    sender, parent = (int(text) for text in sys.argv[1:])
     end_with_parent(parent)
     answers = os.fdopen(sender, "w", encoding="utf-8", buffering=1)
     os.set_inheritable(answers.fileno(), False)  # noqa: FBT003 - how the function is called
@@ -51,12 +50,7 @@ def main() -> None:
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     # Before anything is known of the job: the run may still be planned.
-    import numpy.random  # noqa: F401 - seeded for each task
-
-    import trading_runtime.execution.task  # noqa: F401
-
-    # What was imported stays: the collector need not look through it again in every task.
-    gc.freeze()
+    import_engine()
     job = json.loads(requests.readline())
     if "configs" in job:
         _say(answers, _checked(job))
@@ -66,6 +60,16 @@ def main() -> None:
         _serve(runner, requests, answers, job["most_growth"])
     finally:
         runner.close()
+
+
+def import_engine() -> None:
+    """Import what any task needs."""
+    import numpy.random  # noqa: F401 - seeded for each task
+
+    import trading_runtime.execution.task  # noqa: F401
+
+    # What was imported stays: the collector need not look through it again in every task.
+    gc.freeze()
 
 
 def _note_kill_switch(*_: object) -> None:
@@ -190,4 +194,4 @@ def _watch_parent(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(*(int(text) for text in sys.argv[1:]))

@@ -9,6 +9,9 @@ from trading_runtime.execution.started_process import StartedProcess
 from trading_runtime.results.scratch import Scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.planning.plan import Plan
@@ -17,9 +20,10 @@ if TYPE_CHECKING:
 class WorkerAhead:
     """The first worker of a run, started while the run is still being planned."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Callable[[int, Path], StartedProcess] = StartedProcess) -> None:
+        """``start`` makes the process, of a number and a folder for what is to go with it."""
         self._scratch = Scratch()
-        self._started: StartedProcess | None = StartedProcess(0, self._scratch.path)
+        self._started: StartedProcess | None = start(0, self._scratch.path)
 
     def __enter__(self) -> Self:
         """Started already."""

@@ -25,6 +25,7 @@ RUNTIME_CODE = (
     "datasets/slices.py",
     "engine",
     "errors.py",
+    "execution/forked_process.py",
     "execution/started_process.py",
     "execution/task.py",
     "execution/worker.py",
