@@ -75,7 +75,9 @@ def plan() -> Container:
             ),
             *(
                 Parameter(
-                    name=name, global_name=name, value_from=models.ValueFrom(path=f"{OUTPUTS}/{name}")
+                    name=name,
+                    global_name=name,
+                    value_from=models.ValueFrom(path=f"{OUTPUTS}/{name}"),
                 )
                 for name in ("results_argument", "run_id")
             ),
@@ -201,16 +203,16 @@ def _container(  # noqa: PLR0913 - a container is that much
                     {
                         "name": "main",
                         "resources": {
-                            "requests": {"cpu": "@cpu"},
-                            # Kubernetes requests as much, too.
-                            "limits": {"memory": "@memory"},
+                            "requests": {"cpu": "@cpu", "memory": "@request"},
+                            "limits": {"memory": "@limit"},
                         },
                     }
                 ]
             },
             {
                 "@cpu": json_text(cpu),
-                "@memory": f'"{{{{={memory}}}}}Mi"',
+                "@request": f'"{{{{={memory}}}}}Mi"',
+                "@limit": f'"{{{{={memory}}}}}Mi"',
             },
         ),
         security_context=CONTAINER_SECURITY,

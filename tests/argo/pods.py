@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.small_experiment import ENTRYPOINT
+from trading_runtime.execution.started_process import FIXED_ENVIRONMENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +31,12 @@ class EndedStep:
 class Pods:
     """Runs steps as the templates do, in a current folder that is not the experiment's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str] = FIXED_ENVIRONMENT) -> None:
+        """``environment`` is what the template gives to pods of work."""
         self.folder = folder
+        self._environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+        } | environment
         self._started = 0
 
     def command(self, step: str, *options: str) -> tuple[list[str], dict[str, str], Path]:
@@ -39,7 +44,7 @@ class Pods:
         self._started += 1
         folder = self.folder / f"pod-{self._started}"
         folder.mkdir(parents=True)
-        environment = os.environ | {
+        environment = self._environment | {
             "TRADING_RUNTIME_OUTPUTS": str(folder / "outputs"),
             "TRADING_RUNTIME_TERMINATION_LOG": str(folder / "termination-log"),
             "ARGO_PROGRESS_FILE": str(folder / "progress"),

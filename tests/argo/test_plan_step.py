@@ -133,6 +133,16 @@ def test_no_parameter_does_more_than_be_refused(
     assert files_of(small.folder) == before
 
 
+def test_the_results_are_given_out_as_kubernetes_takes_an_argument(
+    small: SmallExperiment, pods: Pods
+) -> None:
+    path = small.write(results="of $(AWS_SECRET_ACCESS_KEY) $$")
+    plan = pods.step("plan", "--config", str(path), "--run-id", "one")
+
+    assert plan.outputs["results"].endswith("/of $(AWS_SECRET_ACCESS_KEY) $$")
+    assert plan.outputs["results_argument"].endswith("/of $$(AWS_SECRET_ACCESS_KEY) $$$$")
+
+
 def test_names_of_files_with_spaces_and_quotes_are_only_names(
     small: SmallExperiment, pods: Pods
 ) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.argo.pods import Pods, counts
 from trading_runtime import api
+from trading_runtime.execution.started_process import FIXED_ENVIRONMENT
 from trading_runtime.object_storage import S3Folder
 
 if TYPE_CHECKING:
@@ -44,9 +47,12 @@ def tasks_of(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if name.startswith("tasks/")}
 
 
+@pytest.mark.parametrize("environment", [FIXED_ENVIRONMENT, {"TZ": "Asia/Tokyo"}])
 def test_steps_over_a_folder_give_the_bytes_of_a_laptop_run(
-    small: SmallExperiment, pods: Pods
+    small: SmallExperiment, tmp_path: Path, environment: dict[str, str]
 ) -> None:
+    # As the template sets pods up, their worker is forked; otherwise it is started anew.
+    pods = Pods(tmp_path / "pods", environment)
     laptop = api.run(small.path, run_id="one")
     there = files_of(small.results)
     small.write(results="of-pods")

@@ -21,7 +21,7 @@ from trading_runtime.execution.started_process import (
 )
 
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import IO, NoReturn
 
 _THREADS = Path("/proc/self/task")
 
@@ -34,13 +34,14 @@ def fork_or_start(number: int, scratch: Path) -> StartedProcess:
 
     import_engine()
     # A thread is not forked, and what it held would stay held.
-    is_alone = len(os.listdir(_THREADS)) == 1
+    is_alone = len(list(_THREADS.iterdir())) == 1
     return ForkedProcess(number, scratch) if is_alone else StartedProcess(number, scratch)
 
 
 def is_set_up_as_worker() -> bool:
     """Return whether this interpreter was started with all that a worker's would be."""
-    if not _THREADS.exists() or sys.flags.optimize or sys.warnoptions or sys._xoptions:
+    options = sys.flags.optimize or sys.warnoptions or sys._xoptions  # noqa: SLF001 - documented
+    if options or not _THREADS.exists():
         return False
     # The package is found without it.
     found = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
@@ -56,7 +57,6 @@ class ForkedProcess(StartedProcess):
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         parent = os.getpid()
-        # What happened so far is the past of both, and not to be looked through by either.
         child = os.fork()
         if child == 0:
             os.close(told)
@@ -92,7 +92,7 @@ class _Child:
 
     def __init__(self, pid: int, told: int) -> None:
         self.pid = pid
-        self.stdin = os.fdopen(told, "wb")
+        self.stdin: IO[bytes] | None = os.fdopen(told, "wb")
         self._exit_code: int | None = None
 
     def kill(self) -> None:
