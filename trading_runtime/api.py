@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.execution.preparation import Prepared, check_here, prepare
+from trading_runtime.results.files import read_json
 from trading_runtime.results.opening import open_store
-from trading_runtime.results.store import RunFiles, read_json
 from trading_runtime.runs.run_id import check_run_id, new_run_id
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from trading_runtime.execution.worker_ahead import WorkerAhead
+    from trading_runtime.results.store import RunFiles
 
 
 @dataclass(frozen=True)

@@ -75,14 +75,14 @@ class S3Folder:
         """Return the folder ``name`` in this one."""
         return S3Folder(f"{self.url}/{name}")
 
-    def read(self, name: str) -> bytes:
-        """Return an object; raises ``FileNotFoundError`` when there is none.
+    def read(self, name: str, start: int = 0) -> bytes:
+        """Return an object from ``start`` on; raises ``FileNotFoundError`` when there is none.
 
         This and all other methods raise ``StorageError`` when access is denied or the bucket is
         missing, and ``TransientError`` when the storage cannot be reached after all retries.
         """
         key = self._key(name)
-        return self._call(name, lambda store: store.get(key).bytes().to_bytes())
+        return self._call(name, lambda store: store.get(key).bytes().to_bytes())[start:]
 
     def read_all(self, names: Sequence[str]) -> dict[str, bytes]:
         """Return many objects at once; raises ``FileNotFoundError`` when one is missing."""

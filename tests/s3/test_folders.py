@@ -11,7 +11,7 @@ from tests.s3.servers import Proxy, S3Server
 from trading_runtime import object_storage
 from trading_runtime.object_storage import S3Folder
 from trading_runtime.results.folders import LocalFolder, open_folder
-from trading_runtime.results.opening import open_store, stored_of
+from trading_runtime.results.opening import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,5 +74,5 @@ def test_a_pod_asks_once_for_each_of_its_tasks_however_many_the_store_has(
     with Proxy(storage.port, lambda _: None) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         object_storage._opened.cache_clear()
-        assert stored_of(open_store(bucket), ids) == {ids[3]}
+        assert open_store(bucket).stored_of(ids) == {ids[3]}
         assert proxy.requests == 5

@@ -45,7 +45,7 @@ def test_a_run_in_s3_is_killed_and_published(small: SmallExperiment, bucket: str
     store = open_store(f"{bucket}/results")
 
     def switch_on() -> None:
-        while not open_store(f"{bucket}/results").objects.sizes("tasks/"):  # type: ignore[attr-defined]
+        while not open_store(f"{bucket}/results").objects.sizes("tasks/"):
             time.sleep(0.05)
         KillSwitch(store).activate("the feed lies")
 
@@ -55,7 +55,7 @@ def test_a_run_in_s3_is_killed_and_published(small: SmallExperiment, bucket: str
         api.run(path, run_id="one", workers=1)
     switching.join()
 
-    stored = store.objects.sizes("runs/one/")  # type: ignore[attr-defined]
+    stored = store.objects.sizes("runs/one/")
     assert "runs/one/result.json" in stored
     assert "runs/one/lock" not in stored
     with pytest.raises(KilledError, match="is not started"):

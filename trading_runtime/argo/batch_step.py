@@ -29,7 +29,6 @@ from trading_runtime.execution.worker_process import TASK_MEMORY
 from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.results.folders import open_folder
-from trading_runtime.results.opening import stored_of
 from trading_runtime.runs.events import BatchCompleted, BatchFailed, BatchStarted
 from trading_runtime.runs.memory_limit import memory_limit
 from trading_runtime.safety.kill_switch import KillSwitch, KillWatch
@@ -95,7 +94,7 @@ class _Batch:
         tasks = _tasks(run, order)
         self._total = len(tasks)
         self._ids = {index: run.plan["tasks"][index]["task_id"] for index in tasks}
-        stored = stored_of(run.store, list(self._ids.values()))
+        stored = run.store.stored_of(list(self._ids.values()))
         self._failed = self._shared.failures().keys() & set(self._ids.values())
         failures = {task_id: run.failure(task_id) for task_id in self._failed - stored}
         final = {task_id for task_id, content in failures.items() if not may_pass(content)}

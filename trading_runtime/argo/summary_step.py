@@ -11,9 +11,8 @@ from trading_runtime.argo.planned_run import NOT_PLANNED, may_pass
 from trading_runtime.errors import IncompleteError, KilledError, TransientError, UsageError
 from trading_runtime.execution.run_ending import summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
+from trading_runtime.results.files import read_json
 from trading_runtime.results.opening import open_store
-from trading_runtime.results.s3_store import S3Store
-from trading_runtime.results.store import read_json
 from trading_runtime.results.stored_plan import read_plan
 from trading_runtime.runs.events import RunStopped
 from trading_runtime.runs.journal import Journal, new_writer
@@ -112,8 +111,7 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
     metadata.seal()
     _write_metrics(files, plan["common"]["strategy"]["path"])
     write_run_metrics(files)
-    if isinstance(store, S3Store):
-        _publish(store, files)
+    _publish(store, files)
     return Summary(reduction.result, reduction.failures, files, killed)
 
 
@@ -121,9 +119,7 @@ def _forget_passed_failures(store: Store, files: RunFiles) -> None:
     """Remove failures that passed: of tasks that succeeded in a pod that then was killed."""
     for path in sorted(files.failures.glob("*.json")):
         if store.has_task(path.stem) and may_pass(read_json(path) or {}):
-            path.unlink()
-            if isinstance(store, S3Store):
-                store.objects.remove(path.relative_to(store.root).as_posix())
+            store.remove(path)
 
 
 def _write_metrics(files: RunFiles, strategy: str) -> None:
@@ -141,12 +137,9 @@ def _write_metrics(files: RunFiles, strategy: str) -> None:
     write_metrics(files, strategy, (latest - started) / 1e9, list(measured.values()))
 
 
-def _publish(store: S3Store, files: RunFiles) -> None:
-    stored = store.objects.sizes(f"runs/{files.folder.name}/")
-    for path in sorted(files.folder.rglob("*")):
-        if path.is_file() and path not in (files.lock, files.stop):
-            name = path.relative_to(store.root).as_posix()
-            # Others wrote these, and as many as there are pods.
-            is_theirs = path.is_relative_to(files.journals) and stored.get(name)
-            if not is_theirs:
-                store.objects.write(name, path.read_bytes())
+def _publish(store: Store, files: RunFiles) -> None:
+    stored = store.objects.sizes(f"runs/{files.folder.name}/journal/")
+    # Others wrote these, and as many as there are pods.
+    theirs = {store.root / name for name, size in stored.items() if size}
+    left = {files.lock, files.stop} | theirs
+    store.publish(*(path for path in sorted(files.folder.rglob("*")) if path not in left))

@@ -45,11 +45,13 @@ def bundle(run: str, results: str, target: Path | None, *, as_json: bool) -> Non
     from trading_runtime.cli.run_names import find_run
     from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
     from trading_runtime.runs.opening import is_running
-    from trading_runtime.runs.whole_run import whole_run
 
     store, run_id = find_run(run, results)
     refuse_running(run_id, running=is_running(store, run_id))
-    written = bundle_run(store, whole_run(store, run_id), target or Path(f"{run_id}{SUFFIX}"))
+    files = store.run(run_id)
+    # The report, too, which comes with a run only where it is asked for.
+    store.fetch(f"runs/{run_id}/")
+    written = bundle_run(store, files, target or Path(f"{run_id}{SUFFIX}"))
     if as_json:
         content = {**vars(written), "path": str(written.path), "run_id": run_id}
         click.echo(json.dumps(content, ensure_ascii=False))

@@ -30,8 +30,8 @@ def check(file: Path, target: Path | None, *, as_json: bool) -> int:
     from trading_runtime.errors import TradingRuntimeError
     from trading_runtime.operations import records
     from trading_runtime.operations.readiness import STATE_FILE, check_readiness
+    from trading_runtime.results.files import write_file
     from trading_runtime.results.opening import open_store
-    from trading_runtime.results.store import write_file
     from trading_runtime.runs.operation_events import ReadinessChecked
 
     loaded = load_experiment(file)

@@ -84,7 +84,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
 
 
 def _task(store: Store, run_id: str, beginning: str | None) -> str:
-    from trading_runtime.results.store import read_json
+    from trading_runtime.results.files import read_json
 
     plan = read_json(store.run(run_id).plan)
     if plan is None:

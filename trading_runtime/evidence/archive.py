@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.evidence.bundle import FORMAT, LISTING
-from trading_runtime.results.store import storage_errors
+from trading_runtime.results.files import storage_errors
 from trading_runtime.runs.run_id import check_run_id
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.store import read_json, storage_errors
+from trading_runtime.results.files import read_json, storage_errors
 from trading_runtime.results.stored_plan import read_plan
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.evidence.archive import unpack
-from trading_runtime.results.store import Store, read_json
+from trading_runtime.results.files import read_json
+from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import read_plan, run_digest
 from trading_runtime.runs.journal_check import Finding
 from trading_runtime.runs.run_check import check_run

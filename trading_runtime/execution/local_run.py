@@ -14,8 +14,8 @@ from trading_runtime.execution.progress import Progress
 from trading_runtime.execution.run_beginning import begin_run
 from trading_runtime.execution.run_ending import summarise_run
 from trading_runtime.execution.task_records import TaskRecords
+from trading_runtime.results.files import storage_errors
 from trading_runtime.results.scratch import remove_abandoned_scratch
-from trading_runtime.results.store import storage_errors
 from trading_runtime.runs.events import Executor, RunStarted, RunStopped, TaskRetried
 from trading_runtime.runs.memory_limit import memory_limit
 from trading_runtime.runs.metadata import Metadata, Status

@@ -15,8 +15,9 @@ from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.execution.rerun import present_plan
 from trading_runtime.execution.started_process import worker_environment
 from trading_runtime.results.differences import first_difference
+from trading_runtime.results.files import read_json
 from trading_runtime.results.scratch import Scratch
-from trading_runtime.results.store import Store, read_json
+from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import pick
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.results.store import read_json
+from trading_runtime.results.files import read_json
 from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.timeline import timeline
 

@@ -24,7 +24,7 @@ from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.results.artifacts import result_files, summarise
-from trading_runtime.results.store import storage_errors
+from trading_runtime.results.files import storage_errors
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:

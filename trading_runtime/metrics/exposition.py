@@ -9,7 +9,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from trading_runtime.metrics.collector import RunCollector
 from trading_runtime.metrics.results_folder import open_folder
-from trading_runtime.results.store import write_file
+from trading_runtime.results.files import write_file
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector

@@ -11,8 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.redaction import redacted
-from trading_runtime.results.s3_store import S3Store
-from trading_runtime.results.store import write_file
+from trading_runtime.results.files import write_file
 from trading_runtime.runs.journal import Journal, new_writer
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ def leave_state(store: Store, name: str, state: Mapping[str, Any]) -> None:
     """
     path = store.root / name
     write_file(path, content_of(state))
-    if isinstance(store, S3Store):
-        store.publish(path)
+    store.publish(path)
 
 
 def journal(store: Store, name: str, *events: Event) -> None:
@@ -45,5 +43,4 @@ def journal(store: Store, name: str, *events: Event) -> None:
     with Journal(store.root / "operations" / "journal", new_writer(name)) as chain:
         for event in events:
             chain.write(event)
-        if isinstance(store, S3Store):
-            store.publish_part(chain.end_part())
+        store.publish_part(chain.end_part)

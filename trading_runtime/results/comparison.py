@@ -15,7 +15,8 @@ from trading_runtime.results.differences import (
     first_difference,
     input_differences,
 )
-from trading_runtime.results.store import MANIFEST, read_json
+from trading_runtime.results.files import read_json
+from trading_runtime.results.store import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

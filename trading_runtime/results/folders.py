@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trading_runtime.errors import StorageError
 from trading_runtime.object_storage import S3Folder, is_s3
-from trading_runtime.results.store import storage_errors, write_file
+from trading_runtime.results.files import storage_errors, write_file
 
 
 class LocalFolder:
@@ -21,11 +21,12 @@ class LocalFolder:
         """Return the folder ``name`` in this one."""
         return LocalFolder(self._path / name)
 
-    def read(self, name: str) -> bytes:
-        """Return a file; raises ``FileNotFoundError`` when there is none."""
+    def read(self, name: str, start: int = 0) -> bytes:
+        """Return a file from ``start`` on; raises ``FileNotFoundError`` when there is none."""
         path = f"{self.url}/{name}"  # text: a running run asks several times a second
         try:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
+                file.seek(start)
                 return file.read()
         except FileNotFoundError:
             raise
@@ -33,6 +34,10 @@ class LocalFolder:
             raise FileNotFoundError(path) from error
         except OSError as error:
             raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a file of this name."""
+        return (self._path / name).is_file()
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, in place of one that is there."""

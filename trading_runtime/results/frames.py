@@ -17,8 +17,8 @@ import polars as pl
 from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.errors import UsageError
 from trading_runtime.results.exact import EXACT, MONEY_STEP
+from trading_runtime.results.files import write_file
 from trading_runtime.results.points import MISSING, OK, POINT_STATISTICS
-from trading_runtime.results.store import write_file
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:

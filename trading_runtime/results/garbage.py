@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.store import storage_errors
+from trading_runtime.results.files import storage_errors
 from trading_runtime.results.stored_plan import is_task_id, read_plan
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.results.files import read_json
 from trading_runtime.results.scratch import Scratch
-from trading_runtime.results.store import RunFiles, Store, read_json
+from trading_runtime.results.store import RunFiles, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

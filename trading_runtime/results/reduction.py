@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.results.files import storage_errors, write_file
 from trading_runtime.results.frames import (
     best,
     points_frame,
@@ -21,7 +22,6 @@ from trading_runtime.results.frames import (
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.reading_processes import read_in_processes
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
-from trading_runtime.results.store import storage_errors, write_file
 from trading_runtime.results.task_reader import Part, TaskReader
 
 if TYPE_CHECKING:

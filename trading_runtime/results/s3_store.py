@@ -14,7 +14,7 @@ from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import MANIFEST, RunFiles, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _FILES_OF_A_TASK = 6
@@ -32,6 +32,9 @@ class S3Store(Store):
     What is read is copied to a local folder that goes with the process; a run is written there and
     published as a whole (see ``runs.open_run``). Tasks are written straight to S3.
     """
+
+    is_local = False
+    objects: S3Folder
 
     def __init__(self, url: str) -> None:
         local = Scratch()
@@ -57,10 +60,16 @@ class S3Store(Store):
             if path.is_file():
                 self.objects.write(path.relative_to(self.root).as_posix(), path.read_bytes())
 
-    def publish_part(self, path: Path | None) -> None:
-        """Upload a part of a journal that has got its last line (``Journal.end_part``), if any."""
-        if path is not None:
-            self.publish(path)
+    def publish_part(self, end_part: Callable[[], Path | None]) -> None:
+        """Upload what a journal has got since the last time, as a part of its own, if any."""
+        part = end_part()
+        if part is not None:
+            self.publish(part)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file of a run, stored and local; nothing happens when there is none."""
+        super().remove(path)
+        self.objects.remove(path.relative_to(self.root).as_posix())
 
     def fetch(self, prefix: str) -> None:
         """Bring the objects below ``prefix`` that have no local copy yet."""
@@ -125,7 +134,7 @@ class S3Store(Store):
             for name, content in found.items():
                 self._keep(name, content)
 
-    def look_only_at(self, task_ids: Sequence[str]) -> None:
+    def stored_of(self, task_ids: Sequence[str]) -> set[str]:
         """Ask for these tasks alone: a listing of the whole store is long when it holds many."""
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
             found = threads.map(lambda task: self.objects.has(self._name(task, MANIFEST)), task_ids)
@@ -134,6 +143,7 @@ class S3Store(Store):
                 task: _FILES_OF_A_TASK * there for task, there in zip(task_ids, found, strict=True)
             }
         self.__dict__["_stored"] = counts
+        return super().stored_of(task_ids)
 
     def ended_runs(self) -> Iterator[RunFiles]:
         """Yield nothing: to look for a run that can be reused would fetch them all."""

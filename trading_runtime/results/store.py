@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.errors import DataError, NondeterministicError, StorageError
+from trading_runtime.errors import DataError, NondeterministicError
 from trading_runtime.planning.identity import task_id as task_id_of
+from trading_runtime.results.files import storage_errors
+from trading_runtime.results.folders import LocalFolder
 from trading_runtime.results.manifests import check_digest, files_of, sound_digest
 from trading_runtime.results.scratch import Scratch, remove_abandoned_staging, staging_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from trading_runtime.results.folders import Folder
 
 MANIFEST = "manifest.json"
 _STAGING = ".new-"
@@ -55,8 +59,13 @@ class RunFiles:
 class Store:
     """A results folder: immutable tasks by content, and runs by id."""
 
+    is_local = True
+    """Whether files below ``root`` are the results; else they are copies of objects."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.objects: Folder = LocalFolder(root)
+        """All files of the store as they are now, by name."""
         self.place = str(root.absolute())
         """What names the store to other processes."""
         self._tasks = root / "tasks"
@@ -73,6 +82,32 @@ class Store:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return sorted(path.name for path in self._runs.iterdir() if path.is_dir())
         return []
+
+    def publish(self, *paths: Path) -> None:
+        """Let others see files below ``root`` that this process wrote; on disk they do."""
+
+    def publish_part(self, end_part: Callable[[], Path | None]) -> None:
+        """Let others see what a journal has got (``Journal.end_part``); on disk they do."""
+
+    def fetch(self, prefix: str) -> None:
+        """Bring the files below ``prefix`` to ``root``; on disk they are there."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file below ``root`` for good; nothing happens when there is none."""
+        path.unlink(missing_ok=True)
+
+    def newest_run_files(self, name: str, most: int) -> list[Path]:
+        """Return the files of this name of the latest runs, the newest first."""
+        stamped = []
+        for run_id in self.run_ids():
+            path = self._runs / run_id / name
+            with contextlib.suppress(OSError):
+                stamped.append((path.stat().st_mtime_ns, path))
+        return [path for _, path in sorted(stamped, reverse=True)[:most]]
+
+    def stored_of(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of a few tasks whose results are stored whole, as of now."""
+        return {task_id for task_id in task_ids if self.has_task(task_id)}
 
     def task(self, task_id: str) -> Path:
         """Return the folder of a task's result."""
@@ -203,51 +238,6 @@ class Store:
     def clear_staging(self) -> None:
         """Remove what writers of results left that were killed."""
         remove_abandoned_staging(self._tasks, _STAGING)
-
-
-def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file under a temporary name and rename it, so that no reader sees half of it."""
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-            temporary.replace(path)
-        except BaseException as error:
-            temporary.unlink(missing_ok=True)
-            if isinstance(error, OSError) and error.filename == str(temporary):
-                error.filename = str(path)  # the name that means something
-            raise
-
-
-def read_json(path: Path) -> Any:
-    """Return the object that a JSON file holds, or ``None`` when there is no file.
-
-    Raises ``DataError`` when it is damaged.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: damaged: it holds no JSON object; run the experiment again")
-    return content
-
-
-@contextlib.contextmanager
-def storage_errors(
-    place: Path, remedy: str = "set 'results' to a folder that can be written"
-) -> Iterator[None]:
-    """Turn what the operating system says of a full or closed disk into ``StorageError``."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"{error.filename or place}: cannot be written: {error.strerror or error}; free space, "
-            f"or {remedy}"
-        ) from error
 
 
 def _read(path: str) -> bytes:

@@ -9,9 +9,10 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, Kind
+from trading_runtime.results.files import read_json
 from trading_runtime.results.manifests import files_of
 from trading_runtime.results.points import MISSING, OK, TaskOutcome
-from trading_runtime.results.store import MANIFEST, read_json
+from trading_runtime.results.store import MANIFEST
 from trading_runtime.results.task_failures import failure, write_failure
 from trading_runtime.results.task_tables import equities, trades
 from trading_runtime.time_units import parse_instant

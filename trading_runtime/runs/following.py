@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.results.s3_store import S3Store
 from trading_runtime.runs.journal import parse_line
 from trading_runtime.time_units import parse_instant
 
@@ -24,36 +23,23 @@ class JournalFollower:
     """Reads what the writers of a run have added since it was last asked, in order of time."""
 
     def __init__(self, store: Store, run_id: str) -> None:
-        self._store = store
-        self._run_id = run_id
+        self._objects = store.objects
+        self._prefix = f"runs/{run_id}/journal/"
         self._read: dict[str, int] = {}
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the whole lines that are new."""
         found = []
-        for name, size in self._sizes().items():
+        for name, size in self._objects.sizes(self._prefix).items():
             start = self._read.get(name, 0)
             if size <= start:
                 continue
-            content = self._content(name, start)
+            content = self._objects.read(name, start)
             # What has no end of line yet is read when it has one.
             whole = content[: content.rfind(b"\n") + 1]
             self._read[name] = start + len(whole)
             found += [entry for line in whole.splitlines() if (entry := parse_line(line))]
         return sorted(found, key=lambda entry: (entry["time"], entry["writer"], entry["sequence"]))
-
-    def _sizes(self) -> dict[str, int]:
-        if isinstance(self._store, S3Store):
-            return self._store.objects.sizes(f"runs/{self._run_id}/journal/")
-        folder = self._store.run(self._run_id).journals
-        return {str(path): path.stat().st_size for path in sorted(folder.glob("*/*.jsonl"))}
-
-    def _content(self, name: str, start: int) -> bytes:
-        if isinstance(self._store, S3Store):
-            return self._store.objects.read(name)[start:]
-        with open(name, "rb") as file:  # noqa: PTH123 - a name of either kind of store
-            file.seek(start)
-            return file.read()
 
 
 class Tally:

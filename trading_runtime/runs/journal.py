@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.redaction import redacted
-from trading_runtime.results.store import storage_errors, write_file
+from trading_runtime.results.files import storage_errors, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import statistics
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError
 from trading_runtime.planning.plan import Rate
-from trading_runtime.results.s3_store import S3Store
-from trading_runtime.results.store import read_json, write_file
+from trading_runtime.results.files import read_json, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from trading_runtime.results.store import RunFiles, Store
 
@@ -47,7 +44,7 @@ def measured_rate(store: Store, strategy: str) -> Rate | None:
     Runs that computed nothing measured nothing, and are passed over.
     """
     of_others: Rate | None = None
-    for path in _latest_metrics(store):
+    for path in store.newest_run_files(_METRICS, _RUNS_LOOKED_AT):
         try:
             content = read_json(path)
             if not content["rows_per_second"]:
@@ -59,15 +56,3 @@ def measured_rate(store: Store, strategy: str) -> Rate | None:
         except (DataError, KeyError, TypeError):
             continue  # a damaged measurement is none
     return of_others
-
-
-def _latest_metrics(store: Store) -> list[Path]:
-    if isinstance(store, S3Store):
-        # Not all files of all runs: a run of pods has a thousand journals.
-        return store.newest_run_files(_METRICS, _RUNS_LOOKED_AT)
-    stamped = []
-    for run_id in store.run_ids():
-        path = store.run(run_id).metrics
-        with contextlib.suppress(OSError):
-            stamped.append((path.stat().st_mtime_ns, path))
-    return [path for _, path in sorted(stamped, reverse=True)[:_RUNS_LOOKED_AT]]

@@ -6,7 +6,6 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.s3_store import S3Store
 from trading_runtime.runs.journal import Journal, new_writer
 from trading_runtime.runs.lock import locked
 from trading_runtime.runs.metadata import seal_run
@@ -27,9 +26,8 @@ def note(store: Store, run_id: str, name: str, *noted: Event) -> None:
     with Journal(files.journals, new_writer(name)) as journal:
         for event in noted:
             journal.write(event)
-        if isinstance(store, S3Store):
-            store.publish_part(journal.end_part())
-    if not isinstance(store, S3Store):
+        store.publish_part(journal.end_part)
+    if store.is_local:
         # Whoever has the lock is running it.
         with contextlib.suppress(UsageError), locked(files):
             _seal(files)

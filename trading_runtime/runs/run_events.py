@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, Kind, TradingRuntimeError
-from trading_runtime.results.store import read_json
+from trading_runtime.results.files import read_json
 from trading_runtime.runs.events import (
     Event,
     RunCompleted,

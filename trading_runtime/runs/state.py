@@ -7,7 +7,6 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.results.forms import check_form
-from trading_runtime.results.s3_store import S3Store
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.status import Status, standing
 
@@ -30,10 +29,7 @@ _FORMS: dict[str, Form] = {
 def read_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
     """Return a JSON file of a run as it is stored now; empty when it is absent or damaged."""
     try:
-        if isinstance(store, S3Store):
-            content = json.loads(store.objects.read(f"runs/{run_id}/{name}"))
-        else:
-            content = json.loads((store.run(run_id).folder / name).read_bytes())
+        content = json.loads(store.objects.read(f"runs/{run_id}/{name}"))
         check_form(content, {})
         there = {key: form for key, form in _FORMS.items() if key in content}
         check_form(content, there)

@@ -19,8 +19,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import KilledError, UsageError
-from trading_runtime.results.folders import Folder, LocalFolder
-from trading_runtime.results.s3_store import S3Store
 from trading_runtime.runs.metadata import now_text
 from trading_runtime.runs.noting import note
 from trading_runtime.runs.operation_events import KillActivated, KillCleared
@@ -61,10 +59,8 @@ class KillSwitch:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._place = store.place
-        self._objects: Folder = (
-            store.objects if isinstance(store, S3Store) else LocalFolder(store.root)
-        )
-        self.seconds_between_looks = _LOOK_IN_S3_SECONDS if isinstance(store, S3Store) else 0.0
+        self._objects = store.objects
+        self.seconds_between_looks = 0.0 if store.is_local else _LOOK_IN_S3_SECONDS
 
     def activate(self, reason: str, run_id: str | None = None) -> Switching:
         """Switch it on, for one run or for all."""

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 SABOTAGE = """
 import contextlib
-import trading_runtime.results.store as store
+import trading_runtime.results.files as files
 
 @contextlib.contextmanager
 def deaf(place):
     with contextlib.suppress(OSError):
         yield
 
-store.storage_errors = deaf
+files.storage_errors = deaf
 """
 """What the disk says is passed over."""
 _QUOTA = 9_000

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import CrashError
-from trading_runtime.results.store import Store, read_json
+from trading_runtime.results.files import read_json
+from trading_runtime.results.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

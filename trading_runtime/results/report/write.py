@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jinja2
 
+from trading_runtime.results.files import storage_errors, write_file
 from trading_runtime.results.report.content import content, currency
 from trading_runtime.results.report.formatting import label
 from trading_runtime.results.report.pictures.equity import MOST_SEAMS, equity_picture
 from trading_runtime.results.report.pictures.parameters import parameters_picture
 from trading_runtime.results.report.pictures.partitions import partitions_picture
 from trading_runtime.results.report.pictures.ranking import ranking_picture
-from trading_runtime.results.store import storage_errors, write_file
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:
