@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing import IO, NoReturn
 
 _THREADS = Path("/proc/self/task")
+_SAID_BY_IMAGES = ("PYTHON_VERSION", "PYTHON_SHA256")
+"""What Python's official images say of themselves; the interpreter reads neither."""
 
 
 def fork_or_start(number: int, scratch: Path) -> StartedProcess:
@@ -43,10 +45,9 @@ def is_set_up_as_worker() -> bool:
     options = sys.flags.optimize or sys.warnoptions or sys._xoptions  # noqa: SLF001 - documented
     if options or not _THREADS.exists():
         return False
-    # The package is found without it.
-    found = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    wanted = {**worker_environment(), "PYTHONPATH": ""}
-    return found == wanted
+    found = {name: value for name, value in os.environ.items() if name not in _SAID_BY_IMAGES}
+    # The package is found without a path to it.
+    return {"PYTHONPATH": "", **found} == {**worker_environment(), "PYTHONPATH": ""}
 
 
 class ForkedProcess(StartedProcess):
