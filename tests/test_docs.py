@@ -14,9 +14,9 @@ import pytest
 
 from trading_runtime.cli.main import root
 from trading_runtime.config.loading import parse_experiment
+from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.datasets.data_file import Preparation
 from trading_runtime.planning.points import points
-from trading_runtime.results.points import POINT_STATISTICS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")])

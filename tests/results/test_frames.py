@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from tests.results.sample_run import sample_run
+from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import UsageError
 from trading_runtime.results.frames import (
     TASK_STATISTICS,
@@ -21,7 +22,6 @@ from trading_runtime.results.frames import (
     results_frame,
     write_frame,
 )
-from trading_runtime.results.points import POINT_STATISTICS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.results.points import (
-    POINT_STATISTICS,
     TaskOutcome,
     aggregate_point,
     chained_curve,

@@ -28,7 +28,6 @@ from trading_runtime.config.venue import (
 )
 
 __all__ = [
-    "STATISTICS",
     "DataTypeName",
     "DatasetSettings",
     "DrawnValues",
@@ -53,33 +52,6 @@ __all__ = [
     "Values",
     "VenueSettings",
 ]
-
-STATISTICS = (
-    "net_profit",
-    "fees",
-    "traded_value",
-    "return",
-    "volatility",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "max_drawdown_seconds",
-    "exposure",
-    "turnover",
-    "orders",
-    "fills",
-    "trades",
-    "win_rate",
-    "profit_factor",
-    "expectancy",
-    "denied_orders",
-    "warmup_denied_orders",
-    "open_positions",
-    "warmup_short",
-    "ruined",
-)
-"""The statistics of a point, in the order they are stored in: what an objective may name."""
-
 
 DataTypeName = Literal[
     "bars",

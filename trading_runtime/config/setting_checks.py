@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trading_runtime.config.experiment import STATISTICS, PartitionUnit
+from trading_runtime.config.experiment import PartitionUnit
 from trading_runtime.config.findings import (
     Finding,
     check_names,
@@ -14,6 +14,7 @@ from trading_runtime.config.findings import (
 )
 from trading_runtime.config.messages import nearest, show
 from trading_runtime.config.places import PathError, resolve_place
+from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.time_units import DAY, parse_duration, parse_instant
 
 if TYPE_CHECKING:
@@ -135,6 +136,6 @@ def check_equity(experiment: Experiment, _: Path) -> Iterator[Finding]:
 def check_objective(experiment: Experiment, _: Path) -> Iterator[Finding]:
     """The metric is a statistic of a point."""
     metric = experiment.objective.metric
-    if metric not in STATISTICS:
-        hint = nearest(metric, STATISTICS) or f"; known are {', '.join(STATISTICS)}"
+    if metric not in POINT_STATISTICS:
+        hint = nearest(metric, POINT_STATISTICS) or f"; known are {', '.join(POINT_STATISTICS)}"
         yield Finding(("objective", "metric"), f"{show(metric)} is not a statistic{hint}")

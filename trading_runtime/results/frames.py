@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trading_runtime.canonical import canonical_json, decimal_text
+from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import UsageError
 from trading_runtime.results.exact import EXACT, MONEY_STEP
 from trading_runtime.results.files import write_file
-from trading_runtime.results.points import MISSING, OK, POINT_STATISTICS
+from trading_runtime.results.points import MISSING, OK
 from trading_runtime.time_units import parse_instant
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import itertools
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.results.exact import EXACT, money, rounded
 from trading_runtime.results.statistics import (
     Trade,
@@ -206,30 +207,3 @@ def _one_account(successive: Sequence[TaskOutcome]) -> list[tuple[int, Decimal]]
         shift = curve[-1][1] - outcome.equity[0][1] if curve else Decimal(0)
         curve += ((ts, value + shift) for ts, value in outcome.equity)
     return curve
-
-
-POINT_STATISTICS = (
-    "net_profit",
-    "fees",
-    "traded_value",
-    "return",
-    "volatility",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "max_drawdown_seconds",
-    "exposure",
-    "turnover",
-    "orders",
-    "fills",
-    "trades",
-    "win_rate",
-    "profit_factor",
-    "expectancy",
-    "denied_orders",
-    "warmup_denied_orders",
-    "open_positions",
-    "warmup_short",
-    "ruined",
-)
-"""The statistics of a point, in the order of ``points.parquet``."""

@@ -7,10 +7,10 @@ import io
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import DataError
 from trading_runtime.results.files import read_json
 from trading_runtime.results.forms import check_form
-from trading_runtime.results.points import POINT_STATISTICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,29 @@
+"""What the statistics of a point are called, for the file that names one and the tables of all."""
+
+from __future__ import annotations
+
+POINT_STATISTICS = (
+    "net_profit",
+    "fees",
+    "traded_value",
+    "return",
+    "volatility",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "max_drawdown_seconds",
+    "exposure",
+    "turnover",
+    "orders",
+    "fills",
+    "trades",
+    "win_rate",
+    "profit_factor",
+    "expectancy",
+    "denied_orders",
+    "warmup_denied_orders",
+    "open_positions",
+    "warmup_short",
+    "ruined",
+)
+"""In the order in which they are stored; an objective may name any of them."""
