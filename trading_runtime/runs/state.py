@@ -6,6 +6,7 @@ import json
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.errors import StorageError
 from trading_runtime.results.forms import check_form
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.status import Status, standing
@@ -34,6 +35,11 @@ def read_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
         there = {key: form for key, form in _FORMS.items() if key in content}
         check_form(content, there)
     except (OSError, ValueError, RecursionError):
+        return {}
+    except StorageError:
+        # One file that cannot be read hides no other run; a storage that refuses hides them all.
+        if not store.is_local:
+            raise
         return {}
     return dict(content)
 
