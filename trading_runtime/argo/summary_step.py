@@ -111,7 +111,8 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
     metadata.seal()
     _write_metrics(files, plan["common"]["strategy"]["path"])
     write_run_metrics(files)
-    _publish(store, files)
+    store.publish_part(journal.end_part)
+    store.publish_run(files)
     return Summary(reduction.result, reduction.failures, files, killed)
 
 
@@ -135,11 +136,3 @@ def _write_metrics(files: RunFiles, strategy: str) -> None:
         elif entry["event"] == "task_completed":
             measured[payload["task_id"]] = (payload["seconds"], payload["rows"])
     write_metrics(files, strategy, (latest - started) / 1e9, list(measured.values()))
-
-
-def _publish(store: Store, files: RunFiles) -> None:
-    stored = store.objects.sizes(f"runs/{files.folder.name}/journal/")
-    # Others wrote these, and as many as there are pods.
-    theirs = {store.root / name for name, size in stored.items() if size}
-    left = {files.lock, files.stop} | theirs
-    store.publish(*(path for path in sorted(files.folder.rglob("*")) if path not in left))

@@ -60,6 +60,20 @@ class S3Store(Store):
             if path.is_file():
                 self.objects.write(path.relative_to(self.root).as_posix(), path.read_bytes())
 
+    def publish_run(self, files: RunFiles) -> None:
+        """Upload the local copy of a run; what is one process's own, and journals, stay here.
+
+        Others wrote most of the journals, and as many as there are pods: see ``publish_part``.
+        """
+        kept_here = {files.lock, files.stop}
+        self.publish(
+            *(
+                path
+                for path in sorted(files.folder.rglob("*"))
+                if path not in kept_here and files.journals not in path.parents
+            )
+        )
+
     def publish_part(self, end_part: Callable[[], Path | None]) -> None:
         """Upload what a journal has got since the last time, as a part of its own, if any."""
         part = end_part()

@@ -86,6 +86,9 @@ class Store:
     def publish(self, *paths: Path) -> None:
         """Let others see files below ``root`` that this process wrote; on disk they do."""
 
+    def publish_run(self, files: RunFiles) -> None:
+        """Let others see all files of a run but the chains of its journal; on disk they do."""
+
     def publish_part(self, end_part: Callable[[], Path | None]) -> None:
         """Let others see what a journal has got (``Journal.end_part``); on disk they do."""
 

@@ -29,20 +29,14 @@ class OpenRun(WorkingRun):
     def publish(self, *, whole: bool = False) -> None:
         """Show others metadata and journal, when it is time to, or all files."""
         now = time.monotonic()
-        if self._store.is_local or not (whole or now - self._published >= _PUBLISH_SECONDS):
+        if not whole and now - self._published < _PUBLISH_SECONDS:
             return
         self._published = now
         self._publish_journals()
-        files = self.files
-        shown = files.folder.rglob("*") if whole else [files.metadata, files.plan]
-        kept_here = {files.lock, files.stop}
-        self._store.publish(
-            *(
-                path
-                for path in sorted(shown)
-                if path not in kept_here and files.journals not in path.parents
-            )
-        )
+        if whole:
+            self._store.publish_run(self.files)
+        else:
+            self._store.publish(self.files.metadata, self.files.plan)
 
     def gather(self) -> None:
         """Bring the chains that others have written meanwhile beside those of this process."""
