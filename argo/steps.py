@@ -18,9 +18,10 @@ type Output = Parameter | models.Artifact
 
 OUTPUTS = "/tmp/outputs"  # noqa: S108 - in a volume of the pod's own
 
-# What plan says of where the results lie. Only the summary runs when plan did not get so far, and
-# only it may have a way out: Argo fills the others in before plan has ended, with nothing.
-_RESULTS = literal("workflow.outputs.parameters.results")
+# What plan says of where the results lie, every $ doubled already. Only the summary runs when plan
+# did not get so far, and only it may have a way out: Argo fills the others in before plan has
+# ended, with nothing.
+_RESULTS = "{{workflow.outputs.parameters.results_argument}}"
 _RESULTS_OR_NOTHING = literal("(workflow?.outputs?.parameters?.results ?? '')")
 
 _S3_KEYS = (
@@ -68,18 +69,13 @@ def plan() -> Container:
             f"--most-batches={argument('most-batches')}",
         ],
         outputs=[
-            Parameter(
-                name="results",
-                global_name="results",
-                value_from=models.ValueFrom(path=f"{OUTPUTS}/results"),
-            ),
             *(
                 Parameter(
                     name=name,
                     global_name=name,
                     value_from=models.ValueFrom(path=f"{OUTPUTS}/{name}"),
                 )
-                for name in ("results_argument", "run_id")
+                for name in ("results", "results_argument", "run_id")
             ),
             Parameter(name="batches", value_from=models.ValueFrom(path=f"{OUTPUTS}/batches")),
         ],
@@ -91,12 +87,12 @@ def batch(name: str, attempt: int) -> Container:
     # A pod of the first round is not tried again by itself, which would double the nodes that Argo
     # keeps: what it leaves undone is the second round's, with twice the memory and further tries.
     # Argo fills in what stands here for each batch at each look at the workflow: what plan made of
-    # the parameters is inserted as it is, which costs a tenth of an expression.
+    # the parameters is inserted as it is, so that no expression has to be evaluated for it.
     return _container(
         name,
         [
             "--step=batch",
-            "--results={{workflow.outputs.parameters.results_argument}}",
+            f"--results={_RESULTS}",
             f"--round={attempt}",
             "--batch={{inputs.parameters.index}}",
             "--run-id={{workflow.outputs.parameters.run_id}}",
