@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.execution.processes import pod_environment
 from tests.small_experiment import ENTRYPOINT
 from trading_runtime.execution.started_process import FIXED_ENVIRONMENT
 
@@ -34,9 +34,7 @@ class Pods:
     def __init__(self, folder: Path, environment: dict[str, str] = FIXED_ENVIRONMENT) -> None:
         """``environment`` is what the template gives to pods of work."""
         self.folder = folder
-        self._environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
-        } | environment
+        self._environment = pod_environment(environment)
         self._started = 0
 
     def command(self, step: str, *options: str) -> tuple[list[str], dict[str, str], Path]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from typing import TYPE_CHECKING
+
+from trading_runtime.execution.started_process import FIXED_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 30.0
 """Seconds that a busy machine may take."""
+
+
+def pod_environment(given: dict[str, str] = FIXED_ENVIRONMENT) -> dict[str, str]:
+    """Return the environment of a pod: ``given`` is what the template says, as for pods of work."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return own | given
 
 
 def wait_for(what: Callable[[], bool]) -> None:

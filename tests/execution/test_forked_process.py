@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.execution.processes import processes_of, wait_for
+from tests.execution.processes import pod_environment, processes_of, wait_for
 from tests.small_experiment import ROOT
-from trading_runtime.execution.started_process import FIXED_ENVIRONMENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +27,7 @@ print(json.dumps({"how": type(worker).__name__, "pid": worker.process.pid}), flu
 if "wait" in sys.argv[2:]:
     time.sleep(60)
 worker.end()
+print(worker.process.wait())
 """
 
 
@@ -47,13 +46,8 @@ def run_forking(
     )
     assert found.returncode == 0, found.stderr
     assert found.stderr == ""
-    content: dict[str, Any] = json.loads(found.stdout)
-    return content
-
-
-def pod_environment() -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return own | FIXED_ENVIRONMENT
+    told, exit_code = found.stdout.splitlines()
+    return {**json.loads(told), "exit_code": int(exit_code)}
 
 
 def test_in_a_pod_the_worker_is_forked(tmp_path: Path) -> None:
@@ -104,14 +98,6 @@ def test_a_forked_worker_ends_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_a_signal_that_ends_a_forked_worker_is_named(tmp_path: Path) -> None:
-    code = FORKING.replace("worker.end()", "worker.process.kill(); print(worker.process.wait())")
-    found = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        env=pod_environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    told = run_forking(tmp_path)
 
-    assert found.stdout.splitlines()[-1] == str(-signal.SIGKILL)
+    assert (told["how"], told["exit_code"]) == ("ForkedProcess", -signal.SIGKILL)
