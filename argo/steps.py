@@ -9,7 +9,7 @@ from hera.workflows import Container, Parameter, models
 from argo.expressions import RUN_ID, argument, json_text, literal, parameter, simple
 from argo.names import S3_SECRET
 from argo.pods import CONTAINER_SECURITY, patch
-from trading_runtime.execution.started_process import FIXED_ENVIRONMENT
+from trading_runtime.execution.workers.processes import FIXED_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

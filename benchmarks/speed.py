@@ -137,7 +137,7 @@ def first_event(bench: Bench) -> list[Row]:
 
 
 def _task_pairs(experiment: Path, repeats: int) -> list[tuple[float, float]]:
-    from trading_runtime.execution.started_process import worker_environment
+    from trading_runtime.execution.workers.processes import worker_environment
 
     finished = run(
         [

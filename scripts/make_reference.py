@@ -15,13 +15,13 @@ import click
 
 from trading_runtime import errors
 from trading_runtime.cli.main import COMMANDS, root
-from trading_runtime.config.descriptions import describe_fields
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.fields import Model
+from trading_runtime.config.messages import describe_fields
 from trading_runtime.datasets.data_file import Preparation
 from trading_runtime.errors import Kind, TradingRuntimeError
 from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, PREFIX, VALUES
-from trading_runtime.runs.schema import schema_texts
+from trading_runtime.records.schema import schema_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

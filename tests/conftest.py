@@ -13,12 +13,12 @@ from hypothesis import settings
 from tests.record_schemas import check_line, check_records
 from tests.small_experiment import SmallExperiment, make_dataset
 from trading_runtime import api
-from trading_runtime.runs.journal import Journal
+from trading_runtime.records.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trading_runtime.runs.events import Event
+    from trading_runtime.records.events import Event
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")

@@ -17,7 +17,7 @@ import pytest
 
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.time_units import parse_instant
+from trading_runtime.units import parse_instant
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ROOT / "tests" / "data" / "parts"

@@ -8,12 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_runtime.time_units import (
-    format_duration,
-    format_instant,
-    parse_duration,
-    parse_instant,
-)
+from trading_runtime.units import format_duration, format_instant, parse_duration, parse_instant
 
 LAST = int(dt.datetime(9999, 12, 31, tzinfo=dt.UTC).timestamp()) * 10**9
 

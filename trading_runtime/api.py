@@ -16,7 +16,7 @@ from trading_runtime.errors import Kind, UsageError
 from trading_runtime.execution.preparation import Prepared, check_here, prepare
 from trading_runtime.results.files import read_json
 from trading_runtime.results.opening import open_store
-from trading_runtime.runs.run_id import check_run_id, new_run_id
+from trading_runtime.runs.opening import check_run_id, new_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from trading_runtime.execution.worker_ahead import WorkerAhead
+    from trading_runtime.execution.workers.processes import WorkerAhead
     from trading_runtime.results.store import RunFiles
 
 

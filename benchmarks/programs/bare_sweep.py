@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from trading_runtime.datasets.slices import cut_partition
-from trading_runtime.engine.catalog import write_instruments
-from trading_runtime.engine.failures import FailureRecord
-from trading_runtime.engine.fed_engine import SharingEngine, decoded
-from trading_runtime.engine.strategy_config import build_config
-from trading_runtime.engine.strategy_loading import imported_strategy
-from trading_runtime.engine.venue import engine_config, venue_config
+from trading_runtime.engine.instruments.catalog import write_instruments
+from trading_runtime.engine.simulation.feed import SharingEngine, decoded
+from trading_runtime.engine.simulation.venue import engine_config, venue_config
+from trading_runtime.engine.strategy.config import build_config
+from trading_runtime.engine.strategy.failures import FailureRecord
+from trading_runtime.engine.strategy.loading import imported_strategy
 from trading_runtime.execution.preparation import prepare
 from trading_runtime.planning.identity import decode_values, partition_inputs
-from trading_runtime.time_units import parse_instant
+from trading_runtime.units import parse_instant
 
 
 def run_points(experiment: str, first: int, step: int) -> None:

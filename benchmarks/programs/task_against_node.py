@@ -23,12 +23,12 @@ from nautilus_trader.backtest import (
     BacktestRunConfig,
 )
 from nautilus_trader.common import LoggerConfig
-from trading_runtime.engine.strategy_config import build_config
-from trading_runtime.engine.venue import venue_config
+from trading_runtime.engine.simulation.venue import venue_config
+from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.execution.preparation import Prepared, prepare
 from trading_runtime.execution.task import TaskRunner
 from trading_runtime.planning.identity import decode_values
-from trading_runtime.time_units import parse_instant
+from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

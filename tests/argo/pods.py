@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.execution.processes import pod_environment
 from tests.small_experiment import ENTRYPOINT
-from trading_runtime.execution.started_process import FIXED_ENVIRONMENT
+from trading_runtime.execution.workers.processes import FIXED_ENVIRONMENT
 
 if TYPE_CHECKING:
     from pathlib import Path

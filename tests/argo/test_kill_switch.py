@@ -7,8 +7,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.execution.processes import wait_for
+from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.results.store import Store
-from trading_runtime.safety.kill_switch import KillSwitch
 
 if TYPE_CHECKING:
     from tests.argo.pods import Pods

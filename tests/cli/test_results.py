@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from trading_runtime.results.report import ReportInputs
+    from trading_runtime.report import ReportInputs
 
 # The metadata are made here, with what these commands read of them.
 pytestmark = pytest.mark.damages_journals

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_runtime.config.document import DocumentError
-from trading_runtime.config.json_document import read_json
+from trading_runtime.config.document import DocumentError, read_json
 from trading_runtime.config.yaml_document import read_yaml
 
 JSON = """\

@@ -9,8 +9,8 @@ import pytest
 
 from trading_runtime.datasets.data_file import load_preparation
 from trading_runtime.datasets.prepare import Prepared, prepare
-from trading_runtime.engine.catalog import write_instruments
-from trading_runtime.engine.instruments import read_instruments
+from trading_runtime.engine.instruments.catalog import write_instruments
+from trading_runtime.engine.instruments.files import read_instruments
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from trading_runtime.datasets.adopt import Adopted, adopt
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.verify import verify
-from trading_runtime.engine.catalog import read_instruments
-from trading_runtime.engine.instruments import instrument_types
+from trading_runtime.engine.instruments.catalog import read_instruments
+from trading_runtime.engine.instruments.files import instrument_types
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_runtime.datasets.exact_numbers import Increment, decimals, read_ticks
+from trading_runtime.datasets.columns import Increment, decimals, read_ticks
 
 INCREMENTS = ["0.01", "0.25", "0.5", "1", "7", "1000", "0.000001", "0.00000003"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from trading_runtime.datasets.bar_lengths import bar_length
-from trading_runtime.datasets.gaps import MOST_LISTED, find_gaps
-from trading_runtime.time_units import NANOSECONDS
+from trading_runtime.datasets.manifest import MOST_LISTED, find_gaps
+from trading_runtime.datasets.series_rows import bar_length
+from trading_runtime.units import NANOSECONDS
 
 HOUR, DAY = NANOSECONDS["h"], NANOSECONDS["d"]
 

@@ -56,7 +56,7 @@ def test_no_pod_compiles_what_it_imports(site: Site, image: str) -> None:
 
 SET_UP = """
 import sys
-from trading_runtime.execution.forked_process import is_set_up_as_worker
+from trading_runtime.execution.workers.processes import is_set_up_as_worker
 sys.exit(0 if is_set_up_as_worker() else "the worker would be started anew")
 """
 

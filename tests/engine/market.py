@@ -12,7 +12,7 @@ from nautilus_trader import model
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from trading_runtime.config.strategy_code import find_strategy_code
-from trading_runtime.engine.task import TaskOutput, run_task
+from trading_runtime.engine.simulation.task import TaskOutput, run_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

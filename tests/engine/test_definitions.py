@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.market import future, pair, perpetual
-from trading_runtime.engine.definitions import build_instruments
+from trading_runtime.engine.instruments.definitions import build_instruments
 from trading_runtime.errors import DataError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,7 +29,8 @@ def test_a_definition_of_an_unknown_type_is_bad_data() -> None:
 
 def test_a_worker_does_without_what_reads_experiments_and_instrument_files() -> None:
     code = (
-        "import sys, trading_runtime.engine.task, trading_runtime.engine.catalog\n"
+        "import sys, trading_runtime.engine.simulation.task\n"
+        "import trading_runtime.engine.instruments.catalog\n"
         "print(*(name for name in ('pydantic', 'ruamel', 'polars', 'pandas',"
         " 'trading_runtime.config.document', 'trading_runtime.config.experiment')"
         " if name in sys.modules))"

@@ -22,12 +22,12 @@ from tests.engine.market import (
     run,
     run_steps,
 )
-from trading_runtime.engine import equity
+from trading_runtime.engine.accounting import equity
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trading_runtime.engine.task import TaskOutput
+    from trading_runtime.engine.simulation.task import TaskOutput
 
 TAKER_A_TENTH_PERCENT = {"fees": {"model": "maker_taker", "maker": "0", "taker": "0.001"}}
 CASH = {"account_type": "cash"}

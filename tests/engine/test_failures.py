@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.engine.market import MINUTE, STRATEGIES, T0, run, statuses
-from trading_runtime.engine.failures import FailureRecord, StrategyFailureError
+from trading_runtime.engine.strategy.failures import FailureRecord, StrategyFailureError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.engine.market import Market
-    from trading_runtime.engine.task import TaskOutput
+    from trading_runtime.engine.simulation.task import TaskOutput
 
 BAR_TYPE = "BTCUSDT-PERP.SIM-1-MINUTE-LAST-EXTERNAL"
 CALLBACKS = [

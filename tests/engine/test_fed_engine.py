@@ -19,8 +19,8 @@ from tests.engine.market import (
     task_inputs,
 )
 from trading_runtime.config.strategy_code import find_strategy_code
-from trading_runtime.engine.fed_engine import CHUNK_ROWS, decoded
-from trading_runtime.engine.task import TaskOutput, run_task
+from trading_runtime.engine.simulation.feed import CHUNK_ROWS, decoded
+from trading_runtime.engine.simulation.task import TaskOutput, run_task
 from trading_runtime.errors import StrategyError, UsageError
 
 if TYPE_CHECKING:

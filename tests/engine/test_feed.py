@@ -9,7 +9,7 @@ from nautilus_trader import model
 
 from tests.engine.market import MINUTE, T0, Market, bars, pair, perpetual, quotes, run, run_steps
 from tests.engine.test_equity import book_update
-from trading_runtime.engine.feed import books_without_quotes, expected_steps
+from trading_runtime.engine.simulation.feed import books_without_quotes, expected_steps
 from trading_runtime.errors import DataError, StrategyError
 
 if TYPE_CHECKING:

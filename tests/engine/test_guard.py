@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.engine.market import MINUTE, T0, run, run_steps
-from trading_runtime.engine.failures import StrategyFailureError
+from trading_runtime.engine.strategy.failures import StrategyFailureError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.engine.market import Market
-    from trading_runtime.engine.task import TaskOutput
+    from trading_runtime.engine.simulation.task import TaskOutput
 
 BAR_TYPE = "BTCUSDT-PERP.SIM-1-MINUTE-LAST-EXTERNAL"
 TWO_BARS_OF_WARM_UP = {"start": T0 + 150_000_000_000, "warmup_start": T0}

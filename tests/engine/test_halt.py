@@ -9,9 +9,9 @@ import pytest
 
 from tests.engine.market import STRATEGIES, run, task_inputs
 from trading_runtime.config.strategy_code import find_strategy_code
-from trading_runtime.engine.fed_engine import decoded
-from trading_runtime.engine.halt import Halt
-from trading_runtime.engine.task import run_task
+from trading_runtime.engine.simulation.feed import decoded
+from trading_runtime.engine.simulation.halt import Halt
+from trading_runtime.engine.simulation.task import run_task
 from trading_runtime.errors import KilledError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nautilus_trader import model
 
-from trading_runtime.engine import catalog
-from trading_runtime.engine.instruments import (
+from trading_runtime.engine.instruments import catalog
+from trading_runtime.engine.instruments.files import (
     build_instruments,
     instrument_types,
     read_instruments,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trading_runtime.engine.legacy import refuse_legacy_strategy
+from trading_runtime.engine.strategy.loading import refuse_legacy_strategy
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:

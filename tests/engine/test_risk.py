@@ -26,14 +26,14 @@ from tests.engine.market import (
 )
 from trading_runtime.config.risk import RiskSettings
 from trading_runtime.config.strategy_code import find_strategy_code
-from trading_runtime.engine.failures import StrategyFailureError
-from trading_runtime.engine.task import run_task
+from trading_runtime.engine.simulation.task import run_task
+from trading_runtime.engine.strategy.failures import StrategyFailureError
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trading_runtime.engine.task import TaskOutput
+    from trading_runtime.engine.simulation.task import TaskOutput
 
 
 def profile(**limits: Any) -> dict[str, Any]:

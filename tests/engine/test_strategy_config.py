@@ -11,7 +11,7 @@ import pytest
 from nautilus_trader.model import BarType, InstrumentId, OrderSide, Quantity
 from nautilus_trader.trading import StrategyConfig
 
-from trading_runtime.engine.strategy_config import build_config, config_fields, convert
+from trading_runtime.engine.strategy.config import build_config, config_fields, convert
 from trading_runtime.errors import UsageError
 
 BAR_TYPE = "BTCUSDT-PERP.SIM-1-MINUTE-LAST-EXTERNAL"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from trading_runtime.config.strategy_code import find_strategy_code
-from trading_runtime.engine.strategy_loading import check_configs, imported_strategy
+from trading_runtime.engine.strategy.loading import check_configs, imported_strategy
 from trading_runtime.errors import StrategyError, UsageError
 
 if TYPE_CHECKING:

@@ -15,12 +15,11 @@ import pyarrow as pa
 import pytest
 
 from tests.engine.market import MINUTE, T0, Market, bars, pair, perpetual, quotes, run_steps
-from trading_runtime.engine.raw_amounts import exact
-from trading_runtime.engine.table_schemas import DECIMAL, TIME
-from trading_runtime.engine.tables import TaskTables
+from trading_runtime.engine.accounting.tables import DECIMAL, TIME, TaskTables
+from trading_runtime.engine.accounting.valuation import exact
 
 if TYPE_CHECKING:
-    from trading_runtime.engine.task import TaskOutput
+    from trading_runtime.engine.simulation.task import TaskOutput
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = {

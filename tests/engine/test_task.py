@@ -19,7 +19,7 @@ from tests.engine.market import (
 )
 from tests.engine.test_tables import digest
 from trading_runtime.config.strategy_code import find_strategy_code
-from trading_runtime.engine.task import run_task
+from trading_runtime.engine.simulation.task import run_task
 from trading_runtime.errors import StrategyError, UsageError
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.engine.market import MINUTE, Market, bars, pair, perpetual, quotes, run_steps
-from trading_runtime.engine.valuation import RateHistory
+from trading_runtime.engine.accounting.valuation import RateHistory
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trading_runtime.engine.rates import Rates
+    from trading_runtime.engine.accounting.valuation import Rates
 
 FEES = {"fees": {"model": "maker_taker", "maker": "-0.0001", "taker": "0.001"}}
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.market import MINUTE, SECOND, T0, VENUE, Market, bars, perpetual, run_steps
 from tests.engine.test_tables import digest
-from trading_runtime.engine.venue import venue_config
+from trading_runtime.engine.simulation.venue import venue_config
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:

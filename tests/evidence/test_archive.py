@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.evidence import archive as archives
-from trading_runtime.evidence.archive import unpack
+from trading_runtime.evidence import bundle as archives
+from trading_runtime.evidence.bundle import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from trading_runtime.execution.started_process import FIXED_ENVIRONMENT
+from trading_runtime.execution.workers.processes import FIXED_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,15 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind
-from trading_runtime.execution.batch_records import BatchRecords
-from trading_runtime.execution.pool import TaskEnded, TaskStarted
-from trading_runtime.runs.journal import Journal, chain_bytes
+from trading_runtime.execution.recording import BatchRecords
+from trading_runtime.execution.workers.pool import TaskEnded, TaskStarted
+from trading_runtime.records.journal import Journal, chain_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.small_experiment import SmallExperiment
-    from trading_runtime.execution.pool import Event
+    from trading_runtime.execution.workers.pool import Event
 
 
 def told(folder: Path, batches: dict[int, list[int]], happened: list[Event]) -> list[Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORKING = """
 import json, sys, threading, time
 from pathlib import Path
-from trading_runtime.execution.forked_process import fork_or_start
+from trading_runtime.execution.workers.processes import fork_or_start
 if "thread" in sys.argv[2:]:
     threading.Thread(target=time.sleep, args=(3,), daemon=True).start()
 worker = fork_or_start(0, Path(sys.argv[1]))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.execution.processes import processes_of, wait_for
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.time_units import parse_instant
+from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     import subprocess

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.errors import CrashError
-from trading_runtime.execution import memory
-from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
 from trading_runtime.execution.preparation import prepare
-from trading_runtime.execution.started_process import worker_environment
+from trading_runtime.execution.workers import memory
+from trading_runtime.execution.workers.pool import Job, TaskEnded, WorkerPool
+from trading_runtime.execution.workers.processes import worker_environment
 
 if TYPE_CHECKING:
     from pathlib import Path

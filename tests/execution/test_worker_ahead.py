@@ -11,7 +11,7 @@ import pytest
 from tests.small_experiment import ENTRYPOINT
 from trading_runtime.errors import CrashError, StrategyError, UsageError
 from trading_runtime.execution.preparation import Prepared, prepare
-from trading_runtime.execution.worker_ahead import WorkerAhead
+from trading_runtime.execution.workers.processes import WorkerAhead
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment

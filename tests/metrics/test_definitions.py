@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from trading_runtime.engine import risk
+from trading_runtime.engine.risk import profile as risk
 from trading_runtime.metrics import definitions
-from trading_runtime.runs.drill_names import DRILLS
+from trading_runtime.records.events import DRILLS
 from trading_runtime.runs.status import DIED, UNKNOWN, Status
 
 

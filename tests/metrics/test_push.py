@@ -15,7 +15,7 @@ import pytest
 from tests.metrics.sample_folder import SampleRun, value, values_of
 from tests.monitoring.tools import tool
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.metrics import push as pushing
+from trading_runtime.metrics import exposition as pushing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

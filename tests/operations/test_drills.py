@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.operations.drills.steps import Steps
-from trading_runtime.runs.drill_names import DRILLS
-from trading_runtime.runs.operation_events import Verdict
+from trading_runtime.operations.drills.running import Steps
+from trading_runtime.records.events import DRILLS, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trading_runtime.errors import UsageError
-from trading_runtime.planning.constraints import Constraint, read_constraints
+from trading_runtime.planning.points import Constraint, read_constraints
 
 POINT: dict[str, Any] = {
     "fast": 5,

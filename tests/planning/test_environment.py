@@ -25,9 +25,9 @@ EXEMPT = {
     "object_storage.py": "moves bytes that are verified",
     "s3_faults.py": "tells one error of storage from another",
     "s3_settings.py": "finds the storage",
-    "execution/memory.py": "says when a process has to end, not what it computes",
+    "execution/workers/memory.py": "says when a process has to end, not what it computes",
     "planning/environment.py": "looks up what the identity itself holds",
-    "results/manifests.py": "verifies what is read",
+    "results/artifacts.py": "verifies what is read",
     "results/opening.py": "chooses a store",
     "results/scratch.py": "makes empty folders",
     "results/s3_store.py": "moves bytes that are verified",
@@ -39,7 +39,7 @@ EXEMPT = {
 
 def test_the_runtime_digest_covers_every_module_that_a_task_imports() -> None:
     code = (
-        "import sys, trading_runtime.execution.worker, trading_runtime.execution.task\n"
+        "import sys, trading_runtime.execution.workers.worker, trading_runtime.execution.task\n"
         "from trading_runtime.results.opening import open_store\n"
         "for name, module in sorted(sys.modules.items()):\n"
         "    if name.split('.')[0] == 'trading_runtime': print(module.__file__)\n"

@@ -14,7 +14,7 @@ from trading_runtime.config.experiment import DatasetSettings, PartitionSettings
 from trading_runtime.datasets.manifest import DataFile, Gap, Manifest, RowGroup
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.partitions import MAX_WINDOWS, PartitionList, partitions
-from trading_runtime.time_units import format_instant, parse_instant
+from trading_runtime.units import format_instant, parse_instant
 
 MINUTE = 60 * 10**9
 HOUR = 60 * MINUTE

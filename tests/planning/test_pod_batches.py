@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_runtime.planning.pod_batches import pod_batches
+from trading_runtime.planning.plan import pod_batches
 
 
 def plan_of(seconds: list[float | None], rows: int = 0) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.report import ReportInputs
 from trading_runtime.results.frames import best, points_frame, results_frame
 from trading_runtime.results.points import TaskOutcome, aggregate_point, chained_curve
-from trading_runtime.results.report import ReportInputs
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
-from trading_runtime.time_units import DAY, format_instant, parse_instant
+from trading_runtime.units import DAY, format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

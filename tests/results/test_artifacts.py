@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trading_runtime.results.artifacts import result_files, summarise
-from trading_runtime.time_units import parse_instant
+from trading_runtime.units import parse_instant
 
 START, END = parse_instant("2024-01-01"), parse_instant("2024-01-02")
 INPUTS: dict[str, Any] = {

@@ -16,7 +16,7 @@ from trading_runtime.results.points import (
     chained_curve,
 )
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
-from trading_runtime.time_units import DAY
+from trading_runtime.units import DAY
 
 HOUR = DAY // 24
 MONDAY = 18_995 * DAY

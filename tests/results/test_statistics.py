@@ -14,8 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_runtime.results.exact import rounded
-from trading_runtime.results.ratios import sharpe_ratio, sortino_ratio, volatility
 from trading_runtime.results.statistics import (
     Drawdown,
     Fill,
@@ -23,10 +21,14 @@ from trading_runtime.results.statistics import (
     daily_returns,
     exposure,
     maximum_drawdown,
+    rounded,
+    sharpe_ratio,
+    sortino_ratio,
     task_statistics,
     turnover,
+    volatility,
 )
-from trading_runtime.time_units import DAY
+from trading_runtime.units import DAY
 
 HOUR = DAY // 24
 MONDAY = 18_995 * DAY  # 2022-01-03, a UTC midnight

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
-from trading_runtime.time_units import DAY
+from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.errors import Kind, StorageError
-from trading_runtime.results.store import RunFiles
-from trading_runtime.runs.events import (
+from trading_runtime.records.events import (
     RunFailed,
     RunInitialised,
     RunResumed,
@@ -21,7 +20,8 @@ from trading_runtime.runs.events import (
     RunStopped,
     TaskCompleted,
 )
-from trading_runtime.runs.journal import Journal, chain_bytes, merge_journals, new_writer
+from trading_runtime.records.journal import Journal, chain_bytes, merge_journals, new_writer
+from trading_runtime.results.store import RunFiles
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trading_runtime.runs.memory_limit import memory_limit
+from trading_runtime.execution.workers.memory import memory_limit
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 
 from trading_runtime.planning.plan import Rate
 from trading_runtime.results.store import Store
-from trading_runtime.runs.metrics import measured_rate, write_metrics
+from trading_runtime.runs.rates import measured_rate, write_metrics
 
 if TYPE_CHECKING:
     from pathlib import Path

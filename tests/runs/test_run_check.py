@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trading_runtime.records.events import RunStarted
+from trading_runtime.records.journal import Journal, whole_lines
 from trading_runtime.results.store import RunFiles, Store
-from trading_runtime.runs.events import RunStarted
-from trading_runtime.runs.journal import Journal, whole_lines
 from trading_runtime.runs.run_check import check_run
 
 if TYPE_CHECKING:

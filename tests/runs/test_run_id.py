@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from trading_runtime.errors import UsageError
-from trading_runtime.runs.run_id import check_run_id, new_run_id
+from trading_runtime.runs.opening import check_run_id, new_run_id
 
 NOON = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
 

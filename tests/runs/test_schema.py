@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from tests.record_schemas import SCHEMAS, validator
-from trading_runtime.runs.schema import EVENTS, journal_schema, metadata_schema, schema_texts
+from trading_runtime.records.schema import EVENTS, journal_schema, metadata_schema, schema_texts
 
 LINE: dict[str, Any] = {
     "sequence": 0,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.results.store import Store
-from trading_runtime.runs.state import read_document
+from trading_runtime.runs.overview import read_document
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime import api
+from trading_runtime.control.kill_switch import KillSwitch, KillWatch
 from trading_runtime.errors import KilledError
 from trading_runtime.results.opening import open_store
-from trading_runtime.safety.kill_switch import KillSwitch, KillWatch
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment

@@ -18,11 +18,10 @@ from trading_runtime import api, object_storage
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.object_storage import S3Folder
+from trading_runtime.records.events import KillActivated, KillCleared
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
-from trading_runtime.runs.noting import note
-from trading_runtime.runs.opening import is_running, open_run, request_stop
-from trading_runtime.runs.operation_events import KillActivated, KillCleared
+from trading_runtime.runs.opening import is_running, note, open_run, request_stop
 from trading_runtime.runs.run_check import check_run
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from trading_runtime.argo.code_archive import unpacked_code
 from trading_runtime.argo.outputs import PodProgress
 from trading_runtime.argo.planned_run import may_pass, open_planned_run
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
+from trading_runtime.control.kill_switch import KillSwitch, KillWatch
 from trading_runtime.errors import (
     KilledError,
     Kind,
@@ -21,17 +22,14 @@ from trading_runtime.errors import (
     TradingRuntimeError,
     UsageError,
 )
-from trading_runtime.execution.forked_process import fork_or_start
-from trading_runtime.execution.pool import Event, Job, TaskEnded, WorkerPool
-from trading_runtime.execution.task_records import TaskRecords
-from trading_runtime.execution.worker_ahead import WorkerAhead
-from trading_runtime.execution.worker_process import TASK_MEMORY
+from trading_runtime.execution.recording import TaskRecords
+from trading_runtime.execution.workers.memory import memory_limit
+from trading_runtime.execution.workers.pool import Event, Job, TaskEnded, WorkerPool
+from trading_runtime.execution.workers.processes import TASK_MEMORY, WorkerAhead, fork_or_start
 from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import refuse_other_environment
+from trading_runtime.records.events import BatchCompleted, BatchFailed, BatchStarted
 from trading_runtime.results.folders import open_folder
-from trading_runtime.runs.events import BatchCompleted, BatchFailed, BatchStarted
-from trading_runtime.runs.memory_limit import memory_limit
-from trading_runtime.safety.kill_switch import KillSwitch, KillWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

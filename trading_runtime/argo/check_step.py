@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from trading_runtime.argo.planned_run import may_pass, open_planned_run
-from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES, pod_batches
+from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.results.files import write_file
 
 

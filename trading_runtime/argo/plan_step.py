@@ -1,27 +1,145 @@
-"""The step ``plan``: expand an experiment to a plan in the store, cut into batches for pods."""
+"""The step ``plan``: expand an experiment to a plan in the store, cut into batches for pods.
+
+The plan shown before submitting is only true when the pods compute the same tasks.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
+import tempfile
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from trading_runtime.argo.experiment_file import fetched_experiment
-from trading_runtime.argo.image import check_image
-from trading_runtime.argo.submission import check_submission
-from trading_runtime.errors import UsageError
+from trading_runtime.argo.code_archive import unpacked_code
+from trading_runtime.config.loading import (
+    MAX_BYTES,
+    LoadedExperiment,
+    load_experiment,
+    results_place_of,
+)
+from trading_runtime.control.kill_switch import KillSwitch
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.execution.lifecycle import begin_run
 from trading_runtime.execution.preparation import naming, prepare_loaded
-from trading_runtime.execution.run_beginning import begin_run
-from trading_runtime.planning.plan import Plan
-from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES, pod_batches
-from trading_runtime.runs.events import Executor, RunStarted
-from trading_runtime.runs.opening import is_running
+from trading_runtime.object_storage import is_s3
+from trading_runtime.planning.environment import engine_version, runtime_digest
+from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, Plan, pod_batches
+from trading_runtime.records.events import Executor, RunStarted
+from trading_runtime.results.folders import open_folder
+from trading_runtime.runs.opening import SharedRun, check_run_id, is_running
 from trading_runtime.runs.run_events import beginning, retries
-from trading_runtime.runs.run_id import check_run_id
-from trading_runtime.runs.sharing import SharedRun
-from trading_runtime.safety.kill_switch import KillSwitch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trading_runtime.execution.preparation import Prepared
+
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]*"
+_BY_DIGEST = re.compile(rf"{_NAME}@sha256:[0-9a-f]{{64}}")
+_ANY = re.compile(rf"{_NAME}(@sha256:[0-9a-f]{{64}})?")
+_MOST_SHOWN = 200
+
+
+def check_image(image: str, *, allow_mutable: bool = False) -> str:
+    """Return ``image`` when it is named by digest, or a tag is allowed.
+
+    Raises ``UsageError`` otherwise: what a tag names can change between two pods of one run.
+    """
+    if (_ANY if allow_mutable else _BY_DIGEST).fullmatch(image):
+        return image
+    raise UsageError(
+        f"image {image[:_MOST_SHOWN]!r}: names no digest, so it could be another one tomorrow; "
+        "give it as name@sha256:<64 hexadecimal digits>, or allow-mutable-image to take it so"
+    )
+
+
+FILE_NAME = "submission.json"
+_SHOWN = 12
+
+
+def submission_of(plan: Plan) -> dict[str, Any]:
+    """Return what a submission says of the laptop that planned ``plan``."""
+    common = plan.document["common"]
+    return {
+        "engine": common["engine"]["nautilus_trader"],
+        "runtime": common["code"]["runtime"],
+        "strategy": common["code"]["strategy"],
+        "plan_digest": plan.digest,
+    }
+
+
+def check_submission(experiment: str, image: str | None) -> None:
+    """Compare this process with the laptop that submitted the experiment, where one did.
+
+    Raises ``UsageError`` when they differ in the engine or in the digest of the runtime's code.
+    """
+    place, _, name = experiment.rpartition("/")
+    try:
+        content = json.loads(open_folder(place or ".").read(FILE_NAME))
+        if content["experiment"] != name:
+            return  # it speaks of another file in the folder
+        theirs = (str(content["engine"]), str(content["runtime"]))
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{place}/{FILE_NAME}: cannot be read: {error}") from error
+    ours = (engine_version(), runtime_digest())
+    if theirs != ours:
+        raise UsageError(
+            f"laptop and image differ: the laptop has nautilus_trader {theirs[0]} and runtime code "
+            f"{theirs[1][:_SHOWN]}, the image {image or 'here'} has nautilus_trader {ours[0]} and "
+            f"runtime code {ours[1][:_SHOWN]}; build the image from the laptop's commit, or check "
+            "out the image's"
+        )
+
+
+@contextlib.contextmanager
+def fetched_experiment(experiment: str, code: str | None) -> Iterator[LoadedExperiment]:
+    """Load the experiment at a path or an address in S3, with the code archive of digest ``code``.
+
+    Relative places in a file from S3 start at its own address. Raises ``UsageError`` for a file
+    that is none, and ``DataError`` for an archive that is missing or not what it should be.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trading-runtime-")))
+        path, address = Path(experiment), None
+        if is_s3(experiment):
+            address = experiment
+            path = _fetched(experiment, folder)
+        code_folder = folder if address else None
+        if code:
+            results = results_place_of(path, address or str(path.absolute()))
+            code_folder = stack.enter_context(unpacked_code(open_folder(results), code))
+        try:
+            loaded = load_experiment(path, address, code_folder)
+        except UsageError as error:
+            if str(folder) not in str(error):
+                raise
+            raise UsageError(
+                f"{str(error).replace(f'{folder}/', '')}\n{address}: code beside a file in S3 is "
+                "not fetched; send it with 'trading-runtime submit', or name a module of the image"
+            ) from error
+        yield loaded
+
+
+def _fetched(address: str, folder: Path) -> Path:
+    place, _, name = address.rpartition("/")
+    objects = open_folder(place)
+    size = objects.sizes(name).get(name)
+    if size is None:
+        raise UsageError(
+            f"{address}: there is no such object; give the address of an experiment file "
+            "(.json or .yaml)"
+        )
+    if size > MAX_BYTES:
+        raise UsageError(f"{address}: has {size:,} bytes; at most {MAX_BYTES:,} are accepted")
+    path = folder / Path(name).name
+    path.write_bytes(objects.read(name))
+    return path
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.results.opening import open_store
 from trading_runtime.results.stored_plan import read_plan
-from trading_runtime.runs.run_id import check_run_id
-from trading_runtime.runs.sharing import SharedRun
+from trading_runtime.runs.opening import SharedRun, check_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

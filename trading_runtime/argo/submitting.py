@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.argo.code_archive import archive_name, pack_code, unpacked_code
-from trading_runtime.argo.image import check_image
-from trading_runtime.argo.plan_step import with_pod_batches
-from trading_runtime.argo.submission import FILE_NAME, submission_of
+from trading_runtime.argo.plan_step import FILE_NAME, check_image, submission_of, with_pod_batches
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
 from trading_runtime.config.strategy_code import find_strategy_code
@@ -24,9 +22,7 @@ from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import PACKAGE
 from trading_runtime.results.folders import LocalFolder, open_folder
 from trading_runtime.results.stored_plan import refuse_other_plan
-from trading_runtime.runs.opening import is_running
-from trading_runtime.runs.run_id import check_run_id, new_run_id
-from trading_runtime.runs.sharing import SharedRun
+from trading_runtime.runs.opening import SharedRun, check_run_id, is_running, new_run_id
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.argo.planned_run import NOT_PLANNED, may_pass
+from trading_runtime.control.kill_switch import KillSwitch, note_killed
 from trading_runtime.errors import IncompleteError, KilledError, TransientError, UsageError
-from trading_runtime.execution.run_ending import summarise_run
+from trading_runtime.execution.lifecycle import summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
+from trading_runtime.records.events import RunStopped
+from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.results.files import read_json
 from trading_runtime.results.opening import open_store
 from trading_runtime.results.stored_plan import read_plan
-from trading_runtime.runs.events import RunStopped
-from trading_runtime.runs.journal import Journal, new_writer
 from trading_runtime.runs.metadata import Metadata, Status
-from trading_runtime.runs.metrics import write_metrics
+from trading_runtime.runs.opening import check_run_id
+from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import completion
-from trading_runtime.runs.run_id import check_run_id
-from trading_runtime.safety.kill_switch import KillSwitch
-from trading_runtime.safety.killed_run import note_killed
-from trading_runtime.time_units import parse_instant
+from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import RunFiles, Store

@@ -45,8 +45,8 @@ def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> N
     """
     from trading_runtime.datasets.data_file import load_preparation
     from trading_runtime.datasets.prepare import prepare as make
-    from trading_runtime.engine.catalog import write_instruments
-    from trading_runtime.engine.instruments import check_bar_type, read_instruments
+    from trading_runtime.engine.instruments.catalog import write_instruments
+    from trading_runtime.engine.instruments.files import check_bar_type, read_instruments
     from trading_runtime.errors import UsageError
 
     loaded = load_preparation(file)
@@ -109,8 +109,8 @@ def verify(folder: Path, *, as_json: bool) -> None:
 def adopt(folder: Path, *, as_json: bool) -> None:
     """Use the Nautilus v2 catalog in FOLDER as it is, by giving it a manifest.json."""
     from trading_runtime.datasets.adopt import adopt as take
-    from trading_runtime.engine.catalog import read_instruments
-    from trading_runtime.engine.instruments import instrument_types
+    from trading_runtime.engine.instruments.catalog import read_instruments
+    from trading_runtime.engine.instruments.files import instrument_types
 
     adopted = take(folder, frozenset(instrument_types()), read_instruments)
     for kind in adopted.skipped:

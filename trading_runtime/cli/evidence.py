@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trading_runtime.cli.finding_lines import print_findings
-from trading_runtime.cli.options import JSON, RESULTS
+from trading_runtime.cli.options import JSON, RESULTS, print_findings
 from trading_runtime.errors import Kind
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def bundle(run: str, results: str, target: Path | None, *, as_json: bool) -> Non
 
     The same content gives the same bytes. Note the sha256 elsewhere: 'evidence check' compares it.
     """
-    from trading_runtime.cli.run_names import find_run
+    from trading_runtime.cli.options import find_run
     from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
     from trading_runtime.runs.opening import is_running
 
@@ -114,7 +113,7 @@ def compare(first: str, second: str, results: str, *, as_json: bool) -> int:
 
 @contextlib.contextmanager
 def _side(name: str, results: str) -> Iterator[Side]:
-    from trading_runtime.cli.run_names import find_run
+    from trading_runtime.cli.options import find_run
     from trading_runtime.evidence.checking import opened
     from trading_runtime.evidence.comparison import Side
 
@@ -128,7 +127,7 @@ def _side(name: str, results: str) -> Iterator[Side]:
 
 
 def _print(found: EvidenceComparison, first: str, second: str) -> None:
-    from trading_runtime.cli.proof_lines import print_runs
+    from trading_runtime.cli.verification import print_runs
 
     lines = [["", "", "", first, second]]
     for part in _PARTS:

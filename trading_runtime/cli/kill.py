@@ -13,7 +13,7 @@ from trading_runtime.cli.options import JSON, RESULTS
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from trading_runtime.safety.kill_switch import KillSwitch, Switching
+    from trading_runtime.control.kill_switch import KillSwitch, Switching
 
 _RUN = click.option("--run", "run_id", help="This run only; otherwise all runs there.")
 
@@ -72,10 +72,10 @@ def status(results: str, *, as_json: bool) -> None:
 
 
 def _switch(results: str, run_id: str | None) -> KillSwitch:
+    from trading_runtime.control.kill_switch import KillSwitch
     from trading_runtime.object_storage import is_s3
     from trading_runtime.results.opening import open_store
-    from trading_runtime.runs.run_id import check_run_id
-    from trading_runtime.safety.kill_switch import KillSwitch
+    from trading_runtime.runs.opening import check_run_id
 
     if run_id is not None:
         check_run_id(run_id)

@@ -42,25 +42,37 @@ COMMANDS = {
     ),
     "kill": ("trading_runtime.cli.kill", "kill", "Stop all trading; allow it again."),
     "readiness": (
-        "trading_runtime.cli.readiness",
+        "trading_runtime.cli.operations",
         "readiness",
         "Tell whether an experiment may run here and now.",
     ),
-    "probe": ("trading_runtime.cli.probe", "probe", "Ask an address whether it answers."),
+    "probe": ("trading_runtime.cli.operations", "probe", "Ask an address whether it answers."),
     "reconcile": (
-        "trading_runtime.cli.reconcile",
+        "trading_runtime.cli.operations",
         "reconcile",
         "Compare a run's books with a venue's snapshot.",
     ),
     "drill": (
-        "trading_runtime.cli.drill",
+        "trading_runtime.cli.operations",
         "drill",
         "Make a fault on purpose; see whether the safeguard holds.",
     ),
-    "verify": ("trading_runtime.cli.proof", "verify", "Compute stored tasks again; compare bytes."),
-    "why": ("trading_runtime.cli.proof", "why", "Say why two tasks or two runs differ."),
-    "replay": ("trading_runtime.cli.proof", "replay", "Run one task again with the engine's log."),
-    "gc": ("trading_runtime.cli.proof", "gc", "Remove what no run refers to; a dry run first."),
+    "verify": (
+        "trading_runtime.cli.verification",
+        "verify",
+        "Compute stored tasks again; compare bytes.",
+    ),
+    "why": ("trading_runtime.cli.verification", "why", "Say why two tasks or two runs differ."),
+    "replay": (
+        "trading_runtime.cli.verification",
+        "replay",
+        "Run one task again with the engine's log.",
+    ),
+    "gc": (
+        "trading_runtime.cli.verification",
+        "gc",
+        "Remove what no run refers to; a dry run first.",
+    ),
 }
 """Each command with its module, its name there and its help: none is imported before it is used."""
 

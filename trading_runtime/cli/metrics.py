@@ -91,7 +91,7 @@ def serve(place: str, host: str, port: int, every: float | None, most_runs: int)
 def push_metrics(url: str, place: str, run: str | None, most_runs: int) -> None:
     """Hand the numbers of a folder of results, or of one run, to the Pushgateway at URL."""
     from trading_runtime.metrics.collector import FolderCollector, RunCollector
-    from trading_runtime.metrics.push import push
+    from trading_runtime.metrics.exposition import push
     from trading_runtime.metrics.results_folder import open_folder
 
     folder = open_folder(place)
@@ -104,7 +104,7 @@ def push_metrics(url: str, place: str, run: str | None, most_runs: int) -> None:
 
 
 def _known_run(run: str, folder: ResultsFolder, place: str) -> str:
-    from trading_runtime.runs.run_id import check_run_id
+    from trading_runtime.runs.opening import check_run_id
 
     folder.look()
     known = folder.run_ids()

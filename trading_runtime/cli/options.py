@@ -1,10 +1,20 @@
-"""Options that many commands take, in the same words."""
+"""Options, results folders and run names that many commands share."""
 
 from __future__ import annotations
 
+import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from trading_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trading_runtime.results.store import Store
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,3 +32,67 @@ def results_option(
 
 
 RESULTS = results_option()
+
+
+def open_results(place: str) -> Store:
+    """Return the store in a folder, there or not, or at an address in S3.
+
+    Raises ``UsageError`` when it is a file, or no address.
+    """
+    from trading_runtime.object_storage import is_s3
+    from trading_runtime.results.opening import open_store
+
+    store = open_store(place)
+    if not is_s3(place) and Path(place).is_file():
+        raise UsageError(f"{place}: is a file; --results takes the folder of the results")
+    return store
+
+
+_LATEST = "latest"
+_SHOWN = 5
+
+
+def find_run(run: str, folder: str) -> tuple[Store, str]:
+    """Return the store in ``folder``, and the id of the run that ``run`` names.
+
+    The name is checked before any path is built from it. Raises ``UsageError`` when it names none.
+    """
+    from trading_runtime.runs.opening import check_run_id
+
+    check_run_id(run)
+    store = open_results(folder)
+    if run in store.run_ids():
+        return store, run
+    known = runs_by_start(store)
+    if not known:
+        raise UsageError(f"no run {run!r}: there are no runs in {folder}; --results names another")
+    if run == _LATEST:
+        return store, known[-1]
+    near = difflib.get_close_matches(run, known, n=1)
+    latest = f"the latest are: {', '.join(known[-_SHOWN:])}"
+    hint = f"did you mean {near[0]!r}?" if near else latest
+    raise UsageError(f"no run {run!r} in {folder}; {hint}")
+
+
+def runs_by_start(store: Store) -> list[str]:
+    """Return the ids of all runs, those that were started first in front."""
+    from trading_runtime.runs.opening import check_run_id
+    from trading_runtime.runs.overview import started
+
+    known = []
+    for run_id in store.run_ids():
+        try:
+            check_run_id(run_id)
+        except UsageError:
+            continue  # a folder that no run made
+        known.append((started(store, run_id), run_id))
+    return [run_id for _, run_id in sorted(known)]
+
+
+def print_findings(findings: Sequence[Any], notes: Sequence[Any]) -> str:
+    """Print a line for each, and return in a word whether all is ``sound``."""
+    for item in findings:
+        click.echo(f"broken: {item}")
+    for item in notes:
+        click.echo(f"note: {item}")
+    return "broken" if findings else "sound"

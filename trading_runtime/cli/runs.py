@@ -3,14 +3,192 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_runtime.cli.finding_lines import print_findings
-from trading_runtime.cli.options import JSON, RESULTS
-from trading_runtime.cli.result_folders import open_results
-from trading_runtime.cli.run_names import find_run
+from trading_runtime.cli.options import JSON, RESULTS, find_run, open_results, print_findings
 from trading_runtime.errors import Kind, UsageError
+from trading_runtime.records.events import Executor
+from trading_runtime.runs.opening import is_running
+from trading_runtime.runs.overview import read_document, shown_status
+from trading_runtime.runs.progress import JournalFollower, Tally
+from trading_runtime.runs.status import DIED, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import TextIO
+
+    from trading_runtime.results.store import Store
+
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_DIGITS = 12
+
+
+def print_list(found: Sequence[Mapping[str, Any]]) -> None:
+    """Print a line for each run."""
+    heads = ["run", "status", "tasks ok", "failed", "age", "started", "experiment"]
+    rows = [
+        [
+            each["run_id"],
+            each["status"],
+            "" if each["planned"] is None else f"{each['ok']}/{each['planned']}",
+            str(each["failed"] or ""),
+            "" if each["age_seconds"] is None else short_time(each["age_seconds"]),
+            (each["started"] or "")[:19],
+            each["experiment"] or "",
+        ]
+        for each in found
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for cells in (heads, *rows):
+        line = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        click.echo("  ".join(line).rstrip())
+
+
+def print_details(content: Mapping[str, Any]) -> None:
+    """Print what is known of a run: the state first, what to do last."""
+    pairs = list(_detail_pairs(content))
+    width = max(len(name) for name, _ in pairs)
+    for name, value in pairs:
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def short_time(seconds: float) -> str:
+    """Return a length of time in the largest unit that fits, such as ``3 h``."""
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return "0 s"
+
+
+def _detail_pairs(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    inputs, where = content["inputs"], content["where"]
+    yield "run", content["run_id"]
+    yield "status", content["status"]
+    yield "why", content["why"]
+    if content["planned"] is not None:
+        counts = ", ".join(f"{content[key]:,} {key}" for key in ("ok", "failed", "missing"))
+        yield "tasks", f"{content['planned']:,} planned: {counts}"
+    if content["seconds_left"] is not None:
+        yield "left", f"about {short_time(content['seconds_left'])}"
+    for step in content["history"]:
+        yield "history", f"{step['time']}  {step['status']}"
+    if content["last_event"] is not None:
+        yield "last event", f"{content['last_event']['time']}  {content['last_event']['event']}"
+    yield "experiment", f"{content['experiment']} ({inputs['experiment_file']})"
+    yield "dataset", f"{inputs['dataset']} ({_short(inputs['dataset_digest'])})"
+    yield "config", _short(inputs["config_digest"])
+    yield "plan", _short(inputs["plan_digest"])
+    code = inputs["code"] or {}
+    yield "code", ", ".join(f"{name} {_short(value)}" for name, value in code.items())
+    engine = ", ".join(f"{name} {value}" for name, value in (inputs["engine"] or {}).items())
+    yield "engine", f"{engine}, Python {inputs['python']}"
+    yield "where", f"{where['executor']}, {where['user']} on {where['host']}"
+    if where["image"]:
+        yield "image", where["image"]
+    for name, value in (inputs["labels"] or {}).items():
+        yield "label", f"{name}={value}"
+    if content["run_digest"]:
+        yield "run digest", content["run_digest"]
+    for failure in content["failures"]:
+        yield "failed", f"{failure['task_id'][:_DIGITS]}  {failure['kind']}: {failure['message']}"
+    for step in content["next"]:
+        yield "next", step
+
+
+def _short(value: object) -> str:
+    return str(value or "not known")[:_DIGITS]
+
+
+_CODES = {
+    Status.COMPLETE: Kind.OK,
+    Status.INCOMPLETE: Kind.INCOMPLETE,
+    Status.STOPPED: Kind.STOPPED,
+    Status.KILLED: Kind.KILLED,
+    DIED: Kind.INCOMPLETE,
+}
+
+
+def watch(store: Store, run_id: str, every: float) -> int:
+    """Show what happens until the run ends; return the exit code of how it did."""
+    shown = _Shown(sys.stderr)
+    follower, tally = JournalFollower(store, run_id), Tally()
+    failed_kind = Kind.INTERNAL
+    while True:
+        # Asked before the journal is read: what a run wrote before it ended is not missed.
+        metadata = read_document(store, run_id, "metadata.json")
+        status = shown_status(store, run_id, metadata)
+        is_finishing = status != DIED and is_running(store, run_id)
+        entries = follower.entries()
+        tally.add(entries)
+        shown.events(entries)
+        for entry in entries:
+            if entry["event"] == "run_failed":
+                failed_kind = Kind(entry["payload"]["kind"])
+        if status != Status.RUNNING and not is_finishing:
+            shown.last(f"{run_id}: {status}; {_progress(tally)}")
+            return _CODES.get(status, failed_kind).exit_code
+        shown.progress(f"{run_id}: {_progress(tally)}{_silence(tally, metadata)}")
+        time.sleep(every)
+
+
+def _progress(tally: Tally) -> str:
+    parts = [f"{tally.done}/{tally.pending} tasks"]
+    if tally.failed:
+        parts.append(f"{tally.failed} failed")
+    if tally.retried:
+        parts.append(f"{tally.retried} retried")
+    if tally.rate is not None:
+        parts.append(f"{tally.rate:.1f} tasks/s")
+    if tally.seconds_left:
+        parts.append(f"{short_time(tally.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def _silence(tally: Tally, metadata: Mapping[str, Any]) -> str:
+    """Say since when nothing was heard of pods: nobody here knows whether they are alive."""
+    if metadata.get("executor") != Executor.ARGO or tally.latest is None:
+        return ""
+    return f", last event {short_time((time.time_ns() - tally.latest) / 1e9)} ago"
+
+
+class _Shown:
+    """What stands on the screen: a line that renews itself on a terminal, lines elsewhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._before = ""
+
+    def events(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Print failures, and all that happens to the run as a whole."""
+        for entry in entries:
+            name, payload = entry["event"], entry["payload"]
+            if name == "task_failed":
+                text = f"task {payload['task_id'][:_DIGITS]} failed: {payload['kind']}: "
+                self._line(entry, text + str(payload.get("message", "")))
+            elif not name.startswith(("task_", "batch_")):
+                self._line(entry, name.replace("_", " "))
+
+    def progress(self, text: str) -> None:
+        """Show how far the run is, when that has changed."""
+        if text != self._before:
+            self._before = text
+            self._stream.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")
+            self._stream.flush()
+
+    def last(self, text: str) -> None:
+        """Show how the run ended."""
+        self._stream.write(f"\r\x1b[K{text}\n" if self._terminal else f"{text}\n")
+        self._stream.flush()
+
+    def _line(self, entry: Mapping[str, Any], text: str) -> None:
+        clear = "\r\x1b[K" if self._terminal else ""
+        self._stream.write(f"{clear}{entry['time'][:19]}  {text}\n")
 
 
 @click.group()
@@ -23,7 +201,6 @@ def runs() -> None:
 @JSON
 def list_runs(results: str, *, as_json: bool) -> None:
     """List the runs in a folder of results, oldest first: status, tasks, age."""
-    from trading_runtime.cli.run_lines import print_list
     from trading_runtime.runs.overview import overview
 
     store = open_results(results)
@@ -45,7 +222,6 @@ def list_runs(results: str, *, as_json: bool) -> None:
 @JSON
 def show_run(run: str, results: str, *, as_json: bool) -> None:
     """Show RUN (a run id, or 'latest'): what ran, when, on what, why it ended so, what to do."""
-    from trading_runtime.cli.run_lines import print_details
     from trading_runtime.runs.overview import details
 
     store, run_id = find_run(run, results)
@@ -69,7 +245,6 @@ def watch_run(run: str, results: str, every: float | None) -> int:
 
     The exit code is that of the run.
     """
-    from trading_runtime.cli.watching import watch
     from trading_runtime.object_storage import is_s3
 
     store, run_id = find_run(run, results)
@@ -137,7 +312,7 @@ def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
 def stop_run(run_id: str, results: str) -> None:
     """Ask the process or the pods that run RUN_ID to end; finished tasks are kept."""
     from trading_runtime.runs.opening import request_stop
-    from trading_runtime.runs.state import may_be_running
+    from trading_runtime.runs.overview import may_be_running
 
     store, run_id = find_run(run_id, results)
     if not may_be_running(store, run_id):

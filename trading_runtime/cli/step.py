@@ -9,7 +9,7 @@ import click
 
 from trading_runtime.cli.run import Signals
 from trading_runtime.errors import StoppedError, UsageError
-from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES
+from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES
 
 if TYPE_CHECKING:
     from trading_runtime.argo.batch_step import BatchOrder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_runtime.cli.options import JSON
-from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES
+from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES
 
 if TYPE_CHECKING:
     from trading_runtime.argo.argo_command import ArgoCommand, Sight

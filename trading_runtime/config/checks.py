@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trading_runtime.config import parameter_checks, risk, setting_checks, venue_checks
+from trading_runtime.config import parameter_checks, risk, setting_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from trading_runtime.config.experiment import Experiment
-    from trading_runtime.config.findings import Finding
+    from trading_runtime.config.messages import Finding
 
 # Each with the sections that it reads: sound sections are checked though another cannot be read.
 _CHECKS = (
@@ -21,9 +21,9 @@ _CHECKS = (
     (frozenset({"strategy"}), setting_checks.check_strategy),
     (frozenset({"strategy", "partitions"}), setting_checks.check_builtin_warmup),
     (frozenset({"partitions"}), setting_checks.check_partitions),
-    (frozenset({"venue"}), venue_checks.check_account),
-    (frozenset({"venue", "dataset"}), venue_checks.check_venue_and_data),
-    (frozenset({"venue", "statistics"}), venue_checks.check_currency),
+    (frozenset({"venue"}), setting_checks.check_account),
+    (frozenset({"venue", "dataset"}), setting_checks.check_venue_and_data),
+    (frozenset({"venue", "statistics"}), setting_checks.check_currency),
     (frozenset({"risk", "dataset"}), risk.check_risk),
     (frozenset({"risk", "strategy"}), risk.check_builtin_risk),
     (frozenset({"equity"}), setting_checks.check_equity),

@@ -1,4 +1,4 @@
-"""A document as a tree of values that know their line and column; numbers are exact.
+"""A document as a tree of values with line and column; numbers are exact. JSON is read here.
 
 Strict on purpose: each key once, no NaN or infinity, no YAML anchors, aliases or tags, bounded
 depth and number size. So what a file says is what a reader sees, and nothing is built by reading.
@@ -6,6 +6,8 @@ depth and number size. So what a file says is what a reader sees, and nothing is
 
 from __future__ import annotations
 
+import bisect
+import json
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
 
 MAX_DEPTH = 32
 """Mappings and lists within each other."""
@@ -227,3 +230,56 @@ class DocumentBuilder:
 def too_deep() -> str:
     """Return what is said about a document that is nested too deeply."""
     return f"more than {MAX_DEPTH} mappings and lists within each other"
+
+
+_TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+)')
+
+
+def read_json(text: str) -> Node:
+    """Return the tree of a JSON text; raises ``DocumentError``."""
+    starts = [0, *(match.end() for match in re.finditer("\n", text))]
+
+    def place(offset: int) -> tuple[int, int]:
+        line = bisect.bisect_right(starts, offset)
+        return line, offset - starts[line - 1] + 1
+
+    try:
+        # Values are read from the text below, where their place and length are known.
+        json.loads(text, parse_int=len, parse_float=len, parse_constant=len)
+    except json.JSONDecodeError as error:
+        hint = _hint(text, error.pos)
+        raise DocumentError(
+            [Problem(error.lineno, error.colno, f"not JSON: {error.msg}{hint}")]
+        ) from error
+    except RecursionError as error:
+        raise DocumentError([Problem(1, 1, too_deep())]) from error
+    builder = DocumentBuilder()
+    expects_value = True
+    for match in _TOKEN.finditer(text):
+        part = match.group(1)
+        line, column = place(match.start(1))
+        if part in "{[":
+            builder.open(line, column, is_mapping=part == "{")
+            expects_value = part == "["
+        elif part in "}]":
+            builder.close()
+        elif part in ",:":
+            expects_value = part == ":" or not builder.in_mapping
+        elif part[0] == '"' and not expects_value:
+            builder.key(line, column, json.loads(part))
+        elif part[0] == '"':
+            builder.scalar(line, column, json.loads(part))
+        else:
+            builder.scalar(line, column, builder.json_value(line, column, part))
+    return builder.finished()
+
+
+def _hint(text: str, place: int) -> str:
+    rest = text[place : place + 2]
+    if rest[:1] in {"#", "/"}:
+        return "; JSON has no comments: remove it, or write the file as YAML (.yaml)"
+    if rest[:1] == "'":
+        return "; texts are in double quotes"
+    if text[:place].rstrip().endswith(","):
+        return "; remove the comma in front"
+    return ""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from trading_runtime.time_units import parse_duration, parse_instant
+from trading_runtime.units import parse_duration, parse_instant
 
 MAX_DIGITS = 38
 """Digits of a number before and after the point: what the engine's 128-bit decimals hold."""

@@ -12,9 +12,8 @@ from pydantic import ValidationError
 
 from trading_runtime.canonical import decimal_text
 from trading_runtime.config.checks import find_conflicts
-from trading_runtime.config.document import DocumentError, Problem
+from trading_runtime.config.document import DocumentError, Problem, read_json
 from trading_runtime.config.experiment import Experiment
-from trading_runtime.config.json_document import read_json
 from trading_runtime.config.messages import faults_of, problem_at
 from trading_runtime.config.places import PathError, resolve_path, resolve_place
 from trading_runtime.errors import UsageError, refuse_other_than_utf8

@@ -1,9 +1,17 @@
-"""What pydantic finds wrong with an experiment, said so that a researcher can mend it."""
+"""What pydantic finds wrong with an experiment, said so that a researcher can fix it.
+
+Pydantic would read the source of every model each time a program starts; few programs ask.
+"""
 
 from __future__ import annotations
 
+import ast
 import difflib
+import functools
+import inspect
+import itertools
 import json
+import textwrap
 import types
 import typing
 from dataclasses import dataclass, replace
@@ -12,16 +20,51 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Tag
 
-from trading_runtime.config.descriptions import field_descriptions
 from trading_runtime.config.document import Problem
+from trading_runtime.config.places import PathError, resolve_path, resolve_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
     from trading_runtime.config.document import Node
+
+
+@functools.cache
+def field_descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Return the docstring under each field of ``model`` that has one, by the field's name."""
+    described: dict[str, str] = {}
+    for owner in reversed(model.__mro__):
+        if owner.__module__.partition(".")[0] == __name__.partition(".")[0]:
+            described |= _of_class(owner)
+    return {name: text for name, text in described.items() if name in model.model_fields}
+
+
+def describe_fields(base: type[BaseModel]) -> None:
+    """Give all models below ``base`` the descriptions of their fields, for a JSON Schema."""
+    for model in base.__subclasses__():
+        for name, text in field_descriptions(model).items():
+            model.model_fields[name].description = text
+        describe_fields(model)
+        model.model_rebuild(force=True)
+
+
+def _of_class(owner: type) -> dict[str, str]:
+    [definition] = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
+
 
 Key = str | int
 _WIDTH = 60
@@ -236,3 +279,61 @@ def _bare(annotation: Any) -> Any:
         if len(members) == 1:
             return _bare(members[0])
     return annotation
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with what ``keys`` lead to."""
+
+    keys: tuple[Key, ...]
+    message: str
+    of_key: bool = False
+    """Whether the key itself is at fault, not its value."""
+
+
+def check_values(keys: tuple[Key, ...], value: Any) -> Iterator[Finding]:
+    """Find numbers that a strategy could not be given exactly."""
+    if isinstance(value, Decimal) and Decimal(repr(float(value))) != value:
+        yield Finding(
+            keys, f"{value} has more digits than a number holds exactly (17); write it in quotes"
+        )
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from check_values((*keys, key), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from check_values((*keys, index), item)
+
+
+def check_names(keys: tuple[Key, ...], names: Sequence[str] | None) -> Iterator[Finding]:
+    """Find names that are there twice, and an empty list of the dataset's."""
+    if names is None:
+        return
+    if not names and keys[0] == "dataset":
+        yield Finding(keys, "must not be empty; leave the key out to use all of the dataset")
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Finding((*keys, index), f"{show(name)} is there twice; keep one")
+
+
+def check_place(keys: tuple[Key, ...], text: str, folder: Path) -> Iterator[Finding]:
+    """Find out whether ``text`` can be a folder, here or in S3."""
+    try:
+        resolve_place(text, folder)
+    except PathError as error:
+        yield Finding(keys, str(error))
+
+
+def check_path(
+    keys: tuple[Key, ...], text: str, folder: Path, exists: str | None = None
+) -> Iterator[Finding]:
+    """Find out whether ``text`` can be a path, and, if asked, whether it leads to something."""
+    try:
+        path = resolve_path(text, folder)
+    except PathError as error:
+        yield Finding(keys, str(error))
+        return
+    if exists and not (path.is_file() if exists == "file" else path.exists()):
+        yield Finding(
+            keys, f"there is no {exists} {text!r} (looked for {path}); paths start at this file"
+        )

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.config.constraint_syntax import parameters_of, parse_constraint
 from trading_runtime.config.constraint_tokens import ConstraintSyntaxError
 from trading_runtime.config.experiment import DrawnValues, RandomSampling, RangeValues
-from trading_runtime.config.findings import Finding, check_values
-from trading_runtime.config.messages import nearest, show
+from trading_runtime.config.messages import Finding, check_values, nearest, show
 from trading_runtime.config.ranges import range_problem
 
 if TYPE_CHECKING:

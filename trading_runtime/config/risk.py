@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field
 
 from trading_runtime.config.fields import Duration, InstrumentName, Model, check_number
-from trading_runtime.config.findings import Finding
-from trading_runtime.config.messages import nearest
+from trading_runtime.config.messages import Finding, nearest
 from trading_runtime.config.venue import OrderRateLimit
 
 if TYPE_CHECKING:

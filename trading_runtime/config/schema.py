@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from trading_runtime.config.descriptions import describe_fields
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.fields import Model
+from trading_runtime.config.messages import describe_fields
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -12,19 +12,20 @@ from typing import Any
 
 import polars as pl
 
-from trading_runtime.datasets.bar_lengths import bar_length
-from trading_runtime.datasets.file_index import CatalogFile, index_file, index_instrument_file
-from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, find_gaps
+from trading_runtime.datasets.catalog_files import CatalogFile, index_file, index_instrument_file
 from trading_runtime.datasets.manifest import (
+    DEFAULT_TICK_GAP,
     MANIFEST_FORMAT,
     MANIFEST_NAME,
     DataFile,
     DataType,
     Gap,
     Manifest,
+    find_gaps,
 )
+from trading_runtime.datasets.series_rows import bar_length
 from trading_runtime.errors import DataError, StorageError
-from trading_runtime.time_units import format_instant
+from trading_runtime.units import format_instant
 
 InstrumentReader = Callable[[Path], list[dict[str, Any]]]
 """Reads the instrument definitions of a catalog's folder."""

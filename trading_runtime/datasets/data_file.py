@@ -3,20 +3,143 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
-from trading_runtime.config.document import Problem
+from trading_runtime.config.document import DocumentError, Node, Problem, read_json
 from trading_runtime.config.fields import Duration, Model
+from trading_runtime.config.messages import faults_of, nearest
 from trading_runtime.config.places import PathError, resolve_path
-from trading_runtime.datasets.settings_file import checked, read_settings, settings_error
-from trading_runtime.datasets.time_formats import check_time_zone, check_timestamp_format
+from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+
+_SUFFIXES = frozenset({".json", ".yaml", ".yml"})
+_MAX_BYTES = 50_000_000
+_MAX_PROBLEMS = 30
+
+
+def read_settings(path: Path) -> Node:
+    """Return the tree of a ``.json``, ``.yaml`` or ``.yml`` file.
+
+    Raises ``UsageError`` when the file is missing or cannot be read.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{path}: a settings file is named .json, .yaml or .yml")
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UsageError(f"{path}: larger than {_MAX_BYTES:,} bytes; is this a settings file?")
+        return _read(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: there is no such file") from error
+    except DocumentError as error:
+        raise settings_error(path, error.problems) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+
+
+def _read(path: Path) -> Node:
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix.lower() == ".json":
+        return read_json(text)
+    from trading_runtime.config.yaml_document import read_yaml  # only YAML files need it
+
+    return read_yaml(text)
+
+
+def checked[Settings: BaseModel](model: type[Settings], document: Node, path: Path) -> Settings:
+    """Return the settings that ``document``, read from ``path``, holds.
+
+    Raises ``UsageError`` with one line for every fault.
+    """
+    try:
+        return model.model_validate(document.plain())
+    except ValidationError as error:
+        faults = faults_of(error, document, model)
+        raise settings_error(
+            path, [fault.problem for fault in faults if fault.problem is not None]
+        ) from error
+
+
+def settings_error(path: Path, problems: Iterable[Problem]) -> UsageError:
+    """Return the error that lists ``problems`` of the file in the order of their places."""
+    ordered = sorted(problems, key=lambda problem: (problem.line, problem.column))
+    lines = [
+        f"{path}:{problem.line}:{problem.column}: {problem.message}"
+        for problem in ordered[:_MAX_PROBLEMS]
+    ]
+    if len(ordered) > _MAX_PROBLEMS:
+        lines.append(f"{path}: and {len(ordered) - _MAX_PROBLEMS} more problems")
+    return UsageError("\n".join(lines))
+
+
+EPOCH_DIGITS = {"s": 9, "ms": 6, "us": 3, "ns": 0}
+"""Units since 1970, and how many decimals make one of them nanoseconds."""
+ISO = "iso"
+
+_DIRECTIVES = frozenset("YyCmbBhdejaAHkIlMSpPzZsnt%DFTRx")
+_DIRECTIVE = re.compile(r"%([-_0]?)(\.[369]?f|[369]?f|:?z|[A-Za-z%])")
+
+
+def check_timestamp_format(text: str) -> str:
+    """Return ``text`` when times can be read with it.
+
+    Raises ``ValueError`` otherwise.
+    """
+    if text == ISO or text in EPOCH_DIGITS:
+        return text
+    if "%" not in text:
+        raise ValueError(
+            f"{text!r} is not a timestamp format; accepted are iso, s, ms, us, ns, or a pattern "
+            "such as '%Y%m%d %H%M%S%3f'"
+        )
+    rest = _DIRECTIVE.sub("", text)
+    if "%" in rest:
+        raise ValueError(f"{text!r} has a '%' that stands for nothing; write '%%' for the sign")
+    for match in _DIRECTIVE.finditer(chrono_pattern(text)):
+        directive = match.group(2)
+        if directive == "f":
+            raise ValueError(
+                f"{text!r}: %f does not say how many digits there are; write %3f, %6f or %9f, "
+                "or %.f for a point with digits"
+            )
+        if len(directive) == 1 and directive not in _DIRECTIVES:
+            raise ValueError(f"{text!r}: %{directive} is not a part of a time")
+    return text
+
+
+def chrono_pattern(text: str) -> str:
+    """Return the pattern as polars reads it: a point with digits is one directive there."""
+    return text.replace(".%f", "%.f")
+
+
+def check_time_zone(name: str) -> str:
+    """Return ``name`` when it is a time zone of the IANA database; else raises ``ValueError``."""
+    import polars as pl
+
+    try:
+        pl.Series([], dtype=pl.Datetime("ns")).dt.replace_time_zone(name or "?")
+    except pl.exceptions.ComputeError as error:
+        hint = nearest(name, zoneinfo.available_timezones())
+        raise ValueError(
+            f"{name!r} is not an IANA time zone{hint}; write such as 'UTC' or 'America/New_York'"
+        ) from error
+    return name
+
 
 _BAR = re.compile(r"[1-9][0-9]*-[A-Z_]+-(BID|ASK|MID|LAST|MARK)")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.time_units import format_duration, format_instant
+from trading_runtime.units import format_duration, format_instant
 
 if TYPE_CHECKING:
     from trading_runtime.datasets.manifest import DataFile, Gap, Manifest

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
 from trading_runtime.object_storage import S3Folder, is_s3, refuse_other_address
+from trading_runtime.units import NANOSECONDS
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 2
@@ -204,3 +207,47 @@ def load_manifest(place: str | Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     return read_manifest(text, str(path))
+
+
+DEFAULT_TICK_GAP = NANOSECONDS["h"]
+"""Between ticks there is no usual spacing: an hour is worth a word."""
+MOST_LISTED = 1_000
+"""Gaps of a series that the manifest lists: the longest ones; all are counted."""
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The gaps of one series."""
+
+    count: int
+    longest: int
+    """Nanoseconds; 0 when there is none."""
+    total: int
+    """Nanoseconds."""
+    listed: tuple[Gap, ...]
+    """The longest ``MOST_LISTED``, in the order of time."""
+
+
+def find_gaps(identifier: str, ts_init: pl.Series, usual: int) -> Gaps:
+    """Return the stretches between rows that are longer than ``usual`` nanoseconds.
+
+    ``ts_init`` is in order, in nanoseconds.
+    """
+    lengths = ts_init.diff()
+    rows = (lengths > usual).arg_true()
+    if not len(rows):
+        return Gaps(0, 0, 0, ())
+    long = pl.DataFrame(
+        {"length": lengths.gather(rows), "after": ts_init.gather(rows - 1),
+         "before": ts_init.gather(rows)}
+    )  # fmt: skip
+    listed = long.sort("length", "after", descending=[True, False]).head(MOST_LISTED).sort("after")
+    return Gaps(
+        count=len(rows),
+        longest=int(lengths.gather(rows).max() or 0),  # type: ignore[arg-type]
+        total=int(lengths.gather(rows).sum()),
+        listed=tuple(
+            Gap(identifier=identifier, after=after, before=before)
+            for after, before in listed.select("after", "before").iter_rows()
+        ),
+    )

@@ -10,28 +10,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.datasets.catalog_files import folder_name, write_series
-from trading_runtime.datasets.file_index import (
+from trading_runtime.datasets.catalog_files import (
     CatalogFile,
+    folder_name,
     index_file,
     index_instrument_file,
     sha256_of,
+    write_series,
 )
-from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, Gaps, find_gaps
 from trading_runtime.datasets.manifest import (
+    DEFAULT_TICK_GAP,
     MANIFEST_FORMAT,
     MANIFEST_NAME,
     DataFile,
+    Gaps,
     InstrumentFile,
     Manifest,
+    find_gaps,
     load_manifest,
 )
 from trading_runtime.datasets.raw_files import RawFile, find_files
-from trading_runtime.datasets.row_order import check_rows
-from trading_runtime.datasets.row_problems import RowProblems
+from trading_runtime.datasets.row_checks import RowProblems, check_rows
 from trading_runtime.datasets.series_rows import SeriesRows, read_series
 from trading_runtime.errors import DataError, StorageError, TradingRuntimeError, UsageError
-from trading_runtime.time_units import parse_duration
+from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import LoadedPreparation, Series

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trading_runtime.errors import DataError
-from trading_runtime.time_units import format_instant
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from trading_runtime.datasets.file_index import CatalogFile, sha256_of
+from trading_runtime.datasets.catalog_files import CatalogFile, sha256_of
 from trading_runtime.datasets.manifest import (
     DataFile,
     DataType,

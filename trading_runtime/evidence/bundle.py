@@ -1,7 +1,10 @@
-"""Pack all that proves a run into one archive, the same bytes for the same content.
+"""Evidence of a run as one archive: packed, and unpacked without trusting what it holds.
 
 A bundle is a zip file without compression, laid out as a results folder: ``runs/<run_id>/…``,
 ``tasks/…``, and before them ``evidence.json``, which lists every file with size and sha256.
+
+Accepted is only what ``bundle_run`` writes: plain files without compression under plain relative
+names, each listed with size and sha256, no more of them and no larger than the bounds below.
 """
 
 from __future__ import annotations
@@ -9,6 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import stat
+import struct
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.results.files import read_json, storage_errors
 from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.runs.opening import check_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from trading_runtime.results.store import RunFiles, Store
+
 
 LISTING = "evidence.json"
 FORMAT = 1
@@ -143,3 +151,138 @@ def refuse_running(run_id: str, *, running: bool) -> None:
             f"run {run_id!r} is running: what it writes would not be whole; wait for it "
             f"('trading-runtime runs watch {run_id}'), or stop it"
         )
+
+
+MOST_FILES = 700_000
+"""Seven files of each of 100,000 tasks."""
+MOST_BYTES = 64 << 30
+_MOST_LISTING_BYTES = 256 << 20
+_MOST_DIRECTORY_BYTES = 160 << 20
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_MOST_PARTS = 8
+_END = struct.Struct("<4s4H2LH")
+_LOCATOR = struct.Struct("<4sLQL")
+_LARGE_END = struct.Struct("<4sQ2H2L4Q")
+_ENCRYPTED = 0x1
+
+
+def unpack(path: Path, target: Path) -> dict[str, Any]:
+    """Write the files of a bundle below ``target``, and return what ``evidence.json`` says.
+
+    Raises ``UsageError`` when ``path`` is no file, ``DataError`` when it is not a bundle as they
+    are written, or a file in it is not what the listing says.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file; give a bundle of 'evidence bundle'")
+    try:
+        _check_directory(path)
+        with zipfile.ZipFile(path) as archive:
+            entries = {entry.filename: entry for entry in archive.infolist()}
+            _check_entries(archive.infolist(), entries, path.stat().st_size)
+            listing = _read_listing(archive, entries)
+            _check_listed(listing, entries)
+            for name, facts in listing["files"].items():
+                _unpack_file(archive, entries[name], facts, target)
+    except _RefusedError as error:
+        raise DataError(f"{path}: {error}; get the bundle again from where it was made") from error
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, struct.error) as error:
+        raise DataError(f"{path}: damaged, or no bundle of evidence: {error}") from error
+    except (NotImplementedError, RuntimeError, RecursionError) as error:
+        raise DataError(f"{path}: no bundle of evidence: {error}") from error
+    return listing
+
+
+class _RefusedError(Exception):
+    """What is wrong with an archive, without its path."""
+
+
+def _check_directory(path: Path) -> None:
+    """Refuse a directory that is too large before anything reads it into memory."""
+    tail_size = _END.size + _LOCATOR.size + _LARGE_END.size
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        if size > MOST_BYTES:
+            raise _RefusedError(
+                f"{size:,} bytes are more than the {MOST_BYTES:,} that are accepted"
+            )
+        file.seek(max(0, size - tail_size))
+        tail = file.read()
+    end = _END.unpack(tail[-_END.size :])
+    if end[0] != b"PK\x05\x06" or end[-1] != 0:
+        raise _RefusedError("it is no zip file, or has a comment or something else at its end")
+    directory, count = end[5], end[4]
+    if len(tail) == tail_size:
+        locator = _LOCATOR.unpack(tail[-_END.size - _LOCATOR.size : -_END.size])
+        if locator[0] == b"PK\x06\x07":
+            large = _LARGE_END.unpack(tail[: _LARGE_END.size])
+            directory, count = max(directory % 0xFFFFFFFF, large[8]), max(count % 0xFFFF, large[7])
+    if directory > _MOST_DIRECTORY_BYTES or count > MOST_FILES:
+        raise _RefusedError(f"{count:,} files are more than the {MOST_FILES:,} that are accepted")
+
+
+def _check_entries(
+    order: list[zipfile.ZipInfo], entries: dict[str, zipfile.ZipInfo], size: int
+) -> None:
+    if len(order) > MOST_FILES:
+        raise _RefusedError(f"{len(order):,} files are more than the {MOST_FILES:,} accepted")
+    if len(entries) != len(order):
+        raise _RefusedError("two files have one name")
+    if not order or order[0].filename != LISTING:
+        raise _RefusedError(f"its first file is not {LISTING}")
+    for entry in order:
+        name = entry.orig_filename
+        parts = name.split("/")
+        if len(parts) > _MOST_PARTS or not all(_PART.fullmatch(part) for part in parts):
+            raise _RefusedError(f"{name[:80]!r} is no name for a file of a bundle")
+        mode = entry.external_attr >> 16
+        if entry.is_dir() or not stat.S_ISREG(mode):
+            raise _RefusedError(f"{name}: it is a link, a folder or a device, not a file")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & _ENCRYPTED:
+            raise _RefusedError(f"{name}: it is compressed or encrypted")
+        if entry.file_size != entry.compress_size:
+            raise _RefusedError(f"{name}: its sizes contradict each other")
+    if sum(entry.file_size for entry in order) > size:
+        raise _RefusedError("its files overlap: they are larger than the archive")
+
+
+def _read_listing(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> dict[str, Any]:
+    entry = entries[LISTING]
+    if entry.file_size > _MOST_LISTING_BYTES:
+        raise _RefusedError(f"{LISTING} is too large")
+    listing = json.loads(archive.read(entry))
+    if not isinstance(listing, dict) or listing.get("format") != FORMAT:
+        raise _RefusedError(f"{LISTING}: format is not {FORMAT}, the one that is known here")
+    if not isinstance(listing.get("files"), dict):
+        raise _RefusedError(f"{LISTING}: it lists no files")
+    try:
+        check_run_id(str(listing.get("run_id")))
+    except UsageError as error:
+        raise _RefusedError(f"{LISTING}: {error}") from error
+    return listing
+
+
+def _check_listed(listing: dict[str, Any], entries: dict[str, zipfile.ZipInfo]) -> None:
+    listed, stored = set(listing["files"]), entries.keys() - {LISTING}
+    if missing := sorted(listed - stored):
+        raise _RefusedError(f"{missing[0]}: it is listed, and not there")
+    if extra := sorted(stored - listed):
+        raise _RefusedError(f"{extra[0]}: it is there, and not listed")
+    run = f"runs/{listing['run_id']}/"
+    for name in sorted(listed):
+        if not name.startswith((run, "tasks/")):
+            raise _RefusedError(f"{name}: it belongs to no part of a bundle")
+
+
+def _unpack_file(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, facts: dict[str, Any], target: Path
+) -> None:
+    path = target / entry.filename
+    sha256 = hashlib.sha256()
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(entry) as source, path.open("xb") as copy:
+            while chunk := source.read(_CHUNK):
+                sha256.update(chunk)
+                copy.write(chunk)
+    if entry.file_size != facts["bytes"] or sha256.hexdigest() != facts["sha256"]:
+        raise _RefusedError(f"{entry.filename}: its sha256 is not the listed one: it was changed")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.results.comparison import PlannedRun, RunComparison, compare_runs
-from trading_runtime.results.comparison import as_document as runs_document
 from trading_runtime.results.stored_plan import read_plan
-from trading_runtime.runs.state import read_document
+from trading_runtime.runs.overview import read_document
+from trading_runtime.verification.why import PlannedRun, RunComparison, compare_runs
+from trading_runtime.verification.why import as_document as runs_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

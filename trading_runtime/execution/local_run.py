@@ -8,32 +8,30 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trading_runtime.control.kill_switch import KillSwitch, KillWatch, note_killed
 from trading_runtime.errors import Kind, StoppedError, StorageError
-from trading_runtime.execution.pool import Job, TaskEnded, WorkerPool
+from trading_runtime.execution.lifecycle import begin_run, summarise_run
 from trading_runtime.execution.progress import Progress
-from trading_runtime.execution.run_beginning import begin_run
-from trading_runtime.execution.run_ending import summarise_run
-from trading_runtime.execution.task_records import TaskRecords
+from trading_runtime.execution.recording import TaskRecords
+from trading_runtime.execution.workers.memory import memory_limit
+from trading_runtime.execution.workers.pool import Job, TaskEnded, WorkerPool
+from trading_runtime.records.events import Executor, RunStarted, RunStopped, TaskRetried
 from trading_runtime.results.files import storage_errors
 from trading_runtime.results.scratch import remove_abandoned_scratch
-from trading_runtime.runs.events import Executor, RunStarted, RunStopped, TaskRetried
-from trading_runtime.runs.memory_limit import memory_limit
 from trading_runtime.runs.metadata import Metadata, Status
-from trading_runtime.runs.metrics import write_metrics
 from trading_runtime.runs.opening import OpenRun, open_run
+from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
-from trading_runtime.safety.kill_switch import KillSwitch, KillWatch
-from trading_runtime.safety.killed_run import note_killed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from trading_runtime.execution.pool import Event
     from trading_runtime.execution.preparation import Prepared
-    from trading_runtime.execution.worker_ahead import WorkerAhead
+    from trading_runtime.execution.workers.pool import Event
+    from trading_runtime.execution.workers.processes import WorkerAhead
+    from trading_runtime.records.journal import Journal
     from trading_runtime.results.reduction import Reduction
     from trading_runtime.results.store import RunFiles
-    from trading_runtime.runs.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -241,6 +239,4 @@ def _write_metrics(files: RunFiles) -> None:
 def _import_for_ending() -> None:
     """Import what the end of a run needs; what is wrong with it shows when it is imported there."""
     with contextlib.suppress(Exception):
-        import trading_runtime.metrics.exposition
-        import trading_runtime.results.reduction
-        import trading_runtime.results.report  # noqa: F401
+        pass

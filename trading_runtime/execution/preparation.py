@@ -15,7 +15,7 @@ from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import UsageError
 from trading_runtime.planning.plan import Plan, make_plan
 from trading_runtime.results.opening import open_store
-from trading_runtime.runs.metrics import measured_rate
+from trading_runtime.runs.rates import measured_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ class Prepared:
 
 def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> None:
     """Let the engine check venue and strategy in this process; raises as ``prepare`` does."""
-    from trading_runtime.engine.checking import check_settings  # the engine, which takes its time
+    from trading_runtime.engine.simulation.venue import check_settings
 
     check_settings(code, plan.document["common"], plan.configs)
 

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.datasets.slices import Slice, cut_partition
-from trading_runtime.engine.catalog import write_instruments
-from trading_runtime.engine.equity import EquitySample
-from trading_runtime.engine.fed_engine import DecodedRows, decoded
-from trading_runtime.engine.halt import Halt
-from trading_runtime.engine.raw_amounts import to_raw
-from trading_runtime.engine.tables import TaskTables
-from trading_runtime.engine.task import TaskOutput, run_task
+from trading_runtime.engine.accounting.equity import EquitySample
+from trading_runtime.engine.accounting.tables import TaskTables
+from trading_runtime.engine.accounting.valuation import to_raw
+from trading_runtime.engine.instruments.catalog import write_instruments
+from trading_runtime.engine.simulation.feed import DecodedRows, decoded
+from trading_runtime.engine.simulation.halt import Halt
+from trading_runtime.engine.simulation.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.results.artifacts import result_files, summarise
 from trading_runtime.results.files import storage_errors
-from trading_runtime.time_units import parse_instant
+from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trading_runtime.errors import Kind
-from trading_runtime.runs.drill_names import DRILLS
+from trading_runtime.records.events import DRILLS
 from trading_runtime.runs.status import DIED, UNKNOWN, Status
 
 PREFIX = "trading_runtime_"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
-from prometheus_client.exposition import generate_latest
+from prometheus_client.exposition import generate_latest, push_to_gateway
 from prometheus_client.registry import CollectorRegistry
 
+from trading_runtime.errors import TransientError, UsageError
 from trading_runtime.metrics.collector import RunCollector
 from trading_runtime.metrics.results_folder import open_folder
 from trading_runtime.results.files import write_file
@@ -37,3 +41,43 @@ def write_run_metrics(files: RunFiles) -> None:
     root = files.folder.parent.parent
     content = text_of(RunCollector(open_folder(root), files.folder.name))
     write_file(files.metrics_text, content)
+
+
+JOB = "trading-runtime"
+_ATTEMPTS = 3
+_WAIT_SECONDS = 0.5
+_TIMEOUT_SECONDS = 10
+_SERVER_FAULT = 500
+
+
+def push(collector: Collector, url: str, run_id: str | None) -> None:
+    """Put the numbers in place of those pushed before for the same run, or for the folder.
+
+    Raises ``UsageError`` for an address that is none or that refuses them, ``TransientError`` when
+    nobody answers there in three tries.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        raise UsageError(
+            "the address of the Pushgateway: accepted is http:// or https:// with a host, and "
+            "neither user name nor password in it"
+        )
+    shown = f"{parts.scheme}://{parts.netloc}"
+    group = {} if run_id is None else {"run_id": run_id}
+    registry = registry_of(collector)
+    for attempt in range(_ATTEMPTS):
+        try:
+            push_to_gateway(url, JOB, registry, group, timeout=_TIMEOUT_SECONDS)
+        except HTTPError as error:
+            error.close()
+            if error.code < _SERVER_FAULT:
+                raise UsageError(
+                    f"{shown}: refused the numbers with status {error.code}; is it a Pushgateway?"
+                ) from error
+        except OSError:
+            pass
+        else:
+            return
+        if attempt < _ATTEMPTS - 1:
+            time.sleep(_WAIT_SECONDS)
+    raise TransientError(f"{shown}: no answer in {_ATTEMPTS} tries; is a Pushgateway there?")

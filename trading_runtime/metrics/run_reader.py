@@ -2,16 +2,197 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.metrics.definitions import STATUSES
-from trading_runtime.metrics.documents import parse_document, seconds_of
-from trading_runtime.metrics.journal_facts import Chain, JournalFacts
+from trading_runtime.metrics.definitions import FAILURES, OTHER, RULES, STATUSES
+from trading_runtime.records.journal import FIRST_HASH, parse_line
 from trading_runtime.runs.status import DIED, UNKNOWN, Status, standing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from trading_runtime.metrics.results_folder import ResultsFolder, Stamp
+
+
+def parse_document(content: bytes) -> dict[str, Any]:
+    """Return a JSON object, empty when the bytes are none."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def part_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return an object inside of a document, empty when there is none."""
+    found = document.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def count_of(document: Mapping[str, Any], name: str) -> int | None:
+    """Return a whole number in a document, ``None`` when there is none."""
+    found = document.get(name)
+    return found if isinstance(found, int) else None
+
+
+def seconds_of(text: object) -> float | None:
+    """Return an ISO 8601 time as seconds since the epoch, ``None`` when it is none."""
+    try:
+        return dt.datetime.fromisoformat(str(text)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+class Chain:
+    """The lines of one writer, read on from where they were read to."""
+
+    def __init__(self, writer: str) -> None:
+        self.is_intact = True
+        self.lines = 0
+        self.last_hash = FIRST_HASH
+        """The sha256 of the last line."""
+        self._writer = writer
+        self._latest = ""
+        self._part = ""
+        self._offset = 0
+
+    def read_on(self, folder: ResultsFolder, parts: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the whole lines that came since the last time; ``parts`` are in their order."""
+        found = []
+        for part in parts:
+            if part < self._part:
+                continue
+            if part > self._part:
+                self._part, self._offset = part, 0
+            content = folder.read(part, self._offset)
+            # A line without its end is being written, or its writer died over it.
+            *lines, rest = content.split(b"\n")
+            self._offset += len(content) - len(rest)
+            found += [entry for line in lines if (entry := self._check(line))]
+        return found
+
+    def _check(self, line: bytes) -> dict[str, Any] | None:
+        """Return what a line says, and see whether it follows as ``runs check`` wants it to."""
+        entry = parse_line(line)
+        at = None if entry is None else seconds_of(entry["time"])
+        if entry is None or at is None:
+            self.is_intact = False
+        else:
+            self.is_intact &= (
+                entry["previous"] == self.last_hash
+                and entry["sequence"] == self.lines
+                and entry["writer"] == self._writer
+                and entry["time"] > self._latest
+            )
+            self._latest = entry["time"]
+            entry["at"] = at
+        self.last_hash = hashlib.sha256(line).hexdigest()
+        self.lines += 1
+        return None if at is None else entry
+
+
+@dataclass
+class JournalFacts:
+    """The sums over a journal's events, over every attempt unless it is said."""
+
+    planned: int | None = None
+    cached: int = 0
+    """Stored already when the present attempt began."""
+    ended: set[str] = field(default_factory=set)
+    """Tasks that ended in the present attempt; one may do so in two pods."""
+    completed: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    retries: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    rows: int = 0
+    rows_of_attempt: int = 0
+    fetched_bytes: int = 0
+    started: float | None = None
+    """When the present attempt began, seconds since the epoch, as all times here."""
+    last_event: float | None = None
+    last_progress: float | None = None
+    """When a task ended last, or the present attempt began."""
+    running: set[str] = field(default_factory=set)
+    memory: dict[tuple[str, Any], int] = field(default_factory=dict)
+    """What each worker had as its last task ended, by writer and number."""
+    memory_limits: dict[str, int] = field(default_factory=dict)
+
+    def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Take in lines of any writers, in order of time."""
+        for entry in entries:
+            at = entry["at"]
+            self.last_event = max(at, self.last_event or at)
+            try:
+                self._add(entry["event"], entry["payload"], entry["writer"], at)
+            except (KeyError, TypeError, ValueError):
+                continue  # not what this program writes: nothing to be learned from it
+
+    def _add(self, event: str, payload: Mapping[str, Any], writer: str, at: float) -> None:
+        if "memory_limit_bytes" in payload:
+            self.memory_limits[writer] = int(payload["memory_limit_bytes"])
+        match event:
+            case "run_started":
+                self.planned = int(payload["tasks"])
+                self.cached = self.planned - int(payload["pending"])
+                self.rows_of_attempt = 0
+                self.started = self.last_progress = at
+                self.ended.clear()
+                self.running.clear()
+                self.memory.clear()
+            case "task_started":
+                self.running.add(payload["task_id"])
+            case "task_completed" | "task_failed":
+                self._end_task(event, payload, writer, at)
+            case "batch_retried" | "task_retried":
+                self.retries[event.removesuffix("_retried")] += 1
+            case "order_refused":
+                rule = payload["rule"]
+                self.refused[rule if rule in RULES else OTHER] += int(payload["count"])
+            case "batch_completed" | "batch_failed" if "worker" not in payload:
+                # Of a pod, which ends with its batch and gives its memory back.
+                self.memory = {key: used for key, used in self.memory.items() if key[0] != writer}
+            case "run_completed" | "run_stopped" | "run_failed" | "run_killed":
+                self.running.clear()
+
+    def _end_task(self, event: str, payload: Mapping[str, Any], writer: str, at: float) -> None:
+        self.running.discard(payload["task_id"])
+        self.ended.add(payload["task_id"])
+        self.last_progress = at
+        self.seconds += float(payload["seconds"])
+        if event == "task_completed":
+            self.completed += 1
+            rows = int(payload["rows"])
+            self.rows += rows
+            self.rows_of_attempt += rows
+        else:
+            kind = payload["kind"]
+            self.failed[kind if kind in FAILURES else OTHER] += 1
+        self.fetched_bytes += int(payload.get("fetched_bytes", 0))
+        if "memory_bytes" in payload:
+            self.memory[writer, payload.get("worker")] = int(payload["memory_bytes"])
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that no worker has begun in the present attempt."""
+        return max((self.planned or 0) - self.cached - len(self.ended) - len(self.running), 0)
+
+    def nearest_memory_limit(self) -> tuple[int, int | None] | None:
+        """Return use and limit of the writer whose workers use most of theirs, in bytes."""
+        used: Counter[str] = Counter()
+        for (writer, _), memory in self.memory.items():
+            used[writer] += memory
+        if not used:
+            return None
+        limits = self.memory_limits
+        writer = max(used, key=lambda name: (used[name] / limits.get(name, 1 << 62), used[name]))
+        return used[writer], limits.get(writer)
 
 
 class RunReader:

@@ -2,27 +2,127 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
+import sys
 import tempfile
+import time
 import uuid
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.errors import Kind, TradingRuntimeError
+from trading_runtime.control.kill_switch import KillSwitch
+from trading_runtime.errors import Kind, StorageError, TradingRuntimeError
 from trading_runtime.object_storage import S3Folder, is_s3
-from trading_runtime.operations.machine import available_memory, clock_is_kept, free_disk
-from trading_runtime.operations.storage_trial import try_storage
 from trading_runtime.redaction import redact
+from trading_runtime.results.files import storage_errors
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.metadata import now_text
-from trading_runtime.safety.kill_switch import KillSwitch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from trading_runtime.config.loading import LoadedExperiment
+
+
+_CGROUP = Path("/sys/fs/cgroup")
+_MEMORY = Path("/proc/meminfo")
+_TIMEX_BYTES = 256
+"""More than the kernel's ``struct timex`` has; all zero, it asks and sets nothing."""
+_UNSYNCHRONISED = 5
+
+
+def free_disk(place: Path) -> int:
+    """Return the bytes that are free where ``place`` is, or would be made."""
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def available_memory() -> int | None:
+    """Return the bytes that processes may still take, of the machine or of the container."""
+    amounts = [amount for amount in (_of_machine(), _of_container()) if amount is not None]
+    return min(amounts, default=None)
+
+
+def clock_is_kept() -> bool | None:
+    """Return whether the kernel's clock is synchronised; ``None`` where that cannot be asked."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else bool(state != _UNSYNCHRONISED)
+
+
+def _of_machine() -> int | None:
+    try:
+        lines = _MEMORY.read_text().splitlines()
+        [kilobytes] = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+        return int(kilobytes) * 1024
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _of_container() -> int | None:
+    try:
+        limit = (_CGROUP / "memory.max").read_text().strip()
+        used = (_CGROUP / "memory.current").read_text()
+        return None if limit == "max" else int(limit) - int(used)
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True)
+class StorageTrial:
+    """What a trial found."""
+
+    seconds: float
+    skew_seconds: float
+    """The storage's clock minus this machine's."""
+
+
+def try_storage(place: str, name: str) -> StorageTrial:
+    """Write an object ``name`` in ``place``, read it back and remove it.
+
+    Raises ``StorageError`` when that cannot be done or other bytes come back, ``TransientError``
+    when the storage cannot be reached.
+    """
+    content = uuid.uuid4().bytes
+    started = time.perf_counter()
+    before = time.time()
+    found, written = (_in_s3 if is_s3(place) else _on_disk)(place, name, content)
+    after = time.time()
+    if found != content:
+        raise StorageError(f"{place}: what was written came back changed")
+    # The storage's time lies between the two, unless its clock differs.
+    skew = min(0.0, written - before) + max(0.0, written - after)
+    return StorageTrial(time.perf_counter() - started, skew)
+
+
+def _on_disk(place: str, name: str, content: bytes) -> tuple[bytes, float]:
+    path = Path(place) / name
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.write_bytes(content)
+            return path.read_bytes(), path.stat().st_mtime
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _in_s3(place: str, name: str, content: bytes) -> tuple[bytes, float]:
+    objects = S3Folder(place)
+    objects.write(name, content)
+    try:
+        return objects.read(name), objects.written(name)
+    finally:
+        objects.remove(name)
+
 
 _MEGABYTE = 1_000_000
 STATE_FILE = "operations/readiness.json"
@@ -148,7 +248,7 @@ def _engine(_: LoadedExperiment) -> Iterable[Check]:
     from trading_runtime.planning.environment import environment
 
     try:
-        import trading_runtime.engine.task  # noqa: F401
+        import trading_runtime.engine.simulation.task  # noqa: F401
     except ImportError as error:
         yield Check("engine", CheckState.FAILED, f"cannot be imported: {error}", Kind.USAGE)
         return

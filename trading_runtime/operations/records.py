@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.redaction import redacted
 from trading_runtime.results.files import write_file
-from trading_runtime.runs.journal import Journal, new_writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trading_runtime.records.events import Event
     from trading_runtime.results.store import Store
-    from trading_runtime.runs.events import Event
 
 FORMAT = 1
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import canonical_json, decimal_text, digest
 from trading_runtime.planning.environment import environment, runtime_digest
-from trading_runtime.time_units import parse_duration
+from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

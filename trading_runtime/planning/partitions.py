@@ -1,5 +1,11 @@
 """The partitions of a dataset: which time windows the points are tested on, with what data.
 
+Windows of n hours or n days are counted from 1970-01-01T00:00Z, of n weeks from the ISO week that
+holds it (Monday 1969-12-29), of n months from January 1970, of a duration from 1970-01-01T00:00Z.
+So the windows of an experiment never depend on where its data begins.
+
+Everything is known from the manifest: rows are counted between bounds, never read.
+
 A pure function of a manifest and settings; no row of market data is read.
 
 - Calendar units and durations: whole windows of ``planning.windows``, clipped only to
@@ -13,20 +19,230 @@ A pure function of a manifest and settings; no row of market data is read.
 
 from __future__ import annotations
 
+import bisect
+import datetime as dt
+import difflib
 import itertools
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trading_runtime.config.experiment import PartitionUnit
-from trading_runtime.errors import UsageError
-from trading_runtime.planning.series import Piece, Series, choose_series
-from trading_runtime.planning.windows import Windows, calendar_windows, ceil_day, floor_day
-from trading_runtime.time_units import format_instant, parse_duration, parse_instant
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.units import DAY, NANOSECONDS, format_instant, parse_duration, parse_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trading_runtime.config.experiment import DatasetSettings, PartitionSettings
-    from trading_runtime.datasets.manifest import Manifest
+    from trading_runtime.datasets.manifest import DataFile, Manifest, RowGroup
+
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MONDAY = -3 * DAY
+_UNITS = {
+    PartitionUnit.HOUR: (NANOSECONDS["h"], 0),
+    PartitionUnit.DAY: (DAY, 0),
+    PartitionUnit.WEEK: (7 * DAY, _MONDAY),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FixedWindows:
+    """Windows of one length, in nanoseconds, counted from ``origin``."""
+
+    length: int
+    origin: int = 0
+
+    def index(self, instant: int) -> int:
+        """Return the number of the window that holds ``instant``."""
+        return (instant - self.origin) // self.length
+
+    def start(self, index: int) -> int:
+        """Return where window ``index`` begins; it ends where the next begins."""
+        return self.origin + index * self.length
+
+
+@dataclass(frozen=True, slots=True)
+class MonthWindows:
+    """Windows of ``count`` calendar months."""
+
+    count: int
+
+    def index(self, instant: int) -> int:
+        """Return the number of the window that holds ``instant``."""
+        day = _EPOCH + dt.timedelta(days=instant // DAY)
+        return ((day.year - 1970) * 12 + day.month - 1) // self.count
+
+    def start(self, index: int) -> int:
+        """Return where window ``index`` begins; it ends where the next begins."""
+        years, months = divmod(index * self.count, 12)
+        first = dt.datetime(1970 + years, months + 1, 1, tzinfo=dt.UTC)
+        return (first - _EPOCH).days * DAY
+
+
+Windows = FixedWindows | MonthWindows
+
+
+def calendar_windows(settings: PartitionSettings) -> Windows | None:
+    """Return the windows of ``settings``; None when they are not cut by the calendar."""
+    if settings.by is PartitionUnit.MONTH:
+        return MonthWindows(settings.count)
+    if settings.by is PartitionUnit.DURATION and settings.length is not None:
+        return FixedWindows(parse_duration(settings.length))
+    if settings.by in _UNITS:
+        length, origin = _UNITS[settings.by]
+        return FixedWindows(length * settings.count, origin)
+    return None
+
+
+def floor_day(instant: int) -> int:
+    """Return the UTC midnight at or before ``instant``."""
+    return instant // DAY * DAY
+
+
+def ceil_day(instant: int) -> int:
+    """Return the UTC midnight at or after ``instant``."""
+    return -(-instant // DAY) * DAY
+
+
+Piece = tuple["DataFile", "RowGroup"]
+"""A row group with the file it lies in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All row groups of one type of data of one instrument, in order of time."""
+
+    type: str
+    identifier: str
+    instrument_id: str
+    pieces: tuple[Piece, ...]
+    gaps: tuple[tuple[int, int], ...]
+    """Stretches known to be without rows: instants of the rows on both sides."""
+    _firsts: tuple[int, ...]
+    _lasts: tuple[int, ...]
+    """The latest row of each piece and all before it."""
+
+    @property
+    def first(self) -> int:
+        """``ts_init`` of the first row."""
+        return self._firsts[0]
+
+    @property
+    def last(self) -> int:
+        """``ts_init`` of the last row."""
+        return self._lasts[-1]
+
+    @property
+    def spacing(self) -> int:
+        """Mean time between rows of the first row group, rounded up; nanoseconds."""
+        group = self.pieces[0][1]
+        return -(-(group.last - group.first) // max(group.rows - 1, 1))
+
+    def touching(self, start: int, end: int) -> list[Piece]:
+        """Return the pieces that can have rows in ``[start, end)``."""
+        low = bisect.bisect_left(self._lasts, start)
+        high = bisect.bisect_left(self._firsts, end)
+        return [piece for piece in self.pieces[low:high] if self.rows(piece, start, end)[1]]
+
+    def rows(self, piece: Piece, start: int, end: int) -> tuple[int, int]:
+        """Return how many rows of ``piece`` lie in ``[start, end)``: at least and at most."""
+        group = piece[1]
+        if start <= group.first and group.last < end:
+            return group.rows, group.rows
+        if group.last < start or end <= group.first or self._is_gap(start, end):
+            return 0, 0
+        outside = (group.first < start) + (group.last >= end)
+        return 2 - outside, group.rows - outside
+
+    def _is_gap(self, start: int, end: int) -> bool:
+        place = bisect.bisect_left(self.gaps, (start, 0)) - 1
+        return place >= 0 and end <= self.gaps[place][1]
+
+
+def choose_series(manifest: Manifest, settings: DatasetSettings) -> list[Series]:
+    """Return the series that ``settings`` choose, sorted by type and identifier.
+
+    Raises ``UsageError`` for an instrument or type that the dataset does not have, and
+    ``DataError`` when the dataset has no rows at all.
+    """
+    if not any(file.row_groups for file in manifest.files):
+        raise DataError(
+            "dataset: there are no rows of market data in it; add some with "
+            "'trading-runtime data prepare'"
+        )
+    types = sorted({file.type for file in manifest.files})
+    instruments = {file.instrument_id for file in manifest.files}
+    instruments |= {str(item["id"]) for item in manifest.instruments if "id" in item}
+    _check("dataset.types", "type of data", settings.types, types)
+    _check("dataset.instruments", "instrument", settings.instruments, sorted(instruments))
+    chosen: dict[tuple[str, str], list[DataFile]] = defaultdict(list)
+    for file in manifest.files:
+        is_type = settings.types is None or file.type in settings.types
+        is_instrument = settings.instruments is None or file.instrument_id in settings.instruments
+        if is_type and is_instrument and file.row_groups:
+            chosen[file.type, file.identifier].append(file)
+    _check_all_present(settings, chosen)
+    identifiers = [identifier for _, identifier in {(f.type, f.identifier) for f in manifest.files}]
+    return [
+        _series(
+            type_,
+            identifier,
+            files,
+            # A gap names its series without the type: with two types it can belong to either.
+            manifest if identifiers.count(identifier) == 1 else None,
+        )
+        for (type_, identifier), files in sorted(chosen.items())
+    ]
+
+
+def _series(
+    type_: str, identifier: str, files: list[DataFile], manifest: Manifest | None
+) -> Series:
+    pieces = sorted(
+        ((file, group) for file in files for group in file.row_groups),
+        key=lambda piece: (piece[1].first, piece[1].last, piece[0].path, piece[1].offset),
+    )
+    gaps = manifest.gaps if manifest else ()
+    return Series(
+        type=type_,
+        identifier=identifier,
+        instrument_id=files[0].instrument_id,
+        pieces=tuple(pieces),
+        gaps=tuple(sorted((gap.after, gap.before) for gap in gaps if gap.identifier == identifier)),
+        _firsts=tuple(group.first for _, group in pieces),
+        _lasts=tuple(itertools.accumulate((group.last for _, group in pieces), max)),
+    )
+
+
+def _check_all_present(
+    settings: DatasetSettings, chosen: dict[tuple[str, str], list[DataFile]]
+) -> None:
+    have = {file.instrument_id for files in chosen.values() for file in files}
+    kinds = f" of type {', '.join(settings.types)}" if settings.types else ""
+    for instrument in settings.instruments or ():
+        if instrument not in have:
+            raise UsageError(
+                f"dataset.instruments: the dataset has no rows{kinds} for {instrument}; choose "
+                "other types, or leave the instrument out"
+            )
+    if not chosen:
+        raise UsageError(f"dataset.types: the dataset has no rows{kinds}; choose another type")
+
+
+def _check(key: str, what: str, asked: Iterable[str] | None, known: list[str]) -> None:
+    for name in asked or ():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")  # noqa: PLR2004
+            raise UsageError(
+                f"{key}: the dataset has no {what} {name!r}; {hint}It has: {shown}"
+                if hint
+                else f"{key}: the dataset has no {what} {name!r}; it has: {shown}"
+            )
+
 
 MAX_WINDOWS = 200_000
 """Windows, empty ones included, that one experiment may have."""

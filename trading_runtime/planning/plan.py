@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.config.sizes import parse_size
 from trading_runtime.errors import UsageError
 from trading_runtime.planning.identity import (
     common_inputs,
@@ -19,7 +19,7 @@ from trading_runtime.planning.identity import (
 )
 from trading_runtime.planning.partitions import partitions
 from trading_runtime.planning.points import expand_points
-from trading_runtime.time_units import format_instant
+from trading_runtime.units import format_instant, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.planning.partitions import Partition, PartitionList
+
 
 PLAN_FORMAT = 1
 _MOST_TASKS_OF_A_BATCH = 256
@@ -278,3 +279,48 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value
+
+
+BATCH_SECONDS = 420.0
+"""What a pod shall work for unless told otherwise: long against its start, short against a loss."""
+MOST_BATCHES = 1_000
+"""Argo names nodes by 32-bit hashes, and silently skips one whose name's hash is taken: at some
+thousand nodes a workflow that begins to happen."""
+_ASSUMED_ROWS_PER_SECOND = 20_000.0
+_ASSUMED_SECONDS = 0.5
+_FEWEST_UNMEASURED = 4
+
+
+def pod_batches(
+    plan: Mapping[str, Any],
+    indices: Sequence[int],
+    seconds: float = BATCH_SECONDS,
+    most: int = MOST_BATCHES,
+) -> list[list[int]]:
+    """Return the tasks of each batch: ``indices`` of the plan's tasks, in their order.
+
+    A batch takes about ``seconds`` as the plan estimates its tasks, more when there would be more
+    than ``most`` batches. Of tasks that nothing was measured for, a slow machine is assumed, and
+    they are spread over a few batches at least.
+    """
+    weights = [_task_seconds(plan, plan["tasks"][index]) for index in indices]
+    total = math.fsum(weights)
+    count = math.ceil(total / seconds)
+    if any(plan["tasks"][index]["seconds"] is None for index in indices):
+        count = max(count, _FEWEST_UNMEASURED)
+    count = max(1, min(count, most, len(indices)))
+    found: list[list[int]] = [[] for _ in range(count)]
+    before = 0.0
+    for index, weight in zip(indices, weights, strict=True):
+        # Where the middle of the task lies on the way through all of them.
+        place = int((before + weight / 2) / total * count)
+        found[min(place, count - 1)].append(index)
+        before += weight
+    return [batch for batch in found if batch]
+
+
+def _task_seconds(plan: Mapping[str, Any], task: Mapping[str, Any]) -> float:
+    if task["seconds"] is not None:
+        return max(float(task["seconds"]), 1e-6)
+    rows = plan["partitions"][task["partition"]]["rows_max"]
+    return _ASSUMED_SECONDS + float(rows) / _ASSUMED_ROWS_PER_SECOND

@@ -1,4 +1,4 @@
-"""The tables of a run: ``results.parquet``, a row per task, and ``points.parquet``, one per point.
+"""The tables of a run: a row per task, a row per point; as Parquet, plain values and CSV.
 
 Both are the same bytes for the same content: rows in order of (point, partition), one row group,
 money as ``Decimal(38,16)``, times as ``Datetime(ns, UTC)``.
@@ -6,6 +6,7 @@ money as ``Decimal(38,16)``, times as ``Datetime(ns, UTC)``.
 
 from __future__ import annotations
 
+import csv
 import difflib
 import io
 import re
@@ -17,14 +18,15 @@ import polars as pl
 from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import UsageError
-from trading_runtime.results.exact import EXACT, MONEY_STEP
 from trading_runtime.results.files import write_file
 from trading_runtime.results.points import MISSING, OK
-from trading_runtime.time_units import parse_instant
+from trading_runtime.results.statistics import EXACT, MONEY_STEP
+from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
 
 MONEY = pl.Decimal(38, 16)
 TIME = pl.Datetime("ns", "UTC")
@@ -252,3 +254,32 @@ def _times(name: str, instants: Sequence[str]) -> pl.Series:
 
 def _plain(value: Any) -> Any:
     return decimal_text(value) if isinstance(value, Decimal) else value
+
+
+def plain_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of ``frame`` as JSON has them: decimals and instants are texts."""
+    times = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime)]
+    counted = frame.with_columns(pl.col(times).dt.epoch("ns")) if times else frame
+    return [
+        {name: _plain_value(value, is_time=name in times) for name, value in row.items()}
+        for row in counted.iter_rows(named=True)
+    ]
+
+
+def csv_text(frame: pl.DataFrame) -> str:
+    """Return ``frame`` as CSV with a header; undefined is empty, a flag is true or false."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(frame.columns)
+    writer.writerows(map(_cells, plain_rows(frame)))
+    return buffer.getvalue()
+
+
+def _cells(row: Mapping[str, Any]) -> list[Any]:
+    return [str(value).lower() if isinstance(value, bool) else value for value in row.values()]
+
+
+def _plain_value(value: Any, *, is_time: bool) -> Any:
+    if isinstance(value, Decimal):
+        return decimal_text(value)
+    return format_instant(value) if is_time and value is not None else value

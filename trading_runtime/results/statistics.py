@@ -12,15 +12,132 @@ import itertools
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from trading_runtime.results.exact import EXACT, TWELVE_DIGITS, money, rounded
-from trading_runtime.results.intervals import common_length, union
-from trading_runtime.results.ratios import sharpe_ratio, sortino_ratio, volatility
-from trading_runtime.time_units import DAY
+from trading_runtime.canonical import decimal_text
+from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from trading_runtime.results.intervals import Interval
+
+EXACT = decimal.Context(prec=80, rounding=decimal.ROUND_HALF_EVEN)
+"""Sums of money are exact in it, and nothing that a strategy does to its own context matters."""
+
+TWELVE_DIGITS = decimal.Context(prec=12, rounding=decimal.ROUND_HALF_EVEN)
+"""The digits that statistics are stored with."""
+
+MONEY_STEP = Decimal("1e-16")
+"""The smallest amount that is stored."""
+
+
+def amounts(stored: Iterable[int]) -> list[Decimal]:
+    """Return amounts that are given in whole numbers of 1e-16."""
+    scale = EXACT.scaleb
+    return [scale(number, -16) for number in stored]
+
+
+def rounded(value: Decimal | None) -> float | None:
+    """Return ``value`` as a float of 12 significant digits."""
+    return None if value is None else float(TWELVE_DIGITS.plus(value)) + 0.0
+
+
+def money(value: Decimal) -> str:
+    """Return ``value`` as a decimal text of at most 16 decimal places (half-even)."""
+    return decimal_text(value.quantize(MONEY_STEP, context=EXACT))
+
+
+type Interval = tuple[int, int]
+"""Start and end in nanoseconds since the epoch; the end is excluded."""
+
+
+def union(intervals: Iterable[Interval]) -> list[Interval]:
+    """Return the same time as intervals in order that neither overlap nor touch."""
+    merged: list[Interval] = []
+    for start, end in sorted(interval for interval in intervals if interval[0] < interval[1]):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def common_length(left: Sequence[Interval], right: Sequence[Interval]) -> int:
+    """Return how long two ordered lists of separate intervals have in common."""
+    total = i = j = 0
+    while i < len(left) and j < len(right):
+        total += max(0, min(left[i][1], right[j][1]) - max(left[i][0], right[j][0]))
+        if left[i][1] <= right[j][1]:
+            i += 1
+        else:
+            j += 1
+    return total
+
+
+_NO_DEVIATION = Decimal("1e-12")
+_ZERO = Decimal(0)
+
+
+def volatility(returns: Sequence[Decimal | None], periods_per_year: int) -> Decimal | None:
+    """Return the annualised standard deviation of daily returns: s * sqrt(periods_per_year).
+
+    s is the sample standard deviation (ddof 1). ``None`` for fewer than two returns, or when one of
+    them is ``None``.
+    """
+    known = _known(returns)
+    if known is None:
+        return None
+    with decimal.localcontext(EXACT):
+        return _deviation(known) * Decimal(periods_per_year).sqrt()
+
+
+def sharpe_ratio(returns: Sequence[Decimal | None], periods_per_year: int) -> Decimal | None:
+    """Return the annualised Sharpe ratio: mean / s * sqrt(periods_per_year), risk-free rate 0.
+
+    s is the sample standard deviation (ddof 1) of the daily returns. ``None`` for fewer than two
+    returns, when one of them is ``None``, or when they do not deviate (below 1e-12 of the largest).
+    Source: Sharpe, "The Sharpe Ratio", Journal of Portfolio Management 21(1), 1994.
+    """
+    known = _known(returns)
+    if known is None:
+        return None
+    with decimal.localcontext(EXACT):
+        return _ratio(known, _deviation(known), periods_per_year)
+
+
+def sortino_ratio(returns: Sequence[Decimal | None], periods_per_year: int) -> Decimal | None:
+    """Return the annualised Sortino ratio: mean / d * sqrt(periods_per_year), target return 0.
+
+    d = sqrt(mean(min(r, 0)^2)) over all daily returns, those above the target counting as zero.
+    ``None`` for fewer than two returns, when one of them is ``None``, or when none is below zero.
+    Source: Sortino and Price, "Performance Measurement in a Downside Risk Framework", Journal of
+    Investing 3(3), 1994.
+    """
+    known = _known(returns)
+    if known is None:
+        return None
+    with decimal.localcontext(EXACT):
+        squares = sum((min(value, _ZERO) ** 2 for value in known), _ZERO)
+        return _ratio(known, (squares / len(known)).sqrt(), periods_per_year)
+
+
+def _known(returns: Sequence[Decimal | None]) -> list[Decimal] | None:
+    known = [value for value in returns if value is not None]
+    return known if len(known) == len(returns) > 1 else None
+
+
+def _deviation(returns: Sequence[Decimal]) -> Decimal:
+    mean = sum(returns, _ZERO) / len(returns)
+    squares = sum(((value - mean) ** 2 for value in returns), _ZERO)
+    return (squares / (len(returns) - 1)).sqrt()
+
+
+def _ratio(returns: Sequence[Decimal], deviation: Decimal, periods_per_year: int) -> Decimal | None:
+    # Equity is stored to 16 decimal places: returns that differ only in what that cuts off are
+    # equal, and dividing by their difference would give an enormous ratio from nothing.
+    if deviation <= _NO_DEVIATION * max(abs(value) for value in returns):
+        return None
+    mean = sum(returns, _ZERO) / len(returns)
+    return mean / deviation * Decimal(periods_per_year).sqrt()
+
 
 type Samples = Sequence[tuple[int, Decimal]]
 """Equity over time: (nanoseconds since the epoch, amount), in order of time, never empty."""
@@ -30,7 +147,6 @@ type Statistic = str | float | int | bool | None
 
 _FORTY_DIGITS = decimal.Context(prec=40, rounding=decimal.ROUND_HALF_EVEN)
 _SECOND = 1_000_000_000
-_ZERO = Decimal(0)
 
 
 class Fill(NamedTuple):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, NondeterministicError
 from trading_runtime.planning.identity import task_id as task_id_of
+from trading_runtime.results.artifacts import check_digest, files_of, sound_digest
 from trading_runtime.results.files import storage_errors
 from trading_runtime.results.folders import LocalFolder
-from trading_runtime.results.manifests import check_digest, files_of, sound_digest
 from trading_runtime.results.scratch import Scratch, remove_abandoned_staging, staging_prefix
 
 if TYPE_CHECKING:

@@ -5,22 +5,69 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from itertools import batched
+from itertools import batched, islice
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from trading_runtime.errors import DataError, Kind
+from trading_runtime.results.artifacts import files_of
 from trading_runtime.results.files import read_json
-from trading_runtime.results.manifests import files_of
 from trading_runtime.results.points import MISSING, OK, TaskOutcome
+from trading_runtime.results.statistics import Trade, amounts
 from trading_runtime.results.store import MANIFEST
 from trading_runtime.results.task_failures import failure, write_failure
-from trading_runtime.results.task_tables import equities, trades
-from trading_runtime.time_units import parse_instant
+from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from decimal import Decimal
 
     from trading_runtime.results.store import RunFiles, Store
+
+
+def equities(tables: Sequence[bytes], rows: Sequence[int]) -> Iterator[list[tuple[int, Decimal]]]:
+    """Yield the samples (nanoseconds since the epoch, amount) of each ``equity.parquet``.
+
+    ``rows`` are the rows of each, as its manifest states them. Raises ``DataError`` when the tables
+    have others.
+    """
+    table = _read(tables, rows, ["ts", "equity"])
+    return _parted(
+        zip(_numbers(table["ts"]), amounts(_numbers(table["equity"])), strict=True), rows
+    )
+
+
+def trades(tables: Sequence[bytes], rows: Sequence[int]) -> Iterator[list[Trade]]:
+    """Yield the trades of each ``positions.parquet``; otherwise like ``equities``."""
+    table = _read(tables, rows, ["realized_pnl", "ts_opened", "ts_closed"])
+    profits = amounts(_numbers(table["realized_pnl"]))
+    return _parted(
+        map(Trade, profits, _numbers(table["ts_opened"]), _numbers(table["ts_closed"])), rows
+    )
+
+
+def _read(tables: Sequence[bytes], rows: Sequence[int], columns: list[str]) -> pl.DataFrame:
+    if not tables:
+        return pl.DataFrame(schema=dict.fromkeys(columns, pl.Int64))
+    table = pl.read_parquet(list(tables), columns=columns)
+    if table.height != sum(rows):
+        raise DataError(
+            f"stored results hold tables of {table.height:,} rows where their manifests state "
+            f"{sum(rows):,}; run 'trading-runtime runs check' to see which are damaged"
+        )
+    return table
+
+
+def _numbers(column: pl.Series) -> list[Any]:
+    """Return times as nanoseconds, and amounts as whole numbers of 1e-16."""
+    return column.to_physical().to_list()
+
+
+def _parted[Item](items: Iterable[Item], rows: Sequence[int]) -> Iterator[list[Item]]:
+    left = iter(items)
+    return (list(islice(left, count)) for count in rows)
+
 
 _AT_ONCE = 100
 """Results whose tables are decoded together: one by one, opening them takes most of the time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from trading_runtime.runs.events import Executor, Mode, Record
+from trading_runtime.records.events import Executor, Mode, Record
 from trading_runtime.runs.status import Status
 
 STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}

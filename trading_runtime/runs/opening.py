@@ -1,22 +1,150 @@
-"""Take a run for this process alone: its files to work on, its lock, its request to stop."""
+"""Open a run for writing: its id, its files, its lock, its journal, its request to stop.
+
+On disk they write into the run's folder itself. In S3 each has a local folder, to which only what
+it asks for is copied: a thousand pods that copied all journals would copy a million.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import json
 import os
+import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.results.files import storage_errors
 from trading_runtime.results.s3_store import S3Store
+from trading_runtime.results.store import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
+from trading_runtime.runs.metadata import seal_run
 from trading_runtime.runs.s3_lock import S3Lock, seconds_left
-from trading_runtime.runs.working import WorkingRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.events import Event
+    from trading_runtime.results.store import Store
+
+
+_RUN_ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+
+
+def check_run_id(text: str) -> str:
+    """Return ``text`` when it is a run id; raises ``UsageError`` otherwise."""
+    if not _RUN_ID.fullmatch(text):
+        raise UsageError(
+            f"run id {text[:80]!r}: accepted are 1 to 63 lower-case letters, digits, '.' and '-', "
+            "beginning and ending with a letter or digit"
+        )
+    return text
+
+
+def new_run_id(experiment_name: str, now: dt.datetime, taken: set[str]) -> str:
+    """Return an id from the experiment's name and the time, which no run has yet."""
+    stem = f"{experiment_name}-{now.astimezone(dt.UTC):%Y%m%dt%H%M%S}"
+    numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
+    return check_run_id(stem if stem not in taken else next(n for n in numbered if n not in taken))
+
+
+class WorkingRun:
+    """The files of a run in this process's hands; in S3 they are copies, published by and by."""
+
+    seconds_between_questions = 3.0
+    """After so long storage is asked again whether the run is to stop; a disk is asked always."""
+
+    def __init__(self, store: Store, files: RunFiles) -> None:
+        self.files = files
+        self._store = store
+        self._journals: list[Journal] = []
+        self._asked = 0.0
+        self._stopping = False
+
+    def open_journal(self, name: str) -> Journal:
+        """Open a new chain of the run's journal; its name begins with ``name``."""
+        journal = Journal(self.files.journals, new_writer(name))
+        self._journals.append(journal)
+        return journal
+
+    def remove(self, path: Path) -> None:
+        """Remove a file of the run for good; nothing happens when there is none."""
+        self._store.remove(path)
+
+    def stop_requested(self) -> bool:
+        """Return whether ``runs stop`` asked for the end."""
+        now = time.monotonic()
+        pause = 0.0 if self._store.is_local else self.seconds_between_questions
+        if not self._stopping and now - self._asked >= pause:
+            self._asked = now
+            self._stopping = self._store.objects.has(self._name(self.files.stop))
+        return self._stopping
+
+    def _publish_journals(self) -> None:
+        for journal in self._journals:
+            self._store.publish_part(journal.end_part)
+
+    def _name(self, path: Path) -> str:
+        """Return what a file is called in the store."""
+        return path.relative_to(self._store.root).as_posix()
+
+
+_FIRST_PUBLISH_SECONDS = 10.0
+_MOST_PUBLISH_SECONDS = 60.0
+"""Each time makes an object: often enough to follow a pod, seldom enough for a thousand."""
+
+
+class SharedRun(WorkingRun):
+    """The files of a run, of which this process has only some for itself."""
+
+    seconds_between_questions = 5.0
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        super().__init__(store, RunFiles(store.root / "runs" / run_id))
+        self._published_at = 0.0
+        self._publish_seconds = _FIRST_PUBLISH_SECONDS
+
+    def read(self, path: Path) -> bytes | None:
+        """Return the content of a file of the run, as it is stored now; ``None`` without one."""
+        try:
+            content = self._store.objects.read(self._name(path))
+        except FileNotFoundError:
+            return None
+        if not self._store.is_local:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return content
+
+    def read_json(self, path: Path) -> Any:
+        """Return what a JSON file says, ``None`` without one; ``DataError`` when it is damaged."""
+        content = self.read(path)
+        try:
+            return None if content is None else json.loads(content)
+        except ValueError as error:
+            place = f"{self._store.objects.url}/{self._name(path)}"
+            raise DataError(f"{place}: cannot be read: {error}") from error
+
+    def failures(self) -> dict[str, Path]:
+        """Return the failure files that are stored now, by the task's id; they are not fetched."""
+        names = self._store.objects.sizes(f"{self._name(self.files.failures)}/")
+        paths = [self._store.root / name for name in sorted(names)]
+        return {path.stem: path for path in paths if path.suffix == ".json"}
+
+    def publish(self, *paths: Path) -> None:
+        """Store files that this process wrote."""
+        self._store.publish(*paths)
+
+    def publish_journals(self, *, now: bool = False) -> None:
+        """Store what this process wrote into its journals, when it is time to or ``now``."""
+        moment = time.monotonic()
+        if now or moment - self._published_at >= self._publish_seconds:
+            self._published_at = moment
+            self._publish_seconds = min(2 * self._publish_seconds, _MOST_PUBLISH_SECONDS)
+            self._publish_journals()
+
 
 _PUBLISH_SECONDS = 10
 
@@ -114,3 +242,29 @@ def request_stop(store: Store, run_id: str) -> None:
 
 def _stop_name(run_id: str) -> str:
     return f"runs/{run_id}/stop"
+
+
+def note(store: Store, run_id: str, name: str, *noted: Event) -> None:
+    """Append events to a run's journal, in a chain of their own whose name begins with ``name``.
+
+    ``run_id`` was checked before. A run that is going on takes the chain in when it ends. Raises
+    ``StorageError`` when nothing can be written.
+    """
+    files = store.run(run_id)
+    with Journal(files.journals, new_writer(name)) as journal:
+        for event in noted:
+            journal.write(event)
+        store.publish_part(journal.end_part)
+    if store.is_local:
+        # Whoever has the lock is running it.
+        with contextlib.suppress(UsageError), locked(files):
+            _seal(files)
+    elif not is_running(store, run_id):
+        _seal(files)
+        store.publish(files.metadata, files.journal)
+
+
+def _seal(files: RunFiles) -> None:
+    # Damaged metadata are told of by 'runs check'; the event is in its chain all the same.
+    with contextlib.suppress(DataError):
+        seal_run(files)

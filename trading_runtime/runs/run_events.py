@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, Kind, TradingRuntimeError
-from trading_runtime.results.files import read_json
-from trading_runtime.runs.events import (
+from trading_runtime.records.events import (
     Event,
     RunCompleted,
     RunFailed,
@@ -15,6 +14,7 @@ from trading_runtime.runs.events import (
     RunResumed,
     TaskRetried,
 )
+from trading_runtime.results.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

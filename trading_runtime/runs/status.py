@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.runs.events import Executor
+from trading_runtime.records.events import Executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

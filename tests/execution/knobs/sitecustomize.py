@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from trading_runtime.engine import fed_engine
+from trading_runtime.engine.simulation import feed as fed_engine
 from trading_runtime.planning import plan
 
 if TYPE_CHECKING:

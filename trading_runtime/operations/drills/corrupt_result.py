@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from trading_runtime.operations.drills.running import Steps
     from trading_runtime.operations.drills.scratch import Scratch
-    from trading_runtime.operations.drills.steps import Steps
 
 SABOTAGE = """
 from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from trading_runtime.errors import Kind, TradingRuntimeError
 
 if TYPE_CHECKING:
+    from trading_runtime.operations.drills.running import Steps
     from trading_runtime.operations.drills.scratch import Scratch
-    from trading_runtime.operations.drills.steps import Steps
 
 SABOTAGE = """
 import contextlib

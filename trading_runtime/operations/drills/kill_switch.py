@@ -7,9 +7,9 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import Kind
-from trading_runtime.operations.drills.steps import Steps, waited_for
-from trading_runtime.safety.kill_switch import KillSwitch
+from trading_runtime.operations.drills.running import Steps, waited_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trading_runtime.operations.drills.scratch import Scratch
 
 SABOTAGE = """
-from trading_runtime.safety.kill_switch import KillSwitch
+from trading_runtime.control.kill_switch import KillSwitch
 KillSwitch.on_for = lambda self, run_id: None
 """
 """Nobody looks at the switch."""

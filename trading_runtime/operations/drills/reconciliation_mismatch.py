@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind
-from trading_runtime.operations.books import books_of
+from trading_runtime.operations.reconciliation import books_of
 
 if TYPE_CHECKING:
+    from trading_runtime.operations.drills.running import Steps
     from trading_runtime.operations.drills.scratch import Scratch
-    from trading_runtime.operations.drills.steps import Steps
 
 SABOTAGE = """
 import trading_runtime.operations.reconciliation as reconciliation

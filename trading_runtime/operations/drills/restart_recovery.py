@@ -7,11 +7,11 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from trading_runtime.operations.drills.steps import waited_for
+from trading_runtime.operations.drills.running import waited_for
 
 if TYPE_CHECKING:
+    from trading_runtime.operations.drills.running import Steps
     from trading_runtime.operations.drills.scratch import Scratch
-    from trading_runtime.operations.drills.steps import Steps
 
 SABOTAGE = """
 import trading_runtime.execution.preparation as preparation

@@ -1,23 +1,76 @@
-"""How a drill is run: scratch place, fault, verdict, record."""
+"""How a drill is run: its steps, scratch place, fault, verdict and record."""
 
 from __future__ import annotations
 
 import importlib
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import TradingRuntimeError, UsageError
 from trading_runtime.operations import records
 from trading_runtime.operations.drills.scratch import Scratch
-from trading_runtime.operations.drills.steps import Steps
+from trading_runtime.records.events import DrillCompleted, DrillStarted, Verdict
 from trading_runtime.runs.metadata import now_text
-from trading_runtime.runs.operation_events import DrillCompleted, DrillStarted, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trading_runtime.results.store import Store
+
+
+_LOOK_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that must hold."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+@dataclass
+class Steps:
+    """The steps of a drill so far."""
+
+    taken: list[Step] = field(default_factory=list)
+
+    def expect(self, name: str, ok: object, message: object) -> bool:
+        """Note whether something holds, and what was found; return whether it does."""
+        self.taken.append(Step(name, bool(ok), str(message)))
+        return bool(ok)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Passed when there are steps and each holds."""
+        sound = bool(self.taken) and all(step.ok for step in self.taken)
+        return Verdict.PASSED if sound else Verdict.FAILED
+
+    @property
+    def message(self) -> str:
+        """The first step that does not hold, or how many do."""
+        broken = next((step for step in self.taken if not step.ok), None)
+        if broken is not None:
+            return f"{broken.name}: {broken.message}"
+        return f"{len(self.taken)} steps hold"
+
+    def content(self) -> list[dict[str, Any]]:
+        """Return them as JSON content."""
+        return [asdict(step) for step in self.taken]
+
+
+def waited_for(what: Callable[[], bool], seconds: float) -> bool:
+    """Wait until ``what()`` is true; return whether it became so in time."""
+    ends = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(_LOOK_SECONDS)
+    return True
 
 
 @dataclass(frozen=True)

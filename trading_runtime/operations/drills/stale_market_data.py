@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.operations.drills.scratch import BARS_A_DAY
 
 if TYPE_CHECKING:
+    from trading_runtime.operations.drills.running import Steps
     from trading_runtime.operations.drills.scratch import Scratch
-    from trading_runtime.operations.drills.steps import Steps
 
 SABOTAGE = """
-from trading_runtime.engine.risk import Risk
+from trading_runtime.engine.risk.profile import Risk
 Risk._stale = lambda self, instrument_id, longest, now: None
 """
 """The age of data is not looked at."""

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 from trading_runtime.errors import UsageError
 from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.operations.drills.cutting_proxy import CuttingProxy
+from trading_runtime.operations.drills.running import waited_for
 from trading_runtime.operations.drills.scratch import PATIENCE
-from trading_runtime.operations.drills.steps import waited_for
 
 if TYPE_CHECKING:
+    from trading_runtime.operations.drills.running import Steps
     from trading_runtime.operations.drills.scratch import Scratch
-    from trading_runtime.operations.drills.steps import Steps
 
 SABOTAGE = """
 import trading_runtime.object_storage as object_storage

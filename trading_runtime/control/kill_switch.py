@@ -1,0 +1,221 @@
+"""The kill switch: on or off for a whole place of results or for one run, with its history.
+
+In the folder of the results, or below the same names in S3:
+
+    kill-switch/on/all.json             there while it is on for every run
+    kill-switch/on/run.<run_id>.json    there while it is on for one run
+    kill-switch/history/<time>-….json   one file for each time it was switched, never removed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import platform
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import KilledError, UsageError
+from trading_runtime.records.events import KillActivated, KillCleared, RunKilled
+from trading_runtime.runs.metadata import Status, now_text
+from trading_runtime.runs.opening import note
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.records.journal import Journal
+    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.runs.metadata import Metadata
+
+
+_ON = "kill-switch/on/"
+_HISTORY = "kill-switch/history/"
+_LONGEST_REASON = 500
+_LOOK_IN_S3_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Switching:
+    """One time that somebody switched it."""
+
+    action: str
+    """``activate`` or ``clear``."""
+    run_id: str | None
+    """The run that it is for; none: all runs."""
+    reason: str
+    time: str
+    """UTC, ISO 8601."""
+    user: str | None
+    host: str
+
+    @property
+    def shown(self) -> str:
+        """What a message says of it."""
+        what = "all runs" if self.run_id is None else f"run {self.run_id!r}"
+        return f"on for {what} since {self.time} ({self.reason})"
+
+
+class KillSwitch:
+    """The kill switch of one place of results."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._place = store.place
+        self._objects = store.objects
+        self.seconds_between_looks = 0.0 if store.is_local else _LOOK_IN_S3_SECONDS
+
+    def activate(self, reason: str, run_id: str | None = None) -> Switching:
+        """Switch it on, for one run or for all."""
+        switched = _switching("activate", run_id, reason)
+        # First what stops orders, then the record of it.
+        self._objects.write(_name(run_id), _content(switched))
+        self._remember(switched)
+        return switched
+
+    def clear(self, reason: str, run_id: str | None = None) -> Switching:
+        """Switch it off again; raises ``UsageError`` when it is not on."""
+        if self._switching(_name(run_id)) is None:
+            what = "for all runs" if run_id is None else f"for run {run_id!r}"
+            raise UsageError(
+                f"the kill switch of {self._place} is not on {what}; see "
+                "'trading-runtime kill status'"
+            )
+        switched = _switching("clear", run_id, reason)
+        self._remember(switched)
+        self._objects.remove(_name(run_id))
+        return switched
+
+    def on_for(self, run_id: str) -> Switching | None:
+        """Return what switched it on for a run, whether for that run or for all."""
+        return self._switching(_name(None)) or self._switching(_name(run_id))
+
+    def active(self) -> list[Switching]:
+        """Return all that is on now, for all runs first."""
+        return self._switchings(_ON)
+
+    def history(self) -> list[Switching]:
+        """Return each time it was switched, oldest first."""
+        return self._switchings(_HISTORY)
+
+    def refuse_start(self, run_id: str) -> None:
+        """Raise ``KilledError`` when it is on for the run."""
+        if (switched := self.on_for(run_id)) is not None:
+            given = "" if switched.run_id is None else f" --run {run_id}"
+            raise KilledError(
+                f"run {run_id!r} is not started: the kill switch is {switched.shown}; when it is "
+                f"safe to go on: trading-runtime kill clear --reason …{given} "
+                f"--results {self._place}"
+            )
+
+    def note(self, switched: Switching) -> None:
+        """Write it into the journal of the run that it is for, if that run is there."""
+        if switched.run_id is not None and switched.run_id in self._store.run_ids():
+            event = KillActivated if switched.action == "activate" else KillCleared
+            note(
+                self._store,
+                switched.run_id,
+                "kill",
+                event(
+                    reason=switched.reason,
+                    user=switched.user,
+                    host=switched.host,
+                    run_id=switched.run_id,
+                ),
+            )
+
+    def _switchings(self, folder: str) -> list[Switching]:
+        names = sorted(name for name in self._objects.sizes(folder) if name.endswith(".json"))
+        return [item for name in names if (item := self._switching(name)) is not None]
+
+    def _switching(self, name: str) -> Switching | None:
+        try:
+            content = self._objects.read(name)
+        except FileNotFoundError:
+            return None
+        try:
+            return Switching(**json.loads(content))
+        except (ValueError, TypeError):
+            # That it is there is what counts: a damaged switch is one that is on.
+            run = name.removeprefix(f"{_ON}run.").removesuffix(".json")
+            return Switching(
+                "activate", None if "/" in run else run, "unreadable", "unknown", None, ""
+            )
+
+    def _remember(self, switched: Switching) -> None:
+        name = f"{_HISTORY}{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.json"
+        self._objects.write(name, _content(switched))
+
+
+class KillWatch:
+    """Looks at the switch for one running run, as often as that costs little."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._switch = KillSwitch(store)
+        self._run_id = run_id
+        self._looked = float("-inf")
+        self.found: Switching | None = None
+        """What switched it on, once that was seen; it stays."""
+
+    def __call__(self) -> bool:
+        """Return whether the run is to be killed.
+
+        Raises ``TransientError`` or ``StorageError`` when the switch cannot be read: a run whose
+        switch nobody can see does not go on.
+        """
+        now = time.monotonic()
+        if self.found is None and now - self._looked >= self._switch.seconds_between_looks:
+            self.found = self._switch.on_for(self._run_id)
+            self._looked = time.monotonic()
+        return self.found is not None
+
+
+def _switching(action: str, run_id: str | None, reason: str) -> Switching:
+    reason = " ".join(reason.split())
+    if not reason or len(reason) > _LONGEST_REASON:
+        raise UsageError(
+            f"--reason: {len(reason)} characters; accepted are 1 to {_LONGEST_REASON}: say why, "
+            "for whoever reads the history"
+        )
+    user = None
+    with contextlib.suppress(OSError, KeyError):  # a container's user may have no name
+        user = getpass.getuser()
+    return Switching(action, run_id, reason, now_text(), user, platform.node())
+
+
+def _content(switched: Switching) -> bytes:
+    content: dict[str, Any] = asdict(switched)
+    return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _name(run_id: str | None) -> str:
+    return f"{_ON}all.json" if run_id is None else f"{_ON}run.{run_id}.json"
+
+
+def note_killed(
+    switched: Switching | None,
+    files: RunFiles,
+    metadata: Metadata,
+    journal: Journal,
+    result: Mapping[str, Any],
+) -> KilledError | None:
+    """Say in metadata and journal that the run was killed, and return what to raise for it.
+
+    ``None`` when the switch was not seen on, or every task was finished before. The run was
+    summarised before, so it has its tables; ``result`` is the content of ``result.json``.
+    """
+    counts = result["counts"]
+    if switched is None or result["complete"]:
+        return None
+    message = (
+        f"run {metadata.content['run_id']!r} was killed with {counts['ok']:,} of "
+        f"{counts['planned']:,} tasks finished, which are kept: the kill switch is "
+        f"{switched.shown}; {files.folder} has what it had"
+    )
+    metadata.set(Status.KILLED, error=message)
+    if switched.run_id is None:  # for one run, whoever switched it noted it there
+        journal.write(KillActivated(reason=switched.reason, user=switched.user, host=switched.host))
+    journal.write(RunKilled(message=message))
+    return KilledError(message)

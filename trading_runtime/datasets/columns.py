@@ -1,0 +1,356 @@
+"""Columns of raw files: decimal texts, times and trade columns as exact whole numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trading_runtime.datasets.data_file import EPOCH_DIGITS, ISO, chrono_pattern
+from trading_runtime.datasets.row_checks import RowProblems, shown
+from trading_runtime.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from trading_runtime.datasets.data_file import TradeSeries
+    from trading_runtime.datasets.raw_files import RawFile
+
+
+DECIMAL = pa.decimal128(38, 16)
+"""The catalog's type of prices and sizes."""
+
+_NUMBER = r"^([+-]?)([0-9]*)(?:\.([0-9]*))?$"
+_EXPONENT = r"[eE]"
+_NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
+_LONGEST = 400
+
+
+class Fault(StrEnum):
+    """Why a text is not a number that can be used."""
+
+    MISSING = "missing"
+    NOT_FINITE = "not finite"
+    UNREADABLE = "unreadable"
+    TOO_LARGE = "too large"
+    NEGATIVE = "negative"
+    ZERO = "zero"
+    OFF_TICK = "off tick"
+
+
+@dataclass(frozen=True)
+class Increment:
+    """A tick: ``units`` times ten to the power of minus ``digits``."""
+
+    units: int
+    digits: int
+
+    @classmethod
+    def of(cls, value: Decimal) -> Increment:
+        """Return the increment of a price or size; raises ``ValueError`` unless above zero."""
+        if not value.is_finite() or value <= 0:
+            raise ValueError(f"{value} is not an increment above 0")
+        exponent = value.normalize().as_tuple().exponent
+        digits = max(0, -int(exponent))
+        if digits > DECIMAL.scale:
+            raise ValueError(f"{value} has more than {DECIMAL.scale} digits after the point")
+        return cls(int(value.scaleb(digits)), digits)
+
+    @property
+    def value(self) -> Decimal:
+        """The increment as a decimal."""
+        return Decimal(self.units).scaleb(-self.digits)
+
+
+def read_ticks(texts: pl.Series, increment: Increment) -> pl.DataFrame:
+    """Return ``ticks`` (Int64, rounded half to even, null with a fault) and ``fault``.
+
+    ``fault`` is a ``Fault`` or null; a value off the tick has its rounded ``ticks`` as well.
+    Zero is a fault of its own, as only the reader knows whether it is allowed.
+    """
+    texts = _without_exponents(texts.cast(pl.String).str.strip_chars())
+    parts = (
+        pl.DataFrame({"text": texts})
+        .select(
+            "text",
+            pl.col("text")
+            .str.extract_groups(_NUMBER)
+            .struct.rename_fields(["sign", "whole", "fraction"])
+            .alias("parts"),
+        )
+        .unnest("parts")
+    )
+    digits, units = increment.digits, increment.units
+    fraction = pl.col("fraction").fill_null("")
+    tail = fraction.str.slice(digits).str.strip_chars_end("0")
+    parts = parts.with_columns(
+        whole_digits=pl.col("whole").str.strip_chars_start("0"),
+        head=fraction.str.slice(0, digits).str.pad_end(digits, "0"),
+        beyond=pl.when(tail == "").then(0).when(tail == "5").then(2)
+        .when(tail.str.slice(0, 1) < "5").then(1).otherwise(3).cast(pl.Int64),
+    )  # fmt: skip
+    # A number beyond 64 bits becomes null, and so too large.
+    value = pl.concat_str("whole_digits", "head").replace("", "0").cast(pl.Int64, strict=False)
+    parts = parts.with_columns(value=value).with_columns(
+        whole_ticks=pl.col("value") // units,
+        # Four times the remainder, with the digits beyond the last one as 0, 1, 2 or 3 quarters:
+        # enough to tell below, at and above half a tick exactly.
+        quarters=4 * (pl.col("value") % units) + pl.col("beyond"),
+    )
+    half = 2 * units
+    up = (pl.col("quarters") > half) | (
+        (pl.col("quarters") == half) & (pl.col("whole_ticks") % 2 == 1)
+    )
+    text = pl.col("text")
+    has_digits = (pl.col("whole") != "") | (fraction != "")
+    above_zero = (pl.col("value") > 0) | (pl.col("beyond") > 0)
+    return parts.select(
+        ticks=pl.col("whole_ticks") + up.cast(pl.Int64),
+        fault=pl.when(text.is_null() | (text == "")).then(pl.lit(Fault.MISSING.value))
+        .when(text.str.contains(_NOT_FINITE)).then(pl.lit(Fault.NOT_FINITE.value))
+        .when(pl.col("sign").is_null() | ~has_digits).then(pl.lit(Fault.UNREADABLE.value))
+        .when(pl.col("value").is_null()).then(pl.lit(Fault.TOO_LARGE.value))
+        .when((pl.col("sign") == "-") & above_zero).then(pl.lit(Fault.NEGATIVE.value))
+        .when(~above_zero).then(pl.lit(Fault.ZERO.value))
+        .when(pl.col("quarters") > 0).then(pl.lit(Fault.OFF_TICK.value)),
+    ).with_columns(
+        ticks=pl.when(
+            pl.col("fault").is_null() | pl.col("fault").is_in([Fault.ZERO, Fault.OFF_TICK])
+        ).then(pl.col("ticks"))
+    )  # fmt: skip
+
+
+def decimals(ticks: pl.Series, increment: Increment) -> Any:
+    """Return whole ticks as an Arrow array of ``DECIMAL``."""
+    whole = (ticks * increment.units).to_arrow().cast(pa.decimal128(19, 0))
+    unit = pa.scalar(Decimal(1).scaleb(-increment.digits), pa.decimal128(18, 16))
+    return pc.multiply(whole, unit)
+
+
+def _without_exponents(texts: pl.Series) -> pl.Series:
+    """Write ``1e-7`` in full: raw files and the shortest text of a float have such numbers."""
+    if not texts.str.contains(_EXPONENT).any():
+        return texts
+    return pl.Series(
+        texts.name,
+        [_in_full(text) if text is not None and "e" in text.lower() else text for text in texts],
+        dtype=pl.String,
+    )
+
+
+def _in_full(text: str) -> str:
+    try:
+        value = Decimal(text)
+    except ArithmeticError:
+        return text
+    if not value.is_finite() or abs(value.adjusted()) > _LONGEST:
+        return text
+    return format(value, "f")
+
+
+_OFFSET = r"(?:Z|z|[+-][0-9]{2}:?[0-9]{2})$"
+_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-5][0-9](?:[.,][0-9]{1,9})?)?)?$"
+_ISO_PATTERN = "%Y-%m-%d %H:%M:%S%.f"
+_DATE_LENGTH = len("2022-01-31")
+_MINUTE_LENGTH = len("2022-01-31 12:30")
+_FIRST_YEAR = 1970
+_LAST_YEAR = 2261
+_LATEST = 9_223_372_036_854_775_807 // 10**9 * 10**9
+
+
+class TimeFault(StrEnum):
+    """Why a value is not a time that can be used."""
+
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    OUT_OF_RANGE = "out of range"
+    NO_SUCH_TIME = "no such local time"
+    AMBIGUOUS = "ambiguous local time"
+
+
+def read_times(values: pl.Series, timestamp_format: str, zone: str) -> pl.DataFrame:
+    """Return ``ns`` (Int64, null with a fault) and ``fault`` (a ``TimeFault`` or null).
+
+    ``values`` are texts, or what a Parquet file holds: timestamps, dates, numbers since 1970.
+    Raises ``UsageError`` when numbers come without an epoch unit to read them in.
+    """
+    kind = values.dtype
+    if isinstance(kind, pl.Datetime) or kind == pl.Date:
+        moments = values.cast(pl.Datetime("us")) if kind == pl.Date else values
+        in_range = moments.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR)
+        known = pl.select(pl.when(in_range).then(moments)).to_series().dt.cast_time_unit("ns")
+        frame = pl.DataFrame({"missing": values.is_null(), "odd": ~in_range})
+        if getattr(kind, "time_zone", None):
+            return _verdicts(frame, known.dt.epoch("ns"))
+        return _from_local(frame, known, zone)
+    if timestamp_format in EPOCH_DIGITS:
+        return _from_epoch(values, EPOCH_DIGITS[timestamp_format])
+    if kind != pl.String:
+        raise UsageError(
+            f"the times are numbers ({kind}); say with 'timestamp_format' whether they count "
+            "s, ms, us or ns since 1970"
+        )
+    texts = values.str.strip_chars()
+    frame = pl.DataFrame({"missing": texts.is_null() | (texts == "")})
+    if timestamp_format == ISO:
+        return _from_iso(texts, frame, zone)
+    pattern = chrono_pattern(timestamp_format)
+    moments = texts.str.to_datetime(pattern, time_unit="ns", strict=False)
+    if getattr(moments.dtype, "time_zone", None):
+        return _verdicts(frame, moments.dt.epoch("ns"))
+    return _from_local(frame, moments, zone)
+
+
+def local_offset(ns: pl.Series, step: str, zone: str) -> pl.Series:
+    """Return times moved by calendar units such as ``1d`` or ``1mo`` on the clock of ``zone``."""
+    moments = ns.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
+    return moments.dt.offset_by(step).dt.epoch("ns")
+
+
+def _from_epoch(values: pl.Series, digits: int) -> pl.DataFrame:
+    numbers = read_ticks(values, Increment.of(Decimal(1).scaleb(-digits)))
+    fault = pl.col("fault")
+    return numbers.select(
+        ns=pl.when(fault.is_null() | (fault == Fault.ZERO)).then(pl.col("ticks")),
+        fault=pl.when(fault.is_in([Fault.NEGATIVE, Fault.TOO_LARGE]))
+        .then(pl.lit(TimeFault.OUT_OF_RANGE.value))
+        .when(fault == Fault.MISSING).then(pl.lit(TimeFault.MISSING.value))
+        .when(fault.is_not_null() & (fault != Fault.ZERO))
+        .then(pl.lit(TimeFault.UNREADABLE.value)),
+    )  # fmt: skip
+
+
+def _from_iso(texts: pl.Series, frame: pl.DataFrame, zone: str) -> pl.DataFrame:
+    has_offset = texts.str.slice(_DATE_LENGTH).str.contains(_OFFSET).fill_null(value=False)
+    plain = texts.str.replace(_OFFSET, "") if has_offset.any() else texts
+    length = plain.str.len_bytes()
+    full = pl.select(
+        pl.when(plain.str.contains(_ISO)).then(
+            pl.when(length == _DATE_LENGTH).then(pl.concat_str(plain, pl.lit(" 00:00:00")))
+            .when(length == _MINUTE_LENGTH).then(pl.concat_str(plain, pl.lit(":00")))
+            .otherwise(plain).str.replace("T", " ", literal=True)
+            .str.replace(",", ".", literal=True)
+        )
+    ).to_series()  # fmt: skip
+    local = full.str.to_datetime(_ISO_PATTERN, time_unit="ns", strict=False)
+    if not has_offset.any():
+        return _from_local(frame, local, zone)
+    offset = texts.str.extract(f"({_OFFSET})")
+    minutes = pl.select(
+        pl.when(offset.str.to_uppercase() == "Z").then(0).otherwise(
+            (60 * offset.str.slice(1, 2).cast(pl.Int64, strict=False)
+             + offset.str.slice(-2).cast(pl.Int64, strict=False))
+            * pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
+        )
+    ).to_series()  # fmt: skip
+    exact = local.dt.epoch("ns") - minutes * 60_000_000_000
+    if has_offset.all():
+        return _verdicts(frame, exact)
+    by_zone = _from_local(frame, local, zone)
+    with_offset = _verdicts(frame, exact)
+    return pl.select(
+        ns=pl.when(has_offset).then(with_offset["ns"]).otherwise(by_zone["ns"]),
+        fault=pl.when(has_offset).then(with_offset["fault"]).otherwise(by_zone["fault"]),
+    )
+
+
+def _from_local(frame: pl.DataFrame, local: pl.Series, zone: str) -> pl.DataFrame:
+    if zone == "UTC":
+        return _verdicts(frame, local.dt.epoch("ns"))
+    moments = local.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
+    either = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    frame = frame.with_columns(
+        ambiguous=moments.is_null() & either.is_not_null(),
+        nowhere=local.is_not_null() & either.is_null(),
+    )
+    return _verdicts(frame, moments.dt.epoch("ns"))
+
+
+def _verdicts(frame: pl.DataFrame, ns: pl.Series) -> pl.DataFrame:
+    def flag(name: str) -> pl.Expr:
+        return pl.col(name) if name in frame.columns else pl.lit(value=False)
+
+    def says(fault: TimeFault) -> pl.Expr:
+        return pl.lit(fault.value)
+
+    frame = frame.with_columns(ns=ns)
+    in_range = pl.col("ns").is_between(0, _LATEST)
+    return frame.select(
+        ns=pl.when(in_range).then(pl.col("ns")),
+        fault=pl.when(flag("missing")).then(says(TimeFault.MISSING))
+        .when(flag("odd")).then(says(TimeFault.OUT_OF_RANGE))
+        .when(flag("ambiguous")).then(says(TimeFault.AMBIGUOUS))
+        .when(flag("nowhere")).then(says(TimeFault.NO_SUCH_TIME))
+        .when(pl.col("ns").is_null()).then(says(TimeFault.UNREADABLE))
+        .when(~in_range).then(says(TimeFault.OUT_OF_RANGE)),
+    )  # fmt: skip
+
+
+NO_AGGRESSOR = "NO_AGGRESSOR"
+LONGEST_TRADE_ID = 36
+"""Characters of a trade id that the engine keeps."""
+
+_SIDES = {"buy": "BUY", "b": "BUY", "buyer": "BUY", "sell": "SELL", "s": "SELL", "seller": "SELL"}
+_BUYER_IS_MAKER = {
+    "true": "SELL", "t": "SELL", "1": "SELL", "yes": "SELL",
+    "false": "BUY", "f": "BUY", "0": "BUY", "no": "BUY",
+}  # fmt: skip
+
+
+def read_trade_ids(file: RawFile, raw: pl.Series, problems: RowProblems) -> pl.Series:
+    """Return the ids as texts.
+
+    Raises ``DataError`` when they are stored as numbers with a point, which cannot keep large ids.
+    """
+    if raw.dtype.is_float():
+        raise DataError(
+            f"{file.path}: the trade ids are stored as floating point numbers, in which large ids "
+            "are not exact; store them as whole numbers or text, or leave out 'columns.trade_id'"
+        )
+    ids = raw.cast(pl.String).str.strip_chars()
+    missing = ids.is_null() | (ids == "")
+    problems.add("missing", file, missing.arg_true(), "trade_id has no value")
+    odd = ~missing & ((ids.str.len_bytes() > LONGEST_TRADE_ID) | ids.str.contains(r"[^\x20-\x7e]"))
+    wrong = odd.arg_true()
+    if len(wrong):
+        value = shown(raw[int(wrong[0])])
+        problems.add(
+            "trade id", file, wrong,
+            f"trade_id {value} is not 1 to {LONGEST_TRADE_ID} plain ASCII characters",
+        )  # fmt: skip
+    return ids.set(missing, None)
+
+
+def read_aggressors(
+    series: TradeSeries, file: RawFile, raw: pl.DataFrame, problems: RowProblems
+) -> pl.Series:
+    """Return BUY, SELL or NO_AGGRESSOR for every row."""
+    if series.columns.aggressor is not None:
+        role, meanings, fold = "aggressor", _SIDES, True
+        if series.aggressor_values is not None:
+            fold = False
+            meanings = {
+                text: NO_AGGRESSOR if side == "NONE" else side
+                for text, side in series.aggressor_values.items()
+            }
+    elif series.columns.buyer_maker is not None:
+        role, meanings, fold = "buyer_maker", _BUYER_IS_MAKER, True
+    else:
+        return pl.repeat(NO_AGGRESSOR, raw.height, dtype=pl.String, eager=True)
+    texts = raw[role].cast(pl.String).str.strip_chars()
+    known = texts.str.to_lowercase() if fold else texts
+    sides = known.replace_strict(meanings, default=None, return_dtype=pl.String)
+    missing = texts.is_null().arg_true()
+    problems.add("missing", file, missing, f"{role} has no value")
+    wrong = (sides.is_null() & texts.is_not_null()).arg_true()
+    if len(wrong):
+        advice = "" if role == "buyer_maker" else "say with 'aggressor_values' what the texts mean"
+        value = shown(raw[role][int(wrong[0])])
+        problems.add(
+            "aggressor", file, wrong,
+            f"{role} {value} is none of {', '.join(meanings)}", advice,
+        )  # fmt: skip
+    return sides

@@ -1,0 +1,1 @@
+"""Equity, valuation and the tables of a task."""

@@ -1,0 +1,344 @@
+"""What a task leaves behind in the engine's cache, as tables with stable rows and exact values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from nautilus_trader.model import OrderFilled
+
+from trading_runtime.engine.accounting.valuation import DECIMAL_PLACES, from_raw, to_raw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nautilus_trader.common import Cache
+
+    from trading_runtime.engine.accounting.equity import EquitySample
+    from trading_runtime.engine.accounting.valuation import Valuation
+
+
+DECIMAL = pa.decimal128(38, DECIMAL_PLACES)
+TIME = pa.timestamp("ns", tz="UTC")
+
+
+def _required(*fields: tuple[str, pa.DataType]) -> list[pa.Field]:
+    return [pa.field(name, kind, nullable=False) for name, kind in fields]
+
+
+ORDERS = pa.schema(
+    [
+        *_required(
+            ("order_id", pa.string()),
+            ("instrument_id", pa.string()),
+            ("side", pa.string()),
+            ("type", pa.string()),
+            ("quantity", DECIMAL),
+            ("filled_quantity", DECIMAL),
+        ),
+        pa.field("price", DECIMAL),
+        pa.field("trigger_price", DECIMAL),
+        *_required(
+            ("time_in_force", pa.string()),
+            ("reduce_only", pa.bool_()),
+            ("status", pa.string()),
+        ),
+        pa.field("average_price", DECIMAL),
+        *_required(("ts_init", TIME), ("ts_last", TIME)),
+        pa.field("tags", pa.string()),
+        pa.field("reason", pa.string()),
+    ]
+)
+FILLS = pa.schema(
+    [
+        *_required(
+            ("fill", pa.int64()),
+            ("order_id", pa.string()),
+            ("trade_id", pa.string()),
+            ("instrument_id", pa.string()),
+            ("side", pa.string()),
+            ("quantity", DECIMAL),
+            ("price", DECIMAL),
+            ("liquidity", pa.string()),
+            ("fee", DECIMAL),
+            ("fee_currency", pa.string()),
+            ("value", DECIMAL),
+        ),
+        pa.field("position", pa.int64()),
+        *_required(("ts", TIME)),
+    ]
+)
+POSITIONS = pa.schema(
+    [
+        *_required(
+            ("position", pa.int64()),
+            ("instrument_id", pa.string()),
+            ("entry", pa.string()),
+            ("peak_quantity", DECIMAL),
+            ("open_quantity", DECIMAL),
+            ("average_open", DECIMAL),
+        ),
+        pa.field("average_close", DECIMAL),
+        *_required(("realized_pnl", DECIMAL), ("opening_order_id", pa.string())),
+        pa.field("closing_order_id", pa.string()),
+        *_required(("ts_opened", TIME)),
+        pa.field("ts_closed", TIME),
+    ]
+)
+EQUITY = pa.schema(_required(("ts", TIME), ("equity", DECIMAL), ("open_positions", pa.int32())))
+SCHEMAS = {"orders": ORDERS, "fills": FILLS, "positions": POSITIONS, "equity": EQUITY}
+
+
+_REFUSED = frozenset({"DENIED", "REJECTED"})
+_DECIMAL_BYTES = DECIMAL.byte_width
+
+Columns = dict[str, list[Any]]
+"""A table's values by column, decimals in whole numbers of 1e-16: the engine's own raw form."""
+
+
+@dataclass(frozen=True)
+class TaskTables:
+    """A task's artifacts, in the order in which their rows are stored."""
+
+    columns: Mapping[str, Columns]
+    """By the artifact's name: ``orders``, ``fills``, ``positions``, ``equity``."""
+
+    @classmethod
+    def of_equity(cls, samples: Iterable[EquitySample]) -> TaskTables:
+        """Return the tables of a task without orders."""
+        empty: dict[str, Columns] = {
+            name: {column: [] for column in schema.names} for name, schema in SCHEMAS.items()
+        }
+        return cls(empty | {"equity": _equity(samples)})
+
+    @property
+    def orders(self) -> list[dict[str, Any]]:
+        """The orders row by row, decimals as such."""
+        return self._rows("orders")
+
+    @property
+    def fills(self) -> list[dict[str, Any]]:
+        """The fills row by row."""
+        return self._rows("fills")
+
+    @property
+    def positions(self) -> list[dict[str, Any]]:
+        """The positions row by row."""
+        return self._rows("positions")
+
+    @property
+    def equity(self) -> list[dict[str, Any]]:
+        """The samples of equity row by row."""
+        return self._rows("equity")
+
+    def as_arrow(self) -> dict[str, pa.Table]:
+        """Return each artifact's table by its name."""
+        return {name: _table(columns, SCHEMAS[name]) for name, columns in self.columns.items()}
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        columns = {
+            field.name: [None if n is None else from_raw(n) for n in self.columns[name][field.name]]
+            if field.type == DECIMAL
+            else self.columns[name][field.name]
+            for field in SCHEMAS[name]
+        }
+        return [
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        ]
+
+
+def collect(
+    cache: Cache,
+    equity: Sequence[EquitySample],
+    valuation: Valuation,
+    refused: Sequence[Any] = (),
+) -> TaskTables:
+    """Read orders, fills and positions from the engine's cache.
+
+    ``refused`` are orders that never reached it.
+
+    Money is stated in the statistics currency. Ids that the engine draws at random are left out;
+    positions are numbered by the time and the order that opened them, fills by time and order.
+    Raises ``DataError`` when an exchange rate is missing.
+    """
+    keyed = sorted(_keyed([*cache.orders(), *refused], "ts_init", "client_order_id"), key=_key)
+    orders = [order for _, _, order in keyed]
+    order_ids = [text for _, text, _ in keyed]
+    keyed = sorted(
+        _keyed([*cache.position_snapshots(), *cache.positions()], "ts_opened", "opening_order_id"),
+        key=_key,
+    )
+    positions = [position for _, _, position in keyed]
+    position_of_trade: dict[tuple[str, str], int] = {}
+    for number, position in enumerate(positions):
+        instrument_id = str(position.instrument_id)
+        for trade_id in position.trade_ids():
+            position_of_trade.setdefault((instrument_id, str(trade_id)), number)
+    ordered = _orders(orders, order_ids)
+    return TaskTables(
+        {
+            "orders": ordered,
+            "fills": _fills(orders, ordered, position_of_trade, valuation),
+            "positions": _positions(positions, [text for _, text, _ in keyed], valuation),
+            "equity": _equity(equity),
+        }
+    )
+
+
+def _average(value: float) -> int:
+    """Return the shortest decimal that reads back as ``value``, as the engine averages."""
+    text = repr(float(value))
+    whole, _, places = text.partition(".")
+    if len(places) <= DECIMAL_PLACES and "e" not in text and "n" not in text:
+        # The digits that are stored stand there already: most averages take this way.
+        return int(whole + places.ljust(DECIMAL_PLACES, "0"))
+    return to_raw(Decimal(text))
+
+
+def _keyed(items: Iterable[Any], time: str, order: str) -> list[tuple[int, str, Any]]:
+    return [(getattr(item, time), str(getattr(item, order)), item) for item in items]
+
+
+def _key(keyed: tuple[int, str, Any]) -> tuple[int, int, str]:
+    # Order ids end in a counter without leading zeros: shorter ones came first.
+    ts, text, _ = keyed
+    return ts, len(text), text
+
+
+def _raw_prices(orders: Iterable[Any], name: str) -> list[int | None]:
+    """Return a price of each order, which not all types of orders have."""
+    # An attribute that is missing costs several times one that is there.
+    priced = {kind for kind in map(type, orders) if hasattr(kind, name)}
+    return [
+        None if type(order) not in priced or (price := getattr(order, name)) is None else price.raw
+        for order in orders
+    ]
+
+
+def _averages(values: Iterable[float | None]) -> list[int | None]:
+    return [None if value is None else _average(value) for value in values]
+
+
+def _orders(orders: Sequence[Any], order_ids: list[str]) -> Columns:
+    statuses = [order.status.name for order in orders]
+    return {
+        "order_id": order_ids,
+        "instrument_id": [str(order.instrument_id) for order in orders],
+        "side": [order.side.name for order in orders],
+        "type": [order.order_type.name for order in orders],
+        "quantity": [order.quantity.raw for order in orders],
+        "filled_quantity": [order.filled_qty.raw for order in orders],
+        "price": _raw_prices(orders, "price"),
+        "trigger_price": _raw_prices(orders, "trigger_price"),
+        "time_in_force": [order.time_in_force.name for order in orders],
+        "reduce_only": [order.is_reduce_only for order in orders],
+        "status": statuses,
+        "average_price": _averages(order.avg_px for order in orders),
+        "ts_init": [order.ts_init for order in orders],
+        "ts_last": [order.ts_last for order in orders],
+        "tags": [",".join(tags) if (tags := order.tags) else None for order in orders],
+        "reason": [
+            _reason(order) if status in _REFUSED else None
+            for order, status in zip(orders, statuses, strict=True)
+        ],
+    }
+
+
+def _reason(order: Any) -> str:
+    """Return why the engine denied or the venue rejected the order."""
+    return str(order.events()[-1].reason)
+
+
+def _fills(
+    orders: Sequence[Any],
+    ordered: Columns,
+    position_of_trade: Mapping[tuple[str, str], int],
+    valuation: Valuation,
+) -> Columns:
+    """Return the fills of ``orders``, whose own columns are ``ordered``."""
+    keyed = [
+        (event.ts_event, number, event)
+        for number, order in enumerate(orders)
+        for event in order.events()
+        if isinstance(event, OrderFilled)
+    ]
+    keyed.sort(key=lambda item: item[:2])
+    fills = [event for _, _, event in keyed]
+    # What a fill shares with its order was read from there.
+    numbers = [number for _, number, _ in keyed]
+    instrument_ids = [ordered["instrument_id"][number] for number in numbers]
+    trade_ids = [str(fill.trade_id) for fill in fills]
+    fees = [fill.commission for fill in fills]
+    return {
+        "fill": list(range(len(fills))),
+        "order_id": [ordered["order_id"][number] for number in numbers],
+        "trade_id": trade_ids,
+        "instrument_id": instrument_ids,
+        "side": [ordered["side"][number] for number in numbers],
+        "quantity": [fill.last_qty.raw for fill in fills],
+        "price": [fill.last_px.raw for fill in fills],
+        "liquidity": [fill.liquidity_side.name for fill in fills],
+        "fee": list(map(valuation.fee, fills, fees)),
+        "fee_currency": [valuation.currency if fee is None else fee.currency.code for fee in fees],
+        "value": [
+            valuation.value(fill, name) for fill, name in zip(fills, instrument_ids, strict=True)
+        ],
+        "position": list(map(position_of_trade.get, zip(instrument_ids, trade_ids, strict=True))),
+        "ts": [ts for ts, _, _ in keyed],
+    }
+
+
+def _positions(positions: Sequence[Any], opening: list[str], valuation: Valuation) -> Columns:
+    closed = [position.ts_closed for position in positions]
+    both = list(zip(positions, closed, strict=True))
+    return {
+        "position": list(range(len(positions))),
+        "instrument_id": [str(position.instrument_id) for position in positions],
+        "entry": [position.entry.name for position in positions],
+        "peak_quantity": [position.peak_qty.raw for position in positions],
+        "open_quantity": [
+            (-1 if position.is_short else 1) * position.quantity.raw for position in positions
+        ],
+        "average_open": [_average(position.avg_px_open) for position in positions],
+        "average_close": _averages(
+            None if ts is None else position.avg_px_close for position, ts in both
+        ),
+        "realized_pnl": list(map(valuation.realized_pnl, positions)),
+        "opening_order_id": opening,
+        "closing_order_id": [
+            None if ts is None or (closing := position.closing_order_id) is None else str(closing)
+            for position, ts in both
+        ],
+        "ts_opened": [position.ts_opened for position in positions],
+        "ts_closed": closed,
+    }
+
+
+def _equity(samples: Iterable[EquitySample]) -> Columns:
+    samples = list(samples)
+    return {
+        "ts": [sample.ts for sample in samples],
+        "equity": [sample.raw for sample in samples],
+        "open_positions": [sample.open_positions for sample in samples],
+    }
+
+
+def _table(columns: Columns, schema: pa.Schema) -> pa.Table:
+    # A field's name and type are made anew whenever they are asked for.
+    arrays = [
+        _decimals(columns[name]) if kind == DECIMAL else pa.array(columns[name], kind)
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _decimals(unscaled: list[int | None]) -> pa.Array:
+    """Return a column of decimals: in memory they are whole numbers of 16 bytes."""
+    content = b"".join([(n or 0).to_bytes(_DECIMAL_BYTES, "little", signed=True) for n in unscaled])
+    valid = None
+    if None in unscaled:
+        valid = pa.array([n is not None for n in unscaled], pa.bool_()).buffers()[1]
+    return pa.Array.from_buffers(DECIMAL, len(unscaled), [valid, pa.py_buffer(content)])

@@ -1,0 +1,264 @@
+"""Fills and positions in the statistics currency, whatever currency the instrument trades in."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader.model import AggregationSource, Currency, Position, PriceType, Venue
+
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nautilus_trader.common import Cache
+
+
+DECIMAL_PLACES = 16
+_SCALE = Decimal(1).scaleb(-DECIMAL_PLACES)
+
+
+def exact(value: Decimal) -> Decimal:
+    """Return ``value`` with the 16 decimal places that are stored, rounded half to even."""
+    return value.quantize(_SCALE, context=EXACT)
+
+
+def to_raw(value: Decimal) -> int:
+    """Return ``value`` as it is stored."""
+    return int(exact(value).scaleb(DECIMAL_PLACES, EXACT))
+
+
+def from_raw(raw: int) -> Decimal:
+    """Return the amount that ``raw`` stands for."""
+    return Decimal(raw).scaleb(-DECIMAL_PLACES, EXACT)
+
+
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+"""For sums and rates: a strategy may have changed the context that is in force."""
+
+
+def missing_rate(source: str, target: str) -> DataError:
+    """Return the error for a rate that no instrument of the task gives."""
+    return DataError(
+        f"no exchange rate from {source} to {target}: add an instrument with data that trades one "
+        f"for the other to dataset.instruments, or state all amounts in one currency"
+    )
+
+
+class SingleCurrencyAccount:
+    """The engine's own conversions into the base currency of a single-currency account.
+
+    The engine converts with quotes alone. Where it has none it denies orders that need margin; for
+    others it leaves profit, loss and fees out of the balance, and says so in its log only.
+    """
+
+    def __init__(self, cache: Cache, venue: Venue, base: str) -> None:
+        self._cache = cache
+        self._venue = venue
+        self._base = base
+
+    def check_order(self, instrument_id: Any) -> None:
+        """Raise ``DataError`` when the engine could not convert what trading it makes."""
+        instrument = self._cache.instrument(instrument_id)
+        if instrument is None:
+            return
+        currency = getattr(instrument, "settlement_currency", None) or instrument.quote_currency
+        if currency.code != self._base and not self._cache.get_xrate(
+            self._venue, currency, Currency.from_str(self._base), PriceType.MID
+        ):
+            raise DataError(
+                f"no exchange rate from {currency.code} to {self._base} when {instrument_id} is "
+                f"traded: a single-currency account converts with quotes alone (not bars or "
+                f"trades); add quotes that give the rate, or leave venue.base_currency out"
+            )
+
+    def check_orders(self) -> None:
+        """Check all orders of the task, as ``check_order`` does one before it is sent."""
+        traded = {order.instrument_id for order in self._cache.orders()}
+        for instrument_id in sorted(traded, key=str):
+            self.check_order(instrument_id)
+
+
+class Rates:
+    """Rates at the engine's current instant, in one venue."""
+
+    def __init__(self, cache: Cache, venue: Venue) -> None:
+        self._cache = cache
+        self._venue = venue
+
+    def convert(self, amount: Decimal, source: str, target: str) -> Decimal:
+        """Return ``amount`` of currency ``source`` in ``target``, at the latest price.
+
+        Raises ``DataError`` when no instrument of the task gives the rate.
+        """
+        if source == target or not amount:
+            return amount
+        rate = self.rate(source, target)
+        if rate is None:
+            raise missing_rate(source, target)
+        return amount * rate
+
+    def rate(self, source: str, target: str) -> Decimal | None:
+        """Return the price of one ``source`` in ``target``, or ``None`` when it is not known.
+
+        Taken from an instrument that trades one for the other, else by way of a third currency.
+        """
+        prices = self._prices()
+        if (direct := _direct(prices, source, target)) is not None:
+            return direct
+        for pair in prices:
+            if source in pair:
+                between = pair[1] if pair[0] == source else pair[0]
+                first, second = _direct(prices, source, between), _direct(prices, between, target)
+                if first is not None and second is not None:
+                    return first * second
+        known = self._cache.get_xrate(
+            self._venue, Currency.from_str(source), Currency.from_str(target), PriceType.MID
+        )
+        return Decimal(repr(known)) if known else None
+
+    def _prices(self) -> dict[tuple[str, str], Decimal]:
+        """Return the latest price by pair (base, quote), of the first instrument that has it."""
+        prices: dict[tuple[str, str], Decimal] = {}
+        for instrument in sorted(self._cache.instruments(self._venue), key=lambda i: str(i.id)):
+            base = getattr(instrument, "base_currency", None)
+            if base is not None and (price := latest_price(self._cache, instrument)):
+                prices.setdefault((base.code, instrument.quote_currency.code), price)
+        return prices
+
+
+def _direct(prices: dict[tuple[str, str], Decimal], source: str, target: str) -> Decimal | None:
+    if (source, target) in prices:
+        return prices[source, target]
+    return 1 / prices[target, source] if (target, source) in prices else None
+
+
+def latest_price(cache: Cache, instrument: Any) -> Decimal | None:
+    """Return the latest mid price, else the last trade's, else the close of the last bar."""
+    for price_type in (PriceType.MID, PriceType.LAST):
+        price = cache.price(instrument.id, price_type)
+        if price is not None:
+            return price.as_decimal()
+    bars = [
+        cache.bar(bar_type)
+        for bar_type in cache.bar_types(AggregationSource.EXTERNAL, instrument.id)
+    ]
+    latest = max((bar for bar in bars if bar is not None), key=lambda b: b.ts_init, default=None)
+    return None if latest is None else latest.close.as_decimal()
+
+
+class RateHistory:
+    """Rates to the statistics currency, noted while the engine runs."""
+
+    def __init__(self, rates: Rates, currencies: set[str], target: str) -> None:
+        self._rates = rates
+        self._currencies = sorted(currencies - {target})
+        self._target = target
+        self._times: dict[str, list[int]] = {code: [] for code in self._currencies}
+        self._values: dict[str, list[Decimal]] = {code: [] for code in self._currencies}
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is any currency to convert from."""
+        return bool(self._currencies)
+
+    def note(self, ts: int) -> None:
+        """Keep the present rates as those of ``ts`` (nanoseconds since the epoch)."""
+        for code in self._currencies:
+            rate = self._rates.rate(code, self._target)
+            if rate is not None:
+                self._times[code].append(ts)
+                self._values[code].append(rate)
+
+    def rate(self, source: str, ts: int) -> Decimal:
+        """Return the latest rate known at ``ts``, or the first one noted after it.
+
+        Raises ``DataError`` when none was ever known.
+        """
+        if source == self._target:
+            return Decimal(1)
+        times = self._times.get(source, [])
+        if not times:
+            raise missing_rate(source, self._target)
+        return self._values[source][max(bisect_right(times, ts) - 1, 0)]
+
+
+class Valuation:
+    """Values money of a task in the statistics currency, as raw amounts: whole numbers of 1e-16."""
+
+    def __init__(self, instruments: Mapping[str, Any], history: RateHistory, currency: str) -> None:
+        self._instruments = instruments
+        self._history = history
+        self.currency = currency
+
+    def value(self, fill: Any, instrument_id: str) -> int:
+        """Return what a fill moved: its notional value, always positive."""
+        notional = self._instruments[instrument_id].notional_value(fill.last_qty, fill.last_px)
+        return abs(self._raw(notional, fill))
+
+    def fee(self, fill: Any, commission: Any) -> int:
+        """Return what a fill cost, positive for a cost and negative for a rebate."""
+        return 0 if commission is None else self._raw(commission, fill)
+
+    def realized_pnl(self, position: Any) -> int:
+        """Return what a position has made so far, fees included.
+
+        What each fill realized, and its fee, are converted at the rate of that fill's instant.
+        """
+        money = position.realized_pnl
+        if money is not None and all(
+            amount.currency.code == self.currency for amount in (money, *position.commissions())
+        ):
+            return int(money.raw)
+        return to_raw(self._realized_fill_by_fill(position))
+
+    def _realized_fill_by_fill(self, position: Any) -> Decimal:
+        instrument = self._instruments[str(position.instrument_id)]
+        replayed: Position | None = None
+        total, before = Decimal(0), Decimal(0)
+        for fill in position.events():
+            if replayed is None:
+                replayed = Position(instrument, fill)
+            else:
+                replayed.apply(fill)
+            now = replayed.realized_pnl
+            # The engine's figure has the fees that are charged in its own currency, and no others.
+            if now is not None:
+                total += self._at_fill(now.as_decimal() - before, now.currency.code, fill)
+                before = now.as_decimal()
+            if fill.commission and (now is None or fill.commission.currency != now.currency):
+                fee = fill.commission
+                total -= self._at_fill(fee.as_decimal(), fee.currency.code, fill)
+        return total
+
+    def _raw(self, money: Any, fill: Any) -> int:
+        code = money.currency.code
+        if code == self.currency:
+            return int(money.raw)
+        return to_raw(self._at_fill(money.as_decimal(), code, fill))
+
+    def _at_fill(self, amount: Decimal, source: str, fill: Any) -> Decimal:
+        if source == self.currency or not amount:
+            return amount
+        return self._convert(
+            amount,
+            source,
+            self._instruments[str(fill.instrument_id)],
+            fill.last_px.as_decimal(),
+            fill.ts_event,
+        )
+
+    def _convert(
+        self, amount: Decimal, source: str, instrument: Any, price: Decimal, ts: int
+    ) -> Decimal:
+        base = getattr(instrument, "base_currency", None)
+        base_code = None if base is None else base.code
+        quote_code = instrument.quote_currency.code
+        # The fill's own price is the exact rate when the instrument trades one for the other.
+        if (source, self.currency) == (quote_code, base_code):
+            return amount / price
+        if (source, self.currency) == (base_code, quote_code):
+            return amount * price
+        return amount * self._history.rate(source, ts)

@@ -1,0 +1,1 @@
+"""Instrument definitions, as files and as the engine's objects."""

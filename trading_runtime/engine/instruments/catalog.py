@@ -1,0 +1,46 @@
+"""Instrument definitions in a Nautilus catalog's folder: written and read by the engine itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from trading_runtime.engine.instruments.definitions import build_instruments
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+def write_instruments(folder: Path, definitions: Sequence[Mapping[str, Any]]) -> list[Path]:
+    """Write definitions into the catalog in ``folder`` and return the files.
+
+    Raises ``DataError`` when a definition is not one of the engine's.
+    """
+    if not definitions:
+        return []
+    catalog = ParquetDataCatalog(str(folder.absolute()))
+    try:
+        written = catalog.write_instruments(build_instruments(definitions))
+    except RuntimeError as error:
+        # Whatever the engine meets while it writes; the file itself says what a system would.
+        raise OSError(None, " ".join(str(error).split())[:200], str(folder)) from error
+    return [folder / path for path in written]
+
+
+def read_instruments(folder: Path) -> list[dict[str, Any]]:
+    """Return the definitions in the catalog in ``folder``, the newest of each id, sorted by id.
+
+    Raises ``DataError`` when the engine cannot read them.
+    """
+    try:
+        instruments = ParquetDataCatalog(str(folder.absolute())).instruments()
+    except (OSError, ValueError, RuntimeError) as error:
+        brief = " ".join(str(error).split())[:200]
+        raise DataError(f"{folder}: the engine cannot read the instruments: {brief}") from error
+    newest: dict[str, dict[str, Any]] = {}
+    for instrument in sorted(instruments, key=lambda item: item.ts_init):
+        newest[str(instrument.id)] = instrument.to_dict()
+    return [newest[name] for name in sorted(newest)]

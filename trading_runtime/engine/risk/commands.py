@@ -1,0 +1,193 @@
+"""A strategy's order commands held to the risk profile, those that the engine answers too."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader.core import UUID4
+from nautilus_trader.model import OrderModifyRejected, OrderSide
+
+from trading_runtime.engine.risk.profile import Proposal
+from trading_runtime.engine.strategy.guard_state import denial, listens, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nautilus_trader.trading import Strategy
+
+    from trading_runtime.engine.risk.profile import Refusal, Risk
+    from trading_runtime.engine.strategy.guard_state import Watch
+
+
+def held_to_risk(
+    strategy_class: type[Strategy], watch: Watch, risk: Risk
+) -> dict[str, Callable[..., Any]]:
+    """Return the commands of ``strategy_class`` that send orders or change them, by name.
+
+    The engine makes the orders of ``close_position`` and ``close_all_positions`` where no limit
+    reaches them, so here they are made in Python; those of ``market_exit`` cannot be.
+    """
+    held = _Held(strategy_class, watch, risk)
+    commands: dict[str, Callable[..., Any]] = {
+        "submit_order": held.submit(strategy_class.submit_order),
+        "submit_order_list": held.submit(strategy_class.submit_order_list),
+        "modify_order": held.modify(strategy_class.modify_order),
+        "modify_orders": held.modify_several(strategy_class.modify_orders),
+    }
+    for name, made in (
+        ("close_position", _close_position),
+        ("close_all_positions", _close_all_positions),
+        ("market_exit", _market_exit),
+    ):
+        commands[name] = _unless_at_end(made, getattr(strategy_class, name), watch)
+    return commands
+
+
+class _Held:
+    """Makes the commands of one strategy."""
+
+    def __init__(self, strategy_class: type[Strategy], watch: Watch, risk: Risk) -> None:
+        self._watch = watch
+        self._risk = risk
+        self._told = 0
+        self._tells_denied = listens(strategy_class, "on_order_denied")
+        self._tells_rejected = listens(strategy_class, "on_order_modify_rejected")
+
+    def submit(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def command(strategy: Any, order: Any, *arguments: Any, **keywords: Any) -> Any:
+            orders = order if isinstance(order, list) else [order]
+            if any(not hasattr(item, "quantity") for item in orders):
+                raise TypeError(
+                    "with a risk section, submit_order_list takes a list of orders, as "
+                    "order_factory.bracket returns"
+                )
+            refusal = self._refuse(strategy, [Proposal.of(item) for item in orders])
+            if refusal is None:
+                return original(strategy, order, *arguments, **keywords)
+            for item in orders:
+                event = denial(strategy, item.instrument_id, item.client_order_id, refusal.reason)
+                item.apply(event)
+                self._risk.refused_orders.append(item)
+                self._watch.denied.add(item.client_order_id)
+                if self._tells_denied:
+                    tell(strategy, event, "on_order_denied", self._timer())
+            return None
+
+        return command
+
+    def modify(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def command(
+            strategy: Any,
+            client_order_id: Any,
+            quantity: Any = None,
+            price: Any = None,
+            trigger_price: Any = None,
+            *arguments: Any,
+            **keywords: Any,
+        ) -> Any:
+            change = (client_order_id, quantity, price, trigger_price)
+            if self._goes_out(strategy, change):
+                return original(strategy, *change, *arguments, **keywords)
+            return None
+
+        return command
+
+    def modify_several(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def command(strategy: Any, updates: Sequence[Any], *arguments: Any, **keywords: Any) -> Any:
+            left = [update for update in updates if self._goes_out(strategy, update)]
+            return original(strategy, left, *arguments, **keywords) if left else None
+
+        return command
+
+    def _goes_out(self, strategy: Any, change: Sequence[Any]) -> bool:
+        order = strategy.cache.order(change[0])
+        if order is None:
+            return True  # the engine says that it knows no such order
+        refusal = self._refuse(strategy, [Proposal.of(order, *change[1:])])
+        if refusal is not None and self._tells_rejected:
+            now = strategy.clock.timestamp_ns()
+            event = OrderModifyRejected(
+                strategy.trader_id,
+                strategy.strategy_id,
+                order.instrument_id,
+                order.client_order_id,
+                refusal.reason,
+                UUID4(),
+                now,
+                now,
+                False,  # noqa: FBT003 - the engine takes no keywords
+            )
+            tell(strategy, event, "on_order_modify_rejected", self._timer())
+        return refusal is None
+
+    def _timer(self) -> str:
+        self._told += 1
+        return f"refused-{self._told}"
+
+    def _refuse(self, strategy: Any, proposals: Sequence[Proposal]) -> Refusal | None:
+        if self._watch.closing:
+            return None
+        try:
+            return self._risk.refuse(proposals, strategy.clock.timestamp_ns())
+        except Exception as error:
+            # Recorded here, since the strategy may well catch it.
+            self._watch.failures.record_exception(error)
+            raise
+
+
+def _unless_at_end(
+    made: Callable[..., Any], original: Callable[..., Any], watch: Watch
+) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def command(strategy: Any, *arguments: Any, **keywords: Any) -> Any:
+        chosen = original if watch.closing else made
+        return chosen(strategy, *arguments, **keywords)
+
+    return command
+
+
+def _close_position(  # noqa: PLR0913, PLR0917 - the engine's own
+    strategy: Any,
+    position: Any,
+    client_id: Any = None,
+    tags: Any = None,
+    time_in_force: Any = None,
+    reduce_only: Any = None,
+    quote_quantity: Any = None,
+    params: Any = None,
+) -> None:
+    now = strategy.cache.position(position.id)
+    if now is None or now.is_closed:
+        return
+    side = OrderSide.BUY if now.is_short else OrderSide.SELL
+    order = strategy.order_factory.market(
+        now.instrument_id,
+        side,
+        now.quantity,
+        time_in_force=time_in_force,
+        reduce_only=reduce_only is not False,
+        quote_quantity=quote_quantity,
+        tags=tags,
+    )
+    strategy.submit_order(order, now.id, client_id, params)
+
+
+def _close_all_positions(
+    strategy: Any, instrument_id: Any, position_side: Any = None, *arguments: Any, **keywords: Any
+) -> None:
+    found = strategy.cache.positions_open(
+        instrument_id=instrument_id, strategy_id=strategy.strategy_id, side=position_side
+    )
+    for position in sorted(found, key=lambda item: str(item.id)):
+        strategy.close_position(position, *arguments, **keywords)
+
+
+def _market_exit(*_: Any, **__: Any) -> None:
+    raise RuntimeError(
+        "market_exit() sends orders that cannot be held to the risk section's limits; use "
+        "cancel_all_orders and close_all_positions, or leave the section out"
+    )

@@ -1,0 +1,355 @@
+"""The risk profile in the engine's path: each order is held to it before it goes out.
+
+All numbers are exact decimals, and time is the engine's: the same orders are refused in every
+repeat. A rule has the name of its key in the experiment.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nautilus_trader.model import AggregationSource, Quantity
+
+from trading_runtime.canonical import decimal_text
+from trading_runtime.engine.accounting.valuation import EXACT, latest_price
+from trading_runtime.units import DAY, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
+    from nautilus_trader.common import Cache
+
+    from trading_runtime.engine.accounting.equity import Account, EquitySample
+    from trading_runtime.engine.accounting.valuation import Rates
+
+
+_OF_QUANTITY: tuple[str, ...] = ("max_order_quantity", "max_position_quantity")
+_OF_PRICE: tuple[str, ...] = ("price_collar", "max_order_notional", "max_position_notional")
+
+
+class Refusal(NamedTuple):
+    """The rule that an order broke, and how."""
+
+    rule: str
+    text: str
+
+    @property
+    def reason(self) -> str:
+        """What the order's denial says."""
+        return f"RISK {self.rule}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a strategy wants to send."""
+
+    order_id: Any
+    instrument_id: Any
+    is_buy: bool
+    quantity: Decimal
+    open_quantity: Decimal
+    """What is not filled yet."""
+    prices: tuple[Decimal, ...]
+    """Its limit price, if it has one, then its trigger price."""
+    has_limit: bool
+    only_reduces: bool
+    is_quote_quantity: bool
+
+    @staticmethod
+    def of(order: Any, quantity: Any = None, price: Any = None, trigger: Any = None) -> Proposal:
+        """Return an order as it is, or as it would be with another quantity or prices."""
+        limit = price if price is not None else getattr(order, "price", None)
+        trigger = trigger if trigger is not None else getattr(order, "trigger_price", None)
+        total = (quantity if quantity is not None else order.quantity).as_decimal()
+        return Proposal(
+            order.client_order_id,
+            order.instrument_id,
+            order.side.name == "BUY",
+            total,
+            total - order.filled_qty.as_decimal(),
+            tuple(item.as_decimal() for item in (limit, trigger) if item is not None),
+            limit is not None,
+            order.is_reduce_only,
+            order.is_quote_quantity,
+        )
+
+    @property
+    def sign(self) -> int:
+        """1 when it buys, -1 when it sells."""
+        return 1 if self.is_buy else -1
+
+    def is_beside(self, other: Proposal) -> bool:
+        """Return whether both move the position the same way."""
+        return self.instrument_id == other.instrument_id and self.is_buy == other.is_buy
+
+    def needs_price(self, limits: Container[str]) -> str | None:
+        """Return the first rule in ``limits`` that says nothing without the latest price."""
+        needing = _OF_QUANTITY if self.is_quote_quantity else ()
+        needing += _OF_PRICE if self.prices else _OF_PRICE[1:]
+        return next((rule for rule in needing if rule in limits), None)
+
+    def in_base(self, quantity: Decimal, price: Decimal | None) -> Decimal:
+        """Return ``quantity`` of this order in the instrument's own unit."""
+        return quantity / price if self.is_quote_quantity and price else quantity
+
+    def worst_price(self, latest: Decimal | None, *, is_inverse: bool) -> Decimal | None:
+        """Return the price at which the order would be worth most.
+
+        A buying order fills at its limit or lower, a selling one at its limit or higher; an
+        inverse contract is worth more at a lower price.
+        """
+        if not self.prices or latest is None:
+            return latest
+        own = self.prices[0]
+        if self.has_limit and self.is_buy != is_inverse:
+            return own
+        return min(own, latest) if is_inverse else max(own, latest)
+
+    def distance(self, latest: Decimal | None) -> Decimal | None:
+        """Return how far its own prices lie from the latest one, as a share of that."""
+        if not self.prices or not latest:
+            return None
+        return max(abs(own - latest) for own in self.prices) / abs(latest)
+
+
+RULES = (
+    "stale_after",
+    "max_order_quantity",
+    "price_collar",
+    "max_order_notional",
+    "max_position_quantity",
+    "max_position_notional",
+    "max_loss",
+    "max_daily_loss",
+    "max_orders",
+)
+"""In the order in which they are looked at; the first that an order breaks refuses it."""
+
+_OF_INSTRUMENT = RULES[:6]
+_SHOWN_DIGITS = 12
+_ONE = Quantity.from_int(1)
+_EXTERNAL = AggregationSource.EXTERNAL
+
+
+class Risk:
+    """The risk profile of one task, and what it refused."""
+
+    def __init__(  # noqa: PLR0913 - what a profile looks at
+        self,
+        settings: Mapping[str, Any],
+        cache: Cache,
+        account: Account,
+        samples: Sequence[EquitySample],
+        *,
+        rates: Rates,
+        currency: str,
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._rates = rates
+        self._currency = currency
+        self._losses = _Losses(account, samples)
+        self._limits: dict[str, dict[str, Any]] = {}
+        self._working: dict[Any, Proposal] = {}
+        self._sent: deque[int] = deque()
+        self.refusals: Counter[str] = Counter()
+        """How many orders and changes each rule refused."""
+        self.refused_orders: list[Any] = []
+        """The orders that were refused, denied, in that order."""
+
+    def refuse(self, proposals: Sequence[Proposal], now: int) -> Refusal | None:
+        """Return why none of ``proposals`` goes out at ``now``; ``None`` when they all do.
+
+        Raises ``DataError`` when a limit is in a currency that there is no exchange rate to.
+        """
+        with localcontext(EXACT):
+            refusal = next(
+                (found for item in proposals if (found := self._broken(item, now))), None
+            ) or self._too_many(len(proposals), now)
+        if refusal is not None:
+            self.refusals[refusal.rule] += len(proposals)
+            return refusal
+        if self._settings["max_orders"] is not None:
+            self._sent.extend([now] * len(proposals))
+        self._working |= {item.order_id: item for item in proposals if not item.only_reduces}
+        return None
+
+    def _broken(self, item: Proposal, now: int) -> Refusal | None:
+        name = str(item.instrument_id)
+        limits = self._limits.get(name)
+        if limits is None:
+            limits = self._limits[name] = self._limits_of(name)
+        instrument = self._cache.instrument(item.instrument_id)
+        if instrument is None:
+            return None  # the engine itself denies it
+        if "stale_after" in limits and (
+            refusal := self._stale(item.instrument_id, limits["stale_after"], now)
+        ):
+            return refusal
+        price = latest_price(self._cache, instrument) if limits.keys() - {"stale_after"} else None
+        return self._too_large(item, instrument, limits, price) or self._too_much_lost(item, now)
+
+    def _limits_of(self, name: str) -> dict[str, Any]:
+        own = self._settings["instruments"].get(name, {})
+        limits: dict[str, Any] = {}
+        for rule in _OF_INSTRUMENT:
+            value = own.get(rule) or self._settings[rule]
+            if value is not None:
+                limits[rule] = parse_duration(value) if rule == "stale_after" else Decimal(value)
+        return limits
+
+    def _stale(self, instrument_id: Any, longest: int, now: int) -> Refusal | None:
+        cache = self._cache
+        newest = [
+            item.ts_event
+            for item in (
+                cache.quote(instrument_id),
+                cache.trade(instrument_id),
+                *(cache.bar(item) for item in cache.bar_types(_EXTERNAL, instrument_id)),
+            )
+            if item is not None
+        ]
+        book = cache.order_book(instrument_id)
+        if book is not None and book.update_count:
+            newest.append(book.ts_last)
+        if not newest:
+            return Refusal("stale_after", "there is no data yet")
+        if now - max(newest) > longest:
+            return Refusal(
+                "stale_after", f"data is {now - max(newest)} ns old, more than {longest} ns"
+            )
+        return None
+
+    def _too_large(
+        self, item: Proposal, instrument: Any, limits: Mapping[str, Decimal], price: Decimal | None
+    ) -> Refusal | None:
+        if price is None and (rule := item.needs_price(limits)) is not None:
+            return Refusal(rule, "no price is known yet")
+        quantity = item.in_base(item.quantity, price)
+        net = self._net(item.instrument_id)
+        coming = item.in_base(item.open_quantity, price) + self._working_on(item)
+        after = net + item.sign * coming
+        grows = not item.only_reduces and abs(after) > abs(net)
+        order_price = item.worst_price(price, is_inverse=_is_inverse(instrument))
+        found = {
+            "max_order_quantity": quantity,
+            "price_collar": item.distance(price),
+            "max_order_notional": self._value(instrument, quantity, order_price, limits),
+        }
+        if grows:
+            found["max_position_quantity"] = abs(after)
+            found["max_position_notional"] = self._value(instrument, abs(after), price, limits)
+        for rule, value in found.items():
+            limit = limits.get(rule)
+            if limit is not None and value is not None and value > limit:
+                return Refusal(rule, f"{_shown(value)} is above {_shown(limit)}")
+        return None
+
+    def _value(
+        self,
+        instrument: Any,
+        quantity: Decimal,
+        price: Decimal | None,
+        limits: Mapping[str, Decimal],
+    ) -> Decimal | None:
+        """Return what is limited in the statistics currency, if anything is."""
+        if price is None or not limits.keys() & {"max_order_notional", "max_position_notional"}:
+            return None
+        price = abs(price)
+        size = quantity * getattr(instrument, "multiplier", _ONE).as_decimal()
+        if _is_inverse(instrument):
+            return self._rates.convert(size / price, instrument.base_currency.code, self._currency)
+        return self._rates.convert(size * price, instrument.quote_currency.code, self._currency)
+
+    def _net(self, instrument_id: Any) -> Decimal:
+        return sum(
+            (
+                -item.quantity.as_decimal() if item.is_short else item.quantity.as_decimal()
+                for item in self._cache.positions_open(instrument_id=instrument_id)
+            ),
+            Decimal(0),
+        )
+
+    def _working_on(self, item: Proposal) -> Decimal:
+        """Return what is still to be filled of other orders on the same side."""
+        total = Decimal(0)
+        for order_id, sent in list(self._working.items()):
+            order = self._cache.order(order_id)
+            if order is None or order.is_closed:
+                del self._working[order_id]
+            elif order_id != item.order_id and sent.is_beside(item):
+                total += order.leaves_qty.as_decimal()
+        return total
+
+    def _too_much_lost(self, item: Proposal, now: int) -> Refusal | None:
+        limits = {
+            rule: Decimal(self._settings[rule])
+            for rule in ("max_loss", "max_daily_loss")
+            if self._settings[rule] is not None
+        }
+        if not limits:
+            return None
+        net = self._net(item.instrument_id)
+        reduces = item.only_reduces or (net * item.sign < 0 and item.open_quantity <= abs(net))
+        refusal = self._losses.above(limits, now)
+        return None if reduces else refusal
+
+    def _too_many(self, count: int, now: int) -> Refusal | None:
+        settings = self._settings["max_orders"]
+        if settings is None:
+            return None
+        while self._sent and self._sent[0] <= now - parse_duration(settings["per"]):
+            self._sent.popleft()
+        if len(self._sent) + count > settings["orders"]:
+            return Refusal("max_orders", f"more than {settings['orders']} in {settings['per']}")
+        return None
+
+
+class _Losses:
+    """What the account lost, since its first order and since midnight UTC."""
+
+    def __init__(self, account: Account, samples: Sequence[EquitySample]) -> None:
+        self._account = account
+        self._samples = samples
+        self._first: Decimal | None = None
+        self._midnight = -1
+        self._since_midnight = Decimal(0)
+        self._lost: dict[str, Refusal] = {}
+
+    def above(self, limits: Mapping[str, Decimal], now: int) -> Refusal | None:
+        equity = self._account.sample(now).equity
+        if self._first is None:
+            self._first = equity
+        midnight = now // DAY * DAY
+        if midnight != self._midnight:
+            self._midnight = midnight
+            self._since_midnight = self._equity_at(midnight, equity)
+            self._lost.pop("max_daily_loss", None)
+        losses = {
+            "max_loss": self._first - equity,
+            "max_daily_loss": self._since_midnight - equity,
+        }
+        for rule, limit in limits.items():
+            if losses[rule] >= limit and rule not in self._lost:
+                # It stays so, however prices go: who lost that much does not go on by luck.
+                text = f"{_shown(losses[rule])} is lost, {_shown(limit)} is the limit"
+                self._lost[rule] = Refusal(rule, text)
+        return next((self._lost[rule] for rule in limits if rule in self._lost), None)
+
+    def _equity_at(self, midnight: int, equity: Decimal) -> Decimal:
+        for sample in reversed(self._samples):
+            if sample.ts <= midnight:
+                return sample.equity if sample.ts == midnight else equity
+        # The task began after midnight.
+        return equity if self._first is None else self._first
+
+
+def _is_inverse(instrument: Any) -> bool:
+    return bool(getattr(instrument, "is_inverse", False))
+
+
+def _shown(value: Decimal) -> str:
+    return decimal_text(Decimal(format(value, f".{_SHOWN_DIGITS}g")))

@@ -1,0 +1,1 @@
+"""One task in a simulated venue: engine, feed, venue and halt."""

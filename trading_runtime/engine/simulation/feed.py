@@ -1,0 +1,305 @@
+"""What a task feeds to the engine, and how: from a catalog, or rows that were decoded before.
+
+Both make the same calls of the engine with the same rows; what is decoded once serves all points
+of a partition. The engine does not change the rows that it is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nautilus_trader import model
+from nautilus_trader.backtest import (
+    BacktestDataConfig,
+    BacktestEngine,
+    BacktestNode,
+    BacktestRunConfig,
+)
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from trading_runtime.engine.strategy.failures import watch_escapes
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from nautilus_trader.backtest import BacktestEngineConfig, BacktestVenueConfig
+    from nautilus_trader.common import Cache
+    from nautilus_trader.portfolio import Portfolio
+
+    from trading_runtime.engine.strategy.failures import FailureRecord
+
+
+DELTAS = "order_book_deltas"
+DEPTHS = "order_book_depths"
+_DATA_TYPES = {
+    "bars": model.NautilusDataType.Bar,
+    "trades": model.NautilusDataType.TradeTick,
+    "quotes": model.NautilusDataType.QuoteTick,
+    DELTAS: model.NautilusDataType.OrderBookDelta,
+    DEPTHS: model.NautilusDataType.OrderBookDepth,
+    "mark_prices": model.NautilusDataType.MarkPriceUpdate,
+    "index_prices": model.NautilusDataType.IndexPriceUpdate,
+    "funding_rates": model.NautilusDataType.FundingRateUpdate,
+}
+
+
+def data_configs(partition: Mapping[str, Any], catalog: Path) -> list[BacktestDataConfig]:
+    """Return the engine's configs of all series of a partition, whose rows are in ``catalog``.
+
+    Instruments of the partition that have no rows are asked for all the same: the engine knows
+    those alone whose data it was asked for, and a strategy may look them up.
+    """
+    configs = []
+    for series in partition["data"]:
+        is_bars = series["type"] == "bars"
+        instrument_id = model.InstrumentId.from_str(series["instrument_id"])
+        configs.append(
+            BacktestDataConfig(
+                _DATA_TYPES[series["type"]],
+                str(catalog),
+                instrument_id=None if is_bars else instrument_id,
+                bar_types=[series["identifier"]] if is_bars else None,
+            )
+        )
+    with_rows = {series["instrument_id"] for series in partition["data"]}
+    configs += [
+        BacktestDataConfig(
+            model.NautilusDataType.TradeTick,
+            str(catalog),
+            instrument_id=model.InstrumentId.from_str(definition["id"]),
+        )
+        for definition in partition["instruments"]
+        if definition["id"] not in with_rows
+    ]
+    return configs
+
+
+def books_without_quotes(data: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the ids of instruments that have order book data, when there are no quotes at all.
+
+    The engine's risk checks and its portfolio know prices from quotes, trades and bars only; from
+    such books it has to make quotes, and does so for all books or for none.
+    """
+    if any(series["type"] == "quotes" for series in data):
+        return []
+    return sorted({item["instrument_id"] for item in data if item["type"] in {DELTAS, DEPTHS}})
+
+
+def expected_steps(data: Sequence[Mapping[str, Any]], catalog: Path, rows: int) -> int:
+    """Return how many steps the engine makes of ``rows`` rows: one a row, but one a book update.
+
+    An update of an order book is all deltas up to the one with the flag ``F_LAST``.
+    Raises ``DataError`` when the last delta of an instrument lacks it.
+    """
+    if not any(series["type"] == DELTAS for series in data):
+        return rows
+    folders = (catalog / "data" / DELTAS).iterdir()
+    return rows - sum(_deltas_within_updates(folder) for folder in folders)
+
+
+def _deltas_within_updates(folder: Path) -> int:
+    """Return how many deltas of an instrument are not the last one of their update."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    within, complete = 0, True
+    # File names begin with the time of their first row.
+    for path in sorted(folder.glob("*.parquet")):
+        flags = pq.read_table(path, columns=["flags"])["flags"]
+        is_last = pc.not_equal(pc.bit_wise_and(flags, model.RecordFlag.F_LAST.value), 0)
+        within += len(flags) - (pc.sum(is_last).as_py() or 0)
+        complete = is_last[-1].as_py() if len(flags) else complete
+    if not complete:
+        raise DataError(
+            f"order book deltas of {folder.name} end without the flag F_LAST (128): the last "
+            "update is incomplete; mark the last delta of each update"
+        )
+    return within
+
+
+CHUNK_ROWS = 50_000
+"""Rows that the engine holds at a time when it streams, and the most that are decoded ahead."""
+_RUN = "task"
+_READERS: dict[str, Callable[..., list[Any]]] = {
+    "bars": ParquetDataCatalog.query_bars,
+    "trades": ParquetDataCatalog.query_trade_ticks,
+    "quotes": ParquetDataCatalog.query_quote_ticks,
+}
+"""How rows are decoded to objects that engines share; other types are streamed."""
+
+
+@dataclass(frozen=True)
+class DecodedRows:
+    """A partition's instruments and rows as the engine's own objects."""
+
+    instruments: list[Any]
+    """In the order in which a node gives them to the engine, and as often."""
+    rows: list[Any]
+    """In order of ``ts_init``; where it is equal, in the order of the series."""
+
+
+def decoded(partition: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
+    """Decode all of a partition, ``None`` when it is too large or has rows that only stream."""
+    if rows > CHUNK_ROWS or any(series["type"] not in _READERS for series in partition["data"]):
+        return None
+    reader = ParquetDataCatalog(str(catalog))
+    # A node gives the engine one for each series, and the engine makes trade ids of their number.
+    names = [series["instrument_id"] for series in partition["data"]]
+    names += [item["id"] for item in partition["instruments"] if item["id"] not in names]
+    instruments = {str(item.id): item for item in reader.instruments()}
+    found: list[Any] = []
+    for series in partition["data"]:
+        found += _READERS[series["type"]](reader, [series["identifier"]])
+    found.sort(key=attrgetter("ts_init"))
+    return DecodedRows([instruments[name] for name in names], found)
+
+
+class FedEngine(Protocol):
+    """An engine with its venue and instruments, that has not run."""
+
+    cache: Cache
+    portfolio: Portfolio
+
+    def add_actor(self, actor: Any) -> None:
+        """Add an actor."""
+
+    def add_strategy(self, strategy: Any) -> None:
+        """Add a strategy in Python."""
+
+    def add_builtin_strategy(self, name: str, config: Any) -> None:
+        """Add one of the engine's own strategies."""
+
+    def run(self, failures: FailureRecord, was_stopped: Callable[[], bool]) -> int:
+        """Run over all rows and return how many steps the engine made of them.
+
+        What escapes from a strategy goes to ``failures``; ``was_stopped`` says whether the run was
+        shut down on the way. Raises what the engine raises.
+        """
+
+    def dispose(self) -> None:
+        """Release the engine, which the process can have one of."""
+
+
+class StreamingEngine:
+    """An engine that decodes the rows of a catalog chunk by chunk."""
+
+    def __init__(
+        self,
+        venue: BacktestVenueConfig,
+        config: BacktestEngineConfig,
+        partition: Mapping[str, Any],
+        catalog: Path,
+    ) -> None:
+        run = BacktestRunConfig(
+            [venue],
+            data_configs(partition, catalog),
+            config,
+            id=_RUN,
+            chunk_size=CHUNK_ROWS,
+            raise_exception=True,
+            dispose_on_completion=False,
+            start=partition["warmup_start"],
+            end=partition["end"] - 1,
+        )
+        self._node = BacktestNode([run])
+        with _disposing_of(self._node):
+            self._node.build()
+        self.cache = self._node.get_engine_cache(_RUN)
+        self.portfolio = self._node.get_engine_portfolio(_RUN)
+
+    def add_actor(self, actor: Any) -> None:
+        """Add an actor."""
+        self._node.add_actor(_RUN, actor)
+
+    def add_strategy(self, strategy: Any) -> None:
+        """Add a strategy in Python."""
+        self._node.add_strategy(_RUN, strategy)
+
+    def add_builtin_strategy(self, name: str, config: Any) -> None:
+        """Add one of the engine's own strategies."""
+        self._node.add_builtin_strategy(_RUN, name, config)
+
+    def run(self, failures: FailureRecord, _was_stopped: Callable[[], bool]) -> int:
+        """Run over all rows and return how many steps the engine made of them."""
+        with watch_escapes(failures, sys._getframe()):  # noqa: SLF001 - it calls the engine
+            return int(self._node.run()[0].iterations)
+
+    def dispose(self) -> None:
+        """Release the engine."""
+        self._node.dispose()
+
+
+class SharingEngine:
+    """An engine that is given rows which were decoded before."""
+
+    def __init__(
+        self,
+        venue: BacktestVenueConfig,
+        config: BacktestEngineConfig,
+        partition: Mapping[str, Any],
+        decoded_rows: DecodedRows,
+    ) -> None:
+        self._engine = BacktestEngine(config)
+        with _disposing_of(self._engine):
+            self._engine.add_venue(**_venue_arguments(venue))
+            for instrument in decoded_rows.instruments:
+                self._engine.add_instrument(instrument)
+        self._window = partition["warmup_start"], partition["end"] - 1
+        self._rows = decoded_rows.rows
+        self.cache = self._engine.cache
+        self.portfolio = self._engine.portfolio
+        self.add_actor = self._engine.add_actor
+        self.add_strategy = self._engine.add_strategy
+        self.add_builtin_strategy = self._engine.add_builtin_strategy
+        self.dispose = self._engine.dispose
+
+    def run(self, failures: FailureRecord, was_stopped: Callable[[], bool]) -> int:
+        """Run over all rows and return how many steps the engine made of them.
+
+        These are the calls that a node makes which streams everything in one chunk.
+        """
+        engine = self._engine
+        with watch_escapes(failures, sys._getframe()):  # noqa: SLF001 - it calls the engine
+            if self._rows:
+                engine.add_data(self._rows, validate=False)
+                engine.run(*self._window, run_config_id=_RUN, streaming=True)
+                engine.clear_data()
+            if not was_stopped():
+                engine.end()
+            return int(engine.iteration)
+
+
+ENGINE_CALLERS = frozenset({StreamingEngine.run.__code__, SharingEngine.run.__code__})
+"""Code whose frames call the engine, and so all that the engine calls."""
+
+
+@contextlib.contextmanager
+def _disposing_of(engine: BacktestNode | BacktestEngine) -> Iterator[None]:
+    """Release ``engine`` when it cannot be completed."""
+    try:
+        yield
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+@functools.cache
+def _venue_names() -> frozenset[str]:
+    return frozenset(inspect.signature(BacktestEngine.add_venue).parameters)
+
+
+def _venue_arguments(config: BacktestVenueConfig) -> dict[str, Any]:
+    """Return the arguments of ``add_venue`` that a node makes of a venue's config."""
+    arguments = {name: getattr(config, name) for name in dir(config) if name in _venue_names()}
+    return arguments | {
+        "venue": model.Venue(config.name),
+        "starting_balances": [model.Money.from_str(text) for text in config.starting_balances],
+    }

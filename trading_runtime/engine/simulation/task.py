@@ -1,0 +1,236 @@
+"""One task: a fresh engine, one strategy, one partition's data, and the tables that come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Context, Decimal, localcontext
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader import model
+
+from trading_runtime.engine.accounting.equity import Account, EquitySample, EquitySampler
+from trading_runtime.engine.accounting.tables import TaskTables, collect
+from trading_runtime.engine.accounting.valuation import (
+    EXACT,
+    RateHistory,
+    Rates,
+    SingleCurrencyAccount,
+    Valuation,
+    to_raw,
+)
+from trading_runtime.engine.risk.profile import Risk
+from trading_runtime.engine.simulation.feed import (
+    ENGINE_CALLERS,
+    DecodedRows,
+    FedEngine,
+    SharingEngine,
+    StreamingEngine,
+    books_without_quotes,
+    expected_steps,
+)
+from trading_runtime.engine.simulation.halt import Halt, ended_by
+from trading_runtime.engine.simulation.venue import engine_config, venue_config
+from trading_runtime.engine.strategy.config import build_config
+from trading_runtime.engine.strategy.failures import FailureRecord
+from trading_runtime.engine.strategy.guard import guarded
+from trading_runtime.engine.strategy.guard_state import Watch
+from trading_runtime.engine.strategy.loading import (
+    LoadedStrategy,
+    imported_strategy,
+    make_strategy,
+    refuse_foreign_modules,
+    seed_randomness,
+)
+from trading_runtime.errors import StrategyError, TradingRuntimeError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from trading_runtime.config.strategy_code import StrategyCode
+
+
+@dataclass(frozen=True)
+class TaskOutput:
+    """What one task's engine run gave."""
+
+    tables: TaskTables
+    warmup_denied_orders: int
+    risk_refusals: dict[str, int] | None = None
+    """Orders and changes of orders that each rule of the risk profile refused; none without one."""
+
+
+def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
+    inputs: Mapping[str, Any],
+    code: StrategyCode,
+    catalog: Path,
+    rows: int,
+    *,
+    decoded_rows: DecodedRows | None = None,
+    log_level: str | None = None,
+    halt: Halt | None = None,
+) -> TaskOutput:
+    """Run one task and return its tables.
+
+    ``inputs`` (``common``, ``config``, ``partition``: see ``planning.identity``) is the document
+    that the task's identity is the digest of. Nothing else reaches the engine but the strategy's
+    ``code`` and the ``rows`` rows in ``catalog``, whose digests it holds; ``decoded_rows`` are
+    these same rows, when they were decoded for several tasks. With ``log_level`` (``DEBUG``,
+    ``INFO``, ``WARNING``, ``ERROR``) the engine logs to standard output. Once ``halt`` is ordered,
+    no order goes out, open ones are cancelled, and the task ends.
+
+    Raises ``StrategyError`` when the strategy raises anywhere, leaves early or imports code outside
+    its digest; ``DataError`` when an exchange rate is missing; ``UsageError`` when venue or
+    strategy refuse their settings; ``KilledError`` when it was halted.
+    """
+    common, data = inputs["common"], inputs["partition"]["data"]
+    # A strategy that sets a decimal context sets it for its own task alone.
+    with (
+        localcontext(Context()),
+        imported_strategy(code, common["strategy"]["config_path"], common["seed"]) as loaded,
+    ):
+        engine = _make_engine(inputs, catalog, decoded_rows, log_level)
+        try:
+            steps = expected_steps(data, catalog, rows)
+            output = _run_engine(engine, inputs, loaded, steps, halt or Halt())
+        finally:
+            engine.dispose()
+        refuse_foreign_modules(loaded)
+    return output
+
+
+def _make_engine(
+    inputs: Mapping[str, Any],
+    catalog: Path,
+    decoded_rows: DecodedRows | None,
+    log_level: str | None,
+) -> FedEngine:
+    common, partition = inputs["common"], inputs["partition"]
+    venue = venue_config(common["venue"], common["venue_name"], common["seed"])
+    config = engine_config(
+        common["venue"],
+        str(catalog),
+        quotes_from_books=bool(books_without_quotes(partition["data"])),
+        log_level=log_level,
+    )
+    try:
+        if decoded_rows is not None:
+            return SharingEngine(venue, config, partition, decoded_rows)
+        return StreamingEngine(venue, config, partition, catalog)
+    except RuntimeError as error:
+        if "single-currency CASH account" not in str(error):
+            raise
+        raise UsageError(
+            f"venue.base_currency: {error}; leave it out, or use 'account_type: margin'"
+        ) from error
+
+
+def _run_engine(
+    engine: FedEngine,
+    inputs: Mapping[str, Any],
+    loaded: LoadedStrategy,
+    expected: int,
+    halt: Halt,
+) -> TaskOutput:
+    common, partition = inputs["common"], inputs["partition"]
+    start, end = partition["start"], partition["end"]
+    failures = FailureRecord(frozenset(str(path) for path in loaded.code.files))
+    watch = Watch(failures, trading_starts=start, close_at_end=common["at_end"] == "close")
+    cache = engine.cache
+    venue, currency = model.Venue(common["venue_name"]), common["currency"]
+    rates = Rates(cache, venue)
+    account = Account(engine.portfolio, cache, venue, rates, currency)
+    instruments = {str(item.id): item for item in cache.instruments()}
+    history = RateHistory(rates, _currencies(instruments, common["venue"]), currency)
+    book_type = model.BookType.from_str(common["venue"]["book_type"])
+    books = [
+        (model.InstrumentId.from_str(name), book_type)
+        for name in books_without_quotes(partition["data"])
+    ]
+    sampler = EquitySampler(account, history, (start, end), common["equity_interval"], books)
+    engine.add_actor(sampler)
+    failures.stop_engine = lambda: sampler.shutdown_system("failed")
+    if "risk" in common:
+        watch.risk = Risk(
+            common["risk"], cache, account, sampler.samples, rates=rates, currency=currency
+        )
+    _add_strategy(engine, loaded, inputs, watch)
+    base = common["venue"]["base_currency"]
+    single = SingleCurrencyAccount(cache, venue, base) if base is not None else None
+    watch.check_order = single.check_order if single is not None else None
+    with ended_by(halt, watch, ENGINE_CALLERS):
+        consumed = _run(engine, watch, sampler)
+    if (failure := failures.as_error()) is not None:
+        raise failure
+    if consumed != expected:
+        raise StrategyError(
+            f"the engine consumed {consumed} of {expected} rows: something ended the run early"
+        )
+    if single is not None:
+        single.check_orders()
+    with localcontext(EXACT):
+        history.note(end)
+        initial = initial_equity(common["venue"]["balances"], history, start)
+        samples = [EquitySample(start, to_raw(initial), 0), *sampler.samples, account.sample(end)]
+        refused = [] if watch.risk is None else watch.risk.refused_orders
+        tables = collect(cache, samples, Valuation(instruments, history, currency), refused)
+    refusals = None if watch.risk is None else dict(sorted(watch.risk.refusals.items()))
+    return TaskOutput(tables, watch.warmup_denied_orders, refusals)
+
+
+def _add_strategy(
+    engine: FedEngine, loaded: LoadedStrategy, inputs: Mapping[str, Any], watch: Watch
+) -> None:
+    config = build_config(loaded.config_class, inputs["config"])
+    if loaded.strategy_class is None:
+        if watch.risk is not None:
+            raise UsageError("risk: cannot be enforced on a strategy that runs inside the engine")
+        engine.add_builtin_strategy(loaded.code.class_name, config)
+        return
+    seed_randomness(loaded.code, inputs["common"]["seed"])
+    try:
+        strategy = make_strategy(guarded(loaded.strategy_class, watch), config)
+    except TradingRuntimeError:
+        raise
+    except BaseException as error:
+        watch.failures.record_exception(error)
+        raise (watch.failures.as_error(" (while the strategy was made)") or error) from error
+    # The guard overrides shutdown_system, which would count as the strategy's own departure.
+    shut_down = loaded.strategy_class.shutdown_system
+    watch.strategy = strategy
+    watch.failures.stop_engine = lambda: shut_down(strategy, "failed")
+    engine.add_strategy(strategy)
+
+
+def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler) -> int:
+    failures = watch.failures
+    watch.running = True
+    try:
+        consumed = engine.run(
+            failures, lambda: failures.message is not None or sampler.error is not None
+        )
+    except Exception:
+        # The engine raises what on_start raised, as text; the record has it whole.
+        if failures.message is None:
+            raise
+        return 0
+    if sampler.error is not None:
+        raise sampler.error
+    return consumed
+
+
+def initial_equity(balances: Sequence[str], history: RateHistory, start: int) -> Decimal:
+    """Return what the starting balances (``"100000 USDT"``) are worth at ``start``."""
+    amounts = [balance.split() for balance in balances]
+    return sum(
+        (Decimal(amount) * history.rate(code, start) for amount, code in amounts), Decimal(0)
+    )
+
+
+def _currencies(instruments: Mapping[str, Any], venue: Mapping[str, Any]) -> set[str]:
+    codes = {balance.split()[1] for balance in venue["balances"]}
+    for instrument in instruments.values():
+        codes.add(instrument.quote_currency.code)
+        settlement = getattr(instrument, "settlement_currency", None)
+        codes |= {settlement.code} if settlement is not None else set()
+    return codes

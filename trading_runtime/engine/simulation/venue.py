@@ -1,0 +1,190 @@
+"""From an experiment's venue settings to the engine's, and whether the engine takes them."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Context, Decimal, localcontext
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader import execution
+from nautilus_trader.backtest import BacktestEngineConfig, BacktestVenueConfig
+from nautilus_trader.common import LoggerConfig, LogLevel
+from nautilus_trader.data import DataEngineConfig
+from nautilus_trader.model import Currency, InstrumentId, Money
+from nautilus_trader.persistence import DataCatalogConfig
+from nautilus_trader.risk import RiskEngineConfig
+
+from trading_runtime.engine.strategy.loading import check_configs
+from trading_runtime.errors import StrategyError, UsageError
+from trading_runtime.planning.identity import decode_values
+from trading_runtime.units import NANOSECONDS, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from trading_runtime.config.strategy_code import StrategyCode
+
+
+_FILL_MODELS = {
+    "default": execution.DefaultFillModel,
+    "best_price": execution.BestPriceFillModel,
+    "one_tick_slippage": execution.OneTickSlippageFillModel,
+    "probabilistic": execution.ProbabilisticFillModel,
+    "two_tier": execution.TwoTierFillModel,
+    "three_tier": execution.ThreeTierFillModel,
+    "limit_order_partial": execution.LimitOrderPartialFillModel,
+    "size_aware": execution.SizeAwareFillModel,
+    "volume_sensitive": execution.VolumeSensitiveFillModel,
+    "competition_aware": execution.CompetitionAwareFillModel,
+    "market_hours": execution.MarketHoursFillModel,
+}
+
+
+def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenueConfig:
+    """Return the engine's config of the venue ``name``, from the JSON form of ``VenueSettings``.
+
+    Raises ``UsageError`` when the engine knows no such currency or instrument id, counts an amount
+    to fewer decimal places, or fees are due in a currency that the account does not hold.
+    """
+    try:
+        _check_amounts(venue)
+        return BacktestVenueConfig(
+            name=name,
+            oms_type=venue["oms_type"].upper(),
+            account_type=venue["account_type"].upper(),
+            starting_balances=list(venue["balances"]),
+            book_type=venue["book_type"],
+            base_currency=_currency(venue["base_currency"]),
+            default_leverage=Decimal(venue["leverage"]),
+            leverages={
+                InstrumentId.from_str(instrument): Decimal(leverage)
+                for instrument, leverage in venue["leverages"].items()
+            }
+            or None,
+            fill_model=_fill_model(venue["fill"], seed),
+            fee_model=_fee_model(venue["fees"]),
+            latency_model=_latency_model(venue["latency"]),
+            bar_execution=venue["bar_execution"],
+            bar_adaptive_high_low_ordering=venue["bar_adaptive_high_low_ordering"],
+            trade_execution=venue["trade_execution"],
+            liquidity_consumption=venue["liquidity_consumption"],
+            queue_position=venue["queue_position"],
+            reject_stop_orders=venue["reject_stop_orders"],
+            allow_cash_borrowing=venue["allow_cash_borrowing"],
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"venue: the engine refuses these settings: {error}") from error
+
+
+def check_venue(common: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` when the engine refuses the venue of the ``common`` inputs."""
+    venue_config(common["venue"], common["venue_name"], common["seed"])
+    engine_config(common["venue"], "")
+
+
+def engine_config(
+    venue: Mapping[str, Any],
+    catalog: str,
+    *,
+    quotes_from_books: bool = False,
+    log_level: str | None = None,
+) -> BacktestEngineConfig:
+    """Return the config of one task's engine, which sees the data in ``catalog`` and no other.
+
+    With ``quotes_from_books`` the engine makes a quote of each change at the top of a book. With
+    ``log_level`` it logs to standard output, which changes no result.
+    """
+    limit = venue["order_rate_limit"]
+    rate = f"{limit['orders']}/{_clock_time(parse_duration(limit['per']))}"
+    return BacktestEngineConfig(
+        logging=_logging(log_level),
+        run_analysis=False,
+        risk_engine=RiskEngineConfig(max_order_submit_rate=rate, max_order_modify_rate=rate),
+        data_engine=DataEngineConfig(
+            emit_quotes_from_book=quotes_from_books,
+            emit_quotes_from_book_depths=quotes_from_books,
+        ),
+        catalogs=[DataCatalogConfig(path=catalog, read_only=True)],
+    )
+
+
+def _check_amounts(venue: Mapping[str, Any]) -> None:
+    fee = venue["fees"].get("amount")
+    for key, text in [*(("balances", item) for item in venue["balances"]), ("fees.amount", fee)]:
+        if text is not None and Money.from_str(text).as_decimal() != Decimal(text.split()[0]):
+            code = text.split()[1]
+            raise UsageError(
+                f"venue.{key}: {text}: the engine counts {code} to "
+                f"{Currency.from_str(code).precision} decimal places; round the amount"
+            )
+    held = [balance.split()[1] for balance in venue["balances"]]
+    # The engine would charge nothing, and drop the fill's profit or loss with it.
+    if fee is not None and fee.split()[1] not in held:
+        raise UsageError(
+            f"venue.fees.amount: {fee}: the account cannot pay in {fee.split()[1]}; "
+            f"venue.balances hold {', '.join(held)}"
+        )
+
+
+def _logging(level: str | None) -> LoggerConfig:
+    if level is None:
+        return LoggerConfig(bypass_logging=True)
+    return LoggerConfig(stdout_level=LogLevel.from_str(level), is_colored=sys.stdout.isatty())
+
+
+def _clock_time(nanoseconds: int) -> str:
+    minutes, seconds = divmod(nanoseconds // NANOSECONDS["s"], 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}"
+
+
+def _currency(code: str | None) -> Currency | None:
+    return None if code is None else Currency.from_str(code)
+
+
+def _fill_model(fill: Mapping[str, Any], seed: int) -> Any:
+    return _FILL_MODELS[fill["model"]](
+        float(fill["prob_fill_on_limit"]),
+        float(fill["prob_slippage"]),
+        seed if fill["seed"] is None else fill["seed"],
+    )
+
+
+def _fee_model(fees: Mapping[str, Any]) -> Any:
+    if fees["model"] == "maker_taker":
+        return execution.MakerTakerFeeModel(Decimal(fees["maker"]), Decimal(fees["taker"]))
+    if fees["model"] == "fixed":
+        return execution.FixedFeeModel(Money.from_str(fees["amount"]), fees["once_per_order"])
+    if fees["model"] == "per_contract":
+        return execution.PerContractFeeModel(Money.from_str(fees["amount"]))
+    return execution.MakerTakerFeeModel(Decimal(0), Decimal(0))
+
+
+def _latency_model(latency: Mapping[str, str | None]) -> Any:
+    if not any(latency.values()):
+        return None
+    base, insert, update, cancel = (
+        parse_duration(latency[name] or "0s") for name in ("base", "insert", "update", "cancel")
+    )
+    return execution.StaticLatencyModel(base, insert, update, cancel)
+
+
+def check_settings(
+    code: StrategyCode, common: Mapping[str, Any], configs: Iterable[Mapping[str, Any]]
+) -> None:
+    """Make the venue, and the strategy's config for every point, as a task would.
+
+    ``common`` are the inputs that all tasks share, ``configs`` the encoded values of each point.
+    Raises ``UsageError`` when the engine or the strategy refuses them, ``StrategyError`` when the
+    strategy's modules raise while they are imported, or its config leaves while it is made.
+    """
+    check_venue(common)
+    decoded = [decode_values(values) for values in configs]
+    try:
+        # A strategy that sets a decimal context while it is imported sets it for nobody else.
+        with localcontext(Context()):
+            check_configs(code, common["strategy"]["config_path"], decoded)
+    except SystemExit as error:
+        raise StrategyError(
+            f"{code.file}: the strategy's config called sys.exit() while it was made"
+        ) from error

@@ -1,0 +1,1 @@
+"""A user's strategy: loaded, configured, guarded, and its commands."""

@@ -1,0 +1,212 @@
+"""The subclass of a user's strategy that holds it to warm-up, failures and its end."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader.trading import Strategy
+
+from trading_runtime.engine.strategy.commands import order_commands
+from trading_runtime.engine.strategy.loading import MARKET_DATA_CALLBACKS, own_callbacks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trading_runtime.engine.strategy.guard_state import Watch
+
+
+_UNORDERED = (
+    "instruments",
+    "instrument_ids",
+    "synthetic_ids",
+    "client_order_ids",
+    "client_order_ids_open",
+    "client_order_ids_closed",
+    "client_order_ids_emulated",
+    "client_order_ids_inflight",
+    "position_ids",
+    "position_open_ids",
+    "position_closed_ids",
+    "strategy_ids",
+    "exec_algorithm_ids",
+)
+"""What the engine keeps in hash sets, whose order differs from process to process."""
+
+
+class StrategyCache:
+    """The engine's cache, with lists of ids and instruments sorted by id."""
+
+    def __init__(self, cache: Any) -> None:
+        for name in dir(cache):
+            if not name.startswith("_"):
+                method = getattr(cache, name)
+                setattr(self, name, _sorted(method) if name in _UNORDERED else method)
+
+    @staticmethod
+    def of(strategy: Any) -> StrategyCache:
+        """Return the one cache of ``strategy``."""
+        cache: StrategyCache | None = strategy.__dict__.get("_strategy_cache")
+        if cache is None:
+            cache = StrategyCache(vars(Strategy)["cache"].__get__(strategy))
+            strategy.__dict__["_strategy_cache"] = cache
+        return cache
+
+
+def _sorted(method: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    @functools.wraps(method)
+    def in_order(*arguments: Any, **keywords: Any) -> list[Any]:
+        found = method(*arguments, **keywords)
+        return sorted(found, key=lambda item: str(getattr(item, "id", item)))
+
+    return in_order
+
+
+_TAKE_A_CALLBACK = (
+    "set_time_alert",
+    "set_time_alert_ns",
+    "set_timer",
+    "set_timer_ns",
+    "set_timer_zoned",
+    "register_default_handler",
+)
+
+
+class StrategyClock:
+    """The engine's clock with its timer methods checked."""
+
+    def __init__(self, clock: Any) -> None:
+        for name in dir(clock):
+            if not name.startswith("_"):
+                method = getattr(clock, name)
+                setattr(self, name, _checked(method) if name in _TAKE_A_CALLBACK else method)
+
+    @staticmethod
+    def of(strategy: Any) -> StrategyClock:
+        """Return the one clock of ``strategy``."""
+        clock: StrategyClock | None = strategy.__dict__.get("_strategy_clock")
+        if clock is None:
+            clock = StrategyClock(vars(Strategy)["clock"].__get__(strategy))
+            strategy.__dict__["_strategy_clock"] = clock
+        return clock
+
+
+def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(method)
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        callback = signature.bind(*arguments, **keywords).arguments.get("callback")
+        if callback is not None:
+            # The engine would drop the call with a line in its log, and the timer be silent.
+            try:
+                inspect.signature(callback).bind(None)
+            except TypeError as error:
+                raise TypeError(
+                    f"a timer's callback takes one argument, the event: {error}"
+                ) from None
+        return method(*arguments, **keywords)
+
+    return call
+
+
+_DEPARTURES = ("stop", "fault", "degrade", "dispose", "reset", "shutdown_system")
+
+
+def guarded(strategy_class: type[Strategy], watch: Watch) -> type[Strategy]:
+    """Return a subclass of ``strategy_class``, of the same name, that reports to ``watch``.
+
+    The name stays since the engine makes strategy and position ids from it.
+    """
+    members: dict[str, Any] = {"__module__": strategy_class.__module__, "_watch": watch}
+    for name, method in own_callbacks(strategy_class):
+        if name not in MARKET_DATA_CALLBACKS:
+            members[name] = _wrapped(method, watch)
+    members["on_stop"] = _on_stop(strategy_class, watch)
+    members |= {name: _departing(strategy_class, name, watch) for name in _DEPARTURES}
+    members |= order_commands(strategy_class, watch)
+    members["clock"] = property(StrategyClock.of)
+    members["cache"] = property(StrategyCache.of)
+    members["subscribe_topic"] = _subscribe_topic(strategy_class, watch)
+    members["unsubscribe_topic"] = _unsubscribe_topic(strategy_class, watch)
+    return type(strategy_class.__name__, (strategy_class,), members)
+
+
+def _wrapped(method: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def callback(self: Any, *arguments: Any) -> Any:
+        if watch.commands_running:
+            watch.deferred.append(functools.partial(callback, self, *arguments))
+            return None
+        try:
+            return method(self, *arguments)
+        except BaseException as error:
+            watch.failures.record_exception(error)
+            raise
+
+    return callback
+
+
+def _on_stop(strategy_class: type[Strategy], watch: Watch) -> Callable[[Any], None]:
+    def on_stop(self: Any) -> None:
+        watch.running = False
+        if watch.failures.message is not None:
+            return
+        try:
+            strategy_class.on_stop(self)
+            if watch.close_at_end:
+                watch.closing = True
+                for instrument_id in sorted(
+                    {p.instrument_id for p in self.cache.positions_open()}, key=str
+                ):
+                    self.cancel_all_orders(instrument_id)
+                    self.close_all_positions(instrument_id)
+        except BaseException as error:
+            watch.failures.record_exception(error)
+            raise
+
+    return on_stop
+
+
+def _departing(strategy_class: type[Strategy], name: str, watch: Watch) -> Callable[..., Any]:
+    original = getattr(strategy_class, name)
+
+    def leave(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        if not watch.running:
+            return original(self, *arguments, **keywords)
+        watch.failures.record_departure(f"{name}()")
+        return None
+
+    return leave
+
+
+def _subscribe_topic(strategy_class: type[Strategy], watch: Watch) -> Callable[..., Any]:
+    original = strategy_class.subscribe_topic
+
+    def subscribe_topic(
+        self: Any, topic: str, handler: Any, *arguments: Any, **keywords: Any
+    ) -> Any:
+        checked = watch.topic_handlers.setdefault(handler, _watched_handler(handler, watch))
+        return original(self, topic, checked, *arguments, **keywords)
+
+    return subscribe_topic
+
+
+def _unsubscribe_topic(strategy_class: type[Strategy], watch: Watch) -> Callable[..., Any]:
+    original = strategy_class.unsubscribe_topic
+
+    def unsubscribe_topic(self: Any, topic: str, handler: Any) -> Any:
+        return original(self, topic, watch.topic_handlers.get(handler, handler))
+
+    return unsubscribe_topic
+
+
+def _watched_handler(handler: Callable[[Any], None], watch: Watch) -> Callable[[Any], None]:
+    def checked(message: Any) -> None:
+        try:
+            handler(message)
+        except BaseException as error:
+            watch.failures.record_exception(error)
+            raise
+
+    return checked

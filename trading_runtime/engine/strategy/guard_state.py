@@ -1,0 +1,89 @@
+"""What the guard of a strategy knows of the task, and how it denies an order."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader.core import UUID4
+from nautilus_trader.model import OrderDenied
+from nautilus_trader.trading import Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trading_runtime.engine.risk.profile import Risk
+    from trading_runtime.engine.strategy.failures import FailureRecord
+
+
+@dataclass
+class Watch:
+    """The state that the guard's parts share."""
+
+    failures: FailureRecord
+    trading_starts: int
+    """Orders before this instant (nanoseconds since the epoch) are denied."""
+    close_at_end: bool
+    warmed_up: bool = False
+    """Whether that instant was reached: from then on nobody asks the clock."""
+    running: bool = False
+    strategy: Any = None
+    """The guarded strategy; none when it runs inside the engine."""
+    risk: Risk | None = None
+    """The risk profile, when the experiment has one."""
+    closing: bool = False
+    """Whether positions are being closed at the end, which no limit may prevent."""
+    halted: bool = False
+    """Whether the kill switch is on: no order goes out any more."""
+    halted_orders: int = 0
+    """Orders and changes of orders that were refused since."""
+    check_order: Callable[[Any], None] | None = None
+    """Called with the instrument's id before an order of the window is sent; may raise."""
+    denied: set[Any] = field(default_factory=set)
+    """Ids of the orders that were denied during warm-up."""
+    commands_running: int = 0
+    deferred: deque[Callable[[], Any]] = field(default_factory=deque)
+    """Callbacks that wait for the command that caused them to return."""
+    topic_handlers: dict[Callable[[Any], None], Callable[[Any], None]] = field(default_factory=dict)
+
+    @property
+    def warmup_denied_orders(self) -> int:
+        """How many orders were denied during warm-up."""
+        return len(self.denied)
+
+
+def listens(strategy_class: type[Strategy], callback: str) -> bool:
+    """Return whether a strategy has the callback, or the one for all events of orders."""
+    return any(
+        getattr(strategy_class, name) is not getattr(Strategy, name)
+        for name in (callback, "on_order_event")
+    )
+
+
+def denial(strategy: Any, instrument_id: Any, order_id: Any, reason: str) -> Any:
+    """Return the event that an order was denied now."""
+    now = strategy.clock.timestamp_ns()
+    return OrderDenied(
+        strategy.trader_id,
+        strategy.strategy_id,
+        instrument_id,
+        order_id,
+        reason,
+        UUID4(),
+        now,
+        now,
+    )
+
+
+def tell(strategy: Any, event: Any, callback: str, name: str) -> None:
+    """Call the strategy with ``event`` a nanosecond from now, and not within its own call.
+
+    ``name`` is the timer's, and must not come twice in a task.
+    """
+
+    def call(_event: Any) -> None:
+        getattr(strategy, callback)(event)
+        strategy.on_order_event(event)
+
+    strategy.clock.set_time_alert_ns(name, event.ts_event + 1, call)

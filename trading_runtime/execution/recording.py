@@ -1,0 +1,167 @@
+"""What is kept of tasks and batches while a run is computed: journal, failures, times."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import Kind
+from trading_runtime.execution.workers.pool import TaskEnded
+from trading_runtime.records import events
+from trading_runtime.records.events import (
+    BatchCompleted,
+    BatchFailed,
+    BatchRetried,
+    BatchStarted,
+    OrderRefused,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from trading_runtime.execution.workers.pool import Event
+    from trading_runtime.records.journal import Journal
+    from trading_runtime.results.store import RunFiles
+
+
+class TaskRecords:
+    """Writes what happens to the tasks of a plan into the run's folder."""
+
+    def __init__(
+        self, files: RunFiles, journal: Journal, tasks: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self._files = files
+        self._journal = journal
+        self._tasks = tasks
+        self.measured: list[tuple[float, int]] = []
+        """Seconds and rows of each task that was computed."""
+        self._batches = BatchRecords(journal, {})
+
+    def expect(self, batches: Mapping[int, Iterable[int]]) -> None:
+        """Tell of these batches too: the numbers of their pending tasks, by index in the plan."""
+        self._batches = BatchRecords(self._journal, batches)
+
+    def record(self, event: Event) -> None:
+        """Write down one event; raises ``StorageError`` when that cannot be done."""
+        self._batches.before(event)
+        self._record(event)
+        self._batches.after(event)
+
+    def _record(self, event: Event) -> None:
+        task_id = self._tasks[event.task]["task_id"]
+        if not isinstance(event, TaskEnded):
+            self._journal.write(events.TaskStarted(task_id=task_id, worker=event.worker))
+            return
+        seconds = round(event.seconds, 6)
+        if event.status == Kind.OK:
+            self.measured.append((event.seconds, event.rows))
+            self._journal.write(
+                events.TaskCompleted(
+                    task_id=task_id,
+                    seconds=seconds,
+                    rows=event.rows,
+                    worker=event.worker,
+                    memory_bytes=event.memory_bytes,
+                    fetched_bytes=event.fetched_bytes,
+                )
+            )
+            for rule, count in (event.risk_refusals or {}).items():
+                self._journal.write(OrderRefused(task_id=task_id, rule=rule, count=count))
+            return
+        # Most runs need it at the end only.
+        from trading_runtime.results.task_failures import failure, write_failure
+
+        content = failure(
+            task_id,
+            event.status,
+            event.message,
+            event.traceback,
+            out_of_memory=event.out_of_memory,
+        )
+        write_failure(self._files, content)
+        self._journal.write(
+            events.TaskFailed(
+                task_id=task_id,
+                seconds=seconds,
+                kind=Kind(event.status),
+                message=event.message.partition("\n")[0],
+                worker=event.worker,
+                memory_bytes=event.memory_bytes,
+                fetched_bytes=event.fetched_bytes,
+            )
+        )
+
+
+_DEADLY = {Kind.CRASH, Kind.TIMEOUT}
+"""Failures of a task that its worker does not survive."""
+
+
+@dataclass
+class _Batch:
+    left: set[int]
+    started: float = 0.0
+    attempts: int = 0
+    is_broken: bool = True
+    ok: int = 0
+    failed: int = 0
+
+
+class BatchRecords:
+    """Writes into a journal what the events of tasks mean for the batches that they belong to."""
+
+    def __init__(self, journal: Journal, batches: Mapping[int, Iterable[int]]) -> None:
+        """``batches`` are the pending tasks of each batch, by its index in the plan."""
+        self._journal = journal
+        self._batches = {number: _Batch(set(tasks)) for number, tasks in batches.items()}
+        self._numbers = {task: number for number, tasks in batches.items() for task in tasks}
+
+    def before(self, event: Event) -> None:
+        """Write that a batch begins, or goes on, with a task that begins."""
+        number = self._numbers.get(event.task)
+        if number is None or isinstance(event, TaskEnded):
+            return
+        batch = self._batches[number]
+        if not batch.is_broken:
+            return
+        batch.is_broken = False
+        batch.attempts += 1
+        tasks = len(batch.left)
+        if batch.attempts == 1:
+            batch.started = time.monotonic()
+            self._journal.write(BatchStarted(batch=number, tasks=tasks, worker=event.worker))
+        else:
+            self._journal.write(BatchRetried(batch=number, tasks=tasks, attempt=batch.attempts))
+
+    def after(self, event: Event) -> None:
+        """Write that a batch ends, or breaks off, with a task that has ended."""
+        number = self._numbers.get(event.task)
+        if number is None or not isinstance(event, TaskEnded):
+            return
+        batch = self._batches[number]
+        batch.left.discard(event.task)
+        if event.status == Kind.OK:
+            batch.ok += 1
+        else:
+            batch.failed += 1
+        if not batch.left:
+            self._journal.write(
+                BatchCompleted(
+                    batch=number,
+                    worker=event.worker,
+                    seconds=round(time.monotonic() - batch.started, 6),
+                    ok=batch.ok,
+                    failed=batch.failed,
+                )
+            )
+        elif event.status in _DEADLY:
+            batch.is_broken = True
+            self._journal.write(
+                BatchFailed(
+                    batch=number,
+                    kind=Kind(event.status),
+                    left=len(batch.left),
+                    worker=event.worker,
+                    message=event.message.partition("\n")[0],
+                )
+            )

@@ -1,0 +1,248 @@
+"""Worker processes: each is given batches, and may die of a task without harm to the others."""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from trading_runtime.errors import CrashError, Kind
+from trading_runtime.execution.workers.memory import format_size
+from trading_runtime.execution.workers.processes import Job, WorkerProcess
+from trading_runtime.results.scratch import Scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from trading_runtime.execution.workers.processes import WorkerAhead
+
+__all__ = ["Event", "Job", "TaskEnded", "TaskStarted", "WorkerPool"]
+
+_TICK_SECONDS = 0.25
+_MEMORY_TICK_SECONDS = 0.05
+"""A task that takes memory as fast as it can gets a few hundred MB in this time."""
+_MOST_IDLE_DEATHS = 3
+_KILL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class TaskEnded:
+    """How one task ended: ``status`` is ``ok`` or the kind of its failure."""
+
+    task: int
+    worker: int
+    status: str
+    seconds: float
+    rows: int = 0
+    message: str = ""
+    traceback: str = ""
+    memory_bytes: int | None = None
+    """Resident memory of the worker when the task had ended; not known of one that died."""
+    fetched_bytes: int = 0
+    """Brought from storage since the worker's last task."""
+    out_of_memory: bool = False
+    """Of kind ``crash``, and more memory would have helped."""
+    risk_refusals: dict[str, int] | None = None
+    """Orders and changes of orders that the risk profile refused, by rule."""
+
+
+@dataclass(frozen=True)
+class TaskStarted:
+    """A worker began a task."""
+
+    task: int
+    worker: int
+
+
+Event = TaskStarted | TaskEnded
+
+
+class WorkerPool:
+    """Runs batches of tasks in worker processes and yields what happens to each task."""
+
+    def __init__(
+        self,
+        job: Job,
+        workers: int,
+        should_stop: Callable[[], bool],
+        ahead: WorkerAhead | None = None,
+    ) -> None:
+        self._job = job
+        self._ahead = ahead
+        self._should_stop = should_stop
+        self._scratch = Scratch()
+        self._selector = selectors.DefaultSelector()
+        self._workers: list[WorkerProcess | None] = [None] * workers
+        self._idle_deaths = 0
+        self._tick = _TICK_SECONDS if job.task_memory is None else _MEMORY_TICK_SECONDS
+        self._killing = False
+
+    def __enter__(self) -> Self:
+        """Start nothing: workers start with their first batch."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all workers; what they had not finished leaves nothing behind."""
+        for worker in self._workers:
+            if worker is not None:
+                worker.end()
+        self._selector.close()
+        self._scratch.remove()
+
+    def run(self, batches: Sequence[Sequence[int]]) -> Iterator[Event]:
+        """Run the tasks of all batches; ends early, between events, when asked to stop.
+
+        Raises ``CrashError`` when workers die again and again without having begun a task.
+        """
+        waiting = deque(list(batch) for batch in batches if batch)
+        while not self._should_stop():
+            for number in range(len(self._workers)):
+                self._assign(number, waiting)
+            busy = [worker for worker in self._workers if worker is not None and worker.pending]
+            if not busy:
+                return
+            for key, _ in self._selector.select(self._tick):
+                yield from self._listen(key.data, waiting)
+            for worker in busy:
+                if not worker.is_ended:
+                    yield from self._hold_to_limits(worker, waiting)
+
+    def kill(self) -> Iterator[Event]:
+        """End all tasks that run, in the kill switch's way: no order goes out, none stays open.
+
+        A strategy that does not come back within ``_KILL_SECONDS`` is ended with its process.
+        """
+        self._killing = True
+        busy = [worker for worker in self._workers if worker is not None and worker.pending]
+        for worker in busy:
+            worker.tell_kill_switch()
+        ends = time.monotonic() + _KILL_SECONDS
+        nothing_waits: deque[list[int]] = deque()
+        while any(not worker.is_ended for worker in busy) and time.monotonic() < ends:
+            for key, _ in self._selector.select(_KILL_SECONDS / 10):
+                yield from self._listen(key.data, nothing_waits)
+        message = "the kill switch is on, and the task's process was ended; nothing is stored"
+        for worker in busy:
+            if not worker.is_ended:
+                yield from self._end(worker, nothing_waits, Kind.KILLED, message)
+
+    def _assign(self, number: int, waiting: deque[list[int]]) -> None:
+        worker = self._workers[number]
+        if waiting and (worker is None or not worker.pending):
+            if worker is None:
+                ahead = None if self._ahead is None else self._ahead.take()
+                worker = WorkerProcess(number, self._job, self._scratch.path, ahead)
+                self._workers[number] = worker
+                self._selector.register(worker.answers, selectors.EVENT_READ, worker)
+            worker.give(waiting.popleft())
+
+    def _listen(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[Event]:
+        messages = worker.messages()
+        if messages is not None:
+            yield from self._told(worker, messages)
+        elif worker.is_worn_out:
+            self._replace(worker, waiting)
+        else:
+            message, out_of_memory = worker.cause_of_death()
+            yield from self._bury(worker, waiting, Kind.CRASH, message, out_of_memory=out_of_memory)
+
+    def _told(
+        self, worker: WorkerProcess, messages: Iterable[Mapping[str, Any]]
+    ) -> Iterator[Event]:
+        for message in messages:
+            if message["event"] == "task_started":
+                worker.begin(message["task"])
+                yield TaskStarted(message["task"], worker.number)
+            else:
+                worker.finish(message["task"])
+                self._idle_deaths = 0
+                yield TaskEnded(
+                    message["task"],
+                    worker.number,
+                    message["status"],
+                    message["seconds"],
+                    message["rows"],
+                    message.get("message", ""),
+                    message.get("traceback", ""),
+                    message["memory_bytes"],
+                    message["fetched_bytes"],
+                    message.get("out_of_memory", False),
+                    message.get("risk_refusals"),
+                )
+
+    def _hold_to_limits(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[Event]:
+        """End a worker whose task takes more time or memory than the experiment allows."""
+        seconds, memory = self._job.task_seconds, self._job.task_memory
+        if worker.is_overdue(seconds):
+            message = (
+                f"the task ran longer than limits.task_seconds ({seconds} s) and was ended; raise "
+                "the limit, or look for an endless loop in the strategy"
+            )
+            yield from self._end(worker, waiting, Kind.TIMEOUT, message)
+        elif memory is not None and (taken := worker.memory()) > memory:
+            message = (
+                f"out of memory: the task's process had {format_size(taken)}, more than "
+                f"{self._job.memory_by} ({format_size(memory)}), and was ended; raise the limit, "
+                "or look for what the strategy keeps"
+            )
+            yield from self._end(worker, waiting, Kind.CRASH, message, out_of_memory=True)
+
+    def _end(
+        self,
+        worker: WorkerProcess,
+        waiting: deque[list[int]],
+        kind: Kind,
+        message: str,
+        *,
+        out_of_memory: bool = False,
+    ) -> Iterator[Event]:
+        """End a worker because of its task, which is to blame unless it ended in this moment."""
+        task = worker.current
+        # What earlier tasks left behind in the process is no fault of this one.
+        is_blamed = not (out_of_memory and worker.tasks_ended)
+        worker.kill()
+        while (messages := worker.messages()) is not None:
+            yield from self._told(worker, messages)
+        if is_blamed and worker.current == task:
+            yield from self._bury(worker, waiting, kind, message, out_of_memory=out_of_memory)
+        else:
+            self._replace(worker, waiting)
+
+    def _bury(
+        self,
+        worker: WorkerProcess,
+        waiting: deque[list[int]],
+        kind: Kind,
+        message: str,
+        *,
+        out_of_memory: bool,
+    ) -> Iterator[Event]:
+        """Fail the task that the worker died of, and give the rest of its batch to another."""
+        output, task = worker.last_output(), worker.current
+        if task is not None:
+            worker.pending.remove(task)
+        rest = self._replace(worker, waiting)
+        if task is not None:
+            self._idle_deaths = 0
+            seconds = time.monotonic() - worker.since
+            yield TaskEnded(
+                *(task, worker.number, kind, seconds, 0, message, output),
+                out_of_memory=out_of_memory,
+            )
+        elif rest and not self._killing:
+            # No task can be blamed. Once may be bad luck; for ever would be a run without end.
+            self._idle_deaths += 1
+            if self._idle_deaths == _MOST_IDLE_DEATHS:
+                raise CrashError(f"worker processes cannot work: {message}")
+
+    def _replace(self, worker: WorkerProcess, waiting: deque[list[int]]) -> list[int]:
+        """Part from a worker, and return what is left of its batch, which another gets next."""
+        self._selector.unregister(worker.answers)
+        worker.end()
+        self._workers[worker.number] = None
+        rest = list(worker.pending)
+        if rest:
+            waiting.appendleft(rest)
+        return rest

@@ -1,0 +1,197 @@
+"""A worker process: told a batch on standard input, it runs its tasks and says how each ended.
+
+Standard input and the descriptor named on the command line carry one JSON document a line. What a
+strategy prints goes to standard error, so that it cannot break the conversation.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import Kind, TradingRuntimeError
+from trading_runtime.execution.workers.memory import resident_bytes
+from trading_runtime.execution.workers.processes import KILL_SWITCH_SIGNAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
+
+    from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.execution.task import TaskRunner
+
+_WATCH_SECONDS = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+_kill_switch_is_on = threading.Event()
+_to_halt: list[TaskRunner] = []
+
+
+def serve(sender: int, parent: int) -> None:
+    """Serve batches until standard input ends; answer into the descriptor ``sender``."""
+    # These reach the whole process group; the parent decides when workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(KILL_SWITCH_SIGNAL, _note_kill_switch)
+    end_with_parent(parent)
+    answers = os.fdopen(sender, "w", encoding="utf-8", buffering=1)
+    os.set_inheritable(answers.fileno(), False)  # noqa: FBT003 - how the function is called
+    os.dup2(2, 1)
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    # Before anything is known of the job: the run may still be planned.
+    import_engine()
+    job = json.loads(requests.readline())
+    if "configs" in job:
+        _say(answers, _checked(job))
+        job = json.loads(requests.readline())
+    runner = _runner(job)
+    try:
+        _serve(runner, requests, answers, job["most_growth"])
+    finally:
+        runner.close()
+
+
+def import_engine() -> None:
+    """Import what any task needs."""
+    import numpy.random  # noqa: F401 - seeded for each task
+
+    import trading_runtime.execution.task  # noqa: F401
+
+    # What was imported stays: the collector need not look through it again in every task.
+    gc.freeze()
+
+
+def _note_kill_switch(*_: object) -> None:
+    """Let no order go out from now on; runs between two steps of whatever the strategy does."""
+    _kill_switch_is_on.set()
+    for runner in _to_halt:
+        runner.halt()
+
+
+def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_growth: int) -> None:
+    most = None
+    fetched = 0
+    for line in requests:
+        tasks = json.loads(line)["tasks"]
+        for at, index in enumerate(tasks):
+            if _kill_switch_is_on.is_set():
+                return
+            runner.expect(tasks[at:])
+            _say(answers, {"event": "task_started", "task": index})
+            ended = attempt(runner, index)
+            before, fetched = fetched, runner.fetched_bytes
+            memory = resident_bytes(os.getpid())
+            used = {"memory_bytes": memory, "fetched_bytes": fetched - before}
+            _say(answers, {"event": "task_ended", "task": index, **ended, **used})
+            most = most or memory + most_growth
+            if memory > most:
+                # The parent puts a fresh process in its place, for the rest of the batch too.
+                return
+
+
+def _checked(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what the engine says of the settings of a run that is being planned."""
+    from trading_runtime.engine.simulation.venue import check_settings
+
+    try:
+        code = _found_code(asked, asked["path"], asked["code"])
+        check_settings(code, asked["common"], asked["configs"])
+    except TradingRuntimeError as error:
+        return {"kind": error.kind, "message": str(error)}
+    except Exception:  # noqa: BLE001 - a defect of ours: the parent tells it
+        return {"kind": Kind.INTERNAL, "message": traceback.format_exc()}
+    return {"kind": Kind.OK}
+
+
+def _found_code(told: dict[str, Any], path: str, further: list[str]) -> StrategyCode:
+    from trading_runtime.config.strategy_code import find_strategy_code
+
+    # Where the parent found the modules, which may be its current folder; last, to hide nothing.
+    sys.path.extend(path for path in told["search_paths"] if path not in sys.path)
+    return find_strategy_code(path, Path(told["folder"]), further)
+
+
+def _runner(job: dict[str, Any]) -> TaskRunner:
+    from trading_runtime.execution.task import TaskRunner
+    from trading_runtime.results.opening import open_store
+
+    plan = json.loads(Path(job["plan"]).read_bytes())
+    code = _found_code(job, plan["strategy"]["path"], plan["strategy"]["code"])
+    scratch = Path(job["scratch"])
+    store = open_store(job["results"])
+    runner = TaskRunner(plan, job["dataset"], store, code, scratch=scratch)
+    _to_halt.append(runner)
+    if _kill_switch_is_on.is_set():
+        runner.halt()
+    # A strategy that reads a file by a relative name must find it nowhere, or everywhere.
+    empty = scratch / "current-folder"
+    empty.mkdir()
+    os.chdir(empty)
+    return runner
+
+
+def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
+    """Run a task and return how it ended, as it is said to the parent."""
+    from trading_runtime.engine.strategy.failures import TaskMemoryError
+
+    started = time.perf_counter()
+    try:
+        rows = runner.run(index)
+    except BaseException as error:  # noqa: BLE001 - every failure is a fact about this task
+        return {
+            "status": _kind(error),
+            "message": str(error) or type(error).__name__,
+            "traceback": getattr(error, "strategy_traceback", "") or traceback.format_exc(),
+            "seconds": time.perf_counter() - started,
+            "rows": 0,
+            "out_of_memory": isinstance(error, (MemoryError, TaskMemoryError)),
+        }
+    return {
+        "status": Kind.OK,
+        "seconds": time.perf_counter() - started,
+        "rows": rows,
+        "risk_refusals": runner.risk_refusals,
+    }
+
+
+def _kind(error: BaseException) -> Kind:
+    if isinstance(error, TradingRuntimeError):
+        return error.kind
+    if isinstance(error, MemoryError):
+        return Kind.CRASH
+    # Nothing of ours leaves in these ways.
+    return Kind.INTERNAL if isinstance(error, Exception) else Kind.STRATEGY
+
+
+def _say(answers: TextIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+def end_with_parent(parent: int) -> None:
+    """Make sure that this process ends, whatever it is doing, when its parent was killed."""
+    if sys.platform == "linux":
+        # Native code that never gives the interpreter free stops a thread too, but not the kernel.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(Kind.STOPPED.exit_code)
+
+
+if __name__ == "__main__":
+    serve(*(int(text) for text in sys.argv[1:]))

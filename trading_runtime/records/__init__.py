@@ -1,0 +1,1 @@
+"""Typed records of a run: plan, metadata, result, failures, journal and its events."""

@@ -1,0 +1,344 @@
+"""The events of runs and operations: each a type whose fields are the payload of its line.
+
+An event's name is that of its class, ``task_completed`` for ``TaskCompleted``. A field that is
+``None`` is left out of the line. The JSON Schema of all lines is ``schemas/journal.schema.json``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from trading_runtime.errors import Kind
+
+
+class Mode(StrEnum):
+    """What the orders of a run are for."""
+
+    RESEARCH = "research"
+    """Simulated orders on stored data."""
+
+
+class Executor(StrEnum):
+    """Who starts the processes of a run."""
+
+    LOCAL = "local"
+    """Worker processes of one machine."""
+    ARGO = "argo"
+    """Pods of a workflow."""
+
+
+class Record:
+    """Base of what is written down: the annotations of such a class become a JSON Schema."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event(Record):
+    """Base of all events."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        "extra": "forbid",
+        "use_attribute_docstrings": True,
+    }
+    event: ClassVar[str]
+    """The name that the line has."""
+
+    def __init_subclass__(cls) -> None:
+        """Name the event after its class."""
+        cls.event = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    def payload(self) -> dict[str, Any]:
+        """Return the fields that have a value, in the order in which they are declared."""
+        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in pairs if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInitialised(Event):
+    """A run has its folder."""
+
+    run_id: str
+    mode: Mode = Mode.RESEARCH
+    executor: Executor = Executor.LOCAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResumed(Event):
+    """A run that was there goes on, under the same id and plan."""
+
+    run_id: str
+    earlier: str
+    """The status that it had; ``running`` when its process died."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlanned(Event):
+    """The plan is written."""
+
+    plan_digest: str
+    points: int
+    partitions: int
+    tasks: int
+    batches: int
+    cached: int
+    """Tasks whose results were stored already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted(Event):
+    """The first batch is about to be given out."""
+
+    tasks: int
+    """All tasks of the plan."""
+    pending: int
+    """Those that have no result yet."""
+    workers: int | None = None
+    memory_limit_bytes: int | None = None
+    """What the machine or container has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStopped(Event):
+    """A signal or ``runs stop`` ended the run; finished tasks are kept."""
+
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunKilled(Event):
+    """The kill switch ended the run."""
+
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFailed(Event):
+    """An error ended the run as a whole."""
+
+    kind: Kind
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCompleted(Event):
+    """The run came to its summary; tasks may have failed."""
+
+    run_digest: str
+    complete: bool
+    """Whether every planned task is ok."""
+    planned: int
+    ok: int
+    failed: int
+    missing: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunVerified(Event):
+    """Stored tasks were computed again, and their bytes compared."""
+
+    tasks: int
+    same: int
+    different: int
+    damaged: int
+    failed: int
+    outcome: Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchStarted(Event):
+    """A worker or a pod was given a batch."""
+
+    batch: int
+    """Its index in the plan."""
+    tasks: int
+    """Tasks of it that have no result yet."""
+    worker: int | None = None
+    memory_limit_bytes: int | None = None
+    """What the pod has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchCompleted(Event):
+    """Every task of a batch has ended, well or not."""
+
+    batch: int
+    worker: int | None = None
+    seconds: float | None = None
+    ok: int | None = None
+    failed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchFailed(Event):
+    """A batch was ended before its tasks: its worker or pod died."""
+
+    batch: int
+    kind: Kind
+    left: int
+    """Tasks that have not begun."""
+    worker: int | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRetried(Event):
+    """The rest of a batch is given out again."""
+
+    batch: int
+    tasks: int
+    attempt: int | None = None
+    """2 for the second time that the batch is given out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskStarted(Event):
+    """A worker began a task."""
+
+    task_id: str
+    worker: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskCompleted(Event):
+    """A task left its result."""
+
+    task_id: str
+    seconds: float
+    rows: int
+    worker: int | None = None
+    retries: int | None = None
+    memory_bytes: int | None = None
+    """The most memory that the worker has had so far."""
+    fetched_bytes: int | None = None
+    """Brought from storage since the worker's last task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFailed(Event):
+    """A task left a failure."""
+
+    task_id: str
+    seconds: float
+    kind: Kind
+    message: str | None = None
+    """Its first line; the whole is in the failure's file."""
+    worker: int | None = None
+    retries: int | None = None
+    memory_bytes: int | None = None
+    fetched_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRetried(Event):
+    """A task that failed is computed again."""
+
+    task_id: str
+    kind: Kind
+    """Why it failed before."""
+    attempt: int | None = None
+
+
+class Verdict(StrEnum):
+    """What a drill has shown."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRefused(Event):
+    """The risk profile refused orders of a task."""
+
+    task_id: str
+    rule: str
+    count: int
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KillActivated(Event):
+    """The kill switch was put on."""
+
+    reason: str
+    user: str | None = None
+    host: str | None = None
+    run_id: str | None = None
+    """The run that it is for; none for all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KillCleared(Event):
+    """The kill switch was taken off."""
+
+    reason: str | None = None
+    user: str | None = None
+    host: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadinessChecked(Event):
+    """It was asked whether an experiment may trade."""
+
+    ready: bool
+    checks: dict[str, str]
+    """The state of each check by its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeCompleted(Event):
+    """An address was asked whether it answers."""
+
+    address: str
+    """Scheme, host, port and path; nothing else of the URL."""
+    state: str
+    seconds: float
+    status: int | None = None
+    """Of HTTP."""
+    bytes: int | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconciliationCompleted(Event):
+    """Orders, fills, positions and balances of a run were compared with a venue's snapshot."""
+
+    snapshot: str
+    """The sha256 of the snapshot."""
+    matched: int
+    mismatched: int
+    unknown: int
+    outcome: Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillStarted(Event):
+    """A fault is about to be made on purpose."""
+
+    drill: str
+    sabotage: bool = False
+    """Whether the safeguard is off, so that the drill must fail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillCompleted(Event):
+    """A drill came to its verdict."""
+
+    drill: str
+    verdict: Verdict
+    sabotage: bool = False
+    seconds: float | None = None
+    message: str | None = None
+
+
+DRILLS = (
+    "stale-market-data",
+    "restart-recovery",
+    "reconciliation-mismatch",
+    "kill-switch",
+    "storage-outage",
+    "corrupt-result",
+    "disk-full",
+)

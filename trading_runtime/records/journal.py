@@ -1,0 +1,332 @@
+"""The journal of a run: one chain of events per writer, merged and checked.
+
+A writer's chain is the files ``journal/<writer>/000001.jsonl`` and up: parts of one sequence of
+lines. On a disk there is one part, which grows as things happen. An object store cannot append;
+there a part ends when it is published.
+
+Lines are held together by their hashes, ends by the metadata. Whoever changes chain, merged journal
+and metadata in one go can deceive this; a copy kept elsewhere (``evidence bundle``) tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from trading_runtime.redaction import redacted
+from trading_runtime.results.files import storage_errors, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from trading_runtime.records.events import Event
+    from trading_runtime.results.store import RunFiles
+
+
+FIRST_HASH = hashlib.sha256(b"").hexdigest()
+"""What the first line of a chain has as the hash of the line before it."""
+_PART_DIGITS = 6
+_OURS = frozenset({"kind", "outcome", "plan_digest", "run_digest", "task_id"})
+"""Fields of events whose texts are digests and kinds, which hold no secret."""
+WRITER = r"[a-z0-9]([a-z0-9.-]{0,198}[a-z0-9])?"
+"""The names that a chain may have; a pod's may be long."""
+
+
+class Journal:
+    """Appends events to a chain, each line holding the hash of the line before it.
+
+    ``folder`` is that of all chains, ``RunFiles.journals`` for a run; ``writer`` is a name that no
+    chain there has yet (see ``new_writer``).
+    """
+
+    def __init__(self, folder: Path, writer: str) -> None:
+        if not re.fullmatch(WRITER, writer):
+            raise ValueError(f"{writer[:80]!r} is no name for a writer of a journal")
+        self.writer = writer
+        self.folder = folder / writer
+        self._sequence = self._part = self._length = self._latest = 0
+        self._previous = FIRST_HASH
+        self._closed = False
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True)
+        self._open_part()
+
+    def __enter__(self) -> Self:
+        """Return the open journal."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file; what it holds can still be asked for with ``end_part``."""
+        self._closed = True
+        os.close(self._file)
+
+    def write(self, event: Event) -> None:
+        """Append an event; it is in the file when this returns.
+
+        Raises ``StorageError`` when it cannot be written; the chain then ends with the line before.
+        """
+        # A clock that is set back must not turn the order of a chain round.
+        self._latest = max(time.time_ns(), self._latest + 1)
+        line = encode_line(
+            {
+                "sequence": self._sequence,
+                "time": instant_text(self._latest),
+                "writer": self.writer,
+                "event": event.event,
+                "payload": _without_secrets(event.payload()),
+                "previous": self._previous,
+            }
+        )
+        with storage_errors(self._path):
+            self._append(line + b"\n")
+        self._previous = hashlib.sha256(line).hexdigest()
+        self._sequence += 1
+
+    def end_part(self) -> Path | None:
+        """Let later lines go to a new file, and return the one until now; ``None`` if it is empty.
+
+        Raises ``StorageError`` when the new file cannot be made.
+        """
+        if not self._length:
+            return None
+        ended = self._path
+        self._length = 0
+        if not self._closed:
+            os.close(self._file)
+            self._open_part()
+        return ended
+
+    def _open_part(self) -> None:
+        self._part += 1
+        self._length = 0
+        self._path = self.folder / f"{self._part:0{_PART_DIGITS}d}.jsonl"
+        with storage_errors(self._path):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+            self._file = os.open(self._path, flags, 0o644)
+
+    def _append(self, content: bytes) -> None:
+        written = 0
+        try:
+            while written < len(content):
+                written += os.write(self._file, content[written:])
+        except OSError:
+            # Of a line that the disk has no room for, nothing must stay.
+            os.ftruncate(self._file, self._length)
+            raise
+        self._length += len(content)
+
+
+def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
+    """Redact a payload, unless all that it says was made here: most lines are of that kind."""
+    if all(name in _OURS or isinstance(value, (int, float)) for name, value in payload.items()):
+        return payload
+    content: dict[str, Any] = redacted(payload)
+    return content
+
+
+def new_writer(name: str) -> str:
+    """Return the name of a chain that nobody has written: ``name`` and the time."""
+    return f"{name}-{time.time_ns()}"
+
+
+def encode_line(entry: dict[str, Any]) -> bytes:
+    """Return an entry as its line, without the end of line."""
+    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    # A lone surrogate, which a message of a strategy may hold, has no UTF-8.
+    return text.encode(errors="backslashreplace")
+
+
+def instant_text(nanoseconds: int) -> str:
+    """Return nanoseconds since the epoch as ISO 8601 in UTC, always with nine digits.
+
+    Texts of this form have the order of their instants.
+    """
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
+
+
+def chain_bytes(folder: Path) -> bytes:
+    """Return all that a writer wrote, the parts in their order."""
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.jsonl")))
+
+
+def writers(folder: Path) -> list[str]:
+    """Return the names of the chains in a folder, sorted."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def merge_journals(files: RunFiles) -> dict[str, dict[str, Any]]:
+    """Write ``journal.jsonl``, the lines of all writers in order of time.
+
+    Returns how many lines each chain has, and the sha256 of its last one: with these kept
+    elsewhere, no line can be cut off unnoticed.
+    """
+    entries: list[tuple[str, str, int, bytes]] = []
+    ends = {}
+    for writer in writers(files.journals):
+        lines = whole_lines(chain_bytes(files.journals / writer))
+        entries += [(entry["time"], writer, entry["sequence"], line) for line, entry in lines]
+        last = lines[-1][0] if lines else b""
+        ends[writer] = {"lines": len(lines), "last": hashlib.sha256(last).hexdigest()}
+    entries.sort(key=lambda item: item[:3])
+    write_file(files.journal, b"".join(line + b"\n" for *_, line in entries))
+    return ends
+
+
+def whole_lines(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
+    """Return the lines of a chain that are entries, each with what it says.
+
+    The line that a killed writer or a failing disk left half is none.
+    """
+    found = []
+    for line in content.split(b"\n"):
+        entry = parse_line(line)
+        if entry is not None:
+            found.append((line, entry))
+    return found
+
+
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """Return what a line says, ``None`` when it is no entry of a journal."""
+    try:
+        entry = json.loads(line)
+        sound = (
+            isinstance(entry["time"], str)
+            and isinstance(entry["sequence"], int)
+            and all(isinstance(entry[key], str) for key in ("writer", "event", "previous"))
+            and isinstance(entry["payload"], dict)
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return entry if sound else None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it was written."""
+
+    place: str
+    """A file of the run, or a line in it."""
+    message: str
+
+    def __str__(self) -> str:
+        """Return the finding as one line."""
+        return f"{self.place}: {self.message}"
+
+
+@dataclass
+class JournalCheck:
+    """What was found about a journal."""
+
+    writers: int = 0
+    lines: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    """What is broken."""
+    notes: list[Finding] = field(default_factory=list)
+    """What is no fault, and good to know."""
+
+
+def check_journal(
+    files: RunFiles, ends: Mapping[str, Mapping[str, Any]], *, ended: bool
+) -> JournalCheck:
+    """Check every chain of a run's journal, and once the run has ended, the merged one.
+
+    ``ends`` are the ends of chains as the metadata have them. Raises ``OSError`` when a file cannot
+    be read.
+    """
+    check = JournalCheck()
+    known = writers(files.journals)
+    entries: list[tuple[str, str, int, bytes]] = []
+    for writer in sorted({*known, *ends}):
+        name = f"journal/{writer}"
+        if writer not in known:
+            check.findings.append(Finding(name, "the chain is gone"))
+            continue
+        lines = _lines(check, name, chain_bytes(files.journals / writer))
+        check.writers += 1
+        check.lines += len(lines)
+        check.findings += _chain_findings(name, writer, lines)
+        check.findings += _end_findings(name, lines, ends.get(writer), ended=ended)
+        if writer not in ends and not ended:
+            check.notes.append(Finding(name, "its end is not sealed: the run has not ended"))
+        for line in lines:
+            entry = parse_line(line)
+            if entry is not None:
+                entries.append((entry["time"], writer, entry["sequence"], line))
+    if ended:
+        entries.sort(key=lambda item: item[:3])
+        check.findings += _merged_findings(files, [line for *_, line in entries])
+    return check
+
+
+def _lines(check: JournalCheck, name: str, content: bytes) -> list[bytes]:
+    """Return the whole lines; of one that was not finished, it is told."""
+    *lines, rest = content.split(b"\n")
+    if rest:
+        message = (
+            f"the last line is torn ({len(rest)} bytes): its writer was killed; it is left out"
+        )
+        check.notes.append(Finding(name, message))
+    return lines
+
+
+def _chain_findings(name: str, writer: str, lines: Sequence[bytes]) -> Iterator[Finding]:
+    previous, latest = FIRST_HASH, ""
+    for number, line in enumerate(lines):
+        place = f"{name}, line {number + 1}"
+        entry = parse_line(line)
+        if entry is None:
+            yield Finding(place, "it is no line of a journal")
+        elif entry["sequence"] != number:
+            yield Finding(place, f"sequence is {entry['sequence']}, expected {number}")
+        elif entry["writer"] != writer:
+            yield Finding(place, f"it was written by {entry['writer']}")
+        elif entry["previous"] != previous:
+            yield Finding(place, "it does not follow from the line before: one of them was altered")
+        elif entry["time"] <= latest:
+            yield Finding(place, "its time is not later than that of the line before")
+        else:
+            latest = entry["time"]
+        previous = hashlib.sha256(line).hexdigest()
+
+
+def _end_findings(
+    name: str, lines: Sequence[bytes], end: Mapping[str, Any] | None, *, ended: bool
+) -> Iterator[Finding]:
+    if end is None:
+        if ended:
+            yield Finding(
+                name, "the metadata do not name this chain: it was added, or never sealed"
+            )
+        return
+    count = end["lines"]
+    if len(lines) < count:
+        yield Finding(name, f"cut off: {len(lines)} lines of {count}")
+    elif count and hashlib.sha256(lines[count - 1]).hexdigest() != end["last"]:
+        yield Finding(f"{name}, line {count}", "it is not the last line that the metadata name")
+    elif len(lines) > count and ended:
+        yield Finding(name, f"{len(lines)} lines, and the metadata name {count}: lines were added")
+
+
+def _merged_findings(files: RunFiles, expected: Sequence[bytes]) -> Iterator[Finding]:
+    name = files.journal.name
+    try:
+        content = files.journal.read_bytes()
+    except FileNotFoundError:
+        yield Finding(name, "it is gone; the chains below journal/ hold its lines")
+        return
+    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    for number, (line, wanted) in enumerate(zip(lines, expected, strict=False)):
+        if line != wanted:
+            yield Finding(f"{name}, line {number + 1}", "it is not the line of the chains")
+            return
+    if len(lines) != len(expected):
+        yield Finding(name, f"{len(lines)} lines, and the chains have {len(expected)}")

@@ -1,0 +1,232 @@
+"""The assumptions under the numbers: what the simulation takes for granted, said plainly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import polars as pl
+
+from trading_runtime.report.formatting import counted, number, sentence_list
+from trading_runtime.results.points import OK
+from trading_runtime.units import DAY, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from trading_runtime.report.content import ReportInputs
+
+FEW_DAYS = 30
+"""With fewer daily returns than these, annualised ratios come with a warning."""
+
+
+class Assumption(NamedTuple):
+    """One thing to know before trusting the numbers; ``warning`` when it bears on these ones."""
+
+    title: str
+    text: str
+    warning: bool = False
+
+
+def assumptions(inputs: ReportInputs) -> list[Assumption]:
+    """Return what holds for this run: warnings first, otherwise in the order of an order's life."""
+    venue: Mapping[str, Any] = inputs.experiment.get("venue", {})
+    found = [
+        *_fills(venue, inputs.data_types),
+        _fees(venue.get("fees", {})),
+        _latency(venue.get("latency") or {}),
+        _funding(),
+        *_orders(venue, inputs.results),
+        *_risk(inputs.experiment.get("risk")),
+        *_seams(inputs),
+        *_accounts(inputs),
+        _ratios(inputs),
+        *_selection(inputs),
+    ]
+    return sorted(found, key=lambda assumption: not assumption.warning)
+
+
+def _fills(venue: Mapping[str, Any], data_types: Sequence[str]) -> Iterator[Assumption]:
+    delayed = _delay(venue.get("latency") or {})
+    if venue.get("bar_execution", True) and (not data_types or "bars" in data_types):
+        moment = (
+            f"{delayed} after it was sent, at the market of that time"
+            if delayed
+            else "at the close of that same bar, at the same time: it trades at a price that the "
+            "strategy has just seen"
+        )
+        yield Assumption("Fill price and time", f"A market order sent from on_bar fills {moment}.")
+        yield Assumption(
+            "Size at bars",
+            "The top of the book is about a quarter of the bar's volume; whatever an order asks "
+            "beyond that fills one tick worse, however large the order is.",
+        )
+    fill: Mapping[str, Any] = venue.get("fill") or {}
+    limit, slip = fill.get("prob_fill_on_limit", 1), fill.get("prob_slippage", 0)
+    text = (
+        f"Fill model {fill.get('model', 'default')}: a resting limit order "
+        f"{_chance(limit, 'is', 'filled')} when the market touches its price; an order that takes "
+        f"liquidity {_chance(slip, '', 'slips by one tick')}."
+    )
+    if not venue.get("liquidity_consumption"):
+        text += " A fill does not use up the size it was filled against."
+    if not venue.get("queue_position"):
+        text += " A limit order does not wait behind the size that was there before it."
+    yield Assumption("Fill model", text)
+    yield Assumption(
+        "Market impact", "The strategy's own orders do not move the prices after them."
+    )
+
+
+def _fees(fees: Mapping[str, Any]) -> Assumption:
+    match fees.get("model"):
+        case "maker_taker":
+            text = (
+                f"{_rate(fees['maker'])} of the traded value for a resting order, "
+                f"{_rate(fees['taker'])} for one that takes liquidity."
+            )
+        case "fixed":
+            each = "order" if fees.get("once_per_order", True) else "fill"
+            text = f"{fees['amount']} for every {each}."
+        case "per_contract":
+            text = f"{fees['amount']} for every contract traded."
+        case _:
+            return Assumption(
+                "Fees", "Trading costs nothing here: no fees are charged.", warning=True
+            )
+    return Assumption("Fees", text)
+
+
+def _latency(latency: Mapping[str, Any]) -> Assumption:
+    named = {"insert": "new orders", "update": "changes", "cancel": "cancellations"}
+    parts = [f"{latency[key]} for {what}" for key, what in named.items() if latency.get(key)]
+    if latency.get("base"):
+        parts = [f"{latency['base']} for every command", *(f"{part} on top" for part in parts)]
+    if not parts:
+        return Assumption("Latency", "None: commands take effect at the venue at once.")
+    return Assumption("Latency", f"Commands take {sentence_list(parts)}.")
+
+
+def _funding() -> Assumption:
+    return Assumption(
+        "Funding", "No funding payments, and no interest on balances or borrowed money."
+    )
+
+
+def _orders(venue: Mapping[str, Any], results: pl.DataFrame) -> Iterator[Assumption]:
+    limit = venue.get("order_rate_limit") or {}
+    denied = _total(results, "denied_orders")
+    allowed = f"{number(int(limit.get('orders', 100)), 0)} orders per {limit.get('per', '1s')}"
+    text = f"At most {allowed} of simulated time; the excess is denied."
+    if denied:
+        tasks = _tasks_with(results, pl.col("denied_orders") > 0)
+        text += (
+            f" {counted(denied, 'order was', 'orders were')} denied in {counted(tasks, 'task')} "
+            "(for the rate, because the account could not carry them, or by a limit on risk)."
+        )
+    yield Assumption("Order rate", text, denied > 0)
+
+
+def _risk(profile: Mapping[str, Any] | None) -> Iterator[Assumption]:
+    if profile:
+        named = ", ".join(name for name, value in profile.items() if value)
+        yield Assumption(
+            "Limits on risk",
+            f"Orders are held to {named}: what breaks a limit is denied, and the strategy goes on.",
+        )
+
+
+def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
+    results = inputs.results
+    text = "Each task starts flat with the initial balance; no position is carried over a seam."
+    if inputs.experiment.get("at_end", "mark") == "close":
+        text += " Positions are closed by market orders at the window's end."
+    else:
+        text += " Positions still open at a window's end are marked to market there"
+        marked = _total(results, "open_positions")
+        tasks = _tasks_with(results, pl.col("open_positions") > 0)
+        text += f": {counted(marked, 'position')} in {counted(tasks, 'task')}." if marked else "."
+    yield Assumption("Seams", text)
+    warmup = inputs.experiment.get("partitions", {}).get("warmup")
+    if warmup:
+        partitions = inputs.plan.get("partitions", [])
+        short = sum(bool(partition.get("warmup_short")) for partition in partitions)
+        denied = _total(results, "warmup_denied_orders")
+        text = f"The strategy sees {warmup} of data before each window without trading"
+        text += f"; {counted(denied, 'order')} sent there did not count." if denied else "."
+        if short:
+            of = counted(len(partitions), "partition")
+            text += f" It was shorter than asked for {short} of {of}."
+        yield Assumption("Warm-up", text, short > 0)
+    empty = len(inputs.plan.get("empty_windows", []))
+    if empty:
+        yield Assumption(
+            "Windows without data", f"{counted(empty, 'window')} held no rows and were not tested."
+        )
+
+
+def _accounts(inputs: ReportInputs) -> Iterator[Assumption]:
+    ok = _tasks_with(inputs.results, pl.lit(value=True))
+    if ok and not _total(inputs.results, "fills"):
+        yield Assumption("No fills", "Not one order was filled, in any task.", warning=True)
+    ruined = _tasks_with(inputs.results, pl.col("ruined"))
+    if ruined:
+        points = inputs.results.filter(pl.col("ruined").fill_null(value=False))["point"].n_unique()
+        yield Assumption(
+            "Ruined accounts",
+            f"Equity fell to zero or below in {counted(ruined, 'task')} of "
+            f"{counted(points, 'point')}. There orders are denied and the run goes on; return and "
+            "ratios of these points are undefined.",
+            warning=True,
+        )
+
+
+def _ratios(inputs: ReportInputs) -> Assumption:
+    periods = inputs.experiment.get("statistics", {}).get("periods_per_year", 365)
+    text = (
+        f"From simple daily returns at UTC midnights, {periods} of them a year, risk-free rate 0; "
+        "days without data return 0."
+    )
+    partitions = inputs.plan.get("partitions", [])
+    starts = [parse_instant(partition["start"]) for partition in partitions]
+    ends = [parse_instant(partition["end"]) for partition in partitions]
+    days = -(-(max(ends) - min(starts)) // DAY) if partitions else 0
+    few = 0 < days < FEW_DAYS
+    if few:
+        text += (
+            f" The period has only {counted(days, 'day')}: a ratio made from so few says little."
+        )
+    return Assumption("Ratios", text, few)
+
+
+def _selection(inputs: ReportInputs) -> Iterator[Assumption]:
+    if inputs.points.height > 1:
+        yield Assumption(
+            "Selection",
+            f"The best of {counted(inputs.points.height, 'point')} is picked with hindsight on "
+            "this very data: expect less from it elsewhere.",
+        )
+
+
+def _delay(latency: Mapping[str, Any]) -> str:
+    parts = [str(latency[key]) for key in ("base", "insert") if latency.get(key)]
+    return " and ".join(parts)
+
+
+def _chance(probability: object, before: str, what: str) -> str:
+    share = float(str(probability))
+    if share in (0, 1):
+        return f"{before} {'always' if share else 'never'} {what}".strip()
+    return f"{before} {what} {number(share * 100, 1).removesuffix('.0')}% of the time".strip()
+
+
+def _rate(value: object) -> str:
+    text = number(float(str(value)) * 100, 6).rstrip("0").rstrip(".")
+    return f"{text}%"
+
+
+def _total(results: pl.DataFrame, column: str) -> int:
+    return int(results.filter(pl.col("status") == OK)[column].sum())
+
+
+def _tasks_with(results: pl.DataFrame, condition: pl.Expr) -> int:
+    return results.filter((pl.col("status") == OK) & condition.fill_null(value=False)).height

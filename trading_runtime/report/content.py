@@ -1,0 +1,362 @@
+"""What the report says: headings, figures and tables as text, the same for page and Markdown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trading_runtime.report.assumptions import Assumption, assumptions
+from trading_runtime.report.formatting import (
+    UNDEFINED,
+    counted,
+    in_sentence,
+    instant,
+    label,
+    number,
+    sentence_list,
+    statistic,
+    value_text,
+)
+from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names, ranked
+from trading_runtime.results.points import OK
+from trading_runtime.units import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trading_runtime.results.points import CurvePoint
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReportInputs:
+    """What the report of one run is made from."""
+
+    run_id: str
+    experiment: Mapping[str, Any]
+    """Content of ``experiment.json``: the experiment with every default made explicit."""
+    plan: Mapping[str, Any]
+    """Content of ``plan.json``."""
+    result: Mapping[str, Any]
+    """Content of ``result.json``."""
+    results: pl.DataFrame
+    """Content of ``results.parquet``."""
+    points: pl.DataFrame
+    """Content of ``points.parquet``."""
+    curve: Sequence[CurvePoint] = ()
+    """``chained_curve`` of the best point; empty when there is none."""
+    failures: Sequence[Mapping[str, Any]] = ()
+    """Content of the files under ``failures/``."""
+    data_types: Sequence[str] = ()
+    """Types of data that were fed, such as ``bars``; empty when not known."""
+    identities: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What was used, by a name for people: digests, versions; shown in this order."""
+    packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Installed version of each package whose version can change a result."""
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Content of ``metadata.json``; ``started`` and ``ended`` are shown when they are there."""
+    timeline: Sequence[tuple[str, str]] = ()
+    """Times and what happened then, the earliest first."""
+
+
+MOST_POINTS = 50
+MOST_PARTITIONS = 60
+_POINT_COLUMNS = (
+    "net_profit", "return", "sharpe", "sortino", "max_drawdown", "trades", "win_rate",
+    "profit_factor", "fees",
+)  # fmt: skip
+_PARTITION_COLUMNS = (
+    "net_profit", "return", "max_drawdown", "exposure", "trades", "win_rate", "fees",
+    "open_positions",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Table:
+    """A table of texts: the note below it, the column it is sorted by, the row that stands out."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[bool]
+    note: str = ""
+    sorted_by: str = ""
+    marked: int | None = None
+
+
+def points_table(
+    points: pl.DataFrame, metric: str, direction: str, best: Mapping[str, Any] | None
+) -> Table:
+    """Return the first points by the objective."""
+    order = ranked(points, metric, direction)
+    names = parameter_names(points.columns)
+    shown = list(_POINT_COLUMNS) if metric in _POINT_COLUMNS else [metric, *_POINT_COLUMNS]
+    incomplete = points.filter(pl.col("ok") < pl.col("tasks")).height > 0
+    rows = []
+    for row in order.head(MOST_POINTS).iter_rows(named=True):
+        cells = [str(row["point"])]
+        cells += [value_text(row[PARAMETER_PREFIX + name]) for name in names]
+        cells += [statistic(name, row[name]) for name in shown]
+        rows.append([*cells, _tasks_text(row)] if incomplete else cells)
+    marked = None
+    if best is not None and order.height and order["point"][0] == best["point"]:
+        marked = 0
+    left = order.height - len(rows)
+    return Table(
+        columns=["Point", *names, *map(label, shown), *(["Tasks"] if incomplete else [])],
+        rows=rows,
+        numeric=[True, *(_is_number(points, name) for name in names), *[True] * len(shown), False],
+        note=f"The first {MOST_POINTS} of {order.height:,} points; all are in points.parquet."
+        if left
+        else "",
+        sorted_by=label(metric),
+        marked=marked,
+    )
+
+
+def partitions_table(
+    results: pl.DataFrame, best: Mapping[str, Any] | None, metric: str
+) -> Table | None:
+    """Return the best point's partitions; ``None`` without a best point or a second partition."""
+    if best is None:
+        return None
+    rows = results.filter(pl.col("point") == best["point"]).sort("start", "partition")
+    if rows.height <= 1:
+        return None
+    many = rows["instruments"].n_unique() > 1
+    extra = [metric] if metric in rows.columns and metric not in _PARTITION_COLUMNS else []
+    shown = [*extra, *_PARTITION_COLUMNS]
+    cells = [
+        [
+            instant(row["start"]),
+            instant(row["end"]),
+            *([row["instruments"].replace(",", ", ")] if many else []),
+            *(statistic(name, row[name]) for name in shown),
+        ]
+        for row in rows.head(MOST_PARTITIONS)
+        .with_columns(pl.col("start", "end").dt.epoch("ns"))
+        .iter_rows(named=True)
+    ]
+    return Table(
+        columns=["Start", "End", *(["Instruments"] if many else []), *map(label, shown)],
+        rows=cells,
+        numeric=[False, False, *([False] if many else []), *[True] * len(shown)],
+        note=f"The first {MOST_PARTITIONS} of {counted(rows.height, 'partition')}; all are in "
+        "results.parquet."
+        if rows.height > MOST_PARTITIONS
+        else "",
+    )
+
+
+def _is_number(points: pl.DataFrame, name: str) -> bool:
+    return points[PARAMETER_PREFIX + name].dtype.is_numeric()
+
+
+def _tasks_text(row: Mapping[str, Any]) -> str:
+    parts = [f"{row[key]} {key}" for key in (OK, "failed", "missing") if row[key]]
+    return sentence_list(parts)
+
+
+MOST_FAILURES = 20
+_SHOWN_INSTRUMENTS = 6
+_SECOND = 1_000_000_000
+_TILES = (
+    "net_profit", "return", "sharpe", "sortino", "max_drawdown", "volatility", "trades", "win_rate",
+    "profit_factor", "expectancy", "exposure", "fees",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failures:
+    """Failed tasks of one kind and message."""
+
+    kind: str
+    message: str
+    count: int
+    tasks: Sequence[str]
+    traceback: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Content:
+    """Everything that the templates write out."""
+
+    name: str
+    run_id: str
+    complete: bool
+    status: str
+    facts: Sequence[tuple[str, str]]
+    best_heading: str
+    best_note: str
+    best_parameters: Sequence[tuple[str, str]]
+    tiles: Sequence[tuple[str, str, bool]]
+    points: Table
+    partitions: Table | None
+    failures: Sequence[Failures]
+    failures_left_out: int
+    assumptions: Sequence[Assumption]
+    identities: Sequence[tuple[str, str]]
+    packages: Sequence[tuple[str, str]]
+    timeline: Sequence[tuple[str, str]]
+
+
+def content(inputs: ReportInputs) -> Content:
+    """Return what the report of ``inputs`` says."""
+    objective = inputs.result.get("objective") or inputs.plan.get("objective") or {}
+    metric = objective.get("metric", "net_profit")
+    direction = objective.get("direction", "maximize")
+    best = inputs.result.get("best")
+    heading, note = _best_words(inputs, best, metric, direction)
+    row = _best_row(inputs, best)
+    failures = _failures(inputs.failures)
+    return Content(
+        name=str(inputs.plan.get("experiment_name") or inputs.experiment.get("name", "")),
+        run_id=inputs.run_id,
+        complete=bool(inputs.result.get("complete")),
+        status=_status(inputs.result),
+        facts=_facts(inputs, metric, direction),
+        best_heading=heading,
+        best_note=note,
+        best_parameters=[
+            (name, value_text(row[PARAMETER_PREFIX + name])) for name in parameter_names(row)
+        ],
+        tiles=[(label(name), statistic(name, row[name]), name == metric) for name in _tiles(metric)]
+        if row
+        else [],
+        points=points_table(inputs.points, metric, direction, best),
+        partitions=partitions_table(inputs.results, best, metric),
+        failures=failures[:MOST_FAILURES],
+        failures_left_out=sum(each.count for each in failures[MOST_FAILURES:]),
+        assumptions=assumptions(inputs),
+        identities=[(_headed(name), value) for name, value in inputs.identities.items()],
+        packages=sorted(inputs.packages.items()),
+        timeline=inputs.timeline,
+    )
+
+
+def currency(inputs: ReportInputs) -> str:
+    """Return the statistics currency of the run; empty when no task is ok."""
+    known = inputs.results["currency"].drop_nulls()
+    return str(known[0]) if len(known) else ""
+
+
+def _status(result: Mapping[str, Any]) -> str:
+    counts = result.get("counts", {})
+    planned, ok = counts.get("planned", 0), counts.get("ok", 0)
+    if result.get("complete"):
+        return (
+            "Complete: the only task is ok"
+            if planned == 1
+            else f"Complete: all {planned:,} tasks are ok"
+        )
+    parts = [f"{number(ok, 0)} of {counted(planned, 'task')} ok"]
+    parts += [f"{number(counts[key], 0)} {key}" for key in ("failed", "missing") if counts.get(key)]
+    return f"Incomplete: {', '.join(parts)}"
+
+
+def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str, str]]:
+    plan = inputs.plan
+    partitions: Sequence[Mapping[str, Any]] = plan.get("partitions", [])
+    facts = [("Strategy", str(inputs.experiment.get("strategy", {}).get("path", UNDEFINED)))]
+    names = sorted({name for partition in partitions for name in partition["instruments"]})
+    if names:
+        shown = ", ".join(names[:_SHOWN_INSTRUMENTS])
+        more = len(names) - _SHOWN_INSTRUMENTS
+        facts.append(("Instruments", f"{shown} and {more} more" if more > 0 else shown))
+        start = min(parse_instant(partition["start"]) for partition in partitions)
+        end = max(parse_instant(partition["end"]) for partition in partitions)
+        facts.append(("Period", f"{instant(start)} to {instant(end)} (UTC)"))
+    points = counted(len(plan.get("points", [])), "point")
+    facts.append(
+        ("Size", f"{points} \N{MULTIPLICATION SIGN} {counted(len(partitions), 'partition')}")
+    )
+    facts.append(("Objective", f"{direction} {metric}"))
+    if currency(inputs):
+        facts.append(("Currency", currency(inputs)))
+    balances = inputs.experiment.get("venue", {}).get("balances")
+    if balances:
+        facts.append(("Initial balance", ", ".join(_grouped(each) for each in balances)))
+    facts += [
+        (_headed(key), _moment(str(inputs.metadata[key])))
+        for key in ("started", "ended")
+        if inputs.metadata.get(key)
+    ]
+    return facts
+
+
+def _headed(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
+def _moment(text: str) -> str:
+    return f"{instant(parse_instant(text) // _SECOND * _SECOND)} UTC"
+
+
+def _grouped(balance: str) -> str:
+    amount, _, code = balance.partition(" ")
+    whole, dot, rest = amount.partition(".")
+    return f"{int(whole):,}{dot}{rest} {code}"
+
+
+def _best_words(
+    inputs: ReportInputs, best: Mapping[str, Any] | None, metric: str, direction: str
+) -> tuple[str, str]:
+    usable = inputs.points[metric].count() if metric in inputs.points.columns else 0
+    counts = inputs.result.get("counts", {})
+    undone = [
+        counted(counts[key], f"task {word}", f"tasks {words}")
+        for key, word, words in (
+            ("failed", "failed", "failed"),
+            ("missing", "is missing", "are missing"),
+        )
+        if counts.get(key)
+    ]
+    if best is not None:
+        extreme = "highest" if direction == "maximize" else "lowest"
+        note = f"{extreme} {in_sentence(metric)} of {counted(usable, 'point')}"
+        note = note if usable > 1 else "the only point that has a result"
+        if undone:
+            note += f"; {sentence_list(undone)}, so another may be better"
+        return f"Best: point {best['point']}", _headed(note) + "."
+    if undone and usable:
+        why = f"{sentence_list(undone)}, so no best point is named"
+    elif undone:
+        why = f"{sentence_list(undone)}, and no point has all its results"
+    else:
+        why = f"no point has a {in_sentence(metric)} that is defined"
+    return "No best point", _headed(why) + "."
+
+
+def _best_row(inputs: ReportInputs, best: Mapping[str, Any] | None) -> dict[str, Any]:
+    if best is None:
+        return {}
+    return inputs.points.row(by_predicate=pl.col("point") == best["point"], named=True)
+
+
+def _tiles(metric: str) -> list[str]:
+    return [metric, *(name for name in _TILES if name != metric)][: len(_TILES)]
+
+
+def _failures(failures: Sequence[Mapping[str, Any]]) -> list[Failures]:
+    """Return the failures of equal kind and message together, the most frequent first."""
+    ordered = sorted(failures, key=lambda each: str(each["task_id"]))
+    counts = Counter((str(each["kind"]), str(each["message"])) for each in ordered)
+    return [
+        Failures(
+            kind=kind,
+            message=message,
+            count=count,
+            tasks=[
+                str(each["task_id"])
+                for each in ordered
+                if (each["kind"], each["message"]) == (kind, message)
+            ],
+            traceback=next(
+                str(each.get("traceback") or "")
+                for each in ordered
+                if (each["kind"], each["message"]) == (kind, message)
+            ),
+        )
+        for (kind, message), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]

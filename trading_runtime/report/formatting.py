@@ -1,0 +1,151 @@
+"""Numbers, times and names as people read them."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trading_runtime.units import format_duration, format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+UNDEFINED = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
+_SECOND = 1_000_000_000
+_DURATION_PARTS = 2
+
+
+class Metric(NamedTuple):
+    """How a statistic is called and written: as money, percent, ratio, count or seconds."""
+
+    label: str
+    form: str
+
+
+METRICS: Mapping[str, Metric] = {
+    "net_profit": Metric("Net profit", "money"),
+    "return": Metric("Return", "percent"),
+    "volatility": Metric("Volatility", "percent"),
+    "sharpe": Metric("Sharpe", "ratio"),
+    "sortino": Metric("Sortino", "ratio"),
+    "max_drawdown": Metric("Max. drawdown", "percent"),
+    "max_drawdown_seconds": Metric("Drawdown length", "seconds"),
+    "exposure": Metric("Exposure", "percent"),
+    "turnover": Metric("Turnover", "times"),
+    "trades": Metric("Trades", "count"),
+    "win_rate": Metric("Win rate", "percent"),
+    "profit_factor": Metric("Profit factor", "ratio"),
+    "expectancy": Metric("Expectancy", "money"),
+    "fees": Metric("Fees", "money"),
+    "traded_value": Metric("Traded value", "money"),
+    "orders": Metric("Orders", "count"),
+    "fills": Metric("Fills", "count"),
+    "denied_orders": Metric("Denied orders", "count"),
+    "warmup_denied_orders": Metric("Denied in warm-up", "count"),
+    "open_positions": Metric("Open at window ends", "count"),
+    "warmup_short": Metric("Short warm-ups", "count"),
+    "ruined": Metric("Ruined", "count"),
+}
+
+
+def label(metric: str) -> str:
+    """Return what a statistic is called in a heading or on an axis."""
+    return METRICS[metric].label if metric in METRICS else metric
+
+
+def in_sentence(metric: str) -> str:
+    """Return what a statistic is called inside a sentence: only a person's name has a capital."""
+    text = label(metric)
+    return text if metric in ("sharpe", "sortino") else text.lower()
+
+
+def statistic(metric: str, value: Any) -> str:
+    """Return the value of a statistic of that name as text; undefined is a dash."""
+    if value is None:
+        return UNDEFINED
+    return _WRITTEN[METRICS[metric].form](value) if metric in METRICS else str(value)
+
+
+def number(value: float | Decimal, decimals: int) -> str:
+    """Return ``value`` with thousands separated, a true minus sign and no minus before zero."""
+    text = f"{value:,.{decimals}f}"
+    if text.startswith("-"):
+        text = text[1:] if not any(digit in text for digit in "123456789") else _MINUS + text[1:]
+    return text
+
+
+def amount(value: Decimal) -> str:
+    """Return an amount of money: two decimals, or enough to show three digits of a small one."""
+    size = abs(value)
+    if size == 0 or size >= 1:
+        return number(value, 2)
+    return number(value, min(16, 2 - math.floor(math.log10(size))))
+
+
+def percent(value: float) -> str:
+    """Return a share as a percentage of two decimals."""
+    decimals = 2 if abs(value) >= 0.001 or value == 0 else 4  # noqa: PLR2004
+    return f"{number(value * 100, decimals)}%"
+
+
+def ratio(value: float) -> str:
+    """Return a ratio of two decimals, or a power of ten where it is beyond reading."""
+    if abs(value) >= 1e6:  # noqa: PLR2004
+        return f"{value:.2e}".replace("-", _MINUS).replace("e+", "e")
+    return number(value, 2)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in its two largest units, such as ``3d 4h``."""
+    text = format_duration(round(seconds * _SECOND))
+    parts: list[str] = []
+    current = ""
+    for character in text:
+        if current and character.isdigit() and not current[-1].isdigit():
+            parts.append(current)
+            current = ""
+        current += character
+    return " ".join([*parts, current][:_DURATION_PARTS])
+
+
+def instant(nanoseconds: int) -> str:
+    """Return a moment in UTC, without the time of day at midnight and without idle seconds."""
+    text = format_instant(nanoseconds)
+    day, _, time = text.removesuffix("Z").partition("T")
+    if time == "00:00:00":
+        return day
+    return f"{day} {time.removesuffix(':00')}"
+
+
+def value_text(value: Any) -> str:
+    """Return the value of a parameter as text, decimals without trailing zeros."""
+    if isinstance(value, Decimal):
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: UNDEFINED}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """Return ``1 task``, ``3 tasks``: a number with the noun that fits it."""
+    return f"{number(count, 0)} {singular if count == 1 else plural or singular + 's'}"
+
+
+def sentence_list(words: list[str], joint: str = "and") -> str:
+    """Return ``a, b and c``."""
+    if len(words) < 2:  # noqa: PLR2004
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {joint} {words[-1]}"
+
+
+_WRITTEN: Mapping[str, Callable[[Any], str]] = {
+    "money": lambda value: amount(Decimal(str(value))),
+    "percent": percent,
+    "ratio": ratio,
+    "times": lambda value: f"{number(value, 1)}\N{MULTIPLICATION SIGN}",
+    "seconds": lambda value: duration(float(value)),
+    "count": lambda value: number(int(value), 0),
+}

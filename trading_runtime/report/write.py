@@ -1,0 +1,131 @@
+"""Writes the report of a run: ``report.md``, ``report/index.html`` and the pictures beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import jinja2
+
+from trading_runtime.report.content import content, currency
+from trading_runtime.report.formatting import label
+from trading_runtime.report.pictures.equity import MOST_SEAMS, equity_picture
+from trading_runtime.report.pictures.parameters import parameters_picture
+from trading_runtime.report.pictures.points import partitions_picture, ranking_picture
+from trading_runtime.results.files import storage_errors, write_file
+from trading_runtime.units import parse_instant
+
+if TYPE_CHECKING:
+    from trading_runtime.report.content import ReportInputs
+
+FOLDER = "report"
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Picture(NamedTuple):
+    """A picture file of the report, what it shows in words, and the caption below it."""
+
+    file: str
+    alt: str
+    caption: str
+
+
+def write_report(inputs: ReportInputs, folder: Path) -> list[Path]:
+    """Write the report of ``inputs`` into the run's ``folder`` and return the files written.
+
+    The same inputs give the same bytes. Pictures that cannot be drawn (no best point, a single
+    point, a single partition) are left out, and those of an earlier report are removed.
+    """
+    target = folder / FOLDER
+    with storage_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+        for stale in target.glob("*.svg"):
+            stale.unlink()
+    written = []
+    pictures: dict[str, Picture] = {}
+    for name, (picture, drawn) in _pictures(inputs).items():
+        pictures[name] = picture
+        written.append(target / picture.file)
+        write_file(written[-1], drawn)
+    said = content(inputs)
+    for path, template in (
+        (target / "index.html", "index.html"),
+        (folder / "report.md", "report.md"),
+    ):
+        text = (
+            _environment()
+            .get_template(template)
+            .render(report=said, pictures=pictures, folder=FOLDER, currency=currency(inputs))
+        )
+        write_file(path, text.rstrip() + "\n")
+        written.append(path)
+    return written
+
+
+def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
+    objective = inputs.result.get("objective") or inputs.plan.get("objective") or {}
+    metric = objective.get("metric", "net_profit")
+    direction = objective.get("direction", "maximize")
+    best = (inputs.result.get("best") or {}).get("point")
+    found: dict[str, tuple[Picture, bytes]] = {}
+    if len(inputs.curve) > 1:
+        partitions = inputs.plan.get("partitions", [])
+        starts = sorted({parse_instant(partition["start"]) for partition in partitions})
+        caption = ""
+        if len(starts) > 1:
+            caption = (
+                "Partitions start anew with the initial balance: here their profits are added up, "
+                "and drawdown is that of their returns one after the other."
+            )
+            if len(starts) <= MOST_SEAMS:
+                caption += " Upright lines are the seams."
+        found["equity"] = (
+            Picture("equity.svg", f"Equity and drawdown of point {best} over time", caption),
+            equity_picture(inputs.curve, starts[1:], currency(inputs)),
+        )
+    over = parameters_picture(inputs.points, metric, best)
+    if over is not None:
+        alt = f"{label(metric)} over the parameters, as a {over.kind}"
+        found["parameters"] = (Picture("parameters.svg", alt, over.caption), over.svg)
+    ranks = ranking_picture(inputs.points, metric, direction, best)
+    if ranks is not None:
+        alt = f"{label(metric)} of all points from best to worst"
+        found["ranking"] = (Picture("ranking.svg", alt, ""), ranks)
+    spread = partitions_picture(inputs.results, best)
+    if spread is not None:
+        alt = "Return by partition, of the best point and of all points"
+        found["partitions"] = (Picture("partitions.svg", alt, ""), spread)
+    return found
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = markdown_cell
+    environment.filters["fence"] = markdown_fence
+    return environment
+
+
+def markdown_cell(text: object) -> str:
+    """Return ``text`` for a Markdown table or paragraph: one line, nothing in it is markup."""
+    line = " ".join(str(text).split())
+    for character in "\\`*_[]<>|#~$":
+        line = line.replace(character, f"\\{character}")
+    return line
+
+
+def markdown_fence(text: str) -> str:
+    """Return ``text`` as a Markdown code block whose fence is longer than any inside."""
+    longest = max((len(run) for run in _backtick_runs(text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text.rstrip()}\n{fence}"
+
+
+def _backtick_runs(text: str) -> list[str]:
+    kept = "".join(character if character == "`" else " " for character in text)
+    return kept.split()

@@ -1,1 +1,0 @@
-"""What stops trading: the kill switch, and who looks at it while a run goes on."""

@@ -1,0 +1,1 @@
+"""Proof of results: computed again, compared, explained and replayed."""

@@ -1,0 +1,158 @@
+"""Running a run's tasks again: where its inputs are, and whether they are still what they were."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.config.strategy_code import find_strategy_code
+from trading_runtime.datasets.manifest import load_manifest
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.object_storage import is_s3
+from trading_runtime.planning.environment import environment, installed_version, runtime_digest
+from trading_runtime.results.run_records import read_metadata
+from trading_runtime.results.stored_plan import read_whole_plan
+from trading_runtime.verification.why import InputDifference, input_differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.datasets.manifest import Manifest
+    from trading_runtime.results.store import RunFiles
+
+_MOST_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run was computed from."""
+
+    run_id: str
+    plan_file: Path
+    plan: dict[str, Any]
+    folder: Path
+    """The experiment file's folder, which paths in the experiment are relative to."""
+    dataset: str
+    """A folder, or an address in S3."""
+    code: StrategyCode
+
+
+def find_origin(
+    files: RunFiles, experiment: Path | None = None, dataset: str | None = None
+) -> Origin:
+    """Find what a run was computed from: where its metadata say, or where the arguments do.
+
+    Raises ``UsageError`` when the run has no plan, or its experiment's or strategy's files are not
+    there; ``DataError`` when its plan or metadata are damaged.
+    """
+    plan = read_whole_plan(files)
+    metadata = read_metadata(files) or {}
+    experiment = experiment or Path(_noted(files, metadata, "experiment_file", "--experiment FILE"))
+    dataset = dataset or _noted(files, metadata, "dataset", "--dataset DIR")
+    if not experiment.parent.is_dir():
+        raise UsageError(
+            f"{experiment.parent}: the folder of the run's experiment file is gone; name the file "
+            "where it is now with --experiment FILE"
+        )
+    if not is_s3(dataset) and not Path(dataset).is_dir():
+        raise DataError(
+            f"{dataset}: the run's dataset is gone; name the folder where it is now with "
+            "--dataset DIR"
+        )
+    folder = experiment.absolute().parent
+    strategy = plan["strategy"]
+    return Origin(
+        run_id=files.folder.name,
+        plan_file=files.plan.absolute(),
+        plan=plan,
+        folder=folder,
+        dataset=dataset if is_s3(dataset) else str(Path(dataset).absolute()),
+        code=find_strategy_code(strategy["path"], folder, strategy["code"]),
+    )
+
+
+def changed_inputs(origin: Origin) -> list[InputDifference]:
+    """Return what all tasks share and is not now what it was when the run was planned."""
+    then = origin.plan["common"]
+    now = environment([])
+    # Packages that the strategy requires are not pinned by the runtime.
+    now["packages"] |= {
+        name: installed_version(name) for name in then["packages"] if name not in now["packages"]
+    }
+    now["code"] = {"runtime": runtime_digest(), "strategy": origin.code.digest}
+    return input_differences({key: then.get(key) for key in now}, now, "common")
+
+
+def refuse_changed_inputs(changed: Iterable[InputDifference], origin: Origin) -> None:
+    """Raise ``UsageError`` when code or versions are not those of the run."""
+    lines = [f"{item.path}: then {item.first}, now {item.second}" for item in changed]
+    if lines:
+        shown = "\n".join(lines[:_MOST_SHOWN])
+        more = len(lines) - _MOST_SHOWN
+        raise UsageError(
+            f"run {origin.run_id!r} cannot be repeated here: other inputs may give other results, "
+            f"and would prove nothing; use the code and the versions of the run\n{shown}"
+            + (f"\nand {more} more" if more > 0 else "")
+        )
+
+
+def refuse_changed_data(origin: Origin, tasks: Iterable[int]) -> None:
+    """Raise ``DataError`` when the dataset's manifest has other data for one of these tasks.
+
+    Whether the files hold what the manifest says is seen when they are read.
+    """
+    manifest = load_manifest(origin.dataset)
+    if manifest.digest == origin.plan["dataset_digest"]:
+        return
+    known = _row_groups(manifest)
+    for index in sorted({origin.plan["tasks"][task]["partition"] for task in tasks}):
+        for series in origin.plan["partitions"][index]["data"]:
+            for group in series["row_groups"]:
+                place = (group["path"], group["index"])
+                if known.get(place) != group["sha256"]:
+                    raise DataError(
+                        f"{origin.dataset}/{group['path']}: row group {group['index']} is not the "
+                        f"one that run {origin.run_id!r} was computed from: the dataset was "
+                        "changed; name the one of the run with --dataset DIR"
+                    )
+
+
+def present_plan(origin: Origin, folder: Path) -> Path:
+    """Return the file of the run's plan, with the footers that the dataset's files have now.
+
+    Rows that were added to a file since change its footer, and none of the row groups before them.
+    A plan that differs is written to ``folder``.
+    """
+    manifest = load_manifest(origin.dataset)
+    if manifest.digest == origin.plan["dataset_digest"]:
+        return origin.plan_file
+    files = {file.path: file for file in manifest.files}
+    plan = copy.deepcopy(origin.plan)
+    for partition in plan["partitions"]:
+        for series in partition["data"]:
+            for entry in series["files"]:
+                if (now := files.get(entry["path"])) is not None:
+                    entry["footer_offset"] = now.footer_offset
+                    entry["footer_sha256"] = now.footer_sha256
+    path = folder / "plan.json"
+    path.write_text(json.dumps(plan), encoding="utf-8")
+    return path
+
+
+def _row_groups(manifest: Manifest) -> dict[tuple[str, int], str]:
+    return {
+        (file.path, group.index): group.sha256
+        for file in manifest.files
+        for group in file.row_groups
+    }
+
+
+def _noted(files: RunFiles, metadata: Mapping[str, Any], key: str, option: str) -> str:
+    noted = metadata.get(key)
+    if not isinstance(noted, str):
+        raise UsageError(f"{files.metadata}: says nothing of {key!r}; give {option}")
+    return noted
