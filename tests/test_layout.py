@@ -16,11 +16,11 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "redaction", "time_units"}
-    | {"object_storage", "s3_faults", "s3_settings"},
+    {"canonical", "errors", "redaction", "units"} | {"object_storage", "s3_faults", "s3_settings"},
     {"config", "datasets"},
     {"planning", "engine"},
-    {"evidence", "execution", "metrics", "results", "runs", "safety"},
+    {"records", "results", "runs", "control", "report", "metrics"}
+    | {"execution", "verification", "evidence"},
     {"operations"},
     {"cli", "local", "argo", "api"},
 )
