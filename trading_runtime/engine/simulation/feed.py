@@ -10,6 +10,7 @@ import contextlib
 import functools
 import inspect
 import sys
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,7 @@ from nautilus_trader.backtest import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from trading_runtime.datasets.slices import instants_of
 from trading_runtime.engine.strategy.failures import watch_escapes
 from trading_runtime.errors import DataError
 
@@ -123,6 +125,35 @@ def _deltas_within_updates(folder: Path) -> int:
             "update is incomplete; mark the last delta of each update"
         )
     return within
+
+
+def last_rows(
+    data: Sequence[Mapping[str, Any]], catalog: Path, instants: Sequence[int]
+) -> list[int]:
+    """Return for each of ``instants`` when the last row at or before it comes, 0 for none.
+
+    Both are ``ts_init`` in nanoseconds since the epoch; ``instants`` are in order.
+    """
+    import pyarrow.parquet as pq
+
+    found = [0] * len(instants)
+    for kind in sorted({series["type"] for series in data}):
+        for path in sorted((catalog / "data" / kind).rglob("*.parquet")):
+            with pq.ParquetFile(path) as file:
+                for index in range(file.metadata.num_row_groups):
+                    times = instants_of(file.read_row_group(index, ["ts_init"]))
+                    if not times:
+                        continue
+                    first = bisect_left(instants, times[0])
+                    after = bisect_left(instants, times[-1])
+                    for number in range(first, after):
+                        last = times[bisect_right(times, instants[number]) - 1]
+                        found[number] = max(found[number], last)
+                    if after < len(instants):
+                        found[after] = max(found[after], times[-1])
+    for number in range(1, len(found)):
+        found[number] = max(found[number], found[number - 1])
+    return found
 
 
 CHUNK_ROWS = 50_000
