@@ -88,9 +88,7 @@ class Case:
             **common,
         )
         code = find_strategy_code("random_trader.py:RandomTrader", STRATEGIES)
-        rows = (
-            decoded(inputs["partition"], self.market.catalog, self.market.rows) if shared else None
-        )
+        rows = decoded(inputs, self.market.catalog, self.market.rows) if shared else None
         return run_task(inputs, code, self.market.catalog, self.market.rows, decoded_rows=rows)
 
     def bare(self) -> dict[str, list[dict[str, Any]]]:

@@ -10,7 +10,7 @@ from nautilus_trader.common import DataActor
 from trading_runtime.engine.accounting.valuation import EXACT, from_raw, to_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from decimal import Decimal
 
     from nautilus_trader.common import Cache
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from trading_runtime.engine.accounting.valuation import RateHistory, Rates
 
 
-_LAST_AT_ITS_INSTANT = "\U0010ffff"
-"""A name of a timer: the engine fires those of one instant in order of their names."""
+_FIRST_AT_ITS_INSTANT, _LAST_AT_ITS_INSTANT = "\1", "\U0010ffff"
+"""Names of timers: the engine fires those of one instant in order of their names."""
 _NEVER = 200 * 365 * 86_400_000
 """An interval in milliseconds that no run reaches a multiple of."""
 
@@ -137,6 +137,10 @@ class EquitySampler(DataActor):
             self._look(self._next)
             self._next = next(self._looks, None)
         self._set_alert()
+
+    def at_end_of_instant(self, now: int, call: Callable[[], None]) -> None:
+        """Call ``call`` once all rows of this instant were processed, before all timers."""
+        self.clock.set_time_alert_ns(_FIRST_AT_ITS_INSTANT, now, lambda _event: call())
 
     def _set_alert(self) -> None:
         if self._next is not None:

@@ -25,6 +25,7 @@ from nautilus_trader.backtest import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from trading_runtime.datasets.slices import instants_of
+from trading_runtime.engine.simulation.feeding_order import in_feeding_order
 from trading_runtime.engine.strategy.failures import watch_escapes
 from trading_runtime.errors import DataError
 
@@ -167,6 +168,13 @@ _READERS: dict[str, Callable[..., list[Any]]] = {
 """How rows are decoded to objects that engines share; other types are streamed."""
 
 
+def fed(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the partition of a task with its series in the order in which they are fed."""
+    partition, bar_execution = inputs["partition"], inputs["common"]["venue"]["bar_execution"]
+    data = in_feeding_order(partition["data"], bar_execution=bar_execution)
+    return {**partition, "data": data}
+
+
 @dataclass(frozen=True)
 class DecodedRows:
     """A partition's instruments and rows as the engine's own objects."""
@@ -177,8 +185,9 @@ class DecodedRows:
     """In order of ``ts_init``; where it is equal, in the order of the series."""
 
 
-def decoded(partition: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
-    """Decode all of a partition, ``None`` when it is too large or has rows that only stream."""
+def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
+    """Decode all of a task's partition, ``None`` when it is too large or rows only stream."""
+    partition = fed(inputs)
     if rows > CHUNK_ROWS or any(series["type"] not in _READERS for series in partition["data"]):
         return None
     reader = ParquetDataCatalog(str(catalog))

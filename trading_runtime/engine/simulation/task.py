@@ -27,8 +27,10 @@ from trading_runtime.engine.simulation.feed import (
     StreamingEngine,
     books_without_quotes,
     expected_steps,
+    fed,
     last_rows,
 )
+from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
 from trading_runtime.engine.simulation.halt import Halt, ended_by
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
@@ -119,7 +121,7 @@ def _make_engine(
     decoded_rows: DecodedRows | None,
     log_level: str | None,
 ) -> FedEngine:
-    common, partition = inputs["common"], inputs["partition"]
+    common, partition = inputs["common"], fed(inputs)
     venue = venue_config(common["venue"], common["venue_name"], common["seed"])
     config = engine_config(
         common["venue"],
@@ -150,6 +152,7 @@ def _run_engine(
     start, end = partition["start"], partition["end"]
     failures = FailureRecord(frozenset(str(path) for path in loaded.code.files))
     watch = Watch(failures, trading_starts=start, close_at_end=common["at_end"] == "close")
+    watch.early_bars = early_bars(partition["data"], bar_execution=common["venue"]["bar_execution"])
     cache = engine.cache
     venue, currency = model.Venue(common["venue_name"]), common["currency"]
     rates = Rates(cache, venue)
@@ -163,6 +166,7 @@ def _run_engine(
     ]
     sampler = EquitySampler(account, history, (start, end), course.looks, books)
     engine.add_actor(sampler)
+    watch.at_end_of_instant = sampler.at_end_of_instant
     failures.stop_engine = lambda: sampler.shutdown_system("failed")
     if "risk" in common:
         watch.risk = Risk(
@@ -220,6 +224,7 @@ def _add_strategy(
     if loaded.strategy_class is None:
         if watch.risk is not None:
             raise UsageError("risk: cannot be enforced on a strategy that runs inside the engine")
+        refuse_early_bars(inputs["config"], watch.early_bars)
         engine.add_builtin_strategy(loaded.code.class_name, config)
         return
     seed_randomness(loaded.code, inputs["common"]["seed"])
