@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.small_experiment import BARS_A_DAY, DAY_STARTS
 from trading_runtime.datasets.manifest import load_manifest
-from trading_runtime.datasets.slices import Slice, _instants, cut_partition
+from trading_runtime.datasets.slices import Slice, cut_partition, instants_of
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
@@ -265,11 +265,11 @@ def test_a_partition_survives_the_way_through_json(small_dataset: Path, tmp_path
 
 
 def test_a_row_group_without_rows_has_no_instants() -> None:
-    assert len(_instants(pa.table({"ts_init": pa.array([], pa.timestamp("ns", tz="UTC"))}))) == 0
+    assert len(instants_of(pa.table({"ts_init": pa.array([], pa.timestamp("ns", tz="UTC"))}))) == 0
 
 
 def test_instants_of_a_slice_are_those_of_its_rows() -> None:
     times = pa.chunked_array([[5, 6], [7, 8]], pa.timestamp("ns", tz="UTC"))
     table = pa.table({"ts_init": times})
-    assert list(_instants(table.slice(1, 2))) == [6, 7]
-    assert list(_instants(table.slice(3))) == [8]
+    assert list(instants_of(table.slice(1, 2))) == [6, 7]
+    assert list(instants_of(table.slice(3))) == [8]

@@ -83,7 +83,7 @@ def _whole_files(
                 if file.metadata.num_row_groups != len(groups):
                     return None
                 for group in groups:
-                    times = _instants(file.read_row_group(group["index"], ["ts_init"]))
+                    times = instants_of(file.read_row_group(group["index"], ["ts_init"]))
                     # Files that overlap are made into one, with rows in the order of the plan.
                     if not times or times[0] < last or times[-1] >= partition["end"]:
                         return None
@@ -145,7 +145,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, int]:
     """Return the rows of warm-up and window, and how many of them are warm-up."""
-    times = _instants(table)
+    times = instants_of(table)
     # Rows are in order of time, so what is inside is one stretch: a slice copies nothing.
     first, start, end = (
         bisect_left(times, partition[key]) for key in ("warmup_start", "start", "end")
@@ -193,7 +193,7 @@ class _SeriesFile:
         """Add rows; without any, no file is made."""
         if not table.num_rows:
             return
-        times = _instants(table)
+        times = instants_of(table)
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._first = times[0]
@@ -219,7 +219,7 @@ def _file_time(nanoseconds: int) -> str:
     return f"{text}-{fraction:09d}Z"
 
 
-def _instants(table: pa.Table) -> memoryview:
+def instants_of(table: pa.Table) -> memoryview:
     """Return ``ts_init`` in nanoseconds since the epoch, without a copy where it is one chunk.
 
     Importing ``pyarrow.compute`` takes a worker as long as the engine.

@@ -156,7 +156,7 @@ class TaskRunner:
         cut.tasks += 1
         # Decoded ahead, rows take longer than streamed: it is worth it from the second task on.
         if cut.tasks == _TASKS_WORTH_DECODING:
-            cut.decoded = decoded(inputs["partition"], cut.catalog, rows)
+            cut.decoded = decoded(inputs, cut.catalog, rows)
         return run_task(
             inputs,
             self._code,

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import inspect
 import sys
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,8 @@ from nautilus_trader.backtest import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from trading_runtime.datasets.slices import instants_of
+from trading_runtime.engine.simulation.feeding_order import in_feeding_order
 from trading_runtime.engine.strategy.failures import watch_escapes
 from trading_runtime.errors import DataError
 
@@ -125,6 +128,35 @@ def _deltas_within_updates(folder: Path) -> int:
     return within
 
 
+def last_rows(
+    data: Sequence[Mapping[str, Any]], catalog: Path, instants: Sequence[int]
+) -> list[int]:
+    """Return for each of ``instants`` when the last row at or before it comes, 0 for none.
+
+    Both are ``ts_init`` in nanoseconds since the epoch; ``instants`` are in order.
+    """
+    import pyarrow.parquet as pq
+
+    found = [0] * len(instants)
+    for kind in sorted({series["type"] for series in data}):
+        for path in sorted((catalog / "data" / kind).rglob("*.parquet")):
+            with pq.ParquetFile(path) as file:
+                for index in range(file.metadata.num_row_groups):
+                    times = instants_of(file.read_row_group(index, ["ts_init"]))
+                    if not times:
+                        continue
+                    first = bisect_left(instants, times[0])
+                    after = bisect_left(instants, times[-1])
+                    for number in range(first, after):
+                        last = times[bisect_right(times, instants[number]) - 1]
+                        found[number] = max(found[number], last)
+                    if after < len(instants):
+                        found[after] = max(found[after], times[-1])
+    for number in range(1, len(found)):
+        found[number] = max(found[number], found[number - 1])
+    return found
+
+
 CHUNK_ROWS = 50_000
 """Rows that the engine holds at a time when it streams, and the most that are decoded ahead."""
 _RUN = "task"
@@ -134,6 +166,13 @@ _READERS: dict[str, Callable[..., list[Any]]] = {
     "quotes": ParquetDataCatalog.query_quote_ticks,
 }
 """How rows are decoded to objects that engines share; other types are streamed."""
+
+
+def fed(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the partition of a task with its series in the order in which they are fed."""
+    partition, bar_execution = inputs["partition"], inputs["common"]["venue"]["bar_execution"]
+    data = in_feeding_order(partition["data"], bar_execution=bar_execution)
+    return {**partition, "data": data}
 
 
 @dataclass(frozen=True)
@@ -146,8 +185,9 @@ class DecodedRows:
     """In order of ``ts_init``; where it is equal, in the order of the series."""
 
 
-def decoded(partition: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
-    """Decode all of a partition, ``None`` when it is too large or has rows that only stream."""
+def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
+    """Decode all of a task's partition, ``None`` when it is too large or rows only stream."""
+    partition = fed(inputs)
     if rows > CHUNK_ROWS or any(series["type"] not in _READERS for series in partition["data"]):
         return None
     reader = ParquetDataCatalog(str(catalog))

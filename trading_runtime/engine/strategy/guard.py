@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nautilus_trader.trading import Strategy
 
+from trading_runtime.engine.simulation.feeding_order import waiting_for_the_other_side
 from trading_runtime.engine.strategy.commands import order_commands
 from trading_runtime.engine.strategy.loading import MARKET_DATA_CALLBACKS, own_callbacks
 
@@ -122,6 +123,7 @@ def guarded(strategy_class: type[Strategy], watch: Watch) -> type[Strategy]:
     for name, method in own_callbacks(strategy_class):
         if name not in MARKET_DATA_CALLBACKS:
             members[name] = _wrapped(method, watch)
+    members |= waiting_for_the_other_side(strategy_class, watch, watch.early_bars)
     members["on_stop"] = _on_stop(strategy_class, watch)
     members |= {name: _departing(strategy_class, name, watch) for name in _DEPARTURES}
     members |= order_commands(strategy_class, watch)
