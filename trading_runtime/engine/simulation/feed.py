@@ -23,6 +23,7 @@ from nautilus_trader.backtest import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from trading_runtime.engine.instruments.currencies import money
 from trading_runtime.engine.strategy.failures import watch_escapes
 from trading_runtime.errors import DataError
 
@@ -301,5 +302,5 @@ def _venue_arguments(config: BacktestVenueConfig) -> dict[str, Any]:
     arguments = {name: getattr(config, name) for name in dir(config) if name in _venue_names()}
     return arguments | {
         "venue": model.Venue(config.name),
-        "starting_balances": [model.Money.from_str(text) for text in config.starting_balances],
+        "starting_balances": [money(text) for text in config.starting_balances],
     }

@@ -18,6 +18,7 @@ from trading_runtime.engine.accounting.valuation import (
     Valuation,
     to_raw,
 )
+from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.risk.profile import Risk
 from trading_runtime.engine.simulation.feed import (
     ENGINE_CALLERS,
@@ -106,6 +107,7 @@ def _make_engine(
     log_level: str | None,
 ) -> FedEngine:
     common, partition = inputs["common"], inputs["partition"]
+    register_currencies(partition["instruments"])
     venue = venue_config(common["venue"], common["venue_name"], common["seed"])
     config = engine_config(
         common["venue"],
