@@ -72,7 +72,8 @@ class SingleCurrencyAccount:
             raise DataError(
                 f"no exchange rate from {currency.code} to {self._base} when {instrument_id} is "
                 f"traded: a single-currency account converts with quotes alone (not bars or "
-                f"trades); add quotes that give the rate, or leave venue.base_currency out"
+                f"trades); add quotes that give the rate, or leave venue.base_currency out and "
+                f"hold a balance in {currency.code} as well"
             )
 
     def check_orders(self) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import execution
 from nautilus_trader.backtest import BacktestEngineConfig, BacktestVenueConfig
-from nautilus_trader.common import LoggerConfig, LogLevel
+from nautilus_trader.common import LoggerConfig
 from nautilus_trader.data import DataEngineConfig
 from nautilus_trader.model import InstrumentId
 from nautilus_trader.persistence import DataCatalogConfig
@@ -90,17 +89,17 @@ def engine_config(
     catalog: str,
     *,
     quotes_from_books: bool = False,
-    log_level: str | None = None,
+    logging: LoggerConfig | None = None,
 ) -> BacktestEngineConfig:
     """Return the config of one task's engine, which sees the data in ``catalog`` and no other.
 
-    With ``quotes_from_books`` the engine makes a quote of each change at the top of a book. With
-    ``log_level`` it logs to standard output, which changes no result.
+    With ``quotes_from_books`` the engine makes a quote of each change at the top of a book. Without
+    ``logging`` it logs nothing, if it is the first engine of its process.
     """
     limit = venue["order_rate_limit"]
     rate = f"{limit['orders']}/{_clock_time(parse_duration(limit['per']))}"
     return BacktestEngineConfig(
-        logging=_logging(log_level),
+        logging=logging or LoggerConfig(bypass_logging=True),
         run_analysis=False,
         risk_engine=RiskEngineConfig(max_order_submit_rate=rate, max_order_modify_rate=rate),
         data_engine=DataEngineConfig(
@@ -127,12 +126,6 @@ def _check_amounts(venue: Mapping[str, Any]) -> None:
             f"venue.fees.amount: {fee}: the account cannot pay in {fee.split()[1]}; "
             f"venue.balances hold {', '.join(held)}"
         )
-
-
-def _logging(level: str | None) -> LoggerConfig:
-    if level is None:
-        return LoggerConfig(bypass_logging=True)
-    return LoggerConfig(stdout_level=LogLevel.from_str(level), is_colored=sys.stdout.isatty())
 
 
 def _clock_time(nanoseconds: int) -> str:
