@@ -12,6 +12,7 @@ import click
 from trading_runtime.errors import Kind, StoppedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from types import FrameType
 
     from trading_runtime.api import Run
@@ -197,6 +198,7 @@ def _run_lines(ended: Run) -> list[str]:
         f"first     {first['task_id'][:12]}: {first['message'].splitlines()[0]}"
         for first in ended.failures[:1]
     ]
+    lines += list(_warning_lines(result.get("warnings", {})))
     best = result["best"]
     objective = result["objective"]
     if best is not None:
@@ -208,6 +210,18 @@ def _run_lines(ended: Run) -> list[str]:
     else:
         lines.append(f"best      none: {_why_no_best(ended)}")
     return [*lines, f"digest    {result['run_digest']}", f"report    {ended.report}"]
+
+
+def _warning_lines(warnings: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Yield a line for each kind of what went wrong without failing a task."""
+    heads = {
+        "denied_by_reason": "denied",
+        "rejected_by_reason": "rejected",
+        "engine_warnings": "engine",
+    }
+    for name, head in heads.items():
+        for number, (kind, count) in enumerate(warnings.get(name, {}).items()):
+            yield f"{'' if number else head:<9} {count:,} x {kind}"
 
 
 def _why_no_best(ended: Run) -> str:

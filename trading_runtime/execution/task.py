@@ -125,6 +125,7 @@ class TaskRunner:
             "warmup_rows": cut.slice.warmup_rows,
             "warmup_short": cut.partition["warmup_short"],
             "warmup_denied_orders": output.warmup_denied_orders,
+            "engine_warnings": output.engine_warnings,
         }
         self.risk_refusals = output.risk_refusals
         if "risk" in self._plan["common"]:

@@ -35,7 +35,7 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
         _fees(venue.get("fees", {})),
         _latency(venue.get("latency") or {}),
         _funding(),
-        *_orders(venue, inputs.results),
+        *_orders(venue, inputs),
         *_risk(inputs.experiment.get("risk")),
         *_seams(inputs),
         *_accounts(inputs),
@@ -112,18 +112,29 @@ def _funding() -> Assumption:
     )
 
 
-def _orders(venue: Mapping[str, Any], results: pl.DataFrame) -> Iterator[Assumption]:
+def _orders(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
+    results = inputs.results
     limit = venue.get("order_rate_limit") or {}
     denied = _total(results, "denied_orders")
     allowed = f"{number(int(limit.get('orders', 100)), 0)} orders per {limit.get('per', '1s')}"
-    text = f"At most {allowed} of simulated time; the excess is denied."
+    yield Assumption("Order rate", f"At most {allowed} of simulated time; the excess is denied.")
+    warnings = inputs.result.get("warnings", {})
     if denied:
         tasks = _tasks_with(results, pl.col("denied_orders") > 0)
-        text += (
-            f" {counted(denied, 'order was', 'orders were')} denied in {counted(tasks, 'task')} "
-            "(for the rate, because the account could not carry them, or by a limit on risk)."
-        )
-    yield Assumption("Order rate", text, denied > 0)
+        reasons = _by_kind(warnings.get("denied_by_reason", {}))
+        text = f"{counted(denied, 'order was', 'orders were')} denied in {counted(tasks, 'task')}"
+        yield Assumption("Denied orders", f"{text}: {reasons}.", warning=True)
+    if rejected := warnings.get("rejected_by_reason"):
+        total = counted(sum(rejected.values()), "order was", "orders were")
+        text = f"{total} rejected by the venue: {_by_kind(rejected)}."
+        yield Assumption("Rejected orders", text, warning=True)
+    if logged := warnings.get("engine_warnings"):
+        text = f"The engine warned while it ran: {_by_kind(logged)}."
+        yield Assumption("Warnings of the engine", text, warning=True)
+
+
+def _by_kind(counts: Mapping[str, int]) -> str:
+    return "; ".join(f"{kind} ({number(count, 0)})" for kind, count in counts.items())
 
 
 def _risk(profile: Mapping[str, Any] | None) -> Iterator[Assumption]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trading_runtime.canonical import canonical_json, digest
+from trading_runtime.message_kinds import kinds_of
 from trading_runtime.results.statistics import Fill, Trade, amounts, task_statistics
 from trading_runtime.units import format_instant
 
@@ -73,7 +74,11 @@ _ORDER = (
     "profit_factor",
     "expectancy",
     "denied_orders",
+    "denied_by_reason",
+    "rejected_orders",
+    "rejected_by_reason",
     "warmup_denied_orders",
+    "engine_warnings",
     "open_positions",
     "ruined",
 )
@@ -87,9 +92,9 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``, in its fixed order.
 
-    ``counts`` gives ``rows``, ``warmup_rows``, ``warmup_short`` and ``warmup_denied_orders``, which
-    the tables do not hold, and with a risk profile ``risk_refusals``: how many orders and changes
-    of orders each rule refused.
+    ``counts`` gives ``rows``, ``warmup_rows``, ``warmup_short``, ``warmup_denied_orders`` and
+    ``engine_warnings`` by kind, which the tables do not hold, and with a risk profile
+    ``risk_refusals``: how many orders and changes of orders each rule refused.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
@@ -116,12 +121,23 @@ def summarise(
         "currency": common["currency"],
         "orders": len(orders["status"]),
         "denied_orders": orders["status"].count("DENIED"),
+        "denied_by_reason": _reasons(orders, "DENIED"),
+        "rejected_orders": orders["status"].count("REJECTED"),
+        "rejected_by_reason": _reasons(orders, "REJECTED"),
         **counts,
         **statistics,
     }
     # Only with a risk profile: without one, summaries keep their bytes.
     refusals = {name: counts[name] for name in ("risk_refusals",) if name in counts}
     return {name: values[name] for name in _ORDER} | refusals
+
+
+def _reasons(orders: Mapping[str, list[Any]], status: str) -> dict[str, int]:
+    return kinds_of(
+        reason
+        for found, reason in zip(orders["status"], orders["reason"], strict=True)
+        if found == status
+    )
 
 
 def result_files(

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.message_kinds import added
 from trading_runtime.results.files import read_json, storage_errors, write_file
 from trading_runtime.results.frames import (
     best,
@@ -32,7 +33,7 @@ from trading_runtime.results.store import RunFiles, Store
 from trading_runtime.results.task_reader import Part, TaskReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import polars as pl
 
@@ -170,6 +171,7 @@ def reduce_run(
         "failed_by_kind": _failed_by_kind(reader.statuses),
         "objective": plan["objective"],
         "best": chosen,
+        "warnings": _warnings(reader.summaries.values()),
     }
     with storage_errors(files.folder):
         write_frame(results, files.results)
@@ -234,6 +236,14 @@ def _counts(plan: Mapping[str, Any], statuses: Mapping[str, str]) -> dict[str, i
     ok = sum(status == OK for status in statuses.values())
     missing = sum(status == MISSING for status in statuses.values())
     return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}
+
+
+def _warnings(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Return what went wrong without failing a task: counts over all tasks, by kind."""
+    return {
+        name: added(summary.get(name, {}) for summary in summaries)
+        for name in ("denied_by_reason", "rejected_by_reason", "engine_warnings")
+    }
 
 
 def _failed_by_kind(statuses: Mapping[str, str]) -> dict[str, int]:

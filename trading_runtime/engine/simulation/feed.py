@@ -25,6 +25,7 @@ from nautilus_trader.backtest import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from trading_runtime.datasets.slices import instants_of
+from trading_runtime.engine.instruments.currencies import money
 from trading_runtime.engine.simulation.feeding_order import in_feeding_order
 from trading_runtime.engine.strategy.failures import watch_escapes
 from trading_runtime.errors import DataError
@@ -341,5 +342,5 @@ def _venue_arguments(config: BacktestVenueConfig) -> dict[str, Any]:
     arguments = {name: getattr(config, name) for name in dir(config) if name in _venue_names()}
     return arguments | {
         "venue": model.Venue(config.name),
-        "starting_balances": [model.Money.from_str(text) for text in config.starting_balances],
+        "starting_balances": [money(text) for text in config.starting_balances],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,14 @@ from trading_runtime.engine.accounting.valuation import (
     Valuation,
     to_raw,
 )
+from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.risk.profile import Risk
+from trading_runtime.engine.simulation.engine_log import (
+    EngineMessages,
+    callback_error,
+    engine_log,
+    logger_config,
+)
 from trading_runtime.engine.simulation.feed import (
     ENGINE_CALLERS,
     DecodedRows,
@@ -44,7 +51,9 @@ from trading_runtime.engine.strategy.loading import (
     refuse_foreign_modules,
     seed_randomness,
 )
+from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.errors import StrategyError, TradingRuntimeError, UsageError
+from trading_runtime.message_kinds import counted_kinds
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
@@ -63,6 +72,8 @@ class TaskOutput:
     warmup_denied_orders: int
     risk_refusals: dict[str, int] | None = None
     """Orders and changes of orders that each rule of the risk profile refused; none without one."""
+    engine_warnings: dict[str, int] = field(default_factory=dict)
+    """Warnings and errors that the engine logged, by kind."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +133,13 @@ def _make_engine(
     log_level: str | None,
 ) -> FedEngine:
     common, partition = inputs["common"], fed(inputs)
+    register_currencies(partition["instruments"])
     venue = venue_config(common["venue"], common["venue_name"], common["seed"])
     config = engine_config(
         common["venue"],
         str(catalog),
         quotes_from_books=bool(books_without_quotes(partition["data"])),
-        log_level=log_level,
+        logging=logger_config(log_level),
     )
     try:
         if decoded_rows is not None:
@@ -177,7 +189,7 @@ def _run_engine(
     single = SingleCurrencyAccount(cache, venue, base) if base is not None else None
     watch.check_order = single.check_order if single is not None else None
     with ended_by(halt, watch, ENGINE_CALLERS):
-        consumed = _run(engine, watch, sampler)
+        consumed, logged = _run(engine, watch, sampler)
     if (failure := failures.as_error()) is not None:
         raise failure
     if consumed != course.steps:
@@ -194,7 +206,7 @@ def _run_engine(
         refused = [] if watch.risk is None else watch.risk.refused_orders
         tables = collect(cache, samples, Valuation(instruments, history, currency), refused)
     refusals = None if watch.risk is None else dict(sorted(watch.risk.refusals.items()))
-    return TaskOutput(tables, watch.warmup_denied_orders, refusals)
+    return TaskOutput(tables, watch.warmup_denied_orders, refusals, counted_kinds(logged.counts))
 
 
 def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
@@ -242,21 +254,30 @@ def _add_strategy(
     engine.add_strategy(strategy)
 
 
-def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler) -> int:
+def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler) -> tuple[int, EngineMessages]:
+    """Run, and return the steps that the engine made and what it logged meanwhile."""
     failures = watch.failures
+    log = engine_log()
+    log.clear()
     watch.running = True
     try:
-        consumed = engine.run(
-            failures, lambda: failures.message is not None or sampler.error is not None
-        )
-    except Exception:
-        # The engine raises what on_start raised, as text; the record has it whole.
+        with watch_strays(failures):
+            consumed = engine.run(
+                failures, lambda: failures.message is not None or sampler.error is not None
+            )
+    except Exception as error:
+        # The engine raises what on_start raised, as text; the record may have it whole.
         if failures.message is None:
-            raise
-        return 0
+            if (text := callback_error(str(error))) is None:
+                raise
+            failures.record_logged(text)
+        return 0, EngineMessages()
     if sampler.error is not None:
         raise sampler.error
-    return consumed
+    logged = log.messages()
+    if logged.callback_error is not None:
+        failures.record_logged(logged.callback_error)
+    return consumed, logged
 
 
 def initial_equity(balances: Sequence[str], history: RateHistory, start: int) -> Decimal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,8 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
         if callback is not None:
             # The engine would drop the call with a line in its log, and the timer be silent.
             try:
-                inspect.signature(callback).bind(None)
+                with contextlib.suppress(ValueError):  # A native callable need not have one.
+                    inspect.signature(callback).bind(None)
             except TypeError as error:
                 raise TypeError(
                     f"a timer's callback takes one argument, the event: {error}"
