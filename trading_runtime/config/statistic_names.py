@@ -6,6 +6,8 @@ POINT_STATISTICS = (
     "net_profit",
     "fees",
     "traded_value",
+    "days",
+    "periods_per_year",
     "return",
     "volatility",
     "sharpe",

@@ -122,6 +122,7 @@ class TaskRunner:
         output = self._without_rows(inputs) if cut.slice.rows == 0 else self._run(inputs, cut, rows)
         counts: dict[str, Any] = {
             "rows": cut.slice.rows,
+            "observed": cut.slice.observed,
             "warmup_rows": cut.slice.warmup_rows,
             "warmup_short": cut.partition["warmup_short"],
             "warmup_denied_orders": output.warmup_denied_orders,

@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 RUNTIME_CODE = (
     "canonical.py",
     "config/strategy_code.py",
+    "datasets/observed_days.py",
     "datasets/slices.py",
     "engine",
     "errors.py",
@@ -32,6 +33,7 @@ RUNTIME_CODE = (
     "execution/workers/processes.py",
     "planning/identity.py",
     "results/artifacts.py",
+    "results/calendar.py",
     "results/statistics.py",
     "results/statistics.py",
     "results/statistics.py",

@@ -26,6 +26,8 @@ class Metric(NamedTuple):
 
 METRICS: Mapping[str, Metric] = {
     "net_profit": Metric("Net profit", "money"),
+    "days": Metric("Days", "count"),
+    "periods_per_year": Metric("Periods a year", "periods"),
     "return": Metric("Return", "percent"),
     "volatility": Metric("Volatility", "percent"),
     "sharpe": Metric("Sharpe", "ratio"),
@@ -145,6 +147,7 @@ _WRITTEN: Mapping[str, Callable[[Any], str]] = {
     "money": lambda value: amount(Decimal(str(value))),
     "percent": percent,
     "ratio": ratio,
+    "periods": lambda value: number(value, 1).removesuffix(".0"),
     "times": lambda value: f"{number(value, 1)}\N{MULTIPLICATION SIGN}",
     "seconds": lambda value: duration(float(value)),
     "count": lambda value: number(int(value), 0),

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trading_runtime.canonical import canonical_json, digest
+from trading_runtime.results.calendar import Calendar, observed_facts
 from trading_runtime.results.statistics import Fill, Trade, amounts, task_statistics
 from trading_runtime.units import format_instant
 
@@ -49,6 +50,9 @@ _ORDER = (
     "task_id",
     "start",
     "end",
+    "first_row",
+    "last_row",
+    "observed_days",
     "rows",
     "warmup_rows",
     "warmup_short",
@@ -58,6 +62,8 @@ _ORDER = (
     "net_profit",
     "fees",
     "traded_value",
+    "days",
+    "periods_per_year",
     "return",
     "volatility",
     "sharpe",
@@ -87,9 +93,9 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``, in its fixed order.
 
-    ``counts`` gives ``rows``, ``warmup_rows``, ``warmup_short`` and ``warmup_denied_orders``, which
-    the tables do not hold, and with a risk profile ``risk_refusals``: how many orders and changes
-    of orders each rule refused.
+    ``counts`` gives ``rows``, ``observed`` (when they lie), ``warmup_rows``, ``warmup_short`` and
+    ``warmup_denied_orders``, which the tables do not hold, and with a risk profile
+    ``risk_refusals``: how many orders and changes of orders each rule refused.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
@@ -97,7 +103,7 @@ def summarise(
     )
     statistics = task_statistics(
         list(zip(equity["ts"], amounts(equity["equity"]), strict=True)),
-        (partition["start"], partition["end"]),
+        counts["observed"],
         list(map(Fill, amounts(fills["value"]), amounts(fills["fee"]))),
         list(
             map(
@@ -107,7 +113,7 @@ def summarise(
                 positions["ts_closed"],
             )
         ),
-        common["periods_per_year"],
+        Calendar.of(common),
     )
     values = {
         "task_id": task_id,
@@ -117,6 +123,7 @@ def summarise(
         "orders": len(orders["status"]),
         "denied_orders": orders["status"].count("DENIED"),
         **counts,
+        **observed_facts(counts["observed"]),
         **statistics,
     }
     # Only with a risk profile: without one, summaries keep their bytes.

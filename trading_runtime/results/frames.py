@@ -42,6 +42,8 @@ TASK_STATISTICS: dict[str, pl.DataType] = {
     "net_profit": MONEY,
     "fees": MONEY,
     "traded_value": MONEY,
+    "days": pl.Int64(),
+    "periods_per_year": pl.Float64(),
     "return": pl.Float64(),
     "volatility": pl.Float64(),
     "sharpe": pl.Float64(),
