@@ -184,6 +184,9 @@ def _done(outcome: TaskOutcome, point: int, *, ruined: bool, trades: int) -> Tas
         **observed_facts(seen),
         "orders": 2 * trades,
         "denied_orders": 0,
+        "partly_filled_orders": 0,
+        "funding": "0",
+        "funding_settlements": 0,
         "warmup_denied_orders": 0,
     }
     return dataclasses.replace(outcome, summary=summary, equity=equity, trades=positions)

@@ -22,6 +22,7 @@ INPUTS: dict[str, Any] = {
     "partition": {"start": START, "end": END},
 }
 COUNTS = {"rows": 240, "warmup_rows": 10, "warmup_short": True, "warmup_denied_orders": 2}
+FUNDING = {"funding": Decimal("-1.5"), "funding_settlements": 2}
 
 
 def equity(*values: str) -> dict[str, list[int]]:
@@ -36,12 +37,18 @@ def equity(*values: str) -> dict[str, list[int]]:
 def summary() -> dict[str, Any]:
     """Return the summary of a task with one denied order and no trade."""
     tables: dict[str, dict[str, list[Any]]] = {
-        "orders": {"status": ["DENIED", "CANCELED"]},
+        "orders": {
+            "status": ["DENIED", "CANCELED"],
+            "quantity": [10, 10],
+            "filled_quantity": [0, 4],
+        },
         "fills": {"value": [], "fee": []},
         "positions": {"realized_pnl": [], "ts_opened": [], "ts_closed": []},
         "equity": equity("100", "110", "99"),
     }
-    return summarise("t" * 64, INPUTS, tables, COUNTS | {"observed": throughout(START, END)})
+    return summarise(
+        "t" * 64, INPUTS, tables, COUNTS | FUNDING | {"observed": throughout(START, END)}
+    )
 
 
 def files() -> dict[str, bytes]:
@@ -68,6 +75,7 @@ def test_the_summary_begins_with_what_it_is_about_and_counts_what_was_given() ->
     assert (found["start"], found["end"]) == ("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z")
     assert (found["first_row"], found["last_row"]) == (found["start"], found["end"])
     assert found["observed_days"] == ["2024-01-01/2024-01-01"]
+    assert (found["partly_filled_orders"], found["funding"]) == (1, "-1.5")
     assert {name: found[name] for name in COUNTS} == COUNTS
     assert (found["orders"], found["denied_orders"], found["fills"], found["trades"]) == (
         2,

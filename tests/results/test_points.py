@@ -61,6 +61,9 @@ def outcome_of(  # noqa: PLR0913 - one argument for each thing a task leaves
         **observed_facts(seen),
         "orders": 2,
         "denied_orders": 1,
+        "partly_filled_orders": 1,
+        "funding": "-1.5",
+        "funding_settlements": 2,
         "warmup_denied_orders": 3,
         "warmup_short": False,
         **more,
@@ -78,6 +81,7 @@ def test_money_of_successive_partitions_is_summed_and_returns_are_chained() -> N
     assert row["parameters"] == {"fast": 5}
     assert [row[name] for name in ("tasks", "ok", "failed", "missing")] == [2, 2, 0, 0]
     assert row["net_profit"] == "9"  # +10 and -1
+    assert (row["funding"], row["funding_settlements"]) == ("-3", 4)
     assert row["return"] == 0.089
     assert (row["volatility"], row["sharpe"], row["sortino"]) == (0.2, 0.5, 1.0)
     assert row["max_drawdown"] == 0.1  # 1.1 -> 0.99, over the seam

@@ -5,6 +5,7 @@ from __future__ import annotations
 POINT_STATISTICS = (
     "net_profit",
     "fees",
+    "funding",
     "traded_value",
     "days",
     "periods_per_year",
@@ -17,6 +18,7 @@ POINT_STATISTICS = (
     "exposure",
     "turnover",
     "orders",
+    "partly_filled_orders",
     "fills",
     "trades",
     "win_rate",
@@ -24,6 +26,7 @@ POINT_STATISTICS = (
     "expectancy",
     "denied_orders",
     "warmup_denied_orders",
+    "funding_settlements",
     "open_positions",
     "warmup_short",
     "ruined",

@@ -125,6 +125,8 @@ class TaskRunner:
             "observed": cut.slice.observed,
             "warmup_rows": cut.slice.warmup_rows,
             "warmup_short": cut.partition["warmup_short"],
+            "funding": output.funding.amount,
+            "funding_settlements": output.funding.settlements,
             "warmup_denied_orders": output.warmup_denied_orders,
         }
         self.risk_refusals = output.risk_refusals

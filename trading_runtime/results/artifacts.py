@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.results.calendar import Calendar, observed_facts
-from trading_runtime.results.statistics import Fill, Trade, amounts, task_statistics
+from trading_runtime.results.statistics import Fill, Trade, amounts, money, task_statistics
 from trading_runtime.units import format_instant
 
 
@@ -61,6 +61,7 @@ _ORDER = (
     "final_equity",
     "net_profit",
     "fees",
+    "funding",
     "traded_value",
     "days",
     "periods_per_year",
@@ -73,6 +74,7 @@ _ORDER = (
     "exposure",
     "turnover",
     "orders",
+    "partly_filled_orders",
     "fills",
     "trades",
     "win_rate",
@@ -80,6 +82,7 @@ _ORDER = (
     "expectancy",
     "denied_orders",
     "warmup_denied_orders",
+    "funding_settlements",
     "open_positions",
     "ruined",
 )
@@ -94,8 +97,9 @@ def summarise(
     """Return the content of ``summary.json``, in its fixed order.
 
     ``counts`` gives ``rows``, ``observed`` (when they lie), ``warmup_rows``, ``warmup_short`` and
-    ``warmup_denied_orders``, which the tables do not hold, and with a risk profile
-    ``risk_refusals``: how many orders and changes of orders each rule refused.
+    ``warmup_denied_orders``, ``funding`` and ``funding_settlements``, which the tables do not hold,
+    and with a risk profile ``risk_refusals``: how many orders and changes of orders each rule
+    refused.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
@@ -122,7 +126,12 @@ def summarise(
         "currency": common["currency"],
         "orders": len(orders["status"]),
         "denied_orders": orders["status"].count("DENIED"),
+        "partly_filled_orders": sum(
+            0 < filled < quantity
+            for filled, quantity in zip(orders["filled_quantity"], orders["quantity"], strict=True)
+        ),
         **counts,
+        "funding": money(counts["funding"]),
         **observed_facts(counts["observed"]),
         **statistics,
     }

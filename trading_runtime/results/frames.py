@@ -41,6 +41,7 @@ TASK_STATISTICS: dict[str, pl.DataType] = {
     "final_equity": MONEY,
     "net_profit": MONEY,
     "fees": MONEY,
+    "funding": MONEY,
     "traded_value": MONEY,
     "days": pl.Int64(),
     "periods_per_year": pl.Float64(),
@@ -53,6 +54,7 @@ TASK_STATISTICS: dict[str, pl.DataType] = {
     "exposure": pl.Float64(),
     "turnover": pl.Float64(),
     "orders": pl.Int64(),
+    "partly_filled_orders": pl.Int64(),
     "fills": pl.Int64(),
     "trades": pl.Int64(),
     "win_rate": pl.Float64(),
@@ -60,6 +62,7 @@ TASK_STATISTICS: dict[str, pl.DataType] = {
     "expectancy": MONEY,
     "denied_orders": pl.Int64(),
     "warmup_denied_orders": pl.Int64(),
+    "funding_settlements": pl.Int64(),
     "open_positions": pl.Int64(),
     "ruined": pl.Boolean(),
 }

@@ -34,8 +34,16 @@ _FIFTY_DIGITS = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
 OK = "ok"
 MISSING = "missing"
 
-SUMMED_MONEY = ("net_profit", "fees", "traded_value")
-SUMMED_COUNTS = ("orders", "fills", "denied_orders", "warmup_denied_orders", "open_positions")
+SUMMED_MONEY = ("net_profit", "fees", "funding", "traded_value")
+SUMMED_COUNTS = (
+    "orders",
+    "partly_filled_orders",
+    "fills",
+    "denied_orders",
+    "warmup_denied_orders",
+    "funding_settlements",
+    "open_positions",
+)
 COUNTED_FLAGS = ("warmup_short", "ruined")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader import model
 
 from trading_runtime.engine.accounting.equity import Account, EquitySample, EquitySampler
+from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding, settled_funding
 from trading_runtime.engine.accounting.tables import TaskTables, collect
 from trading_runtime.engine.accounting.valuation import (
     EXACT,
@@ -58,6 +59,7 @@ class TaskOutput:
     warmup_denied_orders: int
     risk_refusals: dict[str, int] | None = None
     """Orders and changes of orders that each rule of the risk profile refused; none without one."""
+    funding: Funding = NO_FUNDING
 
 
 def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
@@ -173,9 +175,10 @@ def _run_engine(
         initial = initial_equity(common["venue"]["balances"], history, start)
         samples = [EquitySample(start, to_raw(initial), 0), *sampler.samples, account.sample(end)]
         refused = [] if watch.risk is None else watch.risk.refused_orders
+        funding = settled_funding(cache, history)
         tables = collect(cache, samples, Valuation(instruments, history, currency), refused)
     refusals = None if watch.risk is None else dict(sorted(watch.risk.refusals.items()))
-    return TaskOutput(tables, watch.warmup_denied_orders, refusals)
+    return TaskOutput(tables, watch.warmup_denied_orders, refusals, funding)
 
 
 def _add_strategy(
