@@ -208,4 +208,4 @@ def longest_fall(equity: pl.DataFrame, first: int, last: int) -> float:
         falls.append((1 - low / peak, since - until))
     depth, length = max(falls)
     assert depth > 0
-    return -length / 1_000_000_000
+    return float(-length / 1_000_000_000)

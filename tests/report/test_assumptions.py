@@ -29,11 +29,15 @@ def market(tmp_path: Path) -> Market:
     """Bars that trade a hundred each: a quiet one at 100, then two from 100 down to 97 and back."""
     instrument = perpetual(size="1")
     kind = model.BarType.from_str(f"{instrument.id}-1-MINUTE-LAST-EXTERNAL")
-    prices = [("100",) * 4, ("100", "101", "97", "100"), ("100", "101", "97", "100")]
+    prices = [
+        ("100", "100", "100", "100"),
+        ("100", "101", "97", "100"),
+        ("100", "101", "97", "100"),
+    ]
     rows = [
         model.Bar(
             kind,
-            *(instrument.make_price(float(price)) for price in four),
+            *_four(instrument, four),
             instrument.make_qty(100),
             T0 + number * MINUTE,
             T0 + number * MINUTE,
@@ -47,7 +51,12 @@ def said(inputs: ReportInputs, title: str) -> Assumption:
     return next(each for each in assumptions(inputs) if each.title == title)
 
 
-def fills(found: TaskOutput) -> list[tuple[Decimal, Decimal, int]]:
+def _four(instrument: Any, prices: tuple[str, str, str, str]) -> tuple[Any, Any, Any, Any]:
+    first, high, low, last = (instrument.make_price(float(price)) for price in prices)
+    return first, high, low, last
+
+
+def fills(found: TaskOutput) -> list[tuple[Any, Any, int]]:
     return [
         (row["quantity"], row["price"], (row["ts"] - T0) // MINUTE) for row in found.tables.fills
     ]

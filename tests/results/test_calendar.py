@@ -60,8 +60,11 @@ def by_hand(rows: list[tuple[int, Fraction]], periods: Fraction) -> tuple[float,
     """
     returns = [after / before - 1 for (_, before), (_, after) in itertools.pairwise(rows)]
     mean = sum(returns) / len(returns)
-    deviation = root(sum((one - mean) ** 2 for one in returns) / (len(returns) - 1))
-    losses = root(sum(min(one, Fraction(0)) ** 2 for one in returns) / len(returns))
+    nothing = Fraction(0)
+    squares = sum(((one - mean) * (one - mean) for one in returns), nothing)
+    deviation = root(squares / (len(returns) - 1))
+    below = [min(one, nothing) for one in returns]
+    losses = root(sum((one * one for one in below), nothing) / len(returns))
     year = root(periods)
     return float(deviation * year), float(mean / deviation * year), float(mean / losses * year)
 

@@ -139,8 +139,8 @@ def _funding(inputs: ReportInputs) -> Assumption:
         f"Positions {'received' if paid > 0 else 'paid'} {amount(abs(paid))} "
         f"{known['currency'][0]} in {counted(settlements, 'settlement')} of all tasks, which is in "
         "their net profit. A rate is settled at the time that it names, at the mark price, else "
-        "the last price; one at a window's very end belongs to that window, since the next one starts flat. "
-        + interest,
+        "the last price; one at a window's very end belongs to that window, since the next one "
+        "starts flat. " + interest,
     )
 
 
