@@ -18,6 +18,7 @@ from tests.small_experiment import BARS_A_DAY, DAY_STARTS
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.slices import _instants, cut_partition
 from trading_runtime.errors import DataError
+from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,6 +132,12 @@ def test_each_row_is_warm_up_or_window_or_neither(
         window = [instant for instant in everything if start <= instant < end]
         assert (found.rows, found.warmup_rows) == (len(window), len(warmup))
         assert times(catalog) == warmup + window
+        seen = found.observed
+        assert (seen and (seen.first, seen.last)) == ((window and (window[0], window[-1])) or None)
+        days = {(instant - 1) // DAY for instant in window[1:]}
+        assert {day for start, end in (seen.days if seen else ()) for day in range(start, end)} == (
+            days
+        )
         shutil.rmtree(catalog)
 
     check()
@@ -154,6 +161,9 @@ def test_files_that_lie_in_the_partition_are_taken_as_they_are(
     [taken] = tmp_path.rglob("*.parquet")
 
     assert (found.rows, found.warmup_rows) == (480, 240)
+    # Copied whole or cut: the days are those of the window alone.
+    assert found.observed is not None
+    assert (found.observed.first, found.observed.last) == (closes(1)[0], closes(2)[-1])
     assert taken.name == data_file(small_dataset).name
     assert taken.read_bytes() == data_file(small_dataset).read_bytes()
 

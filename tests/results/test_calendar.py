@@ -59,7 +59,7 @@ def by_hand(rows: list[tuple[int, Fraction]], periods: Fraction) -> tuple[float,
     Sharpe (1994): mean / s; Sortino and Price (1994): mean / d; both times the root of the periods.
     """
     returns = [after / before - 1 for (_, before), (_, after) in itertools.pairwise(rows)]
-    mean = sum(returns) / len(returns)
+    mean = sum(returns, Fraction(0)) / len(returns)
     nothing = Fraction(0)
     squares = sum(((one - mean) * (one - mean) for one in returns), nothing)
     deviation = root(squares / (len(returns) - 1))
