@@ -69,6 +69,15 @@ def parse_instant(text: str) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + fraction
 
 
+def day_of(instant: int) -> int:
+    """Return the number since the epoch of the UTC day whose end, at the latest, is ``instant``.
+
+    A bar that closes at midnight belongs to the day that ends there, and so does all that is known
+    at that very instant: a day begins after its first midnight and ends with the next.
+    """
+    return (instant - 1) // DAY
+
+
 def format_instant(nanoseconds: int) -> str:
     """Return ``nanoseconds`` since the epoch as ISO 8601 in UTC, with the digits it needs."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)

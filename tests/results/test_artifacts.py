@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.results.observed import throughout
 from trading_runtime.results.artifacts import result_files, summarise
 from trading_runtime.units import parse_instant
 
 START, END = parse_instant("2024-01-01"), parse_instant("2024-01-02")
 INPUTS: dict[str, Any] = {
-    "common": {"currency": "USDT", "periods_per_year": 365},
+    "common": {"currency": "USDT", "calendar": "observed", "periods_per_year": 365},
     "config": {"fast": 5},
     "partition": {"start": START, "end": END},
 }
@@ -27,6 +28,7 @@ COUNTS = {
     "warmup_denied_orders": 2,
     "engine_warnings": {"No price for …": 3},
 }
+FUNDING = {"funding": Decimal("-1.5"), "funding_settlements": 2}
 
 
 def equity(*values: str) -> dict[str, list[int]]:
@@ -49,12 +51,16 @@ def summary() -> dict[str, Any]:
                 "RISK max_order_quantity: 5 is more than 1",
                 "Contract ESH4.SIM has expired, expiration 1704067560000000000",
             ],
+            "quantity": [10, 10, 10, 10],
+            "filled_quantity": [0, 4, 0, 0],
         },
         "fills": {"value": [], "fee": []},
         "positions": {"realized_pnl": [], "ts_opened": [], "ts_closed": []},
         "equity": equity("100", "110", "99"),
     }
-    return summarise("t" * 64, INPUTS, tables, COUNTS)
+    return summarise(
+        "t" * 64, INPUTS, tables, COUNTS | FUNDING | {"observed": throughout(START, END)}
+    )
 
 
 def files() -> dict[str, bytes]:
@@ -65,10 +71,13 @@ def files() -> dict[str, bytes]:
 def test_the_summary_begins_with_what_it_is_about_and_counts_what_was_given() -> None:
     found = summary()
 
-    assert list(found)[:7] == [
+    assert list(found)[:10] == [
         "task_id",
         "start",
         "end",
+        "first_row",
+        "last_row",
+        "observed_days",
         "rows",
         "warmup_rows",
         "warmup_short",
@@ -76,6 +85,9 @@ def test_the_summary_begins_with_what_it_is_about_and_counts_what_was_given() ->
     ]
     assert list(found)[-2:] == ["open_positions", "ruined"]
     assert (found["start"], found["end"]) == ("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z")
+    assert (found["first_row"], found["last_row"]) == (found["start"], found["end"])
+    assert found["observed_days"] == ["2024-01-01/2024-01-01"]
+    assert (found["partly_filled_orders"], found["funding"]) == (1, "-1.5")
     assert {name: found[name] for name in COUNTS} == COUNTS
     assert (found["orders"], found["denied_orders"], found["fills"], found["trades"]) == (
         4,

@@ -176,6 +176,7 @@ def _plan_lines(prepared: Prepared) -> list[str]:
         f"points      {len(document['points']):,}",
         f"partitions  {len(document['partitions']):,}{empty}",
         f"tasks       {len(tasks):,}, of which {len(tasks) - len(pending):,} are stored already",
+        f"days        {_days_text(document)}",
         f"batches     {len(document['batches']):,}",
         f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
         f"estimate    {time}",
@@ -185,7 +186,18 @@ def _plan_lines(prepared: Prepared) -> list[str]:
     return lines + [f"note        {note}" for note in document["notes"]]
 
 
+def _days_text(document: Mapping[str, Any]) -> str:
+    """Return how many days of a plan are returns, and of which calendar."""
+    least, most = document["days"]["least"], document["days"]["most"]
+    number = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    if document["common"]["calendar"] == "every_day":
+        return f"{number} count as returns: every day from the first row to the last"
+    return f"{number} count as returns: those with rows after a window's first"
+
+
 def _run_lines(ended: Run) -> list[str]:
+    from trading_runtime.report.formatting import statistic
+
     counts, result = ended.result["counts"], ended.result
     by_kind = result["failed_by_kind"].items()
     lines = [
@@ -197,6 +209,12 @@ def _run_lines(ended: Run) -> list[str]:
     lines += [
         f"first     {first['task_id'][:12]}: {first['message'].splitlines()[0]}"
         for first in ended.failures[:1]
+    ]
+    known = ended.points.drop_nulls("days").head(1)
+    lines += [
+        f"days      {row['days']:,} returns, "
+        f"{statistic('periods_per_year', row['periods_per_year'])} of them a year"
+        for row in known.iter_rows(named=True)
     ]
     lines += list(_warning_lines(result.get("warnings", {})))
     best = result["best"]

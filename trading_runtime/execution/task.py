@@ -122,8 +122,11 @@ class TaskRunner:
         output = self._without_rows(inputs) if cut.slice.rows == 0 else self._run(inputs, cut, rows)
         counts: dict[str, Any] = {
             "rows": cut.slice.rows,
+            "observed": cut.slice.observed,
             "warmup_rows": cut.slice.warmup_rows,
             "warmup_short": cut.partition["warmup_short"],
+            "funding": output.funding.amount,
+            "funding_settlements": output.funding.settlements,
             "warmup_denied_orders": output.warmup_denied_orders,
             "engine_warnings": output.engine_warnings,
         }

@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 RUNTIME_CODE = (
     "canonical.py",
     "config/strategy_code.py",
+    "datasets/observed_days.py",
     "datasets/slices.py",
     "engine",
     "errors.py",
@@ -30,6 +31,7 @@ RUNTIME_CODE = (
     "execution/workers/worker.py",
     "planning/identity.py",
     "results/artifacts.py",
+    "results/calendar.py",
     "results/statistics.py",
     "units.py",
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import UsageError
+from trading_runtime.planning.days import planned_days
 from trading_runtime.planning.identity import (
     common_inputs,
     encode_values,
@@ -110,6 +111,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     common = common_inputs(experiment, code, _venue_name(cut), statistics_currency(experiment))
     points = expand_points(experiment)
     planned = [_partition(item) for item in cut.partitions]
+    days = planned_days(cut.partitions, every_day=experiment.statistics.calendar == "every_day")
     common_digest = digest(common)
     fixed = encode_values(experiment.strategy.config)
     configs = [digest(fixed | encode_values(point)) for point in points.points]
@@ -145,6 +147,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
             "instruments": definitions,
             "notes": list(points.notes),
             "partitions": [_shown(partition) for partition in planned],
+            "days": days._asdict(),
             "empty_windows": [
                 {
                     "start": format_instant(window.start),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.message_kinds import added
+from trading_runtime.results.calendar import Calendar
 from trading_runtime.results.files import read_json, storage_errors, write_file
 from trading_runtime.results.frames import (
     best,
@@ -189,14 +190,14 @@ def read_points(
     plan: Mapping[str, Any], reader: TaskReader, first: int = 0, last: int | None = None
 ) -> Part:
     """Read the results of the points from ``first`` to before ``last``, and aggregate each."""
-    periods = plan["common"]["periods_per_year"]
+    calendar = Calendar.of(plan["common"])
     points = plan["points"][first:last]
     tasks = [reader.by_point.get(point["index"], []) for point in points]
     outcomes = reader.outcomes(task for of_point in tasks for task in of_point)
     with _collector_paused():
         rows = [
             aggregate_point(
-                point["index"], point["parameters"], list(islice(outcomes, len(of_point))), periods
+                point["index"], point["parameters"], list(islice(outcomes, len(of_point))), calendar
             )
             for point, of_point in zip(points, tasks, strict=True)
         ]

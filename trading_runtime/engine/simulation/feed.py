@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 DELTAS = "order_book_deltas"
 DEPTHS = "order_book_depths"
+FUNDING = "funding_rates"
 _DATA_TYPES = {
     "bars": model.NautilusDataType.Bar,
     "trades": model.NautilusDataType.TradeTick,
@@ -51,7 +52,7 @@ _DATA_TYPES = {
     DEPTHS: model.NautilusDataType.OrderBookDepth,
     "mark_prices": model.NautilusDataType.MarkPriceUpdate,
     "index_prices": model.NautilusDataType.IndexPriceUpdate,
-    "funding_rates": model.NautilusDataType.FundingRateUpdate,
+    FUNDING: model.NautilusDataType.FundingRateUpdate,
 }
 
 
@@ -84,6 +85,17 @@ def data_configs(partition: Mapping[str, Any], catalog: Path) -> list[BacktestDa
         if definition["id"] not in with_rows
     ]
     return configs
+
+
+def last_instant(partition: Mapping[str, Any]) -> int:
+    """Return the instant up to which the engine runs: the last one before the window's end.
+
+    With funding rates it is the end itself. A settlement that falls on it is charged here, to the
+    positions that were held up to it: the next window starts flat.
+    """
+    has_funding = any(series["type"] == FUNDING for series in partition["data"])
+    end: int = partition["end"]
+    return end if has_funding else end - 1
 
 
 def books_without_quotes(data: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -248,7 +260,7 @@ class StreamingEngine:
             raise_exception=True,
             dispose_on_completion=False,
             start=partition["warmup_start"],
-            end=partition["end"] - 1,
+            end=last_instant(partition),
         )
         self._node = BacktestNode([run])
         with _disposing_of(self._node):
@@ -293,7 +305,7 @@ class SharingEngine:
             self._engine.add_venue(**_venue_arguments(venue))
             for instrument in decoded_rows.instruments:
                 self._engine.add_instrument(instrument)
-        self._window = partition["warmup_start"], partition["end"] - 1
+        self._window = partition["warmup_start"], last_instant(partition)
         self._rows = decoded_rows.rows
         self.cache = self._engine.cache
         self.portfolio = self._engine.portfolio

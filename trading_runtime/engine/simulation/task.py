@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader import model
 
 from trading_runtime.engine.accounting.equity import Account, EquitySample, EquitySampler, looks
+from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding, settled_funding
 from trading_runtime.engine.accounting.tables import TaskTables, collect
 from trading_runtime.engine.accounting.valuation import (
     EXACT,
@@ -72,6 +73,7 @@ class TaskOutput:
     warmup_denied_orders: int
     risk_refusals: dict[str, int] | None = None
     """Orders and changes of orders that each rule of the risk profile refused; none without one."""
+    funding: Funding = NO_FUNDING
     engine_warnings: dict[str, int] = field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
 
@@ -204,9 +206,12 @@ def _run_engine(
         inside = (item for item in sampler.samples if item.ts % common["equity_interval"] == 0)
         samples = [EquitySample(start, to_raw(initial), 0), *inside, account.sample(end)]
         refused = [] if watch.risk is None else watch.risk.refused_orders
+        funding = settled_funding(cache, history)
         tables = collect(cache, samples, Valuation(instruments, history, currency), refused)
     refusals = None if watch.risk is None else dict(sorted(watch.risk.refusals.items()))
-    return TaskOutput(tables, watch.warmup_denied_orders, refusals, counted_kinds(logged.counts))
+    return TaskOutput(
+        tables, watch.warmup_denied_orders, refusals, funding, counted_kinds(logged.counts)
+    )
 
 
 def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
