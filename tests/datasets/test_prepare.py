@@ -302,3 +302,18 @@ def test_instrument_definitions_are_in_catalog_and_manifest(prepare_files: Prepa
     assert isinstance(instrument, model.CurrencyPair)
     assert prepared.manifest.instruments == (instrument.to_dict(),)
     assert Decimal(str(instrument.size_increment)) == Decimal("0.001")
+
+
+def test_volumes_beyond_64_bits_of_ticks_reach_the_engine_exactly(
+    prepare_files: Prepare,
+) -> None:
+    row = "2024-01-01 00:0{}:00,10.00,11.00,9.00,10.50,{}\n"
+    raw: dict[str, str | bytes] = {
+        "a.csv": HEADER + row.format(1, "34028236692093") + row.format(2, "98765432109.123"),
+        "b.csv": HEADER + row.format(3, "1.5"),
+    }
+
+    prepared = prepare_files("bars", raw)
+
+    volumes = [str(bar.volume) for bar in read_back(prepared, "bars")]
+    assert volumes == ["34028236692093.000", "98765432109.123", "1.500"]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_runtime.datasets.columns import (
+    LARGEST_PRICE,
+    LARGEST_SIZE,
     Fault,
     Increment,
     TimeFault,
@@ -91,8 +93,8 @@ class SeriesRows:
     """The rows of one series, in order of time.
 
     ``frame`` has ``ts`` (Int64, nanoseconds: for bars the close), the prices and sizes in whole
-    ticks (Int64), for trades ``trade_id`` (text) and ``aggressor`` (BUY, SELL or NO_AGGRESSOR),
-    and ``file`` and ``row``: where a row comes from.
+    ticks (Int64, or Int128 where one needs it), for trades ``trade_id`` (text) and ``aggressor``
+    (BUY, SELL or NO_AGGRESSOR), and ``file`` and ``row``: where a row comes from.
     """
 
     series: Series
@@ -141,7 +143,7 @@ def read_series(
         )
     frames = [_read_file(rows, index, file, problems) for index, file in enumerate(files)]
     order = sorted(range(len(files)), key=lambda index: (_first(frames[index]), index))
-    rows.frame = pl.concat([frames[index] for index in order], rechunk=True)
+    rows.frame = pl.concat([frames[index] for index in order], how="vertical_relaxed", rechunk=True)
     if not rows.frame.height:
         problems.refuse()
     if isinstance(series, TradeSeries) and series.columns.trade_id is None:
@@ -170,9 +172,15 @@ def _read_file(rows: SeriesRows, index: int, file: RawFile, problems: RowProblem
     for name, increment in rows.increments.items():
         constant = _constant(rows, name)
         if constant is not None:
-            columns[name] = pl.repeat(constant, raw.height, dtype=pl.Int64, eager=True)
+            columns[name] = pl.repeat(
+                constant,
+                raw.height,
+                dtype=pl.Int64() if constant < 2**63 else pl.Int128(),
+                eager=True,
+            )
             continue
-        numbers = read_ticks(raw[name], increment)
+        largest = LARGEST_PRICE if name in PRICES[series.type] else LARGEST_SIZE
+        numbers = read_ticks(raw[name], increment, largest)
         columns[name] = numbers["ticks"]
         _report_numbers(rows, name, file, raw[name], numbers=numbers, problems=problems)
     if isinstance(series, TradeSeries):
@@ -205,6 +213,11 @@ def _constant(rows: SeriesRows, column: str) -> int | None:
     if value is None:
         return None
     increment = rows.instrument.size_increment
+    if value > LARGEST_SIZE:
+        raise UsageError(
+            f"the size {value} of every row is above {LARGEST_SIZE:,}, the largest that the "
+            "engine holds"
+        )
     if value % increment:
         key = "volume" if isinstance(series, BarSeries) else "size"
         raise UsageError(
@@ -252,11 +265,12 @@ def _report_numbers(  # noqa: PLR0913 - a column, its file and its meaning
     is_price = name in PRICES[rows.series.type]
     what = "price" if is_price else "size"
     increment = rows.instrument.price_increment if is_price else rows.instrument.size_increment
+    largest = LARGEST_PRICE if is_price else LARGEST_SIZE
     meanings = {
         Fault.MISSING: ("has no value", ""),
         Fault.NOT_FINITE: ("is not finite", ""),
         Fault.UNREADABLE: ("is not a number", "see 'columns' and 'separator' in the data file"),
-        Fault.TOO_LARGE: (f"is too large for an increment of {increment}", ""),
+        Fault.TOO_LARGE: (f"is too large: the engine holds {what}s up to {largest:,}", ""),
         Fault.NEGATIVE: ("is negative", ""),
     }
     rounds = rows.series.off_tick == "round"
