@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trading_runtime.datasets.data_file import EPOCH_DIGITS, ISO, chrono_pattern
+from trading_runtime.datasets.data_file import EPOCH_DIGITS, ISO, chrono_pattern, with_minutes
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.errors import DataError, UsageError
 
@@ -220,6 +220,10 @@ def read_times(values: pl.Series, timestamp_format: str, zone: str) -> pl.DataFr
             return _verdicts(frame, known.dt.epoch("ns"))
         return _from_local(frame, known, zone)
     if timestamp_format in EPOCH_DIGITS:
+        if values.dtype == pl.String:
+            # A spreadsheet's 1.70407E+12 has lost digits; such a text is not a time.
+            has_exponent = values.str.contains(r"[eE]").fill_null(value=False)
+            values = values.set(has_exponent, "?") if has_exponent.any() else values
         return _from_epoch(values, EPOCH_DIGITS[timestamp_format])
     if kind != pl.String:
         raise UsageError(
@@ -231,7 +235,9 @@ def read_times(values: pl.Series, timestamp_format: str, zone: str) -> pl.DataFr
     if timestamp_format == ISO:
         return _from_iso(texts, frame, zone)
     pattern = chrono_pattern(timestamp_format)
-    moments = texts.str.to_datetime(pattern, time_unit="ns", strict=False)
+    moments = with_minutes(timestamp_format, texts, " 00").str.to_datetime(
+        pattern, time_unit="ns", strict=False
+    )
     if getattr(moments.dtype, "time_zone", None):
         return _verdicts(frame, moments.dt.epoch("ns"))
     return _from_local(frame, moments, zone)
