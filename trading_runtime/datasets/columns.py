@@ -200,6 +200,7 @@ class TimeFault(StrEnum):
     MISSING = "missing"
     UNREADABLE = "unreadable"
     OUT_OF_RANGE = "out of range"
+    UNUSUAL = "unusual"
     NO_SUCH_TIME = "no such local time"
     AMBIGUOUS = "ambiguous local time"
 

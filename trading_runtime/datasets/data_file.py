@@ -106,37 +106,11 @@ _PARTS = {
 _ONCE = frozenset("YymdjHIMSp")
 _HOURS = frozenset("HkIlTR")
 _MINUTES = frozenset("MTR")
-_ABBREVIATIONS = frozenset(
-    [
-        "Z",
-        "ET",
-        "CT",
-        "MT",
-        "PT",
-        "EDT",
-        "CST",
-        "CDT",
-        "MDT",
-        "PST",
-        "PDT",
-        "AST",
-        "AKST",
-        "CEST",
-        "BST",
-        "WEST",
-        "EEST",
-        "MSK",
-        "IST",
-        "JST",
-        "KST",
-        "HKT",
-        "SGT",
-        "AEST",
-        "AEDT",
-        "NZST",
-        "NZDT",
-    ]
-)
+_ABBREVIATIONS = frozenset({
+    "Z", "ET", "CT", "MT", "PT", "EDT", "CST", "CDT", "MDT", "PST", "PDT", "AST", "AKST",
+    "CEST", "BST", "WEST", "EEST", "MSK", "IST", "JST", "KST", "HKT", "SGT", "AEST",
+    "AEDT", "NZST", "NZDT",
+})  # fmt: skip
 UTC_NAMES = frozenset({"Z", "UTC", "GMT", "Etc/UTC", "Zulu", "+00:00", "+0000"})
 """Zones that are UTC, as texts have them."""
 _DIRECTIVE = re.compile(r"%([-_0]?)(\.[369]?f|[369]?f|:?z|[A-Za-z%])")
@@ -314,7 +288,7 @@ class QuoteColumns(Model):
     """The size at the ask; absent when ``size`` is given."""
 
 
-_LATER = ("unusual_times", "mixed_symbols", "close_time")
+_LATER = ("unusual_times", "mixed_symbols")
 
 
 class _Series(Model):
