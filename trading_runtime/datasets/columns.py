@@ -236,7 +236,7 @@ def read_times(values: pl.Series, timestamp_format: str, zone: str) -> pl.DataFr
     if timestamp_format == ISO:
         return _from_iso(texts, frame, zone)
     pattern = chrono_pattern(timestamp_format)
-    moments = with_minutes(timestamp_format, texts, " 00").str.to_datetime(
+    moments = with_minutes(timestamp_format, texts, " 00").str.to_datetime(  # type: ignore[attr-defined]
         pattern, time_unit="ns", strict=False
     )
     if getattr(moments.dtype, "time_zone", None):

@@ -187,7 +187,7 @@ def with_minutes[Value](text: str, value: Value, minutes: Value) -> Value:
     Polars reads hours and minutes together or not at all, so both pattern and texts get them.
     """
     directives = {match.group(2) for match in _DIRECTIVE.finditer(text)}
-    return value + minutes if directives & _HOURS and not directives & _MINUTES else value  # type: ignore[operator, no-any-return]
+    return value + minutes if directives & _HOURS and not directives & _MINUTES else value  # type: ignore[operator]
 
 
 def check_time_zone(name: str) -> str:
