@@ -155,6 +155,8 @@ def _found(name: str) -> Path:
 
 
 def _plan_lines(prepared: Prepared) -> list[str]:
+    from trading_runtime.planning.run_warnings import read_warnings
+
     document = prepared.plan.document
     tasks, pending = prepared.plan.tasks, prepared.plan.uncached
     data = sum(partition["bytes"] for partition in document["partitions"])
@@ -181,10 +183,12 @@ def _plan_lines(prepared: Prepared) -> list[str]:
     ]
     if short:
         lines.append(f"warm-up     shorter than asked in {short} partitions: the data begins later")
-    return lines + [f"note        {note}" for note in document["notes"]]
+    return lines + [f"warning     {item}" for item in read_warnings(document)]
 
 
 def _run_lines(ended: Run) -> list[str]:
+    from trading_runtime.planning.run_warnings import read_warnings
+
     counts, result = ended.result["counts"], ended.result
     by_kind = result["failed_by_kind"].items()
     lines = [
@@ -197,6 +201,7 @@ def _run_lines(ended: Run) -> list[str]:
         f"first     {first['task_id'][:12]}: {first['message'].splitlines()[0]}"
         for first in ended.failures[:1]
     ]
+    lines += [f"warning   {item}" for item in read_warnings(result)]
     best = result["best"]
     objective = result["objective"]
     if best is not None:

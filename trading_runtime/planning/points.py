@@ -403,9 +403,9 @@ def _shortfall(found: int, asked: int, size: int, *, exhausted: bool) -> tuple[s
     if found >= asked:
         return ()
     if exhausted:
-        return (f"sampling.n asks for {asked:,} points; only {found:,} exist, all are used",)
+        return (f"{asked:,} points are asked for; only {found:,} exist, all are used",)
     reason = f"among {size:,} combinations the allowed ones are too rare to find more"
-    return (f"sampling.n asks for {asked:,} points; only {found:,} were found: {reason}",)
+    return (f"{asked:,} points are asked for; only {found:,} were found: {reason}",)
 
 
 def _indices(axes: dict[str, _Axis], seed: int, attempt: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from trading_runtime.planning.run_warnings import WarningKind, read_warnings
 from trading_runtime.report.formatting import counted, number, sentence_list
 from trading_runtime.results.points import OK
 from trading_runtime.units import DAY, parse_instant
@@ -31,6 +32,7 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     """Return what holds for this run: warnings first, otherwise in the order of an order's life."""
     venue: Mapping[str, Any] = inputs.experiment.get("venue", {})
     found = [
+        *_warnings(inputs.result),
         *_fills(venue, inputs.data_types),
         _fees(venue.get("fees", {})),
         _latency(venue.get("latency") or {}),
@@ -43,6 +45,12 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
         *_selection(inputs),
     ]
     return sorted(found, key=lambda assumption: not assumption.warning)
+
+
+def _warnings(result: Mapping[str, Any]) -> Iterator[Assumption]:
+    for item in read_warnings(result):
+        title = item.kind.value.replace("_", " ").capitalize()
+        yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
 
 
 def _fills(venue: Mapping[str, Any], data_types: Sequence[str]) -> Iterator[Assumption]:
@@ -166,7 +174,8 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
 
 def _accounts(inputs: ReportInputs) -> Iterator[Assumption]:
     ok = _tasks_with(inputs.results, pl.lit(value=True))
-    if ok and not _total(inputs.results, "fills"):
+    kinds = {item.kind for item in read_warnings(inputs.result)}
+    if ok and not _total(inputs.results, "fills") and WarningKind.NO_ORDERS not in kinds:
         yield Assumption("No fills", "Not one order was filled, in any task.", warning=True)
     ruined = _tasks_with(inputs.results, pl.col("ruined"))
     if ruined:
