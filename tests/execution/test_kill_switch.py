@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.execution.processes import processes_of, wait_for
+from tests.execution.processes import PATIENCE, processes_of, wait_for
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.units import parse_instant
 
@@ -73,7 +73,7 @@ def test_within_a_second_no_order_goes_out_and_open_ones_are_cancelled(
     process = start("--run-id", "one", "--workers", "1")
     wait_for(lambda: len(noted(log)) >= 10)
     moment = kill(resting)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 10, errors
     assert "was killed with 0 of 1 tasks finished" in errors
@@ -91,7 +91,7 @@ def test_a_killed_run_has_what_it_had_and_its_task_is_no_result(
     process = start("--run-id", "one", "--workers", "1")
     wait_for(lambda: len(noted(log)) >= 4)
     kill(resting, "--run", "one")
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
 
     assert finished(resting) == 0
     metadata = json.loads(resting.run_file("one", "metadata.json").read_text())
@@ -113,16 +113,16 @@ def test_a_killed_run_has_what_it_had_and_its_task_is_no_result(
 def test_tasks_finished_before_stay_and_the_others_are_missing(
     small: SmallExperiment, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    small.use("slow.py:Slow", seconds=[round(0.2 + n / 100, 2) for n in range(12)])
+    small.hold(tasks=12, free=2)
     process = start("--run-id", "one", "--workers", "2")
-    wait_for(lambda: finished(small) >= 2)
+    wait_for(lambda: finished(small) == 2)
     kill(small)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
 
     counts = json.loads(small.run_file("one", "result.json").read_text())["counts"]
     assert process.returncode == 10
     assert counts["planned"] == 12
-    assert 2 <= counts["ok"] == finished(small)
+    assert counts["ok"] == finished(small) == 2
     assert counts["failed"] <= 2 <= counts["missing"]
 
 
@@ -134,7 +134,7 @@ def test_a_task_that_does_not_come_back_is_ended_with_its_process(
     journals = small.run_file("one", "journal")
     wait_for(lambda: any("task_started" in path.read_text() for path in journals.glob("*/*")))
     moment = kill(small)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 10
     [line] = [
@@ -154,7 +154,7 @@ def test_a_strategy_that_never_returns_sends_no_more_orders_either(
     process = start("--run-id", "one", "--workers", "1")
     wait_for(lambda: len(noted(log)) >= 10)
     moment = kill(small)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
 
     sent = [at for at, what in noted(log) if what.startswith("sent")]
     assert len(sent) >= 5
