@@ -60,6 +60,26 @@ def test_rooms_do_not_import_each_other_in_a_circle() -> None:
     assert needs == {}, "these rooms need one another"
 
 
+def test_the_modules_of_the_experiment_file_do_not_import_each_other_in_a_circle() -> None:
+    needs = {
+        name(path): {
+            module
+            for imported in imports_of(path)
+            for module in map(name, modules())
+            if room_of(PACKAGE.parent / module) == "config"
+            and imported.startswith(f"{module.removesuffix('.py').replace('/', '.')}.")
+        }
+        for path in modules()
+        if room_of(path) == "config"
+    }
+
+    while free := [module for module in needs if not needs[module] & needs.keys()]:
+        for module in free:
+            del needs[module]
+
+    assert needs == {}, "these modules need one another"
+
+
 def test_the_experiment_file_knows_of_no_other_room() -> None:
     assert rooms_that("config", LEVELS[1:]) == []
 

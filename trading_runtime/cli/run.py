@@ -156,6 +156,8 @@ def _found(name: str) -> Path:
 
 
 def _plan_lines(prepared: Prepared) -> list[str]:
+    from trading_runtime.planning.run_warnings import read_warnings
+
     document = prepared.plan.document
     tasks, pending = prepared.plan.tasks, prepared.plan.uncached
     data = sum(partition["bytes"] for partition in document["partitions"])
@@ -183,7 +185,7 @@ def _plan_lines(prepared: Prepared) -> list[str]:
     ]
     if short:
         lines.append(f"warm-up     shorter than asked in {short} partitions: the data begins later")
-    return lines + [f"note        {note}" for note in document["notes"]]
+    return lines + [f"warning     {item}" for item in read_warnings(document)]
 
 
 def _days_text(document: Mapping[str, Any]) -> str:
@@ -196,6 +198,7 @@ def _days_text(document: Mapping[str, Any]) -> str:
 
 
 def _run_lines(ended: Run) -> list[str]:
+    from trading_runtime.planning.run_warnings import read_warnings
     from trading_runtime.report.formatting import statistic
 
     counts, result = ended.result["counts"], ended.result
@@ -216,7 +219,8 @@ def _run_lines(ended: Run) -> list[str]:
         f"{statistic('periods_per_year', row['periods_per_year'])} of them a year"
         for row in known.iter_rows(named=True)
     ]
-    lines += list(_warning_lines(result.get("warnings", {})))
+    lines += list(_incident_lines(result.get("incidents", {})))
+    lines += [f"warning   {item}" for item in read_warnings(result)]
     best = result["best"]
     objective = result["objective"]
     if best is not None:
@@ -230,7 +234,7 @@ def _run_lines(ended: Run) -> list[str]:
     return [*lines, f"digest    {result['run_digest']}", f"report    {ended.report}"]
 
 
-def _warning_lines(warnings: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     """Yield a line for each kind of what went wrong without failing a task."""
     heads = {
         "denied_by_reason": "denied",
@@ -238,7 +242,7 @@ def _warning_lines(warnings: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
         "engine_warnings": "engine",
     }
     for name, head in heads.items():
-        for number, (kind, count) in enumerate(warnings.get(name, {}).items()):
+        for number, (kind, count) in enumerate(incidents.get(name, {}).items()):
             yield f"{'' if number else head:<9} {count:,} x {kind}"
 
 

@@ -97,7 +97,7 @@ def engine_version() -> str:
     """Return the installed version of nautilus_trader; raises ``UsageError`` when there is none."""
     version = installed_version("nautilus_trader")
     if version is None:
-        raise UsageError("nautilus_trader is not installed; run 'make install'")
+        raise UsageError("nautilus_trader is not installed; run 'make environment'")
     return version
 
 

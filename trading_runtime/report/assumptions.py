@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from trading_runtime.planning.run_warnings import WarningKind, read_warnings
 from trading_runtime.report.formatting import amount, counted, number, sentence_list, statistic
 from trading_runtime.results.points import OK
 
@@ -31,6 +32,7 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     """Return what holds for this run: warnings first, otherwise in the order of an order's life."""
     venue: Mapping[str, Any] = inputs.experiment.get("venue", {})
     found = [
+        *_warnings(inputs.result),
         *_fills(venue, inputs.data_types, inputs.results),
         _fees(venue.get("fees", {})),
         _latency(venue.get("latency") or {}),
@@ -43,6 +45,12 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
         *_selection(inputs),
     ]
     return sorted(found, key=lambda assumption: not assumption.warning)
+
+
+def _warnings(result: Mapping[str, Any]) -> Iterator[Assumption]:
+    for item in read_warnings(result):
+        title = item.kind.value.replace("_", " ").capitalize()
+        yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
 
 
 def _fills(
@@ -150,17 +158,17 @@ def _orders(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumpti
     denied = _total(results, "denied_orders")
     allowed = f"{number(int(limit.get('orders', 100)), 0)} orders per {limit.get('per', '1s')}"
     yield Assumption("Order rate", f"At most {allowed} of simulated time; the excess is denied.")
-    warnings = inputs.result.get("warnings", {})
+    incidents = inputs.result.get("incidents", {})
     if denied:
         tasks = _tasks_with(results, pl.col("denied_orders") > 0)
-        reasons = _by_kind(warnings.get("denied_by_reason", {}))
+        reasons = _by_kind(incidents.get("denied_by_reason", {}))
         text = f"{counted(denied, 'order was', 'orders were')} denied in {counted(tasks, 'task')}"
         yield Assumption("Denied orders", f"{text}: {reasons}.", warning=True)
-    if rejected := warnings.get("rejected_by_reason"):
+    if rejected := incidents.get("rejected_by_reason"):
         total = counted(sum(rejected.values()), "order was", "orders were")
         text = f"{total} rejected by the venue: {_by_kind(rejected)}."
         yield Assumption("Rejected orders", text, warning=True)
-    if logged := warnings.get("engine_warnings"):
+    if logged := incidents.get("engine_warnings"):
         text = f"The engine warned while it ran: {_by_kind(logged)}."
         yield Assumption("Warnings of the engine", text, warning=True)
 
@@ -209,7 +217,8 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
 
 def _accounts(inputs: ReportInputs) -> Iterator[Assumption]:
     ok = _tasks_with(inputs.results, pl.lit(value=True))
-    if ok and not _total(inputs.results, "fills"):
+    kinds = {item.kind for item in read_warnings(inputs.result)}
+    if ok and not _total(inputs.results, "fills") and WarningKind.NO_ORDERS not in kinds:
         yield Assumption("No fills", "Not one order was filled, in any task.", warning=True)
     ruined = _tasks_with(inputs.results, pl.col("ruined"))
     if ruined:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.message_kinds import added
+from trading_runtime.planning.run_warnings import no_orders, read_warnings
 from trading_runtime.results.calendar import Calendar
 from trading_runtime.results.files import read_json, storage_errors, write_file
 from trading_runtime.results.frames import (
@@ -172,7 +173,8 @@ def reduce_run(
         "failed_by_kind": _failed_by_kind(reader.statuses),
         "objective": plan["objective"],
         "best": chosen,
-        "warnings": _warnings(reader.summaries.values()),
+        "incidents": _incidents(reader.summaries.values()),
+        "warnings": _warnings(plan, results),
     }
     with storage_errors(files.folder):
         write_frame(results, files.results)
@@ -220,16 +222,17 @@ def _again(
     plan: Mapping[str, Any], store: Store, files: RunFiles, reused: ReusedTables
 ) -> Reduction:
     """Write the tables of an earlier run with the very same results as those of this one."""
+    results, points = read_frame(reused.results), read_frame(reused.points)
+    result = reused.result | {"warnings": _warnings(plan, results)}
     write_file(files.results, reused.results)
     write_file(files.points, reused.points)
-    write_file(files.result, json.dumps(reused.result, indent=1, ensure_ascii=False) + "\n")
-    chosen = reused.result["best"]
+    write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    chosen = result["best"]
     curve = []
     if chosen is not None:
         reader = TaskReader(plan, store, files)
         curve = chained_curve(reader.outcomes(reader.by_point[chosen["point"]]))
-    results, points = read_frame(reused.results), read_frame(reused.points)
-    return Reduction(reused.result, results, points, curve, [])
+    return Reduction(result, results, points, curve, [])
 
 
 def _counts(plan: Mapping[str, Any], statuses: Mapping[str, str]) -> dict[str, int]:
@@ -239,12 +242,21 @@ def _counts(plan: Mapping[str, Any], statuses: Mapping[str, str]) -> dict[str, i
     return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}
 
 
-def _warnings(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Return what went wrong without failing a task: counts over all tasks, by kind."""
     return {
         name: added(summary.get(name, {}) for summary in summaries)
         for name in ("denied_by_reason", "rejected_by_reason", "engine_warnings")
     }
+
+
+def _warnings(plan: Mapping[str, Any], results: pl.DataFrame) -> list[dict[str, str]]:
+    """Return the warnings of the plan, and the one about tasks that have not traded."""
+    warnings = read_warnings(plan)
+    done = results.filter(results["status"] == OK)
+    if done.height and not done["orders"].sum():
+        warnings.append(no_orders(done.height))
+    return [item.document() for item in warnings]
 
 
 def _failed_by_kind(statuses: Mapping[str, str]) -> dict[str, int]:
