@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.results.observed import PER_YEAR, THREE, YEAR, throughout
+from trading_runtime.results.exact import rounded
 from trading_runtime.results.statistics import (
     Drawdown,
     Fill,
@@ -22,7 +23,6 @@ from trading_runtime.results.statistics import (
     daily_returns,
     exposure,
     maximum_drawdown,
-    rounded,
     sharpe_ratio,
     sortino_ratio,
     task_statistics,

@@ -32,6 +32,7 @@ RUNTIME_CODE = (
     "planning/identity.py",
     "results/artifacts.py",
     "results/calendar.py",
+    "results/exact.py",
     "results/statistics.py",
     "units.py",
 )

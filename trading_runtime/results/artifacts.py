@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.message_kinds import kinds_of
 from trading_runtime.results.calendar import Calendar, observed_facts
-from trading_runtime.results.statistics import Fill, Trade, amounts, money, task_statistics
+from trading_runtime.results.exact import amounts, money
+from trading_runtime.results.statistics import Fill, Trade, task_statistics
 from trading_runtime.units import format_instant
 
 

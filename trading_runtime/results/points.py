@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.results.calendar import observed_of
+from trading_runtime.results.exact import EXACT, money, rounded
 from trading_runtime.results.statistics import (
-    EXACT,
     Trade,
     clipped,
     curve_statistics,
     exposure,
-    money,
-    rounded,
     trade_statistics,
     turnover,
 )

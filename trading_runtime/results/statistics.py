@@ -13,69 +13,15 @@ from bisect import bisect_right
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from trading_runtime.canonical import decimal_text
-from trading_runtime.results.calendar import day_count
+from trading_runtime.results.calendar import common_length, day_count, union
+from trading_runtime.results.exact import EXACT, TWELVE_DIGITS, money, rounded
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trading_runtime.datasets.observed_days import Observed
-    from trading_runtime.results.calendar import Calendar
-
-
-EXACT = decimal.Context(prec=80, rounding=decimal.ROUND_HALF_EVEN)
-"""Sums of money are exact in it, and nothing that a strategy does to its own context matters."""
-
-TWELVE_DIGITS = decimal.Context(prec=12, rounding=decimal.ROUND_HALF_EVEN)
-"""The digits that statistics are stored with."""
-
-MONEY_STEP = Decimal("1e-16")
-"""The smallest amount that is stored."""
-
-
-def amounts(stored: Iterable[int]) -> list[Decimal]:
-    """Return amounts that are given in whole numbers of 1e-16."""
-    scale = EXACT.scaleb
-    return [scale(number, -16) for number in stored]
-
-
-def rounded(value: Decimal | None) -> float | None:
-    """Return ``value`` as a float of 12 significant digits."""
-    return None if value is None else float(TWELVE_DIGITS.plus(value)) + 0.0
-
-
-def money(value: Decimal) -> str:
-    """Return ``value`` as a decimal text of at most 16 decimal places (half-even)."""
-    return decimal_text(value.quantize(MONEY_STEP, context=EXACT))
-
-
-type Interval = tuple[int, int]
-"""Start and end in nanoseconds since the epoch; the end is excluded."""
-
-
-def union(intervals: Iterable[Interval]) -> list[Interval]:
-    """Return the same time as intervals in order that neither overlap nor touch."""
-    merged: list[Interval] = []
-    for start, end in sorted(interval for interval in intervals if interval[0] < interval[1]):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def common_length(left: Sequence[Interval], right: Sequence[Interval]) -> int:
-    """Return how long two ordered lists of separate intervals have in common."""
-    total = i = j = 0
-    while i < len(left) and j < len(right):
-        total += max(0, min(left[i][1], right[j][1]) - max(left[i][0], right[j][0]))
-        if left[i][1] <= right[j][1]:
-            i += 1
-        else:
-            j += 1
-    return total
-
+    from trading_runtime.results.calendar import Calendar, Interval
 
 _NO_DEVIATION = Decimal("1e-12")
 _ZERO = Decimal(0)
