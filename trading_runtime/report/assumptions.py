@@ -122,7 +122,8 @@ def _charged(fees: Mapping[str, Any]) -> str:
                 f"traded {within}, and every task starts with none"
             )
         case "fixed":
-            return f"{fees['amount']} for every {'order' if fees.get('once_per_order') else 'fill'}"
+            each = "order" if fees.get("once_per_order", True) else "fill"
+            return f"{fees['amount']} for every {each}"
         case "per_contract":
             return f"{fees['amount']} for every contract traded"
         case _:
