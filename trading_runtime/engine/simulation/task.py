@@ -15,7 +15,7 @@ from trading_runtime.engine.accounting.valuation import (
     EXACT,
     RateHistory,
     Rates,
-    SingleCurrencyAccount,
+    SingleCurrencyAccounts,
     Valuation,
     to_raw,
 )
@@ -57,6 +57,7 @@ from trading_runtime.engine.strategy.loading import (
 from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.errors import StrategyError, TradingRuntimeError, UsageError
 from trading_runtime.message_kinds import counted_kinds
+from trading_runtime.planning.identity import venues_of
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ def _make_engine(
 ) -> FedEngine:
     common, partition = inputs["common"], fed(inputs)
     register_currencies(partition["instruments"])
-    venue = venue_config(common["venue"], common["venue_name"], common["seed"])
+    venues = [
+        venue_config(venue, name, common["seed"]) for name, venue in venues_of(common).items()
+    ]
     config = engine_config(
         common["venue"],
         str(catalog),
@@ -149,8 +152,8 @@ def _make_engine(
     closes = stated_closes(inputs)
     try:
         if decoded_rows is not None:
-            return SharingEngine([venue], config, partition, decoded_rows, closes)
-        return StreamingEngine([venue], config, partition, catalog, closes)
+            return SharingEngine(venues, config, partition, decoded_rows, closes)
+        return StreamingEngine(venues, config, partition, catalog, closes)
     except RuntimeError as error:
         if "single-currency CASH account" not in str(error):
             raise
@@ -172,21 +175,22 @@ def _run_engine(
     watch = Watch(failures, trading_starts=start, close_at_end=common["at_end"] == "close")
     watch.early_bars = early_bars(partition["data"], bar_execution=common["venue"]["bar_execution"])
     cache = engine.cache
-    venue, currency = model.Venue(common["venue_name"]), common["currency"]
-    rates = Rates(cache, venue)
-    account = Account(engine.portfolio, cache, venue, rates, currency)
+    settings = {model.Venue(name): venue for name, venue in venues_of(common).items()}
+    venues, currency = list(settings), common["currency"]
+    balances = [balance for venue in settings.values() for balance in venue["balances"]]
+    rates = Rates(cache, venues)
+    account = Account(engine.portfolio, cache, venues, rates, currency)
     instruments = {str(item.id): item for item in cache.instruments()}
-    history = RateHistory(rates, _currencies(instruments, common["venue"]), currency)
-    book_type = model.BookType.from_str(common["venue"]["book_type"])
+    history = RateHistory(rates, _currencies(instruments, balances), currency)
+    with_books = map(model.InstrumentId.from_str, books_without_quotes(partition["data"]))
     books = [
-        (model.InstrumentId.from_str(name), book_type)
-        for name in books_without_quotes(partition["data"])
+        (name, model.BookType.from_str(settings[name.venue]["book_type"])) for name in with_books
     ]
     sampler = EquitySampler(account, history, (start, end), course.looks, books)
     engine.add_actor(sampler)
-    for settings in engine.venues:
-        if isinstance(settings.fee_model, FeesOfVenue):
-            settings.fee_model.now = sampler.now
+    for config in engine.venues:
+        if isinstance(config.fee_model, FeesOfVenue):
+            config.fee_model.now = sampler.now
     watch.at_end_of_instant = sampler.at_end_of_instant
     failures.stop_engine = lambda: sampler.shutdown_system("failed")
     if "risk" in common:
@@ -194,9 +198,10 @@ def _run_engine(
             common["risk"], cache, account, sampler.samples, rates=rates, currency=currency
         )
     _add_strategy(engine, loaded, inputs, watch)
-    base = common["venue"]["base_currency"]
-    single = SingleCurrencyAccount(cache, venue, base) if base is not None else None
-    watch.check_order = single.check_order if single is not None else None
+    single = SingleCurrencyAccounts(
+        cache, {venue: item["base_currency"] for venue, item in settings.items()}
+    )
+    watch.check_order = single.check_order if single.bases else None
     with ended_by(halt, watch, ENGINE_CALLERS):
         consumed, logged = _run(engine, watch, sampler)
     if (failure := failures.as_error()) is not None:
@@ -205,11 +210,10 @@ def _run_engine(
         raise StrategyError(
             f"the engine consumed {consumed} of {course.steps} rows: something ended the run early"
         )
-    if single is not None:
-        single.check_orders()
+    single.check_orders()
     with localcontext(EXACT):
         history.note(end)
-        initial = initial_equity(common["venue"]["balances"], history, start)
+        initial = initial_equity(balances, history, start)
         inside = (item for item in sampler.samples if item.ts % common["equity_interval"] == 0)
         samples = [EquitySample(start, to_raw(initial), 0), *inside, account.sample(end)]
         refused = [] if watch.risk is None else watch.risk.refused_orders
@@ -231,7 +235,8 @@ def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
     instants: Sequence[int] = range(_multiple(partition["warmup_start"], interval), end, interval)
     if common.get("risk", {}).get("max_daily_loss") is not None and DAY % interval:
         instants = sorted({*instants, *range(_multiple(partition["start"], DAY), end, DAY)})
-    if not any(common["venue"]["latency"].values()):
+    delays = [delay for venue in venues_of(common).values() for delay in venue["latency"].values()]
+    if not any(delays):
         return looks(instants, None)
     return looks(instants, last_rows(partition["data"], catalog, instants))
 
@@ -300,8 +305,8 @@ def initial_equity(balances: Sequence[str], history: RateHistory, start: int) ->
     )
 
 
-def _currencies(instruments: Mapping[str, Any], venue: Mapping[str, Any]) -> set[str]:
-    codes = {balance.split()[1] for balance in venue["balances"]}
+def _currencies(instruments: Mapping[str, Any], balances: Sequence[str]) -> set[str]:
+    codes = {balance.split()[1] for balance in balances}
     for instrument in instruments.values():
         codes.add(instrument.quote_currency.code)
         settlement = getattr(instrument, "settlement_currency", None)
