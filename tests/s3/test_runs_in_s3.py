@@ -136,9 +136,9 @@ def test_a_plan_is_estimated_by_the_latest_run_in_s3_and_fetches_its_metrics_alo
     asked: list[str] = []
     read = S3Folder.read
 
-    def note(folder: S3Folder, name: str) -> bytes:
+    def note(folder: S3Folder, name: str, start: int = 0) -> bytes:
         asked.append(name)
-        return read(folder, name)
+        return read(folder, name, start)
 
     monkeypatch.setattr(S3Folder, "read", note)
 
@@ -202,7 +202,7 @@ def test_a_lock_is_our_own_also_when_the_answer_that_said_so_was_lost(
     with Proxy(storage.port, lambda number: LOST_ANSWER if number == 1 else None) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         object_storage._opened.cache_clear()
-        s3_lock.S3Lock(S3Folder(f"{bucket}/results"), "one").release()
+        s3_lock.Lease(S3Folder(f"{bucket}/results"), "one").release()
         assert proxy.faults == 1
     object_storage._opened.cache_clear()
 
@@ -217,7 +217,7 @@ def test_the_lock_of_a_process_that_died_is_taken_over(bucket: str) -> None:
 def test_a_lock_is_renewed_while_nothing_happens_in_the_run(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_lock, "_LOCK_SECONDS", 1.2)
+    monkeypatch.setattr(s3_lock, "_LEASE_SECONDS", 1.2)
     store = open_store(f"{bucket}/results")
     with open_run(store, "one"):
         deadline = time.monotonic() + 3

@@ -119,6 +119,6 @@ def test_an_object_that_is_there_is_not_created(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Teller((status, error("PreconditionFailed"))) as server:
-        assert at(server, monkeypatch).create("a", b"1") is False
+        assert at(server, monkeypatch).create("a", b"1") is None
         assert server.asked[0]["if-none-match"] == "*"
         assert len(server.asked) == 1

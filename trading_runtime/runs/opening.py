@@ -21,10 +21,10 @@ from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
 from trading_runtime.runs.metadata import seal_run
-from trading_runtime.runs.s3_lock import S3Lock, seconds_left
+from trading_runtime.runs.s3_lock import Lease, seconds_left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from trading_runtime.records.events import Event
@@ -154,8 +154,27 @@ class OpenRun(WorkingRun):
 
     _published = 0.0
 
+    def __init__(self, store: Store, files: RunFiles, check_lease: Callable[[], None]) -> None:
+        """``check_lease`` raises ``LeaseLostError`` when another process has the run."""
+        super().__init__(store, files)
+        self._check_lease = check_lease
+
+    def remove(self, path: Path) -> None:
+        """Remove a file of the run for good; raises ``LeaseLostError`` when the run is lost."""
+        self._check_lease()
+        super().remove(path)
+
+    def stop_requested(self) -> bool:
+        """Return whether ``runs stop`` asked for the end; raises when the run is lost."""
+        self._check_lease()
+        return super().stop_requested()
+
     def publish(self, *, whole: bool = False) -> None:
-        """Show others metadata and journal, when it is time to, or all files."""
+        """Show others metadata and journal, when it is time to, or all files.
+
+        Raises ``LeaseLostError`` when another process has taken over the run.
+        """
+        self._check_lease()
         now = time.monotonic()
         if not whole and now - self._published < _PUBLISH_SECONDS:
             return
@@ -178,8 +197,8 @@ def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
     Raises ``UsageError`` when another process has it.
     """
     opening = _open_in_s3(store, run_id) if isinstance(store, S3Store) else _open(store, run_id)
-    with opening as files:
-        opened = OpenRun(store, files)
+    with opening as (files, check_lease):
+        opened = OpenRun(store, files, check_lease)
         try:
             yield opened
         finally:
@@ -187,23 +206,23 @@ def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 
 
 @contextlib.contextmanager
-def _open(store: Store, run_id: str) -> Iterator[RunFiles]:
+def _open(store: Store, run_id: str) -> Iterator[tuple[RunFiles, Callable[[], None]]]:
     files = store.run(run_id)
     with locked(files):
         with storage_errors(files.folder):
             files.stop.unlink(missing_ok=True)
             _remove_unfinished(files)
-        yield files
+        yield files, lambda: None  # the system takes a lock from nobody
 
 
 @contextlib.contextmanager
-def _open_in_s3(store: S3Store, run_id: str) -> Iterator[RunFiles]:
-    lock = S3Lock(store.objects, run_id)
+def _open_in_s3(store: S3Store, run_id: str) -> Iterator[tuple[RunFiles, Callable[[], None]]]:
+    lease = Lease(store.objects, run_id)
     try:
         store.objects.remove(_stop_name(run_id))
-        yield store.run(run_id)
+        yield store.run(run_id), lease.check
     finally:
-        lock.release()
+        lease.release()
 
 
 def _remove_unfinished(files: RunFiles) -> None:
