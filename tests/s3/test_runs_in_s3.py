@@ -263,6 +263,23 @@ def test_runs_in_s3_are_listed_watched_checked_and_bundled_as_on_disk(
     assert invoke(root, ["runs", "check", "one", *where]) == 3
 
 
+def test_a_summary_of_a_run_in_s3_that_died_is_what_others_then_see(
+    small: SmallExperiment, bucket: str
+) -> None:
+    path = small.write(results=f"{bucket}/results", parameters={"every": [20]})
+    api.run(path, run_id="one", workers=1)
+    objects = S3Folder(f"{bucket}/results")
+    metadata = json.loads(objects.read("runs/one/metadata.json")) | {"status": "running"}
+    objects.write("runs/one/metadata.json", json.dumps(metadata).encode())
+    objects.remove("runs/one/result.json")
+
+    assert invoke(root, ["runs", "summarise", "one", "--results", f"{bucket}/results"]) == 0
+
+    assert json.loads(objects.read("runs/one/metadata.json"))["status"] == "complete"
+    assert json.loads(objects.read("runs/one/result.json"))["complete"]
+    assert invoke(root, ["runs", "check", "one", "--results", f"{bucket}/results"]) == 0
+
+
 def test_what_others_write_into_a_run_in_s3_is_in_its_journal(
     small: SmallExperiment, remote: str
 ) -> None:

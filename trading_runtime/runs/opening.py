@@ -196,9 +196,8 @@ def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 
     Raises ``UsageError`` when another process has it.
     """
-    opening = _open_in_s3(store, run_id) if isinstance(store, S3Store) else _open(store, run_id)
-    with opening as (files, check_lease):
-        opened = OpenRun(store, files, check_lease)
+    with hold_run(store, run_id) as check_lease:
+        opened = OpenRun(store, store.run(run_id), check_lease)
         try:
             yield opened
         finally:
@@ -206,23 +205,26 @@ def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 
 
 @contextlib.contextmanager
-def _open(store: Store, run_id: str) -> Iterator[tuple[RunFiles, Callable[[], None]]]:
+def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
+    """Take a run for this process alone, and forget a request to stop it; nothing is published.
+
+    What is yielded raises ``LeaseLostError`` once another process has taken over the run. Raises
+    ``UsageError`` when another process has it.
+    """
+    if isinstance(store, S3Store):
+        lease = Lease(store.objects, run_id)
+        try:
+            store.objects.remove(_stop_name(run_id))
+            yield lease.check
+        finally:
+            lease.release()
+        return
     files = store.run(run_id)
     with locked(files):
         with storage_errors(files.folder):
             files.stop.unlink(missing_ok=True)
             _remove_unfinished(files)
-        yield files, lambda: None  # the system takes a lock from nobody
-
-
-@contextlib.contextmanager
-def _open_in_s3(store: S3Store, run_id: str) -> Iterator[tuple[RunFiles, Callable[[], None]]]:
-    lease = Lease(store.objects, run_id)
-    try:
-        store.objects.remove(_stop_name(run_id))
-        yield store.run(run_id), lease.check
-    finally:
-        lease.release()
+        yield lambda: None  # the system takes a lock from nobody
 
 
 def _remove_unfinished(files: RunFiles) -> None:
