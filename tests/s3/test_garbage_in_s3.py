@@ -10,10 +10,10 @@ import pytest
 
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError
-from trading_runtime.object_storage import S3Folder
 from trading_runtime.results.garbage import What
 from trading_runtime.results.garbage_in_s3 import delete, find_garbage
 from trading_runtime.results.s3_store import S3Store
+from trading_runtime.storage.s3 import S3Folder
 
 DAY = 86_400 * 1_000_000_000
 WANTED, UNWANTED, HALF = "a" * 64, "ab" + "c" * 62, "ef" + "0" * 62

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.s3.servers import LOST_ANSWER, Proxy, S3Server
-from trading_runtime import api, object_storage
+from trading_runtime import api
 from trading_runtime.errors import LeaseLostError, TransientError, UsageError
-from trading_runtime.object_storage import S3Folder
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
 from trading_runtime.runs.opening import open_run
 from trading_runtime.runs.s3_lock import Lease
+from trading_runtime.storage import s3
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ def leases(storage: S3Server) -> Iterator[list[Lease]]:
 def behind(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     """Lead all requests to ``endpoint`` from now on."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    object_storage._opened.cache_clear()
+    s3._opened.cache_clear()
 
 
 def test_a_lease_is_taken_over_only_after_it_has_expired(
@@ -158,7 +159,7 @@ def test_a_holder_that_cannot_ask_whether_it_has_the_lease_stores_nothing(
     storage: S3Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(object_storage, "_ATTEMPTS", 1)
+    monkeypatch.setattr(s3, "_ATTEMPTS", 1)
     leases.append(Lease(objects, "one", clock))
     clock.now += 121
     with Proxy(storage.port, lambda _: 503) as proxy:

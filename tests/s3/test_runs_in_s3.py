@@ -14,15 +14,16 @@ import pytest
 from tests.s3.conftest import SECRET
 from tests.s3.servers import LOST_ANSWER, Proxy, S3Server
 from tests.small_experiment import BAR_TYPE, ROOT
-from trading_runtime import api, object_storage
+from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError, StorageError, UsageError
-from trading_runtime.object_storage import S3Folder
 from trading_runtime.records.events import KillActivated, KillCleared
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
 from trading_runtime.runs.opening import is_running, note, open_run, request_stop
 from trading_runtime.runs.run_check import check_run
+from trading_runtime.storage import s3
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,7 @@ def test_a_storage_that_fails_every_third_request_changes_nothing(
         storage.port, lambda number: (503, 0)[number % 2] if number % 3 == 0 else None
     ) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        object_storage._opened.cache_clear()
+        s3._opened.cache_clear()
         run = api.run(path, run_id="one", workers=2)
         assert proxy.faults > 20
     assert run.result["run_digest"] == local.result["run_digest"]
@@ -201,10 +202,10 @@ def test_a_lock_is_our_own_also_when_the_answer_that_said_so_was_lost(
 ) -> None:
     with Proxy(storage.port, lambda number: LOST_ANSWER if number == 1 else None) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        object_storage._opened.cache_clear()
+        s3._opened.cache_clear()
         s3_lock.Lease(S3Folder(f"{bucket}/results"), "one").release()
         assert proxy.faults == 1
-    object_storage._opened.cache_clear()
+    s3._opened.cache_clear()
 
 
 def test_the_lock_of_a_process_that_died_is_taken_over(bucket: str) -> None:

@@ -245,7 +245,7 @@ def watch_run(run: str, results: str, every: float | None) -> int:
 
     The exit code is that of the run.
     """
-    from trading_runtime.object_storage import is_s3
+    from trading_runtime.storage.s3 import is_s3
 
     store, run_id = find_run(run, results)
     return watch(store, run_id, every or (5.0 if is_s3(results) else 1.0))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trading_runtime.object_storage import is_s3, refuse_other_address
 from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import Store
+from trading_runtime.storage.s3 import is_s3, refuse_other_address
 
 
 def open_store(place: str | Path) -> Store:

@@ -17,7 +17,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.results.files import read_json, storage_errors, write_file
 from trading_runtime.results.frames import (
     best,
     points_frame,
@@ -27,9 +26,10 @@ from trading_runtime.results.frames import (
 )
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
-from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import RunFiles, Store
 from trading_runtime.results.task_reader import Part, TaskReader
+from trading_runtime.storage.files import read_json, storage_errors, write_file
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, NondeterministicError
-from trading_runtime.object_storage import S3Folder
-from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import MANIFEST, RunFiles, Store
+from trading_runtime.storage.s3 import S3Folder
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

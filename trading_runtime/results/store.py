@@ -13,14 +13,14 @@ from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, NondeterministicError
 from trading_runtime.planning.identity import task_id as task_id_of
 from trading_runtime.results.artifacts import check_digest, files_of, sound_digest
-from trading_runtime.results.files import storage_errors
-from trading_runtime.results.folders import LocalFolder
-from trading_runtime.results.scratch import Scratch, remove_abandoned_staging, staging_prefix
+from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.folders import LocalFolder
+from trading_runtime.storage.scratch import Scratch, remove_abandoned_staging, staging_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from trading_runtime.results.folders import Folder
+    from trading_runtime.storage.object_store import ObjectStore
 
 MANIFEST = "manifest.json"
 _STAGING = ".new-"
@@ -64,7 +64,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.objects: Folder = LocalFolder(root)
+        self.objects: ObjectStore = LocalFolder(root)
         """All files of the store as they are now, by name."""
         self.place = str(root.absolute())
         """What names the store to other processes."""

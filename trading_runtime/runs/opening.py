@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
-from trading_runtime.results.files import storage_errors
 from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
 from trading_runtime.runs.metadata import seal_run
 from trading_runtime.runs.s3_lock import Lease, seconds_left
+from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ from trading_runtime.errors import LeaseLostError, StorageError, TransientError,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trading_runtime.object_storage import S3Folder
+    from trading_runtime.storage.s3 import S3Folder
 
 _LEASE_SECONDS = 120.0
 """How long a lease holds without being renewed: then its holder must have died."""

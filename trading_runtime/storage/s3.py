@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from trading_runtime.errors import DataError, StorageError, TransientError, UsageError
-from trading_runtime.s3_faults import Fault
-from trading_runtime.s3_settings import NO_CREDENTIALS, open_bucket
+from trading_runtime.storage.s3_faults import Fault
+from trading_runtime.storage.s3_settings import NO_CREDENTIALS, open_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -57,7 +57,9 @@ def refuse_other_address(place: str) -> None:
 
 
 class S3Folder:
-    """The objects of a bucket below a prefix; names are relative to it."""
+    """The objects of a bucket below a prefix; names are relative to it. See ``ObjectStore``."""
+
+    is_remote = True
 
     def __init__(self, url: str) -> None:
         found = _URL.fullmatch(url)
