@@ -145,14 +145,16 @@ def test_places_are_told_apart_by_their_form(tmp_path: Path, bucket: str) -> Non
     assert isinstance(open_folder(bucket), S3Folder)
 
 
-def test_the_newest_object_comes_first(bucket: str) -> None:
-    folder = S3Folder(bucket)
-    for name in ("m/x.json", "a/x.json", "z/x.json", "b/y.json"):
-        folder.write(name, b"1")
-        time.sleep(1.1)  # the storage stamps whole seconds
-    folder.write("m/x.json", b"2")
+def test_folders_are_named_and_their_newest_objects_come_first(folder: ObjectStore) -> None:
+    for name in ("m/x.json", "a/x.json", "z/x.json", "b/y.json", "a/deep/x.json"):
+        folder.write(f"runs/{name}", b"1")
+        time.sleep(1.1)  # S3 stamps whole seconds
+    folder.write("runs/m/x.json", b"2")
+    folder.write("runs/x.json", b"no folder")
 
-    assert folder.newest("", "x.json") == ["m/x.json", "z/x.json", "a/x.json"]
+    assert folder.folders("runs") == ["a", "b", "m", "z"]
+    assert folder.newest("runs", "x.json") == ["runs/m/x.json", "runs/z/x.json", "runs/a/x.json"]
+    assert folder.folders("none") == folder.newest("none", "x.json") == []
 
 
 def test_a_pod_asks_once_for_each_of_its_tasks_however_many_the_store_has(

@@ -15,6 +15,9 @@ from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.results.statistics import Fill, Trade, amounts, task_statistics
 from trading_runtime.units import format_instant
 
+MANIFEST = "manifest.json"
+"""The file of a result that lists the others; its name in the folder of the result."""
+
 
 def sound_digest(content: bytes) -> str:
     """Return the sha256 of a manifest; raises ``ValueError`` unless it is as it was written."""

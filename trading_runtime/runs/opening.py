@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
-from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
 from trading_runtime.runs.metadata import seal_run
@@ -77,7 +76,7 @@ class WorkingRun:
     def stop_requested(self) -> bool:
         """Return whether ``runs stop`` asked for the end."""
         now = time.monotonic()
-        pause = 0.0 if self._store.is_local else self.seconds_between_questions
+        pause = self.seconds_between_questions if self._store.objects.is_remote else 0.0
         if not self._stopping and now - self._asked >= pause:
             self._asked = now
             self._stopping = self._store.objects.has(self._name(self.files.stop))
@@ -113,9 +112,7 @@ class SharedRun(WorkingRun):
             content = self._store.objects.read(self._name(path))
         except FileNotFoundError:
             return None
-        if not self._store.is_local:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        self._store.copy.keep(self._name(path), content)
         return content
 
     def read_json(self, path: Path) -> Any:
@@ -211,7 +208,7 @@ def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
     What is yielded raises ``LeaseLostError`` once another process has taken over the run. Raises
     ``UsageError`` when another process has it.
     """
-    if isinstance(store, S3Store):
+    if store.objects.is_remote:
         lease = Lease(store.objects, run_id)
         try:
             store.objects.remove(_stop_name(run_id))
@@ -251,7 +248,7 @@ def _is_alive(process: int) -> bool:
 
 def is_running(store: Store, run_id: str) -> bool:
     """Return whether a process has the run now."""
-    if isinstance(store, S3Store):
+    if store.objects.is_remote:
         return seconds_left(store.objects, run_id) > 0
     return is_locked(store.run(run_id))
 
@@ -276,13 +273,14 @@ def note(store: Store, run_id: str, name: str, *noted: Event) -> None:
         for event in noted:
             journal.write(event)
         store.publish_part(journal.end_part)
-    if store.is_local:
-        # Whoever has the lock is running it.
-        with contextlib.suppress(UsageError), locked(files):
+    if store.objects.is_remote:
+        if not is_running(store, run_id):
             _seal(files)
-    elif not is_running(store, run_id):
+            store.publish(files.metadata, files.journal)
+        return
+    # Whoever has the lock is running it.
+    with contextlib.suppress(UsageError), locked(files):
         _seal(files)
-        store.publish(files.metadata, files.journal)
 
 
 def _seal(files: RunFiles) -> None:

@@ -18,7 +18,7 @@ from trading_runtime.errors import LeaseLostError, StorageError, TransientError,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trading_runtime.storage.s3 import S3Folder
+    from trading_runtime.storage.object_store import ObjectStore
 
 _LEASE_SECONDS = 120.0
 """How long a lease holds without being renewed: then its holder must have died."""
@@ -33,7 +33,7 @@ class Lease:
     """
 
     def __init__(
-        self, objects: S3Folder, run_id: str, clock: Callable[[], float] = time.time
+        self, objects: ObjectStore, run_id: str, clock: Callable[[], float] = time.time
     ) -> None:
         """Take the lease; raises ``UsageError`` when another process has it.
 
@@ -122,7 +122,7 @@ def lease_name(run_id: str) -> str:
     return f"runs/{run_id}/lock"
 
 
-def seconds_left(objects: S3Folder, run_id: str) -> float:
+def seconds_left(objects: ObjectStore, run_id: str) -> float:
     """Return for how many seconds the run is leased; none or less when it is not."""
     there = _read(objects, lease_name(run_id))
     return 0.0 if there is None else _until(there[0]) - time.time()
@@ -135,7 +135,7 @@ def _until(content: dict[str, Any]) -> float:
         return 0.0
 
 
-def _read(objects: S3Folder, name: str) -> tuple[dict[str, Any], str] | None:
+def _read(objects: ObjectStore, name: str) -> tuple[dict[str, Any], str] | None:
     """Return what a lease says, and its version; ``None`` without one."""
     try:
         content, version = objects.read_version(name)

@@ -94,6 +94,21 @@ class LocalFolder:
                     found[path.relative_to(self._path).as_posix()] = path.stat().st_size
         return found
 
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the folders right in the folder ``prefix``, sorted."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return sorted(path.name for path in (self._path / prefix).iterdir() if path.is_dir())
+        return []
+
+    def newest(self, prefix: str, name: str) -> list[str]:
+        """Return the files called ``name`` in the folders right in ``prefix``, the newest first."""
+        stamped = []
+        for folder in self.folders(prefix):
+            path = f"{prefix}/{folder}/{name}"
+            with contextlib.suppress(OSError):
+                stamped.append(((self._path / path).stat().st_mtime_ns, path))
+        return [path for _, path in sorted(stamped, reverse=True)]
+
     def remove(self, name: str) -> None:
         """Remove a file; nothing happens when there is none."""
         if os.path.lexists(self._path / name):

@@ -41,5 +41,11 @@ class ObjectStore(Protocol):
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return the bytes of every object below the folder ``prefix``, by name."""
 
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the folders right in the folder ``prefix``, sorted."""
+
+    def newest(self, prefix: str, name: str) -> list[str]:
+        """Return the objects ``name`` in the folders right in ``prefix``, the newest first."""
+
     def remove(self, name: str) -> None:
         """Remove an object; nothing happens when there is none."""

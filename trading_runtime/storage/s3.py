@@ -171,14 +171,20 @@ class S3Folder:
             for name, facts in self._find(prefix)
         }
 
-    def newest(self, prefix: str, ending: str) -> list[str]:
-        """Return the names below ``prefix`` that end with ``ending``, the newest object first."""
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the folders right in the folder ``prefix``, sorted."""
+        below = (name.removeprefix(f"{prefix}/").split("/") for name in self.sizes(f"{prefix}/"))
+        names = {parts[0] for parts in below if len(parts) > 1}
+        return sorted(names - {"", ".", ".."})
+
+    def newest(self, prefix: str, name: str) -> list[str]:
+        """Return the objects ``name`` in the folders right in ``prefix``, the newest first."""
         found = [
-            (facts["last_modified"], name)
-            for name, facts in self._find(prefix)
-            if name.endswith(ending)
+            (facts["last_modified"], path)
+            for path, facts in self._find(f"{prefix}/")
+            if path.endswith(f"/{name}") and path.removeprefix(f"{prefix}/").count("/") == 1
         ]
-        return [name for _, name in sorted(found, reverse=True)]
+        return [path for _, path in sorted(found, reverse=True)]
 
     def written(self, name: str) -> float:
         """Return when an object was written, by the storage's clock: seconds since the epoch."""
