@@ -276,8 +276,8 @@ def _metadata(files: RunFiles) -> dict[str, Any]:
 
 
 def _overview(run_id: str, files: RunFiles, found: dict[str, Any] | None) -> dict[str, Any]:
+    from trading_runtime.records.status import DIED, Status
     from trading_runtime.runs.lock import is_locked
-    from trading_runtime.runs.status import DIED, Status
 
     metadata, result = _metadata(files), found or {}
     status = metadata.get("status", "unknown")

@@ -93,6 +93,7 @@ def _follow(argo: ArgoCommand, workflow: str) -> int:
 
 def _lines(submission: Submission) -> list[str]:
     from trading_runtime.argo.submitting import seconds_of_a_pod
+    from trading_runtime.planning.run_warnings import read_warnings
 
     prepared = submission.prepared
     plan = prepared.plan
@@ -116,6 +117,7 @@ def _lines(submission: Submission) -> list[str]:
         f"code        {code}",
         f"image       {submission.image or 'the default of the template'}",
         f"results     {prepared.store.place}",
+        *(f"warning     {item}" for item in read_warnings(plan.document)),
     ]
 
 
@@ -129,5 +131,6 @@ def _facts(submission: Submission, workflow: str | None) -> dict[str, object]:
         "pods": submission.pods,
         "estimated_seconds": plan.seconds,
         "plan_digest": plan.digest,
+        "warnings": plan.document["warnings"],
         "parameters": submission.parameters,
     }

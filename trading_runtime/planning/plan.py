@@ -10,16 +10,19 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.config.sizes import parse_size
 from trading_runtime.errors import UsageError
+from trading_runtime.planning.days import planned_days
 from trading_runtime.planning.identity import (
     common_inputs,
     encode_values,
     partition_inputs,
     task_id_of_digests,
 )
-from trading_runtime.planning.partitions import partitions
+from trading_runtime.planning.partitions import choose_series, partitions
 from trading_runtime.planning.points import expand_points
-from trading_runtime.units import format_instant, parse_size
+from trading_runtime.planning.run_warnings import find_warnings
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,7 +112,10 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     definitions = {item["id"]: item for item in manifest.instruments}
     common = common_inputs(experiment, code, _venue_name(cut), statistics_currency(experiment))
     points = expand_points(experiment)
+    chosen = choose_series(manifest, experiment.dataset)
+    warnings = find_warnings(experiment, manifest, chosen, points)
     planned = [_partition(item) for item in cut.partitions]
+    days = planned_days(cut.partitions, every_day=experiment.statistics.calendar == "every_day")
     common_digest = digest(common)
     fixed = encode_values(experiment.strategy.config)
     configs = [digest(fixed | encode_values(point)) for point in points.points]
@@ -143,8 +149,9 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
             "task_seconds": experiment.limits.task_seconds,
             "task_memory": _bytes(experiment.limits.task_memory),
             "instruments": definitions,
-            "notes": list(points.notes),
+            "warnings": [item.document() for item in warnings],
             "partitions": [_shown(partition) for partition in planned],
+            "days": days._asdict(),
             "empty_windows": [
                 {
                     "start": format_instant(window.start),

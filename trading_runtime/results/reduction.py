@@ -17,6 +17,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.message_kinds import added
+from trading_runtime.planning.run_warnings import no_orders, read_warnings
+from trading_runtime.results.calendar import Calendar
 from trading_runtime.results.frames import (
     best,
     points_frame,
@@ -32,7 +35,7 @@ from trading_runtime.storage.files import read_json, storage_errors, write_file
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import polars as pl
 
@@ -170,6 +173,8 @@ def reduce_run(
         "failed_by_kind": _failed_by_kind(reader.statuses),
         "objective": plan["objective"],
         "best": chosen,
+        "incidents": _incidents(reader.summaries.values()),
+        "warnings": _warnings(plan, results),
     }
     with storage_errors(files.folder):
         write_frame(results, files.results)
@@ -187,14 +192,14 @@ def read_points(
     plan: Mapping[str, Any], reader: TaskReader, first: int = 0, last: int | None = None
 ) -> Part:
     """Read the results of the points from ``first`` to before ``last``, and aggregate each."""
-    periods = plan["common"]["periods_per_year"]
+    calendar = Calendar.of(plan["common"])
     points = plan["points"][first:last]
     tasks = [reader.by_point.get(point["index"], []) for point in points]
     outcomes = reader.outcomes(task for of_point in tasks for task in of_point)
     with _collector_paused():
         rows = [
             aggregate_point(
-                point["index"], point["parameters"], list(islice(outcomes, len(of_point))), periods
+                point["index"], point["parameters"], list(islice(outcomes, len(of_point))), calendar
             )
             for point, of_point in zip(points, tasks, strict=True)
         ]
@@ -217,16 +222,17 @@ def _again(
     plan: Mapping[str, Any], store: Store, files: RunFiles, reused: ReusedTables
 ) -> Reduction:
     """Write the tables of an earlier run with the very same results as those of this one."""
+    results, points = read_frame(reused.results), read_frame(reused.points)
+    result = reused.result | {"warnings": _warnings(plan, results)}
     write_file(files.results, reused.results)
     write_file(files.points, reused.points)
-    write_file(files.result, json.dumps(reused.result, indent=1, ensure_ascii=False) + "\n")
-    chosen = reused.result["best"]
+    write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    chosen = result["best"]
     curve = []
     if chosen is not None:
         reader = TaskReader(plan, store, files)
         curve = chained_curve(reader.outcomes(reader.by_point[chosen["point"]]))
-    results, points = read_frame(reused.results), read_frame(reused.points)
-    return Reduction(reused.result, results, points, curve, [])
+    return Reduction(result, results, points, curve, [])
 
 
 def _counts(plan: Mapping[str, Any], statuses: Mapping[str, str]) -> dict[str, int]:
@@ -234,6 +240,23 @@ def _counts(plan: Mapping[str, Any], statuses: Mapping[str, str]) -> dict[str, i
     ok = sum(status == OK for status in statuses.values())
     missing = sum(status == MISSING for status in statuses.values())
     return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}
+
+
+def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Return what went wrong without failing a task: counts over all tasks, by kind."""
+    return {
+        name: added(summary.get(name, {}) for summary in summaries)
+        for name in ("denied_by_reason", "rejected_by_reason", "engine_warnings")
+    }
+
+
+def _warnings(plan: Mapping[str, Any], results: pl.DataFrame) -> list[dict[str, str]]:
+    """Return the warnings of the plan, and the one about tasks that have not traded."""
+    warnings = read_warnings(plan)
+    done = results.filter(results["status"] == OK)
+    if done.height and not done["orders"].sum():
+        warnings.append(no_orders(done.height))
+    return [item.document() for item in warnings]
 
 
 def _failed_by_kind(statuses: Mapping[str, str]) -> dict[str, int]:

@@ -12,8 +12,9 @@ import polars as pl
 
 from trading_runtime.errors import DataError, Kind
 from trading_runtime.results.artifacts import MANIFEST, files_of
+from trading_runtime.results.exact import amounts
 from trading_runtime.results.points import MISSING, OK, TaskOutcome
-from trading_runtime.results.statistics import Trade, amounts
+from trading_runtime.results.statistics import Trade
 from trading_runtime.results.task_failures import failure, write_failure
 from trading_runtime.storage.files import read_json
 from trading_runtime.units import parse_instant
