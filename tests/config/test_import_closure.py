@@ -46,7 +46,7 @@ IMPORTS = {
     ],
     "from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    import helper": ["helper.py"],
     "TYPE_CHECKING = True\nif TYPE_CHECKING:\n    import helper": ["helper.py"],
-    "from typing import TYPE_CHECKING\nTYPE_CHECKING = True\nif TYPE_CHECKING:\n    import helper": [
+    "import typing as t\nt.TYPE_CHECKING = True\nif t.TYPE_CHECKING:\n    import helper": [
         "helper.py"
     ],
     "import importlib\nimportlib.import_module('helper')": [],
