@@ -35,7 +35,7 @@ def common_inputs(
     settings = experiment.strategy
     risk = experiment.risk
     return {
-        **environment(settings.requirements),
+        **environment(settings.requirements, code.imported),
         "code": {"runtime": runtime_digest(), "strategy": code.digest},
         "strategy": {"path": code.path, "config_path": settings.config_path},
         "venue": json.loads(canonical_json(experiment.venue.model_dump())),
