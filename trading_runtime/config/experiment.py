@@ -19,13 +19,13 @@ from trading_runtime.config.fields import (
     Number,
 )
 from trading_runtime.config.risk import RiskSettings
+from trading_runtime.config.sizes import TaskMemory
 from trading_runtime.config.venue import (
     FillSettings,
     LatencySettings,
     OrderRateLimit,
     VenueSettings,
 )
-from trading_runtime.units import TaskMemory
 
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _HOST = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"

@@ -103,7 +103,7 @@ class TaskRunner:
     def run(self, index: int) -> int:
         """Run task ``index`` of the plan, store its result, and return the rows it consumed.
 
-        Raises what ``engine.task.run_task``, ``datasets.slices.cut_partition`` and
+        Raises what ``engine.simulation.task.run_task``, ``datasets.slices.cut_partition`` and
         ``Store.write_task`` raise.
         """
         self._halt.check()

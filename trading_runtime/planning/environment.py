@@ -33,6 +33,7 @@ RUNTIME_CODE = (
     "execution/workers/processes.py",
     "execution/task.py",
     "execution/workers/worker.py",
+    "message_kinds.py",
     "planning/identity.py",
     "results/artifacts.py",
     "results/calendar.py",

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.config.sizes import parse_size
 from trading_runtime.errors import UsageError
 from trading_runtime.planning.days import planned_days
 from trading_runtime.planning.identity import (
@@ -21,7 +22,7 @@ from trading_runtime.planning.identity import (
 from trading_runtime.planning.partitions import choose_series, partitions
 from trading_runtime.planning.points import expand_points
 from trading_runtime.planning.run_warnings import find_warnings
-from trading_runtime.units import format_instant, parse_size
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

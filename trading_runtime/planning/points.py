@@ -1,6 +1,6 @@
 """The parameter space of an experiment expanded to points: grids, ranges and random draws.
 
-Numbers are computed with exactly (decimals of 60 digits); ``%`` has the sign of its right side.
+Constraints are computed exactly (decimals of 60 digits); ``%`` has the sign of its right side.
 
 Random draws are made from SHA-256 over (seed, parameter, attempt), so they are the same for every
 version of Python and every machine, and a larger ``n`` only adds points at the end.

@@ -1,7 +1,7 @@
 """The tables of a run: a row per task, a row per point; as Parquet, plain values and CSV.
 
-Both are the same bytes for the same content: rows in order of (point, partition), one row group,
-money as ``Decimal(38,16)``, times as ``Datetime(ns, UTC)``.
+``results.parquet`` and ``points.parquet`` are the same bytes for the same content: rows in order of
+(point, partition), one row group, money as ``Decimal(38,16)``, times as ``Datetime(ns, UTC)``.
 """
 
 from __future__ import annotations

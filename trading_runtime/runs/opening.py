@@ -1,7 +1,8 @@
 """Open a run for writing: its id, its files, its lock, its journal, its request to stop.
 
-On disk they write into the run's folder itself. In S3 each has a local folder, to which only what
-it asks for is copied: a thousand pods that copied all journals would copy a million.
+Several processes may share a run. On disk they write into the run's folder itself. In S3 each has a
+local folder, to which only what it asks for is copied: a thousand pods that copied all journals
+would copy a million.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a task feeds to the engine, and how: from a catalog, or rows that were decoded before.
 
-Both make the same calls of the engine with the same rows; what is decoded once serves all points
-of a partition. The engine does not change the rows that it is given.
+Both engines make the same calls with the same rows; what is decoded once serves all points of a
+partition. The engine does not change the rows that it is given.
 """
 
 from __future__ import annotations
