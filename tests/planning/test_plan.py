@@ -12,7 +12,7 @@ import pytest
 from tests.small_experiment import BAR_TYPE, INSTRUMENT, make_dataset
 from trading_runtime import api
 from trading_runtime.errors import UsageError
-from trading_runtime.planning import environment
+from trading_runtime.planning import distributions, environment
 from trading_runtime.planning.plan import batches
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_an_upgrade_changes_ids_where_a_task_imports_the_package(
 ) -> None:
     assert name in environment.pinned_packages()
     before = ids(small)
-    installed = environment.installed_version
+    installed = distributions.installed_version
     monkeypatch.setattr(
         environment, "installed_version", lambda asked: "99" if asked == name else installed(asked)
     )
