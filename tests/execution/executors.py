@@ -17,6 +17,7 @@ from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import TradingRuntimeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.small_experiment import SmallExperiment
@@ -102,7 +103,7 @@ class PodSteps:
         return self.conclude(0)
 
 
-EXECUTORS = {"laptop": Laptop, "pods": PodSteps}
+EXECUTORS: dict[str, Callable[[SmallExperiment], Runs]] = {"laptop": Laptop, "pods": PodSteps}
 
 
 def end(process: subprocess.Popen[str]) -> int:
@@ -149,7 +150,9 @@ def failures(experiment: SmallExperiment) -> list[dict[str, Any]]:
 def events(experiment: SmallExperiment, name: str) -> list[dict[str, Any]]:
     """Return what the run's journal says in all events of this name, in order of time."""
     chains = experiment.run_file(RUN_ID, "journal").rglob("*.jsonl")
-    lines = [json.loads(line) for path in chains for line in path.read_text().splitlines()]
+    # What has no end of line yet is still being written.
+    whole = [path.read_text().rpartition("\n")[0] for path in chains]
+    lines = [json.loads(line) for text in whole for line in text.splitlines()]
     lines.sort(key=lambda line: line["time"])
     return [line["payload"] for line in lines if line["event"] == name]
 

@@ -24,7 +24,7 @@ from trading_runtime.cli.main import invoke, root
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.execution.executors import Runs
     from tests.small_experiment import SmallExperiment
@@ -36,8 +36,7 @@ STOPPED = {"SIGINT": 130, "SIGTERM": 143, "runs stop": 130}
 @pytest.fixture(params=EXECUTORS)
 def runs(request: pytest.FixtureRequest, small: SmallExperiment) -> Runs:
     """A run of the small experiment by one of the executors."""
-    executor: Callable[[SmallExperiment], Runs] = EXECUTORS[request.param]
-    return executor(small)
+    return EXECUTORS[request.param](small)
 
 
 @pytest.fixture
