@@ -42,6 +42,7 @@ from trading_runtime.engine.strategy.loading import (
     LoadedStrategy,
     imported_strategy,
     refuse_foreign_modules,
+    refuse_foreign_packages,
 )
 from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.errors import StrategyError, UsageError
@@ -116,9 +117,13 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
             steps += len(stated_closes(inputs))
             course = _Course(steps, _looks(inputs, catalog))
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
+        except StrategyError:
+            # It stays in the process, which the caller has to know first.
+            refuse_foreign_packages(loaded, common["packages"])
+            raise
         finally:
             engine.dispose()
-        refuse_foreign_modules(loaded)
+        refuse_foreign_modules(loaded, common["packages"])
     return output
 
 
