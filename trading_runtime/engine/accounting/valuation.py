@@ -55,16 +55,15 @@ class SingleCurrencyAccounts:
     others it leaves profit, loss and fees out of the balance, and says so in its log only.
     """
 
-    def __init__(self, cache: Cache, bases: Mapping[Venue, str | None]) -> None:
+    def __init__(self, cache: Cache, bases: Mapping[Venue, str]) -> None:
         self._cache = cache
-        self.bases = {venue: base for venue, base in bases.items() if base is not None}
-        """The base currency of each venue whose account has one."""
+        self._bases = bases
 
     def check_order(self, instrument_id: Any) -> None:
         """Raise ``DataError`` when the engine could not convert what trading it makes."""
         instrument, base = (
             self._cache.instrument(instrument_id),
-            self.bases.get(instrument_id.venue),
+            self._bases.get(instrument_id.venue),
         )
         if instrument is None or base is None:
             return
@@ -81,8 +80,6 @@ class SingleCurrencyAccounts:
 
     def check_orders(self) -> None:
         """Check all orders of the task, as ``check_order`` does one before it is sent."""
-        if not self.bases:
-            return
         traded = {order.instrument_id for order in self._cache.orders()}
         for instrument_id in sorted(traded, key=str):
             self.check_order(instrument_id)

@@ -1,0 +1,120 @@
+"""The accounts at one or several venues, simulated or real: their worth, and tables at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nautilus_trader import model
+
+from trading_runtime.engine.accounting.equity import Account, EquitySample
+from trading_runtime.engine.accounting.funding import Funding, settled_funding
+from trading_runtime.engine.accounting.tables import TaskTables, collect
+from trading_runtime.engine.accounting.valuation import (
+    EXACT,
+    RateHistory,
+    Rates,
+    SingleCurrencyAccounts,
+    Valuation,
+    to_raw,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nautilus_trader.common import Cache
+    from nautilus_trader.portfolio import Portfolio
+
+
+class Host(Protocol):
+    """An engine that trades: a simulated one, or a live node."""
+
+    @property
+    def cache(self) -> Cache:
+        """Orders, positions and the latest prices."""
+
+    @property
+    def portfolio(self) -> Portfolio:
+        """The account."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The accounts at all venues, valued in one currency, while the host runs and afterwards."""
+
+    cache: Cache
+    currency: str
+    rates: Rates
+    account: Account
+    instruments: Mapping[str, Any]
+    """Those that the host knows, by id."""
+    history: RateHistory
+    """Exchange rates as they were noted."""
+
+    @classmethod
+    def of(
+        cls,
+        host: Host,
+        venue_name: str,
+        currency: str,
+        balances: Iterable[str] = (),
+        *,
+        further_venues: Iterable[str] = (),
+    ) -> Ledger:
+        """Open the ledger of a host that knows its instruments; no price is needed yet.
+
+        ``balances`` (``"100000 USDT"``) are those that it starts with, at all venues together.
+        """
+        cache = host.cache
+        venues = [model.Venue(name) for name in (venue_name, *further_venues)]
+        rates = Rates(cache, venues)
+        instruments = {str(item.id): item for item in cache.instruments()}
+        codes = {balance.split()[1] for balance in balances}
+        for instrument in instruments.values():
+            codes.add(instrument.quote_currency.code)
+            settlement = getattr(instrument, "settlement_currency", None)
+            codes |= {settlement.code} if settlement is not None else set()
+        return cls(
+            cache,
+            currency,
+            rates,
+            Account(host.portfolio, cache, venues, rates, currency),
+            instruments,
+            RateHistory(rates, codes, currency),
+        )
+
+    def in_single_currency(self, bases: Mapping[str, str | None]) -> SingleCurrencyAccounts | None:
+        """Return what checks orders of accounts that hold their base currency alone.
+
+        ``bases`` gives it by venue; ``None`` when no account has one.
+        """
+        found = {model.Venue(name): base for name, base in bases.items() if base is not None}
+        return SingleCurrencyAccounts(self.cache, found) if found else None
+
+    def opening(self, balances: Iterable[str], start: int) -> EquitySample:
+        """Return what the starting balances are worth at ``start``.
+
+        Raises ``DataError`` when an exchange rate was never known.
+        """
+        amounts = [balance.split() for balance in balances]
+        with localcontext(EXACT):
+            worth = (Decimal(amount) * self.history.rate(code, start) for amount, code in amounts)
+            return EquitySample(start, to_raw(sum(worth, Decimal(0))), 0)
+
+    def tables(
+        self, samples: Sequence[EquitySample], refused_orders: Sequence[Any] = ()
+    ) -> TaskTables:
+        """Return all orders, fills and positions, and the equity that was sampled.
+
+        ``refused_orders`` never reached the engine. Raises ``DataError`` when an exchange rate was
+        never known.
+        """
+        with localcontext(EXACT):
+            valuation = Valuation(self.instruments, self.history, self.currency)
+            return collect(self.cache, samples, valuation, refused_orders)
+
+    def funding(self) -> Funding:
+        """Return what funding was settled, in the ledger's currency; raises as ``tables`` does."""
+        with localcontext(EXACT):
+            return settled_funding(self.cache, self.history)
