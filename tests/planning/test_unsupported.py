@@ -1,0 +1,95 @@
+"""Settings that data or instruments cannot support are refused where they stand in the file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.small_experiment import INSTRUMENT
+from trading_runtime.cli.main import invoke, root
+from trading_runtime.config.loading import load_experiment
+from trading_runtime.config.messages import SettingsError
+from trading_runtime.datasets.manifest import load_manifest
+from trading_runtime.planning.partitions import choose_series
+from trading_runtime.planning.unsupported import refuse_unsupported, traded_currency
+
+if TYPE_CHECKING:
+    from tests.small_experiment import SmallExperiment
+
+RATES = {"maker": 0, "taker": 0}
+
+
+def refusal(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str], **venue: Any
+) -> dict[str, str]:
+    """What ``config check`` and ``plan`` say of a venue with these settings: line and message."""
+    small.write(venue=small.content["venue"] | venue)
+    # As people write it: each key on a line.
+    small.path.write_text(json.dumps(small.content, indent=1))
+    said = {}
+    for command in (["config", "check"], ["plan"]):
+        assert invoke(root, [*command, str(small.path)]) == 2
+        error = capsys.readouterr().err.removeprefix("error: ")
+        assert error.startswith(f"{small.path}:")
+        said[command[0]] = error.removeprefix(f"{small.path}:")
+    assert said["config"] == said["plan"]
+    place, _, message = said["plan"].strip().partition(": ")
+    line = small.path.read_text().splitlines()[int(place.split(":")[0]) - 1]
+    return {"line": line.strip(), "message": message}
+
+
+def test_tiers_in_another_currency_than_an_instrument_is_traded_in(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tier = {"from_value": "1000 EUR", **RATES}
+    said = refusal(small, capsys, fees={"model": "tiered", **RATES, "tiers": [tier]})
+
+    assert said["line"] == '"from_value": "1000 EUR",'
+    assert said["message"] == (
+        f"venue.fees.tiers[0].from_value: counts EUR, and values of {INSTRUMENT} are in USDT; "
+        "give tiers in USDT, and other instruments fees in venue.fees_by_instrument"
+    )
+
+
+def findings(small: SmallExperiment, definition: dict[str, Any], **venue: Any) -> list[str]:
+    """What is said when the dataset's instrument has these facts, too."""
+    small.write(venue=small.content["venue"] | venue)
+    experiment = load_experiment(small.path).experiment
+    manifest = load_manifest(small.content["dataset"]["path"])
+    changed = [item | definition for item in manifest.instruments]
+    manifest = manifest.model_copy(update={"instruments": changed})
+    try:
+        refuse_unsupported(experiment, manifest, choose_series(manifest, experiment.dataset))
+    except SettingsError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_a_settlement_price_is_of_a_contract_that_expires(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(small, capsys, settlement_prices={INSTRUMENT: "100"})
+    assert said["line"] == f'"{INSTRUMENT}": "100"'
+    assert said["message"] == (f"venue.settlement_prices.{INSTRUMENT}: never expires; leave it out")
+    expiring = {"expiration_ns": 1_704_100_000_000_000_000}
+    stated = {"settlement_prices": {INSTRUMENT: "100.5"}}
+    assert findings(small, expiring, **stated) == []
+    (option,) = findings(small, expiring | {"option_kind": "CALL"}, **stated)
+    assert "is an option, which is settled by the price of what it is on" in option
+    (fine,) = findings(small, expiring, settlement_prices={INSTRUMENT: "100.123"})
+    assert fine.endswith("100.123: prices of this instrument have at most 1 decimal places")
+    assert findings(small, expiring, settlement_prices={INSTRUMENT: "100.10"}) == []
+
+
+@pytest.mark.parametrize(
+    ("definition", "currency"),
+    [
+        ({"base_currency": "BTC", "quote_currency": "USDT"}, "USDT"),
+        ({"quote_currency": "USD", "settlement_currency": "BTC"}, "BTC"),
+        ({"currency": "USD"}, "USD"),
+    ],
+)
+def test_values_are_in_the_currency_that_settles(definition: dict[str, Any], currency: str) -> None:
+    assert traded_currency(definition) == currency
