@@ -53,13 +53,16 @@ from trading_runtime.engine.strategy.loading import (
     seed_randomness,
 )
 from trading_runtime.engine.strategy.stray_errors import watch_strays
-from trading_runtime.errors import StrategyError, TradingRuntimeError, UsageError
+from trading_runtime.engine.strategy.subscriptions import unfed
+from trading_runtime.errors import DataError, StrategyError, TradingRuntimeError, UsageError
 from trading_runtime.message_kinds import counted_kinds
-from trading_runtime.units import DAY
+from trading_runtime.units import DAY, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from nautilus_trader.common import Cache
 
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.engine.accounting.equity import Look
@@ -76,6 +79,8 @@ class TaskOutput:
     funding: Funding = NO_FUNDING
     engine_warnings: dict[str, int] = field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
+    unfed: Sequence[str] = ()
+    """Data that the strategy subscribed to and was not fed."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +205,7 @@ def _run_engine(
         )
     if single is not None:
         single.check_orders()
+    _refuse_unsettled(cache, instruments, end)
     with localcontext(EXACT):
         history.note(end)
         initial = initial_equity(common["venue"]["balances"], history, start)
@@ -210,8 +216,31 @@ def _run_engine(
         tables = collect(cache, samples, Valuation(instruments, history, currency), refused)
     refusals = None if watch.risk is None else dict(sorted(watch.risk.refusals.items()))
     return TaskOutput(
-        tables, watch.warmup_denied_orders, refusals, funding, counted_kinds(logged.counts)
+        tables,
+        watch.warmup_denied_orders,
+        refusals,
+        funding,
+        counted_kinds(logged.counts),
+        unfed(watch.subscriptions, partition["data"], quotes_from_books=bool(books)),
     )
+
+
+def _refuse_unsettled(cache: Cache, instruments: Mapping[str, Any], end: int) -> None:
+    """Raise ``DataError`` when an option has expired and a position in it is still open.
+
+    The engine settles it by quotes or trades of the underlying; without them it only logs that it
+    will try again, and the position would keep the option's last price.
+    """
+    for position in cache.positions_open():
+        instrument = instruments[str(position.instrument_id)]
+        kind = getattr(instrument, "option_kind", None)
+        expired = getattr(instrument, "expiration_ns", None)
+        if kind is not None and expired is not None and expired < end:
+            raise DataError(
+                f"{instrument.id} expired at {format_instant(expired)} and was not settled: that "
+                f"takes quotes or trades of its underlying {instrument.underlying} (not bars); add "
+                "them to the dataset, or let the strategy close its position before"
+            )
 
 
 def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
