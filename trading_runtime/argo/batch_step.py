@@ -247,7 +247,8 @@ def _strategy_code(run: PlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
             folder = Path(stack.enter_context(empty))
         else:
             folder = Path(file).parent
-        code = find_strategy_code(strategy["path"], folder, strategy["code"])
+        config_path = run.plan["common"]["strategy"]["config_path"]
+        code = find_strategy_code(strategy["path"], folder, strategy["code"], config_path)
         if code.digest != run.plan["common"]["code"]["strategy"]:
             raise UsageError(
                 f"{strategy['path']}: this pod has other code of the strategy than the plan was "

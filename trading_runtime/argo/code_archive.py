@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.config.strategy_code import RUNTIME
 from trading_runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ def pack_code(code: StrategyCode, folder: Path) -> bytes:
     Files keep their place relative to each other and to ``folder``, so that the experiment's own
     relative paths find them again. Raises ``UsageError`` when there are too many or too large.
     """
-    top = Path(os.path.commonpath([folder, *code.search_paths, *code.files]))
-    members = {path.relative_to(top).as_posix(): path for path in code.files}
+    # What the runtime's own package has, every pod has.
+    files = [path for path in code.files if not path.is_relative_to(RUNTIME)]
+    top = Path(os.path.commonpath([folder, *code.search_paths, *files]))
+    members = {path.relative_to(top).as_posix(): path for path in files}
     index = {
         "folder": folder.relative_to(top).as_posix(),
         "search_paths": [path.relative_to(top).as_posix() for path in code.search_paths],

@@ -192,7 +192,9 @@ def _check_packed(packed: bytes, strategy: dict[str, Any], code: StrategyCode) -
         results = LocalFolder(folder)
         results.write(archive_name(sha256), packed)
         with unpacked_code(results, sha256) as inside:
-            found = find_strategy_code(strategy["path"], inside, strategy["code"])
+            found = find_strategy_code(
+                strategy["path"], inside, strategy["code"], strategy["config_path"]
+            )
     if found.digest != code.digest:
         raise UsageError(
             f"strategy.path: {strategy['path']}: the code cannot be sent as it lies here; put it "

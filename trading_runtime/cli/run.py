@@ -156,6 +156,7 @@ def _found(name: str) -> Path:
 
 
 def _plan_lines(prepared: Prepared) -> list[str]:
+    from trading_runtime.execution.plan_changes import changes_since_last_run
     from trading_runtime.planning.run_warnings import read_warnings
     from trading_runtime.report.formatting import counted
 
@@ -184,6 +185,8 @@ def _plan_lines(prepared: Prepared) -> list[str]:
         f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
         f"estimate    {time}",
     ]
+    if (changed := changes_since_last_run(prepared)) is not None:
+        lines.append(f"new         since run {changed.run_id}: {', '.join(changed.changes)}")
     if short:
         where = counted(short, "partition")
         lines.append(f"warm-up     shorter than asked in {where}: the data begins later")
@@ -202,6 +205,7 @@ def _days_text(document: Mapping[str, Any]) -> str:
 def _run_lines(ended: Run) -> list[str]:
     from trading_runtime.planning.run_warnings import read_warnings
     from trading_runtime.report.formatting import counted, statistic
+    from trading_runtime.results.judgement import sentences
 
     counts, result = ended.result["counts"], ended.result
     by_kind = result["failed_by_kind"].items()
@@ -233,6 +237,9 @@ def _run_lines(ended: Run) -> list[str]:
         )
     else:
         lines.append(f"best      none: {_why_no_best(ended)}")
+    if "luck" in result:
+        said = sentences(result["luck"])
+        lines += [f"{'' if n else 'luck':<9} {text}" for n, text in enumerate(said)]
     return [*lines, f"digest    {result['run_digest']}", f"report    {ended.report}"]
 
 

@@ -252,7 +252,7 @@ def _engine(_: LoadedExperiment) -> Iterable[Check]:
     except ImportError as error:
         yield Check("engine", CheckState.FAILED, f"cannot be imported: {error}", Kind.USAGE)
         return
-    version = environment([])["engine"]["nautilus_trader"]
+    version = environment()["engine"]["nautilus_trader"]
     yield Check("engine", CheckState.PASSED, f"nautilus_trader {version} can be imported")
 
 

@@ -172,7 +172,8 @@ def main() -> None:
     plan = json.loads(Path(job["plan"]).read_bytes())
     sys.path.extend(path for path in job["search_paths"] if path not in sys.path)
     strategy = plan["strategy"]
-    code = find_strategy_code(strategy["path"], Path(job["folder"]), strategy["code"])
+    config_path = plan["common"]["strategy"]["config_path"]
+    code = find_strategy_code(strategy["path"], Path(job["folder"]), strategy["code"], config_path)
     store = Store(Path(job["results"]))
     runner = TaskRunner(
         plan,
