@@ -281,7 +281,7 @@ def test_defaults_of_the_strategys_config_are_looked_at_too(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (small.folder / "mine.py").write_text(DEFAULTS)
-    strategy = {"path": "mine.py:Mine", "config": {"bar_type": BAR_TYPE}}
+    strategy: dict[str, Any] = {"path": "mine.py:Mine", "config": {"bar_type": BAR_TYPE}}
     small.write(strategy=strategy, parameters={"every": [1, 2]})
 
     plan = json_of(["plan", str(small.path)], capsys)
