@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from nautilus_trader.trading import Strategy
 
-    from trading_runtime.engine.strategy.guard_state import Watch
+    from trading_runtime.engine.strategy.guard_state import GuardState
 
 _BOOKS = ("order_book_deltas", "order_book_depths")
 _DATA_OF: dict[str, tuple[str, ...]] = {
@@ -36,20 +36,20 @@ _BUILT_FROM = {
 
 
 def noting_subscriptions(
-    strategy_class: type[Strategy], watch: Watch
+    strategy_class: type[Strategy], guard: GuardState
 ) -> dict[str, Callable[..., Any]]:
     """Return the commands of ``strategy_class`` that subscribe to data, as the guard has them."""
     return {
-        name: _noted(getattr(strategy_class, name), name, watch)
+        name: _noted(getattr(strategy_class, name), name, guard)
         for name in (*_DATA_OF, "subscribe_bars")
     }
 
 
-def _noted(command: Callable[..., Any], name: str, watch: Watch) -> Callable[..., Any]:
+def _noted(command: Callable[..., Any], name: str, guard: GuardState) -> Callable[..., Any]:
     @functools.wraps(command)
     def subscribe(self: Any, *arguments: Any, **keywords: Any) -> Any:
         what = arguments[0] if arguments else keywords.get(_ARGUMENT.get(name, "instrument_id"))
-        watch.subscriptions[name, str(what)] = what
+        guard.subscriptions[name, str(what)] = what
         return command(self, *arguments, **keywords)
 
     return subscribe
