@@ -172,7 +172,7 @@ def _run_engine(
     rates = Rates(cache, venue)
     account = Account(engine.portfolio, cache, venue, rates, currency)
     instruments = {str(item.id): item for item in cache.instruments()}
-    history = RateHistory(rates, _currencies(instruments, common["venue"]), currency)
+    history = RateHistory(rates, account_currencies(instruments, common["venue"]), currency)
     book_type = model.BookType.from_str(common["venue"]["book_type"])
     books = [
         (model.InstrumentId.from_str(name), book_type)
@@ -293,7 +293,8 @@ def initial_equity(balances: Sequence[str], history: RateHistory, start: int) ->
     )
 
 
-def _currencies(instruments: Mapping[str, Any], venue: Mapping[str, Any]) -> set[str]:
+def account_currencies(instruments: Mapping[str, Any], venue: Mapping[str, Any]) -> set[str]:
+    """Return the codes of all currencies that an account comes to hold or to owe."""
     codes = {balance.split()[1] for balance in venue["balances"]}
     for instrument in instruments.values():
         codes.add(instrument.quote_currency.code)

@@ -49,7 +49,7 @@ def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenu
     to fewer decimal places, or fees are due in a currency that the account does not hold.
     """
     try:
-        _check_amounts(venue)
+        check_amounts(venue)
         return BacktestVenueConfig(
             name=name,
             oms_type=venue["oms_type"].upper(),
@@ -63,9 +63,9 @@ def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenu
                 for instrument, leverage in venue["leverages"].items()
             }
             or None,
-            fill_model=_fill_model(venue["fill"], seed),
-            fee_model=_fee_model(venue["fees"]),
-            latency_model=_latency_model(venue["latency"]),
+            fill_model=fill_model(venue["fill"], seed),
+            fee_model=fee_model(venue["fees"]),
+            latency_model=latency_model(venue["latency"]),
             bar_execution=venue["bar_execution"],
             bar_adaptive_high_low_ordering=venue["bar_adaptive_high_low_ordering"],
             trade_execution=venue["trade_execution"],
@@ -97,7 +97,7 @@ def engine_config(
     ``logging`` it logs nothing, if it is the first engine of its process.
     """
     limit = venue["order_rate_limit"]
-    rate = f"{limit['orders']}/{_clock_time(parse_duration(limit['per']))}"
+    rate = f"{limit['orders']}/{clock_time(parse_duration(limit['per']))}"
     return BacktestEngineConfig(
         logging=logging or LoggerConfig(bypass_logging=True),
         run_analysis=False,
@@ -110,7 +110,8 @@ def engine_config(
     )
 
 
-def _check_amounts(venue: Mapping[str, Any]) -> None:
+def check_amounts(venue: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` when the engine cannot hold an amount of the venue's settings."""
     fee = venue["fees"].get("amount")
     for key, text in [*(("balances", item) for item in venue["balances"]), ("fees.amount", fee)]:
         if text is not None and money(text).as_decimal() != Decimal(text.split()[0]):
@@ -128,7 +129,8 @@ def _check_amounts(venue: Mapping[str, Any]) -> None:
         )
 
 
-def _clock_time(nanoseconds: int) -> str:
+def clock_time(nanoseconds: int) -> str:
+    """Return a length of time as the engine writes it, ``00:00:01``."""
     minutes, seconds = divmod(nanoseconds // NANOSECONDS["s"], 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}"
@@ -138,7 +140,8 @@ def _currency(code: str | None) -> Currency | None:
     return None if code is None else currency(code)
 
 
-def _fill_model(fill: Mapping[str, Any], seed: int) -> Any:
+def fill_model(fill: Mapping[str, Any], seed: int) -> Any:
+    """Return the engine's fill model, with its seed."""
     return _FILL_MODELS[fill["model"]](
         float(fill["prob_fill_on_limit"]),
         float(fill["prob_slippage"]),
@@ -146,7 +149,8 @@ def _fill_model(fill: Mapping[str, Any], seed: int) -> Any:
     )
 
 
-def _fee_model(fees: Mapping[str, Any]) -> Any:
+def fee_model(fees: Mapping[str, Any]) -> Any:
+    """Return the engine's fee model."""
     if fees["model"] == "maker_taker":
         return execution.MakerTakerFeeModel(Decimal(fees["maker"]), Decimal(fees["taker"]))
     if fees["model"] == "fixed":
@@ -156,7 +160,8 @@ def _fee_model(fees: Mapping[str, Any]) -> Any:
     return execution.MakerTakerFeeModel(Decimal(0), Decimal(0))
 
 
-def _latency_model(latency: Mapping[str, str | None]) -> Any:
+def latency_model(latency: Mapping[str, str | None]) -> Any:
+    """Return the engine's latency model, ``None`` without latency."""
     if not any(latency.values()):
         return None
     base, insert, update, cancel = (

@@ -114,8 +114,12 @@ def _unless_halted(original: Callable[..., Any], watch: Watch) -> Callable[..., 
 def _deny(strategy: Any, order: Any, reason: str, watch: Watch, *, tells: bool) -> None:
     for instrument_id, order_id in _ids_of(order):
         watch.denied.add(order_id)
+        if not tells and watch.on_denial is None:
+            continue
+        event = denial(strategy, instrument_id, order_id, reason)
+        if watch.on_denial is not None:
+            watch.on_denial(event)
         if tells:
-            event = denial(strategy, instrument_id, order_id, reason)
             tell(strategy, event, "on_order_denied", f"warmup-denied-{len(watch.denied)}")
 
 
