@@ -227,7 +227,7 @@ def _conflicts(deployment: Deployment) -> Iterator[tuple[tuple[Key, ...], str]]:
             ("strategy", "path"),
             "a strategy that runs inside the engine cannot be held or stopped; use one in Python",
         )
-    for name in ("leverages", "allow_cash_borrowing"):
+    for name in ("leverages", "allow_cash_borrowing", "margin_model"):
         if getattr(execution, name):
             yield (
                 ("execution", name),

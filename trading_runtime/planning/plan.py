@@ -22,6 +22,7 @@ from trading_runtime.planning.identity import (
 from trading_runtime.planning.partitions import choose_series, partitions
 from trading_runtime.planning.points import expand_points
 from trading_runtime.planning.run_warnings import find_warnings
+from trading_runtime.planning.unsupported import refuse_unsupported
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     ``session`` names the session whose plan it is, so that what it did is taken for no backtest.
 
     Raises ``UsageError`` when the experiment asks for what the dataset does not have, for more than
-    one venue, or has no single currency to state results in.
+    one venue, or has no single currency to state results in; ``SettingsError`` for settings that
+    the data cannot support.
     """
     cut = partitions(manifest, experiment.dataset, experiment.partitions)
     if code.is_builtin and (experiment.partitions.warmup or experiment.at_end == "close"):
@@ -118,6 +120,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         common["session"] = dict(session)
     points = expand_points(experiment)
     chosen = choose_series(manifest, experiment.dataset)
+    refuse_unsupported(experiment, manifest, chosen)
     warnings = find_warnings(experiment, manifest, chosen, points)
     planned = [_partition(item) for item in cut.partitions]
     days = planned_days(cut.partitions, every_day=experiment.statistics.calendar == "every_day")

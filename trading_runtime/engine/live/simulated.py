@@ -9,12 +9,8 @@ from nautilus_trader import model
 from nautilus_trader.adapters.sandbox import SandboxExecutionClientConfig
 
 from trading_runtime.engine.instruments.currencies import currency, money
-from trading_runtime.engine.simulation.venue import (
-    check_amounts,
-    fee_model,
-    fill_model,
-    latency_model,
-)
+from trading_runtime.engine.simulation.fees import fee_model
+from trading_runtime.engine.simulation.venue import check_amounts, fill_model, latency_model
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +42,7 @@ def simulated_venue(
             liquidity_consumption=venue["liquidity_consumption"],
             queue_position=venue["queue_position"],
             reject_stop_orders=venue["reject_stop_orders"],
-            fee_model=fee_model(venue["fees"]),
+            fee_model=fee_model(venue),
             fill_model=fill_model(venue["fill"], seed),
             latency_model=latency_model(venue["latency"]),
             use_random_ids=True,
