@@ -101,9 +101,7 @@ def test_the_pace_changes_no_fill(deployed: SmallSession, played: SmallSession, 
     assert table(deployed, "fills")[columns].equals(table(played, "fills")[columns])
 
 
-@pytest.mark.parametrize(
-    ("how", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("runs stop", 130)]
-)
+@pytest.mark.parametrize(("how", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("runs stop", 130)])
 def test_a_stop_loses_no_row_and_what_was_seen_still_compares(
     deployed: SmallSession, how: str, code: int
 ) -> None:

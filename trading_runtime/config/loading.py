@@ -87,8 +87,8 @@ class LoadedExperiment:
 
     def placed(self, error: SettingsError, shown: str | None = None) -> UsageError:
         """Return ``error`` with line and column of each setting; ``shown`` names the file."""
-        document = _document(self.source, self.path.suffix)
-        return _failure(shown or self.shown, _problems(document, error.findings))
+        document = read_document(self.source, self.path.suffix)
+        return failure(shown or self.shown, _problems(document, error.findings))
 
     def resolve(self, text: str) -> Path:
         """Return the absolute path that ``text`` in this file names."""

@@ -52,6 +52,4 @@ class Steady(Strategy):
             )
         side = OrderSide.SELL if self.settings.sells and self.bars % 4 == 0 else OrderSide.BUY
         size = "0.030" if side is OrderSide.SELL else "0.010"
-        self.submit_order(
-            self.order_factory.market(instrument_id, side, Quantity.from_str(size))
-        )
+        self.submit_order(self.order_factory.market(instrument_id, side, Quantity.from_str(size)))

@@ -14,6 +14,7 @@ from decimal import localcontext
 from typing import TYPE_CHECKING, Any, Self
 
 from nautilus_trader import model
+from nautilus_trader.adapters.sandbox import SandboxExecutionClientFactory
 from nautilus_trader.common import DataActor, Environment
 from nautilus_trader.config import DataClientConfig
 from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
@@ -34,6 +35,7 @@ from trading_runtime.engine.live.reporting import reporting
 from trading_runtime.engine.live.simulated import simulated_venue
 from trading_runtime.engine.risk.profile import Refusal, Risk
 from trading_runtime.engine.simulation.engine_log import engine_log, logger_config
+from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.task import account_currencies, initial_equity
 from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.engine.strategy.failures import FailureRecord, watch_escapes_into
@@ -110,8 +112,8 @@ class PaperNode:
             .add_data_client(CLIENT, replay_factory(replay), DataClientConfig(), None)
         )
         config = simulated_venue(common["venue"], common["venue_name"], common["seed"], balances)
-        from nautilus_trader.adapters.sandbox import SandboxExecutionClientFactory
-
+        if isinstance(config.fee_model, FeesOfVenue):
+            config.fee_model.now = lambda: replay.now(self.cache)
         builder.add_simulated_exec_client(
             common["venue_name"], SandboxExecutionClientFactory(), config
         )

@@ -13,7 +13,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import model
-from nautilus_trader.config import DataClientConfig
 from nautilus_trader.live.clients import DataClient, DataClientFactory
 from nautilus_trader.persistence import ParquetDataCatalog
 
@@ -24,6 +23,8 @@ from trading_runtime.units import DAY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from nautilus_trader.config import DataClientConfig
 
 CLIENT = "REPLAY"
 MARKS = model.InstrumentId.from_str("SESSION.MARKS")
