@@ -200,6 +200,7 @@ def _days_text(document: Mapping[str, Any]) -> str:
 def _run_lines(ended: Run) -> list[str]:
     from trading_runtime.planning.run_warnings import read_warnings
     from trading_runtime.report.formatting import statistic
+    from trading_runtime.results.judgement import sentences
 
     counts, result = ended.result["counts"], ended.result
     by_kind = result["failed_by_kind"].items()
@@ -231,6 +232,9 @@ def _run_lines(ended: Run) -> list[str]:
         )
     else:
         lines.append(f"best      none: {_why_no_best(ended)}")
+    if "luck" in result:
+        said = sentences(result["luck"])
+        lines += [f"{'' if n else 'luck':<9} {text}" for n, text in enumerate(said)]
     return [*lines, f"digest    {result['run_digest']}", f"report    {ended.report}"]
 
 

@@ -51,7 +51,7 @@ def common_inputs(
     }
 
 
-_ABSENT_UNLESS_USED = ("fees_by_instrument", "margin_model")
+_ABSENT_UNLESS_USED = ("fees_by_instrument", "margin_model", "settlement_prices")
 """Settings that came later: an experiment without them has the inputs that it had before."""
 
 

@@ -28,6 +28,7 @@ from trading_runtime.results.frames import (
     results_frame,
     write_frame,
 )
+from trading_runtime.results.judgement import judge
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
 from trading_runtime.results.scratch import Scratch
@@ -165,6 +166,7 @@ def reduce_run(
     chosen = None
     if complete or allow_incomplete:
         chosen = best(points, plan["objective"], allow_incomplete=True)
+    luck = judge(rows, None if chosen is None else chosen["point"])
     result = {
         "format": RESULT_FORMAT,
         "run_digest": digest(sorted(reader.manifest_digests.items())),
@@ -173,6 +175,7 @@ def reduce_run(
         "failed_by_kind": _failed_by_kind(reader.statuses),
         "objective": plan["objective"],
         "best": chosen,
+        **({} if luck is None else {"luck": luck}),
         "incidents": _incidents(reader.summaries.values()),
         "warnings": _warnings(plan, results),
     }

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
 from trading_runtime.results.files import read_json
+from trading_runtime.results.judgement import LUCK_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +87,7 @@ def _made_from(plan: Mapping[str, Any], run_digest: str) -> str:
     return digest(
         {
             "run_digest": run_digest,
+            "luck": LUCK_FORMAT,
             "runtime": plan["common"]["code"]["runtime"],
             "packages": plan["common"]["packages"],
             "objective": plan["objective"],
