@@ -156,6 +156,7 @@ def _found(name: str) -> Path:
 
 
 def _plan_lines(prepared: Prepared) -> list[str]:
+    from trading_runtime.execution.plan_changes import changes_since_last_run
     from trading_runtime.planning.run_warnings import read_warnings
 
     document = prepared.plan.document
@@ -183,6 +184,8 @@ def _plan_lines(prepared: Prepared) -> list[str]:
         f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
         f"estimate    {time}",
     ]
+    if (changed := changes_since_last_run(prepared)) is not None:
+        lines.append(f"new         since run {changed.run_id}: {', '.join(changed.changes)}")
     if short:
         lines.append(f"warm-up     shorter than asked in {short} partitions: the data begins later")
     return lines + [f"warning     {item}" for item in read_warnings(document)]

@@ -36,7 +36,7 @@ def common_inputs(
     settings = experiment.strategy
     risk = experiment.risk
     return {
-        **environment(settings.requirements),
+        **environment(settings.requirements, code.imported),
         "code": {"runtime": runtime_digest(), "strategy": code.digest},
         "strategy": {"path": code.path, "config_path": settings.config_path},
         "venue": _venue_inputs(experiment.venue),

@@ -153,6 +153,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
                 "path": experiment.strategy.path,
                 "code": experiment.strategy.code,
                 "config": fixed,
+                "files": dict(code.sha256),
             },
             "task_seconds": experiment.limits.task_seconds,
             "task_memory": _bytes(experiment.limits.task_memory),

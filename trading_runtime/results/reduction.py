@@ -20,7 +20,6 @@ from trading_runtime.canonical import digest
 from trading_runtime.message_kinds import added
 from trading_runtime.planning.run_warnings import no_orders, read_warnings
 from trading_runtime.results.calendar import Calendar
-from trading_runtime.results.files import read_json, storage_errors, write_file
 from trading_runtime.results.frames import (
     best,
     points_frame,
@@ -31,9 +30,10 @@ from trading_runtime.results.frames import (
 from trading_runtime.results.judgement import judge
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
-from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import RunFiles, Store
 from trading_runtime.results.task_reader import Part, TaskReader
+from trading_runtime.storage.files import read_json, storage_errors, write_file
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

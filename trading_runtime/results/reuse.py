@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
-from trading_runtime.results.files import read_json
+from trading_runtime.planning.distributions import installed_version
+from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.results.judgement import LUCK_FORMAT
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +91,7 @@ def _made_from(plan: Mapping[str, Any], run_digest: str) -> str:
             "run_digest": run_digest,
             "luck": LUCK_FORMAT,
             "runtime": plan["common"]["code"]["runtime"],
-            "packages": plan["common"]["packages"],
+            "packages": {name: installed_version(name) for name in pinned_packages()},
             "objective": plan["objective"],
             "points": plan["points"],
             "tasks": [

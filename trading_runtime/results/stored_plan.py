@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.files import read_json
 from trading_runtime.results.forms import check_form
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +23,11 @@ _TASK_ID = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _SHOWN = 12
 _WHOLE_PLAN: Form = {
-    "common": {"code": {"runtime": str, "strategy": str}, "packages": dict},
+    "common": {
+        "code": {"runtime": str, "strategy": str},
+        "packages": dict,
+        "strategy": {"config_path": (str, NoneType)},
+    },
     "strategy": {"path": str, "code": [str], "config": dict},
     "instruments": dict,
     "dataset_digest": str,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from trading_runtime.config.deployment import stored_deployment
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.task import TaskRunner
-from trading_runtime.results.files import read_json
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import read_plan
 from trading_runtime.sessions.preparation import cut_window, prepared_of
+from trading_runtime.storage.files import read_json
 from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def row_times(window: Window) -> dict[str, list[int]]:
 def write_parity(store: Store, compared: Compared) -> Path:
     """Write the comparison and its picture into the session's folder; return the picture's path."""
     from trading_runtime.report.pictures.two_curves import two_curves_picture
-    from trading_runtime.results.files import write_file
+    from trading_runtime.storage.files import write_file
 
     folder = store.run(compared.run_id).folder / "parity"
     content = {"backtest_task": compared.backtest_task, **compared.parity.document()}

@@ -18,11 +18,11 @@ from trading_runtime.datasets.manifest import Manifest, load_manifest
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.execution.preparation import Prepared, check_here, naming
-from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.planning.plan import Plan, make_plan
-from trading_runtime.results.files import storage_errors
 from trading_runtime.results.opening import open_store
+from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.s3 import S3Folder, is_s3
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:

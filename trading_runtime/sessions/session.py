@@ -38,12 +38,12 @@ from trading_runtime.records.events import (
 )
 from trading_runtime.records.status import Status
 from trading_runtime.results.artifacts import result_files, summarise, table_bytes
-from trading_runtime.results.files import write_file
 from trading_runtime.runs.opening import open_run
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.preparation import cut_window
 from trading_runtime.sessions.recording import SessionRecords
+from trading_runtime.storage.files import write_file
 from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
@@ -189,8 +189,8 @@ class Session:
                 asyncio.run(self._life(started))
                 ending = self._ended()
                 self._node.logged_failure()
-                with contextlib.suppress(TradingRuntimeError):
-                    refuse_foreign_modules(loaded)
+                if ending.is_orderly:
+                    refuse_foreign_modules(loaded, common["packages"])
                 result = self._left(metadata, started) if self._replay.rows else None
                 self._tell_end(ending, metadata, journal, result)
             finally:
@@ -347,7 +347,7 @@ class Session:
 
     def _halt(self) -> None:
         ending = self._ending
-        if ending is not None and not self._node.watch.halted:
+        if ending is not None and not self._node.guard.halted:
             self._node.halt()
             self._records.write(events.SessionHalted(why=ending.why, kind=ending.kind))
 

@@ -20,15 +20,8 @@ from nautilus_trader.config import DataClientConfig
 from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
 
 from trading_runtime.config.risk import RiskSettings
-from trading_runtime.engine.accounting.equity import Account, EquitySample
-from trading_runtime.engine.accounting.tables import TaskTables, collect
-from trading_runtime.engine.accounting.valuation import (
-    EXACT,
-    RateHistory,
-    Rates,
-    Valuation,
-    to_raw,
-)
+from trading_runtime.engine.accounting.ledger import Ledger
+from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.live.replay import CLIENT, MARKS, replay_factory
 from trading_runtime.engine.live.reporting import reporting
@@ -36,12 +29,8 @@ from trading_runtime.engine.live.simulated import simulated_venue
 from trading_runtime.engine.risk.profile import Refusal, Risk
 from trading_runtime.engine.simulation.engine_log import engine_log, logger_config
 from trading_runtime.engine.simulation.fees import FeesOfVenue
-from trading_runtime.engine.simulation.task import account_currencies, initial_equity
-from trading_runtime.engine.strategy.config import build_config
-from trading_runtime.engine.strategy.failures import FailureRecord, watch_escapes_into
-from trading_runtime.engine.strategy.guard import guarded
-from trading_runtime.engine.strategy.guard_state import Watch
-from trading_runtime.engine.strategy.loading import make_strategy, seed_randomness
+from trading_runtime.engine.strategy.failures import watch_escapes_into
+from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.message_kinds import counted_kinds
 
@@ -49,6 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
+    from nautilus_trader.trading import Strategy
+
+    from trading_runtime.engine.accounting.equity import EquitySample
+    from trading_runtime.engine.accounting.tables import TaskTables
     from trading_runtime.engine.live.replay import Replay
     from trading_runtime.engine.live.reporting import Listener
     from trading_runtime.engine.strategy.loading import LoadedStrategy
@@ -120,31 +113,19 @@ class PaperNode:
         self._node = builder.build()
         self.handle = self._node.handle()
         self.cache = self._node.cache
-        self.failures = FailureRecord(frozenset(str(path) for path in loaded.code.files))
-        rates = Rates(self.cache, self.venue)
-        self._account = Account(
-            self._node.portfolio, self.cache, self.venue, rates, common["currency"]
+        self._ledger = Ledger.of(
+            self._node, common["venue_name"], common["currency"], balances, replay.instruments
         )
-        self._instruments = {str(item.id): item for item in replay.instruments}
-        currencies = account_currencies(self._instruments, common["venue"])
-        self._history = RateHistory(rates, currencies, common["currency"])
         self._balances = balances
         self.samples: list[EquitySample] = []
         """The account's value at each multiple of the interval of equity, in the data's time."""
         replay.on_look = self._look
-        settings = common.get("risk") or RiskSettings().model_dump(mode="json")
-        self.risk = Risk(
-            settings,
-            self.cache,
-            self._account,
-            self.samples,
-            rates=rates,
-            currency=common["currency"],
-        )
-        self.watch = watch = Watch(self.failures, trading_starts=0, close_at_end=False)
-        watch.risk = self.risk
-        watch.now = lambda _strategy: replay.now(self.cache)
-        watch.on_denial = listener.on_order_event
+        limits = common.get("risk") or RiskSettings().model_dump(mode="json")
+        self.guard = new_guard(loaded, trading_starts=0, close_at_end=False)
+        self.failures = self.guard.failures
+        self.risk = self.guard.risk = Risk(limits, self._ledger, self.samples)
+        self.guard.now = lambda _strategy: replay.now(self.cache)
+        self.guard.on_denial = listener.on_order_event
         self._times: list[tuple[int, int]] = []
         self._warnings: Counter[str] = Counter()
         self._node.add_actor(_Ear(replay, self.failures.record_exception))
@@ -153,24 +134,20 @@ class PaperNode:
     def _add_strategy(
         self, loaded: LoadedStrategy, inputs: Mapping[str, Any], listener: Listener
     ) -> None:
-        config = build_config(loaded.config_class, inputs["config"])
-        seed_randomness(loaded.code, self._common["seed"])
-        if loaded.strategy_class is None:
-            raise TypeError("a strategy that runs inside the engine cannot be reported on")
-        self._sending = reporting(loaded.strategy_class, listener)
-        try:
-            strategy = make_strategy(guarded(self._sending, self.watch), config)
-        except Exception as error:
-            self.failures.record_exception(error)
-            raise (self.failures.as_error(" (while the strategy was made)") or error) from error
-        self.strategy = self.watch.strategy = strategy
-        self._node.add_strategy(strategy)
+        def told(strategy_class: type[Strategy]) -> type[Strategy]:
+            self._strategy_class = strategy_class
+            self._sending = reporting(strategy_class, listener)
+            return self._sending
+
+        seed = self._common["seed"]
+        self.strategy = guarded_strategy(loaded, inputs["config"], seed, self.guard, told)
+        self._node.add_strategy(self.strategy)
 
     async def run(self) -> None:
         """Run until the node is stopped; what escapes from the strategy is in ``failures``."""
         log = engine_log()
         log.clear()
-        self.watch.running = True
+        self.guard.running = True
         try:
             with (
                 watch_strays(self.failures),
@@ -183,7 +160,7 @@ class PaperNode:
             # The engine raises what on_start raised, as text; the record has it whole.
             del error
         finally:
-            self.watch.running = False
+            self.guard.running = False
 
     def logged_failure(self) -> None:
         """Take note of an error of a callback that nothing but the engine's log tells of."""
@@ -203,7 +180,7 @@ class PaperNode:
 
     def halt(self) -> None:
         """Let no order of the strategy go out any more, those that close a position neither."""
-        self.watch.halted = True
+        self.guard.halted = True
 
     def cancel_resting(self) -> int:
         """Ask the venue to cancel every resting order; return how many there are."""
@@ -255,23 +232,22 @@ class PaperNode:
 
     def equity(self) -> EquitySample:
         """Return the account's value now; raises ``DataError`` when an exchange rate is missing."""
-        return self._account.sample(self._replay.now(self.cache))
+        return self._ledger.account.sample(self._replay.now(self.cache))
 
     def tables(self, end: int) -> TaskTables:
         """Return orders, fills, positions and equity until now, in the data's time.
 
         Raises ``DataError`` when an exchange rate is missing.
         """
+        ledger = self._ledger
         with localcontext(EXACT):
-            self._history.note(time.time_ns())
-            initial = initial_equity(self._balances, self._history, 0)
+            ledger.history.note(time.time_ns())
             samples = [
-                EquitySample(self._start, to_raw(initial), 0),
+                ledger.opening(self._balances, 0)._replace(ts=self._start),
                 *(item for item in self.samples if self._start < item.ts < end),
-                self._account.sample(end),
+                ledger.account.sample(end),
             ]
-            valuation = Valuation(self._instruments, self._history, self._common["currency"])
-            tables = collect(self.cache, samples, valuation, self.risk.refused_orders)
+        tables = ledger.tables(samples, self.risk.refused_orders)
         return _in_time_of_data(tables, self._times, end)
 
     def dispose(self) -> None:
@@ -280,8 +256,8 @@ class PaperNode:
 
     def _look(self, ts: int) -> None:
         with localcontext(EXACT):
-            self._history.note(time.time_ns())
-            self.samples.append(self._account.sample(ts))
+            self._ledger.history.note(time.time_ns())
+            self.samples.append(self._ledger.account.sample(ts))
 
     def _note_time(self, event: Any) -> None:
         now = self._replay.now(self.cache)

@@ -34,7 +34,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 _kill_switch_is_on = threading.Event()
-_to_halt: list[TaskRunner] = []
+_to_kill: list[TaskRunner] = []
 
 
 def serve(sender: int, parent: int) -> None:
@@ -75,8 +75,8 @@ def import_engine() -> None:
 def _note_kill_switch(*_: object) -> None:
     """Let no order go out from now on; runs between two steps of whatever the strategy does."""
     _kill_switch_is_on.set()
-    for runner in _to_halt:
-        runner.halt()
+    for runner in _to_kill:
+        runner.kill()
 
 
 def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_growth: int) -> None:
@@ -90,12 +90,13 @@ def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_gr
             runner.expect(tasks[at:])
             _say(answers, {"event": "task_started", "task": index})
             ended = attempt(runner, index)
+            is_spoilt = ended.pop("is_spoilt", False)
             before, fetched = fetched, runner.fetched_bytes
             memory = resident_bytes(os.getpid())
             used = {"memory_bytes": memory, "fetched_bytes": fetched - before}
             _say(answers, {"event": "task_ended", "task": index, **ended, **used})
             most = most or memory + most_growth
-            if memory > most:
+            if memory > most or is_spoilt:
                 # The parent puts a fresh process in its place, for the rest of the batch too.
                 return
 
@@ -105,7 +106,7 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     from trading_runtime.engine.simulation.venue import check_settings
 
     try:
-        code = _found_code(asked, asked["path"], asked["code"])
+        code = _found_code(asked, asked, asked["common"])
         check_settings(code, asked["common"], asked["configs"])
     except TradingRuntimeError as error:
         return {"kind": error.kind, "message": str(error)}
@@ -114,12 +115,16 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     return {"kind": Kind.OK}
 
 
-def _found_code(told: dict[str, Any], path: str, further: list[str]) -> StrategyCode:
+def _found_code(
+    told: dict[str, Any], strategy: dict[str, Any], common: dict[str, Any]
+) -> StrategyCode:
     from trading_runtime.config.strategy_code import find_strategy_code
 
     # Where the parent found the modules, which may be its current folder; last, to hide nothing.
     sys.path.extend(path for path in told["search_paths"] if path not in sys.path)
-    return find_strategy_code(path, Path(told["folder"]), further)
+    config_path = common["strategy"]["config_path"]
+    folder = Path(told["folder"])
+    return find_strategy_code(strategy["path"], folder, strategy["code"], config_path)
 
 
 def _runner(job: dict[str, Any]) -> TaskRunner:
@@ -127,13 +132,13 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
     from trading_runtime.results.opening import open_store
 
     plan = json.loads(Path(job["plan"]).read_bytes())
-    code = _found_code(job, plan["strategy"]["path"], plan["strategy"]["code"])
+    code = _found_code(job, plan["strategy"], plan["common"])
     scratch = Path(job["scratch"])
     store = open_store(job["results"])
     runner = TaskRunner(plan, job["dataset"], store, code, scratch=scratch)
-    _to_halt.append(runner)
+    _to_kill.append(runner)
     if _kill_switch_is_on.is_set():
-        runner.halt()
+        runner.kill()
     # A strategy that reads a file by a relative name must find it nowhere, or everywhere.
     empty = scratch / "current-folder"
     empty.mkdir()
@@ -144,6 +149,7 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
 def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
     """Run a task and return how it ended, as it is said to the parent."""
     from trading_runtime.engine.strategy.failures import TaskMemoryError
+    from trading_runtime.engine.strategy.loading import ForeignPackageError
 
     started = time.perf_counter()
     try:
@@ -156,6 +162,7 @@ def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
             "seconds": time.perf_counter() - started,
             "rows": 0,
             "out_of_memory": isinstance(error, (MemoryError, TaskMemoryError)),
+            "is_spoilt": isinstance(error, ForeignPackageError),
         }
     return {
         "status": Kind.OK,
