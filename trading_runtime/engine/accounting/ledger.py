@@ -53,25 +53,28 @@ class Ledger:
     """Exchange rates as they were noted."""
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - what a ledger is opened with
         cls,
         host: Host,
         venue_name: str,
         currency: str,
         balances: Iterable[str] = (),
+        instruments: Iterable[Any] | None = None,
         *,
         further_venues: Iterable[str] = (),
     ) -> Ledger:
-        """Open the ledger of a host that knows its instruments; no price is needed yet.
+        """Open the ledger of a host; no price is needed yet.
 
-        ``balances`` (``"100000 USDT"``) are those that it starts with, at all venues together.
+        ``balances`` (``"100000 USDT"``) are those that it starts with, at all venues together,
+        ``instruments`` those that it will know, where it does not know them before it runs.
         """
         cache = host.cache
         venues = [model.Venue(name) for name in (venue_name, *further_venues)]
         rates = Rates(cache, venues)
-        instruments = {str(item.id): item for item in cache.instruments()}
+        given = cache.instruments() if instruments is None else instruments
+        known = {str(item.id): item for item in given}
         codes = {balance.split()[1] for balance in balances}
-        for instrument in instruments.values():
+        for instrument in known.values():
             codes.add(instrument.quote_currency.code)
             settlement = getattr(instrument, "settlement_currency", None)
             codes |= {settlement.code} if settlement is not None else set()
@@ -80,7 +83,7 @@ class Ledger:
             currency,
             rates,
             Account(host.portfolio, cache, venues, rates, currency),
-            instruments,
+            known,
             RateHistory(rates, codes, currency),
         )
 
