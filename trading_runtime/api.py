@@ -40,6 +40,8 @@ class Run:
     """Tasks that were computed; the others were stored already."""
     seconds: float
     """Wall-clock time of the run."""
+    search: str = ""
+    """How an adaptive search ended, as a sentence."""
 
     @property
     def kind(self) -> Kind:
@@ -101,6 +103,21 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
+    asked = prepared.loaded.experiment.search
+    if asked is not None and asked.is_adaptive:
+        from trading_runtime.search.running import run_search
+
+        searched = run_search(
+            prepared,
+            run_id,
+            should_stop=should_stop,
+            show_progress=show_progress,
+            ahead=ahead,
+            allow_incomplete=allow_incomplete,
+        )
+        last = searched.outcome
+        result, how = last.reduction.result, searched.how
+        return Run(run_id, searched.run.files, result, last.computed, last.seconds, how)
     started = LocalRun(prepared, run_id, should_stop, show_progress, ahead)
     ended = started.execute(allow_incomplete=allow_incomplete)
     return Run(run_id, started.files, ended.reduction.result, ended.computed, ended.seconds)

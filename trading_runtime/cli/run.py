@@ -213,6 +213,7 @@ def _run_lines(ended: Run) -> list[str]:
         f"run       {ended.run_id}: {'complete' if result['complete'] else 'INCOMPLETE'}",
         f"tasks     {', '.join(f'{count:,} {name}' for name, count in counts.items())}",
         *(f"          {count:,} of kind {kind}" for kind, count in by_kind),
+        *([f"search    {ended.search}"] if ended.search else []),
         f"computed  {counted(ended.computed, 'task')}, in {ended.seconds:.1f} s",
     ]
     lines += [
@@ -269,5 +270,6 @@ def _summary(ended: Run) -> dict[str, Any]:
         "report": str(ended.report),
         "computed": ended.computed,
         "seconds": round(ended.seconds, 3),
+        **({"search": ended.search} if ended.search else {}),
         **ended.result,
     }

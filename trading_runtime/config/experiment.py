@@ -247,6 +247,39 @@ class RandomSampling(Model):
 Sampling = Annotated[GridSampling | RandomSampling, Field(discriminator="method")]
 
 
+class SearchSettings(Model):
+    """How points are asked for; in place of ``sampling``."""
+
+    method: Literal["grid", "random", "tpe", "cma-es"]
+    """``grid``: every combination. ``random``: drawn. ``tpe``, ``cma-es``: each generation from the
+    results of those before."""
+    points: Annotated[int, Field(ge=1)] | None = None
+    """How many points are asked for in all; ``grid`` has all there are."""
+    generation: Annotated[int, Field(ge=1)] = 32
+    """Points that are asked for at once. The first generation is drawn at random."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the draws and of the sampler."""
+    budget: Annotated[int, Field(ge=1)] | None = None
+    """No generation is begun that would go beyond so many tasks; no limit when absent."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Generations in a row that find nothing better, after which the search ends."""
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether what is asked for depends on results."""
+        return self.method not in {"grid", "random"}
+
+    @property
+    def sampling(self) -> GridSampling | RandomSampling:
+        """The points that are known before anything is run."""
+        if self.method == "grid" or self.points is None:
+            return GridSampling()
+        first = self.points
+        if self.method in {"tpe", "cma-es"}:
+            first = min(self.generation, self.points)
+        return RandomSampling(method="random", n=first, seed=self.seed)
+
+
 class Objective(Model):
     """What "best" means."""
 
@@ -316,6 +349,8 @@ class Experiment(Model):
     """Conditions between parameters that a point must fulfil, such as ``fast < slow``."""
     sampling: Sampling = GridSampling.model_construct()
     """Every combination of the parameters' values, or a number of random ones."""
+    search: SearchSettings | None = None
+    """How points are asked for, adaptively if need be; in place of ``sampling``."""
     objective: Objective = Objective.model_construct(metric="sharpe")
     """What "best" means."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
