@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "redaction", "time_units"}
+    {"canonical", "errors", "records", "redaction", "time_units"}
     | {"object_storage", "s3_faults", "s3_settings"},
     {"config", "datasets"},
     {"planning", "engine"},

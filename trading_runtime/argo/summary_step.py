@@ -108,7 +108,7 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
                 metadata.set(Status.STOPPED)
                 journal.write(RunStopped())
     metadata.seal()
-    _write_metrics(files, plan["common"]["strategy"]["path"])
+    _write_metrics(files, plan.common.strategy_path)
     write_run_metrics(files)
     store.publish_part(journal.end_part)
     store.publish_run(files)

@@ -34,7 +34,7 @@ def plan(file: str, workers: int | None, *, as_json: bool) -> None:
 
     prepared = api.plan(_found(file), workers=workers)
     if as_json:
-        content = prepared.plan.document | {
+        content = prepared.plan.to_document() | {
             "plan_digest": prepared.plan.digest,
             "estimated_seconds": prepared.plan.seconds,
             "workers": prepared.workers,
@@ -155,33 +155,33 @@ def _found(name: str) -> Path:
 
 
 def _plan_lines(prepared: Prepared) -> list[str]:
-    document = prepared.plan.document
-    tasks, pending = prepared.plan.tasks, prepared.plan.uncached
-    data = sum(partition["bytes"] for partition in document["partitions"])
-    rows = sum(partition["rows_max"] for partition in document["partitions"])
-    seconds = prepared.plan.seconds
+    plan = prepared.plan
+    tasks, pending = plan.tasks, plan.uncached
+    data = sum(partition.bytes for partition in plan.partitions)
+    rows = sum(partition.rows_max for partition in plan.partitions)
+    seconds = plan.seconds
     if not pending:
         time = "nothing to compute"
     elif seconds is None:
         time = "not known before a first run"
     else:
         time = f"{seconds / prepared.workers:,.1f} s with {prepared.workers} workers"
-    short = sum(partition["warmup_short"] for partition in document["partitions"])
-    left_out = len(document["empty_windows"])
+    short = sum(partition.warmup_short for partition in plan.partitions)
+    left_out = len(plan.empty_windows)
     empty = f" ({left_out:,} windows without rows left out)" if left_out else ""
     lines = [
-        f"experiment  {document['experiment_name']}",
-        f"dataset     {prepared.loaded.dataset_place} ({document['dataset_digest'][:12]})",
-        f"points      {len(document['points']):,}",
-        f"partitions  {len(document['partitions']):,}{empty}",
+        f"experiment  {plan.experiment_name}",
+        f"dataset     {prepared.loaded.dataset_place} ({plan.dataset_digest[:12]})",
+        f"points      {len(plan.points):,}",
+        f"partitions  {len(plan.partitions):,}{empty}",
         f"tasks       {len(tasks):,}, of which {len(tasks) - len(pending):,} are stored already",
-        f"batches     {len(document['batches']):,}",
+        f"batches     {len(plan.batches):,}",
         f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
         f"estimate    {time}",
     ]
     if short:
         lines.append(f"warm-up     shorter than asked in {short} partitions: the data begins later")
-    return lines + [f"note        {note}" for note in document["notes"]]
+    return lines + [f"note        {note}" for note in plan.notes]
 
 
 def _run_lines(ended: Run) -> list[str]:

@@ -109,7 +109,7 @@ def _lines(submission: Submission) -> list[str]:
         code = f"{len(prepared.code.files):,} files, {len(submission.code) / 1e3:,.0f} kB, sent"
     return [
         f"run         {submission.run_id}",
-        f"experiment  {plan.document['experiment_name']}, to {submission.address}",
+        f"experiment  {plan.experiment_name}, to {submission.address}",
         f"tasks       {tasks:,}, of which {tasks - pending:,} are stored already",
         f"pods        {submission.pods:,}",
         f"estimate    {time}",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import RunFiles, Store
 
 
@@ -62,7 +63,7 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
     written.
     """
     plan = read_plan(files)
-    tasks = [item["task_id"] for item in plan["tasks"] if store.has_task(item["task_id"])]
+    tasks = [task_id for task_id in plan.task_ids if store.has_task(task_id)]
     paths = dict(_run_paths(files))
     for task_id in tasks:
         store.read_task(task_id)
@@ -97,19 +98,21 @@ def _facts(path: Path) -> dict[str, Any]:
         return {"bytes": file.tell(), "sha256": sha256}
 
 
-def _listing(
-    files: RunFiles, plan: Mapping[str, Any], listed: Mapping[str, Mapping[str, Any]]
-) -> bytes:
+def _listing(files: RunFiles, plan: Plan, listed: Mapping[str, Mapping[str, Any]]) -> bytes:
     metadata, result = (read_json(path) or {} for path in (files.metadata, files.result))
-    common = plan["common"]
+    common = plan.common
     content = {
         "format": FORMAT,
         "run_id": files.folder.name,
         "status": metadata.get("status"),
         "run_digest": result.get("run_digest"),
         "environment": {
-            **{key: common[key] for key in ("engine", "python", "system", "machine", "packages")},
-            "code": common["code"],
+            "engine": common.engine,
+            "python": common.python,
+            "system": common.system,
+            "machine": common.machine,
+            "packages": common.packages,
+            "code": common.code,
             "image": metadata.get("image"),
         },
         "files": listed,

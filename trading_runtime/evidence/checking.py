@@ -91,7 +91,7 @@ def _result_findings(evidence: Evidence) -> Iterator[Finding]:
         result = read_json(files.result) or {}
     except (DataError, UsageError):
         return  # told of already
-    planned = {task["task_id"] for task in plan["tasks"]}
+    planned = set(plan.task_ids)
     stored = {path.name for path in (store.root / "tasks").glob("*/*")}
     for task_id in sorted(stored - planned):
         yield Finding(f"tasks/{task_id[:12]}", "the plan has no such task")

@@ -13,13 +13,14 @@ from trading_runtime.config.loading import LoadedExperiment, load_experiment
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import UsageError
-from trading_runtime.planning.plan import Plan, make_plan
+from trading_runtime.planning.plan import make_plan
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.rates import measured_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
     Check = Callable[["LoadedExperiment", StrategyCode, Plan], None]
@@ -42,7 +43,7 @@ def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> None:
     """Let the engine check venue and strategy in this process; raises as ``prepare`` does."""
     from trading_runtime.engine.simulation.venue import check_settings
 
-    check_settings(code, plan.document["common"], plan.configs)
+    check_settings(code, plan.common.content, plan.configs)
 
 
 def prepare(

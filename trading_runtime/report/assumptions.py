@@ -8,7 +8,7 @@ import polars as pl
 
 from trading_runtime.report.formatting import counted, number, sentence_list
 from trading_runtime.results.points import OK
-from trading_runtime.units import DAY, parse_instant
+from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -148,8 +148,8 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
     yield Assumption("Seams", text)
     warmup = inputs.experiment.get("partitions", {}).get("warmup")
     if warmup:
-        partitions = inputs.plan.get("partitions", [])
-        short = sum(bool(partition.get("warmup_short")) for partition in partitions)
+        partitions = inputs.plan.partitions
+        short = sum(partition.warmup_short for partition in partitions)
         denied = _total(results, "warmup_denied_orders")
         text = f"The strategy sees {warmup} of data before each window without trading"
         text += f"; {counted(denied, 'order')} sent there did not count." if denied else "."
@@ -157,7 +157,7 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
             of = counted(len(partitions), "partition")
             text += f" It was shorter than asked for {short} of {of}."
         yield Assumption("Warm-up", text, short > 0)
-    empty = len(inputs.plan.get("empty_windows", []))
+    empty = len(inputs.plan.empty_windows)
     if empty:
         yield Assumption(
             "Windows without data", f"{counted(empty, 'window')} held no rows and were not tested."
@@ -186,9 +186,9 @@ def _ratios(inputs: ReportInputs) -> Assumption:
         f"From simple daily returns at UTC midnights, {periods} of them a year, risk-free rate 0; "
         "days without data return 0."
     )
-    partitions = inputs.plan.get("partitions", [])
-    starts = [parse_instant(partition["start"]) for partition in partitions]
-    ends = [parse_instant(partition["end"]) for partition in partitions]
+    partitions = inputs.plan.partitions
+    starts = [partition.start for partition in partitions]
+    ends = [partition.end for partition in partitions]
     days = -(-(max(ends) - min(starts)) // DAY) if partitions else 0
     few = 0 < days < FEW_DAYS
     if few:

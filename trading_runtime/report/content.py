@@ -27,6 +27,7 @@ from trading_runtime.units import parse_instant
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.points import CurvePoint
 
 
@@ -37,8 +38,7 @@ class ReportInputs:
     run_id: str
     experiment: Mapping[str, Any]
     """Content of ``experiment.json``: the experiment with every default made explicit."""
-    plan: Mapping[str, Any]
-    """Content of ``plan.json``."""
+    plan: Plan
     result: Mapping[str, Any]
     """Content of ``result.json``."""
     results: pl.DataFrame
@@ -203,7 +203,7 @@ class Content:
 
 def content(inputs: ReportInputs) -> Content:
     """Return what the report of ``inputs`` says."""
-    objective = inputs.result.get("objective") or inputs.plan.get("objective") or {}
+    objective = inputs.result.get("objective") or inputs.plan.objective._asdict()
     metric = objective.get("metric", "net_profit")
     direction = objective.get("direction", "maximize")
     best = inputs.result.get("best")
@@ -211,7 +211,7 @@ def content(inputs: ReportInputs) -> Content:
     row = _best_row(inputs, best)
     failures = _failures(inputs.failures)
     return Content(
-        name=str(inputs.plan.get("experiment_name") or inputs.experiment.get("name", "")),
+        name=str(inputs.plan.experiment_name or inputs.experiment.get("name", "")),
         run_id=inputs.run_id,
         complete=bool(inputs.result.get("complete")),
         status=_status(inputs.result),
@@ -257,17 +257,17 @@ def _status(result: Mapping[str, Any]) -> str:
 
 def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str, str]]:
     plan = inputs.plan
-    partitions: Sequence[Mapping[str, Any]] = plan.get("partitions", [])
+    partitions = plan.partitions
     facts = [("Strategy", str(inputs.experiment.get("strategy", {}).get("path", UNDEFINED)))]
-    names = sorted({name for partition in partitions for name in partition["instruments"]})
+    names = sorted({name for partition in partitions for name in partition.instruments})
     if names:
         shown = ", ".join(names[:_SHOWN_INSTRUMENTS])
         more = len(names) - _SHOWN_INSTRUMENTS
         facts.append(("Instruments", f"{shown} and {more} more" if more > 0 else shown))
-        start = min(parse_instant(partition["start"]) for partition in partitions)
-        end = max(parse_instant(partition["end"]) for partition in partitions)
+        start = min(partition.start for partition in partitions)
+        end = max(partition.end for partition in partitions)
         facts.append(("Period", f"{instant(start)} to {instant(end)} (UTC)"))
-    points = counted(len(plan.get("points", [])), "point")
+    points = counted(len(plan.points), "point")
     facts.append(
         ("Size", f"{points} \N{MULTIPLICATION SIGN} {counted(len(partitions), 'partition')}")
     )

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.records.plan import plan_from_document
 from trading_runtime.results.files import read_json, storage_errors, write_file
 from trading_runtime.results.frames import (
     best,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.points import CurvePoint
 
 
@@ -45,17 +47,15 @@ _POINTS_AT_ONCE = 20
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 
 
-def read_in_processes(
-    plan: Mapping[str, Any], store: Store, files: RunFiles
-) -> Iterator[Part] | None:
+def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[Part] | None:
     """Yield what reading all points gives, in their order; ``None`` when it is not worth while.
 
     What a process could not read, for whatever reason, is read here.
     """
-    count = min(os.cpu_count() or 1, len(plan["points"]))
+    count = min(os.cpu_count() or 1, len(plan.points))
     if (
         count < 2  # noqa: PLR2004 - one process is no gain
-        or len(plan["tasks"]) < _FEWEST_TASKS
+        or len(plan.tasks) < _FEWEST_TASKS
         or type(store) is not Store
         or not files.plan.is_file()
     ):
@@ -63,10 +63,10 @@ def read_in_processes(
     return _parts(plan, store, files, count)
 
 
-def _parts(plan: Mapping[str, Any], store: Store, files: RunFiles, count: int) -> Iterator[Part]:
+def _parts(plan: Plan, store: Store, files: RunFiles, count: int) -> Iterator[Part]:
     from trading_runtime.results.task_reader import TaskReader
 
-    bounds = [len(plan["points"]) * number // count for number in range(count + 1)]
+    bounds = [len(plan.points) * number // count for number in range(count + 1)]
     search = os.pathsep.join([str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
     with Scratch() as scratch:
         started = []
@@ -104,7 +104,7 @@ def main() -> None:
 
     gc.disable()
     plan_file, results, run, first, last, target = sys.argv[1:]
-    plan = read_json(Path(plan_file))
+    plan = plan_from_document(read_json(Path(plan_file)))
     reader = TaskReader(plan, Store(Path(results)), RunFiles(Path(run)))
     with Path(target).open("wb") as file:
         for start in range(int(first), int(last), _POINTS_AT_ONCE):
@@ -133,7 +133,7 @@ class Reduction:
 
 
 def reduce_run(
-    plan: Mapping[str, Any],
+    plan: Plan,
     store: Store,
     files: RunFiles,
     *,
@@ -146,7 +146,7 @@ def reduce_run(
     damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
     nothing can be written. ``verified``: see ``earlier_tables``.
     """
-    store.look_again([task["task_id"] for task in plan["tasks"]])
+    store.look_again(plan.task_ids)
     reused = earlier_tables(plan, store, files, verified)
     if reused is not None:
         return _again(plan, store, files, reused)
@@ -161,14 +161,14 @@ def reduce_run(
     complete = counts["ok"] == counts["planned"]
     chosen = None
     if complete or allow_incomplete:
-        chosen = best(points, plan["objective"], allow_incomplete=True)
-    result = {
+        chosen = best(points, plan.objective._asdict(), allow_incomplete=True)
+    result: dict[str, Any] = {
         "format": RESULT_FORMAT,
         "run_digest": digest(sorted(reader.manifest_digests.items())),
         "complete": complete,
         "counts": counts,
         "failed_by_kind": _failed_by_kind(reader.statuses),
-        "objective": plan["objective"],
+        "objective": plan.objective._asdict(),
         "best": chosen,
     }
     with storage_errors(files.folder):
@@ -183,18 +183,16 @@ def reduce_run(
     return Reduction(result, results, points, curve, list(reader.failures.values()))
 
 
-def read_points(
-    plan: Mapping[str, Any], reader: TaskReader, first: int = 0, last: int | None = None
-) -> Part:
+def read_points(plan: Plan, reader: TaskReader, first: int = 0, last: int | None = None) -> Part:
     """Read the results of the points from ``first`` to before ``last``, and aggregate each."""
-    periods = plan["common"]["periods_per_year"]
-    points = plan["points"][first:last]
-    tasks = [reader.by_point.get(point["index"], []) for point in points]
+    periods = plan.common.periods_per_year
+    points = plan.points[first:last]
+    tasks = [reader.by_point.get(point.index, []) for point in points]
     outcomes = reader.outcomes(task for of_point in tasks for task in of_point)
     with _collector_paused():
         rows = [
             aggregate_point(
-                point["index"], point["parameters"], list(islice(outcomes, len(of_point))), periods
+                point.index, point.parameters, list(islice(outcomes, len(of_point))), periods
             )
             for point, of_point in zip(points, tasks, strict=True)
         ]
@@ -213,9 +211,7 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _again(
-    plan: Mapping[str, Any], store: Store, files: RunFiles, reused: ReusedTables
-) -> Reduction:
+def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> Reduction:
     """Write the tables of an earlier run with the very same results as those of this one."""
     write_file(files.results, reused.results)
     write_file(files.points, reused.points)
@@ -229,8 +225,8 @@ def _again(
     return Reduction(reused.result, results, points, curve, [])
 
 
-def _counts(plan: Mapping[str, Any], statuses: Mapping[str, str]) -> dict[str, int]:
-    planned = len(plan["tasks"])
+def _counts(plan: Plan, statuses: Mapping[str, str]) -> dict[str, int]:
+    planned = len(plan.tasks)
     ok = sum(status == OK for status in statuses.values())
     missing = sum(status == MISSING for status in statuses.values())
     return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}

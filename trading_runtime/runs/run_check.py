@@ -78,10 +78,9 @@ def _input_findings(files: RunFiles, metadata: Mapping[str, Any]) -> Iterator[Fi
     except DataError as error:
         yield Finding(name, str(error).partition("; ")[0].rpartition("damaged: ")[2])
     else:
-        tasks = digest(sorted(task["task_id"] for task in plan["tasks"]))
-        if tasks != metadata.get("plan_digest"):
+        if plan.digest != metadata.get("plan_digest"):
             yield Finding(name, "its tasks are not those of the metadata's plan_digest")
-        if plan.get("dataset_digest") != metadata.get("dataset_digest"):
+        if plan.dataset_digest != metadata.get("dataset_digest"):
             yield Finding(name, "dataset_digest is not that of the metadata")
     name = files.experiment.name
     try:

@@ -23,7 +23,7 @@ from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.execution.workers.processes import KILL_SWITCH_SIGNAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import TextIO
 
     from trading_runtime.config.strategy_code import StrategyCode
@@ -114,7 +114,7 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     return {"kind": Kind.OK}
 
 
-def _found_code(told: dict[str, Any], path: str, further: list[str]) -> StrategyCode:
+def _found_code(told: dict[str, Any], path: str, further: Sequence[str]) -> StrategyCode:
     from trading_runtime.config.strategy_code import find_strategy_code
 
     # Where the parent found the modules, which may be its current folder; last, to hide nothing.
@@ -124,10 +124,11 @@ def _found_code(told: dict[str, Any], path: str, further: list[str]) -> Strategy
 
 def _runner(job: dict[str, Any]) -> TaskRunner:
     from trading_runtime.execution.task import TaskRunner
+    from trading_runtime.records.plan import plan_from_document
     from trading_runtime.results.opening import open_store
 
-    plan = json.loads(Path(job["plan"]).read_bytes())
-    code = _found_code(job, plan["strategy"]["path"], plan["strategy"]["code"])
+    plan = plan_from_document(json.loads(Path(job["plan"]).read_bytes()))
+    code = _found_code(job, plan.strategy.path, plan.strategy.code)
     scratch = Path(job["scratch"])
     store = open_store(job["results"])
     runner = TaskRunner(plan, job["dataset"], store, code, scratch=scratch)
