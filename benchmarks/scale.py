@@ -24,7 +24,7 @@ def worker_memory(bench: Bench) -> list[Row]:
         ("1 M trades", bench.size(1_000_000, 50_000)),
     ):
         experiment = write_experiment(bench.folder(), bench.dataset("trades", trades), LISTENER)
-        peak = trading_runtime("run", experiment).peak("execution.worker") / _MEGABYTE
+        peak = trading_runtime("run", experiment).peak("execution.workers.worker") / _MEGABYTE
         measured = of_values([peak])
         rows.append(Row(f"peak memory of a worker, {name}", Mark(400, "MB"), measured))
     return rows

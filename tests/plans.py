@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.plan import (
     CommonInputs,
+    Days,
     Objective,
     Plan,
     PlannedPartition,
@@ -25,6 +26,7 @@ COMMON: dict[str, Any] = {
     "packages": {"polars": "1"},
     "code": {"runtime": "a" * 64, "strategy": "b" * 64},
     "strategy": {"path": "m:S", "config_path": None},
+    "calendar": "observed",
     "periods_per_year": 365,
 }
 
@@ -48,8 +50,9 @@ def made_up_plan(  # noqa: PLR0913 - what plans differ in
         task_seconds=3600,
         task_memory=None,
         instruments={},
-        notes=(),
+        warnings=(),
         partitions=(partition(),) if partitions is None else partitions,
+        days=Days(0, 0),
         empty_windows=(),
         points=tuple(Point(index, values, values) for index, values in enumerate(points)),
         tasks=tuple(tasks),

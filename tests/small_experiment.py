@@ -73,6 +73,7 @@ class SmallExperiment:
         self.folder = folder
         self.results = folder / "results"
         self.path = folder / "small.json"
+        self.gate = folder / "gate"
         folder.mkdir(exist_ok=True)
         shutil.copy(STRATEGIES / "counting.py", folder)
         self.content: dict[str, Any] = {
@@ -108,6 +109,12 @@ class SmallExperiment:
             parameters=config,
         )
 
+    def hold(self, tasks: int, free: int) -> None:
+        """Use a strategy of which the first ``free`` tasks run, and others wait for the gate."""
+        self.use("held.py:Held", number=list(range(tasks)))
+        self.content["strategy"]["config"] |= {"free": free, "gate": str(self.gate)}
+        self.write()
+
     def make_markets(self) -> None:
         """Trade on quotes instead, with the example's market maker: two points over three hours."""
         self.write(
@@ -138,7 +145,7 @@ class SmallExperiment:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
             preexec_fn=before,
         )
 

@@ -135,7 +135,8 @@ def reckon(bars: list[Bar], start: int, fast: int, slow: int) -> tuple[Fraction,
     return cash + held * bars[-1].close, orders
 
 
-def test_an_independent_reckoning_gives_the_same_profit(example: api.Run) -> None:
+def raw_bars() -> list[Bar]:
+    """Return the bars of the raw files."""
     bars = []
     for name in ("bars-2024-01.csv", "bars-2024-02.csv"):
         with (PARTS / name).open() as file:
@@ -149,6 +150,11 @@ def test_an_independent_reckoning_gives_the_same_profit(example: api.Run) -> Non
                 )
                 for row in csv.DictReader(file)
             ]
+    return bars
+
+
+def test_an_independent_reckoning_gives_the_same_profit(example: api.Run) -> None:
+    bars = raw_bars()
     tasks = example.results.filter(
         pl.col("param.fast").is_in([20, 80]) & pl.col("param.slow").is_in([100, 300])
     )
@@ -161,3 +167,45 @@ def test_an_independent_reckoning_gives_the_same_profit(example: api.Run) -> Non
         assert task["orders"] == orders
         # The engine keeps money to eight places: half of the last one off per fill, at most.
         assert abs(Fraction(task["net_profit"]) - profit) <= task["fills"] * Fraction(1, 10**8)
+
+
+def test_time_is_reckoned_from_the_first_bar_of_a_window_to_its_last(example: api.Run) -> None:
+    day = 86_400 * 1_000_000_000
+    times = [bar.ts for bar in raw_bars()]
+    for task in example.results.iter_rows(named=True):
+        start, end = (parse_instant(task[name].isoformat()) for name in ("start", "end"))
+        seen = [ts for ts in times if start <= ts < end]
+        folder = example.files.folder.parent.parent / "tasks" / task["task_id"][:2]
+        positions = pl.read_parquet(folder / task["task_id"] / "positions.parquet")
+        equity = pl.read_parquet(folder / task["task_id"] / "equity.parquet")
+        assert task["days"] == len({(ts - 1) // day for ts in seen[1:]}) == 7
+        assert task["periods_per_year"] == 365
+        # One position at a time: what is held lasts from opening to closing, or to the last bar.
+        held = sum(
+            min(closed or seen[-1], seen[-1]) - opened
+            for opened, closed in zip(
+                positions["ts_opened"].to_physical(),
+                positions["ts_closed"].to_physical(),
+                strict=True,
+            )
+        )
+        assert task["exposure"] == pytest.approx(held / (seen[-1] - seen[0]), rel=1e-11)
+        assert task["max_drawdown_seconds"] == longest_fall(equity, seen[0], seen[-1])
+
+
+def longest_fall(equity: pl.DataFrame, first: int, last: int) -> float:
+    """Return how long the deepest fall lasted, by looking at each peak and what follows it."""
+    samples = [
+        (min(max(ts, first), last), Fraction(value))
+        for ts, value in zip(equity["ts"].to_physical(), equity["equity"], strict=True)
+    ]
+    falls = []
+    for place, (since, peak) in enumerate(samples):
+        later = samples[place + 1 :]
+        back = next((i for i, (_, value) in enumerate(later) if value >= peak), len(later))
+        low = min((value for _, value in later[:back]), default=peak)
+        until = later[back][0] if back < len(later) else last
+        falls.append((1 - low / peak, since - until))
+    depth, length = max(falls)
+    assert depth > 0
+    return float(-length / 1_000_000_000)

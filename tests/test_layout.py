@@ -16,11 +16,11 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "records", "redaction", "time_units"}
+    {"canonical", "errors", "message_kinds", "redaction", "storage", "units"}
     | {"object_storage", "s3_faults", "s3_settings"},
-    {"config", "datasets"},
+    {"config", "datasets", "records"},
     {"planning", "engine"},
-    {"evidence", "execution", "metrics", "results", "runs", "safety"},
+    {"results", "runs", "control", "report", "metrics"} | {"execution", "verification", "evidence"},
     {"operations"},
     {"cli", "local", "argo", "api"},
 )
@@ -57,6 +57,26 @@ def test_rooms_do_not_import_each_other_in_a_circle() -> None:
             del needs[room]
 
     assert needs == {}, "these rooms need one another"
+
+
+def test_the_modules_of_the_experiment_file_do_not_import_each_other_in_a_circle() -> None:
+    needs = {
+        name(path): {
+            module
+            for imported in imports_of(path)
+            for module in map(name, modules())
+            if room_of(PACKAGE.parent / module) == "config"
+            and imported.startswith(f"{module.removesuffix('.py').replace('/', '.')}.")
+        }
+        for path in modules()
+        if room_of(path) == "config"
+    }
+
+    while free := [module for module in needs if not needs[module] & needs.keys()]:
+        for module in free:
+            del needs[module]
+
+    assert needs == {}, "these modules need one another"
 
 
 def test_the_experiment_file_knows_of_no_other_room() -> None:

@@ -1,13 +1,9 @@
-"""Units of time and memory: how durations, instants and sizes are read and shown."""
+"""Units of time: how durations and instants are read and shown, as nanoseconds."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from decimal import Decimal
-from typing import Annotated, Any
-
-from pydantic import AfterValidator, WithJsonSchema
 
 NANOSECONDS = {
     "ns": 1,
@@ -69,6 +65,15 @@ def parse_instant(text: str) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + fraction
 
 
+def day_of(instant: int) -> int:
+    """Return the number since the epoch of the UTC day whose end, at the latest, is ``instant``.
+
+    A bar that closes at midnight belongs to the day that ends there, and so does all that is known
+    at that very instant: a day begins after its first midnight and ends with the next.
+    """
+    return (instant - 1) // DAY
+
+
 def format_instant(nanoseconds: int) -> str:
     """Return ``nanoseconds`` since the epoch as ISO 8601 in UTC, with the digits it needs."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
@@ -77,68 +82,3 @@ def format_instant(nanoseconds: int) -> str:
     if fraction:
         text += f".{fraction:09d}".rstrip("0")
     return text + "Z"
-
-
-_UNITS = {
-    "B": 1,
-    "kB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KiB": 2**10,
-    "MiB": 2**20,
-    "GiB": 2**30,
-    "TiB": 2**40,
-}
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)")
-_LEAST = 256 * 2**20
-_MOST = 2**50
-
-
-def parse_size(value: int | str) -> int:
-    """Return the bytes of ``value``: ``"2 GiB"`` is 2,147,483,648.
-
-    Raises ``ValueError`` when it is a text without one of the known units.
-    """
-    if isinstance(value, int):
-        return value
-    match = _SIZE.fullmatch(value)
-    if match is None or match[2] not in _UNITS:
-        raise ValueError(_refusal(repr(value)))
-    return int(Decimal(match[1]) * _UNITS[match[2]])
-
-
-def _refusal(found: str) -> str:
-    return (
-        f"{found} is not an amount of memory; write bytes as a whole number, or a text such as "
-        f"'2 GiB' or '500 MB' (units: {', '.join(_UNITS)})"
-    )
-
-
-def _check_task_memory(value: Any) -> int | str:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError(_refusal(str(value)))  # noqa: TRY004 - pydantic takes these
-    size = parse_size(value)
-    if size < _LEAST:
-        raise ValueError(
-            f"{value!r} is too little: the engine alone takes nearly as much; write 256 MiB or more"
-        )
-    if size > _MOST:
-        raise ValueError(f"{value!r} is more than any machine has")
-    return value
-
-
-TaskMemory = Annotated[
-    Any,
-    AfterValidator(_check_task_memory),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": _LEAST, "maximum": _MOST},
-                {"type": "string", "pattern": rf"^[0-9]+(\.[0-9]+)? ?({'|'.join(_UNITS)})$"},
-            ],
-            "examples": ["2 GiB", 2147483648],
-        }
-    ),
-]
-"""Memory for one task: bytes, or a text such as ``2 GiB``."""

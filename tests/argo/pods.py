@@ -59,7 +59,7 @@ class Pods:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         return ended_step(ended.returncode, ended.stderr, folder)
 

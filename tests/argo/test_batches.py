@@ -6,14 +6,13 @@ import json
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.argo.pods import counts, ended_step
-from tests.execution.processes import PATIENCE, wait_for
+from tests.execution.processes import PATIENCE, processes_of, wait_for
 from tests.execution.test_stopping import finished
 from tests.small_experiment import BAR_TYPE
 from trading_runtime import api
@@ -46,9 +45,9 @@ def needing(small: SmallExperiment) -> SmallExperiment:
 
 
 @pytest.fixture
-def slow(small: SmallExperiment) -> SmallExperiment:
-    """Six tasks of about half a second."""
-    small.use("slow.py:Slow", seconds=[round(0.5 + n / 100, 2) for n in range(6)])
+def held(small: SmallExperiment) -> SmallExperiment:
+    """Six tasks, of which one ends; the others wait until the gate is opened."""
+    small.hold(tasks=6, free=1)
     return small
 
 
@@ -164,10 +163,10 @@ def test_a_failure_that_passed_in_a_pod_which_then_was_killed_is_forgotten(
 
 
 @pytest.fixture
-def running(slow: SmallExperiment, pods: Pods) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """A batch of the slow experiment, of which at least one task is finished; and its folder."""
-    run_plan_step(str(slow.path), "one", ONE_BATCH)
-    command, environment, folder = pods.command("batch", *run_of(slow), "--batch", "0")
+def running(held: SmallExperiment, pods: Pods) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """A batch of the held experiment, of which one task is finished, and no other; its folder."""
+    run_plan_step(str(held.path), "one", ONE_BATCH)
+    command, environment, folder = pods.command("batch", *run_of(held), "--batch", "0")
     process = subprocess.Popen(
         command,
         env=environment,
@@ -177,7 +176,7 @@ def running(slow: SmallExperiment, pods: Pods) -> Iterator[tuple[subprocess.Pope
         text=True,
         start_new_session=True,
     )
-    wait_for(lambda: finished(slow) >= 1)
+    wait_for(lambda: finished(held) == 1)
     yield process, folder
     if process.poll() is None:
         process.kill()
@@ -185,64 +184,66 @@ def running(slow: SmallExperiment, pods: Pods) -> Iterator[tuple[subprocess.Pope
 
 
 def test_sigterm_ends_a_batch_and_its_retry_computes_what_is_left(
-    slow: SmallExperiment, pods: Pods, running: tuple[subprocess.Popen[str], Path]
+    held: SmallExperiment, pods: Pods, running: tuple[subprocess.Popen[str], Path]
 ) -> None:
     process, folder = running
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=PATIENCE)
-    kept = finished(slow)
+    kept = finished(held)
     ended = ended_step(process.returncode, errors, folder)
 
     assert ended.code == 143
     assert "finished ones are kept" in ended.message
-    assert 1 <= kept < 6
-    again = pods.step("batch", *run_of(slow), "--batch", "0")
+    assert kept == 1
+    held.gate.touch()
+    again = pods.step("batch", *run_of(held), "--batch", "0")
     assert (again.code, again.progress) == (0, "6/6\n")
-    assert finished(slow) == 6
-    assert pods.step("summary", *run_of(slow)).code == 0
+    assert finished(held) == 6
+    assert pods.step("summary", *run_of(held)).code == 0
 
 
 def test_a_pod_that_vanishes_is_made_up_for_by_the_check(
-    slow: SmallExperiment, pods: Pods, running: tuple[subprocess.Popen[str], Path]
+    held: SmallExperiment, pods: Pods, running: tuple[subprocess.Popen[str], Path]
 ) -> None:
     process, _ = running
     process.kill()
     process.wait()
-    time.sleep(1.5)  # the worker goes after its parent
-    left = 6 - finished(slow)
-    assert left > 0
+    wait_for(lambda: not processes_of(process.pid))  # the worker goes after its parent
+    left = 5
+    assert finished(held) == 1
+    held.gate.touch()
 
-    check = pods.step("check", *run_of(slow))
+    check = pods.step("check", *run_of(held))
     assert check.outputs == {"batches": "1"}
-    summary = pods.step("summary", *run_of(slow))
+    summary = pods.step("summary", *run_of(held))
     assert summary.code == 5
     assert counts(summary)["missing"] == left
-    again = pods.step("batch", *run_of(slow), "--round", "2", "--batch", "0")
+    again = pods.step("batch", *run_of(held), "--round", "2", "--batch", "0")
     assert (again.code, again.progress) == (0, f"{left}/{left}\n")
-    summary = pods.step("summary", *run_of(slow))
+    summary = pods.step("summary", *run_of(held))
 
     assert summary.code == 0
-    laptop = api.run(slow.write(results="laptop"), run_id="laptop")
+    laptop = api.run(held.write(results="laptop"), run_id="laptop")
     assert summary.outputs["run_digest"] == laptop.result["run_digest"]
 
 
 def test_runs_stop_ends_a_batch_and_nothing_is_sent_again(
-    slow: SmallExperiment, pods: Pods, running: tuple[subprocess.Popen[str], Path]
+    held: SmallExperiment, pods: Pods, running: tuple[subprocess.Popen[str], Path]
 ) -> None:
     process, _ = running
-    assert invoke(root, ["runs", "stop", "one", "--results", str(slow.results)]) == 0
+    assert invoke(root, ["runs", "stop", "one", "--results", str(held.results)]) == 0
     process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 130
-    assert 1 <= finished(slow) < 6
-    assert run_check_step(str(slow.results), "one") == 0
-    assert pods.step("summary", *run_of(slow)).code == 5
-    metadata = json.loads(slow.run_file("one", "metadata.json").read_text())
+    assert finished(held) == 1
+    assert run_check_step(str(held.results), "one") == 0
+    assert pods.step("summary", *run_of(held)).code == 5
+    metadata = json.loads(held.run_file("one", "metadata.json").read_text())
     assert metadata["status"] == "stopped"
-    assert invoke(root, ["runs", "stop", "one", "--results", str(slow.results)]) == 2
+    assert invoke(root, ["runs", "stop", "one", "--results", str(held.results)]) == 2
     # The same id goes on.
-    assert run_plan_step(str(slow.path), "one", ONE_BATCH).batches == 1
-    assert not slow.run_file("one", "stop").exists()
+    assert run_plan_step(str(held.path), "one", ONE_BATCH).batches == 1
+    assert not held.run_file("one", "stop").exists()
 
 
 def test_the_same_id_again_tries_failed_tasks_again_and_computes_nothing_else(

@@ -74,8 +74,8 @@ def test_check_says_on_stderr_when_fewer_points_exist_than_asked_for(tmp_path: P
     )
 
     assert errors == (
-        f"{tmp_path / 'local.yaml'}: note: sampling.n asks for 9 points; only 8 exist, all are "
-        "used\n"
+        f"{tmp_path / 'local.yaml'}: warning: sampling.n: 9 points are asked for; only 8 exist, "
+        "all are used\n"
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.small_experiment import SmallExperiment
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 
 
 def wait_for_events(journals: Path, event: str, count: int) -> None:

@@ -12,11 +12,11 @@ from trading_runtime.config.constraint_syntax import (
     Binary,
     Comparison,
     Constant,
+    ConstraintSyntaxError,
     Parameter,
     parameters_of,
     parse_constraint,
 )
-from trading_runtime.config.constraint_tokens import ConstraintSyntaxError
 
 
 def test_a_comparison_becomes_a_tree() -> None:
@@ -66,6 +66,24 @@ def test_every_mention_of_a_parameter_is_found() -> None:
         ("lambda: 1", 6, "is not accepted"),
         ("a if b else c", 2, "'if' is not expected here"),
         ("a in b", 2, "'in' is not expected here"),
+        ("a is b", 2, "'is' is not expected here"),
+        ("(a := 5) < b", 3, "':' is not accepted"),
+        ("f'{a}' == 'x'", 1, r"is not expected here"),
+        ("'a' 'b' == c", 4, r"'b'.* is not expected here"),
+        ("a < 1_000", 4, "'1' is not accepted"),
+        ("a < 0x10", 4, "'0' is not accepted"),
+        ("a < 1j", 4, "'1' is not accepted"),
+        ("a < b # c", 6, "'#' is not accepted"),
+        ("a < b; c", 5, "';' is not accepted"),
+        ("a < 'x\\n'", 4, '"\'" is not accepted'),
+        ("'äöü€😀' == a = b", 13, "write '==' to compare"),
+        ("ä < b", 0, "'ä' is not accepted"),
+        ("'äöü' == a and 1", 11, "'and' joins conditions"),
+        ("a < not b", 4, "'not' is not expected here"),
+        ("not 'text'", 0, "'not' takes a condition"),
+        ("not " * 21 + "a", 84, "more than 20 levels"),
+        ("(" * 499, 21, "more than 20 levels"),
+        ("-" * 500, 21, "more than 20 levels"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(text: str, place: int | None, words: str | None) -> None:
@@ -76,6 +94,24 @@ def test_a_mistake_is_named_with_its_place(text: str, place: int | None, words: 
         parse_constraint(text)
 
     assert failure.value.place == place
+
+
+def test_python_reads_only_the_order_of_the_operators() -> None:
+    assert parse_constraint("007 == a") == Comparison((Constant(7), Parameter("a", 7)), ("==",))
+    assert parse_constraint("'é\n#' == a") == Comparison(
+        (Constant("é\n#"), Parameter("a", 9)), ("==",)
+    )
+    assert parse_constraint("  a\n < b\n") == Comparison(
+        (Parameter("a", 2), Parameter("b", 7)), ("<",)
+    )
+
+
+def test_twenty_levels_are_read_and_levels_that_ended_do_not_count() -> None:
+    deep = "(" * 20 + "a < 1" + ")" * 20
+
+    assert parse_constraint(deep) == parse_constraint("     " * 4 + "a < 1")
+    assert len(list(parameters_of(parse_constraint(" and ".join(["not a"] * 45))))) == 45
+    assert len(list(parameters_of(parse_constraint("1<" + "-a+" * 165 + "1")))) == 165
 
 
 @given(text=st.text(alphabet="ab01. ()+-*/%<>=!'andortfu_,[]", max_size=60))

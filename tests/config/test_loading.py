@@ -82,7 +82,8 @@ def test_defaults_are_those_of_the_reference(tmp_path: Path, content: dict[str, 
 
     assert experiment.partitions.by is PartitionUnit.WHOLE
     assert experiment.equity.interval == "1h"
-    assert experiment.statistics.periods_per_year == 365
+    assert experiment.statistics.periods_per_year is None
+    assert experiment.statistics.calendar == "observed"
     assert experiment.at_end == "mark"
     assert experiment.objective.metric == "sharpe"
     assert experiment.parameters["slow"] == RangeValues(

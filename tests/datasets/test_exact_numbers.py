@@ -8,8 +8,15 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nautilus_trader import model
 
-from trading_runtime.datasets.columns import Increment, decimals, read_ticks
+from trading_runtime.datasets.columns import (
+    LARGEST_PRICE,
+    LARGEST_SIZE,
+    Increment,
+    decimals,
+    read_ticks,
+)
 
 INCREMENTS = ["0.01", "0.25", "0.5", "1", "7", "1000", "0.000001", "0.00000003"]
 
@@ -116,3 +123,45 @@ def test_ticks_become_decimals_of_the_catalog(increment: str) -> None:
 def test_an_increment_is_above_zero_and_within_16_digits(increment: str) -> None:
     with pytest.raises(ValueError, match=r"increment|16 digits"):
         Increment.of(Decimal(increment))
+
+
+def test_the_limits_are_those_of_the_engine() -> None:
+    assert str(model.Quantity.from_str(str(LARGEST_SIZE))) == str(LARGEST_SIZE)
+    assert str(model.Price.from_str(str(LARGEST_PRICE))) == str(LARGEST_PRICE)
+    with pytest.raises(ValueError, match="QUANTITY_RAW_MAX"):
+        model.Quantity.from_str(str(LARGEST_SIZE + 1))
+    with pytest.raises(ValueError, match="valid range"):
+        model.Price.from_str(str(LARGEST_PRICE + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "increment", "expected"),
+    [
+        ("98765432109.12345678", "0.00000001", (9_876_543_210_912_345_678, None)),
+        ("34028236692093", "0.0000000000000001", (340_282_366_920_930_000_000_000_000_000, None)),
+        ("34028236692093", "1", (34_028_236_692_093, None)),
+        ("34028236692093.00000001", "0.00000001", (None, "too large")),
+        ("34028236692094", "1", (None, "too large")),
+        ("34028236692093.6", "1", (None, "too large")),
+        ("98765432109.123456785", "0.00000001", (9_876_543_210_912_345_678, "off tick")),
+        ("98765432109.123456775", "0.00000001", (9_876_543_210_912_345_678, "off tick")),
+        ("99999999999.99999999", "0.00000003", (3_333_333_333_333_333_333, None)),
+    ],
+)
+def test_numbers_up_to_the_limit_of_the_engine_are_exact(
+    text: str, increment: str, expected: tuple[int | None, str | None]
+) -> None:
+    tick = Increment.of(Decimal(increment))
+
+    found = read_ticks(pl.Series([text, "0.0000000000000000", None]), tick, LARGEST_SIZE)
+
+    assert found.row(0) == expected
+    assert found["fault"].to_list()[1:] == ["zero", "missing"]
+    if expected[1] is None:
+        assert decimals(found["ticks"], tick).to_pylist() == [Decimal(text), Decimal(0), None]
+
+
+def test_ordinary_columns_stay_in_64_bits() -> None:
+    found = read_ticks(pl.Series(["1.5", "x"]), Increment.of(Decimal("0.5")), LARGEST_SIZE)
+
+    assert found.schema["ticks"] == pl.Int64

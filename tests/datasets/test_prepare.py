@@ -91,7 +91,9 @@ def test_floats_of_a_parquet_file_are_rounded_to_the_tick_and_counted(
 ) -> None:
     frame = pl.DataFrame(
         {
-            "at": pl.Series([1_000, 1_000, 2_000]).cast(pl.Datetime("ms", "UTC")),
+            "at": pl.Series([1_704_067_200_000] * 2 + [1_704_067_201_000]).cast(
+                pl.Datetime("ms", "UTC")
+            ),
             "price": [10.1, 10.20, 10.3],
             "qty": [0.1 + 0.2, 0.5, 0.00031099999999999997],
             "id": [5, 6, 7],
@@ -127,6 +129,7 @@ def test_trades_without_ids_are_numbered_and_sides_are_named(prepare_files: Prep
 
     prepared = prepare_files(
         "trades", {"raw.csv": text}, timestamp_format="s", columns={"aggressor": "side"},
+        unusual_times="accept",
         aggressor_values=values,
     )  # fmt: skip
 
@@ -164,7 +167,7 @@ def test_the_line_of_a_row_is_right_behind_a_quoted_text_of_two_lines(
     text = 'note,timestamp,price,size\n"two\nlines",1,10,1\nx,2,-10,1\n'
 
     with pytest.raises(DataError, match=r"raw\.csv:4: price '-10' is negative"):
-        prepare_files("trades", {"raw.csv": text}, timestamp_format="s")
+        prepare_files("trades", {"raw.csv": text}, timestamp_format="s", unusual_times="accept")
 
 
 def test_bars_lie_in_files_by_month_and_row_groups_by_day(prepare_files: Prepare) -> None:
@@ -198,7 +201,9 @@ def test_a_long_day_is_cut_between_rows_of_different_time(
     times = [1, 2, 3, 3, 3, 3, 3, 4, 5]
     text = "timestamp,price,size\n" + "".join(f"{time},10,1\n" for time in times)
 
-    prepared = prepare_files("trades", {"raw.csv": text}, timestamp_format="s")
+    prepared = prepare_files(
+        "trades", {"raw.csv": text}, timestamp_format="s", unusual_times="accept"
+    )
 
     [file] = prepared.manifest.files
     second = 10**9
@@ -302,3 +307,45 @@ def test_instrument_definitions_are_in_catalog_and_manifest(prepare_files: Prepa
     assert isinstance(instrument, model.CurrencyPair)
     assert prepared.manifest.instruments == (instrument.to_dict(),)
     assert Decimal(str(instrument.size_increment)) == Decimal("0.001")
+
+
+def test_volumes_beyond_64_bits_of_ticks_reach_the_engine_exactly(
+    prepare_files: Prepare,
+) -> None:
+    row = "2024-01-01 00:0{}:00,10.00,11.00,9.00,10.50,{}\n"
+    raw: dict[str, str | bytes] = {
+        "a.csv": HEADER + row.format(1, "34028236692093") + row.format(2, "98765432109.123"),
+        "b.csv": HEADER + row.format(3, "1.5"),
+    }
+
+    prepared = prepare_files("bars", raw)
+
+    volumes = [str(bar.volume) for bar in read_back(prepared, "bars")]
+    assert volumes == ["34028236692093.000", "98765432109.123", "1.500"]
+
+
+def test_the_manifest_names_later_settings_only_when_they_are_set(
+    prepare_files: Prepare,
+) -> None:
+    raw: dict[str, str | bytes] = {"raw.csv": bars("2024-01-01 00:01:00")}
+
+    usual = prepare_files("bars", raw).manifest.source["series"][0]["settings"]
+    other = prepare_files("bars", raw, force=True, mixed_symbols="accept").manifest.source
+
+    assert not {"mixed_symbols", "unusual_times"} & set(usual)
+    assert other["series"][0]["settings"]["mixed_symbols"] == "accept"
+
+
+def test_files_of_two_symbols_are_not_one_series_unless_that_is_said(
+    prepare_files: Prepare,
+) -> None:
+    head = "Ticker," + HEADER
+    row = "{},2024-01-01 00:0{}:00,10.00,11.00,9.00,10.50,1.5\n"
+    raw: dict[str, str | bytes] = {
+        "a.csv": head + row.format("ESH4", 1),
+        "b.csv": head + row.format("ESM4", 2),
+    }
+
+    with pytest.raises(DataError, match=r"b\.csv: column 'Ticker' .*'ESH4', 'ESM4'"):
+        prepare_files("bars", raw)
+    assert prepare_files("bars", raw, mixed_symbols="accept").manifest.rows == 2

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tests.small_experiment import BARS_A_DAY, DAY_STARTS
 from trading_runtime.datasets.manifest import load_manifest
-from trading_runtime.datasets.slices import Slice, _instants, cut_partition
+from trading_runtime.datasets.slices import cut_partition, instants_of
 from trading_runtime.errors import DataError
+from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +70,7 @@ def test_a_day_has_its_own_rows_and_no_others(small_dataset: Path, tmp_path: Pat
         partition(small_dataset, DAYS[1], DAYS[1], DAYS[2]), small_dataset, tmp_path
     )
 
-    assert found == Slice(rows=240, warmup_rows=0)
+    assert (found.rows, found.warmup_rows) == (240, 0)
     assert times(tmp_path) == closes(1)
 
 
@@ -77,7 +78,7 @@ def test_the_start_is_in_the_window_and_the_end_is_not(small_dataset: Path, tmp_
     start, end = closes(0)[10], closes(0)[20]
     found = cut_partition(partition(small_dataset, start, start, end), small_dataset, tmp_path)
 
-    assert found == Slice(rows=10, warmup_rows=0)
+    assert (found.rows, found.warmup_rows) == (10, 0)
     assert times(tmp_path) == closes(0)[10:20]
 
 
@@ -87,7 +88,7 @@ def test_warm_up_is_what_lies_before_the_start(small_dataset: Path, tmp_path: Pa
         partition(small_dataset, warmup_start, DAYS[1], DAYS[2]), small_dataset, tmp_path
     )
 
-    assert found == Slice(rows=240, warmup_rows=10)
+    assert (found.rows, found.warmup_rows) == (240, 10)
     assert times(tmp_path) == closes(0)[230:] + closes(1)
 
 
@@ -129,8 +130,14 @@ def test_each_row_is_warm_up_or_window_or_neither(
 
         warmup = [instant for instant in everything if warmup_start <= instant < start]
         window = [instant for instant in everything if start <= instant < end]
-        assert found == Slice(rows=len(window), warmup_rows=len(warmup))
+        assert (found.rows, found.warmup_rows) == (len(window), len(warmup))
         assert times(catalog) == warmup + window
+        seen = found.observed
+        assert (seen and (seen.first, seen.last)) == ((window and (window[0], window[-1])) or None)
+        days = {(instant - 1) // DAY for instant in window[1:]}
+        assert {day for start, end in (seen.days if seen else ()) for day in range(start, end)} == (
+            days
+        )
         shutil.rmtree(catalog)
 
     check()
@@ -153,7 +160,10 @@ def test_files_that_lie_in_the_partition_are_taken_as_they_are(
     found = cut_partition(partition(small_dataset, DAYS[0], DAYS[1], end), small_dataset, tmp_path)
     [taken] = tmp_path.rglob("*.parquet")
 
-    assert found == Slice(rows=480, warmup_rows=240)
+    assert (found.rows, found.warmup_rows) == (480, 240)
+    # Copied whole or cut: the days are those of the window alone.
+    assert found.observed is not None
+    assert (found.observed.first, found.observed.last) == (closes(1)[0], closes(2)[-1])
     assert taken.name == data_file(small_dataset).name
     assert taken.read_bytes() == data_file(small_dataset).read_bytes()
 
@@ -265,11 +275,11 @@ def test_a_partition_survives_the_way_through_json(small_dataset: Path, tmp_path
 
 
 def test_a_row_group_without_rows_has_no_instants() -> None:
-    assert len(_instants(pa.table({"ts_init": pa.array([], pa.timestamp("ns", tz="UTC"))}))) == 0
+    assert len(instants_of(pa.table({"ts_init": pa.array([], pa.timestamp("ns", tz="UTC"))}))) == 0
 
 
 def test_instants_of_a_slice_are_those_of_its_rows() -> None:
     times = pa.chunked_array([[5, 6], [7, 8]], pa.timestamp("ns", tz="UTC"))
     table = pa.table({"ts_init": times})
-    assert list(_instants(table.slice(1, 2))) == [6, 7]
-    assert list(_instants(table.slice(3))) == [8]
+    assert list(instants_of(table.slice(1, 2))) == [6, 7]
+    assert list(instants_of(table.slice(3))) == [8]

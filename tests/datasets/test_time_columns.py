@@ -115,3 +115,16 @@ def test_a_day_on_the_clock_of_a_zone_may_have_23_hours() -> None:
 
     assert closed[0] - opened[0] == 23 * 3600 * S
     assert closed[0] == seconds(2024, 4, 1, zone="Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("2020-05-01 07-PM", "%Y-%m-%d %I-%p"),
+        ("2020-05-01T19", "%Y-%m-%dT%H"),
+        ("2020050119", "%Y%m%d%H"),
+        ("2020-05-01 20 +0100", "%Y-%m-%d %H %z"),
+    ],
+)
+def test_a_pattern_may_have_hours_without_minutes(text: str, pattern: str) -> None:
+    assert read([text], pattern) == [seconds(2020, 5, 1, 19)]

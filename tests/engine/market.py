@@ -65,7 +65,9 @@ def perpetual(
     )
 
 
-def future(symbol: str = "ESH2", multiplier: str = "50") -> Any:
+def future(
+    symbol: str = "ESH2", multiplier: str = "50", expiration: int = T0 + 365 * 24 * HOUR
+) -> Any:
     """A futures contract in USD at the venue SIM."""
     return model.FuturesContract(
         model.InstrumentId.from_str(f"{symbol}.SIM"),
@@ -73,7 +75,7 @@ def future(symbol: str = "ESH2", multiplier: str = "50") -> Any:
         model.AssetClass.INDEX,
         "ES",
         0,
-        T0 + 365 * 24 * HOUR,
+        expiration,
         model.Currency.from_str("USD"),
         2,
         model.Price.from_str("0.25"),
@@ -83,6 +85,44 @@ def future(symbol: str = "ESH2", multiplier: str = "50") -> Any:
         0,
         margin_init=Decimal("0.1"),
         margin_maint=Decimal("0.05"),
+    )
+
+
+def equity(symbol: str = "AAPL") -> Any:
+    """A stock in USD at the venue SIM."""
+    make: Any = model.Equity
+    return make(
+        model.InstrumentId.from_str(f"{symbol}.SIM"),
+        model.Symbol(symbol),
+        model.Currency.from_str("USD"),
+        2,
+        model.Price.from_str("0.01"),
+        0,
+        0,
+    )
+
+
+def option(
+    strike: str, kind: str = "CALL", underlying: str = "AAPL", expiration: int = T0 + 6 * MINUTE
+) -> Any:
+    """An option on 100 stocks at the venue SIM, delivered when it expires in the money."""
+    symbol = f"{underlying}{kind[0]}{strike}"
+    return model.OptionContract(
+        model.InstrumentId.from_str(f"{symbol}.SIM"),
+        model.Symbol(symbol),
+        model.AssetClass.EQUITY,
+        underlying,
+        model.OptionKind.from_str(kind),
+        model.Price.from_str(strike),
+        model.Currency.from_str("USD"),
+        0,
+        expiration,
+        2,
+        model.Price.from_str("0.01"),
+        model.Quantity.from_str("100"),
+        model.Quantity.from_str("1"),
+        0,
+        0,
     )
 
 

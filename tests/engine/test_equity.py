@@ -281,6 +281,36 @@ def test_with_latency_the_closing_fill_lies_after_the_end_at_the_last_price(
     assert output.tables.equity[-1]["equity"] == 100000 + 3 * 20
 
 
+def test_an_order_under_way_over_a_gap_fills_at_the_next_row_and_not_at_a_sample(
+    tmp_path: Path,
+) -> None:
+    # Sent when the bar of minute 2 closes, due 30 s on; the next row comes 3 hours later, at 120.
+    instrument = perpetual()
+    late = bars(instrument, ["120", "125"], start=T0 + 3 * HOUR)
+    market = Market.write(tmp_path, [instrument], [*bars(instrument, ["100", "100"]), *late])
+    latency = {"base": "30s", "insert": None, "update": None, "cancel": None}
+    for interval in (SECOND, MINUTE, 7 * MINUTE, HOUR):
+        output = run_steps(
+            market,
+            {"2": ["market BUY 1.000"]},
+            equity_interval=interval,
+            venue={"latency": latency},
+        )
+        (fill,) = output.tables.fills
+        assert (fill["price"], fill["ts"]) == (120, T0 + 3 * HOUR + MINUTE)
+    assert [row["open_positions"] for row in output.tables.equity] == [0, 0, 0, 0, 1]
+    assert last_minutes(output) == amounts("100000", "100000", "100000", "100000", "100005")
+
+
+def test_looks_between_rows_are_made_after_the_last_row_when_orders_take_time() -> None:
+    assert equity.looks([10, 20, 30], None) == [(10, [10]), (20, [20]), (30, [30])]
+    assert equity.looks([10, 20, 30, 40], [0, 17, 17, 40]) == [
+        (0, [10]),
+        (17, [20, 30]),
+        (40, [40]),
+    ]
+
+
 def test_an_account_whose_book_data_has_no_quotes_is_marked_at_the_books_top(
     tmp_path: Path,
 ) -> None:

@@ -45,7 +45,7 @@ def both(
     }
     code = find_strategy_code("scripted.py:Scripted", STRATEGIES)
     inputs = task_inputs(market, config, **settings)
-    rows = decoded(inputs["partition"], market.catalog, market.rows)
+    rows = decoded(inputs, market.catalog, market.rows)
     assert rows is not None
     return tuple(
         run_task(inputs, code, market.catalog, market.rows, decoded_rows=rows if shared else None)
@@ -110,7 +110,7 @@ def test_what_a_strategy_raises_fails_the_task_also_with_shared_rows(
     )
     code = find_strategy_code("fails.py:Broken", written)
     inputs = task_inputs(four_bars, {})
-    rows = decoded(inputs["partition"], four_bars.catalog, four_bars.rows)
+    rows = decoded(inputs, four_bars.catalog, four_bars.rows)
     with pytest.raises(StrategyError, match="by design"):
         run_task(inputs, code, four_bars.catalog, four_bars.rows, decoded_rows=rows)
     sound = find_strategy_code("fails.py:Fails", written)
@@ -126,15 +126,16 @@ def test_a_venue_that_the_engine_refuses_is_a_bad_setting_also_with_shared_rows(
 
 
 def test_large_partitions_and_books_are_streamed(four_bars: Market) -> None:
-    partition = task_inputs(four_bars, {})["partition"]
-    book = partition | {"data": [partition["data"][0] | {"type": "order_book_deltas"}]}
-    assert decoded(partition, four_bars.catalog, CHUNK_ROWS) is not None
-    assert decoded(partition, four_bars.catalog, CHUNK_ROWS + 1) is None
+    inputs = task_inputs(four_bars, {})
+    series = inputs["partition"]["data"][0] | {"type": "order_book_deltas"}
+    book = inputs | {"partition": inputs["partition"] | {"data": [series]}}
+    assert decoded(inputs, four_bars.catalog, CHUNK_ROWS) is not None
+    assert decoded(inputs, four_bars.catalog, CHUNK_ROWS + 1) is None
     assert decoded(book, four_bars.catalog, 4) is None
 
 
 def test_decoded_rows_are_in_order_of_time(all_kinds: Market) -> None:
-    rows = decoded(task_inputs(all_kinds, {})["partition"], all_kinds.catalog, all_kinds.rows)
+    rows = decoded(task_inputs(all_kinds, {}), all_kinds.catalog, all_kinds.rows)
     assert rows is not None
     times = [row.ts_init for row in rows.rows]
     assert len(times) == 60

@@ -9,7 +9,7 @@ from nautilus_trader import model
 
 from tests.engine.market import MINUTE, T0, Market, bars, pair, perpetual, quotes, run, run_steps
 from tests.engine.test_equity import book_update
-from trading_runtime.engine.simulation.feed import books_without_quotes, expected_steps
+from trading_runtime.engine.simulation.feed import books_without_quotes, expected_steps, last_rows
 from trading_runtime.errors import DataError, StrategyError
 
 if TYPE_CHECKING:
@@ -138,3 +138,18 @@ def test_with_bars_and_quotes_the_account_is_marked_at_the_quotes(tmp_path: Path
     # Bought at the ask of 101; the last bid is 109.
     assert output.tables.fills[0]["price"] == 101
     assert output.tables.equity[-1]["equity"] == 100008
+
+
+def test_the_last_row_at_or_before_an_instant_is_found_in_all_series(tmp_path: Path) -> None:
+    # Bars close at minutes 1 to 3, quotes come at 2.5 and 5.
+    rows = [
+        *bars(PERPETUAL, ["100", "110", "120"]),
+        *quotes(PERPETUAL, [("99", "101"), ("109", "111")], step=MINUTE * 5 // 2),
+    ]
+    market = Market.write(tmp_path, [PERPETUAL], rows)
+    asked = [0, 1, 1.5, 2, 2.5, 2.75, 3, 4, 5, 6, 7]
+
+    found = last_rows(market.data, market.catalog, [T0 + int(n * MINUTE) for n in asked])
+
+    assert found[0] == 0
+    assert [(ts - T0) / MINUTE for ts in found[1:]] == [1, 1, 2, 2.5, 2.5, 3, 3, 5, 5, 5]

@@ -72,7 +72,7 @@ def killed(
     )
     code = find_strategy_code("written.py:Written", folder, ())
     inputs = task_inputs(market, {})
-    ahead = decoded(inputs["partition"], market.catalog, market.rows) if ahead_of_time else None
+    ahead = decoded(inputs, market.catalog, market.rows) if ahead_of_time else None
     with pytest.raises(KilledError) as raised:
         run_task(inputs, code, market.catalog, market.rows, decoded_rows=ahead, halt=halt)
     return [*(log.read_text().splitlines() if log.exists() else []), str(raised.value)]

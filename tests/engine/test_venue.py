@@ -23,7 +23,6 @@ def latency(**commands: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"balances": ["100 NOPE"]}, "NOPE"),
         ({"balances": ["100.005 USD"]}, "100.005 USD: the engine counts USD to 2 decimal places"),
         (
             {"fees": {"model": "per_contract", "amount": "0.0035 USD"}, "balances": ["100 USD"]},

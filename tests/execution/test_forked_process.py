@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.execution.processes import pod_environment, processes_of, wait_for
+from tests.execution.processes import PATIENCE, pod_environment, processes_of, wait_for
 from tests.small_experiment import ROOT
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ import json, sys, threading, time
 from pathlib import Path
 from trading_runtime.execution.workers.processes import fork_or_start
 if "thread" in sys.argv[2:]:
-    threading.Thread(target=time.sleep, args=(3,), daemon=True).start()
+    threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
 worker = fork_or_start(0, Path(sys.argv[1]))
 print(json.dumps({"how": type(worker).__name__, "pid": worker.process.pid}), flush=True)
 if "wait" in sys.argv[2:]:
-    time.sleep(60)
+    time.sleep(3600)
 worker.end()
 print(worker.process.wait())
 """
@@ -42,7 +42,7 @@ def run_forking(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert found.returncode == 0, found.stderr
     assert found.stderr == ""

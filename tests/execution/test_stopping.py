@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def slow(small: SmallExperiment) -> SmallExperiment:
-    """Twelve tasks, each of which takes a little longer than the one before."""
-    small.use("slow.py:Slow", seconds=[round(0.2 + n / 100, 2) for n in range(12)])
+def held(small: SmallExperiment) -> SmallExperiment:
+    """Twelve tasks, of which two end; the others wait until the gate is opened."""
+    small.hold(tasks=12, free=2)
     return small
 
 
@@ -40,10 +40,10 @@ def finished(experiment: SmallExperiment) -> int:
 
 
 @pytest.fixture
-def running(slow: SmallExperiment) -> Iterator[subprocess.Popen[str]]:
-    """A run of the slow experiment, of which at least two tasks are finished."""
-    process = slow.start("--run-id", "run", "--workers", "2")
-    wait_for(lambda: finished(slow) >= 2)
+def running(held: SmallExperiment) -> Iterator[subprocess.Popen[str]]:
+    """A run of the held experiment, of which two tasks are finished, and no other one ends."""
+    process = held.start("--run-id", "run", "--workers", "2")
+    wait_for(lambda: finished(held) == 2)
     yield process
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
@@ -54,13 +54,13 @@ def running(slow: SmallExperiment) -> Iterator[subprocess.Popen[str]]:
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
 )
 def test_a_signal_ends_the_run_and_the_same_id_goes_on(
-    slow: SmallExperiment, running: subprocess.Popen[str], number: signal.Signals, code: int
+    held: SmallExperiment, running: subprocess.Popen[str], number: signal.Signals, code: int
 ) -> None:
     # To the whole group, as a terminal and a service manager do.
     os.killpg(running.pid, number)
     _, errors = running.communicate(timeout=PATIENCE)
-    kept = finished(slow)
-    metadata = json.loads(slow.run_file("run", "metadata.json").read_text())
+    kept = finished(held)
+    metadata = json.loads(held.run_file("run", "metadata.json").read_text())
 
     assert running.returncode == code
     assert errors.splitlines()[-1] == (
@@ -69,12 +69,13 @@ def test_a_signal_ends_the_run_and_the_same_id_goes_on(
     )
     assert processes_of(running.pid) == []
     assert metadata["status"] == "stopped"
-    assert not list((slow.results / "tasks").glob(".new-*"))
-    assert not list(slow.run_file("run", "failures").glob("*"))
-    summary = slow.summary("--run-id", "run")
+    assert not list((held.results / "tasks").glob(".new-*"))
+    assert not list(held.run_file("run", "failures").glob("*"))
+    held.gate.touch()
+    summary = held.summary("--run-id", "run")
     assert summary["computed"] == 12 - kept
     assert summary["complete"] is True
-    history = json.loads(slow.run_file("run", "metadata.json").read_text())["history"]
+    history = json.loads(held.run_file("run", "metadata.json").read_text())["history"]
     assert [entry["status"] for entry in history] == ["running", "stopped", "running", "complete"]
 
 
@@ -104,9 +105,9 @@ def test_a_signal_while_a_run_is_planned_ends_it_at_once(
 
 
 def test_a_run_is_stopped_by_its_id(
-    slow: SmallExperiment, running: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+    held: SmallExperiment, running: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stop = ["runs", "stop", "run", "--results", str(slow.results)]
+    stop = ["runs", "stop", "run", "--results", str(held.results)]
 
     assert invoke(root, stop) == 0
     running.communicate(timeout=PATIENCE)
@@ -117,9 +118,9 @@ def test_a_run_is_stopped_by_its_id(
 
 
 def test_an_id_that_is_running_is_refused(
-    slow: SmallExperiment, running: subprocess.Popen[str]
+    held: SmallExperiment, running: subprocess.Popen[str]
 ) -> None:
-    second = slow.run("--run-id", "run")
+    second = held.run("--run-id", "run")
 
     assert second.returncode == 2
     assert "run 'run' is running already" in second.stderr
@@ -127,44 +128,51 @@ def test_an_id_that_is_running_is_refused(
 
 
 def test_two_runs_at_once_over_one_folder_share_tasks_and_both_complete(
-    slow: SmallExperiment, running: subprocess.Popen[str]
+    held: SmallExperiment, running: subprocess.Popen[str]
 ) -> None:
-    second = slow.summary("--run-id", "second", "--workers", "1")
+    process = held.start("--run-id", "second", "--workers", "1", "--json")
+    journals = held.run_file("second", "journal")
+    wait_for(lambda: any(b"task_started" in p.read_bytes() for p in journals.rglob("*.jsonl")))
+    held.gate.touch()
+    output, errors = process.communicate(timeout=PATIENCE)
     running.communicate(timeout=PATIENCE)
 
     assert running.returncode == 0
+    assert process.returncode == 0, errors
+    second = json.loads(output)
     assert second["counts"]["ok"] == 12
     assert (
         second["run_digest"]
-        == json.loads(slow.run_file("run", "result.json").read_text())["run_digest"]
+        == json.loads(held.run_file("run", "result.json").read_text())["run_digest"]
     )
 
 
 @pytest.mark.damages_journals
 def test_a_killed_run_leaves_nothing_that_is_in_the_way(
-    slow: SmallExperiment, running: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+    held: SmallExperiment, running: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     running.kill()
     running.wait()
     wait_for(lambda: not processes_of(running.pid))
-    kept = finished(slow)
+    kept = finished(held)
     # What a writer leaves that was killed while it wrote a result, a file, and a journal's line.
-    stale = slow.results / "tasks" / ".new-stale"
+    stale = held.results / "tasks" / ".new-stale"
     stale.mkdir()
     (stale / "orders.parquet").touch()
     os.utime(stale, (0, 0))
-    slow.run_file("run", ".results.parquet.1").write_bytes(b"half")
-    [journal] = slow.run_file("run", "journal").rglob("*.jsonl")
+    held.run_file("run", ".results.parquet.1").write_bytes(b"half")
+    [journal] = held.run_file("run", "journal").rglob("*.jsonl")
     with journal.open("ab") as file:
         file.write(b'{"sequence":9,"time":"20')
 
-    assert invoke(root, ["runs", "list", "--results", str(slow.results)]) == 0
+    assert invoke(root, ["runs", "list", "--results", str(held.results)]) == 0
     assert "died" in capsys.readouterr().out
-    summary = slow.summary("--run-id", "run")
+    held.gate.touch()
+    summary = held.summary("--run-id", "run")
     assert summary["complete"] is True
     assert summary["computed"] == 12 - kept
     assert not stale.exists()
-    lines = slow.run_file("run", "journal.jsonl").read_text().splitlines()
+    lines = held.run_file("run", "journal.jsonl").read_text().splitlines()
     assert [json.loads(line)["event"] for line in lines][-1] == "run_completed"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trading_runtime.engine.risk import profile as risk
 from trading_runtime.metrics import definitions
 from trading_runtime.records.events import DRILLS
-from trading_runtime.runs.status import DIED, UNKNOWN, Status
+from trading_runtime.records.status import DIED, UNKNOWN, Status
 
 
 def test_every_rule_of_a_risk_profile_has_its_label() -> None:

@@ -21,7 +21,7 @@ PATIENCE = 60.0
 def test_a_run_is_followed_from_its_first_task_over_its_death_to_its_end(
     small: SmallExperiment,
 ) -> None:
-    small.use("slow.py:Slow", seconds=[round(0.4 + n / 100, 2) for n in range(6)])
+    small.hold(tasks=6, free=2)
     collector = FolderCollector(open_folder(small.results), 50)
 
     def numbers() -> Values:
@@ -38,6 +38,7 @@ def test_a_run_is_followed_from_its_first_task_over_its_death_to_its_end(
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     died = numbers()
+    small.gate.touch()
     assert small.run("--run-id", "run", "--workers", "2").returncode == 0
     ended = numbers()
 

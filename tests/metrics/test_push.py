@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.execution.processes import PATIENCE
 from tests.metrics.sample_folder import SampleRun, value, values_of
 from tests.monitoring.tools import tool
 from trading_runtime.cli.main import invoke, root
@@ -135,10 +136,10 @@ def test_a_real_pushgateway_takes_them(tmp_path: Path) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             url = f"http://127.0.0.1:{port}"
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE
             while push(tmp_path, url, "--run", "a"):
                 assert time.monotonic() < deadline
-            with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310 - ours
+            with urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE) as answer:  # noqa: S310 - ours
                 text = answer.read().decode()
         finally:
             process.terminate()

@@ -66,6 +66,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "latency": lambda e: e["venue"].update(latency={"base": "1ms"}),
     "the seed": lambda e: e.update(seed=2),
     "the equity interval": lambda e: e.update(equity={"interval": "30m"}),
+    "calendar": lambda e: e.update(statistics={"calendar": "every_day"}),
     "periods per year": lambda e: e.update(statistics={"periods_per_year": 252}),
     "what happens at the end": lambda e: e.update(at_end="close"),
     "a config value": lambda e: e["strategy"]["config"].update(size_step=2),

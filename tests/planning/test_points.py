@@ -173,7 +173,7 @@ def test_when_fewer_points_exist_all_are_used_and_it_is_said() -> None:
     expanded = expand_points(experiment({"a": [1, 2, 3], "b": [1, 2]}, sampling=sampling(50)))
 
     assert keys(expanded.points) == {(("a", a), ("b", b)) for a in (1, 2, 3) for b in (1, 2)}
-    assert expanded.notes == ("sampling.n asks for 50 points; only 6 exist, all are used",)
+    assert expanded.notes == ("50 points are asked for; only 6 exist, all are used",)
 
 
 def test_rare_points_of_a_finite_space_are_found() -> None:

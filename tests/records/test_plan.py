@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.plans import made_up_plan, partition
-from trading_runtime.records.plan import Task, plan_from_document
+from trading_runtime.errors import DataError
+from trading_runtime.records.plan import Task, plan_from_document, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 DAY = 86_400_000_000_000
 
@@ -40,11 +43,18 @@ def test_instants_are_texts_in_the_file_and_nanoseconds_in_the_record() -> None:
     assert plan_from_document(content).partitions[0].start == DAY
 
 
-def test_a_limit_of_memory_may_be_absent() -> None:
+def test_a_plan_of_an_earlier_version_has_no_warnings_no_limit_of_memory_and_counts_every_day() -> (
+    None
+):
     content = document()
-    del content["task_memory"]
+    for key in ("task_memory", "warnings", "days"):
+        del content[key]
+    del content["common"]["calendar"]
 
-    assert plan_from_document(content).task_memory is None
+    plan = plan_from_document(content)
+
+    assert (plan.task_memory, plan.warnings, plan.days) == (None, (), None)
+    assert plan.common.every_day
 
 
 @pytest.mark.parametrize(
@@ -61,6 +71,7 @@ def test_a_limit_of_memory_may_be_absent() -> None:
         (lambda plan: plan["partitions"][0].update(start=1), r"partitions\[0\].start is of the"),
         (lambda plan: plan["partitions"][0].update(start="soon"), "soon"),
         (lambda plan: plan.update(task_memory="1 GB"), "task_memory is of the wrong form"),
+        (lambda plan: plan.update(days={"least": 1}), "days.most is missing"),
         (lambda plan: plan.update(batches=[[0]]), "batches is of the wrong form"),
     ],
 )
@@ -70,6 +81,24 @@ def test_what_is_no_plan_is_refused(damage: Callable[[dict[str, Any]], Any], wor
 
     with pytest.raises(ValueError, match=words):
         plan_from_document(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: text[: len(text) // 2], "cannot be read"),
+        (lambda text: text.replace('"tasks"', '"tusks"'), "damaged: 'tasks' is missing"),
+        (lambda text: text.replace('"warnings":[]', '"warnings":[1]'), "warnings: damaged in"),
+    ],
+)
+def test_damage_of_a_stored_plan_is_an_error_of_data_that_names_the_file(
+    tmp_path: Path, damage: Callable[[str], str], words: str
+) -> None:
+    stored = tmp_path / "plan.json"
+    stored.write_text(damage(made_up_plan([]).to_json()))
+
+    with pytest.raises(DataError, match=f"{re.escape(str(stored))}: {words}"):
+        read_plan(stored)
 
 
 @pytest.mark.parametrize("content", [None, 3, [], "plan"])

@@ -188,7 +188,7 @@ def venue(**changes: Any) -> dict[str, Any]:
     ("experiment", "words"),
     [
         (EXPERIMENT, "at the close of that same bar, at the same time"),
-        (EXPERIMENT, "about a quarter of the bar's volume"),
+        (EXPERIMENT, "has about a quarter of its volume"),
         (EXPERIMENT, "0.02% of the traded value for a resting order, 0.05% for one that takes"),
         (EXPERIMENT, "commands take effect at the venue at once"),
         (EXPERIMENT, "No funding payments"),

@@ -9,9 +9,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tests.plans import made_up_plan, partition
+from tests.results.observed import YEAR, throughout
 from trading_runtime.canonical import digest
 from trading_runtime.records.plan import Objective, Task
 from trading_runtime.report import ReportInputs
+from trading_runtime.results.calendar import observed_facts
 from trading_runtime.results.frames import best, points_frame, results_frame
 from trading_runtime.results.points import TaskOutcome, aggregate_point, chained_curve
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
@@ -39,7 +41,7 @@ EXPERIMENT: dict[str, Any] = {
     },
     "partitions": {"by": "week", "warmup": "1d"},
     "at_end": "mark",
-    "statistics": {"currency": None, "periods_per_year": 365},
+    "statistics": {"currency": None, "calendar": "observed", "periods_per_year": None},
 }
 
 
@@ -93,7 +95,7 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
             if state != "missing":
                 statuses[task_id] = state
             outcomes.append(outcome)
-        rows.append(aggregate_point(k, point, outcomes, 365))
+        rows.append(aggregate_point(k, point, outcomes, YEAR))
         curves[k] = outcomes
     frame = points_frame(rows)
     winner = best(frame, plan.objective._asdict())
@@ -166,14 +168,19 @@ def _done(outcome: TaskOutcome, point: int, *, ruined: bool, trades: int) -> Tas
         for k in range(trades)
     ]
     fills = [Fill(Decimal(4200), Decimal("2.1")) for _ in range(2 * trades)]
+    seen = throughout(outcome.start, outcome.end)
     summary = {
         "rows": 60 * hours,
         "warmup_rows": 1440,
         "warmup_short": outcome.partition == 0,
         "currency": "USDT",
-        **task_statistics(equity, (outcome.start, outcome.end), fills, positions, 365),
+        **task_statistics(equity, seen, fills, positions, YEAR),
+        **observed_facts(seen),
         "orders": 2 * trades,
         "denied_orders": 0,
+        "partly_filled_orders": 0,
+        "funding": "0",
+        "funding_settlements": 0,
         "warmup_denied_orders": 0,
     }
     return dataclasses.replace(outcome, summary=summary, equity=equity, trades=positions)

@@ -11,16 +11,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.results.observed import throughout
 from trading_runtime.results.artifacts import result_files, summarise
 from trading_runtime.units import parse_instant
 
 START, END = parse_instant("2024-01-01"), parse_instant("2024-01-02")
 INPUTS: dict[str, Any] = {
-    "common": {"currency": "USDT", "periods_per_year": 365},
+    "common": {"currency": "USDT", "calendar": "observed", "periods_per_year": 365},
     "config": {"fast": 5},
     "partition": {"start": START, "end": END},
 }
-COUNTS = {"rows": 240, "warmup_rows": 10, "warmup_short": True, "warmup_denied_orders": 2}
+COUNTS = {
+    "rows": 240,
+    "warmup_rows": 10,
+    "warmup_short": True,
+    "warmup_denied_orders": 2,
+    "engine_warnings": {"No price for …": 3},
+}
+FUNDING = {"funding": Decimal("-1.5"), "funding_settlements": 2}
 
 
 def equity(*values: str) -> dict[str, list[int]]:
@@ -33,14 +41,26 @@ def equity(*values: str) -> dict[str, list[int]]:
 
 
 def summary() -> dict[str, Any]:
-    """Return the summary of a task with one denied order and no trade."""
+    """Return the summary of a task with two denied orders, a rejected one and no trade."""
     tables: dict[str, dict[str, list[Any]]] = {
-        "orders": {"status": ["DENIED", "CANCELED"]},
+        "orders": {
+            "status": ["DENIED", "CANCELED", "DENIED", "REJECTED"],
+            "reason": [
+                "MARKET_PRICE_UNAVAILABLE: order_type=MARKET, instrument_id=A.SIM",
+                None,
+                "RISK max_order_quantity: 5 is more than 1",
+                "Contract ESH4.SIM has expired, expiration 1704067560000000000",
+            ],
+            "quantity": [10, 10, 10, 10],
+            "filled_quantity": [0, 4, 0, 0],
+        },
         "fills": {"value": [], "fee": []},
         "positions": {"realized_pnl": [], "ts_opened": [], "ts_closed": []},
         "equity": equity("100", "110", "99"),
     }
-    return summarise("t" * 64, INPUTS, tables, COUNTS)
+    return summarise(
+        "t" * 64, INPUTS, tables, COUNTS | FUNDING | {"observed": throughout(START, END)}
+    )
 
 
 def files() -> dict[str, bytes]:
@@ -51,10 +71,13 @@ def files() -> dict[str, bytes]:
 def test_the_summary_begins_with_what_it_is_about_and_counts_what_was_given() -> None:
     found = summary()
 
-    assert list(found)[:7] == [
+    assert list(found)[:10] == [
         "task_id",
         "start",
         "end",
+        "first_row",
+        "last_row",
+        "observed_days",
         "rows",
         "warmup_rows",
         "warmup_short",
@@ -62,13 +85,27 @@ def test_the_summary_begins_with_what_it_is_about_and_counts_what_was_given() ->
     ]
     assert list(found)[-2:] == ["open_positions", "ruined"]
     assert (found["start"], found["end"]) == ("2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z")
+    assert (found["first_row"], found["last_row"]) == (found["start"], found["end"])
+    assert found["observed_days"] == ["2024-01-01/2024-01-01"]
+    assert (found["partly_filled_orders"], found["funding"]) == (1, "-1.5")
     assert {name: found[name] for name in COUNTS} == COUNTS
     assert (found["orders"], found["denied_orders"], found["fills"], found["trades"]) == (
+        4,
         2,
-        1,
         0,
         0,
     )
+
+
+def test_denied_and_rejected_orders_are_counted_by_reason() -> None:
+    found = summary()
+
+    assert found["denied_by_reason"] == {
+        "MARKET_PRICE_UNAVAILABLE": 1,
+        "RISK max_order_quantity": 1,
+    }
+    assert found["rejected_orders"] == 1
+    assert found["rejected_by_reason"] == {"Contract … has expired, expiration …": 1}
 
 
 def test_money_is_text_and_what_is_undefined_is_null() -> None:

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.results.observed import PER_YEAR, THREE, YEAR, throughout
+from trading_runtime.results.exact import rounded
 from trading_runtime.results.statistics import (
     Drawdown,
     Fill,
@@ -21,7 +23,6 @@ from trading_runtime.results.statistics import (
     daily_returns,
     exposure,
     maximum_drawdown,
-    rounded,
     sharpe_ratio,
     sortino_ratio,
     task_statistics,
@@ -39,19 +40,24 @@ def days(*values: float | str) -> list[tuple[int, Decimal]]:
     return [(MONDAY + i * DAY, Decimal(str(value))) for i, value in enumerate(values)]
 
 
+def whole(equity: list[tuple[int, Decimal]]) -> list[Decimal | None]:
+    """Daily returns where there is data from the first sample to the last."""
+    return daily_returns(equity, throughout(equity[0][0], equity[-1][0]).days)
+
+
 def numbers(*values: str) -> list[Decimal | None]:
     return [Decimal(value) for value in values]
 
 
 def test_daily_returns_are_simple_and_between_midnights() -> None:
     # 110/100 - 1 = 0.1, 99/110 - 1 = -0.1, 108.9/99 - 1 = 0.1
-    assert daily_returns(days(100, 110, 99, "108.9")) == numbers("0.1", "-0.1", "0.1")
+    assert whole(days(100, 110, 99, "108.9")) == numbers("0.1", "-0.1", "0.1")
 
 
 def test_samples_between_midnights_do_not_change_daily_returns() -> None:
     equity = days(100, 110)
     equity.insert(1, (MONDAY + 5 * HOUR, Decimal(3)))
-    assert daily_returns(equity) == numbers("0.1")
+    assert whole(equity) == numbers("0.1")
 
 
 def test_a_window_within_days_has_its_partial_days_as_returns() -> None:
@@ -61,7 +67,7 @@ def test_a_window_within_days_has_its_partial_days_as_returns() -> None:
         (MONDAY + 24 * HOUR, Decimal(120)),
         (MONDAY + 30 * HOUR, Decimal(90)),
     ]
-    assert daily_returns(equity) == numbers("0.2", "-0.25")
+    assert whole(equity) == numbers("0.2", "-0.25")
 
 
 def test_a_midnight_without_a_sample_has_the_equity_of_the_last_one() -> None:
@@ -70,18 +76,18 @@ def test_a_midnight_without_a_sample_has_the_equity_of_the_last_one() -> None:
         (MONDAY + 20 * HOUR, Decimal(150)),
         (MONDAY + 2 * DAY, Decimal(75)),
     ]
-    assert daily_returns(equity) == numbers("0.5", "-0.5")
+    assert whole(equity) == numbers("0.5", "-0.5")
 
 
 def test_volatility_is_annualised_with_one_degree_of_freedom_taken() -> None:
     # mean 1/30; squares (1/15)^2 + (2/15)^2 + (1/15)^2 = 6/225; / 2 = 3/225; x 3 periods = 9/225
     # and the root of 9/225 is 3/15
-    assert rounded(volatility(numbers("0.1", "-0.1", "0.1"), 3)) == 0.2
+    assert rounded(volatility(numbers("0.1", "-0.1", "0.1"), Decimal(3))) == 0.2
 
 
 def test_sharpe_ratio_is_mean_by_deviation_annualised() -> None:
     # (1/30) / sqrt(3/225) x sqrt(3) = (1/30) x 15 = 0.5
-    assert rounded(sharpe_ratio(numbers("0.1", "-0.1", "0.1"), 3)) == 0.5
+    assert rounded(sharpe_ratio(numbers("0.1", "-0.1", "0.1"), Decimal(3))) == 0.5
 
 
 def test_sharpe_ratio_agrees_with_the_binary_arithmetic_of_the_standard_library() -> None:
@@ -89,34 +95,34 @@ def test_sharpe_ratio_agrees_with_the_binary_arithmetic_of_the_standard_library(
 
     values = [0.013, -0.004, 0.0071, 0.0, -0.0162, 0.0055]
     expected = statistics.mean(values) / statistics.stdev(values) * math.sqrt(365)
-    found = rounded(sharpe_ratio(numbers(*map(str, values)), 365))
+    found = rounded(sharpe_ratio(numbers(*map(str, values)), PER_YEAR))
     assert found == pytest.approx(expected, rel=1e-11)
 
 
 def test_sortino_ratio_counts_only_losses_but_over_all_returns() -> None:
     # d = sqrt((0 + 0.01 + 0) / 3); (1/30) / (0.1 / sqrt(3)) x sqrt(3) = (1/30) x 30 = 1
-    assert rounded(sortino_ratio(numbers("0.1", "-0.1", "0.1"), 3)) == 1.0
+    assert rounded(sortino_ratio(numbers("0.1", "-0.1", "0.1"), Decimal(3))) == 1.0
 
 
 def test_fewer_than_two_returns_have_no_ratios() -> None:
     for statistic in (volatility, sharpe_ratio, sortino_ratio):
-        assert statistic(numbers("0.1"), 365) is None
-        assert statistic([], 365) is None
+        assert statistic(numbers("0.1"), PER_YEAR) is None
+        assert statistic([], PER_YEAR) is None
 
 
 def test_returns_that_do_not_deviate_have_no_ratio() -> None:
-    assert sharpe_ratio(numbers("0.1", "0.1", "0.1"), 365) is None
-    assert sharpe_ratio(numbers("0", "0"), 365) is None
-    assert volatility(numbers("0.1", "0.1"), 365) == 0
+    assert sharpe_ratio(numbers("0.1", "0.1", "0.1"), PER_YEAR) is None
+    assert sharpe_ratio(numbers("0", "0"), PER_YEAR) is None
+    assert volatility(numbers("0.1", "0.1"), PER_YEAR) == 0
     # equal growth, of which 16 stored decimals cut off a little
     thirds = days(
         "90.0000000000000000", "120", "160", "213.3333333333333333", "284.4444444444444444"
     )
-    assert sharpe_ratio(daily_returns(thirds), 365) is None
+    assert sharpe_ratio(whole(thirds), PER_YEAR) is None
 
 
 def test_without_a_loss_there_is_no_sortino_ratio() -> None:
-    assert sortino_ratio(numbers("0.1", "0.2"), 365) is None
+    assert sortino_ratio(numbers("0.1", "0.2"), PER_YEAR) is None
 
 
 def test_drawdown_is_the_deepest_share_of_a_peak_and_lasts_to_the_recovery() -> None:
@@ -180,13 +186,15 @@ TRADES = [
 def test_a_task_has_all_its_statistics_in_the_order_of_the_summary() -> None:
     equity = days(100, 110, 99, "108.9")
     fills = [Fill(Decimal("110.5"), Decimal("0.1")), Fill(Decimal(89), Decimal("-0.025"))]
-    found = task_statistics(equity, (MONDAY, MONDAY + 3 * DAY), fills, TRADES, 3)
+    found = task_statistics(equity, throughout(MONDAY, MONDAY + 3 * DAY), fills, TRADES, THREE)
     assert list(found.items()) == [
         ("initial_equity", "100"),
         ("final_equity", "108.9"),
         ("net_profit", "8.9"),
         ("fees", "0.075"),
         ("traded_value", "199.5"),
+        ("days", 3),
+        ("periods_per_year", 3.0),
         ("return", 0.089),
         ("volatility", 0.2),
         ("sharpe", 0.5),
@@ -206,19 +214,21 @@ def test_a_task_has_all_its_statistics_in_the_order_of_the_summary() -> None:
 
 
 def test_a_task_without_trades_has_no_trade_ratios() -> None:
-    found = task_statistics(days(100, 100, 100), (MONDAY, MONDAY + 2 * DAY), [], [], 365)
+    found = task_statistics(days(100, 100, 100), throughout(MONDAY, MONDAY + 2 * DAY), [], [], YEAR)
     undefined = {name for name, value in found.items() if value is None}
     assert undefined == {"sharpe", "sortino", "win_rate", "profit_factor", "expectancy"}
 
 
 def test_without_a_losing_trade_there_is_no_profit_factor() -> None:
-    found = task_statistics(days(100, 130), (MONDAY, MONDAY + DAY), [], TRADES[:1], 365)
+    found = task_statistics(days(100, 130), throughout(MONDAY, MONDAY + DAY), [], TRADES[:1], YEAR)
     assert found["profit_factor"] is None
     assert found["win_rate"] == 1.0
 
 
 def test_a_ruined_account_has_no_return_and_no_ratios_but_its_loss() -> None:
-    found = task_statistics(days(100, 90, -1, 50), (MONDAY, MONDAY + 3 * DAY), [], [], 365)
+    found = task_statistics(
+        days(100, 90, -1, 50), throughout(MONDAY, MONDAY + 3 * DAY), [], [], YEAR
+    )
     assert found["ruined"] is True
     assert found["net_profit"] == "-50"
     assert found["max_drawdown"] == 1.01
@@ -226,29 +236,29 @@ def test_a_ruined_account_has_no_return_and_no_ratios_but_its_loss() -> None:
 
 
 def test_returns_before_a_ruin_are_known_and_later_ones_are_not() -> None:
-    assert daily_returns(days(100, 90, 0, 50)) == [Decimal("-0.1"), None, None]
+    assert whole(days(100, 90, 0, 50)) == [Decimal("-0.1"), None, None]
 
 
 def test_an_account_that_starts_with_nothing_has_no_ratios() -> None:
-    found = task_statistics(days(0, 10), (MONDAY, MONDAY + DAY), [], [], 365)
+    found = task_statistics(days(0, 10), throughout(MONDAY, MONDAY + DAY), [], [], YEAR)
     assert found["ruined"] is True
     assert [found[name] for name in ("return", "max_drawdown", "turnover")] == [None] * 3
 
 
 def test_equity_out_of_order_or_absent_is_refused() -> None:
     with pytest.raises(ValueError, match="order of time"):
-        task_statistics(days(1, 2)[::-1], (0, 1), [], [], 365)
+        task_statistics(days(1, 2)[::-1], None, [], [], YEAR)
     with pytest.raises(ValueError, match="no samples"):
-        task_statistics([], (0, 1), [], [], 365)
+        task_statistics([], None, [], [], YEAR)
 
 
 def test_the_decimal_context_that_a_strategy_left_behind_changes_nothing() -> None:
     equity = days("100000.1234567890123456", "100001.7654321", "99999.5")
-    window = (MONDAY, MONDAY + 2 * DAY)
+    window = throughout(MONDAY, MONDAY + 2 * DAY)
     fills = [Fill(Decimal("12345678.000000001"), Decimal("0.0000000001"))]
-    expected = task_statistics(equity, window, fills, TRADES, 365)
+    expected = task_statistics(equity, window, fills, TRADES, YEAR)
     with decimal.localcontext(prec=3, rounding=decimal.ROUND_UP):
-        assert task_statistics(equity, window, fills, TRADES, 365) == expected
+        assert task_statistics(equity, window, fills, TRADES, YEAR) == expected
 
 
 def test_statistics_import_neither_polars_nor_numpy() -> None:
@@ -282,9 +292,9 @@ def test_drawdown_lies_between_nothing_and_everything(values: list[Decimal]) -> 
 def test_ratios_do_not_depend_on_the_size_of_the_account(
     values: list[Decimal], factor: int
 ) -> None:
-    window = (MONDAY, MONDAY + (len(values) - 1) * DAY)
-    small = task_statistics(days(*map(str, values)), window, [], [], 365)
-    large = task_statistics(days(*(str(v * factor) for v in values)), window, [], [], 365)
+    window = throughout(MONDAY, MONDAY + (len(values) - 1) * DAY)
+    small = task_statistics(days(*map(str, values)), window, [], [], YEAR)
+    large = task_statistics(days(*(str(v * factor) for v in values)), window, [], [], YEAR)
     for name in ("return", "volatility", "sharpe", "sortino", "max_drawdown"):
         assert large[name] == alike(small[name])
 
@@ -299,8 +309,8 @@ def test_the_order_of_fills_and_positions_does_not_matter(
 ) -> None:
     traded = [Fill(value, fee) for value, fee in fills]
     held = [Trade(profit, MONDAY + i, MONDAY + 2 * i + 1) for i, profit in enumerate(profits)]
-    window = (MONDAY, MONDAY + DAY)
-    expected = task_statistics(days(1, 2), window, traded, held, 365)
+    window = throughout(MONDAY, MONDAY + DAY)
+    expected = task_statistics(days(1, 2), window, traded, held, YEAR)
     random.Random(seed).shuffle(traded)  # noqa: S311 - any order
     random.Random(seed).shuffle(held)  # noqa: S311 - any order
-    assert task_statistics(days(1, 2), window, traded, held, 365) == expected
+    assert task_statistics(days(1, 2), window, traded, held, YEAR) == expected

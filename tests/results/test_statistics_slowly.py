@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.results.observed import YEAR, throughout
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
 from trading_runtime.units import DAY
 
@@ -67,7 +68,7 @@ def test_a_task_has_the_statistics_of_a_slow_reckoning(
     for items in (trades, moved):
         random.Random(seed).shuffle(items)  # noqa: S311 - any order
 
-    found = task_statistics(equity, (MONDAY, MONDAY + 3 * DAY), moved, trades, 365)
+    found = task_statistics(equity, throughout(MONDAY, MONDAY + 3 * DAY), moved, trades, YEAR)
 
     values = [Fraction(value) for value in curve]
     returns = [values[24 * day + 24] / values[24 * day] - 1 for day in range(3)]

@@ -1,6 +1,7 @@
 """The step ``plan``: expand an experiment to a plan in the store, cut into batches for pods.
 
-The plan shown before submitting is only true when the pods compute the same tasks.
+An experiment is submitted with the versions and code that the laptop planned with. The step refuses
+others: the plan shown before submitting is only true when the pods compute the same tasks.
 """
 
 from __future__ import annotations

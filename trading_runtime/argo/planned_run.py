@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, UsageError
+from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
-from trading_runtime.results.stored_plan import read_plan
 from trading_runtime.runs.opening import SharedRun, check_run_id
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def open_planned_run(results: str, run_id: str) -> SharedPlannedRun:
     metadata = shared.read_json(shared.files.metadata)
     if shared.read(shared.files.plan) is None or not isinstance(metadata, dict):
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
-    return SharedPlannedRun(run_id, store, shared, read_plan(shared.files), metadata)
+    return SharedPlannedRun(run_id, store, shared, read_plan(shared.files.plan), metadata)
 
 
 def may_pass(failure: Mapping[str, Any]) -> bool:

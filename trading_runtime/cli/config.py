@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from trading_runtime.config.experiment import PartitionSettings, Values
     from trading_runtime.config.loading import LoadedExperiment
+    from trading_runtime.planning.points import PointList
+    from trading_runtime.records.run_warnings import RunWarning
 
 
 @click.group("config")
@@ -23,7 +26,8 @@ def config_group() -> None:
 def check(file: str, *, as_json: bool) -> None:
     """Check the experiment FILE: all that is wrong with it, or a summary of what it asks for.
 
-    The dataset is not opened and the strategy is not imported; 'trading-runtime plan' does that.
+    A dataset on this machine is asked for what it holds, and no row is read; the strategy is not
+    imported. 'trading-runtime plan' does that.
     """
     from trading_runtime.config.loading import load_experiment
     from trading_runtime.errors import UsageError
@@ -32,16 +36,20 @@ def check(file: str, *, as_json: bool) -> None:
     loaded = load_experiment(file)
     try:
         expanded = expand_points(loaded.experiment)
+        warnings = _warnings(loaded, expanded)
     except UsageError as error:
         raise UsageError(f"{file}: {error}") from error
-    for note in expanded.notes:
-        click.echo(f"{file}: note: {note}", err=True)
+    for warning in warnings:
+        click.echo(f"{file}: warning: {warning}", err=True)
     summary = _summary(loaded, len(expanded.points))
+    summary["warnings"] = [item.document() for item in warnings]
     if as_json:
         click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
         return
-    click.echo(f"{file}: nothing wrong")
+    click.echo(f"{file}: {'nothing wrong' if not warnings else 'valid, with warnings'}")
     for key, value in summary.items():
+        if key == "warnings":
+            continue
         shown = ", ".join(value) if isinstance(value, list) else value
         click.echo(f"  {key:<11} {shown}")
 
@@ -52,6 +60,21 @@ def schema() -> None:
     from trading_runtime.config.schema import schema_text
 
     click.echo(schema_text(), nl=False)
+
+
+def _warnings(loaded: LoadedExperiment, points: PointList) -> list[RunWarning]:
+    """Return the warnings that ``plan`` will give, as far as the dataset is at hand."""
+    from trading_runtime.datasets.manifest import MANIFEST_NAME, load_manifest
+    from trading_runtime.object_storage import is_s3
+    from trading_runtime.planning.partitions import choose_series
+    from trading_runtime.planning.run_warnings import find_warnings, point_warnings
+
+    place = loaded.dataset_place
+    if is_s3(place) or not (Path(place) / MANIFEST_NAME).is_file():
+        return point_warnings(points)
+    manifest = load_manifest(place)
+    chosen = choose_series(manifest, loaded.experiment.dataset)
+    return find_warnings(loaded.experiment, manifest, chosen, points)
 
 
 def _summary(loaded: LoadedExperiment, points: int) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def export(run: str, place: str, to: Path | None) -> None:
     from trading_runtime.metrics.collector import RunCollector
     from trading_runtime.metrics.exposition import text_of
     from trading_runtime.metrics.results_folder import open_folder
-    from trading_runtime.results.files import write_file
+    from trading_runtime.storage.files import write_file
 
     folder = open_folder(place)
     content = text_of(RunCollector(folder, _known_run(run, folder, place)))

@@ -119,8 +119,8 @@ def check(file: Path, target: Path | None, *, as_json: bool) -> int:
     from trading_runtime.operations import records
     from trading_runtime.operations.readiness import STATE_FILE, check_readiness
     from trading_runtime.records.events import ReadinessChecked
-    from trading_runtime.results.files import write_file
     from trading_runtime.results.opening import open_store
+    from trading_runtime.storage.files import write_file
 
     loaded = load_experiment(file)
     found = check_readiness(loaded)
@@ -213,12 +213,12 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
 
 
 def _task(store: Store, run_id: str, beginning: str | None) -> str:
-    from trading_runtime.results.stored_plan import read_plan
+    from trading_runtime.records.plan import read_plan
 
     files = store.run(run_id)
     if not files.plan.exists():
         raise DataError(f"run {run_id!r} has no plan.json")
-    ids = read_plan(files).task_ids
+    ids = read_plan(files.plan).task_ids
     found = [item for item in ids if item.startswith(beginning or "")]
     if len(found) == 1:
         return str(found[0])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 _POINT_COLUMNS = ("net_profit", "return", "sharpe", "sortino", "max_drawdown", "trades", "win_rate")
@@ -276,8 +276,8 @@ def _metadata(files: RunFiles) -> dict[str, Any]:
 
 
 def _overview(run_id: str, files: RunFiles, found: dict[str, Any] | None) -> dict[str, Any]:
+    from trading_runtime.records.status import DIED, Status
     from trading_runtime.runs.lock import is_locked
-    from trading_runtime.runs.status import DIED, Status
 
     metadata, result = _metadata(files), found or {}
     status = metadata.get("status", "unknown")

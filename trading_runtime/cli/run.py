@@ -12,10 +12,12 @@ import click
 from trading_runtime.errors import Kind, StoppedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from types import FrameType
 
     from trading_runtime.api import Run
     from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.records.plan import Days, Plan
 
 MOST_WORKERS = 1_024
 """As in an experiment; each is a process, and one a task of a large plan would end the machine."""
@@ -175,16 +177,29 @@ def _plan_lines(prepared: Prepared) -> list[str]:
         f"points      {len(plan.points):,}",
         f"partitions  {len(plan.partitions):,}{empty}",
         f"tasks       {len(tasks):,}, of which {len(tasks) - len(pending):,} are stored already",
+        *([] if plan.days is None else [f"days        {_days_text(plan, plan.days)}"]),
         f"batches     {len(plan.batches):,}",
         f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
         f"estimate    {time}",
     ]
     if short:
         lines.append(f"warm-up     shorter than asked in {short} partitions: the data begins later")
-    return lines + [f"note        {note}" for note in plan.notes]
+    return lines + [f"warning     {item}" for item in plan.warnings]
+
+
+def _days_text(plan: Plan, days: Days) -> str:
+    """Return how many days of a plan are returns, and of which calendar."""
+    least, most = days
+    number = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    if plan.common.every_day:
+        return f"{number} count as returns: every day from the first row to the last"
+    return f"{number} count as returns: those with rows after a window's first"
 
 
 def _run_lines(ended: Run) -> list[str]:
+    from trading_runtime.records.run_warnings import read_warnings
+    from trading_runtime.report.formatting import statistic
+
     counts, result = ended.result["counts"], ended.result
     by_kind = result["failed_by_kind"].items()
     lines = [
@@ -197,6 +212,14 @@ def _run_lines(ended: Run) -> list[str]:
         f"first     {first['task_id'][:12]}: {first['message'].splitlines()[0]}"
         for first in ended.failures[:1]
     ]
+    known = ended.points.drop_nulls("days").head(1)
+    lines += [
+        f"days      {row['days']:,} returns, "
+        f"{statistic('periods_per_year', row['periods_per_year'])} of them a year"
+        for row in known.iter_rows(named=True)
+    ]
+    lines += list(_incident_lines(result.get("incidents", {})))
+    lines += [f"warning   {item}" for item in read_warnings(result)]
     best = result["best"]
     objective = result["objective"]
     if best is not None:
@@ -208,6 +231,18 @@ def _run_lines(ended: Run) -> list[str]:
     else:
         lines.append(f"best      none: {_why_no_best(ended)}")
     return [*lines, f"digest    {result['run_digest']}", f"report    {ended.report}"]
+
+
+def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Yield a line for each kind of what went wrong without failing a task."""
+    heads = {
+        "denied_by_reason": "denied",
+        "rejected_by_reason": "rejected",
+        "engine_warnings": "engine",
+    }
+    for name, head in heads.items():
+        for number, (kind, count) in enumerate(incidents.get(name, {}).items()):
+            yield f"{'' if number else head:<9} {count:,} x {kind}"
 
 
 def _why_no_best(ended: Run) -> str:

@@ -12,10 +12,10 @@ import click
 from trading_runtime.cli.options import JSON, RESULTS, find_run, open_results, print_findings
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.events import Executor
+from trading_runtime.records.status import DIED, Status
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.overview import read_document, shown_status
 from trading_runtime.runs.progress import JournalFollower, Tally
-from trading_runtime.runs.status import DIED, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -116,6 +116,7 @@ def _lines(submission: Submission) -> list[str]:
         f"code        {code}",
         f"image       {submission.image or 'the default of the template'}",
         f"results     {prepared.store.place}",
+        *(f"warning     {item}" for item in plan.warnings),
     ]
 
 
@@ -129,5 +130,6 @@ def _facts(submission: Submission, workflow: str | None) -> dict[str, object]:
         "pods": submission.pods,
         "estimated_seconds": plan.seconds,
         "plan_digest": plan.digest,
+        "warnings": [item.document() for item in plan.warnings],
         "parameters": submission.parameters,
     }

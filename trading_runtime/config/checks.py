@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trading_runtime.config import parameter_checks, risk, setting_checks
+from trading_runtime.config import parameter_checks, setting_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +24,8 @@ _CHECKS = (
     (frozenset({"venue"}), setting_checks.check_account),
     (frozenset({"venue", "dataset"}), setting_checks.check_venue_and_data),
     (frozenset({"venue", "statistics"}), setting_checks.check_currency),
-    (frozenset({"risk", "dataset"}), risk.check_risk),
-    (frozenset({"risk", "strategy"}), risk.check_builtin_risk),
+    (frozenset({"risk", "dataset"}), setting_checks.check_risk),
+    (frozenset({"risk", "strategy"}), setting_checks.check_builtin_risk),
     (frozenset({"equity"}), setting_checks.check_equity),
     (frozenset({"objective"}), setting_checks.check_objective),
     (frozenset({"parameters"}), parameter_checks.check_parameters),

@@ -19,13 +19,13 @@ from trading_runtime.config.fields import (
     Number,
 )
 from trading_runtime.config.risk import RiskSettings
+from trading_runtime.config.sizes import TaskMemory
 from trading_runtime.config.venue import (
     FillSettings,
     LatencySettings,
     OrderRateLimit,
     VenueSettings,
 )
-from trading_runtime.units import TaskMemory
 
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _HOST = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
@@ -266,8 +266,12 @@ class StatisticsSettings(Model):
 
     currency: Currency | None = None
     """Currency of all statistics; the only currency of the balances when absent."""
-    periods_per_year: Annotated[int, Field(ge=1)] = 365
-    """Daily returns in a year, to annualise by; 252 for markets with closed days."""
+    calendar: Literal["observed", "every_day"] = "observed"
+    """``observed``: a day without any row of the instruments is no return. ``every_day``: it is a
+    return of zero."""
+    periods_per_year: Annotated[int, Field(ge=1)] | None = None
+    """Daily returns in a year, to annualise by; 365 for ``every_day`` and the observed days of a
+    year for ``observed`` when absent."""
 
 
 class Limits(Model):

@@ -1,6 +1,7 @@
 """What pydantic finds wrong with an experiment, said so that a researcher can fix it.
 
-Pydantic would read the source of every model each time a program starts; few programs ask.
+Messages and the JSON Schema quote the docstrings of fields. They are read from the source when they
+are needed: pydantic would read the source of every model each time a program starts.
 """
 
 from __future__ import annotations

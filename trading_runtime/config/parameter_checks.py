@@ -5,8 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.config.constraint_syntax import parameters_of, parse_constraint
-from trading_runtime.config.constraint_tokens import ConstraintSyntaxError
+from trading_runtime.config.constraint_syntax import (
+    ConstraintSyntaxError,
+    parameters_of,
+    parse_constraint,
+)
 from trading_runtime.config.experiment import DrawnValues, RandomSampling, RangeValues
 from trading_runtime.config.messages import Finding, check_values, nearest, show
 from trading_runtime.config.ranges import range_problem

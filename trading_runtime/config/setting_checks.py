@@ -217,3 +217,32 @@ def check_currency(experiment: Experiment, _: Path) -> Iterator[Finding]:
             ("statistics", "currency"),
             f"{chosen!r} is not a currency of venue.balances ({', '.join(currencies)})",
         )
+
+
+def check_risk(experiment: Experiment, _: Path) -> Iterator[Finding]:
+    """A risk profile limits something, of instruments that are there."""
+    risk = experiment.risk
+    if risk is None:
+        return
+    if not any(value for _, value in risk):
+        yield Finding(("risk",), "limits nothing; name a limit, or leave the section out")
+    for name, limits in risk.instruments.items():
+        if not any(value for _, value in limits):
+            yield Finding(("risk", "instruments", name), "limits nothing", of_key=True)
+        known = experiment.dataset.instruments
+        if known and name not in known:
+            yield Finding(
+                ("risk", "instruments", name),
+                "is not among dataset.instruments" + nearest(name, known),
+                of_key=True,
+            )
+
+
+def check_builtin_risk(experiment: Experiment, _: Path) -> Iterator[Finding]:
+    """A strategy in Rust cannot be guarded, so its orders cannot be held to limits."""
+    if experiment.risk is not None and experiment.strategy.path.startswith("builtin:"):
+        yield Finding(
+            ("risk",),
+            "a builtin strategy runs inside the engine, where its orders cannot be held to these "
+            "limits; leave the section out, or use a strategy written in Python",
+        )

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trading_runtime.datasets.data_file import EPOCH_DIGITS, ISO, chrono_pattern
+from trading_runtime.datasets.data_file import EPOCH_DIGITS, ISO, chrono_pattern, with_minutes
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.errors import DataError, UsageError
 
@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
 DECIMAL = pa.decimal128(38, 16)
 """The catalog's type of prices and sizes."""
+LARGEST_PRICE = 17_014_118_346_046
+"""The engine's PRICE_RAW_MAX as a number: its raw values have 128 bits and 16 digits."""
+LARGEST_SIZE = 34_028_236_692_093
+"""The engine's QUANTITY_RAW_MAX as a number."""
 
 _NUMBER = r"^([+-]?)([0-9]*)(?:\.([0-9]*))?$"
 _EXPONENT = r"[eE]"
 _NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
 _LONGEST = 400
+_LARGEST_INT64 = 2**63 - 1
 
 
 class Fault(StrEnum):
@@ -65,8 +70,11 @@ class Increment:
         return Decimal(self.units).scaleb(-self.digits)
 
 
-def read_ticks(texts: pl.Series, increment: Increment) -> pl.DataFrame:
-    """Return ``ticks`` (Int64, rounded half to even, null with a fault) and ``fault``.
+def read_ticks(texts: pl.Series, increment: Increment, largest: int | None = None) -> pl.DataFrame:
+    """Return ``ticks`` (rounded half to even, null with a fault) and ``fault``.
+
+    ``ticks`` are Int64, or Int128 when one of them does not fit and ``largest``, the greatest
+    number that is no fault, is given.
 
     ``fault`` is a ``Fault`` or null; a value off the tick has its rounded ``ticks`` as well.
     Zero is a fault of its own, as only the reader knows whether it is allowed.
@@ -83,7 +91,7 @@ def read_ticks(texts: pl.Series, increment: Increment) -> pl.DataFrame:
         )
         .unnest("parts")
     )
-    digits, units = increment.digits, increment.units
+    digits = increment.digits
     fraction = pl.col("fraction").fill_null("")
     tail = fraction.str.slice(digits).str.strip_chars_end("0")
     parts = parts.with_columns(
@@ -92,27 +100,48 @@ def read_ticks(texts: pl.Series, increment: Increment) -> pl.DataFrame:
         beyond=pl.when(tail == "").then(0).when(tail == "5").then(2)
         .when(tail.str.slice(0, 1) < "5").then(1).otherwise(3).cast(pl.Int64),
     )  # fmt: skip
-    # A number beyond 64 bits becomes null, and so too large.
-    value = pl.concat_str("whole_digits", "head").replace("", "0").cast(pl.Int64, strict=False)
+    found = _ticks(parts, increment, pl.Int64(), largest)
+    if largest is not None and (found["fault"] == Fault.TOO_LARGE.value).any():
+        found = _ticks(parts, increment, pl.Int128(), largest)
+    return found
+
+
+def _ticks(
+    parts: pl.DataFrame, increment: Increment, kind: pl.DataType, largest: int | None
+) -> pl.DataFrame:
+    def number(value: int) -> pl.Expr:
+        return pl.lit(value, dtype=kind)
+
+    units = increment.units
+    fraction = pl.col("fraction").fill_null("")
+    # A number beyond the bits of the type becomes null, and so too large.
+    value = pl.concat_str("whole_digits", "head").replace("", "0").cast(kind, strict=False)
     parts = parts.with_columns(value=value).with_columns(
-        whole_ticks=pl.col("value") // units,
+        whole_ticks=pl.col("value") // number(units),
         # Four times the remainder, with the digits beyond the last one as 0, 1, 2 or 3 quarters:
         # enough to tell below, at and above half a tick exactly.
-        quarters=4 * (pl.col("value") % units) + pl.col("beyond"),
+        quarters=number(4) * (pl.col("value") % number(units)) + pl.col("beyond"),
     )
-    half = 2 * units
+    half = number(2 * units)
     up = (pl.col("quarters") > half) | (
-        (pl.col("quarters") == half) & (pl.col("whole_ticks") % 2 == 1)
+        (pl.col("quarters") == half) & (pl.col("whole_ticks") % number(2) == 1)
     )
+    ticks = pl.col("whole_ticks") + up.cast(kind)
+    too_large = pl.col("value").is_null()
+    if largest is not None:
+        most = largest * 10**increment.digits
+        if kind == pl.Int128 or most <= _LARGEST_INT64:
+            is_above = (pl.col("value") > number(most)) | (ticks > number(most // units))
+            too_large |= is_above.fill_null(value=False)
     text = pl.col("text")
     has_digits = (pl.col("whole") != "") | (fraction != "")
     above_zero = (pl.col("value") > 0) | (pl.col("beyond") > 0)
     return parts.select(
-        ticks=pl.col("whole_ticks") + up.cast(pl.Int64),
+        ticks=ticks,
         fault=pl.when(text.is_null() | (text == "")).then(pl.lit(Fault.MISSING.value))
         .when(text.str.contains(_NOT_FINITE)).then(pl.lit(Fault.NOT_FINITE.value))
         .when(pl.col("sign").is_null() | ~has_digits).then(pl.lit(Fault.UNREADABLE.value))
-        .when(pl.col("value").is_null()).then(pl.lit(Fault.TOO_LARGE.value))
+        .when(too_large).then(pl.lit(Fault.TOO_LARGE.value))
         .when((pl.col("sign") == "-") & above_zero).then(pl.lit(Fault.NEGATIVE.value))
         .when(~above_zero).then(pl.lit(Fault.ZERO.value))
         .when(pl.col("quarters") > 0).then(pl.lit(Fault.OFF_TICK.value)),
@@ -125,6 +154,10 @@ def read_ticks(texts: pl.Series, increment: Increment) -> pl.DataFrame:
 
 def decimals(ticks: pl.Series, increment: Increment) -> Any:
     """Return whole ticks as an Arrow array of ``DECIMAL``."""
+    if ticks.dtype == pl.Int128:
+        sixteenths = pl.lit(increment.units * 10 ** (DECIMAL.scale - increment.digits), pl.Int128)
+        raw = pl.select(ticks * sixteenths).to_series().cast(pl.Decimal(38, 0)).to_arrow()
+        return pa.Array.from_buffers(DECIMAL, len(raw), raw.buffers())
     whole = (ticks * increment.units).to_arrow().cast(pa.decimal128(19, 0))
     unit = pa.scalar(Decimal(1).scaleb(-increment.digits), pa.decimal128(18, 16))
     return pc.multiply(whole, unit)
@@ -167,6 +200,7 @@ class TimeFault(StrEnum):
     MISSING = "missing"
     UNREADABLE = "unreadable"
     OUT_OF_RANGE = "out of range"
+    UNUSUAL = "unusual"
     NO_SUCH_TIME = "no such local time"
     AMBIGUOUS = "ambiguous local time"
 
@@ -187,6 +221,10 @@ def read_times(values: pl.Series, timestamp_format: str, zone: str) -> pl.DataFr
             return _verdicts(frame, known.dt.epoch("ns"))
         return _from_local(frame, known, zone)
     if timestamp_format in EPOCH_DIGITS:
+        if values.dtype == pl.String:
+            # A spreadsheet's 1.70407E+12 has lost digits; such a text is not a time.
+            has_exponent = values.str.contains(r"[eE]").fill_null(value=False)
+            values = values.set(has_exponent, "?") if has_exponent.any() else values
         return _from_epoch(values, EPOCH_DIGITS[timestamp_format])
     if kind != pl.String:
         raise UsageError(
@@ -198,7 +236,9 @@ def read_times(values: pl.Series, timestamp_format: str, zone: str) -> pl.DataFr
     if timestamp_format == ISO:
         return _from_iso(texts, frame, zone)
     pattern = chrono_pattern(timestamp_format)
-    moments = texts.str.to_datetime(pattern, time_unit="ns", strict=False)
+    moments = with_minutes(timestamp_format, texts, " 00").str.to_datetime(  # type: ignore[attr-defined]
+        pattern, time_unit="ns", strict=False
+    )
     if getattr(moments.dtype, "time_zone", None):
         return _verdicts(frame, moments.dt.epoch("ns"))
     return _from_local(frame, moments, zone)

@@ -6,7 +6,7 @@ import re
 import zoneinfo
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -91,7 +91,28 @@ EPOCH_DIGITS = {"s": 9, "ms": 6, "us": 3, "ns": 0}
 """Units since 1970, and how many decimals make one of them nanoseconds."""
 ISO = "iso"
 
-_DIRECTIVES = frozenset("YyCmbBhdejaAHkIlMSpPzZsnt%DFTRx")
+_DIRECTIVES = frozenset("YyCmbBhdejaAHkIlMSpPznt%DFTRx")
+_ADVICE = {
+    "f": "%f does not say how many digits there are; write %3f, %6f or %9f, or %.f for a point "
+    "with digits",
+    "Z": "%Z would drop the zone; read offsets with %z, or write the zone's name as it stands in "
+    "the file and set 'time_zone'",
+    "s": "%s is not read in a pattern; for seconds since 1970 the format is 's'",
+}
+_PARTS = {
+    "B": "m", "b": "m", "h": "m", "e": "d", "k": "H", "l": "I", "P": "p", "A": "a",
+    "D": "mdy", "x": "mdy", "F": "Ymd", "T": "HMS", "R": "HM",
+}  # fmt: skip
+_ONCE = frozenset("YymdjHIMSp")
+_HOURS = frozenset("HkIlTR")
+_MINUTES = frozenset("MTR")
+_ABBREVIATIONS = frozenset({
+    "Z", "ET", "CT", "MT", "PT", "EDT", "CST", "CDT", "MDT", "PST", "PDT", "AST", "AKST",
+    "CEST", "BST", "WEST", "EEST", "MSK", "IST", "JST", "KST", "HKT", "SGT", "AEST",
+    "AEDT", "NZST", "NZDT",
+})  # fmt: skip
+UTC_NAMES = frozenset({"Z", "UTC", "GMT", "Etc/UTC", "Zulu", "+00:00", "+0000"})
+"""Zones that are UTC, as texts have them."""
 _DIRECTIVE = re.compile(r"%([-_0]?)(\.[369]?f|[369]?f|:?z|[A-Za-z%])")
 
 
@@ -110,21 +131,63 @@ def check_timestamp_format(text: str) -> str:
     rest = _DIRECTIVE.sub("", text)
     if "%" in rest:
         raise ValueError(f"{text!r} has a '%' that stands for nothing; write '%%' for the sign")
-    for match in _DIRECTIVE.finditer(chrono_pattern(text)):
-        directive = match.group(2)
-        if directive == "f":
-            raise ValueError(
-                f"{text!r}: %f does not say how many digits there are; write %3f, %6f or %9f, "
-                "or %.f for a point with digits"
-            )
+    directives = [match.group(2) for match in _DIRECTIVE.finditer(chrono_pattern(text))]
+    for directive in directives:
+        if directive in _ADVICE:
+            raise ValueError(f"{text!r}: {_ADVICE[directive]}")
         if len(directive) == 1 and directive not in _DIRECTIVES:
             raise ValueError(f"{text!r}: %{directive} is not a part of a time")
+    parts = [part for directive in directives for part in _PARTS.get(directive, directive)]
+    for part in parts:
+        if part in _ONCE and parts.count(part) > 1:
+            raise ValueError(
+                f"{text!r} reads %{part} more than once; %m is the month, %M the minute"
+            )
+    has_day = {"j"} & set(parts) or {"W", "U"} & set(parts)
+    if not {"Y", "y"} & set(parts) or ("d" in parts and "m" not in parts and not has_day):
+        raise ValueError(f"{text!r} gives no whole date; a pattern needs %Y, %m and %d")
+    _try(text)
     return text
+
+
+def has_time_of_day(text: str) -> bool:
+    """Return whether times in the format ``text`` are more than dates, as far as it says."""
+    directives = {match.group(2) for match in _DIRECTIVE.finditer(text)}
+    return text != ISO and (text in EPOCH_DIGITS or bool(directives & _HOURS))
+
+
+def literal_zone(text: str) -> str | None:
+    """Return the zone that a pattern has as plain text, such as ``EST``, ``Z`` or ``+00:00``."""
+    if text == ISO or text in EPOCH_DIGITS:
+        return None
+    rest = _DIRECTIVE.sub("\0", text)
+    words = re.findall(r"[A-Za-z]+(?:[/_][A-Za-z]+)*|[+-][0-9]{2}:?[0-9]{2}$", rest)
+    known = zoneinfo.available_timezones() | _ABBREVIATIONS
+    return next((word for word in words if word in known or word[0] in "+-"), None)
+
+
+def _try(text: str) -> None:
+    import polars as pl
+
+    try:
+        pl.Series(["-"]).str.to_datetime(chrono_pattern(text), time_unit="ns", strict=False)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0].removeprefix("Invalid format string: ")
+        raise ValueError(f"{text!r} cannot be read: {reason}") from error
 
 
 def chrono_pattern(text: str) -> str:
     """Return the pattern as polars reads it: a point with digits is one directive there."""
-    return text.replace(".%f", "%.f")
+    return with_minutes(text, text.replace(".%f", "%.f"), " %M")
+
+
+def with_minutes[Value](text: str, value: Value, minutes: Value) -> Value:
+    """Return ``value`` with ``minutes`` behind it when the pattern has hours, but no minutes.
+
+    Polars reads hours and minutes together or not at all, so both pattern and texts get them.
+    """
+    directives = {match.group(2) for match in _DIRECTIVE.finditer(text)}
+    return value + minutes if directives & _HOURS and not directives & _MINUTES else value  # type: ignore[operator]
 
 
 def check_time_zone(name: str) -> str:
@@ -225,6 +288,9 @@ class QuoteColumns(Model):
     """The size at the ask; absent when ``size`` is given."""
 
 
+_LATER = ("unusual_times", "mixed_symbols")
+
+
 class _Series(Model):
     instrument: str
     """Id of the instrument, such as ``BTCUSDT-PERP.SIM``, defined in the instrument file."""
@@ -245,6 +311,45 @@ class _Series(Model):
     """A stretch without rows longer than this is refused."""
     report_gaps_above: Duration | None = None
     """Stretches without rows longer than this are reported: default one bar, for ticks 1h."""
+    unusual_times: Literal["refuse", "accept"] = "refuse"
+    """What to do with times before 1970-02-01 or after next year: mostly a wrong unit or format."""
+    mixed_symbols: Literal["refuse", "accept"] = "refuse"
+    """What to do when a column of symbols (``symbol``, ``ticker``, ...) holds several."""
+
+    def described(self) -> dict[str, Any]:
+        """Return the settings for the manifest, without the places of the files.
+
+        Settings that came later are left out at their default, so that no manifest changes.
+        """
+        usual = {
+            name
+            for name in _LATER
+            if getattr(self, name, None)
+            == getattr(type(self).model_fields.get(name), "default", None)
+        }
+        return self.model_dump(mode="json", exclude={"files"} | usual)
+
+    @model_validator(mode="after")
+    def _zone_is_read(self) -> _Series:
+        literal = literal_zone(self.timestamp_format)
+        if literal is None:
+            return self
+        if literal in UTC_NAMES:
+            if self.time_zone not in UTC_NAMES:
+                raise ValueError(
+                    f"'timestamp_format' ends in {literal!r}, but 'time_zone' is "
+                    f"{self.time_zone!r}; set 'time_zone' to UTC"
+                )
+        elif literal[0] in "+-":
+            raise ValueError(
+                f"the offset {literal!r} in 'timestamp_format' is plain text; read it with %z"
+            )
+        elif "time_zone" not in self.model_fields_set:
+            raise ValueError(
+                f"the zone {literal!r} in 'timestamp_format' is plain text and moves no time; "
+                "set 'time_zone', such as 'America/New_York'"
+            )
+        return self
 
 
 class BarSeries(_Series):

@@ -137,7 +137,7 @@ def _source(
     """Return what the dataset is made from, without the place where it lies."""
     described = [
         {
-            "settings": item.model_dump(mode="json", exclude={"files"}),
+            "settings": item.described(),
             "files": [{"name": file.path.name, "sha256": sha256_of(file.path)} for file in files],
         }
         for item, files in zip(series, inputs, strict=True)

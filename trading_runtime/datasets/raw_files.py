@@ -5,20 +5,32 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import polars as pl
 
 from trading_runtime.config.messages import nearest
+from trading_runtime.datasets.file_kinds import other_kind
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _PARQUET_MARK = b"PAR1"
 _GZIP_MARK = b"\x1f\x8b"
+_DATUM = re.compile(r"[+-]?[0-9.][0-9.:/eE+\-, TZ]*")
+_TEXT_ROLES = frozenset({"aggressor", "buyer_maker", "trade_id"})
+_SYMBOL_NAMES = frozenset({
+    "symbol", "sym", "ticker", "tic", "instrument", "instrumentid", "instrumentname",
+    "pair", "currencypair", "market", "product", "productid", "security", "securityid",
+    "isin", "cusip", "ric", "figi", "contract", "coin", "name", "stock", "stockcode",
+    "tscode", "underlying", "asset",
+})  # fmt: skip
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9]+([./:_ -][A-Z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,7 @@ class RawFile:
         out. Raises ``DataError`` when the file cannot be read or has no such column.
         """
         names = self._column_names()
+        self._refuse_headless(roles, names)
         positions = {role: self._position(role, column, names) for role, column in roles.items()}
         if self.is_parquet:
             frame = self._read_parquet([names[position] for position in positions.values()])
@@ -49,6 +62,65 @@ class RawFile:
         )
         kept = texts.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
         return texts.head(kept[-1] + 1 if len(kept) else 0)
+
+    def symbols(self, roles: Mapping[str, int | str]) -> Iterator[tuple[str, bool, pl.Series]]:
+        """Yield columns that may hold symbols: name, whether the name says so, and values.
+
+        A column counts that is called like one, or whose first value looks like one.
+        """
+        names = self._column_names()
+        self._refuse_headless(roles, names)
+        used = {self._position(role, column, names) for role, column in roles.items()}
+        if self.is_parquet:
+            schema = pl.read_parquet_schema(self.path)
+            firsts = ["A" * 2 if kind == pl.String else "" for kind in schema.values()]
+        else:
+            firsts = self._record(int(self.has_header))
+        for at, name in enumerate(names):
+            plain = re.sub(r"[^a-z]", "", name.lower())
+            is_named = (self.has_header or self.is_parquet) and (
+                plain in _SYMBOL_NAMES or plain.endswith(("symbol", "ticker"))
+            )
+            first = firsts[at].strip() if at < len(firsts) else ""
+            if at in used or not (is_named or _SYMBOL.fullmatch(first)):
+                continue
+            if self.is_parquet:
+                values = self._read_parquet([name]).to_series()
+                if values.dtype.is_nested() or values.dtype == pl.Binary:
+                    continue
+                values = values.cast(pl.String)
+            else:
+                values = self._read_csv([at], names).to_series()
+            shown = repr(name) if self.has_header or self.is_parquet else str(at + 1)
+            yield shown, is_named, values.str.strip_chars()
+
+    def _refuse_headless(self, roles: Mapping[str, int | str], names: list[str]) -> None:
+        """Raise ``DataError`` when the line that should be a header is a row of data."""
+        if self.is_parquet or not self.has_header:
+            return
+        by_place = [
+            names[column - 1]
+            for role, column in roles.items()
+            if isinstance(column, int) and column <= len(names) and role not in _TEXT_ROLES
+        ]
+        missing = any(isinstance(column, str) and column not in names for column in roles.values())
+        all_data = all(_DATUM.fullmatch(name) for name in names if name)
+        if any(_DATUM.fullmatch(name) for name in by_place) or (missing and all_data):
+            raise DataError(
+                f"{self.path}:1: the header is a row of data ({', '.join(names[:4])}, ...); set "
+                "'header: false' and give positions in 'columns'; if it is a header, name its "
+                "columns as texts"
+            )
+
+    def _record(self, index: int) -> list[str]:
+        with self._open() as text:
+            reader = csv.reader(text, delimiter=self.separator)
+            try:
+                for _ in range(index):
+                    next(reader, None)
+                return next(reader, [])
+            except (OSError, EOFError, zlib.error, csv.Error) as error:
+                raise DataError(f"{self.path}: cannot be read: {_brief(error)}") from error
 
     def where(self, row: int) -> str:
         """Return how messages name the row with the index ``row``: ``file:line`` for CSV."""
@@ -69,13 +141,21 @@ class RawFile:
             return gzip.open(self.path, "rt", encoding="utf-8-sig", errors="replace", newline="")
         return self.path.open(encoding="utf-8-sig", errors="replace", newline="")
 
+    def _open_bytes(self) -> BinaryIO | gzip.GzipFile:
+        if _first_bytes(self.path).startswith(_GZIP_MARK):
+            return gzip.open(self.path)
+        return self.path.open("rb")
+
     def _column_names(self) -> list[str]:
         try:
             if self.is_parquet:
                 return list(pl.read_parquet_schema(self.path))
+            with self._open_bytes() as raw:
+                if kind := other_kind(raw.read(512)):
+                    raise DataError(f"{self.path}: {kind}")
             with self._open() as text:
                 first = next(csv.reader(text, delimiter=self.separator), None)
-        except (OSError, EOFError, csv.Error, pl.exceptions.PolarsError) as error:
+        except (OSError, EOFError, zlib.error, csv.Error, pl.exceptions.PolarsError) as error:
             raise DataError(f"{self.path}: cannot be read: {_brief(error)}") from error
         if not first:
             raise DataError(f"{self.path}: the file is empty; expected rows of market data")
@@ -140,7 +220,7 @@ class RawFile:
                     if any("\ufffd" in value for value in record):
                         return f"{self.path}:{line}: the text is not UTF-8; save the file as UTF-8"
                     line = reader.line_num + 1
-            except csv.Error as error:
+            except (OSError, EOFError, zlib.error, csv.Error) as error:
                 return f"{self.path}:{line}: cannot be read as CSV: {error}"
         return None
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from trading_runtime.datasets.columns import (
+    LARGEST_PRICE,
+    LARGEST_SIZE,
     Fault,
     Increment,
     TimeFault,
@@ -18,11 +21,14 @@ from trading_runtime.datasets.columns import (
     read_trade_ids,
 )
 from trading_runtime.datasets.data_file import (
+    EPOCH_DIGITS,
+    ISO,
     BarSeries,
     QuoteSeries,
     Series,
     TradeSeries,
     column_roles,
+    has_time_of_day,
 )
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.errors import DataError, UsageError
@@ -78,6 +84,10 @@ def bar_length(specification: str, zone: str) -> BarLength | None:
     return None
 
 
+_USUAL_FIRST = 31 * 86_400 * 10**9
+_CENTURY = 946_684_800 * 10**9
+"""2000-01-01; three times as much is 2059."""
+
 PRICES = {
     "bars": ("open", "high", "low", "close"),
     "trades": ("price",),
@@ -91,8 +101,8 @@ class SeriesRows:
     """The rows of one series, in order of time.
 
     ``frame`` has ``ts`` (Int64, nanoseconds: for bars the close), the prices and sizes in whole
-    ticks (Int64), for trades ``trade_id`` (text) and ``aggressor`` (BUY, SELL or NO_AGGRESSOR),
-    and ``file`` and ``row``: where a row comes from.
+    ticks (Int64, or Int128 where one needs it), for trades ``trade_id`` (text) and ``aggressor``
+    (BUY, SELL or NO_AGGRESSOR), and ``file`` and ``row``: where a row comes from.
     """
 
     series: Series
@@ -139,9 +149,11 @@ def read_series(
             f"bars of {series.bar} are not cut by time, so their close does not follow from "
             "their open; use a file that has the time of the close ('timestamp_marks: close')"
         )
+    if series.mixed_symbols == "refuse":
+        _refuse_several_symbols(rows)
     frames = [_read_file(rows, index, file, problems) for index, file in enumerate(files)]
     order = sorted(range(len(files)), key=lambda index: (_first(frames[index]), index))
-    rows.frame = pl.concat([frames[index] for index in order], rechunk=True)
+    rows.frame = pl.concat([frames[index] for index in order], how="vertical_relaxed", rechunk=True)
     if not rows.frame.height:
         problems.refuse()
     if isinstance(series, TradeSeries) and series.columns.trade_id is None:
@@ -150,19 +162,44 @@ def read_series(
     return rows
 
 
+def _refuse_several_symbols(rows: SeriesRows) -> None:
+    """Raise ``DataError`` when a column of symbols holds more than one, in all files together."""
+    found: dict[str, dict[str, None]] = {}
+    own = _plain(rows.instrument.id.rpartition(".")[0])
+    for file in rows.files:
+        for name, is_named, column in file.symbols(column_roles(rows.series)):
+            values = found.setdefault(name, {})
+            values |= dict.fromkeys(column.drop_nulls().unique(maintain_order=True))
+            values.pop("", None)
+            is_symbol = is_named or own in {_plain(value) for value in values}
+            if is_symbol and len(values) > 1:
+                listed = ", ".join(shown(value) for value in list(values)[:3])
+                raise DataError(
+                    f"{file.path}: column {name} holds {len(values)} symbols ({listed}"
+                    f"{', ...' if len(values) > 3 else ''}), but a series is of one instrument; "  # noqa: PLR2004 - as listed
+                    "split the rows by it, or set 'mixed_symbols: accept' if all are "
+                    f"{rows.instrument.id}"
+                )
+
+
+def _plain(symbol: str) -> str:
+    return "".join(sign for sign in symbol.upper() if sign.isalnum())
+
+
 def _first(frame: pl.DataFrame) -> int:
     return int(frame["ts"][0]) if frame.height else 0
 
 
 def _read_file(rows: SeriesRows, index: int, file: RawFile, problems: RowProblems) -> pl.DataFrame:
     series = rows.series
-    raw = file.read(column_roles(series))
-    if not raw.height:
-        raise DataError(f"{file.path}: the file holds no rows")
+    raw = _read_columns(series, file)
+    _refuse_dates_as_closes(rows, file, raw["timestamp"], problems)
     try:
         times = read_times(raw["timestamp"], series.timestamp_format, series.time_zone)
     except UsageError as error:
         raise UsageError(f"{file.path}: {error}") from error
+    if series.unusual_times == "refuse":
+        times = _refuse_unusual(times)
     _report_times(series, file, raw["timestamp"], times["fault"], problems)
     columns = {"ts": times["ns"]}
     if isinstance(series, BarSeries) and series.timestamp_marks == "open":
@@ -170,9 +207,15 @@ def _read_file(rows: SeriesRows, index: int, file: RawFile, problems: RowProblem
     for name, increment in rows.increments.items():
         constant = _constant(rows, name)
         if constant is not None:
-            columns[name] = pl.repeat(constant, raw.height, dtype=pl.Int64, eager=True)
+            columns[name] = pl.repeat(
+                constant,
+                raw.height,
+                dtype=pl.Int64() if constant < 2**63 else pl.Int128(),
+                eager=True,
+            )
             continue
-        numbers = read_ticks(raw[name], increment)
+        largest = LARGEST_PRICE if name in PRICES[series.type] else LARGEST_SIZE
+        numbers = read_ticks(raw[name], increment, largest)
         columns[name] = numbers["ticks"]
         _report_numbers(rows, name, file, raw[name], numbers=numbers, problems=problems)
     if isinstance(series, TradeSeries):
@@ -183,6 +226,70 @@ def _read_file(rows: SeriesRows, index: int, file: RawFile, problems: RowProblem
         file=pl.lit(index, dtype=pl.UInt32), row=pl.int_range(pl.len(), dtype=pl.UInt32)
     )
     return frame.drop_nulls()
+
+
+def _read_columns(series: Series, file: RawFile) -> pl.DataFrame:
+    raw = file.read(column_roles(series))
+    if not raw.height:
+        raise DataError(f"{file.path}: the file holds no rows")
+    for role in raw.columns:
+        if raw[role].dtype.is_nested() or raw[role].dtype == pl.Binary:
+            raise DataError(f"{file.path}: '{role}' is of type {raw[role].dtype}; expected numbers")
+    return raw
+
+
+def _refuse_dates_as_closes(
+    rows: SeriesRows, file: RawFile, raw: pl.Series, problems: RowProblems
+) -> None:
+    """Record dates alone that should mark the close of a day's bar: the day has just begun then."""
+    series = rows.series
+    if not isinstance(series, BarSeries) or series.timestamp_marks != "close":
+        return
+    if rows.length is None or rows.length.longest < DAY:
+        return
+    if raw.dtype == pl.Date:
+        alone = raw.is_not_null()
+    elif raw.dtype != pl.String or series.timestamp_format in EPOCH_DIGITS:
+        return
+    elif series.timestamp_format == ISO:
+        alone = raw.str.strip_chars().str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    elif has_time_of_day(series.timestamp_format):
+        return
+    else:
+        alone = raw.is_not_null()
+    wrong = alone.fill_null(value=False).arg_true()
+    if len(wrong):
+        problems.add(
+            "date alone", file, wrong,
+            f"timestamp {shown(raw[int(wrong[0])])} is a date alone: taken as a close, the bar is "
+            "seen as its day begins",
+            "set 'timestamp_marks: open', or give the times of the closes",
+        )  # fmt: skip
+
+
+def _refuse_unusual(times: pl.DataFrame) -> pl.DataFrame:
+    beyond = int(dt.datetime(_next_year() + 1, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
+    is_unusual = ~pl.col("ns").is_between(_USUAL_FIRST, beyond, closed="left")
+    return times.with_columns(
+        fault=pl.when(pl.col("fault").is_null() & is_unusual)
+        .then(pl.lit(TimeFault.UNUSUAL.value))
+        .otherwise(pl.col("fault"))
+    )
+
+
+def _next_year() -> int:
+    return dt.datetime.now(dt.UTC).year + 1
+
+
+def _fitting_unit(value: object) -> str:
+    """Return advice on the unit in which a number is a time of this century, if there is one."""
+    text = str(value).partition(".")[0]
+    if not text.isdecimal():
+        return "see 'timestamp_format' in the data file"
+    for unit, digits in EPOCH_DIGITS.items():
+        if _CENTURY <= int(text) * 10**digits < _CENTURY * 3:
+            return f"see 'timestamp_format': the numbers may count {unit}"
+    return "see 'timestamp_format' in the data file"
 
 
 def _closes(opens: pl.Series, series: BarSeries, length: BarLength | None) -> pl.Series:
@@ -205,6 +312,11 @@ def _constant(rows: SeriesRows, column: str) -> int | None:
     if value is None:
         return None
     increment = rows.instrument.size_increment
+    if value > LARGEST_SIZE:
+        raise UsageError(
+            f"the size {value} of every row is above {LARGEST_SIZE:,}, the largest that the "
+            "engine holds"
+        )
     if value % increment:
         key = "volume" if isinstance(series, BarSeries) else "size"
         raise UsageError(
@@ -224,6 +336,10 @@ def _report_times(
             "see 'timestamp_format' in the data file",
         ),
         TimeFault.OUT_OF_RANGE: ("is outside the years 1970 to 2261", ""),
+        TimeFault.UNUSUAL: (
+            f"read as {series.timestamp_format} is outside 1970-02-01 to {_next_year()}-12-31",
+            "or set 'unusual_times: accept'",
+        ),
         TimeFault.NO_SUCH_TIME: (
             f"does not exist in {series.time_zone} (the clock was put forward)",
             "see 'time_zone' in the data file",
@@ -237,7 +353,12 @@ def _report_times(
         wrong = (faults == fault.value).arg_true()
         if len(wrong):
             value = "" if fault is TimeFault.MISSING else f" {shown(raw[int(wrong[0])])}"
-            problems.add(f"time {fault}", file, wrong, f"timestamp{value} {meaning}", advice)
+            if fault in {TimeFault.OUT_OF_RANGE, TimeFault.UNUSUAL, TimeFault.UNREADABLE}:
+                unit = _fitting_unit(raw[int(wrong[0])])
+                remedy = f"{unit}, {advice}" if fault is TimeFault.UNUSUAL else unit
+            else:
+                remedy = advice
+            problems.add(f"time {fault}", file, wrong, f"timestamp{value} {meaning}", remedy)
 
 
 def _report_numbers(  # noqa: PLR0913 - a column, its file and its meaning
@@ -252,11 +373,12 @@ def _report_numbers(  # noqa: PLR0913 - a column, its file and its meaning
     is_price = name in PRICES[rows.series.type]
     what = "price" if is_price else "size"
     increment = rows.instrument.price_increment if is_price else rows.instrument.size_increment
+    largest = LARGEST_PRICE if is_price else LARGEST_SIZE
     meanings = {
         Fault.MISSING: ("has no value", ""),
         Fault.NOT_FINITE: ("is not finite", ""),
         Fault.UNREADABLE: ("is not a number", "see 'columns' and 'separator' in the data file"),
-        Fault.TOO_LARGE: (f"is too large for an increment of {increment}", ""),
+        Fault.TOO_LARGE: (f"is too large: the engine holds {what}s up to {largest:,}", ""),
         Fault.NEGATIVE: ("is negative", ""),
     }
     rounds = rows.series.off_tick == "round"

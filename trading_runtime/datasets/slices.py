@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trading_runtime.datasets.observed_days import Observed, RowTimes
 from trading_runtime.errors import DataError
 from trading_runtime.units import format_instant
 
@@ -30,6 +31,8 @@ class Slice:
     """In the window itself."""
     warmup_rows: int
     """In front of it."""
+    observed: Observed | None = None
+    """When those in the window lie; ``None`` when there are none."""
 
 
 def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) -> Slice:
@@ -44,18 +47,20 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
     rows are fewer or more than the plan allows.
     """
     rows = warmup_rows = 0
+    seen = RowTimes()
     for series in partition["data"]:
         # The engine's own name of the folder: it drops characters that an identifier may have.
         name = Path(series["row_groups"][0]["path"]).parent.name
         folder = catalog / "data" / series["type"] / name
-        if (whole := _whole_files(series, dataset, partition)) is not None:
+        if (whole := _whole_files(series, dataset, partition, seen)) is not None:
             _copy(series, dataset, folder)
             rows += whole.rows
             warmup_rows += whole.warmup_rows
             continue
         with _SeriesFile(folder) as file:
             for table in _row_groups(series, dataset):
-                kept, before = _inside(table, partition)
+                kept, before, times = _inside(table, partition)
+                seen.add(times)
                 file.write(kept)
                 warmup_rows += before
                 rows += kept.num_rows - before
@@ -65,15 +70,16 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
             f"{format_instant(partition['end'])}, but the manifest says {partition['rows_min']} to "
             f"{partition['rows_max']}; run 'trading-runtime data verify {dataset}'"
         )
-    return Slice(rows, warmup_rows)
+    return Slice(rows, warmup_rows, seen.observed())
 
 
 def _whole_files(
-    series: Mapping[str, Any], dataset: Path, partition: Mapping[str, Any]
+    series: Mapping[str, Any], dataset: Path, partition: Mapping[str, Any], seen: RowTimes
 ) -> Slice | None:
     """Return the rows of a series none of whose files has any outside the partition, else ``None``.
 
-    Also ``None`` when a file cannot be read: whoever reads it to cut it says why.
+    Also ``None`` when a file cannot be read: whoever reads it to cut it says why. ``seen`` takes
+    the times in the window.
     """
     rows = warmup_rows = 0
     last = partition["warmup_start"]
@@ -83,12 +89,13 @@ def _whole_files(
                 if file.metadata.num_row_groups != len(groups):
                     return None
                 for group in groups:
-                    times = _instants(file.read_row_group(group["index"], ["ts_init"]))
+                    times = instants_of(file.read_row_group(group["index"], ["ts_init"]))
                     # Files that overlap are made into one, with rows in the order of the plan.
                     if not times or times[0] < last or times[-1] >= partition["end"]:
                         return None
                     last = times[-1]
                     before = bisect_left(times, partition["start"])
+                    seen.add(times[before:])
                     warmup_rows += before
                     rows += len(times) - before
         except (OSError, pa.ArrowException):
@@ -143,14 +150,14 @@ def _reading(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 
-def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, int]:
-    """Return the rows of warm-up and window, and how many of them are warm-up."""
-    times = _instants(table)
+def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, int, memoryview[int]]:
+    """Return the rows of warm-up and window, how many are warm-up, and the times of the others."""
+    times = instants_of(table)
     # Rows are in order of time, so what is inside is one stretch: a slice copies nothing.
     first, start, end = (
         bisect_left(times, partition[key]) for key in ("warmup_start", "start", "end")
     )
-    return table.slice(first, end - first), start - first
+    return table.slice(first, end - first), start - first, times[start:end]
 
 
 def _verified(
@@ -193,7 +200,7 @@ class _SeriesFile:
         """Add rows; without any, no file is made."""
         if not table.num_rows:
             return
-        times = _instants(table)
+        times = instants_of(table)
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._first = times[0]
@@ -219,7 +226,7 @@ def _file_time(nanoseconds: int) -> str:
     return f"{text}-{fraction:09d}Z"
 
 
-def _instants(table: pa.Table) -> memoryview:
+def instants_of(table: pa.Table) -> memoryview:
     """Return ``ts_init`` in nanoseconds since the epoch, without a copy where it is one chunk.
 
     Importing ``pyarrow.compute`` takes a worker as long as the engine.

@@ -20,16 +20,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.files import read_json, storage_errors
-from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.records.plan import read_plan
 from trading_runtime.runs.opening import check_run_id
+from trading_runtime.storage.files import read_json, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 
 LISTING = "evidence.json"
@@ -62,7 +63,7 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
     file changes meanwhile or a result is damaged, ``StorageError`` when ``target`` cannot be
     written.
     """
-    plan = read_plan(files)
+    plan = read_plan(files.plan)
     tasks = [task_id for task_id in plan.task_ids if store.has_task(task_id)]
     paths = dict(_run_paths(files))
     for task_id in tasks:

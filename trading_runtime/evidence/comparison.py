@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.records.plan import read_plan
 from trading_runtime.runs.overview import read_document
 from trading_runtime.verification.why import RunComparison, RunSide, compare_runs
 from trading_runtime.verification.why import as_document as runs_document
@@ -61,7 +61,7 @@ def compare_evidence(first: Side, second: Side) -> EvidenceComparison:
 
     Raises ``UsageError`` when one has no plan, ``DataError`` when a file that is needed is damaged.
     """
-    plans = [read_plan(side.store.run(side.run_id)) for side in (first, second)]
+    plans = [read_plan(side.store.run(side.run_id).plan) for side in (first, second)]
     found = [dict(_facts(side, plan)) for side, plan in zip((first, second), plans, strict=True)]
     keys = dict.fromkeys([*found[0], *found[1]])
     rows = [Row(*key, *(facts.get(key, "absent") for facts in found)) for key in keys]

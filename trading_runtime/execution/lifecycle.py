@@ -10,11 +10,11 @@ from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
 from trading_runtime.planning.environment import installed_version
 from trading_runtime.redaction import redacted
-from trading_runtime.results.files import read_json, write_file
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
 from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.progress import timeline
+from trading_runtime.storage.files import read_json, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from trading_runtime.execution.preparation import Prepared
     from trading_runtime.records.events import Executor
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.results.store import Store
 
 
 def begin_run(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trading_runtime.execution.workers.pool import Event
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Task
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 class TaskRecords:

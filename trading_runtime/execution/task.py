@@ -24,7 +24,7 @@ from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.results.artifacts import result_files, summarise
-from trading_runtime.results.files import storage_errors
+from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,7 +103,7 @@ class TaskRunner:
     def run(self, index: int) -> int:
         """Run task ``index`` of the plan, store its result, and return the rows it consumed.
 
-        Raises what ``engine.task.run_task``, ``datasets.slices.cut_partition`` and
+        Raises what ``engine.simulation.task.run_task``, ``datasets.slices.cut_partition`` and
         ``Store.write_task`` raise.
         """
         self._halt.check()
@@ -122,9 +122,13 @@ class TaskRunner:
         output = self._without_rows(inputs) if cut.slice.rows == 0 else self._run(inputs, cut, rows)
         counts: dict[str, Any] = {
             "rows": cut.slice.rows,
+            "observed": cut.slice.observed,
             "warmup_rows": cut.slice.warmup_rows,
             "warmup_short": cut.partition.warmup_short,
+            "funding": output.funding.amount,
+            "funding_settlements": output.funding.settlements,
             "warmup_denied_orders": output.warmup_denied_orders,
+            "engine_warnings": output.engine_warnings,
         }
         self.risk_refusals = output.risk_refusals
         if self._plan.common.has_risk_profile:
@@ -156,7 +160,7 @@ class TaskRunner:
         cut.tasks += 1
         # Decoded ahead, rows take longer than streamed: it is worth it from the second task on.
         if cut.tasks == _TASKS_WORTH_DECODING:
-            cut.decoded = decoded(inputs["partition"], cut.catalog, rows)
+            cut.decoded = decoded(inputs, cut.catalog, rows)
         return run_task(
             inputs,
             self._code,

@@ -28,7 +28,7 @@ from trading_runtime.metrics.run_reader import (
 )
 from trading_runtime.planning.environment import installed_version
 from trading_runtime.records.events import DRILLS, Verdict
-from trading_runtime.runs.status import Status
+from trading_runtime.records.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,7 +7,7 @@ from typing import Literal
 
 from trading_runtime.errors import Kind
 from trading_runtime.records.events import DRILLS
-from trading_runtime.runs.status import DIED, UNKNOWN, Status
+from trading_runtime.records.status import DIED, UNKNOWN, Status
 
 PREFIX = "trading_runtime_"
 OTHER = "other"

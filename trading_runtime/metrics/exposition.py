@@ -13,12 +13,12 @@ from prometheus_client.registry import CollectorRegistry
 from trading_runtime.errors import TransientError, UsageError
 from trading_runtime.metrics.collector import RunCollector
 from trading_runtime.metrics.results_folder import open_folder
-from trading_runtime.results.files import write_file
+from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 def registry_of(collector: Collector) -> CollectorRegistry:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.metrics.definitions import FAILURES, OTHER, RULES, STATUSES
 from trading_runtime.records.journal import FIRST_HASH, parse_line
-from trading_runtime.runs.status import DIED, UNKNOWN, Status, standing
+from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import decimal_text
 from trading_runtime.errors import DataError, Kind, UsageError
-from trading_runtime.results.statistics import EXACT
+from trading_runtime.results.exact import EXACT
 from trading_runtime.runs.metadata import now_text
 
 if TYPE_CHECKING:

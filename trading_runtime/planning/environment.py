@@ -22,19 +22,18 @@ PACKAGE = Path(__file__).resolve().parent.parent
 RUNTIME_CODE = (
     "canonical.py",
     "config/strategy_code.py",
+    "datasets/observed_days.py",
     "datasets/slices.py",
     "engine",
     "errors.py",
     "execution/workers/processes.py",
-    "execution/workers/processes.py",
     "execution/task.py",
     "execution/workers/worker.py",
-    "execution/workers/processes.py",
+    "message_kinds.py",
     "planning/identity.py",
     "results/artifacts.py",
-    "results/statistics.py",
-    "results/statistics.py",
-    "results/statistics.py",
+    "results/calendar.py",
+    "results/exact.py",
     "results/statistics.py",
     "units.py",
 )
@@ -100,7 +99,7 @@ def engine_version() -> str:
     """Return the installed version of nautilus_trader; raises ``UsageError`` when there is none."""
     version = installed_version("nautilus_trader")
     if version is None:
-        raise UsageError("nautilus_trader is not installed; run 'make install'")
+        raise UsageError("nautilus_trader is not installed; run 'make environment'")
     return version
 
 

@@ -44,6 +44,7 @@ def common_inputs(
         "currency": currency,
         "seed": experiment.seed,
         "equity_interval": parse_duration(experiment.equity.interval),
+        "calendar": experiment.statistics.calendar,
         "periods_per_year": experiment.statistics.periods_per_year,
         "at_end": experiment.at_end,
         **({} if risk is None else {"risk": json.loads(canonical_json(risk.model_dump()))}),

@@ -4,12 +4,11 @@ Windows of n hours or n days are counted from 1970-01-01T00:00Z, of n weeks from
 holds it (Monday 1969-12-29), of n months from January 1970, of a duration from 1970-01-01T00:00Z.
 So the windows of an experiment never depend on where its data begins.
 
-Everything is known from the manifest: rows are counted between bounds, never read.
+Partitions are a pure function of a manifest and settings. Rows are counted between the bounds of
+row groups; no row of market data is read.
 
-A pure function of a manifest and settings; no row of market data is read.
-
-- Calendar units and durations: whole windows of ``planning.windows``, clipped only to
-  ``partitions.start`` and ``partitions.end``. They keep their bounds when data is appended.
+- Calendar units and durations: whole windows, clipped only to ``partitions.start`` and
+  ``partitions.end``. They keep their bounds when data is appended.
 - ``whole``: from the UTC midnight before the first row to the one after the last row, so that
   equity samples and daily returns fall on its bounds; clipped in the same way.
 - ``rows`` and ``bytes``: from the first row on, cut before a row group as soon as the size is

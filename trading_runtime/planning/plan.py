@@ -9,15 +9,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.config.sizes import parse_size
 from trading_runtime.errors import UsageError
+from trading_runtime.planning.days import planned_days
 from trading_runtime.planning.identity import (
     common_inputs,
     encode_values,
     partition_inputs,
     task_id_of_digests,
 )
-from trading_runtime.planning.partitions import partitions
+from trading_runtime.planning.partitions import choose_series, partitions
 from trading_runtime.planning.points import expand_points
+from trading_runtime.planning.run_warnings import find_warnings
 from trading_runtime.records.plan import (
     CommonInputs,
     DataFile,
@@ -30,7 +33,6 @@ from trading_runtime.records.plan import (
     RowGroup,
     Task,
 )
-from trading_runtime.units import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +82,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     definitions = {item["id"]: item for item in manifest.instruments}
     common = common_inputs(experiment, code, _venue_name(cut), statistics_currency(experiment))
     points = expand_points(experiment)
+    chosen = choose_series(manifest, experiment.dataset)
     planned = tuple(_planned(item) for item in cut.partitions)
     common_digest = digest(common)
     fixed = encode_values(experiment.strategy.config)
@@ -100,8 +103,9 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         task_seconds=experiment.limits.task_seconds,
         task_memory=_bytes(experiment.limits.task_memory),
         instruments=definitions,
-        notes=tuple(points.notes),
+        warnings=tuple(find_warnings(experiment, manifest, chosen, points)),
         partitions=planned,
+        days=planned_days(cut.partitions, every_day=experiment.statistics.calendar == "every_day"),
         empty_windows=cut.empty,
         points=tuple(
             Point(number, _plain(point), encode_values(point))

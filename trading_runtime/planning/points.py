@@ -1,6 +1,6 @@
 """The parameter space of an experiment expanded to points: grids, ranges and random draws.
 
-Numbers are computed with exactly (decimals of 60 digits); ``%`` has the sign of its right side.
+Constraints are computed exactly (decimals of 60 digits); ``%`` has the sign of its right side.
 
 Random draws are made from SHA-256 over (seed, parameter, attempt), so they are the same for every
 version of Python and every machine, and a larger ``n`` only adds points at the end.
@@ -20,13 +20,13 @@ from trading_runtime.config.constraint_syntax import (
     Binary,
     Comparison,
     Constant,
+    ConstraintSyntaxError,
     Expression,
     Parameter,
     Unary,
     parameters_of,
     parse_constraint,
 )
-from trading_runtime.config.constraint_tokens import ConstraintSyntaxError
 from trading_runtime.config.experiment import DrawnValues, RandomSampling, RangeValues
 from trading_runtime.config.ranges import as_number, range_values
 from trading_runtime.errors import UsageError
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     Evaluator = Callable[[Mapping[str, Any]], Any]
+    Arithmetic = Callable[[int | Decimal, int | Decimal], int | Decimal]
 
 _CONDITION_CONTEXT = Context(prec=60, Emax=999_999, Emin=-999_999)
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -179,41 +180,25 @@ def _minus(value: int | Decimal) -> int | Decimal:
     return -value if isinstance(value, int) else value.copy_negate()
 
 
-def _add(left: int | Decimal, right: int | Decimal) -> int | Decimal:
-    if isinstance(left, int) and isinstance(right, int):
-        return left + right
-    return _CONDITION_CONTEXT.add(left, right)
+def _exactly(of_integers: Arithmetic, of_decimals: Arithmetic) -> Arithmetic:
+    def compute(left: int | Decimal, right: int | Decimal) -> int | Decimal:
+        whole = isinstance(left, int) and isinstance(right, int)
+        return of_integers(left, right) if whole else of_decimals(left, right)
 
-
-def _subtract(left: int | Decimal, right: int | Decimal) -> int | Decimal:
-    if isinstance(left, int) and isinstance(right, int):
-        return left - right
-    return _CONDITION_CONTEXT.subtract(left, right)
-
-
-def _multiply(left: int | Decimal, right: int | Decimal) -> int | Decimal:
-    if isinstance(left, int) and isinstance(right, int):
-        return left * right
-    return _CONDITION_CONTEXT.multiply(left, right)
-
-
-def _divide(left: int | Decimal, right: int | Decimal) -> int | Decimal:
-    return _CONDITION_CONTEXT.divide(left, right)
+    return compute
 
 
 def _modulo(left: int | Decimal, right: int | Decimal) -> int | Decimal:
-    if isinstance(left, int) and isinstance(right, int):
-        return left % right
     rest = _CONDITION_CONTEXT.remainder(left, right)
     return _CONDITION_CONTEXT.add(rest, right) if rest and (rest < 0) is not (right < 0) else rest
 
 
-_ARITHMETIC: dict[str, Callable[[int | Decimal, int | Decimal], int | Decimal]] = {
-    "+": _add,
-    "-": _subtract,
-    "*": _multiply,
-    "/": _divide,
-    "%": _modulo,
+_ARITHMETIC: dict[str, Arithmetic] = {
+    "+": _exactly(operator.add, _CONDITION_CONTEXT.add),
+    "-": _exactly(operator.sub, _CONDITION_CONTEXT.subtract),
+    "*": _exactly(operator.mul, _CONDITION_CONTEXT.multiply),
+    "/": _CONDITION_CONTEXT.divide,
+    "%": _exactly(operator.mod, _modulo),
 }
 
 
@@ -418,9 +403,9 @@ def _shortfall(found: int, asked: int, size: int, *, exhausted: bool) -> tuple[s
     if found >= asked:
         return ()
     if exhausted:
-        return (f"sampling.n asks for {asked:,} points; only {found:,} exist, all are used",)
+        return (f"{asked:,} points are asked for; only {found:,} exist, all are used",)
     reason = f"among {size:,} combinations the allowed ones are too rare to find more"
-    return (f"sampling.n asks for {asked:,} points; only {found:,} were found: {reason}",)
+    return (f"{asked:,} points are asked for; only {found:,} were found: {reason}",)
 
 
 def _indices(axes: dict[str, _Axis], seed: int, attempt: int) -> tuple[int, ...]:

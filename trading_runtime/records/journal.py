@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.redaction import redacted
-from trading_runtime.results.files import storage_errors, write_file
+from trading_runtime.storage.files import storage_errors, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trading_runtime.records.events import Event
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 FIRST_HASH = hashlib.sha256(b"").hexdigest()

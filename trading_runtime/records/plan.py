@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.canonical import digest
+from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.forms import check_form
+from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from trading_runtime.records.forms import Form
+    from trading_runtime.records.run_warnings import RunWarning
 
 PLAN_FORMAT = 1
 
@@ -29,6 +34,7 @@ _FORM: Form = {
         "packages": dict,
         "engine": dict,
         "strategy": {"path": str},
+        "periods_per_year": (int, NoneType),
     },
     "strategy": {"path": str, "code": [str], "config": dict},
     "instruments": dict,
@@ -62,7 +68,6 @@ _FORM: Form = {
         }
     ],
     "empty_windows": [{"start": str, "end": str, "instruments": [str]}],
-    "notes": [str],
     "task_seconds": int,
     "batches": [[int]],
 }
@@ -185,6 +190,15 @@ class PlannedPartition:
         }
 
 
+class Days(NamedTuple):
+    """Days that count as returns, of all partitions together."""
+
+    least: int
+    """Known to count."""
+    most: int
+    """Not known not to count: a row group of several days can leave some of them out."""
+
+
 class EmptyWindow(NamedTuple):
     """A window without rows: listed, not planned. Instants are nanoseconds since the epoch."""
 
@@ -279,9 +293,15 @@ class CommonInputs:
         return packages
 
     @property
-    def periods_per_year(self) -> int:
-        """How many daily returns make a year."""
-        periods: int = self.content["periods_per_year"]
+    def every_day(self) -> bool:
+        """Whether days without data count as returns of zero."""
+        # Plans of earlier versions knew of no other calendar.
+        return bool(self.content.get("calendar", "every_day") == "every_day")
+
+    @property
+    def periods_per_year(self) -> int | None:
+        """How many daily returns make a year; ``None``: it follows from the days that count."""
+        periods: int | None = self.content["periods_per_year"]
         return periods
 
     @property
@@ -305,8 +325,10 @@ class Plan:
     """Bytes that a task may use; ``None`` without a limit."""
     instruments: Mapping[str, Mapping[str, Any]]
     """The dataset's instrument definitions by id."""
-    notes: Sequence[str]
+    warnings: Sequence[RunWarning]
     partitions: Sequence[PlannedPartition]
+    days: Days | None
+    """``None`` in a plan of an earlier version."""
     empty_windows: Sequence[EmptyWindow]
     points: Sequence[Point]
     tasks: Sequence[Task]
@@ -361,17 +383,50 @@ class Plan:
             "task_seconds": self.task_seconds,
             "task_memory": self.task_memory,
             "instruments": self.instruments,
-            "notes": self.notes,
+            "warnings": [item.document() for item in self.warnings],
             "partitions": [partition.to_document() for partition in self.partitions],
+            "days": self.days and self.days._asdict(),
             "empty_windows": [window.to_document() for window in self.empty_windows],
             "points": [point.to_document() for point in self.points],
-            "tasks": [task._asdict() for task in self.tasks],
+            # Spelt out, since there may be 100,000 of them: ``_asdict`` takes five times as long.
+            "tasks": [
+                {
+                    "task_id": task_id,
+                    "partition": partition,
+                    "point": point,
+                    "cached": cached,
+                    "seconds": seconds,
+                }
+                for task_id, partition, point, cached, seconds in self.tasks
+            ],
             "batches": self.batches,
         }
 
     def to_json(self) -> str:
         """Return the text of ``plan.json``."""
         return json.dumps(self.to_document(), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan that a run stored in ``path``, checked as a whole.
+
+    Raises ``UsageError`` when there is none, ``DataError`` when it cannot be read or is no plan.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path}: there is no plan: the run did not come to its start; run the experiment "
+            "again with this run id"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    try:
+        return plan_from_document(content)
+    except ValueError as error:
+        raise DataError(f"{path}: damaged: {error}; run the experiment again") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def plan_from_document(content: Any) -> Plan:
@@ -390,8 +445,9 @@ def plan_from_document(content: Any) -> Plan:
         task_seconds=content["task_seconds"],
         task_memory=content.get("task_memory"),
         instruments=content["instruments"],
-        notes=tuple(content["notes"]),
+        warnings=tuple(read_warnings(content)),
         partitions=tuple(_partition(item) for item in content["partitions"]),
+        days=_days(content.get("days")),
         empty_windows=tuple(
             EmptyWindow(
                 parse_instant(item["start"]), parse_instant(item["end"]), tuple(item["instruments"])
@@ -439,6 +495,8 @@ def _check(content: Any) -> None:
     check_form(content, _FORM)
     memory = content.get("task_memory")
     _must(memory is None or isinstance(memory, int), "task_memory")
+    if content.get("days") is not None:
+        check_form(content["days"], {"least": int, "most": int}, "days")
     _must(all(len(batch) == _ENDS for batch in content["batches"]), "batches")
 
 
@@ -454,6 +512,10 @@ def _refuse_task(task: Mapping[str, Any], place: str, points: range, partitions:
 def _must(holds: bool, place: str) -> None:  # noqa: FBT001 - reads as a sentence
     if not holds:
         raise ValueError(f"{place} is of the wrong form")
+
+
+def _days(item: Mapping[str, int] | None) -> Days | None:
+    return None if item is None else Days(item["least"], item["most"])
 
 
 def _partition(item: Mapping[str, Any]) -> PlannedPartition:

@@ -10,7 +10,7 @@ from trading_runtime.records import events
 from trading_runtime.records import events as operation_events
 from trading_runtime.records.events import Event
 from trading_runtime.records.journal import WRITER
-from trading_runtime.runs.metadata_document import MetadataDocument
+from trading_runtime.records.metadata import MetadataDocument
 
 _HASH = "^[0-9a-f]{64}$"
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$"

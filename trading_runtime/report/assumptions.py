@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from trading_runtime.report.formatting import counted, number, sentence_list
+from trading_runtime.records.run_warnings import WarningKind, read_warnings
+from trading_runtime.report.formatting import amount, counted, number, sentence_list, statistic
 from trading_runtime.results.points import OK
-from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,11 +32,12 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     """Return what holds for this run: warnings first, otherwise in the order of an order's life."""
     venue: Mapping[str, Any] = inputs.experiment.get("venue", {})
     found = [
-        *_fills(venue, inputs.data_types),
+        *_warnings(inputs.result),
+        *_fills(venue, inputs.data_types, inputs.results),
         _fees(venue.get("fees", {})),
         _latency(venue.get("latency") or {}),
-        _funding(),
-        *_orders(venue, inputs.results),
+        _funding(inputs),
+        *_orders(venue, inputs),
         *_risk(inputs.experiment.get("risk")),
         *_seams(inputs),
         *_accounts(inputs),
@@ -45,7 +47,15 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     return sorted(found, key=lambda assumption: not assumption.warning)
 
 
-def _fills(venue: Mapping[str, Any], data_types: Sequence[str]) -> Iterator[Assumption]:
+def _warnings(result: Mapping[str, Any]) -> Iterator[Assumption]:
+    for item in read_warnings(result):
+        title = item.kind.value.replace("_", " ").capitalize()
+        yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
+
+
+def _fills(
+    venue: Mapping[str, Any], data_types: Sequence[str], results: pl.DataFrame
+) -> Iterator[Assumption]:
     delayed = _delay(venue.get("latency") or {})
     if venue.get("bar_execution", True) and (not data_types or "bars" in data_types):
         moment = (
@@ -57,15 +67,25 @@ def _fills(venue: Mapping[str, Any], data_types: Sequence[str]) -> Iterator[Assu
         yield Assumption("Fill price and time", f"A market order sent from on_bar fills {moment}.")
         yield Assumption(
             "Size at bars",
-            "The top of the book is about a quarter of the bar's volume; whatever an order asks "
-            "beyond that fills one tick worse, however large the order is.",
+            "Each price of a bar (open, high, low, close) has about a quarter of its volume. What "
+            "a market order asks beyond that fills one tick worse, however large the order is; a "
+            "limit order takes no more than that at each of the prices that reach it, and waits "
+            "with the rest.",
+        )
+    partly = _total(results, "partly_filled_orders")
+    if partly:
+        tasks = _tasks_with(results, pl.col("partly_filled_orders") > 0)
+        yield Assumption(
+            "Partial fills",
+            f"{counted(partly, 'order was', 'orders were')} filled in part only, in "
+            f"{counted(tasks, 'task')}.",
         )
     fill: Mapping[str, Any] = venue.get("fill") or {}
     limit, slip = fill.get("prob_fill_on_limit", 1), fill.get("prob_slippage", 0)
     text = (
-        f"Fill model {fill.get('model', 'default')}: a resting limit order "
-        f"{_chance(limit, 'is', 'filled')} when the market touches its price; an order that takes "
-        f"liquidity {_chance(slip, '', 'slips by one tick')}."
+        f"Fill model {fill.get('model', 'default')}: when the market touches its price, a resting "
+        f"limit order {_chance(limit, '', 'trades')}, with no more than the size that is there; an "
+        f"order that takes liquidity {_chance(slip, '', 'slips by one tick')}."
     )
     if not venue.get("liquidity_consumption"):
         text += " A fill does not use up the size it was filled against."
@@ -106,24 +126,55 @@ def _latency(latency: Mapping[str, Any]) -> Assumption:
     return Assumption("Latency", f"Commands take {sentence_list(parts)}.")
 
 
-def _funding() -> Assumption:
+def _funding(inputs: ReportInputs) -> Assumption:
+    interest = "There is no interest on balances or borrowed money."
+    if "funding_rates" not in inputs.data_types:
+        return Assumption(
+            "Funding", f"No funding payments: the data has no funding rates. {interest}"
+        )
+    settlements = _total(inputs.results, "funding_settlements")
+    if not settlements:
+        return Assumption(
+            "Funding",
+            "The data has funding rates, but none was settled: that takes a position that is open "
+            f"at the time that a rate names as its next settlement. {interest}",
+            warning=True,
+        )
+    known = inputs.results.filter(pl.col("status") == OK)
+    paid = sum(known["funding"].drop_nulls().to_list(), Decimal(0))
     return Assumption(
-        "Funding", "No funding payments, and no interest on balances or borrowed money."
+        "Funding",
+        f"Positions {'received' if paid > 0 else 'paid'} {amount(abs(paid))} "
+        f"{known['currency'][0]} in {counted(settlements, 'settlement')} of all tasks, which is in "
+        "their net profit. A rate is settled at the time that it names, at the mark price, else "
+        "the last price; one at a window's very end belongs to that window, since the next one "
+        "starts flat. " + interest,
     )
 
 
-def _orders(venue: Mapping[str, Any], results: pl.DataFrame) -> Iterator[Assumption]:
+def _orders(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
+    results = inputs.results
     limit = venue.get("order_rate_limit") or {}
     denied = _total(results, "denied_orders")
     allowed = f"{number(int(limit.get('orders', 100)), 0)} orders per {limit.get('per', '1s')}"
-    text = f"At most {allowed} of simulated time; the excess is denied."
+    yield Assumption("Order rate", f"At most {allowed} of simulated time; the excess is denied.")
+    incidents = inputs.result.get("incidents", {})
     if denied:
         tasks = _tasks_with(results, pl.col("denied_orders") > 0)
-        text += (
-            f" {counted(denied, 'order was', 'orders were')} denied in {counted(tasks, 'task')} "
-            "(for the rate, because the account could not carry them, or by a limit on risk)."
-        )
-    yield Assumption("Order rate", text, denied > 0)
+        reasons = _by_kind(incidents.get("denied_by_reason", {}))
+        text = f"{counted(denied, 'order was', 'orders were')} denied in {counted(tasks, 'task')}"
+        yield Assumption("Denied orders", f"{text}: {reasons}.", warning=True)
+    if rejected := incidents.get("rejected_by_reason"):
+        total = counted(sum(rejected.values()), "order was", "orders were")
+        text = f"{total} rejected by the venue: {_by_kind(rejected)}."
+        yield Assumption("Rejected orders", text, warning=True)
+    if logged := incidents.get("engine_warnings"):
+        text = f"The engine warned while it ran: {_by_kind(logged)}."
+        yield Assumption("Warnings of the engine", text, warning=True)
+
+
+def _by_kind(counts: Mapping[str, int]) -> str:
+    return "; ".join(f"{kind} ({number(count, 0)})" for kind, count in counts.items())
 
 
 def _risk(profile: Mapping[str, Any] | None) -> Iterator[Assumption]:
@@ -166,7 +217,8 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
 
 def _accounts(inputs: ReportInputs) -> Iterator[Assumption]:
     ok = _tasks_with(inputs.results, pl.lit(value=True))
-    if ok and not _total(inputs.results, "fills"):
+    kinds = {item.kind for item in read_warnings(inputs.result)}
+    if ok and not _total(inputs.results, "fills") and WarningKind.NO_ORDERS not in kinds:
         yield Assumption("No fills", "Not one order was filled, in any task.", warning=True)
     ruined = _tasks_with(inputs.results, pl.col("ruined"))
     if ruined:
@@ -181,16 +233,21 @@ def _accounts(inputs: ReportInputs) -> Iterator[Assumption]:
 
 
 def _ratios(inputs: ReportInputs) -> Assumption:
-    periods = inputs.experiment.get("statistics", {}).get("periods_per_year", 365)
-    text = (
-        f"From simple daily returns at UTC midnights, {periods} of them a year, risk-free rate 0; "
-        "days without data return 0."
-    )
-    partitions = inputs.plan.partitions
-    starts = [partition.start for partition in partitions]
-    ends = [partition.end for partition in partitions]
-    days = -(-(max(ends) - min(starts)) // DAY) if partitions else 0
-    few = 0 < days < FEW_DAYS
+    settings = inputs.experiment.get("statistics", {})
+    row = next(inputs.points.drop_nulls("days").head(1).iter_rows(named=True), None)
+    days = 0 if row is None else row["days"]
+    text = "From simple daily returns at UTC midnights, risk-free rate 0."
+    if settings.get("calendar", "observed") == "every_day":
+        text += f" Every day from the first row to the last counts, {counted(days, 'day')}: those"
+        text += " without data return 0."
+    else:
+        text += f" Days without any row are no returns; {counted(days, 'day')} with data "
+        text += f"{'counts' if days == 1 else 'count'}."
+    if row is not None and row["periods_per_year"] is not None:
+        year = statistic("periods_per_year", row["periods_per_year"])
+        why = "as set" if settings.get("periods_per_year") else "as the days that count"
+        text += f" A year has {year} of them, {why}."
+    few = row is not None and days < FEW_DAYS
     if few:
         text += (
             f" The period has only {counted(days, 'day')}: a ratio made from so few says little."

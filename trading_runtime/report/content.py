@@ -266,7 +266,13 @@ def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str,
         facts.append(("Instruments", f"{shown} and {more} more" if more > 0 else shown))
         start = min(partition.start for partition in partitions)
         end = max(partition.end for partition in partitions)
+        if inputs.curve:
+            # Clipped to the data: windows may begin before it or end after it.
+            start, end = inputs.curve[0].ts, inputs.curve[-1].ts
         facts.append(("Period", f"{instant(start)} to {instant(end)} (UTC)"))
+    known = inputs.points["days"].drop_nulls()
+    if len(known):
+        facts.append(("Daily returns", number(known[0], 0)))
     points = counted(len(plan.points), "point")
     facts.append(
         ("Size", f"{points} \N{MULTIPLICATION SIGN} {counted(len(partitions), 'partition')}")
@@ -277,11 +283,13 @@ def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str,
     balances = inputs.experiment.get("venue", {}).get("balances")
     if balances:
         facts.append(("Initial balance", ", ".join(_grouped(each) for each in balances)))
-    facts += [
-        (_headed(key), _moment(str(inputs.metadata[key])))
+    moments = [
+        _moment(str(inputs.metadata[key]))
         for key in ("started", "ended")
         if inputs.metadata.get(key)
     ]
+    if moments:
+        facts.append(("Computed", f"{' to '.join(moments)} UTC"))
     return facts
 
 
@@ -290,7 +298,7 @@ def _headed(name: str) -> str:
 
 
 def _moment(text: str) -> str:
-    return f"{instant(parse_instant(text) // _SECOND * _SECOND)} UTC"
+    return instant(parse_instant(text) // _SECOND * _SECOND)
 
 
 def _grouped(balance: str) -> str:

@@ -12,7 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trading_runtime.canonical import canonical_json, digest
-from trading_runtime.results.statistics import Fill, Trade, amounts, task_statistics
+from trading_runtime.message_kinds import kinds_of
+from trading_runtime.results.calendar import Calendar, observed_facts
+from trading_runtime.results.exact import amounts, money
+from trading_runtime.results.statistics import Fill, Trade, task_statistics
 from trading_runtime.units import format_instant
 
 
@@ -49,6 +52,9 @@ _ORDER = (
     "task_id",
     "start",
     "end",
+    "first_row",
+    "last_row",
+    "observed_days",
     "rows",
     "warmup_rows",
     "warmup_short",
@@ -57,7 +63,10 @@ _ORDER = (
     "final_equity",
     "net_profit",
     "fees",
+    "funding",
     "traded_value",
+    "days",
+    "periods_per_year",
     "return",
     "volatility",
     "sharpe",
@@ -67,13 +76,19 @@ _ORDER = (
     "exposure",
     "turnover",
     "orders",
+    "partly_filled_orders",
     "fills",
     "trades",
     "win_rate",
     "profit_factor",
     "expectancy",
     "denied_orders",
+    "denied_by_reason",
+    "rejected_orders",
+    "rejected_by_reason",
     "warmup_denied_orders",
+    "engine_warnings",
+    "funding_settlements",
     "open_positions",
     "ruined",
 )
@@ -87,9 +102,10 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``, in its fixed order.
 
-    ``counts`` gives ``rows``, ``warmup_rows``, ``warmup_short`` and ``warmup_denied_orders``, which
-    the tables do not hold, and with a risk profile ``risk_refusals``: how many orders and changes
-    of orders each rule refused.
+    ``counts`` gives ``rows``, ``observed`` (when they lie), ``warmup_rows``, ``warmup_short``,
+    ``warmup_denied_orders``, ``funding`` and ``funding_settlements``, and ``engine_warnings`` by
+    kind, which the tables do not hold, and with a risk profile ``risk_refusals``: how many orders
+    and changes of orders each rule refused.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
@@ -97,7 +113,7 @@ def summarise(
     )
     statistics = task_statistics(
         list(zip(equity["ts"], amounts(equity["equity"]), strict=True)),
-        (partition["start"], partition["end"]),
+        counts["observed"],
         list(map(Fill, amounts(fills["value"]), amounts(fills["fee"]))),
         list(
             map(
@@ -107,7 +123,7 @@ def summarise(
                 positions["ts_closed"],
             )
         ),
-        common["periods_per_year"],
+        Calendar.of(common),
     )
     values = {
         "task_id": task_id,
@@ -116,12 +132,29 @@ def summarise(
         "currency": common["currency"],
         "orders": len(orders["status"]),
         "denied_orders": orders["status"].count("DENIED"),
+        "partly_filled_orders": sum(
+            0 < filled < quantity
+            for filled, quantity in zip(orders["filled_quantity"], orders["quantity"], strict=True)
+        ),
+        "denied_by_reason": _reasons(orders, "DENIED"),
+        "rejected_orders": orders["status"].count("REJECTED"),
+        "rejected_by_reason": _reasons(orders, "REJECTED"),
         **counts,
+        "funding": money(counts["funding"]),
+        **observed_facts(counts["observed"]),
         **statistics,
     }
     # Only with a risk profile: without one, summaries keep their bytes.
     refusals = {name: counts[name] for name in ("risk_refusals",) if name in counts}
     return {name: values[name] for name in _ORDER} | refusals
+
+
+def _reasons(orders: Mapping[str, list[Any]], status: str) -> dict[str, int]:
+    return kinds_of(
+        reason
+        for found, reason in zip(orders["status"], orders["reason"], strict=True)
+        if found == status
+    )
 
 
 def result_files(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trading_runtime.errors import StorageError
 from trading_runtime.object_storage import S3Folder, is_s3
-from trading_runtime.results.files import storage_errors, write_file
+from trading_runtime.storage.files import storage_errors, write_file
 
 
 class LocalFolder:

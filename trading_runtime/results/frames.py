@@ -1,7 +1,7 @@
 """The tables of a run: a row per task, a row per point; as Parquet, plain values and CSV.
 
-Both are the same bytes for the same content: rows in order of (point, partition), one row group,
-money as ``Decimal(38,16)``, times as ``Datetime(ns, UTC)``.
+``results.parquet`` and ``points.parquet`` are the same bytes for the same content: rows in order of
+(point, partition), one row group, money as ``Decimal(38,16)``, times as ``Datetime(ns, UTC)``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import polars as pl
 from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import UsageError
-from trading_runtime.results.files import write_file
+from trading_runtime.results.exact import EXACT, MONEY_STEP
 from trading_runtime.results.points import MISSING, OK
-from trading_runtime.results.statistics import EXACT, MONEY_STEP
+from trading_runtime.storage.files import write_file
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ TASK_STATISTICS: dict[str, pl.DataType] = {
     "final_equity": MONEY,
     "net_profit": MONEY,
     "fees": MONEY,
+    "funding": MONEY,
     "traded_value": MONEY,
+    "days": pl.Int64(),
+    "periods_per_year": pl.Float64(),
     "return": pl.Float64(),
     "volatility": pl.Float64(),
     "sharpe": pl.Float64(),
@@ -53,6 +56,7 @@ TASK_STATISTICS: dict[str, pl.DataType] = {
     "exposure": pl.Float64(),
     "turnover": pl.Float64(),
     "orders": pl.Int64(),
+    "partly_filled_orders": pl.Int64(),
     "fills": pl.Int64(),
     "trades": pl.Int64(),
     "win_rate": pl.Float64(),
@@ -60,6 +64,7 @@ TASK_STATISTICS: dict[str, pl.DataType] = {
     "expectancy": MONEY,
     "denied_orders": pl.Int64(),
     "warmup_denied_orders": pl.Int64(),
+    "funding_settlements": pl.Int64(),
     "open_positions": pl.Int64(),
     "ruined": pl.Boolean(),
 }

@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.config.statistic_names import POINT_STATISTICS
+from trading_runtime.results.calendar import observed_of
+from trading_runtime.results.exact import EXACT, money, rounded
 from trading_runtime.results.statistics import (
-    EXACT,
     Trade,
+    clipped,
     curve_statistics,
     exposure,
-    money,
-    rounded,
     trade_statistics,
     turnover,
 )
@@ -23,6 +23,8 @@ from trading_runtime.results.statistics import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from trading_runtime.datasets.observed_days import Observed
+    from trading_runtime.results.calendar import Calendar
     from trading_runtime.results.statistics import Samples
 
 _FIFTY_DIGITS = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
@@ -30,8 +32,16 @@ _FIFTY_DIGITS = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
 OK = "ok"
 MISSING = "missing"
 
-SUMMED_MONEY = ("net_profit", "fees", "traded_value")
-SUMMED_COUNTS = ("orders", "fills", "denied_orders", "warmup_denied_orders", "open_positions")
+SUMMED_MONEY = ("net_profit", "fees", "funding", "traded_value")
+SUMMED_COUNTS = (
+    "orders",
+    "partly_filled_orders",
+    "fills",
+    "denied_orders",
+    "warmup_denied_orders",
+    "funding_settlements",
+    "open_positions",
+)
 COUNTED_FLAGS = ("warmup_short", "ruined")
 
 
@@ -52,6 +62,11 @@ class TaskOutcome:
     equity: Samples = ()
     trades: Sequence[Trade] = ()
 
+    @property
+    def observed(self) -> Observed | None:
+        """When the task's rows lie; ``None`` without any, or without a result."""
+        return None if self.summary is None else observed_of(self.summary)
+
 
 class CurvePoint(NamedTuple):
     """A moment of a point's chained equity.
@@ -69,16 +84,16 @@ def aggregate_point(
     point: int,
     parameters: Mapping[str, Any],
     outcomes: Iterable[TaskOutcome],
-    periods_per_year: int,
+    calendar: Calendar,
 ) -> dict[str, Any]:
     """Return one row of ``points.parquet``: counts of the point's tasks, and its statistics.
 
     Money and counts are summed. Returns, ratios and drawdown are those of ``chained_curve``, trades
-    are pooled, exposure is the share of the time of all windows together, and turnover is all
-    traded value / the initial equity. Between windows the account rests, so days without data
-    return 0 however the data was cut. Where an account was ruined there are no returns to chain:
-    return and ratios are ``None``. So is everything but the counts while a task is missing or
-    failed.
+    are pooled, exposure is the share of the time of all windows together (each clipped to its
+    data), and turnover is all traded value / the initial equity. A day counts once if any task
+    observed it; between windows the account rests. Where an account was ruined there are no
+    returns to chain: return and ratios are ``None``. So is everything but the counts while a task
+    is missing or failed.
     """
     outcomes = list(outcomes)
     ok = sum(outcome.status == OK for outcome in outcomes)
@@ -93,7 +108,7 @@ def aggregate_point(
     }
     if not outcomes or ok < len(outcomes):
         return row | dict.fromkeys(POINT_STATISTICS)
-    return row | _statistics(outcomes, periods_per_year)
+    return row | _statistics(outcomes, calendar)
 
 
 def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
@@ -103,12 +118,13 @@ def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
     overlap in time (each instrument by itself) are accounts side by side: their equity is summed
     on one clock, where each account holds its initial equity before its window and its final
     equity after it. At a seam the curve has one sample at the end of the earlier window and one at
-    the start of the later one. The list is empty when there are no outcomes.
+    the start of the later one. Each window is clipped to its data. The list is empty when there are
+    no outcomes.
     """
     curve: list[CurvePoint] = []
     growth, profit, initial = Decimal(1), Decimal(0), Decimal(0)
     with decimal.localcontext(EXACT):
-        for group in _overlapping(outcomes):
+        for group in _overlapping(map(_clipped, outcomes)):
             samples = _one_clock(group)
             start = samples[0][1]
             if not curve:
@@ -124,13 +140,15 @@ def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
     return curve
 
 
-def _statistics(outcomes: Sequence[TaskOutcome], periods_per_year: int) -> dict[str, Any]:
+def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str, Any]:
     summaries = [outcome.summary or {} for outcome in outcomes]
     curve = chained_curve(outcomes)
     trades = [trade for outcome in outcomes for trade in _within_window(outcome)]
+    observed = [found for outcome in outcomes if (found := outcome.observed) is not None]
+    days = calendar.days(stretch for each in observed for stretch in each.days)
     ruined = sum(bool(summary["ruined"]) for summary in summaries)
     statistics: dict[str, Any] = curve_statistics(
-        [(moment.ts, moment.growth) for moment in curve], periods_per_year
+        [(moment.ts, moment.growth) for moment in curve], days, calendar
     )
     if ruined:
         statistics |= dict.fromkeys(("return", "volatility", "sharpe", "sortino"))
@@ -141,7 +159,7 @@ def _statistics(outcomes: Sequence[TaskOutcome], periods_per_year: int) -> dict[
     for name in SUMMED_MONEY:
         statistics[name] = money(statistics[name])
     statistics["exposure"] = rounded(
-        exposure(trades, [(outcome.start, outcome.end) for outcome in outcomes])
+        exposure(trades, [(each.first, each.last) for each in observed])
     )
     # A position open at a window's end lives on in no other: cut off there, it is not a trade.
     closed = (trade for outcome in outcomes for trade in outcome.trades)
@@ -151,6 +169,10 @@ def _statistics(outcomes: Sequence[TaskOutcome], periods_per_year: int) -> dict[
     for name in COUNTED_FLAGS:
         statistics[name] = sum(bool(each[name]) for each in summaries)
     return {name: statistics[name] for name in POINT_STATISTICS}
+
+
+def _clipped(outcome: TaskOutcome) -> TaskOutcome:
+    return dataclasses.replace(outcome, equity=clipped(outcome.equity, outcome.observed))
 
 
 def _within_window(outcome: TaskOutcome) -> list[Trade]:

@@ -17,8 +17,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.records.plan import plan_from_document
-from trading_runtime.results.files import read_json, storage_errors, write_file
+from trading_runtime.message_kinds import added
+from trading_runtime.planning.run_warnings import no_orders
+from trading_runtime.records.plan import read_plan
+from trading_runtime.records.run_files import RunFiles
+from trading_runtime.results.calendar import Calendar
 from trading_runtime.results.frames import (
     best,
     points_frame,
@@ -29,11 +32,12 @@ from trading_runtime.results.frames import (
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
 from trading_runtime.results.scratch import Scratch
-from trading_runtime.results.store import RunFiles, Store
+from trading_runtime.results.store import Store
 from trading_runtime.results.task_reader import Part, TaskReader
+from trading_runtime.storage.files import storage_errors, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import polars as pl
 
@@ -104,7 +108,7 @@ def main() -> None:
 
     gc.disable()
     plan_file, results, run, first, last, target = sys.argv[1:]
-    plan = plan_from_document(read_json(Path(plan_file)))
+    plan = read_plan(Path(plan_file))
     reader = TaskReader(plan, Store(Path(results)), RunFiles(Path(run)))
     with Path(target).open("wb") as file:
         for start in range(int(first), int(last), _POINTS_AT_ONCE):
@@ -170,6 +174,8 @@ def reduce_run(
         "failed_by_kind": _failed_by_kind(reader.statuses),
         "objective": plan.objective._asdict(),
         "best": chosen,
+        "incidents": _incidents(reader.summaries.values()),
+        "warnings": _warnings(plan, results),
     }
     with storage_errors(files.folder):
         write_frame(results, files.results)
@@ -185,14 +191,14 @@ def reduce_run(
 
 def read_points(plan: Plan, reader: TaskReader, first: int = 0, last: int | None = None) -> Part:
     """Read the results of the points from ``first`` to before ``last``, and aggregate each."""
-    periods = plan.common.periods_per_year
+    calendar = Calendar(plan.common.every_day, plan.common.periods_per_year)
     points = plan.points[first:last]
     tasks = [reader.by_point.get(point.index, []) for point in points]
     outcomes = reader.outcomes(task for of_point in tasks for task in of_point)
     with _collector_paused():
         rows = [
             aggregate_point(
-                point.index, point.parameters, list(islice(outcomes, len(of_point))), periods
+                point.index, point.parameters, list(islice(outcomes, len(of_point))), calendar
             )
             for point, of_point in zip(points, tasks, strict=True)
         ]
@@ -213,16 +219,17 @@ def _collector_paused() -> Iterator[None]:
 
 def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> Reduction:
     """Write the tables of an earlier run with the very same results as those of this one."""
+    results, points = read_frame(reused.results), read_frame(reused.points)
+    result = reused.result | {"warnings": _warnings(plan, results)}
     write_file(files.results, reused.results)
     write_file(files.points, reused.points)
-    write_file(files.result, json.dumps(reused.result, indent=1, ensure_ascii=False) + "\n")
-    chosen = reused.result["best"]
+    write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    chosen = result["best"]
     curve = []
     if chosen is not None:
         reader = TaskReader(plan, store, files)
         curve = chained_curve(reader.outcomes(reader.by_point[chosen["point"]]))
-    results, points = read_frame(reused.results), read_frame(reused.points)
-    return Reduction(reused.result, results, points, curve, [])
+    return Reduction(result, results, points, curve, [])
 
 
 def _counts(plan: Plan, statuses: Mapping[str, str]) -> dict[str, int]:
@@ -230,6 +237,23 @@ def _counts(plan: Plan, statuses: Mapping[str, str]) -> dict[str, int]:
     ok = sum(status == OK for status in statuses.values())
     missing = sum(status == MISSING for status in statuses.values())
     return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}
+
+
+def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Return what went wrong without failing a task: counts over all tasks, by kind."""
+    return {
+        name: added(summary.get(name, {}) for summary in summaries)
+        for name in ("denied_by_reason", "rejected_by_reason", "engine_warnings")
+    }
+
+
+def _warnings(plan: Plan, results: pl.DataFrame) -> list[dict[str, str]]:
+    """Return the warnings of the plan, and the one about tasks that have not traded."""
+    warnings = list(plan.warnings)
+    done = results.filter(results["status"] == OK)
+    if done.height and not done["orders"].sum():
+        warnings.append(no_orders(done.height))
+    return [item.document() for item in warnings]
 
 
 def _failed_by_kind(statuses: Mapping[str, str]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
-from trading_runtime.results.files import read_json
+from trading_runtime.storage.files import read_json
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 FEWEST_TASKS = 1_000
 """Below, all results are read in about the time that looking for tables takes."""

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from trading_runtime.errors import DataError, NondeterministicError
 from trading_runtime.object_storage import S3Folder
 from trading_runtime.results.scratch import Scratch
-from trading_runtime.results.store import MANIFEST, RunFiles, Store
+from trading_runtime.results.store import MANIFEST, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from trading_runtime.records.run_files import RunFiles
 
 _FILES_OF_A_TASK = 6
 _REPORT = "report/"

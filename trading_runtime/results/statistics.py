@@ -9,87 +9,42 @@ from __future__ import annotations
 
 import decimal
 import itertools
+from bisect import bisect_right
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from trading_runtime.canonical import decimal_text
+from trading_runtime.results.calendar import common_length, day_count, union
+from trading_runtime.results.exact import EXACT, TWELVE_DIGITS, money, rounded
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-
-EXACT = decimal.Context(prec=80, rounding=decimal.ROUND_HALF_EVEN)
-"""Sums of money are exact in it, and nothing that a strategy does to its own context matters."""
-
-TWELVE_DIGITS = decimal.Context(prec=12, rounding=decimal.ROUND_HALF_EVEN)
-"""The digits that statistics are stored with."""
-
-MONEY_STEP = Decimal("1e-16")
-"""The smallest amount that is stored."""
-
-
-def amounts(stored: Iterable[int]) -> list[Decimal]:
-    """Return amounts that are given in whole numbers of 1e-16."""
-    scale = EXACT.scaleb
-    return [scale(number, -16) for number in stored]
-
-
-def rounded(value: Decimal | None) -> float | None:
-    """Return ``value`` as a float of 12 significant digits."""
-    return None if value is None else float(TWELVE_DIGITS.plus(value)) + 0.0
-
-
-def money(value: Decimal) -> str:
-    """Return ``value`` as a decimal text of at most 16 decimal places (half-even)."""
-    return decimal_text(value.quantize(MONEY_STEP, context=EXACT))
-
-
-type Interval = tuple[int, int]
-"""Start and end in nanoseconds since the epoch; the end is excluded."""
-
-
-def union(intervals: Iterable[Interval]) -> list[Interval]:
-    """Return the same time as intervals in order that neither overlap nor touch."""
-    merged: list[Interval] = []
-    for start, end in sorted(interval for interval in intervals if interval[0] < interval[1]):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def common_length(left: Sequence[Interval], right: Sequence[Interval]) -> int:
-    """Return how long two ordered lists of separate intervals have in common."""
-    total = i = j = 0
-    while i < len(left) and j < len(right):
-        total += max(0, min(left[i][1], right[j][1]) - max(left[i][0], right[j][0]))
-        if left[i][1] <= right[j][1]:
-            i += 1
-        else:
-            j += 1
-    return total
-
+    from trading_runtime.datasets.observed_days import Observed
+    from trading_runtime.results.calendar import Calendar, Interval
 
 _NO_DEVIATION = Decimal("1e-12")
 _ZERO = Decimal(0)
 
 
-def volatility(returns: Sequence[Decimal | None], periods_per_year: int) -> Decimal | None:
+def volatility(
+    returns: Sequence[Decimal | None], periods_per_year: Decimal | None
+) -> Decimal | None:
     """Return the annualised standard deviation of daily returns: s * sqrt(periods_per_year).
 
     s is the sample standard deviation (ddof 1). ``None`` for fewer than two returns, or when one of
     them is ``None``.
     """
     known = _known(returns)
-    if known is None:
+    if known is None or periods_per_year is None:
         return None
     with decimal.localcontext(EXACT):
-        return _deviation(known) * Decimal(periods_per_year).sqrt()
+        return _deviation(known) * periods_per_year.sqrt()
 
 
-def sharpe_ratio(returns: Sequence[Decimal | None], periods_per_year: int) -> Decimal | None:
+def sharpe_ratio(
+    returns: Sequence[Decimal | None], periods_per_year: Decimal | None
+) -> Decimal | None:
     """Return the annualised Sharpe ratio: mean / s * sqrt(periods_per_year), risk-free rate 0.
 
     s is the sample standard deviation (ddof 1) of the daily returns. ``None`` for fewer than two
@@ -97,13 +52,15 @@ def sharpe_ratio(returns: Sequence[Decimal | None], periods_per_year: int) -> De
     Source: Sharpe, "The Sharpe Ratio", Journal of Portfolio Management 21(1), 1994.
     """
     known = _known(returns)
-    if known is None:
+    if known is None or periods_per_year is None:
         return None
     with decimal.localcontext(EXACT):
         return _ratio(known, _deviation(known), periods_per_year)
 
 
-def sortino_ratio(returns: Sequence[Decimal | None], periods_per_year: int) -> Decimal | None:
+def sortino_ratio(
+    returns: Sequence[Decimal | None], periods_per_year: Decimal | None
+) -> Decimal | None:
     """Return the annualised Sortino ratio: mean / d * sqrt(periods_per_year), target return 0.
 
     d = sqrt(mean(min(r, 0)^2)) over all daily returns, those above the target counting as zero.
@@ -112,7 +69,7 @@ def sortino_ratio(returns: Sequence[Decimal | None], periods_per_year: int) -> D
     Investing 3(3), 1994.
     """
     known = _known(returns)
-    if known is None:
+    if known is None or periods_per_year is None:
         return None
     with decimal.localcontext(EXACT):
         squares = sum((min(value, _ZERO) ** 2 for value in known), _ZERO)
@@ -130,13 +87,15 @@ def _deviation(returns: Sequence[Decimal]) -> Decimal:
     return (squares / (len(returns) - 1)).sqrt()
 
 
-def _ratio(returns: Sequence[Decimal], deviation: Decimal, periods_per_year: int) -> Decimal | None:
+def _ratio(
+    returns: Sequence[Decimal], deviation: Decimal, periods_per_year: Decimal
+) -> Decimal | None:
     # Equity is stored to 16 decimal places: returns that differ only in what that cuts off are
     # equal, and dividing by their difference would give an enormous ratio from nothing.
     if deviation <= _NO_DEVIATION * max(abs(value) for value in returns):
         return None
     mean = sum(returns, _ZERO) / len(returns)
-    return mean / deviation * Decimal(periods_per_year).sqrt()
+    return mean / deviation * periods_per_year.sqrt()
 
 
 type Samples = Sequence[tuple[int, Decimal]]
@@ -173,17 +132,19 @@ class Drawdown(NamedTuple):
 
 def task_statistics(
     equity: Samples,
-    window: Interval,
+    observed: Observed | None,
     fills: Iterable[Fill],
     positions: Iterable[Trade],
-    periods_per_year: int,
+    calendar: Calendar,
 ) -> dict[str, Statistic]:
     """Return the statistics of one task, in the order that ``summary.json`` has them.
 
     Money (``initial_equity``, ``final_equity``, ``net_profit``, ``fees``, ``traded_value``,
     ``expectancy``) is a decimal text; ratios are floats of 12 significant digits; undefined is
     ``None``. ``net_profit`` is final less initial equity, so it holds what open positions are worth
-    at the window's end. ``fills`` counts fills, ``trades`` closed positions. Raises ``ValueError``
+    at the window's end. ``fills`` counts fills, ``trades`` closed positions. What depends on time
+    (returns, drawdown, exposure) is clipped to the data, from its first row to its last:
+    ``observed``, which is ``None`` for a window without rows. Raises ``ValueError``
     when ``equity`` is empty or not in order of time.
     """
     _check_order(equity)
@@ -191,6 +152,8 @@ def task_statistics(
     positions = list(positions)
     with decimal.localcontext(EXACT):
         initial, final = equity[0][1], equity[-1][1]
+        days = calendar.days(() if observed is None else observed.days)
+        tested = () if observed is None else [(observed.first, observed.last)]
         traded_value = sum((fill.value for fill in fills), _ZERO)
         return {
             "initial_equity": money(initial),
@@ -198,8 +161,8 @@ def task_statistics(
             "net_profit": money(final - initial),
             "fees": money(sum((fill.fee for fill in fills), _ZERO)),
             "traded_value": money(traded_value),
-            **curve_statistics(equity, periods_per_year),
-            "exposure": rounded(exposure(positions, [window])),
+            **curve_statistics(clipped(equity, observed), days, calendar),
+            "exposure": rounded(exposure(positions, tested)),
             "turnover": rounded(turnover(traded_value, initial)),
             "fills": len(fills),
             **trade_statistics(positions),
@@ -208,19 +171,36 @@ def task_statistics(
         }
 
 
-def curve_statistics(equity: Samples, periods_per_year: int) -> dict[str, Statistic]:
-    """Return ``return``, ``volatility``, ``sharpe``, ``sortino`` and the maximum drawdown.
+def clipped(equity: Samples, observed: Observed | None) -> Samples:
+    """Return ``equity`` as if it began with the first row of the data and ended with the last.
 
+    What is sampled in front of the data or behind it is stated as of the first or the last row.
+    """
+    if observed is None:
+        return equity
+    first, last, _ = observed
+    return [(min(max(ts, first), last), value) for ts, value in equity]
+
+
+def curve_statistics(
+    equity: Samples, days: Sequence[Interval], calendar: Calendar
+) -> dict[str, Statistic]:
+    """Return ``days``, returns, ratios and the maximum drawdown.
+
+    ``days`` is how many daily returns there are, ``periods_per_year`` what they are annualised by,
     ``return`` is final / initial - 1. An account that was ruined has no return and none of the
     ratios that are made from returns; its drawdown is stated.
     """
-    returns = daily_returns(equity)
+    returns = daily_returns(equity, days)
+    year = calendar.year(days)
     fall = maximum_drawdown(equity)
     return {
+        "days": day_count(days),
+        "periods_per_year": rounded(year),
         "return": rounded(total_return(equity)),
-        "volatility": rounded(volatility(returns, periods_per_year)),
-        "sharpe": rounded(sharpe_ratio(returns, periods_per_year)),
-        "sortino": rounded(sortino_ratio(returns, periods_per_year)),
+        "volatility": rounded(volatility(returns, year)),
+        "sharpe": rounded(sharpe_ratio(returns, year)),
+        "sortino": rounded(sortino_ratio(returns, year)),
         "max_drawdown": rounded(fall and fall.depth),
         "max_drawdown_seconds": rounded(fall and fall.seconds),
     }
@@ -257,21 +237,26 @@ def total_return(equity: Samples) -> Decimal | None:
         return equity[-1][1] / equity[0][1] - 1
 
 
-def daily_returns(equity: Samples) -> list[Decimal | None]:
-    """Return the simple returns between the start, the UTC midnights inside, and the end.
+def daily_returns(equity: Samples, days: Sequence[Interval]) -> list[Decimal | None]:
+    """Return the simple return of each of ``days``, the days since the epoch that count.
 
-    r[i] = e[i] / e[i-1] - 1, where e is the equity of the last sample at or before each of these
-    instants. The first and the last day may be partial and count as a day each. A return that ends
-    at or after the account's ruin is ``None``.
+    r[i] = e[i] / e[i-1] - 1, where e[i] is the equity of the last sample at or before the midnight
+    that ends day i, and e[0] the equity at the start. What moves equity on a day that does not
+    count is part of the next one that does. The first and the last day may be partial. A return
+    that ends at or after the account's ruin is ``None``.
     """
     _check_order(equity)
     ruined_at = ruin(equity)
-    marks = _midnight_marks(equity)
     returns: list[Decimal | None] = []
+    place, before = 0, equity[0][1]
     with decimal.localcontext(EXACT):
-        for (_, before), (ts, after) in itertools.pairwise(marks):
-            sound = ruined_at is None or ts < ruined_at
+        for day in itertools.chain.from_iterable(itertools.starmap(range, days)):
+            midnight = (day + 1) * DAY
+            place = bisect_right(equity, midnight, place, key=_time)
+            after = equity[max(place - 1, 0)][1]
+            sound = ruined_at is None or midnight < ruined_at
             returns.append(after / before - 1 if sound else None)
+            before = after
     return returns
 
 
@@ -343,20 +328,8 @@ def _check_order(equity: Samples) -> None:
             raise ValueError(f"equity is not in order of time: {after} after {before}")
 
 
-def _midnight_marks(equity: Samples) -> list[tuple[int, Decimal]]:
-    """Return the equity at the start, at each UTC midnight inside, and at the end."""
-    start, end = equity[0][0], equity[-1][0]
-    marks = [equity[0]]
-    midnight = (start // DAY + 1) * DAY
-    last = equity[0][1]
-    for ts, value in equity:
-        while midnight < ts and midnight < end:
-            marks.append((midnight, last))
-            midnight += DAY
-        last = value
-    if end > start:
-        marks.append(equity[-1])
-    return marks
+def _time(sample: tuple[int, Decimal]) -> int:
+    return sample[0]
 
 
 def _deeper(worst: Drawdown, peak: Decimal, low: Decimal, nanoseconds: int) -> Drawdown:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, NondeterministicError
 from trading_runtime.planning.identity import task_id as task_id_of
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.artifacts import check_digest, files_of, sound_digest
-from trading_runtime.results.files import storage_errors
 from trading_runtime.results.folders import LocalFolder
 from trading_runtime.results.scratch import Scratch, remove_abandoned_staging, staging_prefix
+from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,35 +26,6 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 _STAGING = ".new-"
 _READ_AT_ONCE = 1 << 16
-
-
-class RunFiles:
-    """The paths of one run's folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.experiment = folder / "experiment.json"
-        self.plan = folder / "plan.json"
-        self.results = folder / "results.parquet"
-        self.points = folder / "points.parquet"
-        self.result = folder / "result.json"
-        self.metadata = folder / "metadata.json"
-        self.metrics = folder / "metrics.json"
-        self.metrics_text = folder / "metrics.prom"
-        self.journals = folder / "journal"
-        self.journal = folder / "journal.jsonl"
-        self.failures = folder / "failures"
-        self.report = folder / "report.md"
-        self.report_page = folder / "report" / "index.html"
-        self.lock = folder / "lock"
-        self.stop = folder / "stop"
-        self.missing = folder / "missing.json"
-        self.owner: object = None
-        """Keeps the folder alive, where it is a temporary copy."""
-
-    def failure(self, task_id: str) -> Path:
-        """Return the path of a task's typed failure."""
-        return self.failures / f"{task_id}.json"
 
 
 class Store:

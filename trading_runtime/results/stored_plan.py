@@ -1,4 +1,4 @@
-"""The plan that a run left: read with care, since paths are built from what it says."""
+"""Ids of tasks as people write them, and the digest over the tasks of a plan."""
 
 from __future__ import annotations
 
@@ -7,36 +7,17 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.errors import DataError, UsageError
-from trading_runtime.records.plan import is_task_id, plan_from_document
-from trading_runtime.results.files import read_json
+from trading_runtime.errors import UsageError
+from trading_runtime.records.plan import is_task_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from trading_runtime.records.plan import Plan
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.results.store import Store
 
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _SHOWN = 12
-
-
-def read_plan(files: RunFiles) -> Plan:
-    """Return a run's plan, checked as a whole.
-
-    Raises ``UsageError`` when the run has none, ``DataError`` when it cannot be read or is no plan.
-    """
-    content = read_json(files.plan)
-    if content is None:
-        raise UsageError(
-            f"{files.plan}: there is no plan: the run did not come to its start; run the "
-            "experiment again with this run id"
-        )
-    try:
-        return plan_from_document(content)
-    except ValueError as error:
-        raise _damaged(files.plan, str(error)) from error
 
 
 def refuse_other_plan(metadata: Mapping[str, Any] | None, plan_digest: str, run_id: str) -> None:
@@ -89,7 +70,3 @@ def run_digest(store: Store, plan: Plan) -> str:
     Raises ``OSError`` when a task is not stored.
     """
     return digest(sorted((identity, store.manifest_digest(identity)) for identity in plan.task_ids))
-
-
-def _damaged(path: Path, what: str) -> DataError:
-    return DataError(f"{path}: damaged: {what}; run the experiment again")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind
 from trading_runtime.redaction import redacted
-from trading_runtime.results.files import write_file
+from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 def failure(

@@ -12,18 +12,20 @@ import polars as pl
 
 from trading_runtime.errors import DataError, Kind
 from trading_runtime.results.artifacts import files_of
-from trading_runtime.results.files import read_json
+from trading_runtime.results.exact import amounts
 from trading_runtime.results.points import MISSING, OK, TaskOutcome
-from trading_runtime.results.statistics import Trade, amounts
+from trading_runtime.results.statistics import Trade
 from trading_runtime.results.store import MANIFEST
 from trading_runtime.results.task_failures import failure, write_failure
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
     from trading_runtime.records.plan import Plan, Task
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 
 def equities(tables: Sequence[bytes], rows: Sequence[int]) -> Iterator[list[tuple[int, Decimal]]]:

@@ -1,7 +1,8 @@
 """Open a run for writing: its id, its files, its lock, its journal, its request to stop.
 
-On disk they write into the run's folder itself. In S3 each has a local folder, to which only what
-it asks for is copied: a thousand pods that copied all journals would copy a million.
+Several processes may share a run. On disk they write into the run's folder itself. In S3 each has a
+local folder, to which only what it asks for is copied: a thousand pods that copied all journals
+would copy a million.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
-from trading_runtime.results.files import storage_errors
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.s3_store import S3Store
-from trading_runtime.results.store import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
 from trading_runtime.runs.metadata import seal_run
 from trading_runtime.runs.s3_lock import S3Lock, seconds_left
+from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import StorageError
 from trading_runtime.records.forms import check_form
 from trading_runtime.records.journal import instant_text
+from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.progress import JournalFollower, Tally
-from trading_runtime.runs.status import DIED, UNKNOWN, Status, standing
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:

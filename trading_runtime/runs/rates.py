@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError
 from trading_runtime.planning.plan import Rate
-from trading_runtime.results.files import read_json, write_file
+from trading_runtime.storage.files import read_json, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 _RUNS_LOOKED_AT = 100
 _METRICS = "metrics.json"

@@ -14,13 +14,13 @@ from trading_runtime.records.events import (
     RunResumed,
     TaskRetried,
 )
-from trading_runtime.results.files import read_json
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trading_runtime.records.plan import Plan
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
 
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.execution.workers.processes import worker_environment
-from trading_runtime.results.files import read_json
 from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import pick
+from trading_runtime.storage.files import read_json
 from trading_runtime.verification.rerun import present_plan
 from trading_runtime.verification.why import first_difference
 
 if TYPE_CHECKING:
     from trading_runtime.records.plan import Plan
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.verification.rerun import Origin
     from trading_runtime.verification.why import FileDifference
 
@@ -164,13 +164,13 @@ def main() -> None:
     from trading_runtime.config.strategy_code import find_strategy_code
     from trading_runtime.execution.task import TaskRunner
     from trading_runtime.execution.workers.worker import attempt, end_with_parent
-    from trading_runtime.records.plan import plan_from_document
+    from trading_runtime.records.plan import read_plan
 
     # Ctrl-C reaches the whole process group; the parent decides when this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(os.getppid())
     job = json.loads(sys.stdin.read())
-    plan = plan_from_document(json.loads(Path(job["plan"]).read_bytes()))
+    plan = read_plan(Path(job["plan"]))
     sys.path.extend(path for path in job["search_paths"] if path not in sys.path)
     strategy = plan.strategy
     code = find_strategy_code(strategy.path, Path(job["folder"]), strategy.code)

@@ -11,9 +11,8 @@ from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import environment, installed_version, runtime_digest
-from trading_runtime.records.plan import DataFile
+from trading_runtime.records.plan import DataFile, read_plan
 from trading_runtime.results.run_records import read_metadata
-from trading_runtime.results.stored_plan import read_plan
 from trading_runtime.verification.why import InputDifference, input_differences
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.records.plan import Plan
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 _MOST_SHOWN = 5
 
@@ -49,7 +48,7 @@ def find_origin(
     Raises ``UsageError`` when the run has no plan, or its experiment's or strategy's files are not
     there; ``DataError`` when its plan or metadata are damaged.
     """
-    plan = read_plan(files)
+    plan = read_plan(files.plan)
     metadata = read_metadata(files) or {}
     experiment = experiment or Path(_noted(files, metadata, "experiment_file", "--experiment FILE"))
     dataset = dataset or _noted(files, metadata, "dataset", "--dataset DIR")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.verification.rerun import Origin
     from trading_runtime.verification.why import FileDifference
 

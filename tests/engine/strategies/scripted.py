@@ -102,6 +102,18 @@ class Scripted(Strategy):
             self.cancel_order(self.orders[int(words[0])])
         elif what == "modify":
             self.modify_order(self.orders[int(words[0])], price=Price.from_str(words[1]))
+        elif what == "bracket":
+            side: Any = OrderSide.from_str(words[0])
+            quantity, stop, target = words[1:]
+            self.submit_order_list(
+                self.order_factory.bracket(
+                    instrument_id,
+                    side,
+                    Quantity.from_str(quantity),
+                    sl_trigger_price=Price.from_str(stop),
+                    tp_price=Price.from_str(target),
+                )
+            )
         elif what == "cancel_unknown":
             self.cancel_order(ClientOrderId("O-unknown"))
         else:

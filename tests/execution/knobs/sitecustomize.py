@@ -28,7 +28,7 @@ def backwards(cached: Sequence[bool], workers: int) -> tuple[tuple[int, int], ..
 ORDERS = {"planned": plan.batches, "one-batch": one_batch, "backwards": backwards}
 
 if not hasattr(fed_engine, "CHUNK_ROWS"):
-    raise AttributeError("engine.fed_engine has no CHUNK_ROWS to turn any more")
+    raise AttributeError("engine.simulation.feed has no CHUNK_ROWS to turn any more")
 # Partitions of more rows are streamed in chunks of so many, others decoded at once.
 fed_engine.CHUNK_ROWS = int(os.environ["MATRIX_CHUNK_ROWS"])
 plan.batches = ORDERS[os.environ["MATRIX_ORDER"]]

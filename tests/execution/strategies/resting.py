@@ -1,7 +1,8 @@
-"""Leaves a resting order at every bar, slowly, and notes down each order that is accepted."""
+"""Leaves a resting order at every bar, and notes down each order that is accepted."""
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,18 @@ from typing import Any
 from nautilus_trader.model import Bar, BarType, OrderSide, Price, Quantity
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+HELD_AT = 20
+"""The bar at which it waits for the kill switch, unless it is stubborn."""
+
+
+def is_halted() -> bool:
+    """Whether the order to halt has come to this process: it is then listened in on."""
+    return "trading-runtime-halt" in map(sys.monitoring.get_tool, range(6))
+
 
 @dataclass
 class RestingConfig(StrategyConfig):
-    """How long to take over a bar, and where to note orders."""
+    """How long to wait between two orders or looks, and where to note orders."""
 
     bar_type: BarType
     seconds: float
@@ -27,12 +36,15 @@ class Resting(Strategy):
     def __init__(self, config: RestingConfig) -> None:
         super().__init__(config)
         self.settings = config
+        self.bars = 0
 
     def on_start(self) -> None:
         self.subscribe_bars(self.settings.bar_type)
 
     def on_bar(self, bar: Bar) -> None:
-        time.sleep(self.settings.seconds)
+        self.bars += 1
+        while self.bars == HELD_AT and not self.settings.stubborn and not is_halted():
+            time.sleep(self.settings.seconds)
         self.order(bar)
         while self.settings.stubborn:
             time.sleep(self.settings.seconds)
@@ -48,6 +60,8 @@ class Resting(Strategy):
         self.submit_order(order)
         if self.cache.order(order.client_order_id) is not None:
             self.note("sent")
+        else:
+            self.note("refused")
 
     def on_order_accepted(self, event: Any) -> None:
         self.note(f"accepted {event.client_order_id}")
@@ -57,4 +71,4 @@ class Resting(Strategy):
 
     def note(self, what: str) -> None:
         with Path(self.settings.log).open("a") as file:
-            file.write(f"{time.time_ns()} {what}\n")
+            file.write(f"{what}\n")

@@ -10,7 +10,7 @@ from nautilus_trader.common import DataActor
 from trading_runtime.engine.accounting.valuation import EXACT, from_raw, to_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from decimal import Decimal
 
     from nautilus_trader.common import Cache
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from trading_runtime.engine.accounting.valuation import RateHistory, Rates
 
 
-_DAY_IN_MILLISECONDS = 86_400_000
+_FIRST_AT_ITS_INSTANT, _LAST_AT_ITS_INSTANT = "\1", "\U0010ffff"
+"""Names of timers: the engine fires those of one instant in order of their names."""
+_NEVER = 200 * 365 * 86_400_000
+"""An interval in milliseconds that no run reaches a multiple of."""
 
 
 class EquitySample(NamedTuple):
@@ -66,11 +69,39 @@ class Account:
             return to_raw(self._rates.convert(money.as_decimal(), code, self._currency))
 
 
-class EquitySampler(DataActor):
-    """Samples the account at every UTC multiple of an interval inside the window.
+class Look(NamedTuple):
+    """One look at the account, and the samples that are made of it."""
 
-    A timer of an actor fires after all data up to its instant was processed, so a sample at an
-    instant includes the row of that very instant. In front of the window only rates are noted.
+    ts: int
+    """When the account is looked at; 0 for the engine's start, when no row came before."""
+    samples: list[int]
+    """The instants that the account is stated as of."""
+
+
+def looks(instants: Sequence[int], last_rows: Sequence[int] | None) -> list[Look]:
+    """Return when the account is looked at to state it at ``instants``, which are in order.
+
+    An instant of the engine's clock between two rows is harmless when nothing is under way: then
+    the account is looked at when it is stated. With latency, the engine would deliver at such an
+    instant what it delivers at the next row. So the account is looked at after the last row at or
+    before an instant: ``last_rows`` has it for each instant, 0 where there is none.
+    """
+    if last_rows is None:
+        return [Look(ts, [ts]) for ts in instants]
+    found: list[Look] = []
+    for ts, last in zip(instants, last_rows, strict=True):
+        if found and found[-1].ts == last:
+            found[-1].samples.append(ts)
+        else:
+            found.append(Look(last, [ts]))
+    return found
+
+
+class EquitySampler(DataActor):
+    """Samples the account without changing what happens when.
+
+    Its alerts are due at instants that change nothing (see ``looks``), after all rows and all other
+    timers of their instant. In front of the window only rates are noted.
     """
 
     def __new__(cls, *_arguments: Any) -> Self:
@@ -82,7 +113,7 @@ class EquitySampler(DataActor):
         account: Account,
         history: RateHistory,
         window: tuple[int, int],
-        interval: int,
+        looks: Sequence[Look],
         books: Sequence[tuple[InstrumentId, BookType]] = (),
     ) -> None:
         super().__init__()
@@ -92,30 +123,44 @@ class EquitySampler(DataActor):
         self._history = history
         self._needs_rates = history.is_needed
         self._start, self._end = window
-        self._interval = interval
+        self._looks = iter(looks)
+        self._next: Look | None = None
         self._books = books
 
     def on_start(self) -> None:
-        """Set the timer; its first event comes one interval after its start."""
+        """Set the first alert."""
         for instrument_id, book_type in self._books:
             # Makes the engine keep the book, from which it knows the instrument's price.
-            self.subscribe_book_at_interval(instrument_id, book_type, _DAY_IN_MILLISECONDS)
-        before = self.clock.timestamp_ns() // self._interval * self._interval
-        if before + self._interval < self._end:
-            self.clock.set_timer_ns(
-                "equity", self._interval, before, self._end - 1, self._take, allow_past=True
-            )
+            self.subscribe_book_at_interval(instrument_id, book_type, _NEVER)
+        self._next = next(self._looks, None)
+        if self._next is not None and self._next.ts == 0:
+            self._look(self._next)
+            self._next = next(self._looks, None)
+        self._set_alert()
 
-    def _take(self, event: Any) -> None:
-        if self.error is not None:
-            return
+    def at_end_of_instant(self, now: int, call: Callable[[], None]) -> None:
+        """Call ``call`` once all rows of this instant were processed, before all timers."""
+        self.clock.set_time_alert_ns(_FIRST_AT_ITS_INSTANT, now, lambda _event: call())
+
+    def _set_alert(self) -> None:
+        if self._next is not None:
+            self.clock.set_time_alert_ns(_LAST_AT_ITS_INSTANT, self._next.ts, self._take)
+
+    def _take(self, _event: Any) -> None:
+        if self.error is None and self._next is not None:
+            self._look(self._next)
+            self._next = next(self._looks, None)
+            self._set_alert()
+
+    def _look(self, look: Look) -> None:
         try:
-            ts = event.ts_event
             if self._needs_rates:
                 with localcontext(EXACT):
-                    self._history.note(ts)
-            if self._start < ts < self._end:
-                self.samples.append(self._account.sample(ts))
+                    self._history.note(look.samples[0])
+            inside = [ts for ts in look.samples if self._start < ts < self._end]
+            if inside:
+                sample = self._account.sample(inside[0])
+                self.samples += [sample._replace(ts=ts) for ts in inside]
         except Exception as error:  # noqa: BLE001 - the engine would swallow it; the task raises it
             self.error = error
             self.shutdown_system("the account cannot be valued")

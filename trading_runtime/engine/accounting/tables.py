@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from nautilus_trader.model import OrderFilled
 
+from trading_runtime.engine.accounting.drawn_ids import NamedOrders
 from trading_runtime.engine.accounting.valuation import DECIMAL_PLACES, from_raw, to_raw
 
 if TYPE_CHECKING:
@@ -160,29 +162,29 @@ def collect(
 
     ``refused`` are orders that never reached it.
 
-    Money is stated in the statistics currency. Ids that the engine draws at random are left out;
-    positions are numbered by the time and the order that opened them, fills by time and order.
+    Money is stated in the statistics currency. Ids that the engine draws at random are left out or
+    replaced by numbers (see ``drawn_ids``); positions are numbered by the time and the order that
+    opened them, fills by time and order.
     Raises ``DataError`` when an exchange rate is missing.
     """
-    keyed = sorted(_keyed([*cache.orders(), *refused], "ts_init", "client_order_id"), key=_key)
-    orders = [order for _, _, order in keyed]
-    order_ids = [text for _, text, _ in keyed]
-    keyed = sorted(
-        _keyed([*cache.position_snapshots(), *cache.positions()], "ts_opened", "opening_order_id"),
-        key=_key,
-    )
+    named = NamedOrders.of([*cache.orders(), *refused])
+    keyed = [
+        (_position_key(position, name := named.name(position.opening_order_id)), name, position)
+        for position in [*cache.position_snapshots(), *cache.positions()]
+    ]
+    keyed.sort(key=itemgetter(0))
     positions = [position for _, _, position in keyed]
     position_of_trade: dict[tuple[str, str], int] = {}
     for number, position in enumerate(positions):
         instrument_id = str(position.instrument_id)
         for trade_id in position.trade_ids():
             position_of_trade.setdefault((instrument_id, str(trade_id)), number)
-    ordered = _orders(orders, order_ids)
+    ordered = _orders(named.orders, named.names)
     return TaskTables(
         {
             "orders": ordered,
-            "fills": _fills(orders, ordered, position_of_trade, valuation),
-            "positions": _positions(positions, [text for _, text, _ in keyed], valuation),
+            "fills": _fills(named, ordered, position_of_trade, valuation),
+            "positions": _positions(positions, named, valuation),
             "equity": _equity(equity),
         }
     )
@@ -198,14 +200,17 @@ def _average(value: float) -> int:
     return to_raw(Decimal(text))
 
 
-def _keyed(items: Iterable[Any], time: str, order: str) -> list[tuple[int, str, Any]]:
-    return [(getattr(item, time), str(getattr(item, order)), item) for item in items]
-
-
-def _key(keyed: tuple[int, str, Any]) -> tuple[int, int, str]:
+def _position_key(position: Any, opening: str) -> tuple[Any, ...]:
     # Order ids end in a counter without leading zeros: shorter ones came first.
-    ts, text, _ = keyed
-    return ts, len(text), text
+    closed = position.ts_closed
+    return (
+        position.ts_opened,
+        len(opening),
+        opening,
+        str(position.instrument_id),
+        closed is None,
+        closed or 0,
+    )
 
 
 def _raw_prices(orders: Iterable[Any], name: str) -> list[int | None]:
@@ -253,29 +258,29 @@ def _reason(order: Any) -> str:
 
 
 def _fills(
-    orders: Sequence[Any],
+    named: NamedOrders,
     ordered: Columns,
     position_of_trade: Mapping[tuple[str, str], int],
     valuation: Valuation,
 ) -> Columns:
-    """Return the fills of ``orders``, whose own columns are ``ordered``."""
-    keyed = [
-        (event.ts_event, number, event)
-        for number, order in enumerate(orders)
-        for event in order.events()
-        if isinstance(event, OrderFilled)
-    ]
-    keyed.sort(key=lambda item: item[:2])
-    fills = [event for _, _, event in keyed]
+    """Return the fills of the orders, whose own columns are ``ordered``."""
+    keyed: list[tuple[int, int, Any, str]] = []
+    for number, order in enumerate(named.orders):
+        events = [event for event in order.events() if isinstance(event, OrderFilled)]
+        names = named.trade_ids(number, len(events)) or [str(event.trade_id) for event in events]
+        keyed += [
+            (event.ts_event, number, event, name) for event, name in zip(events, names, strict=True)
+        ]
+    keyed.sort(key=itemgetter(0, 1))
+    fills = [event for _, _, event, _ in keyed]
     # What a fill shares with its order was read from there.
-    numbers = [number for _, number, _ in keyed]
+    numbers = [number for _, number, _, _ in keyed]
     instrument_ids = [ordered["instrument_id"][number] for number in numbers]
-    trade_ids = [str(fill.trade_id) for fill in fills]
     fees = [fill.commission for fill in fills]
     return {
         "fill": list(range(len(fills))),
         "order_id": [ordered["order_id"][number] for number in numbers],
-        "trade_id": trade_ids,
+        "trade_id": [name for _, _, _, name in keyed],
         "instrument_id": instrument_ids,
         "side": [ordered["side"][number] for number in numbers],
         "quantity": [fill.last_qty.raw for fill in fills],
@@ -286,12 +291,15 @@ def _fills(
         "value": [
             valuation.value(fill, name) for fill, name in zip(fills, instrument_ids, strict=True)
         ],
-        "position": list(map(position_of_trade.get, zip(instrument_ids, trade_ids, strict=True))),
-        "ts": [ts for ts, _, _ in keyed],
+        "position": [
+            position_of_trade.get((name, str(fill.trade_id)))
+            for name, fill in zip(instrument_ids, fills, strict=True)
+        ],
+        "ts": [ts for ts, _, _, _ in keyed],
     }
 
 
-def _positions(positions: Sequence[Any], opening: list[str], valuation: Valuation) -> Columns:
+def _positions(positions: Sequence[Any], named: NamedOrders, valuation: Valuation) -> Columns:
     closed = [position.ts_closed for position in positions]
     both = list(zip(positions, closed, strict=True))
     return {
@@ -307,9 +315,11 @@ def _positions(positions: Sequence[Any], opening: list[str], valuation: Valuatio
             None if ts is None else position.avg_px_close for position, ts in both
         ),
         "realized_pnl": list(map(valuation.realized_pnl, positions)),
-        "opening_order_id": opening,
+        "opening_order_id": [named.name(position.opening_order_id) for position in positions],
         "closing_order_id": [
-            None if ts is None or (closing := position.closing_order_id) is None else str(closing)
+            None
+            if ts is None or (closing := position.closing_order_id) is None
+            else named.name(closing)
             for position, ts in both
         ],
         "ts_opened": [position.ts_opened for position in positions],

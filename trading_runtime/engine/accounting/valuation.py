@@ -6,8 +6,9 @@ from bisect import bisect_right
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
-from nautilus_trader.model import AggregationSource, Currency, Position, PriceType, Venue
+from nautilus_trader.model import AggregationSource, Position, PriceType, Venue
 
+from trading_runtime.engine.instruments.currencies import currency as known_currency
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
@@ -66,12 +67,13 @@ class SingleCurrencyAccount:
             return
         currency = getattr(instrument, "settlement_currency", None) or instrument.quote_currency
         if currency.code != self._base and not self._cache.get_xrate(
-            self._venue, currency, Currency.from_str(self._base), PriceType.MID
+            self._venue, currency, known_currency(self._base), PriceType.MID
         ):
             raise DataError(
                 f"no exchange rate from {currency.code} to {self._base} when {instrument_id} is "
                 f"traded: a single-currency account converts with quotes alone (not bars or "
-                f"trades); add quotes that give the rate, or leave venue.base_currency out"
+                f"trades); add quotes that give the rate, or leave venue.base_currency out and "
+                f"hold a balance in {currency.code} as well"
             )
 
     def check_orders(self) -> None:
@@ -115,7 +117,7 @@ class Rates:
                 if first is not None and second is not None:
                     return first * second
         known = self._cache.get_xrate(
-            self._venue, Currency.from_str(source), Currency.from_str(target), PriceType.MID
+            self._venue, known_currency(source), known_currency(target), PriceType.MID
         )
         return Decimal(repr(known)) if known else None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import model
 
+from trading_runtime.engine.instruments.currencies import currency, money, register_currencies
 from trading_runtime.errors import DataError
 from trading_runtime.units import parse_instant
 
@@ -73,7 +74,7 @@ def _above_zero(value: Any) -> str:
 def _currency(value: Any) -> Any:
     if not _CURRENCY.fullmatch(_text(value)):
         raise ValueError(value)
-    return model.Currency.from_str(value)
+    return currency(value)
 
 
 def _flag(value: Any) -> bool:
@@ -114,7 +115,7 @@ _QUANTITY: Conversion = (
     'a decimal of 0 or more, such as "0.001"',
 )
 _MONEY: Conversion = (
-    lambda value: model.Money.from_str(_text(value)),
+    lambda value: money(_text(value)),
     "an amount such as '10 USDT'",
 )
 _INSTANT: Conversion = (
@@ -192,6 +193,7 @@ def build_instrument(definition: Mapping[str, Any]) -> Any:
         known = ", ".join(instrument_types())
         raise DataError(f"instrument type {name!r} is unknown; known are {known}")
     try:
+        register_currencies([definition])
         return found.from_dict(dict(definition))
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"instrument {definition.get('id')!r}: {error}") from error

@@ -1,7 +1,7 @@
 """What a task feeds to the engine, and how: from a catalog, or rows that were decoded before.
 
-Both make the same calls of the engine with the same rows; what is decoded once serves all points
-of a partition. The engine does not change the rows that it is given.
+Both engines make the same calls with the same rows; what is decoded once serves all points of a
+partition. The engine does not change the rows that it is given.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import functools
 import inspect
 import sys
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,9 @@ from nautilus_trader.backtest import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from trading_runtime.datasets.slices import instants_of
+from trading_runtime.engine.instruments.currencies import money
+from trading_runtime.engine.simulation.feeding_order import in_feeding_order
 from trading_runtime.engine.strategy.failures import watch_escapes
 from trading_runtime.errors import DataError
 
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 
 DELTAS = "order_book_deltas"
 DEPTHS = "order_book_depths"
+FUNDING = "funding_rates"
 _DATA_TYPES = {
     "bars": model.NautilusDataType.Bar,
     "trades": model.NautilusDataType.TradeTick,
@@ -47,7 +52,7 @@ _DATA_TYPES = {
     DEPTHS: model.NautilusDataType.OrderBookDepth,
     "mark_prices": model.NautilusDataType.MarkPriceUpdate,
     "index_prices": model.NautilusDataType.IndexPriceUpdate,
-    "funding_rates": model.NautilusDataType.FundingRateUpdate,
+    FUNDING: model.NautilusDataType.FundingRateUpdate,
 }
 
 
@@ -80,6 +85,17 @@ def data_configs(partition: Mapping[str, Any], catalog: Path) -> list[BacktestDa
         if definition["id"] not in with_rows
     ]
     return configs
+
+
+def last_instant(partition: Mapping[str, Any]) -> int:
+    """Return the instant up to which the engine runs: the last one before the window's end.
+
+    With funding rates it is the end itself. A settlement that falls on it is charged here, to the
+    positions that were held up to it: the next window starts flat.
+    """
+    has_funding = any(series["type"] == FUNDING for series in partition["data"])
+    end: int = partition["end"]
+    return end if has_funding else end - 1
 
 
 def books_without_quotes(data: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -125,6 +141,35 @@ def _deltas_within_updates(folder: Path) -> int:
     return within
 
 
+def last_rows(
+    data: Sequence[Mapping[str, Any]], catalog: Path, instants: Sequence[int]
+) -> list[int]:
+    """Return for each of ``instants`` when the last row at or before it comes, 0 for none.
+
+    Both are ``ts_init`` in nanoseconds since the epoch; ``instants`` are in order.
+    """
+    import pyarrow.parquet as pq
+
+    found = [0] * len(instants)
+    for kind in sorted({series["type"] for series in data}):
+        for path in sorted((catalog / "data" / kind).rglob("*.parquet")):
+            with pq.ParquetFile(path) as file:
+                for index in range(file.metadata.num_row_groups):
+                    times = instants_of(file.read_row_group(index, ["ts_init"]))
+                    if not times:
+                        continue
+                    first = bisect_left(instants, times[0])
+                    after = bisect_left(instants, times[-1])
+                    for number in range(first, after):
+                        last = times[bisect_right(times, instants[number]) - 1]
+                        found[number] = max(found[number], last)
+                    if after < len(instants):
+                        found[after] = max(found[after], times[-1])
+    for number in range(1, len(found)):
+        found[number] = max(found[number], found[number - 1])
+    return found
+
+
 CHUNK_ROWS = 50_000
 """Rows that the engine holds at a time when it streams, and the most that are decoded ahead."""
 _RUN = "task"
@@ -134,6 +179,13 @@ _READERS: dict[str, Callable[..., list[Any]]] = {
     "quotes": ParquetDataCatalog.query_quote_ticks,
 }
 """How rows are decoded to objects that engines share; other types are streamed."""
+
+
+def fed(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the partition of a task with its series in the order in which they are fed."""
+    partition, bar_execution = inputs["partition"], inputs["common"]["venue"]["bar_execution"]
+    data = in_feeding_order(partition["data"], bar_execution=bar_execution)
+    return {**partition, "data": data}
 
 
 @dataclass(frozen=True)
@@ -146,8 +198,9 @@ class DecodedRows:
     """In order of ``ts_init``; where it is equal, in the order of the series."""
 
 
-def decoded(partition: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
-    """Decode all of a partition, ``None`` when it is too large or has rows that only stream."""
+def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
+    """Decode all of a task's partition, ``None`` when it is too large or rows only stream."""
+    partition = fed(inputs)
     if rows > CHUNK_ROWS or any(series["type"] not in _READERS for series in partition["data"]):
         return None
     reader = ParquetDataCatalog(str(catalog))
@@ -207,7 +260,7 @@ class StreamingEngine:
             raise_exception=True,
             dispose_on_completion=False,
             start=partition["warmup_start"],
-            end=partition["end"] - 1,
+            end=last_instant(partition),
         )
         self._node = BacktestNode([run])
         with _disposing_of(self._node):
@@ -252,7 +305,7 @@ class SharingEngine:
             self._engine.add_venue(**_venue_arguments(venue))
             for instrument in decoded_rows.instruments:
                 self._engine.add_instrument(instrument)
-        self._window = partition["warmup_start"], partition["end"] - 1
+        self._window = partition["warmup_start"], last_instant(partition)
         self._rows = decoded_rows.rows
         self.cache = self._engine.cache
         self.portfolio = self._engine.portfolio
@@ -301,5 +354,5 @@ def _venue_arguments(config: BacktestVenueConfig) -> dict[str, Any]:
     arguments = {name: getattr(config, name) for name in dir(config) if name in _venue_names()}
     return arguments | {
         "venue": model.Venue(config.name),
-        "starting_balances": [model.Money.from_str(text) for text in config.starting_balances],
+        "starting_balances": [money(text) for text in config.starting_balances],
     }

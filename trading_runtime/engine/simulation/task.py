@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import model
 
-from trading_runtime.engine.accounting.equity import Account, EquitySample, EquitySampler
+from trading_runtime.engine.accounting.equity import Account, EquitySample, EquitySampler, looks
+from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding, settled_funding
 from trading_runtime.engine.accounting.tables import TaskTables, collect
 from trading_runtime.engine.accounting.valuation import (
     EXACT,
@@ -18,7 +19,14 @@ from trading_runtime.engine.accounting.valuation import (
     Valuation,
     to_raw,
 )
+from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.risk.profile import Risk
+from trading_runtime.engine.simulation.engine_log import (
+    EngineMessages,
+    callback_error,
+    engine_log,
+    logger_config,
+)
 from trading_runtime.engine.simulation.feed import (
     ENGINE_CALLERS,
     DecodedRows,
@@ -27,7 +35,10 @@ from trading_runtime.engine.simulation.feed import (
     StreamingEngine,
     books_without_quotes,
     expected_steps,
+    fed,
+    last_rows,
 )
+from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
 from trading_runtime.engine.simulation.halt import Halt, ended_by
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
@@ -41,13 +52,17 @@ from trading_runtime.engine.strategy.loading import (
     refuse_foreign_modules,
     seed_randomness,
 )
+from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.errors import StrategyError, TradingRuntimeError, UsageError
+from trading_runtime.message_kinds import counted_kinds
+from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.engine.accounting.equity import Look
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,19 @@ class TaskOutput:
     warmup_denied_orders: int
     risk_refusals: dict[str, int] | None = None
     """Orders and changes of orders that each rule of the risk profile refused; none without one."""
+    funding: Funding = NO_FUNDING
+    engine_warnings: dict[str, int] = field(default_factory=dict)
+    """Warnings and errors that the engine logged, by kind."""
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What is known of an engine's run before it begins."""
+
+    steps: int
+    """How many steps the engine makes of the rows."""
+    looks: Sequence[Look]
+    """When the account is looked at."""
 
 
 def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
@@ -83,7 +111,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     its digest; ``DataError`` when an exchange rate is missing; ``UsageError`` when venue or
     strategy refuse their settings; ``KilledError`` when it was halted.
     """
-    common, data = inputs["common"], inputs["partition"]["data"]
+    common = inputs["common"]
     # A strategy that sets a decimal context sets it for its own task alone.
     with (
         localcontext(Context()),
@@ -91,8 +119,9 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     ):
         engine = _make_engine(inputs, catalog, decoded_rows, log_level)
         try:
-            steps = expected_steps(data, catalog, rows)
-            output = _run_engine(engine, inputs, loaded, steps, halt or Halt())
+            steps = expected_steps(inputs["partition"]["data"], catalog, rows)
+            course = _Course(steps, _looks(inputs, catalog))
+            output = _run_engine(engine, inputs, loaded, course, halt or Halt())
         finally:
             engine.dispose()
         refuse_foreign_modules(loaded)
@@ -105,13 +134,14 @@ def _make_engine(
     decoded_rows: DecodedRows | None,
     log_level: str | None,
 ) -> FedEngine:
-    common, partition = inputs["common"], inputs["partition"]
+    common, partition = inputs["common"], fed(inputs)
+    register_currencies(partition["instruments"])
     venue = venue_config(common["venue"], common["venue_name"], common["seed"])
     config = engine_config(
         common["venue"],
         str(catalog),
         quotes_from_books=bool(books_without_quotes(partition["data"])),
-        log_level=log_level,
+        logging=logger_config(log_level),
     )
     try:
         if decoded_rows is not None:
@@ -129,13 +159,14 @@ def _run_engine(
     engine: FedEngine,
     inputs: Mapping[str, Any],
     loaded: LoadedStrategy,
-    expected: int,
+    course: _Course,
     halt: Halt,
 ) -> TaskOutput:
     common, partition = inputs["common"], inputs["partition"]
     start, end = partition["start"], partition["end"]
     failures = FailureRecord(frozenset(str(path) for path in loaded.code.files))
     watch = Watch(failures, trading_starts=start, close_at_end=common["at_end"] == "close")
+    watch.early_bars = early_bars(partition["data"], bar_execution=common["venue"]["bar_execution"])
     cache = engine.cache
     venue, currency = model.Venue(common["venue_name"]), common["currency"]
     rates = Rates(cache, venue)
@@ -147,8 +178,9 @@ def _run_engine(
         (model.InstrumentId.from_str(name), book_type)
         for name in books_without_quotes(partition["data"])
     ]
-    sampler = EquitySampler(account, history, (start, end), common["equity_interval"], books)
+    sampler = EquitySampler(account, history, (start, end), course.looks, books)
     engine.add_actor(sampler)
+    watch.at_end_of_instant = sampler.at_end_of_instant
     failures.stop_engine = lambda: sampler.shutdown_system("failed")
     if "risk" in common:
         watch.risk = Risk(
@@ -159,23 +191,47 @@ def _run_engine(
     single = SingleCurrencyAccount(cache, venue, base) if base is not None else None
     watch.check_order = single.check_order if single is not None else None
     with ended_by(halt, watch, ENGINE_CALLERS):
-        consumed = _run(engine, watch, sampler)
+        consumed, logged = _run(engine, watch, sampler)
     if (failure := failures.as_error()) is not None:
         raise failure
-    if consumed != expected:
+    if consumed != course.steps:
         raise StrategyError(
-            f"the engine consumed {consumed} of {expected} rows: something ended the run early"
+            f"the engine consumed {consumed} of {course.steps} rows: something ended the run early"
         )
     if single is not None:
         single.check_orders()
     with localcontext(EXACT):
         history.note(end)
         initial = initial_equity(common["venue"]["balances"], history, start)
-        samples = [EquitySample(start, to_raw(initial), 0), *sampler.samples, account.sample(end)]
+        inside = (item for item in sampler.samples if item.ts % common["equity_interval"] == 0)
+        samples = [EquitySample(start, to_raw(initial), 0), *inside, account.sample(end)]
         refused = [] if watch.risk is None else watch.risk.refused_orders
+        funding = settled_funding(cache, history)
         tables = collect(cache, samples, Valuation(instruments, history, currency), refused)
     refusals = None if watch.risk is None else dict(sorted(watch.risk.refusals.items()))
-    return TaskOutput(tables, watch.warmup_denied_orders, refusals)
+    return TaskOutput(
+        tables, watch.warmup_denied_orders, refusals, funding, counted_kinds(logged.counts)
+    )
+
+
+def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
+    """Return when the account is looked at: for each sample, and for a limit at each midnight.
+
+    Before the window only rates are, for what is converted.
+    """
+    common, partition = inputs["common"], inputs["partition"]
+    interval, end = common["equity_interval"], partition["end"]
+    instants: Sequence[int] = range(_multiple(partition["warmup_start"], interval), end, interval)
+    if common.get("risk", {}).get("max_daily_loss") is not None and DAY % interval:
+        instants = sorted({*instants, *range(_multiple(partition["start"], DAY), end, DAY)})
+    if not any(common["venue"]["latency"].values()):
+        return looks(instants, None)
+    return looks(instants, last_rows(partition["data"], catalog, instants))
+
+
+def _multiple(ts: int, unit: int) -> int:
+    """Return the first multiple of ``unit`` that is not before ``ts``."""
+    return -(-ts // unit) * unit
 
 
 def _add_strategy(
@@ -185,6 +241,7 @@ def _add_strategy(
     if loaded.strategy_class is None:
         if watch.risk is not None:
             raise UsageError("risk: cannot be enforced on a strategy that runs inside the engine")
+        refuse_early_bars(inputs["config"], watch.early_bars)
         engine.add_builtin_strategy(loaded.code.class_name, config)
         return
     seed_randomness(loaded.code, inputs["common"]["seed"])
@@ -202,21 +259,30 @@ def _add_strategy(
     engine.add_strategy(strategy)
 
 
-def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler) -> int:
+def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler) -> tuple[int, EngineMessages]:
+    """Run, and return the steps that the engine made and what it logged meanwhile."""
     failures = watch.failures
+    log = engine_log()
+    log.clear()
     watch.running = True
     try:
-        consumed = engine.run(
-            failures, lambda: failures.message is not None or sampler.error is not None
-        )
-    except Exception:
-        # The engine raises what on_start raised, as text; the record has it whole.
+        with watch_strays(failures):
+            consumed = engine.run(
+                failures, lambda: failures.message is not None or sampler.error is not None
+            )
+    except Exception as error:
+        # The engine raises what on_start raised, as text; the record may have it whole.
         if failures.message is None:
-            raise
-        return 0
+            if (text := callback_error(str(error))) is None:
+                raise
+            failures.record_logged(text)
+        return 0, EngineMessages()
     if sampler.error is not None:
         raise sampler.error
-    return consumed
+    logged = log.messages()
+    if logged.callback_error is not None:
+        failures.record_logged(logged.callback_error)
+    return consumed, logged
 
 
 def initial_equity(balances: Sequence[str], history: RateHistory, start: int) -> Decimal:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import execution
 from nautilus_trader.backtest import BacktestEngineConfig, BacktestVenueConfig
-from nautilus_trader.common import LoggerConfig, LogLevel
+from nautilus_trader.common import LoggerConfig
 from nautilus_trader.data import DataEngineConfig
-from nautilus_trader.model import Currency, InstrumentId, Money
+from nautilus_trader.model import InstrumentId
 from nautilus_trader.persistence import DataCatalogConfig
 from nautilus_trader.risk import RiskEngineConfig
 
+from trading_runtime.engine.instruments.currencies import currency, money
 from trading_runtime.engine.strategy.loading import check_configs
 from trading_runtime.errors import StrategyError, UsageError
 from trading_runtime.planning.identity import decode_values
@@ -21,6 +21,8 @@ from trading_runtime.units import NANOSECONDS, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from nautilus_trader.model import Currency
 
     from trading_runtime.config.strategy_code import StrategyCode
 
@@ -87,17 +89,17 @@ def engine_config(
     catalog: str,
     *,
     quotes_from_books: bool = False,
-    log_level: str | None = None,
+    logging: LoggerConfig | None = None,
 ) -> BacktestEngineConfig:
     """Return the config of one task's engine, which sees the data in ``catalog`` and no other.
 
-    With ``quotes_from_books`` the engine makes a quote of each change at the top of a book. With
-    ``log_level`` it logs to standard output, which changes no result.
+    With ``quotes_from_books`` the engine makes a quote of each change at the top of a book. Without
+    ``logging`` it logs nothing, if it is the first engine of its process.
     """
     limit = venue["order_rate_limit"]
     rate = f"{limit['orders']}/{_clock_time(parse_duration(limit['per']))}"
     return BacktestEngineConfig(
-        logging=_logging(log_level),
+        logging=logging or LoggerConfig(bypass_logging=True),
         run_analysis=False,
         risk_engine=RiskEngineConfig(max_order_submit_rate=rate, max_order_modify_rate=rate),
         data_engine=DataEngineConfig(
@@ -111,11 +113,11 @@ def engine_config(
 def _check_amounts(venue: Mapping[str, Any]) -> None:
     fee = venue["fees"].get("amount")
     for key, text in [*(("balances", item) for item in venue["balances"]), ("fees.amount", fee)]:
-        if text is not None and Money.from_str(text).as_decimal() != Decimal(text.split()[0]):
+        if text is not None and money(text).as_decimal() != Decimal(text.split()[0]):
             code = text.split()[1]
             raise UsageError(
                 f"venue.{key}: {text}: the engine counts {code} to "
-                f"{Currency.from_str(code).precision} decimal places; round the amount"
+                f"{currency(code).precision} decimal places; round the amount"
             )
     held = [balance.split()[1] for balance in venue["balances"]]
     # The engine would charge nothing, and drop the fill's profit or loss with it.
@@ -126,12 +128,6 @@ def _check_amounts(venue: Mapping[str, Any]) -> None:
         )
 
 
-def _logging(level: str | None) -> LoggerConfig:
-    if level is None:
-        return LoggerConfig(bypass_logging=True)
-    return LoggerConfig(stdout_level=LogLevel.from_str(level), is_colored=sys.stdout.isatty())
-
-
 def _clock_time(nanoseconds: int) -> str:
     minutes, seconds = divmod(nanoseconds // NANOSECONDS["s"], 60)
     hours, minutes = divmod(minutes, 60)
@@ -139,7 +135,7 @@ def _clock_time(nanoseconds: int) -> str:
 
 
 def _currency(code: str | None) -> Currency | None:
-    return None if code is None else Currency.from_str(code)
+    return None if code is None else currency(code)
 
 
 def _fill_model(fill: Mapping[str, Any], seed: int) -> Any:
@@ -154,9 +150,9 @@ def _fee_model(fees: Mapping[str, Any]) -> Any:
     if fees["model"] == "maker_taker":
         return execution.MakerTakerFeeModel(Decimal(fees["maker"]), Decimal(fees["taker"]))
     if fees["model"] == "fixed":
-        return execution.FixedFeeModel(Money.from_str(fees["amount"]), fees["once_per_order"])
+        return execution.FixedFeeModel(money(fees["amount"]), fees["once_per_order"])
     if fees["model"] == "per_contract":
-        return execution.PerContractFeeModel(Money.from_str(fees["amount"]))
+        return execution.PerContractFeeModel(money(fees["amount"]))
     return execution.MakerTakerFeeModel(Decimal(0), Decimal(0))
 
 

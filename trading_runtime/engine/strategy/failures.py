@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,12 +55,13 @@ class FailureRecord:
     traceback: str = ""
     stop_engine: Callable[[], None] = field(default=lambda: None)
     _not_the_strategys: TradingRuntimeError | None = None
+    _thread: int = field(default_factory=threading.get_ident)
 
-    def record_exception(self, error: BaseException) -> None:
+    def record_exception(self, error: BaseException, note: str = "") -> None:
         """Keep ``error`` and stop the engine, unless something failed before."""
         if self.message is None:
             where = self._place(traceback.extract_tb(error.__traceback__))
-            self.message = f"{type(error).__name__}: {error}{where}"
+            self.message = f"{type(error).__name__}: {error}{note}{where}"
             self.traceback = "".join(traceback.format_exception(error))
             if isinstance(error, MemoryError):
                 self._not_the_strategys = TaskMemoryError(self.message, self.traceback)
@@ -78,11 +80,24 @@ class FailureRecord:
             self.traceback = "".join(traceback.format_list(stack))
             self._stop()
 
+    def record_unawaited(self, what: str) -> None:
+        """Keep that something of the strategy's is async, which the engine never runs."""
+        self._record_text(f"{what}: the engine calls plain functions only, so write 'def' for it")
+
+    def record_logged(self, error: str) -> None:
+        """Keep an error of a callback that nothing but the engine's log tells of."""
+        self._record_text(f"the engine could not call the strategy: {error}")
+
     def as_error(self, note: str = "") -> TradingRuntimeError | None:
         """Return what to raise for the failure, ``None`` when nothing failed."""
         if self.message is None:
             return None
         return self._not_the_strategys or StrategyFailureError(self.message + note, self.traceback)
+
+    def _record_text(self, text: str) -> None:
+        if self.message is None:
+            self.message = text
+            self._stop()
 
     def _place(self, frames: Sequence[FrameSummary]) -> str:
         own = [frame for frame in frames if frame.filename in self.strategy_files] or frames
@@ -92,6 +107,8 @@ class FailureRecord:
 
     def _stop(self) -> None:
         # The engine may refuse to be stopped from where it is; the failure is kept all the same.
+        if threading.get_ident() != self._thread:
+            return
         with contextlib.suppress(Exception):
             self.stop_engine()
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader.trading import Strategy
 
+from trading_runtime.engine.simulation.feeding_order import waiting_for_the_other_side
 from trading_runtime.engine.strategy.commands import order_commands
 from trading_runtime.engine.strategy.loading import MARKET_DATA_CALLBACKS, own_callbacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from trading_runtime.engine.strategy.guard_state import Watch
 
@@ -32,26 +34,32 @@ _UNORDERED = (
     "strategy_ids",
     "exec_algorithm_ids",
 )
-"""What the engine keeps in hash sets, whose order differs from process to process."""
+"""What the engine keeps in hash sets, whose order differs from process to process: a strategy sees
+these lists sorted by id."""
 
 
-class StrategyCache:
-    """The engine's cache, with lists of ids and instruments sorted by id."""
+class _View:
+    """An object of the engine's as a strategy sees it, with some of its methods wrapped."""
 
-    def __init__(self, cache: Any) -> None:
-        for name in dir(cache):
+    def __init__(self, whole: Any, names: Sequence[str], wrap: Callable[..., Any]) -> None:
+        for name in dir(whole):
             if not name.startswith("_"):
-                method = getattr(cache, name)
-                setattr(self, name, _sorted(method) if name in _UNORDERED else method)
+                member = getattr(whole, name)
+                setattr(self, name, wrap(member) if name in names else member)
 
-    @staticmethod
-    def of(strategy: Any) -> StrategyCache:
-        """Return the one cache of ``strategy``."""
-        cache: StrategyCache | None = strategy.__dict__.get("_strategy_cache")
-        if cache is None:
-            cache = StrategyCache(vars(Strategy)["cache"].__get__(strategy))
-            strategy.__dict__["_strategy_cache"] = cache
-        return cache
+
+def _view(name: str, names: Sequence[str], wrap: Callable[..., Any]) -> property:
+    """Return a property that gives a strategy the one view of its ``cache`` or ``clock``."""
+    kept = f"_strategy_{name}"
+
+    def view(strategy: Any) -> _View:
+        if kept not in strategy.__dict__:
+            whole = vars(Strategy)[name].__get__(strategy)
+            strategy.__dict__[kept] = _View(whole, names, wrap)
+        made: _View = strategy.__dict__[kept]
+        return made
+
+    return property(view)
 
 
 def _sorted(method: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
@@ -73,25 +81,6 @@ _TAKE_A_CALLBACK = (
 )
 
 
-class StrategyClock:
-    """The engine's clock with its timer methods checked."""
-
-    def __init__(self, clock: Any) -> None:
-        for name in dir(clock):
-            if not name.startswith("_"):
-                method = getattr(clock, name)
-                setattr(self, name, _checked(method) if name in _TAKE_A_CALLBACK else method)
-
-    @staticmethod
-    def of(strategy: Any) -> StrategyClock:
-        """Return the one clock of ``strategy``."""
-        clock: StrategyClock | None = strategy.__dict__.get("_strategy_clock")
-        if clock is None:
-            clock = StrategyClock(vars(Strategy)["clock"].__get__(strategy))
-            strategy.__dict__["_strategy_clock"] = clock
-        return clock
-
-
 def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(method)
 
@@ -100,7 +89,8 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
         if callback is not None:
             # The engine would drop the call with a line in its log, and the timer be silent.
             try:
-                inspect.signature(callback).bind(None)
+                with contextlib.suppress(ValueError):  # A native callable need not have one.
+                    inspect.signature(callback).bind(None)
             except TypeError as error:
                 raise TypeError(
                     f"a timer's callback takes one argument, the event: {error}"
@@ -122,11 +112,12 @@ def guarded(strategy_class: type[Strategy], watch: Watch) -> type[Strategy]:
     for name, method in own_callbacks(strategy_class):
         if name not in MARKET_DATA_CALLBACKS:
             members[name] = _wrapped(method, watch)
+    members |= waiting_for_the_other_side(strategy_class, watch, watch.early_bars)
     members["on_stop"] = _on_stop(strategy_class, watch)
     members |= {name: _departing(strategy_class, name, watch) for name in _DEPARTURES}
     members |= order_commands(strategy_class, watch)
-    members["clock"] = property(StrategyClock.of)
-    members["cache"] = property(StrategyCache.of)
+    members["clock"] = _view("clock", _TAKE_A_CALLBACK, _checked)
+    members["cache"] = _view("cache", _UNORDERED, _sorted)
     members["subscribe_topic"] = _subscribe_topic(strategy_class, watch)
     members["unsubscribe_topic"] = _unsubscribe_topic(strategy_class, watch)
     return type(strategy_class.__name__, (strategy_class,), members)

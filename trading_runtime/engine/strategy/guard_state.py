@@ -11,7 +11,7 @@ from nautilus_trader.model import OrderDenied
 from nautilus_trader.trading import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from trading_runtime.engine.risk.profile import Risk
     from trading_runtime.engine.strategy.failures import FailureRecord
@@ -38,6 +38,10 @@ class Watch:
     """Whether the kill switch is on: no order goes out any more."""
     halted_orders: int = 0
     """Orders and changes of orders that were refused since."""
+    early_bars: Mapping[str, str] = field(default_factory=dict)
+    """Bid bars whose callbacks wait for the ask bars of their instant, and those."""
+    at_end_of_instant: Callable[[int, Callable[[], None]], None] = lambda _ts, call: call()
+    """Calls what it is given once all rows of the instant, which is now, were processed."""
     check_order: Callable[[Any], None] | None = None
     """Called with the instrument's id before an order of the window is sent; may raise."""
     denied: set[Any] = field(default_factory=set)

@@ -353,20 +353,42 @@ def _strategy_class(code: StrategyCode, module: Any) -> type[Strategy]:
             f"strategy.path: {code.class_name} in {code.file} is not a subclass of "
             f"nautilus_trader.trading.Strategy; {has}"
         )
-    for name, method in own_callbacks(found):
-        _check_callback(code, name, method)
+    for name in dir(found):
+        if name.startswith("on_"):
+            _check_callback(code, name, inspect.getattr_static(found, name))
     return found
 
 
 def _check_callback(code: StrategyCode, name: str, method: Any) -> None:
     where = f"strategy.path: {code.class_name}.{name} in {code.file}"
-    if inspect.iscoroutinefunction(method) or inspect.isgeneratorfunction(method):
+    function = _function_of(method)
+    if any(
+        is_lazy(function)
+        for is_lazy in (
+            inspect.iscoroutinefunction,
+            inspect.isgeneratorfunction,
+            inspect.isasyncgenfunction,
+        )
+    ):
         raise UsageError(f"{where} is async or a generator, which the engine would never run")
-    if name in MARKET_DATA_CALLBACKS:
+    if name in MARKET_DATA_CALLBACKS and inspect.isfunction(method):
         try:
             inspect.signature(method).bind(None, None)
         except TypeError as error:
             raise UsageError(f"{where} must take one argument besides self ({error})") from error
+
+
+def _function_of(callback: Any) -> Any:
+    """Return the function that is called in the end, whatever it is wrapped in."""
+    while True:
+        if isinstance(callback, functools.partial | functools.partialmethod):
+            callback = callback.func
+        elif isinstance(callback, staticmethod | classmethod):
+            callback = callback.__func__
+        elif inspect.isfunction(callback) or not hasattr(type(callback), "__call__"):  # noqa: B004
+            return callback
+        else:
+            return inspect.getattr_static(type(callback), "__call__")
 
 
 def _config_class(code: StrategyCode, module: Any, config_path: str | None) -> type:

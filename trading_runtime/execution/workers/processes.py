@@ -1,7 +1,8 @@
 """Worker processes as their parent sees them: started, forked, given batches, ended.
 
-A pod computes one batch, mostly with one worker: started anew, it would import for a second time
-what this process has in common with it, which is a good part of what a small batch takes.
+A worker is forked where this process is set up as a worker is, and started anew elsewhere. A pod
+computes one batch, mostly with one worker: started anew, that worker would import a second time
+what the pod has imported already, which is a good part of what a small batch takes.
 """
 
 from __future__ import annotations
@@ -415,7 +416,7 @@ class WorkerAhead:
     def check(self, loaded: LoadedExperiment, code: StrategyCode, plan: Plan) -> None:
         """Let the worker's engine check venue and strategy; this process then needs no engine.
 
-        Raises what ``engine.checking.check_settings`` raises, and ``CrashError`` when the
+        Raises what ``engine.simulation.venue.check_settings`` raises, and ``CrashError`` when the
         strategy's modules end the process that imports them.
         """
         if self._started is None:

@@ -124,10 +124,10 @@ def _found_code(told: dict[str, Any], path: str, further: Sequence[str]) -> Stra
 
 def _runner(job: dict[str, Any]) -> TaskRunner:
     from trading_runtime.execution.task import TaskRunner
-    from trading_runtime.records.plan import plan_from_document
+    from trading_runtime.records.plan import read_plan
     from trading_runtime.results.opening import open_store
 
-    plan = plan_from_document(json.loads(Path(job["plan"]).read_bytes()))
+    plan = read_plan(Path(job["plan"]))
     code = _found_code(job, plan.strategy.path, plan.strategy.code)
     scratch = Path(job["scratch"])
     store = open_store(job["results"])

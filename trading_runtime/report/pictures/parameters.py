@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trading_runtime.report.formatting import label, value_text
+from trading_runtime.report.formatting import in_sentence, label, value_text
 from trading_runtime.report.pictures.canvas import (
     BLUE,
     EMPTY,
@@ -250,6 +250,11 @@ def parameters_picture(
     if len(cut) > 1 and dense and max(len(xs), len(ys)) <= MOST_CELLS:
         fixed = ", ".join(f"{name} = {value_text(_value(anchor, name))}" for name in held)
         caption = _caption(f"Held: {fixed}." if held else "", best_point, "framed")
+        if len(cut) < len(xs) * len(ys):
+            caption += (
+                " Grey: combinations that are no point, left out by constraints or sampling, or "
+                f"whose {in_sentence(metric)} is undefined."
+            )
         cells = [
             Cell(
                 xs.index(_value(row, across)),
@@ -260,7 +265,9 @@ def parameters_picture(
             for row in cut
         ]
         texts = list(map(value_text, xs)), list(map(value_text, ys))
-        return ParameterPicture(heat_map(cells, (across, up), texts, metric), "heat map", caption)
+        return ParameterPicture(
+            heat_map(cells, (across, up), texts, metric), "heat map", caption.strip()
+        )
     if not (_numeric(rows, across) and _numeric(rows, up)):
         return None
     caption = f"Each dot is a point; {', '.join(held)} vary as well." if held else ""

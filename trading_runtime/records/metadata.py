@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from trading_runtime.records.events import Executor, Mode, Record
-from trading_runtime.runs.status import Status
+from trading_runtime.records.status import Status
 
 STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
 

@@ -1,0 +1,223 @@
+"""Warnings: a setup that is accepted, and gives results that mean little, is never silent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.small_experiment import BAR_TYPE, INSTRUMENT, ROOT
+from trading_runtime.cli.main import invoke, root
+from trading_runtime.config.loading import load_experiment
+from trading_runtime.datasets.manifest import load_manifest
+from trading_runtime.errors import DataError
+from trading_runtime.planning.partitions import choose_series
+from trading_runtime.planning.points import expand_points
+from trading_runtime.planning.run_warnings import find_warnings
+from trading_runtime.records.run_warnings import RunWarning, WarningKind, read_warnings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.small_experiment import SmallExperiment
+
+OTHER = "ETHUSDT-PERP.SIM"
+NO_ORDERS = {"parameters": {"every": [100_000]}}
+"""The strategy trades at each so-manieth bar, and there are 240 a day."""
+
+
+def warnings(small: SmallExperiment, margin_init: str = "0.05", **changes: Any) -> list[RunWarning]:
+    experiment = load_experiment(small.write(**changes)).experiment
+    manifest = load_manifest(small.content["dataset"]["path"])
+    definitions = [item | {"margin_init": margin_init} for item in manifest.instruments]
+    manifest = manifest.model_copy(update={"instruments": definitions})
+    chosen = choose_series(manifest, experiment.dataset)
+    return find_warnings(experiment, manifest, chosen, expand_points(experiment))
+
+
+def given(**config: Any) -> dict[str, Any]:
+    return {"path": "counting.py:Counting", "config": {"bar_type": BAR_TYPE, **config}}
+
+
+def test_a_setup_that_fits_its_dataset_has_no_warning(small: SmallExperiment) -> None:
+    assert warnings(small) == []
+
+
+@pytest.mark.parametrize("margin_init", ["0", "0.000", None])
+def test_a_margin_account_warns_of_instruments_that_take_no_margin(
+    small: SmallExperiment, margin_init: Any
+) -> None:
+    (warning,) = warnings(small, margin_init)
+
+    assert (warning.kind, warning.where) == (WarningKind.NO_MARGIN, "venue.account_type")
+    assert f"no margin_init is given for {INSTRUMENT}, " in warning.message
+
+
+def test_a_cash_account_takes_no_margin(small: SmallExperiment) -> None:
+    assert warnings(small, "0", venue=small.content["venue"] | {"account_type": "cash"}) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "words"),
+    [
+        (OTHER, "instrument_not_fed", f"given {OTHER}, and no data of it is fed"),
+        ("BTCUSD-PERP.SIM", "instrument_not_fed", f"did you mean '{INSTRUMENT}'"),
+        ([INSTRUMENT, OTHER], "instrument_not_fed", f"given {OTHER}"),
+        ({OTHER: "0.5"}, "instrument_not_fed", f"given {OTHER}"),
+        (f"{OTHER}-1-MINUTE-LAST-EXTERNAL", "instrument_not_fed", f"given {OTHER}"),
+        (f"{INSTRUMENT}-5-MINUTE-LAST-EXTERNAL", "bars_not_fed", f"fed are {BAR_TYPE}"),
+        (f"{INSTRUMENT}-1-MINUTE-BID-EXTERNAL", "bars_not_fed", f"fed are {BAR_TYPE}"),
+        (f"{INSTRUMENT}-1-MINUTE-LAST-INTERNAL", "bars_not_fed", "built from trades"),
+        (f"{INSTRUMENT}-1-MINUTE-MID-INTERNAL", "bars_not_fed", "built from quotes"),
+        (f"{INSTRUMENT}-9-MINUTE-LAST-INTERNAL@3-MINUTE-EXTERNAL", "bars_not_fed", "-3-MINUTE-"),
+        (f"{BAR_TYPE} {INSTRUMENT}-1-HOUR-LAST-EXTERNAL", "bars_not_fed", "-1-HOUR-LAST"),
+    ],
+)
+def test_what_the_strategy_is_given_and_is_not_fed_is_named(
+    small: SmallExperiment, value: Any, kind: str, words: str
+) -> None:
+    (warning,) = warnings(small, strategy=given(also=value))
+
+    assert (warning.kind, warning.where) == (kind, "strategy.config.also")
+    assert words in warning.message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        INSTRUMENT,
+        f"{INSTRUMENT}-5-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL",
+        "0.5",
+        "notes.txt",
+        "1-MINUTE-LAST",
+        7,
+    ],
+)
+def test_what_is_fed_or_names_no_data_is_no_warning(small: SmallExperiment, value: Any) -> None:
+    assert warnings(small, strategy=given(also=value)) == []
+
+
+def test_an_instrument_of_another_venue_is_known_by_its_key(small: SmallExperiment) -> None:
+    (warning,) = warnings(small, strategy=given(instrument_id="BTCUSDT.BINANCE"))
+
+    assert warning.kind is WarningKind.INSTRUMENT_NOT_FED
+
+
+def test_a_parameter_is_checked_once_for_each_of_its_values(small: SmallExperiment) -> None:
+    found = warnings(small, parameters={"every": [20, 30], "instrument": [INSTRUMENT, OTHER]})
+
+    assert [(item.kind, item.where) for item in found] == [
+        (WarningKind.INSTRUMENT_NOT_FED, "parameters.instrument")
+    ]
+
+
+def test_settings_for_an_instrument_that_is_not_fed_are_named(small: SmallExperiment) -> None:
+    found = warnings(
+        small,
+        venue=small.content["venue"] | {"leverages": {OTHER: 3}},
+        risk={"max_loss": 5, "instruments": {OTHER: {"max_order_quantity": 1}}},
+    )
+
+    assert [item.where for item in found] == ["risk.instruments", "venue.leverages"]
+
+
+def test_with_each_instrument_alone_a_named_one_is_missing_in_the_tasks_of_others(
+    small: SmallExperiment,
+) -> None:
+    experiment = load_experiment(small.write(partitions={"instruments": "each"})).experiment
+    manifest = load_manifest(small.content["dataset"]["path"])
+    (bars,) = manifest.files
+    copied = bars.model_copy(
+        update={"instrument_id": OTHER, "identifier": BAR_TYPE.replace(INSTRUMENT, OTHER)}
+    )
+    manifest = manifest.model_copy(update={"files": (bars, copied)})
+    chosen = choose_series(manifest, experiment.dataset)
+
+    (warning,) = find_warnings(experiment, manifest, chosen, expand_points(experiment))
+
+    assert "fed to its own tasks alone" in warning.message
+
+
+def test_the_plan_the_terminal_the_result_and_the_report_say_the_same(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(strategy=given(size_step=1), **NO_ORDERS)
+    plain = json_of(["plan", str(small.path)], capsys)
+    assert plain["warnings"] == []
+    small.write(risk={"max_loss": "1000000", "instruments": {OTHER: {"max_order_quantity": 1}}})
+
+    plan = json_of(["plan", str(small.path)], capsys)
+    assert [item["where"] for item in plan["warnings"]] == ["risk.instruments"]
+    assert invoke(root, ["plan", str(small.path)]) == 0
+    assert f"warning     risk.instruments: {OTHER} is not fed" in capsys.readouterr().out
+
+    assert invoke(root, ["run", str(small.path), "--run-id", "run", "--workers", "1"]) == 0
+    shown = capsys.readouterr().out
+    result = json.loads(small.run_file("run", "result.json").read_text())
+    report = small.run_file("run", "report/index.html").read_text()
+    assert [item["kind"] for item in result["warnings"]] == ["instrument_not_fed", "no_orders"]
+    for words in (f"{OTHER} is not fed", "strategy sent no order in any of 3 tasks"):
+        assert words in shown
+        assert words in report
+
+
+def test_a_warning_changes_no_task_id(
+    small: SmallExperiment, small_dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = json_of(["plan", str(small.path)], capsys)
+    folder = small.folder / "dataset"
+    shutil.copytree(small_dataset, folder)
+    small.write(dataset={"path": str(folder)}, venue=small.content["venue"] | {"leverages": {}})
+    assert json_of(["plan", str(small.path)], capsys)["plan_digest"] == before["plan_digest"]
+
+    small.write(sampling={"method": "random", "n": 50, "seed": 1})
+    after = json_of(["plan", str(small.path)], capsys)
+
+    assert [item["kind"] for item in after["warnings"]] == ["fewer_points"]
+    assert {task["task_id"] for task in after["tasks"]} == {
+        task["task_id"] for task in before["tasks"]
+    }
+
+
+def test_check_warns_when_the_dataset_is_at_hand(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(strategy=given(instrument_id=OTHER))
+
+    assert invoke(root, ["config", "check", str(small.path)]) == 0
+    shown = capsys.readouterr()
+
+    assert shown.out.startswith(f"{small.path}: valid, with warnings\n")
+    assert f"{small.path}: warning: strategy.config.instrument_id: " in shown.err
+
+
+def test_check_refuses_an_instrument_that_the_dataset_does_not_hold(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(dataset=small.content["dataset"] | {"instruments": [OTHER]})
+
+    assert invoke(root, ["config", "check", str(small.path)]) == 2
+    assert f"the dataset has no instrument '{OTHER}'" in capsys.readouterr().err
+
+
+def test_the_example_has_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("local", "market_maker"):
+        path = ROOT / "trading_runtime" / "local" / f"{name}.json"
+        assert invoke(root, ["config", "check", str(path)]) == 0
+        assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("damaged", [5, [5], [{"kind": "no_orders"}], [{"kind": "unheard"}]])
+def test_damaged_warnings_are_a_data_error(damaged: Any) -> None:
+    assert read_warnings({}) == []
+    with pytest.raises(DataError, match="damaged"):
+        read_warnings({"warnings": damaged})
+
+
+def json_of(command: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    capsys.readouterr()
+    assert invoke(root, [*command, "--json"]) == 0
+    content: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return content

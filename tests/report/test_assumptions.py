@@ -1,0 +1,148 @@
+"""What the report claims of fills and funding, held against the engine itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from nautilus_trader import model
+
+from tests.engine.market import MINUTE, T0, Market, perpetual, run_steps
+from tests.results.sample_run import sample_run
+from trading_runtime.report.assumptions import Assumption, assumptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trading_runtime.engine.simulation.task import TaskOutput
+    from trading_runtime.report import ReportInputs
+
+QUARTER = 25
+"""Of the hundred that each bar trades."""
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Market:
+    """Bars that trade a hundred each: a quiet one at 100, then two from 100 down to 97 and back."""
+    instrument = perpetual(size="1")
+    kind = model.BarType.from_str(f"{instrument.id}-1-MINUTE-LAST-EXTERNAL")
+    prices = [
+        ("100", "100", "100", "100"),
+        ("100", "101", "97", "100"),
+        ("100", "101", "97", "100"),
+    ]
+    rows = [
+        model.Bar(
+            kind,
+            *_four(instrument, four),
+            instrument.make_qty(100),
+            T0 + number * MINUTE,
+            T0 + number * MINUTE,
+        )
+        for number, four in enumerate(prices, 1)
+    ]
+    return Market.write(tmp_path, [instrument], rows)
+
+
+def said(inputs: ReportInputs, title: str) -> Assumption:
+    return next(each for each in assumptions(inputs) if each.title == title)
+
+
+def _four(instrument: Any, prices: tuple[str, str, str, str]) -> tuple[Any, Any, Any, Any]:
+    first, high, low, last = (instrument.make_price(float(price)) for price in prices)
+    return first, high, low, last
+
+
+def fills(found: TaskOutput) -> list[tuple[Any, Any, int]]:
+    return [
+        (row["quantity"], row["price"], (row["ts"] - T0) // MINUTE) for row in found.tables.fills
+    ]
+
+
+def with_results(**changes: Any) -> ReportInputs:
+    """A run whose tasks have these values in ``results.parquet``."""
+    run = sample_run({}, partitions=2)
+    columns = [
+        pl.lit(value).cast(run.results.schema[name]).alias(name) for name, value in changes.items()
+    ]
+    return dataclasses.replace(run, results=run.results.with_columns(columns))
+
+
+def test_a_market_order_fills_at_the_close_of_its_bar_and_all_beyond_a_quarter_a_tick_worse(
+    market: Market,
+) -> None:
+    text = said(sample_run({}), "Size at bars").text
+    assert "about a quarter of its volume" in text
+    assert "market order asks beyond that fills one tick worse, however large" in text
+    assert (
+        "at the close of that same bar, at the same time"
+        in said(sample_run({}), "Fill price and time").text
+    )
+    # A hundred times what the bar traded: still one tick.
+    found = fills(run_steps(market, {"1": ["market BUY 10000"]}, venue={"leverage": "100"}))
+    assert found == [(QUARTER, 100, 1), (10_000 - QUARTER, Decimal("100.1"), 1)]
+
+
+def test_a_limit_order_takes_a_quarter_at_each_price_that_reaches_it_and_waits_with_the_rest(
+    market: Market,
+) -> None:
+    text = said(sample_run({}), "Size at bars").text
+    assert "takes no more than that at each of the prices that reach it, and waits" in text
+    assert "always filled" not in said(sample_run({}), "Fill model").text
+    # The low of two bars reaches 97; never more than a quarter at once, and never all of 500.
+    found = run_steps(market, {"1": ["limit BUY 500 97.0"]})
+    assert all((size, price) == (QUARTER, 97) for size, price, _ in fills(found))
+    assert {minute for _, _, minute in fills(found)} == {2, 3}
+    (order,) = found.tables.orders
+    assert 0 < order["filled_quantity"] < order["quantity"] == 500
+
+
+@pytest.mark.parametrize(("chance", "word"), [("1", "always"), ("0", "never")])
+def test_whether_a_touched_limit_order_trades_is_as_the_fill_model_says(
+    market: Market, chance: str, word: str
+) -> None:
+    run = sample_run({})
+    fill = {"model": "default", "prob_fill_on_limit": chance, "prob_slippage": "0"}
+    experiment = {**run.experiment, "venue": {**run.experiment["venue"], "fill": fill}}
+    text = said(dataclasses.replace(run, experiment=experiment), "Fill model").text
+    assert f"a resting limit order {word} trades, with no more than the size" in text
+    # 97 is the low of the bars: touched, never traded through.
+    found = run_steps(market, {"1": ["limit BUY 1 97.0"]}, venue={"fill": {**fill, "seed": 1}})
+    assert bool(fills(found)) == (word == "always")
+
+
+def test_orders_that_were_filled_in_part_are_counted() -> None:
+    text = said(with_results(partly_filled_orders=3), "Partial fills").text
+    assert text == "6 orders were filled in part only, in 2 tasks."
+    assert not any(each.title == "Partial fills" for each in assumptions(sample_run({})))
+
+
+def test_funding_is_told_as_it_was_settled() -> None:
+    run = with_results(funding="-1.5", funding_settlements=3)
+    fed = dataclasses.replace(run, data_types=("bars", "funding_rates"))
+    text = said(fed, "Funding").text
+    assert text.startswith("Positions paid 3.00 USDT in 6 settlements of all tasks")
+    assert "No funding" not in text
+
+
+def test_without_rates_there_is_no_funding_and_rates_that_settle_nothing_are_a_warning() -> None:
+    assert said(sample_run({}), "Funding").text.startswith("No funding payments: the data has no")
+    idle = said(dataclasses.replace(sample_run({}), data_types=("funding_rates",)), "Funding")
+    assert idle.warning
+    assert "none was settled" in idle.text
+
+
+def test_the_days_that_count_and_the_factor_of_a_year_are_said() -> None:
+    text = said(sample_run({}, partitions=4), "Ratios").text
+    assert "28 days with data count. A year has 365 of them, as the days that count." in text
+    run = sample_run({})
+    experiment = {
+        **run.experiment,
+        "statistics": {"calendar": "every_day", "periods_per_year": 252},
+    }
+    text = said(dataclasses.replace(run, experiment=experiment), "Ratios").text
+    assert "Every day from the first row to the last counts, 28 days" in text
+    assert "as set" in text

@@ -1,0 +1,149 @@
+"""Which days are returns, and what makes a year, against a reckoning by fractions alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from trading_runtime.datasets.observed_days import Observed, RowTimes
+from trading_runtime.results.calendar import Calendar, observed_facts, observed_of
+from trading_runtime.results.statistics import task_statistics
+from trading_runtime.units import DAY
+
+HOUR = DAY // 24
+MONDAY = 18_995  # 2022-01-03
+
+
+def root(value: Fraction) -> Fraction:
+    """Return the square root to 40 digits."""
+    scale = 10**40
+    return Fraction(math.isqrt(value.numerator * scale**2 // value.denominator), scale)
+
+
+def stock_year() -> list[tuple[int, Fraction]]:
+    """Closes at 21:00 UTC of the weekdays of 2022 but three holidays, of a made-up course."""
+    closed = {dt.date(2022, 1, 17), dt.date(2022, 7, 4), dt.date(2022, 12, 26)}
+    days = (dt.date(2022, 1, 3) + dt.timedelta(days=i) for i in range(362))
+    opened = [day for day in days if day.weekday() < 5 and day not in closed]
+    ordinal = dt.date(1970, 1, 1).toordinal()
+    return [
+        ((day.toordinal() - ordinal) * DAY + 21 * HOUR, Fraction(100_00 + 37 * i % 211 - i // 9))
+        for i, day in enumerate(opened)
+    ]
+
+
+def found_for(
+    rows: list[tuple[int, Fraction]], calendar: Calendar, overhang: int = 0
+) -> dict[str, Any]:
+    """Statistics of an account that is worth each close, sampled every hour of a longer window."""
+    seen = RowTimes()
+    seen.add([ts for ts, _ in rows])
+    start, end = rows[0][0] // DAY * DAY - overhang, (rows[-1][0] // DAY + 1) * DAY + overhang
+    equity, place = [], 0
+    for ts in range(start, end + 1, HOUR):
+        while place + 1 < len(rows) and rows[place + 1][0] <= ts:
+            place += 1
+        equity.append((ts, Decimal(int(rows[place][1]))))
+    return task_statistics(equity, seen.observed(), [], [], calendar)
+
+
+def by_hand(rows: list[tuple[int, Fraction]], periods: Fraction) -> tuple[float, float, float]:
+    """Return volatility, Sharpe and Sortino from the closes alone.
+
+    Sharpe (1994): mean / s; Sortino and Price (1994): mean / d; both times the root of the periods.
+    """
+    returns = [after / before - 1 for (_, before), (_, after) in itertools.pairwise(rows)]
+    mean = sum(returns, Fraction(0)) / len(returns)
+    nothing = Fraction(0)
+    squares = sum(((one - mean) * (one - mean) for one in returns), nothing)
+    deviation = root(squares / (len(returns) - 1))
+    below = [min(one, nothing) for one in returns]
+    losses = root(sum((one * one for one in below), nothing) / len(returns))
+    year = root(periods)
+    return float(deviation * year), float(mean / deviation * year), float(mean / losses * year)
+
+
+@pytest.mark.parametrize("overhang", [0, 40 * DAY])
+@pytest.mark.parametrize("given", [252, None])
+def test_a_year_of_stock_closes_has_the_ratios_of_a_reckoning_by_hand(
+    given: int | None, overhang: int
+) -> None:
+    rows = stock_year()
+    # 260 weekdays less 3 holidays; the first close is where returns begin. From Tuesday 2022-01-04
+    # to Friday 2022-12-30 there are 361 days.
+    assert len(rows) == 257
+    periods = Fraction(given) if given else Fraction(365 * 256, 361)
+    found = found_for(rows, Calendar(periods_per_year=given), overhang)
+    assert found["days"] == 256
+    assert found["periods_per_year"] == pytest.approx(float(periods), rel=1e-11)
+    assert (found["volatility"], found["sharpe"], found["sortino"]) == pytest.approx(
+        by_hand(rows, periods), rel=1e-11
+    )
+
+
+def test_with_every_day_weekends_are_returns_of_zero_and_a_year_has_365() -> None:
+    rows = stock_year()
+    carried = [rows[0]]
+    for row in rows[1:]:
+        while row[0] - carried[-1][0] > DAY:
+            carried.append((carried[-1][0] + DAY, carried[-1][1]))
+        carried.append(row)
+    found = found_for(rows, Calendar(every_day=True))
+    assert (found["days"], found["periods_per_year"]) == (361, 365)
+    assert (found["volatility"], found["sharpe"], found["sortino"]) == pytest.approx(
+        by_hand(carried, Fraction(365)), rel=1e-11
+    )
+
+
+def test_data_of_every_day_has_365_returns_a_year_whatever_the_calendar() -> None:
+    days = [(MONDAY, MONDAY + 10)]
+    assert Calendar().year(days) == Calendar(every_day=True).year(days) == 365
+
+
+def test_a_row_at_midnight_belongs_to_the_day_that_it_ends() -> None:
+    seen = RowTimes()
+    # Daily bars of Monday to Friday, stamped where they close; returns begin with the first close.
+    seen.add([(MONDAY + i) * DAY for i in range(1, 6)])
+    assert seen.observed() == Observed(
+        (MONDAY + 1) * DAY, (MONDAY + 5) * DAY, ((MONDAY + 1, MONDAY + 5),)
+    )
+
+
+def test_days_do_not_depend_on_how_rows_are_cut_into_pieces() -> None:
+    times = sorted((i * 7919 * HOUR // 3) % (30 * DAY) for i in range(60))
+    whole = RowTimes()
+    whole.add(times)
+    for size in (1, 7, 25):
+        pieces = RowTimes()
+        for place in reversed(range(0, len(times), size)):
+            pieces.add(times[place : place + size])
+        assert pieces.observed() == whole.observed()
+    by_hand = {(ts - 1) // DAY for ts in times if ts > times[0]}
+    observed = whole.observed()
+    assert observed is not None
+    assert {day for start, end in observed.days for day in range(start, end)} == by_hand
+
+
+def test_a_window_without_rows_or_with_one_instant_has_no_day() -> None:
+    seen = RowTimes()
+    assert seen.observed() is None
+    seen.add([5, 5])
+    assert seen.observed() == Observed(5, 5, ())
+    assert Calendar(every_day=True).days(()) == []
+    assert Calendar().year([]) is None
+
+
+def test_what_the_summary_says_of_the_data_reads_back() -> None:
+    seen = Observed(
+        MONDAY * DAY + 1, (MONDAY + 9) * DAY, ((MONDAY, MONDAY + 1), (MONDAY + 3, MONDAY + 9))
+    )
+    facts = observed_facts(seen)
+    assert facts["observed_days"] == ["2022-01-03/2022-01-03", "2022-01-06/2022-01-11"]
+    assert observed_of(facts) == seen
+    assert observed_of(observed_facts(None)) is None

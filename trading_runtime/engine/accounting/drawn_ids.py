@@ -1,0 +1,85 @@
+"""Numbers in place of the ids that the engine draws at random for orders of its own.
+
+When a contract expires with a position open, the venue closes it by an order of its own, whose id
+ends in a random UUID; a delivery has random trade ids, too. Such orders are numbered in an order
+that follows from what they do, so that a repeat of a task names them alike.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader.model import OrderFilled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_DRAWN = re.compile(
+    r"((?:EXPIRATION|LIQUIDATION)-.*)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class NamedOrders:
+    """A task's orders in their stable order, and what artifacts call them."""
+
+    orders: list[Any]
+    names: list[str]
+    """The id of each order: its own, or a number in place of what was drawn."""
+    drawn: dict[str, str]
+    """The names of the engine's own orders, by the ids that it drew for them."""
+
+    @staticmethod
+    def of(orders: Iterable[Any]) -> NamedOrders:
+        """Sort by time; at equal times by id, with the engine's own orders last."""
+        keyed = [(order.ts_init, str(order.client_order_id), order) for order in orders]
+        own = [item for item in keyed if _DRAWN.fullmatch(item[1]) is None]
+        drawn = [item for item in keyed if _DRAWN.fullmatch(item[1]) is not None]
+        drawn.sort(key=lambda item: (item[0], *_doing(item[2])))
+        names = dict(_numbered(text for _, text, _ in drawn))
+        # Order ids end in a counter without leading zeros: shorter ones came first.
+        ranked = [((ts, False, len(text), text), text, order) for ts, text, order in own]
+        ranked += [
+            ((ts, True, number, ""), names[text], order)
+            for number, (ts, text, order) in enumerate(drawn)
+        ]
+        ranked.sort(key=lambda item: item[0])
+        return NamedOrders(
+            [order for _, _, order in ranked], [name for _, name, _ in ranked], names
+        )
+
+    def name(self, order_id: Any) -> str:
+        """Return what artifacts call the order of this id."""
+        text = str(order_id)
+        return self.drawn.get(text, text)
+
+    def trade_ids(self, number: int, count: int) -> list[str] | None:
+        """Return the ids of the ``count`` fills of an order of the engine's own, else ``None``."""
+        if str(self.orders[number].client_order_id) not in self.drawn:
+            return None
+        return [f"{self.names[number]}-{fill}" for fill in range(1, count + 1)]
+
+
+def _numbered(ids: Iterable[str]) -> Iterable[tuple[str, str]]:
+    counts: dict[str, int] = {}
+    for text in ids:
+        match = _DRAWN.fullmatch(text)
+        prefix = text if match is None else match[1]
+        counts[prefix] = counts.get(prefix, 0) + 1
+        yield text, f"{prefix}{counts[prefix]}"
+
+
+def _doing(order: Any) -> tuple[Any, ...]:
+    """Return what an order did, in place of its id; ids of positions tell apart equal closings."""
+    fills = [event for event in order.events() if isinstance(event, OrderFilled)]
+    positions = [str(fill.position_id) for fill in fills]
+    return (
+        str(order.instrument_id),
+        order.side.name,
+        order.quantity.raw,
+        [(fill.ts_event, fill.last_px.raw, fill.last_qty.raw) for fill in fills],
+        ",".join(order.tags or ()),
+        [(len(text), text) for text in positions],
+    )

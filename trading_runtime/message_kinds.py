@@ -1,0 +1,48 @@
+"""Messages counted by kind: what is left of a text when ids and numbers are taken out of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_CODE = re.compile(r"(RISK \w+|[A-Z]+(?:_[A-Z]+)*): ")
+"""What reasons of the engine and of the risk profile begin with."""
+_VARYING = re.compile(r"[^\s'\"=(),:;]*(?:\d|\.[A-Z])[^\s'\"=(),:;]*")
+"""A word with a digit, or an instrument's id."""
+_MOST_KINDS = 20
+_LONGEST = 160
+OTHER = "other"
+
+
+def kind_of(message: str) -> str:
+    """Return the code that a message begins with, else its first line without ids and numbers."""
+    code = _CODE.match(message)
+    if code is not None:
+        return code[1]
+    lines = message.strip().splitlines()
+    return _VARYING.sub("…", lines[0])[:_LONGEST] if lines else ""
+
+
+def counted_kinds(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts in order of the kind, the rarest of more than twenty put together."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    kept = dict(sorted(ranked[:_MOST_KINDS]))
+    rest = sum(count for _, count in ranked[_MOST_KINDS:])
+    return kept | ({OTHER: rest} if rest else {})
+
+
+def kinds_of(messages: Iterable[str | None]) -> dict[str, int]:
+    """Return how many messages there are of each kind."""
+    return counted_kinds(Counter(kind_of(message or "") for message in messages))
+
+
+def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the sums of counts by kind."""
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return counted_kinds(total)

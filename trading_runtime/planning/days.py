@@ -1,0 +1,57 @@
+"""How many days of returns a plan has, from the manifest's index alone: no row is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trading_runtime.records.plan import Days
+from trading_runtime.units import day_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trading_runtime.planning.partitions import Partition
+
+
+def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> Days:
+    """Return how many days count in ``partitions``, each once.
+
+    Exact where row groups lie within one UTC day, as those that ``data prepare`` writes do.
+    """
+    known: set[int] = set()
+    possible: set[int] = set()
+    for partition in partitions:
+        in_part, maybe = _days(partition)
+        known |= in_part
+        possible |= maybe
+    if every_day:
+        return Days(_span(known), _span(possible))
+    return Days(len(known), len(possible))
+
+
+def _days(partition: Partition) -> tuple[set[int], set[int]]:
+    start, last_instant = partition.start, partition.end - 1
+    groups = [
+        (max(group.first, start), min(group.last, last_instant), group)
+        for _, group in partition.row_groups
+        if group.last >= start and group.first <= last_instant
+    ]
+    # The first row is where equity starts: a day needs a row after it.
+    begin = min((first for first, _, _ in groups), default=start)
+    known = {
+        day_of(ts)
+        for first, last, group in groups
+        for ts, bound in ((first, group.first), (last, group.last))
+        if ts == bound and ts > begin
+    }
+    possible = {
+        day
+        for first, last, _ in groups
+        if last > begin
+        for day in range(day_of(max(first, begin + 1)), day_of(last) + 1)
+    }
+    return known, possible
+
+
+def _span(days: set[int]) -> int:
+    return max(days) - min(days) + 1 if days else 0

@@ -1,0 +1,208 @@
+"""Warnings of a run: a setup that is accepted, and gives results that mean little.
+
+``make_plan`` finds them once. The plan, the terminal, ``result.json`` and the report show them.
+They are no part of a task's identity.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.config.messages import nearest
+from trading_runtime.records.run_warnings import RunWarning, WarningKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trading_runtime.config.experiment import Experiment
+    from trading_runtime.datasets.manifest import Manifest
+    from trading_runtime.planning.partitions import Series
+    from trading_runtime.planning.points import PointList
+
+_MOST_NAMES = 5
+_INSTRUMENT = re.compile(r"[^\s,;@]+\.[^\s,;.@]+")
+_BARS = re.compile(
+    r"(?P<instrument>[^\s,;@]+?\.[^\s,;.@-]+)-(?P<length>[0-9]+-[A-Z_]+)-(?P<price>[A-Z]+)"
+    r"-(?P<source>EXTERNAL|INTERNAL)(?:@(?P<built_from>[0-9]+-[A-Z_]+)-(?P<its>EXTERNAL|INTERNAL))?"
+)
+_BOOKS = ("order_book_deltas", "order_book_depths")
+_BUILT_FROM = {"LAST": ("trades",), "MARK": ("mark_prices",)}
+"""Types of data that the engine builds bars from, by price; other prices are built from quotes."""
+
+
+def point_warnings(points: PointList) -> list[RunWarning]:
+    """Return the warnings about the points of an experiment, which need no dataset."""
+    return [RunWarning(WarningKind.FEWER_POINTS, note, "sampling.n") for note in points.notes]
+
+
+def find_warnings(
+    experiment: Experiment, manifest: Manifest, chosen: Sequence[Series], points: PointList
+) -> list[RunWarning]:
+    """Return the warnings about an experiment over the ``chosen`` series of a dataset."""
+    found = point_warnings(points)
+    found += _margin(experiment, manifest, chosen)
+    fed = _Fed(experiment, manifest, chosen)
+    seen = set()
+    for where, name, text in _texts(experiment, points):
+        if (where, text) not in seen:
+            seen.add((where, text))
+            found += fed.check(where, name, text)
+    if experiment.risk is not None:
+        found += fed.check_keys("risk.instruments", experiment.risk.instruments)
+    found += fed.check_keys("venue.leverages", experiment.venue.leverages)
+    return found
+
+
+def no_orders(tasks: int) -> RunWarning:
+    """Return the warning about a run whose ``tasks`` have not sent a single order."""
+    of = "the only task" if tasks == 1 else f"any of {tasks:,} tasks"
+    return RunWarning(
+        WarningKind.NO_ORDERS,
+        f"the strategy sent no order in {of}: the results say nothing about it; check its "
+        "conditions, and that it subscribes to data that the dataset holds",
+        "results",
+    )
+
+
+def _margin(
+    experiment: Experiment, manifest: Manifest, chosen: Sequence[Series]
+) -> Iterator[RunWarning]:
+    if experiment.venue.account_type != "margin":
+        return
+    traded = {series.instrument_id for series in chosen}
+    free = sorted(
+        item["id"]
+        for item in manifest.instruments
+        if item.get("id") in traded and _is_zero(item.get("margin_init"))
+    )
+    if free:
+        yield RunWarning(
+            WarningKind.NO_MARGIN,
+            f"no margin_init is given for {_names(free)}, so a position there takes no margin and "
+            "the account carries orders of any size; give margin_init where the dataset is "
+            "prepared, or use 'account_type: cash'",
+            "venue.account_type",
+        )
+
+
+def _is_zero(margin: Any) -> bool:
+    try:
+        return not Decimal(str(margin or 0))
+    except InvalidOperation:
+        return False  # the engine says what is wrong with the definition
+
+
+class _Fed:
+    """What the tasks of an experiment are fed with."""
+
+    def __init__(
+        self, experiment: Experiment, manifest: Manifest, chosen: Sequence[Series]
+    ) -> None:
+        self._types: dict[str, set[str]] = defaultdict(set)
+        self._bars = set()
+        for series in chosen:
+            self._types[series.instrument_id].add(series.type)
+            if series.type == "bars":
+                self._bars.add(series.identifier)
+        self._venues = {
+            str(item["id"]).rpartition(".")[2] for item in manifest.instruments if "id" in item
+        }
+        self._each = experiment.partitions.instruments == "each"
+
+    def check(self, where: str, name: str, text: str) -> Iterator[RunWarning]:
+        """Check a text that the strategy is given as, or inside, its config field ``name``."""
+        bars = list(_BARS.finditer(text))
+        for match in bars:
+            yield from self._check_bars(where, match)
+        if bars or not _INSTRUMENT.fullmatch(text):
+            return
+        if text.rpartition(".")[2] in self._venues or "instrument" in name:
+            yield from self._check_instrument(where, text)
+
+    def check_keys(self, where: str, names: Iterable[str]) -> Iterator[RunWarning]:
+        """Check the instruments that a section of the experiment has settings for."""
+        for name in names:
+            if name not in self._types:
+                yield RunWarning(
+                    WarningKind.INSTRUMENT_NOT_FED,
+                    f"{name} is not fed, so what is set for it has no effect{self._hint(name)}",
+                    where,
+                )
+
+    def _check_instrument(self, where: str, name: str) -> Iterator[RunWarning]:
+        if name not in self._types:
+            yield RunWarning(
+                WarningKind.INSTRUMENT_NOT_FED,
+                f"the strategy is given {name}, and no data of it is fed{self._hint(name)}",
+                where,
+            )
+        elif self._each and len(self._types) > 1:
+            yield RunWarning(
+                WarningKind.INSTRUMENT_NOT_FED,
+                f"the strategy is given {name}, which is fed to its own tasks alone: with "
+                "'partitions.instruments: each' those of other instruments never see it",
+                where,
+            )
+
+    def _check_bars(self, where: str, match: re.Match[str]) -> Iterator[RunWarning]:
+        instrument, price = match["instrument"], match["price"]
+        if instrument not in self._types:
+            yield from self._check_instrument(where, instrument)
+            return
+        length, source = match["length"], match["source"]
+        if match["built_from"]:
+            length, source = match["built_from"], match["its"]
+        bars = f"{instrument}-{length}-{price}-EXTERNAL"
+        built_from = _BUILT_FROM.get(price, ("quotes", *_BOOKS))
+        if source == "EXTERNAL" and bars not in self._bars:
+            of_it = sorted(item for item in self._bars if item.startswith(f"{instrument}-"))
+            yield RunWarning(
+                WarningKind.BARS_NOT_FED,
+                f"the strategy is given {match[0]}, and no bars {bars} are fed; "
+                + (f"fed are {_names(of_it)}" if of_it else f"no bars of {instrument} are"),
+                where,
+            )
+        elif source == "INTERNAL" and not self._types[instrument].intersection(built_from):
+            yield RunWarning(
+                WarningKind.BARS_NOT_FED,
+                f"the strategy is given {match[0]}, which is built from {built_from[0]}, and no "
+                f"{built_from[0]} of {instrument} are fed",
+                where,
+            )
+        yield from self._check_instrument(where, instrument)
+
+    def _hint(self, name: str) -> str:
+        return nearest(name, self._types) or f"; fed are {_names(sorted(self._types))}"
+
+
+def _texts(experiment: Experiment, points: PointList) -> Iterator[tuple[str, str, str]]:
+    """Give the texts that the strategy is given: key, field of its config, text."""
+    for name, value in experiment.strategy.config.items():
+        for text in _texts_in(value):
+            yield f"strategy.config.{name}", name, text
+    for point in points.points:
+        for name, value in point.items():
+            if isinstance(value, (str, list)):
+                for text in _texts_in(value):
+                    yield f"parameters.{name}", name, text
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts_in(key)
+            yield from _texts_in(item)
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    return f"{shown} and {more:,} more" if more > 0 else shown
