@@ -146,3 +146,42 @@ def test_the_days_that_count_and_the_factor_of_a_year_are_said() -> None:
     text = said(dataclasses.replace(run, experiment=experiment), "Ratios").text
     assert "Every day from the first row to the last counts, 28 days" in text
     assert "as set" in text
+
+
+def with_venue(**settings: Any) -> ReportInputs:
+    """A run of a venue with these settings."""
+    run = sample_run({})
+    venue = {**run.experiment["venue"], **settings}
+    return dataclasses.replace(run, experiment={**run.experiment, "venue": venue})
+
+
+def test_fees_are_told_by_instrument_and_in_tiers() -> None:
+    rates = {"model": "maker_taker", "maker": "0", "taker": "0.001"}
+    tier = {"from_value": "1000000 USDT", "maker": "0.0001", "taker": "0.0004"}
+    tiered = {"model": "tiered", "maker": "0.0002", "taker": "0.0005", "tiers": [tier]}
+    run = with_venue(
+        fees={**tiered, "period": "30d"},
+        fees_by_instrument={"B.SIM": rates, "A.SIM": {"model": "none"}},
+    )
+    assert said(run, "Fees").text == (
+        "0.02% of the traded value for a resting order, 0.05% for one that takes liquidity; from "
+        "1000000 USDT on 0.01% of the traded value for a resting order, 0.04% for one that takes "
+        "liquidity. What counts is the value that the task has traded in the 30d before a fill, "
+        "and every task starts with none."
+    )
+    assert said(run, "Fees by instrument").text == (
+        "A.SIM: no fees; B.SIM: 0% of the traded value for a resting order, 0.1% for one that "
+        "takes liquidity."
+    )
+    assert said(with_venue(fees={"model": "none"}), "Fees").warning
+
+
+def test_margin_is_told_as_its_model_takes_it() -> None:
+    text = said(with_venue(leverage="5", leverages={"A.SIM": "2"}), "Margin").text
+    assert text.endswith(
+        "divided by the leverage, times the instrument's margin rate. Leverage is 5, 2 for A.SIM."
+    )
+    text = said(with_venue(leverage="5", margin_model="standard"), "Margin").text
+    assert text.endswith("times the instrument's margin rate, whatever the leverage.")
+    titles = {each.title for each in assumptions(with_venue(account_type="cash"))}
+    assert "Margin" not in titles

@@ -30,6 +30,7 @@ def check(file: str, *, as_json: bool) -> None:
     imported. 'trading-runtime plan' does that.
     """
     from trading_runtime.config.loading import load_experiment
+    from trading_runtime.config.messages import SettingsError
     from trading_runtime.errors import UsageError
     from trading_runtime.planning.points import expand_points
 
@@ -37,6 +38,8 @@ def check(file: str, *, as_json: bool) -> None:
     try:
         expanded = expand_points(loaded.experiment)
         warnings = _warnings(loaded, expanded)
+    except SettingsError as error:
+        raise loaded.placed(error, file) from error
     except UsageError as error:
         raise UsageError(f"{file}: {error}") from error
     for warning in warnings:
@@ -68,12 +71,14 @@ def _warnings(loaded: LoadedExperiment, points: PointList) -> list[RunWarning]:
     from trading_runtime.object_storage import is_s3
     from trading_runtime.planning.partitions import choose_series
     from trading_runtime.planning.run_warnings import find_warnings, point_warnings
+    from trading_runtime.planning.unsupported import refuse_unsupported
 
     place = loaded.dataset_place
     if is_s3(place) or not (Path(place) / MANIFEST_NAME).is_file():
         return point_warnings(points)
     manifest = load_manifest(place)
     chosen = choose_series(manifest, loaded.experiment.dataset)
+    refuse_unsupported(loaded.experiment, manifest, chosen)
     return find_warnings(loaded.experiment, manifest, chosen, points)
 
 

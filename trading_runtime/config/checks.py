@@ -22,6 +22,7 @@ _CHECKS = (
     (frozenset({"strategy", "partitions"}), setting_checks.check_builtin_warmup),
     (frozenset({"partitions"}), setting_checks.check_partitions),
     (frozenset({"venue"}), setting_checks.check_account),
+    (frozenset({"venue"}), setting_checks.check_fees),
     (frozenset({"venue", "dataset"}), setting_checks.check_venue_and_data),
     (frozenset({"venue", "statistics"}), setting_checks.check_currency),
     (frozenset({"risk", "dataset"}), setting_checks.check_risk),

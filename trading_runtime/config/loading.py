@@ -19,9 +19,10 @@ from trading_runtime.config.places import PathError, resolve_path, resolve_place
 from trading_runtime.errors import UsageError, refuse_other_than_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from trading_runtime.config.document import Node
+    from trading_runtime.config.messages import Finding, SettingsError
 
 SUFFIXES = (".json", ".yaml", ".yml")
 """Endings of the files that can be an experiment."""
@@ -84,6 +85,11 @@ class LoadedExperiment:
         """The files and folders of ``strategy.code``, absolute, in the order written."""
         return tuple(self.resolve(text) for text in self.experiment.strategy.code)
 
+    def placed(self, error: SettingsError, shown: str | None = None) -> UsageError:
+        """Return ``error`` with line and column of each setting; ``shown`` names the file."""
+        document = _document(self.source, self.path.suffix)
+        return _failure(shown or self.shown, _problems(document, error.findings))
+
     def resolve(self, text: str) -> Path:
         """Return the absolute path that ``text`` in this file names."""
         return resolve_path(text, self.code_folder)
@@ -142,13 +148,17 @@ def parse_experiment(source: str, suffix: str, shown: str, folder: Path) -> Expe
         message = "an experiment is a mapping of keys to values at the top"
         raise _failure(shown, [Problem(document.line, document.column, message)])
     experiment, problems, unreadable = _validate(document)
-    problems += [
-        problem_at(document, finding.keys, finding.message, of_key=finding.of_key)
-        for finding in find_conflicts(experiment, folder, frozenset(unreadable))
-    ]
+    problems += _problems(document, find_conflicts(experiment, folder, frozenset(unreadable)))
     if problems:
         raise _failure(shown, problems)
     return experiment
+
+
+def _problems(document: Node, findings: Iterable[Finding]) -> list[Problem]:
+    return [
+        problem_at(document, finding.keys, finding.message, of_key=finding.of_key)
+        for finding in findings
+    ]
 
 
 def find_experiment(name: str, beside: Path) -> tuple[Path, str | None]:

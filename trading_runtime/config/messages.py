@@ -23,6 +23,7 @@ from pydantic import BaseModel, Tag
 
 from trading_runtime.config.document import Problem
 from trading_runtime.config.places import PathError, resolve_path, resolve_place
+from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -290,6 +291,14 @@ class Finding:
     message: str
     of_key: bool = False
     """Whether the key itself is at fault, not its value."""
+
+
+class SettingsError(UsageError):
+    """Settings that what the experiment is run on cannot support."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(f"{key_text(item.keys)}: {item.message}" for item in findings))
+        self.findings = findings
 
 
 def check_values(keys: tuple[Key, ...], value: Any) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from trading_runtime.config.experiment import PartitionUnit
+from trading_runtime.config.fees import TieredFees
 from trading_runtime.config.messages import (
     Finding,
     check_names,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.config.experiment import Experiment
+    from trading_runtime.config.fees import Fees
 
 
 _LONGEST = {  # a hundred years: later dates have no form
@@ -158,6 +160,8 @@ def check_account(experiment: Experiment, _: Path) -> Iterator[Finding]:
             )
         if venue.leverages:
             yield Finding(("venue", "leverages"), "need 'account_type: margin'", of_key=True)
+        if venue.margin_model is not None:
+            yield Finding(("venue", "margin_model"), "needs 'account_type: margin'", of_key=True)
     elif venue.allow_cash_borrowing:
         yield Finding(
             ("venue", "allow_cash_borrowing"), "goes with 'account_type: cash' only", of_key=True
@@ -183,16 +187,38 @@ def check_account(experiment: Experiment, _: Path) -> Iterator[Finding]:
         )
 
 
+def check_fees(experiment: Experiment, _: Path) -> Iterator[Finding]:
+    """Tiers of fees rise, and count in one currency."""
+    venue = experiment.venue
+    schedules: list[tuple[tuple[str | int, ...], Fees]] = [(("venue", "fees"), venue.fees)]
+    schedules += [
+        (("venue", "fees_by_instrument", name), fees)
+        for name, fees in venue.fees_by_instrument.items()
+    ]
+    for keys, fees in schedules:
+        if not isinstance(fees, TieredFees):
+            continue
+        amounts = [tier.from_value.split(" ") for tier in fees.tiers]
+        for index, (value, code) in enumerate(amounts):
+            where = (*keys, "tiers", index, "from_value")
+            if code != amounts[0][1]:
+                yield Finding(where, f"is in {code}, and the first tier in {amounts[0][1]}")
+            elif Decimal(value) <= (Decimal(amounts[index - 1][0]) if index else 0):
+                below = "the tier before" if index else "0, from where 'maker' and 'taker' hold"
+                yield Finding(where, f"must be above {below}; found {value}")
+
+
 def check_venue_and_data(experiment: Experiment, _: Path) -> Iterator[Finding]:
-    """Leverages and book fit the chosen data."""
+    """Settings by instrument and the book fit the chosen data."""
     instruments = experiment.dataset.instruments
-    for name in experiment.venue.leverages if instruments else ():
-        if name not in (instruments or ()):
-            yield Finding(
-                ("venue", "leverages", name),
-                "is not among dataset.instruments" + nearest(name, instruments or ()),
-                of_key=True,
-            )
+    for key in ("leverages", "fees_by_instrument"):
+        for name in getattr(experiment.venue, key) if instruments else ():
+            if name not in (instruments or ()):
+                yield Finding(
+                    ("venue", key, name),
+                    "is not among dataset.instruments" + nearest(name, instruments or ()),
+                    of_key=True,
+                )
     types = experiment.dataset.types
     book = experiment.venue.book_type
     if types and book != "L1_MBP" and not _BOOK_TYPES & set(types):

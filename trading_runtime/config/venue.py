@@ -7,56 +7,21 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from trading_runtime.config.fields import Currency, Duration, Model, MoneyText, Number, check_number
+from trading_runtime.config.fees import Fees
+from trading_runtime.config.fields import (
+    Currency,
+    Duration,
+    InstrumentName,
+    Model,
+    MoneyText,
+    check_number,
+)
 
 Probability = Annotated[Decimal, Field(strict=False, ge=0, le=1), AfterValidator(check_number)]
 """A chance between 0 and 1."""
 
 Leverage = Annotated[Decimal, Field(strict=False, ge=1), AfterValidator(check_number)]
 """How many times its margin an account may trade."""
-
-
-class MakerTakerFees(Model):
-    """A rate of the traded value, by liquidity side."""
-
-    model: Literal["maker_taker"]
-    """A rate of the traded value."""
-    maker: Number
-    """Rate when the order was resting, ``0.0002`` for 2 basis points; negative for a rebate."""
-    taker: Number
-    """Rate when the order took liquidity."""
-
-
-class FixedFees(Model):
-    """A fixed amount an order or a fill."""
-
-    model: Literal["fixed"]
-    """A fixed amount."""
-    amount: MoneyText
-    """Amount with currency, such as ``1.50 USD``."""
-    once_per_order: bool = True
-    """Charge on the first fill of an order only; otherwise on every fill."""
-
-
-class PerContractFees(Model):
-    """An amount for every contract traded."""
-
-    model: Literal["per_contract"]
-    """An amount for every contract."""
-    amount: MoneyText
-    """Amount with currency for one contract, such as ``2.25 USD``."""
-
-
-class NoFees(Model):
-    """No fees at all; it has to be said."""
-
-    model: Literal["none"]
-    """No fees."""
-
-
-Fees = Annotated[
-    MakerTakerFees | FixedFees | PerContractFees | NoFees, Field(discriminator="model")
-]
 
 
 FillModel = Literal[
@@ -119,6 +84,8 @@ class VenueSettings(Model):
     """What the account holds at the start of every task, such as ``["100000 USDT"]``."""
     fees: Fees
     """What trading costs; no default, since results without fees mislead."""
+    fees_by_instrument: dict[InstrumentName, Fees] = Field(default_factory=dict)
+    """What trading costs by instrument id, in place of ``fees``."""
     oms_type: Literal["netting", "hedging"] = "netting"
     """``netting``: one position an instrument. ``hedging``: a position for every opening order."""
     base_currency: Currency | None = None
@@ -127,6 +94,9 @@ class VenueSettings(Model):
     """Leverage for instruments that are not named in ``leverages``; margin accounts only."""
     leverages: dict[str, Leverage] = Field(default_factory=dict)
     """Leverage by instrument id."""
+    margin_model: Literal["leveraged", "standard"] | None = None
+    """``leveraged`` (also when absent): a position takes its value / leverage x the instrument's
+    margin rate. ``standard``: its value x the rate, whatever the leverage."""
     book_type: Literal["L1_MBP", "L2_MBP", "L3_MBO"] = "L1_MBP"
     """Depth of the venue's order book; L2 and L3 need order book data."""
     fill: FillSettings = FillSettings.model_construct()

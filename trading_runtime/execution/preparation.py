@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.config.loading import LoadedExperiment, load_experiment
+from trading_runtime.config.messages import SettingsError
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import UsageError
@@ -71,14 +72,17 @@ def prepare_loaded(
     store = open_store(loaded.results_place)
     workers = workers or loaded.experiment.workers or os.cpu_count() or 1
     manifests: dict[str, str] = {}
-    plan = make_plan(
-        loaded.experiment,
-        manifest,
-        code,
-        is_cached=functools.partial(store.has_task, sound=manifests),
-        workers=workers,
-        rate=measured_rate(store, code.path),
-    )
+    try:
+        plan = make_plan(
+            loaded.experiment,
+            manifest,
+            code,
+            is_cached=functools.partial(store.has_task, sound=manifests),
+            workers=workers,
+            rate=measured_rate(store, code.path),
+        )
+    except SettingsError as error:
+        raise loaded.placed(error) from error
     # With every point's config, so that a bad parameter fails before anything runs.
     check(loaded, code, plan)
     return Prepared(loaded, code, store, plan, workers, manifests)
@@ -92,7 +96,9 @@ def naming(experiment: str | Path) -> Iterator[None]:
     except UsageError as error:
         # A line that begins with the path of another file speaks of that one.
         lines = [
-            line if Path(line.partition(": ")[0]).is_absolute() else f"{experiment}: {line}"
+            line
+            if Path(line.partition(": ")[0]).is_absolute() or line.startswith("s3://")
+            else f"{experiment}: {line}"
             for line in str(error).splitlines()
         ]
         raise UsageError("\n".join(lines)) from error

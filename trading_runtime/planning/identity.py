@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.config.venue import VenueSettings
     from trading_runtime.records.plan import PlannedPartition
 
 _DECIMAL = "$decimal"
@@ -39,7 +40,7 @@ def common_inputs(
         **environment(settings.requirements),
         "code": {"runtime": runtime_digest(), "strategy": code.digest},
         "strategy": {"path": code.path, "config_path": settings.config_path},
-        "venue": json.loads(canonical_json(experiment.venue.model_dump())),
+        "venue": _venue_inputs(experiment.venue),
         "venue_name": venue_name,
         "currency": currency,
         "seed": experiment.seed,
@@ -49,6 +50,19 @@ def common_inputs(
         "at_end": experiment.at_end,
         **({} if risk is None else {"risk": json.loads(canonical_json(risk.model_dump()))}),
     }
+
+
+_ABSENT_UNLESS_USED = ("fees_by_instrument", "margin_model")
+"""Settings that came later: an experiment without them has the inputs that it had before."""
+
+
+def _venue_inputs(venue: VenueSettings) -> dict[str, Any]:
+    settings = venue.model_dump()
+    for name in _ABSENT_UNLESS_USED:
+        if not settings[name]:
+            del settings[name]
+    inputs: dict[str, Any] = json.loads(canonical_json(settings))
+    return inputs
 
 
 def partition_inputs(

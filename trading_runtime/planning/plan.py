@@ -21,6 +21,7 @@ from trading_runtime.planning.identity import (
 from trading_runtime.planning.partitions import choose_series, partitions
 from trading_runtime.planning.points import expand_points
 from trading_runtime.planning.run_warnings import find_warnings
+from trading_runtime.planning.unsupported import refuse_unsupported
 from trading_runtime.records.plan import (
     CommonInputs,
     DataFile,
@@ -70,7 +71,8 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     """Expand ``experiment`` over the dataset of ``manifest`` to a plan.
 
     Raises ``UsageError`` when the experiment asks for what the dataset does not have, for more than
-    one venue, or has no single currency to state results in.
+    one venue, or has no single currency to state results in; ``SettingsError`` for settings that
+    the data cannot support.
     """
     cut = partitions(manifest, experiment.dataset, experiment.partitions)
     if code.is_builtin and (experiment.partitions.warmup or experiment.at_end == "close"):
@@ -83,6 +85,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     common = common_inputs(experiment, code, _venue_name(cut), statistics_currency(experiment))
     points = expand_points(experiment)
     chosen = choose_series(manifest, experiment.dataset)
+    refuse_unsupported(experiment, manifest, chosen)
     planned = tuple(_planned(item) for item in cut.partitions)
     common_digest = digest(common)
     fixed = encode_values(experiment.strategy.config)

@@ -52,7 +52,8 @@ def find_warnings(
             found += fed.check(where, name, text)
     if experiment.risk is not None:
         found += fed.check_keys("risk.instruments", experiment.risk.instruments)
-    found += fed.check_keys("venue.leverages", experiment.venue.leverages)
+    for key in ("leverages", "fees_by_instrument"):
+        found += fed.check_keys(f"venue.{key}", getattr(experiment.venue, key))
     return found
 
 

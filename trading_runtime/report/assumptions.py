@@ -34,7 +34,8 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     found = [
         *_warnings(inputs.result),
         *_fills(venue, inputs.data_types, inputs.results),
-        _fees(venue.get("fees", {})),
+        *_fees(venue),
+        *_margin(venue),
         _latency(venue.get("latency") or {}),
         _funding(inputs),
         *_orders(venue, inputs),
@@ -97,23 +98,65 @@ def _fills(
     )
 
 
-def _fees(fees: Mapping[str, Any]) -> Assumption:
+def _fees(venue: Mapping[str, Any]) -> Iterator[Assumption]:
+    fees: Mapping[str, Any] = venue.get("fees", {})
+    by_instrument: Mapping[str, Any] = venue.get("fees_by_instrument") or {}
+    if fees.get("model") in {None, "none"} and not by_instrument:
+        yield Assumption("Fees", "Trading costs nothing here: no fees are charged.", warning=True)
+        return
+    yield Assumption("Fees", _capitalised(f"{_charged(fees)}."))
+    if by_instrument:
+        parts = [f"{name}: {_charged(item)}" for name, item in sorted(by_instrument.items())]
+        yield Assumption("Fees by instrument", f"{'; '.join(parts)}.")
+
+
+def _charged(fees: Mapping[str, Any]) -> str:
     match fees.get("model"):
         case "maker_taker":
-            text = (
-                f"{_rate(fees['maker'])} of the traded value for a resting order, "
-                f"{_rate(fees['taker'])} for one that takes liquidity."
+            return _rates(fees)
+        case "tiered":
+            within = f"in the {fees['period']} before a fill" if fees.get("period") else "so far"
+            steps = [f"from {tier['from_value']} on {_rates(tier)}" for tier in fees["tiers"]]
+            return (
+                f"{_rates(fees)}; {'; '.join(steps)}. What counts is the value that the task has "
+                f"traded {within}, and every task starts with none"
             )
         case "fixed":
             each = "order" if fees.get("once_per_order", True) else "fill"
-            text = f"{fees['amount']} for every {each}."
+            return f"{fees['amount']} for every {each}"
         case "per_contract":
-            text = f"{fees['amount']} for every contract traded."
+            return f"{fees['amount']} for every contract traded"
         case _:
-            return Assumption(
-                "Fees", "Trading costs nothing here: no fees are charged.", warning=True
-            )
-    return Assumption("Fees", text)
+            return "no fees"
+
+
+def _rates(fees: Mapping[str, Any]) -> str:
+    return (
+        f"{_rate(fees['maker'])} of the traded value for a resting order, {_rate(fees['taker'])} "
+        "for one that takes liquidity"
+    )
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _margin(venue: Mapping[str, Any]) -> Iterator[Assumption]:
+    if venue.get("account_type") != "margin":
+        return
+    leverages = venue.get("leverages") or {}
+    if venue.get("margin_model") == "standard":
+        text = (
+            "A position takes its value at entry times the instrument's margin rate, whatever the "
+            "leverage."
+        )
+    else:
+        others = [f"{value} for {name}" for name, value in sorted(leverages.items())]
+        text = (
+            "A position takes its value at entry, divided by the leverage, times the instrument's "
+            f"margin rate. Leverage is {', '.join([str(venue.get('leverage', 1)), *others])}."
+        )
+    yield Assumption("Margin", text)
 
 
 def _latency(latency: Mapping[str, Any]) -> Assumption:

@@ -138,6 +138,10 @@ class EquitySampler(DataActor):
             self._next = next(self._looks, None)
         self._set_alert()
 
+    def now(self) -> int:
+        """Return the simulated time in nanoseconds since the epoch."""
+        return self.clock.timestamp_ns()
+
     def at_end_of_instant(self, now: int, call: Callable[[], None]) -> None:
         """Call ``call`` once all rows of this instant were processed, before all timers."""
         self.clock.set_time_alert_ns(_FIRST_AT_ITS_INSTANT, now, lambda _event: call())

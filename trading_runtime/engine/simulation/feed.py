@@ -220,6 +220,7 @@ class FedEngine(Protocol):
 
     cache: Cache
     portfolio: Portfolio
+    venues: Sequence[BacktestVenueConfig]
 
     def add_actor(self, actor: Any) -> None:
         """Add an actor."""
@@ -246,13 +247,14 @@ class StreamingEngine:
 
     def __init__(
         self,
-        venue: BacktestVenueConfig,
+        venues: Sequence[BacktestVenueConfig],
         config: BacktestEngineConfig,
         partition: Mapping[str, Any],
         catalog: Path,
     ) -> None:
+        self.venues = venues
         run = BacktestRunConfig(
-            [venue],
+            venues,
             data_configs(partition, catalog),
             config,
             id=_RUN,
@@ -295,14 +297,16 @@ class SharingEngine:
 
     def __init__(
         self,
-        venue: BacktestVenueConfig,
+        venues: Sequence[BacktestVenueConfig],
         config: BacktestEngineConfig,
         partition: Mapping[str, Any],
         decoded_rows: DecodedRows,
     ) -> None:
+        self.venues = venues
         self._engine = BacktestEngine(config)
         with _disposing_of(self._engine):
-            self._engine.add_venue(**_venue_arguments(venue))
+            for venue in venues:
+                self._engine.add_venue(**_venue_arguments(venue))
             for instrument in decoded_rows.instruments:
                 self._engine.add_instrument(instrument)
         self._window = partition["warmup_start"], last_instant(partition)

@@ -39,6 +39,7 @@ from trading_runtime.engine.simulation.feed import (
     last_rows,
 )
 from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
+from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.halt import Halt, ended_by
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
@@ -145,8 +146,8 @@ def _make_engine(
     )
     try:
         if decoded_rows is not None:
-            return SharingEngine(venue, config, partition, decoded_rows)
-        return StreamingEngine(venue, config, partition, catalog)
+            return SharingEngine([venue], config, partition, decoded_rows)
+        return StreamingEngine([venue], config, partition, catalog)
     except RuntimeError as error:
         if "single-currency CASH account" not in str(error):
             raise
@@ -180,6 +181,9 @@ def _run_engine(
     ]
     sampler = EquitySampler(account, history, (start, end), course.looks, books)
     engine.add_actor(sampler)
+    for settings in engine.venues:
+        if isinstance(settings.fee_model, FeesOfVenue):
+            settings.fee_model.now = sampler.now
     watch.at_end_of_instant = sampler.at_end_of_instant
     failures.stop_engine = lambda: sampler.shutdown_system("failed")
     if "risk" in common:

@@ -9,11 +9,12 @@ from nautilus_trader import execution
 from nautilus_trader.backtest import BacktestEngineConfig, BacktestVenueConfig
 from nautilus_trader.common import LoggerConfig
 from nautilus_trader.data import DataEngineConfig
-from nautilus_trader.model import InstrumentId
+from nautilus_trader.model import InstrumentId, LeveragedMarginModel, StandardMarginModel
 from nautilus_trader.persistence import DataCatalogConfig
 from nautilus_trader.risk import RiskEngineConfig
 
 from trading_runtime.engine.instruments.currencies import currency, money
+from trading_runtime.engine.simulation.fees import fee_model
 from trading_runtime.engine.strategy.loading import check_configs
 from trading_runtime.errors import StrategyError, UsageError
 from trading_runtime.planning.identity import decode_values
@@ -42,6 +43,9 @@ _FILL_MODELS = {
 }
 
 
+_MARGIN_MODELS = {"leveraged": LeveragedMarginModel, "standard": StandardMarginModel}
+
+
 def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenueConfig:
     """Return the engine's config of the venue ``name``, from the JSON form of ``VenueSettings``.
 
@@ -63,8 +67,9 @@ def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenu
                 for instrument, leverage in venue["leverages"].items()
             }
             or None,
+            margin_model=_margin_model(venue),
             fill_model=_fill_model(venue["fill"], seed),
-            fee_model=_fee_model(venue["fees"]),
+            fee_model=fee_model(venue),
             latency_model=_latency_model(venue["latency"]),
             bar_execution=venue["bar_execution"],
             bar_adaptive_high_low_ordering=venue["bar_adaptive_high_low_ordering"],
@@ -111,21 +116,26 @@ def engine_config(
 
 
 def _check_amounts(venue: Mapping[str, Any]) -> None:
-    fee = venue["fees"].get("amount")
-    for key, text in [*(("balances", item) for item in venue["balances"]), ("fees.amount", fee)]:
-        if text is not None and money(text).as_decimal() != Decimal(text.split()[0]):
+    charged = {"fees": venue["fees"]} | {
+        f"fees_by_instrument.{name}": fees
+        for name, fees in venue.get("fees_by_instrument", {}).items()
+    }
+    fees = [(f"{key}.amount", item["amount"]) for key, item in charged.items() if "amount" in item]
+    for key, text in [*(("balances", item) for item in venue["balances"]), *fees]:
+        if money(text).as_decimal() != Decimal(text.split()[0]):
             code = text.split()[1]
             raise UsageError(
                 f"venue.{key}: {text}: the engine counts {code} to "
                 f"{currency(code).precision} decimal places; round the amount"
             )
     held = [balance.split()[1] for balance in venue["balances"]]
-    # The engine would charge nothing, and drop the fill's profit or loss with it.
-    if fee is not None and fee.split()[1] not in held:
-        raise UsageError(
-            f"venue.fees.amount: {fee}: the account cannot pay in {fee.split()[1]}; "
-            f"venue.balances hold {', '.join(held)}"
-        )
+    for key, text in fees:
+        # The engine would charge nothing, and drop the fill's profit or loss with it.
+        if text.split()[1] not in held:
+            raise UsageError(
+                f"venue.{key}: {text}: the account cannot pay in {text.split()[1]}; "
+                f"venue.balances hold {', '.join(held)}"
+            )
 
 
 def _clock_time(nanoseconds: int) -> str:
@@ -138,22 +148,17 @@ def _currency(code: str | None) -> Currency | None:
     return None if code is None else currency(code)
 
 
+def _margin_model(venue: Mapping[str, Any]) -> Any:
+    name = venue.get("margin_model")
+    return None if name is None else _MARGIN_MODELS[name]()
+
+
 def _fill_model(fill: Mapping[str, Any], seed: int) -> Any:
     return _FILL_MODELS[fill["model"]](
         float(fill["prob_fill_on_limit"]),
         float(fill["prob_slippage"]),
         seed if fill["seed"] is None else fill["seed"],
     )
-
-
-def _fee_model(fees: Mapping[str, Any]) -> Any:
-    if fees["model"] == "maker_taker":
-        return execution.MakerTakerFeeModel(Decimal(fees["maker"]), Decimal(fees["taker"]))
-    if fees["model"] == "fixed":
-        return execution.FixedFeeModel(money(fees["amount"]), fees["once_per_order"])
-    if fees["model"] == "per_contract":
-        return execution.PerContractFeeModel(money(fees["amount"]))
-    return execution.MakerTakerFeeModel(Decimal(0), Decimal(0))
 
 
 def _latency_model(latency: Mapping[str, str | None]) -> Any:

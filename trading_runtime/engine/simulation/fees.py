@@ -1,0 +1,111 @@
+"""What fills cost: the engine's fee models, by instrument and in tiers of what was traded."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from nautilus_trader import execution
+from nautilus_trader.model import InstrumentId
+
+from trading_runtime.engine.instruments.currencies import money
+from trading_runtime.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nautilus_trader.model import Money
+
+
+class _Fees(Protocol):
+    def get_commission(self, order: Any, quantity: Any, price: Any, instrument: Any) -> Money: ...
+
+
+def fee_model(venue: Mapping[str, Any]) -> Any:
+    """Return the engine's fee model for the JSON form of ``VenueSettings``.
+
+    The engine's own where it can tell instruments apart; else one in Python that asks them.
+    """
+    fees, by_instrument = venue["fees"], venue.get("fees_by_instrument", {})
+    everywhere = [fees, *by_instrument.values()]
+    if all(item["model"] in {"maker_taker", "none"} for item in everywhere):
+        return execution.MakerTakerFeeModel(
+            *_rates(fees),
+            {InstrumentId.from_str(name): _rates(item) for name, item in by_instrument.items()}
+            or None,
+        )
+    if not by_instrument and fees["model"] != "tiered":
+        return _engine_model(fees)
+    return FeesOfVenue(venue)
+
+
+class FeesOfVenue(execution.FeeModel):
+    """Fees by instrument, each by a model of the engine's or in tiers."""
+
+    def __new__(cls, *_arguments: Any) -> Self:
+        """Take the arguments of ``__init__``, which the native base class would refuse."""
+        return super().__new__(cls)
+
+    def __init__(self, venue: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.now: Callable[[], int] = int
+        """Tells the simulated time; set before the engine runs."""
+        self._fees = self._model(venue["fees"])
+        self._by_instrument = {
+            InstrumentId.from_str(name): self._model(item)
+            for name, item in venue.get("fees_by_instrument", {}).items()
+        }
+
+    def get_commission(self, order: Any, quantity: Any, price: Any, instrument: Any) -> Money:
+        """Return what a fill of ``quantity`` at ``price`` costs."""
+        fees = self._by_instrument.get(instrument.id, self._fees)
+        return fees.get_commission(order, quantity, price, instrument)
+
+    def _time(self) -> int:
+        return self.now()
+
+    def _model(self, fees: Mapping[str, Any]) -> _Fees:
+        if fees["model"] == "tiered":
+            return _Tiers(fees, self._time)
+        model: _Fees = _engine_model(fees)
+        return model
+
+
+class _Tiers:
+    """Rates that depend on the value that was traded before a fill."""
+
+    def __init__(self, fees: Mapping[str, Any], now: Callable[[], int]) -> None:
+        self._now = now
+        self._period = None if fees["period"] is None else parse_duration(fees["period"])
+        tiers = fees["tiers"]
+        self._bounds = [Decimal(tier["from_value"].split()[0]) for tier in tiers]
+        self._models = [execution.MakerTakerFeeModel(*_rates(item)) for item in (fees, *tiers)]
+        self._traded = Decimal(0)
+        self._fills: deque[tuple[int, Decimal]] = deque()
+
+    def get_commission(self, order: Any, quantity: Any, price: Any, instrument: Any) -> Money:
+        """Return the fee at the rates of the tier that was reached before this fill."""
+        now = self._now()
+        while self._fills and self._period is not None and self._fills[0][0] <= now - self._period:
+            self._traded -= self._fills.popleft()[1]
+        model = self._models[bisect_right(self._bounds, self._traded)]
+        value = instrument.notional_value(quantity, price).as_decimal()
+        self._traded += value
+        if self._period is not None:
+            self._fills.append((now, value))
+        return model.get_commission(order, quantity, price, instrument)
+
+
+def _engine_model(fees: Mapping[str, Any]) -> Any:
+    if fees["model"] == "fixed":
+        return execution.FixedFeeModel(money(fees["amount"]), fees["once_per_order"])
+    if fees["model"] == "per_contract":
+        return execution.PerContractFeeModel(money(fees["amount"]))
+    return execution.MakerTakerFeeModel(*_rates(fees))
+
+
+def _rates(fees: Mapping[str, Any]) -> tuple[Decimal, Decimal]:
+    """Return maker and taker rate; both are zero without fees."""
+    return Decimal(fees.get("maker", 0)), Decimal(fees.get("taker", 0))

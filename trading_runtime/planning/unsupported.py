@@ -1,0 +1,62 @@
+"""Settings that data or instruments cannot support: they are refused by their place in the file.
+
+What needs no dataset is checked where the file is read (``config.setting_checks``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.config.fees import TieredFees
+from trading_runtime.config.messages import Finding, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from trading_runtime.config.experiment import Experiment
+    from trading_runtime.datasets.manifest import Manifest
+    from trading_runtime.planning.partitions import Series
+
+
+def refuse_unsupported(
+    experiment: Experiment, manifest: Manifest, chosen: Sequence[Series]
+) -> None:
+    """Raise ``SettingsError`` for what the ``chosen`` series of a dataset cannot support."""
+    fed = {series.instrument_id for series in chosen}
+    instruments = {item["id"]: item for item in manifest.instruments if item.get("id") in fed}
+    findings = [*_tiers(experiment, instruments)]
+    if findings:
+        raise SettingsError(findings)
+
+
+def _tiers(
+    experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Finding]:
+    """Tiers count values in their currency, which instruments have to be traded in."""
+    venue = experiment.venue
+    others = [name for name in instruments if name not in venue.fees_by_instrument]
+    schedules: list[tuple[tuple[str, ...], Any, Iterable[str]]] = [
+        (("venue", "fees"), venue.fees, others)
+    ]
+    schedules += [
+        (("venue", "fees_by_instrument", name), fees, {name} & instruments.keys())
+        for name, fees in venue.fees_by_instrument.items()
+    ]
+    for keys, fees, names in schedules:
+        if not isinstance(fees, TieredFees):
+            continue
+        counted = fees.tiers[0].from_value.split(" ")[1]
+        for name in sorted(names):
+            traded = traded_currency(instruments[name])
+            if traded != counted:
+                yield Finding(
+                    (*keys, "tiers", 0, "from_value"),
+                    f"counts {counted}, and values of {name} are in {traded}; give tiers in "
+                    f"{traded}, and other instruments fees in venue.fees_by_instrument",
+                )
+
+
+def traded_currency(definition: Mapping[str, Any]) -> str:
+    """Return the currency that the engine states the value of a trade in."""
+    keys = ("settlement_currency", "quote_currency", "currency")
+    return str(next(definition[key] for key in keys if definition.get(key)))
