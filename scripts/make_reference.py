@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_runtime import errors
 from trading_runtime.cli.main import COMMANDS, root
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.fields import Model
@@ -194,13 +193,7 @@ def _metrics() -> Iterator[str]:
 def _exit_codes() -> Iterator[str]:
     yield "# Exit codes\n"
     yield "| code | kind | meaning |\n|---|---|---|"
-    by_kind = {
-        item.kind: item
-        for item in vars(errors).values()
-        if isinstance(item, type)
-        and issubclass(item, TradingRuntimeError)
-        and item is not TradingRuntimeError
-    }
+    by_kind = {found.kind: found for found in TradingRuntimeError.__subclasses__()}
     for kind in Kind:
         meaning = _MEANING.get(kind) or " ".join((by_kind[kind].__doc__ or "").split())
         yield f"| {kind.exit_code} | {kind} | {meaning} |"

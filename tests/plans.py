@@ -46,7 +46,7 @@ def made_up_plan(  # noqa: PLR0913 - what plans differ in
         objective=objective,
         dataset_digest=dataset_digest,
         common=CommonInputs(COMMON),
-        strategy=PlannedStrategy("m:S", (), {}),
+        strategy=PlannedStrategy("m:S", (), {}, {}),
         task_seconds=3600,
         task_memory=None,
         instruments={},

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import statistics
 from fractions import Fraction
 from math import fma
 from pathlib import Path
@@ -167,6 +168,33 @@ def test_an_independent_reckoning_gives_the_same_profit(example: api.Run) -> Non
         assert task["orders"] == orders
         # The engine keeps money to eight places: half of the last one off per fill, at most.
         assert abs(Fraction(task["net_profit"]) - profit) <= task["fills"] * Fraction(1, 10**8)
+
+
+def test_the_luck_of_the_best_point_is_reckoned_from_its_equity(example: api.Run) -> None:
+    best = example.result["best"]["point"]
+    returns = []
+    day = 86_400 * 1_000_000_000
+    tasks = example.results.filter(pl.col("point") == best).sort("start")
+    for task in tasks.iter_rows(named=True):
+        folder = example.files.folder.parent.parent / "tasks" / task["task_id"][:2]
+        equity = pl.read_parquet(folder / task["task_id"] / "equity.parquet")
+        samples = list(zip(equity["ts"].to_physical(), equity["equity"], strict=True))
+        before, start = samples[0][1], parse_instant(task["start"].isoformat())
+        for number in range(1, 8):
+            after = [value for ts, value in samples if ts <= start + number * day][-1]
+            returns.append(float(Fraction(after) / Fraction(before) - 1))
+            before = after
+    luck = example.result["luck"]
+    mean, deviation = statistics.fmean(returns), statistics.pstdev(returns)
+    moments = [statistics.fmean((value - mean) ** n for value in returns) for n in (3, 4)]
+    assert luck["days"] == 21
+    assert luck["points"] == luck["trials"] == example.points.height
+    assert luck["daily_sharpe"] == pytest.approx(mean / statistics.stdev(returns), rel=1e-9)
+    assert luck["daily_sharpe"] * 365**0.5 == pytest.approx(example.result["best"]["value"])
+    assert luck["skewness"] == pytest.approx(moments[0] / deviation**3, rel=1e-8)
+    assert luck["kurtosis"] == pytest.approx(moments[1] / deviation**4, rel=1e-8)
+    said = example.files.folder.joinpath("report.md").read_text()
+    assert f"Of {luck['trials']} trials, the best Sharpe ratio by luck alone would be" in said
 
 
 def test_time_is_reckoned_from_the_first_bar_of_a_window_to_its_last(example: api.Run) -> None:

@@ -16,8 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "message_kinds", "redaction", "storage", "units"}
-    | {"object_storage", "s3_faults", "s3_settings"},
+    {"canonical", "errors", "message_kinds", "redaction", "units"} | {"storage"},
     {"config", "datasets", "records"},
     {"planning", "engine"},
     {"results", "runs", "control", "report", "metrics"} | {"execution", "verification", "evidence"},

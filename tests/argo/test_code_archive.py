@@ -17,7 +17,7 @@ from trading_runtime.argo import code_archive
 from trading_runtime.argo.code_archive import archive_name, pack_code, unpacked_code
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.folders import LocalFolder
+from trading_runtime.storage.folders import LocalFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -264,6 +264,8 @@ def test_an_archive_without_an_attack_is_taken(tmp_path: Path) -> None:
 
 def test_code_that_is_too_large_is_not_packed(project: Path) -> None:
     (project / "strategies" / "table.py").write_bytes(b"#" * (code_archive.MOST_FILE_BYTES + 1))
+    with (project / "strategies" / "cross.py").open("a") as file:
+        file.write("import table\n")
 
     with pytest.raises(UsageError, match=r"the most in files/strategies/table\.py"):
         pack(project)

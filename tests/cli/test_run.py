@@ -74,6 +74,26 @@ def test_a_plan_is_shown_and_nothing_is_written(
     assert not small.results.exists()
 
 
+def test_a_plan_names_the_files_that_made_its_tasks_new(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (small.folder / "helper.py").write_text("ONE = 1\n")
+    with (small.folder / "counting.py").open("a") as file:
+        file.write("import helper\n")
+    assert invoke(root, ["run", str(small.path), "--run-id", "before"]) == 0
+    (small.folder / "unrelated.py").write_text("TWO = 2\n")
+    capsys.readouterr()
+    assert invoke(root, ["plan", str(small.path)]) == 0
+    assert "tasks       12, of which 12 are stored already" in capsys.readouterr().out
+    (small.folder / "helper.py").write_text("import more\n")
+    (small.folder / "more.py").write_text("ONE = 1\n")
+    assert invoke(root, ["plan", str(small.path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    assert "tasks       12, of which 0 are stored already" in lines
+    assert "new         since run before: helper.py changed, more.py added" in lines
+
+
 def test_a_plan_is_machine_readable(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,8 +26,10 @@ def names(folder: Path, path: str, *code: str) -> list[str]:
     ]
 
 
-def test_a_file_brings_the_folder_that_it_lies_in(tmp_path: Path) -> None:
-    write(tmp_path, "mine/strategy.py", "mine/signals.py", "mine/deep/more.py", "other/x.py")
+def test_a_file_brings_what_it_imports_from_its_folder_and_no_other_file(tmp_path: Path) -> None:
+    write(tmp_path, "mine/beside.py", "mine/deep/more.py", "mine/deep/less.py", "other/x.py")
+    (tmp_path / "mine" / "strategy.py").write_text("import other.x, signals\n")
+    (tmp_path / "mine" / "signals.py").write_text("from deep import more\n")
 
     assert names(tmp_path, "mine/strategy.py:Mine") == [
         "mine/deep/more.py",
@@ -43,15 +45,29 @@ def test_hidden_folders_and_environments_do_not_belong_to_a_strategy(tmp_path: P
     assert [path.name for path in python_files(tmp_path)] == ["a.py"]
 
 
-def test_a_module_brings_its_package(tmp_path: Path) -> None:
-    write(tmp_path, "pack/__init__.py", "pack/sub/__init__.py", "pack/sub/cross.py", "pack/top.py")
-    write(tmp_path, "pack/sub/beside.py", "alone.py")
+def test_naming_its_folder_brings_all_of_it(tmp_path: Path) -> None:
+    write(tmp_path, "mine/strategy.py", "mine/signals.py", "mine/deep/more.py", "other/x.py")
+
+    assert names(tmp_path, "mine/strategy.py:Mine", "mine") == [
+        "mine/deep/more.py",
+        "mine/signals.py",
+        "mine/strategy.py",
+    ]
+
+
+def test_a_module_brings_what_it_imports_from_its_package(tmp_path: Path) -> None:
+    write(tmp_path, "pack/__init__.py", "pack/sub/__init__.py", "pack/other.py", "pack/top.py")
+    write(tmp_path, "pack/sub/beside.py", "pack/sub/idle.py", "alone.py", "outside.py")
+    (tmp_path / "pack" / "sub" / "cross.py").write_text(
+        "import outside\nfrom . import beside\nfrom .. import top\n"
+    )
 
     assert names(tmp_path, "pack.sub.cross:Cross") == [
         "pack/__init__.py",
         "pack/sub/__init__.py",
         "pack/sub/beside.py",
         "pack/sub/cross.py",
+        "pack/top.py",
     ]
     assert names(tmp_path, "alone:Alone") == ["alone.py"]
 
@@ -76,7 +92,8 @@ def test_further_code_is_named(tmp_path: Path) -> None:
 
 def test_the_digest_is_of_names_and_content_and_of_nothing_else(tmp_path: Path) -> None:
     for place in ("here", "there/deeper"):
-        write(tmp_path / place, "strategy.py", "signals.py")
+        write(tmp_path / place, "signals.py")
+        (tmp_path / place / "strategy.py").write_text("import signals\n")
     here = find_strategy_code("strategy.py:Mine", tmp_path / "here")
     there = find_strategy_code("strategy.py:Mine", tmp_path / "there" / "deeper")
     by_folder = find_strategy_code("here/strategy.py:Mine", tmp_path)
@@ -87,14 +104,43 @@ def test_the_digest_is_of_names_and_content_and_of_nothing_else(tmp_path: Path) 
     assert find_strategy_code("strategy.py:Mine", tmp_path / "here").digest != here.digest
 
 
-def test_renaming_or_adding_a_file_changes_the_digest(tmp_path: Path) -> None:
-    write(tmp_path, "strategy.py", "signals.py")
+def test_an_unrelated_file_beside_the_strategy_changes_no_digest(tmp_path: Path) -> None:
+    write(tmp_path, "signals.py", "notebook.py")
+    (tmp_path / "strategy.py").write_text("import signals\n")
     before = find_strategy_code("strategy.py:Mine", tmp_path).digest
-    (tmp_path / "signals.py").rename(tmp_path / "signal.py")
-    renamed = find_strategy_code("strategy.py:Mine", tmp_path).digest
+    (tmp_path / "notebook.py").write_text("# changed\n")
     write(tmp_path, "more.py")
 
-    assert len({before, renamed, find_strategy_code("strategy.py:Mine", tmp_path).digest}) == 3
+    assert find_strategy_code("strategy.py:Mine", tmp_path).digest == before
+
+
+def test_renaming_or_adding_a_file_of_a_named_folder_changes_the_digest(tmp_path: Path) -> None:
+    write(tmp_path, "strategy.py", "signals.py")
+    before = find_strategy_code("strategy.py:Mine", tmp_path, ["."]).digest
+    (tmp_path / "signals.py").rename(tmp_path / "signal.py")
+    renamed = find_strategy_code("strategy.py:Mine", tmp_path, ["."]).digest
+    write(tmp_path, "more.py")
+    added = find_strategy_code("strategy.py:Mine", tmp_path, ["."]).digest
+
+    assert len({before, renamed, added}) == 3
+
+
+def test_the_module_of_the_config_belongs_to_the_strategy(tmp_path: Path) -> None:
+    write(tmp_path, "strategy.py", "settings.py", "other.py")
+    found = find_strategy_code("strategy.py:Mine", tmp_path, (), "settings:Settings")
+
+    assert sorted(found.sha256) == ["settings.py", "strategy.py"]
+
+
+def test_what_comes_from_elsewhere_is_listed_without_pythons_own_modules(tmp_path: Path) -> None:
+    (tmp_path / "strategy.py").write_text(
+        "import json, scipy.stats\nfrom ruamel import yaml\nimport nautilus_trader.model\n"
+    )
+
+    assert find_strategy_code("strategy.py:Mine", tmp_path).imported == (
+        "ruamel.yaml",
+        "scipy.stats",
+    )
 
 
 def test_a_builtin_strategy_has_no_code(tmp_path: Path) -> None:
@@ -137,8 +183,8 @@ def test_a_folder_with_too_much_code_is_refused(
     monkeypatch.setattr(strategy_code, "_MOST_FILES", 2)
     write(tmp_path, "a.py", "b.py", "c.py")
 
-    with pytest.raises(UsageError, match="3 Python files would belong to the strategy"):
-        find_strategy_code("a.py:A", tmp_path)
+    with pytest.raises(UsageError, match="3 Python files belong to the strategy"):
+        find_strategy_code("a.py:A", tmp_path, ["."])
 
 
 def test_an_example_strategy_does_not_bring_the_runtime_itself(tmp_path: Path) -> None:

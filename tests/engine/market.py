@@ -285,6 +285,7 @@ def task_inputs(  # noqa: PLR0913 - what a task is made from
     return {
         "common": {
             "seed": 1,
+            "packages": {"numpy": "", "pyarrow": ""},
             "strategy": {"config_path": None},
             "at_end": "mark",
             "venue_name": "SIM",

@@ -116,9 +116,9 @@ def test_configs_are_checked_for_every_point(tmp_path: Path) -> None:
     (tmp_path / "mine_alone.py").write_text(SOUND)
     code = find_strategy_code("mine_alone.py:Mine", tmp_path)
 
-    check_configs(code, None, [{"order_id_tag": "001"}])
+    check_configs(code, None, [{"order_id_tag": "001"}], [])
     with pytest.raises(UsageError, match="StrategyConfig has no field 'fast'"):
-        check_configs(code, None, [{}, {"fast": 3}])
+        check_configs(code, None, [{}, {"fast": 3}], [])
 
 
 def test_nothing_of_a_strategy_stays_behind(
@@ -154,7 +154,9 @@ def test_a_module_whose_name_is_already_in_use_is_refused(tmp_path: Path, name: 
 def test_a_helper_module_whose_name_is_already_in_use_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pytest.py").write_text("")
 
-    assert "a module named 'pytest' is already in use" in refusal(tmp_path, SOUND)
+    assert "a module named 'pytest' is already in use" in refusal(
+        tmp_path, f"import pytest\n{SOUND}"
+    )
 
 
 def test_the_class_itself_says_which_example_strategy_it_is(tmp_path: Path) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import subprocess
 import sys
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from trading_runtime.errors import UsageError
-from trading_runtime.planning import environment
+from trading_runtime.planning import distributions, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 # Modules that a task imports and that change no byte of its result, each with the reason.
 EXEMPT = {
@@ -26,17 +31,20 @@ EXEMPT = {
     "records/__init__.py": "is empty",
     "records/run_files.py": "names the files of a run",
     "storage/__init__.py": "is empty",
-    "storage/files.py": "moves bytes that are verified",
-    "object_storage.py": "moves bytes that are verified",
-    "s3_faults.py": "tells one error of storage from another",
-    "s3_settings.py": "finds the storage",
+    "storage/s3.py": "moves bytes that are verified",
+    "storage/object_store.py": "says what a place of bytes does",
+    "storage/s3_faults.py": "tells one error of storage from another",
+    "storage/s3_settings.py": "finds the storage",
     "execution/workers/memory.py": "says when a process has to end, not what it computes",
+    "planning/distributions.py": "looks up what the identity itself holds",
     "planning/environment.py": "looks up what the identity itself holds",
     "results/artifacts.py": "verifies what is read",
     "results/opening.py": "chooses a store",
-    "results/scratch.py": "makes empty folders",
-    "results/s3_store.py": "moves bytes that are verified",
-    "results/folders.py": "moves bytes that are verified",
+    "storage/scratch.py": "makes empty folders",
+    "results/task_places.py": "moves bytes that are verified",
+    "storage/working_copy.py": "moves bytes that are verified",
+    "storage/files.py": "moves bytes that are verified",
+    "storage/folders.py": "moves bytes that are verified",
     "results/store.py": "moves bytes that are verified",
 }
 
@@ -76,7 +84,7 @@ def test_the_environment_states_what_is_installed_and_where_it_runs() -> None:
     assert found["engine"] == {"nautilus_trader": metadata.version("nautilus_trader")}
     assert found["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert (found["system"], found["machine"]) == (platform.system(), platform.machine())
-    assert found["packages"]["polars"] == metadata.version("polars")
+    assert found["packages"] == {name: metadata.version(name) for name in ("numpy", "pyarrow")}
 
 
 def test_packages_are_those_that_the_requirements_pin_by_lower_case_name() -> None:
@@ -90,6 +98,111 @@ def test_a_package_that_the_strategy_requires_is_added_with_its_version() -> Non
     found = environment.environment(["pytest"])
 
     assert found["packages"]["pytest"] == metadata.version("pytest")
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the path with made-up packages, of which one needs another."""
+    place = tmp_path / "lib" / "site-packages"
+    for name, version, module, needs in [
+        (
+            "Used.Signals",
+            "1.0",
+            "signals_used",
+            ["needed_one>=1", "absent", "extra_one; extra == 'x'"],
+        ),
+        ("needed-one", "2.0", "needed", []),
+        ("extra-one", "3.0", "extra_one", []),
+        ("unrelated", "4.0", "unrelated", []),
+    ]:
+        install(place, name, version, module, needs)
+    monkeypatch.syspath_prepend(str(place))
+    forget()
+    yield place
+    monkeypatch.undo()
+    forget()
+
+
+def install(place: Path, name: str, version: str, module: str, needs: list[str]) -> None:
+    """Lay out a distribution as an installer does."""
+    (place / module).mkdir(parents=True, exist_ok=True)
+    (place / module / "__init__.py").write_text(f"VERSION = {version!r}\n")
+    for old in place.glob(f"{name.replace('-', '_')}-*.dist-info"):
+        shutil.rmtree(old)
+    described = place / f"{name.replace('-', '_')}-{version}.dist-info"
+    described.mkdir()
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {item}" for item in needs]
+    (described / "METADATA").write_text("\n".join(lines) + "\n\nWords.\n")
+    (described / "RECORD").write_text(f"{module}/__init__.py,,\n{described.name}/METADATA,,\n")
+
+
+def forget() -> None:
+    """Let what is installed be looked up again, as a new process would."""
+    for value in vars(distributions).values():
+        if hasattr(value, "cache_clear"):
+            value.cache_clear()
+
+
+def test_packages_are_what_the_strategy_imports_with_what_that_needs(site: Path) -> None:
+    found = environment.environment([], ["signals_used.fast", "not_installed", "json"])
+
+    assert site.is_dir()
+    assert found["packages"] == {
+        "needed-one": "2.0",
+        "numpy": metadata.version("numpy"),
+        "pyarrow": metadata.version("pyarrow"),
+        "used-signals": "1.0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "is_used"),
+    [
+        ("unrelated", "unrelated", False),
+        ("extra-one", "extra_one", False),
+        ("needed-one", "needed", True),
+        ("Used.Signals", "signals_used", True),
+    ],
+)
+def test_an_upgrade_changes_what_ids_hold_where_the_package_is_used_and_nowhere_else(
+    site: Path, name: str, module: str, *, is_used: bool
+) -> None:
+    before = environment.environment([], ["signals_used"])
+    install(site, name, "9.9", module, ["needed_one"] if name == "Used.Signals" else [])
+    forget()
+
+    assert (environment.environment([], ["signals_used"]) != before) is is_used
+
+
+def test_a_file_belongs_to_the_distribution_that_lists_it(site: Path) -> None:
+    (site / "by_hand.py").touch()
+
+    assert distributions.distributions_of_file(str(site / "needed" / "__init__.py")) == {
+        "needed-one"
+    }
+    assert distributions.distributions_of_file(str(site / "by_hand.py")) == frozenset()
+
+
+def test_a_worker_imports_no_package_but_those_in_every_id() -> None:
+    code = (
+        "import sys\nstarted = set(sys.modules)\n"
+        "from trading_runtime.execution.workers.worker import import_engine\nimport_engine()\n"
+        "import trading_runtime.results.opening\n"
+        "from trading_runtime.planning.distributions import distributions_of_file\n"
+        "new = [sys.modules[name] for name in set(sys.modules) - started]\n"
+        "files = [getattr(module, '__file__', None) for module in new]\n"
+        "print(*sorted(set().union(*(distributions_of_file(file) for file in files if file))))\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=environment.PACKAGE.parent,
+    ).stdout.split()
+
+    assert set(found) - {"trading-runtime"} == {"nautilus-trader", *environment.WORKER_PACKAGES}
 
 
 def test_a_required_package_that_is_not_installed_is_refused_by_name() -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.small_experiment import BAR_TYPE, INSTRUMENT, make_dataset
 from trading_runtime import api
 from trading_runtime.errors import UsageError
+from trading_runtime.planning import distributions, environment
 from trading_runtime.planning.plan import batches
 from trading_runtime.records.plan import plan_from_document
 
@@ -106,6 +107,29 @@ def test_what_changes_no_result_changes_no_id(small: SmallExperiment, what: str)
     small.write()
 
     assert ids(small) == before
+
+
+def test_a_file_that_the_strategy_does_not_import_changes_no_id(small: SmallExperiment) -> None:
+    before = ids(small)
+    (small.folder / "notebook.py").write_text("import counting\n")
+
+    assert ids(small) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "is_used"), [("jinja2", False), ("click", False), ("numpy", True)]
+)
+def test_an_upgrade_changes_ids_where_a_task_imports_the_package(
+    small: SmallExperiment, monkeypatch: pytest.MonkeyPatch, name: str, *, is_used: bool
+) -> None:
+    assert name in environment.pinned_packages()
+    before = ids(small)
+    installed = distributions.installed_version
+    monkeypatch.setattr(
+        environment, "installed_version", lambda asked: "99" if asked == name else installed(asked)
+    )
+
+    assert bool(set(before) - set(ids(small))) is is_used
 
 
 def test_extending_the_grid_keeps_the_ids_that_were_there(small: SmallExperiment) -> None:

@@ -9,7 +9,11 @@ import pytest
 
 from tests.small_experiment import INSTRUMENT
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.planning.unsupported import traded_currency
+from trading_runtime.config.loading import load_experiment
+from trading_runtime.config.messages import SettingsError
+from trading_runtime.datasets.manifest import load_manifest
+from trading_runtime.planning.partitions import choose_series
+from trading_runtime.planning.unsupported import refuse_unsupported, traded_currency
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
@@ -47,6 +51,36 @@ def test_tiers_in_another_currency_than_an_instrument_is_traded_in(
         f"venue.fees.tiers[0].from_value: counts EUR, and values of {INSTRUMENT} are in USDT; "
         "give tiers in USDT, and other instruments fees in venue.fees_by_instrument"
     )
+
+
+def findings(small: SmallExperiment, definition: dict[str, Any], **venue: Any) -> list[str]:
+    """What is said when the dataset's instrument has these facts, too."""
+    small.write(venue=small.content["venue"] | venue)
+    experiment = load_experiment(small.path).experiment
+    manifest = load_manifest(small.content["dataset"]["path"])
+    changed = [item | definition for item in manifest.instruments]
+    manifest = manifest.model_copy(update={"instruments": changed})
+    try:
+        refuse_unsupported(experiment, manifest, choose_series(manifest, experiment.dataset))
+    except SettingsError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_a_settlement_price_is_of_a_contract_that_expires(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(small, capsys, settlement_prices={INSTRUMENT: "100"})
+    assert said["line"] == f'"{INSTRUMENT}": "100"'
+    assert said["message"] == (f"venue.settlement_prices.{INSTRUMENT}: never expires; leave it out")
+    expiring = {"expiration_ns": 1_704_100_000_000_000_000}
+    stated = {"settlement_prices": {INSTRUMENT: "100.5"}}
+    assert findings(small, expiring, **stated) == []
+    (option,) = findings(small, expiring | {"option_kind": "CALL"}, **stated)
+    assert "is an option, which is settled by the price of what it is on" in option
+    (fine,) = findings(small, expiring, settlement_prices={INSTRUMENT: "100.123"})
+    assert fine.endswith("100.123: prices of this instrument have at most 1 decimal places")
+    assert findings(small, expiring, settlement_prices={INSTRUMENT: "100.10"}) == []
 
 
 @pytest.mark.parametrize(

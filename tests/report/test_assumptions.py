@@ -185,3 +185,21 @@ def test_margin_is_told_as_its_model_takes_it() -> None:
     assert text.endswith("times the instrument's margin rate, whatever the leverage.")
     titles = {each.title for each in assumptions(with_venue(account_type="cash"))}
     assert "Margin" not in titles
+
+
+def test_contracts_that_expire_in_the_tested_time_are_named_with_their_price() -> None:
+    def expiry(titles: str, **settings: Any) -> Assumption | None:
+        run = with_venue(**settings)
+        definition = {"expiration_ns": run.plan.partitions[0].end}
+        plan = dataclasses.replace(run.plan, instruments={"BTCUSDT-PERP.SIM": definition})
+        found = assumptions(dataclasses.replace(run, plan=plan))
+        return next((each for each in found if each.title == titles), None)
+
+    stated = expiry("Expiry", settlement_prices={"BTCUSDT-PERP.SIM": "123.25"})
+    assert stated is not None
+    assert stated.text.endswith("and without a fee: BTCUSDT-PERP.SIM at 123.25.")
+    last = expiry("Expiry at the last price")
+    assert last is not None
+    assert last.warning
+    assert "closed at the last price" in last.text
+    assert expiry("Expiry") is None

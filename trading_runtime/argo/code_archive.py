@@ -20,13 +20,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.config.strategy_code import RUNTIME
 from trading_runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trading_runtime.config.strategy_code import StrategyCode
-    from trading_runtime.results.folders import Folder
+    from trading_runtime.storage.object_store import ObjectStore
 
 MOST_FILES = 2_001
 MOST_FILE_BYTES = 10_000_000
@@ -43,8 +44,10 @@ def pack_code(code: StrategyCode, folder: Path) -> bytes:
     Files keep their place relative to each other and to ``folder``, so that the experiment's own
     relative paths find them again. Raises ``UsageError`` when there are too many or too large.
     """
-    top = Path(os.path.commonpath([folder, *code.search_paths, *code.files]))
-    members = {path.relative_to(top).as_posix(): path for path in code.files}
+    # What the runtime's own package has, every pod has.
+    files = [path for path in code.files if not path.is_relative_to(RUNTIME)]
+    top = Path(os.path.commonpath([folder, *code.search_paths, *files]))
+    members = {path.relative_to(top).as_posix(): path for path in files}
     index = {
         "folder": folder.relative_to(top).as_posix(),
         "search_paths": [path.relative_to(top).as_posix() for path in code.search_paths],
@@ -67,7 +70,7 @@ def archive_name(sha256: str) -> str:
 
 
 @contextlib.contextmanager
-def unpacked_code(results: Folder, sha256: str) -> Iterator[Path]:
+def unpacked_code(results: ObjectStore, sha256: str) -> Iterator[Path]:
     """Unpack the archive that a results folder has under a digest, and remove it afterwards.
 
     Yields the folder that stands for the experiment file's: relative paths of code start there.

@@ -68,10 +68,10 @@ def schema() -> None:
 def _warnings(loaded: LoadedExperiment, points: PointList) -> list[RunWarning]:
     """Return the warnings that ``plan`` will give, as far as the dataset is at hand."""
     from trading_runtime.datasets.manifest import MANIFEST_NAME, load_manifest
-    from trading_runtime.object_storage import is_s3
     from trading_runtime.planning.partitions import choose_series
     from trading_runtime.planning.run_warnings import find_warnings, point_warnings
     from trading_runtime.planning.unsupported import refuse_unsupported
+    from trading_runtime.storage.s3 import is_s3
 
     place = loaded.dataset_place
     if is_s3(place) or not (Path(place) / MANIFEST_NAME).is_file():

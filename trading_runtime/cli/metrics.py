@@ -70,7 +70,7 @@ def serve(place: str, host: str, port: int, every: float | None, most_runs: int)
     from trading_runtime.metrics.collector import FolderCollector
     from trading_runtime.metrics.results_folder import open_folder
     from trading_runtime.metrics.server import serving
-    from trading_runtime.object_storage import is_s3
+    from trading_runtime.storage.s3 import is_s3
 
     if every is None:
         every = _SECONDS_IN_S3 if is_s3(place) else 0.0

@@ -157,6 +157,8 @@ def _found(name: str) -> Path:
 
 
 def _plan_lines(prepared: Prepared) -> list[str]:
+    from trading_runtime.execution.plan_changes import changes_since_last_run
+
     plan = prepared.plan
     tasks, pending = plan.tasks, plan.uncached
     data = sum(partition.bytes for partition in plan.partitions)
@@ -182,6 +184,8 @@ def _plan_lines(prepared: Prepared) -> list[str]:
         f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
         f"estimate    {time}",
     ]
+    if (changed := changes_since_last_run(prepared)) is not None:
+        lines.append(f"new         since run {changed.run_id}: {', '.join(changed.changes)}")
     if short:
         lines.append(f"warm-up     shorter than asked in {short} partitions: the data begins later")
     return lines + [f"warning     {item}" for item in plan.warnings]
@@ -199,6 +203,7 @@ def _days_text(plan: Plan, days: Days) -> str:
 def _run_lines(ended: Run) -> list[str]:
     from trading_runtime.records.run_warnings import read_warnings
     from trading_runtime.report.formatting import statistic
+    from trading_runtime.results.judgement import sentences
 
     counts, result = ended.result["counts"], ended.result
     by_kind = result["failed_by_kind"].items()
@@ -230,6 +235,9 @@ def _run_lines(ended: Run) -> list[str]:
         )
     else:
         lines.append(f"best      none: {_why_no_best(ended)}")
+    if "luck" in result:
+        said = sentences(result["luck"])
+        lines += [f"{'' if n else 'luck':<9} {text}" for n, text in enumerate(said)]
     return [*lines, f"digest    {result['run_digest']}", f"report    {ended.report}"]
 
 

@@ -174,9 +174,10 @@ class StrategySettings(Model):
     config: dict[str, Any] = Field(default_factory=dict)
     """Values of the strategy's config that no parameter varies."""
     code: list[str] = Field(default_factory=list)
-    """Files and folders of further code that the strategy imports, relative to this file."""
+    """Files and folders of further code, relative to this file: what the strategy imports from
+    outside its own package or folder, or by a computed name. A folder counts whole."""
     requirements: list[str] = Field(default_factory=list)
-    """Names of installed packages whose versions can change the result."""
+    """Installed packages whose versions count besides those that the strategy's files import."""
 
 
 class RangeValues(Model):

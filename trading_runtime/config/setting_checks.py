@@ -211,7 +211,7 @@ def check_fees(experiment: Experiment, _: Path) -> Iterator[Finding]:
 def check_venue_and_data(experiment: Experiment, _: Path) -> Iterator[Finding]:
     """Settings by instrument and the book fit the chosen data."""
     instruments = experiment.dataset.instruments
-    for key in ("leverages", "fees_by_instrument"):
+    for key in ("leverages", "fees_by_instrument", "settlement_prices"):
         for name in getattr(experiment.venue, key) if instruments else ():
             if name not in (instruments or ()):
                 yield Finding(

@@ -1,4 +1,8 @@
-"""A strategy's code: where its modules lie, which files belong to it, and the digest over them."""
+"""A strategy's code: where its modules lie, which files belong to it, and the digest over them.
+
+To a strategy belong the files that it imports from its own package or folder, and what
+``strategy.code`` names: a file, or all of a folder.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
+from trading_runtime.config.import_closure import Area, import_closure
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 BUILTIN_PREFIX = "builtin:"
 _MOST_FILES = 2_000
 _PASSED_OVER = {"__pycache__", "node_modules", "site-packages"}
-_RUNTIME = Path(__file__).resolve().parent.parent
+_INSTALLED = {"site-packages", "dist-packages"}
+RUNTIME = Path(__file__).resolve().parent.parent
+_KNOWN = sys.stdlib_module_names | {RUNTIME.name, "nautilus_trader"}
+"""Packages whose versions or digests every task's identity has anyway."""
+_EXAMPLES = RUNTIME / "strategies"
+"""What a strategy may import of the runtime's package and count as its own."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +46,12 @@ class StrategyCode:
     """Folders to import from, in front of all others."""
     files: tuple[Path, ...]
     """All files of the digest, sorted."""
+    sha256: Mapping[str, str]
+    """The sha256 of each by its name, which is the same wherever the files lie."""
     digest: str
     """sha256 over names and content of ``files``."""
+    imported: tuple[str, ...] = ()
+    """Dotted names that the files import from elsewhere, without those of Python's own modules."""
 
     @property
     def is_builtin(self) -> bool:
@@ -45,42 +59,62 @@ class StrategyCode:
         return self.file is None
 
 
-def find_strategy_code(path: str, folder: Path, code: Sequence[str] = ()) -> StrategyCode:
+def find_strategy_code(
+    path: str, folder: Path, code: Sequence[str] = (), config_path: str | None = None
+) -> StrategyCode:
     """Find the code of the strategy named ``path`` for an experiment file that lies in ``folder``.
 
     ``path`` is ``package.module:Class``, ``path/to/file.py:Class`` (relative to ``folder``) or
-    ``builtin:Class``; ``code`` names further files and folders. No code is run.
+    ``builtin:Class``; ``code`` names further files and folders, ``config_path`` the module of the
+    config's class where it is another one. No code is run.
 
     Raises ``UsageError`` when a file or module cannot be found, or too many files belong to it.
     """
     where, _, class_name = path.rpartition(":")
     if path.startswith(BUILTIN_PREFIX):
-        return StrategyCode(path, class_name, "", None, (), (), digest([]))
-    if where.endswith(".py") or "/" in where:
+        return StrategyCode(path, class_name, "", None, (), (), {}, digest([]))
+    if _is_file(where):
         file = (folder / Path(where).expanduser()).resolve()
-        module, identity, root, files = _code_of_file(where, file)
+        module, identity = _module_of_file(where, file), file.name
+        own, beginning = Area(file.parent, file.parent), [file]
     else:
         module, identity = where, where
-        root, file, files = _code_of_module(where, folder)
-    search_paths = [root]
-    named = {_name(item, root): item for item in files}
+        file, own, beginning = _code_of_module(where, folder)
+    areas = [own]
+    extras: dict[Path, str] = {}
     for extra in code:
-        extra_root, extra_files = _code_of_extra(extra, folder)
-        search_paths.append(extra_root)
-        named |= {f"{extra}::{_name(item, extra_root)}": item for item in extra_files}
-    if len(named) > _MOST_FILES:
+        area, files = _code_of_extra(extra, folder)
+        areas.append(area)
+        beginning += files
+        extras |= {item: f"{extra}::{_name(item, area.root)}" for item in files}
+    search_paths = tuple(dict.fromkeys(area.root for area in areas))
+    areas.append(Area(RUNTIME.parent, _EXAMPLES))
+    config_module = (config_path or "").rpartition(":")[0]
+    closure = import_closure(
+        [(item, next(area for area in areas if area.holds(item))) for item in beginning],
+        areas,
+        [config_module] if config_module and not _is_file(config_module) else [],
+    )
+    sha256 = _sha256_by_name(
+        (extras.get(item) or _name(item, area.root), item) for item, area in closure.files.items()
+    )
+    if len(sha256) > _MOST_FILES:
         raise UsageError(
-            f"strategy.path: {root}: {len(named)} Python files would belong to the strategy, more "
-            f"than {_MOST_FILES}; move the strategy into a folder of its own"
+            f"strategy.path: {own.root}: {len(sha256)} Python files belong to the strategy, more "
+            f"than {_MOST_FILES}; name fewer folders in strategy.code"
         )
     return StrategyCode(
         path=f"{identity}:{class_name}",
         class_name=class_name,
         module=module,
         file=file,
-        search_paths=tuple(dict.fromkeys(search_paths)),
-        files=tuple(sorted(set(named.values()))),
-        digest=files_digest(named.items()),
+        search_paths=search_paths,
+        files=tuple(sorted(closure.files)),
+        sha256=sha256,
+        digest=digest(sorted(map(list, sha256.items()))),
+        imported=tuple(
+            name for name in sorted(closure.elsewhere) if name.partition(".")[0] not in _KNOWN
+        ),
     )
 
 
@@ -89,14 +123,17 @@ def files_digest(named: Iterable[tuple[str, Path]]) -> str:
 
     Raises ``UsageError`` when one cannot be read.
     """
-    entries = []
+    return digest(sorted(map(list, _sha256_by_name(named).items())))
+
+
+def _sha256_by_name(named: Iterable[tuple[str, Path]]) -> dict[str, str]:
+    found = {}
     for name, path in sorted(named):
         try:
-            content = path.read_bytes()
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-        entries.append([name, hashlib.sha256(content).hexdigest()])
-    return digest(entries)
+    return found
 
 
 def python_files(folder: Path) -> Iterator[Path]:
@@ -117,7 +154,11 @@ def _name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _code_of_file(where: str, file: Path) -> tuple[str, str, Path, list[Path]]:
+def _is_file(where: str) -> bool:
+    return where.endswith(".py") or "/" in where
+
+
+def _module_of_file(where: str, file: Path) -> str:
     if not file.is_file():
         raise UsageError(
             f"strategy.path: no such file: {where} (looked for as {file}); "
@@ -129,10 +170,10 @@ def _code_of_file(where: str, file: Path) -> tuple[str, str, Path, list[Path]]:
             f"strategy.path: {where}: {module!r} cannot be imported (not a name, or a module of "
             "Python's own); rename the file"
         )
-    return module, file.name, file.parent, list(python_files(file.parent))
+    return module
 
 
-def _code_of_module(name: str, folder: Path) -> tuple[Path, Path, list[Path]]:
+def _code_of_module(name: str, folder: Path) -> tuple[Path, Area, list[Path]]:
     search = [str(folder), *sys.path]
     packages: list[Path] = []
     root = folder
@@ -160,19 +201,26 @@ def _code_of_module(name: str, folder: Path) -> tuple[Path, Path, list[Path]]:
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise UsageError(f"strategy.path: {name!r} is not a Python source module")
     file = Path(spec.origin).resolve()
-    # The runtime's own package has a digest of its own, and cannot be imported anew under itself.
-    initial = [package / "__init__.py" for package in packages if package != _RUNTIME]
-    own = python_files(file.parent) if packages or file.name == "__init__.py" else [file]
-    return root, file, sorted({*own, *(path for path in initial if path.is_file())})
+    if file.is_relative_to(_EXAMPLES):
+        # The package above it has a digest of its own, and cannot be imported anew under itself.
+        inside = _EXAMPLES
+    elif packages or file.name == "__init__.py":
+        inside = root / parts[0]
+    else:
+        inside = file if root.name in _INSTALLED else root
+    area = Area(root, inside)
+    initial = (package / "__init__.py" for package in packages)
+    own = [path for path in initial if path.is_file() and area.holds(path)]
+    return file, area, [*own, file]
 
 
-def _code_of_extra(extra: str, folder: Path) -> tuple[Path, list[Path]]:
+def _code_of_extra(extra: str, folder: Path) -> tuple[Area, list[Path]]:
     path = (folder / Path(extra).expanduser()).resolve()
     if path.is_file():
-        return path.parent, [path]
+        return Area(path.parent, path), [path]
     if path.is_dir():
         is_package = (path / "__init__.py").is_file()
-        return (path.parent if is_package else path), list(python_files(path))
+        return Area(path.parent if is_package else path, path), list(python_files(path))
     raise UsageError(
         f"strategy.code: no such file or folder: {extra} (looked for as {path}); "
         "the path is relative to the experiment file"

@@ -14,6 +14,7 @@ from trading_runtime.config.fields import (
     InstrumentName,
     Model,
     MoneyText,
+    Number,
     check_number,
 )
 
@@ -97,6 +98,9 @@ class VenueSettings(Model):
     margin_model: Literal["leveraged", "standard"] | None = None
     """``leveraged`` (also when absent): a position takes its value / leverage x the instrument's
     margin rate. ``standard``: its value x the rate, whatever the leverage."""
+    settlement_prices: dict[InstrumentName, Number] = Field(default_factory=dict)
+    """Price at which positions are closed when their contract expires, by instrument id; the last
+    price for contracts that are not named."""
     book_type: Literal["L1_MBP", "L2_MBP", "L3_MBO"] = "L1_MBP"
     """Depth of the venue's order book; L2 and L3 need order book data."""
     fill: FillSettings = FillSettings.model_construct()

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
-from trading_runtime.object_storage import S3Folder, is_s3, refuse_other_address
+from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
 from trading_runtime.units import NANOSECONDS
 
 MANIFEST_NAME = "manifest.json"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
-from trading_runtime.planning.environment import installed_version
+from trading_runtime.planning.distributions import installed_version
+from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.redaction import redacted
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
@@ -59,6 +60,7 @@ def begin_run(
             "trading-runtime": str(installed_version("trading-runtime")),
             "system": common.system,
             "machine": common.machine,
+            **{name: str(installed_version(name)) for name in pinned_packages()},
             **{name: str(version) for name, version in common.packages.items()},
         },
         **facts,

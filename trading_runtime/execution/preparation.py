@@ -67,7 +67,9 @@ def prepare_loaded(
 ) -> Prepared:
     """Expand a loaded experiment to tasks; raises as ``prepare`` does, naming no experiment."""
     settings = loaded.experiment.strategy
-    code = find_strategy_code(settings.path, loaded.code_folder, settings.code)
+    code = find_strategy_code(
+        settings.path, loaded.code_folder, settings.code, settings.config_path
+    )
     manifest = load_manifest(loaded.dataset_place)
     store = open_store(loaded.results_place)
     workers = workers or loaded.experiment.workers or os.cpu_count() or 1

@@ -20,11 +20,11 @@ from trading_runtime.engine.simulation.feed import DecodedRows, decoded
 from trading_runtime.engine.simulation.halt import Halt
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.results.artifacts import result_files, summarise
 from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -26,7 +26,7 @@ from trading_runtime.metrics.run_reader import (
     part_of,
     seconds_of,
 )
-from trading_runtime.planning.environment import installed_version
+from trading_runtime.planning.distributions import installed_version
 from trading_runtime.records.events import DRILLS, Verdict
 from trading_runtime.records.status import Status
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
 import platform
 import re
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.strategy_code import files_digest, python_files
 from trading_runtime.errors import UsageError
+from trading_runtime.planning.distributions import (
+    distributions_of_imports,
+    installed_version,
+    normal_name,
+    with_dependencies,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parent.parent
 RUNTIME_CODE = (
     "canonical.py",
+    "config/import_closure.py",
     "config/strategy_code.py",
     "datasets/observed_days.py",
     "datasets/slices.py",
@@ -39,33 +43,35 @@ RUNTIME_CODE = (
 )
 """What feeds the engine and extracts the result: all that can change the bytes of a result."""
 
-_DESCRIPTION = ".dist-info"
-_HEAD_BYTES = 1 << 14
-_SEPARATORS = re.compile(r"[-_.]+")
-_VERSION = re.compile(r"^Version:(.*)$", re.MULTILINE | re.IGNORECASE)
+ENGINE = "nautilus_trader"
+WORKER_PACKAGES = ("numpy", "pyarrow")
+"""What every task's process imports besides the engine: neither of them imports another one."""
+
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*])?==")
 
 
-def environment(requirements: Sequence[str]) -> dict[str, Any]:
+def environment(requirements: Sequence[str] = (), imported: Sequence[str] = ()) -> dict[str, Any]:
     """Return versions of engine, Python, platform and packages, as they are installed.
 
-    ``requirements`` names further packages (``strategy.requirements``). Raises ``UsageError`` when
-    one of these, or the engine, is not installed.
+    The packages are those that a task's process imports: the worker's own, those that the names in
+    ``imported`` come from, and ``requirements`` (``strategy.requirements``), with what these need.
+
+    Raises ``UsageError`` when one of the requirements, or the engine, is not installed.
     """
-    packages = {name: installed_version(name) for name in pinned_packages()}
     for name in requirements:
-        version = installed_version(name)
-        if version is None:
+        if installed_version(name) is None:
             raise UsageError(
                 f"strategy.requirements: {name!r} is not installed; install it, or remove the name"
             )
-        packages[name] = version
+    packages = with_dependencies(requirements) | distributions_of_imports(imported)
+    packages |= set(WORKER_PACKAGES)
+    packages.discard(normal_name(ENGINE))
     return {
-        "engine": {"nautilus_trader": engine_version()},
+        "engine": {ENGINE: engine_version()},
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "system": platform.system(),
         "machine": platform.machine(),
-        "packages": packages,
+        "packages": {name: installed_version(name) for name in sorted(packages)},
     }
 
 
@@ -76,7 +82,7 @@ def refuse_other_environment(common: Mapping[str, Any]) -> None:
     """
     then = dict(common) | {"runtime": common["code"]["runtime"]}
     now = {
-        **environment([]),
+        **environment(),
         "packages": {name: installed_version(name) for name in common["packages"]},
         "runtime": runtime_digest(),
     }
@@ -97,42 +103,10 @@ def _differing(then: Any, now: Any) -> str:
 
 def engine_version() -> str:
     """Return the installed version of nautilus_trader; raises ``UsageError`` when there is none."""
-    version = installed_version("nautilus_trader")
+    version = installed_version(ENGINE)
     if version is None:
         raise UsageError("nautilus_trader is not installed; run 'make environment'")
     return version
-
-
-@functools.cache
-def installed_version(name: str) -> str | None:
-    """Return the version of an installed distribution, or ``None``."""
-    # ``metadata`` looks through all folders for each name, and reads a file's headers and its long
-    # description as an e-mail: together the most of a start.
-    folder = _distributions().get(_SEPARATORS.sub("_", name).lower())
-    with contextlib.suppress(OSError):
-        if folder is not None:
-            with Path(folder, "METADATA").open("rb") as file:
-                head = file.read(_HEAD_BYTES).partition(b"\n\n")[0]
-            if (found := _VERSION.search(head.decode(errors="replace"))) is not None:
-                return found[1].strip()
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-@functools.cache
-def _distributions() -> dict[str, str]:
-    """Return the folder that describes each installed distribution, by its name with ``_``."""
-    found: dict[str, str] = {}
-    for place in sys.path:
-        with contextlib.suppress(OSError):
-            for entry in os.listdir(place or "."):  # noqa: PTH208 - of hundreds of names
-                if entry.endswith(_DESCRIPTION):
-                    name = entry.partition("-")[0].lower()
-                    # The first folder on the path is the one that is imported from.
-                    found.setdefault(_SEPARATORS.sub("_", name), f"{place}/{entry}")
-    return found
 
 
 @functools.cache
@@ -146,8 +120,7 @@ def pinned_packages() -> tuple[str, ...]:
             found = (_PIN.match(line) for line in path.read_text(encoding="utf-8").splitlines())
             return tuple(sorted({match[1].lower() for match in found if match}))
     raise UsageError(
-        f"{PACKAGE.parent / 'requirements.txt'}: not found; the versions that it pins are part of "
-        "every result's identity"
+        f"{PACKAGE.parent / 'requirements.txt'}: not found; runs note the versions that it pins"
     )
 
 

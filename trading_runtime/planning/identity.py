@@ -37,7 +37,7 @@ def common_inputs(
     settings = experiment.strategy
     risk = experiment.risk
     return {
-        **environment(settings.requirements),
+        **environment(settings.requirements, code.imported),
         "code": {"runtime": runtime_digest(), "strategy": code.digest},
         "strategy": {"path": code.path, "config_path": settings.config_path},
         "venue": _venue_inputs(experiment.venue),
@@ -52,7 +52,7 @@ def common_inputs(
     }
 
 
-_ABSENT_UNLESS_USED = ("fees_by_instrument", "margin_model")
+_ABSENT_UNLESS_USED = ("fees_by_instrument", "margin_model", "settlement_prices")
 """Settings that came later: an experiment without them has the inputs that it had before."""
 
 

@@ -102,7 +102,12 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         objective=Objective(experiment.objective.metric, experiment.objective.direction),
         dataset_digest=manifest.digest,
         common=CommonInputs(common),
-        strategy=PlannedStrategy(experiment.strategy.path, tuple(experiment.strategy.code), fixed),
+        strategy=PlannedStrategy(
+            experiment.strategy.path,
+            tuple(experiment.strategy.code),
+            fixed,
+            dict(code.sha256),
+        ),
         task_seconds=experiment.limits.task_seconds,
         task_memory=_bytes(experiment.limits.task_memory),
         instruments=definitions,

@@ -52,7 +52,7 @@ def find_warnings(
             found += fed.check(where, name, text)
     if experiment.risk is not None:
         found += fed.check_keys("risk.instruments", experiment.risk.instruments)
-    for key in ("leverages", "fees_by_instrument"):
+    for key in ("leverages", "fees_by_instrument", "settlement_prices"):
         found += fed.check_keys(f"venue.{key}", getattr(experiment.venue, key))
     return found
 

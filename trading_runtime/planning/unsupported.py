@@ -24,7 +24,7 @@ def refuse_unsupported(
     """Raise ``SettingsError`` for what the ``chosen`` series of a dataset cannot support."""
     fed = {series.instrument_id for series in chosen}
     instruments = {item["id"]: item for item in manifest.instruments if item.get("id") in fed}
-    findings = [*_tiers(experiment, instruments)]
+    findings = [*_tiers(experiment, instruments), *_settlement(experiment, instruments)]
     if findings:
         raise SettingsError(findings)
 
@@ -54,6 +54,30 @@ def _tiers(
                     f"counts {counted}, and values of {name} are in {traded}; give tiers in "
                     f"{traded}, and other instruments fees in venue.fees_by_instrument",
                 )
+
+
+def _settlement(
+    experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Finding]:
+    """Only contracts that expire have a settlement price; options are worth what they are on."""
+    for name, price in experiment.venue.settlement_prices.items():
+        definition, where = instruments.get(name), ("venue", "settlement_prices", name)
+        if definition is None:
+            continue
+        if "option_kind" in definition:
+            yield Finding(
+                where,
+                "is an option, which is settled by the price of what it is on; leave it out",
+                of_key=True,
+            )
+        elif not definition.get("expiration_ns"):
+            yield Finding(where, "never expires; leave it out", of_key=True)
+        elif -int(price.normalize().as_tuple().exponent) > definition["price_precision"]:
+            yield Finding(
+                where,
+                f"{price}: prices of this instrument have at most "
+                f"{definition['price_precision']} decimal places",
+            )
 
 
 def traded_currency(definition: Mapping[str, Any]) -> str:

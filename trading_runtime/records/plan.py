@@ -33,7 +33,7 @@ _FORM: Form = {
         "code": {"runtime": str, "strategy": str},
         "packages": dict,
         "engine": dict,
-        "strategy": {"path": str},
+        "strategy": {"path": str, "config_path": (str, NoneType)},
         "periods_per_year": (int, NoneType),
     },
     "strategy": {"path": str, "code": [str], "config": dict},
@@ -230,6 +230,8 @@ class PlannedStrategy(NamedTuple):
     """Further modules and folders of its code."""
     config: Mapping[str, Any]
     """In the encoded form."""
+    files: Mapping[str, str] | None
+    """The sha256 of each file of the code; ``None`` in a plan of an earlier version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,12 @@ class CommonInputs:
     def strategy_path(self) -> str:
         """The strategy's class as the experiment names it."""
         return str(self.content["strategy"]["path"])
+
+    @property
+    def config_path(self) -> str | None:
+        """The class of the strategy's config, where the experiment names it."""
+        named: str | None = self.content["strategy"]["config_path"]
+        return named
 
     @property
     def code(self) -> Mapping[str, str]:
@@ -441,7 +449,12 @@ def plan_from_document(content: Any) -> Plan:
         objective=Objective(content["objective"]["metric"], content["objective"]["direction"]),
         dataset_digest=content["dataset_digest"],
         common=CommonInputs(content["common"]),
-        strategy=PlannedStrategy(strategy["path"], tuple(strategy["code"]), strategy["config"]),
+        strategy=PlannedStrategy(
+            strategy["path"],
+            tuple(strategy["code"]),
+            strategy["config"],
+            strategy.get("files"),
+        ),
         task_seconds=content["task_seconds"],
         task_memory=content.get("task_memory"),
         instruments=content["instruments"],
@@ -493,6 +506,8 @@ def _check(content: Any) -> None:
     except (KeyError, TypeError) as error:
         raise ValueError(f"{error} is missing or of the wrong type") from error
     check_form(content, _FORM)
+    files = content["strategy"].get("files")
+    _must(files is None or isinstance(files, dict), "strategy.files")
     memory = content.get("task_memory")
     _must(memory is None or isinstance(memory, int), "task_memory")
     if content.get("days") is not None:

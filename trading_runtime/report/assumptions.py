@@ -38,6 +38,7 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
         *_margin(venue),
         _latency(venue.get("latency") or {}),
         _funding(inputs),
+        *_expiries(venue, inputs),
         *_orders(venue, inputs),
         *_risk(inputs.experiment.get("risk")),
         *_seams(inputs),
@@ -193,6 +194,37 @@ def _funding(inputs: ReportInputs) -> Assumption:
         "the last price; one at a window's very end belongs to that window, since the next one "
         "starts flat. " + interest,
     )
+
+
+def _expiries(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
+    stated = venue.get("settlement_prices") or {}
+    windows = [(item.start, item.end, item.instruments) for item in inputs.plan.partitions]
+    expired = {
+        name: definition
+        for name, definition in sorted(inputs.plan.instruments.items())
+        if any(
+            name in names and start <= (definition.get("expiration_ns") or 0) <= end
+            for start, end, names in windows
+        )
+    }
+    at_prices = [f"{name} at {stated[name]}" for name in expired if name in stated]
+    at_last = [
+        name for name in expired if name not in stated and "option_kind" not in expired[name]
+    ]
+    if at_prices:
+        yield Assumption(
+            "Expiry",
+            f"Positions are closed when their contract expires, at the price that the experiment "
+            f"states and without a fee: {', '.join(at_prices)}.",
+        )
+    if at_last:
+        yield Assumption(
+            "Expiry at the last price",
+            f"No settlement price is stated for {', '.join(at_last)}: positions that are open when "
+            "the contract expires are closed at the last price, without a fee; state one in "
+            "venue.settlement_prices.",
+            warning=True,
+        )
 
 
 def _orders(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:

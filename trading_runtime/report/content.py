@@ -21,6 +21,7 @@ from trading_runtime.report.formatting import (
     value_text,
 )
 from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names, ranked
+from trading_runtime.results.judgement import sentences
 from trading_runtime.results.points import OK
 from trading_runtime.units import parse_instant
 
@@ -191,6 +192,7 @@ class Content:
     best_note: str
     best_parameters: Sequence[tuple[str, str]]
     tiles: Sequence[tuple[str, str, bool]]
+    luck: Sequence[str]
     points: Table
     partitions: Table | None
     failures: Sequence[Failures]
@@ -224,6 +226,7 @@ def content(inputs: ReportInputs) -> Content:
         tiles=[(label(name), statistic(name, row[name]), name == metric) for name in _tiles(metric)]
         if row
         else [],
+        luck=list(sentences(inputs.result["luck"])) if "luck" in inputs.result else [],
         points=points_table(inputs.points, metric, direction, best),
         partitions=partitions_table(inputs.results, best, metric),
         failures=failures[:MOST_FAILURES],

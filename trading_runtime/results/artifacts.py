@@ -18,6 +18,9 @@ from trading_runtime.results.exact import amounts, money
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
 from trading_runtime.units import format_instant
 
+MANIFEST = "manifest.json"
+"""The file of a result that lists the others; its name in the folder of the result."""
+
 
 def sound_digest(content: bytes) -> str:
     """Return the sha256 of a manifest; raises ``ValueError`` unless it is as it was written."""

@@ -77,7 +77,7 @@ def find_garbage(store: Store, now: int, older_than: int) -> Garbage:
     """
     # Plans are read after the tasks are listed: a run that starts meanwhile has its plan read.
     found = [*_in_tasks(store), *_in_runs(store)]
-    wanted = wanted_tasks(store.run(run_id) for run_id in store.run_ids())
+    wanted = wanted_tasks(store.planned_runs())
     items = []
     kept = young = 0
     for what, path in found:

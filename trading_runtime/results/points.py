@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import decimal
 import itertools
+from array import array
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,7 @@ from trading_runtime.results.statistics import (
     Trade,
     clipped,
     curve_statistics,
+    daily_returns,
     exposure,
     trade_statistics,
     turnover,
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from trading_runtime.results.statistics import Samples
 
 _FIFTY_DIGITS = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
+
+DAILY_RETURNS = "daily_returns"
+"""Key of what a row says besides the columns of ``points.parquet``: the returns of all its days."""
 
 OK = "ok"
 MISSING = "missing"
@@ -93,7 +98,7 @@ def aggregate_point(
     data), and turnover is all traded value / the initial equity. A day counts once if any task
     observed it; between windows the account rests. Where an account was ruined there are no
     returns to chain: return and ratios are ``None``. So is everything but the counts while a task
-    is missing or failed.
+    is missing or failed. Beside the columns of the table the row has ``DAILY_RETURNS``.
     """
     outcomes = list(outcomes)
     ok = sum(outcome.status == OK for outcome in outcomes)
@@ -107,7 +112,7 @@ def aggregate_point(
         "missing": missing,
     }
     if not outcomes or ok < len(outcomes):
-        return row | dict.fromkeys(POINT_STATISTICS)
+        return row | dict.fromkeys((*POINT_STATISTICS, DAILY_RETURNS))
     return row | _statistics(outcomes, calendar)
 
 
@@ -147,9 +152,9 @@ def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str
     observed = [found for outcome in outcomes if (found := outcome.observed) is not None]
     days = calendar.days(stretch for each in observed for stretch in each.days)
     ruined = sum(bool(summary["ruined"]) for summary in summaries)
-    statistics: dict[str, Any] = curve_statistics(
-        [(moment.ts, moment.growth) for moment in curve], days, calendar
-    )
+    growth = [(moment.ts, moment.growth) for moment in curve]
+    returns = daily_returns(growth, days)
+    statistics: dict[str, Any] = curve_statistics(growth, returns, days, calendar)
     if ruined:
         statistics |= dict.fromkeys(("return", "volatility", "sharpe", "sortino"))
     with decimal.localcontext(EXACT):
@@ -168,7 +173,10 @@ def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str
         statistics[name] = sum(int(each[name]) for each in summaries)
     for name in COUNTED_FLAGS:
         statistics[name] = sum(bool(each[name]) for each in summaries)
-    return {name: statistics[name] for name in POINT_STATISTICS}
+    known = [] if ruined else [value for value in returns if value is not None]
+    return {name: statistics[name] for name in POINT_STATISTICS} | {
+        DAILY_RETURNS: array("d", map(float, known)) if len(known) == len(returns) else None
+    }
 
 
 def _clipped(outcome: TaskOutcome) -> TaskOutcome:

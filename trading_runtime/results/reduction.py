@@ -29,12 +29,13 @@ from trading_runtime.results.frames import (
     results_frame,
     write_frame,
 )
+from trading_runtime.results.judgement import judge
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
-from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import Store
 from trading_runtime.results.task_reader import Part, TaskReader
 from trading_runtime.storage.files import storage_errors, write_file
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -166,6 +167,7 @@ def reduce_run(
     chosen = None
     if complete or allow_incomplete:
         chosen = best(points, plan.objective._asdict(), allow_incomplete=True)
+    luck = judge(rows, None if chosen is None else chosen["point"])
     result: dict[str, Any] = {
         "format": RESULT_FORMAT,
         "run_digest": digest(sorted(reader.manifest_digests.items())),
@@ -174,6 +176,7 @@ def reduce_run(
         "failed_by_kind": _failed_by_kind(reader.statuses),
         "objective": plan.objective._asdict(),
         "best": chosen,
+        **({} if luck is None else {"luck": luck}),
         "incidents": _incidents(reader.summaries.values()),
         "warnings": _warnings(plan, results),
     }

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
+from trading_runtime.planning.distributions import installed_version
+from trading_runtime.planning.environment import pinned_packages
+from trading_runtime.results.judgement import LUCK_FORMAT
 from trading_runtime.storage.files import read_json
 from trading_runtime.units import format_instant
 
@@ -89,8 +92,9 @@ def _made_from(plan: Plan, run_digest: str) -> str:
     return digest(
         {
             "run_digest": run_digest,
+            "luck": LUCK_FORMAT,
             "runtime": plan.common.runtime_code,
-            "packages": plan.common.packages,
+            "packages": {name: installed_version(name) for name in pinned_packages()},
             "objective": plan.objective._asdict(),
             "points": [point.to_document() for point in plan.points],
             "tasks": [[task.task_id, task.point, task.partition] for task in plan.tasks],

@@ -153,6 +153,7 @@ def task_statistics(
     with decimal.localcontext(EXACT):
         initial, final = equity[0][1], equity[-1][1]
         days = calendar.days(() if observed is None else observed.days)
+        curve = clipped(equity, observed)
         tested = () if observed is None else [(observed.first, observed.last)]
         traded_value = sum((fill.value for fill in fills), _ZERO)
         return {
@@ -161,7 +162,7 @@ def task_statistics(
             "net_profit": money(final - initial),
             "fees": money(sum((fill.fee for fill in fills), _ZERO)),
             "traded_value": money(traded_value),
-            **curve_statistics(clipped(equity, observed), days, calendar),
+            **curve_statistics(curve, daily_returns(curve, days), days, calendar),
             "exposure": rounded(exposure(positions, tested)),
             "turnover": rounded(turnover(traded_value, initial)),
             "fills": len(fills),
@@ -183,15 +184,18 @@ def clipped(equity: Samples, observed: Observed | None) -> Samples:
 
 
 def curve_statistics(
-    equity: Samples, days: Sequence[Interval], calendar: Calendar
+    equity: Samples,
+    returns: Sequence[Decimal | None],
+    days: Sequence[Interval],
+    calendar: Calendar,
 ) -> dict[str, Statistic]:
     """Return ``days``, returns, ratios and the maximum drawdown.
 
-    ``days`` is how many daily returns there are, ``periods_per_year`` what they are annualised by,
-    ``return`` is final / initial - 1. An account that was ruined has no return and none of the
-    ratios that are made from returns; its drawdown is stated.
+    ``returns`` are the daily returns of ``equity``. ``days`` is how many of them there are,
+    ``periods_per_year`` what they are annualised by, ``return`` is final / initial - 1. An account
+    that was ruined has no return and none of the ratios that are made from returns; its drawdown is
+    stated.
     """
-    returns = daily_returns(equity, days)
     year = calendar.year(days)
     fall = maximum_drawdown(equity)
     return {

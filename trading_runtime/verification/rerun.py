@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.object_storage import is_s3
-from trading_runtime.planning.environment import environment, installed_version, runtime_digest
+from trading_runtime.planning.distributions import installed_version
+from trading_runtime.planning.environment import environment, runtime_digest
 from trading_runtime.records.plan import DataFile, read_plan
 from trading_runtime.results.run_records import read_metadata
+from trading_runtime.storage.s3 import is_s3
 from trading_runtime.verification.why import InputDifference, input_differences
 
 if TYPE_CHECKING:
@@ -70,18 +71,15 @@ def find_origin(
         plan=plan,
         folder=folder,
         dataset=dataset if is_s3(dataset) else str(Path(dataset).absolute()),
-        code=find_strategy_code(strategy.path, folder, strategy.code),
+        code=find_strategy_code(strategy.path, folder, strategy.code, plan.common.config_path),
     )
 
 
 def changed_inputs(origin: Origin) -> list[InputDifference]:
     """Return what all tasks share and is not now what it was when the run was planned."""
     then = origin.plan.common.content
-    now = environment([])
-    # Packages that the strategy requires are not pinned by the runtime.
-    now["packages"] |= {
-        name: installed_version(name) for name in then["packages"] if name not in now["packages"]
-    }
+    now = environment()
+    now["packages"] = {name: installed_version(name) for name in then["packages"]}
     now["code"] = {"runtime": runtime_digest(), "strategy": origin.code.digest}
     return input_differences({key: then.get(key) for key in now}, now, "common")
 

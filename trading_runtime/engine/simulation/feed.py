@@ -10,9 +10,11 @@ import contextlib
 import functools
 import inspect
 import sys
+import tempfile
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nautilus_trader import model
@@ -27,15 +29,16 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from trading_runtime.datasets.slices import instants_of
 from trading_runtime.engine.instruments.currencies import money
 from trading_runtime.engine.simulation.feeding_order import in_feeding_order
+from trading_runtime.engine.simulation.settlement import write_closes
 from trading_runtime.engine.strategy.failures import watch_escapes
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from nautilus_trader.backtest import BacktestEngineConfig, BacktestVenueConfig
     from nautilus_trader.common import Cache
+    from nautilus_trader.model import InstrumentClose
     from nautilus_trader.portfolio import Portfolio
 
     from trading_runtime.engine.strategy.failures import FailureRecord
@@ -87,15 +90,23 @@ def data_configs(partition: Mapping[str, Any], catalog: Path) -> list[BacktestDa
     return configs
 
 
-def last_instant(partition: Mapping[str, Any]) -> int:
+def last_instant(partition: Mapping[str, Any], closes: Sequence[InstrumentClose] = ()) -> int:
     """Return the instant up to which the engine runs: the last one before the window's end.
 
-    With funding rates it is the end itself. A settlement that falls on it is charged here, to the
-    positions that were held up to it: the next window starts flat.
+    With funding rates it is the end itself, and where a contract expires there at a stated price.
+    What is settled then belongs to the positions that were held up to it: the next window starts
+    flat.
     """
     has_funding = any(series["type"] == FUNDING for series in partition["data"])
     end: int = partition["end"]
-    return end if has_funding else end - 1
+    return end if has_funding or any(close.ts_init == end for close in closes) else end - 1
+
+
+def _close_configs(folder: Path, closes: Sequence[InstrumentClose]) -> list[BacktestDataConfig]:
+    kind = model.NautilusDataType.InstrumentClose
+    return [
+        BacktestDataConfig(kind, str(folder), instrument_id=close.instrument_id) for close in closes
+    ]
 
 
 def books_without_quotes(data: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -197,6 +208,17 @@ class DecodedRows:
     rows: list[Any]
     """In order of ``ts_init``; where it is equal, in the order of the series."""
 
+    def instruments_with(self, closes: Sequence[InstrumentClose]) -> list[Any]:
+        """Return the instruments, once more for each of ``closes``, in front."""
+        by_id = {item.id: item for item in self.instruments}
+        return [*(by_id[close.instrument_id] for close in closes), *self.instruments]
+
+    def rows_with(self, closes: Sequence[InstrumentClose]) -> list[Any]:
+        """Return the rows and ``closes``, which come before the rows of their instant."""
+        if not closes:
+            return self.rows
+        return sorted([*closes, *self.rows], key=attrgetter("ts_init"))
+
 
 def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
     """Decode all of a task's partition, ``None`` when it is too large or rows only stream."""
@@ -251,18 +273,25 @@ class StreamingEngine:
         config: BacktestEngineConfig,
         partition: Mapping[str, Any],
         catalog: Path,
+        closes: Sequence[InstrumentClose] = (),
     ) -> None:
         self.venues = venues
+        self._closes = tempfile.TemporaryDirectory(dir=catalog) if closes else None
+        configs = data_configs(partition, catalog)
+        if self._closes is not None:
+            folder = Path(self._closes.name)
+            write_closes(folder, closes, partition["instruments"])
+            configs = [*_close_configs(folder, closes), *configs]
         run = BacktestRunConfig(
             venues,
-            data_configs(partition, catalog),
+            configs,
             config,
             id=_RUN,
             chunk_size=CHUNK_ROWS,
             raise_exception=True,
             dispose_on_completion=False,
             start=partition["warmup_start"],
-            end=last_instant(partition),
+            end=last_instant(partition, closes),
         )
         self._node = BacktestNode([run])
         with _disposing_of(self._node):
@@ -290,6 +319,8 @@ class StreamingEngine:
     def dispose(self) -> None:
         """Release the engine."""
         self._node.dispose()
+        if self._closes is not None:
+            self._closes.cleanup()
 
 
 class SharingEngine:
@@ -301,16 +332,17 @@ class SharingEngine:
         config: BacktestEngineConfig,
         partition: Mapping[str, Any],
         decoded_rows: DecodedRows,
+        closes: Sequence[InstrumentClose] = (),
     ) -> None:
         self.venues = venues
         self._engine = BacktestEngine(config)
         with _disposing_of(self._engine):
             for venue in venues:
                 self._engine.add_venue(**_venue_arguments(venue))
-            for instrument in decoded_rows.instruments:
+            for instrument in decoded_rows.instruments_with(closes):
                 self._engine.add_instrument(instrument)
-        self._window = partition["warmup_start"], last_instant(partition)
-        self._rows = decoded_rows.rows
+        self._window = partition["warmup_start"], last_instant(partition, closes)
+        self._rows = decoded_rows.rows_with(closes)
         self.cache = self._engine.cache
         self.portfolio = self._engine.portfolio
         self.add_actor = self._engine.add_actor

@@ -41,6 +41,7 @@ from trading_runtime.engine.simulation.feed import (
 from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
 from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.halt import Halt, ended_by
+from trading_runtime.engine.simulation.settlement import stated_closes
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.engine.strategy.failures import FailureRecord
@@ -51,6 +52,7 @@ from trading_runtime.engine.strategy.loading import (
     imported_strategy,
     make_strategy,
     refuse_foreign_modules,
+    refuse_foreign_packages,
     seed_randomness,
 )
 from trading_runtime.engine.strategy.stray_errors import watch_strays
@@ -121,11 +123,16 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
         engine = _make_engine(inputs, catalog, decoded_rows, log_level)
         try:
             steps = expected_steps(inputs["partition"]["data"], catalog, rows)
+            steps += len(stated_closes(inputs))
             course = _Course(steps, _looks(inputs, catalog))
             output = _run_engine(engine, inputs, loaded, course, halt or Halt())
+        except StrategyError:
+            # It stays in the process, which the caller has to know first.
+            refuse_foreign_packages(loaded, common["packages"])
+            raise
         finally:
             engine.dispose()
-        refuse_foreign_modules(loaded)
+        refuse_foreign_modules(loaded, common["packages"])
     return output
 
 
@@ -144,10 +151,11 @@ def _make_engine(
         quotes_from_books=bool(books_without_quotes(partition["data"])),
         logging=logger_config(log_level),
     )
+    closes = stated_closes(inputs)
     try:
         if decoded_rows is not None:
-            return SharingEngine([venue], config, partition, decoded_rows)
-        return StreamingEngine([venue], config, partition, catalog)
+            return SharingEngine([venue], config, partition, decoded_rows, closes)
+        return StreamingEngine([venue], config, partition, catalog, closes)
     except RuntimeError as error:
         if "single-currency CASH account" not in str(error):
             raise

@@ -177,14 +177,14 @@ def check_settings(
 
     ``common`` are the inputs that all tasks share, ``configs`` the encoded values of each point.
     Raises ``UsageError`` when the engine or the strategy refuses them, ``StrategyError`` when the
-    strategy's modules raise while they are imported, or its config leaves while it is made.
+    strategy's modules raise or import a foreign package, or its config leaves while it is made.
     """
     check_venue(common)
     decoded = [decode_values(values) for values in configs]
     try:
         # A strategy that sets a decimal context while it is imported sets it for nobody else.
         with localcontext(Context()):
-            check_configs(code, common["strategy"]["config_path"], decoded)
+            check_configs(code, common["strategy"]["config_path"], decoded, common["packages"])
     except SystemExit as error:
         raise StrategyError(
             f"{code.file}: the strategy's config called sys.exit() while it was made"

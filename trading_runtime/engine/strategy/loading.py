@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 import nautilus_trader.trading
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from trading_runtime.config.strategy_code import BUILTIN_PREFIX, StrategyCode
+from trading_runtime.config.strategy_code import BUILTIN_PREFIX, RUNTIME, StrategyCode
 from trading_runtime.engine.strategy.config import build_config, config_fields
 from trading_runtime.errors import StrategyError, UsageError
+from trading_runtime.planning.distributions import distributions_of_file, normal_name
+from trading_runtime.planning.environment import ENGINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from types import FunctionType
 
 
@@ -176,6 +178,14 @@ MARKET_DATA_CALLBACKS = (
 
 
 _RUNTIME_NAME = __name__.partition(".")[0]
+_OF_PYTHON = ("stdlib", "platstdlib")
+
+
+class ForeignPackageError(StrategyError):
+    """A task imported a package that its identity does not hold.
+
+    The package stays in the process: nothing else may be computed there.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,13 +259,20 @@ def make_strategy(strategy_class: type[Strategy], config: Any) -> Strategy:
 
 
 def check_configs(
-    code: StrategyCode, config_path: str | None, configs: Sequence[dict[str, Any]]
+    code: StrategyCode,
+    config_path: str | None,
+    configs: Sequence[dict[str, Any]],
+    packages: Collection[str],
 ) -> None:
-    """Raise ``UsageError`` when the strategy cannot be made with one of these sets of values."""
+    """Raise ``UsageError`` when the strategy cannot be made with one of these sets of values.
+
+    Raises ``StrategyError`` when it imports a package other than ``packages``.
+    """
     with imported_strategy(code, config_path, seed=0) as loaded:
         fields = config_fields(loaded.config_class)
         for values in configs:
             build_config(loaded.config_class, values, fields)
+        refuse_foreign_packages(loaded, packages)
 
 
 def seed_randomness(code: StrategyCode, seed: int) -> None:
@@ -268,17 +285,35 @@ def seed_randomness(code: StrategyCode, seed: int) -> None:
         sys.modules["numpy"].random.seed(seed)
 
 
-def refuse_foreign_modules(loaded: LoadedStrategy) -> None:
+def refuse_foreign_modules(loaded: LoadedStrategy, packages: Collection[str]) -> None:
     """Raise ``StrategyError`` when the task imported code that its identity does not cover.
 
-    Covered are the strategy's own files, this runtime, the standard library and installed
-    distributions (whose versions are part of the identity, or named in strategy.requirements).
+    Covered are the strategy's own files, this runtime, the standard library, and the installed
+    ``packages`` whose versions are part of the identity.
     """
+    refuse_foreign_packages(loaded, packages)
     for name, path in _foreign_modules(loaded.code, loaded.imported_before):
         raise StrategyError(
             f"the strategy imported {name} from {path}, which is not among its code: results "
             "could change without notice; name the file or its folder in strategy.code"
         )
+
+
+def refuse_foreign_packages(loaded: LoadedStrategy, packages: Collection[str]) -> None:
+    """Raise ``ForeignPackageError`` when the strategy imported a package other than these."""
+    allowed = {*packages, normal_name(ENGINE), normal_name(_RUNTIME_NAME)}
+    own = {str(path) for path in loaded.code.files}
+    for name in sorted(sys.modules.keys() - loaded.imported_before):
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is None or file in own:
+            continue
+        if (owners := distributions_of_file(file)) and not owners & allowed:
+            package = min(owners)
+            raise ForeignPackageError(
+                f"the strategy imported {name} of the package {package}, whose version is not "
+                "part of its results' identity: results could change without notice; add "
+                f"{package!r} to strategy.requirements"
+            )
 
 
 def _foreign_modules(code: StrategyCode, before: frozenset[str]) -> list[tuple[str, str]]:
@@ -288,18 +323,22 @@ def _foreign_modules(code: StrategyCode, before: frozenset[str]) -> list[tuple[s
         file = getattr(sys.modules[name], "__file__", None)
         if file is not None and file.endswith(".py"):
             path = str(Path(file).resolve())
-            if not {file, path} & covered and not path.startswith(_covered_folders()):
+            if not {file, path} & covered and not _is_covered(path):
                 found.append((name, path))
     return found
 
 
 @functools.cache
-def _covered_folders() -> tuple[str, ...]:
+def _is_covered(path: str) -> bool:
+    """Return whether a file is Python's own, the runtime's, or one of an installed distribution."""
+    if path.startswith(f"{RUNTIME}/"):
+        return True
     named = sysconfig.get_paths()
-    folders = {named[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders |= {*site.getsitepackages(), site.getusersitepackages()}
-    folders.add(str(Path(__file__).resolve().parent.parent))
-    return tuple(f"{Path(folder).resolve()}/" for folder in sorted(folders))
+    installed = {named["purelib"], named["platlib"], *site.getsitepackages()}
+    installed.add(site.getusersitepackages())
+    if any(path.startswith(f"{Path(folder).resolve()}/") for folder in installed):
+        return bool(distributions_of_file(path))
+    return path.startswith(tuple(f"{Path(named[key]).resolve()}/" for key in _OF_PYTHON))
 
 
 def _builtin(code: StrategyCode) -> LoadedStrategy:

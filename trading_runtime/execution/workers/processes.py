@@ -27,7 +27,7 @@ from trading_runtime.execution.workers.memory import (
     says_out_of_memory,
     system_kills,
 )
-from trading_runtime.results.scratch import Scratch
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

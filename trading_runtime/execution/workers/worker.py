@@ -90,12 +90,13 @@ def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_gr
             runner.expect(tasks[at:])
             _say(answers, {"event": "task_started", "task": index})
             ended = attempt(runner, index)
+            is_spoilt = ended.pop("is_spoilt", False)
             before, fetched = fetched, runner.fetched_bytes
             memory = resident_bytes(os.getpid())
             used = {"memory_bytes": memory, "fetched_bytes": fetched - before}
             _say(answers, {"event": "task_ended", "task": index, **ended, **used})
             most = most or memory + most_growth
-            if memory > most:
+            if memory > most or is_spoilt:
                 # The parent puts a fresh process in its place, for the rest of the batch too.
                 return
 
@@ -105,7 +106,9 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     from trading_runtime.engine.simulation.venue import check_settings
 
     try:
-        code = _found_code(asked, asked["path"], asked["code"])
+        code = _found_code(
+            asked, asked["path"], asked["code"], asked["common"]["strategy"]["config_path"]
+        )
         check_settings(code, asked["common"], asked["configs"])
     except TradingRuntimeError as error:
         return {"kind": error.kind, "message": str(error)}
@@ -114,12 +117,15 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     return {"kind": Kind.OK}
 
 
-def _found_code(told: dict[str, Any], path: str, further: Sequence[str]) -> StrategyCode:
+def _found_code(
+    told: dict[str, Any], path: str, further: Sequence[str], config_path: str | None
+) -> StrategyCode:
     from trading_runtime.config.strategy_code import find_strategy_code
 
     # Where the parent found the modules, which may be its current folder; last, to hide nothing.
     sys.path.extend(path for path in told["search_paths"] if path not in sys.path)
-    return find_strategy_code(path, Path(told["folder"]), further)
+    folder = Path(told["folder"])
+    return find_strategy_code(path, folder, further, config_path)
 
 
 def _runner(job: dict[str, Any]) -> TaskRunner:
@@ -128,7 +134,8 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
     from trading_runtime.results.opening import open_store
 
     plan = read_plan(Path(job["plan"]))
-    code = _found_code(job, plan.strategy.path, plan.strategy.code)
+    strategy = plan.strategy
+    code = _found_code(job, strategy.path, strategy.code, plan.common.config_path)
     scratch = Path(job["scratch"])
     store = open_store(job["results"])
     runner = TaskRunner(plan, job["dataset"], store, code, scratch=scratch)
@@ -145,6 +152,7 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
 def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
     """Run a task and return how it ended, as it is said to the parent."""
     from trading_runtime.engine.strategy.failures import TaskMemoryError
+    from trading_runtime.engine.strategy.loading import ForeignPackageError
 
     started = time.perf_counter()
     try:
@@ -157,6 +165,7 @@ def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
             "seconds": time.perf_counter() - started,
             "rows": 0,
             "out_of_memory": isinstance(error, (MemoryError, TaskMemoryError)),
+            "is_spoilt": isinstance(error, ForeignPackageError),
         }
     return {
         "status": Kind.OK,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.errors import StorageError
-from trading_runtime.results.scratch import (
+from trading_runtime.storage.scratch import (
     Scratch,
     remove_abandoned_scratch,
     remove_abandoned_staging,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 HOLD = """
 import sys
 from pathlib import Path
-from trading_runtime.results.scratch import Scratch, staging_prefix
+from trading_runtime.storage.scratch import Scratch, staging_prefix
 made = Scratch(), Scratch(Path(sys.argv[1]), staging_prefix(".new-"))
 (made[1].path / "orders.parquet").touch()
 print("made", flush=True)

@@ -18,7 +18,13 @@ _MISSING = re.compile(r"source: Missing(?:AccessKeyId|SecretAccessKey)\b")
 
 _SERVER_FAULTS = 500
 _TOO_MANY_REQUESTS = 429
-_PASSING_CODES = {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
+_PASSING_CODES = {
+    "ConditionalRequestConflict",
+    "InternalError",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+}
 _DENIED_CODES = {
     "AccessDenied",
     "ExpiredToken",

@@ -10,9 +10,9 @@ import pytest
 
 from tests.s3.conftest import SECRET
 from tests.s3.servers import Proxy, S3Server
-from trading_runtime import object_storage
 from trading_runtime.errors import DataError, StorageError, TransientError, UsageError
-from trading_runtime.object_storage import S3Folder
+from trading_runtime.storage import s3
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def behind(monkeypatch: pytest.MonkeyPatch, proxy: Proxy) -> None:
     """Lead all requests through ``proxy`` from now on."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-    object_storage._opened.cache_clear()
+    s3._opened.cache_clear()
 
 
 def test_an_object_is_created_once_and_read_whole(bucket: str) -> None:
@@ -110,7 +110,7 @@ def test_access_denied_is_not_tried_again_and_shows_no_secret(
 def test_storage_that_stays_away_is_given_up_after_a_number_of_tries(
     bucket: str, storage: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(object_storage, "_ATTEMPTS", 3)
+    monkeypatch.setattr(s3, "_ATTEMPTS", 3)
     with Proxy(storage.port, lambda _: 503) as proxy:
         behind(monkeypatch, proxy)
         with pytest.raises(TransientError, match="could not be reached in 3 tries"):
@@ -151,7 +151,7 @@ def test_a_name_that_leads_elsewhere_is_refused(name: str, bucket: str) -> None:
 
 def test_a_large_object_may_take_its_time(bucket: str) -> None:
     folder = S3Folder(bucket)
-    content = bytes(object_storage._LARGE_BYTES + 1)
+    content = bytes(s3._LARGE_BYTES + 1)
     assert folder.create("a", content)
     assert not folder.create("a", content)
     folder.write("a", content[::-1])

@@ -11,16 +11,16 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from trading_runtime.errors import DataError, StorageError, TransientError, UsageError
-from trading_runtime.s3_faults import Fault
-from trading_runtime.s3_settings import NO_CREDENTIALS, open_bucket
+from trading_runtime.storage.s3_faults import Fault
+from trading_runtime.storage.s3_settings import NO_CREDENTIALS, open_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from obstore import ObjectMeta
+    from obstore import ObjectMeta, UpdateVersion
     from obstore.store import S3Store
 
 _ATTEMPTS = 10
@@ -57,7 +57,9 @@ def refuse_other_address(place: str) -> None:
 
 
 class S3Folder:
-    """The objects of a bucket below a prefix; names are relative to it."""
+    """The objects of a bucket below a prefix; names are relative to it. See ``ObjectStore``."""
+
+    is_remote = True
 
     def __init__(self, url: str) -> None:
         found = _URL.fullmatch(url)
@@ -81,8 +83,26 @@ class S3Folder:
         This and all other methods raise ``StorageError`` when access is denied or the bucket is
         missing, and ``TransientError`` when the storage cannot be reached after all retries.
         """
+        return self.read_version(name, start)[0]
+
+    def read_version(self, name: str, start: int = 0) -> tuple[bytes, str]:
+        """Return what ``read`` returns, and the version of the object for ``replace``.
+
+        Only the bytes from ``start`` on are transferred.
+        """
         key = self._key(name)
-        return self._call(name, lambda store: store.get(key).bytes().to_bytes())[start:]
+
+        def request(store: S3Store) -> tuple[bytes, str]:
+            if start:
+                answer = store.get(key, options={"range": {"offset": start}})
+            else:
+                answer = store.get(key)
+            return answer.bytes().to_bytes(), str(answer.meta["e_tag"])
+
+        try:
+            return self._call(name, request)
+        except _NothingThereError:
+            return b"", ""
 
     def read_all(self, names: Sequence[str]) -> dict[str, bytes]:
         """Return many objects at once; raises ``FileNotFoundError`` when one is missing."""
@@ -92,18 +112,42 @@ class S3Folder:
         """Return whether there is an object of this name; one request, unlike a listing."""
         return self._facts(name) is not None
 
-    def create(self, name: str, content: bytes) -> bool:
-        """Write an object unless there is one; return whether it was written."""
+    def create(self, name: str, content: bytes) -> str | None:
+        """Write an object unless there is one; return its version, ``None`` if there was one."""
+        return self._put_if(name, content, "create")
+
+    def replace(self, name: str, content: bytes, version: str) -> str | None:
+        """Write an object if it still has ``version``; return the new one, ``None`` if it has not.
+
+        ``version`` comes from ``read_version``, ``create`` or an earlier ``replace``.
+        """
+        return self._put_if(name, content, {"e_tag": version})
+
+    def _put_if(
+        self, name: str, content: bytes, mode: Literal["create"] | UpdateVersion
+    ) -> str | None:
         key = self._key(name)
         try:
-            self._call(
+            answer = self._call(
                 name,
-                lambda store: store.put(key, content, mode="create", use_multipart=False),
+                lambda store: store.put(key, content, mode=mode, use_multipart=False),
                 _patience(content),
             )
-        except FileExistsError:
-            return False
-        return True
+        except _ConditionFailedError as error:
+            return self._version_of(name, content) if error.repeated else None
+        return str(answer["e_tag"])
+
+    def _version_of(self, name: str, content: bytes) -> str | None:
+        """Return the version of an object if it has this content.
+
+        The answer to the first request may have been lost. The repeated request is then refused
+        because of what the first one wrote.
+        """
+        try:
+            found, version = self.read_version(name)
+        except FileNotFoundError:
+            return None
+        return version if found == content else None
 
     def write(self, name: str, content: bytes) -> None:
         """Write an object, in place of one that is there."""
@@ -127,14 +171,20 @@ class S3Folder:
             for name, facts in self._find(prefix)
         }
 
-    def newest(self, prefix: str, ending: str) -> list[str]:
-        """Return the names below ``prefix`` that end with ``ending``, the newest object first."""
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the folders right in the folder ``prefix``, sorted."""
+        below = (name.removeprefix(f"{prefix}/").split("/") for name in self.sizes(f"{prefix}/"))
+        names = {parts[0] for parts in below if len(parts) > 1}
+        return sorted(names - {"", ".", ".."})
+
+    def newest(self, prefix: str, name: str) -> list[str]:
+        """Return the objects ``name`` in the folders right in ``prefix``, the newest first."""
         found = [
-            (facts["last_modified"], name)
-            for name, facts in self._find(prefix)
-            if name.endswith(ending)
+            (facts["last_modified"], path)
+            for path, facts in self._find(f"{prefix}/")
+            if path.endswith(f"/{name}") and path.removeprefix(f"{prefix}/").count("/") == 1
         ]
-        return [name for _, name in sorted(found, reverse=True)]
+        return [path for _, path in sorted(found, reverse=True)]
 
     def written(self, name: str) -> float:
         """Return when an object was written, by the storage's clock: seconds since the epoch."""
@@ -203,15 +253,17 @@ class S3Folder:
                 fault = Fault.of(error)
                 most = min(_ATTEMPTS, _CREDENTIAL_ATTEMPTS) if fault.unattended else _ATTEMPTS
                 if attempt >= most or not fault.passing:
-                    self._explain(name, error, fault)
+                    self._explain(name, error, fault, repeated=attempt > 1)
             time.sleep(_FIRST_WAIT_SECONDS * _WAIT_GROWTH ** (attempt - 1))
 
-    def _explain(self, name: str, error: Exception, fault: Fault) -> NoReturn:
+    def _explain(self, name: str, error: Exception, fault: Fault, *, repeated: bool) -> NoReturn:
         """Raise our own error; obstore's goes no further, since its text may hold secrets."""
-        from obstore.exceptions import AlreadyExistsError, InvalidPathError
+        from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
 
-        if isinstance(error, AlreadyExistsError):
-            raise FileExistsError(name) from None
+        if isinstance(error, AlreadyExistsError | PreconditionError):
+            raise _ConditionFailedError(repeated=repeated) from None
+        if fault.code == "InvalidRange":
+            raise _NothingThereError(name) from None
         if isinstance(error, InvalidPathError):
             raise self._no_file(name) from None
         if fault.code == "NoSuchBucket":
@@ -237,6 +289,19 @@ class S3Folder:
                 f"s3://{self._bucket}: the bucket lies in another region; set AWS_DEFAULT_REGION"
             ) from None
         raise StorageError(f"{self.url}/{name}: {fault.shown}") from None
+
+
+class _ConditionFailedError(Exception):
+    """A conditional write was refused: the object is there, or has another version."""
+
+    def __init__(self, *, repeated: bool) -> None:
+        super().__init__()
+        self.repeated = repeated
+        """Whether it was refused only when it was made again."""
+
+
+class _NothingThereError(Exception):
+    """A range was asked for that begins where the object ends, or after it."""
 
 
 def _leads_elsewhere(name: str) -> bool:

@@ -1,0 +1,57 @@
+"""A task that imports a package which its id does not hold fails, whatever ran before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trading_runtime import api
+
+if TYPE_CHECKING:
+    from tests.small_experiment import SmallExperiment
+
+IMPORTING = "__import__('importlib').import_module('jmespath')"
+
+
+def test_only_the_tasks_that_import_it_fail_in_a_worker_that_runs_all(
+    small: SmallExperiment,
+) -> None:
+    file = small.folder / "counting.py"
+    started = "        self.subscribe_bars(self.settings.bar_type)\n"
+    text = file.read_text()
+    assert started in text
+    condition = f"        if self.settings.every in (20, 40):\n            {IMPORTING}\n"
+    file.write_text(text.replace(started, started + condition))
+
+    summary = small.summary("--workers", "1", "--run-id", "late")
+    failures = api.open_run(small.results, "late").failures
+
+    assert summary["counts"] == {"planned": 12, "ok": 6, "failed": 6, "missing": 0}
+    assert {failure["kind"] for failure in failures} == {"strategy"}
+    for failure in failures:
+        assert "of the package jmespath, whose version is not part" in failure["message"]
+        assert "add 'jmespath' to strategy.requirements" in failure["message"]
+    small.write(strategy=small.content["strategy"] | {"requirements": ["jmespath"]})
+    assert small.summary("--workers", "1")["counts"]["ok"] == 12
+
+
+def test_one_that_is_imported_with_the_strategy_is_refused_before_anything_runs(
+    small: SmallExperiment,
+) -> None:
+    with (small.folder / "counting.py").open("a") as file:
+        file.write(f"{IMPORTING}\n")
+
+    ended = small.run()
+
+    assert ended.returncode == 4
+    assert "add 'jmespath' to strategy.requirements" in ended.stderr
+    assert not small.results.exists()
+
+
+def test_one_that_the_strategy_imports_by_a_statement_needs_no_declaring(
+    small: SmallExperiment,
+) -> None:
+    with (small.folder / "counting.py").open("a") as file:
+        file.write("import jmespath\n")
+
+    assert "jmespath" in api.plan(small.path).plan.common.packages
+    assert small.summary()["counts"]["ok"] == 12

@@ -1,0 +1,51 @@
+"""Contracts that expire at a stated price: the engine is told it as the venue's closing price.
+
+Without one, the engine closes positions at the last price when a contract expires.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader.model import InstrumentClose, InstrumentCloseType, InstrumentId, Price
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from trading_runtime.engine.instruments.definitions import build_instruments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+def stated_closes(inputs: Mapping[str, Any]) -> list[InstrumentClose]:
+    """Return the closing price of each contract that expires while a task runs, and has one.
+
+    The instant of an expiry at the window's very end is included: positions are settled there.
+    """
+    partition, prices = inputs["partition"], inputs["common"]["venue"].get("settlement_prices", {})
+    return [
+        InstrumentClose(
+            InstrumentId.from_str(item["id"]),
+            Price.from_decimal_dp(Decimal(prices[item["id"]]), item["price_precision"]),
+            InstrumentCloseType.CONTRACT_EXPIRED,
+            item["expiration_ns"],
+            item["expiration_ns"],
+        )
+        for item in partition["instruments"]
+        if item["id"] in prices
+        and partition["warmup_start"] <= item["expiration_ns"] <= partition["end"]
+    ]
+
+
+def write_closes(
+    folder: Path, closes: Sequence[InstrumentClose], definitions: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write closing prices, with their instruments, into a catalog of their own in ``folder``."""
+    catalog = ParquetDataCatalog(str(folder))
+    names = {str(close.instrument_id) for close in closes}
+    catalog.write_instruments(
+        build_instruments([item for item in definitions if item["id"] in names])
+    )
+    for close in closes:
+        catalog.write_instrument_closes([close])

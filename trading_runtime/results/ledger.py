@@ -1,0 +1,125 @@
+"""The ledger of trials: all that was ever tried on the same data, whatever became of its runs.
+
+A trial is what a researcher could have chosen: code and config of a strategy, venue and settings,
+seed, risk. An upgrade of engine, packages or runtime is no new idea, and neither is the same idea
+cut into other windows. A trial counts against a run when one of its results shares an instrument
+and time with it.
+
+Each run leaves an entry below ``ledger/``, named by its content, which nothing removes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trading_runtime.canonical import canonical_json, digest
+from trading_runtime.errors import DataError
+from trading_runtime.results.calendar import common_length, union
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from trading_runtime.results.store import Store
+
+FOLDER = "ledger"
+_FORMAT = 1
+_ENVIRONMENT = ("engine", "python", "system", "machine", "packages")
+_MEASURING = ("currency", "equity_interval", "calendar", "periods_per_year")
+
+
+class Window(NamedTuple):
+    """What a result has seen: instruments, from ``start`` to before ``end`` in nanoseconds."""
+
+    instruments: tuple[str, ...]
+    start: int
+    end: int
+
+
+class Entry(NamedTuple):
+    """What a run has tried: trials by their ids, each with the windows that it has results of."""
+
+    trials: Mapping[str, frozenset[Window]]
+
+
+def trial_id(common: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return the id of a trial: of the ``common`` inputs of its tasks and its encoded config."""
+    kept = {
+        name: value
+        for name, value in common.items()
+        if name not in (*_ENVIRONMENT, *_MEASURING, "code")
+    }
+    return digest({"common": kept, "code": common["code"]["strategy"], "config": config})
+
+
+def write_entry(store: Store, entry: Entry) -> None:
+    """Keep ``entry``; nothing happens when it is there. Raises ``StorageError``."""
+    if not entry.trials:
+        return
+    windows = sorted({window for of_trial in entry.trials.values() for window in of_trial})
+    place = {window: number for number, window in enumerate(windows)}
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for trial, of_trial in entry.trials.items():
+        groups.setdefault(tuple(sorted(place[window] for window in of_trial)), []).append(trial)
+    content = canonical_json(
+        {
+            "format": _FORMAT,
+            "windows": [[list(each.instruments), each.start, each.end] for each in windows],
+            "trials": [[list(group), sorted(trials)] for group, trials in sorted(groups.items())],
+        }
+    )
+    name = f"{FOLDER}/{digest(json.loads(content))}.json"
+    if not store.objects.has(name):
+        store.objects.write(name, content)
+
+
+def entries(store: Store) -> Iterator[Entry]:
+    """Yield all that is kept. Raises ``DataError`` for an entry that is damaged."""
+    for name in sorted(store.objects.sizes(f"{FOLDER}/")):
+        try:
+            yield _read_entry(name, json.loads(store.objects.read(name)))
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise DataError(
+                f"{store.objects.url}/{name}: damaged: {error}; the trials of a run would be "
+                "counted wrong; restore the file, or remove it if its trials shall not count"
+            ) from error
+
+
+def _read_entry(name: str, content: Any) -> Entry:
+    if name != f"{FOLDER}/{digest(content)}.json":
+        raise ValueError("its content is not that of its name")
+    windows = [
+        Window(tuple(instruments), start, end) for instruments, start, end in content["windows"]
+    ]
+    return Entry(
+        {
+            trial: frozenset(windows[number] for number in group)
+            for group, trials in content["trials"]
+            for trial in trials
+        }
+    )
+
+
+def trials_on(store: Store, windows: Iterable[Window]) -> set[str]:
+    """Return the ids of all trials that share an instrument and time with ``windows``."""
+    asked = _time_by_instrument(windows)
+    found: set[str] = set()
+    for entry in entries(store):
+        shared: dict[frozenset[Window], bool] = {}
+        for trial, seen in entry.trials.items():
+            if seen not in shared:
+                times = _time_by_instrument(seen)
+                shared[seen] = any(
+                    common_length(times[name], asked[name]) for name in times.keys() & asked.keys()
+                )
+            if shared[seen]:
+                found.add(trial)
+    return found
+
+
+def _time_by_instrument(windows: Iterable[Window]) -> dict[str, list[tuple[int, int]]]:
+    times: dict[str, list[tuple[int, int]]] = {}
+    for window in windows:
+        for name in window.instruments:
+            times.setdefault(name, []).append((window.start, window.end))
+    return {name: union(each) for name, each in times.items()}
