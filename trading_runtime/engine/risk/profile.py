@@ -20,10 +20,8 @@ from trading_runtime.units import DAY, parse_duration
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
-    from nautilus_trader.common import Cache
-
     from trading_runtime.engine.accounting.equity import Account, EquitySample
-    from trading_runtime.engine.accounting.valuation import Rates
+    from trading_runtime.engine.accounting.ledger import Ledger
 
 
 _OF_QUANTITY: tuple[str, ...] = ("max_order_quantity", "max_position_quantity")
@@ -135,23 +133,17 @@ _EXTERNAL = AggregationSource.EXTERNAL
 
 
 class Risk:
-    """The risk profile of one task, and what it refused."""
+    """The risk profile of one account, and what it refused."""
 
-    def __init__(  # noqa: PLR0913 - what a profile looks at
-        self,
-        settings: Mapping[str, Any],
-        cache: Cache,
-        account: Account,
-        samples: Sequence[EquitySample],
-        *,
-        rates: Rates,
-        currency: str,
+    def __init__(
+        self, settings: Mapping[str, Any], ledger: Ledger, samples: Sequence[EquitySample]
     ) -> None:
+        """``samples`` is read while the engine runs: there the account at midnight is found."""
         self._settings = settings
-        self._cache = cache
-        self._rates = rates
-        self._currency = currency
-        self._losses = _Losses(account, samples)
+        self._cache = ledger.cache
+        self._rates = ledger.rates
+        self._currency = ledger.currency
+        self._losses = _Losses(ledger.account, samples)
         self._limits: dict[str, dict[str, Any]] = {}
         self._working: dict[Any, Proposal] = {}
         self._sent: deque[int] = deque()

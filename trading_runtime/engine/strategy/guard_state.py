@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Watch:
+class GuardState:
     """The state that the guard's parts share."""
 
     failures: FailureRecord

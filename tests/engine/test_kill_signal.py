@@ -10,7 +10,7 @@ import pytest
 from tests.engine.market import STRATEGIES, run, task_inputs
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.engine.simulation.feed import decoded
-from trading_runtime.engine.simulation.halt import Halt
+from trading_runtime.engine.simulation.kill_signal import KillSignal
 from trading_runtime.engine.simulation.task import run_task
 from trading_runtime.errors import KilledError
 
@@ -24,16 +24,16 @@ BAR_TYPE = "BTCUSDT-PERP.SIM-1-MINUTE-LAST-EXTERNAL"
 
 
 @pytest.fixture
-def halt() -> Iterator[Halt]:
-    """A halt that a strategy orders itself, by the signal that a worker is sent."""
-    ordered = Halt()
-    before = signal.signal(signal.SIGUSR1, lambda *_: ordered.order())
-    yield ordered
+def kill() -> Iterator[KillSignal]:
+    """A signal that a strategy sends itself, by the signal that a worker is sent."""
+    sent = KillSignal()
+    before = signal.signal(signal.SIGUSR1, lambda *_: sent.send())
+    yield sent
     signal.signal(signal.SIGUSR1, before)
 
 
 def killed(
-    market: Market, folder: Path, body: str, halt: Halt, *, ahead_of_time: bool = False
+    market: Market, folder: Path, body: str, kill: KillSignal, *, ahead_of_time: bool = False
 ) -> list[str]:
     """Run a strategy that is killed; return what it noted down, and why it ended last."""
     log = folder / "log.txt"
@@ -74,12 +74,12 @@ def killed(
     inputs = task_inputs(market, {})
     ahead = decoded(inputs, market.catalog, market.rows) if ahead_of_time else None
     with pytest.raises(KilledError) as raised:
-        run_task(inputs, code, market.catalog, market.rows, decoded_rows=ahead, halt=halt)
+        run_task(inputs, code, market.catalog, market.rows, decoded_rows=ahead, kill=kill)
     return [*(log.read_text().splitlines() if log.exists() else []), str(raised.value)]
 
 
 def test_no_order_goes_out_after_it_not_even_in_the_same_call(
-    four_bars: Market, tmp_path: Path, halt: Halt
+    four_bars: Market, tmp_path: Path, kill: KillSignal
 ) -> None:
     body = (
         "    def step(self, number):\n"
@@ -89,7 +89,7 @@ def test_no_order_goes_out_after_it_not_even_in_the_same_call(
         "            self.buy()\n"
         "            self.buy()\n"
     )
-    *seen, message = killed(four_bars, tmp_path, body, halt)
+    *seen, message = killed(four_bars, tmp_path, body, kill)
 
     assert seen[:4] == ["bar 1", "filled", "bar 2", "filled"]
     assert "filled" not in seen[4:]
@@ -98,7 +98,7 @@ def test_no_order_goes_out_after_it_not_even_in_the_same_call(
 
 @pytest.mark.parametrize("ahead_of_time", [False, True], ids=["streamed", "decoded before"])
 def test_open_orders_are_cancelled(
-    four_bars: Market, tmp_path: Path, halt: Halt, *, ahead_of_time: bool
+    four_bars: Market, tmp_path: Path, kill: KillSignal, *, ahead_of_time: bool
 ) -> None:
     body = (
         "    def step(self, number):\n"
@@ -106,7 +106,7 @@ def test_open_orders_are_cancelled(
         "        if number == 2:\n"
         "            self.kill()\n"
     )
-    *seen, message = killed(four_bars, tmp_path, body, halt, ahead_of_time=ahead_of_time)
+    *seen, message = killed(four_bars, tmp_path, body, kill, ahead_of_time=ahead_of_time)
 
     accepted = [line.split()[1] for line in seen if line.startswith("accepted")]
     cancelled = [line.split()[1] for line in seen if line.startswith("cancelled")]
@@ -124,7 +124,7 @@ def test_open_orders_are_cancelled(
     ],
 )
 def test_orders_that_the_engine_would_make_itself_do_not_go_out_either(
-    four_bars: Market, tmp_path: Path, halt: Halt, command: str
+    four_bars: Market, tmp_path: Path, kill: KillSignal, command: str
 ) -> None:
     body = (
         "    def step(self, number):\n"
@@ -134,22 +134,24 @@ def test_orders_that_the_engine_would_make_itself_do_not_go_out_either(
         "            self.kill()\n"
         f"            {command}\n"
     )
-    *seen, message = killed(four_bars, tmp_path, body, halt)
+    *seen, message = killed(four_bars, tmp_path, body, kill)
 
     assert seen.count("filled") == 1
     assert "closed" not in seen
     assert "1 orders were refused" in message
 
 
-def test_it_ends_the_task_at_the_next_row(four_bars: Market, tmp_path: Path, halt: Halt) -> None:
+def test_it_ends_the_task_at_the_next_row(
+    four_bars: Market, tmp_path: Path, kill: KillSignal
+) -> None:
     body = "    def step(self, number):\n        if number == 2: self.kill()\n"
-    seen = killed(four_bars, tmp_path, body, halt)
+    seen = killed(four_bars, tmp_path, body, kill)
 
     assert "bar 4" not in seen
 
 
 def test_a_strategy_that_catches_everything_is_ended_all_the_same(
-    four_bars: Market, tmp_path: Path, halt: Halt
+    four_bars: Market, tmp_path: Path, kill: KillSignal
 ) -> None:
     body = (
         "    def step(self, number):\n"
@@ -161,25 +163,27 @@ def test_a_strategy_that_catches_everything_is_ended_all_the_same(
         "    def on_stop(self):\n"
         "        self.buy()\n"
     )
-    *seen, message = killed(four_bars, tmp_path, body, halt)
+    *seen, message = killed(four_bars, tmp_path, body, kill)
 
     assert "filled" not in seen
     assert "caught" not in seen
     assert "kill switch" in message
 
 
-def test_a_task_begun_after_it_does_nothing(four_bars: Market, tmp_path: Path, halt: Halt) -> None:
-    halt.order()
+def test_a_task_begun_after_it_does_nothing(
+    four_bars: Market, tmp_path: Path, kill: KillSignal
+) -> None:
+    kill.send()
     body = "    def step(self, number):\n        self.buy()\n"
-    *seen, _ = killed(four_bars, tmp_path, body, halt)
+    *seen, _ = killed(four_bars, tmp_path, body, kill)
 
     assert "filled" not in seen
     with pytest.raises(KilledError):
-        halt.check()
+        kill.check()
 
 
 def test_a_builtin_strategy_is_ended_when_the_engine_next_calls_out(
-    all_kinds: Market, halt: Halt
+    all_kinds: Market, kill: KillSignal
 ) -> None:
     code = find_strategy_code("builtin:EmaCross", STRATEGIES, ())
     config = {
@@ -189,12 +193,12 @@ def test_a_builtin_strategy_is_ended_when_the_engine_next_calls_out(
         "slow_period": 4,
     }
     inputs = task_inputs(all_kinds, config, equity_interval=60_000_000_000)
-    halt.order()
+    kill.send()
     with pytest.raises(KilledError):
-        run_task(inputs, code, all_kinds.catalog, all_kinds.rows, halt=halt)
+        run_task(inputs, code, all_kinds.catalog, all_kinds.rows, kill=kill)
 
 
-def test_a_halt_that_is_not_ordered_changes_nothing(four_bars: Market) -> None:
+def test_a_signal_that_is_not_sent_changes_nothing(four_bars: Market) -> None:
     config = {
         "data": [BAR_TYPE],
         "kinds": ["bars"],
