@@ -19,7 +19,8 @@ LEVELS = (
     {"canonical", "errors", "message_kinds", "redaction", "units"} | {"storage"},
     {"config", "datasets", "records"},
     {"planning", "engine"},
-    {"results", "runs", "control", "report", "metrics"} | {"execution", "verification", "evidence"},
+    {"results", "runs", "control", "report", "metrics"}
+    | {"execution", "verification", "evidence", "sessions"},
     {"operations"},
     {"cli", "local", "argo", "api"},
 )

@@ -19,7 +19,11 @@ class WarningKind(StrEnum):
     NO_MARGIN = "no_margin"
     INSTRUMENT_NOT_FED = "instrument_not_fed"
     BARS_NOT_FED = "bars_not_fed"
+    NEVER_FILLS = "never_fills"
+    NOT_SETTLED = "not_settled"
+    OUTSIDE_THE_DATA = "outside_the_data"
     NO_ORDERS = "no_orders"
+    NO_FILLS = "no_fills"
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,12 +109,12 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
         code = _found_code(
             asked, asked["path"], asked["code"], asked["common"]["strategy"]["config_path"]
         )
-        check_settings(code, asked["common"], asked["configs"])
+        defaults = check_settings(code, asked["common"], asked["configs"])
     except TradingRuntimeError as error:
         return {"kind": error.kind, "message": str(error)}
     except Exception:  # noqa: BLE001 - a defect of ours: the parent tells it
         return {"kind": Kind.INTERNAL, "message": traceback.format_exc()}
-    return {"kind": Kind.OK}
+    return {"kind": Kind.OK, "defaults": defaults}
 
 
 def _found_code(
