@@ -26,6 +26,7 @@ COMMON: dict[str, Any] = {
     "packages": {"polars": "1"},
     "code": {"runtime": "a" * 64, "strategy": "b" * 64},
     "strategy": {"path": "m:S", "config_path": None},
+    "venue_name": "SIM",
     "calendar": "observed",
     "periods_per_year": 365,
 }

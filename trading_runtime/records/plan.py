@@ -34,6 +34,7 @@ _FORM: Form = {
         "packages": dict,
         "engine": dict,
         "strategy": {"path": str, "config_path": (str, NoneType)},
+        "venue_name": str,
         "periods_per_year": (int, NoneType),
     },
     "strategy": {"path": str, "code": [str], "config": dict},
@@ -255,6 +256,11 @@ class CommonInputs:
     def strategy_path(self) -> str:
         """The strategy's class as the experiment names it."""
         return str(self.content["strategy"]["path"])
+
+    @property
+    def venue_name(self) -> str:
+        """The name of the venue, of several the main one."""
+        return str(self.content["venue_name"])
 
     @property
     def config_path(self) -> str | None:
