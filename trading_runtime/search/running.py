@@ -59,7 +59,7 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     check_search(space, inputs.search)
     told: list[Told] = []
     number = computed = tasks = without_better = 0
-    windows = len(prepared.plan.document["partitions"])
+    windows = len(prepared.plan.partitions)
     seconds = 0.0
     while True:
         why = _ended(inputs.search, windows, told, tasks, without_better)
