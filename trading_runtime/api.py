@@ -64,6 +64,11 @@ class Run:
         return [read_json(path) for path in sorted(self.files.failures.glob("*.json"))]
 
     @property
+    def trials(self) -> dict[str, Any]:
+        """Content of ``trials.json``: what was tried on the same data when the run ended."""
+        return read_json(self.files.trials) or {}
+
+    @property
     def report(self) -> Path:
         """The report's page."""
         return self.files.report_page

@@ -83,9 +83,12 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     nothing can be written.
     """
     from trading_runtime.report import ReportInputs, write_report
+    from trading_runtime.results.ledger import note_trials
     from trading_runtime.results.reduction import reduce_run
 
     reduced = reduce_run(plan, store, files, allow_incomplete=allow_incomplete, verified=verified)
+    trials = note_trials(store, plan, reduced.results, reduced.result.get("luck"))
+    write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
     metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
     write_report(
         ReportInputs(
@@ -93,6 +96,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
             experiment=read_json(files.experiment),
             plan=plan,
             result=reduced.result,
+            trials=trials,
             results=reduced.results,
             points=reduced.points,
             curve=reduced.curve,
