@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.datasets.conftest import Prepare
 
-DAYS_CLOSE = {"bar": "1-DAY-LAST", "timestamp_marks": "close"}
+DAYS_CLOSE: dict[str, Any] = {"bar": "1-DAY-LAST", "timestamp_marks": "close"}
 
 
 def bars(times: Iterable[str]) -> str:
@@ -30,8 +30,8 @@ def days(numbers: Iterable[int], text: str = "2024-01-{:02d} 00:00:00") -> list[
     return [text.format(number) for number in numbers]
 
 
-MONTH_FIRST = {"timestamp_format": "%m/%d/%Y %H:%M"}
-DAY_FIRST = {"timestamp_format": "%d/%m/%Y %H:%M"}
+MONTH_FIRST: dict[str, Any] = {"timestamp_format": "%m/%d/%Y %H:%M"}
+DAY_FIRST: dict[str, Any] = {"timestamp_format": "%d/%m/%Y %H:%M"}
 TWELVE = days(range(1, 13), "{:02d}/03/2024 09:30")
 """The first twelve days of March, day first."""
 
