@@ -150,7 +150,9 @@ def reduce_run(
     damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
     nothing can be written. ``verified``: see ``earlier_tables``.
     """
-    store.look_again([task["task_id"] for task in plan["tasks"]])
+    task_ids = [task["task_id"] for task in plan["tasks"]]
+    store.refresh(task_ids)
+    store.fetch_results(task_ids)
     reused = earlier_tables(plan, store, files, verified)
     if reused is not None:
         return _again(plan, store, files, reused)
