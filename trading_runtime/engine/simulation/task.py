@@ -45,9 +45,11 @@ from trading_runtime.engine.strategy.loading import (
     refuse_foreign_packages,
 )
 from trading_runtime.engine.strategy.stray_errors import watch_strays
-from trading_runtime.errors import StrategyError, UsageError
+from trading_runtime.engine.strategy.subscriptions import unfed
+from trading_runtime.errors import DataError, StrategyError, UsageError
 from trading_runtime.message_kinds import counted_kinds
-from trading_runtime.units import DAY
+from trading_runtime.planning.identity import venues_of
+from trading_runtime.units import DAY, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +72,8 @@ class TaskOutput:
     funding: Funding = NO_FUNDING
     engine_warnings: dict[str, int] = field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
+    unfed: Sequence[str] = ()
+    """Data that the strategy subscribed to and was not fed."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,9 @@ def _make_engine(
 ) -> FedEngine:
     common, partition = inputs["common"], fed(inputs)
     register_currencies(partition["instruments"])
-    venue = venue_config(common["venue"], common["venue_name"], common["seed"])
+    venues = [
+        venue_config(venue, name, common["seed"]) for name, venue in venues_of(common).items()
+    ]
     config = engine_config(
         common["venue"],
         str(catalog),
@@ -145,8 +151,8 @@ def _make_engine(
     closes = stated_closes(inputs)
     try:
         if decoded_rows is not None:
-            return SharingEngine([venue], config, partition, decoded_rows, closes)
-        return StreamingEngine([venue], config, partition, catalog, closes)
+            return SharingEngine(venues, config, partition, decoded_rows, closes)
+        return StreamingEngine(venues, config, partition, catalog, closes)
     except RuntimeError as error:
         if "single-currency CASH account" not in str(error):
             raise
@@ -167,12 +173,19 @@ def _run_engine(
     guard = new_guard(loaded, trading_starts=start, close_at_end=common["at_end"] == "close")
     guard.early_bars = early_bars(partition["data"], bar_execution=common["venue"]["bar_execution"])
     failures = guard.failures
-    balances = common["venue"]["balances"]
-    ledger = Ledger.of(engine, common["venue_name"], common["currency"], balances)
-    book_type = model.BookType.from_str(common["venue"]["book_type"])
+    venues = venues_of(common)
+    balances = [balance for venue in venues.values() for balance in venue["balances"]]
+    ledger = Ledger.of(
+        engine,
+        common["venue_name"],
+        common["currency"],
+        balances,
+        further_venues=common.get("venues", ()),
+    )
+    with_books = map(model.InstrumentId.from_str, books_without_quotes(partition["data"]))
     books = [
-        (model.InstrumentId.from_str(name), book_type)
-        for name in books_without_quotes(partition["data"])
+        (name, model.BookType.from_str(venues[name.venue.value]["book_type"]))
+        for name in with_books
     ]
     sampler = EquitySampler(ledger.account, ledger.history, (start, end), course.looks, books)
     engine.add_actor(sampler)
@@ -184,7 +197,9 @@ def _run_engine(
     if "risk" in common:
         guard.risk = Risk(common["risk"], ledger, sampler.samples)
     _add_strategy(engine, loaded, inputs, guard)
-    single = ledger.in_single_currency(common["venue"]["base_currency"])
+    single = ledger.in_single_currency(
+        {name: venue["base_currency"] for name, venue in venues.items()}
+    )
     guard.check_order = single.check_order if single is not None else None
     with ended_by(kill, guard, ENGINE_CALLERS):
         consumed, logged = _run(engine, guard, sampler)
@@ -196,6 +211,7 @@ def _run_engine(
         )
     if single is not None:
         single.check_orders()
+    _refuse_unsettled(ledger, end)
     with localcontext(EXACT):
         ledger.history.note(end)
         inside = (item for item in sampler.samples if item.ts % common["equity_interval"] == 0)
@@ -204,8 +220,31 @@ def _run_engine(
         tables, funding = ledger.tables(samples, refused), ledger.funding()
     refusals = None if guard.risk is None else dict(sorted(guard.risk.refusals.items()))
     return TaskOutput(
-        tables, guard.warmup_denied_orders, refusals, funding, counted_kinds(logged.counts)
+        tables,
+        guard.warmup_denied_orders,
+        refusals,
+        funding,
+        counted_kinds(logged.counts),
+        unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
     )
+
+
+def _refuse_unsettled(ledger: Ledger, end: int) -> None:
+    """Raise ``DataError`` when an option has expired and a position in it is still open.
+
+    The engine settles it by quotes or trades of the underlying; without them it only logs that it
+    will try again, and the position would keep the option's last price.
+    """
+    for position in ledger.cache.positions_open():
+        instrument = ledger.instruments[str(position.instrument_id)]
+        kind = getattr(instrument, "option_kind", None)
+        expired = getattr(instrument, "expiration_ns", None)
+        if kind is not None and expired is not None and expired < end:
+            raise DataError(
+                f"{instrument.id} expired at {format_instant(expired)} and was not settled: that "
+                f"takes quotes or trades of its underlying {instrument.underlying} (not bars); add "
+                "them to the dataset, or let the strategy close its position before"
+            )
 
 
 def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
@@ -218,7 +257,8 @@ def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
     instants: Sequence[int] = range(_multiple(partition["warmup_start"], interval), end, interval)
     if common.get("risk", {}).get("max_daily_loss") is not None and DAY % interval:
         instants = sorted({*instants, *range(_multiple(partition["start"], DAY), end, DAY)})
-    if not any(common["venue"]["latency"].values()):
+    delays = [delay for venue in venues_of(common).values() for delay in venue["latency"].values()]
+    if not any(delays):
         return looks(instants, None)
     return looks(instants, last_rows(partition["data"], catalog, instants))
 
