@@ -85,7 +85,7 @@ def test_a_day_that_was_appended_has_the_row_groups_of_one_prepared_at_once(
     for step in range(40):
         file = "a.csv" if step < 20 else "b.csv"
         days[file] += f"{NOON + (step // 20) * 86_400_000 + step},{10 + step % 3},1,{step}\n"
-    settings = {"timestamp_format": "ms", "columns": {"trade_id": "id"}}
+    settings: dict[str, Any] = {"timestamp_format": "ms", "columns": {"trade_id": "id"}}
     prepare_files("trades", {"a.csv": days["a.csv"]}, **settings)
 
     grown = grow("trades", days, **settings)
