@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """An experiment that was checked and planned; nothing was started or written."""
 
     loaded: LoadedExperiment
@@ -48,7 +48,7 @@ def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> None:
 
 def prepare(
     experiment: str | Path, workers: int | None = None, check: Check = check_here
-) -> Prepared:
+) -> PreparedRun:
     """Check the experiment file and expand it to tasks; no row of market data is read.
 
     ``check`` asks the engine about venue and strategy, in this process or in another one.
@@ -63,7 +63,7 @@ def prepare(
 
 def prepare_loaded(
     loaded: LoadedExperiment, workers: int | None, check: Check = check_here
-) -> Prepared:
+) -> PreparedRun:
     """Expand a loaded experiment to tasks; raises as ``prepare`` does, naming no experiment."""
     settings = loaded.experiment.strategy
     code = find_strategy_code(
@@ -86,7 +86,7 @@ def prepare_loaded(
         raise loaded.placed(error) from error
     # With every point's config, so that a bad parameter fails before anything runs.
     check(loaded, code, plan)
-    return Prepared(loaded, code, store, plan, workers, manifests)
+    return PreparedRun(loaded, code, store, plan, workers, manifests)
 
 
 @contextlib.contextmanager
