@@ -130,6 +130,8 @@ class TaskRunner:
             "warmup_denied_orders": output.warmup_denied_orders,
             "engine_warnings": output.engine_warnings,
         }
+        if output.unfed:
+            counts["unfed_subscriptions"] = dict.fromkeys(output.unfed, 1)
         self.risk_refusals = output.risk_refusals
         if "risk" in self._plan["common"]:
             counts["risk_refusals"] = output.risk_refusals or {}

@@ -95,6 +95,7 @@ _ORDER = (
     "open_positions",
     "ruined",
 )
+_WHERE_KNOWN = ("risk_refusals", "unfed_subscriptions")
 
 Tables = Mapping[str, Mapping[str, list[Any]]]
 """``orders``, ``fills``, ``positions``, ``equity`` by column, money in whole numbers of 1e-16."""
@@ -107,8 +108,9 @@ def summarise(
 
     ``counts`` gives ``rows``, ``observed`` (when they lie), ``warmup_rows``, ``warmup_short``,
     ``warmup_denied_orders``, ``funding`` and ``funding_settlements``, and ``engine_warnings`` by
-    kind, which the tables do not hold, and with a risk profile ``risk_refusals``: how many orders
-    and changes of orders each rule refused.
+    kind, which the tables do not hold; with a risk profile ``risk_refusals``: how many orders and
+    changes of orders each rule refused; and ``unfed_subscriptions``, where there are any: what the
+    strategy subscribed to and was not fed.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
@@ -147,9 +149,9 @@ def summarise(
         **observed_facts(counts["observed"]),
         **statistics,
     }
-    # Only with a risk profile: without one, summaries keep their bytes.
-    refusals = {name: counts[name] for name in ("risk_refusals",) if name in counts}
-    return {name: values[name] for name in _ORDER} | refusals
+    # Where there is nothing to say of them, summaries keep their bytes.
+    further = {name: counts[name] for name in _WHERE_KNOWN if name in counts}
+    return {name: values[name] for name in _ORDER} | further
 
 
 def _reasons(orders: Mapping[str, list[Any]], status: str) -> dict[str, int]:

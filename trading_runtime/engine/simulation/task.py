@@ -45,9 +45,10 @@ from trading_runtime.engine.strategy.loading import (
     refuse_foreign_packages,
 )
 from trading_runtime.engine.strategy.stray_errors import watch_strays
-from trading_runtime.errors import StrategyError, UsageError
+from trading_runtime.engine.strategy.subscriptions import unfed
+from trading_runtime.errors import DataError, StrategyError, UsageError
 from trading_runtime.message_kinds import counted_kinds
-from trading_runtime.units import DAY
+from trading_runtime.units import DAY, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +71,8 @@ class TaskOutput:
     funding: Funding = NO_FUNDING
     engine_warnings: dict[str, int] = field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
+    unfed: Sequence[str] = ()
+    """Data that the strategy subscribed to and was not fed."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,7 @@ def _run_engine(
         )
     if single is not None:
         single.check_orders()
+    _refuse_unsettled(ledger, end)
     with localcontext(EXACT):
         ledger.history.note(end)
         inside = (item for item in sampler.samples if item.ts % common["equity_interval"] == 0)
@@ -204,8 +208,31 @@ def _run_engine(
         tables, funding = ledger.tables(samples, refused), ledger.funding()
     refusals = None if guard.risk is None else dict(sorted(guard.risk.refusals.items()))
     return TaskOutput(
-        tables, guard.warmup_denied_orders, refusals, funding, counted_kinds(logged.counts)
+        tables,
+        guard.warmup_denied_orders,
+        refusals,
+        funding,
+        counted_kinds(logged.counts),
+        unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
     )
+
+
+def _refuse_unsettled(ledger: Ledger, end: int) -> None:
+    """Raise ``DataError`` when an option has expired and a position in it is still open.
+
+    The engine settles it by quotes or trades of the underlying; without them it only logs that it
+    will try again, and the position would keep the option's last price.
+    """
+    for position in ledger.cache.positions_open():
+        instrument = ledger.instruments[str(position.instrument_id)]
+        kind = getattr(instrument, "option_kind", None)
+        expired = getattr(instrument, "expiration_ns", None)
+        if kind is not None and expired is not None and expired < end:
+            raise DataError(
+                f"{instrument.id} expired at {format_instant(expired)} and was not settled: that "
+                f"takes quotes or trades of its underlying {instrument.underlying} (not bars); add "
+                "them to the dataset, or let the strategy close its position before"
+            )
 
 
 def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:

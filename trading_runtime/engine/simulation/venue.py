@@ -172,8 +172,10 @@ def _latency_model(latency: Mapping[str, str | None]) -> Any:
 
 def check_settings(
     code: StrategyCode, common: Mapping[str, Any], configs: Iterable[Mapping[str, Any]]
-) -> None:
+) -> dict[str, list[str]]:
     """Make the venue, and the strategy's config for every point, as a task would.
+
+    Returns the texts in the fields that were left at their default, by field.
 
     ``common`` are the inputs that all tasks share, ``configs`` the encoded values of each point.
     Raises ``UsageError`` when the engine or the strategy refuses them, ``StrategyError`` when the
@@ -184,7 +186,9 @@ def check_settings(
     try:
         # A strategy that sets a decimal context while it is imported sets it for nobody else.
         with localcontext(Context()):
-            check_configs(code, common["strategy"]["config_path"], decoded, common["packages"])
+            return check_configs(
+                code, common["strategy"]["config_path"], decoded, common["packages"]
+            )
     except SystemExit as error:
         raise StrategyError(
             f"{code.file}: the strategy's config called sys.exit() while it was made"

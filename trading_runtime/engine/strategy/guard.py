@@ -12,6 +12,7 @@ from nautilus_trader.trading import Strategy
 from trading_runtime.engine.simulation.feeding_order import waiting_for_the_other_side
 from trading_runtime.engine.strategy.commands import order_commands
 from trading_runtime.engine.strategy.loading import MARKET_DATA_CALLBACKS, own_callbacks
+from trading_runtime.engine.strategy.subscriptions import noting_subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,6 +119,7 @@ def guarded(strategy_class: type[Strategy], guard: GuardState) -> type[Strategy]
     members |= order_commands(strategy_class, guard)
     members["clock"] = _view("clock", _TAKE_A_CALLBACK, _checked)
     members["cache"] = _view("cache", _UNORDERED, _sorted)
+    members |= noting_subscriptions(strategy_class, guard)
     members["subscribe_topic"] = _subscribe_topic(strategy_class, guard)
     members["unsubscribe_topic"] = _unsubscribe_topic(strategy_class, guard)
     return type(strategy_class.__name__, (strategy_class,), members)

@@ -49,6 +49,8 @@ class GuardState:
     commands_running: int = 0
     deferred: deque[Callable[[], Any]] = field(default_factory=deque)
     """Callbacks that wait for the command that caused them to return."""
+    subscriptions: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What the strategy subscribed to, by the command's name and the text of what it was given."""
     topic_handlers: dict[Callable[[Any], None], Callable[[Any], None]] = field(default_factory=dict)
 
     @property

@@ -413,11 +413,13 @@ class PrestartedWorker:
             self._started.end()
         self._scratch.remove()
 
-    def check(self, loaded: LoadedExperiment, code: StrategyCode, plan: Plan) -> None:
+    def check(
+        self, loaded: LoadedExperiment, code: StrategyCode, plan: Plan
+    ) -> dict[str, list[str]]:
         """Let the worker's engine check venue and strategy; this process then needs no engine.
 
-        Raises what ``engine.simulation.venue.check_settings`` raises, and ``CrashError`` when the
-        strategy's modules end the process that imports them.
+        Returns and raises what ``engine.simulation.venue.check_settings`` does; raises
+        ``CrashError`` when the strategy's modules end the process that imports them.
         """
         if self._started is None:
             raise RuntimeError("the worker was handed over before")
@@ -444,6 +446,8 @@ class PrestartedWorker:
             raise RuntimeError(answer["message"])
         if answer["kind"] != Kind.OK:
             raise error_of(Kind(answer["kind"]), answer["message"])
+        defaults: dict[str, list[str]] = answer["defaults"]
+        return defaults
 
     def take(self) -> StartedProcess | None:
         """Hand the process over; ``None`` when it was handed over before."""

@@ -107,12 +107,12 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
 
     try:
         code = _found_code(asked, asked, asked["common"])
-        check_settings(code, asked["common"], asked["configs"])
+        defaults = check_settings(code, asked["common"], asked["configs"])
     except TradingRuntimeError as error:
         return {"kind": error.kind, "message": str(error)}
     except Exception:  # noqa: BLE001 - a defect of ours: the parent tells it
         return {"kind": Kind.INTERNAL, "message": traceback.format_exc()}
-    return {"kind": Kind.OK}
+    return {"kind": Kind.OK, "defaults": defaults}
 
 
 def _found_code(
