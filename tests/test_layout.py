@@ -20,7 +20,7 @@ LEVELS = (
     {"config", "datasets"},
     {"planning", "engine"},
     {"records", "results", "runs", "control", "report", "metrics"}
-    | {"execution", "verification", "evidence"},
+    | {"execution", "verification", "evidence", "sessions"},
     {"operations"},
     {"cli", "local", "argo", "api"},
 )

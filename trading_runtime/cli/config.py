@@ -58,11 +58,12 @@ def check(file: str, *, as_json: bool) -> None:
 
 
 @config_group.command("schema")
-def schema() -> None:
+@click.option("--deployment", is_flag=True, help="That of deployment files instead.")
+def schema(*, deployment: bool) -> None:
     """Print the JSON Schema of experiment files, for editors."""
     from trading_runtime.config.schema import schema_text
 
-    click.echo(schema_text(), nl=False)
+    click.echo(schema_text(deployment=deployment), nl=False)
 
 
 def _warnings(loaded: LoadedExperiment, points: PointList) -> list[RunWarning]:

@@ -153,11 +153,7 @@ def record_end(  # noqa: PLR0913 - what the end of a run is known by
             f"{counts['planned']:,} tasks finished, which are kept: the kill switch is "
             f"{switched.shown}; {files.folder} has what it had"
         )
-        if switched.run_id is None:  # for one run, whoever switched it noted it there
-            journal.write(
-                KillActivated(reason=switched.reason, user=switched.user, host=switched.host)
-            )
-        record_error(killed, metadata, journal)
+        record_error(killed, metadata, journal, switched)
         return killed
     journal.write(completion(result))
     if stop_requested and not result["complete"]:
@@ -165,10 +161,23 @@ def record_end(  # noqa: PLR0913 - what the end of a run is known by
     return None
 
 
-def record_error(error: BaseException, metadata: Metadata, journal: Journal) -> None:
-    """Record in status and journal that ``error`` ended a run."""
+def record_error(
+    error: BaseException,
+    metadata: Metadata,
+    journal: Journal,
+    switched: Switching | None = None,
+) -> None:
+    """Record in status and journal that ``error`` ended a run.
+
+    ``switched`` is what switched the kill switch on, where that was seen.
+    """
     message = str(error)
     if isinstance(error, KilledError):
+        if switched is not None and switched.run_id is None:
+            # For one run, whoever switched it wrote it there.
+            journal.write(
+                KillActivated(reason=switched.reason, user=switched.user, host=switched.host)
+            )
         metadata.set(Status.KILLED, error=message)
         journal.write(RunKilled(message=message))
     elif isinstance(error, (StoppedError, KeyboardInterrupt)):

@@ -169,7 +169,7 @@ def result_files(
     summary: Mapping[str, Any],
 ) -> dict[str, bytes]:
     """Return the content of every file of a result by its name; ``manifest.json`` is the last."""
-    files = {f"{name}.parquet": _parquet(table) for name, table in tables.items()}
+    files = {f"{name}.parquet": table_bytes(table) for name, table in tables.items()}
     files["summary.json"] = (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode()
     rows = {f"{name}.parquet": table.num_rows for name, table in tables.items()}
     manifest = {
@@ -190,7 +190,8 @@ def result_files(
     return files | {"manifest.json": canonical_json(manifest) + b"\n"}
 
 
-def _parquet(table: pa.Table) -> bytes:
+def table_bytes(table: pa.Table) -> bytes:
+    """Return a table as a file, the same bytes for the same table."""
     sink = io.BytesIO()
     schema = table.schema
     pq.write_table(

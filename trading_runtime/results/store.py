@@ -57,6 +57,9 @@ class RunFiles:
         self.lock = folder / "lock"
         self.stop = folder / "stop"
         self.missing = folder / "missing.json"
+        self.deployment = folder / "deployment.json"
+        self.session = folder / "session"
+        """What a session has come to so far: its tables and its state."""
         self.owner: object = None
         """Keeps the folder alive, where it is a temporary copy."""
 

@@ -54,16 +54,25 @@ class Ledger:
     """Exchange rates as they were noted."""
 
     @classmethod
-    def of(cls, host: Host, venue_name: str, currency: str, balances: Iterable[str] = ()) -> Ledger:
-        """Open the ledger of a host that knows its instruments; no price is needed yet.
+    def of(
+        cls,
+        host: Host,
+        venue_name: str,
+        currency: str,
+        balances: Iterable[str] = (),
+        instruments: Iterable[Any] | None = None,
+    ) -> Ledger:
+        """Open the ledger of a host; no price is needed yet.
 
-        ``balances`` (``"100000 USDT"``) are those that it starts with.
+        ``balances`` (``"100000 USDT"``) are those that it starts with, ``instruments`` those that
+        it will know, where it does not know them before it runs.
         """
         cache, venue = host.cache, model.Venue(venue_name)
         rates = Rates(cache, venue)
-        instruments = {str(item.id): item for item in cache.instruments()}
+        given = cache.instruments() if instruments is None else instruments
+        known = {str(item.id): item for item in given}
         codes = {balance.split()[1] for balance in balances}
-        for instrument in instruments.values():
+        for instrument in known.values():
             codes.add(instrument.quote_currency.code)
             settlement = getattr(instrument, "settlement_currency", None)
             codes |= {settlement.code} if settlement is not None else set()
@@ -73,7 +82,7 @@ class Ledger:
             currency,
             rates,
             Account(host.portfolio, cache, venue, rates, currency),
-            instruments,
+            known,
             RateHistory(rates, codes, currency),
         )
 
