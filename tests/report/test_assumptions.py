@@ -205,3 +205,18 @@ def test_contracts_that_expire_in_the_tested_time_are_named_with_their_price() -
     assert last.warning
     assert "closed at the last price" in last.text
     assert expiry("Expiry") is None
+
+
+def test_each_venue_is_told_with_its_name() -> None:
+    run = sample_run({})
+    further = {**run.experiment["venue"], "fees": {"model": "none"}, "account_type": "cash"}
+    experiment = {**run.experiment, "venues": {"EXB": further}}
+    plan = {**run.plan, "common": {"venue_name": "SIM"}}
+    told = dataclasses.replace(run, experiment=experiment, plan=plan)
+    assert said(told, "Venues").text.startswith("SIM and EXB have accounts of their own")
+    assert "0.05%" in said(told, "Fees (SIM)").text
+    assert said(told, "Fees (EXB)").text == "Trading costs nothing here: no fees are charged."
+    titles = [each.title for each in assumptions(told)]
+    assert "Margin (SIM)" in titles
+    assert "Margin (EXB)" not in titles
+    assert "Fees" not in titles

@@ -21,7 +21,12 @@ from trading_runtime.engine.simulation.kill_signal import KillSignal
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.environment import refuse_other_environment
-from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
+from trading_runtime.planning.identity import (
+    decode_values,
+    partition_inputs,
+    task_id,
+    venues_of,
+)
 from trading_runtime.results.artifacts import result_files, summarise
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
@@ -176,7 +181,9 @@ class TaskRunner:
     def _without_rows(self, inputs: Mapping[str, Any]) -> TaskOutput:
         """Return the result of a window that turned out to be empty: the account rests."""
         partition, common = inputs["partition"], inputs["common"]
-        amounts = [balance.split() for balance in common["venue"]["balances"]]
+        amounts = [
+            balance.split() for venue in venues_of(common).values() for balance in venue["balances"]
+        ]
         foreign = [code for _, code in amounts if code != common["currency"]]
         if foreign:
             raise DataError(

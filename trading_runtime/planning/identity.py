@@ -41,6 +41,7 @@ def common_inputs(
         "strategy": {"path": code.path, "config_path": settings.config_path},
         "venue": _venue_inputs(experiment.venue),
         "venue_name": venue_name,
+        **_further_venues(experiment),
         "currency": currency,
         "seed": experiment.seed,
         "equity_interval": parse_duration(experiment.equity.interval),
@@ -53,6 +54,16 @@ def common_inputs(
 
 _ABSENT_UNLESS_USED = ("fees_by_instrument", "margin_model", "settlement_prices")
 """Settings that came later: an experiment without them has the inputs that it had before."""
+
+
+def _further_venues(experiment: Experiment) -> dict[str, Any]:
+    further = {name: _venue_inputs(venue) for name, venue in sorted(experiment.venues.items())}
+    return {"venues": further} if further else {}
+
+
+def venues_of(common: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of all venues by name, from the inputs that all tasks share."""
+    return {common["venue_name"]: common["venue"], **common.get("venues", {})}
 
 
 def _venue_inputs(venue: VenueSettings) -> dict[str, Any]:

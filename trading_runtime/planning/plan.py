@@ -22,7 +22,7 @@ from trading_runtime.planning.identity import (
 from trading_runtime.planning.partitions import choose_series, partitions
 from trading_runtime.planning.points import expand_points
 from trading_runtime.planning.run_warnings import find_warnings
-from trading_runtime.planning.unsupported import refuse_unsupported
+from trading_runtime.planning.unsupported import main_venue, refuse_unsupported
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.datasets.manifest import Manifest
-    from trading_runtime.planning.partitions import Partition, PartitionList
+    from trading_runtime.planning.partitions import Partition
 
 
 PLAN_FORMAT = 1
@@ -115,7 +115,9 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
             "engine; leave it out, or use a strategy written in Python"
         )
     definitions = {item["id"]: item for item in manifest.instruments}
-    common = common_inputs(experiment, code, _venue_name(cut), statistics_currency(experiment))
+    traded = (instrument for item in cut.partitions for instrument in item.instruments)
+    venue_name = main_venue(experiment, traded)
+    common = common_inputs(experiment, code, venue_name, statistics_currency(experiment))
     if session is not None:
         common["session"] = dict(session)
     points = expand_points(experiment)
@@ -203,25 +205,21 @@ def statistics_currency(experiment: Experiment) -> str:
 
     Raises ``UsageError`` when the account holds several and none is named.
     """
-    named = experiment.statistics.currency or experiment.venue.base_currency
-    held = sorted({balance.split()[1] for balance in experiment.venue.balances})
+    named = experiment.statistics.currency
+    if named is None and not experiment.venues:
+        named = experiment.venue.base_currency
+    held = sorted(
+        {
+            balance.split()[1]
+            for _, venue in experiment.venue_sections()
+            for balance in venue.balances
+        }
+    )
     if named is None and len(held) > 1:
         raise UsageError(
             f"statistics.currency: missing, and venue.balances hold {', '.join(held)}; name one"
         )
     return named or held[0]
-
-
-def _venue_name(cut: PartitionList) -> str:
-    names = {
-        instrument.rpartition(".")[2] for item in cut.partitions for instrument in item.instruments
-    }
-    if len(names) > 1:
-        raise UsageError(
-            f"dataset.instruments: one venue is simulated, and these are of {len(names)} "
-            f"({', '.join(sorted(names))}); name the instruments of one of them"
-        )
-    return names.pop()
 
 
 def _bytes(size: int | str | None) -> int | None:

@@ -13,7 +13,8 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.config.messages import nearest
+from trading_runtime.config.messages import key_text, nearest
+from trading_runtime.config.setting_checks import BY_INSTRUMENT
 from trading_runtime.errors import DataError
 from trading_runtime.units import DAY, format_instant, parse_instant
 
@@ -115,8 +116,9 @@ def find_warnings(
             found += fed.check(where, name, text)
     if experiment.risk is not None:
         found += fed.check_keys("risk.instruments", experiment.risk.instruments)
-    for key in ("leverages", "fees_by_instrument", "settlement_prices"):
-        found += fed.check_keys(f"venue.{key}", getattr(experiment.venue, key))
+    for section, venue in experiment.venue_sections():
+        for key in BY_INSTRUMENT:
+            found += fed.check_keys(key_text((*section, key)), getattr(venue, key))
     found += _never_filled(experiment, chosen)
     found += _never_settled(manifest, chosen)
     found += _outside(experiment, chosen)
@@ -169,21 +171,26 @@ def no_fills(orders: int) -> RunWarning:
 def _margin(
     experiment: Experiment, manifest: Manifest, chosen: Sequence[Series]
 ) -> Iterator[RunWarning]:
-    if experiment.venue.account_type != "margin":
-        return
     traded = {series.instrument_id for series in chosen}
-    free = sorted(
+    free_of_margin = sorted(
         item["id"]
         for item in manifest.instruments
         if item.get("id") in traded and _is_zero(item.get("margin_init"))
     )
-    if free:
+    for section, venue in experiment.venue_sections():
+        free = [
+            name
+            for name in free_of_margin
+            if section == experiment.section_of(name) and venue.account_type == "margin"
+        ]
+        if not free:
+            continue
         yield RunWarning(
             WarningKind.NO_MARGIN,
             f"no margin_init is given for {_names(free)}, so a position there takes no margin and "
             "the account carries orders of any size; give margin_init where the dataset is "
             "prepared, or use 'account_type: cash'",
-            "venue.account_type",
+            key_text((*section, "account_type")),
         )
 
 

@@ -34,12 +34,10 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     venue: Mapping[str, Any] = inputs.experiment.get("venue", {})
     found = [
         *_warnings(inputs.result),
-        *_fills(venue, inputs.data_types, inputs.results),
-        *_fees(venue),
-        *_margin(venue),
-        _latency(venue.get("latency") or {}),
+        *_venues(inputs),
+        *_partial_fills(inputs.results),
         _funding(inputs),
-        *_expiries(venue, inputs),
+        *_expiries(inputs),
         *_orders(venue, inputs),
         *_risk(inputs.experiment.get("risk")),
         *_seams(inputs),
@@ -50,15 +48,40 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     return sorted(found, key=lambda assumption: not assumption.warning)
 
 
+def venues_of(inputs: ReportInputs) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of all venues by name."""
+    main = inputs.plan.get("common", {}).get("venue_name", "venue")
+    further = inputs.experiment.get("venues") or {}
+    return {main: inputs.experiment.get("venue", {}), **further}
+
+
+def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
+    """What holds at each venue, named where there are several."""
+    venues = venues_of(inputs)
+    if len(venues) > 1:
+        yield Assumption(
+            "Venues",
+            f"{sentence_list(list(venues))} have accounts of their own: no money goes from one to "
+            "another, and what one holds is no margin at another. Equity is that of all accounts; "
+            "exchange rates come from the instruments of all venues.",
+        )
+    for name, venue in venues.items():
+        for each in (
+            *_fills(venue, inputs.data_types),
+            *_fees(venue),
+            *_margin(venue),
+            _latency(venue.get("latency") or {}),
+        ):
+            yield each if len(venues) == 1 else each._replace(title=f"{each.title} ({name})")
+
+
 def _warnings(result: Mapping[str, Any]) -> Iterator[Assumption]:
     for item in read_warnings(result):
         title = item.kind.value.replace("_", " ").capitalize()
         yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
 
 
-def _fills(
-    venue: Mapping[str, Any], data_types: Sequence[str], results: pl.DataFrame
-) -> Iterator[Assumption]:
+def _fills(venue: Mapping[str, Any], data_types: Sequence[str]) -> Iterator[Assumption]:
     delayed = _delay(venue.get("latency") or {})
     if venue.get("bar_execution", True) and (not data_types or "bars" in data_types):
         moment = (
@@ -75,14 +98,6 @@ def _fills(
             "limit order takes no more than that at each of the prices that reach it, and waits "
             "with the rest.",
         )
-    partly = _total(results, "partly_filled_orders")
-    if partly:
-        tasks = _tasks_with(results, pl.col("partly_filled_orders") > 0)
-        yield Assumption(
-            "Partial fills",
-            f"{counted(partly, 'order was', 'orders were')} filled in part only, in "
-            f"{counted(tasks, 'task')}.",
-        )
     fill: Mapping[str, Any] = venue.get("fill") or {}
     limit, slip = fill.get("prob_fill_on_limit", 1), fill.get("prob_slippage", 0)
     text = (
@@ -98,6 +113,17 @@ def _fills(
     yield Assumption(
         "Market impact", "The strategy's own orders do not move the prices after them."
     )
+
+
+def _partial_fills(results: pl.DataFrame) -> Iterator[Assumption]:
+    partly = _total(results, "partly_filled_orders")
+    if partly:
+        tasks = _tasks_with(results, pl.col("partly_filled_orders") > 0)
+        yield Assumption(
+            "Partial fills",
+            f"{counted(partly, 'order was', 'orders were')} filled in part only, in "
+            f"{counted(tasks, 'task')}.",
+        )
 
 
 def _fees(venue: Mapping[str, Any]) -> Iterator[Assumption]:
@@ -197,8 +223,10 @@ def _funding(inputs: ReportInputs) -> Assumption:
     )
 
 
-def _expiries(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
-    stated = venue.get("settlement_prices") or {}
+def _expiries(inputs: ReportInputs) -> Iterator[Assumption]:
+    stated: dict[str, Any] = {}
+    for venue in venues_of(inputs).values():
+        stated |= venue.get("settlement_prices") or {}
     windows = [
         (parse_instant(item["start"]), parse_instant(item["end"]), item["instruments"])
         for item in inputs.plan.get("partitions", [])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trading_runtime.report.assumptions import Assumption, assumptions
+from trading_runtime.report.assumptions import Assumption, assumptions, venues_of
 from trading_runtime.report.formatting import (
     UNDEFINED,
     counted,
@@ -283,9 +283,11 @@ def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str,
     facts.append(("Objective", f"{direction} {metric}"))
     if currency(inputs):
         facts.append(("Currency", currency(inputs)))
-    balances = inputs.experiment.get("venue", {}).get("balances")
-    if balances:
-        facts.append(("Initial balance", ", ".join(_grouped(each) for each in balances)))
+    venues = venues_of(inputs)
+    for name, venue in venues.items():
+        if balances := venue.get("balances"):
+            title = "Initial balance" if len(venues) == 1 else f"Initial balance ({name})"
+            facts.append((title, ", ".join(_grouped(each) for each in balances)))
     moments = [
         _moment(str(inputs.metadata[key]))
         for key in ("started", "ended")
