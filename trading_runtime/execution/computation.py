@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trading_runtime.errors import KilledError, Kind, StoppedError, StorageError
 from trading_runtime.execution.executor import TaskEnded
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trading_runtime.control.stopping import StopControl
     from trading_runtime.execution.executor import Executor
     from trading_runtime.records.journal import Journal
+    from trading_runtime.records.plan import Task
     from trading_runtime.runs.opening import WorkingRun
 
 
@@ -55,7 +56,7 @@ class Computation:
     def __init__(  # noqa: PLR0913 - what a run is made of
         self,
         run: WorkingRun,
-        tasks: Sequence[Mapping[str, Any]],
+        tasks: Sequence[Task],
         journal: Journal,
         control: StopControl,
         share: Share,
@@ -112,7 +113,7 @@ class Computation:
             raise
 
     def _end(self, event: TaskEnded, failed_before: Collection[str]) -> None:
-        task_id = self._tasks[event.task]["task_id"]
+        task_id = self._tasks[event.task].task_id
         failure = self._run.files.failure(task_id)
         if event.status == Kind.OK:
             if task_id in failed_before:
@@ -139,5 +140,5 @@ class Computation:
             # What workers stored last they could not tell any more.
             stored = self._run.store.has_task
             raise StoppedError(
-                self._share.left(sum(not stored(self._tasks[task]["task_id"]) for task in left))
+                self._share.left(sum(not stored(self._tasks[task].task_id) for task in left))
             )

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.execution.workers.processes import PrestartedWorker
     from trading_runtime.records.journal import Journal
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
-    from trading_runtime.results.store import RunFiles
     from trading_runtime.runs.metadata import Metadata
 
 
@@ -126,7 +126,7 @@ class LocalRun:
             for task_id in sorted(damaged):
                 journal.write(TaskRetried(task_id=task_id, kind=Kind.DATA))
                 self._opened.remove(self.files.failure(task_id))
-            again = [n for n, task in enumerate(plan.tasks) if task["task_id"] in damaged]
+            again = [n for n, task in enumerate(plan.tasks) if task.task_id in damaged]
             self._compute(computation, again)
             reduction = self._summarise(computation, metadata, {}, incomplete=incomplete)
         return reduction
@@ -146,19 +146,19 @@ class LocalRun:
         """Return what is pending of each batch that has something, by its index in the plan."""
         batches = {
             number: [index for index in range(first, last) if index in pending]
-            for number, (first, last) in enumerate(self.prepared.plan.document["batches"])
+            for number, (first, last) in enumerate(self.prepared.plan.batches)
         }
         return {number: tasks for number, tasks in batches.items() if tasks}
 
     def _executor(self) -> LocalExecutor:
-        prepared, plan = self.prepared, self.prepared.plan.document
+        prepared, plan = self.prepared, self.prepared.plan
         job = Job(
             plan=self.files.plan.absolute(),
             folder=prepared.loaded.code_folder,
             dataset=prepared.loaded.dataset_place,
             results=prepared.store.place,
-            task_seconds=plan["task_seconds"],
-            task_memory=plan["task_memory"],
+            task_seconds=plan.task_seconds,
+            task_memory=plan.task_memory,
             search_paths=prepared.code.search_paths,
         )
         return LocalExecutor(job, prepared.workers, self.prestarted)
@@ -174,7 +174,7 @@ class LocalRun:
         prepared, seconds = self.prepared, time.monotonic() - self._started
         write_metrics(self.files, prepared.code.path, seconds, computation.records.measured)
         return summarise_run(
-            prepared.plan.document,
+            prepared.plan,
             prepared.store,
             self.files,
             metadata,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import Kind, StoppedError, TradingRuntimeError
 from trading_runtime.execution.executor import TaskEnded
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from trading_runtime.execution.executor import TaskEvent
     from trading_runtime.records.journal import Journal
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.plan import Task
+    from trading_runtime.records.run_files import RunFiles
 
 
 class TaskRecords:
@@ -32,7 +33,7 @@ class TaskRecords:
         self,
         files: RunFiles,
         journal: Journal,
-        tasks: Sequence[Mapping[str, Any]],
+        tasks: Sequence[Task],
         memory_limit_bytes: int | None = None,
     ) -> None:
         """``memory_limit_bytes`` is what a pod has: its workers share each batch."""
@@ -59,7 +60,7 @@ class TaskRecords:
         self._batches.break_off(error)
 
     def _record(self, event: TaskEvent) -> None:
-        task_id = self._tasks[event.task]["task_id"]
+        task_id = self._tasks[event.task].task_id
         if not isinstance(event, TaskEnded):
             self._journal.write(events.TaskStarted(task_id=task_id, worker=event.worker))
             return

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.config.venue import VenueSettings
+    from trading_runtime.records.plan import PlannedPartition
 
 _DECIMAL = "$decimal"
 
@@ -76,26 +77,26 @@ def _venue_inputs(venue: VenueSettings) -> dict[str, Any]:
 
 
 def partition_inputs(
-    partition: Mapping[str, Any], instruments: Mapping[str, Mapping[str, Any]]
+    partition: PlannedPartition, instruments: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the inputs of a planned partition: its window, and the data without where it lies.
 
     ``instruments`` are the dataset's definitions by id; those that the partition sees are inputs.
     """
     return {
-        "instruments": [dict(instruments[name]) for name in partition["instruments"]],
-        "start": partition["start"],
-        "end": partition["end"],
-        "warmup_start": partition["warmup_start"],
+        "instruments": [dict(instruments[name]) for name in partition.instruments],
+        "start": partition.start,
+        "end": partition.end,
+        "warmup_start": partition.warmup_start,
         "data": [
             {
-                "type": series["type"],
-                "identifier": series["identifier"],
-                "instrument_id": series["instrument_id"],
-                "schemas": series["schemas"],
-                "row_groups": [group["sha256"] for group in series["row_groups"]],
+                "type": series.type,
+                "identifier": series.identifier,
+                "instrument_id": series.instrument_id,
+                "schemas": list(series.schemas),
+                "row_groups": [group.sha256 for group in series.row_groups],
             }
-            for series in partition["data"]
+            for series in partition.data
         ],
     }
 

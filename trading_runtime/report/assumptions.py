@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from trading_runtime.planning.run_warnings import read_warnings
+from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.report.formatting import amount, counted, number, sentence_list, statistic
 from trading_runtime.results.points import OK
-from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +49,7 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
 
 def venues_of(inputs: ReportInputs) -> dict[str, Mapping[str, Any]]:
     """Return the settings of all venues by name."""
-    main = inputs.plan.get("common", {}).get("venue_name", "venue")
+    main = inputs.plan.common.venue_name
     further = inputs.experiment.get("venues") or {}
     return {main: inputs.experiment.get("venue", {}), **further}
 
@@ -227,13 +226,10 @@ def _expiries(inputs: ReportInputs) -> Iterator[Assumption]:
     stated: dict[str, Any] = {}
     for venue in venues_of(inputs).values():
         stated |= venue.get("settlement_prices") or {}
-    windows = [
-        (parse_instant(item["start"]), parse_instant(item["end"]), item["instruments"])
-        for item in inputs.plan.get("partitions", [])
-    ]
+    windows = [(item.start, item.end, item.instruments) for item in inputs.plan.partitions]
     expired = {
         name: definition
-        for name, definition in sorted(inputs.plan.get("instruments", {}).items())
+        for name, definition in sorted(inputs.plan.instruments.items())
         if any(
             name in names and start <= (definition.get("expiration_ns") or 0) <= end
             for start, end, names in windows
@@ -310,8 +306,8 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
     yield Assumption("Seams", text)
     warmup = inputs.experiment.get("partitions", {}).get("warmup")
     if warmup:
-        partitions = inputs.plan.get("partitions", [])
-        short = sum(bool(partition.get("warmup_short")) for partition in partitions)
+        partitions = inputs.plan.partitions
+        short = sum(partition.warmup_short for partition in partitions)
         denied = _total(results, "warmup_denied_orders")
         text = f"The strategy sees {warmup} of data before each window without trading"
         text += f"; {counted(denied, 'order')} sent there did not count." if denied else "."
@@ -319,7 +315,7 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
             of = counted(len(partitions), "partition")
             text += f" It was shorter than asked for {short} of {of}."
         yield Assumption("Warm-up", text, short > 0)
-    empty = len(inputs.plan.get("empty_windows", []))
+    empty = len(inputs.plan.empty_windows)
     if empty:
         yield Assumption(
             "Windows without data", f"{counted(empty, 'window')} held no rows and were not tested."
