@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from trading_runtime.config.experiment import SearchSettings
     from trading_runtime.execution.local_run import Outcome
-    from trading_runtime.execution.preparation import Prepared
-    from trading_runtime.execution.workers.processes import WorkerAhead
+    from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.execution.workers.processes import PrestartedWorker
 
 
 class Searched(NamedTuple):
@@ -40,12 +40,12 @@ class Searched(NamedTuple):
 
 
 def run_search(  # noqa: PLR0913 - what a run is started with
-    prepared: Prepared,
+    prepared: PreparedRun,
     run_id: str,
     *,
     should_stop: Callable[[], bool],
     show_progress: bool,
-    ahead: WorkerAhead | None,
+    prestarted: PrestartedWorker | None,
     allow_incomplete: bool,
 ) -> Searched:
     """Search as the experiment says, and run over all points that were asked for.
@@ -79,9 +79,11 @@ def run_search(  # noqa: PLR0913 - what a run is started with
             )
         points = PointList([space.point(each.indices) for each in stored.asked])
         planned = prepare_loaded(prepared.loaded, prepared.workers, points=points)
-        generation = LocalRun(planned, f"{run_id}-g{number:02}", should_stop, show_progress, ahead)
+        generation = LocalRun(
+            planned, f"{run_id}-g{number:02}", should_stop, show_progress, prestarted
+        )
         ended = generation.execute(allow_incomplete=True)
-        ahead = None
+        prestarted = None
         computed, seconds = computed + ended.computed, seconds + ended.seconds
         tasks += len(planned.plan.tasks)
         values = objective_values(ended.reduction.points, inputs.objective.metric)
@@ -96,7 +98,7 @@ def run_search(  # noqa: PLR0913 - what a run is started with
         raise UsageError(f"search.budget: {why}; allow more tasks")
     points = PointList([space.point(each.asked.indices) for each in told])
     planned = prepare_loaded(prepared.loaded, prepared.workers, points=points)
-    run = LocalRun(planned, run_id, should_stop, show_progress=False, ahead=None)
+    run = LocalRun(planned, run_id, should_stop, show_progress=False, prestarted=None)
     last = run.execute(allow_incomplete=allow_incomplete)
     outcome = dataclasses.replace(
         last, computed=computed + last.computed, seconds=seconds + last.seconds
