@@ -160,7 +160,9 @@ def _columns(
         if kind == "bars" and not volumes:
             found.series["volume"] = ASKED
             found.asks.append(("volume", 'the volume of every bar, as the file has none: "1000"'))
-    used = {role: (place,) for role, place in places.items() if role in _ROLES[kind]}
+    used: dict[str, tuple[int, ...]] = {
+        role: (place,) for role, place in places.items() if role in _ROLES[kind]
+    }
     if {"date", "time"} <= set(plain):
         used["timestamp"] = (plain.index("date"), plain.index("time"))
     if "buyer_maker" in used:
@@ -198,7 +200,7 @@ def _kind_of(places: dict[str, int], names: list[str]) -> str:
 def _columns_by_place(rows: list[list[str]], found: Guess) -> dict[str, tuple[int, ...]]:
     first = rows[0]
     is_split = len(first) > 1 and re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9.]+)?", first[1].strip())
-    times = (0, 1) if is_split else (0,)
+    times: tuple[int, ...] = (0, 1) if is_split else (0,)
     numbers = [at for at in range(len(times), len(first)) if _NUMBER.fullmatch(first[at].strip())]
     if len(numbers) + 1 < _BARS_WITHOUT_HEADER:
         raise DataError(
@@ -206,7 +208,9 @@ def _columns_by_place(rows: list[list[str]], found: Guess) -> dict[str, tuple[in
             "the settings by hand, with positions in 'columns'"
         )
     names = ("open", "high", "low", "close", "volume")
-    used = {"timestamp": times} | {role: (at,) for role, at in zip(names, numbers, strict=False)}
+    used: dict[str, tuple[int, ...]] = {"timestamp": times} | {
+        role: (at,) for role, at in zip(names, numbers, strict=False)
+    }
     found.series = {"type": "bars", **found.series}
     found.series["columns"] = {
         role: [place + 1 for place in at] if len(at) > 1 else at[0] + 1 for role, at in used.items()
@@ -263,10 +267,8 @@ def _spacing(times: pl.Series, found: Guess) -> None:
         except UsageError:
             found.asks.append(("bar", "how long a bar is: 1-MINUTE-LAST"))
         else:
-            wide = steps.filter(steps > usual[0][0])
-            gaps = (
-                f"; {len(wide)} gaps, up to {format_duration(int(wide.max()))}" if len(wide) else ""
-            )  # type: ignore[arg-type]
+            wide = [step for step in steps.to_list() if step > usual[0][0]]
+            gaps = f"; {len(wide)} gaps, up to {format_duration(max(wide))}" if wide else ""
             found.seen.append(("bar", f"{found.series['bar']} by the distance of the rows{gaps}"))
 
 
