@@ -33,6 +33,7 @@ _CHECKS = (
     (frozenset({"parameters"}), parameter_checks.check_parameters),
     (frozenset({"parameters", "sampling", "search"}), parameter_checks.check_sampling),
     (frozenset({"parameters", "sampling", "search"}), parameter_checks.check_search),
+    (frozenset({"validation"}), parameter_checks.check_validation),
     (frozenset({"parameters", "strategy"}), parameter_checks.check_twice),
     (frozenset({"parameters", "constraints"}), parameter_checks.check_constraints),
 )

@@ -280,6 +280,44 @@ class SearchSettings(Model):
         return RandomSampling(method="random", n=first, seed=self.seed)
 
 
+class WalkForward(Model):
+    """Windows to choose points on, each followed by windows to test them on.
+
+    Sizes are in windows of ``partitions``, and names those of skfolio.
+    """
+
+    method: Literal["walk-forward"]
+    """Tests follow each other in time, each after what was trained on."""
+    train_size: Annotated[int, Field(ge=1)]
+    """Windows to choose a point on."""
+    test_size: Annotated[int, Field(ge=1)]
+    """Windows to test it on, right behind."""
+    purged_size: Annotated[int, Field(ge=0)] = 0
+    """Windows between the two that are left out."""
+    expand_train: bool = False
+    """Whether all windows from the first are trained on, instead of the last ``train_size``."""
+    reduce_test: bool = False
+    """Whether a last test that is shorter is kept."""
+
+
+class CombinatorialPurged(Model):
+    """Every choice of some folds to test on, all others being trained on."""
+
+    method: Literal["combinatorial-purged"]
+    """Tests lie before, between and behind what was trained on."""
+    n_folds: Annotated[int, Field(ge=2)] = 10
+    """Parts of equal size that the windows are cut into."""
+    n_test_folds: Annotated[int, Field(ge=1)] = 2
+    """How many of them are tested on."""
+    purged_size: Annotated[int, Field(ge=0)] = 0
+    """Windows on either side of a test that are not trained on."""
+    embargo_size: Annotated[int, Field(ge=0)] = 0
+    """Windows behind those that are not trained on: as many as a warm-up reaches back."""
+
+
+Validation = Annotated[WalkForward | CombinatorialPurged, Field(discriminator="method")]
+
+
 class Objective(Model):
     """What "best" means."""
 
@@ -351,6 +389,8 @@ class Experiment(Model):
     """Every combination of the parameters' values, or a number of random ones."""
     search: SearchSettings | None = None
     """How points are asked for, adaptively if need be; in place of ``sampling``."""
+    validation: Validation | None = None
+    """Points are chosen on some windows and tested on others, when the run is complete."""
     objective: Objective = Objective.model_construct(metric="sharpe")
     """What "best" means."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]

@@ -11,6 +11,7 @@ from trading_runtime.config.constraint_syntax import (
     parse_constraint,
 )
 from trading_runtime.config.experiment import (
+    CombinatorialPurged,
     DrawnValues,
     RandomSampling,
     RangeValues,
@@ -73,6 +74,16 @@ def check_search(experiment: Experiment, _: Path) -> Iterator[Finding]:
         )
     if search.method != "grid" and not experiment.parameters:
         yield Finding(("search",), "there are no 'parameters' to search over", of_key=True)
+
+
+def check_validation(experiment: Experiment, _: Path) -> Iterator[Finding]:
+    """Some folds are left to train on."""
+    asked = experiment.validation
+    if isinstance(asked, CombinatorialPurged) and asked.n_test_folds >= asked.n_folds:
+        yield Finding(
+            ("validation", "n_test_folds"),
+            f"is {asked.n_test_folds}: fewer than n_folds ({asked.n_folds}) leave some to train on",
+        )
 
 
 def check_twice(experiment: Experiment, _: Path) -> Iterator[Finding]:
