@@ -177,7 +177,7 @@ def _switching(action: str, run_id: str | None, reason: str) -> Switching:
     if not reason or len(reason) > _LONGEST_REASON:
         raise UsageError(
             f"--reason: {len(reason)} characters; accepted are 1 to {_LONGEST_REASON}: say why, "
-            "for whoever reads the history"
+            "for anyone who reads the history"
         )
     user = None
     with contextlib.suppress(OSError, KeyError):  # a container's user may have no name
@@ -215,7 +215,7 @@ def note_killed(
         f"{switched.shown}; {files.folder} has what it had"
     )
     metadata.set(Status.KILLED, error=message)
-    if switched.run_id is None:  # for one run, whoever switched it noted it there
+    if switched.run_id is None:  # for one run, whoever switched it recorded it there
         journal.write(KillActivated(reason=switched.reason, user=switched.user, host=switched.host))
     journal.write(RunKilled(message=message))
     return KilledError(message)

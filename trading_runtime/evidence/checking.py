@@ -90,7 +90,7 @@ def _result_findings(evidence: Evidence) -> Iterator[Finding]:
         plan = read_plan(files)
         result = read_json(files.result) or {}
     except (DataError, UsageError):
-        return  # told of already
+        return  # reported already
     planned = {task["task_id"] for task in plan["tasks"]}
     stored = {path.name for path in (store.root / "tasks").glob("*/*")}
     for task_id in sorted(stored - planned):

@@ -89,7 +89,7 @@ def ended_by(halt: Halt, watch: Watch, engine_callers: Container[CodeType]) -> I
                 yield
             finally:
                 if watch.halted:
-                    raise KilledError(ending.told)
+                    raise KilledError(ending.message)
 
 
 class _Ending:
@@ -102,7 +102,7 @@ class _Ending:
         self._busy = False
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """What was done, for the task's failure."""
         return (
             f"the kill switch was switched on while the task ran: {self._watch.halted_orders} "
@@ -122,7 +122,7 @@ class _Ending:
                     self._cancel(strategy)
             if strategy is None or self._calls > _MOST_WAITS or not _open_orders(strategy):
                 failures = self._watch.failures
-                failures.record_exception(KilledError(self.told))
+                failures.record_exception(KilledError(self.message))
                 # Where it cannot be stopped yet, it is asked again at its next call.
                 with contextlib.suppress(Exception):
                     failures.stop_engine()
