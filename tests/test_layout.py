@@ -16,12 +16,11 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "message_kinds", "redaction", "units"}
-    | {"object_storage", "s3_faults", "s3_settings"},
+    {"canonical", "errors", "message_kinds", "redaction", "units"} | {"storage"},
     {"config", "datasets"},
     {"planning", "engine"},
     {"records", "results", "runs", "control", "report", "metrics"}
-    | {"execution", "verification", "evidence"},
+    | {"execution", "verification", "evidence", "sessions"},
     {"operations"},
     {"cli", "local", "argo", "api"},
 )

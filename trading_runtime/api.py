@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.execution.preparation import Prepared, check_here, prepare
-from trading_runtime.results.files import read_json
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.opening import check_run_id, new_run_id
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

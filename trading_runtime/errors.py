@@ -132,6 +132,10 @@ class TransientError(TradingRuntimeError):
     kind = Kind.TRANSIENT
 
 
+class LeaseLostError(TransientError):
+    """Another process has taken over the run; this one stores nothing more of it."""
+
+
 class StoppedError(TradingRuntimeError):
     """The run was stopped by a signal or by ``runs stop``; finished tasks were kept."""
 

@@ -17,7 +17,7 @@ from trading_runtime.argo import code_archive
 from trading_runtime.argo.code_archive import archive_name, pack_code, unpacked_code
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.folders import LocalFolder
+from trading_runtime.storage.folders import LocalFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,9 +12,9 @@ from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.cli.main import invoke
 from trading_runtime.cli.step import step
 from trading_runtime.errors import DataError, StorageError, UsageError
-from trading_runtime.object_storage import S3Folder
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.opening import open_run
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from pathlib import Path

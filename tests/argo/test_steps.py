@@ -10,7 +10,7 @@ import pytest
 from tests.argo.pods import Pods, counts
 from trading_runtime import api
 from trading_runtime.execution.workers.processes import FIXED_ENVIRONMENT
-from trading_runtime.object_storage import S3Folder
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from pathlib import Path

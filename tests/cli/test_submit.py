@@ -15,7 +15,7 @@ from tests.argo.test_steps import download, tasks_of, upload
 from trading_runtime import api
 from trading_runtime.argo import argo_command
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.object_storage import S3Folder
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from tests.argo.pods import Pods

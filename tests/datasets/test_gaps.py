@@ -5,9 +5,18 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from trading_runtime.datasets.manifest import MOST_LISTED, find_gaps
+from trading_runtime.datasets.manifest import MOST_LISTED, GapFinder, Gaps
 from trading_runtime.datasets.series_rows import bar_length
 from trading_runtime.units import NANOSECONDS
+
+
+def find_gaps(identifier: str, times: pl.Series, usual: int) -> Gaps:
+    """Find gaps in times that are given two at once."""
+    finder = GapFinder(identifier, usual)
+    for start in range(0, len(times), 2):
+        finder.add(times.slice(start, 2))
+    return finder.found()
+
 
 HOUR, DAY = NANOSECONDS["h"], NANOSECONDS["d"]
 

@@ -15,7 +15,7 @@ from tests.e2e.settings import Settings, missing
 from tests.e2e.site import Site, buildkit_configuration, registry_secret
 from tests.e2e.workflows import Workflow, run
 from tests.s3.test_runs_in_s3 import upload
-from trading_runtime.object_storage import S3Folder
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.e2e.workflows import Namespace, run
 from tests.small_experiment import BAR_TYPE, INSTRUMENT
-from trading_runtime.object_storage import S3Folder
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from tests.e2e.settings import Settings

@@ -10,8 +10,9 @@ import pytest
 
 from tests.s3.servers import Proxy
 from tests.s3.test_runs_in_s3 import upload
-from trading_runtime import api, object_storage
-from trading_runtime.object_storage import S3Folder
+from trading_runtime import api
+from trading_runtime.storage import s3
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ def place(settings: Settings, small_dataset: Path) -> Iterator[str]:
     address = f"s3://{settings.bucket}/e2e-{secrets.token_hex(3)}"
     upload(small_dataset, f"{address}/data")
     yield address
-    object_storage._opened.cache_clear()
+    s3._opened.cache_clear()
     objects = S3Folder(address)
     objects.remove_all(list(objects.sizes()))
 
@@ -47,7 +48,7 @@ def test_a_network_that_fails_every_third_request_changes_nothing(
         ) as proxy,
     ):
         patched.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        object_storage._opened.cache_clear()
+        s3._opened.cache_clear()
         run = api.run(path, run_id="one", workers=2)
         assert proxy.faults > 20
     assert run.result["run_digest"] == local.result["run_digest"]

@@ -21,7 +21,7 @@ from tests.engine.market import (
 from tests.engine.test_failures import BAR_TYPE
 from trading_runtime.engine.simulation.engine_log import read_messages
 from trading_runtime.engine.strategy.failures import StrategyFailureError
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,22 +183,28 @@ def test_nothing_is_left_of_an_earlier_task(all_kinds: Market, written: Path) ->
     assert run_bad(all_kinds, written, "    pass\n").engine_warnings == {}
 
 
-def test_an_option_that_is_never_settled_is_counted(tmp_path: Path) -> None:
+def held_option(folder: Path, steps: dict[str, list[str]]) -> TaskOutput:
+    """A call that expires after six minutes, over ten minutes of bars of its stock alone."""
     stock, call = equity(), option("100")
     rows = [*bars(stock, ["110"] * 10), *trades(call, ["5"] * 10, step=MINUTE, size="10")]
-    market = Market.write(tmp_path, [stock, call], rows)
-    output = run_steps(
-        market,
-        {"2": ["AAPLC100:market BUY 1"]},
+    return run_steps(
+        Market.write(folder, [stock, call], rows),
+        steps,
         venue={"balances": ["100000 USD"]},
         currency="USD",
         end=T0 + 10 * MINUTE + 1,
     )
 
-    assert output.tables.positions[0]["open_quantity"] == 1
-    assert list(output.engine_warnings) == [
-        "No underlying price for option …; settlement will retry"
-    ]
+
+def test_an_option_that_is_never_settled_fails_its_task(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"AAPLC100\.SIM expired at .*00:06:00Z and was not"):
+        held_option(tmp_path, {"2": ["AAPLC100:market BUY 1"]})
+
+
+def test_an_option_whose_position_was_closed_before_needs_no_settlement(tmp_path: Path) -> None:
+    steps = {"2": ["AAPLC100:market BUY 1"], "4": ["AAPLC100:market SELL 1"]}
+
+    assert held_option(tmp_path, steps).tables.positions[0]["open_quantity"] == 0
 
 
 def test_denied_and_rejected_orders_are_not_counted_again(four_bars: Market) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.s3.servers import S3Server
 from tests.small_experiment import SmallExperiment, make_dataset, make_quotes
-from trading_runtime import object_storage
-from trading_runtime.object_storage import S3Folder
+from trading_runtime.storage import s3
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,10 +189,10 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
             ("AWS_ENDPOINT_URL", server.endpoint),
         ):
             variables.setenv(name, value)
-        object_storage._opened.cache_clear()
+        s3._opened.cache_clear()
         server.put(BUCKET)
         yield Laboratory(tmp_path_factory.mktemp("laboratory"))
-        object_storage._opened.cache_clear()
+        s3._opened.cache_clear()
 
 
 @pytest.mark.parametrize("setting", MATRIX, ids=lambda row: "-".join(map(str, row)))

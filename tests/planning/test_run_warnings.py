@@ -21,6 +21,7 @@ from trading_runtime.planning.run_warnings import (
     find_warnings,
     read_warnings,
 )
+from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,6 +143,156 @@ def test_with_each_instrument_alone_a_named_one_is_missing_in_the_tasks_of_other
     (warning,) = find_warnings(experiment, manifest, chosen, expand_points(experiment))
 
     assert "fed to its own tasks alone" in warning.message
+
+
+def with_series(small: SmallExperiment, *kinds: str, **changes: Any) -> list[RunWarning]:
+    """The warnings about the dataset with series of these kinds: ``1-MINUTE-BID`` or ``trades``."""
+    experiment = load_experiment(small.write(**changes)).experiment
+    manifest = load_manifest(small.content["dataset"]["path"])
+    (bars,) = manifest.files
+    files = [
+        bars.model_copy(update={"identifier": f"{INSTRUMENT}-{kind}-EXTERNAL"})
+        if kind.isupper()
+        else bars.model_copy(update={"identifier": INSTRUMENT, "type": kind})
+        for kind in kinds
+    ]
+    manifest = manifest.model_copy(update={"files": tuple(files)})
+    chosen = choose_series(manifest, experiment.dataset)
+    found = find_warnings(experiment, manifest, chosen, expand_points(experiment))
+    return [item for item in found if item.kind is WarningKind.NEVER_FILLS]
+
+
+# What trades over each of them is tried in tests/engine/test_without_market.py.
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        (["1-MINUTE-BID"], "never filled, since its shortest bars are of BID alone"),
+        (["1-MINUTE-ASK"], "never filled, since its shortest bars are of ASK alone"),
+        (["1-MINUTE-MARK"], "never filled, since its shortest bars are of MARK alone"),
+        (["1-MINUTE-MID"], "market orders are denied"),
+        (["1-MINUTE-BID", "5-MINUTE-ASK"], "of BID alone"),
+        (["5-MINUTE-LAST", "1-MINUTE-BID"], "of BID alone"),
+        (["1-MINUTE-MID", "1-HOUR-LAST"], "market orders are denied"),
+        (["30-SECOND-BID", "2-MINUTE-ASK", "2-MINUTE-BID"], "of BID alone"),
+    ],
+)
+def test_an_instrument_without_a_market_to_trade_at_is_named(
+    small: SmallExperiment, kinds: list[str], words: str
+) -> None:
+    (warning,) = with_series(small, *kinds)
+
+    assert warning.message.startswith(f"{INSTRUMENT}: ")
+    assert words in warning.message
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ["1-MINUTE-LAST"],
+        ["1-MINUTE-BID", "1-MINUTE-ASK"],
+        ["1-MINUTE-BID", "quotes"],
+        ["1-MINUTE-MID", "trades"],
+        ["1-MINUTE-LAST", "1-MINUTE-BID"],
+        ["1-MINUTE-BID", "order_book_deltas"],
+    ],
+)
+def test_an_instrument_with_a_market_is_not_named(small: SmallExperiment, kinds: list[str]) -> None:
+    assert with_series(small, *kinds) == []
+
+
+def test_bars_that_do_not_move_the_market_need_other_data(small: SmallExperiment) -> None:
+    still = small.content["venue"] | {"bar_execution": False}
+
+    (warning,) = with_series(small, "1-MINUTE-LAST", venue=still)
+    assert "'venue.bar_execution' is off" in warning.message
+    assert with_series(small, "1-MINUTE-LAST", "trades") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "where", "words"),
+    [
+        (
+            {"start": "2023-12-01"},
+            "partitions.start",
+            "begin only at 2024-01-01T00:01:00Z: 31 days",
+        ),
+        ({"end": "2024-02-01"}, "partitions.end", "end already at 2024-01-03T04:00:00Z: 28 days"),
+    ],
+)
+def test_a_stretch_that_reaches_far_beyond_the_data_is_named(
+    small: SmallExperiment, asked: dict[str, str], where: str, words: str
+) -> None:
+    (warning,) = warnings(small, partitions={"by": "day"} | asked)
+
+    assert (warning.kind, warning.where) == (WarningKind.OUTSIDE_THE_DATA, where)
+    assert words in warning.message
+
+
+def test_a_stretch_that_ends_with_a_long_weekend_is_not(small: SmallExperiment) -> None:
+    assert warnings(small, partitions={"start": "2023-12-28", "end": "2024-01-07"}) == []
+
+
+def test_options_that_expire_over_bars_of_their_underlying_are_named(
+    small: SmallExperiment,
+) -> None:
+    experiment = load_experiment(small.path).experiment
+    manifest = load_manifest(small.content["dataset"]["path"])
+    (bars,) = manifest.files
+    within, beyond = (parse_instant(day) for day in ("2024-01-02", "2025-01-01"))
+    call = {"id": "BTCC9.SIM", "option_kind": "CALL", "underlying": "BTCUSDT-PERP"}
+    files = [bars, bars.model_copy(update={"identifier": "x", "instrument_id": "BTCC9.SIM"})]
+
+    def found(expiration: int, *more: Any) -> list[RunWarning]:
+        option = call | {"expiration_ns": expiration, "margin_init": "1"}
+        instruments = (manifest.instruments[0] | {"margin_init": "1"}, option)
+        known = manifest.model_copy(update={"instruments": instruments, "files": (*files, *more)})
+        chosen = choose_series(known, experiment.dataset)
+        return find_warnings(experiment, known, chosen, expand_points(experiment))
+
+    (warning,) = found(within)
+    assert (warning.kind, warning.message[:23]) == (
+        WarningKind.NOT_SETTLED,
+        "BTCC9.SIM expires withi",
+    )
+    assert found(beyond) == []
+    trades = bars.model_copy(update={"type": "trades", "identifier": INSTRUMENT})
+    assert found(within, trades) == []
+
+
+DEFAULTS = """from dataclasses import dataclass
+from nautilus_trader.model import BarType, InstrumentId
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+@dataclass
+class Config(StrategyConfig):
+    bar_type: BarType
+    other: BarType = BarType.from_str("BTCUSDT-PERP.SIM-5-MINUTE-LAST-EXTERNAL")
+    leg: InstrumentId | None = InstrumentId.from_str("ETHUSDT-PERP.SIM")
+    note: str = "a text.of words"
+    every: int = 3
+
+class Mine(Strategy):
+    def __init__(self, config: Config):
+        super().__init__(config)
+"""
+
+
+def test_defaults_of_the_strategys_config_are_looked_at_too(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (small.folder / "mine.py").write_text(DEFAULTS)
+    strategy: dict[str, Any] = {"path": "mine.py:Mine", "config": {"bar_type": BAR_TYPE}}
+    small.write(strategy=strategy, parameters={"every": [1, 2]})
+
+    plan = json_of(["plan", str(small.path)], capsys)
+    assert [(item["kind"], item["where"]) for item in plan["warnings"]] == [
+        ("instrument_not_fed", "strategy.config.leg (its default)"),
+        ("bars_not_fed", "strategy.config.other (its default)"),
+    ]
+
+    strategy["config"] |= {"leg": INSTRUMENT, "other": BAR_TYPE}
+    small.write(strategy=strategy)
+    assert json_of(["plan", str(small.path)], capsys)["warnings"] == []
 
 
 def test_the_plan_the_terminal_the_result_and_the_report_say_the_same(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime import api
-from trading_runtime.results import reuse, store
+from trading_runtime.results import reuse, task_places
 from trading_runtime.results.store import Store
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.fixture
 def verified(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many manifests are verified by themselves, without the files of the result."""
-    return counted(monkeypatch, store, "sound_digest")
+    return counted(monkeypatch, task_places, "sound_digest")
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[int]:

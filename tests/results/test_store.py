@@ -13,8 +13,8 @@ import pytest
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.errors import DataError, NondeterministicError, StorageError
 from trading_runtime.planning.identity import task_id
-from trading_runtime.results.files import read_json, write_file
 from trading_runtime.results.store import Store
+from trading_runtime.storage.files import read_json, write_file
 
 INPUTS: dict[str, Any] = {"common": {"seed": 1}, "config": {"fast": 5}, "partition": {"start": 0}}
 TASK = task_id(digest(INPUTS["common"]), INPUTS["config"], digest(INPUTS["partition"]))

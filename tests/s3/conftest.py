@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.s3.servers import S3Server
-from trading_runtime import object_storage
+from trading_runtime.storage import s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +31,9 @@ def storage(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Ser
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    object_storage._opened.cache_clear()
+    s3._opened.cache_clear()
     yield server
-    object_storage._opened.cache_clear()
+    s3._opened.cache_clear()
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ class Proxy(Listening):
 
         0 cuts the connection, and LOST_ANSWER does so after the request was served.
         """
-        self.requests = self.faults = 0
+        self.requests = self.faults = self.bytes_answered = 0
         numbers = itertools.count(1)
         proxy = self
 
@@ -145,6 +145,7 @@ class Proxy(Listening):
                     if name.lower() not in {"transfer-encoding", "content-length", "connection"}:
                         self.send_header(name, value)
                 length = answer.getheader("Content-Length") if self.command == "HEAD" else None
+                proxy.bytes_answered += len(content)
                 self.send_header("Content-Length", length or str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)

@@ -15,7 +15,7 @@ from trading_runtime.cli.main import invoke, root
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
 from trading_runtime.metrics.results_folder import open_folder
-from trading_runtime.object_storage import S3Folder
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.s3.test_runs_in_s3 import upload
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.object_storage import S3Folder
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from pathlib import Path

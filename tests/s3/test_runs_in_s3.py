@@ -14,15 +14,16 @@ import pytest
 from tests.s3.conftest import SECRET
 from tests.s3.servers import LOST_ANSWER, Proxy, S3Server
 from tests.small_experiment import BAR_TYPE, ROOT
-from trading_runtime import api, object_storage
+from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError, StorageError, UsageError
-from trading_runtime.object_storage import S3Folder
 from trading_runtime.records.events import KillActivated, KillCleared
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
 from trading_runtime.runs.opening import is_running, note, open_run, request_stop
 from trading_runtime.runs.run_check import check_run
+from trading_runtime.storage import s3
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,7 @@ def test_a_storage_that_fails_every_third_request_changes_nothing(
         storage.port, lambda number: (503, 0)[number % 2] if number % 3 == 0 else None
     ) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        object_storage._opened.cache_clear()
+        s3._opened.cache_clear()
         run = api.run(path, run_id="one", workers=2)
         assert proxy.faults > 20
     assert run.result["run_digest"] == local.result["run_digest"]
@@ -136,9 +137,9 @@ def test_a_plan_is_estimated_by_the_latest_run_in_s3_and_fetches_its_metrics_alo
     asked: list[str] = []
     read = S3Folder.read
 
-    def note(folder: S3Folder, name: str) -> bytes:
+    def note(folder: S3Folder, name: str, start: int = 0) -> bytes:
         asked.append(name)
-        return read(folder, name)
+        return read(folder, name, start)
 
     monkeypatch.setattr(S3Folder, "read", note)
 
@@ -201,10 +202,10 @@ def test_a_lock_is_our_own_also_when_the_answer_that_said_so_was_lost(
 ) -> None:
     with Proxy(storage.port, lambda number: LOST_ANSWER if number == 1 else None) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        object_storage._opened.cache_clear()
-        s3_lock.S3Lock(S3Folder(f"{bucket}/results"), "one").release()
+        s3._opened.cache_clear()
+        s3_lock.Lease(S3Folder(f"{bucket}/results"), "one").release()
         assert proxy.faults == 1
-    object_storage._opened.cache_clear()
+    s3._opened.cache_clear()
 
 
 def test_the_lock_of_a_process_that_died_is_taken_over(bucket: str) -> None:
@@ -217,7 +218,7 @@ def test_the_lock_of_a_process_that_died_is_taken_over(bucket: str) -> None:
 def test_a_lock_is_renewed_while_nothing_happens_in_the_run(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_lock, "_LOCK_SECONDS", 1.2)
+    monkeypatch.setattr(s3_lock, "_LEASE_SECONDS", 1.2)
     store = open_store(f"{bucket}/results")
     with open_run(store, "one"):
         deadline = time.monotonic() + 3
@@ -261,6 +262,23 @@ def test_runs_in_s3_are_listed_watched_checked_and_bundled_as_on_disk(
     assert invoke(root, ["evidence", "compare", "two", str(bundle), *local]) == 0
     S3Folder(f"{remote}/results").remove("runs/one/journal.jsonl")
     assert invoke(root, ["runs", "check", "one", *where]) == 3
+
+
+def test_a_summary_of_a_run_in_s3_that_died_is_what_others_then_see(
+    small: SmallExperiment, bucket: str
+) -> None:
+    path = small.write(results=f"{bucket}/results", parameters={"every": [20]})
+    api.run(path, run_id="one", workers=1)
+    objects = S3Folder(f"{bucket}/results")
+    metadata = json.loads(objects.read("runs/one/metadata.json")) | {"status": "running"}
+    objects.write("runs/one/metadata.json", json.dumps(metadata).encode())
+    objects.remove("runs/one/result.json")
+
+    assert invoke(root, ["runs", "summarise", "one", "--results", f"{bucket}/results"]) == 0
+
+    assert json.loads(objects.read("runs/one/metadata.json"))["status"] == "complete"
+    assert json.loads(objects.read("runs/one/result.json"))["complete"]
+    assert invoke(root, ["runs", "check", "one", "--results", f"{bucket}/results"]) == 0
 
 
 def test_what_others_write_into_a_run_in_s3_is_in_its_journal(

@@ -9,9 +9,9 @@ import pytest
 
 from tests.s3.conftest import SECRET
 from tests.s3.servers import CUT, Teller
-from trading_runtime import object_storage
 from trading_runtime.errors import StorageError, TransientError
-from trading_runtime.object_storage import S3Folder
+from trading_runtime.storage import s3
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def error(code: str) -> bytes:
 
 def at(server: Teller, monkeypatch: pytest.MonkeyPatch) -> S3Folder:
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    object_storage._opened.cache_clear()
+    s3._opened.cache_clear()
     return S3Folder("s3://research/x")
 
 
@@ -90,7 +90,7 @@ def test_what_passes_is_tried_again_and_then_given_up(
     shown: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(object_storage, "_ATTEMPTS", 3)
+    monkeypatch.setattr(s3, "_ATTEMPTS", 3)
     with Teller((status, error(code))) as server:
         words = rf"could not be reached in 3 tries \({shown}\); try again later"
         with pytest.raises(TransientError, match=words):
@@ -106,7 +106,7 @@ def test_an_object_that_comes_half_is_asked_for_again(monkeypatch: pytest.Monkey
 
 
 def test_a_server_that_is_not_there_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_storage, "_ATTEMPTS", 2)
+    monkeypatch.setattr(s3, "_ATTEMPTS", 2)
     with Teller((200, b"")) as server:
         folder = at(server, monkeypatch)
 
@@ -119,6 +119,6 @@ def test_an_object_that_is_there_is_not_created(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Teller((status, error("PreconditionFailed"))) as server:
-        assert at(server, monkeypatch).create("a", b"1") is False
+        assert at(server, monkeypatch).create("a", b"1") is None
         assert server.asked[0]["if-none-match"] == "*"
         assert len(server.asked) == 1

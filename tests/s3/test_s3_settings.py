@@ -13,9 +13,9 @@ import pytest
 from tests.s3.certificates import make_certificate
 from tests.s3.conftest import SECRET
 from tests.s3.servers import LOOPBACK, Teller
-from trading_runtime import object_storage
 from trading_runtime.errors import StorageError
-from trading_runtime.object_storage import S3Folder
+from trading_runtime.storage import s3 as s3_module
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +37,9 @@ def variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytes
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    object_storage._opened.cache_clear()
+    s3_module._opened.cache_clear()
     yield monkeypatch
-    object_storage._opened.cache_clear()
+    s3_module._opened.cache_clear()
 
 
 def set_all(variables: pytest.MonkeyPatch, **values: str) -> None:
@@ -137,7 +137,7 @@ def test_credentials_of_a_profile_are_renewed_before_they_lapse(
         f"[default]\ncredential_process = {sys.executable} {program}\n"
     )
     set_all(variables, CONFIG_FILE=str(tmp_path / "config"), ENDPOINT_URL=s3.endpoint)
-    variables.setattr("trading_runtime.s3_settings._RENEWAL", timedelta())
+    variables.setattr("trading_runtime.storage.s3_settings._RENEWAL", timedelta())
 
     first, second = signature(s3), signature(s3)
 

@@ -26,10 +26,10 @@ from trading_runtime.execution.recording import TaskRecords
 from trading_runtime.execution.workers.memory import memory_limit
 from trading_runtime.execution.workers.pool import Event, Job, TaskEnded, WorkerPool
 from trading_runtime.execution.workers.processes import TASK_MEMORY, WorkerAhead, fork_or_start
-from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.records.events import BatchCompleted, BatchFailed, BatchStarted
-from trading_runtime.results.folders import open_folder
+from trading_runtime.storage.folders import open_folder
+from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

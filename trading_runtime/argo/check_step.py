@@ -6,7 +6,7 @@ import json
 
 from trading_runtime.argo.planned_run import may_pass, open_planned_run
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
-from trading_runtime.results.files import write_file
+from trading_runtime.storage.files import write_file
 
 
 def run_check_step(results: str, run_id: str) -> int:

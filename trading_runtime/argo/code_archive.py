@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trading_runtime.config.strategy_code import StrategyCode
-    from trading_runtime.results.folders import Folder
+    from trading_runtime.storage.object_store import ObjectStore
 
 MOST_FILES = 2_001
 MOST_FILE_BYTES = 10_000_000
@@ -70,7 +70,7 @@ def archive_name(sha256: str) -> str:
 
 
 @contextlib.contextmanager
-def unpacked_code(results: Folder, sha256: str) -> Iterator[Path]:
+def unpacked_code(results: ObjectStore, sha256: str) -> Iterator[Path]:
     """Unpack the archive that a results folder has under a digest, and remove it afterwards.
 
     Yields the folder that stands for the experiment file's: relative paths of code start there.

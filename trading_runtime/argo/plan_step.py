@@ -25,13 +25,13 @@ from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.lifecycle import begin_run
 from trading_runtime.execution.preparation import naming, prepare_loaded
-from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import engine_version, runtime_digest
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, Plan, pod_batches
 from trading_runtime.records.events import Executor, RunStarted
-from trading_runtime.results.folders import open_folder
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_running
 from trading_runtime.runs.run_events import beginning, retries
+from trading_runtime.storage.folders import open_folder
+from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

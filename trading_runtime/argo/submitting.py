@@ -18,11 +18,11 @@ from trading_runtime.config.loading import explicit
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.errors import UsageError
 from trading_runtime.execution.preparation import naming, prepare
-from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.environment import PACKAGE
-from trading_runtime.results.folders import LocalFolder, open_folder
 from trading_runtime.results.stored_plan import refuse_other_plan
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_running, new_run_id
+from trading_runtime.storage.folders import LocalFolder, open_folder
+from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     from pathlib import Path

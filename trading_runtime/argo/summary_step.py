@@ -14,13 +14,13 @@ from trading_runtime.execution.lifecycle import summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
 from trading_runtime.records.events import RunStopped
 from trading_runtime.records.journal import Journal, new_writer
-from trading_runtime.results.files import read_json
 from trading_runtime.results.opening import open_store
 from trading_runtime.results.stored_plan import read_plan
 from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.opening import check_run_id
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import completion
+from trading_runtime.storage.files import read_json
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:

@@ -58,20 +58,21 @@ def check(file: str, *, as_json: bool) -> None:
 
 
 @config_group.command("schema")
-def schema() -> None:
+@click.option("--deployment", is_flag=True, help="That of deployment files instead.")
+def schema(*, deployment: bool) -> None:
     """Print the JSON Schema of experiment files, for editors."""
     from trading_runtime.config.schema import schema_text
 
-    click.echo(schema_text(), nl=False)
+    click.echo(schema_text(deployment=deployment), nl=False)
 
 
 def _warnings(loaded: LoadedExperiment, points: PointList) -> list[RunWarning]:
     """Return the warnings that ``plan`` will give, as far as the dataset is at hand."""
     from trading_runtime.datasets.manifest import MANIFEST_NAME, load_manifest
-    from trading_runtime.object_storage import is_s3
     from trading_runtime.planning.partitions import choose_series
     from trading_runtime.planning.run_warnings import find_warnings, point_warnings
     from trading_runtime.planning.unsupported import refuse_unsupported
+    from trading_runtime.storage.s3 import is_s3
 
     place = loaded.dataset_place
     if is_s3(place) or not (Path(place) / MANIFEST_NAME).is_file():

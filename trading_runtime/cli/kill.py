@@ -73,9 +73,9 @@ def status(results: str, *, as_json: bool) -> None:
 
 def _switch(results: str, run_id: str | None) -> KillSwitch:
     from trading_runtime.control.kill_switch import KillSwitch
-    from trading_runtime.object_storage import is_s3
     from trading_runtime.results.opening import open_store
     from trading_runtime.runs.opening import check_run_id
+    from trading_runtime.storage.s3 import is_s3
 
     if run_id is not None:
         check_run_id(run_id)

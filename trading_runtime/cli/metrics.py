@@ -44,7 +44,7 @@ def export(run: str, place: str, to: Path | None) -> None:
     from trading_runtime.metrics.collector import RunCollector
     from trading_runtime.metrics.exposition import text_of
     from trading_runtime.metrics.results_folder import open_folder
-    from trading_runtime.results.files import write_file
+    from trading_runtime.storage.files import write_file
 
     folder = open_folder(place)
     content = text_of(RunCollector(folder, _known_run(run, folder, place)))
@@ -70,7 +70,7 @@ def serve(place: str, host: str, port: int, every: float | None, most_runs: int)
     from trading_runtime.metrics.collector import FolderCollector
     from trading_runtime.metrics.results_folder import open_folder
     from trading_runtime.metrics.server import serving
-    from trading_runtime.object_storage import is_s3
+    from trading_runtime.storage.s3 import is_s3
 
     if every is None:
         every = _SECONDS_IN_S3 if is_s3(place) else 0.0

@@ -119,8 +119,8 @@ def check(file: Path, target: Path | None, *, as_json: bool) -> int:
     from trading_runtime.operations import records
     from trading_runtime.operations.readiness import STATE_FILE, check_readiness
     from trading_runtime.records.events import ReadinessChecked
-    from trading_runtime.results.files import write_file
     from trading_runtime.results.opening import open_store
+    from trading_runtime.storage.files import write_file
 
     loaded = load_experiment(file)
     found = check_readiness(loaded)
@@ -213,7 +213,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
 
 
 def _task(store: Store, run_id: str, beginning: str | None) -> str:
-    from trading_runtime.results.files import read_json
+    from trading_runtime.storage.files import read_json
 
     plan = read_json(store.run(run_id).plan)
     if plan is None:

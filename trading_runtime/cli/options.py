@@ -39,8 +39,8 @@ def open_results(place: str) -> Store:
 
     Raises ``UsageError`` when it is a file, or no address.
     """
-    from trading_runtime.object_storage import is_s3
     from trading_runtime.results.opening import open_store
+    from trading_runtime.storage.s3 import is_s3
 
     store = open_store(place)
     if not is_s3(place) and Path(place).is_file():

@@ -158,6 +158,7 @@ def _found(name: str) -> Path:
 def _plan_lines(prepared: Prepared) -> list[str]:
     from trading_runtime.execution.plan_changes import changes_since_last_run
     from trading_runtime.planning.run_warnings import read_warnings
+    from trading_runtime.report.formatting import counted
 
     document = prepared.plan.document
     tasks, pending = prepared.plan.tasks, prepared.plan.uncached
@@ -169,10 +170,10 @@ def _plan_lines(prepared: Prepared) -> list[str]:
     elif seconds is None:
         time = "not known before a first run"
     else:
-        time = f"{seconds / prepared.workers:,.1f} s with {prepared.workers} workers"
+        time = f"{seconds / prepared.workers:,.1f} s with {counted(prepared.workers, 'worker')}"
     short = sum(partition["warmup_short"] for partition in document["partitions"])
     left_out = len(document["empty_windows"])
-    empty = f" ({left_out:,} windows without rows left out)" if left_out else ""
+    empty = f" ({counted(left_out, 'window')} without rows left out)" if left_out else ""
     lines = [
         f"experiment  {document['experiment_name']}",
         f"dataset     {prepared.loaded.dataset_place} ({document['dataset_digest'][:12]})",
@@ -187,7 +188,8 @@ def _plan_lines(prepared: Prepared) -> list[str]:
     if (changed := changes_since_last_run(prepared)) is not None:
         lines.append(f"new         since run {changed.run_id}: {', '.join(changed.changes)}")
     if short:
-        lines.append(f"warm-up     shorter than asked in {short} partitions: the data begins later")
+        where = counted(short, "partition")
+        lines.append(f"warm-up     shorter than asked in {where}: the data begins later")
     return lines + [f"warning     {item}" for item in read_warnings(document)]
 
 
@@ -202,7 +204,7 @@ def _days_text(document: Mapping[str, Any]) -> str:
 
 def _run_lines(ended: Run) -> list[str]:
     from trading_runtime.planning.run_warnings import read_warnings
-    from trading_runtime.report.formatting import statistic
+    from trading_runtime.report.formatting import counted, statistic
     from trading_runtime.results.judgement import sentences
 
     counts, result = ended.result["counts"], ended.result
@@ -211,7 +213,7 @@ def _run_lines(ended: Run) -> list[str]:
         f"run       {ended.run_id}: {'complete' if result['complete'] else 'INCOMPLETE'}",
         f"tasks     {', '.join(f'{count:,} {name}' for name, count in counts.items())}",
         *(f"          {count:,} of kind {kind}" for kind, count in by_kind),
-        f"computed  {ended.computed:,} tasks, in {ended.seconds:.1f} s",
+        f"computed  {counted(ended.computed, 'task')}, in {ended.seconds:.1f} s",
     ]
     lines += [
         f"first     {first['task_id'][:12]}: {first['message'].splitlines()[0]}"
@@ -219,7 +221,7 @@ def _run_lines(ended: Run) -> list[str]:
     ]
     known = ended.points.drop_nulls("days").head(1)
     lines += [
-        f"days      {row['days']:,} returns, "
+        f"days      {counted(row['days'], 'return')}, "
         f"{statistic('periods_per_year', row['periods_per_year'])} of them a year"
         for row in known.iter_rows(named=True)
     ]
@@ -247,6 +249,7 @@ def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]
         "denied_by_reason": "denied",
         "rejected_by_reason": "rejected",
         "engine_warnings": "engine",
+        "unfed_subscriptions": "not fed",
     }
     for name, head in heads.items():
         for number, (kind, count) in enumerate(incidents.get(name, {}).items()):

@@ -245,7 +245,7 @@ def watch_run(run: str, results: str, every: float | None) -> int:
 
     The exit code is that of the run.
     """
-    from trading_runtime.object_storage import is_s3
+    from trading_runtime.storage.s3 import is_s3
 
     store, run_id = find_run(run, results)
     return watch(store, run_id, every or (5.0 if is_s3(results) else 1.0))
@@ -294,11 +294,11 @@ def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
     missing or failed.
     """
     from trading_runtime.argo.summary_step import run_summary_step
-    from trading_runtime.runs.opening import open_run
+    from trading_runtime.runs.opening import hold_run
 
     store, run_id = find_run(run, results)
     # Nothing may resume the run meanwhile.
-    with open_run(store, run_id):
+    with hold_run(store, run_id):
         summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
     counts = ", ".join(f"{summary.counts[key]:,} {key}" for key in ("ok", "failed", "missing"))
     click.echo(f"{run_id}: {summary.counts['planned']:,} tasks planned: {counts}")

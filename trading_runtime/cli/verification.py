@@ -398,7 +398,7 @@ def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
     """
     from trading_runtime.results import garbage, garbage_in_s3
     from trading_runtime.results.opening import open_store
-    from trading_runtime.results.s3_store import S3Store
+    from trading_runtime.storage.s3 import S3Folder
     from trading_runtime.units import parse_duration
 
     try:
@@ -406,10 +406,10 @@ def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
     except ValueError as error:
         raise UsageError(f"--older-than: {error}") from error
     store = open_store(folder)
-    if isinstance(store, S3Store):
-        found = garbage_in_s3.find_garbage(store, time.time_ns(), age)
+    if isinstance(store.objects, S3Folder):
+        found = garbage_in_s3.find_garbage(store, store.objects, time.time_ns(), age)
         if delete:
-            garbage_in_s3.delete(store, found)
+            garbage_in_s3.delete(store.objects, found)
     else:
         if not Path(folder).is_dir():
             raise UsageError(f"{folder}: there is no such folder; --results names another")

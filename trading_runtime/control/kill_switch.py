@@ -65,7 +65,7 @@ class KillSwitch:
         self._store = store
         self._place = store.place
         self._objects = store.objects
-        self.seconds_between_looks = 0.0 if store.is_local else _LOOK_IN_S3_SECONDS
+        self.seconds_between_looks = _LOOK_IN_S3_SECONDS if store.objects.is_remote else 0.0
 
     def activate(self, reason: str, run_id: str | None = None) -> Switching:
         """Switch it on, for one run or for all."""

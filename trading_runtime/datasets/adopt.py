@@ -20,8 +20,8 @@ from trading_runtime.datasets.manifest import (
     DataFile,
     DataType,
     Gap,
+    GapFinder,
     Manifest,
-    find_gaps,
 )
 from trading_runtime.datasets.series_rows import bar_length
 from trading_runtime.errors import DataError, StorageError
@@ -156,11 +156,11 @@ def _gaps(folder: Path, files: list[DataFile]) -> tuple[Gap, ...]:
     gaps: list[Gap] = []
     for (kind, identifier), of_series in by_series.items():
         usual = _usual_spacing(kind, identifier)
-        times = pl.concat(
-            pl.read_parquet(folder / file.path, columns=["ts_init"])["ts_init"].dt.epoch("ns")
-            for file in of_series
-        )
-        gaps += find_gaps(identifier, times, usual).listed
+        finder = GapFinder(identifier, usual)
+        for file in of_series:
+            times = pl.read_parquet(folder / file.path, columns=["ts_init"])["ts_init"]
+            finder.add(times.dt.epoch("ns"))
+        gaps += finder.found().listed
     return tuple(gaps)
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from trading_runtime.canonical import digest
 from trading_runtime.datasets.columns import DECIMAL, decimals
-from trading_runtime.datasets.data_file import BarSeries
+from trading_runtime.datasets.data_file import BarSeries, TradeSeries
 from trading_runtime.datasets.manifest import DataFile, DataType, InstrumentFile, RowGroup
 from trading_runtime.errors import DataError
 from trading_runtime.units import DAY
@@ -22,7 +22,7 @@ from trading_runtime.units import DAY
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trading_runtime.datasets.series_rows import SeriesRows
+    from trading_runtime.datasets.series_rows import SeriesSource
 
 
 _BLOCK = 1 << 20
@@ -90,7 +90,6 @@ def index_file(file: CatalogFile, dataset: Path, kind: str) -> DataFile:
     if "ts_init" not in file.parquet.schema_arrow.names:
         raise DataError(f"{path}: has no column ts_init, so it is not market data of a catalog")
     metadata = file.parquet.metadata
-    content = path.read_bytes()
     groups = []
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
@@ -106,26 +105,37 @@ def index_file(file: CatalogFile, dataset: Path, kind: str) -> DataFile:
                 bytes=size,
                 first=first,
                 last=last,
-                sha256=hashlib.sha256(memoryview(content)[offset : offset + size]).hexdigest(),
+                sha256=_sha256_between(path, offset, offset + size),
             )
         )
     if not groups:
         raise DataError(f"{path}: the file holds no rows; remove it from the catalog")
     instrument_id = file.metadata.get("instrument_id", path.parent.name)
     footer = max(group.offset + group.bytes for group in groups)
+    size = path.stat().st_size
     return DataFile(
         path=path.relative_to(dataset).as_posix(),
         type=kind,
         identifier=file.metadata.get("bar_type", instrument_id),
         instrument_id=instrument_id,
-        bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=size,
+        sha256=sha256_of(path),
         footer_offset=footer,
-        footer_sha256=hashlib.sha256(memoryview(content)[footer:]).hexdigest(),
+        footer_sha256=_sha256_between(path, footer, size),
         schema_sha256=_schema_digest(file),
         rows=metadata.num_rows,
         row_groups=tuple(groups),
     )
+
+
+def _sha256_between(path: Path, start: int, end: int) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(start)
+        while part := file.read(min(_BLOCK, end - start)):
+            found.update(part)
+            start += len(part)
+    return found.hexdigest()
 
 
 def index_instrument_file(path: Path, dataset: Path) -> InstrumentFile:
@@ -213,59 +223,151 @@ def file_name(first: int, last: int) -> str:
     return f"{_name_part(first)}_{_name_part(last)}.parquet"
 
 
-def write_series(rows: SeriesRows, dataset: Path) -> list[Path]:
-    """Write rows into ``dataset`` and return the files, in order of time.
+class SeriesWriter:
+    """Writes the rows of a series into ``dataset``, in order of time and some at a time.
 
     Ticks start a new file every UTC day, bars every month; every UTC day starts a new row group.
+    Files do not depend on how many rows are given at once.
     """
-    folder = dataset / "data" / rows.series.type / folder_name(rows.identifier)
-    folder.mkdir(parents=True)
-    table = _table(rows)
-    times = rows.frame["ts"]
-    starts = _group_starts(times)
-    file_keys = times.gather(starts) // DAY
-    if isinstance(rows.series, BarSeries):
-        file_keys = file_keys.cast(pl.Int32).cast(pl.Date).dt.strftime("%Y-%m")
-    paths: list[Path] = []
-    ends = [*starts[1:], len(times)]
-    begins_file = [True, *(file_keys != file_keys.shift()).to_list()[1:]]
-    firsts = [index for index, begins in enumerate(begins_file) if begins]
-    for first, beyond in zip(firsts, [*firsts[1:], len(starts)], strict=True):
-        path = folder / file_name(times[starts[first]], times[ends[beyond - 1] - 1])
-        with _writer(path, table.schema) as writer:
-            for group in range(first, beyond):
-                size = ends[group] - starts[group]
-                writer.write_table(table.slice(starts[group], size), row_group_size=size)
-        paths.append(path)
-    return paths
+
+    def __init__(self, source: SeriesSource, dataset: Path) -> None:
+        self.paths: list[Path] = []
+        """The files that are finished, in order of time."""
+        self.rows = 0
+        self._source = source
+        self._folder = dataset / "data" / source.series.type / folder_name(source.identifier)
+        self._is_monthly = isinstance(source.series, BarSeries)
+        self._numbers_ids = isinstance(source.series, TradeSeries) and not (
+            source.series.columns.trade_id
+        )
+        self._schema = _schema(source)
+        self._partial = self._folder / "partial"
+        self._writer: Any = None
+        self._file_key: object = None
+        self._day: int | None = None
+        self._pending: list[pl.DataFrame] = []
+        self._pending_rows = 0
+        self._first: int | None = None
+        self._last = 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take rows that follow those before."""
+        if not frame.height:
+            return
+        if self._numbers_ids:
+            numbers = pl.int_range(self.rows + 1, self.rows + 1 + pl.len(), dtype=pl.Int64)
+            frame = frame.with_columns(trade_id=numbers.cast(pl.String))
+        self.rows += frame.height
+        times = frame["ts"]
+        days = times // DAY
+        starts = [0, *(days != days.shift()).fill_null(value=False).arg_true()]
+        for start, end in zip(starts, [*starts[1:], frame.height], strict=True):
+            day = int(days[start])
+            if day != self._day:
+                self._finish_day()
+                self._begin_day(day)
+            self._pending.append(frame.slice(start, end - start))
+            self._pending_rows += end - start
+            if self._pending_rows > MOST_GROUP_ROWS:
+                self._write_full_groups()
+
+    def close(self) -> list[Path]:
+        """Finish the last file and return all."""
+        self._finish_day()
+        self._finish_file()
+        return self.paths
+
+    def _begin_day(self, day: int) -> None:
+        key: object = day
+        if self._is_monthly:
+            moment = dt.datetime.fromtimestamp(day * DAY // 10**9, dt.UTC)
+            key = (moment.year, moment.month)
+        if key != self._file_key:
+            self._finish_file()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._writer = _writer(self._partial, self._schema)
+            self._file_key = key
+        self._day = day
+
+    def _write_full_groups(self) -> None:
+        """Write all row groups that no later row of the day can belong to."""
+        frame = self._taken()
+        times = frame["ts"]
+        at = 0
+        while frame.height - at > MOST_GROUP_ROWS:
+            here = times[at + MOST_GROUP_ROWS]
+            cut = int(times.search_sorted(here, side="left"))
+            if cut <= at:
+                cut = int(times.search_sorted(here, side="right"))
+                if cut >= frame.height:
+                    break
+            self._write(frame.slice(at, cut - at))
+            at = cut
+        self._pending = [frame.slice(at)]
+        self._pending_rows = frame.height - at
+
+    def _finish_day(self) -> None:
+        if self._pending_rows:
+            self._write(self._taken())
+        self._day = None
+
+    def _taken(self) -> pl.DataFrame:
+        frame = pl.concat(self._pending, how="vertical_relaxed", rechunk=True)
+        self._pending, self._pending_rows = [], 0
+        return frame
+
+    def _write(self, frame: pl.DataFrame) -> None:
+        if self._first is None:
+            self._first = int(frame["ts"][0])
+        self._last = int(frame["ts"][-1])
+        table = _table(self._source, frame, self._schema)
+        self._writer.write_table(table, row_group_size=frame.height)
+
+    def _finish_file(self) -> None:
+        if self._writer is None or self._first is None:
+            return
+        self._writer.close()
+        self._writer = None
+        path = self._folder / file_name(self._first, self._last)
+        self._partial.rename(path)
+        self.paths.append(path)
+        self._first = None
 
 
-def _table(rows: SeriesRows) -> pa.Table:
-    kind: str = rows.series.type
-    increments = rows.increments
-    arrays: dict[str, Any] = {
-        name: decimals(rows.frame[column], increments[column])
-        for name, column in _COLUMNS[kind].items()
-    }
-    types: dict[str, Any] = dict.fromkeys(arrays, DECIMAL)
+def _schema(source: SeriesSource) -> pa.Schema:
+    kind: str = source.series.type
+    types: dict[str, Any] = dict.fromkeys(_COLUMNS[kind], DECIMAL)
     if kind == DataType.TRADES:
-        sides = rows.frame["aggressor"].to_arrow().cast(pa.string())
-        arrays["aggressor_side"] = sides.dictionary_encode().cast(_SIDE)
-        arrays["trade_id"] = rows.frame["trade_id"].to_arrow().cast(pa.string())
         types |= {"aggressor_side": _SIDE, "trade_id": pa.string()}
-    times = rows.frame["ts"].to_arrow().cast(_TIME)
-    arrays |= {"ts_event": times, "ts_init": times}
     types |= {"ts_event": _TIME, "ts_init": _TIME}
     metadata = {
-        "instrument_id": rows.instrument.id,
-        "price_precision": str(rows.instrument.price_precision),
-        "size_precision": str(rows.instrument.size_precision),
+        "instrument_id": source.instrument.id,
+        "price_precision": str(source.instrument.price_precision),
+        "size_precision": str(source.instrument.size_precision),
         "type_name": _TYPE_NAMES[kind],
     }
     if kind == DataType.BARS:
-        metadata = {"bar_type": rows.identifier, **metadata}
+        metadata = {"bar_type": source.identifier, **metadata}
     fields = [pa.field(name, held, nullable=False) for name, held in types.items()]
-    return pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields, metadata=metadata))
+    return pa.schema(fields, metadata=metadata)
+
+
+def _table(source: SeriesSource, frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    kind: str = source.series.type
+    increments = source.increments
+    arrays: dict[str, Any] = {
+        name: decimals(frame[column], increments[column]) for name, column in _COLUMNS[kind].items()
+    }
+    if kind == DataType.TRADES:
+        # Encoded by row group: a dictionary of the whole series would tie a day's bytes to others.
+        sides = frame["aggressor"].to_arrow().cast(pa.string())
+        arrays["aggressor_side"] = sides.dictionary_encode().cast(_SIDE)
+        arrays["trade_id"] = frame["trade_id"].to_arrow().cast(pa.string())
+    known = frame["ts"].to_arrow().cast(_TIME)
+    has_both = "ts_event" in frame.columns
+    arrays["ts_event"] = frame["ts_event"].to_arrow().cast(_TIME) if has_both else known
+    arrays["ts_init"] = known
+    return pa.Table.from_arrays(list(arrays.values()), schema=schema)
 
 
 def _writer(path: Path, schema: pa.Schema) -> Any:
@@ -277,23 +379,6 @@ def _writer(path: Path, schema: pa.Schema) -> Any:
         use_dictionary=["aggressor_side"],
         column_encoding={"ts_event": "DELTA_BINARY_PACKED", "ts_init": "DELTA_BINARY_PACKED"},
     )
-
-
-def _group_starts(times: pl.Series) -> list[int]:
-    """Return the first row of every row group: never between rows of equal time."""
-    days = times // DAY
-    day_starts = [0, *(days != days.shift()).fill_null(value=False).arg_true()]
-    starts: list[int] = []
-    for start, end in zip(day_starts, [*day_starts[1:], len(times)], strict=True):
-        at = start
-        while at < end:
-            starts.append(at)
-            at += MOST_GROUP_ROWS
-            if at < end:
-                at = int(times.search_sorted(times[at], side="left"))
-                if at <= starts[-1]:
-                    at = int(times.search_sorted(times[at], side="right"))
-    return starts
 
 
 def _name_part(nanoseconds: int) -> str:

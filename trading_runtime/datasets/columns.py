@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -11,8 +12,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trading_runtime.datasets.data_file import EPOCH_DIGITS, ISO, chrono_pattern, with_minutes
 from trading_runtime.datasets.row_checks import RowProblems, shown
+from trading_runtime.datasets.time_formats import (
+    EPOCH,
+    EPOCH_DIGITS,
+    ISO,
+    chrono_pattern,
+    with_minutes,
+)
 from trading_runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -70,18 +77,77 @@ class Increment:
         return Decimal(self.units).scaleb(-self.digits)
 
 
-def read_ticks(texts: pl.Series, increment: Increment, largest: int | None = None) -> pl.DataFrame:
-    """Return ``ticks`` (rounded half to even, null with a fault) and ``fault``.
+@dataclass(frozen=True)
+class NumberFormat:
+    """How numbers are written, and which are accepted."""
+
+    decimal: str = "."
+    """The sign before the fraction."""
+    thousands: str | None = None
+    """The sign between groups of three digits."""
+    suffixes: bool = False
+    """Whether K, M, B or T may follow."""
+    negative: bool = False
+    """Whether numbers below zero are no fault."""
+
+    def plain(self, texts: pl.Series) -> pl.Series:
+        """Return the texts with a point and without groups and suffixes; odd ones as they are."""
+        if self.decimal == "." and self.thousands is None and not self.suffixes:
+            return texts
+        point, group = re.escape(self.decimal), re.escape(self.thousands or "")
+        whole = rf"[0-9]{{1,3}}(?:{group}[0-9]{{3}})+|[0-9]+" if group else "[0-9]+"
+        ending = "[KMBTkmbt]?" if self.suffixes else ""
+        number = rf"^[+-]?(?:{whole})?(?:{point}[0-9]*)?(?:[eE][+-]?[0-9]+)?{ending}$"
+        fits = texts.str.contains(number)
+        plain = texts
+        if self.thousands is not None:
+            plain = plain.str.replace_all(self.thousands, "", literal=True)
+        if self.decimal != ".":
+            plain = plain.str.replace(self.decimal, ".", literal=True)
+        if self.suffixes:
+            power = (
+                plain.str.slice(-1)
+                .str.to_uppercase()
+                .replace_strict(_SUFFIXES, default="", return_dtype=pl.String)
+            )
+            digits = plain.str.strip_chars_end("KMBTkmbt")
+            plain = pl.select(pl.concat_str(digits, power)).to_series()
+        # What does not fit is made to read as no number at all, however it would read without.
+        odd = pl.concat_str(texts, pl.lit("?"))
+        is_word = texts.str.contains(r"(?i)^[+-]?(nan|inf|infinity)?$")
+        found = pl.when(fits).then(plain).when(is_word).then(texts).otherwise(odd)
+        return pl.select(found).to_series()
+
+
+PLAIN = NumberFormat()
+_SUFFIXES = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
+_LONGEST_EXACT = 17
+"""A text of this length has at most ``DECIMAL.scale`` digits behind a point."""
+_NOISE = 9
+"""Digits of the last place beyond which a difference is the noise of floating point."""
+
+
+def read_ticks(
+    texts: pl.Series,
+    increment: Increment,
+    largest: int | None = None,
+    form: NumberFormat = PLAIN,
+) -> pl.DataFrame:
+    """Return ``ticks`` (rounded half to even, null with a fault), ``fault`` and ``snapped``.
 
     ``ticks`` are Int64, or Int128 when one of them does not fit and ``largest``, the greatest
     number that is no fault, is given.
 
     ``fault`` is a ``Fault`` or null; a value off the tick has its rounded ``ticks`` as well.
-    Zero is a fault of its own, as only the reader knows whether it is allowed.
+    Zero is a fault of its own, as only the reader knows whether it is allowed. ``snapped`` tells
+    values that were off the tick by a billionth of its last digit or less.
     """
-    texts = _without_exponents(texts.cast(pl.String).str.strip_chars())
+    texts = form.plain(texts.cast(pl.String).str.strip_chars())
+    exact = _exact_ticks(texts, increment, largest)
+    if exact is not None:
+        return exact
     parts = (
-        pl.DataFrame({"text": texts})
+        pl.DataFrame({"text": _without_exponents(texts)})
         .select(
             "text",
             pl.col("text")
@@ -99,15 +165,48 @@ def read_ticks(texts: pl.Series, increment: Increment, largest: int | None = Non
         head=fraction.str.slice(0, digits).str.pad_end(digits, "0"),
         beyond=pl.when(tail == "").then(0).when(tail == "5").then(2)
         .when(tail.str.slice(0, 1) < "5").then(1).otherwise(3).cast(pl.Int64),
+        noise=pl.when(tail.str.starts_with("0" * _NOISE)).then(-1)
+        .when(tail.str.starts_with("9" * _NOISE)).then(1).otherwise(0).cast(pl.Int8),
     )  # fmt: skip
-    found = _ticks(parts, increment, pl.Int64(), largest)
+    found = _ticks(parts, increment, pl.Int64(), largest, negative=form.negative)
     if largest is not None and (found["fault"] == Fault.TOO_LARGE.value).any():
-        found = _ticks(parts, increment, pl.Int128(), largest)
+        found = _ticks(parts, increment, pl.Int128(), largest, negative=form.negative)
     return found
 
 
+def _exact_ticks(
+    texts: pl.Series, increment: Increment, largest: int | None
+) -> pl.DataFrame | None:
+    """Return what ``read_ticks`` does when all texts are plain numbers on the tick; else None."""
+    if texts.null_count() or (texts.str.len_bytes() > _LONGEST_EXACT).any():
+        return None
+    raw = texts.cast(pl.Decimal(38, DECIMAL.scale), strict=False).to_physical()
+    if raw.null_count() or not len(raw):
+        return None
+    tick = pl.lit(increment.units * 10 ** (DECIMAL.scale - increment.digits), pl.Int128)
+    most = min(
+        _LARGEST_INT64, (largest or _LARGEST_INT64) * 10**increment.digits // increment.units
+    )
+    found = pl.DataFrame({"raw": raw}).select(
+        ticks=pl.col("raw") // tick, is_off=pl.col("raw") % tick != 0
+    )
+    ticks = found["ticks"]
+    if found["is_off"].any() or ticks.min() < 0 or ticks.max() > most:  # type: ignore[operator]
+        return None
+    # A power of ten below the decimals' last digit reads as nought.
+    if (ticks == 0).any() and texts.str.contains(_EXPONENT).any():
+        return None
+    zero = pl.when(pl.col("ticks") == 0).then(pl.lit(Fault.ZERO.value))
+    return found.select(pl.col("ticks").cast(pl.Int64), fault=zero, snapped=pl.lit(value=False))
+
+
 def _ticks(
-    parts: pl.DataFrame, increment: Increment, kind: pl.DataType, largest: int | None
+    parts: pl.DataFrame,
+    increment: Increment,
+    kind: pl.DataType,
+    largest: int | None,
+    *,
+    negative: bool,
 ) -> pl.DataFrame:
     def number(value: int) -> pl.Expr:
         return pl.lit(value, dtype=kind)
@@ -116,11 +215,14 @@ def _ticks(
     fraction = pl.col("fraction").fill_null("")
     # A number beyond the bits of the type becomes null, and so too large.
     value = pl.concat_str("whole_digits", "head").replace("", "0").cast(kind, strict=False)
+    rest = pl.col("value") % number(units)
     parts = parts.with_columns(value=value).with_columns(
         whole_ticks=pl.col("value") // number(units),
         # Four times the remainder, with the digits beyond the last one as 0, 1, 2 or 3 quarters:
         # enough to tell below, at and above half a tick exactly.
-        quarters=number(4) * (pl.col("value") % number(units)) + pl.col("beyond"),
+        quarters=number(4) * rest + pl.col("beyond"),
+        snapped=((rest == 0) & (pl.col("noise") < 0))
+        | ((rest == units - 1) & (pl.col("noise") > 0)),
     )
     half = number(2 * units)
     up = (pl.col("quarters") > half) | (
@@ -136,19 +238,24 @@ def _ticks(
     text = pl.col("text")
     has_digits = (pl.col("whole") != "") | (fraction != "")
     above_zero = (pl.col("value") > 0) | (pl.col("beyond") > 0)
+    is_negative = pl.col("sign") == "-"
     return parts.select(
-        ticks=ticks,
+        "snapped",
+        ticks=pl.when(is_negative).then(-ticks).otherwise(ticks) if negative else ticks,
         fault=pl.when(text.is_null() | (text == "")).then(pl.lit(Fault.MISSING.value))
         .when(text.str.contains(_NOT_FINITE)).then(pl.lit(Fault.NOT_FINITE.value))
         .when(pl.col("sign").is_null() | ~has_digits).then(pl.lit(Fault.UNREADABLE.value))
         .when(too_large).then(pl.lit(Fault.TOO_LARGE.value))
-        .when((pl.col("sign") == "-") & above_zero).then(pl.lit(Fault.NEGATIVE.value))
+        .when(is_negative & above_zero & pl.lit(not negative))
+        .then(pl.lit(Fault.NEGATIVE.value))
         .when(~above_zero).then(pl.lit(Fault.ZERO.value))
-        .when(pl.col("quarters") > 0).then(pl.lit(Fault.OFF_TICK.value)),
-    ).with_columns(
+        .when((pl.col("quarters") > 0) & ~pl.col("snapped")).then(pl.lit(Fault.OFF_TICK.value)),
+    ).select(
         ticks=pl.when(
             pl.col("fault").is_null() | pl.col("fault").is_in([Fault.ZERO, Fault.OFF_TICK])
-        ).then(pl.col("ticks"))
+        ).then(pl.col("ticks")),
+        fault=pl.col("fault"),
+        snapped=pl.col("snapped") & pl.col("fault").is_null(),
     )  # fmt: skip
 
 
@@ -184,7 +291,11 @@ def _in_full(text: str) -> str:
     return format(value, "f")
 
 
-_OFFSET = r"(?:Z|z|[+-][0-9]{2}:?[0-9]{2})$"
+_OFFSET = r" ?(?:Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)$"
+_UTC_OFFSETS = ["Z", "UTC", "GMT"]
+_BASIC = (
+    r"^([0-9]{4})([0-9]{2})([0-9]{2})[T ]([0-9]{2}):?([0-9]{2})(?::?([0-9]{2}(?:[.,][0-9]+)?))?"
+)
 _ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-5][0-9](?:[.,][0-9]{1,9})?)?)?$"
 _ISO_PATTERN = "%Y-%m-%d %H:%M:%S%.f"
 _DATE_LENGTH = len("2022-01-31")
@@ -205,7 +316,9 @@ class TimeFault(StrEnum):
     AMBIGUOUS = "ambiguous local time"
 
 
-def read_times(values: pl.Series, timestamp_format: str, zone: str) -> pl.DataFrame:
+def read_times(  # noqa: PLR0911 - one for each kind of column
+    values: pl.Series, timestamp_format: str, zone: str
+) -> pl.DataFrame:
     """Return ``ns`` (Int64, null with a fault) and ``fault`` (a ``TimeFault`` or null).
 
     ``values`` are texts, or what a Parquet file holds: timestamps, dates, numbers since 1970.
@@ -220,11 +333,13 @@ def read_times(values: pl.Series, timestamp_format: str, zone: str) -> pl.DataFr
         if getattr(kind, "time_zone", None):
             return _verdicts(frame, known.dt.epoch("ns"))
         return _from_local(frame, known, zone)
-    if timestamp_format in EPOCH_DIGITS:
+    if timestamp_format == EPOCH or timestamp_format in EPOCH_DIGITS:
         if values.dtype == pl.String:
             # A spreadsheet's 1.70407E+12 has lost digits; such a text is not a time.
             has_exponent = values.str.contains(r"[eE]").fill_null(value=False)
             values = values.set(has_exponent, "?") if has_exponent.any() else values
+        if timestamp_format == EPOCH:
+            return _from_any_epoch(values)
         return _from_epoch(values, EPOCH_DIGITS[timestamp_format])
     if kind != pl.String:
         raise UsageError(
@@ -251,6 +366,12 @@ def local_offset(ns: pl.Series, step: str, zone: str) -> pl.Series:
 
 
 def _from_epoch(values: pl.Series, digits: int) -> pl.DataFrame:
+    whole = values.cast(pl.Int64, strict=False) if values.dtype == pl.String else None
+    if whole is not None and len(whole) and not whole.null_count():
+        least, most = whole.min(), whole.max()
+        if least >= 0 and most <= _LATEST // 10**digits:  # type: ignore[operator]
+            fault = pl.lit(None, dtype=pl.String)
+            return pl.select(ns=whole * 10**digits, fault=fault)
     numbers = read_ticks(values, Increment.of(Decimal(1).scaleb(-digits)))
     fault = pl.col("fault")
     return numbers.select(
@@ -263,7 +384,36 @@ def _from_epoch(values: pl.Series, digits: int) -> pl.DataFrame:
     )  # fmt: skip
 
 
+_UNIT_BY_DIGITS = ((11, "s"), (14, "ms"), (17, "us"), (20, "ns"))
+"""Whole digits of a time below which it counts this unit: from 1973 to 2286 they tell."""
+
+
+def _from_any_epoch(values: pl.Series) -> pl.DataFrame:
+    """Read every number in the unit that its digits tell."""
+    texts = values.cast(pl.String).str.strip_chars()
+    length = texts.str.extract(r"^[+-]?([0-9]*)").str.len_bytes().fill_null(0)
+    lengths = length.unique().to_list()
+    least = 0
+    found: pl.DataFrame | None = None
+    for beyond, unit in _UNIT_BY_DIGITS:
+        if any(least <= value < beyond for value in lengths) or found is None:
+            read = _from_epoch(values, EPOCH_DIGITS[unit])
+            if found is None:
+                found = read
+            is_unit = (length >= least) & (length < beyond)
+            found = pl.select(
+                ns=pl.when(is_unit).then(read["ns"]).otherwise(found["ns"]),
+                fault=pl.when(is_unit).then(read["fault"]).otherwise(found["fault"]),
+            )
+        least = beyond
+    return found if found is not None else _from_epoch(values, 0)
+
+
 def _from_iso(texts: pl.Series, frame: pl.DataFrame, zone: str) -> pl.DataFrame:
+    is_basic = texts.str.contains(_BASIC).fill_null(value=False)
+    if is_basic.any():
+        # 20240102T093000Z, as ISO 8601 has it without signs.
+        texts = texts.str.replace(_BASIC, "$1-$2-$3 $4:$5:$6").str.replace(r":($| ?[Z+-])", ":00$1")
     has_offset = texts.str.slice(_DATE_LENGTH).str.contains(_OFFSET).fill_null(value=False)
     plain = texts.str.replace(_OFFSET, "") if has_offset.any() else texts
     length = plain.str.len_bytes()
@@ -278,11 +428,12 @@ def _from_iso(texts: pl.Series, frame: pl.DataFrame, zone: str) -> pl.DataFrame:
     local = full.str.to_datetime(_ISO_PATTERN, time_unit="ns", strict=False)
     if not has_offset.any():
         return _from_local(frame, local, zone)
-    offset = texts.str.extract(f"({_OFFSET})")
+    offset = texts.str.extract(f"({_OFFSET})").str.strip_chars().str.to_uppercase()
     minutes = pl.select(
-        pl.when(offset.str.to_uppercase() == "Z").then(0).otherwise(
+        pl.when(offset.is_in(_UTC_OFFSETS)).then(0).otherwise(
             (60 * offset.str.slice(1, 2).cast(pl.Int64, strict=False)
-             + offset.str.slice(-2).cast(pl.Int64, strict=False))
+             + offset.str.slice(3).str.strip_chars_start(":").replace("", "0")
+             .cast(pl.Int64, strict=False))
             * pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
         )
     ).to_series()  # fmt: skip
@@ -340,32 +491,38 @@ _BUYER_IS_MAKER = {
 }  # fmt: skip
 
 
-def read_trade_ids(file: RawFile, raw: pl.Series, problems: RowProblems) -> pl.Series:
+def read_trade_ids(
+    file: RawFile, index: int, raw: pl.DataFrame, problems: RowProblems
+) -> pl.Series:
     """Return the ids as texts.
 
     Raises ``DataError`` when they are stored as numbers with a point, which cannot keep large ids.
     """
-    if raw.dtype.is_float():
+    values = raw["trade_id"]
+    if values.dtype.is_float():
         raise DataError(
-            f"{file.path}: the trade ids are stored as floating point numbers, in which large ids "
+            f"{file.name}: the trade ids are stored as floating point numbers, in which large ids "
             "are not exact; store them as whole numbers or text, or leave out 'columns.trade_id'"
         )
-    ids = raw.cast(pl.String).str.strip_chars()
+    ids = values.cast(pl.String).str.strip_chars()
     missing = ids.is_null() | (ids == "")
-    problems.add("missing", file, missing.arg_true(), "trade_id has no value")
+    if missing.any():
+        what = "trade_id has no value"
+        problems.add("missing", index, raw["row"].filter(missing), what, reason=what)
     odd = ~missing & ((ids.str.len_bytes() > LONGEST_TRADE_ID) | ids.str.contains(r"[^\x20-\x7e]"))
-    wrong = odd.arg_true()
-    if len(wrong):
-        value = shown(raw[int(wrong[0])])
+    odd = odd.fill_null(value=False)
+    if odd.any():
+        meaning = f"is not 1 to {LONGEST_TRADE_ID} plain ASCII characters"
+        value = shown(values.filter(odd)[0])
         problems.add(
-            "trade id", file, wrong,
-            f"trade_id {value} is not 1 to {LONGEST_TRADE_ID} plain ASCII characters",
+            "trade id", index, raw["row"].filter(odd), f"trade_id {value} {meaning}",
+            reason=f"trade_id {meaning}",
         )  # fmt: skip
-    return ids.set(missing, None)
+    return ids.set(missing, None) if missing.any() else ids
 
 
 def read_aggressors(
-    series: TradeSeries, file: RawFile, raw: pl.DataFrame, problems: RowProblems
+    series: TradeSeries, index: int, raw: pl.DataFrame, problems: RowProblems
 ) -> pl.Series:
     """Return BUY, SELL or NO_AGGRESSOR for every row."""
     if series.columns.aggressor is not None:
@@ -383,14 +540,17 @@ def read_aggressors(
     texts = raw[role].cast(pl.String).str.strip_chars()
     known = texts.str.to_lowercase() if fold else texts
     sides = known.replace_strict(meanings, default=None, return_dtype=pl.String)
-    missing = texts.is_null().arg_true()
-    problems.add("missing", file, missing, f"{role} has no value")
-    wrong = (sides.is_null() & texts.is_not_null()).arg_true()
-    if len(wrong):
+    missing = texts.is_null()
+    if missing.any():
+        what = f"{role} has no value"
+        problems.add("missing", index, raw["row"].filter(missing), what, reason=what)
+    wrong = sides.is_null() & ~missing
+    if wrong.any():
         advice = "" if role == "buyer_maker" else "say with 'aggressor_values' what the texts mean"
-        value = shown(raw[role][int(wrong[0])])
+        meaning = f"is none of {', '.join(meanings)}"
+        value = shown(raw[role].filter(wrong)[0])
         problems.add(
-            "aggressor", file, wrong,
-            f"{role} {value} is none of {', '.join(meanings)}", advice,
+            "aggressor", index, raw["row"].filter(wrong), f"{role} {value} {meaning}", advice,
+            reason=f"{role} {meaning}",
         )  # fmt: skip
     return sides

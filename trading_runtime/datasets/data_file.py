@@ -3,206 +3,26 @@
 from __future__ import annotations
 
 import re
-import zoneinfo
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    ValidationError,
-    model_validator,
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from trading_runtime.config.document import Problem
+from trading_runtime.config.fields import Duration, Model
+from trading_runtime.config.places import PathError, resolve_path
+from trading_runtime.datasets.settings_files import checked, read_settings, settings_error
+from trading_runtime.datasets.time_formats import (
+    UTC_NAMES,
+    check_time_zone,
+    check_timestamp_format,
+    literal_zone,
 )
 
-from trading_runtime.config.document import DocumentError, Node, Problem, read_json
-from trading_runtime.config.fields import Duration, Model
-from trading_runtime.config.messages import faults_of, nearest
-from trading_runtime.config.places import PathError, resolve_path
-from trading_runtime.errors import UsageError
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-
-_SUFFIXES = frozenset({".json", ".yaml", ".yml"})
-_MAX_BYTES = 50_000_000
-_MAX_PROBLEMS = 30
-
-
-def read_settings(path: Path) -> Node:
-    """Return the tree of a ``.json``, ``.yaml`` or ``.yml`` file.
-
-    Raises ``UsageError`` when the file is missing or cannot be read.
-    """
-    if path.suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"{path}: a settings file is named .json, .yaml or .yml")
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{path}: larger than {_MAX_BYTES:,} bytes; is this a settings file?")
-        return _read(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: there is no such file") from error
-    except DocumentError as error:
-        raise settings_error(path, error.problems) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-
-
-def _read(path: Path) -> Node:
-    text = path.read_text(encoding="utf-8-sig")
-    if path.suffix.lower() == ".json":
-        return read_json(text)
-    from trading_runtime.config.yaml_document import read_yaml  # only YAML files need it
-
-    return read_yaml(text)
-
-
-def checked[Settings: BaseModel](model: type[Settings], document: Node, path: Path) -> Settings:
-    """Return the settings that ``document``, read from ``path``, holds.
-
-    Raises ``UsageError`` with one line for every fault.
-    """
-    try:
-        return model.model_validate(document.plain())
-    except ValidationError as error:
-        faults = faults_of(error, document, model)
-        raise settings_error(
-            path, [fault.problem for fault in faults if fault.problem is not None]
-        ) from error
-
-
-def settings_error(path: Path, problems: Iterable[Problem]) -> UsageError:
-    """Return the error that lists ``problems`` of the file in the order of their places."""
-    ordered = sorted(problems, key=lambda problem: (problem.line, problem.column))
-    lines = [
-        f"{path}:{problem.line}:{problem.column}: {problem.message}"
-        for problem in ordered[:_MAX_PROBLEMS]
-    ]
-    if len(ordered) > _MAX_PROBLEMS:
-        lines.append(f"{path}: and {len(ordered) - _MAX_PROBLEMS} more problems")
-    return UsageError("\n".join(lines))
-
-
-EPOCH_DIGITS = {"s": 9, "ms": 6, "us": 3, "ns": 0}
-"""Units since 1970, and how many decimals make one of them nanoseconds."""
-ISO = "iso"
-
-_DIRECTIVES = frozenset("YyCmbBhdejaAHkIlMSpPznt%DFTRx")
-_ADVICE = {
-    "f": "%f does not say how many digits there are; write %3f, %6f or %9f, or %.f for a point "
-    "with digits",
-    "Z": "%Z would drop the zone; read offsets with %z, or write the zone's name as it stands in "
-    "the file and set 'time_zone'",
-    "s": "%s is not read in a pattern; for seconds since 1970 the format is 's'",
-}
-_PARTS = {
-    "B": "m", "b": "m", "h": "m", "e": "d", "k": "H", "l": "I", "P": "p", "A": "a",
-    "D": "mdy", "x": "mdy", "F": "Ymd", "T": "HMS", "R": "HM",
-}  # fmt: skip
-_ONCE = frozenset("YymdjHIMSp")
-_HOURS = frozenset("HkIlTR")
-_MINUTES = frozenset("MTR")
-_ABBREVIATIONS = frozenset({
-    "Z", "ET", "CT", "MT", "PT", "EDT", "CST", "CDT", "MDT", "PST", "PDT", "AST", "AKST",
-    "CEST", "BST", "WEST", "EEST", "MSK", "IST", "JST", "KST", "HKT", "SGT", "AEST",
-    "AEDT", "NZST", "NZDT",
-})  # fmt: skip
-UTC_NAMES = frozenset({"Z", "UTC", "GMT", "Etc/UTC", "Zulu", "+00:00", "+0000"})
-"""Zones that are UTC, as texts have them."""
-_DIRECTIVE = re.compile(r"%([-_0]?)(\.[369]?f|[369]?f|:?z|[A-Za-z%])")
-
-
-def check_timestamp_format(text: str) -> str:
-    """Return ``text`` when times can be read with it.
-
-    Raises ``ValueError`` otherwise.
-    """
-    if text == ISO or text in EPOCH_DIGITS:
-        return text
-    if "%" not in text:
-        raise ValueError(
-            f"{text!r} is not a timestamp format; accepted are iso, s, ms, us, ns, or a pattern "
-            "such as '%Y%m%d %H%M%S%3f'"
-        )
-    rest = _DIRECTIVE.sub("", text)
-    if "%" in rest:
-        raise ValueError(f"{text!r} has a '%' that stands for nothing; write '%%' for the sign")
-    directives = [match.group(2) for match in _DIRECTIVE.finditer(chrono_pattern(text))]
-    for directive in directives:
-        if directive in _ADVICE:
-            raise ValueError(f"{text!r}: {_ADVICE[directive]}")
-        if len(directive) == 1 and directive not in _DIRECTIVES:
-            raise ValueError(f"{text!r}: %{directive} is not a part of a time")
-    parts = [part for directive in directives for part in _PARTS.get(directive, directive)]
-    for part in parts:
-        if part in _ONCE and parts.count(part) > 1:
-            raise ValueError(
-                f"{text!r} reads %{part} more than once; %m is the month, %M the minute"
-            )
-    has_day = {"j"} & set(parts) or {"W", "U"} & set(parts)
-    if not {"Y", "y"} & set(parts) or ("d" in parts and "m" not in parts and not has_day):
-        raise ValueError(f"{text!r} gives no whole date; a pattern needs %Y, %m and %d")
-    _try(text)
-    return text
-
-
-def has_time_of_day(text: str) -> bool:
-    """Return whether times in the format ``text`` are more than dates, as far as it says."""
-    directives = {match.group(2) for match in _DIRECTIVE.finditer(text)}
-    return text != ISO and (text in EPOCH_DIGITS or bool(directives & _HOURS))
-
-
-def literal_zone(text: str) -> str | None:
-    """Return the zone that a pattern has as plain text, such as ``EST``, ``Z`` or ``+00:00``."""
-    if text == ISO or text in EPOCH_DIGITS:
-        return None
-    rest = _DIRECTIVE.sub("\0", text)
-    words = re.findall(r"[A-Za-z]+(?:[/_][A-Za-z]+)*|[+-][0-9]{2}:?[0-9]{2}$", rest)
-    known = zoneinfo.available_timezones() | _ABBREVIATIONS
-    return next((word for word in words if word in known or word[0] in "+-"), None)
-
-
-def _try(text: str) -> None:
-    import polars as pl
-
-    try:
-        pl.Series(["-"]).str.to_datetime(chrono_pattern(text), time_unit="ns", strict=False)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0].removeprefix("Invalid format string: ")
-        raise ValueError(f"{text!r} cannot be read: {reason}") from error
-
-
-def chrono_pattern(text: str) -> str:
-    """Return the pattern as polars reads it: a point with digits is one directive there."""
-    return with_minutes(text, text.replace(".%f", "%.f"), " %M")
-
-
-def with_minutes[Value](text: str, value: Value, minutes: Value) -> Value:
-    """Return ``value`` with ``minutes`` behind it when the pattern has hours, but no minutes.
-
-    Polars reads hours and minutes together or not at all, so both pattern and texts get them.
-    """
-    directives = {match.group(2) for match in _DIRECTIVE.finditer(text)}
-    return value + minutes if directives & _HOURS and not directives & _MINUTES else value  # type: ignore[operator]
-
-
-def check_time_zone(name: str) -> str:
-    """Return ``name`` when it is a time zone of the IANA database; else raises ``ValueError``."""
-    import polars as pl
-
-    try:
-        pl.Series([], dtype=pl.Datetime("ns")).dt.replace_time_zone(name or "?")
-    except pl.exceptions.ComputeError as error:
-        hint = nearest(name, zoneinfo.available_timezones())
-        raise ValueError(
-            f"{name!r} is not an IANA time zone{hint}; write such as 'UTC' or 'America/New_York'"
-        ) from error
-    return name
-
 
 _BAR = re.compile(r"[1-9][0-9]*-[A-Z_]+-(BID|ASK|MID|LAST|MARK)")
 
@@ -223,15 +43,22 @@ def _check_separator(text: str) -> str:
 
 
 def _to_decimal(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?([eE]-?[0-9]{1,2})?", value):
         return Decimal(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     return value
 
 
+def _to_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 Column = Annotated[int, Field(ge=1)] | str
 """A column by its name in the header, or by its position, counted from 1."""
+
+Columns = Column | Annotated[list[Column], Field(min_length=2, max_length=2)]
+"""A column, or two whose texts are read with a space between them: ``[date, time]``."""
 
 Amount = Annotated[Decimal, BeforeValidator(_to_decimal), Field(gt=0)]
 """A size that every row has, as a decimal text or number: ``"1000000"``."""
@@ -242,8 +69,8 @@ Side = Literal["BUY", "SELL", "NONE"]
 class BarColumns(Model):
     """Where a bar's values stand."""
 
-    timestamp: Column = "timestamp"
-    """The bar's time; see ``timestamp_marks``."""
+    timestamp: Columns = "timestamp"
+    """The bar's time, or its date and its time: ``[date, time]``; see ``timestamp_marks``."""
     open: Column = "open"
     """The first price."""
     high: Column = "high"
@@ -259,8 +86,10 @@ class BarColumns(Model):
 class TradeColumns(Model):
     """Where a trade's values stand."""
 
-    timestamp: Column = "timestamp"
-    """The time of the trade."""
+    timestamp: Columns = "timestamp"
+    """The time of the trade, or its date and its time: ``[date, time]``."""
+    received: Column | None = None
+    """When the trade was received: the time at which strategies see it, and of the rows' order."""
     price: Column = "price"
     """The price."""
     size: Column = "size"
@@ -276,8 +105,10 @@ class TradeColumns(Model):
 class QuoteColumns(Model):
     """Where a quote's values stand."""
 
-    timestamp: Column = "timestamp"
-    """The time of the quote."""
+    timestamp: Columns = "timestamp"
+    """The time of the quote, or its date and its time: ``[date, time]``."""
+    received: Column | None = None
+    """When the quote was received: the time at which strategies see it, and of the rows' order."""
     bid: Column = "bid"
     """The best bid price."""
     ask: Column = "ask"
@@ -288,25 +119,80 @@ class QuoteColumns(Model):
     """The size at the ask; absent when ``size`` is given."""
 
 
-_LATER = ("unusual_times", "mixed_symbols")
+class Scale(Model):
+    """Factors by which the numbers of the files are multiplied."""
+
+    prices: Amount = Decimal(1)
+    """Of all prices: ``"1e-9"`` for fixed-point prices of Databento."""
+    sizes: Amount = Decimal(1)
+    """Of all sizes and volumes, such as ``"0.001"`` for contracts of a thousandth of a coin."""
+
+
+class FileLayout(Model):
+    """Files of a series that are laid out in another way; keys that are absent are the same."""
+
+    files: Annotated[list[str], BeforeValidator(_to_list), Field(min_length=1)]
+    """Paths or patterns."""
+    separator: Annotated[str, AfterValidator(_check_separator)] | None = None
+    """As above."""
+    header: bool | Literal["auto"] | None = None
+    """As above."""
+    skip_rows: Annotated[int, Field(ge=0)] | None = None
+    """As above."""
+    timestamp_format: Annotated[str, AfterValidator(check_timestamp_format)] | None = None
+    """As above."""
+    time_zone: Annotated[str, AfterValidator(check_time_zone)] | None = None
+    """As above."""
+    columns: dict[str, Columns] | None = None
+    """Those columns that stand elsewhere."""
 
 
 class _Series(Model):
     instrument: str
-    """Id of the instrument, such as ``BTCUSDT-PERP.SIM``, defined in the instrument file."""
-    files: str | Annotated[list[str], Field(min_length=1)]
-    """One file, many, or a pattern such as ``raw/btc-*.csv``; CSV (also .gz) or Parquet."""
+    """Id of the instrument, such as ``BTCUSDT-PERP.SIM``, defined in the instrument file. With
+    ``split_by`` it has ``{}`` for the value of that column: ``{}.XNAS``."""
+    files: str | Annotated[list[str | FileLayout], Field(min_length=1)]
+    """One file, many, or a pattern such as ``raw/btc-*.csv``; CSV, Parquet or feather, plain or
+    compressed (gzip, zstd, xz, bz2, zip), told by their content."""
+    members: str | None = None
+    """Pattern of the members to read of a zip archive, such as ``*.csv``; all by default."""
     separator: Annotated[str, AfterValidator(_check_separator)] = ","
     """What separates the columns of a CSV file."""
-    header: bool = True
-    """Whether the first line of a CSV file names the columns."""
+    header: bool | Literal["auto"] = True
+    """Whether the first line of a CSV file names the columns; ``auto`` looks at each file, and
+    needs columns given by position."""
+    skip_rows: Annotated[int, Field(ge=0)] = 0
+    """Lines above the header, or above the first row, that are left out."""
+    comment: Annotated[str, Field(min_length=1, max_length=5)] | None = None
+    """Lines of a CSV file that begin with this are left out."""
     timestamp_format: Annotated[str, AfterValidator(check_timestamp_format)] = "iso"
-    """``iso``; ``s``, ``ms``, ``us`` or ``ns`` since 1970; or a pattern such as
-    ``%Y%m%d %H%M%S%3f``. A Parquet column of timestamps needs none."""
+    """``iso``; ``s``, ``ms``, ``us`` or ``ns`` since 1970; ``epoch`` for any of these four, told
+    by the number of digits; or a pattern such as ``%Y%m%d %H%M%S%3f``. A Parquet column of
+    timestamps needs none."""
     time_zone: Annotated[str, AfterValidator(check_time_zone)] = "UTC"
     """IANA name of the zone of times that carry none, such as ``America/New_York``."""
+    sort: bool = False
+    """Put rows in the order of time, such as those of files with the newest row first."""
+    where: dict[str, str | Annotated[list[str], Field(min_length=1)]] | None = None
+    """Read only rows that have this text, or one of these, in a column: ``{ticker: AAPL}``."""
+    split_by: Column | None = None
+    """The column of symbols in files of several; each defined instrument gets its rows."""
+    decimal: Literal[".", ","] = "."
+    """The sign before the fraction of a number."""
+    thousands: Literal[",", ".", " ", "'", "_"] | None = None
+    """The sign between groups of three digits."""
+    suffixes: bool = False
+    """Whether numbers may end in K, M, B or T: ``58.41M`` is 58,410,000."""
+    scale: Scale | None = None
+    """Factors that make the files' numbers prices and sizes: ``{prices: "1e-9"}``."""
+    negative_prices: Literal["refuse", "accept"] = "refuse"
+    """Whether prices may be zero or below; accepted for futures, spreads, CFDs, commodities."""
+    on_bad_row: Literal["refuse", "drop"] = "refuse"
+    """Whether a row that cannot be used refuses the series, or is left out, counted, and kept with
+    its reason in the dataset's folder ``quarantine``."""
     off_tick: Literal["refuse", "round"] = "refuse"
-    """What to do with prices and sizes between two ticks; rounding is half to even, and counted."""
+    """What to do with prices and sizes between two ticks; rounding is half to even, and counted.
+    What is within a billionth of a tick is the noise of floating point: taken, and counted."""
     max_gap: Duration | None = None
     """A stretch without rows longer than this is refused."""
     report_gaps_above: Duration | None = None
@@ -321,13 +207,28 @@ class _Series(Model):
 
         Settings that came later are left out at their default, so that no manifest changes.
         """
+        fields = type(self).model_fields
         usual = {
             name
             for name in _LATER
-            if getattr(self, name, None)
-            == getattr(type(self).model_fields.get(name), "default", None)
+            if name in fields and getattr(self, name) == fields[name].default
         }
-        return self.model_dump(mode="json", exclude={"files"} | usual)
+        content = self.model_dump(mode="json", exclude={"files"} | usual)
+        for role in _LATER_COLUMNS:
+            if content["columns"].get(role, "") is None:
+                del content["columns"][role]
+        layouts = [
+            layout.model_dump(mode="json", exclude={"files"}, exclude_none=True)
+            for layout in self.layouts
+            if layout is not None
+        ]
+        return content | ({"layouts": layouts} if layouts else {})
+
+    @property
+    def layouts(self) -> list[FileLayout | None]:
+        """The layout of each entry of ``files``; None where it is that of the series."""
+        entries = [self.files] if isinstance(self.files, str) else self.files
+        return [None if isinstance(entry, str) else entry for entry in entries]
 
     @model_validator(mode="after")
     def _zone_is_read(self) -> _Series:
@@ -350,6 +251,24 @@ class _Series(Model):
                 "set 'time_zone', such as 'America/New_York'"
             )
         return self
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> _Series:
+        if self.thousands == self.decimal:
+            raise ValueError(f"'decimal' and 'thousands' cannot both be {self.decimal!r}")
+        if (self.split_by is not None) != ("{}" in self.instrument):
+            raise ValueError(
+                "'split_by' and an 'instrument' with {} need each other: "
+                '"split_by": "ticker", "instrument": "{}.XNAS"'
+            )
+        return self
+
+
+_LATER = frozenset({
+    "unusual_times", "mixed_symbols", "members", "skip_rows", "comment", "sort", "where",
+    "split_by", "decimal", "thousands", "suffixes", "scale", "negative_prices", "on_bad_row",
+})  # fmt: skip
+_LATER_COLUMNS = ("received",)
 
 
 class BarSeries(_Series):
@@ -458,9 +377,16 @@ class LoadedPreparation:
             if isinstance(series, BarSeries)
         ]
 
-    def input_patterns(self, series: Series) -> list[str]:
-        """The raw files of a series: paths, or patterns with ``*``, ``?`` or ``[``."""
-        return [str(self.resolve(text)) for text in _as_list(series.files)]
+    def inputs(self, series: Series) -> Iterator[tuple[list[str], Series]]:
+        """Yield the raw files of a series and the settings that they are read with.
+
+        Files are absolute paths, or patterns with ``*``, ``?`` or ``[``.
+        """
+        for entry in _as_list(series.files):
+            if isinstance(entry, str):
+                yield [str(self.resolve(entry))], series
+            else:
+                yield [str(self.resolve(text)) for text in entry.files], laid_out(series, entry)
 
     def resolve(self, text: str) -> Path:
         """Return the path that ``text`` in this file names."""
@@ -482,11 +408,18 @@ def load_preparation(path: Path) -> LoadedPreparation:
     named += [(("instruments",), text) for text in _as_list(preparation.instruments)]
     for index, series in enumerate(preparation.series):
         where = ("series", index)
-        named += [((*where, "files"), text) for text in _as_list(series.files)]
-        problems += [
-            Problem(*document.place((*where, "columns")), message)
-            for message in _needs_positions(index, series)
-        ]
+        for entry in _as_list(series.files):
+            texts = [entry] if isinstance(entry, str) else entry.files
+            named += [((*where, "files"), text) for text in texts]
+            try:
+                as_laid_out = series if isinstance(entry, str) else laid_out(series, entry)
+            except ValueError as error:
+                problems.append(Problem(*document.place((*where, "files")), f"files: {error}"))
+                continue
+            problems += [
+                Problem(*document.place((*where, "columns")), message)
+                for message in _needs_positions(index, as_laid_out)
+            ]
     for keys, text in named:
         try:
             loaded.resolve(text)
@@ -497,7 +430,22 @@ def load_preparation(path: Path) -> LoadedPreparation:
     return loaded
 
 
-def column_roles(series: Series) -> dict[str, int | str]:
+def laid_out(series: Series, layout: FileLayout) -> Series:
+    """Return the settings of the files that ``layout`` is about.
+
+    Raises ``ValueError`` for a column that the series does not have.
+    """
+    given = layout.model_dump(exclude={"files", "columns"}, exclude_none=True)
+    if layout.columns is not None:
+        known = type(series.columns).model_fields
+        for role in layout.columns:
+            if role not in known:
+                raise ValueError(f"columns.{role}: accepted are {', '.join(known)}")
+        given["columns"] = series.columns.model_copy(update=layout.columns)
+    return series.model_copy(update=given)
+
+
+def column_roles(series: Series) -> dict[str, Columns]:
     """Return the columns to read, by what they hold."""
     roles = {role: column for role, column in series.columns if column is not None}
     if isinstance(series, BarSeries) and series.volume is None:
@@ -505,18 +453,44 @@ def column_roles(series: Series) -> dict[str, int | str]:
     return roles
 
 
+def split_series(series: Series, instruments: Iterable[str]) -> list[Series]:
+    """Return one series for each of the instruments whose rows ``split_by`` tells apart."""
+    if series.split_by is None:
+        return [series]
+    before, _, behind = series.instrument.partition("{}")
+    found: list[Series] = []
+    for name in sorted(instruments):
+        value = name.removeprefix(before).removesuffix(behind)
+        if name == f"{before}{value}{behind}" and value:
+            where = (series.where or {}) | {str(series.split_by): value}
+            update = {"instrument": name, "split_by": None, "where": where}
+            found.append(series.model_copy(update=update))
+    return found
+
+
 def _needs_positions(index: int, series: Series) -> list[str]:
-    if series.header:
+    if series.header is True:
         return []
-    names = [role for role, column in column_roles(series).items() if isinstance(column, str)]
-    if not names:
-        return []
-    message = (
-        f"series[{index}].columns: a file without header has positions instead of names; "
-        f"give numbers counted from 1 for {', '.join(names)}"
-    )
-    return [message]
+    names = [
+        role
+        for role, column in column_roles(series).items()
+        if any(isinstance(part, str) for part in _as_list(column))
+    ]
+    messages = []
+    if names:
+        what = "a file without header has" if series.header is False else "'header: auto' takes"
+        messages.append(
+            f"series[{index}].columns: {what} positions instead of names; "
+            f"give numbers counted from 1 for {', '.join(names)}"
+        )
+    filters = [*(series.where or {}), *([] if series.split_by is None else [series.split_by])]
+    if any(not str(column).isdecimal() for column in filters):
+        messages.append(
+            f"series[{index}]: without names in a header, 'where' and 'split_by' take positions, "
+            'counted from 1: {"2": "AAPL"}'
+        )
+    return messages
 
 
-def _as_list(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

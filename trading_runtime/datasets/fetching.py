@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trading_runtime.object_storage import S3Folder
+    from trading_runtime.storage.s3 import S3Folder
 
 _CONNECTIONS = 4
 

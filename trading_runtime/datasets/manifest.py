@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
-from trading_runtime.object_storage import S3Folder, is_s3, refuse_other_address
+from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
 from trading_runtime.units import NANOSECONDS
 
 MANIFEST_NAME = "manifest.json"
@@ -228,26 +228,49 @@ class Gaps:
     """The longest ``MOST_LISTED``, in the order of time."""
 
 
-def find_gaps(identifier: str, ts_init: pl.Series, usual: int) -> Gaps:
-    """Return the stretches between rows that are longer than ``usual`` nanoseconds.
+class GapFinder:
+    """Finds the stretches between rows that are longer than ``usual`` nanoseconds."""
 
-    ``ts_init`` is in order, in nanoseconds.
-    """
-    lengths = ts_init.diff()
-    rows = (lengths > usual).arg_true()
-    if not len(rows):
-        return Gaps(0, 0, 0, ())
-    long = pl.DataFrame(
-        {"length": lengths.gather(rows), "after": ts_init.gather(rows - 1),
-         "before": ts_init.gather(rows)}
-    )  # fmt: skip
-    listed = long.sort("length", "after", descending=[True, False]).head(MOST_LISTED).sort("after")
-    return Gaps(
-        count=len(rows),
-        longest=int(lengths.gather(rows).max() or 0),  # type: ignore[arg-type]
-        total=int(lengths.gather(rows).sum()),
-        listed=tuple(
-            Gap(identifier=identifier, after=after, before=before)
-            for after, before in listed.select("after", "before").iter_rows()
-        ),
-    )
+    def __init__(self, identifier: str, usual: int, last: int | None = None) -> None:
+        self._identifier = identifier
+        self._usual = usual
+        self._last = last
+        self._count = self._total = self._longest = 0
+        self._listed: pl.DataFrame | None = None
+
+    def add(self, ts_init: pl.Series) -> None:
+        """Take the times of some more rows, in order, nanoseconds."""
+        if not len(ts_init):
+            return
+        if self._last is not None:
+            ts_init = pl.concat([pl.Series([self._last], dtype=pl.Int64), ts_init])
+        self._last = int(ts_init[-1])
+        lengths = ts_init.diff()
+        rows = (lengths > self._usual).arg_true()
+        if not len(rows):
+            return
+        found = pl.DataFrame(
+            {"length": lengths.gather(rows), "after": ts_init.gather(rows - 1),
+             "before": ts_init.gather(rows)}
+        )  # fmt: skip
+        self._count += len(rows)
+        self._total += int(found["length"].sum())
+        self._longest = max(self._longest, int(found["length"].max()))  # type: ignore[arg-type]
+        if self._listed is not None:
+            found = pl.concat([self._listed, found])
+        self._listed = found.sort("length", "after", descending=[True, False]).head(MOST_LISTED)
+
+    def found(self) -> Gaps:
+        """Return the gaps between all rows."""
+        if self._listed is None:
+            return Gaps(0, 0, 0, ())
+        listed = self._listed.sort("after").select("after", "before").iter_rows()
+        return Gaps(
+            count=self._count,
+            longest=self._longest,
+            total=self._total,
+            listed=tuple(
+                Gap(identifier=self._identifier, after=after, before=before)
+                for after, before in listed
+            ),
+        )

@@ -11,32 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.datasets.catalog_files import (
-    CatalogFile,
     folder_name,
-    index_file,
     index_instrument_file,
     sha256_of,
-    write_series,
 )
+from trading_runtime.datasets.data_file import split_series
 from trading_runtime.datasets.manifest import (
-    DEFAULT_TICK_GAP,
     MANIFEST_FORMAT,
     MANIFEST_NAME,
     DataFile,
     Gaps,
     InstrumentFile,
     Manifest,
-    find_gaps,
     load_manifest,
 )
-from trading_runtime.datasets.raw_files import RawFile, find_files
-from trading_runtime.datasets.row_checks import RowProblems, check_rows
-from trading_runtime.datasets.series_rows import SeriesRows, read_series
+from trading_runtime.datasets.raw_files import find_files
+from trading_runtime.datasets.series_making import MadeSeries, make_series
+from trading_runtime.datasets.series_rows import SeriesSource
 from trading_runtime.errors import DataError, StorageError, TradingRuntimeError, UsageError
-from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
-    from trading_runtime.datasets.data_file import LoadedPreparation, Series
+    from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
 
 InstrumentWriter = Callable[[Path, Sequence[dict[str, Any]]], list[Path]]
@@ -70,23 +65,16 @@ def prepare(
     when the folder holds something else and ``force`` is not given, ``StorageError`` when it
     cannot be written.
     """
-    series = loaded.preparation.series
-    facts = [_instrument_of(loaded, index, instruments) for index in range(len(series))]
-    inputs = [
-        find_files(loaded.input_patterns(item), item.separator, has_header=item.header)
-        for item in series
-    ]
-    _check_series_differ(loaded, facts)
-    source = _source(series, facts, inputs)
+    sources = _sources(loaded, instruments)
+    source = _source(sources)
     existing = _existing(folder, force=force)
     if existing is not None and existing.source.get("digest") == source["digest"]:
         return Prepared(folder, existing, is_unchanged=True)
-    rows = _read_all(series, facts, inputs)
     place = folder.resolve()
     partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
-        manifest = _write(partial, rows, facts, source, write_instruments)
+        manifest = _write(partial, sources, source, write_instruments)
         if existing is not None and existing.digest == manifest.digest:
             return Prepared(folder, existing, is_unchanged=True)
         if existing is not None:
@@ -102,47 +90,66 @@ def prepare(
     return Prepared(folder, manifest, is_unchanged=False)
 
 
-def _instrument_of(
-    loaded: LoadedPreparation, index: int, instruments: Mapping[str, InstrumentFacts]
-) -> InstrumentFacts:
-    name = loaded.preparation.series[index].instrument
-    if name not in instruments:
-        raise UsageError(
-            f"{loaded.path}: series[{index}].instrument: {name!r} is not defined; the instrument "
-            f"files define {', '.join(sorted(instruments))}"
-        )
-    return instruments[name]
+def _sources(
+    loaded: LoadedPreparation, instruments: Mapping[str, InstrumentFacts]
+) -> list[SeriesSource]:
+    """Return what every series is made from, one of each instrument that ``split_by`` tells."""
+    sources: list[SeriesSource] = []
+    for index, entry in enumerate(loaded.preparation.series):
+        split = split_series(entry, instruments)
+        if not split:
+            raise UsageError(
+                f"{loaded.path}: series[{index}].instrument: no instrument is like "
+                f"{entry.instrument!r}; the instrument files define {_listed(instruments)}"
+            )
+        for series in split:
+            if series.instrument not in instruments:
+                raise UsageError(
+                    f"{loaded.path}: series[{index}].instrument: {series.instrument!r} is not "
+                    f"defined; the instrument files define {_listed(instruments)}"
+                )
+            files = find_files(loaded.inputs(series))
+            sources.append(SeriesSource(series, instruments[series.instrument], files))
+    _check_series_differ(loaded, sources)
+    return sources
 
 
-def _check_series_differ(loaded: LoadedPreparation, facts: Sequence[InstrumentFacts]) -> None:
+def _listed(instruments: Mapping[str, InstrumentFacts]) -> str:
+    return ", ".join(sorted(instruments))
+
+
+def _check_series_differ(loaded: LoadedPreparation, sources: Sequence[SeriesSource]) -> None:
     folders: dict[tuple[str, str], int] = {}
-    for index, (series, instrument) in enumerate(
-        zip(loaded.preparation.series, facts, strict=True)
-    ):
-        identifier = SeriesRows(series, instrument, []).identifier
-        key = (series.type, folder_name(identifier))
+    for index, source in enumerate(sources):
+        key = (source.series.type, folder_name(source.identifier))
         if key in folders:
             raise UsageError(
-                f"{loaded.path}: series[{index}] and series[{folders[key]}] are both {series.type} "
-                f"of {identifier}; list all their files in one of them"
+                f"{loaded.path}: series[{index}] and series[{folders[key]}] are both "
+                f"{source.series.type} of {source.identifier}; list all their files in one of "
+                "them; files that are laid out differently are entries of their own in 'files', "
+                'such as {"files": "new-*.csv", "timestamp_format": "us"}'
             )
         folders[key] = index
 
 
-def _source(
-    series: Sequence[Series],
-    facts: Sequence[InstrumentFacts],
-    inputs: Sequence[Sequence[RawFile]],
-) -> dict[str, Any]:
+def _source(sources: Sequence[SeriesSource]) -> dict[str, Any]:
     """Return what the dataset is made from, without the place where it lies."""
+    digests: dict[Path, str] = {}
+    for source in sources:
+        for file in source.files:
+            if file.path not in digests:
+                digests[file.path] = sha256_of(file.path)
     described = [
         {
-            "settings": item.described(),
-            "files": [{"name": file.path.name, "sha256": sha256_of(file.path)} for file in files],
+            "settings": source.series.described(),
+            "files": [
+                {"name": path.name, "sha256": digests[path]}
+                for path in dict.fromkeys(file.path for file in source.files)
+            ],
         }
-        for item, files in zip(series, inputs, strict=True)
+        for source in sources
     ]
-    definitions = {instrument.id: instrument.definition for instrument in facts}
+    definitions = {item.instrument.id: item.instrument.definition for item in sources}
     made_from = {"version": _VERSION, "series": described, "instruments": definitions}
     return {"digest": digest(made_from), "version": _VERSION, "series": described}
 
@@ -174,52 +181,35 @@ def _existing(folder: Path, *, force: bool) -> Manifest | None:
     return manifest
 
 
-def _read_all(
-    series: Sequence[Series],
-    facts: Sequence[InstrumentFacts],
-    inputs: Sequence[list[RawFile]],
-) -> list[SeriesRows]:
-    """Return the rows of all series, or raise one error with what is wrong in any of them."""
-    read: list[SeriesRows] = []
-    errors: list[TradingRuntimeError] = []
-    for item, instrument, files in zip(series, facts, inputs, strict=True):
-        problems = RowProblems()
-        try:
-            rows = read_series(item, instrument, files, problems)
-            check_rows(rows, problems)
-            problems.refuse()
-        except (DataError, UsageError) as error:
-            errors.append(error)
-        else:
-            read.append(rows)
-    if errors:
-        raise type(errors[0])("\n".join(str(error) for error in errors)) from errors[0]
-    return read
-
-
 def _write(
     folder: Path,
-    all_rows: Sequence[SeriesRows],
-    facts: Sequence[InstrumentFacts],
+    sources: Sequence[SeriesSource],
     source: dict[str, Any],
     write_instruments: InstrumentWriter,
 ) -> Manifest:
     files: list[DataFile] = []
     gaps: list[Gaps] = []
-    for rows, described in zip(all_rows, source["series"], strict=True):
-        files += [
-            index_file(CatalogFile.open(path), folder, rows.series.type)
-            for path in write_series(rows, folder)
-        ]
-        found = find_gaps(rows.identifier, rows.frame["ts"], _usual_spacing(rows))
-        gaps.append(found)
-        described |= {
-            "identifier": rows.identifier,
-            "rows": rows.frame.height,
-            "rounded": rows.rounded,
-            "gaps": {"count": found.count, "longest": found.longest, "total": found.total},
-        }
-    definitions = {instrument.id: instrument.definition for instrument in facts}
+    for item, made, described in zip(
+        sources, _make_all(sources, folder), source["series"], strict=True
+    ):
+        files += made.files
+        gaps.append(made.gaps)
+        described.update(
+            {
+                "identifier": item.identifier,
+                "rows": made.rows,
+                "rounded": made.rounded,
+                "gaps": {
+                    "count": made.gaps.count,
+                    "longest": made.gaps.longest,
+                    "total": made.gaps.total,
+                },
+            }
+        )
+        # Absent where there is none: manifests made before such counts stay as they are.
+        counts = {"snapped": made.snapped, "dropped": made.dropped}
+        described.update({name: count for name, count in counts.items() if count})
+    definitions = {item.instrument.id: item.instrument.definition for item in sources}
     ordered = [definitions[name] for name in sorted(definitions)]
     instrument_files: list[InstrumentFile] = [
         index_instrument_file(path, folder) for path in write_instruments(folder, ordered)
@@ -238,10 +228,18 @@ def _write(
     return manifest
 
 
-def _usual_spacing(rows: SeriesRows) -> int:
-    if rows.series.report_gaps_above is not None:
-        return parse_duration(rows.series.report_gaps_above)
-    return rows.length.longest if rows.length is not None else DEFAULT_TICK_GAP
+def _make_all(sources: Sequence[SeriesSource], folder: Path) -> list[MadeSeries]:
+    """Make all series, or raise one error with what is wrong in any of them."""
+    made: list[MadeSeries] = []
+    errors: list[TradingRuntimeError] = []
+    for source in sources:
+        try:
+            made.append(make_series(source, folder))
+        except (DataError, UsageError) as error:
+            errors.append(error)
+    if errors:
+        raise type(errors[0])("\n".join(str(error) for error in errors)) from errors[0]
+    return made
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:

@@ -1,29 +1,44 @@
-"""Raw market data files, CSV or Parquet: which are meant, their columns, and where each row is."""
+"""Raw market data files: which are meant, their columns, rows block by block, and places."""
 
 from __future__ import annotations
 
 import csv
 import glob
-import gzip
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from trading_runtime.config.messages import nearest
-from trading_runtime.datasets.file_kinds import other_kind
+from trading_runtime.datasets.data_file import column_roles
+from trading_runtime.datasets.raw_content import (
+    FEATHER_MARK,
+    PARQUET_MARK,
+    READ_ERRORS,
+    brief,
+    first_bytes,
+    members_of,
+    open_text,
+)
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_PARQUET_MARK = b"PAR1"
-_GZIP_MARK = b"\x1f\x8b"
+    from trading_runtime.datasets.data_file import Columns, Series
+
+BLOCK_BYTES = 2 << 20
+"""Text that is parsed at once: more takes more memory, less takes more calls."""
+BLOCK_ROWS = 65_536
+"""Rows of a binary file that are read at once."""
+_LONGEST_RECORD = 64 << 20
+_HEAD_BYTES = 1 << 16
 _DATUM = re.compile(r"[+-]?[0-9.][0-9.:/eE+\-, TZ]*")
-_TEXT_ROLES = frozenset({"aggressor", "buyer_maker", "trade_id"})
+_TEXT_ROLES = frozenset({"aggressor", "buyer_maker", "trade_id", "side", "is_snapshot", "order_id"})
 _SYMBOL_NAMES = frozenset({
     "symbol", "sym", "ticker", "tic", "instrument", "instrumentid", "instrumentname",
     "pair", "currencypair", "market", "product", "productid", "security", "securityid",
@@ -33,226 +48,458 @@ _SYMBOL_NAMES = frozenset({
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9]+([./:_ -][A-Z0-9]+)*")
 
 
+class SymbolColumn(NamedTuple):
+    """A column that may hold symbols, because it is called so or its first value looks so."""
+
+    position: int
+    """From 0."""
+    shown: str
+    """How messages name it."""
+    is_named: bool
+    """Whether its name says that it holds symbols."""
+
+
 @dataclass(frozen=True)
 class RawFile:
-    """A raw file and how its CSV text is laid out."""
+    """A raw file, or a member of a zip archive, with the settings it is read with."""
 
     path: Path
-    separator: str
-    has_header: bool
-    is_parquet: bool
+    settings: Series
+    member: str = ""
+    """Name in the archive; empty for a file of its own."""
+    kind: str = "csv"
+    """``csv``, ``parquet`` or ``feather``."""
 
-    def read(self, roles: Mapping[str, int | str]) -> pl.DataFrame:
-        """Return the columns that ``roles`` names, under the names of their roles.
+    @property
+    def name(self) -> str:
+        """How messages name the file."""
+        return f"{self.path}/{self.member}" if self.member else str(self.path)
 
-        CSV columns are texts; Parquet columns keep their types. Blank lines at the end are left
-        out. Raises ``DataError`` when the file cannot be read or has no such column.
+    @property
+    def is_text(self) -> bool:
+        """Whether the file is CSV; others have columns with names and types."""
+        return self.kind == "csv"
+
+    def blocks(
+        self, roles: Mapping[str, Columns], size: int | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the rows, some at a time: the columns of ``roles``, under the names of their roles.
+
+        ``row`` counts the file's rows from 0, also those that ``where`` leaves out. CSV columns
+        are texts; others keep their types. Blank lines at the end are left out. Raises
+        ``DataError`` when the file cannot be read or has no such column.
         """
         names = self._column_names()
-        self._refuse_headless(roles, names)
-        positions = {role: self._position(role, column, names) for role, column in roles.items()}
-        if self.is_parquet:
-            frame = self._read_parquet([names[position] for position in positions.values()])
-            return frame.select(
-                pl.col(names[position]).alias(role) for role, position in positions.items()
-            )
-        frame = self._read_csv(sorted(set(positions.values())), names)
-        texts = frame.select(
-            pl.col(f"column_{position + 1}").alias(role) for role, position in positions.items()
+        has_header = self.has_header(names)
+        self._refuse_headless(roles, names, has_header=has_header)
+        positions = {
+            role: [self._position(role, part, names) for part in _parts(column)]
+            for role, column in roles.items()
+        }
+        wanted = {
+            self._position("where", int(name) if has_header is False else name, names): values
+            for name, values in (self.settings.where or {}).items()
+        }
+        read = sorted({at for ats in positions.values() for at in ats} | wanted.keys())
+        frames = (
+            self._csv_blocks(read, len(names), size or BLOCK_BYTES, has_header=has_header)
+            if self.is_text
+            else self._binary_blocks([names[at] for at in read])
         )
-        kept = texts.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
-        return texts.head(kept[-1] + 1 if len(kept) else 0)
+        row = 0
+        for frame in frames:
+            kept = frame
+            for at, values in wanted.items():
+                texts = pl.col(str(at)).cast(pl.String).str.strip_chars()
+                kept = kept.filter(texts.is_in([values] if isinstance(values, str) else values))
+            if kept.height or not wanted:
+                columns = [_joined(ats).alias(role) for role, ats in positions.items()]
+                yield kept.select(*columns, row=pl.col("row") + row)
+            row += frame.height
 
-    def symbols(self, roles: Mapping[str, int | str]) -> Iterator[tuple[str, bool, pl.Series]]:
-        """Yield columns that may hold symbols: name, whether the name says so, and values.
-
-        A column counts that is called like one, or whose first value looks like one.
-        """
+    def symbol_columns(self, roles: Mapping[str, Columns]) -> list[SymbolColumn]:
+        """Return the columns that may hold symbols, those of ``roles`` apart."""
         names = self._column_names()
-        self._refuse_headless(roles, names)
-        used = {self._position(role, column, names) for role, column in roles.items()}
-        if self.is_parquet:
-            schema = pl.read_parquet_schema(self.path)
-            firsts = ["A" * 2 if kind == pl.String else "" for kind in schema.values()]
+        has_header = self.has_header(names)
+        self._refuse_headless(roles, names, has_header=has_header)
+        used = {
+            self._position(role, part, names)
+            for role, column in roles.items()
+            for part in _parts(column)
+        }
+        filtered = set(self.settings.where or {})
+        if self.is_text:
+            firsts = next((line for line in self._records(skip=int(has_header))), [])
         else:
-            firsts = self._record(int(self.has_header))
+            firsts = ["AA" if is_text else "" for is_text in self._texts()]
+        found = []
         for at, name in enumerate(names):
             plain = re.sub(r"[^a-z]", "", name.lower())
-            is_named = (self.has_header or self.is_parquet) and (
+            is_named = has_header and (
                 plain in _SYMBOL_NAMES or plain.endswith(("symbol", "ticker"))
             )
             first = firsts[at].strip() if at < len(firsts) else ""
-            if at in used or not (is_named or _SYMBOL.fullmatch(first)):
+            shown = name if has_header else str(at + 1)
+            if at in used or shown in filtered or not (is_named or _SYMBOL.fullmatch(first)):
                 continue
-            if self.is_parquet:
-                values = self._read_parquet([name]).to_series()
-                if values.dtype.is_nested() or values.dtype == pl.Binary:
-                    continue
-                values = values.cast(pl.String)
-            else:
-                values = self._read_csv([at], names).to_series()
-            shown = repr(name) if self.has_header or self.is_parquet else str(at + 1)
-            yield shown, is_named, values.str.strip_chars()
+            found.append(SymbolColumn(at, repr(name) if has_header else shown, is_named))
+        return found
 
-    def _refuse_headless(self, roles: Mapping[str, int | str], names: list[str]) -> None:
+    def has_header(self, names: list[str] | None = None) -> bool:
+        """Return whether the first record names the columns."""
+        if not self.is_text:
+            return True
+        if self.settings.header != "auto":
+            return self.settings.header
+        first = self._column_names() if names is None else names
+        numeric = [
+            part
+            for role, column in column_roles(self.settings).items()
+            for part in _parts(column)
+            if isinstance(part, int) and role not in _TEXT_ROLES and part <= len(first)
+        ]
+        return not any(_DATUM.fullmatch(first[part - 1]) for part in numeric)
+
+    def column_names(self) -> list[str]:
+        """Return the names in the header, or the first row of a file without one."""
+        return self._column_names()
+
+    def _refuse_headless(
+        self, roles: Mapping[str, Columns], names: list[str], *, has_header: bool
+    ) -> None:
         """Raise ``DataError`` when the line that should be a header is a row of data."""
-        if self.is_parquet or not self.has_header:
+        if not self.is_text or not has_header or self.settings.header == "auto":
             return
+        columns = [(role, part) for role, column in roles.items() for part in _parts(column)]
         by_place = [
             names[column - 1]
-            for role, column in roles.items()
+            for role, column in columns
             if isinstance(column, int) and column <= len(names) and role not in _TEXT_ROLES
         ]
-        missing = any(isinstance(column, str) and column not in names for column in roles.values())
+        missing = any(isinstance(column, str) and column not in names for _, column in columns)
         all_data = all(_DATUM.fullmatch(name) for name in names if name)
         if any(_DATUM.fullmatch(name) for name in by_place) or (missing and all_data):
             raise DataError(
-                f"{self.path}:1: the header is a row of data ({', '.join(names[:4])}, ...); set "
-                "'header: false' and give positions in 'columns'; if it is a header, name its "
+                f"{self.name}:{self.settings.skip_rows + 1}: the header is a row of data "
+                f"({', '.join(names[:4])}, ...); set 'header: false' (or 'auto', when only some "
+                "files have one) and give positions in 'columns'; if it is a header, name its "
                 "columns as texts"
             )
 
-    def _record(self, index: int) -> list[str]:
-        with self._open() as text:
-            reader = csv.reader(text, delimiter=self.separator)
-            try:
-                for _ in range(index):
-                    next(reader, None)
-                return next(reader, [])
-            except (OSError, EOFError, zlib.error, csv.Error) as error:
-                raise DataError(f"{self.path}: cannot be read: {_brief(error)}") from error
-
     def where(self, row: int) -> str:
         """Return how messages name the row with the index ``row``: ``file:line`` for CSV."""
-        if self.is_parquet:
-            return f"{self.path}, row {row + 1}"
-        return f"{self.path}:{self._line(row + self.has_header)}"
+        if not self.is_text:
+            return f"{self.name}, row {row + 1}"
+        lines = _Lines(self._open_lines(), self.settings.skip_rows, self.settings.comment)
+        reader = csv.reader(lines, delimiter=self.settings.separator)
+        for _ in range(row + self.has_header()):
+            next(reader, None)
+        lines.begin()
+        next(reader, None)
+        return f"{self.name}:{lines.number + 1 if lines.start is None else lines.start}"
 
-    def _line(self, record: int) -> int:
-        """Return the line, from 1, on which a record starts: a quoted text may span lines."""
-        with self._open() as text:
-            reader = csv.reader(text, delimiter=self.separator)
-            for _ in range(record):
-                next(reader, None)
-            return reader.line_num + 1
+    def records(self, rows: set[int]) -> Iterator[tuple[int, str, str]]:
+        """Yield each of ``rows`` with its place in the file and its text."""
+        if not rows:
+            return
+        if not self.is_text:
+            at = 0
+            for frame in self._binary_blocks(self._column_names()):
+                for values in frame.rows():
+                    row, *texts = values
+                    if row + at in rows:
+                        yield row + at, f"row {row + at + 1}", ",".join(map(str, texts))
+                at += frame.height
+            return
+        lines = _Lines(self._open_lines(), self.settings.skip_rows, self.settings.comment)
+        reader = csv.reader(lines, delimiter=self.settings.separator)
+        header = int(self.has_header())
+        for number in range(max(rows) + 1 + header):
+            lines.begin()
+            record = next(reader, [])
+            if number - header in rows:
+                text = self.settings.separator.join(record)
+                yield number - header, f"line {lines.start}", text
 
-    def _open(self) -> TextIO:
-        if _first_bytes(self.path).startswith(_GZIP_MARK):
-            return gzip.open(self.path, "rt", encoding="utf-8-sig", errors="replace", newline="")
-        return self.path.open(encoding="utf-8-sig", errors="replace", newline="")
+    def _records(self, skip: int = 0) -> Iterator[list[str]]:
+        """Yield the records as lists of texts; raises ``DataError`` when they cannot be read."""
+        try:
+            lines = _Lines(self._open_lines(), self.settings.skip_rows, self.settings.comment)
+            for number, record in enumerate(csv.reader(lines, delimiter=self.settings.separator)):
+                if number >= skip:
+                    yield record
+        except (*READ_ERRORS, csv.Error) as error:
+            raise DataError(f"{self.name}: cannot be read: {brief(error)}") from error
 
-    def _open_bytes(self) -> BinaryIO | gzip.GzipFile:
-        if _first_bytes(self.path).startswith(_GZIP_MARK):
-            return gzip.open(self.path)
-        return self.path.open("rb")
+    def _open_lines(self) -> Iterator[str]:
+        for line in _lines(open_text(self.path, self.member)):
+            yield line.decode(errors="replace")
 
     def _column_names(self) -> list[str]:
-        try:
-            if self.is_parquet:
-                return list(pl.read_parquet_schema(self.path))
-            with self._open_bytes() as raw:
-                if kind := other_kind(raw.read(512)):
-                    raise DataError(f"{self.path}: {kind}")
-            with self._open() as text:
-                first = next(csv.reader(text, delimiter=self.separator), None)
-        except (OSError, EOFError, zlib.error, csv.Error, pl.exceptions.PolarsError) as error:
-            raise DataError(f"{self.path}: cannot be read: {_brief(error)}") from error
+        if not self.is_text:
+            return list(self._schema().names)
+        first = next(self._records(), None)
         if not first:
-            raise DataError(f"{self.path}: the file is empty; expected rows of market data")
+            raise DataError(f"{self.name}: the file is empty; expected rows of market data")
         return [name.strip() for name in first]
 
     def _position(self, role: str, column: int | str, names: list[str]) -> int:
         if isinstance(column, int):
             if column > len(names):
                 raise DataError(
-                    f"{self.path}: there is no column {column} for '{role}'; the file has "
-                    f"{len(names)} (is the separator {self.separator!r}?)"
+                    f"{self.name}: there is no column {column} for '{role}'; the file has "
+                    f"{len(names)} (is the separator {self.settings.separator!r}?)"
                 )
             return column - 1
         if names.count(column) == 1:
             return names.index(column)
         if column in names:
             raise DataError(
-                f"{self.path}: {names.count(column)} columns are named {column!r}; give the "
+                f"{self.name}: {names.count(column)} columns are named {column!r}; give the "
                 f"position of '{role}' instead, counted from 1"
             )
         raise DataError(
-            f"{self.path}: there is no column {column!r} for '{role}'"
+            f"{self.name}: there is no column {column!r} for '{role}'"
             f"{nearest(column, names)}; the columns are {', '.join(map(repr, names[:20]))}"
         )
 
-    def _read_parquet(self, names: list[str]) -> pl.DataFrame:
+    def _schema(self) -> Any:
         try:
-            return pl.read_parquet(self.path, columns=list(dict.fromkeys(names)))
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(f"{self.path}: cannot be read as Parquet: {_brief(error)}") from error
+            if self.kind == "parquet":
+                return pq.ParquetFile(self.path).schema_arrow
+            return pa.ipc.open_file(pa.memory_map(str(self.path))).schema
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{self.name}: cannot be read: {brief(error)}") from error
 
-    def _read_csv(self, positions: list[int], names: list[str]) -> pl.DataFrame:
-        columns = [f"column_{position + 1}" for position in range(len(names))]
+    def _texts(self) -> list[bool]:
+        kinds = (field.type for field in self._schema())
+        return [pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in kinds]
+
+    def _binary_blocks(self, names: list[str]) -> Iterator[pl.DataFrame]:
+        """Yield the columns ``names``, called by their place in the file, and ``row`` from 0."""
+        try:
+            for batch in self._batches(names):
+                frame = pl.DataFrame(pl.from_arrow(batch))
+                every = self._schema().names
+                frame = frame.rename({name: str(every.index(name)) for name in frame.columns})
+                yield frame.with_row_index("row")
+        except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+            raise DataError(
+                f"{self.name}: cannot be read as {self.kind}: {brief(error)}"
+            ) from error
+
+    def _batches(self, names: list[str]) -> Iterator[Any]:
+        if self.kind == "parquet":
+            with pq.ParquetFile(self.path) as file:
+                yield from file.iter_batches(
+                    batch_size=BLOCK_ROWS, columns=names, use_threads=False
+                )
+            return
+        with pa.memory_map(str(self.path)) as mapped, pa.ipc.open_file(mapped) as file:
+            for index in range(file.num_record_batches):
+                yield file.get_batch(index).select(names)
+
+    def _csv_blocks(
+        self, positions: list[int], width: int, size: int, *, has_header: bool
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the columns at ``positions``, called by them, and ``row`` from 0 in each block."""
+        pending: pl.DataFrame | None = None
+        try:
+            for text in self._record_bytes(size, skip=int(has_header)):
+                frame = self._parsed(text, positions, width)
+                if pending is not None:
+                    frame = pl.concat([pending, frame])
+                    pending = None
+                kept = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+                if not kept.all():
+                    used = kept.arg_true()
+                    end = used[-1] + 1 if len(used) else 0
+                    frame, pending = frame.head(end), frame.slice(end)
+                if frame.height:
+                    yield frame.with_row_index("row")
+        except (*READ_ERRORS, pl.exceptions.PolarsError) as error:
+            raise DataError(
+                self._csv_fault(width) or f"{self.name}: cannot be read as CSV: {brief(error)}"
+            ) from error
+
+    def _parsed(self, text: bytes, positions: list[int], width: int) -> pl.DataFrame:
+        columns = [str(position) for position in range(width)]
         try:
             return pl.read_csv(
-                self.path,
+                text,
                 has_header=False,
-                skip_rows=int(self.has_header),
-                separator=self.separator,
+                separator=self.settings.separator,
+                comment_prefix=self.settings.comment,
                 schema=dict.fromkeys(columns, pl.String),
                 columns=positions,
                 missing_columns="insert",
             )
         except pl.exceptions.NoDataError:
             return pl.DataFrame(schema={columns[position]: pl.String for position in positions})
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(
-                self._csv_fault(len(names))
-                or f"{self.path}: cannot be read as CSV: {_brief(error)}"
-            ) from error
+
+    def _record_bytes(self, size: int, skip: int) -> Iterator[bytes]:
+        """Yield whole records below the lines and the header that are left out."""
+        stream = open_text(self.path, self.member)
+        try:
+            rest = self._after_head(stream, skip)
+            while chunk := stream.read(size):
+                data = rest + chunk
+                cut = _end_of_records(data)
+                if cut:
+                    yield data[:cut]
+                elif len(data) > _LONGEST_RECORD:
+                    raise pl.exceptions.ComputeError("a record does not end")
+                rest = data[cut:]
+            if rest:
+                yield rest
+        finally:
+            stream.close()
+
+    def _after_head(self, stream: Any, skip: int) -> bytes:
+        """Return what was read of the stream behind the lines that are left out."""
+        comment = (self.settings.comment or "").encode()
+        data, lines = b"", self.settings.skip_rows
+        at = 0
+        is_whole = False
+        while True:
+            end = data.find(b"\n", at)
+            record = data[at : end + 1] if end >= 0 else data[at:]
+            if end < 0 and not is_whole:
+                chunk = stream.read(_HEAD_BYTES)
+                is_whole = not chunk
+                data += chunk
+                continue
+            if not record:
+                return b""
+            if lines:
+                lines -= 1
+            elif comment and record.startswith(comment):
+                pass
+            elif skip:
+                open_quote = record.count(b'"') % 2
+                while open_quote and end >= 0:
+                    end = data.find(b"\n", end + 1)
+                    open_quote = data[at : end + 1 if end >= 0 else len(data)].count(b'"') % 2
+                skip -= 1
+            else:
+                return data[at:]
+            at = end + 1 if end >= 0 else len(data)
 
     def _csv_fault(self, width: int) -> str | None:
         """Return what is wrong with the first line that is not like the first, if there is one."""
-        with self._open() as text:
-            reader = csv.reader(text, delimiter=self.separator, strict=True)
-            line = 1
-            try:
-                for record in reader:
-                    if len(record) > width:
-                        found = f"{len(record)} columns where the first line has {width}"
-                        return f"{self.path}:{line}: {found}"
-                    if any("\ufffd" in value for value in record):
-                        return f"{self.path}:{line}: the text is not UTF-8; save the file as UTF-8"
-                    line = reader.line_num + 1
-            except (OSError, EOFError, zlib.error, csv.Error) as error:
-                return f"{self.path}:{line}: cannot be read as CSV: {error}"
-        return None
+        try:
+            lines = _Lines(self._open_lines(), self.settings.skip_rows, self.settings.comment)
+            reader = csv.reader(lines, delimiter=self.settings.separator, strict=True)
+        except READ_ERRORS as error:
+            return f"{self.name}: cannot be read: {brief(error)}"
+        try:
+            while True:
+                lines.begin()
+                record = next(reader, None)
+                if record is None:
+                    return None
+                if len(record) > width:
+                    found = f"{len(record)} columns where the first line has {width}"
+                    return f"{self.name}:{lines.start}: {found}"
+                if any("\ufffd" in value for value in record):
+                    what = "the text is not UTF-8; save the file as UTF-8"
+                    return f"{self.name}:{lines.start}: {what}"
+        except (*READ_ERRORS, csv.Error) as error:
+            place = lines.number if lines.start is None else lines.start
+            return f"{self.name}:{place}: cannot be read as CSV: {error}"
 
 
-def find_files(patterns: Iterable[str], separator: str, *, has_header: bool) -> list[RawFile]:
+class _Lines:
+    """The lines of a text below those that are left out; comments are left out as well."""
+
+    def __init__(self, lines: Iterable[str], skip: int, comment: str | None) -> None:
+        self.start: int | None = None
+        """The number of the first line given since this was None."""
+        self.number = 0
+        """The number, from 1, of the last line given."""
+        self._lines = iter(lines)
+        self._skip = skip
+        self._comment = comment
+
+    def begin(self) -> None:
+        """Forget where the last record began."""
+        self.start = None
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        for line in self._lines:
+            self.number += 1
+            if self.number <= self._skip or (self._comment and line.startswith(self._comment)):
+                continue
+            if self.start is None:
+                self.start = self.number
+            return line
+        raise StopIteration
+
+
+def _lines(stream: Any) -> Iterator[bytes]:
+    rest = b""
+    try:
+        while chunk := stream.read(_HEAD_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line + b"\n" for line in lines)
+        if rest:
+            yield rest
+    finally:
+        stream.close()
+
+
+def _end_of_records(data: bytes) -> int:
+    """Return the place behind the last line end that is not inside a quoted text."""
+    cut = data.rfind(b"\n") + 1
+    while cut and data.count(b'"', 0, cut) % 2:
+        cut = data.rfind(b"\n", 0, data.rfind(b'"', 0, cut)) + 1
+    return cut
+
+
+def _parts(column: Columns) -> list[int | str]:
+    return column if isinstance(column, list) else [column]
+
+
+def _joined(positions: list[int]) -> pl.Expr:
+    columns = [pl.col(str(position)) for position in positions]
+    if len(columns) == 1:
+        return columns[0]
+    texts = [column.cast(pl.String).str.strip_chars() for column in columns]
+    return pl.concat_str(texts, separator=" ")
+
+
+def find_files(inputs: Iterable[tuple[list[str], Series]]) -> list[RawFile]:
     """Return the files that paths and patterns name, each once, in the order of their names.
 
     Raises ``DataError`` for a path or pattern that leads to no file.
     """
-    paths: dict[Path, None] = {}
-    for pattern in patterns:
-        is_pattern = glob.has_magic(pattern) and not Path(pattern).exists()
-        found = sorted(glob.glob(pattern, recursive=True)) if is_pattern else [pattern]  # noqa: PTH207 - patterns may be absolute
-        files = [Path(name) for name in found if Path(name).is_file()]
-        if not files:
-            what = "no file matches this pattern" if is_pattern else "there is no such file"
-            raise DataError(f"{pattern}: {what}; see 'files' in the data file")
-        paths |= dict.fromkeys(files)
-    return [
-        RawFile(path, separator, has_header, _first_bytes(path).startswith(_PARQUET_MARK))
-        for path in paths
-    ]
+    found: dict[Path, Series] = {}
+    for patterns, settings in inputs:
+        for pattern in patterns:
+            for path in _paths(pattern):
+                found.setdefault(path, settings)
+    files = []
+    for path, settings in found.items():
+        start = first_bytes(path)
+        if start.startswith(PARQUET_MARK):
+            files.append(RawFile(path, settings, kind="parquet"))
+        elif start.startswith(FEATHER_MARK):
+            files.append(RawFile(path, settings, kind="feather"))
+        else:
+            files += [
+                RawFile(path, settings, member) for member in members_of(path, settings.members)
+            ]
+    return files
 
 
-def _first_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(4)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _brief(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+def _paths(pattern: str) -> list[Path]:
+    is_pattern = glob.has_magic(pattern) and not Path(pattern).exists()
+    names = sorted(glob.glob(pattern, recursive=True)) if is_pattern else [pattern]  # noqa: PTH207 - patterns may be absolute
+    files = [Path(name) for name in names if Path(name).is_file()]
+    if not files:
+        what = "no file matches this pattern" if is_pattern else "there is no such file"
+        raise DataError(f"{pattern}: {what}; see 'files' in the data file")
+    return files

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from trading_runtime.datasets.data_file import BarSeries, TradeSeries
+from trading_runtime.datasets.data_file import BarSeries, QuoteSeries, TradeSeries
+from trading_runtime.datasets.time_formats import ISO, has_time_of_day
 from trading_runtime.errors import DataError
 from trading_runtime.units import format_duration, format_instant, parse_duration
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trading_runtime.datasets.raw_files import RawFile
-    from trading_runtime.datasets.series_rows import SeriesRows
+    from trading_runtime.datasets.series_rows import SeriesSource
 
 
 _MOST_KINDS = 8
@@ -24,33 +25,62 @@ _WIDTH = 40
 
 @dataclass
 class _Found:
-    file: RawFile
+    file: int
     row: int
     message: str
     advice: str
     count: int
 
 
+class BadRow(NamedTuple):
+    """A row that is left out of the dataset."""
+
+    file: int
+    """Place among the files of the series."""
+    row: int
+    """From 0, in its file."""
+    reason: str
+
+
 @dataclass
 class RowProblems:
-    """Collects what is wrong; files are to be looked at in their order."""
+    """Collects what is wrong with the rows of a series."""
 
+    files: list[RawFile]
+    drops: bool = False
+    """Whether rows that are wrong by themselves are left out, instead of refused."""
+    dropped: list[BadRow] = field(default_factory=list)
     _kinds: dict[str, _Found] = field(default_factory=dict)
 
-    def add(
-        self, kind: str, file: RawFile, rows: pl.Series, message: str, advice: str = ""
+    def add(  # noqa: PLR0913 - a message and its place
+        self,
+        kind: str,
+        file: int,
+        rows: pl.Series,
+        message: str,
+        advice: str = "",
+        *,
+        reason: str | None = None,
     ) -> None:
-        """Record the wrong ``rows`` (indices, ascending) of a file; ``message`` is of the first."""
+        """Record the wrong ``rows`` (indices, ascending) of a file; ``message`` is of the first.
+
+        With a ``reason`` they can be left out; without, they are a fault of the whole file.
+        """
         if not len(rows):
             return
+        if self.drops and reason is not None:
+            self.dropped += [BadRow(file, int(row), reason) for row in rows]
+            return
+        if reason is not None and not advice:
+            advice = "'on_bad_row: drop' leaves such rows out"
         found = self._kinds.get(kind)
         first = int(rows[0])
         if found is None:
             self._kinds[kind] = _Found(file, first, message, advice, len(rows))
             return
         found.count += len(rows)
-        if found.file is file and first < found.row:
-            found.row, found.message, found.advice = first, message, advice
+        if (file, first) < (found.file, found.row):
+            found.file, found.row, found.message, found.advice = file, first, message, advice
 
     def __bool__(self) -> bool:
         """Whether anything is wrong."""
@@ -61,10 +91,12 @@ class RowProblems:
         if not self._kinds:
             return
         lines = []
-        for found in list(self._kinds.values())[:_MOST_KINDS]:
+        ordered = sorted(self._kinds.values(), key=lambda found: (found.file, found.row))
+        for found in ordered[:_MOST_KINDS]:
             more = f" (and {found.count - 1:,} more like it)" if found.count > 1 else ""
             advice = f"; {found.advice}" if found.advice else ""
-            lines.append(f"{found.file.where(found.row)}: {found.message}{more}{advice}")
+            place = self.files[found.file].where(found.row)
+            lines.append(f"{place}: {found.message}{more}{advice}")
         raise DataError("\n".join(lines))
 
 
@@ -84,74 +116,115 @@ class _Finding:
     message: str
     """About the first of them."""
     advice: str = ""
+    reason: str | None = None
+    """Why the rows are left out; None for what is a fault of the whole file."""
 
 
-def check_rows(rows: SeriesRows, problems: RowProblems) -> None:
-    """Record in ``problems`` what is wrong between rows, and between the values of a row."""
-    findings = [*_times(rows)]
-    if isinstance(rows.series, TradeSeries):
-        findings += _trade_ids(rows)
-    elif isinstance(rows.series, BarSeries):
-        findings += _bar_prices(rows)
-    else:
-        crossed = rows.frame["bid"] > rows.frame["ask"]
-        findings.append(_Finding("crossed", crossed, "bid is above ask"))
-    for finding in findings:
-        found = rows.frame.filter(finding.wrong)
-        for index in found["file"].unique(maintain_order=True):
-            places = found.filter(pl.col("file") == index)["row"]
-            file = rows.files[int(index)]
-            problems.add(finding.kind, file, places, finding.message, finding.advice)
+class RowChecks:
+    """Looks at the rows of a series, block by block, and records what is wrong."""
 
+    def __init__(self, source: SeriesSource, problems: RowProblems) -> None:
+        self._source = source
+        self._series = source.series
+        self._problems = problems
+        self._last: pl.DataFrame | None = None
+        """The last row of the block before, or all rows of its time."""
+        self._keeps_ids = (
+            problems.drops
+            and isinstance(self._series, TradeSeries)
+            and self._series.columns.trade_id is not None
+        )
 
-def _times(rows: SeriesRows) -> Iterator[_Finding]:
-    series, times = rows.series, rows.frame["ts"]
-    steps = times.diff()
-    if at := _first(steps < 0):
-        before, here = format_instant(times[at - 1]), format_instant(times[at])
-        message = f"timestamp goes back from {before} ({_place(rows, at - 1)}) to {here}"
-        yield _Finding("order", steps < 0, message, "sort the rows by time")
-    if isinstance(series, BarSeries) and (at := _first(steps == 0)):
-        bar = f"bar that closes at {format_instant(times[at])}"
-        message = f"a second {bar}; the first is {_place(rows, at - 1)}"
-        yield _Finding("duplicate", steps == 0, message, "keep one of them")
-    if isinstance(series, BarSeries) and rows.length is not None:
-        near = (steps > 0) & (steps < rows.length.shortest)
-        if at := _first(near):
-            after = f"{format_duration(int(steps[at]))} after the row above"
-            message = f"{after}, less than a bar of {series.bar}"
-            yield _Finding("too close", near, message, "see 'bar' in the data file")
-    if series.max_gap is not None:
-        wide = steps > parse_duration(series.max_gap)
-        if at := _first(wide):
-            empty = format_duration(int(steps[at]))
+    def take(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Record what is wrong between rows, and between the values of a row.
+
+        Returns the rows that stay: all of them, unless wrong ones are to be left out.
+        """
+        frame = self._apply(frame, list(_values(self._series, frame)))
+        last = self._last
+        chained = frame if last is None else pl.concat([last, frame], how="vertical_relaxed")
+        chained = self._apply(chained, list(self._times(chained)))
+        kept = chained if last is None else chained.slice(last.height)
+        if kept.height:
+            at_last = pl.col("ts") == chained["ts"][-1]
+            self._last = chained.filter(at_last) if self._keeps_ids else kept.tail(1)
+        return kept
+
+    def _apply(self, frame: pl.DataFrame, findings: list[_Finding]) -> pl.DataFrame:
+        wrong: pl.Series | None = None
+        for finding in findings:
+            if not finding.wrong.any():
+                continue
+            found = frame.filter(finding.wrong.fill_null(value=False))
+            for index in found["file"].unique(maintain_order=True):
+                places = found.filter(pl.col("file") == index)["row"]
+                self._problems.add(
+                    finding.kind, int(index), places, finding.message, finding.advice,
+                    reason=finding.reason,
+                )  # fmt: skip
+            if finding.reason is not None:
+                wrong = finding.wrong if wrong is None else wrong | finding.wrong
+        if wrong is None or not self._problems.drops:
+            return frame
+        return frame.filter(~wrong.fill_null(value=False))
+
+    def _times(self, frame: pl.DataFrame) -> Iterator[_Finding]:
+        series, times = self._series, frame["ts"]
+        steps = times.diff()
+        if at := _first(steps < 0):
+            before, here = format_instant(times[at - 1]), format_instant(times[at])
+            message = f"timestamp goes back from {before} ({self._place(frame, at - 1)}) to {here}"
             yield _Finding(
-                "gap", wide, f"no rows for {empty} before this one; 'max_gap' is {series.max_gap}"
+                "order", steps < 0, message, "sort the rows by time, or set 'sort: true'"
             )
+        if isinstance(series, BarSeries) and (at := _first(steps == 0)):
+            bar = f"bar that closes at {format_instant(times[at])}"
+            message = f"a second {bar}; the first is {self._place(frame, at - 1)}"
+            advice = "keep one of them"
+            if not has_time_of_day(series.timestamp_format) and series.timestamp_format != ISO:
+                advice = (
+                    "a time of day in a column of its own is read with 'timestamp: [date, time]'"
+                )
+            yield _Finding("duplicate", steps == 0, message, advice, "a second bar")
+        if isinstance(series, BarSeries) and self._source.length is not None:
+            near = (steps > 0) & (steps < self._source.length.shortest)
+            if at := _first(near):
+                after = f"{format_duration(int(steps[at]))} after the row above"
+                message = f"{after}, less than a bar of {series.bar}"
+                yield _Finding("too close", near, message, "see 'bar' in the data file")
+        if series.max_gap is not None:
+            wide = steps > parse_duration(series.max_gap)
+            if at := _first(wide):
+                empty = format_duration(int(steps[at]))
+                yield _Finding(
+                    "gap", wide,
+                    f"no rows for {empty} before this one; 'max_gap' is {series.max_gap}",
+                )  # fmt: skip
+        if self._keeps_ids:
+            again = ~frame.select(first=pl.struct("ts", "trade_id").is_first_distinct())["first"]
+            what = "a trade id that came before at the same time"
+            yield _Finding("same id", again, what, "", what)
+
+    def _place(self, frame: pl.DataFrame, at: int) -> str:
+        return self._source.files[int(frame["file"][at])].where(int(frame["row"][at]))
 
 
-def _bar_prices(rows: SeriesRows) -> Iterator[_Finding]:
+def _values(series: object, frame: pl.DataFrame) -> Iterator[_Finding]:
+    if isinstance(series, QuoteSeries):
+        crossed = frame["bid"] > frame["ask"]
+        yield _Finding("crossed", crossed, "bid is above ask", "", "bid is above ask")
+    if not isinstance(series, BarSeries):
+        return
     lowest, highest = pl.min_horizontal("open", "close"), pl.max_horizontal("open", "close")
-    crossed = pl.col("high") < pl.col("low")
-    outside = ~crossed & ((lowest < pl.col("low")) | (highest > pl.col("high")))
-    found = rows.frame.select(crossed=crossed, outside=outside)
-    yield _Finding("high < low", found["crossed"], "high is below low")
-    yield _Finding("outside", found["outside"], "open or close is not between low and high")
-
-
-def _trade_ids(rows: SeriesRows) -> Iterator[_Finding]:
-    ids = rows.frame["trade_id"]
-    repeated = ~ids.is_first_distinct()
-    if at := _first(repeated):
-        first = _first(ids == ids[at]) or 0
-        message = f"trade_id {shown(ids[at])} is already that of {_place(rows, first)}"
-        yield _Finding("duplicate", repeated, message, "keep one of them")
+    below = pl.col("high") < pl.col("low")
+    outside = ~below & ((lowest < pl.col("low")) | (highest > pl.col("high")))
+    found = frame.select(below=below, outside=outside)
+    message = "high is below low"
+    yield _Finding("high < low", found["below"], message, "", message)
+    message = "open or close is not between low and high"
+    yield _Finding("outside", found["outside"], message, "", message)
 
 
 def _first(wrong: pl.Series) -> int | None:
     """Return the index of the first true value, None when there is none."""
     return int(wrong.arg_max() or 0) if wrong.any() else None
-
-
-def _place(rows: SeriesRows, at: int) -> str:
-    return rows.files[int(rows.frame["file"][at])].where(int(rows.frame["row"][at]))

@@ -1,4 +1,4 @@
-"""From the raw files of one series to checked rows in whole ticks, or to all that is wrong."""
+"""From the raw files of one series to rows in whole ticks, block by block, and what is wrong."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from trading_runtime.datasets.columns import (
     LARGEST_SIZE,
     Fault,
     Increment,
+    NumberFormat,
     TimeFault,
     local_offset,
     read_aggressors,
@@ -21,22 +22,22 @@ from trading_runtime.datasets.columns import (
     read_trade_ids,
 )
 from trading_runtime.datasets.data_file import (
-    EPOCH_DIGITS,
-    ISO,
     BarSeries,
     QuoteSeries,
+    Scale,
     Series,
     TradeSeries,
     column_roles,
-    has_time_of_day,
 )
 from trading_runtime.datasets.row_checks import RowProblems, shown
+from trading_runtime.datasets.time_formats import EPOCH_DIGITS, ISO, has_time_of_day
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY, NANOSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from trading_runtime.datasets.data_file import Columns
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
     from trading_runtime.datasets.raw_files import RawFile
 
@@ -97,20 +98,16 @@ SIZES = {"bars": ("volume",), "trades": ("size",), "quotes": ("bid_size", "ask_s
 
 
 @dataclass
-class SeriesRows:
-    """The rows of one series, in order of time.
-
-    ``frame`` has ``ts`` (Int64, nanoseconds: for bars the close), the prices and sizes in whole
-    ticks (Int64, or Int128 where one needs it), for trades ``trade_id`` (text) and ``aggressor``
-    (BUY, SELL or NO_AGGRESSOR), and ``file`` and ``row``: where a row comes from.
-    """
+class SeriesSource:
+    """Where the rows of one series come from, and what was counted while they were read."""
 
     series: Series
     instrument: InstrumentFacts
     files: list[RawFile]
-    frame: pl.DataFrame = field(default_factory=pl.DataFrame)
     rounded: dict[str, int] = field(default_factory=dict)
     """Values that were rounded to the tick, by column."""
+    snapped: dict[str, int] = field(default_factory=dict)
+    """Values that were off the tick by the noise of floating point, by column."""
 
     @property
     def identifier(self) -> str:
@@ -134,51 +131,124 @@ class SeriesRows:
         kind = self.series.type
         return dict.fromkeys(PRICES[kind], price) | dict.fromkeys(SIZES[kind], size)
 
+    def check(self) -> None:
+        """Raise ``UsageError`` when the settings do not fit the instrument or each other."""
+        series = self.series
+        if isinstance(series, BarSeries) and series.timestamp_marks == "open" and not self.length:
+            raise UsageError(
+                f"bars of {series.bar} are not cut by time, so their close does not follow from "
+                "their open; use a file that has the time of the close ('timestamp_marks: close')"
+            )
+        kind = str(self.instrument.definition.get("type"))
+        if series.negative_prices == "accept" and kind not in _MAY_BE_NEGATIVE:
+            raise UsageError(
+                f"negative_prices: a {kind} such as {self.instrument.id} has prices above 0; "
+                f"'accept' is for {', '.join(sorted(_MAY_BE_NEGATIVE))}"
+            )
+        for name in PRICES[series.type] + SIZES[series.type]:
+            _constant(self, name)
 
-def read_series(
-    series: Series, instrument: InstrumentFacts, files: list[RawFile], problems: RowProblems
-) -> SeriesRows:
-    """Return the rows of ``files``, in order of the files' first times.
+    def frames(self, problems: RowProblems) -> Iterator[pl.DataFrame]:
+        """Yield the rows in the order of the files' first times, some at a time.
 
-    Records in ``problems`` what is wrong with single rows. Raises ``DataError`` for a file that
-    cannot be read or holds no rows, ``UsageError`` for settings that do not fit.
-    """
-    rows = SeriesRows(series, instrument, files)
-    if isinstance(series, BarSeries) and series.timestamp_marks == "open" and not rows.length:
-        raise UsageError(
-            f"bars of {series.bar} are not cut by time, so their close does not follow from "
-            "their open; use a file that has the time of the close ('timestamp_marks: close')"
-        )
-    if series.mixed_symbols == "refuse":
-        _refuse_several_symbols(rows)
-    frames = [_read_file(rows, index, file, problems) for index, file in enumerate(files)]
-    order = sorted(range(len(files)), key=lambda index: (_first(frames[index]), index))
-    rows.frame = pl.concat([frames[index] for index in order], how="vertical_relaxed", rechunk=True)
-    if not rows.frame.height:
-        problems.refuse()
-    if isinstance(series, TradeSeries) and series.columns.trade_id is None:
-        numbers = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).cast(pl.String)
-        rows.frame = rows.frame.with_columns(trade_id=numbers)
-    return rows
+        A frame has ``ts`` (Int64, nanoseconds: when the row is known, for bars the close),
+        ``ts_event`` where the file has both times, the prices and sizes in whole ticks (Int64, or
+        Int128 where one needs it), for trades ``trade_id`` (text) and ``aggressor`` (BUY, SELL or
+        NO_AGGRESSOR), and ``file`` and ``row``: where a row comes from.
+
+        Records in ``problems`` what is wrong with single rows. Raises ``DataError`` for a file
+        that cannot be read or holds no rows, ``UsageError`` for settings that do not fit.
+        """
+        symbols = _Symbols(self) if self.series.mixed_symbols == "refuse" else None
+        for index in self._order():
+            file = self.files[index]
+            roles = column_roles(file.settings)
+            columns = symbols.columns(file, roles) if symbols is not None else {}
+            is_empty = True
+            for raw in file.blocks({**roles, **columns}):
+                is_empty = False
+                if symbols is not None:
+                    symbols.take(raw)
+                yield _read_block(self, index, raw.drop(columns), problems)
+            if is_empty and not file.settings.where:
+                raise DataError(f"{file.name}: the file holds no rows")
+        if symbols is not None:
+            symbols.check()
+
+    def _order(self) -> list[int]:
+        """Return the files' places in the order of their first times."""
+        if len(self.files) == 1:
+            return [0]
+        firsts = [self._first_time(index) for index in range(len(self.files))]
+        return sorted(range(len(self.files)), key=lambda index: (firsts[index], index))
+
+    def _first_time(self, index: int) -> int:
+        file = self.files[index]
+        scratch = SeriesSource(self.series, self.instrument, self.files)
+        for raw in file.blocks(column_roles(file.settings), _PEEKED_BYTES):
+            frame = _read_block(scratch, index, raw, RowProblems(self.files))
+            if frame.height:
+                return int(frame["ts"][0])
+            break
+        return 0
 
 
-def _refuse_several_symbols(rows: SeriesRows) -> None:
-    """Raise ``DataError`` when a column of symbols holds more than one, in all files together."""
-    found: dict[str, dict[str, None]] = {}
-    own = _plain(rows.instrument.id.rpartition(".")[0])
-    for file in rows.files:
-        for name, is_named, column in file.symbols(column_roles(rows.series)):
-            values = found.setdefault(name, {})
-            values |= dict.fromkeys(column.drop_nulls().unique(maintain_order=True))
+_PEEKED_BYTES = 1 << 14
+_MAY_BE_NEGATIVE = frozenset({
+    "FuturesContract", "FuturesSpread", "CryptoFuturesSpread", "OptionSpread",
+    "CryptoOptionSpread", "Cfd", "Commodity", "IndexInstrument",
+})  # fmt: skip
+_MOST_SYMBOLS = 10_000
+_HIGHEST_PRICE = 100_000_000_000
+"""Higher than any price of a unit in any currency."""
+
+
+class _Symbols:
+    """Tells when a column of symbols holds more than one, in all files of a series together."""
+
+    def __init__(self, source: SeriesSource) -> None:
+        self._own = _plain(source.instrument.id.rpartition(".")[0])
+        self._id = source.instrument.id
+        self._found: dict[str, dict[str, None]] = {}
+        self._named: dict[str, bool] = {}
+        self._last: dict[str, RawFile] = {}
+        self._roles: dict[str, str] = {}
+
+    def columns(self, file: RawFile, roles: Mapping[str, Columns]) -> dict[str, int]:
+        """Return the file's columns to look at, under names of their own."""
+        columns = file.symbol_columns(roles)
+        self._roles = {f"symbol {column.position}": column.shown for column in columns}
+        for column in columns:
+            self._named[column.shown] = column.is_named
+            self._last[column.shown] = file
+        return {f"symbol {column.position}": column.position + 1 for column in columns}
+
+    def take(self, raw: pl.DataFrame) -> None:
+        for role, shown_name in self._roles.items():
+            if shown_name not in self._named:
+                continue
+            values = self._found.setdefault(shown_name, {})
+            column = raw[role]
+            if column.dtype.is_nested() or column.dtype == pl.Binary:
+                continue
+            texts = column.cast(pl.String).str.strip_chars().drop_nulls()
+            values |= dict.fromkeys(texts.unique(maintain_order=True))
             values.pop("", None)
-            is_symbol = is_named or own in {_plain(value) for value in values}
+            if len(values) > _MOST_SYMBOLS and not self._named[shown_name]:
+                del self._named[shown_name]
+
+    def check(self) -> None:
+        """Raise ``DataError`` for the first column that holds several."""
+        for name, is_named in self._named.items():
+            values = self._found.get(name, {})
+            is_symbol = is_named or self._own in {_plain(value) for value in values}
             if is_symbol and len(values) > 1:
                 listed = ", ".join(shown(value) for value in list(values)[:3])
                 raise DataError(
-                    f"{file.path}: column {name} holds {len(values)} symbols ({listed}"
+                    f"{self._last[name].name}: column {name} holds {len(values)} symbols ({listed}"
                     f"{', ...' if len(values) > 3 else ''}), but a series is of one instrument; "  # noqa: PLR2004 - as listed
-                    "split the rows by it, or set 'mixed_symbols: accept' if all are "
-                    f"{rows.instrument.id}"
+                    "choose one with 'where: {column: symbol}', take all with 'split_by', or set "
+                    f"'mixed_symbols: accept' if all are {self._id}"
                 )
 
 
@@ -186,66 +256,108 @@ def _plain(symbol: str) -> str:
     return "".join(sign for sign in symbol.upper() if sign.isalnum())
 
 
-def _first(frame: pl.DataFrame) -> int:
-    return int(frame["ts"][0]) if frame.height else 0
-
-
-def _read_file(rows: SeriesRows, index: int, file: RawFile, problems: RowProblems) -> pl.DataFrame:
-    series = rows.series
-    raw = _read_columns(series, file)
-    _refuse_dates_as_closes(rows, file, raw["timestamp"], problems)
-    try:
-        times = read_times(raw["timestamp"], series.timestamp_format, series.time_zone)
-    except UsageError as error:
-        raise UsageError(f"{file.path}: {error}") from error
-    if series.unusual_times == "refuse":
-        times = _refuse_unusual(times)
-    _report_times(series, file, raw["timestamp"], times["fault"], problems)
-    columns = {"ts": times["ns"]}
-    if isinstance(series, BarSeries) and series.timestamp_marks == "open":
-        columns["ts"] = _closes(times["ns"], series, rows.length)
-    for name, increment in rows.increments.items():
-        constant = _constant(rows, name)
-        if constant is not None:
-            columns[name] = pl.repeat(
-                constant,
-                raw.height,
-                dtype=pl.Int64() if constant < 2**63 else pl.Int128(),
-                eager=True,
-            )
-            continue
-        largest = LARGEST_PRICE if name in PRICES[series.type] else LARGEST_SIZE
-        numbers = read_ticks(raw[name], increment, largest)
-        columns[name] = numbers["ticks"]
-        _report_numbers(rows, name, file, raw[name], numbers=numbers, problems=problems)
-    if isinstance(series, TradeSeries):
-        columns["aggressor"] = read_aggressors(series, file, raw, problems)
-        if "trade_id" in raw.columns:
-            columns["trade_id"] = read_trade_ids(file, raw["trade_id"], problems)
-    frame = pl.DataFrame(columns).with_columns(
-        file=pl.lit(index, dtype=pl.UInt32), row=pl.int_range(pl.len(), dtype=pl.UInt32)
-    )
-    return frame.drop_nulls()
-
-
-def _read_columns(series: Series, file: RawFile) -> pl.DataFrame:
-    raw = file.read(column_roles(series))
-    if not raw.height:
-        raise DataError(f"{file.path}: the file holds no rows")
+def _read_block(
+    source: SeriesSource, index: int, raw: pl.DataFrame, problems: RowProblems
+) -> pl.DataFrame:
+    """Return the rows of a block of the file at ``index`` that can be used."""
+    file = source.files[index]
+    series = file.settings
+    block = _Block(source, index, raw, problems)
     for role in raw.columns:
         if raw[role].dtype.is_nested() or raw[role].dtype == pl.Binary:
-            raise DataError(f"{file.path}: '{role}' is of type {raw[role].dtype}; expected numbers")
-    return raw
+            raise DataError(f"{file.name}: '{role}' is of type {raw[role].dtype}; expected numbers")
+    dropped = len(problems.dropped)
+    _refuse_dates_as_closes(block)
+    times = block.times("timestamp")
+    columns = {"ts": times}
+    if isinstance(series, BarSeries):
+        if series.timestamp_marks == "open":
+            columns["ts"] = _closes(times, series, source.length)
+    elif series.columns.received is not None:
+        columns = {"ts": block.times("received"), "ts_event": times}
+    for name, increment in source.increments.items():
+        columns[name] = block.numbers(name, increment)
+    if isinstance(series, TradeSeries):
+        columns["aggressor"] = read_aggressors(series, index, raw, problems)
+        if "trade_id" in raw.columns:
+            columns["trade_id"] = read_trade_ids(file, index, raw, problems)
+    frame = pl.DataFrame(columns).with_columns(file=pl.lit(index, dtype=pl.UInt32), row=raw["row"])
+    frame = frame.drop_nulls()
+    if bad := {row.row for row in problems.dropped[dropped:]}:
+        frame = frame.filter(~pl.col("row").is_in(list(bad)))
+    return frame
 
 
-def _refuse_dates_as_closes(
-    rows: SeriesRows, file: RawFile, raw: pl.Series, problems: RowProblems
-) -> None:
+@dataclass(frozen=True)
+class _Block:
+    """Some rows of a raw file, and where what is wrong with them is told."""
+
+    source: SeriesSource
+    index: int
+    """The file's place in the series."""
+    raw: pl.DataFrame
+    problems: RowProblems
+
+    @property
+    def file(self) -> RawFile:
+        return self.source.files[self.index]
+
+    @property
+    def series(self) -> Series:
+        return self.file.settings
+
+    def add(self, kind: str, wrong: pl.Series, message: str, advice: str, reason: str) -> None:
+        """Record the rows for which ``wrong`` is true."""
+        rows = self.raw["row"].filter(wrong.fill_null(value=False))
+        self.problems.add(kind, self.index, rows, message, advice, reason=reason)
+
+    def times(self, role: str) -> pl.Series:
+        """Return the times of a column, nanoseconds; null where they are told as wrong."""
+        series = self.series
+        try:
+            times = read_times(self.raw[role], series.timestamp_format, series.time_zone)
+        except UsageError as error:
+            raise UsageError(f"{self.file.name}: {error}") from error
+        if series.unusual_times == "refuse":
+            times = _refuse_unusual(times)
+        _report_times(self, role, times["fault"])
+        return times["ns"]
+
+    def numbers(self, name: str, increment: Increment) -> pl.Series:
+        """Return a column of prices or sizes in ticks; null where they are told as wrong."""
+        constant = _constant(self.source, name)
+        if constant is not None:
+            kind = pl.Int64() if constant < 2**63 else pl.Int128()
+            return pl.repeat(constant, self.raw.height, dtype=kind, eager=True)
+        series = self.series
+        is_price = name in PRICES[series.type]
+        largest = LARGEST_PRICE if is_price else LARGEST_SIZE
+        scale = series.scale or Scale()
+        factor = scale.prices if is_price else scale.sizes
+        form = NumberFormat(
+            series.decimal,
+            series.thousands,
+            series.suffixes,
+            negative=is_price and series.negative_prices == "accept",
+        )
+        try:
+            tick = Increment.of(increment.value / factor) if factor != 1 else increment
+        except ValueError as error:
+            raise UsageError(f"scale: {factor} does not fit the tick {increment.value}") from error
+        numbers = read_ticks(self.raw[name], tick, int(largest / factor), form)
+        _report_numbers(self, name, numbers)
+        if is_price and series.scale is None:
+            _refuse_fixed_point(self, name, numbers["ticks"], increment)
+        return numbers["ticks"]
+
+
+def _refuse_dates_as_closes(block: _Block) -> None:
     """Record dates alone that should mark the close of a day's bar: the day has just begun then."""
-    series = rows.series
+    series, raw = block.series, block.raw["timestamp"]
+    length = block.source.length
     if not isinstance(series, BarSeries) or series.timestamp_marks != "close":
         return
-    if rows.length is None or rows.length.longest < DAY:
+    if length is None or length.longest < DAY:
         return
     if raw.dtype == pl.Date:
         alone = raw.is_not_null()
@@ -257,12 +369,12 @@ def _refuse_dates_as_closes(
         return
     else:
         alone = raw.is_not_null()
-    wrong = alone.fill_null(value=False).arg_true()
-    if len(wrong):
-        problems.add(
-            "date alone", file, wrong,
-            f"timestamp {shown(raw[int(wrong[0])])} is a date alone: taken as a close, the bar is "
-            "seen as its day begins",
+    wrong = alone.fill_null(value=False)
+    if wrong.any():
+        block.problems.add(
+            "date alone", block.index, block.raw["row"].filter(wrong),
+            f"timestamp {shown(raw.filter(wrong)[0])} is a date alone: taken as a close, the bar "
+            "is seen as its day begins",
             "set 'timestamp_marks: open', or give the times of the closes",
         )  # fmt: skip
 
@@ -300,9 +412,9 @@ def _closes(opens: pl.Series, series: BarSeries, length: BarLength | None) -> pl
     return local_offset(opens, length.calendar_step, series.time_zone)
 
 
-def _constant(rows: SeriesRows, column: str) -> int | None:
+def _constant(source: SeriesSource, column: str) -> int | None:
     """Return the ticks of a size that the data file gives for all rows."""
-    series = rows.series
+    series = source.series
     if isinstance(series, BarSeries) and column == "volume":
         value = series.volume
     elif isinstance(series, QuoteSeries) and column in SIZES["quotes"]:
@@ -311,7 +423,7 @@ def _constant(rows: SeriesRows, column: str) -> int | None:
         value = None
     if value is None:
         return None
-    increment = rows.instrument.size_increment
+    increment = source.instrument.size_increment
     if value > LARGEST_SIZE:
         raise UsageError(
             f"the size {value} of every row is above {LARGEST_SIZE:,}, the largest that the "
@@ -321,14 +433,15 @@ def _constant(rows: SeriesRows, column: str) -> int | None:
         key = "volume" if isinstance(series, BarSeries) else "size"
         raise UsageError(
             f"{key}: {value} is not a multiple of {increment}, the size increment of "
-            f"{rows.instrument.id}"
+            f"{source.instrument.id}"
         )
     return int(value / increment)
 
 
-def _report_times(
-    series: Series, file: RawFile, raw: pl.Series, faults: pl.Series, problems: RowProblems
-) -> None:
+def _report_times(block: _Block, role: str, faults: pl.Series) -> None:
+    if not faults.null_count() < len(faults):
+        return
+    series, raw = block.series, block.raw[role]
     meanings = {
         TimeFault.MISSING: ("has no value", ""),
         TimeFault.UNREADABLE: (
@@ -338,7 +451,7 @@ def _report_times(
         TimeFault.OUT_OF_RANGE: ("is outside the years 1970 to 2261", ""),
         TimeFault.UNUSUAL: (
             f"read as {series.timestamp_format} is outside 1970-02-01 to {_next_year()}-12-31",
-            "or set 'unusual_times: accept'",
+            "set 'timestamp_format: epoch' for files of several units, or 'unusual_times: accept'",
         ),
         TimeFault.NO_SUCH_TIME: (
             f"does not exist in {series.time_zone} (the clock was put forward)",
@@ -350,62 +463,89 @@ def _report_times(
         ),
     }
     for fault, (meaning, advice) in meanings.items():
-        wrong = (faults == fault.value).arg_true()
-        if len(wrong):
-            value = "" if fault is TimeFault.MISSING else f" {shown(raw[int(wrong[0])])}"
+        wrong = (faults == fault.value).fill_null(value=False)
+        if wrong.any():
+            first = raw.filter(wrong)[0]
+            value = "" if fault is TimeFault.MISSING else f" {shown(first)}"
             if fault in {TimeFault.OUT_OF_RANGE, TimeFault.UNUSUAL, TimeFault.UNREADABLE}:
-                unit = _fitting_unit(raw[int(wrong[0])])
+                unit = _fitting_unit(first)
                 remedy = f"{unit}, {advice}" if fault is TimeFault.UNUSUAL else unit
             else:
                 remedy = advice
-            problems.add(f"time {fault}", file, wrong, f"timestamp{value} {meaning}", remedy)
+            block.add(
+                f"time {fault}", wrong, f"{role}{value} {meaning}", remedy, f"{role} {meaning}"
+            )
 
 
-def _report_numbers(  # noqa: PLR0913 - a column, its file and its meaning
-    rows: SeriesRows,
-    name: str,
-    file: RawFile,
-    raw: pl.Series,
-    *,
-    numbers: pl.DataFrame,
-    problems: RowProblems,
-) -> None:
-    is_price = name in PRICES[rows.series.type]
+def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
+    source = block.source
+    if numbers["snapped"].any():
+        count = int(numbers["snapped"].sum())
+        source.snapped[name] = source.snapped.get(name, 0) + count
+    is_price = name in PRICES[source.series.type]
+    rounds = source.series.off_tick == "round"
+    faults = numbers["fault"]
+    if rounds:
+        source.rounded.setdefault(name, 0)
+    if faults.null_count() == len(faults):
+        return
     what = "price" if is_price else "size"
-    increment = rows.instrument.price_increment if is_price else rows.instrument.size_increment
+    instrument = source.instrument
+    increment = instrument.price_increment if is_price else instrument.size_increment
     largest = LARGEST_PRICE if is_price else LARGEST_SIZE
+    negative = "or set 'negative_prices: accept'" if is_price else ""
     meanings = {
         Fault.MISSING: ("has no value", ""),
         Fault.NOT_FINITE: ("is not finite", ""),
-        Fault.UNREADABLE: ("is not a number", "see 'columns' and 'separator' in the data file"),
+        Fault.UNREADABLE: (
+            "is not a number",
+            "see 'columns', 'separator', 'decimal', 'thousands' and 'suffixes' in the data file",
+        ),
         Fault.TOO_LARGE: (f"is too large: the engine holds {what}s up to {largest:,}", ""),
-        Fault.NEGATIVE: ("is negative", ""),
+        Fault.NEGATIVE: (
+            "is negative",
+            negative if instrument.definition.get("type") in _MAY_BE_NEGATIVE else "",
+        ),
     }
-    rounds = rows.series.off_tick == "round"
     if rounds:
-        count = int((numbers["fault"] == Fault.OFF_TICK.value).sum())
-        rows.rounded[name] = rows.rounded.get(name, 0) + count
+        source.rounded[name] += int((faults == Fault.OFF_TICK.value).sum())
     else:
         meanings[Fault.OFF_TICK] = (
-            f"is not a multiple of {increment}, the {what} increment of {rows.instrument.id}",
+            f"is not a multiple of {increment}, the {what} increment of {instrument.id}",
             "check the instrument file, or set 'off_tick: round'",
         )
+    raw = block.raw[name]
     for fault, (meaning, advice) in meanings.items():
-        wrong = (numbers["fault"] == fault.value).arg_true()
-        if len(wrong):
-            value = "" if fault is Fault.MISSING else f" {shown(raw[int(wrong[0])])}"
+        wrong = (faults == fault.value).fill_null(value=False)
+        if wrong.any():
+            value = "" if fault is Fault.MISSING else f" {shown(raw.filter(wrong)[0])}"
             kind = f"{fault} {what}" if fault is Fault.OFF_TICK else fault.value
-            problems.add(kind, file, wrong, f"{name}{value} {meaning}", advice)
-    if name == "volume":
+            block.add(kind, wrong, f"{name}{value} {meaning}", advice, f"{name} {meaning}")
+    if name == "volume" or (is_price and source.series.negative_prices == "accept"):
         return
-    usable = numbers["fault"].is_null() | numbers["fault"].is_in(_with_ticks(rounds=rounds))
-    zeros = (usable & (numbers["ticks"] == 0)).arg_true()
-    if len(zeros):
+    usable = faults.is_null() | faults.is_in(_with_ticks(rounds=rounds))
+    zeros = (usable & (numbers["ticks"] == 0)).fill_null(value=False)
+    if zeros.any():
         advice = ""
-        if isinstance(rows.series, QuoteSeries) and not is_price:
+        if isinstance(source.series, QuoteSeries) and not is_price:
             advice = "for a file without real sizes give the 'size' of every quote instead"
-        value = shown(raw[int(zeros[0])])
-        problems.add(f"zero {what}", file, zeros, f"{name} {value} is zero", advice)
+        block.add(
+            f"zero {what}", zeros, f"{name} {shown(raw.filter(zeros)[0])} is zero", advice,
+            f"{name} is zero",
+        )  # fmt: skip
+
+
+def _refuse_fixed_point(block: _Block, name: str, ticks: pl.Series, tick: Increment) -> None:
+    """Record prices that are too high to be any: they are mostly billionths, as Databento's."""
+    wrong = ticks > int(_HIGHEST_PRICE / tick.value)
+    if wrong.any():
+        value = shown(block.raw[name].filter(wrong.fill_null(value=False))[0])
+        block.add(
+            "fixed point", wrong, f"{name} {value} is above {_HIGHEST_PRICE:,}",
+            "for fixed-point numbers set 'scale: {prices: \"1e-9\"}', for real ones "
+            "'scale: {prices: 1}'",
+            f"{name} is above {_HIGHEST_PRICE:,}",
+        )  # fmt: skip
 
 
 def _with_ticks(*, rounds: bool) -> Sequence[str]:

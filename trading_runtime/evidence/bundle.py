@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.files import read_json, storage_errors
 from trading_runtime.results.stored_plan import read_plan
 from trading_runtime.runs.opening import check_run_id
+from trading_runtime.storage.files import read_json, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.evidence.bundle import unpack
 from trading_runtime.records.journal import Finding
-from trading_runtime.results.files import read_json
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import read_plan, run_digest
 from trading_runtime.runs.run_check import check_run
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

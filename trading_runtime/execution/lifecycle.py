@@ -11,11 +11,11 @@ from trading_runtime.config.loading import explicit
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.redaction import redacted
-from trading_runtime.results.files import read_json, write_file
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
 from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.progress import timeline
+from trading_runtime.storage.files import read_json, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

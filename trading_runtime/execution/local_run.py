@@ -16,12 +16,12 @@ from trading_runtime.execution.recording import TaskRecords
 from trading_runtime.execution.workers.memory import memory_limit
 from trading_runtime.execution.workers.pool import Job, TaskEnded, WorkerPool
 from trading_runtime.records.events import Executor, RunStarted, RunStopped, TaskRetried
-from trading_runtime.results.files import storage_errors
-from trading_runtime.results.scratch import remove_abandoned_scratch
 from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.opening import OpenRun, open_run
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
+from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.scratch import remove_abandoned_scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

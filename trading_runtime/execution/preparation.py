@@ -14,7 +14,9 @@ from trading_runtime.config.messages import SettingsError
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import UsageError
+from trading_runtime.planning.partitions import choose_series
 from trading_runtime.planning.plan import Plan, make_plan
+from trading_runtime.planning.run_warnings import default_warnings
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.rates import measured_rate
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
     from trading_runtime.results.store import Store
 
-    Check = Callable[["LoadedExperiment", StrategyCode, Plan], None]
+    Check = Callable[["LoadedExperiment", StrategyCode, Plan], dict[str, list[str]]]
+    """Returns the texts in the fields of the strategy's config that are left at their default."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,11 @@ class Prepared:
     """The sha256 of the manifests that verified while it was planned, by task id."""
 
 
-def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> None:
+def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> dict[str, list[str]]:
     """Let the engine check venue and strategy in this process; raises as ``prepare`` does."""
     from trading_runtime.engine.simulation.venue import check_settings
 
-    check_settings(code, plan.document["common"], plan.configs)
+    return check_settings(code, plan.document["common"], plan.configs)
 
 
 def prepare(
@@ -85,7 +88,10 @@ def prepare_loaded(
     except SettingsError as error:
         raise loaded.placed(error) from error
     # With every point's config, so that a bad parameter fails before anything runs.
-    check(loaded, code, plan)
+    defaults = check(loaded, code, plan)
+    chosen = choose_series(manifest, loaded.experiment.dataset)
+    found = default_warnings(loaded.experiment, manifest, chosen, defaults)
+    plan.document["warnings"] += [item.document() for item in found]
     return Prepared(loaded, code, store, plan, workers, manifests)
 
 

@@ -17,14 +17,14 @@ from trading_runtime.engine.accounting.tables import TaskTables
 from trading_runtime.engine.accounting.valuation import to_raw
 from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.engine.simulation.feed import DecodedRows, decoded
-from trading_runtime.engine.simulation.halt import Halt
+from trading_runtime.engine.simulation.kill_signal import KillSignal
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.results.artifacts import result_files, summarise
-from trading_runtime.results.files import storage_errors
+from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.s3 import S3Folder, is_s3
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class TaskRunner:
         self._store = store
         self._code = code
         self._log_level = log_level
-        self._halt = Halt()
+        self._kill = KillSignal()
         self.risk_refusals: dict[str, int] | None = None
         """What the risk profile refused in the last task that was run, by rule."""
         self._common_digest = digest(plan["common"])
@@ -106,7 +106,7 @@ class TaskRunner:
         Raises what ``engine.simulation.task.run_task``, ``datasets.slices.cut_partition`` and
         ``Store.write_task`` raise.
         """
-        self._halt.check()
+        self._kill.check()
         task = self._plan["tasks"][index]
         cut = self._partition(task["partition"])
         values = self._plan["strategy"]["config"] | self._plan["points"][task["point"]]["config"]
@@ -130,11 +130,13 @@ class TaskRunner:
             "warmup_denied_orders": output.warmup_denied_orders,
             "engine_warnings": output.engine_warnings,
         }
+        if output.unfed:
+            counts["unfed_subscriptions"] = dict.fromkeys(output.unfed, 1)
         self.risk_refusals = output.risk_refusals
         if "risk" in self._plan["common"]:
             counts["risk_refusals"] = output.risk_refusals or {}
         summary = summarise(identity, inputs, output.tables.columns, counts)
-        self._halt.check()
+        self._kill.check()
         stored = inputs | {"config": values}
         self._store.write_task(
             identity, result_files(identity, stored, output.tables.as_arrow(), summary)
@@ -146,9 +148,9 @@ class TaskRunner:
         """Market data brought from storage so far."""
         return 0 if self._fetched is None else self._fetched.fetched_bytes
 
-    def halt(self) -> None:
+    def kill(self) -> None:
         """Let no order go out any more, end the task that runs and begin no other."""
-        self._halt.order()
+        self._kill.send()
 
     def close(self) -> None:
         """Remove the scratch folder."""
@@ -168,7 +170,7 @@ class TaskRunner:
             rows,
             decoded_rows=cut.decoded,
             log_level=self._log_level,
-            halt=self._halt,
+            kill=self._kill,
         )
 
     def _without_rows(self, inputs: Mapping[str, Any]) -> TaskOutput:

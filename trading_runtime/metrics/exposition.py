@@ -13,7 +13,7 @@ from prometheus_client.registry import CollectorRegistry
 from trading_runtime.errors import TransientError, UsageError
 from trading_runtime.metrics.collector import RunCollector
 from trading_runtime.metrics.results_folder import open_folder
-from trading_runtime.results.files import write_file
+from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector

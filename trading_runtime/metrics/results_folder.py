@@ -8,14 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.results.opening import open_store
 from trading_runtime.results.store import RunFiles
 from trading_runtime.runs.lock import is_locked
 from trading_runtime.runs.opening import is_running
+from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
-    from trading_runtime.results.s3_store import S3Store
+    from trading_runtime.results.store import Store
 
 type Stamp = tuple[object, ...]
 """Changes when the file does."""
@@ -104,7 +104,7 @@ class _S3Folder:
 
     def __init__(self, url: str) -> None:
         self._objects = S3Folder(url)
-        self._store: S3Store = open_store(url)  # type: ignore[assignment] # by its address
+        self._store: Store = open_store(url)
         self._stamps: dict[str, Stamp] = {}
         self._below: dict[str, list[str]] = {}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.redaction import redacted
-from trading_runtime.results.files import write_file
+from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

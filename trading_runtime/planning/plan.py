@@ -97,8 +97,11 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     is_cached: IsCached,
     workers: int,
     rate: Rate | None = None,
+    session: Mapping[str, str] | None = None,
 ) -> Plan:
     """Expand ``experiment`` over the dataset of ``manifest`` to a plan.
+
+    ``session`` names the session whose plan it is, so that what it did is taken for no backtest.
 
     Raises ``UsageError`` when the experiment asks for what the dataset does not have, for more than
     one venue, or has no single currency to state results in; ``SettingsError`` for settings that
@@ -113,6 +116,8 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         )
     definitions = {item["id"]: item for item in manifest.instruments}
     common = common_inputs(experiment, code, _venue_name(cut), statistics_currency(experiment))
+    if session is not None:
+        common["session"] = dict(session)
     points = expand_points(experiment)
     chosen = choose_series(manifest, experiment.dataset)
     refuse_unsupported(experiment, manifest, chosen)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.messages import nearest
 from trading_runtime.errors import DataError
+from trading_runtime.units import DAY, format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,17 @@ _BARS = re.compile(
 _BOOKS = ("order_book_deltas", "order_book_depths")
 _BUILT_FROM = {"LAST": ("trades",), "MARK": ("mark_prices",)}
 """Types of data that the engine builds bars from, by price; other prices are built from quotes."""
+_UNIT_SECONDS = {
+    "SECOND": 1,
+    "MINUTE": 60,
+    "HOUR": 3_600,
+    "DAY": 86_400,
+    "WEEK": 7 * 86_400,
+    "MONTH": 30 * 86_400,
+    "YEAR": 365 * 86_400,
+}
+_LONGEST = 10**12
+_LONG_WEEKEND = 5 * DAY
 
 
 class WarningKind(StrEnum):
@@ -42,7 +54,11 @@ class WarningKind(StrEnum):
     NO_MARGIN = "no_margin"
     INSTRUMENT_NOT_FED = "instrument_not_fed"
     BARS_NOT_FED = "bars_not_fed"
+    NEVER_FILLS = "never_fills"
+    NOT_SETTLED = "not_settled"
+    OUTSIDE_THE_DATA = "outside_the_data"
     NO_ORDERS = "no_orders"
+    NO_FILLS = "no_fills"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +117,29 @@ def find_warnings(
         found += fed.check_keys("risk.instruments", experiment.risk.instruments)
     for key in ("leverages", "fees_by_instrument", "settlement_prices"):
         found += fed.check_keys(f"venue.{key}", getattr(experiment.venue, key))
+    found += _never_filled(experiment, chosen)
+    found += _never_settled(manifest, chosen)
+    found += _outside(experiment, chosen)
     return found
+
+
+def default_warnings(
+    experiment: Experiment,
+    manifest: Manifest,
+    chosen: Sequence[Series],
+    defaults: Mapping[str, Sequence[str]],
+) -> list[RunWarning]:
+    """Return the warnings about values that the strategy's config has when none is given.
+
+    ``defaults`` has their texts by field.
+    """
+    fed = _Fed(experiment, manifest, chosen)
+    return [
+        warning
+        for name, texts in defaults.items()
+        for text in texts
+        for warning in fed.check(f"strategy.config.{name} (its default)", name, text)
+    ]
 
 
 def no_orders(tasks: int) -> RunWarning:
@@ -111,6 +149,19 @@ def no_orders(tasks: int) -> RunWarning:
         WarningKind.NO_ORDERS,
         f"the strategy sent no order in {of}: the results say nothing about it; check its "
         "conditions, and that it subscribes to data that the dataset holds",
+        "results",
+    )
+
+
+def no_fills(orders: int) -> RunWarning:
+    """Return the warning about a run that has sent ``orders`` orders, of which none was filled."""
+    what = (
+        "the only order was not filled" if orders == 1 else f"none of {orders:,} orders was filled"
+    )
+    return RunWarning(
+        WarningKind.NO_FILLS,
+        f"{what}: the results say nothing about the strategy; look at what was denied and "
+        "rejected, and at the prices of its orders",
         "results",
     )
 
@@ -141,6 +192,102 @@ def _is_zero(margin: Any) -> bool:
         return not Decimal(str(margin or 0))
     except InvalidOperation:
         return False  # the engine says what is wrong with the definition
+
+
+def _never_filled(experiment: Experiment, chosen: Sequence[Series]) -> Iterator[RunWarning]:
+    """Warn of instruments whose data give the simulated venue no market to trade at."""
+    types: dict[str, set[str]] = defaultdict(set)
+    bars: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for series in chosen:
+        types[series.instrument_id].add(series.type)
+        found = _BARS.fullmatch(series.identifier) if series.type == "bars" else None
+        if found is not None:
+            step, unit = found["length"].split("-")
+            length = int(step) * _UNIT_SECONDS.get(unit, _LONGEST)
+            bars[series.instrument_id][length].add(found["price"])
+    for name in sorted(types):
+        if types[name] & {"trades", "quotes", *_BOOKS} or "bars" not in types[name]:
+            continue
+        why = _why_without_market(bars[name], executes=experiment.venue.bar_execution)
+        if why:
+            yield RunWarning(WarningKind.NEVER_FILLS, f"{name}: {why}", "dataset")
+
+
+def _why_without_market(lengths: Mapping[int, set[str]], *, executes: bool) -> str | None:
+    if not executes:
+        return (
+            "orders are never filled, since 'venue.bar_execution' is off and bars are its only "
+            "data; switch it on, or add quotes or trades"
+        )
+    # The engine trades at the shortest bars, and at nothing else.
+    prices = lengths[min(lengths)] if lengths else {"LAST"}
+    if "LAST" in prices or {"BID", "ASK"} <= prices:
+        return None
+    if "MID" in prices:
+        return (
+            "market orders are denied, since its shortest bars are of the middle price alone; add "
+            "bars of BID and ASK, or of LAST"
+        )
+    (kind,) = prices if len(prices) == 1 else ("MARK",)
+    return (
+        f"orders are never filled, since its shortest bars are of {kind} alone; add bars of the "
+        "same length of BID and ASK, or of LAST"
+    )
+
+
+def _never_settled(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[RunWarning]:
+    """Warn of options that expire within the data, and whose underlying has no price then."""
+    priced = {
+        series.instrument_id.rpartition(".")[0]
+        for series in chosen
+        if series.type in {"trades", "quotes", *_BOOKS}
+    }
+    last = max((series.last for series in chosen), default=0)
+    traded = {series.instrument_id for series in chosen}
+    options = sorted(
+        item["id"]
+        for item in manifest.instruments
+        if item.get("id") in traded
+        and item.get("option_kind")
+        and _nanoseconds(item.get("expiration_ns")) <= last
+        and item.get("underlying") not in priced
+    )
+    if options:
+        yield RunWarning(
+            WarningKind.NOT_SETTLED,
+            f"{_names(options)} expire{'s' * (len(options) == 1)} within the data, and the engine "
+            "settles an option by quotes or trades of its underlying alone: a task that holds one "
+            "then fails; add quotes or trades of the underlying, or close positions before",
+            "dataset",
+        )
+
+
+def _nanoseconds(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _outside(experiment: Experiment, chosen: Sequence[Series]) -> Iterator[RunWarning]:
+    """Warn of a start long before the first row, and of an end long after the last."""
+    first = min((series.first for series in chosen), default=0)
+    last = max((series.last for series in chosen), default=0)
+    asked = experiment.partitions
+    for key, text, edge, words in (
+        ("start", asked.start, first, "begin only"),
+        ("end", asked.end, last, "end already"),
+    ):
+        if text is None:
+            continue
+        distance = edge - parse_instant(text) if key == "start" else parse_instant(text) - edge
+        if distance > _LONG_WEEKEND:
+            yield RunWarning(
+                WarningKind.OUTSIDE_THE_DATA,
+                f"{text} is asked for, but the data {words} at {format_instant(edge)}: "
+                f"{distance // DAY:,} days of it have none",
+                f"partitions.{key}",
+            )
 
 
 class _Fed:

@@ -19,6 +19,8 @@ class Mode(StrEnum):
 
     RESEARCH = "research"
     """Simulated orders on stored data."""
+    PAPER = "paper"
+    """Simulated orders on data as it comes."""
 
 
 class Executor(StrEnum):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.redaction import redacted
-from trading_runtime.results.files import storage_errors, write_file
+from trading_runtime.storage.files import storage_errors, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

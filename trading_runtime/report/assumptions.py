@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from trading_runtime.planning.run_warnings import WarningKind, read_warnings
+from trading_runtime.planning.run_warnings import read_warnings
 from trading_runtime.report.formatting import amount, counted, number, sentence_list, statistic
 from trading_runtime.results.points import OK
 from trading_runtime.units import parse_instant
@@ -250,6 +250,10 @@ def _orders(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumpti
     if logged := incidents.get("engine_warnings"):
         text = f"The engine warned while it ran: {_by_kind(logged)}."
         yield Assumption("Warnings of the engine", text, warning=True)
+    if unfed := incidents.get("unfed_subscriptions"):
+        names = "; ".join(f"{name} ({counted(count, 'task')})" for name, count in unfed.items())
+        text = f"The strategy subscribed to data that was not there: {names}."
+        yield Assumption("Data that never came", text, warning=True)
 
 
 def _by_kind(counts: Mapping[str, int]) -> str:
@@ -295,10 +299,6 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
 
 
 def _accounts(inputs: ReportInputs) -> Iterator[Assumption]:
-    ok = _tasks_with(inputs.results, pl.lit(value=True))
-    kinds = {item.kind for item in read_warnings(inputs.result)}
-    if ok and not _total(inputs.results, "fills") and WarningKind.NO_ORDERS not in kinds:
-        yield Assumption("No fills", "Not one order was filled, in any task.", warning=True)
     ruined = _tasks_with(inputs.results, pl.col("ruined"))
     if ruined:
         points = inputs.results.filter(pl.col("ruined").fill_null(value=False))["point"].n_unique()

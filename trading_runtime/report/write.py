@@ -12,7 +12,7 @@ from trading_runtime.report.formatting import label
 from trading_runtime.report.pictures.equity import MOST_SEAMS, equity_picture
 from trading_runtime.report.pictures.parameters import parameters_picture
 from trading_runtime.report.pictures.points import partitions_picture, ranking_picture
-from trading_runtime.results.files import storage_errors, write_file
+from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:

@@ -18,6 +18,9 @@ from trading_runtime.results.exact import amounts, money
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
 from trading_runtime.units import format_instant
 
+MANIFEST = "manifest.json"
+"""The file of a result that lists the others; its name in the folder of the result."""
+
 
 def sound_digest(content: bytes) -> str:
     """Return the sha256 of a manifest; raises ``ValueError`` unless it is as it was written."""
@@ -92,6 +95,7 @@ _ORDER = (
     "open_positions",
     "ruined",
 )
+_WHERE_KNOWN = ("risk_refusals", "unfed_subscriptions")
 
 Tables = Mapping[str, Mapping[str, list[Any]]]
 """``orders``, ``fills``, ``positions``, ``equity`` by column, money in whole numbers of 1e-16."""
@@ -104,8 +108,9 @@ def summarise(
 
     ``counts`` gives ``rows``, ``observed`` (when they lie), ``warmup_rows``, ``warmup_short``,
     ``warmup_denied_orders``, ``funding`` and ``funding_settlements``, and ``engine_warnings`` by
-    kind, which the tables do not hold, and with a risk profile ``risk_refusals``: how many orders
-    and changes of orders each rule refused.
+    kind, which the tables do not hold; with a risk profile ``risk_refusals``: how many orders and
+    changes of orders each rule refused; and ``unfed_subscriptions``, where there are any: what the
+    strategy subscribed to and was not fed.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
@@ -144,9 +149,9 @@ def summarise(
         **observed_facts(counts["observed"]),
         **statistics,
     }
-    # Only with a risk profile: without one, summaries keep their bytes.
-    refusals = {name: counts[name] for name in ("risk_refusals",) if name in counts}
-    return {name: values[name] for name in _ORDER} | refusals
+    # Where there is nothing to say of them, summaries keep their bytes.
+    further = {name: counts[name] for name in _WHERE_KNOWN if name in counts}
+    return {name: values[name] for name in _ORDER} | further
 
 
 def _reasons(orders: Mapping[str, list[Any]], status: str) -> dict[str, int]:
@@ -164,7 +169,7 @@ def result_files(
     summary: Mapping[str, Any],
 ) -> dict[str, bytes]:
     """Return the content of every file of a result by its name; ``manifest.json`` is the last."""
-    files = {f"{name}.parquet": _parquet(table) for name, table in tables.items()}
+    files = {f"{name}.parquet": table_bytes(table) for name, table in tables.items()}
     files["summary.json"] = (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode()
     rows = {f"{name}.parquet": table.num_rows for name, table in tables.items()}
     manifest = {
@@ -185,7 +190,8 @@ def result_files(
     return files | {"manifest.json": canonical_json(manifest) + b"\n"}
 
 
-def _parquet(table: pa.Table) -> bytes:
+def table_bytes(table: pa.Table) -> bytes:
+    """Return a table as a file, the same bytes for the same table."""
     sink = io.BytesIO()
     schema = table.schema
     pq.write_table(

@@ -19,8 +19,8 @@ from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import UsageError
 from trading_runtime.results.exact import EXACT, MONEY_STEP
-from trading_runtime.results.files import write_file
 from trading_runtime.results.points import MISSING, OK
+from trading_runtime.storage.files import write_file
 from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.files import storage_errors
 from trading_runtime.results.stored_plan import is_task_id, read_plan
+from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,7 +76,7 @@ def find_garbage(store: Store, now: int, older_than: int) -> Garbage:
     """
     # Plans are read after the tasks are listed: a run that starts meanwhile has its plan read.
     found = [*_in_tasks(store), *_in_runs(store)]
-    wanted = wanted_tasks(store.run(run_id) for run_id in store.run_ids())
+    wanted = wanted_tasks(store.planned_runs())
     items = []
     kept = young = 0
     for what, path in found:

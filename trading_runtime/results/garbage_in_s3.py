@@ -11,12 +11,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError
+from trading_runtime.results.artifacts import MANIFEST
 from trading_runtime.results.garbage import Garbage, Item, What, wanted_tasks
-from trading_runtime.results.store import MANIFEST
 from trading_runtime.results.stored_plan import is_task_id
 
 if TYPE_CHECKING:
-    from trading_runtime.results.s3_store import S3Store
+    from trading_runtime.results.store import Store
+    from trading_runtime.storage.s3 import S3Folder
 
 _DAMAGED = re.compile(r"([0-9a-f]{64})\.damaged")
 _PARTS = 4
@@ -24,48 +25,48 @@ _PARTS = 4
 _SECOND = 1_000_000_000
 
 
-def find_garbage(store: S3Store, now: int, older_than: int) -> Garbage:
+def find_garbage(store: Store, objects: S3Folder, now: int, older_than: int) -> Garbage:
     """Find what no run refers to and is older than ``older_than``, both in nanoseconds.
 
     A result is as old as its youngest object, by the storage's clock. See ``garbage.find_garbage``.
     """
     # Plans are read after the tasks are listed: a run that starts meanwhile has its plan read.
-    folders = _in_tasks(store)
+    folders = _in_tasks(objects)
     try:
         wanted = wanted_tasks(store.planned_runs())
     except DataError as error:
         # It names a copy that goes with this process.
-        raise DataError(str(error).replace(str(store.root), store.objects.url)) from error
+        raise DataError(str(error).replace(str(store.root), objects.url)) from error
     items = []
     kept = young = 0
-    for folder, objects in sorted(folders.items()):
+    for folder, files in sorted(folders.items()):
         name = folder.rpartition("/")[2]
         if name in wanted:
             kept += 1
-        elif now - max(written for _, written in objects.values()) * _SECOND < older_than:
+        elif now - max(written for _, written in files.values()) * _SECOND < older_than:
             young += 1
         else:
-            size = sum(size for size, _ in objects.values())
-            what = _kind(name, whole=f"{folder}/{MANIFEST}" in objects)
-            items.append(Item(what, f"{store.objects.url}/{folder}", size, tuple(objects)))
+            size = sum(size for size, _ in files.values())
+            what = _kind(name, whole=f"{folder}/{MANIFEST}" in files)
+            items.append(Item(what, f"{objects.url}/{folder}", size, tuple(files)))
     return Garbage(items, kept, young)
 
 
-def delete(store: S3Store, garbage: Garbage) -> None:
+def delete(objects: S3Folder, garbage: Garbage) -> None:
     """Remove all items; whoever is killed meanwhile leaves what the next collection finds.
 
     Raises ``StorageError`` when something may not be removed.
     """
     names = [name for item in garbage.items for name in item.names]
     manifests = [name for name in names if name.endswith(f"/{MANIFEST}")]
-    store.objects.remove_all(manifests)
-    store.objects.remove_all(sorted(set(names) - set(manifests)))
+    objects.remove_all(manifests)
+    objects.remove_all(sorted(set(names) - set(manifests)))
 
 
-def _in_tasks(store: S3Store) -> dict[str, dict[str, tuple[int, float]]]:
+def _in_tasks(objects: S3Folder) -> dict[str, dict[str, tuple[int, float]]]:
     """Return the objects of every task that bears a name of ours, by its folder."""
     found: dict[str, dict[str, tuple[int, float]]] = defaultdict(dict)
-    for name, facts in store.objects.sizes_and_times("tasks/").items():
+    for name, facts in objects.sizes_and_times("tasks/").items():
         parts = name.split("/")
         if len(parts) != _PARTS or parts[2][:2] != parts[1]:
             continue

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trading_runtime.object_storage import is_s3, refuse_other_address
-from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import Store
+from trading_runtime.storage.s3 import is_s3, refuse_other_address
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def open_store(place: str | Path) -> Store:
@@ -14,7 +16,6 @@ def open_store(place: str | Path) -> Store:
 
     Raises ``UsageError`` for an address that is none.
     """
-    if is_s3(str(place)):
-        return S3Store(str(place))
-    refuse_other_address(str(place))
-    return Store(Path(place))
+    if not is_s3(str(place)):
+        refuse_other_address(str(place))
+    return Store(place)

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.message_kinds import added
-from trading_runtime.planning.run_warnings import no_orders, read_warnings
+from trading_runtime.planning.run_warnings import no_fills, no_orders, read_warnings
 from trading_runtime.results.calendar import Calendar
-from trading_runtime.results.files import read_json, storage_errors, write_file
 from trading_runtime.results.frames import (
     best,
     points_frame,
@@ -31,9 +30,10 @@ from trading_runtime.results.frames import (
 from trading_runtime.results.judgement import judge
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
-from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import RunFiles, Store
 from trading_runtime.results.task_reader import Part, TaskReader
+from trading_runtime.storage.files import read_json, storage_errors, write_file
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -249,16 +249,24 @@ def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, 
     """Return what went wrong without failing a task: counts over all tasks, by kind."""
     return {
         name: added(summary.get(name, {}) for summary in summaries)
-        for name in ("denied_by_reason", "rejected_by_reason", "engine_warnings")
+        for name in (
+            "denied_by_reason",
+            "rejected_by_reason",
+            "engine_warnings",
+            "unfed_subscriptions",
+        )
     }
 
 
 def _warnings(plan: Mapping[str, Any], results: pl.DataFrame) -> list[dict[str, str]]:
-    """Return the warnings of the plan, and the one about tasks that have not traded."""
+    """Return the warnings of the plan, and the one about tasks that have not traded at all."""
     warnings = read_warnings(plan)
     done = results.filter(results["status"] == OK)
-    if done.height and not done["orders"].sum():
+    orders = int(done["orders"].sum())
+    if done.height and not orders:
         warnings.append(no_orders(done.height))
+    elif done.height and not done["fills"].sum():
+        warnings.append(no_fills(orders))
     return [item.document() for item in warnings]
 
 

@@ -20,8 +20,8 @@ from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
-from trading_runtime.results.files import read_json
 from trading_runtime.results.judgement import LUCK_FORMAT
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

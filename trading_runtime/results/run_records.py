@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import DataError
-from trading_runtime.results.files import read_json
 from trading_runtime.results.forms import check_form
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

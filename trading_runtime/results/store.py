@@ -1,30 +1,39 @@
-"""Where results lie: every path and file name of a results folder, and how files get there."""
+"""Where results lie: every path and file name of a results folder, on disk or in S3.
+
+A store is put together from three parts: its objects, the files that bear their names (see
+``storage.working_copy``), and the way in which results of tasks get there (see ``task_places``).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.errors import DataError, NondeterministicError
+from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import task_id as task_id_of
-from trading_runtime.results.artifacts import check_digest, files_of, sound_digest
-from trading_runtime.results.files import storage_errors
-from trading_runtime.results.folders import LocalFolder
-from trading_runtime.results.scratch import Scratch, remove_abandoned_staging, staging_prefix
+from trading_runtime.results.artifacts import MANIFEST, check_digest
+from trading_runtime.results.task_places import TaskFolders, TaskObjects, folder_name
+from trading_runtime.storage.files import read_bytes
+from trading_runtime.storage.folders import LocalFolder
+from trading_runtime.storage.s3 import S3Folder, is_s3
+from trading_runtime.storage.working_copy import FetchedCopy, InPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from trading_runtime.results.folders import Folder
+    from trading_runtime.results.task_places import TaskPlace
+    from trading_runtime.storage.object_store import ObjectStore
+    from trading_runtime.storage.working_copy import WorkingCopy
 
-MANIFEST = "manifest.json"
-_STAGING = ".new-"
-_READ_AT_ONCE = 1 << 16
+_REPORT = "report/"
+_REDUCED = (MANIFEST, "summary.json", "equity.parquet", "positions.parquet")
+_PLANNED = ("/plan.json", "/metadata.json", "/result.json")
+_DEPTH = 2
+"""Slashes in the name of a file right in a run's folder."""
 
 
 class RunFiles:
@@ -48,6 +57,9 @@ class RunFiles:
         self.lock = folder / "lock"
         self.stop = folder / "stop"
         self.missing = folder / "missing.json"
+        self.deployment = folder / "deployment.json"
+        self.session = folder / "session"
+        """What a session has come to so far: its tables and its state."""
         self.owner: object = None
         """Keeps the folder alive, where it is a temporary copy."""
 
@@ -57,97 +69,140 @@ class RunFiles:
 
 
 class Store:
-    """A results folder: immutable tasks by content, and runs by id."""
+    """A place of results: immutable tasks by content, and runs by id."""
 
-    is_local = True
-    """Whether files below ``root`` are the results; else they are copies of objects."""
+    objects: ObjectStore
+    """All files of the store as they are now, by name."""
+    copy: WorkingCopy
+    """The same files as paths; those of a store in S3 go with the process."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.objects: Folder = LocalFolder(root)
-        """All files of the store as they are now, by name."""
-        self.place = str(root.absolute())
-        """What names the store to other processes."""
-        self._tasks = root / "tasks"
-        self._staging = staging_prefix(_STAGING)
-        self._runs = root / "runs"
+    def __init__(self, place: str | Path) -> None:
+        """``place`` is a folder, or an address such as ``s3://bucket/prefix``."""
+        self._tasks: TaskPlace
+        if is_s3(str(place)):
+            self.objects = objects = S3Folder(str(place))
+            self.copy = FetchedCopy(objects)
+            self._tasks = TaskObjects(objects)
+            self.place = str(place)
+            """What names the store to other processes."""
+        else:
+            self.objects = LocalFolder(place)
+            self.copy = InPlace(Path(place))
+            self._tasks = TaskFolders(Path(place))
+            self.place = str(Path(place).absolute())
+        self.root = self.copy.root
         self._digests: dict[tuple[str, Any, Any], tuple[Any, str]] = {}
 
     def run(self, run_id: str) -> RunFiles:
-        """Return the paths of a run, whose id was checked before."""
-        return RunFiles(self._runs / run_id)
+        """Return the files of a run, whose id was checked before; in S3 without its pictures."""
+        prefix = f"runs/{run_id}/"
+        self.copy.fetch_below(prefix, lambda name: not name.startswith(prefix + _REPORT))
+        return self._files(run_id)
 
     def run_ids(self) -> list[str]:
         """Return the ids of all runs in this store, sorted."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            return sorted(path.name for path in self._runs.iterdir() if path.is_dir())
-        return []
+        return self.objects.folders("runs")
 
     def publish(self, *paths: Path) -> None:
-        """Let others see files below ``root`` that this process wrote; on disk they do."""
+        """Let others see files below ``root`` that this process wrote."""
+        self.copy.publish(paths)
 
     def publish_run(self, files: RunFiles) -> None:
-        """Let others see all files of a run but the chains of its journal; on disk they do."""
+        """Let others see all files of a run but those of one process alone, and its journals.
+
+        Others wrote most of the journals, and as many as there are pods: see ``publish_part``.
+        """
+        kept_here = {files.lock, files.stop}
+        self.copy.publish(
+            path
+            for folder in (files.folder,)
+            for path in sorted(folder.rglob("*"))
+            if path not in kept_here and files.journals not in path.parents
+        )
 
     def publish_part(self, end_part: Callable[[], Path | None]) -> None:
-        """Let others see what a journal has got (``Journal.end_part``); on disk they do."""
+        """Let others see what a journal has got since the last time (``Journal.end_part``).
+
+        Where it is seen already, no part is ended.
+        """
+        self.copy.publish(part for end in (end_part,) if (part := end()) is not None)
 
     def fetch(self, prefix: str) -> None:
-        """Bring the files below ``prefix`` to ``root``; on disk they are there."""
+        """Bring the files below ``prefix`` to ``root``."""
+        self.copy.fetch_below(prefix)
 
     def remove(self, path: Path) -> None:
         """Remove a file below ``root`` for good; nothing happens when there is none."""
-        path.unlink(missing_ok=True)
+        self.copy.remove(path)
 
     def newest_run_files(self, name: str, most: int) -> list[Path]:
         """Return the files of this name of the latest runs, the newest first."""
-        stamped = []
-        for run_id in self.run_ids():
-            path = self._runs / run_id / name
-            with contextlib.suppress(OSError):
-                stamped.append((path.stat().st_mtime_ns, path))
-        return [path for _, path in sorted(stamped, reverse=True)[:most]]
+        found = self.objects.newest("runs", name)[:most]
+        self.copy.fetch(*found)
+        return [self.root / path for path in found]
 
-    def stored_of(self, task_ids: Sequence[str]) -> set[str]:
-        """Return those of a few tasks whose results are stored whole, as of now."""
-        return {task_id for task_id in task_ids if self.has_task(task_id)}
+    def planned_runs(self) -> Iterator[RunFiles]:
+        """Yield the files of every run; of them come the plan, and what shows that it began."""
+        self.copy.fetch_below(
+            "runs/", lambda name: name.count("/") == _DEPTH and name.endswith(_PLANNED)
+        )
+        yield from map(self._files, self.run_ids())
+
+    def ended_runs(self) -> Iterator[RunFiles]:
+        """Yield the runs of this store that ended with tables, the newest name first.
+
+        None in S3: to look for a run that can be reused would fetch them all.
+        """
+        run_ids = [] if self.objects.is_remote else reversed(self.run_ids())
+        yield from (files for files in map(self._files, run_ids) if files.result.is_file())
 
     def task(self, task_id: str) -> Path:
         """Return the folder of a task's result."""
-        return self._tasks / task_id[:2] / task_id
-
-    def ended_runs(self) -> Iterator[RunFiles]:
-        """Yield the runs of this store that ended with tables, the newest name first."""
-        found = map(self.run, reversed(self.run_ids()))
-        yield from (files for files in found if files.result.is_file())
+        self.copy.fetch_below(f"{folder_name(task_id)}/")
+        return self.root / folder_name(task_id)
 
     def look_again(self, task_ids: Sequence[str]) -> None:
         """Forget what was known of the store, and make ready to read the results of these tasks."""
+        self._tasks.refresh()
+        if self.objects.is_remote:
+            self.copy.refresh(
+                [
+                    f"{folder_name(task_id)}/{name}"
+                    for task_id in task_ids
+                    if self._tasks.has(task_id)
+                    for name in _REDUCED
+                ]
+            )
+
+    def stored_of(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of a few tasks whose results are stored whole, as of now."""
+        return self._tasks.stored_of(task_ids)
 
     def has_task(self, task_id: str, sound: dict[str, str] | None = None) -> bool:
-        """Return whether a result is stored whole: its manifest is read, files compared by size.
+        """Return whether a result is stored whole; what is read of it later is verified.
 
-        ``sound`` is given the sha256 of the manifest, by task id, when the manifest verifies.
+        ``sound`` is given the sha256 of the manifest, by task id, where it was read for the answer
+        and verifies.
         """
-        content = self._manifest_of_whole(task_id)
-        if content is not None and sound is not None:
-            with contextlib.suppress(ValueError):
-                sound[task_id] = sound_digest(content)
-        return content is not None
+        return self._tasks.has(task_id, sound)
 
     def has_manifest(self, task_id: str) -> bool:
         """Return whether a result is there, whole or damaged: reading it tells which."""
-        return os.path.exists(f"{self._tasks}/{task_id[:2]}/{task_id}/{MANIFEST}")  # noqa: PTH110
+        return self._tasks.has_manifest(task_id)
 
     def read_task_file(self, task_id: str, name: str) -> bytes:
         """Return a file of a result, verified against its manifest.
 
         Raises ``DataError`` when it is missing or damaged.
         """
-        folder = self.task(task_id)
-        with _damages(folder):
-            facts = json.loads((folder / MANIFEST).read_bytes())["files"][name]
-            return _verified(folder / name, facts["sha256"])
+        folder = folder_name(task_id)
+        try:
+            self.copy.fetch(f"{folder}/{MANIFEST}", f"{folder}/{name}")
+        except FileNotFoundError as error:
+            raise DataError(f"{error}: the stored result is not whole") from error
+        with _damages(self.root / folder):
+            facts = json.loads((self.root / folder / MANIFEST).read_bytes())["files"][name]
+            return _verified(self.root / folder / name, facts["sha256"])
 
     def read_task(self, task_id: str) -> dict[str, bytes]:
         """Return every file of a result by its name, verified against the manifest and the id.
@@ -156,7 +211,7 @@ class Store:
         """
         folder = str(self.task(task_id))
         with _damages(Path(folder)):
-            content = _read(f"{folder}/{MANIFEST}")
+            content = read_bytes(f"{folder}/{MANIFEST}")
             check_digest(content)
             manifest = json.loads(content)
             if self._id_of(manifest) != task_id:
@@ -186,22 +241,11 @@ class Store:
         self.has_task(task_id, sound)
         return sound.get(task_id)
 
-    def _manifest_of_whole(self, task_id: str) -> bytes | None:
-        """Return the manifest of a result whose files all have their size, else ``None``."""
-        # Asked for every task of a plan: paths joined as text are several times faster.
-        folder = f"{self._tasks}/{task_id[:2]}/{task_id}"
-        try:
-            content = _read(f"{folder}/{MANIFEST}")
-            for name, facts in files_of(content).items():
-                if os.stat(f"{folder}/{name}").st_size != facts["bytes"]:  # noqa: PTH116
-                    return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None
-        return content
-
     def manifest_digest(self, task_id: str) -> str:
         """Return the sha256 of a result's manifest."""
-        return hashlib.sha256((self.task(task_id) / MANIFEST).read_bytes()).hexdigest()
+        name = f"{folder_name(task_id)}/{MANIFEST}"
+        self.copy.fetch(name)
+        return hashlib.sha256((self.root / name).read_bytes()).hexdigest()
 
     def write_task(self, task_id: str, files: Mapping[str, bytes]) -> None:
         """Store a result whole or not at all.
@@ -209,51 +253,27 @@ class Store:
         A result that is there already is compared instead. Raises ``NondeterministicError`` when
         its bytes differ, ``StorageError`` when nothing can be written.
         """
-        final = self.task(task_id)
-        with storage_errors(self.root):
-            self._tasks.mkdir(parents=True, exist_ok=True)
-            with Scratch(self._tasks, self._staging) as staging:
-                staging.path.chmod(0o755)
-                for name, content in files.items():
-                    (staging.path / name).write_bytes(content)
-                final.parent.mkdir(exist_ok=True)
-                if final.exists() and not self.has_task(task_id):
-                    self.set_aside(task_id)
-                try:
-                    staging.path.rename(final)
-                except OSError:
-                    if not final.is_dir():
-                        raise
-                    _compare(final, files)
+        self._tasks.write(task_id, files)
 
     def set_aside(self, task_id: str) -> None:
         """Move a damaged result out of the way, and keep it for whoever wants to know why.
 
         Raises ``StorageError`` when it cannot be moved.
         """
-        folder = self.task(task_id)
-        number = 1
-        while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
-            number += 1
-        with storage_errors(folder), contextlib.suppress(FileNotFoundError):
-            folder.rename(aside)
+        self._tasks.set_aside(task_id)
 
     def clear_staging(self) -> None:
         """Remove what writers of results left that were killed."""
-        remove_abandoned_staging(self._tasks, _STAGING)
+        self._tasks.clear_staging()
 
-
-def _read(path: str) -> bytes:
-    # Called for six files a task: a file object around the descriptor would take half the time.
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return b"".join(iter(lambda: os.read(descriptor, _READ_AT_ONCE), b""))
-    finally:
-        os.close(descriptor)
+    def _files(self, run_id: str) -> RunFiles:
+        files = RunFiles(self.root / "runs" / run_id)
+        files.owner = self.copy
+        return files
 
 
 def _verified(path: Path | str, sha256: str) -> bytes:
-    content = _read(str(path))
+    content = read_bytes(str(path))
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{path}: the stored result is damaged: its sha256 is not the manifest's")
     return content
@@ -269,12 +289,3 @@ def _damages(folder: Path) -> Iterator[None]:
         raise DataError(f"{path}: the stored result is damaged: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder / MANIFEST}: the stored result is damaged: {error}") from error
-
-
-def _compare(folder: Path, files: Mapping[str, bytes]) -> None:
-    for name, content in files.items():
-        if (folder / name).read_bytes() != content:
-            raise NondeterministicError(
-                f"{folder / name}: a repeat of the task gave other bytes than the stored result: "
-                "the strategy depends on something outside its inputs (time, files, threads, ids)"
-            )

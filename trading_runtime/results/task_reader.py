@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trading_runtime.errors import DataError, Kind
-from trading_runtime.results.artifacts import files_of
+from trading_runtime.results.artifacts import MANIFEST, files_of
 from trading_runtime.results.exact import amounts
-from trading_runtime.results.files import read_json
 from trading_runtime.results.points import MISSING, OK, TaskOutcome
 from trading_runtime.results.statistics import Trade
-from trading_runtime.results.store import MANIFEST
 from trading_runtime.results.task_failures import failure, write_failure
+from trading_runtime.storage.files import read_json
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from trading_runtime.errors import UsageError
-from trading_runtime.results.files import storage_errors
+from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

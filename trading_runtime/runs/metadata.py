@@ -13,8 +13,8 @@ from trading_runtime.records.events import Executor, Mode
 from trading_runtime.records.journal import merge_journals
 from trading_runtime.records.status import Status
 from trading_runtime.redaction import redacted
-from trading_runtime.results.files import read_json, write_file
 from trading_runtime.results.run_records import read_metadata
+from trading_runtime.storage.files import read_json, write_file
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import RunFiles

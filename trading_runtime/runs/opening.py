@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
-from trading_runtime.results.files import storage_errors
-from trading_runtime.results.s3_store import S3Store
 from trading_runtime.results.store import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
 from trading_runtime.runs.metadata import seal_run
-from trading_runtime.runs.s3_lock import S3Lock, seconds_left
+from trading_runtime.runs.s3_lock import Lease, seconds_left
+from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from trading_runtime.records.events import Event
@@ -78,7 +77,7 @@ class WorkingRun:
     def stop_requested(self) -> bool:
         """Return whether ``runs stop`` asked for the end."""
         now = time.monotonic()
-        pause = 0.0 if self._store.is_local else self.seconds_between_questions
+        pause = self.seconds_between_questions if self._store.objects.is_remote else 0.0
         if not self._stopping and now - self._asked >= pause:
             self._asked = now
             self._stopping = self._store.objects.has(self._name(self.files.stop))
@@ -114,9 +113,7 @@ class SharedRun(WorkingRun):
             content = self._store.objects.read(self._name(path))
         except FileNotFoundError:
             return None
-        if not self._store.is_local:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        self._store.copy.keep(self._name(path), content)
         return content
 
     def read_json(self, path: Path) -> Any:
@@ -155,8 +152,27 @@ class OpenRun(WorkingRun):
 
     _published = 0.0
 
+    def __init__(self, store: Store, files: RunFiles, check_lease: Callable[[], None]) -> None:
+        """``check_lease`` raises ``LeaseLostError`` when another process has the run."""
+        super().__init__(store, files)
+        self._check_lease = check_lease
+
+    def remove(self, path: Path) -> None:
+        """Remove a file of the run for good; raises ``LeaseLostError`` when the run is lost."""
+        self._check_lease()
+        super().remove(path)
+
+    def stop_requested(self) -> bool:
+        """Return whether ``runs stop`` asked for the end; raises when the run is lost."""
+        self._check_lease()
+        return super().stop_requested()
+
     def publish(self, *, whole: bool = False) -> None:
-        """Show others metadata and journal, when it is time to, or all files."""
+        """Show others metadata and journal, when it is time to, or all files.
+
+        Raises ``LeaseLostError`` when another process has taken over the run.
+        """
+        self._check_lease()
         now = time.monotonic()
         if not whole and now - self._published < _PUBLISH_SECONDS:
             return
@@ -178,9 +194,8 @@ def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 
     Raises ``UsageError`` when another process has it.
     """
-    opening = _open_in_s3(store, run_id) if isinstance(store, S3Store) else _open(store, run_id)
-    with opening as files:
-        opened = OpenRun(store, files)
+    with hold_run(store, run_id) as check_lease:
+        opened = OpenRun(store, store.run(run_id), check_lease)
         try:
             yield opened
         finally:
@@ -188,23 +203,26 @@ def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 
 
 @contextlib.contextmanager
-def _open(store: Store, run_id: str) -> Iterator[RunFiles]:
+def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
+    """Take a run for this process alone, and forget a request to stop it; nothing is published.
+
+    What is yielded raises ``LeaseLostError`` once another process has taken over the run. Raises
+    ``UsageError`` when another process has it.
+    """
+    if store.objects.is_remote:
+        lease = Lease(store.objects, run_id)
+        try:
+            store.objects.remove(_stop_name(run_id))
+            yield lease.check
+        finally:
+            lease.release()
+        return
     files = store.run(run_id)
     with locked(files):
         with storage_errors(files.folder):
             files.stop.unlink(missing_ok=True)
             _remove_unfinished(files)
-        yield files
-
-
-@contextlib.contextmanager
-def _open_in_s3(store: S3Store, run_id: str) -> Iterator[RunFiles]:
-    lock = S3Lock(store.objects, run_id)
-    try:
-        store.objects.remove(_stop_name(run_id))
-        yield store.run(run_id)
-    finally:
-        lock.release()
+        yield lambda: None  # the system takes a lock from nobody
 
 
 def _remove_unfinished(files: RunFiles) -> None:
@@ -231,7 +249,7 @@ def _is_alive(process: int) -> bool:
 
 def is_running(store: Store, run_id: str) -> bool:
     """Return whether a process has the run now."""
-    if isinstance(store, S3Store):
+    if store.objects.is_remote:
         return seconds_left(store.objects, run_id) > 0
     return is_locked(store.run(run_id))
 
@@ -256,13 +274,14 @@ def note(store: Store, run_id: str, name: str, *noted: Event) -> None:
         for event in noted:
             journal.write(event)
         store.publish_part(journal.end_part)
-    if store.is_local:
-        # Whoever has the lock is running it.
-        with contextlib.suppress(UsageError), locked(files):
+    if store.objects.is_remote:
+        if not is_running(store, run_id):
             _seal(files)
-    elif not is_running(store, run_id):
+            store.publish(files.metadata, files.journal)
+        return
+    # Whoever has the lock is running it.
+    with contextlib.suppress(UsageError), locked(files):
         _seal(files)
-        store.publish(files.metadata, files.journal)
 
 
 def _seal(files: RunFiles) -> None:

@@ -7,12 +7,12 @@ import time
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.errors import StorageError
 from trading_runtime.records.journal import instant_text
 from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
 from trading_runtime.results.forms import check_form
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.progress import JournalFollower, Tally
+from trading_runtime.storage.folders import UnreadableError
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
@@ -39,12 +39,8 @@ def read_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
         check_form(content, {})
         there = {key: form for key, form in _FORMS.items() if key in content}
         check_form(content, there)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    except StorageError:
+    except (OSError, ValueError, RecursionError, UnreadableError):
         # One file that cannot be read hides no other run; a storage that refuses hides them all.
-        if not store.is_local:
-            raise
         return {}
     return dict(content)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError
 from trading_runtime.planning.plan import Rate
-from trading_runtime.results.files import read_json, write_file
+from trading_runtime.storage.files import read_json, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

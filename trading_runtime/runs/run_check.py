@@ -9,8 +9,8 @@ from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Finding, JournalCheck, check_journal
 from trading_runtime.records.status import Status
-from trading_runtime.results.files import read_json
 from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,7 +14,7 @@ from trading_runtime.records.events import (
     RunResumed,
     TaskRetried,
 )
-from trading_runtime.results.files import read_json
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

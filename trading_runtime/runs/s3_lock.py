@@ -1,4 +1,8 @@
-"""One run id, one process, where the results lie in S3: a lock that lapses unless it is renewed."""
+"""One run id, one process, where the results lie in S3: a lease that lapses unless it is renewed.
+
+Each change of the lease is a conditional write: it succeeds only if the lease is still the one that
+was read. Of two processes that take over an expired lease, one gets it.
+"""
 
 from __future__ import annotations
 
@@ -9,77 +13,136 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.errors import StorageError, TransientError, UsageError
+from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
 
 if TYPE_CHECKING:
-    from trading_runtime.object_storage import S3Folder
+    from collections.abc import Callable
 
-_LOCK_SECONDS = 120.0
-"""How long a lock holds without being renewed: then its holder must have died."""
+    from trading_runtime.storage.object_store import ObjectStore
+
+_LEASE_SECONDS = 120.0
+"""How long a lease holds without being renewed: then its holder must have died."""
 _RENEWALS = 6
 """How often it is renewed in this time."""
 
 
-class S3Lock:
-    """The lock of a run, held by this process and renewed by a thread until it is released.
+class Lease:
+    """The lease of a run, held by this process and renewed by a thread until it is released.
 
-    A thread, because a task, or the reading of all results, may take longer than the lock holds.
+    A thread, because a task, or the reading of all results, may take longer than the lease holds.
     """
 
-    def __init__(self, objects: S3Folder, run_id: str) -> None:
-        """Take the lock; raises ``UsageError`` when another process has it."""
+    def __init__(
+        self, objects: ObjectStore, run_id: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Take the lease; raises ``UsageError`` when another process has it.
+
+        ``clock`` gives seconds since the epoch, which all processes agree on.
+        """
         self._objects = objects
-        self._name = lock_name(run_id)
+        self._run_id = run_id
+        self._name = lease_name(run_id)
+        self._clock = clock
         self._holder = uuid.uuid4().hex
-        # It may be ours already, written by a request whose answer was lost: then it was repeated.
-        if not objects.create(self._name, self._content()) and not self._is_ours():
-            if seconds_left(objects, run_id) > 0:
-                raise UsageError(
-                    f"run {run_id!r} is running already; wait for it, stop it with "
-                    f"'trading-runtime runs stop {run_id}', or choose another --run-id"
-                )
-            objects.write(self._name, self._content())
+        self._until = 0.0
+        self._lost = False
+        self._changing = threading.Lock()
+        self._version = self._take()
         self._released = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="s3-lock", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
+    def check(self) -> None:
+        """Raise ``LeaseLostError`` unless this process has the lease.
+
+        A lease that has expired is renewed first. That fails if another process took it over, and
+        raises ``TransientError`` if the storage cannot be reached.
+        """
+        if not self._lost and self._clock() >= self._until:
+            self.renew()
+        if self._lost:
+            raise LeaseLostError(
+                f"run {self._run_id!r}: another process has taken it over, because this one did "
+                f"not renew its lease for {_LEASE_SECONDS:.0f} s; finished tasks are kept, nothing "
+                "more was stored of the run: wait for the other process, or give --run-id "
+                f"{self._run_id} again when it has ended"
+            )
+
+    def renew(self) -> None:
+        """Renew the lease, if it is still that of this process."""
+        with self._changing:
+            if self._lost:
+                return
+            until, content = self._new_content()
+            version = self._objects.replace(self._name, content, self._version)
+            if version is None:
+                self._lost = True
+            else:
+                self._version, self._until = version, until
+
     def release(self) -> None:
-        """Give the run free for others, unless another process has taken it meanwhile."""
+        """Give the run free for others, unless another process has taken it over."""
         self._released.set()
         self._thread.join()
-        if self._is_ours():
+        # Once it is renewed, nobody takes it over before it is removed.
+        self.renew()
+        if not self._lost:
             self._objects.remove(self._name)
 
-    def _renew(self) -> None:
-        while not self._released.wait(_LOCK_SECONDS / _RENEWALS):
-            # Storage may be away for a while; the next time comes before the lock lapses.
+    def _take(self) -> str:
+        """Return the version of the lease that this process has written."""
+        self._until, content = self._new_content()
+        version = self._objects.create(self._name, content)
+        if version is None:
+            there = _read(self._objects, self._name)
+            if there is None:  # released at this moment
+                version = self._objects.create(self._name, content)
+            elif _until(there[0]) <= self._clock():
+                version = self._objects.replace(self._name, content, there[1])
+        if version is None:
+            raise UsageError(
+                f"run {self._run_id!r} is running already; wait for it, stop it with "
+                f"'trading-runtime runs stop {self._run_id}', or choose another --run-id"
+            )
+        return version
+
+    def _keep(self) -> None:
+        while not self._released.wait(_LEASE_SECONDS / _RENEWALS):
+            # Storage may be away for a while; the next time comes before the lease expires.
             with contextlib.suppress(StorageError, TransientError):
-                if self._is_ours():
-                    self._objects.write(self._name, self._content())
+                self.renew()
 
-    def _is_ours(self) -> bool:
-        return bool(_read(self._objects, self._name).get("holder") == self._holder)
-
-    def _content(self) -> bytes:
-        return json.dumps({"holder": self._holder, "until": time.time() + _LOCK_SECONDS}).encode()
+    def _new_content(self) -> tuple[float, bytes]:
+        until = self._clock() + _LEASE_SECONDS
+        return until, json.dumps({"holder": self._holder, "until": until}).encode()
 
 
-def lock_name(run_id: str) -> str:
-    """Return the name of the object that is the lock of a run."""
+def lease_name(run_id: str) -> str:
+    """Return the name of the object that is the lease of a run."""
     return f"runs/{run_id}/lock"
 
 
-def seconds_left(objects: S3Folder, run_id: str) -> float:
-    """Return for how many seconds the run is locked; none or less when it is not."""
+def seconds_left(objects: ObjectStore, run_id: str) -> float:
+    """Return for how many seconds the run is leased; none or less when it is not."""
+    there = _read(objects, lease_name(run_id))
+    return 0.0 if there is None else _until(there[0]) - time.time()
+
+
+def _until(content: dict[str, Any]) -> float:
     try:
-        return float(_read(objects, lock_name(run_id))["until"]) - time.time()
+        return float(content["until"])
     except (KeyError, ValueError, TypeError):
         return 0.0
 
 
-def _read(objects: S3Folder, name: str) -> dict[str, Any]:
+def _read(objects: ObjectStore, name: str) -> tuple[dict[str, Any], str] | None:
+    """Return what a lease says, and its version; ``None`` without one."""
     try:
-        content = json.loads(objects.read(name))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        content, version = objects.read_version(name)
+    except FileNotFoundError:
+        return None
+    with contextlib.suppress(ValueError):
+        found = json.loads(content)
+        if isinstance(found, dict):
+            return found, version
+    return {}, version

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.execution.workers.processes import worker_environment
-from trading_runtime.results.files import read_json
-from trading_runtime.results.scratch import Scratch
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import pick
+from trading_runtime.storage.files import read_json
+from trading_runtime.storage.scratch import Scratch
 from trading_runtime.verification.rerun import present_plan
 from trading_runtime.verification.why import first_difference
 

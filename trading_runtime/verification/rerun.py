@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.object_storage import is_s3
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import environment, runtime_digest
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import read_whole_plan
+from trading_runtime.storage.s3 import is_s3
 from trading_runtime.verification.why import InputDifference, input_differences
 
 if TYPE_CHECKING:

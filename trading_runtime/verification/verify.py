@@ -12,11 +12,12 @@ from trading_runtime.errors import DataError, Kind, StoppedError, UsageError
 from trading_runtime.execution.workers.pool import TaskEnded, WorkerPool
 from trading_runtime.execution.workers.processes import Job
 from trading_runtime.records.events import RunVerified
+from trading_runtime.results.artifacts import MANIFEST
 from trading_runtime.results.run_records import read_result
-from trading_runtime.results.scratch import Scratch
-from trading_runtime.results.store import MANIFEST, Store
+from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import run_digest
 from trading_runtime.runs.opening import note
+from trading_runtime.storage.scratch import Scratch
 from trading_runtime.verification.rerun import (
     changed_inputs,
     present_plan,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import decode_values, partition_inputs
-from trading_runtime.results.files import read_json
-from trading_runtime.results.store import MANIFEST
+from trading_runtime.results.artifacts import MANIFEST
+from trading_runtime.storage.files import read_json
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ HELD_AT = 20
 """The bar at which it waits for the kill switch, unless it is stubborn."""
 
 
-def is_halted() -> bool:
-    """Whether the order to halt has come to this process: it is then listened in on."""
-    return "trading-runtime-halt" in map(sys.monitoring.get_tool, range(6))
+def is_killed() -> bool:
+    """Whether the kill signal has come to this process: it is then listened in on."""
+    return "trading-runtime-kill" in map(sys.monitoring.get_tool, range(6))
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Resting(Strategy):
 
     def on_bar(self, bar: Bar) -> None:
         self.bars += 1
-        while self.bars == HELD_AT and not self.settings.stubborn and not is_halted():
+        while self.bars == HELD_AT and not self.settings.stubborn and not is_killed():
             time.sleep(self.settings.seconds)
         self.order(bar)
         while self.settings.stubborn:

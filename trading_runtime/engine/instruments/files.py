@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.document import Node, Problem
 from trading_runtime.config.messages import nearest, show
-from trading_runtime.datasets.data_file import read_settings, settings_error
 from trading_runtime.datasets.instrument_facts import InstrumentFacts
+from trading_runtime.datasets.settings_files import read_settings, settings_error
 from trading_runtime.engine.instruments.definitions import (
     MOST_PRECISION,
     build_instruments,

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from nautilus_trader.trading import Strategy
 
     from trading_runtime.engine.risk.profile import Refusal, Risk
-    from trading_runtime.engine.strategy.guard_state import Watch
+    from trading_runtime.engine.strategy.guard_state import GuardState
 
 
 def held_to_risk(
-    strategy_class: type[Strategy], watch: Watch, risk: Risk
+    strategy_class: type[Strategy], guard: GuardState, risk: Risk
 ) -> dict[str, Callable[..., Any]]:
     """Return the commands of ``strategy_class`` that send orders or change them, by name.
 
     The engine makes the orders of ``close_position`` and ``close_all_positions`` where no limit
     reaches them, so here they are made in Python; those of ``market_exit`` cannot be.
     """
-    held = _Held(strategy_class, watch, risk)
+    held = _Held(strategy_class, guard, risk)
     commands: dict[str, Callable[..., Any]] = {
         "submit_order": held.submit(strategy_class.submit_order),
         "submit_order_list": held.submit(strategy_class.submit_order_list),
@@ -40,15 +40,15 @@ def held_to_risk(
         ("close_all_positions", _close_all_positions),
         ("market_exit", _market_exit),
     ):
-        commands[name] = _unless_at_end(made, getattr(strategy_class, name), watch)
+        commands[name] = _unless_at_end(made, getattr(strategy_class, name), guard)
     return commands
 
 
 class _Held:
     """Makes the commands of one strategy."""
 
-    def __init__(self, strategy_class: type[Strategy], watch: Watch, risk: Risk) -> None:
-        self._watch = watch
+    def __init__(self, strategy_class: type[Strategy], guard: GuardState, risk: Risk) -> None:
+        self._guard = guard
         self._risk = risk
         self._told = 0
         self._tells_denied = listens(strategy_class, "on_order_denied")
@@ -70,7 +70,9 @@ class _Held:
                 event = denial(strategy, item.instrument_id, item.client_order_id, refusal.reason)
                 item.apply(event)
                 self._risk.refused_orders.append(item)
-                self._watch.denied.add(item.client_order_id)
+                self._guard.denied.add(item.client_order_id)
+                if self._guard.on_denial is not None:
+                    self._guard.on_denial(event)
                 if self._tells_denied:
                     tell(strategy, event, "on_order_denied", self._timer())
             return None
@@ -129,22 +131,22 @@ class _Held:
         return f"refused-{self._told}"
 
     def _refuse(self, strategy: Any, proposals: Sequence[Proposal]) -> Refusal | None:
-        if self._watch.closing:
+        if self._guard.closing:
             return None
         try:
-            return self._risk.refuse(proposals, strategy.clock.timestamp_ns())
+            return self._risk.refuse(proposals, self._guard.now(strategy))
         except Exception as error:
             # Recorded here, since the strategy may well catch it.
-            self._watch.failures.record_exception(error)
+            self._guard.failures.record_exception(error)
             raise
 
 
 def _unless_at_end(
-    made: Callable[..., Any], original: Callable[..., Any], watch: Watch
+    made: Callable[..., Any], original: Callable[..., Any], guard: GuardState
 ) -> Callable[..., Any]:
     @functools.wraps(original)
     def command(strategy: Any, *arguments: Any, **keywords: Any) -> Any:
-        chosen = original if watch.closing else made
+        chosen = original if guard.closing else made
         return chosen(strategy, *arguments, **keywords)
 
     return command

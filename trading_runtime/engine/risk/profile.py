@@ -20,10 +20,8 @@ from trading_runtime.units import DAY, parse_duration
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
-    from nautilus_trader.common import Cache
-
     from trading_runtime.engine.accounting.equity import Account, EquitySample
-    from trading_runtime.engine.accounting.valuation import Rates
+    from trading_runtime.engine.accounting.ledger import Ledger
 
 
 _OF_QUANTITY: tuple[str, ...] = ("max_order_quantity", "max_position_quantity")
@@ -135,26 +133,24 @@ _EXTERNAL = AggregationSource.EXTERNAL
 
 
 class Risk:
-    """The risk profile of one task, and what it refused."""
+    """The risk profile of one account, and what it refused."""
 
-    def __init__(  # noqa: PLR0913 - what a profile looks at
-        self,
-        settings: Mapping[str, Any],
-        cache: Cache,
-        account: Account,
-        samples: Sequence[EquitySample],
-        *,
-        rates: Rates,
-        currency: str,
+    def __init__(
+        self, settings: Mapping[str, Any], ledger: Ledger, samples: Sequence[EquitySample]
     ) -> None:
+        """``samples`` is read while the engine runs: there the account at midnight is found."""
         self._settings = settings
-        self._cache = cache
-        self._rates = rates
-        self._currency = currency
-        self._losses = _Losses(account, samples)
+        self._cache = ledger.cache
+        self._rates = ledger.rates
+        self._currency = ledger.currency
+        self._losses = _Losses(ledger.account, samples)
         self._limits: dict[str, dict[str, Any]] = {}
         self._working: dict[Any, Proposal] = {}
         self._sent: deque[int] = deque()
+        self.only_reducing = False
+        """Whether only orders that make a position smaller go out."""
+        self.closed: dict[str, Refusal] = {}
+        """Instruments, by id, in which no order goes out, and why."""
         self.refusals: Counter[str] = Counter()
         """How many orders and changes each rule refused."""
         self.refused_orders: list[Any] = []
@@ -179,6 +175,10 @@ class Risk:
 
     def _broken(self, item: Proposal, now: int) -> Refusal | None:
         name = str(item.instrument_id)
+        if name in self.closed:
+            return self.closed[name]
+        if self.only_reducing and not self._reduces(item):
+            return Refusal("reduce", "only orders that make a position smaller go out")
         limits = self._limits.get(name)
         if limits is None:
             limits = self._limits[name] = self._limits_of(name)
@@ -292,10 +292,12 @@ class Risk:
         }
         if not limits:
             return None
-        net = self._net(item.instrument_id)
-        reduces = item.only_reduces or (net * item.sign < 0 and item.open_quantity <= abs(net))
         refusal = self._losses.above(limits, now)
-        return None if reduces else refusal
+        return None if self._reduces(item) else refusal
+
+    def _reduces(self, item: Proposal) -> bool:
+        net = self._net(item.instrument_id)
+        return item.only_reduces or (net * item.sign < 0 and item.open_quantity <= abs(net))
 
     def _too_many(self, count: int, now: int) -> Refusal | None:
         settings = self._settings["max_orders"]

@@ -1,1 +1,1 @@
-"""One task in a simulated venue: engine, feed, venue and halt."""
+"""One task in a simulated venue: engine, feed, venue and kill signal."""

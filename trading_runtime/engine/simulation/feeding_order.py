@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nautilus_trader.trading import Strategy
 
-    from trading_runtime.engine.strategy.guard_state import Watch
+    from trading_runtime.engine.strategy.guard_state import GuardState
 
 _SIDES = {model.PriceType.BID: 1, model.PriceType.ASK: 2}
 
@@ -82,7 +82,7 @@ def refuse_early_bars(config: Mapping[str, Any], early: Mapping[str, str]) -> No
 
 
 def waiting_for_the_other_side(
-    strategy_class: type[Strategy], watch: Watch, early: Mapping[str, str]
+    strategy_class: type[Strategy], guard: GuardState, early: Mapping[str, str]
 ) -> dict[str, Callable[..., Any]]:
     """Return ``on_bar`` of a strategy, called with bid bars once the ask bars are there, too.
 
@@ -104,7 +104,7 @@ def waiting_for_the_other_side(
         bar_type = bar.bar_type
         if (ask := ask_of_bid.get(bar_type)) is not None:
             if not waiting:
-                watch.at_end_of_instant(bar.ts_init, lambda: deliver(self))
+                guard.at_end_of_instant(bar.ts_init, lambda: deliver(self))
             waiting[ask] = bar
             return
         if (bid_bar := waiting.pop(bar_type, None)) is not None:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Context, Decimal, localcontext
+from decimal import Context, localcontext
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import model
 
-from trading_runtime.engine.accounting.equity import Account, EquitySample, EquitySampler, looks
-from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding, settled_funding
-from trading_runtime.engine.accounting.tables import TaskTables, collect
-from trading_runtime.engine.accounting.valuation import (
-    EXACT,
-    RateHistory,
-    Rates,
-    SingleCurrencyAccount,
-    Valuation,
-    to_raw,
-)
+from trading_runtime.engine.accounting.equity import EquitySampler, looks
+from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
+from trading_runtime.engine.accounting.ledger import Ledger
+from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.risk.profile import Risk
 from trading_runtime.engine.simulation.engine_log import (
@@ -40,25 +33,22 @@ from trading_runtime.engine.simulation.feed import (
 )
 from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
 from trading_runtime.engine.simulation.fees import FeesOfVenue
-from trading_runtime.engine.simulation.halt import Halt, ended_by
+from trading_runtime.engine.simulation.kill_signal import KillSignal, ended_by
 from trading_runtime.engine.simulation.settlement import stated_closes
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
-from trading_runtime.engine.strategy.failures import FailureRecord
-from trading_runtime.engine.strategy.guard import guarded
-from trading_runtime.engine.strategy.guard_state import Watch
+from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.loading import (
     LoadedStrategy,
     imported_strategy,
-    make_strategy,
     refuse_foreign_modules,
     refuse_foreign_packages,
-    seed_randomness,
 )
 from trading_runtime.engine.strategy.stray_errors import watch_strays
-from trading_runtime.errors import StrategyError, TradingRuntimeError, UsageError
+from trading_runtime.engine.strategy.subscriptions import unfed
+from trading_runtime.errors import DataError, StrategyError, UsageError
 from trading_runtime.message_kinds import counted_kinds
-from trading_runtime.units import DAY
+from trading_runtime.units import DAY, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,6 +56,8 @@ if TYPE_CHECKING:
 
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.engine.accounting.equity import Look
+    from trading_runtime.engine.accounting.tables import TaskTables
+    from trading_runtime.engine.strategy.guard_state import GuardState
 
 
 @dataclass(frozen=True)
@@ -79,6 +71,8 @@ class TaskOutput:
     funding: Funding = NO_FUNDING
     engine_warnings: dict[str, int] = field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
+    unfed: Sequence[str] = ()
+    """Data that the strategy subscribed to and was not fed."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +93,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     *,
     decoded_rows: DecodedRows | None = None,
     log_level: str | None = None,
-    halt: Halt | None = None,
+    kill: KillSignal | None = None,
 ) -> TaskOutput:
     """Run one task and return its tables.
 
@@ -107,12 +101,12 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     that the task's identity is the digest of. Nothing else reaches the engine but the strategy's
     ``code`` and the ``rows`` rows in ``catalog``, whose digests it holds; ``decoded_rows`` are
     these same rows, when they were decoded for several tasks. With ``log_level`` (``DEBUG``,
-    ``INFO``, ``WARNING``, ``ERROR``) the engine logs to standard output. Once ``halt`` is ordered,
+    ``INFO``, ``WARNING``, ``ERROR``) the engine logs to standard output. Once ``kill`` is sent,
     no order goes out, open ones are cancelled, and the task ends.
 
     Raises ``StrategyError`` when the strategy raises anywhere, leaves early or imports code outside
     its digest; ``DataError`` when an exchange rate is missing; ``UsageError`` when venue or
-    strategy refuse their settings; ``KilledError`` when it was halted.
+    strategy refuse their settings; ``KilledError`` when it was killed.
     """
     common = inputs["common"]
     # A strategy that sets a decimal context sets it for its own task alone.
@@ -125,7 +119,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
             steps = expected_steps(inputs["partition"]["data"], catalog, rows)
             steps += len(stated_closes(inputs))
             course = _Course(steps, _looks(inputs, catalog))
-            output = _run_engine(engine, inputs, loaded, course, halt or Halt())
+            output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
             # It stays in the process, which the caller has to know first.
             refuse_foreign_packages(loaded, common["packages"])
@@ -169,41 +163,34 @@ def _run_engine(
     inputs: Mapping[str, Any],
     loaded: LoadedStrategy,
     course: _Course,
-    halt: Halt,
+    kill: KillSignal,
 ) -> TaskOutput:
     common, partition = inputs["common"], inputs["partition"]
     start, end = partition["start"], partition["end"]
-    failures = FailureRecord(frozenset(str(path) for path in loaded.code.files))
-    watch = Watch(failures, trading_starts=start, close_at_end=common["at_end"] == "close")
-    watch.early_bars = early_bars(partition["data"], bar_execution=common["venue"]["bar_execution"])
-    cache = engine.cache
-    venue, currency = model.Venue(common["venue_name"]), common["currency"]
-    rates = Rates(cache, venue)
-    account = Account(engine.portfolio, cache, venue, rates, currency)
-    instruments = {str(item.id): item for item in cache.instruments()}
-    history = RateHistory(rates, _currencies(instruments, common["venue"]), currency)
+    guard = new_guard(loaded, trading_starts=start, close_at_end=common["at_end"] == "close")
+    guard.early_bars = early_bars(partition["data"], bar_execution=common["venue"]["bar_execution"])
+    failures = guard.failures
+    balances = common["venue"]["balances"]
+    ledger = Ledger.of(engine, common["venue_name"], common["currency"], balances)
     book_type = model.BookType.from_str(common["venue"]["book_type"])
     books = [
         (model.InstrumentId.from_str(name), book_type)
         for name in books_without_quotes(partition["data"])
     ]
-    sampler = EquitySampler(account, history, (start, end), course.looks, books)
+    sampler = EquitySampler(ledger.account, ledger.history, (start, end), course.looks, books)
     engine.add_actor(sampler)
     for settings in engine.venues:
         if isinstance(settings.fee_model, FeesOfVenue):
             settings.fee_model.now = sampler.now
-    watch.at_end_of_instant = sampler.at_end_of_instant
+    guard.at_end_of_instant = sampler.at_end_of_instant
     failures.stop_engine = lambda: sampler.shutdown_system("failed")
     if "risk" in common:
-        watch.risk = Risk(
-            common["risk"], cache, account, sampler.samples, rates=rates, currency=currency
-        )
-    _add_strategy(engine, loaded, inputs, watch)
-    base = common["venue"]["base_currency"]
-    single = SingleCurrencyAccount(cache, venue, base) if base is not None else None
-    watch.check_order = single.check_order if single is not None else None
-    with ended_by(halt, watch, ENGINE_CALLERS):
-        consumed, logged = _run(engine, watch, sampler)
+        guard.risk = Risk(common["risk"], ledger, sampler.samples)
+    _add_strategy(engine, loaded, inputs, guard)
+    single = ledger.in_single_currency(common["venue"]["base_currency"])
+    guard.check_order = single.check_order if single is not None else None
+    with ended_by(kill, guard, ENGINE_CALLERS):
+        consumed, logged = _run(engine, guard, sampler)
     if (failure := failures.as_error()) is not None:
         raise failure
     if consumed != course.steps:
@@ -212,18 +199,40 @@ def _run_engine(
         )
     if single is not None:
         single.check_orders()
+    _refuse_unsettled(ledger, end)
     with localcontext(EXACT):
-        history.note(end)
-        initial = initial_equity(common["venue"]["balances"], history, start)
+        ledger.history.note(end)
         inside = (item for item in sampler.samples if item.ts % common["equity_interval"] == 0)
-        samples = [EquitySample(start, to_raw(initial), 0), *inside, account.sample(end)]
-        refused = [] if watch.risk is None else watch.risk.refused_orders
-        funding = settled_funding(cache, history)
-        tables = collect(cache, samples, Valuation(instruments, history, currency), refused)
-    refusals = None if watch.risk is None else dict(sorted(watch.risk.refusals.items()))
+        samples = [ledger.opening(balances, start), *inside, ledger.account.sample(end)]
+        refused = [] if guard.risk is None else guard.risk.refused_orders
+        tables, funding = ledger.tables(samples, refused), ledger.funding()
+    refusals = None if guard.risk is None else dict(sorted(guard.risk.refusals.items()))
     return TaskOutput(
-        tables, watch.warmup_denied_orders, refusals, funding, counted_kinds(logged.counts)
+        tables,
+        guard.warmup_denied_orders,
+        refusals,
+        funding,
+        counted_kinds(logged.counts),
+        unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
     )
+
+
+def _refuse_unsettled(ledger: Ledger, end: int) -> None:
+    """Raise ``DataError`` when an option has expired and a position in it is still open.
+
+    The engine settles it by quotes or trades of the underlying; without them it only logs that it
+    will try again, and the position would keep the option's last price.
+    """
+    for position in ledger.cache.positions_open():
+        instrument = ledger.instruments[str(position.instrument_id)]
+        kind = getattr(instrument, "option_kind", None)
+        expired = getattr(instrument, "expiration_ns", None)
+        if kind is not None and expired is not None and expired < end:
+            raise DataError(
+                f"{instrument.id} expired at {format_instant(expired)} and was not settled: that "
+                f"takes quotes or trades of its underlying {instrument.underlying} (not bars); add "
+                "them to the dataset, or let the strategy close its position before"
+            )
 
 
 def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
@@ -247,36 +256,27 @@ def _multiple(ts: int, unit: int) -> int:
 
 
 def _add_strategy(
-    engine: FedEngine, loaded: LoadedStrategy, inputs: Mapping[str, Any], watch: Watch
+    engine: FedEngine, loaded: LoadedStrategy, inputs: Mapping[str, Any], guard: GuardState
 ) -> None:
-    config = build_config(loaded.config_class, inputs["config"])
     if loaded.strategy_class is None:
-        if watch.risk is not None:
+        if guard.risk is not None:
             raise UsageError("risk: cannot be enforced on a strategy that runs inside the engine")
-        refuse_early_bars(inputs["config"], watch.early_bars)
+        refuse_early_bars(inputs["config"], guard.early_bars)
+        config = build_config(loaded.config_class, inputs["config"])
         engine.add_builtin_strategy(loaded.code.class_name, config)
         return
-    seed_randomness(loaded.code, inputs["common"]["seed"])
-    try:
-        strategy = make_strategy(guarded(loaded.strategy_class, watch), config)
-    except TradingRuntimeError:
-        raise
-    except BaseException as error:
-        watch.failures.record_exception(error)
-        raise (watch.failures.as_error(" (while the strategy was made)") or error) from error
-    # The guard overrides shutdown_system, which would count as the strategy's own departure.
-    shut_down = loaded.strategy_class.shutdown_system
-    watch.strategy = strategy
-    watch.failures.stop_engine = lambda: shut_down(strategy, "failed")
-    engine.add_strategy(strategy)
+    seed = inputs["common"]["seed"]
+    engine.add_strategy(guarded_strategy(loaded, inputs["config"], seed, guard))
 
 
-def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler) -> tuple[int, EngineMessages]:
+def _run(
+    engine: FedEngine, guard: GuardState, sampler: EquitySampler
+) -> tuple[int, EngineMessages]:
     """Run, and return the steps that the engine made and what it logged meanwhile."""
-    failures = watch.failures
+    failures = guard.failures
     log = engine_log()
     log.clear()
-    watch.running = True
+    guard.running = True
     try:
         with watch_strays(failures):
             consumed = engine.run(
@@ -295,20 +295,3 @@ def _run(engine: FedEngine, watch: Watch, sampler: EquitySampler) -> tuple[int, 
     if logged.callback_error is not None:
         failures.record_logged(logged.callback_error)
     return consumed, logged
-
-
-def initial_equity(balances: Sequence[str], history: RateHistory, start: int) -> Decimal:
-    """Return what the starting balances (``"100000 USDT"``) are worth at ``start``."""
-    amounts = [balance.split() for balance in balances]
-    return sum(
-        (Decimal(amount) * history.rate(code, start) for amount, code in amounts), Decimal(0)
-    )
-
-
-def _currencies(instruments: Mapping[str, Any], venue: Mapping[str, Any]) -> set[str]:
-    codes = {balance.split()[1] for balance in venue["balances"]}
-    for instrument in instruments.values():
-        codes.add(instrument.quote_currency.code)
-        settlement = getattr(instrument, "settlement_currency", None)
-        codes |= {settlement.code} if settlement is not None else set()
-    return codes

@@ -53,7 +53,7 @@ def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenu
     to fewer decimal places, or fees are due in a currency that the account does not hold.
     """
     try:
-        _check_amounts(venue)
+        check_amounts(venue)
         return BacktestVenueConfig(
             name=name,
             oms_type=venue["oms_type"].upper(),
@@ -68,9 +68,9 @@ def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenu
             }
             or None,
             margin_model=_margin_model(venue),
-            fill_model=_fill_model(venue["fill"], seed),
+            fill_model=fill_model(venue["fill"], seed),
             fee_model=fee_model(venue),
-            latency_model=_latency_model(venue["latency"]),
+            latency_model=latency_model(venue["latency"]),
             bar_execution=venue["bar_execution"],
             bar_adaptive_high_low_ordering=venue["bar_adaptive_high_low_ordering"],
             trade_execution=venue["trade_execution"],
@@ -115,7 +115,8 @@ def engine_config(
     )
 
 
-def _check_amounts(venue: Mapping[str, Any]) -> None:
+def check_amounts(venue: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` when the engine cannot hold an amount of the venue's settings."""
     charged = {"fees": venue["fees"]} | {
         f"fees_by_instrument.{name}": fees
         for name, fees in venue.get("fees_by_instrument", {}).items()
@@ -153,7 +154,8 @@ def _margin_model(venue: Mapping[str, Any]) -> Any:
     return None if name is None else _MARGIN_MODELS[name]()
 
 
-def _fill_model(fill: Mapping[str, Any], seed: int) -> Any:
+def fill_model(fill: Mapping[str, Any], seed: int) -> Any:
+    """Return the engine's fill model, with its seed."""
     return _FILL_MODELS[fill["model"]](
         float(fill["prob_fill_on_limit"]),
         float(fill["prob_slippage"]),
@@ -161,7 +163,8 @@ def _fill_model(fill: Mapping[str, Any], seed: int) -> Any:
     )
 
 
-def _latency_model(latency: Mapping[str, str | None]) -> Any:
+def latency_model(latency: Mapping[str, str | None]) -> Any:
+    """Return the engine's latency model, ``None`` without latency."""
     if not any(latency.values()):
         return None
     base, insert, update, cancel = (
@@ -172,8 +175,10 @@ def _latency_model(latency: Mapping[str, str | None]) -> Any:
 
 def check_settings(
     code: StrategyCode, common: Mapping[str, Any], configs: Iterable[Mapping[str, Any]]
-) -> None:
+) -> dict[str, list[str]]:
     """Make the venue, and the strategy's config for every point, as a task would.
+
+    Returns the texts in the fields that were left at their default, by field.
 
     ``common`` are the inputs that all tasks share, ``configs`` the encoded values of each point.
     Raises ``UsageError`` when the engine or the strategy refuses them, ``StrategyError`` when the
@@ -184,7 +189,9 @@ def check_settings(
     try:
         # A strategy that sets a decimal context while it is imported must not affect anything else.
         with localcontext(Context()):
-            check_configs(code, common["strategy"]["config_path"], decoded, common["packages"])
+            return check_configs(
+                code, common["strategy"]["config_path"], decoded, common["packages"]
+            )
     except SystemExit as error:
         raise StrategyError(
             f"{code.file}: the strategy's config called sys.exit() while it was made"

@@ -82,7 +82,7 @@ def _has_no_own_init(config_class: type) -> bool:
 
 
 def build_config(
-    config_class: type, values: dict[str, Any], fields: Mapping[str, ConfigField] | None = None
+    config_class: type, values: Mapping[str, Any], fields: Mapping[str, ConfigField] | None = None
 ) -> Any:
     """Return ``config_class(**values)``, each value brought to its field's type.
 

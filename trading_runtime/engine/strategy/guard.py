@@ -12,11 +12,12 @@ from nautilus_trader.trading import Strategy
 from trading_runtime.engine.simulation.feeding_order import waiting_for_the_other_side
 from trading_runtime.engine.strategy.commands import order_commands
 from trading_runtime.engine.strategy.loading import MARKET_DATA_CALLBACKS, own_callbacks
+from trading_runtime.engine.strategy.subscriptions import noting_subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trading_runtime.engine.strategy.guard_state import Watch
+    from trading_runtime.engine.strategy.guard_state import GuardState
 
 
 _UNORDERED = (
@@ -103,101 +104,102 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
 _DEPARTURES = ("stop", "fault", "degrade", "dispose", "reset", "shutdown_system")
 
 
-def guarded(strategy_class: type[Strategy], watch: Watch) -> type[Strategy]:
-    """Return a subclass of ``strategy_class``, of the same name, that reports to ``watch``.
+def guarded(strategy_class: type[Strategy], guard: GuardState) -> type[Strategy]:
+    """Return a subclass of ``strategy_class``, of the same name, that reports to ``guard``.
 
     The name stays since the engine makes strategy and position ids from it.
     """
-    members: dict[str, Any] = {"__module__": strategy_class.__module__, "_watch": watch}
+    members: dict[str, Any] = {"__module__": strategy_class.__module__}
     for name, method in own_callbacks(strategy_class):
         if name not in MARKET_DATA_CALLBACKS:
-            members[name] = _wrapped(method, watch)
-    members |= waiting_for_the_other_side(strategy_class, watch, watch.early_bars)
-    members["on_stop"] = _on_stop(strategy_class, watch)
-    members |= {name: _departing(strategy_class, name, watch) for name in _DEPARTURES}
-    members |= order_commands(strategy_class, watch)
+            members[name] = _wrapped(method, guard)
+    members |= waiting_for_the_other_side(strategy_class, guard, guard.early_bars)
+    members["on_stop"] = _on_stop(strategy_class, guard)
+    members |= {name: _departing(strategy_class, name, guard) for name in _DEPARTURES}
+    members |= order_commands(strategy_class, guard)
     members["clock"] = _view("clock", _TAKE_A_CALLBACK, _checked)
     members["cache"] = _view("cache", _UNORDERED, _sorted)
-    members["subscribe_topic"] = _subscribe_topic(strategy_class, watch)
-    members["unsubscribe_topic"] = _unsubscribe_topic(strategy_class, watch)
+    members |= noting_subscriptions(strategy_class, guard)
+    members["subscribe_topic"] = _subscribe_topic(strategy_class, guard)
+    members["unsubscribe_topic"] = _unsubscribe_topic(strategy_class, guard)
     return type(strategy_class.__name__, (strategy_class,), members)
 
 
-def _wrapped(method: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
+def _wrapped(method: Callable[..., Any], guard: GuardState) -> Callable[..., Any]:
     @functools.wraps(method)
     def callback(self: Any, *arguments: Any) -> Any:
-        if watch.commands_running:
-            watch.deferred.append(functools.partial(callback, self, *arguments))
+        if guard.commands_running:
+            guard.deferred.append(functools.partial(callback, self, *arguments))
             return None
         try:
             return method(self, *arguments)
         except BaseException as error:
-            watch.failures.record_exception(error)
+            guard.failures.record_exception(error)
             raise
 
     return callback
 
 
-def _on_stop(strategy_class: type[Strategy], watch: Watch) -> Callable[[Any], None]:
+def _on_stop(strategy_class: type[Strategy], guard: GuardState) -> Callable[[Any], None]:
     def on_stop(self: Any) -> None:
-        watch.running = False
-        if watch.failures.message is not None:
+        guard.running = False
+        if guard.failures.message is not None:
             return
         try:
             strategy_class.on_stop(self)
-            if watch.close_at_end:
-                watch.closing = True
+            if guard.close_at_end:
+                guard.closing = True
                 for instrument_id in sorted(
                     {p.instrument_id for p in self.cache.positions_open()}, key=str
                 ):
                     self.cancel_all_orders(instrument_id)
                     self.close_all_positions(instrument_id)
         except BaseException as error:
-            watch.failures.record_exception(error)
+            guard.failures.record_exception(error)
             raise
 
     return on_stop
 
 
-def _departing(strategy_class: type[Strategy], name: str, watch: Watch) -> Callable[..., Any]:
+def _departing(strategy_class: type[Strategy], name: str, guard: GuardState) -> Callable[..., Any]:
     original = getattr(strategy_class, name)
 
     def leave(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        if not watch.running:
+        if not guard.running:
             return original(self, *arguments, **keywords)
-        watch.failures.record_departure(f"{name}()")
+        guard.failures.record_departure(f"{name}()")
         return None
 
     return leave
 
 
-def _subscribe_topic(strategy_class: type[Strategy], watch: Watch) -> Callable[..., Any]:
+def _subscribe_topic(strategy_class: type[Strategy], guard: GuardState) -> Callable[..., Any]:
     original = strategy_class.subscribe_topic
 
     def subscribe_topic(
         self: Any, topic: str, handler: Any, *arguments: Any, **keywords: Any
     ) -> Any:
-        checked = watch.topic_handlers.setdefault(handler, _watched_handler(handler, watch))
+        checked = guard.topic_handlers.setdefault(handler, _guarded_handler(handler, guard))
         return original(self, topic, checked, *arguments, **keywords)
 
     return subscribe_topic
 
 
-def _unsubscribe_topic(strategy_class: type[Strategy], watch: Watch) -> Callable[..., Any]:
+def _unsubscribe_topic(strategy_class: type[Strategy], guard: GuardState) -> Callable[..., Any]:
     original = strategy_class.unsubscribe_topic
 
     def unsubscribe_topic(self: Any, topic: str, handler: Any) -> Any:
-        return original(self, topic, watch.topic_handlers.get(handler, handler))
+        return original(self, topic, guard.topic_handlers.get(handler, handler))
 
     return unsubscribe_topic
 
 
-def _watched_handler(handler: Callable[[Any], None], watch: Watch) -> Callable[[Any], None]:
+def _guarded_handler(handler: Callable[[Any], None], guard: GuardState) -> Callable[[Any], None]:
     def checked(message: Any) -> None:
         try:
             handler(message)
         except BaseException as error:
-            watch.failures.record_exception(error)
+            guard.failures.record_exception(error)
             raise
 
     return checked

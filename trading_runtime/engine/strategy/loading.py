@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nautilus_trader.trading
+from nautilus_trader import model
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from trading_runtime.config.strategy_code import BUILTIN_PREFIX, RUNTIME, StrategyCode
@@ -263,16 +264,36 @@ def check_configs(
     config_path: str | None,
     configs: Sequence[dict[str, Any]],
     packages: Collection[str],
-) -> None:
-    """Raise ``UsageError`` when the strategy cannot be made with one of these sets of values.
+) -> dict[str, list[str]]:
+    """Return the texts in fields that a set of values leaves at their default, by field.
 
-    Raises ``StrategyError`` when it imports a package other than ``packages``.
+    Raises ``UsageError`` when the strategy cannot be made with one of these sets of values,
+    ``StrategyError`` when it imports a package other than ``packages``.
     """
+    found: dict[str, dict[str, None]] = {}
     with imported_strategy(code, config_path, seed=0) as loaded:
         fields = config_fields(loaded.config_class)
         for values in configs:
-            build_config(loaded.config_class, values, fields)
+            config = build_config(loaded.config_class, values, fields)
+            for name in fields.keys() - values.keys():
+                found.setdefault(name, {}).update(
+                    dict.fromkeys(_texts_in(getattr(config, name, None)))
+                )
         refuse_foreign_packages(loaded, packages)
+    return {name: list(texts) for name, texts in sorted(found.items()) if texts}
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Give texts, and ids of the engine's as texts, from what may be a collection of them."""
+    if isinstance(value, (str, model.BarType, model.InstrumentId)):
+        yield str(value)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from _texts_in(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts_in(key)
+            yield from _texts_in(item)
 
 
 def seed_randomness(code: StrategyCode, seed: int) -> None:
@@ -320,6 +341,8 @@ def _foreign_modules(code: StrategyCode, before: frozenset[str]) -> list[tuple[s
     covered = {str(path) for path in code.files}
     found = []
     for name in sorted(sys.modules.keys() - before):
+        if name.partition(".")[0] == nautilus_trader.__name__:
+            continue  # a live node makes modules that no file has
         file = getattr(sys.modules[name], "__file__", None)
         if file is not None and file.endswith(".py"):
             path = str(Path(file).resolve())

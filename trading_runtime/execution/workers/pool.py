@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from trading_runtime.errors import CrashError, Kind
 from trading_runtime.execution.workers.memory import format_size
 from trading_runtime.execution.workers.processes import Job, WorkerProcess
-from trading_runtime.results.scratch import Scratch
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

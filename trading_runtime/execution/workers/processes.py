@@ -27,7 +27,7 @@ from trading_runtime.execution.workers.memory import (
     says_out_of_memory,
     system_kills,
 )
-from trading_runtime.results.scratch import Scratch
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -413,11 +413,13 @@ class WorkerAhead:
             self._started.end()
         self._scratch.remove()
 
-    def check(self, loaded: LoadedExperiment, code: StrategyCode, plan: Plan) -> None:
+    def check(
+        self, loaded: LoadedExperiment, code: StrategyCode, plan: Plan
+    ) -> dict[str, list[str]]:
         """Let the worker's engine check venue and strategy; this process then needs no engine.
 
-        Raises what ``engine.simulation.venue.check_settings`` raises, and ``CrashError`` when the
-        strategy's modules end the process that imports them.
+        Returns and raises what ``engine.simulation.venue.check_settings`` does; raises
+        ``CrashError`` when the strategy's modules end the process that imports them.
         """
         if self._started is None:
             raise RuntimeError("the worker was handed over before")
@@ -444,6 +446,8 @@ class WorkerAhead:
             raise RuntimeError(answer["message"])
         if answer["kind"] != Kind.OK:
             raise error_of(Kind(answer["kind"]), answer["message"])
+        defaults: dict[str, list[str]] = answer["defaults"]
+        return defaults
 
     def take(self) -> StartedProcess | None:
         """Hand the process over; ``None`` when it was handed over before."""

@@ -34,7 +34,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 _kill_switch_is_on = threading.Event()
-_to_halt: list[TaskRunner] = []
+_to_kill: list[TaskRunner] = []
 
 
 def serve(sender: int, parent: int) -> None:
@@ -75,8 +75,8 @@ def import_engine() -> None:
 def _note_kill_switch(*_: object) -> None:
     """Let no order go out from now on; runs between two steps of whatever the strategy does."""
     _kill_switch_is_on.set()
-    for runner in _to_halt:
-        runner.halt()
+    for runner in _to_kill:
+        runner.kill()
 
 
 def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_growth: int) -> None:
@@ -107,12 +107,12 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
 
     try:
         code = _found_code(asked, asked, asked["common"])
-        check_settings(code, asked["common"], asked["configs"])
+        defaults = check_settings(code, asked["common"], asked["configs"])
     except TradingRuntimeError as error:
         return {"kind": error.kind, "message": str(error)}
     except Exception:  # noqa: BLE001 - a defect of ours: the parent tells it
         return {"kind": Kind.INTERNAL, "message": traceback.format_exc()}
-    return {"kind": Kind.OK}
+    return {"kind": Kind.OK, "defaults": defaults}
 
 
 def _found_code(
@@ -136,9 +136,9 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
     scratch = Path(job["scratch"])
     store = open_store(job["results"])
     runner = TaskRunner(plan, job["dataset"], store, code, scratch=scratch)
-    _to_halt.append(runner)
+    _to_kill.append(runner)
     if _kill_switch_is_on.is_set():
-        runner.halt()
+        runner.kill()
     # A strategy that reads a file by a relative name must find it nowhere, or everywhere.
     empty = scratch / "current-folder"
     empty.mkdir()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SABOTAGE = """
 import contextlib
-import trading_runtime.results.files as files
+import trading_runtime.storage.files as files
 
 @contextlib.contextmanager
 def deaf(place):

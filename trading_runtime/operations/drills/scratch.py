@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import CrashError
-from trading_runtime.results.files import read_json
 from trading_runtime.results.store import Store
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from trading_runtime.errors import UsageError
-from trading_runtime.object_storage import S3Folder, is_s3
 from trading_runtime.operations.drills.cutting_proxy import CuttingProxy
 from trading_runtime.operations.drills.running import waited_for
 from trading_runtime.operations.drills.scratch import PATIENCE
+from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
     from trading_runtime.operations.drills.running import Steps
     from trading_runtime.operations.drills.scratch import Scratch
 
 SABOTAGE = """
-import trading_runtime.object_storage as object_storage
-object_storage._ATTEMPTS = 1
+from trading_runtime.storage import s3
+s3._ATTEMPTS = 1
 """
 """No request is tried again."""
 _OUTAGE_SECONDS = 3.0

@@ -1,0 +1,123 @@
+"""Data that gives no market, and data that never comes: what the warnings claim is so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from nautilus_trader import model
+
+from tests.engine.market import MINUTE, T0, Market, bars, perpetual, run, run_steps, statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trading_runtime.engine.simulation.task import TaskOutput
+
+NAME = "BTCUSDT-PERP.SIM"
+STEPS = {"4": ["market BUY 1", "market SELL 1", "limit BUY 1 200.0", "limit SELL 1 50.0"]}
+
+
+def of_price(kind: str, minutes: int) -> list[Any]:
+    """Ten minutes of bars at 100 (ask bars: 100.1)."""
+    instrument = perpetual()
+    bar_type = model.BarType.from_str(f"{NAME}-{minutes}-MINUTE-{kind}-EXTERNAL")
+    price = instrument.make_price(100.1 if kind == "ASK" else 100)
+    size = instrument.make_qty(1000)
+    times = range(T0 + minutes * MINUTE, T0 + 10 * MINUTE + 1, minutes * MINUTE)
+    return [model.Bar(bar_type, price, price, price, price, size, ts, ts) for ts in times]
+
+
+@pytest.fixture
+def over(tmp_path: Path) -> Callable[..., TaskOutput]:
+    """Sends a market order and a limit order of each side, and gives what came of them."""
+
+    def go(*kinds: str, **venue: Any) -> TaskOutput:
+        rows = [row for kind in kinds for row in of_price(kind[1:], int(kind[0]))]
+        return run_steps(Market.write(tmp_path, [perpetual()], rows), STEPS, venue=venue)
+
+    return go
+
+
+@pytest.mark.parametrize(
+    "kinds", [["1BID"], ["1ASK"], ["1MARK"], ["1BID", "5ASK"], ["5LAST", "1BID"]]
+)
+def test_over_bars_of_one_side_or_of_marks_nothing_is_ever_filled(
+    over: Callable[..., TaskOutput], kinds: list[str]
+) -> None:
+    assert over(*kinds).tables.fills == []
+
+
+def test_over_middle_prices_market_orders_are_denied(over: Callable[..., TaskOutput]) -> None:
+    assert statuses(over("1MID")) == {"DENIED": 2, "FILLED": 2}
+
+
+def test_over_bars_that_do_not_move_the_market_nothing_is_ever_filled(
+    over: Callable[..., TaskOutput],
+) -> None:
+    assert over("1LAST", bar_execution=False).tables.fills == []
+
+
+@pytest.mark.parametrize("kinds", [["1LAST"], ["1BID", "1ASK"], ["1LAST", "1BID"]])
+def test_over_bars_of_trades_or_of_both_sides_all_is_filled(
+    over: Callable[..., TaskOutput], kinds: list[str]
+) -> None:
+    assert statuses(over(*kinds)) == {"FILLED": 4}
+
+
+SUBSCRIBING = """from nautilus_trader.model import BarType, BookType, InstrumentId
+from nautilus_trader.trading import Strategy
+OWN, OTHER = (InstrumentId.from_str(name) for name in ("BTCUSDT-PERP.SIM", "ETHUSDT-PERP.SIM"))
+
+def bars(text):
+    return BarType.from_str(f"BTCUSDT-PERP.SIM-{text}")
+
+class Subscribing(Strategy):
+    def on_start(self):
+        self.subscribe_bars(bar_type=bars("1-MINUTE-LAST-EXTERNAL"))
+        self.subscribe_bars(bars("5-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL"))
+        {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("pass", []),
+        ("self.subscribe_quotes(OWN)", ["quotes of BTCUSDT-PERP.SIM"]),
+        ("self.subscribe_trades(instrument_id=OTHER)", ["trades of ETHUSDT-PERP.SIM"]),
+        ("self.subscribe_mark_prices(OWN)", ["mark prices of BTCUSDT-PERP.SIM"]),
+        ("self.subscribe_funding_rates(OWN)", ["funding rates of BTCUSDT-PERP.SIM"]),
+        (
+            "self.subscribe_book_deltas(OWN, BookType.L2_MBP)",
+            ["book deltas of BTCUSDT-PERP.SIM"],
+        ),
+        (
+            "self.subscribe_book_at_interval(OWN, BookType.L2_MBP, 60_000)",
+            ["book at interval of BTCUSDT-PERP.SIM"],
+        ),
+        (
+            "self.subscribe_bars(bars('1-HOUR-LAST-EXTERNAL'))",
+            ["bars of BTCUSDT-PERP.SIM-1-HOUR-LAST-EXTERNAL"],
+        ),
+        (
+            "self.subscribe_bars(bars('5-MINUTE-MID-INTERNAL'))",
+            ["bars of BTCUSDT-PERP.SIM-5-MINUTE-MID-INTERNAL"],
+        ),
+        (
+            "self.subscribe_bars(bars('10-MINUTE-LAST-INTERNAL@5-MINUTE-EXTERNAL'))",
+            ["bars of BTCUSDT-PERP.SIM-10-MINUTE-LAST-INTERNAL@5-MINUTE-EXTERNAL"],
+        ),
+    ],
+)
+def test_what_a_strategy_subscribes_to_and_is_not_fed_is_named(
+    tmp_path: Path, line: str, found: list[str]
+) -> None:
+    (tmp_path / "strategy").mkdir()
+    (tmp_path / "strategy" / "subscribing.py").write_text(SUBSCRIBING.replace("{}", line))
+    market = Market.write(tmp_path / "catalog", [perpetual()], bars(perpetual(), ["100"] * 3))
+
+    output = run(market, "subscribing.py:Subscribing", {}, folder=tmp_path / "strategy")
+
+    assert output.unfed == found

@@ -1,0 +1,260 @@
+"""A run in S3 has one holder: of two takers one gets the lease, and who has lost it is told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.s3.servers import LOST_ANSWER, Proxy, S3Server
+from trading_runtime import api
+from trading_runtime.errors import LeaseLostError, TransientError, UsageError
+from trading_runtime.results.opening import open_store
+from trading_runtime.runs import s3_lock
+from trading_runtime.runs.opening import open_run
+from trading_runtime.runs.s3_lock import Lease
+from trading_runtime.storage import s3
+from trading_runtime.storage.s3 import S3Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.small_experiment import SmallExperiment
+
+LEASE = "runs/one/lock"
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of all holders in a test; no thread renews a lease by it."""
+    return Clock()
+
+
+@pytest.fixture
+def objects(bucket: str) -> S3Folder:
+    """A folder of results."""
+    return S3Folder(f"{bucket}/results")
+
+
+@pytest.fixture
+def leases(storage: S3Server) -> Iterator[list[Lease]]:
+    """Leases that a test takes; they are released when it ends, before its server goes."""
+    assert storage.endpoint
+    taken: list[Lease] = []
+    yield taken
+    for lease in taken:
+        lease.release()
+
+
+def behind(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Lead all requests to ``endpoint`` from now on."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    s3._opened.cache_clear()
+
+
+def test_a_lease_is_taken_over_only_after_it_has_expired(
+    objects: S3Folder, clock: Clock, leases: list[Lease]
+) -> None:
+    leases.append(Lease(objects, "one", clock))
+    clock.now += 119
+    with pytest.raises(UsageError, match="run 'one' is running already"):
+        Lease(objects, "one", clock)
+    clock.now += 1
+    leases.append(Lease(objects, "one", clock))
+
+    leases[1].check()
+
+
+def test_of_two_takers_that_read_the_same_expired_lease_one_gets_it(
+    objects: S3Folder, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects.write(LEASE, json.dumps({"holder": "dead", "until": 0}).encode())
+    both_have_read = threading.Barrier(2)
+    replace = S3Folder.replace
+
+    def replace_together(folder: S3Folder, name: str, content: bytes, version: str) -> str | None:
+        both_have_read.wait(60)
+        return replace(folder, name, content, version)
+
+    outcomes: list[Lease | UsageError] = []
+
+    def take() -> None:
+        try:
+            outcomes.append(Lease(objects, "one", clock))
+        except UsageError as error:
+            outcomes.append(error)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(S3Folder, "replace", replace_together)
+        takers = [threading.Thread(target=take) for _ in range(2)]
+        for taker in takers:
+            taker.start()
+        for taker in takers:
+            taker.join()
+
+    refused = [outcome for outcome in outcomes if isinstance(outcome, UsageError)]
+    held = [outcome for outcome in outcomes if isinstance(outcome, Lease)]
+    assert len(refused) == len(held) == 1
+    assert "running already" in str(refused[0])
+    held[0].check()
+    held[0].release()
+    assert not objects.has(LEASE)
+
+
+def test_a_holder_that_has_lost_its_lease_is_told_and_leaves_it_to_the_other(
+    objects: S3Folder, clock: Clock, leases: list[Lease]
+) -> None:
+    first = Lease(objects, "one", clock)
+    clock.now += 121
+    leases.append(Lease(objects, "one", clock))
+    content = objects.read(LEASE)
+
+    with pytest.raises(LeaseLostError, match="another process has taken it over"):
+        first.check()
+    first.renew()
+    first.release()
+
+    assert objects.read(LEASE) == content
+    leases[0].check()
+
+
+def test_an_expired_lease_that_nobody_took_is_renewed_before_it_is_used(
+    objects: S3Folder, clock: Clock, leases: list[Lease]
+) -> None:
+    leases.append(Lease(objects, "one", clock))
+    clock.now += 1_000
+    leases[0].check()
+
+    with pytest.raises(UsageError, match="running already"):
+        Lease(objects, "one", clock)
+
+
+def test_a_lease_that_was_removed_is_lost(objects: S3Folder, clock: Clock) -> None:
+    lease = Lease(objects, "one", clock)
+    objects.remove(LEASE)
+    lease.renew()
+
+    with pytest.raises(LeaseLostError):
+        lease.check()
+    lease.release()
+
+
+def test_a_holder_that_cannot_ask_whether_it_has_the_lease_stores_nothing(
+    objects: S3Folder,
+    clock: Clock,
+    leases: list[Lease],
+    storage: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(s3, "_ATTEMPTS", 1)
+    leases.append(Lease(objects, "one", clock))
+    clock.now += 121
+    with Proxy(storage.port, lambda _: 503) as proxy:
+        behind(monkeypatch, proxy.endpoint)
+        with pytest.raises(TransientError, match="could not be reached") as raised:
+            leases[0].check()
+    behind(monkeypatch, storage.endpoint)
+
+    assert not isinstance(raised.value, LeaseLostError)
+    leases[0].check()
+
+
+@pytest.mark.parametrize("lost", ["taken", "taken over", "renewed"])
+def test_a_change_whose_answer_was_lost_is_known_by_its_content(
+    lost: str,
+    objects: S3Folder,
+    clock: Clock,
+    storage: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if lost == "taken over":
+        objects.write(LEASE, json.dumps({"holder": "dead", "until": 0}).encode())
+    number_lost = {"taken": 1, "taken over": 3, "renewed": 2}[lost]
+    with Proxy(
+        storage.port, lambda number: LOST_ANSWER if number == number_lost else None
+    ) as proxy:
+        behind(monkeypatch, proxy.endpoint)
+        lease = Lease(objects, "one", clock)
+        clock.now += 60
+        lease.renew()
+        assert proxy.faults == 1
+        lease.check()
+        lease.release()
+    behind(monkeypatch, storage.endpoint)
+
+    assert not objects.has(LEASE)
+
+
+def test_a_lost_answer_hides_no_lease_of_another(
+    objects: S3Folder, clock: Clock, storage: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Lease(objects, "one", clock)
+    with Proxy(storage.port, lambda number: 503 if number == 1 else None) as proxy:
+        behind(monkeypatch, proxy.endpoint)
+        with pytest.raises(UsageError, match="running already"):
+            Lease(objects, "one", clock)
+        assert proxy.faults == 1
+    behind(monkeypatch, storage.endpoint)
+    held.release()
+
+
+@pytest.fixture
+def always_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each lease expire at once: it is renewed whenever it is checked, and only then."""
+    monkeypatch.setattr(s3_lock, "_LEASE_SECONDS", 1e-6)
+    monkeypatch.setattr(s3_lock, "_RENEWALS", 1e-9)
+
+
+@pytest.mark.usefixtures("always_expired")
+def test_a_run_that_was_taken_over_stores_nothing_more(bucket: str) -> None:
+    objects = S3Folder(f"{bucket}/results")
+    store = open_store(f"{bucket}/results")
+    taken = b'{"holder": "another", "until": 9999999999}'
+
+    def work_after_it_was_taken() -> None:
+        with open_run(store, "one") as opened:
+            opened.files.metadata.write_text("ours")
+            objects.write(LEASE, taken)
+            objects.write("runs/one/plan.json", b"theirs")
+            opened.publish()
+
+    with pytest.raises(LeaseLostError) as raised:
+        work_after_it_was_taken()
+
+    assert raised.value.exit_code == 75
+    assert objects.sizes("runs/").keys() == {LEASE, "runs/one/plan.json"}
+    assert objects.read(LEASE) == taken
+
+
+@pytest.mark.usefixtures("always_expired")
+def test_a_run_that_loses_its_lease_at_work_ends_and_says_so(
+    small: SmallExperiment, bucket: str
+) -> None:
+    results = f"{bucket}/results"
+    objects = S3Folder(results)
+    path = small.write(results=results, parameters={"every": [20]})
+    taken = b'{"holder": "another", "until": 9999999999}'
+
+    def take_over() -> bool:
+        """Asked while the tasks are being computed."""
+        objects.write(LEASE, taken)
+        return False
+
+    with pytest.raises(LeaseLostError, match="--run-id one again when it has ended"):
+        api.run(path, run_id="one", workers=1, should_stop=take_over)
+
+    assert objects.read(LEASE) == taken
+    assert not objects.has("runs/one/result.json")

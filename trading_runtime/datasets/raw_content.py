@@ -1,0 +1,158 @@
+"""What is in a raw file: told by its first bytes, unpacked, and read as UTF-8 text."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import fnmatch
+import gzip
+import lzma
+import zipfile
+import zlib
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
+
+from trading_runtime.datasets.file_kinds import other_kind
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PARQUET_MARK = b"PAR1"
+FEATHER_MARK = b"ARROW1"
+_ZIP_MARK = b"PK\x03\x04"
+_UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UTF32_MARK = b"\xff\xfe\x00\x00"
+_ENOUGH = 512
+
+READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
+"""What reading a damaged or encrypted file raises."""
+
+
+def _zstd(path: Path) -> Any:
+    import pyarrow as pa
+
+    return pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+
+
+_UNPACKERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"\x28\xb5\x2f\xfd", _zstd),
+    (b"\xfd7zXZ\x00", lzma.open),
+    (b"BZh", bz2.open),
+)
+
+
+def first_bytes(path: Path) -> bytes:
+    """Return the first bytes of a file as it is stored; raises ``DataError`` if it cannot be."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_ENOUGH)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def members_of(path: Path, pattern: str | None) -> list[str]:
+    """Return the members of a zip archive that hold rows; one empty name for any other file.
+
+    Raises ``DataError`` for an archive without such members, and for an Excel workbook.
+    """
+    if not first_bytes(path).startswith(_ZIP_MARK):
+        return [""]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [item.filename for item in archive.infolist() if not item.is_dir()]
+    except READ_ERRORS as error:
+        raise DataError(
+            f"{path}: cannot be read as a zip archive (or Excel workbook): {brief(error)}"
+        ) from error
+    if "[Content_Types].xml" in names:
+        raise DataError(
+            f"{path}: the file is an Excel workbook, which is not read; save the sheet as CSV"
+        )
+    hidden = ("__MACOSX/", ".")
+    wanted = [
+        name
+        for name in sorted(names)
+        if not name.startswith(hidden) and (pattern is None or fnmatch.fnmatch(name, pattern))
+    ]
+    if not wanted:
+        what = "holds no files" if pattern is None else f"holds no member like {pattern!r}"
+        raise DataError(f"{path}: the zip archive {what}; it has {', '.join(names[:5]) or 'none'}")
+    return wanted
+
+
+class _AsUtf8:
+    """The bytes of a stream in UTF-16, written as UTF-8."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-16")(errors="replace")
+
+    def read(self, size: int) -> bytes:
+        while raw := self._stream.read(size):
+            if text := self._decoder.decode(raw):
+                return text.encode()
+        return b""
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Prefixed:
+    """A stream of which the first bytes were read already."""
+
+    def __init__(self, first: bytes, stream: Any) -> None:
+        self._first = first
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        if not self._first:
+            found: bytes = self._stream.read(size)
+            return found
+        found, self._first = self._first[:size], self._first[size:]
+        return found
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def open_text(path: Path, member: str) -> Any:
+    """Return a stream of the file's text: unpacked, in UTF-8, without a mark of byte order.
+
+    Raises ``DataError`` for what is neither CSV nor packed in a known way; reading may raise one
+    of ``READ_ERRORS``.
+    """
+    stream: Any
+    if member:
+        stream = zipfile.ZipFile(path).open(member)  # noqa: SIM115 - given back open
+    else:
+        start = first_bytes(path)
+        plain = partial(path.open, "rb")
+        unpackers = (partial(unpack, path) for mark, unpack in _UNPACKERS if start.startswith(mark))
+        stream = next(unpackers, plain)()
+    first = _read(stream, _ENOUGH)
+    text = _Prefixed(first.removeprefix(_UTF8_MARK), stream)
+    if first.startswith(_UTF16_MARKS) and not first.startswith(_UTF32_MARK):
+        return _AsUtf8(_Prefixed(first, stream))  # type: ignore[arg-type]
+    if kind := other_kind(first):
+        stream.close()
+        where = f"{path}/{member}" if member else str(path)
+        raise DataError(f"{where}: {kind}")
+    return text
+
+
+def _read(stream: Any, size: int) -> bytes:
+    parts: list[bytes] = []
+    while size > 0 and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def brief(error: Exception) -> str:
+    """Return the first line of an error's text."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

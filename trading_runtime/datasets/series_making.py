@@ -1,0 +1,137 @@
+"""The files of one series made from its raw files, block by block, in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from trading_runtime.datasets.catalog_files import (
+    CatalogFile,
+    SeriesWriter,
+    folder_name,
+    index_file,
+)
+from trading_runtime.datasets.data_file import TradeSeries
+from trading_runtime.datasets.manifest import DEFAULT_TICK_GAP, DataFile, GapFinder, Gaps
+from trading_runtime.datasets.row_checks import RowChecks, RowProblems
+from trading_runtime.datasets.row_order import in_order_of_time
+from trading_runtime.datasets.trade_ids import TradeIds
+from trading_runtime.errors import DataError
+from trading_runtime.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import polars as pl
+
+    from trading_runtime.datasets.series_rows import SeriesSource
+
+QUARANTINE = "quarantine"
+"""The folder of a dataset that keeps rows that were left out."""
+
+
+@dataclass(frozen=True)
+class MadeSeries:
+    """What became of one series."""
+
+    files: tuple[DataFile, ...]
+    rows: int
+    rounded: dict[str, int]
+    snapped: dict[str, int]
+    dropped: dict[str, int]
+    """Rows that were left out, by reason."""
+    gaps: Gaps
+
+
+def make_series(source: SeriesSource, dataset: Path) -> MadeSeries:
+    """Write the rows of ``source`` into ``dataset`` and return what they came to.
+
+    Raises ``DataError`` for rows that are refused and ``UsageError`` for settings that do not fit;
+    what was written until then is for the caller to remove.
+    """
+    source.check()
+    series = source.series
+    scratch = dataset / ".scratch"
+    problems = RowProblems(source.files, drops=series.on_bad_row == "drop")
+    writer = SeriesWriter(source, dataset)
+    gaps = GapFinder(source.identifier, _usual_spacing(source))
+    has_ids = isinstance(series, TradeSeries) and series.columns.trade_id is not None
+    ids = TradeIds(scratch / "ids") if has_ids else None
+    try:
+        for frame in _kept(source, problems, scratch):
+            gaps.add(frame["ts"])
+            if ids is not None:
+                ids.take(frame)
+            if not problems:
+                writer.add(frame)
+        if ids is not None:
+            ids.check(problems, lambda: _again(source, scratch))
+    finally:
+        paths = writer.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+    problems.refuse()
+    if not writer.rows:
+        raise DataError(f"{source.files[0].name}: {_nothing_left(source, problems)}")
+    return MadeSeries(
+        files=tuple(index_file(CatalogFile.open(path), dataset, series.type) for path in paths),
+        rows=writer.rows,
+        rounded=source.rounded,
+        snapped=source.snapped,
+        dropped=_quarantine(source, problems, dataset),
+        gaps=gaps.found(),
+    )
+
+
+def _kept(source: SeriesSource, problems: RowProblems, scratch: Path) -> Iterator[pl.DataFrame]:
+    """Yield the rows that stay, in the order of time."""
+    frames = source.frames(problems)
+    if source.series.sort:
+        frames = in_order_of_time(frames, scratch / "order")
+    checks = RowChecks(source, problems)
+    for frame in frames:
+        kept = checks.take(frame)
+        if kept.height:
+            yield kept
+
+
+def _again(source: SeriesSource, scratch: Path) -> Iterator[pl.DataFrame]:
+    """Yield the rows once more, without counting or recording anything again."""
+    problems = RowProblems(source.files, drops=source.series.on_bad_row == "drop")
+    return _kept(replace(source, rounded={}, snapped={}), problems, scratch)
+
+
+def _nothing_left(source: SeriesSource, problems: RowProblems) -> str:
+    if source.series.where and not problems.dropped:
+        wanted = ", ".join(f"{name} {value!r}" for name, value in source.series.where.items())
+        return f"no row has {wanted}; see 'where' and 'split_by' in the data file"
+    return f"no row can be used; the first is left out because {problems.dropped[0].reason}"
+
+
+def _usual_spacing(source: SeriesSource) -> int:
+    if source.series.report_gaps_above is not None:
+        return parse_duration(source.series.report_gaps_above)
+    return source.length.longest if source.length is not None else DEFAULT_TICK_GAP
+
+
+def _quarantine(source: SeriesSource, problems: RowProblems, dataset: Path) -> dict[str, int]:
+    """Write the rows that were left out, with place and reason, and return how many there are."""
+    reasons: dict[tuple[int, int], str] = {}
+    for bad in problems.dropped:
+        reasons.setdefault((bad.file, bad.row), bad.reason)
+    if not reasons:
+        return {}
+    folder = dataset / QUARANTINE
+    folder.mkdir(exist_ok=True)
+    name = f"{source.series.type}-{folder_name(source.identifier)}.csv"
+    with (folder / name).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "place", "reason", "row"])
+        for index, raw in enumerate(source.files):
+            rows = {row for at, row in reasons if at == index}
+            for row, place, text in raw.records(rows):
+                writer.writerow([raw.path.name, place, reasons[index, row], text])
+    return dict(sorted(Counter(reasons.values()).items()))

@@ -1,0 +1,118 @@
+"""The account of one venue, simulated or real: what it is worth, and its tables at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nautilus_trader import model
+
+from trading_runtime.engine.accounting.equity import Account, EquitySample
+from trading_runtime.engine.accounting.funding import Funding, settled_funding
+from trading_runtime.engine.accounting.tables import TaskTables, collect
+from trading_runtime.engine.accounting.valuation import (
+    EXACT,
+    RateHistory,
+    Rates,
+    SingleCurrencyAccount,
+    Valuation,
+    to_raw,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nautilus_trader.common import Cache
+    from nautilus_trader.portfolio import Portfolio
+
+
+class Host(Protocol):
+    """An engine that trades: a simulated one, or a live node."""
+
+    @property
+    def cache(self) -> Cache:
+        """Orders, positions and the latest prices."""
+
+    @property
+    def portfolio(self) -> Portfolio:
+        """The account."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The account of one venue, valued in one currency, while its host runs and afterwards."""
+
+    cache: Cache
+    venue: model.Venue
+    currency: str
+    rates: Rates
+    account: Account
+    instruments: Mapping[str, Any]
+    """Those that the host knows, by id."""
+    history: RateHistory
+    """Exchange rates as they were noted."""
+
+    @classmethod
+    def of(
+        cls,
+        host: Host,
+        venue_name: str,
+        currency: str,
+        balances: Iterable[str] = (),
+        instruments: Iterable[Any] | None = None,
+    ) -> Ledger:
+        """Open the ledger of a host; no price is needed yet.
+
+        ``balances`` (``"100000 USDT"``) are those that it starts with, ``instruments`` those that
+        it will know, where it does not know them before it runs.
+        """
+        cache, venue = host.cache, model.Venue(venue_name)
+        rates = Rates(cache, venue)
+        given = cache.instruments() if instruments is None else instruments
+        known = {str(item.id): item for item in given}
+        codes = {balance.split()[1] for balance in balances}
+        for instrument in known.values():
+            codes.add(instrument.quote_currency.code)
+            settlement = getattr(instrument, "settlement_currency", None)
+            codes |= {settlement.code} if settlement is not None else set()
+        return cls(
+            cache,
+            venue,
+            currency,
+            rates,
+            Account(host.portfolio, cache, venue, rates, currency),
+            known,
+            RateHistory(rates, codes, currency),
+        )
+
+    def in_single_currency(self, base: str | None) -> SingleCurrencyAccount | None:
+        """Return what checks orders of an account that holds ``base`` alone; ``None`` without."""
+        return None if base is None else SingleCurrencyAccount(self.cache, self.venue, base)
+
+    def opening(self, balances: Iterable[str], start: int) -> EquitySample:
+        """Return what the starting balances are worth at ``start``.
+
+        Raises ``DataError`` when an exchange rate was never known.
+        """
+        amounts = [balance.split() for balance in balances]
+        with localcontext(EXACT):
+            worth = (Decimal(amount) * self.history.rate(code, start) for amount, code in amounts)
+            return EquitySample(start, to_raw(sum(worth, Decimal(0))), 0)
+
+    def tables(
+        self, samples: Sequence[EquitySample], refused_orders: Sequence[Any] = ()
+    ) -> TaskTables:
+        """Return all orders, fills and positions, and the equity that was sampled.
+
+        ``refused_orders`` never reached the engine. Raises ``DataError`` when an exchange rate was
+        never known.
+        """
+        with localcontext(EXACT):
+            valuation = Valuation(self.instruments, self.history, self.currency)
+            return collect(self.cache, samples, valuation, refused_orders)
+
+    def funding(self) -> Funding:
+        """Return what funding was settled, in the ledger's currency; raises as ``tables`` does."""
+        with localcontext(EXACT):
+            return settled_funding(self.cache, self.history)

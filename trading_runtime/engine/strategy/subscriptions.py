@@ -1,0 +1,86 @@
+"""Data that a strategy subscribes to, and that its task is not fed: the engine says nothing."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader import model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from nautilus_trader.trading import Strategy
+
+    from trading_runtime.engine.strategy.guard_state import GuardState
+
+_BOOKS = ("order_book_deltas", "order_book_depths")
+_DATA_OF: dict[str, tuple[str, ...]] = {
+    "subscribe_quotes": ("quotes",),
+    "subscribe_trades": ("trades",),
+    "subscribe_mark_prices": ("mark_prices",),
+    "subscribe_index_prices": ("index_prices",),
+    "subscribe_funding_rates": ("funding_rates",),
+    "subscribe_book_deltas": ("order_book_deltas",),
+    "subscribe_book_depth": ("order_book_depths",),
+    "subscribe_book_at_interval": _BOOKS,
+}
+"""Commands that subscribe to data of an instrument, and the types of data that they get."""
+_ARGUMENT = {"subscribe_bars": "bar_type"}
+"""The name of the first argument, where it is not that of an instrument."""
+_BUILT_FROM = {
+    model.PriceType.LAST: ("trades",),
+    model.PriceType.MARK: ("mark_prices",),
+}
+"""What the engine builds bars from, by price; other prices are built from quotes."""
+
+
+def noting_subscriptions(
+    strategy_class: type[Strategy], guard: GuardState
+) -> dict[str, Callable[..., Any]]:
+    """Return the commands of ``strategy_class`` that subscribe to data, as the guard has them."""
+    return {
+        name: _noted(getattr(strategy_class, name), name, guard)
+        for name in (*_DATA_OF, "subscribe_bars")
+    }
+
+
+def _noted(command: Callable[..., Any], name: str, guard: GuardState) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def subscribe(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        what = arguments[0] if arguments else keywords.get(_ARGUMENT.get(name, "instrument_id"))
+        guard.subscriptions[name, str(what)] = what
+        return command(self, *arguments, **keywords)
+
+    return subscribe
+
+
+def unfed(
+    subscriptions: Mapping[tuple[str, str], Any],
+    data: Sequence[Mapping[str, Any]],
+    *,
+    quotes_from_books: bool,
+) -> list[str]:
+    """Return what of the subscriptions the series in ``data`` cannot give, in words."""
+    fed: dict[str, set[str]] = {}
+    for series in data:
+        fed.setdefault(series["type"], set()).add(series["identifier"])
+    if quotes_from_books:
+        fed["quotes"] = set().union(*(fed.get(kind, set()) for kind in _BOOKS))
+    return sorted(
+        f"{command.removeprefix('subscribe_').replace('_', ' ')} of {name}"
+        for (command, name), what in subscriptions.items()
+        if not any(wanted in fed.get(kind, ()) for kind, wanted in _wanted(command, name, what))
+    )
+
+
+def _wanted(command: str, name: str, what: Any) -> list[tuple[str, str]]:
+    """Return types and identifiers of the series of which one is enough."""
+    if command != "subscribe_bars":
+        return [(kind, name) for kind in _DATA_OF[command]]
+    if what.is_composite():
+        what = what.composite()
+    if what.is_externally_aggregated():
+        return [("bars", str(what))]
+    kinds = _BUILT_FROM.get(what.spec.price_type, ("quotes",))
+    return [(kind, str(what.instrument_id)) for kind in kinds]

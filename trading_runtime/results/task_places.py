@@ -1,0 +1,211 @@
+"""How the results of tasks get to their place, whole or not at all: on disk and in S3.
+
+A result is a folder of files, or the objects of a common prefix; ``store.Store`` reads both alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+from trading_runtime.errors import NondeterministicError
+from trading_runtime.results.artifacts import MANIFEST, files_of, sound_digest
+from trading_runtime.storage.files import read_bytes, storage_errors
+from trading_runtime.storage.scratch import Scratch, remove_abandoned_staging, staging_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from trading_runtime.storage.s3 import S3Folder
+
+_STAGING = ".new-"
+_FILES_OF_A_TASK = 6
+_CONNECTIONS = 16
+
+
+def folder_name(task_id: str) -> str:
+    """Return the name of a result's folder in the store."""
+    return f"tasks/{task_id[:2]}/{task_id}"
+
+
+class TaskPlace(Protocol):
+    """Where the results of tasks are, by task id."""
+
+    def refresh(self) -> None:
+        """Forget what is known of the results that are there."""
+
+    def has(self, task_id: str, sound: dict[str, str] | None = None) -> bool:
+        """Return whether a result is stored whole; what is read of it later is verified.
+
+        ``sound`` is given the sha256 of the manifest where it was read for the answer, and
+        verifies.
+        """
+
+    def has_manifest(self, task_id: str) -> bool:
+        """Return whether a result is there, whole or damaged: reading it tells which."""
+
+    def stored_of(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of a few tasks whose results are stored whole, as of now."""
+
+    def write(self, task_id: str, files: Mapping[str, bytes]) -> None:
+        """Store a result whole or not at all; one that is there already is compared instead."""
+
+    def set_aside(self, task_id: str) -> None:
+        """Move a damaged result out of the way, and keep it."""
+
+    def clear_staging(self) -> None:
+        """Remove what writers of results left that were killed."""
+
+
+class TaskFolders:
+    """A folder on disk for each result, renamed into place when it is whole."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._tasks = root / "tasks"
+        self._staging = staging_prefix(_STAGING)
+
+    def refresh(self) -> None:
+        """Do nothing: each question is answered by the disk."""
+
+    def has(self, task_id: str, sound: dict[str, str] | None = None) -> bool:
+        """Return whether a result is stored whole: its manifest is read, files compared by size."""
+        # Asked for every task of a plan: paths joined as text are several times faster.
+        folder = f"{self._tasks}/{task_id[:2]}/{task_id}"
+        try:
+            content = read_bytes(f"{folder}/{MANIFEST}")
+            for name, facts in files_of(content).items():
+                if os.stat(f"{folder}/{name}").st_size != facts["bytes"]:  # noqa: PTH116
+                    return False
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return False
+        if sound is not None:
+            with contextlib.suppress(ValueError):
+                sound[task_id] = sound_digest(content)
+        return True
+
+    def has_manifest(self, task_id: str) -> bool:
+        """Return whether a result is there, whole or damaged: reading it tells which."""
+        return os.path.exists(f"{self._tasks}/{task_id[:2]}/{task_id}/{MANIFEST}")  # noqa: PTH110
+
+    def stored_of(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of a few tasks whose results are stored whole, as of now."""
+        return set(filter(self.has, task_ids))
+
+    def write(self, task_id: str, files: Mapping[str, bytes]) -> None:
+        """Store a result whole or not at all; one that is there already is compared instead."""
+        final = self._root / folder_name(task_id)
+        with storage_errors(self._root):
+            self._tasks.mkdir(parents=True, exist_ok=True)
+            with Scratch(self._tasks, self._staging) as staging:
+                staging.path.chmod(0o755)
+                for name, content in files.items():
+                    (staging.path / name).write_bytes(content)
+                final.parent.mkdir(exist_ok=True)
+                if final.exists() and not self.has(task_id):
+                    self.set_aside(task_id)
+                try:
+                    staging.path.rename(final)
+                except OSError:
+                    if not final.is_dir():
+                        raise
+                    for name, content in files.items():
+                        if (final / name).read_bytes() != content:
+                            raise _other_bytes(f"{final / name}") from None
+
+    def set_aside(self, task_id: str) -> None:
+        """Move a damaged result out of the way, under a name with a number."""
+        folder = self._root / folder_name(task_id)
+        number = 1
+        while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+            number += 1
+        with storage_errors(folder), contextlib.suppress(FileNotFoundError):
+            folder.rename(aside)
+
+    def clear_staging(self) -> None:
+        """Remove what writers of results left that were killed."""
+        remove_abandoned_staging(self._tasks, _STAGING)
+
+
+class TaskObjects:
+    """Objects in S3: nothing can be renamed there, so the manifest is written last.
+
+    What is there is known by one listing of the store, or by a question for each of a few tasks,
+    until ``refresh``.
+    """
+
+    def __init__(self, objects: S3Folder) -> None:
+        self._objects = objects
+        self._counts: Mapping[str, int] | None = None
+        """How many objects each task has; ``None`` when that has to be asked."""
+
+    def refresh(self) -> None:
+        """Forget what is known: the next question lists the store anew."""
+        self._counts = None
+
+    def has(self, task_id: str, sound: dict[str, str] | None = None) -> bool:  # noqa: ARG002
+        """Return whether a result is stored whole.
+
+        Objects appear whole, so their number is enough. No manifest is read for it.
+        """
+        if self._counts is None:
+            self._counts = self._listed()
+        return self._counts.get(task_id, 0) == _FILES_OF_A_TASK
+
+    def has_manifest(self, task_id: str) -> bool:
+        """Return what ``has`` returns: no object is asked for by itself."""
+        return self.has(task_id)
+
+    def stored_of(self, task_ids: Sequence[str]) -> set[str]:
+        """Ask for these tasks alone: a listing of the whole store is long when it holds many."""
+        with ThreadPoolExecutor(_CONNECTIONS) as threads:
+            found = threads.map(
+                lambda task: self._objects.has(f"{folder_name(task)}/{MANIFEST}"), task_ids
+            )
+            # The manifest is written last: it is there when all objects are.
+            self._counts = {
+                task: _FILES_OF_A_TASK * there for task, there in zip(task_ids, found, strict=True)
+            }
+        return set(filter(self.has, task_ids))
+
+    def write(self, task_id: str, files: Mapping[str, bytes]) -> None:
+        """Store a result whole or not at all; one that is there already is compared instead.
+
+        Two writers of one task write the same bytes. An object that is there without a manifest
+        beside it was left by a writer that died, and is replaced if it differs.
+        """
+        for name, content in files.items():
+            path = f"{folder_name(task_id)}/{name}"
+            if self._objects.create(path, content) or self._objects.read(path) == content:
+                continue
+            if len(self._objects.sizes(f"{folder_name(task_id)}/")) == _FILES_OF_A_TASK:
+                raise _other_bytes(f"{self._objects.url}/{path}")
+            self._objects.write(path, content)
+
+    def set_aside(self, task_id: str) -> None:
+        """Move a damaged result out of the way: the manifest goes first, then it is no result."""
+        names = self._objects.sizes(f"{folder_name(task_id)}/")
+        for name in sorted(names, key=lambda item: not item.endswith(MANIFEST)):
+            content = self._objects.read(name)
+            self._objects.write(name.replace(task_id, f"{task_id}.damaged", 1), content)
+            self._objects.remove(name)
+
+    def clear_staging(self) -> None:
+        """Do nothing: there are no folders in which results are prepared."""
+
+    def _listed(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for name in self._objects.sizes("tasks/"):
+            task_id = name.split("/")[-2]
+            counts[task_id] = counts.get(task_id, 0) + 1
+        return counts
+
+
+def _other_bytes(place: str) -> NondeterministicError:
+    return NondeterministicError(
+        f"{place}: a repeat of the task gave other bytes than the stored result: the strategy "
+        "depends on something outside its inputs (time, files, threads, ids)"
+    )

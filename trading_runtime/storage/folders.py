@@ -1,0 +1,142 @@
+"""A folder on disk that is read and written like one in S3: objects whole, by name."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_runtime.errors import StorageError
+from trading_runtime.storage.files import storage_errors, write_file
+from trading_runtime.storage.s3 import S3Folder, is_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trading_runtime.storage.object_store import ObjectStore
+
+
+class UnreadableError(StorageError):
+    """One file cannot be read; others in the same folder may be."""
+
+
+class LocalFolder:
+    """Files below a folder; names are relative to it, with ``/``. See ``ObjectStore``."""
+
+    is_remote = False
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self.url = str(self._path)
+
+    def __truediv__(self, name: str) -> LocalFolder:
+        """Return the folder ``name`` in this one."""
+        return LocalFolder(self._path / name)
+
+    def read(self, name: str, start: int = 0) -> bytes:
+        """Return a file from ``start`` on; raises ``FileNotFoundError`` when there is none."""
+        path = f"{self.url}/{name}"  # text: a running run asks several times a second
+        try:
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
+                file.seek(start)
+                return file.read()
+        except FileNotFoundError:
+            raise
+        except NotADirectoryError as error:
+            raise FileNotFoundError(path) from error
+        except OSError as error:
+            raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from error
+
+    def read_version(self, name: str, start: int = 0) -> tuple[bytes, str]:
+        """Return a file from ``start`` on, and the version of the whole for ``replace``."""
+        content = self.read(name)
+        return content[start:], _version(content)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a file of this name."""
+        return (self._path / name).is_file()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, in place of one that is there."""
+        with self._alone(name) as path:
+            write_file(path, content)
+
+    def create(self, name: str, content: bytes) -> str | None:
+        """Write a file unless there is one; return its version, ``None`` if there was one."""
+        with self._alone(name) as path:
+            if path.exists():
+                return None
+            write_file(path, content)
+        return _version(content)
+
+    def replace(self, name: str, content: bytes, version: str) -> str | None:
+        """Write a file if it still has ``version``; return the new one, ``None`` if not."""
+        with self._alone(name) as path:
+            try:
+                if _version(self.read(name)) != version:
+                    return None
+            except FileNotFoundError:
+                return None
+            write_file(path, content)
+        return _version(content)
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the bytes of every file below the folder ``prefix``, or called so, by name."""
+        found = {}
+        top = self._path / prefix
+        for path in [top] if top.is_file() else sorted(top.rglob("*")):
+            with contextlib.suppress(FileNotFoundError):  # removed in this moment
+                # What begins with a dot is being written (see ``write_file``).
+                if path.is_file() and not path.name.startswith("."):
+                    found[path.relative_to(self._path).as_posix()] = path.stat().st_size
+        return found
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the folders right in the folder ``prefix``, sorted."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return sorted(path.name for path in (self._path / prefix).iterdir() if path.is_dir())
+        return []
+
+    def newest(self, prefix: str, name: str) -> list[str]:
+        """Return the files called ``name`` in the folders right in ``prefix``, the newest first."""
+        stamped = []
+        for folder in self.folders(prefix):
+            path = f"{prefix}/{folder}/{name}"
+            with contextlib.suppress(OSError):
+                stamped.append(((self._path / path).stat().st_mtime_ns, path))
+        return [path for _, path in sorted(stamped, reverse=True)]
+
+    def remove(self, name: str) -> None:
+        """Remove a file; nothing happens when there is none."""
+        if os.path.lexists(self._path / name):
+            with self._alone(name) as path, storage_errors(path):
+                path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _alone(self, name: str) -> Iterator[Path]:
+        """Yield the path of a file while no other process writes into its folder in this way."""
+        path = self._path / name
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path.parent, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # not every file system has locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield path
+        finally:
+            os.close(lock)
+
+
+def _version(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def open_folder(place: str) -> ObjectStore:
+    """Return the folder at a path, or at an address such as ``s3://bucket/prefix``.
+
+    Raises ``UsageError`` for an address that is none.
+    """
+    return S3Folder(place) if is_s3(place) else LocalFolder(place)

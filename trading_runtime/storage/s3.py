@@ -1,0 +1,343 @@
+"""One folder in S3: objects read, listed and written whole, with retries and plain errors.
+
+Settings are the usual variables of AWS tools, the endpoint included; none is ever shown.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from trading_runtime.errors import DataError, StorageError, TransientError, UsageError
+from trading_runtime.storage.s3_faults import Fault
+from trading_runtime.storage.s3_settings import NO_CREDENTIALS, open_bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from obstore import ObjectMeta, UpdateVersion
+    from obstore.store import S3Store
+
+_ATTEMPTS = 10
+"""Tries of one request; the waits between them add up to 17 s."""
+_CREDENTIAL_ATTEMPTS = 3
+"""Tries where the machine is asked for credentials: most machines have none, and do not answer."""
+_FIRST_WAIT_SECONDS = 0.1
+_WAIT_GROWTH = 1.7
+_CONNECTIONS = 16
+_READ_SECONDS = 20.0
+"""How long a server may be silent. Signals wait as long: they reach Python after a request."""
+_LARGE_BYTES = 4_000_000
+_LARGE_READ_SECONDS = 600.0
+"""The same for a large object: the server is silent as long as it is being sent."""
+_PAGE = 1_000
+_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+
+
+def is_s3(place: str) -> bool:
+    """Return whether ``place`` is an address in S3 and no path."""
+    return place.startswith("s3://")
+
+
+def refuse_other_address(place: str) -> None:
+    """Raise ``UsageError`` when ``place`` can be no path: an address of another kind, or nothing.
+
+    ``pathlib`` would make a folder ``gs:`` of the one, and the current folder of the other.
+    """
+    if not place or "\0" in place or "://" in place:
+        raise UsageError(
+            f"{place!r}: neither the path of a folder nor an address in S3; write a path, or "
+            "s3://bucket/prefix"
+        )
+
+
+class S3Folder:
+    """The objects of a bucket below a prefix; names are relative to it. See ``ObjectStore``."""
+
+    is_remote = True
+
+    def __init__(self, url: str) -> None:
+        found = _URL.fullmatch(url)
+        if found is None:
+            raise UsageError(
+                f"{url}: not an address in S3; write s3://bucket/prefix, the bucket in lower case"
+            )
+        self.url = url.rstrip("/")
+        self._bucket = found[1]
+        self._prefix = (found[2] or "").strip("/")
+        if _leads_elsewhere(self._prefix):
+            raise UsageError(f"{url}: not an address in S3; leave out '//', '.' and '..'")
+
+    def __truediv__(self, name: str) -> S3Folder:
+        """Return the folder ``name`` in this one."""
+        return S3Folder(f"{self.url}/{name}")
+
+    def read(self, name: str, start: int = 0) -> bytes:
+        """Return an object from ``start`` on; raises ``FileNotFoundError`` when there is none.
+
+        This and all other methods raise ``StorageError`` when access is denied or the bucket is
+        missing, and ``TransientError`` when the storage cannot be reached after all retries.
+        """
+        return self.read_version(name, start)[0]
+
+    def read_version(self, name: str, start: int = 0) -> tuple[bytes, str]:
+        """Return what ``read`` returns, and the version of the object for ``replace``.
+
+        Only the bytes from ``start`` on are transferred.
+        """
+        key = self._key(name)
+
+        def request(store: S3Store) -> tuple[bytes, str]:
+            if start:
+                answer = store.get(key, options={"range": {"offset": start}})
+            else:
+                answer = store.get(key)
+            return answer.bytes().to_bytes(), str(answer.meta["e_tag"])
+
+        try:
+            return self._call(name, request)
+        except _NothingThereError:
+            return b"", ""
+
+    def read_all(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Return many objects at once; raises ``FileNotFoundError`` when one is missing."""
+        return dict(zip(names, _side_by_side(self.read, names), strict=True))
+
+    def has(self, name: str) -> bool:
+        """Return whether there is an object of this name; one request, unlike a listing."""
+        return self._facts(name) is not None
+
+    def create(self, name: str, content: bytes) -> str | None:
+        """Write an object unless there is one; return its version, ``None`` if there was one."""
+        return self._put_if(name, content, "create")
+
+    def replace(self, name: str, content: bytes, version: str) -> str | None:
+        """Write an object if it still has ``version``; return the new one, ``None`` if it has not.
+
+        ``version`` comes from ``read_version``, ``create`` or an earlier ``replace``.
+        """
+        return self._put_if(name, content, {"e_tag": version})
+
+    def _put_if(
+        self, name: str, content: bytes, mode: Literal["create"] | UpdateVersion
+    ) -> str | None:
+        key = self._key(name)
+        try:
+            answer = self._call(
+                name,
+                lambda store: store.put(key, content, mode=mode, use_multipart=False),
+                _patience(content),
+            )
+        except _ConditionFailedError as error:
+            return self._version_of(name, content) if error.repeated else None
+        return str(answer["e_tag"])
+
+    def _version_of(self, name: str, content: bytes) -> str | None:
+        """Return the version of an object if it has this content.
+
+        The answer to the first request may have been lost. The repeated request is then refused
+        because of what the first one wrote.
+        """
+        try:
+            found, version = self.read_version(name)
+        except FileNotFoundError:
+            return None
+        return version if found == content else None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write an object, in place of one that is there."""
+        key = self._key(name)
+        self._call(
+            name, lambda store: store.put(key, content, use_multipart=False), _patience(content)
+        )
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the bytes of every object in the folder ``prefix``, or called so, by name."""
+        return {name: facts["size"] for name, facts in self._find(prefix)}
+
+    def stamps(self, prefix: str = "") -> dict[str, tuple[str, int]]:
+        """Return what changes with every object below ``prefix``, by name: its tag and its size."""
+        return {name: (str(facts["e_tag"]), facts["size"]) for name, facts in self._find(prefix)}
+
+    def sizes_and_times(self, prefix: str = "") -> dict[str, tuple[int, float]]:
+        """Return the bytes of every object, and when it was written (see ``written``), by name."""
+        return {
+            name: (facts["size"], facts["last_modified"].timestamp())
+            for name, facts in self._find(prefix)
+        }
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the folders right in the folder ``prefix``, sorted."""
+        below = (name.removeprefix(f"{prefix}/").split("/") for name in self.sizes(f"{prefix}/"))
+        names = {parts[0] for parts in below if len(parts) > 1}
+        return sorted(names - {"", ".", ".."})
+
+    def newest(self, prefix: str, name: str) -> list[str]:
+        """Return the objects ``name`` in the folders right in ``prefix``, the newest first."""
+        found = [
+            (facts["last_modified"], path)
+            for path, facts in self._find(f"{prefix}/")
+            if path.endswith(f"/{name}") and path.removeprefix(f"{prefix}/").count("/") == 1
+        ]
+        return [path for _, path in sorted(found, reverse=True)]
+
+    def written(self, name: str) -> float:
+        """Return when an object was written, by the storage's clock: seconds since the epoch."""
+        facts = self._facts(name)
+        if facts is None:
+            raise FileNotFoundError(f"{self.url}/{name}")
+        return facts["last_modified"].timestamp()
+
+    def remove(self, name: str) -> None:
+        """Remove an object; nothing happens when there is none."""
+        key = self._key(name)
+        self._call(name, lambda store: store.delete(key))
+
+    def remove_all(self, names: Sequence[str]) -> None:
+        """Remove many objects, side by side."""
+        for _ in _side_by_side(self.remove, names):
+            pass
+
+    def _find(self, prefix: str) -> Iterator[tuple[str, ObjectMeta]]:
+        """Yield what is in a folder or, when there is none, the object that is called so."""
+        key = self._key(prefix)
+        found = self._call(
+            prefix,
+            lambda store: [
+                facts
+                for page in store.list(key or None, chunk_size=_PAGE)
+                for facts in page
+                if facts["path"] != key  # made by a console, to show a folder with nothing in it
+            ],
+        )
+        if not found and key and not prefix.endswith("/"):
+            facts = self._facts(prefix)
+            found = [facts] if facts is not None else []
+        start = len(self._prefix) + 1 if self._prefix else 0
+        return ((facts["path"][start:], facts) for facts in _without_markers(found))
+
+    def _facts(self, name: str) -> ObjectMeta | None:
+        key = self._key(name)
+        if name.endswith("/") or not key:
+            return None  # no object that this class writes
+        try:
+            return self._call(name, lambda store: store.head(key))
+        except FileNotFoundError:
+            return None
+
+    def _key(self, name: str) -> str:
+        if _leads_elsewhere(name.rstrip("/")):
+            raise self._no_file(name)
+        return "/".join(part for part in (self._prefix, name.rstrip("/")) if part)
+
+    def _no_file(self, name: str) -> DataError:
+        return DataError(
+            f"{self.url}/{name}: an object with '//', '.' or '..' in its name is no file; remove it"
+        )
+
+    def _call[T](
+        self, name: str, request: Callable[[S3Store], T], read_seconds: float = _READ_SECONDS
+    ) -> T:
+        store = _store(self._bucket, read_seconds)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return request(store)
+            except Exception as error:  # noqa: BLE001 - sorted into our own kinds
+                fault = Fault.of(error)
+                most = min(_ATTEMPTS, _CREDENTIAL_ATTEMPTS) if fault.unattended else _ATTEMPTS
+                if attempt >= most or not fault.passing:
+                    self._explain(name, error, fault, repeated=attempt > 1)
+            time.sleep(_FIRST_WAIT_SECONDS * _WAIT_GROWTH ** (attempt - 1))
+
+    def _explain(self, name: str, error: Exception, fault: Fault, *, repeated: bool) -> NoReturn:
+        """Raise our own error; obstore's goes no further, since its text may hold secrets."""
+        from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
+
+        if isinstance(error, AlreadyExistsError | PreconditionError):
+            raise _ConditionFailedError(repeated=repeated) from None
+        if fault.code == "InvalidRange":
+            raise _NothingThereError(name) from None
+        if isinstance(error, InvalidPathError):
+            raise self._no_file(name) from None
+        if fault.code == "NoSuchBucket":
+            raise StorageError(
+                f"s3://{self._bucket}: no such bucket; make it, or correct the address"
+            ) from None
+        if fault.unattended:
+            raise StorageError(f"{self.url}: {NO_CREDENTIALS}") from None
+        if fault.denied:
+            raise StorageError(
+                f"{self.url}: access denied; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+                "what they allow"
+            ) from None
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(f"{self.url}/{name}") from None
+        if fault.passing:
+            raise TransientError(
+                f"{self.url}: the storage could not be reached in {_ATTEMPTS} tries "
+                f"({fault.shown}); try again later"
+            ) from None
+        if fault.redirected:
+            raise StorageError(
+                f"s3://{self._bucket}: the bucket lies in another region; set AWS_DEFAULT_REGION"
+            ) from None
+        raise StorageError(f"{self.url}/{name}: {fault.shown}") from None
+
+
+class _ConditionFailedError(Exception):
+    """A conditional write was refused: the object is there, or has another version."""
+
+    def __init__(self, *, repeated: bool) -> None:
+        super().__init__()
+        self.repeated = repeated
+        """Whether it was refused only when it was made again."""
+
+
+class _NothingThereError(Exception):
+    """A range was asked for that begins where the object ends, or after it."""
+
+
+def _leads_elsewhere(name: str) -> bool:
+    return bool(name) and not {"", ".", ".."}.isdisjoint(name.split("/"))
+
+
+def _side_by_side[T](call: Callable[[str], T], names: Sequence[str]) -> Iterable[T]:
+    if not names:
+        return ()
+    with ThreadPoolExecutor(_CONNECTIONS) as threads:
+        return list(threads.map(call, names))
+
+
+def _patience(content: bytes) -> float:
+    return _LARGE_READ_SECONDS if len(content) > _LARGE_BYTES else _READ_SECONDS
+
+
+def _without_markers(found: Sequence[ObjectMeta]) -> Iterator[ObjectMeta]:
+    """Leave out empty objects that stand for folders: obstore drops the ``/`` that ends them."""
+    empty = {facts["path"] for facts in found if not facts["size"]}
+    markers = {
+        folder
+        for facts in found
+        if empty
+        for folder in itertools.accumulate(facts["path"].split("/")[:-1], "{}/{}".format)
+        if folder in empty
+    }
+    return (facts for facts in found if facts["path"] not in markers)
+
+
+_opening = threading.Lock()
+
+
+def _store(bucket: str, read_seconds: float) -> S3Store:
+    with _opening:  # once, however many threads ask
+        return _opened(bucket, read_seconds)
+
+
+_opened = functools.cache(open_bucket)

@@ -1,0 +1,117 @@
+"""The files of a store as paths: in place on disk, or copies of the objects in S3.
+
+What works with paths (a run's folder, tables, the report) is the same code for both.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Protocol
+
+from trading_runtime.errors import DataError
+from trading_runtime.storage.scratch import Scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from trading_runtime.storage.s3 import S3Folder
+
+_FETCHED_AT_ONCE = 400
+
+
+class WorkingCopy(Protocol):
+    """Files below ``root``, which bear the names of the store's objects."""
+
+    root: Path
+
+    def fetch(self, *names: str) -> None:
+        """Bring objects that have no file yet; raises ``FileNotFoundError`` if one is missing."""
+
+    def fetch_below(self, prefix: str, wanted: Callable[[str], bool] = lambda _: True) -> None:
+        """Bring the objects below ``prefix`` whose names are wanted and that have no file yet."""
+
+    def refresh(self, names: Sequence[str]) -> None:
+        """Bring objects as they are now."""
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Take over the content of an object that was just read."""
+
+    def publish(self, paths: Iterable[Path]) -> None:
+        """Store files that are there; ``paths`` is not looked at where they are stored already."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, stored and here; nothing happens when there is none."""
+
+
+class InPlace:
+    """Files on disk: they are the store."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def fetch(self, *names: str) -> None:
+        """Do nothing: each file is there."""
+
+    def fetch_below(self, prefix: str, wanted: Callable[[str], bool] = lambda _: True) -> None:
+        """Do nothing: each file is there."""
+
+    def refresh(self, names: Sequence[str]) -> None:
+        """Do nothing: each file is as it is now."""
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Do nothing: the file is there."""
+
+    def publish(self, paths: Iterable[Path]) -> None:
+        """Do nothing: others see each file."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; nothing happens when there is none."""
+        path.unlink(missing_ok=True)
+
+
+class FetchedCopy:
+    """Copies of objects in a temporary folder that goes with this object."""
+
+    def __init__(self, objects: S3Folder) -> None:
+        scratch = Scratch()
+        weakref.finalize(self, scratch.remove)
+        self.root = scratch.path
+        self._objects = objects
+
+    def fetch(self, *names: str) -> None:
+        """Bring objects that have no file yet; raises ``FileNotFoundError`` if one is missing."""
+        self.refresh([name for name in names if not (self.root / name).exists()])
+
+    def fetch_below(self, prefix: str, wanted: Callable[[str], bool] = lambda _: True) -> None:
+        """Bring the objects below ``prefix`` whose names are wanted and that have no file yet."""
+        self.fetch(*filter(wanted, self._objects.sizes(prefix)))
+
+    def refresh(self, names: Sequence[str]) -> None:
+        """Bring objects as they are now, side by side: a run of pods has thousands of journals."""
+        for first in range(0, len(names), _FETCHED_AT_ONCE):
+            found: Mapping[str, bytes] = self._objects.read_all(
+                names[first : first + _FETCHED_AT_ONCE]
+            )
+            for name, content in found.items():
+                self.keep(name, content)
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Write the file of an object."""
+        if ".." in name.split("/"):
+            # An object may be called like this; the copy of it would leave the folder.
+            raise DataError(f"{self._objects.url}/{name}: no name for a file of results; remove it")
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def publish(self, paths: Iterable[Path]) -> None:
+        """Upload files that are there, in place of the stored ones."""
+        for path in paths:
+            if path.is_file():
+                self._objects.write(path.relative_to(self.root).as_posix(), path.read_bytes())
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, stored and here; nothing happens when there is none."""
+        path.unlink(missing_ok=True)
+        self._objects.remove(path.relative_to(self.root).as_posix())
