@@ -49,9 +49,9 @@ from trading_runtime.units import format_instant, parse_duration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trading_runtime.planning.plan import Plan
     from trading_runtime.records.journal import Journal
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
     from trading_runtime.sessions.preparation import PreparedSession, Window
@@ -162,7 +162,7 @@ class Session:
         self, plan: Plan, metadata: Metadata, journal: Journal, started: float
     ) -> tuple[Ending, dict[str, Any] | None]:
         prepared = self.prepared
-        common = plan.document["common"]
+        common = plan.common.content
         with (
             localcontext(Context()),
             cut_window(plan, prepared.loaded.dataset_place) as self._window,
@@ -406,12 +406,12 @@ class Session:
         """Store what the session came to as the result of its one task; return ``result.json``."""
         prepared, replay = self.prepared, self._replay
         whole = self._window
-        end = whole.partition["end"]
+        end = whole.partition.end
         if not replay.is_complete:
             end = (replay.last // 1_000 + 1) * 1_000
         plan = prepared.plan(self.run_id, end=end)
         with cut_window(plan, prepared.loaded.dataset_place) as window:
-            tables = self._node.tables(window.partition["end"])
+            tables = self._node.tables(window.partition.end)
             counts = {
                 "rows": window.slice.rows,
                 "observed": window.slice.observed,
@@ -422,7 +422,7 @@ class Session:
                 "warmup_denied_orders": 0,
                 "engine_warnings": self._node.warnings,
             }
-            if "risk" in plan.document["common"]:
+            if plan.common.has_risk_profile:
                 counts["risk_refusals"] = dict(sorted(self._node.risk.refusals.items()))
             summary = summarise(window.task_id, window.inputs, tables.columns, counts)
             prepared.store.write_task(
@@ -433,7 +433,7 @@ class Session:
         metadata.content["plan_digest"] = plan.digest
         seconds = time.monotonic() - started
         write_metrics(self._files, prepared.code.path, seconds, [(seconds, replay.rows)])
-        reduced = summarise_run(plan.document, prepared.store, self._files, metadata)
+        reduced = summarise_run(plan, prepared.store, self._files, metadata)
         return reduced.result
 
     def _tell_end(
