@@ -11,7 +11,7 @@ import click
 
 from trading_runtime.cli.options import JSON, RESULTS, find_run, open_results, print_findings
 from trading_runtime.errors import Kind, UsageError
-from trading_runtime.records.events import Executor
+from trading_runtime.records.events import ExecutorKind
 from trading_runtime.records.status import DIED, Status
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.overview import read_document, shown_status
@@ -150,14 +150,14 @@ def _progress(tally: Tally) -> str:
 
 
 def _silence(tally: Tally, metadata: Mapping[str, Any]) -> str:
-    """Say how long pods have been silent. Whether they are alive is not known here."""
-    if metadata.get("executor") != Executor.ARGO or tally.latest is None:
+    """Say since when nothing was heard of pods: nobody here knows whether they are alive."""
+    if metadata.get("executor") != ExecutorKind.ARGO or tally.latest is None:
         return ""
     return f", last event {short_time((time.time_ns() - tally.latest) / 1e9)} ago"
 
 
 class _Shown:
-    """What is shown: one updating line on a terminal, plain lines elsewhere."""
+    """What stands on the screen: a line that renews itself on a terminal, lines elsewhere."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -297,7 +297,7 @@ def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
     from trading_runtime.runs.opening import hold_run
 
     store, run_id = find_run(run, results)
-    # Nothing may resume the run meanwhile.
+    # Nobody goes on with the run meanwhile.
     with hold_run(store, run_id):
         summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
     counts = ", ".join(f"{summary.counts[key]:,} {key}" for key in ("ok", "failed", "missing"))

@@ -191,7 +191,7 @@ def _exact_ticks(
         ticks=pl.col("raw") // tick, is_off=pl.col("raw") % tick != 0
     )
     ticks = found["ticks"]
-    if found["is_off"].any() or ticks.min() < 0 or ticks.max() > most:  # type: ignore[operator]
+    if found["is_off"].any() or ticks.min() < 0 or ticks.max() > most:
         return None
     # A power of ten below the decimals' last digit reads as nought.
     if (ticks == 0).any() and texts.str.contains(_EXPONENT).any():
@@ -369,7 +369,7 @@ def _from_epoch(values: pl.Series, digits: int) -> pl.DataFrame:
     whole = values.cast(pl.Int64, strict=False) if values.dtype == pl.String else None
     if whole is not None and len(whole) and not whole.null_count():
         least, most = whole.min(), whole.max()
-        if least >= 0 and most <= _LATEST // 10**digits:  # type: ignore[operator]
+        if least >= 0 and most <= _LATEST // 10**digits:
             fault = pl.lit(None, dtype=pl.String)
             return pl.select(ns=whole * 10**digits, fault=fault)
     numbers = read_ticks(values, Increment.of(Decimal(1).scaleb(-digits)))
@@ -392,12 +392,12 @@ def _from_any_epoch(values: pl.Series) -> pl.DataFrame:
     """Read every number in the unit that its digits tell."""
     whole = values.cast(pl.Int64, strict=False)
     if len(whole) and not whole.null_count():
-        least, most = (
+        first, last = (
             next(unit for beyond, unit in _UNIT_BY_DIGITS if number < 10 ** (beyond - 1))
-            for number in (whole.min(), whole.max())  # type: ignore[operator]
+            for number in (whole.min(), whole.max())
         )
-        if least == most:
-            return _from_epoch(values, EPOCH_DIGITS[most])
+        if first == last:
+            return _from_epoch(values, EPOCH_DIGITS[last])
     texts = values.cast(pl.String).str.strip_chars()
     length = texts.str.extract(r"^[+-]?([0-9]*)").str.len_bytes().fill_null(0)
     lengths = length.unique().to_list()
@@ -513,7 +513,7 @@ def read_trade_ids(
             "are not exact; store them as whole numbers or text, or leave out 'columns.trade_id'"
         )
     numbers = values.cast(pl.Int64, strict=False)
-    if len(numbers) and not numbers.null_count() and numbers.min() >= 0:  # type: ignore[operator]
+    if len(numbers) and not numbers.null_count() and numbers.min() >= 0:
         return values.cast(pl.String)
     ids = values.cast(pl.String).str.strip_chars()
     missing = ids.is_null() | (ids == "")
