@@ -513,7 +513,7 @@ def read_trade_ids(
             "are not exact; store them as whole numbers or text, or leave out 'columns.trade_id'"
         )
     numbers = values.cast(pl.Int64, strict=False)
-    if len(numbers) and not numbers.null_count() and numbers.min() >= 0:
+    if len(numbers) and not numbers.null_count() and numbers.min() >= 0:  # type: ignore[operator]
         return values.cast(pl.String)
     ids = values.cast(pl.String).str.strip_chars()
     missing = ids.is_null() | (ids == "")
