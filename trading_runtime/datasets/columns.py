@@ -191,7 +191,7 @@ def _exact_ticks(
         ticks=pl.col("raw") // tick, is_off=pl.col("raw") % tick != 0
     )
     ticks = found["ticks"]
-    if found["is_off"].any() or ticks.min() < 0 or ticks.max() > most:
+    if found["is_off"].any() or ticks.min() < 0 or ticks.max() > most:  # type: ignore[operator]
         return None
     # A power of ten below the decimals' last digit reads as nought.
     if (ticks == 0).any() and texts.str.contains(_EXPONENT).any():
@@ -369,7 +369,7 @@ def _from_epoch(values: pl.Series, digits: int) -> pl.DataFrame:
     whole = values.cast(pl.Int64, strict=False) if values.dtype == pl.String else None
     if whole is not None and len(whole) and not whole.null_count():
         least, most = whole.min(), whole.max()
-        if least >= 0 and most <= _LATEST // 10**digits:
+        if least >= 0 and most <= _LATEST // 10**digits:  # type: ignore[operator]
             fault = pl.lit(None, dtype=pl.String)
             return pl.select(ns=whole * 10**digits, fault=fault)
     numbers = read_ticks(values, Increment.of(Decimal(1).scaleb(-digits)))
@@ -392,12 +392,12 @@ def _from_any_epoch(values: pl.Series) -> pl.DataFrame:
     """Read every number in the unit that its digits tell."""
     whole = values.cast(pl.Int64, strict=False)
     if len(whole) and not whole.null_count():
-        first, last = (
+        units = {
             next(unit for beyond, unit in _UNIT_BY_DIGITS if number < 10 ** (beyond - 1))
-            for number in (whole.min(), whole.max())
-        )
-        if first == last:
-            return _from_epoch(values, EPOCH_DIGITS[last])
+            for number in (int(whole.min() or 0), int(whole.max() or 0))  # type: ignore[arg-type]
+        }
+        if len(units) == 1:
+            return _from_epoch(values, EPOCH_DIGITS[units.pop()])
     texts = values.cast(pl.String).str.strip_chars()
     length = texts.str.extract(r"^[+-]?([0-9]*)").str.len_bytes().fill_null(0)
     lengths = length.unique().to_list()
