@@ -124,7 +124,7 @@ def test_open_orders_are_cancelled(
 def test_open_orders_are_cancelled_where_the_venue_asks_python_what_things_cost(
     four_bars: Market, tmp_path: Path, kill: KillSignal
 ) -> None:
-    # The engine calls both from inside the venue, and the next call after the signal is one of them.
+    # The engine calls both from inside the venue, and one of them first after the signal.
     tier = {"from_value": "1 USDT", "maker": "0", "taker": "0"}
     swap = {"rates": {}, "per": "day", "days_in_year": 365, "time": "00:01", "triple_day": None}
     venue = {
