@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import model
 
-from trading_runtime.engine.accounting.equity import EquitySampler, looks
+from trading_runtime.engine.accounting.equity import EquitySampler, RateNoter, looks
 from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.valuation import EXACT
@@ -29,6 +29,7 @@ from trading_runtime.engine.simulation.feed import (
     books_without_quotes,
     expected_steps,
     fed,
+    first_rows,
     last_rows,
 )
 from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
@@ -49,7 +50,7 @@ from trading_runtime.engine.strategy.subscriptions import unfed
 from trading_runtime.errors import DataError, StrategyError, UsageError
 from trading_runtime.message_kinds import counted_kinds
 from trading_runtime.planning.identity import venues_of
-from trading_runtime.units import DAY, format_instant
+from trading_runtime.units import DAY, NANOSECONDS, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,8 +83,8 @@ class _Course:
 
     steps: int
     """How many steps the engine makes of the rows."""
-    looks: Sequence[Look]
-    """When the account is looked at."""
+    catalog: Path
+    """Where the rows are."""
 
 
 def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
@@ -110,6 +111,9 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     strategy refuse their settings; ``KilledError`` when it was killed.
     """
     common = inputs["common"]
+    # Before the strategy is imported: what Arrow imports for it is not the strategy's doing.
+    steps = expected_steps(inputs["partition"]["data"], catalog, rows)
+    steps += len(stated_closes(inputs))
     # A strategy that sets a decimal context sets it for its own task alone.
     with (
         localcontext(Context()),
@@ -117,9 +121,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     ):
         engine = _make_engine(inputs, catalog, decoded_rows, log_level)
         try:
-            steps = expected_steps(inputs["partition"]["data"], catalog, rows)
-            steps += len(stated_closes(inputs))
-            course = _Course(steps, _looks(inputs, catalog))
+            course = _Course(steps, catalog)
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
             # It stays in the process, which the caller has to know first.
@@ -187,8 +189,12 @@ def _run_engine(
         (name, model.BookType.from_str(venues[name.venue.value]["book_type"]))
         for name in with_books
     ]
-    sampler = EquitySampler(ledger.account, ledger.history, (start, end), course.looks, books)
+    looked = _looks(inputs, _sampled(inputs), course.catalog)
+    sampler = EquitySampler(ledger.account, (start, end), looked, books)
     engine.add_actor(sampler)
+    if ledger.history.is_needed:
+        noted = _noted(inputs, first_rows(partition["data"], course.catalog))
+        engine.add_actor(RateNoter(ledger.history, _looks(inputs, noted, course.catalog)))
     for settings in engine.venues:
         if isinstance(settings.fee_model, FeesOfVenue):
             settings.fee_model.now = sampler.now
@@ -214,7 +220,8 @@ def _run_engine(
     _refuse_unsettled(ledger, end)
     with localcontext(EXACT):
         ledger.history.note(end)
-        inside = (item for item in sampler.samples if item.ts % common["equity_interval"] == 0)
+        sampled = sampler.samples_with(ledger.history)
+        inside = (item for item in sampled if item.ts % common["equity_interval"] == 0)
         samples = [ledger.opening(balances, start), *inside, ledger.account.sample(end)]
         refused = [] if guard.risk is None else guard.risk.refused_orders
         tables, funding = ledger.tables(samples, refused), ledger.funding()
@@ -247,16 +254,31 @@ def _refuse_unsettled(ledger: Ledger, end: int) -> None:
             )
 
 
-def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
-    """Return when the account is looked at: for each sample, and for a limit at each midnight.
-
-    Before the window only rates are, for what is converted.
-    """
+def _sampled(inputs: Mapping[str, Any]) -> Sequence[int]:
+    """Return the instants that equity is stated at: samples, and for a limit each midnight."""
     common, partition = inputs["common"], inputs["partition"]
     interval, end = common["equity_interval"], partition["end"]
-    instants: Sequence[int] = range(_multiple(partition["warmup_start"], interval), end, interval)
+    instants = range(_multiple(partition["start"], interval), end, interval)
     if common.get("risk", {}).get("max_daily_loss") is not None and DAY % interval:
-        instants = sorted({*instants, *range(_multiple(partition["start"], DAY), end, DAY)})
+        return sorted({*instants, *range(_multiple(partition["start"], DAY), end, DAY)})
+    return instants
+
+
+def _noted(inputs: Mapping[str, Any], firsts: Sequence[int]) -> Sequence[int]:
+    """Return the instants at which exchange rates are noted, whatever ``equity.interval`` is.
+
+    That is at every full hour, at the start, and at the first row of each series: until then a rate
+    may not be known.
+    """
+    partition = inputs["partition"]
+    begin, end = partition["warmup_start"], partition["end"]
+    hours = range(_multiple(begin, NANOSECONDS["h"]), end, NANOSECONDS["h"])
+    return sorted({*hours, partition["start"], *(ts for ts in firsts if ts < end)})
+
+
+def _looks(inputs: Mapping[str, Any], instants: Sequence[int], catalog: Path) -> list[Look]:
+    """Return when the account is looked at to know it as of ``instants``."""
+    common, partition = inputs["common"], inputs["partition"]
     delays = [delay for venue in venues_of(common).values() for delay in venue["latency"].values()]
     if not any(delays):
         return looks(instants, None)
