@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nautilus_trader.model import BookType, InstrumentId, Money, Venue
     from nautilus_trader.portfolio import Portfolio
 
+    from trading_runtime.engine.accounting.swap import SwapCharges
     from trading_runtime.engine.accounting.valuation import RateHistory, Rates
 
 
@@ -48,11 +49,13 @@ class Holdings(NamedTuple):
     ts: int
     amounts: tuple[tuple[str, Decimal], ...]
     open_positions: int
+    gained: int = 0
+    """What the equity gains besides, in whole numbers of 1e-16."""
 
     def valued(self, history: RateHistory) -> EquitySample:
         """Return the sample that it comes to."""
         worth = (to_raw(amount * history.rate(code, self.ts)) for code, amount in self.amounts)
-        return EquitySample(self.ts, sum(worth), self.open_positions)
+        return EquitySample(self.ts, sum(worth) + self.gained, self.open_positions)
 
 
 class Account:
@@ -195,6 +198,8 @@ class EquitySampler(_Observer):
         self._account = account
         self._start, self._end = window
         self._books = books
+        self.swap: SwapCharges | None = None
+        """What charges positions for being held; set before the engine runs."""
 
     def on_start(self) -> None:
         """Set the first alert."""
@@ -219,15 +224,24 @@ class EquitySampler(_Observer):
         return sorted([*self.samples, *(item.valued(history) for item in self._unpriced)])
 
     def _look(self, look: Look) -> None:
-        inside = [ts for ts in look.samples if self._start < ts < self._end]
-        if not inside:
-            return
         try:
-            sample = self._account.sample(inside[0])
-            self.samples += [sample._replace(ts=ts) for ts in inside]
-        except DataError:
-            held = self._account.holdings()
-            self._unpriced += [held._replace(ts=ts) for ts in inside]
+            found: EquitySample | Holdings | None = None
+            gained = 0
+            for ts in look.samples:
+                if self.swap is not None:
+                    gained += self.swap.charge(ts)
+                if self._start < ts < self._end:
+                    found = found or self._worth()
+                    if isinstance(found, EquitySample):
+                        self.samples.append(found._replace(ts=ts, raw=found.raw + gained))
+                    else:
+                        self._unpriced.append(found._replace(ts=ts, gained=gained))
         except Exception as error:  # noqa: BLE001 - the engine would swallow it; the task raises it
             self.error = error
             self.shutdown_system("the account cannot be valued")
+
+    def _worth(self) -> EquitySample | Holdings:
+        try:
+            return self._account.sample(0)
+        except DataError:
+            return self._account.holdings()
