@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from nautilus_trader import model
 
 from tests.engine.market import HOUR, MINUTE, SECOND, T0, Market, bars, pair, quotes, run, run_steps
 from trading_runtime.errors import DataError
@@ -68,6 +69,24 @@ def test_a_single_currency_account_converts_with_quotes(tmp_path: Path) -> None:
         10000,
         10080,
     ]
+
+
+def test_a_single_currency_account_converts_with_bars_of_bid_and_ask(tmp_path: Path) -> None:
+    rows = [
+        model.Bar(
+            model.BarType.from_str(f"{USDJPY.id}-1-MINUTE-{side}-EXTERNAL"),
+            *(USDJPY.make_price(price),) * 4,
+            USDJPY.make_qty(1_000_000),
+            T0 + minute * MINUTE,
+            T0 + minute * MINUTE,
+        )
+        for minute, price in enumerate((100, 100, 125), 1)
+        for side in ("BID", "ASK")
+    ]
+    market = written(tmp_path, [USDJPY], rows)
+
+    # A thousand dollars gain 25000 yen: 200 dollars.
+    assert equities(market, {"3": ["market BUY 1000"]}, venue=SINGLE)[-1] == 10200
 
 
 @pytest.mark.parametrize("margin", ["0.05", "0"])

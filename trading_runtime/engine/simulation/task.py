@@ -45,7 +45,7 @@ from trading_runtime.engine.simulation.kill_signal import KillSignal, ended_by
 from trading_runtime.engine.simulation.settlement import stated_closes
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
-from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
+from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard, silenced
 from trading_runtime.engine.strategy.loading import (
     LoadedStrategy,
     imported_strategy,
@@ -96,6 +96,8 @@ class _Course:
     """How many steps the engine makes of the rows."""
     catalog: Path
     """Where the rows are."""
+    is_logged: bool
+    """Whether the engine's log, and with it the strategy's, is shown."""
 
 
 def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
@@ -132,7 +134,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     ):
         engine = _make_engine(inputs, catalog, decoded_rows, log_level)
         try:
-            course = _Course(steps, catalog)
+            course = _Course(steps, catalog, log_level is not None)
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
             # It stays in the process, which the caller has to know first.
@@ -215,7 +217,7 @@ def _run_engine(
     failures.stop_engine = lambda: sampler.shutdown_system("failed")
     if "risk" in common:
         guard.risk = Risk(common["risk"], ledger, sampler.samples)
-    _add_strategy(engine, loaded, inputs, guard)
+    _add_strategy(engine, loaded, inputs, guard, is_logged=course.is_logged)
     single = ledger.in_single_currency(
         {name: venue["base_currency"] for name, venue in venues.items()}
     )
@@ -331,7 +333,12 @@ def _multiple(ts: int, unit: int) -> int:
 
 
 def _add_strategy(
-    engine: FedEngine, loaded: LoadedStrategy, inputs: Mapping[str, Any], guard: GuardState
+    engine: FedEngine,
+    loaded: LoadedStrategy,
+    inputs: Mapping[str, Any],
+    guard: GuardState,
+    *,
+    is_logged: bool,
 ) -> None:
     if loaded.strategy_class is None:
         if guard.risk is not None:
@@ -341,7 +348,8 @@ def _add_strategy(
         engine.add_builtin_strategy(loaded.code.class_name, config)
         return
     seed = inputs["common"]["seed"]
-    engine.add_strategy(guarded_strategy(loaded, inputs["config"], seed, guard))
+    below = (lambda strategy_class: strategy_class) if is_logged else silenced
+    engine.add_strategy(guarded_strategy(loaded, inputs["config"], seed, guard, below))
 
 
 def _run(
