@@ -17,9 +17,9 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
     {"canonical", "errors", "message_kinds", "redaction", "units"} | {"storage"},
-    {"config", "datasets"},
+    {"config", "datasets", "records"},
     {"planning", "engine"},
-    {"records", "results", "runs", "control", "report", "metrics"}
+    {"results", "runs", "control", "report", "metrics"}
     | {"execution", "verification", "evidence", "sessions"},
     {"operations"},
     {"cli", "local", "argo", "api"},

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from trading_runtime.execution.workers.processes import WorkerAhead
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 @dataclass(frozen=True)

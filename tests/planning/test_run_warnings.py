@@ -15,12 +15,8 @@ from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError
 from trading_runtime.planning.partitions import choose_series
 from trading_runtime.planning.points import expand_points
-from trading_runtime.planning.run_warnings import (
-    RunWarning,
-    WarningKind,
-    find_warnings,
-    read_warnings,
-)
+from trading_runtime.planning.run_warnings import find_warnings
+from trading_runtime.records.run_warnings import RunWarning, WarningKind, read_warnings
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from nautilus_trader import model
 from tests.engine.market import MINUTE, T0, Market, perpetual, run_steps
 from tests.results.sample_run import sample_run
 from trading_runtime.report.assumptions import Assumption, assumptions
-from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,9 +190,8 @@ def test_margin_is_told_as_its_model_takes_it() -> None:
 def test_contracts_that_expire_in_the_tested_time_are_named_with_their_price() -> None:
     def expiry(titles: str, **settings: Any) -> Assumption | None:
         run = with_venue(**settings)
-        window = run.plan["partitions"][0]
-        definition = {"expiration_ns": parse_instant(window["end"])}
-        plan = {**run.plan, "instruments": {"BTCUSDT-PERP.SIM": definition}}
+        definition = {"expiration_ns": run.plan.partitions[0].end}
+        plan = dataclasses.replace(run.plan, instruments={"BTCUSDT-PERP.SIM": definition})
         found = assumptions(dataclasses.replace(run, plan=plan))
         return next((each for each in found if each.title == titles), None)
 
@@ -205,3 +203,17 @@ def test_contracts_that_expire_in_the_tested_time_are_named_with_their_price() -
     assert last.warning
     assert "closed at the last price" in last.text
     assert expiry("Expiry") is None
+
+
+def test_each_venue_is_told_with_its_name() -> None:
+    run = sample_run({})
+    further = {**run.experiment["venue"], "fees": {"model": "none"}, "account_type": "cash"}
+    experiment = {**run.experiment, "venues": {"EXB": further}}
+    told = dataclasses.replace(run, experiment=experiment)
+    assert said(told, "Venues").text.startswith("SIM and EXB have accounts of their own")
+    assert "0.05%" in said(told, "Fees (SIM)").text
+    assert said(told, "Fees (EXB)").text == "Trading costs nothing here: no fees are charged."
+    titles = [each.title for each in assumptions(told)]
+    assert "Margin (SIM)" in titles
+    assert "Margin (EXB)" not in titles
+    assert "Fees" not in titles

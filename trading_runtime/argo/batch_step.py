@@ -32,9 +32,9 @@ from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from trading_runtime.argo.planned_run import PlannedRun
+    from trading_runtime.argo.planned_run import SharedPlannedRun
 
 OUT_OF_MEMORY_EXIT_CODE = 137
 """What the kernel leaves of a process that took too much: Argo tries again with more."""
@@ -76,7 +76,7 @@ def run_batch_step(
     with WorkerAhead(fork_or_start) as ahead:
         run = open_planned_run(results, run_id)
         KillSwitch(run.store).refuse_start(run_id)
-        refuse_other_environment(run.plan["common"])
+        refuse_other_environment(run.plan.common.content)
         batch = _Batch(run, order)
         if batch.pending:
             with _strategy_code(run) as (folder, code):
@@ -87,11 +87,11 @@ def run_batch_step(
 class _Batch:
     """The tasks of one batch: which are to be computed here, and what came of them."""
 
-    def __init__(self, run: PlannedRun, order: BatchOrder) -> None:
+    def __init__(self, run: SharedPlannedRun, order: BatchOrder) -> None:
         self._run, self._shared, self._order = run, run.shared, order
         tasks = _tasks(run, order)
         self._total = len(tasks)
-        self._ids = {index: run.plan["tasks"][index]["task_id"] for index in tasks}
+        self._ids = {index: run.plan.tasks[index].task_id for index in tasks}
         stored = run.store.stored_of(list(self._ids.values()))
         self._failed = self._shared.failures().keys() & set(self._ids.values())
         failures = {task_id: run.failure(task_id) for task_id in self._failed - stored}
@@ -111,7 +111,7 @@ class _Batch:
         """Compute the pending tasks in worker processes; raises ``StoppedError`` when stopped."""
         name = f"batch-{self._order.round_number}-{self._order.number}-{_pod_name()}"
         with self._shared.open_journal(name) as journal:
-            records = TaskRecords(self._shared.files, journal, self._run.plan["tasks"])
+            records = TaskRecords(self._shared.files, journal, self._run.plan.tasks)
             started = time.monotonic()
             journal.write(
                 BatchStarted(
@@ -143,13 +143,13 @@ class _Batch:
 
     def _job(self, folder: Path, code: StrategyCode) -> Job:
         run = self._run
-        memory, memory_by = _memory(run.plan["task_memory"], self._order.workers)
+        memory, memory_by = _memory(run.plan.task_memory, self._order.workers)
         return Job(
             plan=self._shared.files.plan.absolute(),
             folder=folder,
             dataset=run.metadata["dataset"],
             results=run.store.place,
-            task_seconds=run.plan["task_seconds"],
+            task_seconds=run.plan.task_seconds,
             task_memory=memory,
             memory_by=memory_by,
             search_paths=code.search_paths,
@@ -215,11 +215,12 @@ class _Batch:
             self.exit_code = Kind.TRANSIENT.exit_code
 
 
-def _tasks(run: PlannedRun, order: BatchOrder) -> list[int]:
+def _tasks(run: SharedPlannedRun, order: BatchOrder) -> list[int]:
     """Return the tasks that a batch was made for."""
     number, round_number = order.number, order.round_number
+    batches: Sequence[Sequence[int]]
     if round_number == FIRST_ROUND:
-        batches = run.plan["batches"]
+        batches = run.plan.batches
     else:
         batches = (run.shared.read_json(run.shared.files.missing) or {"batches": []})["batches"]
     if not 0 <= number < len(batches):
@@ -228,15 +229,15 @@ def _tasks(run: PlannedRun, order: BatchOrder) -> list[int]:
             f"{len(batches)}, counted from 0"
         )
     if round_number == FIRST_ROUND:
-        tasks = run.plan["tasks"]
-        return [index for index in range(*batches[number]) if not tasks[index]["cached"]]
+        tasks = run.plan.tasks
+        return [index for index in range(*batches[number]) if not tasks[index].cached]
     return list(batches[number])
 
 
 @contextlib.contextmanager
-def _strategy_code(run: PlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
+def _strategy_code(run: SharedPlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
     """Find the strategy's code in this pod; yields also the folder that its paths start in."""
-    strategy, archive = run.plan["strategy"], run.metadata.get("code_archive")
+    strategy, archive = run.plan.strategy, run.metadata.get("code_archive")
     file = run.metadata["experiment_file"]
     with contextlib.ExitStack() as stack:
         if archive:
@@ -247,11 +248,10 @@ def _strategy_code(run: PlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
             folder = Path(stack.enter_context(empty))
         else:
             folder = Path(file).parent
-        config_path = run.plan["common"]["strategy"]["config_path"]
-        code = find_strategy_code(strategy["path"], folder, strategy["code"], config_path)
-        if code.digest != run.plan["common"]["code"]["strategy"]:
+        code = find_strategy_code(strategy.path, folder, strategy.code, run.plan.common.config_path)
+        if code.digest != run.plan.common.strategy_code:
             raise UsageError(
-                f"{strategy['path']}: this pod has other code of the strategy than the plan was "
+                f"{strategy.path}: this pod has other code of the strategy than the plan was "
                 "made with; use one image for all pods of a run"
             )
         yield folder, code

@@ -22,7 +22,7 @@ def run_check_step(results: str, run_id: str) -> int:
     run.store.look_again([])
     failed = run.shared.failures().keys()
     missing = []
-    for index, task_id in enumerate(run.task_ids):
+    for index, task_id in enumerate(run.plan.task_ids):
         if run.store.has_task(task_id):
             continue
         if task_id not in failed or may_pass(run.failure(task_id)):

@@ -26,7 +26,7 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.lifecycle import begin_run
 from trading_runtime.execution.preparation import naming, prepare_loaded
 from trading_runtime.planning.environment import engine_version, runtime_digest
-from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, Plan, pod_batches
+from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.events import Executor, RunStarted
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_running
 from trading_runtime.runs.run_events import beginning, retries
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.records.plan import Plan
 
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]*"
@@ -64,11 +65,11 @@ _SHOWN = 12
 
 def submission_of(plan: Plan) -> dict[str, Any]:
     """Return what a submission says of the laptop that planned ``plan``."""
-    common = plan.document["common"]
+    common = plan.common
     return {
-        "engine": common["engine"]["nautilus_trader"],
-        "runtime": common["code"]["runtime"],
-        "strategy": common["code"]["strategy"],
+        "engine": common.engine_version,
+        "runtime": common.runtime_code,
+        "strategy": common.strategy_code,
         "plan_digest": plan.digest,
     }
 
@@ -187,7 +188,7 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
         return Planned(
             run_id,
             prepared.store.place,
-            len(plan.document["batches"]),
+            len(plan.batches),
             len(plan.tasks),
             len(plan.uncached),
         )
@@ -196,9 +197,9 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
 def with_pod_batches(prepared: Prepared, seconds: float, most: int) -> Prepared:
     """Return the same plan with batches as pods run them."""
     plan = prepared.plan
-    batches = pod_batches(plan.document, plan.uncached, seconds, most)
-    ranges = [[batch[0], batch[-1] + 1] for batch in batches]
-    return replace(prepared, plan=Plan(plan.document | {"batches": ranges}))
+    batches = pod_batches(plan, plan.uncached, seconds, most)
+    ranges = tuple((batch[0], batch[-1] + 1) for batch in batches)
+    return replace(prepared, plan=replace(plan, batches=ranges))
 
 
 def _begin(prepared: Prepared, run_id: str, settings: PodSettings) -> None:

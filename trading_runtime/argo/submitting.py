@@ -60,7 +60,7 @@ class Submission:
     @property
     def pods(self) -> int:
         """How many pods compute."""
-        return len(self.prepared.plan.document["batches"])
+        return len(self.prepared.plan.batches)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -130,11 +130,12 @@ def seconds_of_a_pod(submission: Submission) -> float | None:
     """Return what the longest pod is estimated to take, without its start; ``None``: not known."""
     plan = submission.prepared.plan
     longest = 0.0
-    for first, last in plan.document["batches"]:
-        tasks = [task for task in plan.tasks[first:last] if not task["cached"]]
-        if any(task["seconds"] is None for task in tasks):
+    for first, last in plan.batches:
+        seconds = [task.seconds for task in plan.tasks[first:last] if not task.cached]
+        known = [value for value in seconds if value is not None]
+        if len(known) < len(seconds):
             return None
-        longest = max(longest, math.fsum(task["seconds"] for task in tasks))
+        longest = max(longest, math.fsum(known))
     return longest
 
 

@@ -14,8 +14,8 @@ from trading_runtime.execution.lifecycle import summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
 from trading_runtime.records.events import RunStopped
 from trading_runtime.records.journal import Journal, new_writer
+from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
-from trading_runtime.results.stored_plan import read_plan
 from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.opening import check_run_id
 from trading_runtime.runs.rates import write_metrics
@@ -24,7 +24,8 @@ from trading_runtime.storage.files import read_json
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 WAITS_SECONDS = (10.0, 20.0, 40.0, 80.0)
 """Before another try, after storage could not be reached. Argo is not asked for it: it would need
@@ -94,7 +95,7 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
     content = read_json(files.metadata)
     if not files.plan.is_file() or not isinstance(content, dict):
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
-    plan = read_plan(files)
+    plan = read_plan(files.plan)
     store.look_again([])
     _forget_passed_failures(store, files)
     metadata = Metadata(files, content)
@@ -108,7 +109,7 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
                 metadata.set(Status.STOPPED)
                 journal.write(RunStopped())
     metadata.seal()
-    _write_metrics(files, plan["common"]["strategy"]["path"])
+    _write_metrics(files, plan.common.strategy_path)
     write_run_metrics(files)
     store.publish_part(journal.end_part)
     store.publish_run(files)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import PartitionSettings, Values
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.planning.points import PointList
-    from trading_runtime.planning.run_warnings import RunWarning
+    from trading_runtime.records.run_warnings import RunWarning
 
 
 @click.group("config")

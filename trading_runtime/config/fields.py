@@ -20,6 +20,7 @@ _DURATION = r"^([0-9]+(ns|us|ms|s|m|h|d|w))+$"
 _CLASS = r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$"
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _INSTRUMENT = r"^[^\s,]+\.[^\s,.]+$"
+_VENUE = r"^[^\s,.]+$"
 _LONGEST_DURATION = 100 * 366 * parse_duration("1d")
 
 
@@ -87,6 +88,15 @@ def _check_instrument(text: str) -> str:
     if not re.fullmatch(_INSTRUMENT, text):
         raise ValueError(
             f"{text!r} is not an instrument id; write SYMBOL.VENUE, such as 'BTCUSDT-PERP.SIM'"
+        )
+    return text
+
+
+def _check_venue(text: str) -> str:
+    if not re.fullmatch(_VENUE, text):
+        raise ValueError(
+            f"{text!r} is not the name of a venue; write what follows the point in the ids of its "
+            "instruments, such as 'SIM'"
         )
     return text
 
@@ -159,6 +169,11 @@ InstrumentName = Annotated[
     WithJsonSchema({"type": "string", "pattern": _INSTRUMENT}),
 ]
 """An instrument id: ``SYMBOL.VENUE``."""
+
+VenueName = Annotated[
+    str, AfterValidator(_check_venue), WithJsonSchema({"type": "string", "pattern": _VENUE})
+]
+"""The name of a venue: what follows the point in the ids of its instruments."""
 
 ClassPath = Annotated[
     str, AfterValidator(_check_class), WithJsonSchema({"type": "string", "pattern": _CLASS})

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from trading_runtime.execution.preparation import Prepared
     from trading_runtime.records.events import Executor
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.results.store import Store
 
 
 def begin_run(
@@ -39,7 +41,7 @@ def begin_run(
     content = redacted(explicit(experiment))
     write_file(files.experiment, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_file(files.plan, plan.to_json())
-    common = plan.document["common"]
+    common = plan.common
     return Metadata.begin(
         files,
         run_id=run_id,
@@ -49,24 +51,24 @@ def begin_run(
         experiment_file=prepared.loaded.shown,
         dataset=prepared.loaded.dataset_place,
         plan_digest=plan.digest,
-        dataset_digest=plan.document["dataset_digest"],
+        dataset_digest=plan.dataset_digest,
         config_digest=digest(content),
-        code=common["code"],
-        engine=common["engine"],
-        python=common["python"],
+        code=common.code,
+        engine=common.engine,
+        python=common.python,
         versions={
             "trading-runtime": str(installed_version("trading-runtime")),
-            "system": common["system"],
-            "machine": common["machine"],
+            "system": common.system,
+            "machine": common.machine,
             **{name: str(installed_version(name)) for name in pinned_packages()},
-            **{name: str(version) for name, version in common["packages"].items()},
+            **{name: str(version) for name, version in common.packages.items()},
         },
         **facts,
     )
 
 
 def summarise_run(  # noqa: PLR0913 - what a summary is made from
-    plan: Mapping[str, Any],
+    plan: Plan,
     store: Store,
     files: RunFiles,
     metadata: Metadata,
@@ -89,7 +91,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         ReportInputs(
             run_id=metadata.content["run_id"],
             experiment=read_json(files.experiment),
-            plan=dict(plan),
+            plan=plan,
             result=reduced.result,
             results=reduced.results,
             points=reduced.points,
@@ -97,7 +99,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
             failures=reduced.failures,
             data_types=_data_types(plan),
             identities=_identities(plan, reduced),
-            packages={name: str(version) for name, version in plan["common"]["packages"].items()},
+            packages={name: str(version) for name, version in plan.common.packages.items()},
             metadata=metadata.content,
             timeline=timeline(files.journals, metadata.content),
         ),
@@ -106,20 +108,20 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     return reduced
 
 
-def _identities(plan: Mapping[str, Any], reduced: Reduction) -> dict[str, str]:
-    common = plan["common"]
+def _identities(plan: Plan, reduced: Reduction) -> dict[str, str]:
+    common = plan.common
     return {
         "run digest": reduced.result["run_digest"],
-        "plan digest": digest(sorted(task["task_id"] for task in plan["tasks"])),
-        "dataset digest": plan["dataset_digest"],
-        "strategy": common["strategy"]["path"],
-        "strategy code digest": common["code"]["strategy"],
-        "runtime code digest": common["code"]["runtime"],
-        "engine": f"nautilus_trader {common['engine']['nautilus_trader']}",
-        "Python": common["python"],
-        "platform": f"{common['system']} {common['machine']}",
+        "plan digest": plan.digest,
+        "dataset digest": plan.dataset_digest,
+        "strategy": common.strategy_path,
+        "strategy code digest": common.strategy_code,
+        "runtime code digest": common.runtime_code,
+        "engine": f"nautilus_trader {common.engine_version}",
+        "Python": common.python,
+        "platform": f"{common.system} {common.machine}",
     }
 
 
-def _data_types(plan: Mapping[str, Any]) -> list[str]:
-    return sorted({series["type"] for item in plan["partitions"] for series in item["data"]})
+def _data_types(plan: Plan) -> list[str]:
+    return sorted({series.type for item in plan.partitions for series in item.data})

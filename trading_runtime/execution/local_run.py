@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from trading_runtime.execution.workers.pool import Event
     from trading_runtime.execution.workers.processes import WorkerAhead
     from trading_runtime.records.journal import Journal
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
-    from trading_runtime.results.store import RunFiles
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class LocalRun:
             for task_id in sorted(damaged):
                 journal.write(TaskRetried(task_id=task_id, kind=Kind.DATA))
                 self._opened.remove(self.files.failure(task_id))
-            again = [n for n, task in enumerate(plan.tasks) if task["task_id"] in damaged]
+            again = [n for n, task in enumerate(plan.tasks) if task.task_id in damaged]
             self._compute(again, records)
             reduction = self._summarise(records, metadata, {}, incomplete=incomplete)
         return reduction
@@ -150,7 +150,7 @@ class LocalRun:
         prepared, seconds = self.prepared, time.monotonic() - self._started
         write_metrics(self.files, prepared.code.path, seconds, records.measured)
         return summarise_run(
-            prepared.plan.document,
+            prepared.plan,
             prepared.store,
             self.files,
             metadata,
@@ -183,13 +183,13 @@ class LocalRun:
                     threading.Thread(target=_import_for_ending, daemon=True).start()
                 left.discard(event.task)
                 if event.status != Kind.OK:
-                    failed.add(plan.tasks[event.task]["task_id"])
+                    failed.add(plan.tasks[event.task].task_id)
                 if progress is not None:
                     progress.task_ended(ok=event.status == Kind.OK)
         if self._killed.found is None and self._is_asked_to_stop():
             # Of what workers finished last, they could not tell any more.
             has_task = self.prepared.store.has_task
-            count = sum(not has_task(plan.tasks[index]["task_id"]) for index in left)
+            count = sum(not has_task(plan.tasks[index].task_id) for index in left)
             raise StoppedError(
                 f"run {self.run_id!r} with {count:,} of {len(plan.tasks):,} tasks left; finished "
                 f"ones are kept: give --run-id {self.run_id} again to go on"
@@ -200,7 +200,7 @@ class LocalRun:
         """Return what is pending of each batch that has something, by its index in the plan."""
         batches = {
             number: [index for index in range(first, last) if index in pending]
-            for number, (first, last) in enumerate(self.prepared.plan.document["batches"])
+            for number, (first, last) in enumerate(self.prepared.plan.batches)
         }
         return {number: tasks for number, tasks in batches.items() if tasks}
 
@@ -213,8 +213,8 @@ class LocalRun:
             folder=prepared.loaded.code_folder,
             dataset=prepared.loaded.dataset_place,
             results=prepared.store.place,
-            task_seconds=prepared.plan.document["task_seconds"],
-            task_memory=prepared.plan.document["task_memory"],
+            task_seconds=prepared.plan.task_seconds,
+            task_memory=prepared.plan.task_memory,
             search_paths=prepared.code.search_paths,
         )
         workers = min(prepared.workers, len(batches))

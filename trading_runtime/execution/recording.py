@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import Kind
 from trading_runtime.execution.workers.pool import TaskEnded
@@ -22,15 +22,14 @@ if TYPE_CHECKING:
 
     from trading_runtime.execution.workers.pool import Event
     from trading_runtime.records.journal import Journal
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.plan import Task
+    from trading_runtime.records.run_files import RunFiles
 
 
 class TaskRecords:
     """Writes what happens to the tasks of a plan into the run's folder."""
 
-    def __init__(
-        self, files: RunFiles, journal: Journal, tasks: Sequence[Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, files: RunFiles, journal: Journal, tasks: Sequence[Task]) -> None:
         self._files = files
         self._journal = journal
         self._tasks = tasks
@@ -49,7 +48,7 @@ class TaskRecords:
         self._batches.after(event)
 
     def _record(self, event: Event) -> None:
-        task_id = self._tasks[event.task]["task_id"]
+        task_id = self._tasks[event.task].task_id
         if not isinstance(event, TaskEnded):
             self._journal.write(events.TaskStarted(task_id=task_id, worker=event.worker))
             return

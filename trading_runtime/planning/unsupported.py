@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.fees import TieredFees
 from trading_runtime.config.messages import Finding, SettingsError
+from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,19 +30,63 @@ def refuse_unsupported(
         raise SettingsError(findings)
 
 
+def main_venue(experiment: Experiment, instruments: Iterable[str]) -> str:
+    """Return the name of the venue that ``venue`` is, from the ids of all instruments.
+
+    Raises ``UsageError`` unless it is the one that ``venues`` does not name.
+    """
+    names = {name.rpartition(".")[2] for name in instruments}
+    unused = sorted(experiment.venues.keys() - names)
+    if unused:
+        raise SettingsError(
+            [
+                Finding(
+                    ("venues", name),
+                    f"no instrument of the dataset is traded there; they are of "
+                    f"{', '.join(sorted(names))}",
+                    of_key=True,
+                )
+                for name in unused
+            ]
+        )
+    others = sorted(names - experiment.venues.keys())
+    if not others:
+        raise SettingsError(
+            [
+                Finding(
+                    ("venue",),
+                    f"is of no instrument, since 'venues' names all that they are of "
+                    f"({', '.join(sorted(names))}); move the settings of one of them here",
+                    of_key=True,
+                )
+            ]
+        )
+    if len(others) > 1:
+        raise UsageError(
+            f"dataset.instruments: these are of {len(names)} venues ({', '.join(sorted(names))}), "
+            f"and settings are given for {len(experiment.venues) + 1}; name the instruments of "
+            "one of them, or give the others settings and balances in 'venues'"
+        )
+    return others[0]
+
+
 def _tiers(
     experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Finding]:
     """Tiers count values in their currency, which instruments have to be traded in."""
-    venue = experiment.venue
-    others = [name for name in instruments if name not in venue.fees_by_instrument]
-    schedules: list[tuple[tuple[str, ...], Any, Iterable[str]]] = [
-        (("venue", "fees"), venue.fees, others)
-    ]
-    schedules += [
-        (("venue", "fees_by_instrument", name), fees, {name} & instruments.keys())
-        for name, fees in venue.fees_by_instrument.items()
-    ]
+    schedules: list[tuple[tuple[str, ...], Any, Iterable[str]]] = []
+    for section, venue in experiment.venue_sections():
+        own = venue.fees_by_instrument
+        others = [
+            name
+            for name in instruments
+            if name not in own and experiment.section_of(name) == section
+        ]
+        schedules.append(((*section, "fees"), venue.fees, others))
+        schedules += [
+            ((*section, "fees_by_instrument", name), fees, {name} & instruments.keys())
+            for name, fees in own.items()
+        ]
     for keys, fees, names in schedules:
         if not isinstance(fees, TieredFees):
             continue
@@ -60,8 +105,13 @@ def _settlement(
     experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Finding]:
     """Only contracts that expire have a settlement price; options are worth what they are on."""
-    for name, price in experiment.venue.settlement_prices.items():
-        definition, where = instruments.get(name), ("venue", "settlement_prices", name)
+    stated = [
+        ((*section, "settlement_prices", name), name, price)
+        for section, venue in experiment.venue_sections()
+        for name, price in venue.settlement_prices.items()
+    ]
+    for where, name, price in stated:
+        definition = instruments.get(name)
         if definition is None:
             continue
         if "option_kind" in definition:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from trading_runtime.planning.run_warnings import read_warnings
+from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.report.formatting import amount, counted, number, sentence_list, statistic
 from trading_runtime.results.points import OK
-from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,12 +33,10 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     venue: Mapping[str, Any] = inputs.experiment.get("venue", {})
     found = [
         *_warnings(inputs.result),
-        *_fills(venue, inputs.data_types, inputs.results),
-        *_fees(venue),
-        *_margin(venue),
-        _latency(venue.get("latency") or {}),
+        *_venues(inputs),
+        *_partial_fills(inputs.results),
         _funding(inputs),
-        *_expiries(venue, inputs),
+        *_expiries(inputs),
         *_orders(venue, inputs),
         *_risk(inputs.experiment.get("risk")),
         *_seams(inputs),
@@ -50,15 +47,40 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     return sorted(found, key=lambda assumption: not assumption.warning)
 
 
+def venues_of(inputs: ReportInputs) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of all venues by name."""
+    main = inputs.plan.common.venue_name
+    further = inputs.experiment.get("venues") or {}
+    return {main: inputs.experiment.get("venue", {}), **further}
+
+
+def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
+    """What holds at each venue, named where there are several."""
+    venues = venues_of(inputs)
+    if len(venues) > 1:
+        yield Assumption(
+            "Venues",
+            f"{sentence_list(list(venues))} have accounts of their own: no money goes from one to "
+            "another, and what one holds is no margin at another. Equity is that of all accounts; "
+            "exchange rates come from the instruments of all venues.",
+        )
+    for name, venue in venues.items():
+        for each in (
+            *_fills(venue, inputs.data_types),
+            *_fees(venue),
+            *_margin(venue),
+            _latency(venue.get("latency") or {}),
+        ):
+            yield each if len(venues) == 1 else each._replace(title=f"{each.title} ({name})")
+
+
 def _warnings(result: Mapping[str, Any]) -> Iterator[Assumption]:
     for item in read_warnings(result):
         title = item.kind.value.replace("_", " ").capitalize()
         yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
 
 
-def _fills(
-    venue: Mapping[str, Any], data_types: Sequence[str], results: pl.DataFrame
-) -> Iterator[Assumption]:
+def _fills(venue: Mapping[str, Any], data_types: Sequence[str]) -> Iterator[Assumption]:
     delayed = _delay(venue.get("latency") or {})
     if venue.get("bar_execution", True) and (not data_types or "bars" in data_types):
         moment = (
@@ -75,14 +97,6 @@ def _fills(
             "limit order takes no more than that at each of the prices that reach it, and waits "
             "with the rest.",
         )
-    partly = _total(results, "partly_filled_orders")
-    if partly:
-        tasks = _tasks_with(results, pl.col("partly_filled_orders") > 0)
-        yield Assumption(
-            "Partial fills",
-            f"{counted(partly, 'order was', 'orders were')} filled in part only, in "
-            f"{counted(tasks, 'task')}.",
-        )
     fill: Mapping[str, Any] = venue.get("fill") or {}
     limit, slip = fill.get("prob_fill_on_limit", 1), fill.get("prob_slippage", 0)
     text = (
@@ -98,6 +112,17 @@ def _fills(
     yield Assumption(
         "Market impact", "The strategy's own orders do not move the prices after them."
     )
+
+
+def _partial_fills(results: pl.DataFrame) -> Iterator[Assumption]:
+    partly = _total(results, "partly_filled_orders")
+    if partly:
+        tasks = _tasks_with(results, pl.col("partly_filled_orders") > 0)
+        yield Assumption(
+            "Partial fills",
+            f"{counted(partly, 'order was', 'orders were')} filled in part only, in "
+            f"{counted(tasks, 'task')}.",
+        )
 
 
 def _fees(venue: Mapping[str, Any]) -> Iterator[Assumption]:
@@ -197,15 +222,14 @@ def _funding(inputs: ReportInputs) -> Assumption:
     )
 
 
-def _expiries(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
-    stated = venue.get("settlement_prices") or {}
-    windows = [
-        (parse_instant(item["start"]), parse_instant(item["end"]), item["instruments"])
-        for item in inputs.plan.get("partitions", [])
-    ]
+def _expiries(inputs: ReportInputs) -> Iterator[Assumption]:
+    stated: dict[str, Any] = {}
+    for venue in venues_of(inputs).values():
+        stated |= venue.get("settlement_prices") or {}
+    windows = [(item.start, item.end, item.instruments) for item in inputs.plan.partitions]
     expired = {
         name: definition
-        for name, definition in sorted(inputs.plan.get("instruments", {}).items())
+        for name, definition in sorted(inputs.plan.instruments.items())
         if any(
             name in names and start <= (definition.get("expiration_ns") or 0) <= end
             for start, end, names in windows
@@ -282,8 +306,8 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
     yield Assumption("Seams", text)
     warmup = inputs.experiment.get("partitions", {}).get("warmup")
     if warmup:
-        partitions = inputs.plan.get("partitions", [])
-        short = sum(bool(partition.get("warmup_short")) for partition in partitions)
+        partitions = inputs.plan.partitions
+        short = sum(partition.warmup_short for partition in partitions)
         denied = _total(results, "warmup_denied_orders")
         text = f"The strategy sees {warmup} of data before each window without trading"
         text += f"; {counted(denied, 'order')} sent there did not count." if denied else "."
@@ -291,7 +315,7 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
             of = counted(len(partitions), "partition")
             text += f" It was shorter than asked for {short} of {of}."
         yield Assumption("Warm-up", text, short > 0)
-    empty = len(inputs.plan.get("empty_windows", []))
+    empty = len(inputs.plan.empty_windows)
     if empty:
         yield Assumption(
             "Windows without data", f"{counted(empty, 'window')} held no rows and were not tested."

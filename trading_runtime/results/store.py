@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import task_id as task_id_of
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.artifacts import MANIFEST, check_digest
 from trading_runtime.results.task_places import TaskFolders, TaskObjects, folder_name
 from trading_runtime.storage.files import read_bytes
@@ -34,38 +35,6 @@ _REDUCED = (MANIFEST, "summary.json", "equity.parquet", "positions.parquet")
 _PLANNED = ("/plan.json", "/metadata.json", "/result.json")
 _DEPTH = 2
 """Slashes in the name of a file right in a run's folder."""
-
-
-class RunFiles:
-    """The paths of one run's folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.experiment = folder / "experiment.json"
-        self.plan = folder / "plan.json"
-        self.results = folder / "results.parquet"
-        self.points = folder / "points.parquet"
-        self.result = folder / "result.json"
-        self.metadata = folder / "metadata.json"
-        self.metrics = folder / "metrics.json"
-        self.metrics_text = folder / "metrics.prom"
-        self.journals = folder / "journal"
-        self.journal = folder / "journal.jsonl"
-        self.failures = folder / "failures"
-        self.report = folder / "report.md"
-        self.report_page = folder / "report" / "index.html"
-        self.lock = folder / "lock"
-        self.stop = folder / "stop"
-        self.missing = folder / "missing.json"
-        self.deployment = folder / "deployment.json"
-        self.session = folder / "session"
-        """What a session has come to so far: its tables and its state."""
-        self.owner: object = None
-        """Keeps the folder alive, where it is a temporary copy."""
-
-    def failure(self, task_id: str) -> Path:
-        """Return the path of a task's typed failure."""
-        return self.failures / f"{task_id}.json"
 
 
 class Store:

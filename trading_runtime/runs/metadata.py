@@ -17,7 +17,7 @@ from trading_runtime.results.run_records import read_metadata
 from trading_runtime.storage.files import read_json, write_file
 
 if TYPE_CHECKING:
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 __all__ = ["Metadata", "Status", "now_text", "seal_run"]

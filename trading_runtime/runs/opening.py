@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
-from trading_runtime.results.store import RunFiles
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
 from trading_runtime.runs.metadata import seal_run
 from trading_runtime.runs.s3_lock import Lease, seconds_left

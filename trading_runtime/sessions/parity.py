@@ -13,11 +13,11 @@ from trading_runtime.config.deployment import stored_deployment
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.task import TaskRunner
 from trading_runtime.records.journal import chain_bytes, whole_lines
+from trading_runtime.records.plan import read_plan
 from trading_runtime.results.run_records import read_metadata
-from trading_runtime.results.stored_plan import read_plan
 from trading_runtime.sessions.preparation import cut_window, prepared_of
 from trading_runtime.storage.files import read_json
-from trading_runtime.units import format_instant, parse_instant
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -118,14 +118,14 @@ def compare_session(store: Store, run_id: str) -> Compared:
         raise UsageError(
             f"run {run_id!r} is no session; give the id of one (see 'trading-runtime runs list')"
         )
-    session = read_plan(files)
-    task_id = session["tasks"][0]["task_id"]
+    session = read_plan(files.plan)
+    task_id = session.tasks[0].task_id
     if not store.has_task(task_id):
         raise UsageError(
             f"session {run_id!r} left no tables to compare: it did not come to its end"
         )
     prepared = prepared_of(stored_deployment(content, Path(metadata["experiment_file"])))
-    common = session["common"]
+    common = session.common.content
     if any(entry["event"] == "account_restored" for entry in _journal(store, run_id)):
         raise UsageError(
             f"session {run_id!r} began with the positions or orders of an earlier one, and a "
@@ -133,21 +133,21 @@ def compare_session(store: Store, run_id: str) -> Compared:
         )
     plan = prepared.plan(
         None,
-        start=parse_instant(session["partitions"][0]["start"]),
-        end=parse_instant(session["partitions"][0]["end"]),
+        start=session.partitions[0].start,
+        end=session.partitions[0].end,
         balances=common["venue"]["balances"],
     )
     for what, now, then in (
-        ("the strategy's code", plan.document["common"]["code"], common["code"]),
-        ("the dataset", plan.document["dataset_digest"], session["dataset_digest"]),
+        ("the strategy's code", plan.common.code, session.common.code),
+        ("the dataset", plan.dataset_digest, session.dataset_digest),
     ):
         if now != then:
             raise UsageError(
                 f"session {run_id!r}: {what} was changed since; compare with what it ran on"
             )
-    backtest_id = plan.tasks[0]["task_id"]
+    backtest_id = plan.tasks[0].task_id
     if not store.has_task(backtest_id):
-        runner = TaskRunner(plan.document, prepared.loaded.dataset_place, store, prepared.code)
+        runner = TaskRunner(plan, prepared.loaded.dataset_place, store, prepared.code)
         try:
             runner.run(0)
         finally:
@@ -207,11 +207,11 @@ def row_times(window: Window) -> dict[str, list[int]]:
     from trading_runtime.datasets.slices import instants_of
 
     found: dict[str, set[int]] = defaultdict(set)
-    for series in window.partition["data"]:
-        name = Path(series["row_groups"][0]["path"]).parent.name
-        for path in (window.catalog / "data" / series["type"] / name).glob("*.parquet"):
+    for series in window.partition.data:
+        name = Path(series.row_groups[0].path).parent.name
+        for path in (window.catalog / "data" / series.type / name).glob("*.parquet"):
             times = instants_of(pq.read_table(path, columns=["ts_init"]))
-            found[series["instrument_id"]].update(times)
+            found[series.instrument_id].update(times)
     return {name: sorted(times) for name, times in found.items()}
 
 

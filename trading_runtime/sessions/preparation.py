@@ -19,18 +19,18 @@ from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.execution.preparation import Prepared, check_here, naming
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
-from trading_runtime.planning.plan import Plan, make_plan
+from trading_runtime.planning.plan import make_plan
 from trading_runtime.results.opening import open_store
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
-from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from trading_runtime.config.deployment import LoadedDeployment
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.loading import LoadedExperiment
+    from trading_runtime.records.plan import Plan, PlannedPartition
     from trading_runtime.results.store import Store
 
 
@@ -128,8 +128,7 @@ class Window:
     """The one partition of a session's plan, its rows in a catalog on disk."""
 
     plan: Plan
-    partition: Mapping[str, Any]
-    """With its instants in nanoseconds."""
+    partition: PlannedPartition
     inputs: dict[str, Any]
     """What a task is given."""
     catalog: Path
@@ -138,8 +137,7 @@ class Window:
     @property
     def task_id(self) -> str:
         """The id of the plan's one task."""
-        identity: str = self.plan.tasks[0]["task_id"]
-        return identity
+        return self.plan.tasks[0].task_id
 
     @property
     def stored_inputs(self) -> dict[str, Any]:
@@ -153,9 +151,8 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[Window]:
 
     Raises ``DataError`` when they are not those of the manifest.
     """
-    document = plan.document
-    shown = document["partitions"][0]
-    partition = shown | {key: parse_instant(shown[key]) for key in ("start", "end", "warmup_start")}
+    partition = plan.partitions[0]
+    data = partition.as_mapping()
     scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-"))
     try:
         source, catalog = Path(dataset), scratch / "partition"
@@ -164,16 +161,16 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[Window]:
             if is_s3(dataset):
                 source = scratch / "dataset"
                 fetched = FetchedDataset(S3Folder(dataset), source)
-                fetched.request(shown)
-                fetched.wait(partition)
+                fetched.request(data)
+                fetched.wait(data)
                 fetched.close()
-            definitions = [document["instruments"][name] for name in partition["instruments"]]
+            definitions = [plan.instruments[name] for name in partition.instruments]
             write_instruments(catalog, definitions)
-            part = cut_partition(partition, source, catalog)
+            part = cut_partition(data, source, catalog)
         inputs = {
-            "common": document["common"],
+            "common": plan.common.content,
             "config": decode_values(plan.configs[0]),
-            "partition": partition_inputs(partition, document["instruments"]),
+            "partition": partition_inputs(partition, plan.instruments),
         }
         window = Window(plan, partition, inputs, catalog, part)
         expected = task_id(digest(inputs["common"]), plan.configs[0], digest(inputs["partition"]))

@@ -41,9 +41,9 @@ from trading_runtime.sessions.trading import Ending, Trading
 from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:
-    from trading_runtime.planning.plan import Plan
     from trading_runtime.records.journal import Journal
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
     from trading_runtime.sessions.account import AccountState
@@ -174,7 +174,7 @@ class Session:
     def _lived(
         self, plan: Plan, carried: AccountState | None, started: float
     ) -> tuple[Ending, dict[str, Any] | None]:
-        prepared, common = self.prepared, plan.document["common"]
+        prepared, common = self.prepared, plan.common.content
         deployment = prepared.deployment
         with (
             localcontext(Context()),
@@ -256,7 +256,7 @@ class Session:
             end = (replay.last // _MICROSECOND + 1) * _MICROSECOND
         plan = self._plan(carried, end)
         with cut_window(plan, prepared.loaded.dataset_place) as window:
-            tables = self._node.tables(window.partition["end"])
+            tables = self._node.tables(window.partition.end)
             counts: dict[str, Any] = {
                 "rows": window.slice.rows,
                 "observed": window.slice.observed,
@@ -267,7 +267,7 @@ class Session:
                 "warmup_denied_orders": 0,
                 "engine_warnings": self._node.warnings,
             }
-            if "risk" in plan.document["common"]:
+            if plan.common.has_risk_profile:
                 counts["risk_refusals"] = dict(sorted(self._node.risk.refusals.items()))
             summary = summarise(window.task_id, window.inputs, tables.columns, counts)
             prepared.store.write_task(
@@ -278,7 +278,7 @@ class Session:
         self._metadata.content["plan_digest"] = plan.digest
         seconds = time.monotonic() - started
         write_metrics(self._files, prepared.code.path, seconds, [(seconds, replay.rows)])
-        return summarise_run(plan.document, prepared.store, self._files, self._metadata).result
+        return summarise_run(plan, prepared.store, self._files, self._metadata).result
 
     def _tell_end(self, ending: Ending, result: dict[str, Any] | None) -> None:
         node, journal, metadata = self._node, self._journal, self._metadata

@@ -42,27 +42,34 @@ class EquitySample(NamedTuple):
 
 
 class Account:
-    """The account of the task's venue, valued in one currency."""
+    """The accounts at all venues of the task taken together, valued in one currency."""
 
     def __init__(
-        self, portfolio: Portfolio, cache: Cache, venue: Venue, rates: Rates, currency: str
+        self,
+        portfolio: Portfolio,
+        cache: Cache,
+        venues: Sequence[Venue],
+        rates: Rates,
+        currency: str,
     ) -> None:
         self._portfolio = portfolio
         self._cache = cache
-        self._venue = venue
+        self._venues = venues
         self._rates = rates
         self._currency = currency
 
     def sample(self, ts: int) -> EquitySample:
-        """Return the account's value now, stated as of ``ts``.
+        """Return the value of all accounts now, stated as of ``ts``.
 
-        Raises ``DataError`` when a currency of the account has no rate to the statistics currency.
+        Raises ``DataError`` when a currency of an account has no rate to the statistics currency.
         """
-        raw = 0
-        for currency, money in self._portfolio.equity(self._venue).items():
-            code = currency.code
-            raw += money.raw if code == self._currency else self._converted(money, code)
-        return EquitySample(ts, raw, self._cache.positions_open_count(venue=self._venue))
+        raw = open_positions = 0
+        for venue in self._venues:
+            for currency, money in self._portfolio.equity(venue).items():
+                code = currency.code
+                raw += money.raw if code == self._currency else self._converted(money, code)
+            open_positions += self._cache.positions_open_count(venue=venue)
+        return EquitySample(ts, raw, open_positions)
 
     def _converted(self, money: Money, code: str) -> int:
         with localcontext(EXACT):

@@ -48,6 +48,7 @@ from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.engine.strategy.subscriptions import unfed
 from trading_runtime.errors import DataError, StrategyError, UsageError
 from trading_runtime.message_kinds import counted_kinds
+from trading_runtime.planning.identity import venues_of
 from trading_runtime.units import DAY, format_instant
 
 if TYPE_CHECKING:
@@ -138,7 +139,9 @@ def _make_engine(
 ) -> FedEngine:
     common, partition = inputs["common"], fed(inputs)
     register_currencies(partition["instruments"])
-    venue = venue_config(common["venue"], common["venue_name"], common["seed"])
+    venues = [
+        venue_config(venue, name, common["seed"]) for name, venue in venues_of(common).items()
+    ]
     config = engine_config(
         common["venue"],
         str(catalog),
@@ -148,8 +151,8 @@ def _make_engine(
     closes = stated_closes(inputs)
     try:
         if decoded_rows is not None:
-            return SharingEngine([venue], config, partition, decoded_rows, closes)
-        return StreamingEngine([venue], config, partition, catalog, closes)
+            return SharingEngine(venues, config, partition, decoded_rows, closes)
+        return StreamingEngine(venues, config, partition, catalog, closes)
     except RuntimeError as error:
         if "single-currency CASH account" not in str(error):
             raise
@@ -170,12 +173,19 @@ def _run_engine(
     guard = new_guard(loaded, trading_starts=start, close_at_end=common["at_end"] == "close")
     guard.early_bars = early_bars(partition["data"], bar_execution=common["venue"]["bar_execution"])
     failures = guard.failures
-    balances = common["venue"]["balances"]
-    ledger = Ledger.of(engine, common["venue_name"], common["currency"], balances)
-    book_type = model.BookType.from_str(common["venue"]["book_type"])
+    venues = venues_of(common)
+    balances = [balance for venue in venues.values() for balance in venue["balances"]]
+    ledger = Ledger.of(
+        engine,
+        common["venue_name"],
+        common["currency"],
+        balances,
+        further_venues=common.get("venues", ()),
+    )
+    with_books = map(model.InstrumentId.from_str, books_without_quotes(partition["data"]))
     books = [
-        (model.InstrumentId.from_str(name), book_type)
-        for name in books_without_quotes(partition["data"])
+        (name, model.BookType.from_str(venues[name.venue.value]["book_type"]))
+        for name in with_books
     ]
     sampler = EquitySampler(ledger.account, ledger.history, (start, end), course.looks, books)
     engine.add_actor(sampler)
@@ -187,7 +197,9 @@ def _run_engine(
     if "risk" in common:
         guard.risk = Risk(common["risk"], ledger, sampler.samples)
     _add_strategy(engine, loaded, inputs, guard)
-    single = ledger.in_single_currency(common["venue"]["base_currency"])
+    single = ledger.in_single_currency(
+        {name: venue["base_currency"] for name, venue in venues.items()}
+    )
     guard.check_order = single.check_order if single is not None else None
     with ended_by(kill, guard, ENGINE_CALLERS):
         consumed, logged = _run(engine, guard, sampler)
@@ -245,7 +257,8 @@ def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
     instants: Sequence[int] = range(_multiple(partition["warmup_start"], interval), end, interval)
     if common.get("risk", {}).get("max_daily_loss") is not None and DAY % interval:
         instants = sorted({*instants, *range(_multiple(partition["start"], DAY), end, DAY)})
-    if not any(common["venue"]["latency"].values()):
+    delays = [delay for venue in venues_of(common).values() for delay in venue["latency"].values()]
+    if not any(delays):
         return looks(instants, None)
     return looks(instants, last_rows(partition["data"], catalog, instants))
 

@@ -17,7 +17,7 @@ from trading_runtime.engine.instruments.currencies import currency, money
 from trading_runtime.engine.simulation.fees import fee_model
 from trading_runtime.engine.strategy.loading import check_configs
 from trading_runtime.errors import StrategyError, UsageError
-from trading_runtime.planning.identity import decode_values
+from trading_runtime.planning.identity import decode_values, venues_of
 from trading_runtime.units import NANOSECONDS, parse_duration
 
 if TYPE_CHECKING:
@@ -46,14 +46,17 @@ _FILL_MODELS = {
 _MARGIN_MODELS = {"leveraged": LeveragedMarginModel, "standard": StandardMarginModel}
 
 
-def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenueConfig:
+def venue_config(
+    venue: Mapping[str, Any], name: str, seed: int, key: str = "venue"
+) -> BacktestVenueConfig:
     """Return the engine's config of the venue ``name``, from the JSON form of ``VenueSettings``.
 
-    Raises ``UsageError`` when the engine knows no such currency or instrument id, counts an amount
-    to fewer decimal places, or fees are due in a currency that the account does not hold.
+    ``key`` is where the experiment has them. Raises ``UsageError`` when the engine knows no such
+    currency or instrument id, counts an amount to fewer decimal places, or fees are due in a
+    currency that the account does not hold.
     """
     try:
-        check_amounts(venue)
+        check_amounts(venue, key)
         return BacktestVenueConfig(
             name=name,
             oms_type=venue["oms_type"].upper(),
@@ -80,12 +83,14 @@ def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenu
             allow_cash_borrowing=venue["allow_cash_borrowing"],
         )
     except (ValueError, TypeError) as error:
-        raise UsageError(f"venue: the engine refuses these settings: {error}") from error
+        raise UsageError(f"{key}: the engine refuses these settings: {error}") from error
 
 
 def check_venue(common: Mapping[str, Any]) -> None:
-    """Raise ``UsageError`` when the engine refuses the venue of the ``common`` inputs."""
-    venue_config(common["venue"], common["venue_name"], common["seed"])
+    """Raise ``UsageError`` when the engine refuses a venue of the ``common`` inputs."""
+    for name, venue in venues_of(common).items():
+        key = "venue" if name == common["venue_name"] else f"venues.{name}"
+        venue_config(venue, name, common["seed"], key)
     engine_config(common["venue"], "")
 
 
@@ -115,8 +120,11 @@ def engine_config(
     )
 
 
-def check_amounts(venue: Mapping[str, Any]) -> None:
-    """Raise ``UsageError`` when the engine cannot hold an amount of the venue's settings."""
+def check_amounts(venue: Mapping[str, Any], section: str = "venue") -> None:
+    """Raise ``UsageError`` when the engine cannot hold an amount of the venue's settings.
+
+    ``section`` is where the experiment has them.
+    """
     charged = {"fees": venue["fees"]} | {
         f"fees_by_instrument.{name}": fees
         for name, fees in venue.get("fees_by_instrument", {}).items()
@@ -126,7 +134,7 @@ def check_amounts(venue: Mapping[str, Any]) -> None:
         if money(text).as_decimal() != Decimal(text.split()[0]):
             code = text.split()[1]
             raise UsageError(
-                f"venue.{key}: {text}: the engine counts {code} to "
+                f"{section}.{key}: {text}: the engine counts {code} to "
                 f"{currency(code).precision} decimal places; round the amount"
             )
     held = [balance.split()[1] for balance in venue["balances"]]
@@ -134,8 +142,8 @@ def check_amounts(venue: Mapping[str, Any]) -> None:
         # The engine would charge nothing, and drop the fill's profit or loss with it.
         if text.split()[1] not in held:
             raise UsageError(
-                f"venue.{key}: {text}: the account cannot pay in {text.split()[1]}; "
-                f"venue.balances hold {', '.join(held)}"
+                f"{section}.{key}: {text}: the account cannot pay in {text.split()[1]}; "
+                f"{section}.balances hold {', '.join(held)}"
             )
 
 

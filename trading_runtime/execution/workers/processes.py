@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.config.strategy_code import StrategyCode
-    from trading_runtime.planning.plan import Plan
+    from trading_runtime.records.plan import Plan
 
 
 _SHOWN_OUTPUT = 2_000
@@ -425,11 +425,11 @@ class WorkerAhead:
             raise RuntimeError("the worker was handed over before")
         self._started.send(
             {
-                "path": plan.document["strategy"]["path"],
-                "code": plan.document["strategy"]["code"],
+                "path": plan.strategy.path,
+                "code": plan.strategy.code,
                 "folder": str(loaded.code_folder),
                 "search_paths": [str(path) for path in code.search_paths],
-                "common": plan.document["common"],
+                "common": plan.common.content,
                 "configs": plan.configs,
             }
         )
