@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 
 _TRADER = model.TraderId("TRADER-001")
 _NO_RATE = "1000000000/00:00:01"
-"""The engine counts orders a second on the wall's clock, which a replay does not keep to."""
 
 
 class _Ear(DataActor):
@@ -137,7 +136,9 @@ class PaperNode:
         self.samples: list[EquitySample] = []
         """The account's value at each multiple of the interval of equity, in the data's time."""
         replay.on_look = self._look
-        limits = common.get("risk") or RiskSettings().model_dump(mode="json")
+        limits = dict(common.get("risk") or RiskSettings().model_dump(mode="json"))
+        # The engine would count on the wall's clock, which a replay does not keep to.
+        limits["max_orders"] = limits["max_orders"] or common["venue"]["order_rate_limit"]
         self.guard = new_guard(loaded, trading_starts=0, close_at_end=False)
         self.failures = self.guard.failures
         self.risk = self.guard.risk = Risk(limits, self._ledger, self.samples)
