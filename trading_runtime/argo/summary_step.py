@@ -96,7 +96,6 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
     if not files.plan.is_file() or not isinstance(content, dict):
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
     plan = read_plan(files.plan)
-    store.look_again([])
     _forget_passed_failures(store, files)
     metadata = Metadata(files, content)
     with Journal(files.journals, new_writer("summary")) as journal:

@@ -198,7 +198,8 @@ class _Series(Model):
     report_gaps_above: Duration | None = None
     """Stretches without rows longer than this are reported: default one bar, for ticks 1h."""
     unusual_times: Literal["refuse", "accept"] = "refuse"
-    """What to do with times before 1970-02-01 or after next year: mostly a wrong unit or format."""
+    """What to do with times that look misread: before 1970-02-01 or after next year, day and month
+    exchanged, bars too far apart for their length, working days that close as they begin."""
     mixed_symbols: Literal["refuse", "accept"] = "refuse"
     """What to do when a column of symbols (``symbol``, ``ticker``, ...) holds several."""
 

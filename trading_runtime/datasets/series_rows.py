@@ -30,6 +30,7 @@ from trading_runtime.datasets.data_file import (
     column_roles,
 )
 from trading_runtime.datasets.row_checks import RowProblems, shown
+from trading_runtime.datasets.time_doubts import TimeDoubts
 from trading_runtime.datasets.time_formats import EPOCH_DIGITS, ISO, has_time_of_day
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY, NANOSECONDS
@@ -160,6 +161,7 @@ class SeriesSource:
         that cannot be read or holds no rows, ``UsageError`` for settings that do not fit.
         """
         symbols = _Symbols(self) if self.series.mixed_symbols == "refuse" else None
+        doubts = TimeDoubts(self.length)
         for index in self._order():
             file = self.files[index]
             roles = column_roles(file.settings)
@@ -169,11 +171,15 @@ class SeriesSource:
                 is_empty = False
                 if symbols is not None:
                     symbols.take(raw)
-                yield _read_block(self, index, raw.drop(columns), problems)
+                frame = _read_block(self, index, raw.drop(columns), problems)
+                doubts.take(file, raw["timestamp"], frame["ts"])
+                yield frame
             if is_empty and not file.settings.where:
                 raise DataError(f"{file.name}: the file holds no rows")
         if symbols is not None:
             symbols.check()
+        if not problems:
+            doubts.check()
 
     def _order(self) -> list[int]:
         """Return the files' places in the order of their first times."""

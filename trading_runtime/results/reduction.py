@@ -151,7 +151,8 @@ def reduce_run(
     damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
     nothing can be written. ``verified``: see ``earlier_tables``.
     """
-    store.look_again(plan.task_ids)
+    store.refresh(plan.task_ids)
+    store.fetch_results(plan.task_ids)
     reused = earlier_tables(plan, store, files, verified)
     if reused is not None:
         return _again(plan, store, files, reused)
