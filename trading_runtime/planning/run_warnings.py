@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.messages import key_text, nearest
-from trading_runtime.config.setting_checks import BY_INSTRUMENT
+from trading_runtime.config.setting_checks import named_instruments
 from trading_runtime.records.run_warnings import RunWarning, WarningKind
 from trading_runtime.units import DAY, format_instant, parse_instant
 
@@ -66,8 +66,8 @@ def find_warnings(
     if experiment.risk is not None:
         found += fed.check_keys("risk.instruments", experiment.risk.instruments)
     for section, venue in experiment.venue_sections():
-        for key in BY_INSTRUMENT:
-            found += fed.check_keys(key_text((*section, key)), getattr(venue, key))
+        for keys, names in named_instruments(venue):
+            found += fed.check_keys(key_text((*section, *keys)), names)
     found += _never_filled(experiment, chosen)
     found += _never_settled(manifest, chosen)
     found += _day_closes(manifest, chosen)
