@@ -17,17 +17,10 @@ from trading_runtime.engine.live.node import PaperNode
 from trading_runtime.engine.live.replay import Replay
 from trading_runtime.engine.live.simulated import rounded_balance
 from trading_runtime.engine.strategy.loading import imported_strategy, refuse_foreign_modules
-from trading_runtime.errors import DataError, Kind, TaskTimeoutError, UsageError
-from trading_runtime.execution.lifecycle import begin_run, summarise_run
+from trading_runtime.errors import DataError, Kind, StoppedError, TaskTimeoutError, UsageError
+from trading_runtime.execution.lifecycle import begin_run, record_error, recorded, summarise_run
 from trading_runtime.records import session_events as events
-from trading_runtime.records.events import (
-    Executor,
-    KillActivated,
-    Mode,
-    RunInitialised,
-    RunKilled,
-    RunStopped,
-)
+from trading_runtime.records.events import ExecutorKind, Mode, RunInitialised
 from trading_runtime.records.status import Status
 from trading_runtime.results.artifacts import result_files, summarise, table_bytes
 from trading_runtime.runs.opening import note, open_run
@@ -108,7 +101,7 @@ class Session:
                 files,
                 prepared.as_run(plan),
                 self.run_id,
-                Executor.LOCAL,
+                ExecutorKind.LOCAL,
                 mode=Mode(prepared.deployment.mode),
             )
             write_file(files.deployment, prepared.explicit_deployment())
@@ -116,16 +109,8 @@ class Session:
                 self._records = SessionRecords(self._journal)
                 mode = self._metadata.content["mode"]
                 self._journal.write(RunInitialised(run_id=self.run_id, mode=mode))
-                try:
+                with recorded(self._opened, self._metadata, self._journal):
                     ending, result = self._lived(plan, carried, started)
-                except BaseException as error:
-                    failed = breakdown(error)
-                    self._metadata.set(Status.FAILED, error=failed.message)
-                    self._journal.write(failed)
-                    raise
-                finally:
-                    self._opened.gather()
-                    self._metadata.seal()
             return Outcome(
                 self.run_id,
                 files,
@@ -296,16 +281,7 @@ class Session:
         )
         if ending.kind is Kind.OK and result is not None:
             journal.write(completion(result))
-        elif ending.kind in {Kind.STOPPED, Kind.OK}:
-            metadata.set(Status.STOPPED)
-            journal.write(RunStopped(message=ending.why))
-        elif ending.kind is Kind.KILLED:
-            found = self._trading.killed_by
-            if found is not None and found.run_id is None:
-                journal.write(KillActivated(reason=found.reason, user=found.user, host=found.host))
-            metadata.set(Status.KILLED, error=ending.why)
-            journal.write(RunKilled(message=ending.why))
-        else:
-            failed = breakdown(ending.error or RuntimeError(ending.why))
-            metadata.set(Status.FAILED, error=failed.message)
-            journal.write(failed)
+            return
+        error = StoppedError(ending.why) if ending.is_orderly else ending.error
+        error = error or RuntimeError(ending.why)
+        record_error(error, metadata, journal, self._trading.killed_by)
