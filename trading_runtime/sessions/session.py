@@ -169,7 +169,8 @@ class Session:
             ) as loaded,
         ):
             inputs = self._window.inputs
-            self._replay = Replay(inputs, self._window.catalog, deployment.data.pace)
+            pace, rows = deployment.data.pace, self._window.slice.rows
+            self._replay = Replay(inputs, self._window.catalog, pace, rows)
             balances = common["venue"]["balances"]
             self._journal.write(
                 events.SessionStarted(
