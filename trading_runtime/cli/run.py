@@ -250,10 +250,12 @@ def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]
         "rejected_by_reason": "rejected",
         "engine_warnings": "engine",
         "unfed_subscriptions": "not fed",
+        "liquidations_by_instrument": "closed",
     }
     for name, head in heads.items():
         for number, (kind, count) in enumerate(incidents.get(name, {}).items()):
-            yield f"{'' if number else head:<9} {count:,} x {kind}"
+            by = ", by the venue" if head == "closed" else ""
+            yield f"{'' if number else head:<9} {count:,} x {kind}{by}"
 
 
 def _why_no_best(ended: Run) -> str:

@@ -245,15 +245,14 @@ def _counts(plan: Plan, statuses: Mapping[str, str]) -> dict[str, int]:
 
 def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Return what went wrong without failing a task: counts over all tasks, by kind."""
-    return {
-        name: added(summary.get(name, {}) for summary in summaries)
-        for name in (
-            "denied_by_reason",
-            "rejected_by_reason",
-            "engine_warnings",
-            "unfed_subscriptions",
-        )
-    }
+    names = ["denied_by_reason", "rejected_by_reason", "engine_warnings", "unfed_subscriptions"]
+    # Only of venues that liquidate.
+    names += [
+        name
+        for name in ("liquidations_by_instrument",)
+        if any(name in summary for summary in summaries)
+    ]
+    return {name: added(summary.get(name, {}) for summary in summaries) for name in names}
 
 
 def _warnings(plan: Plan, results: pl.DataFrame) -> list[dict[str, str]]:
