@@ -230,7 +230,7 @@ def test_a_run_that_was_taken_over_stores_nothing_more(bucket: str) -> None:
             write_file(opened.files.metadata, "ours")
             objects.write(LEASE, taken)
             objects.write("runs/one/plan.json", b"theirs")
-            opened.publish()
+            opened.publish_when_due()
 
     with pytest.raises(LeaseLostError) as raised:
         work_after_it_was_taken()
