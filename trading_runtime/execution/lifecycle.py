@@ -196,13 +196,18 @@ def record_error(
 
 @contextlib.contextmanager
 def recorded(run: OpenRun, metadata: Metadata, journal: Journal) -> Iterator[None]:
-    """Record the error that ends a run, if one does; seal the run however it ends."""
+    """Record the error that ends a run, if one does; seal the run however it ends.
+
+    Nothing is recorded of a run that this process no longer has: the files are another's.
+    """
     try:
         yield
     except BaseException as error:
+        run.check_held()
         record_error(error, metadata, journal)
         raise
     finally:
+        run.check_held()
         run.gather()
         metadata.seal()
         _write_metrics(run.files)
