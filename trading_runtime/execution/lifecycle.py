@@ -97,14 +97,20 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     from trading_runtime.results.ledger import note_trials
     from trading_runtime.results.reduction import reduce_run
 
-    reduced = reduce_run(plan, store, files, allow_incomplete=allow_incomplete, verified=verified)
+    experiment = read_json(files.experiment)
+    reduced = reduce_run(
+        *(plan, store, files),
+        allow_incomplete=allow_incomplete,
+        verified=verified,
+        drawn=_drawn_points(experiment),
+    )
     trials = note_trials(store, plan, reduced.results, reduced.result.get("luck"))
     write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
     metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
     write_report(
         ReportInputs(
             run_id=metadata.content["run_id"],
-            experiment=read_json(files.experiment),
+            experiment=experiment,
             plan=plan,
             result=reduced.result,
             trials=trials,
@@ -217,6 +223,12 @@ def _write_metrics(files: RunFiles) -> None:
     from trading_runtime.metrics.exposition import write_run_metrics  # needed at the end only
 
     write_run_metrics(files)
+
+
+def _drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
+    """Return how many points an adaptive search has drawn at random; ``None`` for other runs."""
+    search = (experiment or {}).get("search") or {}
+    return search["generation"] if search.get("method") in {"tpe", "cma-es"} else None
 
 
 def _identities(plan: Plan, reduced: Reduction) -> dict[str, str]:

@@ -137,23 +137,24 @@ class Reduction:
     failures: list[dict[str, Any]]
 
 
-def reduce_run(
+def reduce_run(  # noqa: PLR0913 - what a summary is made from
     plan: Plan,
     store: Store,
     files: RunFiles,
     *,
     allow_incomplete: bool = False,
     verified: Mapping[str, str] = MappingProxyType({}),
+    drawn: int | None = None,
 ) -> Reduction:
     """Read every task of ``plan`` from the store, and write the run's tables and ``result.json``.
 
     The store is the judge of what is done, not whoever ran the tasks. A stored result that is
     damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
-    nothing can be written. ``verified``: see ``earlier_tables``.
+    nothing can be written. ``verified``: see ``earlier_tables``; ``drawn``: see ``judge``.
     """
     store.refresh(plan.task_ids)
     store.fetch_results(plan.task_ids)
-    reused = earlier_tables(plan, store, files, verified)
+    reused = earlier_tables(plan, store, files, verified, drawn)
     if reused is not None:
         return _again(plan, store, files, reused)
     reader = TaskReader(plan, store, files)
@@ -168,7 +169,7 @@ def reduce_run(
     chosen = None
     if complete or allow_incomplete:
         chosen = best(points, plan.objective._asdict(), allow_incomplete=True)
-    luck = judge(rows, None if chosen is None else chosen["point"])
+    luck = judge(rows, None if chosen is None else chosen["point"], drawn)
     result: dict[str, Any] = {
         "format": RESULT_FORMAT,
         "run_digest": digest(sorted(reader.manifest_digests.items())),
@@ -185,7 +186,7 @@ def reduce_run(
         write_frame(results, files.results)
         write_frame(points, files.points)
     if complete:
-        result |= tables_identity(plan, result["run_digest"], files)
+        result |= tables_identity(plan, result["run_digest"], files, drawn)
     write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     curve = []
     if chosen is not None:
