@@ -220,6 +220,9 @@ def _begin(prepared: Prepared, run_id: str, settings: PodSettings) -> None:
         batch_seconds=settings.batch_seconds,
         most_batches=settings.most_batches,
     )
+    if metadata.earlier is not None:
+        # Before a file of it changes: until then it has ended as its metadata say.
+        run.publish(files.metadata)
     failures = list(run.failures().values())
     for path in failures:
         run.read(path)

@@ -13,7 +13,7 @@ from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.redaction import redacted
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
-from trading_runtime.runs.metadata import Metadata, Status
+from trading_runtime.runs.metadata import Metadata, Status, reopen_run
 from trading_runtime.runs.progress import timeline
 from trading_runtime.storage.files import read_json, write_file
 
@@ -38,6 +38,8 @@ def begin_run(
     """
     plan, experiment = prepared.plan, prepared.loaded.experiment
     refuse_other_plan(read_metadata(files), plan.digest, run_id)
+    # First of all: killed in between, the run has died, and is no damaged one that has ended.
+    reopen_run(files)
     content = redacted(explicit(experiment))
     write_file(files.experiment, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_file(files.plan, plan.to_json())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trading_runtime.control.kill_switch import KillSwitch, KillWatch, note_killed
 from trading_runtime.errors import Kind, StoppedError, StorageError
@@ -73,6 +74,9 @@ class LocalRun:
             plan, store = self.prepared.plan, self.prepared.store
             self._started = time.monotonic()
             metadata = begin_run(files, self.prepared, self.run_id, Executor.LOCAL)
+            if metadata.earlier is not None:
+                # Before a file of it changes: until then it has ended as its metadata say.
+                store.publish(files.metadata)
             store.clear_staging()
             remove_abandoned_scratch()
             with self._opened.open_journal("local") as journal:
@@ -99,8 +103,7 @@ class LocalRun:
                     raise
                 finally:
                     self._opened.gather()
-                    metadata.seal()
-                    _write_metrics(files)
+                    metadata.seal(functools.partial(_write_metrics, files))
             if killed is not None:
                 raise killed
             return Outcome(reduction, len(records.measured), time.monotonic() - self._started)
@@ -230,13 +233,15 @@ class LocalRun:
         return self.should_stop() or self._opened.stop_requested()
 
 
-def _write_metrics(files: RunFiles) -> None:
+def _write_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
     from trading_runtime.metrics.exposition import write_run_metrics  # wanted at the end only
 
-    write_run_metrics(files)
+    write_run_metrics(files, metadata)
 
 
 def _import_for_ending() -> None:
     """Import what the end of a run needs; what is wrong with it shows when it is imported there."""
     with contextlib.suppress(Exception):
-        pass
+        import trading_runtime.metrics.exposition
+        import trading_runtime.report
+        import trading_runtime.results.reduction  # noqa: F401
