@@ -18,13 +18,13 @@ from trading_runtime.execution.preparation import prepare
 from trading_runtime.execution.task import TaskRunner
 
 if TYPE_CHECKING:
-    from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.execution.preparation import PreparedRun
 
 
 class Copier:
     """Makes results of other points from that of the first one, by partition."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: PreparedRun) -> None:
         self._plan = prepared.plan
         self._store = prepared.store
         self._runner = TaskRunner(

@@ -25,7 +25,7 @@ from nautilus_trader.backtest import (
 from nautilus_trader.common import LoggerConfig
 from trading_runtime.engine.simulation.venue import venue_config
 from trading_runtime.engine.strategy.config import build_config
-from trading_runtime.execution.preparation import Prepared, prepare
+from trading_runtime.execution.preparation import PreparedRun, prepare
 from trading_runtime.execution.task import TaskRunner
 from trading_runtime.planning.identity import decode_values
 
@@ -39,7 +39,7 @@ _DATA_TYPES = {
 _CHUNK_ROWS = 50_000
 
 
-def run_bare(prepared: Prepared, index: int, strategy_class: Any, strategy_config: Any) -> None:
+def run_bare(prepared: PreparedRun, index: int, strategy_class: Any, strategy_config: Any) -> None:
     """Run the window and the point of task ``index`` with nothing of this runtime around it."""
     plan = prepared.plan
     task = plan.tasks[index]
@@ -92,7 +92,7 @@ def main() -> None:
     sys.stdout.write(json.dumps(pairs[1:]) + "\n")
 
 
-def _import_once(prepared: Prepared, count: int) -> tuple[Any, list[Any]]:
+def _import_once(prepared: PreparedRun, count: int) -> tuple[Any, list[Any]]:
     """Return the strategy's class and the configs of the first tasks: a script imports once."""
     name = "strategy_of_the_bare_node"
     spec = importlib.util.spec_from_file_location(name, str(prepared.code.file))

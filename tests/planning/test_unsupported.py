@@ -84,6 +84,32 @@ def test_a_settlement_price_is_of_a_contract_that_expires(
     assert findings(small, expiring, settlement_prices={INSTRUMENT: "100.10"}) == []
 
 
+def test_swap_is_charged_to_a_balance_that_is_held(small: SmallExperiment) -> None:
+    swap = {"rates": {INSTRUMENT: {"long": "-0.0001", "short": 0}}}
+    assert findings(small, {}, swap=swap) == []
+    (refused,) = findings(small, {"settlement_currency": "USDC"}, swap=swap)
+    assert refused == (
+        f"venue.swap.rates.{INSTRUMENT}: is charged in USDC, and venue.balances hold USDT; add a "
+        "balance such as '0 USDC'"
+    )
+
+
+def test_a_liquidation_needs_quotes_margins_and_a_balance(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(small, capsys, liquidation={})
+    assert said["line"] == '"liquidation": {}'
+    assert said["message"] == (
+        f"venue.liquidation: no quotes are fed of {INSTRUMENT}, and the engine values positions "
+        "for a liquidation by quotes alone; add quotes"
+    )
+    # What a dataset of bars lacks in any case, and then what its instrument lacks.
+    _, margin = findings(small, {"margin_maint": "0"}, liquidation={})
+    assert f"no margin_maint is given for {INSTRUMENT}" in margin
+    _, currency = findings(small, {"settlement_currency": "USDC"}, liquidation={})
+    assert f"{INSTRUMENT} settle in a currency that venue.balances do not hold (USDT)" in currency
+
+
 def test_venues_are_those_of_the_instruments(small: SmallExperiment) -> None:
     venue = small.content["venue"]
 

@@ -197,7 +197,7 @@ def test_contracts_that_expire_in_the_tested_time_are_named_with_their_price() -
 
     stated = expiry("Expiry", settlement_prices={"BTCUSDT-PERP.SIM": "123.25"})
     assert stated is not None
-    assert stated.text.endswith("and without a fee: BTCUSDT-PERP.SIM at 123.25.")
+    assert stated.text.endswith("with the fee of a fill: BTCUSDT-PERP.SIM at 123.25.")
     last = expiry("Expiry at the last price")
     assert last is not None
     assert last.warning
@@ -217,3 +217,21 @@ def test_each_venue_is_told_with_its_name() -> None:
     assert "Margin (SIM)" in titles
     assert "Margin (EXB)" not in titles
     assert "Fees" not in titles
+
+
+def test_swap_and_liquidation_are_told_as_they_are_charged() -> None:
+    rates = {"A.SIM": {"long": "-0.0001", "short": "0.00005"}}
+    swap = {"rates": rates, "per": "day", "days_in_year": 365, "time": "22:00"}
+    run = with_venue(swap={**swap, "triple_day": "wednesday"})
+    assert said(run, "Swap").text == (
+        "Positions that are open are charged or paid each day at 22:00 UTC, three days on "
+        "Wednesday and none on Saturday and Sunday, a share of their value at the latest price: "
+        "A.SIM -0.01% long, 0.005% short. Other instruments cost nothing to hold."
+    ).replace("-", "\N{MINUS SIGN}")
+    yearly = said(with_venue(swap={**swap, "per": "year", "triple_day": None}), "Swap").text
+    assert "latest price for a year of 365 days" in yearly
+    assert "closes no position" in said(with_venue(), "Liquidation").text
+    settings = {"trigger_ratio": "1.1", "cancel_open_orders": True, "fee": "0.005"}
+    text = said(with_venue(liquidation=settings), "Liquidation").text
+    assert "at or below 1.1 times their maintenance margin" in text
+    assert text.endswith("are cancelled first; closing costs 0.5% of the closed value.")

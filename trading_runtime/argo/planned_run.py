@@ -53,4 +53,5 @@ def open_planned_run(results: str, run_id: str) -> SharedPlannedRun:
 
 def may_pass(failure: Mapping[str, Any]) -> bool:
     """Return whether a task that failed so may succeed when it is tried again elsewhere."""
-    return failure.get("kind") == Kind.TRANSIENT or bool(failure.get("out_of_memory"))
+    kind = failure.get("kind")
+    return kind in {Kind.TRANSIENT, Kind.STORAGE} or bool(failure.get("out_of_memory"))

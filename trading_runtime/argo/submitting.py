@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.config.strategy_code import StrategyCode
-    from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.execution.preparation import PreparedRun
 
 _EXPERIMENT = "experiment.json"
 
@@ -37,7 +37,7 @@ _EXPERIMENT = "experiment.json"
 class Submission:
     """An experiment that is ready to be sent to a cluster."""
 
-    prepared: Prepared
+    prepared: PreparedRun
     run_id: str
     image: str | None
     content: dict[str, Any]
@@ -139,7 +139,7 @@ def seconds_of_a_pod(submission: Submission) -> float | None:
     return longest
 
 
-def _check_places(prepared: Prepared) -> None:
+def _check_places(prepared: PreparedRun) -> None:
     for key, place in (
         ("results", prepared.loaded.results_place),
         ("dataset.path", prepared.loaded.dataset_place),
@@ -153,7 +153,7 @@ def _check_places(prepared: Prepared) -> None:
             raise UsageError(f"{key}: {place}: '{{{{' in it would be read by Argo; rename it")
 
 
-def _for_pods(prepared: Prepared) -> tuple[dict[str, Any], bytes | None]:
+def _for_pods(prepared: PreparedRun) -> tuple[dict[str, Any], bytes | None]:
     """Return the experiment as pods read it, and the archive of its code if they need one."""
     loaded, code = prepared.loaded, prepared.code
     content = explicit(loaded.experiment)

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.argo.planned_run import NOT_PLANNED, may_pass
-from trading_runtime.control.kill_switch import KillSwitch, note_killed
+from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import IncompleteError, KilledError, TransientError, UsageError
-from trading_runtime.execution.lifecycle import summarise_run
+from trading_runtime.execution.lifecycle import record_end, summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
-from trading_runtime.records.events import RunStopped
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
-from trading_runtime.runs.metadata import Metadata, Status, reopen_run
+from trading_runtime.runs.metadata import Metadata, reopen_run
 from trading_runtime.runs.opening import check_run_id
 from trading_runtime.runs.rates import write_metrics
-from trading_runtime.runs.run_events import completion
 from trading_runtime.storage.files import read_json
 from trading_runtime.units import parse_instant
 
@@ -98,18 +96,18 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
     plan = read_plan(files.plan)
     reopen_run(files)
     store.publish(files.metadata)
-    store.look_again([])
     _forget_passed_failures(store, files)
     metadata = Metadata(files, content)
     with Journal(files.journals, new_writer("summary")) as journal:
         reduction = summarise_run(plan, store, files, metadata, allow_incomplete=allow_incomplete)
-        switched = KillSwitch(store).on_for(run_id)
-        killed = note_killed(switched, files, metadata, journal, reduction.result)
-        if killed is None:
-            journal.write(completion(reduction.result))
-            if files.stop.exists() and not reduction.result["complete"]:
-                metadata.set(Status.STOPPED)
-                journal.write(RunStopped())
+        killed = record_end(
+            files,
+            metadata,
+            journal,
+            reduction.result,
+            KillSwitch(store).on_for(run_id),
+            stop_requested=files.stop.exists(),
+        )
 
     def write_numbers(content: dict[str, Any]) -> None:
         _write_metrics(files, plan.common.strategy_path)

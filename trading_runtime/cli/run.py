@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from trading_runtime.api import Run
-    from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Days, Plan
 
 MOST_WORKERS = 1_024
@@ -73,10 +73,10 @@ def run(  # noqa: PLR0913 - one argument per option
     """Run the experiment in FILE on this machine: plan, compute what is not stored, summarise."""
     if (file is None) == (config is None):
         raise click.UsageError("give the experiment file once, as FILE or as --config FILE")
-    from trading_runtime.execution.workers.processes import WorkerAhead
+    from trading_runtime.execution.workers.processes import PrestartedWorker
 
     # The worker imports the engine while this process reads the experiment and plans.
-    with Signals() as stopping, WorkerAhead() as ahead:
+    with Signals() as stopping, PrestartedWorker() as prestarted:
         try:
             from trading_runtime import api
 
@@ -87,7 +87,7 @@ def run(  # noqa: PLR0913 - one argument per option
                 allow_incomplete=allow_incomplete,
                 show_progress=True,
                 should_stop=stopping,
-                ahead=ahead,
+                prestarted=prestarted,
             )
         except (StoppedError, KeyboardInterrupt) as error:
             click.echo(f"stopped: {stopping.told(error)}", err=True)
@@ -156,7 +156,7 @@ def _found(name: str) -> Path:
     return path
 
 
-def _plan_lines(prepared: Prepared) -> list[str]:
+def _plan_lines(prepared: PreparedRun) -> list[str]:
     from trading_runtime.execution.plan_changes import changes_since_last_run
     from trading_runtime.report.formatting import counted
 
@@ -250,10 +250,12 @@ def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]
         "rejected_by_reason": "rejected",
         "engine_warnings": "engine",
         "unfed_subscriptions": "not fed",
+        "liquidations_by_instrument": "closed",
     }
     for name, head in heads.items():
         for number, (kind, count) in enumerate(incidents.get(name, {}).items()):
-            yield f"{'' if number else head:<9} {count:,} x {kind}"
+            by = ", by the venue" if head == "closed" else ""
+            yield f"{'' if number else head:<9} {count:,} x {kind}{by}"
 
 
 def _why_no_best(ended: Run) -> str:

@@ -227,7 +227,14 @@ def _conflicts(deployment: Deployment) -> Iterator[tuple[tuple[Key, ...], str]]:
             ("strategy", "path"),
             "a strategy that runs inside the engine cannot be held or stopped; use one in Python",
         )
-    for name in ("leverages", "allow_cash_borrowing", "margin_model"):
+    for name in (
+        "leverages",
+        "allow_cash_borrowing",
+        "margin_model",
+        "settlement_prices",
+        "liquidation",
+        "swap",
+    ):
         if getattr(execution, name):
             yield (
                 ("execution", name),

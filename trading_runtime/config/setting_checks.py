@@ -21,7 +21,7 @@ from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.units import DAY, NANOSECONDS, parse_duration, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from trading_runtime.config.experiment import Experiment
@@ -147,9 +147,15 @@ def check_objective(experiment: Experiment, _: Path) -> Iterator[Finding]:
         yield Finding(("objective", "metric"), f"{show(metric)} is not a statistic{hint}")
 
 
-BY_INSTRUMENT = ("leverages", "fees_by_instrument", "settlement_prices")
-"""Settings of a venue that are given by instrument id."""
 _BOOK_TYPES = {"order_book_deltas", "order_book_depths"}
+
+
+def named_instruments(venue: VenueSettings) -> Iterator[tuple[tuple[str, ...], Iterable[str]]]:
+    """Yield the keys of a venue below which settings are given by instrument id, and those ids."""
+    for key in ("leverages", "fees_by_instrument", "settlement_prices"):
+        yield (key,), getattr(venue, key)
+    if venue.swap is not None:
+        yield ("swap", "rates"), venue.swap.rates
 
 
 def check_venues(experiment: Experiment, _: Path) -> Iterator[Finding]:
@@ -190,10 +196,13 @@ def _account(venue: VenueSettings) -> Iterator[Finding]:
                 ("leverage",),
                 f"{venue.leverage} needs 'account_type: margin'; a cash account has none",
             )
-        if venue.leverages:
-            yield Finding(("leverages",), "need 'account_type: margin'", of_key=True)
-        if venue.margin_model is not None:
-            yield Finding(("margin_model",), "needs 'account_type: margin'", of_key=True)
+        for key, verb in (
+            ("leverages", "need"),
+            ("margin_model", "needs"),
+            ("liquidation", "needs"),
+        ):
+            if getattr(venue, key):
+                yield Finding((key,), f"{verb} 'account_type: margin'", of_key=True)
     elif venue.allow_cash_borrowing:
         yield Finding(("allow_cash_borrowing",), "goes with 'account_type: cash' only", of_key=True)
     currencies = [text.split(" ")[1] for text in venue.balances]
@@ -242,15 +251,15 @@ def check_venue_and_data(experiment: Experiment, _: Path) -> Iterator[Finding]:
     chosen = experiment.dataset.instruments
     types = experiment.dataset.types
     for section, venue in experiment.venue_sections():
-        for key in BY_INSTRUMENT:
-            for name in getattr(venue, key):
+        for keys, names in named_instruments(venue):
+            for name in names:
                 if experiment.section_of(name) != section:
                     message = "is an instrument of another venue; move it to the settings of that"
                 elif chosen and name not in chosen:
                     message = "is not among dataset.instruments" + nearest(name, chosen)
                 else:
                     continue
-                yield Finding((*section, key, name), message, of_key=True)
+                yield Finding((*section, *keys, name), message, of_key=True)
         book = venue.book_type
         if types and book != "L1_MBP" and not _BOOK_TYPES & set(types):
             yield Finding(

@@ -33,6 +33,7 @@ from trading_runtime.errors import DataError, StorageError, TradingRuntimeError,
 if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.datasets.stored_rows import StoredRows
 
 InstrumentWriter = Callable[[Path, Sequence[dict[str, Any]]], list[Path]]
 """Writes definitions into a catalog's folder and returns the files."""
@@ -65,7 +66,7 @@ def prepare(
     when the folder holds something else and ``force`` is not given, ``StorageError`` when it
     cannot be written.
     """
-    sources = _sources(loaded, instruments)
+    sources = series_sources(loaded, instruments)
     source = _source(sources)
     existing = _existing(folder, force=force)
     if existing is not None and existing.source.get("digest") == source["digest"]:
@@ -90,7 +91,7 @@ def prepare(
     return Prepared(folder, manifest, is_unchanged=False)
 
 
-def _sources(
+def series_sources(
     loaded: LoadedPreparation, instruments: Mapping[str, InstrumentFacts]
 ) -> list[SeriesSource]:
     """Return what every series is made from, one of each instrument that ``split_by`` tells."""
@@ -132,14 +133,14 @@ def _check_series_differ(loaded: LoadedPreparation, sources: Sequence[SeriesSour
         folders[key] = index
 
 
-def _source(sources: Sequence[SeriesSource]) -> dict[str, Any]:
-    """Return what the dataset is made from, without the place where it lies."""
+def described_series(sources: Sequence[SeriesSource]) -> list[dict[str, Any]]:
+    """Return settings and raw files of every series, without the place where they lie."""
     digests: dict[Path, str] = {}
     for source in sources:
         for file in source.files:
             if file.path not in digests:
                 digests[file.path] = sha256_of(file.path)
-    described = [
+    return [
         {
             "settings": source.series.described(),
             "files": [
@@ -149,6 +150,11 @@ def _source(sources: Sequence[SeriesSource]) -> dict[str, Any]:
         }
         for source in sources
     ]
+
+
+def _source(sources: Sequence[SeriesSource]) -> dict[str, Any]:
+    """Return what the dataset is made from."""
+    described = described_series(sources)
     definitions = {item.instrument.id: item.instrument.definition for item in sources}
     made_from = {"version": _VERSION, "series": described, "instruments": definitions}
     return {"digest": digest(made_from), "version": _VERSION, "series": described}
@@ -190,25 +196,11 @@ def _write(
     files: list[DataFile] = []
     gaps: list[Gaps] = []
     for item, made, described in zip(
-        sources, _make_all(sources, folder), source["series"], strict=True
+        sources, make_all(sources, folder), source["series"], strict=True
     ):
         files += made.files
         gaps.append(made.gaps)
-        described.update(
-            {
-                "identifier": item.identifier,
-                "rows": made.rows,
-                "rounded": made.rounded,
-                "gaps": {
-                    "count": made.gaps.count,
-                    "longest": made.gaps.longest,
-                    "total": made.gaps.total,
-                },
-            }
-        )
-        # Absent where there is none: manifests made before such counts stay as they are.
-        counts = {"snapped": made.snapped, "dropped": made.dropped}
-        described.update({name: count for name, count in counts.items() if count})
+        described.update(made.described(item.identifier))
     definitions = {item.instrument.id: item.instrument.definition for item in sources}
     ordered = [definitions[name] for name in sorted(definitions)]
     instrument_files: list[InstrumentFile] = [
@@ -228,13 +220,20 @@ def _write(
     return manifest
 
 
-def _make_all(sources: Sequence[SeriesSource], folder: Path) -> list[MadeSeries]:
-    """Make all series, or raise one error with what is wrong in any of them."""
+def make_all(
+    sources: Sequence[SeriesSource],
+    folder: Path,
+    stored: Sequence[StoredRows | None] | None = None,
+) -> list[MadeSeries]:
+    """Make all series, or raise one error with what is wrong in any of them.
+
+    ``stored`` are the rows that a dataset has of each series already.
+    """
     made: list[MadeSeries] = []
     errors: list[TradingRuntimeError] = []
-    for source in sources:
+    for source, rows in zip(sources, stored or [None] * len(sources), strict=True):
         try:
-            made.append(make_series(source, folder))
+            made.append(make_series(source, folder, rows))
         except (DataError, UsageError) as error:
             errors.append(error)
     if errors:

@@ -1,37 +1,49 @@
-"""The beginning and the end of a run: what is written before its first and after its last task."""
+"""The beginning and the end of a run: what is written before its first and after its last task.
+
+A run is begun, computed (``computation``), summarised, and ended. A laptop does that in one process
+(``local_run``), pods do it in one step each (``argo``): by the same functions, in the same order.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
+from trading_runtime.errors import KilledError, StoppedError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
+from trading_runtime.records.events import KillActivated, RunKilled, RunStopped
 from trading_runtime.redaction import redacted
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
 from trading_runtime.runs.metadata import Metadata, Status, reopen_run
 from trading_runtime.runs.progress import timeline
-from trading_runtime.storage.files import read_json, write_file
+from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
+from trading_runtime.storage.files import read_json, storage_errors, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from trading_runtime.execution.preparation import Prepared
-    from trading_runtime.records.events import Executor
+    from trading_runtime.control.kill_switch import Switching
+    from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.records.events import ExecutorKind, RunStarted
+    from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
     from trading_runtime.results.store import Store
+    from trading_runtime.runs.opening import OpenRun, WorkingRun
 
 
 def begin_run(
-    files: RunFiles, prepared: Prepared, run_id: str, executor: Executor, **facts: Any
+    files: RunFiles, prepared: PreparedRun, run_id: str, executor: ExecutorKind, **facts: Any
 ) -> Metadata:
-    """Write the files that a run begins with; the same id with the same plan goes on.
+    """Write the files that a run begins with; the same id with the same plan resumes.
 
     ``facts`` go into the metadata, such as the ``image`` by digest. Raises ``UsageError`` when the
     id belongs to another plan, and ``StorageError`` when nothing can be written.
@@ -108,6 +120,96 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         files.folder,
     )
     return reduced
+
+
+def record_beginning(
+    run: WorkingRun, plan: Plan, metadata: Metadata, journal: Journal, started: RunStarted
+) -> None:
+    """Journal that a run begins, and remove the failures of tasks that are computed again."""
+    for event in (*beginning(metadata, plan), started):
+        journal.write(event)
+    failures = run.stored_failures()
+    for event in retries(run.files):
+        journal.write(event)
+    with storage_errors(run.files.failures):
+        for path in failures:
+            run.remove(path)
+
+
+def record_end(  # noqa: PLR0913 - what the end of a run is known by
+    files: RunFiles,
+    metadata: Metadata,
+    journal: Journal,
+    result: Mapping[str, Any],
+    switched: Switching | None,
+    *,
+    stop_requested: bool = False,
+) -> KilledError | None:
+    """Record how a run ended that was summarised; ``result`` is the content of ``result.json``.
+
+    Returns what to raise when the kill switch ended it: ``switched`` was seen on, and not every
+    task was finished before.
+    """
+    if switched is not None and not result["complete"]:
+        counts = result["counts"]
+        killed = KilledError(
+            f"run {metadata.content['run_id']!r} was killed with {counts['ok']:,} of "
+            f"{counts['planned']:,} tasks finished, which are kept: the kill switch is "
+            f"{switched.shown}; {files.folder} has what it had"
+        )
+        record_error(killed, metadata, journal, switched)
+        return killed
+    journal.write(completion(result))
+    if stop_requested and not result["complete"]:
+        record_error(StoppedError(), metadata, journal)
+    return None
+
+
+def record_error(
+    error: BaseException,
+    metadata: Metadata,
+    journal: Journal,
+    switched: Switching | None = None,
+) -> None:
+    """Record in status and journal that ``error`` ended a run.
+
+    ``switched`` is what switched the kill switch on, where that was seen.
+    """
+    message = str(error)
+    if isinstance(error, KilledError):
+        if switched is not None and switched.run_id is None:
+            # For one run, whoever switched it wrote it there.
+            journal.write(
+                KillActivated(reason=switched.reason, user=switched.user, host=switched.host)
+            )
+        metadata.set(Status.KILLED, error=message)
+        journal.write(RunKilled(message=message))
+    elif isinstance(error, (StoppedError, KeyboardInterrupt)):
+        metadata.set(Status.STOPPED)
+        journal.write(RunStopped(message=message or None))
+    else:
+        failed = breakdown(error)
+        metadata.set(Status.FAILED, error=failed.message)
+        journal.write(failed)
+
+
+@contextlib.contextmanager
+def recorded(run: OpenRun, metadata: Metadata, journal: Journal) -> Iterator[None]:
+    """Record the error that ends a run, if one does; seal the run however it ends."""
+    try:
+        yield
+    except BaseException as error:
+        record_error(error, metadata, journal)
+        raise
+    finally:
+        run.gather()
+        metadata.seal(functools.partial(_write_metrics, run.files))
+
+
+def _write_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
+    from trading_runtime.metrics.exposition import write_run_metrics  # needed at the end only
+
+    write_run_metrics(files, metadata)
 
 
 def _identities(plan: Plan, reduced: Reduction) -> dict[str, str]:

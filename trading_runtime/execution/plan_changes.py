@@ -10,7 +10,7 @@ from trading_runtime.records.plan import read_plan
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan
 
 _MOST_PLANS = 20
@@ -23,7 +23,7 @@ class PlanChanges(NamedTuple):
     changes: tuple[str, ...]
 
 
-def changes_since_last_run(prepared: Prepared) -> PlanChanges | None:
+def changes_since_last_run(prepared: PreparedRun) -> PlanChanges | None:
     """Return what changed in code and versions since the last run of the same experiment.
 
     ``None`` when all tasks are stored, when no run of this experiment and strategy is known here,

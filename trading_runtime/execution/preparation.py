@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """An experiment that was checked and planned; nothing was started or written."""
 
     loaded: LoadedExperiment
@@ -52,7 +52,7 @@ def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> dict[str,
 
 def prepare(
     experiment: str | Path, workers: int | None = None, check: Check = check_here
-) -> Prepared:
+) -> PreparedRun:
     """Check the experiment file and expand it to tasks; no row of market data is read.
 
     ``check`` asks the engine about venue and strategy, in this process or in another one.
@@ -67,7 +67,7 @@ def prepare(
 
 def prepare_loaded(
     loaded: LoadedExperiment, workers: int | None, check: Check = check_here
-) -> Prepared:
+) -> PreparedRun:
     """Expand a loaded experiment to tasks; raises as ``prepare`` does, naming no experiment."""
     settings = loaded.experiment.strategy
     code = find_strategy_code(
@@ -93,7 +93,7 @@ def prepare_loaded(
     chosen = choose_series(manifest, loaded.experiment.dataset)
     found = default_warnings(loaded.experiment, manifest, chosen, defaults)
     plan = replace(plan, warnings=(*plan.warnings, *found))
-    return Prepared(loaded, code, store, plan, workers, manifests)
+    return PreparedRun(loaded, code, store, plan, workers, manifests)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from trading_runtime.canonical import digest
 from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.accounting.equity import EquitySample
+from trading_runtime.engine.accounting.liquidation import NO_LIQUIDATIONS
+from trading_runtime.engine.accounting.swap import Swap
 from trading_runtime.engine.accounting.tables import TaskTables
 from trading_runtime.engine.accounting.valuation import to_raw
 from trading_runtime.engine.instruments.catalog import write_instruments
@@ -135,6 +137,15 @@ class TaskRunner:
             "warmup_denied_orders": output.warmup_denied_orders,
             "engine_warnings": output.engine_warnings,
         }
+        if output.swap is not None:
+            counts |= {"swap": output.swap.amount, "swap_charges": output.swap.charges}
+        if output.liquidations is not None:
+            by_instrument, fees = output.liquidations
+            counts |= {
+                "liquidations": sum(by_instrument.values()),
+                "liquidation_fees": fees,
+                "liquidations_by_instrument": by_instrument,
+            }
         if output.unfed:
             counts["unfed_subscriptions"] = dict.fromkeys(output.unfed, 1)
         self.risk_refusals = output.risk_refusals
@@ -194,7 +205,13 @@ class TaskRunner:
         samples = [
             EquitySample(ts, to_raw(equity), 0) for ts in (partition["start"], partition["end"])
         ]
-        return TaskOutput(TaskTables.of_equity(samples), warmup_denied_orders=0)
+        venues = venues_of(common).values()
+        return TaskOutput(
+            TaskTables.of_equity(samples),
+            warmup_denied_orders=0,
+            swap=Swap() if any(venue.get("swap") for venue in venues) else None,
+            liquidations=NO_LIQUIDATIONS if any(v.get("liquidation") for v in venues) else None,
+        )
 
     def _partition(self, index: int) -> _CutPartition:
         if self._cut is None or self._cut.index != index:

@@ -53,7 +53,13 @@ def common_inputs(
     }
 
 
-_ABSENT_UNLESS_USED = ("fees_by_instrument", "margin_model", "settlement_prices")
+_ABSENT_UNLESS_USED = (
+    "fees_by_instrument",
+    "margin_model",
+    "settlement_prices",
+    "liquidation",
+    "swap",
+)
 """Settings that came later: an experiment without them has the inputs that it had before."""
 
 

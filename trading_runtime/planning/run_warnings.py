@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.messages import key_text, nearest
-from trading_runtime.config.setting_checks import BY_INSTRUMENT
+from trading_runtime.config.setting_checks import named_instruments
 from trading_runtime.records.run_warnings import RunWarning, WarningKind
 from trading_runtime.units import DAY, format_instant, parse_instant
 
@@ -66,10 +66,11 @@ def find_warnings(
     if experiment.risk is not None:
         found += fed.check_keys("risk.instruments", experiment.risk.instruments)
     for section, venue in experiment.venue_sections():
-        for key in BY_INSTRUMENT:
-            found += fed.check_keys(key_text((*section, key)), getattr(venue, key))
+        for keys, names in named_instruments(venue):
+            found += fed.check_keys(key_text((*section, *keys)), names)
     found += _never_filled(experiment, chosen)
     found += _never_settled(manifest, chosen)
+    found += _day_closes(manifest, chosen)
     found += _outside(experiment, chosen)
     return found
 
@@ -214,6 +215,33 @@ def _never_settled(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[Run
             f"{_names(options)} expire{'s' * (len(options) == 1)} within the data, and the engine "
             "settles an option by quotes or trades of its underlying alone: a task that holds one "
             "then fails; add quotes or trades of the underlying, or close positions before",
+            "dataset",
+        )
+
+
+def _day_closes(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[RunWarning]:
+    """Warn of days whose closes may be the dates of the days: 00:00, by ``timestamp_marks: close``.
+
+    That is right for a market of every day. Whether it is, no file says.
+    """
+    closes = {
+        item.get("identifier")
+        for item in manifest.source.get("series", ())
+        if item.get("settings", {}).get("timestamp_marks") == "close"
+    }
+    doubtful = sorted(
+        series.identifier
+        for series in chosen
+        if series.identifier in closes
+        and "-1-DAY-" in series.identifier
+        and all(group.first % DAY == group.last % DAY == 0 for _, group in series.pieces)
+    )
+    if doubtful:
+        yield RunWarning(
+            WarningKind.DAY_CLOSES,
+            f"{_names(doubtful)}: prepared with 'timestamp_marks: close', and all closes are at "
+            "00:00 UTC; if these are the dates of the days, each bar is seen as its day begins: "
+            "prepare with 'timestamp_marks: open'",
             "dataset",
         )
 

@@ -5,10 +5,11 @@ What needs no dataset is checked where the file is read (``config.setting_checks
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.fees import TieredFees
-from trading_runtime.config.messages import Finding, SettingsError
+from trading_runtime.config.messages import Finding, SettingsError, key_text
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,13 +20,21 @@ if TYPE_CHECKING:
     from trading_runtime.planning.partitions import Series
 
 
+_BOOKS = {"order_book_deltas", "order_book_depths"}
+
+
 def refuse_unsupported(
     experiment: Experiment, manifest: Manifest, chosen: Sequence[Series]
 ) -> None:
     """Raise ``SettingsError`` for what the ``chosen`` series of a dataset cannot support."""
     fed = {series.instrument_id for series in chosen}
     instruments = {item["id"]: item for item in manifest.instruments if item.get("id") in fed}
-    findings = [*_tiers(experiment, instruments), *_settlement(experiment, instruments)]
+    findings = [
+        *_tiers(experiment, instruments),
+        *_settlement(experiment, instruments),
+        *_swap(experiment, instruments),
+        *_liquidation(experiment, instruments, chosen),
+    ]
     if findings:
         raise SettingsError(findings)
 
@@ -128,6 +137,58 @@ def _settlement(
                 f"{price}: prices of this instrument have at most "
                 f"{definition['price_precision']} decimal places",
             )
+
+
+def _swap(
+    experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Finding]:
+    """Swap is charged to a balance that the account has."""
+    for section, venue in experiment.venue_sections():
+        held = [text.split(" ")[1] for text in venue.balances]
+        for name in () if venue.swap is None else venue.swap.rates:
+            if name not in instruments or venue.base_currency is not None:
+                continue
+            charged = traded_currency(instruments[name])
+            if charged not in held:
+                yield Finding(
+                    (*section, "swap", "rates", name),
+                    f"is charged in {charged}, and {key_text((*section, 'balances'))} hold "
+                    f"{', '.join(held)}; add a balance such as '0 {charged}'",
+                    of_key=True,
+                )
+
+
+def _liquidation(
+    experiment: Experiment,
+    instruments: Mapping[str, Mapping[str, Any]],
+    chosen: Sequence[Series],
+) -> Iterator[Finding]:
+    """The engine values positions by quotes alone, in balances alone, against their margin."""
+    quoted = {series.instrument_id for series in chosen if series.type == "quotes"}
+    # Where there are no quotes at all, the engine makes them of books.
+    quoted = quoted or {series.instrument_id for series in chosen if series.type in _BOOKS}
+    for section, venue in experiment.venue_sections():
+        if venue.liquidation is None:
+            continue
+        held = [text.split(" ")[1] for text in venue.balances]
+        mine = [name for name in sorted(instruments) if experiment.section_of(name) == section]
+        without = {
+            "no quotes are fed of {}, and the engine values positions for a liquidation by quotes "
+            "alone; add quotes": [name for name in mine if name not in quoted],
+            "no margin_maint is given for {}, so nothing there is ever liquidated; give it where "
+            "the dataset is prepared": [
+                name for name in mine if not Decimal(instruments[name].get("margin_maint") or 0)
+            ],
+            f"{{}} settle in a currency that {key_text((*section, 'balances'))} do not hold "
+            f"({', '.join(held)}), and are never liquidated; add a balance in it": [
+                name for name in mine if traded_currency(instruments[name]) not in held
+            ],
+        }
+        for message, names in without.items():
+            if names:
+                yield Finding(
+                    (*section, "liquidation"), message.format(", ".join(names)), of_key=True
+                )
 
 
 def traded_currency(definition: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ class WarningKind(StrEnum):
     BARS_NOT_FED = "bars_not_fed"
     NEVER_FILLS = "never_fills"
     NOT_SETTLED = "not_settled"
+    DAY_CLOSES = "day_closes"
     OUTSIDE_THE_DATA = "outside_the_data"
     NO_ORDERS = "no_orders"
     NO_FILLS = "no_fills"

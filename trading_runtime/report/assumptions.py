@@ -36,6 +36,7 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
         *_venues(inputs),
         *_partial_fills(inputs.results),
         _funding(inputs),
+        *_charged_by_venues(inputs),
         *_expiries(inputs),
         *_orders(venue, inputs),
         *_risk(inputs.experiment.get("risk")),
@@ -69,6 +70,8 @@ def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
             *_fills(venue, inputs.data_types),
             *_fees(venue),
             *_margin(venue),
+            *_liquidation(venue),
+            *_swap(venue),
             _latency(venue.get("latency") or {}),
         ):
             yield each if len(venues) == 1 else each._replace(title=f"{each.title} ({name})")
@@ -198,6 +201,8 @@ def _latency(latency: Mapping[str, Any]) -> Assumption:
 
 def _funding(inputs: ReportInputs) -> Assumption:
     interest = "There is no interest on balances or borrowed money."
+    if any(venue.get("swap") for venue in venues_of(inputs).values()):
+        interest = "There is no interest on balances."
     if "funding_rates" not in inputs.data_types:
         return Assumption(
             "Funding", f"No funding payments: the data has no funding rates. {interest}"
@@ -222,6 +227,71 @@ def _funding(inputs: ReportInputs) -> Assumption:
     )
 
 
+def _swap(venue: Mapping[str, Any]) -> Iterator[Assumption]:
+    """What holding positions costs."""
+    swap = venue.get("swap")
+    if swap:
+        of = "" if swap["per"] == "day" else f" for a year of {swap['days_in_year']} days"
+        rates = [
+            f"{name} {_rate(each['long'])} long, {_rate(each['short'])} short"
+            for name, each in sorted(swap["rates"].items())
+        ]
+        when = f"each day at {swap['time']} UTC"
+        if triple := swap.get("triple_day"):
+            when += f", three days on {triple.capitalize()} and none on Saturday and Sunday"
+        yield Assumption(
+            "Swap",
+            f"Positions that are open are charged or paid {when}, a share of their value at the "
+            f"latest price{of}: {'; '.join(rates)}. Other instruments cost nothing to hold.",
+        )
+
+
+def _liquidation(venue: Mapping[str, Any]) -> Iterator[Assumption]:
+    """Whether the venue closes what an account cannot carry."""
+    settings = venue.get("liquidation")
+    if settings:
+        stay = "are cancelled first" if settings["cancel_open_orders"] else "stay"
+        fee = settings.get("fee")
+        cost = "the fees of other fills" if fee is None else f"{_rate(fee)} of the closed value"
+        yield Assumption(
+            "Liquidation",
+            "All positions that settle in a currency are closed at the market once the account's "
+            f"equity in it is at or below {_plain(settings['trigger_ratio'])} times their "
+            "maintenance margin, which is taken of their value at entry. Orders that wait there "
+            f"{stay}; closing costs {cost}.",
+        )
+    elif venue.get("account_type") == "margin":
+        text = "The venue closes no position, however large its loss; see venue.liquidation."
+        yield Assumption("Liquidation", text)
+
+
+def _charged_by_venues(inputs: ReportInputs) -> Iterator[Assumption]:
+    """What swap and liquidations came to, over all tasks."""
+    known = inputs.results.filter(pl.col("status") == OK)
+    if charges := _total(known, "swap_charges") if "swap_charges" in known.columns else 0:
+        paid = sum(known["swap"].drop_nulls().to_list(), Decimal(0))
+        yield Assumption(
+            "Swap that was charged",
+            f"Positions {'received' if paid > 0 else 'paid'} {amount(abs(paid))} "
+            f"{known['currency'][0]} in {counted(charges, 'charge')} of all tasks, which is in "
+            "their net profit.",
+        )
+    if times := _total(known, "liquidations") if "liquidations" in known.columns else 0:
+        tasks = _tasks_with(known, pl.col("liquidations") > 0)
+        fees = sum(known["liquidation_fees"].drop_nulls().to_list(), Decimal(0))
+        yield Assumption(
+            "Liquidations",
+            f"{counted(times, 'position was', 'positions were')} closed by the venue in "
+            f"{counted(tasks, 'task')}, which cost {amount(fees)} {known['currency'][0]} in fees; "
+            "the strategy goes on with what is left.",
+            warning=True,
+        )
+
+
+def _plain(value: object) -> str:
+    return f"{float(str(value)):g}"
+
+
 def _expiries(inputs: ReportInputs) -> Iterator[Assumption]:
     stated: dict[str, Any] = {}
     for venue in venues_of(inputs).values():
@@ -243,14 +313,14 @@ def _expiries(inputs: ReportInputs) -> Iterator[Assumption]:
         yield Assumption(
             "Expiry",
             f"Positions are closed when their contract expires, at the price that the experiment "
-            f"states and without a fee: {', '.join(at_prices)}.",
+            f"states, with the fee of a fill: {', '.join(at_prices)}.",
         )
     if at_last:
         yield Assumption(
             "Expiry at the last price",
             f"No settlement price is stated for {', '.join(at_last)}: positions that are open when "
-            "the contract expires are closed at the last price, without a fee; state one in "
-            "venue.settlement_prices.",
+            "the contract expires are closed at the last price, with the fee of a fill; state one "
+            "in venue.settlement_prices.",
             warning=True,
         )
 

@@ -166,6 +166,7 @@ _TILES = (
     "net_profit", "return", "sharpe", "sortino", "max_drawdown", "volatility", "trades", "win_rate",
     "profit_factor", "expectancy", "exposure", "fees",
 )  # fmt: skip
+_COSTS = ("funding", "swap", "liquidations", "liquidation_fees")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -223,7 +224,10 @@ def content(inputs: ReportInputs) -> Content:
         best_parameters=[
             (name, value_text(row[PARAMETER_PREFIX + name])) for name in parameter_names(row)
         ],
-        tiles=[(label(name), statistic(name, row[name]), name == metric) for name in _tiles(metric)]
+        tiles=[
+            (label(name), statistic(name, row[name]), name == metric)
+            for name in _tiles(metric, row)
+        ]
         if row
         else [],
         luck=list(sentences(inputs.result["luck"])) if "luck" in inputs.result else [],
@@ -347,8 +351,10 @@ def _best_row(inputs: ReportInputs, best: Mapping[str, Any] | None) -> dict[str,
     return inputs.points.row(by_predicate=pl.col("point") == best["point"], named=True)
 
 
-def _tiles(metric: str) -> list[str]:
-    return [metric, *(name for name in _TILES if name != metric)][: len(_TILES)]
+def _tiles(metric: str, row: Mapping[str, Any]) -> list[str]:
+    """Return the statistics that are shown large; of costs beside fees those that there were."""
+    costs = [name for name in _COSTS if row.get(name) and name != metric]
+    return [metric, *(name for name in _TILES if name != metric)][: len(_TILES)] + costs
 
 
 def _failures(failures: Sequence[Mapping[str, Any]]) -> list[Failures]:

@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trading_runtime.canonical import canonical_json, decimal_text
-from trading_runtime.config.statistic_names import POINT_STATISTICS
+from trading_runtime.config.statistic_names import (
+    COUNTS_WHERE_CHARGED,
+    MONEY_WHERE_CHARGED,
+    POINT_STATISTICS,
+)
 from trading_runtime.errors import UsageError
 from trading_runtime.results.exact import EXACT, MONEY_STEP
 from trading_runtime.results.points import MISSING, OK
@@ -24,7 +28,7 @@ from trading_runtime.storage.files import write_file
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan
@@ -108,6 +112,7 @@ def results_frame(
                 _column(name, [row.get(name) for row in rows], dtype)
                 for name, dtype in TASK_STATISTICS.items()
             ),
+            *_where_charged(rows),
         ]
     )
 
@@ -129,8 +134,19 @@ def points_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
                 )
                 for name in POINT_STATISTICS
             ),
+            *_where_charged(rows),
         ]
     )
+
+
+def _where_charged(rows: Sequence[Mapping[str, Any]]) -> Iterator[pl.Series]:
+    """Yield the columns of what venues of this experiment charge for."""
+    types = dict.fromkeys(MONEY_WHERE_CHARGED, MONEY) | dict.fromkeys(
+        COUNTS_WHERE_CHARGED, pl.Int64()
+    )
+    for name, dtype in types.items():
+        if any(name in row for row in rows):
+            yield _column(name, [row.get(name) for row in rows], dtype)
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:

@@ -152,7 +152,8 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
     damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
     nothing can be written. ``verified``: see ``earlier_tables``, which are asked for if ``reuse``.
     """
-    store.look_again(plan.task_ids)
+    store.refresh(plan.task_ids)
+    store.fetch_results(plan.task_ids)
     reused = earlier_tables(plan, store, files, verified) if reuse else None
     if reused is not None:
         return _again(plan, store, files, reused)
@@ -246,15 +247,14 @@ def counts(statuses: Mapping[str, str]) -> dict[str, int]:
 
 def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Return what went wrong without failing a task: counts over all tasks, by kind."""
-    return {
-        name: added(summary.get(name, {}) for summary in summaries)
-        for name in (
-            "denied_by_reason",
-            "rejected_by_reason",
-            "engine_warnings",
-            "unfed_subscriptions",
-        )
-    }
+    names = ["denied_by_reason", "rejected_by_reason", "engine_warnings", "unfed_subscriptions"]
+    # Only of venues that liquidate.
+    names += [
+        name
+        for name in ("liquidations_by_instrument",)
+        if any(name in summary for summary in summaries)
+    ]
+    return {name: added(summary.get(name, {}) for summary in summaries) for name in names}
 
 
 def _warnings(plan: Plan, results: pl.DataFrame) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +56,8 @@ def pick(prefix: str, ids: Iterable[str], where: str) -> str:
 
 def stored_ids(store: Store, prefix: str) -> list[str]:
     """Return the ids of the stored tasks that begin with ``prefix``, of two digits or more."""
-    folder = store.task(prefix).parent
-    with contextlib.suppress(FileNotFoundError):
-        names = (path.name for path in folder.iterdir())
-        return sorted(name for name in names if is_task_id(name) and name.startswith(prefix))
-    return []
+    names = store.objects.folders(f"tasks/{prefix[:2]}")
+    return [name for name in names if is_task_id(name) and name.startswith(prefix)]
 
 
 def run_digest(store: Store, plan: Plan) -> str:

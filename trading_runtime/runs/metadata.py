@@ -9,7 +9,7 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError
-from trading_runtime.records.events import Executor, Mode
+from trading_runtime.records.events import ExecutorKind, Mode
 from trading_runtime.records.journal import merge_journals
 from trading_runtime.records.seal import (
     file_digests,
@@ -49,12 +49,12 @@ class Metadata:
     def begin(cls, files: RunFiles, **facts: Any) -> Metadata:
         """Start, or start again, the run that ``files`` belong to.
 
-        A pod says ``executor=Executor.ARGO``, and in ``image`` its image by digest.
+        A pod says ``executor=ExecutorKind.ARGO``, and in ``image`` its image by digest.
         """
         previous = read_metadata(files) or {}
         content = {
             "mode": Mode.RESEARCH,
-            "executor": Executor.LOCAL,
+            "executor": ExecutorKind.LOCAL,
             "image": None,
             **facts,
             "host": platform.node(),

@@ -12,7 +12,7 @@ from trading_runtime.records.journal import instant_text
 from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.progress import JournalFollower, Tally
-from trading_runtime.storage.folders import UnreadableError
+from trading_runtime.storage.object_store import UnreadableError
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.datasets.manifest import Manifest, load_manifest
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.instruments.catalog import write_instruments
-from trading_runtime.execution.preparation import Prepared, check_here, naming
+from trading_runtime.execution.preparation import PreparedRun, check_here, naming
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.planning.plan import make_plan
 from trading_runtime.results.opening import open_store
@@ -62,9 +62,9 @@ class PreparedSession:
             session=None if run_id is None else {"run_id": run_id, "mode": mode},
         )
 
-    def as_run(self, plan: Plan) -> Prepared:
+    def as_run(self, plan: Plan) -> PreparedRun:
         """Return what a run of research would be prepared as."""
-        return Prepared(self.loaded, self.code, self.store, plan, 1, {})
+        return PreparedRun(self.loaded, self.code, self.store, plan, 1, {})
 
     def explicit_deployment(self) -> str:
         """Return the deployment as JSON with all defaults."""

@@ -21,26 +21,23 @@ from trading_runtime.errors import (
     DataError,
     KilledError,
     Kind,
+    StoppedError,
     StorageError,
     TradingRuntimeError,
     TransientError,
 )
-from trading_runtime.execution.lifecycle import begin_run, summarise_run
+from trading_runtime.execution.lifecycle import begin_run, record_error, recorded, summarise_run
 from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import (
-    Executor,
-    KillActivated,
+    ExecutorKind,
     Mode,
     RunInitialised,
-    RunKilled,
-    RunStopped,
 )
-from trading_runtime.records.status import Status
 from trading_runtime.results.artifacts import result_files, summarise, table_bytes
 from trading_runtime.runs.opening import open_run
 from trading_runtime.runs.rates import write_metrics
-from trading_runtime.runs.run_events import breakdown, completion
+from trading_runtime.runs.run_events import completion
 from trading_runtime.sessions.preparation import cut_window
 from trading_runtime.sessions.recording import SessionRecords
 from trading_runtime.storage.files import write_file
@@ -130,23 +127,15 @@ class Session:
                 files,
                 prepared.as_run(plan),
                 self.run_id,
-                Executor.LOCAL,
+                ExecutorKind.LOCAL,
                 mode=Mode(prepared.deployment.mode),
             )
             write_file(files.deployment, prepared.explicit_deployment())
             with self._opened.open_journal("session") as journal:
                 self._records = SessionRecords(journal)
                 journal.write(RunInitialised(run_id=self.run_id, mode=metadata.content["mode"]))
-                try:
+                with recorded(self._opened, metadata, journal):
                     ending, result = self._lived(plan, metadata, journal, started)
-                except BaseException as error:
-                    failed = breakdown(error)
-                    metadata.set(Status.FAILED, error=failed.message)
-                    journal.write(failed)
-                    raise
-                finally:
-                    self._opened.gather()
-                    metadata.seal()
             return Outcome(
                 self.run_id,
                 files,
@@ -400,7 +389,7 @@ class Session:
             tables = self._node.tables(self._replay.last + 1)
             for name, table in tables.as_arrow().items():
                 write_file(self._files.session / f"{name}.parquet", table_bytes(table))
-        self._opened.publish()
+        self._opened.publish_when_due()
 
     def _left(self, metadata: Metadata, started: float) -> dict[str, Any]:
         """Store what the session came to as the result of its one task; return ``result.json``."""
@@ -458,19 +447,10 @@ class Session:
         )
         if ending.kind is Kind.OK and result is not None:
             journal.write(completion(result))
-        elif ending.kind in {Kind.STOPPED, Kind.OK}:
-            metadata.set(Status.STOPPED)
-            journal.write(RunStopped(message=ending.why))
-        elif ending.kind is Kind.KILLED:
-            found = self._killed.found
-            if found is not None and found.run_id is None:
-                journal.write(KillActivated(reason=found.reason, user=found.user, host=found.host))
-            metadata.set(Status.KILLED, error=ending.why)
-            journal.write(RunKilled(message=ending.why))
-        else:
-            failed = breakdown(ending.error or RuntimeError(ending.why))
-            metadata.set(Status.FAILED, error=failed.message)
-            journal.write(failed)
+            return
+        error = StoppedError(ending.why) if ending.is_orderly else ending.error
+        error = error or RuntimeError(ending.why)
+        record_error(error, metadata, journal, self._killed.found)
 
     def _note(self, ending: Ending) -> None:
         if self._ending is None:

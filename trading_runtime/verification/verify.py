@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, Kind, StoppedError, UsageError
-from trading_runtime.execution.workers.pool import TaskEnded, WorkerPool
+from trading_runtime.execution.executor import TaskEnded
+from trading_runtime.execution.workers.pool import WorkerPool
 from trading_runtime.execution.workers.processes import Job
 from trading_runtime.records.events import RunVerified
 from trading_runtime.results.artifacts import MANIFEST

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nautilus_trader.model import BookType, InstrumentId, Money, Venue
     from nautilus_trader.portfolio import Portfolio
 
+    from trading_runtime.engine.accounting.swap import SwapCharges
     from trading_runtime.engine.accounting.valuation import RateHistory, Rates
 
 
@@ -133,6 +134,8 @@ class EquitySampler(DataActor):
         self._looks = iter(looks)
         self._next: Look | None = None
         self._books = books
+        self.swap: SwapCharges | None = None
+        """What charges positions for being held; set before the engine runs."""
 
     def on_start(self) -> None:
         """Set the first alert."""
@@ -168,10 +171,14 @@ class EquitySampler(DataActor):
             if self._needs_rates:
                 with localcontext(EXACT):
                     self._history.note(look.samples[0])
-            inside = [ts for ts in look.samples if self._start < ts < self._end]
-            if inside:
-                sample = self._account.sample(inside[0])
-                self.samples += [sample._replace(ts=ts) for ts in inside]
+            sample: EquitySample | None = None
+            gained = 0
+            for ts in look.samples:
+                if self.swap is not None:
+                    gained += self.swap.charge(ts)
+                if self._start < ts < self._end:
+                    sample = sample or self._account.sample(ts)
+                    self.samples.append(sample._replace(ts=ts, raw=sample.raw + gained))
         except Exception as error:  # noqa: BLE001 - the engine would swallow it; the task raises it
             self.error = error
             self.shutdown_system("the account cannot be valued")

@@ -1,6 +1,7 @@
 """Contracts that expire at a stated price: the engine is told it as the venue's closing price.
 
-Without one, the engine closes positions at the last price when a contract expires.
+Without one, the engine closes positions at the last price when a contract expires. Either way it
+charges the fee of a fill that takes liquidity.
 """
 
 from __future__ import annotations

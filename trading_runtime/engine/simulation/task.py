@@ -11,6 +11,13 @@ from nautilus_trader import model
 from trading_runtime.engine.accounting.equity import EquitySampler, looks
 from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
 from trading_runtime.engine.accounting.ledger import Ledger
+from trading_runtime.engine.accounting.liquidation import Liquidations, liquidations
+from trading_runtime.engine.accounting.swap import (
+    Swap,
+    SwapCharges,
+    SwapModule,
+    charging_instants,
+)
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.risk.profile import Risk
@@ -70,6 +77,10 @@ class TaskOutput:
     risk_refusals: dict[str, int] | None = None
     """Orders and changes of orders that each rule of the risk profile refused; none without one."""
     funding: Funding = NO_FUNDING
+    swap: Swap | None = None
+    """What holding positions cost or brought; none when no venue charges for it."""
+    liquidations: Liquidations | None = None
+    """Positions that venues closed; none when no venue does so."""
     engine_warnings: dict[str, int] = field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
     unfed: Sequence[str] = ()
@@ -187,7 +198,9 @@ def _run_engine(
         (name, model.BookType.from_str(venues[name.venue.value]["book_type"]))
         for name in with_books
     ]
+    swap = _swap(engine, ledger, (start, end))
     sampler = EquitySampler(ledger.account, ledger.history, (start, end), course.looks, books)
+    sampler.swap = swap
     engine.add_actor(sampler)
     for settings in engine.venues:
         if isinstance(settings.fee_model, FeesOfVenue):
@@ -215,7 +228,11 @@ def _run_engine(
     with localcontext(EXACT):
         ledger.history.note(end)
         inside = (item for item in sampler.samples if item.ts % common["equity_interval"] == 0)
-        samples = [ledger.opening(balances, start), *inside, ledger.account.sample(end)]
+        last = ledger.account.sample(end)
+        if swap is not None:
+            swap.charge(end)
+            last = last._replace(raw=last.raw + swap.not_booked())
+        samples = [ledger.opening(balances, start), *inside, last]
         refused = [] if guard.risk is None else guard.risk.refused_orders
         tables, funding = ledger.tables(samples, refused), ledger.funding()
     refusals = None if guard.risk is None else dict(sorted(guard.risk.refusals.items()))
@@ -224,8 +241,10 @@ def _run_engine(
         guard.warmup_denied_orders,
         refusals,
         funding,
-        counted_kinds(logged.counts),
-        unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
+        engine_warnings=counted_kinds(logged.counts),
+        unfed=unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
+        swap=None if swap is None else swap.total,
+        liquidations=liquidations(tables) if _liquidates(common) else None,
     )
 
 
@@ -247,8 +266,23 @@ def _refuse_unsettled(ledger: Ledger, end: int) -> None:
             )
 
 
+def _swap(engine: FedEngine, ledger: Ledger, window: tuple[int, int]) -> SwapCharges | None:
+    """Return what charges positions for being held, when a venue does so."""
+    modules = {
+        model.Venue(venue.name): module
+        for venue in engine.venues
+        for module in venue.modules
+        if isinstance(module, SwapModule)
+    }
+    return SwapCharges(modules, window, ledger) if modules else None
+
+
+def _liquidates(common: Mapping[str, Any]) -> bool:
+    return any(venue.get("liquidation") for venue in venues_of(common).values())
+
+
 def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
-    """Return when the account is looked at: for each sample, and for a limit at each midnight.
+    """Return when the account is looked at: for each sample, a limit's midnight, and each swap.
 
     Before the window only rates are, for what is converted.
     """
@@ -257,6 +291,12 @@ def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
     instants: Sequence[int] = range(_multiple(partition["warmup_start"], interval), end, interval)
     if common.get("risk", {}).get("max_daily_loss") is not None and DAY % interval:
         instants = sorted({*instants, *range(_multiple(partition["start"], DAY), end, DAY)})
+    swaps = [venue["swap"] for venue in venues_of(common).values() if venue.get("swap")]
+    if swaps:
+        due = {
+            ts for item in swaps for ts, _ in charging_instants(item, partition["start"], end - 1)
+        }
+        instants = sorted({*instants, *due})
     delays = [delay for venue in venues_of(common).values() for delay in venue["latency"].values()]
     if not any(delays):
         return looks(instants, None)

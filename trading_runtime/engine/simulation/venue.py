@@ -13,6 +13,7 @@ from nautilus_trader.model import InstrumentId, LeveragedMarginModel, StandardMa
 from nautilus_trader.persistence import DataCatalogConfig
 from nautilus_trader.risk import RiskEngineConfig
 
+from trading_runtime.engine.accounting.swap import SwapModule
 from trading_runtime.engine.instruments.currencies import currency, money
 from trading_runtime.engine.simulation.fees import fee_model
 from trading_runtime.engine.strategy.loading import check_configs
@@ -71,6 +72,8 @@ def venue_config(
             }
             or None,
             margin_model=_margin_model(venue),
+            modules=_modules(venue),
+            **_liquidation(venue),
             fill_model=fill_model(venue["fill"], seed),
             fee_model=fee_model(venue),
             latency_model=latency_model(venue["latency"]),
@@ -155,6 +158,24 @@ def _clock_time(nanoseconds: int) -> str:
 
 def _currency(code: str | None) -> Currency | None:
     return None if code is None else currency(code)
+
+
+def _liquidation(venue: Mapping[str, Any]) -> dict[str, Any]:
+    settings = venue.get("liquidation")
+    if settings is None:
+        return {}
+    return {
+        "liquidation_enabled": True,
+        "liquidation_trigger_ratio": float(settings["trigger_ratio"]),
+        "liquidation_cancel_open_orders": settings["cancel_open_orders"],
+    }
+
+
+def _modules(venue: Mapping[str, Any]) -> list[Any] | None:
+    swap = venue.get("swap")
+    if swap is None:
+        return None
+    return [SwapModule(swap | {"base_currency": venue["base_currency"]})]
 
 
 def _margin_model(venue: Mapping[str, Any]) -> Any:
