@@ -97,7 +97,7 @@ def _listing_findings(evidence: Evidence) -> Iterator[Finding]:
         plan = read_plan(files.plan)
         stated = listing_of(files, plan, evidence.listing["files"])
     except (DataError, UsageError):
-        return  # told of already
+        return  # reported already
     for key in sorted(stated.keys() | evidence.listing.keys()):
         if stated.get(key) != evidence.listing.get(key):
             yield Finding(LISTING, f"{key} is not what follows from the files of the run")
@@ -107,7 +107,7 @@ def _listing_findings(evidence: Evidence) -> Iterator[Finding]:
         if folder.name not in planned:
             yield Finding(place, "the plan has no such task")
             continue
-        with contextlib.suppress(DataError):  # told of already
+        with contextlib.suppress(DataError):  # reported already
             known = store.read_task(folder.name).keys()
             for path in sorted(folder.iterdir()):
                 if path.name not in known:
