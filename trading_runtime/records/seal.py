@@ -25,14 +25,17 @@ _FILES, _SEAL = "files", "seal"
 def sealed_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
     """Yield name and path of every file that belongs to the end of a run.
 
-    Left out are the metadata, which hold the digests of the others, lock and request to stop, and
-    names with a leading dot, which a killed writer left.
+    Left out are the metadata, which hold the digests of the others, lock and request to stop,
+    names with a leading dot, which a killed writer left, and parts of a journal without a line,
+    which others never see.
     """
     for path in sorted(files.folder.rglob("*")):
         name = path.relative_to(files.folder).as_posix()
         hidden = any(part.startswith(".") for part in name.split("/"))
         is_file = path.is_file() or path.is_symlink()
-        if is_file and not hidden and path not in {files.metadata, files.lock, files.stop}:
+        if not is_file or hidden or path in {files.metadata, files.lock, files.stop}:
+            continue
+        if files.journals not in path.parents or path.is_symlink() or path.stat().st_size:
             yield name, path
 
 
