@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks.scale import cached_run, planning, planning_points, summarising, worker_memory
 from benchmarks.speed import (
     first_event,
+    session_of_bars,
     sweep_backtesting,
     sweep_builtin,
     sweep_nautilus_1,
@@ -26,6 +27,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "sweep-backtesting": sweep_backtesting,
     "sweep-builtin": sweep_builtin,
     "first-event": first_event,
+    "session": session_of_bars,
     "memory": worker_memory,
     "planning": planning,
     "planning-points": planning_points,
