@@ -82,7 +82,7 @@ def test_fills_are_stated_at_the_rows_that_made_them(played: SmallSession) -> No
 def test_runs_commands_work_on_a_session(played: SmallSession) -> None:
     for words, shown in (
         (("runs", "list"), "complete"),
-        (("runs", "show", "one"), "complete"),
+        (("runs", "show", "one"), "trading-runtime parity one"),
         (("runs", "check", "one"), "sound"),
         (("runs", "watch", "one"), "complete"),
         (("results", "show", "one"), "1/1"),
