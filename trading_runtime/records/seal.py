@@ -70,7 +70,8 @@ def is_sealed_as(stored: bytes, content: Mapping[str, Any]) -> bool:
 
 def write_metadata(files: RunFiles, content: Mapping[str, Any]) -> None:
     """Write ``metadata.json``, without what is secret."""
-    write_file(files.metadata, _text(redacted(dict(content))))
+    # The first of its folder is the experiment; a folder that is gone since was taken away.
+    write_file(files.metadata, _text(redacted(dict(content))), in_new_folder=False)
 
 
 def _text(content: Mapping[str, Any]) -> bytes:
