@@ -97,6 +97,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     nothing can be written.
     """
     from trading_runtime.report import ReportInputs, write_report
+    from trading_runtime.results.judgement import drawn_points
     from trading_runtime.results.ledger import note_trials
     from trading_runtime.results.reduction import reduce_run
 
@@ -105,7 +106,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         *(plan, store, files),
         allow_incomplete=allow_incomplete,
         verified=verified,
-        drawn=_drawn_points(experiment),
+        drawn=drawn_points(experiment),
     )
     trials = note_trials(store, plan, reduced.results, reduced.result.get("luck"))
     write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
@@ -225,12 +226,6 @@ def _write_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
     from trading_runtime.metrics.exposition import write_run_metrics  # needed at the end only
 
     write_run_metrics(files, metadata)
-
-
-def _drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
-    """Return how many points an adaptive search has drawn at random; ``None`` for other runs."""
-    search = (experiment or {}).get("search") or {}
-    return search["generation"] if search.get("method") in {"tpe", "cma-es"} else None
 
 
 def _identities(plan: Plan, reduced: Reduction) -> dict[str, str]:

@@ -72,6 +72,15 @@ def judge(
     return {name: _rounded(value) for name, value in facts.items()}
 
 
+def drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
+    """Return how many points an adaptive search has drawn at random; ``None`` for other runs.
+
+    ``experiment`` is the content of a run's ``experiment.json``.
+    """
+    search = (experiment or {}).get("search") or {}
+    return search["generation"] if search.get("method") in {"tpe", "cma-es"} else None
+
+
 def deflated(luck: Mapping[str, Any], trials: int) -> dict[str, Any]:
     """Return what ``luck`` comes to with another number of trials than the run's points."""
     track = Track(luck["days"], luck["daily_sharpe"], luck["skewness"], luck["kurtosis"])
