@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.main import COMMANDS, root
+from trading_runtime.config.deployment import Deployment
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.fields import Model
 from trading_runtime.config.messages import describe_fields
+from trading_runtime.config.schema import schema_text
 from trading_runtime.datasets.data_file import Preparation
 from trading_runtime.errors import Kind, TradingRuntimeError
 from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, PREFIX, VALUES
@@ -40,7 +42,8 @@ _MEANING = {
 def written() -> dict[str, str]:
     """Return the text of every file that is made from the code, by its path."""
     pages = {f"docs/reference/{name}": text for name, text in references().items()}
-    return pages | {f"schemas/{name}": text for name, text in schema_texts().items()}
+    schemas = schema_texts() | {"deployment.schema.json": schema_text(deployment=True)}
+    return pages | {f"schemas/{name}": text for name, text in schemas.items()}
 
 
 def references() -> dict[str, str]:
@@ -48,6 +51,7 @@ def references() -> dict[str, str]:
     pages = {
         "cli.md": _commands(),
         "experiment.md": _model(Experiment, "The experiment file"),
+        "deployment.md": _model(Deployment, "The deployment file"),
         "data-file.md": _model(Preparation, "The data file"),
         "exit-codes.md": _exit_codes(),
         "metrics.md": _metrics(),

@@ -17,10 +17,10 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
     {"canonical", "errors", "message_kinds", "redaction", "units"} | {"storage"},
-    {"config", "datasets"},
+    {"config", "datasets", "records"},
     {"planning", "engine"},
-    {"records", "results", "runs", "control", "report", "metrics"}
-    | {"execution", "verification", "evidence"},
+    {"results", "runs", "control", "report", "metrics"}
+    | {"execution", "verification", "evidence", "sessions"},
     {"operations", "project"},
     {"cli", "local", "argo", "api"},
 )

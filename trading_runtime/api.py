@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, UsageError
-from trading_runtime.execution.preparation import Prepared, check_here, prepare
+from trading_runtime.execution.preparation import PreparedRun, check_here, prepare
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.opening import check_run_id, new_run_id
 from trading_runtime.storage.files import read_json
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from trading_runtime.execution.workers.processes import WorkerAhead
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.execution.workers.processes import PrestartedWorker
+    from trading_runtime.records.run_files import RunFiles
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Run:
         return self.files.report_page
 
 
-def plan(experiment: str | Path, *, workers: int | None = None) -> Prepared:
+def plan(experiment: str | Path, *, workers: int | None = None) -> PreparedRun:
     """Check the experiment file and expand it to tasks; nothing is started, no row is read.
 
     Raises what ``execution.preparation.prepare`` raises.
@@ -83,7 +83,7 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
     allow_incomplete: bool = False,
     show_progress: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
-    ahead: WorkerAhead | None = None,
+    prestarted: PrestartedWorker | None = None,
 ) -> Run:
     """Run an experiment on this machine and summarise it.
 
@@ -97,11 +97,11 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 
     if run_id is not None:
         check_run_id(run_id)
-    prepared = prepare(experiment, workers, check_here if ahead is None else ahead.check)
+    prepared = prepare(experiment, workers, check_here if prestarted is None else prestarted.check)
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
-    started = LocalRun(prepared, run_id, should_stop, show_progress, ahead)
+    started = LocalRun(prepared, run_id, should_stop, show_progress, prestarted)
     ended = started.execute(allow_incomplete=allow_incomplete)
     return Run(run_id, started.files, ended.reduction.result, ended.computed, ended.seconds)
 

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from trading_runtime.datasets.slices import cut_partition
 from trading_runtime.engine.instruments.catalog import write_instruments
@@ -25,37 +24,35 @@ from trading_runtime.engine.strategy.failures import FailureRecord
 from trading_runtime.engine.strategy.loading import imported_strategy
 from trading_runtime.execution.preparation import prepare
 from trading_runtime.planning.identity import decode_values, partition_inputs
-from trading_runtime.units import parse_instant
 
 
 def run_points(experiment: str, first: int, step: int) -> None:
     """Run every ``step``-th task of the one partition of ``experiment``, from ``first`` on."""
     prepared = prepare(experiment)
-    plan = prepared.plan.document
-    common = plan["common"]
-    shown = plan["partitions"][0]
-    partition: dict[str, Any] = shown | {
-        key: parse_instant(shown[key]) for key in ("start", "end", "warmup_start")
-    }
+    plan = prepared.plan
+    common = plan.common.content
+    partition = plan.partitions[0]
     with (
         tempfile.TemporaryDirectory() as folder,
         imported_strategy(prepared.code, None, common["seed"]) as loaded,
     ):
         catalog = Path(folder)
-        write_instruments(catalog, list(plan["instruments"].values()))
-        rows = cut_partition(partition, Path(prepared.loaded.dataset_place), catalog).rows
-        inputs = partition_inputs(partition, plan["instruments"])
+        write_instruments(catalog, list(plan.instruments.values()))
+        rows = cut_partition(
+            partition.as_mapping(), Path(prepared.loaded.dataset_place), catalog
+        ).rows
+        inputs = partition_inputs(partition, plan.instruments)
         shared = decoded(inputs, catalog, rows)
         if shared is None:
             raise SystemExit(f"{experiment}: its rows are not decoded ahead; take fewer")
-        for task in plan["tasks"][first::step]:
+        for task in plan.tasks[first::step]:
             engine = SharingEngine(
                 venue_config(common["venue"], common["venue_name"], common["seed"]),
                 engine_config(common["venue"], folder),
                 inputs,
                 shared,
             )
-            values = plan["strategy"]["config"] | plan["points"][task["point"]]["config"]
+            values = plan.config(task.point)
             config = build_config(loaded.config_class, decode_values(values))
             engine.add_builtin_strategy(loaded.code.class_name, config)
             engine.run(FailureRecord(), lambda: False)

@@ -18,14 +18,14 @@ from trading_runtime.execution.preparation import prepare
 from trading_runtime.execution.task import TaskRunner
 
 if TYPE_CHECKING:
-    from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.execution.preparation import PreparedRun
 
 
 class Copier:
     """Makes results of other points from that of the first one, by partition."""
 
-    def __init__(self, prepared: Prepared) -> None:
-        self._plan = prepared.plan.document
+    def __init__(self, prepared: PreparedRun) -> None:
+        self._plan = prepared.plan
         self._store = prepared.store
         self._runner = TaskRunner(
             self._plan, prepared.loaded.dataset_place, prepared.store, prepared.code
@@ -34,24 +34,24 @@ class Copier:
 
     def store(self, index: int) -> None:
         """Store the result of task ``index``; points of a partition come one after another."""
-        task = self._plan["tasks"][index]
-        if task["point"] == 0:
+        task = self._plan.tasks[index]
+        if task.point == 0:
             self._runner.run(index)
-            folder = self._store.task(task["task_id"])
+            folder = self._store.task(task.task_id)
             files = {path.name: path.read_bytes() for path in folder.iterdir()}
-            self._model = (task["task_id"], files, self._config(0))
+            self._model = (task.task_id, files, self._config(0))
             return
         model_id, files, model_config = self._model
         summary = json.loads(files["summary.json"]) | {
-            "task_id": task["task_id"],
-            "net_profit": str(task["point"]),
+            "task_id": task.task_id,
+            "net_profit": str(task.point),
         }
         content = (json.dumps(summary, indent=1) + "\n").encode()
         manifest = json.loads(
             files["manifest.json"]
             .decode()
-            .replace(model_id, task["task_id"])
-            .replace(model_config, self._config(task["point"]))
+            .replace(model_id, task.task_id)
+            .replace(model_config, self._config(task.point))
         )
         manifest["files"]["summary.json"] |= {
             "bytes": len(content),
@@ -59,7 +59,7 @@ class Copier:
         }
         if manifest.pop("digest", None) is not None:
             manifest["digest"] = digest(manifest)
-        folder = self._store.task(task["task_id"])
+        folder = self._store.task(task.task_id)
         folder.mkdir(parents=True)
         for name, copied in files.items():
             (folder / name).write_bytes(copied)
@@ -71,7 +71,7 @@ class Copier:
         self._runner.close()
 
     def _config(self, point: int) -> str:
-        values = self._plan["strategy"]["config"] | self._plan["points"][point]["config"]
+        values = self._plan.config(point)
         return canonical_json(values).decode()
 
 

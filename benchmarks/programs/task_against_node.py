@@ -25,10 +25,9 @@ from nautilus_trader.backtest import (
 from nautilus_trader.common import LoggerConfig
 from trading_runtime.engine.simulation.venue import venue_config
 from trading_runtime.engine.strategy.config import build_config
-from trading_runtime.execution.preparation import Prepared, prepare
+from trading_runtime.execution.preparation import PreparedRun, prepare
 from trading_runtime.execution.task import TaskRunner
 from trading_runtime.planning.identity import decode_values
-from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,21 +39,21 @@ _DATA_TYPES = {
 _CHUNK_ROWS = 50_000
 
 
-def run_bare(prepared: Prepared, index: int, strategy_class: Any, strategy_config: Any) -> None:
+def run_bare(prepared: PreparedRun, index: int, strategy_class: Any, strategy_config: Any) -> None:
     """Run the window and the point of task ``index`` with nothing of this runtime around it."""
-    plan = prepared.plan.document
-    task = plan["tasks"][index]
-    partition, common = plan["partitions"][task["partition"]], plan["common"]
+    plan = prepared.plan
+    task = plan.tasks[index]
+    partition, common = plan.partitions[task.partition], plan.common.content
     data = []
-    for series in partition["data"]:
-        is_bars = series["type"] == "bars"
-        instrument_id = model.InstrumentId.from_str(series["instrument_id"])
+    for series in partition.data:
+        is_bars = series.type == "bars"
+        instrument_id = model.InstrumentId.from_str(series.instrument_id)
         data.append(
             BacktestDataConfig(
-                _DATA_TYPES[series["type"]],
+                _DATA_TYPES[series.type],
                 prepared.loaded.dataset_place,
                 instrument_id=None if is_bars else instrument_id,
-                bar_types=[series["identifier"]] if is_bars else None,
+                bar_types=[series.identifier] if is_bars else None,
             )
         )
     config = BacktestRunConfig(
@@ -65,8 +64,8 @@ def run_bare(prepared: Prepared, index: int, strategy_class: Any, strategy_confi
         chunk_size=_CHUNK_ROWS,
         raise_exception=True,
         dispose_on_completion=False,
-        start=parse_instant(partition["warmup_start"]),
-        end=parse_instant(partition["end"]) - 1,
+        start=partition.warmup_start,
+        end=partition.end - 1,
     )
     node = BacktestNode([config])
     node.build()
@@ -78,9 +77,7 @@ def run_bare(prepared: Prepared, index: int, strategy_class: Any, strategy_confi
 def main() -> None:
     """Run pairs of task and bare node; the first of each makes the process warm."""
     prepared = prepare(sys.argv[1])
-    runner = TaskRunner(
-        prepared.plan.document, prepared.loaded.dataset_place, prepared.store, prepared.code
-    )
+    runner = TaskRunner(prepared.plan, prepared.loaded.dataset_place, prepared.store, prepared.code)
     count = int(sys.argv[2]) + 1
     own, configs = _import_once(prepared, count)
 
@@ -95,7 +92,7 @@ def main() -> None:
     sys.stdout.write(json.dumps(pairs[1:]) + "\n")
 
 
-def _import_once(prepared: Prepared, count: int) -> tuple[Any, list[Any]]:
+def _import_once(prepared: PreparedRun, count: int) -> tuple[Any, list[Any]]:
     """Return the strategy's class and the configs of the first tasks: a script imports once."""
     name = "strategy_of_the_bare_node"
     spec = importlib.util.spec_from_file_location(name, str(prepared.code.file))
@@ -104,11 +101,10 @@ def _import_once(prepared: Prepared, count: int) -> tuple[Any, list[Any]]:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     config_class = getattr(module, f"{prepared.code.class_name}Config")
-    plan = prepared.plan.document
-    fixed = plan["strategy"]["config"]
+    plan = prepared.plan
     configs = [
-        build_config(config_class, decode_values(fixed | plan["points"][task["point"]]["config"]))
-        for task in plan["tasks"][:count]
+        build_config(config_class, decode_values(plan.config(task.point)))
+        for task in plan.tasks[:count]
     ]
     return getattr(module, prepared.code.class_name), configs
 

@@ -16,12 +16,12 @@ from tests.execution.processes import PATIENCE, processes_of, wait_for
 from tests.execution.test_stopping import finished
 from tests.small_experiment import BAR_TYPE
 from trading_runtime import api
-from trading_runtime.argo import batch_step
 from trading_runtime.argo.batch_step import BatchOrder, run_batch_step
 from trading_runtime.argo.check_step import run_check_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.argo.summary_step import run_summary_step
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.execution.executors import pods as pods_executor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ def test_out_of_memory_is_told_and_a_retry_with_more_computes_the_rest(
 ) -> None:
     path = needing.write(parameters={"megabytes": [400, 0, 1]})
     plan = run_plan_step(str(path), "one", ONE_BATCH)
-    monkeypatch.setattr(batch_step, "memory_limit", lambda: 600 << 20)
+    monkeypatch.setattr(pods_executor, "memory_limit", lambda: 600 << 20)
 
     assert run_batch_step(plan.results, "one", BatchOrder(0)) == 137
 
@@ -108,7 +108,7 @@ def test_out_of_memory_is_told_and_a_retry_with_more_computes_the_rest(
     assert run_check_step(plan.results, "one") == 1
 
     # As the template does it: the same batch with twice the memory, or in the second round.
-    monkeypatch.setattr(batch_step, "memory_limit", lambda: 1200 << 20)
+    monkeypatch.setattr(pods_executor, "memory_limit", lambda: 1200 << 20)
     assert run_batch_step(plan.results, "one", BatchOrder(0, 2)) == 0
 
     assert failures(needing) == {}
@@ -121,7 +121,7 @@ def test_less_memory_than_the_pod_has_is_the_experiment_s_to_ask(
 ) -> None:
     path = needing.write(parameters={"megabytes": [400]}, limits={"task_memory": "300 MiB"})
     plan = run_plan_step(str(path), "one", ONE_BATCH)
-    monkeypatch.setattr(batch_step, "memory_limit", lambda: 4 << 30)
+    monkeypatch.setattr(pods_executor, "memory_limit", lambda: 4 << 30)
 
     assert run_batch_step(plan.results, "one", BatchOrder(0)) == 137
 

@@ -33,7 +33,7 @@ def store(folder: Path, run_id: str, inputs: ReportInputs, started: str) -> Path
     run.mkdir(parents=True)
     complete = inputs.result["complete"]
     metadata = {
-        "experiment_name": inputs.plan["experiment_name"],
+        "experiment_name": inputs.plan.experiment_name,
         "status": "complete" if complete else "incomplete",
         "started": started,
         "ended": started,

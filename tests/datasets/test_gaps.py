@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from trading_runtime.datasets.bar_lengths import bar_length
 from trading_runtime.datasets.manifest import MOST_LISTED, GapFinder, Gaps
-from trading_runtime.datasets.series_rows import bar_length
 from trading_runtime.units import NANOSECONDS
 
 

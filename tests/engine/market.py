@@ -25,11 +25,19 @@ T0 = 1_640_995_200 * SECOND
 STRATEGIES = Path(__file__).parent / "strategies"
 
 
-def pair(symbol: str, base: str, quote: str, tick: str = "0.01", size: str = "0.001") -> Any:
-    """A spot pair at the venue SIM."""
+def pair(  # noqa: PLR0913 - what a pair is
+    symbol: str,
+    base: str,
+    quote: str,
+    tick: str = "0.01",
+    size: str = "0.001",
+    *,
+    venue: str = "SIM",
+) -> Any:
+    """A spot pair."""
     make: Any = model.CurrencyPair
     return make(
-        model.InstrumentId.from_str(f"{symbol}.SIM"),
+        model.InstrumentId.from_str(f"{symbol}.{venue}"),
         model.Symbol(symbol),
         model.Currency.from_str(base),
         model.Currency.from_str(quote),
@@ -46,12 +54,14 @@ def perpetual(
     currencies: tuple[str, str, str] = ("BTC", "USDT", "USDT"),
     tick: str = "0.1",
     size: str = "0.001",
+    *,
+    venue: str = "SIM",
 ) -> Any:
-    """A perpetual swap at the venue SIM; inverse when it is settled in its base currency."""
+    """A perpetual swap; inverse when it is settled in its base currency."""
     base, quote, settlement = (model.Currency.from_str(code) for code in currencies)
     make: Any = model.CryptoPerpetual
     return make(
-        model.InstrumentId.from_str(f"{symbol}.SIM"),
+        model.InstrumentId.from_str(f"{symbol}.{venue}"),
         model.Symbol(symbol),
         base,
         quote,

@@ -102,7 +102,7 @@ class Case:
         engine.add_strategy(RandomTrader(RandomTraderConfig(**config)))
         try:
             engine.run(T0, self.end - 1)
-            history = RateHistory(Rates(engine.cache, model.Venue("SIM")), set(), "USDT")
+            history = RateHistory(Rates(engine.cache, [model.Venue("SIM")]), set(), "USDT")
             valuation = Valuation({str(perpetual().id): perpetual()}, history, "USDT")
             tables = collect(engine.cache, [], valuation, [])
             return {name: getattr(tables, name) for name in ("orders", "fills", "positions")}

@@ -45,6 +45,17 @@ def test_positions_are_closed_at_the_stated_price_when_their_contract_expires(
     assert found.tables.equity[-1]["equity"] == Decimal(102_325)
 
 
+def test_an_expiry_costs_what_taking_liquidity_costs(expiring: Market) -> None:
+    fees = {"model": "maker_taker", "maker": "0", "taker": "0.001"}
+    found = run_steps(expiring, BUY, venue=STATED | {"fees": fees}, currency="USD")
+    # 2 x 50 x 100 x 0.001 and 2 x 50 x 123.25 x 0.001, in cents
+    assert [row["fee"] for row in found.tables.fills] == [Decimal(10), Decimal("12.32")]
+    none = {"ESH2.SIM": {"model": "none"}}
+    venue = STATED | {"fees": fees, "fees_by_instrument": none}
+    free = run_steps(expiring, BUY, venue=venue, currency="USD")
+    assert [row["fee"] for row in free.tables.fills] == [0, 0]
+
+
 def test_a_short_loses_what_a_long_gains(expiring: Market) -> None:
     found = run_steps(expiring, {"1": ["market SELL 2"]}, venue=STATED, currency="USD")
     assert found.tables.equity[-1]["equity"] == Decimal(97_675)

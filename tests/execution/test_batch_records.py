@@ -6,18 +6,18 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind
+from trading_runtime.execution.executor import TaskBegun, TaskEnded
 from trading_runtime.execution.recording import BatchRecords
-from trading_runtime.execution.workers.pool import TaskEnded, TaskStarted
 from trading_runtime.records.journal import Journal, chain_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.small_experiment import SmallExperiment
-    from trading_runtime.execution.workers.pool import Event
+    from trading_runtime.execution.executor import TaskEvent
 
 
-def told(folder: Path, batches: dict[int, list[int]], happened: list[Event]) -> list[Any]:
+def told(folder: Path, batches: dict[int, list[int]], happened: list[TaskEvent]) -> list[Any]:
     """Return event, payload and, for shortness, no seconds."""
     with Journal(folder, "local-1") as journal:
         records = BatchRecords(journal, batches)
@@ -39,12 +39,12 @@ def ended(task: int, status: str = "ok") -> TaskEnded:
 
 
 def test_a_batch_begins_with_its_first_task_and_ends_with_its_last(tmp_path: Path) -> None:
-    happened: list[Event] = [
-        TaskStarted(4, 1),
+    happened: list[TaskEvent] = [
+        TaskBegun(4, 1),
         ended(4),
-        TaskStarted(5, 1),
+        TaskBegun(5, 1),
         ended(5, "strategy"),
-        TaskStarted(9, 0),
+        TaskBegun(9, 0),
         ended(9),
     ]
 
@@ -57,12 +57,12 @@ def test_a_batch_begins_with_its_first_task_and_ends_with_its_last(tmp_path: Pat
 
 
 def test_a_worker_that_dies_breaks_its_batch_off_and_another_goes_on(tmp_path: Path) -> None:
-    happened: list[Event] = [
-        TaskStarted(0, 0),
+    happened: list[TaskEvent] = [
+        TaskBegun(0, 0),
         ended(0, Kind.CRASH),
-        TaskStarted(1, 0),
+        TaskBegun(1, 0),
         ended(1, Kind.TIMEOUT),
-        TaskStarted(2, 0),
+        TaskBegun(2, 0),
         ended(2),
     ]
 
@@ -80,7 +80,7 @@ def test_a_worker_that_dies_breaks_its_batch_off_and_another_goes_on(tmp_path: P
 
 
 def test_what_belongs_to_no_batch_is_passed_over(tmp_path: Path) -> None:
-    assert told(tmp_path, {}, [TaskStarted(0, 0), ended(0)]) == []
+    assert told(tmp_path, {}, [TaskBegun(0, 0), ended(0)]) == []
 
 
 def test_a_run_tells_of_its_batches_whose_workers_die(small: SmallExperiment) -> None:

@@ -53,5 +53,5 @@ def test_one_that_the_strategy_imports_by_a_statement_needs_no_declaring(
     with (small.folder / "counting.py").open("a") as file:
         file.write("import jmespath\n")
 
-    assert "jmespath" in api.plan(small.path).plan.document["common"]["packages"]
+    assert "jmespath" in api.plan(small.path).plan.common.packages
     assert small.summary()["counts"]["ok"] == 12

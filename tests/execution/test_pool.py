@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.errors import CrashError
+from trading_runtime.execution.executor import TaskEnded
 from trading_runtime.execution.preparation import prepare
 from trading_runtime.execution.workers import memory
-from trading_runtime.execution.workers.pool import Job, TaskEnded, WorkerPool
-from trading_runtime.execution.workers.processes import worker_environment
+from trading_runtime.execution.workers.pool import WorkerPool
+from trading_runtime.execution.workers.processes import Job, worker_environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -65,7 +65,7 @@ def test_a_signal_ends_the_run_and_the_same_id_goes_on(
     assert running.returncode == code
     assert errors.splitlines()[-1] == (
         f"stopped: run 'run' with {12 - kept} of 12 tasks left; finished ones are kept: "
-        "give --run-id run again to go on"
+        "give --run-id run again to resume"
     )
     assert processes_of(running.pid) == []
     assert metadata["status"] == "stopped"

@@ -12,7 +12,7 @@ from trading_runtime.results.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 WAYS = ("sound", "chance", "surroundings", "raise", "os exit")
 """One point each; the first three leave a result."""

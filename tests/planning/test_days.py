@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from trading_runtime.planning.days import Days, planned_days
+from trading_runtime.planning.days import planned_days
+from trading_runtime.records.plan import Days
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from trading_runtime import api
 from trading_runtime.errors import UsageError
 from trading_runtime.planning import distributions, environment
 from trading_runtime.planning.plan import batches
+from trading_runtime.records.plan import plan_from_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,24 +24,24 @@ if TYPE_CHECKING:
 
 
 def ids(experiment: SmallExperiment) -> list[str]:
-    return [task["task_id"] for task in api.plan(experiment.path).plan.tasks]
+    return api.plan(experiment.path).plan.task_ids
 
 
 def test_tasks_are_ordered_by_partition_then_by_point(small: SmallExperiment) -> None:
     plan = api.plan(small.path).plan
 
-    assert [(task["partition"], task["point"]) for task in plan.tasks] == [
+    assert [(task.partition, task.point) for task in plan.tasks] == [
         (partition, point) for partition in range(3) for point in range(4)
     ]
-    assert len({task["task_id"] for task in plan.tasks}) == 12
-    assert [point["parameters"] for point in plan.document["points"]] == [
+    assert len(set(plan.task_ids)) == 12
+    assert [point.parameters for point in plan.points] == [
         {"every": every} for every in (20, 30, 40, 50)
     ]
 
 
 def test_a_partition_states_its_window_and_rows(small: SmallExperiment) -> None:
     small.write(partitions={"by": "day", "warmup": "1d"})
-    partitions = api.plan(small.path).plan.document["partitions"]
+    partitions = api.plan(small.path).plan.to_document()["partitions"]
 
     assert [
         (item["warmup_start"], item["start"], item["end"], item["rows_max"], item["warmup_short"])
@@ -190,7 +191,7 @@ def test_what_is_stored_is_marked_and_the_rest_estimated_by_what_was_measured(
     metrics = json.loads(small.run_file("one", "metrics.json").read_text())
     each = max(metrics["task_seconds_median"] * 0.1, 240 / metrics["rows_per_second"])
 
-    assert [task["cached"] for task in prepared.plan.tasks] == [True, False] * 3
+    assert [task.cached for task in prepared.plan.tasks] == [True, False] * 3
     assert metrics["tasks_computed"] == 12
     assert metrics["rows"] == 12 * 240
     assert prepared.plan.seconds == pytest.approx(3 * each, rel=0.01)
@@ -205,7 +206,7 @@ def test_a_plan_reads_back_from_its_file(small: SmallExperiment) -> None:
     plan = api.plan(small.path).plan
     text = plan.to_json()
 
-    assert json.loads(text) == plan.document
+    assert plan_from_document(json.loads(text)) == plan
     assert copy.copy(plan).to_json() == text
 
 
@@ -233,11 +234,11 @@ def test_the_digest_of_a_plan_is_that_of_its_tasks_in_any_order(small: SmallExpe
 def test_batches_are_consecutive_and_four_per_worker(
     cached: list[bool], workers: int, expected: list[list[int]]
 ) -> None:
-    assert batches([{"cached": value} for value in cached], workers) == expected
+    assert [list(batch) for batch in batches(cached, workers)] == expected
 
 
 def test_a_batch_is_never_larger_than_can_be_lost() -> None:
-    found = batches([{"cached": False}] * 10_000, 2)
+    found = batches([False] * 10_000, 2)
 
     assert max(last - first for first, last in found) == 256
 

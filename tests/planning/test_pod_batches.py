@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.plans import made_up_plan, partition
 from trading_runtime.planning.plan import pod_batches
+from trading_runtime.records.plan import Task
+
+if TYPE_CHECKING:
+    from trading_runtime.records.plan import Plan
 
 
-def plan_of(seconds: list[float | None], rows: int = 0) -> dict[str, Any]:
+def plan_of(seconds: list[float | None], rows: int = 0) -> Plan:
     """A plan of one partition whose tasks take so long."""
-    return {
-        "tasks": [{"partition": 0, "seconds": value} for value in seconds],
-        "partitions": [{"rows_max": rows}],
-    }
+    tasks = [Task("0" * 64, 0, 0, cached=False, seconds=value) for value in seconds]
+    return made_up_plan(tasks, partitions=[partition(rows=rows)])
 
 
 def test_tasks_of_a_minute_make_batches_of_seven() -> None:

@@ -15,12 +15,8 @@ from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError
 from trading_runtime.planning.partitions import choose_series
 from trading_runtime.planning.points import expand_points
-from trading_runtime.planning.run_warnings import (
-    RunWarning,
-    WarningKind,
-    find_warnings,
-    read_warnings,
-)
+from trading_runtime.planning.run_warnings import find_warnings
+from trading_runtime.records.run_warnings import RunWarning, WarningKind, read_warnings
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
@@ -257,6 +253,38 @@ def test_options_that_expire_over_bars_of_their_underlying_are_named(
     assert found(beyond) == []
     trades = bars.model_copy(update={"type": "trades", "identifier": INSTRUMENT})
     assert found(within, trades) == []
+
+
+@pytest.mark.parametrize(
+    ("marks", "shift", "found"),
+    [("close", 0, ["day_closes"]), ("open", 0, []), ("close", 1, [])],
+)
+def test_days_that_close_at_midnight_may_be_dates(
+    small: SmallExperiment, marks: str, shift: int, found: list[str]
+) -> None:
+    experiment = load_experiment(small.path).experiment
+    manifest = load_manifest(small.content["dataset"]["path"])
+    (bars,) = manifest.files
+    name = f"{INSTRUMENT}-1-DAY-LAST-EXTERNAL"
+    midnights = [
+        group.model_copy(update={"first": at + shift, "last": at + shift})
+        for group, at in zip(
+            bars.row_groups,
+            map(parse_instant, ("2024-01-01", "2024-01-02", "2024-01-03")),
+            strict=True,
+        )
+    ]
+    days = bars.model_copy(update={"identifier": name, "row_groups": tuple(midnights)})
+    settings = {"type": "bars", "timestamp_marks": marks}
+    instruments = (manifest.instruments[0] | {"margin_init": "1"},)
+    source = {"series": [{"identifier": name, "settings": settings}]}
+    manifest = manifest.model_copy(
+        update={"files": (days,), "source": source, "instruments": instruments}
+    )
+    chosen = choose_series(manifest, experiment.dataset)
+
+    warned = find_warnings(experiment, manifest, chosen, expand_points(experiment))
+    assert [item.kind for item in warned if item.kind == "day_closes"] == found
 
 
 DEFAULTS = """from dataclasses import dataclass

@@ -12,8 +12,9 @@ from trading_runtime.cli.main import invoke, root
 from trading_runtime.config.loading import load_experiment
 from trading_runtime.config.messages import SettingsError
 from trading_runtime.datasets.manifest import load_manifest
+from trading_runtime.errors import UsageError
 from trading_runtime.planning.partitions import choose_series
-from trading_runtime.planning.unsupported import refuse_unsupported, traded_currency
+from trading_runtime.planning.unsupported import main_venue, refuse_unsupported, traded_currency
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
@@ -81,6 +82,54 @@ def test_a_settlement_price_is_of_a_contract_that_expires(
     (fine,) = findings(small, expiring, settlement_prices={INSTRUMENT: "100.123"})
     assert fine.endswith("100.123: prices of this instrument have at most 1 decimal places")
     assert findings(small, expiring, settlement_prices={INSTRUMENT: "100.10"}) == []
+
+
+def test_swap_is_charged_to_a_balance_that_is_held(small: SmallExperiment) -> None:
+    swap = {"rates": {INSTRUMENT: {"long": "-0.0001", "short": 0}}}
+    assert findings(small, {}, swap=swap) == []
+    (refused,) = findings(small, {"settlement_currency": "USDC"}, swap=swap)
+    assert refused == (
+        f"venue.swap.rates.{INSTRUMENT}: is charged in USDC, and venue.balances hold USDT; add a "
+        "balance such as '0 USDC'"
+    )
+
+
+def test_a_liquidation_needs_quotes_margins_and_a_balance(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(small, capsys, liquidation={})
+    assert said["line"] == '"liquidation": {}'
+    assert said["message"] == (
+        f"venue.liquidation: no quotes are fed of {INSTRUMENT}, and the engine values positions "
+        "for a liquidation by quotes alone; add quotes"
+    )
+    # What a dataset of bars lacks in any case, and then what its instrument lacks.
+    _, margin = findings(small, {"margin_maint": "0"}, liquidation={})
+    assert f"no margin_maint is given for {INSTRUMENT}" in margin
+    _, currency = findings(small, {"settlement_currency": "USDC"}, liquidation={})
+    assert f"{INSTRUMENT} settle in a currency that venue.balances do not hold (USDT)" in currency
+
+
+def test_venues_are_those_of_the_instruments(small: SmallExperiment) -> None:
+    venue = small.content["venue"]
+
+    def refused(instruments: list[str], *further: str) -> str:
+        small.write(venues=dict.fromkeys(further, venue))
+        with pytest.raises(UsageError) as error:
+            main_venue(load_experiment(small.path).experiment, instruments)
+        return str(error.value)
+
+    assert refused(["A.SIM"], "EXB") == (
+        "venues.EXB: no instrument of the dataset is traded there; they are of SIM"
+    )
+    assert refused(["A.SIM"], "SIM").startswith("venue: is of no instrument, since 'venues' names")
+    assert refused(["A.SIM", "B.EXB", "C.EXC"], "EXB") == (
+        "dataset.instruments: these are of 3 venues (EXB, EXC, SIM), and settings are given for 2; "
+        "name the instruments of one of them, or give the others settings and balances in 'venues'"
+    )
+    small.write(venues={"EXB": venue})
+    experiment = load_experiment(small.path).experiment
+    assert main_venue(experiment, ["A.SIM", "B.EXB", "C.SIM"]) == "SIM"
 
 
 @pytest.mark.parametrize(

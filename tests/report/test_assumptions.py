@@ -13,7 +13,6 @@ from nautilus_trader import model
 from tests.engine.market import MINUTE, T0, Market, perpetual, run_steps
 from tests.results.sample_run import sample_run
 from trading_runtime.report.assumptions import Assumption, assumptions
-from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,17 +190,48 @@ def test_margin_is_told_as_its_model_takes_it() -> None:
 def test_contracts_that_expire_in_the_tested_time_are_named_with_their_price() -> None:
     def expiry(titles: str, **settings: Any) -> Assumption | None:
         run = with_venue(**settings)
-        window = run.plan["partitions"][0]
-        definition = {"expiration_ns": parse_instant(window["end"])}
-        plan = {**run.plan, "instruments": {"BTCUSDT-PERP.SIM": definition}}
+        definition = {"expiration_ns": run.plan.partitions[0].end}
+        plan = dataclasses.replace(run.plan, instruments={"BTCUSDT-PERP.SIM": definition})
         found = assumptions(dataclasses.replace(run, plan=plan))
         return next((each for each in found if each.title == titles), None)
 
     stated = expiry("Expiry", settlement_prices={"BTCUSDT-PERP.SIM": "123.25"})
     assert stated is not None
-    assert stated.text.endswith("and without a fee: BTCUSDT-PERP.SIM at 123.25.")
+    assert stated.text.endswith("with the fee of a fill: BTCUSDT-PERP.SIM at 123.25.")
     last = expiry("Expiry at the last price")
     assert last is not None
     assert last.warning
     assert "closed at the last price" in last.text
     assert expiry("Expiry") is None
+
+
+def test_each_venue_is_told_with_its_name() -> None:
+    run = sample_run({})
+    further = {**run.experiment["venue"], "fees": {"model": "none"}, "account_type": "cash"}
+    experiment = {**run.experiment, "venues": {"EXB": further}}
+    told = dataclasses.replace(run, experiment=experiment)
+    assert said(told, "Venues").text.startswith("SIM and EXB have accounts of their own")
+    assert "0.05%" in said(told, "Fees (SIM)").text
+    assert said(told, "Fees (EXB)").text == "Trading costs nothing here: no fees are charged."
+    titles = [each.title for each in assumptions(told)]
+    assert "Margin (SIM)" in titles
+    assert "Margin (EXB)" not in titles
+    assert "Fees" not in titles
+
+
+def test_swap_and_liquidation_are_told_as_they_are_charged() -> None:
+    rates = {"A.SIM": {"long": "-0.0001", "short": "0.00005"}}
+    swap = {"rates": rates, "per": "day", "days_in_year": 365, "time": "22:00"}
+    run = with_venue(swap={**swap, "triple_day": "wednesday"})
+    assert said(run, "Swap").text == (
+        "Positions that are open are charged or paid each day at 22:00 UTC, three days on "
+        "Wednesday and none on Saturday and Sunday, a share of their value at the latest price: "
+        "A.SIM -0.01% long, 0.005% short. Other instruments cost nothing to hold."
+    ).replace("-", "\N{MINUS SIGN}")
+    yearly = said(with_venue(swap={**swap, "per": "year", "triple_day": None}), "Swap").text
+    assert "latest price for a year of 365 days" in yearly
+    assert "closes no position" in said(with_venue(), "Liquidation").text
+    settings = {"trigger_ratio": "1.1", "cancel_open_orders": True, "fee": "0.005"}
+    text = said(with_venue(liquidation=settings), "Liquidation").text
+    assert "at or below 1.1 times their maintenance margin" in text
+    assert text.endswith("are cancelled first; closing costs 0.5% of the closed value.")

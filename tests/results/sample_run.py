@@ -8,14 +8,16 @@ import random
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tests.plans import made_up_plan, partition
 from tests.results.observed import YEAR, throughout
 from trading_runtime.canonical import digest
+from trading_runtime.records.plan import Objective, Task
 from trading_runtime.report import ReportInputs
 from trading_runtime.results.calendar import observed_facts
 from trading_runtime.results.frames import best, points_frame, results_frame
 from trading_runtime.results.points import TaskOutcome, aggregate_point, chained_curve
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
-from trading_runtime.units import DAY, format_instant, parse_instant
+from trading_runtime.units import DAY, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,29 +64,21 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
         dict(zip(names, values, strict=True)) for values in itertools.product(*space.values())
     ]
     windows = [(START + i * days * DAY, START + (i + 1) * days * DAY) for i in range(partitions)]
-    plan: dict[str, Any] = {
-        "format": 1,
-        "experiment_name": EXPERIMENT["name"],
-        "objective": {"metric": metric, "direction": "maximize"},
-        "dataset_digest": digest("dataset"),
-        "partitions": [
-            {
-                "index": i,
-                "start": format_instant(start),
-                "end": format_instant(end),
-                "instruments": ["BTCUSDT-PERP.SIM"],
-                "warmup_short": i == 0,
-            }
-            for i, (start, end) in enumerate(windows)
-        ],
-        "empty_windows": [],
-        "points": [{"index": i, "parameters": point} for i, point in enumerate(points)],
-        "tasks": [
-            {"task_id": digest([point, i]), "partition": i, "point": k, "cached": False}
+    plan = made_up_plan(
+        [
+            Task(digest([point, i]), i, k, cached=False, seconds=None)
             for i in range(partitions)
             for k, point in enumerate(points)
         ],
-    }
+        points=points,
+        partitions=[
+            partition(i, *window, instruments=("BTCUSDT-PERP.SIM",), warmup_short=i == 0)
+            for i, window in enumerate(windows)
+        ],
+        objective=Objective(metric, "maximize"),
+        experiment_name=EXPERIMENT["name"],
+        dataset_digest=digest("dataset"),
+    )
     rows, curves = [], {}
     statuses, summaries, failures = {}, {}, []
     for k, point in enumerate(points):
@@ -104,8 +98,8 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
         rows.append(aggregate_point(k, point, outcomes, YEAR))
         curves[k] = outcomes
     frame = points_frame(rows)
-    winner = best(frame, plan["objective"])
-    counts = {"planned": len(plan["tasks"]), "ok": len(summaries), "failed": len(failures)}
+    winner = best(frame, plan.objective._asdict())
+    counts = {"planned": len(plan.tasks), "ok": len(summaries), "failed": len(failures)}
     counts["missing"] = counts["planned"] - counts["ok"] - counts["failed"]
     kinds = sorted({failure["kind"] for failure in failures})
     return ReportInputs(
@@ -120,7 +114,7 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
             "failed_by_kind": {
                 kind: sum(each["kind"] == kind for each in failures) for kind in kinds
             },
-            "objective": plan["objective"],
+            "objective": plan.objective._asdict(),
             "best": winner,
         },
         results=results_frame(plan, statuses, summaries),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
+from tests.plans import made_up_plan
 from trading_runtime.errors import DataError
+from trading_runtime.records.plan import Task
 from trading_runtime.results.garbage import What, delete, find_garbage
 from trading_runtime.results.store import Store
 
@@ -44,16 +45,8 @@ def write_plan(store: Store, run_id: str, *ids: str) -> None:
     """Write the plan of a run of these tasks."""
     files = store.run(run_id)
     files.folder.mkdir(parents=True, exist_ok=True)
-    tasks = [{"task_id": identity, "point": 0, "partition": 0} for identity in ids]
-    content = {
-        "common": {},
-        "strategy": {},
-        "instruments": {},
-        "points": [{}],
-        "partitions": [{}],
-        "tasks": tasks,
-    }
-    files.plan.write_text(json.dumps(content))
+    tasks = [Task(identity, 0, 0, cached=False, seconds=None) for identity in ids]
+    files.plan.write_text(made_up_plan(tasks).to_json())
 
 
 def collected(store: Store, days: float = 1) -> list[tuple[What, str]]:

@@ -21,7 +21,7 @@ from trading_runtime.records.events import (
     TaskCompleted,
 )
 from trading_runtime.records.journal import Journal, chain_bytes, merge_journals, new_writer
-from trading_runtime.results.store import RunFiles
+from trading_runtime.records.run_files import RunFiles
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 
 from tests.small_experiment import ROOT
 from trading_runtime.errors import StorageError, UsageError
-from trading_runtime.results.store import RunFiles
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HOLD = """
 import sys
 from pathlib import Path
-from trading_runtime.results.store import RunFiles
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.runs.lock import locked
 with locked(RunFiles(Path(sys.argv[1]))):
     print("locked", flush=True)

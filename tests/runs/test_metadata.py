@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from trading_runtime.results.store import RunFiles
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.runs.metadata import Metadata, Status
 
 if TYPE_CHECKING:

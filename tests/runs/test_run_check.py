@@ -9,12 +9,14 @@ import pytest
 
 from trading_runtime.records.events import RunStarted
 from trading_runtime.records.journal import Journal, whole_lines
-from trading_runtime.results.store import RunFiles, Store
+from trading_runtime.results.store import Store
 from trading_runtime.runs.run_check import check_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from trading_runtime.records.run_files import RunFiles
 
 pytestmark = pytest.mark.damages_journals
 

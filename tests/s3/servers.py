@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 CUT = b"~cut~"
 LOST_ANSWER = -1
+NO_SUCH_KEY = b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>"
 
 
 class S3Server:
@@ -105,10 +106,18 @@ class Teller(Listening):
 class Proxy(Listening):
     """Hands requests on to a server, except those that ``fault`` answers for by their number."""
 
-    def __init__(self, port: int, fault: Callable[[int], int | None], host: str = LOOPBACK) -> None:
+    def __init__(
+        self,
+        port: int,
+        fault: Callable[[int], int | None] = lambda _: None,
+        host: str = LOOPBACK,
+        lie: Callable[[str, str, bytes], bytes | None] = lambda _method, _path, content: content,
+    ) -> None:
         """``fault`` gives a status to answer with, or None to hand on to ``host``.
 
-        0 cuts the connection, and LOST_ANSWER does so after the request was served.
+        0 cuts the connection, and LOST_ANSWER does so after the request was served. ``lie`` is
+        given method, path and body of an answer, and returns another body of which all headers
+        speak, or None: there is no such object.
         """
         self.requests = self.faults = self.bytes_answered = 0
         numbers = itertools.count(1)
@@ -140,7 +149,10 @@ class Proxy(Listening):
                     self.close_connection = True
                     inner.close()
                     return
-                self.send_response(answer.status)
+                told = lie(self.command, self.path, content)
+                status = answer.status if told is not None else HTTPStatus.NOT_FOUND
+                content = NO_SUCH_KEY if told is None else told
+                self.send_response(status)
                 for name, value in answer.getheaders():
                     if name.lower() not in {"transfer-encoding", "content-length", "connection"}:
                         self.send_header(name, value)

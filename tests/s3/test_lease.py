@@ -16,6 +16,7 @@ from trading_runtime.runs import s3_lock
 from trading_runtime.runs.opening import open_run
 from trading_runtime.runs.s3_lock import Lease
 from trading_runtime.storage import s3
+from trading_runtime.storage.files import write_file
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
@@ -226,10 +227,10 @@ def test_a_run_that_was_taken_over_stores_nothing_more(bucket: str) -> None:
 
     def work_after_it_was_taken() -> None:
         with open_run(store, "one") as opened:
-            opened.files.metadata.write_text("ours")
+            write_file(opened.files.metadata, "ours")
             objects.write(LEASE, taken)
             objects.write("runs/one/plan.json", b"theirs")
-            opened.publish()
+            opened.publish_when_due()
 
     with pytest.raises(LeaseLostError) as raised:
         work_after_it_was_taken()

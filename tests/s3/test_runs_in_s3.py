@@ -147,7 +147,7 @@ def test_a_plan_is_estimated_by_the_latest_run_in_s3_and_fetches_its_metrics_alo
     plan = api.plan(path).plan
 
     # A day has 240 rows; the latest run, whose name is neither first nor last, had 200 a second.
-    assert {task["seconds"] for task in plan.tasks} == {1.2}
+    assert {task.seconds for task in plan.tasks} == {1.2}
     assert not [name for name in asked if "journal" in name or "plan.json" in name]
 
 

@@ -87,7 +87,8 @@ def test_a_result_without_its_manifest_is_none_until_it_is_stored_again(stored: 
     assert later.stored_of([TASK]) == set()
 
     later.write_task(TASK, result())
-    later.look_again([TASK])
+    later.refresh([TASK])
+    later.fetch_results([TASK])
 
     assert later.has_task(TASK)
     assert later.read_task(TASK) == result()

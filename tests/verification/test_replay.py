@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.execution.wayward_run import WAYS, Copy, flip_byte, wayward
+from tests.plans import made_up_plan, partition
 from trading_runtime.errors import Kind, UsageError
+from trading_runtime.records.plan import Plan, Task
 from trading_runtime.verification.replay import Outcome, Replay, find_task, replay
 from trading_runtime.verification.rerun import find_origin
 
@@ -135,19 +137,15 @@ def test_nothing_is_left_of_a_replay_in_the_store(mixed: SmallExperiment, tmp_pa
     assert sorted(path for path in copy.store.root.rglob("*")) == files
 
 
-def plan(points: int, partitions: int) -> dict[str, Any]:
+def plan(points: int, partitions: int) -> Plan:
     """A plan of as many tasks, those of one partition together."""
-    content = {
-        "points": [{}] * points,
-        "partitions": [{}] * partitions,
-        "tasks": [
-            {"task_id": IDS[point + points * partition], "point": point, "partition": partition}
-            for partition in range(partitions)
-            for point in range(points)
-        ],
-    }
-    copied: dict[str, Any] = json.loads(json.dumps(content))
-    return copied
+    tasks = [
+        Task(IDS[point + points * number], number, point, cached=False, seconds=None)
+        for number in range(partitions)
+        for point in range(points)
+    ]
+    parts = [partition(number) for number in range(partitions)]
+    return made_up_plan(tasks, points=[{}] * points, partitions=parts)
 
 
 def test_a_task_is_named_by_the_first_digits_of_its_id() -> None:
@@ -186,8 +184,9 @@ def test_a_name_of_none_or_several_is_refused(given: tuple[Any, Any, Any], messa
 
 
 def test_digits_that_begin_several_ids_are_refused_with_them() -> None:
-    content = plan(2, 1)
-    content["tasks"][1]["task_id"] = "aaaab" + "0" * 59
+    several = plan(2, 1)
+    first, second = several.tasks
+    tasks = (first, second._replace(task_id="aaaab" + "0" * 59))
 
     with pytest.raises(UsageError, match=r"2 tasks .* begin with 'aaaa' \(aaaa0000, aaaab000\)"):
-        find_task(content, "aaaa", None, None)
+        find_task(replace(several, tasks=tasks), "aaaa", None, None)

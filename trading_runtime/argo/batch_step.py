@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import platform
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,36 +13,25 @@ from trading_runtime.argo.code_archive import unpacked_code
 from trading_runtime.argo.outputs import PodProgress
 from trading_runtime.argo.planned_run import may_pass, open_planned_run
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
-from trading_runtime.control.kill_switch import KillSwitch, KillWatch
-from trading_runtime.errors import (
-    KilledError,
-    Kind,
-    StoppedError,
-    TradingRuntimeError,
-    UsageError,
-)
-from trading_runtime.execution.recording import TaskRecords
+from trading_runtime.control.kill_switch import KillSwitch
+from trading_runtime.control.stopping import StopControl
+from trading_runtime.errors import Kind, UsageError
+from trading_runtime.execution.computation import Computation, Share
+from trading_runtime.execution.executors.pods import PodExecutor
 from trading_runtime.execution.workers.memory import memory_limit
-from trading_runtime.execution.workers.pool import Event, Job, TaskEnded, WorkerPool
-from trading_runtime.execution.workers.processes import TASK_MEMORY, WorkerAhead, fork_or_start
+from trading_runtime.execution.workers.processes import Job, PrestartedWorker, fork_or_start
 from trading_runtime.planning.environment import refuse_other_environment
-from trading_runtime.records.events import BatchCompleted, BatchFailed, BatchStarted
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from trading_runtime.argo.planned_run import PlannedRun
+    from trading_runtime.argo.planned_run import SharedPlannedRun
 
 OUT_OF_MEMORY_EXIT_CODE = 137
 """What the kernel leaves of a process that took too much: Argo tries again with more."""
 FIRST_ROUND = 1
-_OWN_MEMORY = 150 << 20
-"""What this process takes itself, plan and code included."""
-_SHARE_OF_MEMORY = 0.9
-"""Of the rest: a task's memory grows between two looks at it."""
-_LEAST_MEMORY = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -70,156 +58,80 @@ def run_batch_step(
     failures are facts in the store, which ``summary`` judges.
 
     Raises ``UsageError`` when there is no such run or batch, or this image cannot compute the
-    plan's tasks, ``StoppedError`` when asked to stop, and ``KilledError`` when the kill switch is
-    on or is switched on; finished tasks are kept.
+    plan's tasks, ``StoppedError`` when asked to stop, ``KilledError`` when the kill switch is on or
+    is switched on, and ``StorageError`` when nothing can be written; finished tasks are kept.
     """
-    with WorkerAhead(fork_or_start) as ahead:
+    with PrestartedWorker(fork_or_start) as prestarted:
         run = open_planned_run(results, run_id)
         KillSwitch(run.store).refuse_start(run_id)
-        refuse_other_environment(run.plan["common"])
+        refuse_other_environment(run.plan.common.content)
         batch = _Batch(run, order)
-        if batch.pending:
-            with _strategy_code(run) as (folder, code):
-                batch.compute(folder, code, ahead, should_stop)
-        return batch.exit_code
+        if not batch.pending:
+            return Kind.OK.exit_code
+        with _strategy_code(run) as (folder, code):
+            executor = PodExecutor(_job(run, folder, code), order.workers, prestarted)
+            return batch.compute(executor, should_stop)
 
 
 class _Batch:
     """The tasks of one batch: which are to be computed here, and what came of them."""
 
-    def __init__(self, run: PlannedRun, order: BatchOrder) -> None:
-        self._run, self._shared, self._order = run, run.shared, order
+    def __init__(self, run: SharedPlannedRun, order: BatchOrder) -> None:
+        self._run, self._order = run, order
         tasks = _tasks(run, order)
         self._total = len(tasks)
-        self._ids = {index: run.plan["tasks"][index]["task_id"] for index in tasks}
-        stored = run.store.stored_of(list(self._ids.values()))
-        self._failed = self._shared.failures().keys() & set(self._ids.values())
+        ids = {index: run.plan.tasks[index].task_id for index in tasks}
+        stored = run.store.stored_of(list(ids.values()))
+        self._failed = run.shared.failures().keys() & set(ids.values())
         failures = {task_id: run.failure(task_id) for task_id in self._failed - stored}
         final = {task_id for task_id, content in failures.items() if not may_pass(content)}
-        done = stored | final
-        self.pending = [index for index, task_id in self._ids.items() if task_id not in done]
-        self.exit_code = Kind.OK.exit_code
-        self._begun = self._ended = self._killed = 0
+        self.pending = [index for index, task_id in ids.items() if task_id not in stored | final]
 
-    def compute(
-        self,
-        folder: Path,
-        code: StrategyCode,
-        ahead: WorkerAhead,
-        should_stop: Callable[[], bool],
-    ) -> None:
-        """Compute the pending tasks in worker processes; raises ``StoppedError`` when stopped."""
-        name = f"batch-{self._order.round_number}-{self._order.number}-{_pod_name()}"
-        with self._shared.open_journal(name) as journal:
-            records = TaskRecords(self._shared.files, journal, self._run.plan["tasks"])
-            started = time.monotonic()
-            journal.write(
-                BatchStarted(
-                    batch=self._order.number,
-                    tasks=len(self.pending),
-                    memory_limit_bytes=memory_limit(),
-                )
+    def compute(self, executor: PodExecutor, should_stop: Callable[[], bool]) -> int:
+        """Compute the pending tasks, and return the pod's exit code."""
+        run, order = self._run, self._order
+        control = StopControl(run.store, run.run_id, should_stop, run.shared.stop_requested)
+        name = f"batch-{order.round_number}-{order.number}-{_pod_name()}"
+        with run.shared.open_journal(name) as journal:
+            computation = Computation(
+                run.shared,
+                run.plan.tasks,
+                journal,
+                control,
+                Share(run.run_id, self._total),
+                memory_limit_bytes=memory_limit(),
             )
+            progress = PodProgress(self._total - len(self.pending), self._total)
             try:
-                self._run_tasks(self._job(folder, code), ahead, records, should_stop)
-                ok = len(records.measured)
-                journal.write(
-                    BatchCompleted(
-                        batch=self._order.number,
-                        seconds=round(time.monotonic() - started, 6),
-                        ok=ok,
-                        failed=len(self.pending) - ok,
-                    )
+                computation.run(
+                    executor, {order.number: self.pending}, progress, failed_before=self._failed
                 )
-            except BaseException as error:
-                kind = error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
-                left = len(self.pending) - self._begun
-                journal.write(
-                    BatchFailed(batch=self._order.number, kind=kind, left=left, message=str(error))
-                )
-                raise
             finally:
-                self._shared.publish_journals(now=True)
-
-    def _job(self, folder: Path, code: StrategyCode) -> Job:
-        run = self._run
-        memory, memory_by = _memory(run.plan["task_memory"], self._order.workers)
-        return Job(
-            plan=self._shared.files.plan.absolute(),
-            folder=folder,
-            dataset=run.metadata["dataset"],
-            results=run.store.place,
-            task_seconds=run.plan["task_seconds"],
-            task_memory=memory,
-            memory_by=memory_by,
-            search_paths=code.search_paths,
-        )
-
-    def _run_tasks(
-        self,
-        job: Job,
-        ahead: WorkerAhead,
-        records: TaskRecords,
-        should_stop: Callable[[], bool],
-    ) -> None:
-        progress = PodProgress(self._total - len(self.pending), self._total)
-
-        killed = KillWatch(self._run.store, self._run.run_id)
-
-        def is_stopped() -> bool:
-            return killed() or should_stop() or self._shared.stop_requested()
-
-        def events(pool: WorkerPool) -> Iterator[Event]:
-            yield from pool.run(batches)
-            if killed.found is not None:
-                yield from pool.kill()
-
-        share = -(-len(self.pending) // self._order.workers)
-        batches = [self.pending[at : at + share] for at in range(0, len(self.pending), share)]
-        with WorkerPool(job, len(batches), is_stopped, ahead) as pool:
-            for event in events(pool):
-                records.record(event)
-                if isinstance(event, TaskEnded):
-                    self._note_end(event)
-                    progress.task_ended()
-                else:
-                    self._begun += 1
-                self._shared.publish_journals()
-        left = len(self.pending) - self._ended
-        if killed.found is not None and (left or self._killed):
-            raise KilledError(
-                f"run {self._run.run_id!r}: this batch has {left + self._killed:,} of "
-                f"{self._total:,} tasks left: the kill switch is {killed.found.shown}; finished "
-                "tasks are kept"
-            )
-        if left:
-            raise StoppedError(
-                f"run {self._run.run_id!r}: this batch has {left:,} of {self._total:,} tasks "
-                "left; finished ones are kept"
-            )
-
-    def _note_end(self, event: TaskEnded) -> None:
-        self._ended += 1
-        self._killed += event.status == Kind.KILLED
-        task_id = self._ids[event.task]
-        failure = self._shared.files.failure(task_id)
-        if event.status == Kind.OK:
-            if task_id in self._failed:
-                self._shared.remove(failure)
-            return
-        # Before the journal says so: what is told of a failure can be read then.
-        self._shared.publish(failure)
-        if event.out_of_memory:
-            self.exit_code = OUT_OF_MEMORY_EXIT_CODE
-        elif event.status == Kind.TRANSIENT and self.exit_code == Kind.OK.exit_code:
-            self.exit_code = Kind.TRANSIENT.exit_code
+                run.shared.publish_when_due(now=True)
+        if computation.out_of_memory:
+            return OUT_OF_MEMORY_EXIT_CODE
+        is_transient = Kind.TRANSIENT in computation.kinds
+        return (Kind.TRANSIENT if is_transient else Kind.OK).exit_code
 
 
-def _tasks(run: PlannedRun, order: BatchOrder) -> list[int]:
+def _job(run: SharedPlannedRun, folder: Path, code: StrategyCode) -> Job:
+    return Job(
+        plan=run.shared.files.plan.absolute(),
+        folder=folder,
+        dataset=run.metadata["dataset"],
+        results=run.store.place,
+        task_seconds=run.plan.task_seconds,
+        task_memory=run.plan.task_memory,
+        search_paths=code.search_paths,
+    )
+
+
+def _tasks(run: SharedPlannedRun, order: BatchOrder) -> list[int]:
     """Return the tasks that a batch was made for."""
     number, round_number = order.number, order.round_number
+    batches: Sequence[Sequence[int]]
     if round_number == FIRST_ROUND:
-        batches = run.plan["batches"]
+        batches = run.plan.batches
     else:
         batches = (run.shared.read_json(run.shared.files.missing) or {"batches": []})["batches"]
     if not 0 <= number < len(batches):
@@ -228,15 +140,15 @@ def _tasks(run: PlannedRun, order: BatchOrder) -> list[int]:
             f"{len(batches)}, counted from 0"
         )
     if round_number == FIRST_ROUND:
-        tasks = run.plan["tasks"]
-        return [index for index in range(*batches[number]) if not tasks[index]["cached"]]
+        tasks = run.plan.tasks
+        return [index for index in range(*batches[number]) if not tasks[index].cached]
     return list(batches[number])
 
 
 @contextlib.contextmanager
-def _strategy_code(run: PlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
+def _strategy_code(run: SharedPlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
     """Find the strategy's code in this pod; yields also the folder that its paths start in."""
-    strategy, archive = run.plan["strategy"], run.metadata.get("code_archive")
+    strategy, archive = run.plan.strategy, run.metadata.get("code_archive")
     file = run.metadata["experiment_file"]
     with contextlib.ExitStack() as stack:
         if archive:
@@ -247,27 +159,13 @@ def _strategy_code(run: PlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
             folder = Path(stack.enter_context(empty))
         else:
             folder = Path(file).parent
-        config_path = run.plan["common"]["strategy"]["config_path"]
-        code = find_strategy_code(strategy["path"], folder, strategy["code"], config_path)
-        if code.digest != run.plan["common"]["code"]["strategy"]:
+        code = find_strategy_code(strategy.path, folder, strategy.code, run.plan.common.config_path)
+        if code.digest != run.plan.common.strategy_code:
             raise UsageError(
-                f"{strategy['path']}: this pod has other code of the strategy than the plan was "
+                f"{strategy.path}: this pod has other code of the strategy than the plan was "
                 "made with; use one image for all pods of a run"
             )
         yield folder, code
-
-
-def _memory(asked: int | None, workers: int) -> tuple[int, str]:
-    """Return the bytes that a task may have, and what says so: the experiment, or the pod.
-
-    The kernel, where the pod's own limit is met, may end this process together with the worker,
-    and nobody would be left to say why.
-    """
-    room = int((memory_limit() - _OWN_MEMORY) * _SHARE_OF_MEMORY / workers)
-    room = max(room, _LEAST_MEMORY)
-    if asked is not None and asked <= room:
-        return asked, TASK_MEMORY
-    return room, "what the pod has for it"
 
 
 def _pod_name() -> str:

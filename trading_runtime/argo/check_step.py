@@ -19,10 +19,10 @@ def run_check_step(results: str, run_id: str) -> int:
     run = open_planned_run(results, run_id)
     if run.shared.stop_requested():
         return 0
-    run.store.look_again([])
+    run.store.refresh(run.plan.task_ids)
     failed = run.shared.failures().keys()
     missing = []
-    for index, task_id in enumerate(run.task_ids):
+    for index, task_id in enumerate(run.plan.task_ids):
         if run.store.has_task(task_id):
             continue
         if task_id not in failed or may_pass(run.failure(task_id)):

@@ -54,8 +54,8 @@ class PodProgress:
         self._shown = 0.0
         self._show()
 
-    def task_ended(self) -> None:
-        """Count a task."""
+    def task_ended(self, *, ok: bool) -> None:  # noqa: ARG002 - done is done
+        """Count a task, well ended or not."""
         self._done += 1
         if self._done >= self._total or time.monotonic() - self._shown >= _PROGRESS_SECONDS:
             self._show()

@@ -23,20 +23,20 @@ from trading_runtime.config.loading import (
 )
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.execution.lifecycle import begin_run
+from trading_runtime.execution.lifecycle import begin_run, record_beginning
 from trading_runtime.execution.preparation import naming, prepare_loaded
 from trading_runtime.planning.environment import engine_version, runtime_digest
-from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, Plan, pod_batches
-from trading_runtime.records.events import Executor, RunStarted
+from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
+from trading_runtime.records.events import ExecutorKind, RunStarted
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_running
-from trading_runtime.runs.run_events import beginning, retries
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.records.plan import Plan
 
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]*"
@@ -64,11 +64,11 @@ _SHOWN = 12
 
 def submission_of(plan: Plan) -> dict[str, Any]:
     """Return what a submission says of the laptop that planned ``plan``."""
-    common = plan.document["common"]
+    common = plan.common
     return {
-        "engine": common["engine"]["nautilus_trader"],
-        "runtime": common["code"]["runtime"],
-        "strategy": common["code"]["strategy"],
+        "engine": common.engine_version,
+        "runtime": common.runtime_code,
+        "strategy": common.strategy_code,
         "plan_digest": plan.digest,
     }
 
@@ -187,21 +187,21 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
         return Planned(
             run_id,
             prepared.store.place,
-            len(plan.document["batches"]),
+            len(plan.batches),
             len(plan.tasks),
             len(plan.uncached),
         )
 
 
-def with_pod_batches(prepared: Prepared, seconds: float, most: int) -> Prepared:
+def with_pod_batches(prepared: PreparedRun, seconds: float, most: int) -> PreparedRun:
     """Return the same plan with batches as pods run them."""
     plan = prepared.plan
-    batches = pod_batches(plan.document, plan.uncached, seconds, most)
-    ranges = [[batch[0], batch[-1] + 1] for batch in batches]
-    return replace(prepared, plan=Plan(plan.document | {"batches": ranges}))
+    batches = pod_batches(plan, plan.uncached, seconds, most)
+    ranges = tuple((batch[0], batch[-1] + 1) for batch in batches)
+    return replace(prepared, plan=replace(plan, batches=ranges))
 
 
-def _begin(prepared: Prepared, run_id: str, settings: PodSettings) -> None:
+def _begin(prepared: PreparedRun, run_id: str, settings: PodSettings) -> None:
     if is_running(prepared.store, run_id):
         raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
     KillSwitch(prepared.store).refuse_start(run_id)
@@ -213,24 +213,17 @@ def _begin(prepared: Prepared, run_id: str, settings: PodSettings) -> None:
         files,
         prepared,
         run_id,
-        Executor.ARGO,
+        ExecutorKind.ARGO,
         image=settings.image,
         code_archive=settings.code,
         batch_seconds=settings.batch_seconds,
         most_batches=settings.most_batches,
     )
-    failures = list(run.failures().values())
-    for path in failures:
-        run.read(path)
     with run.open_journal("plan") as journal:
-        for event in (
-            *beginning(metadata, plan),
-            RunStarted(tasks=len(plan.tasks), pending=len(plan.uncached)),
-            *retries(files),
-        ):
-            journal.write(event)
-        run.publish_journals(now=True)
-    for path in [files.stop, files.missing, *failures]:
+        started = RunStarted(tasks=len(plan.tasks), pending=len(plan.uncached))
+        record_beginning(run, plan, metadata, journal, started)
+        run.publish_when_due(now=True)
+    for path in (files.stop, files.missing):
         run.remove(path)
     prepared.store.clear_staging()
     run.publish(files.experiment, files.plan, files.metadata)

@@ -6,32 +6,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, UsageError
+from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
-from trading_runtime.results.stored_plan import read_plan
 from trading_runtime.runs.opening import SharedRun, check_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
 NOT_PLANNED = "the run was not planned; the message of the step 'plan' says why"
 
 
 @dataclass(frozen=True)
-class PlannedRun:
+class SharedPlannedRun:
     """A run that several pods work on, with what ``plan`` left for them."""
 
     run_id: str
     store: Store
     shared: SharedRun
-    plan: dict[str, Any]
+    plan: Plan
     metadata: dict[str, Any]
-
-    @property
-    def task_ids(self) -> list[str]:
-        """The ids of all tasks of the plan."""
-        return [task["task_id"] for task in self.plan["tasks"]]
 
     def failure(self, task_id: str) -> dict[str, Any]:
         """Return a task's stored failure; empty when there is none any more."""
@@ -39,7 +35,7 @@ class PlannedRun:
         return content if isinstance(content, dict) else {}
 
 
-def open_planned_run(results: str, run_id: str) -> PlannedRun:
+def open_planned_run(results: str, run_id: str) -> SharedPlannedRun:
     """Open a run for this pod's share of the work.
 
     Raises ``UsageError`` when it was not planned, ``DataError`` when its files are damaged.
@@ -52,9 +48,10 @@ def open_planned_run(results: str, run_id: str) -> PlannedRun:
     metadata = shared.read_json(shared.files.metadata)
     if shared.read(shared.files.plan) is None or not isinstance(metadata, dict):
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
-    return PlannedRun(run_id, store, shared, read_plan(shared.files), metadata)
+    return SharedPlannedRun(run_id, store, shared, read_plan(shared.files.plan), metadata)
 
 
 def may_pass(failure: Mapping[str, Any]) -> bool:
     """Return whether a task that failed so may succeed when it is tried again elsewhere."""
-    return failure.get("kind") == Kind.TRANSIENT or bool(failure.get("out_of_memory"))
+    kind = failure.get("kind")
+    return kind in {Kind.TRANSIENT, Kind.STORAGE} or bool(failure.get("out_of_memory"))

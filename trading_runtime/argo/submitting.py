@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.config.strategy_code import StrategyCode
-    from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.execution.preparation import PreparedRun
 
 _EXPERIMENT = "experiment.json"
 
@@ -37,7 +37,7 @@ _EXPERIMENT = "experiment.json"
 class Submission:
     """An experiment that is ready to be sent to a cluster."""
 
-    prepared: Prepared
+    prepared: PreparedRun
     run_id: str
     image: str | None
     content: dict[str, Any]
@@ -60,7 +60,7 @@ class Submission:
     @property
     def pods(self) -> int:
         """How many pods compute."""
-        return len(self.prepared.plan.document["batches"])
+        return len(self.prepared.plan.batches)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -130,15 +130,16 @@ def seconds_of_a_pod(submission: Submission) -> float | None:
     """Return what the longest pod is estimated to take, without its start; ``None``: not known."""
     plan = submission.prepared.plan
     longest = 0.0
-    for first, last in plan.document["batches"]:
-        tasks = [task for task in plan.tasks[first:last] if not task["cached"]]
-        if any(task["seconds"] is None for task in tasks):
+    for first, last in plan.batches:
+        seconds = [task.seconds for task in plan.tasks[first:last] if not task.cached]
+        known = [value for value in seconds if value is not None]
+        if len(known) < len(seconds):
             return None
-        longest = max(longest, math.fsum(task["seconds"] for task in tasks))
+        longest = max(longest, math.fsum(known))
     return longest
 
 
-def _check_places(prepared: Prepared) -> None:
+def _check_places(prepared: PreparedRun) -> None:
     for key, place in (
         ("results", prepared.loaded.results_place),
         ("dataset.path", prepared.loaded.dataset_place),
@@ -152,7 +153,7 @@ def _check_places(prepared: Prepared) -> None:
             raise UsageError(f"{key}: {place}: '{{{{' in it would be read by Argo; rename it")
 
 
-def _for_pods(prepared: Prepared) -> tuple[dict[str, Any], bytes | None]:
+def _for_pods(prepared: PreparedRun) -> tuple[dict[str, Any], bytes | None]:
     """Return the experiment as pods read it, and the archive of its code if they need one."""
     loaded, code = prepared.loaded, prepared.code
     content = explicit(loaded.experiment)

@@ -8,23 +8,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.argo.planned_run import NOT_PLANNED, may_pass
-from trading_runtime.control.kill_switch import KillSwitch, note_killed
+from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import IncompleteError, KilledError, TransientError, UsageError
-from trading_runtime.execution.lifecycle import summarise_run
+from trading_runtime.execution.lifecycle import record_end, summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
-from trading_runtime.records.events import RunStopped
 from trading_runtime.records.journal import Journal, new_writer
+from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
-from trading_runtime.results.stored_plan import read_plan
-from trading_runtime.runs.metadata import Metadata, Status
+from trading_runtime.runs.metadata import Metadata
 from trading_runtime.runs.opening import check_run_id
 from trading_runtime.runs.rates import write_metrics
-from trading_runtime.runs.run_events import completion
 from trading_runtime.storage.files import read_json
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 WAITS_SECONDS = (10.0, 20.0, 40.0, 80.0)
 """Before another try, after storage could not be reached. Argo is not asked for it: it would need
@@ -94,21 +93,21 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
     content = read_json(files.metadata)
     if not files.plan.is_file() or not isinstance(content, dict):
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
-    plan = read_plan(files)
-    store.look_again([])
+    plan = read_plan(files.plan)
     _forget_passed_failures(store, files)
     metadata = Metadata(files, content)
     with Journal(files.journals, new_writer("summary")) as journal:
         reduction = summarise_run(plan, store, files, metadata, allow_incomplete=allow_incomplete)
-        switched = KillSwitch(store).on_for(run_id)
-        killed = note_killed(switched, files, metadata, journal, reduction.result)
-        if killed is None:
-            journal.write(completion(reduction.result))
-            if files.stop.exists() and not reduction.result["complete"]:
-                metadata.set(Status.STOPPED)
-                journal.write(RunStopped())
+        killed = record_end(
+            files,
+            metadata,
+            journal,
+            reduction.result,
+            KillSwitch(store).on_for(run_id),
+            stop_requested=files.stop.exists(),
+        )
     metadata.seal()
-    _write_metrics(files, plan["common"]["strategy"]["path"])
+    _write_metrics(files, plan.common.strategy_path)
     write_run_metrics(files)
     store.publish_part(journal.end_part)
     store.publish_run(files)

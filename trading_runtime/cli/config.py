@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import PartitionSettings, Values
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.planning.points import PointList
-    from trading_runtime.planning.run_warnings import RunWarning
+    from trading_runtime.records.run_warnings import RunWarning
 
 
 @click.group("config")
@@ -58,11 +58,12 @@ def check(file: str, *, as_json: bool) -> None:
 
 
 @config_group.command("schema")
-def schema() -> None:
+@click.option("--deployment", is_flag=True, help="That of deployment files instead.")
+def schema(*, deployment: bool) -> None:
     """Print the JSON Schema of experiment files, for editors."""
     from trading_runtime.config.schema import schema_text
 
-    click.echo(schema_text(), nl=False)
+    click.echo(schema_text(deployment=deployment), nl=False)
 
 
 def _warnings(loaded: LoadedExperiment, points: PointList) -> list[RunWarning]:

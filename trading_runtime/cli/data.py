@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_runtime.cli import data_import
 from trading_runtime.cli.options import JSON
 
 if TYPE_CHECKING:
+    from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.datasets.prepare import Prepared
 
@@ -56,18 +58,14 @@ def make_dataset(file: Path, folder: Path | None = None, *, force: bool = False)
     from trading_runtime.datasets.data_file import load_preparation
     from trading_runtime.datasets.prepare import prepare as make
     from trading_runtime.engine.instruments.catalog import write_instruments
-    from trading_runtime.engine.instruments.files import check_bar_type, read_instruments
+    from trading_runtime.engine.instruments.files import read_instruments
     from trading_runtime.errors import UsageError
 
     loaded = load_preparation(file)
     target = folder or loaded.dataset
     if target is None:
         raise UsageError(f"{file}: names no 'dataset' to make; add it, or give --to FOLDER")
-    for bar_type in loaded.bar_types:
-        try:
-            check_bar_type(bar_type)
-        except ValueError as error:
-            raise UsageError(f"{file}: the engine has no such bars: {error}") from error
+    check_bar_types(loaded)
     instruments = read_instruments(loaded.instrument_files)
     return make(loaded, instruments, write_instruments, target, force=force)
 
@@ -82,7 +80,7 @@ def inspect(folder: str, *, as_json: bool) -> None:
     """
     from trading_runtime.datasets.manifest import load_manifest
 
-    _show(load_manifest(folder), as_json=as_json)
+    show_dataset(load_manifest(folder), as_json=as_json)
 
 
 @data.command()
@@ -123,13 +121,36 @@ def adopt(folder: Path, *, as_json: bool) -> None:
         click.echo(f"{folder / 'data' / kind}: not used; no strategy is fed from it", err=True)
     if not as_json:
         click.echo(f"dataset      {folder} adopted")
-    _show(adopted.manifest, as_json=as_json)
+    show_dataset(adopted.manifest, as_json=as_json)
 
 
-def _show(manifest: Manifest, *, as_json: bool) -> None:
+def check_bar_types(loaded: LoadedPreparation) -> None:
+    """Raise ``UsageError`` for bars that the engine does not have, such as of 7 minutes."""
+    from trading_runtime.engine.instruments.files import check_bar_type
+    from trading_runtime.errors import UsageError
+
+    for bar_type in loaded.bar_types:
+        try:
+            check_bar_type(bar_type)
+        except ValueError as error:
+            raise UsageError(f"{loaded.path}: the engine has no such bars: {error}") from error
+
+
+def show_dataset(manifest: Manifest, *, as_json: bool) -> None:
+    """Print what a dataset holds."""
     from trading_runtime.datasets import inspection
 
     if as_json:
         click.echo(json.dumps(inspection.as_json(manifest), indent=1))
     else:
         click.echo(inspection.as_text(manifest))
+
+
+for _command in (
+    data_import.import_,
+    data_import.append,
+    data_import.formats,
+    data_import.guess,
+    data_import.instruments,
+):
+    data.add_command(_command)

@@ -31,6 +31,12 @@ COMMANDS = {
     "data": ("trading_runtime.cli.data", "data", "Prepare, inspect, verify and adopt datasets."),
     "plan": ("trading_runtime.cli.run", "plan", "Show what a run would compute; start nothing."),
     "run": ("trading_runtime.cli.run", "run", "Run an experiment on this machine."),
+    "trade": ("trading_runtime.cli.trade", "trade", "Trade as a deployment says: one session."),
+    "parity": (
+        "trading_runtime.cli.trade",
+        "parity",
+        "Compare a session's fills with a backtest's.",
+    ),
     "submit": ("trading_runtime.cli.submit", "submit", "Run an experiment on a cluster."),
     "results": ("trading_runtime.cli.results", "results", "List, show and export results."),
     "runs": ("trading_runtime.cli.runs", "runs", "List, show, watch, check runs; stop one."),

@@ -213,12 +213,12 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
 
 
 def _task(store: Store, run_id: str, beginning: str | None) -> str:
-    from trading_runtime.storage.files import read_json
+    from trading_runtime.records.plan import read_plan
 
-    plan = read_json(store.run(run_id).plan)
-    if plan is None:
+    files = store.run(run_id)
+    if not files.plan.exists():
         raise DataError(f"run {run_id!r} has no plan.json")
-    ids = [item["task_id"] for item in plan["tasks"]]
+    ids = read_plan(files.plan).task_ids
     found = [item for item in ids if item.startswith(beginning or "")]
     if len(found) == 1:
         return str(found[0])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 _POINT_COLUMNS = ("net_profit", "return", "sharpe", "sortino", "max_drawdown", "trades", "win_rate")

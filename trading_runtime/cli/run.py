@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from trading_runtime.api import Run
-    from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.records.plan import Days, Plan
 
 MOST_WORKERS = 1_024
 """As in an experiment; each is a process, and one a task of a large plan would end the machine."""
@@ -35,7 +36,7 @@ def plan(file: str, workers: int | None, *, as_json: bool) -> None:
 
     prepared = api.plan(_found(file), workers=workers)
     if as_json:
-        content = prepared.plan.document | {
+        content = prepared.plan.to_document() | {
             "plan_digest": prepared.plan.digest,
             "estimated_seconds": prepared.plan.seconds,
             "workers": prepared.workers,
@@ -72,10 +73,10 @@ def run(  # noqa: PLR0913 - one argument per option
     """Run the experiment in FILE on this machine: plan, compute what is not stored, summarise."""
     if (file is None) == (config is None):
         raise click.UsageError("give the experiment file once, as FILE or as --config FILE")
-    from trading_runtime.execution.workers.processes import WorkerAhead
+    from trading_runtime.execution.workers.processes import PrestartedWorker
 
     # The worker imports the engine while this process reads the experiment and plans.
-    with Signals() as stopping, WorkerAhead() as ahead:
+    with Signals() as stopping, PrestartedWorker() as prestarted:
         try:
             from trading_runtime import api
 
@@ -86,7 +87,7 @@ def run(  # noqa: PLR0913 - one argument per option
                 allow_incomplete=allow_incomplete,
                 show_progress=True,
                 should_stop=stopping,
-                ahead=ahead,
+                prestarted=prestarted,
             )
         except (StoppedError, KeyboardInterrupt) as error:
             click.echo(f"stopped: {stopping.told(error)}", err=True)
@@ -155,33 +156,32 @@ def _found(name: str) -> Path:
     return path
 
 
-def _plan_lines(prepared: Prepared) -> list[str]:
+def _plan_lines(prepared: PreparedRun) -> list[str]:
     from trading_runtime.execution.plan_changes import changes_since_last_run
-    from trading_runtime.planning.run_warnings import read_warnings
     from trading_runtime.report.formatting import counted
 
-    document = prepared.plan.document
-    tasks, pending = prepared.plan.tasks, prepared.plan.uncached
-    data = sum(partition["bytes"] for partition in document["partitions"])
-    rows = sum(partition["rows_max"] for partition in document["partitions"])
-    seconds = prepared.plan.seconds
+    plan = prepared.plan
+    tasks, pending = plan.tasks, plan.uncached
+    data = sum(partition.bytes for partition in plan.partitions)
+    rows = sum(partition.rows_max for partition in plan.partitions)
+    seconds = plan.seconds
     if not pending:
         time = "nothing to compute"
     elif seconds is None:
         time = "not known before a first run"
     else:
         time = f"{seconds / prepared.workers:,.1f} s with {counted(prepared.workers, 'worker')}"
-    short = sum(partition["warmup_short"] for partition in document["partitions"])
-    left_out = len(document["empty_windows"])
+    short = sum(partition.warmup_short for partition in plan.partitions)
+    left_out = len(plan.empty_windows)
     empty = f" ({counted(left_out, 'window')} without rows left out)" if left_out else ""
     lines = [
-        f"experiment  {document['experiment_name']}",
-        f"dataset     {prepared.loaded.dataset_place} ({document['dataset_digest'][:12]})",
-        f"points      {len(document['points']):,}",
-        f"partitions  {len(document['partitions']):,}{empty}",
+        f"experiment  {plan.experiment_name}",
+        f"dataset     {prepared.loaded.dataset_place} ({plan.dataset_digest[:12]})",
+        f"points      {len(plan.points):,}",
+        f"partitions  {len(plan.partitions):,}{empty}",
         f"tasks       {len(tasks):,}, of which {len(tasks) - len(pending):,} are stored already",
-        f"days        {_days_text(document)}",
-        f"batches     {len(document['batches']):,}",
+        *([] if plan.days is None else [f"days        {_days_text(plan, plan.days)}"]),
+        f"batches     {len(plan.batches):,}",
         f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
         f"estimate    {time}",
     ]
@@ -190,20 +190,20 @@ def _plan_lines(prepared: Prepared) -> list[str]:
     if short:
         where = counted(short, "partition")
         lines.append(f"warm-up     shorter than asked in {where}: the data begins later")
-    return lines + [f"warning     {item}" for item in read_warnings(document)]
+    return lines + [f"warning     {item}" for item in plan.warnings]
 
 
-def _days_text(document: Mapping[str, Any]) -> str:
+def _days_text(plan: Plan, days: Days) -> str:
     """Return how many days of a plan are returns, and of which calendar."""
-    least, most = document["days"]["least"], document["days"]["most"]
+    least, most = days
     number = f"{most:,}" if least == most else f"{least:,} to {most:,}"
-    if document["common"]["calendar"] == "every_day":
+    if plan.common.every_day:
         return f"{number} count as returns: every day from the first row to the last"
     return f"{number} count as returns: those with rows after a window's first"
 
 
 def _run_lines(ended: Run) -> list[str]:
-    from trading_runtime.planning.run_warnings import read_warnings
+    from trading_runtime.records.run_warnings import read_warnings
     from trading_runtime.report.formatting import counted, statistic
     from trading_runtime.results.judgement import sentences
 
@@ -250,10 +250,12 @@ def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]
         "rejected_by_reason": "rejected",
         "engine_warnings": "engine",
         "unfed_subscriptions": "not fed",
+        "liquidations_by_instrument": "closed",
     }
     for name, head in heads.items():
         for number, (kind, count) in enumerate(incidents.get(name, {}).items()):
-            yield f"{'' if number else head:<9} {count:,} x {kind}"
+            by = ", by the venue" if head == "closed" else ""
+            yield f"{'' if number else head:<9} {count:,} x {kind}{by}"
 
 
 def _why_no_best(ended: Run) -> str:

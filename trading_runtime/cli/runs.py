@@ -11,7 +11,7 @@ import click
 
 from trading_runtime.cli.options import JSON, RESULTS, find_run, open_results, print_findings
 from trading_runtime.errors import Kind, UsageError
-from trading_runtime.records.events import Executor
+from trading_runtime.records.events import ExecutorKind
 from trading_runtime.records.status import DIED, Status
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.overview import read_document, shown_status
@@ -151,7 +151,7 @@ def _progress(tally: Tally) -> str:
 
 def _silence(tally: Tally, metadata: Mapping[str, Any]) -> str:
     """Say since when nothing was heard of pods: nobody here knows whether they are alive."""
-    if metadata.get("executor") != Executor.ARGO or tally.latest is None:
+    if metadata.get("executor") != ExecutorKind.ARGO or tally.latest is None:
         return ""
     return f", last event {short_time((time.time_ns() - tally.latest) / 1e9)} ago"
 

@@ -143,7 +143,7 @@ def _check(results: str, run_id: str) -> int:
 def _summarise(results: str, run_id: str, *, allow_incomplete: bool) -> int:
     from trading_runtime.argo.outputs import output_report, write_outputs
     from trading_runtime.argo.summary_step import run_summary_step
-    from trading_runtime.planning.run_warnings import read_warnings
+    from trading_runtime.records.run_warnings import read_warnings
 
     summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
     digest = summary.result["run_digest"]

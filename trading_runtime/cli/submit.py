@@ -93,7 +93,6 @@ def _follow(argo: ArgoCommand, workflow: str) -> int:
 
 def _lines(submission: Submission) -> list[str]:
     from trading_runtime.argo.submitting import seconds_of_a_pod
-    from trading_runtime.planning.run_warnings import read_warnings
 
     prepared = submission.prepared
     plan = prepared.plan
@@ -110,14 +109,14 @@ def _lines(submission: Submission) -> list[str]:
         code = f"{len(prepared.code.files):,} files, {len(submission.code) / 1e3:,.0f} kB, sent"
     return [
         f"run         {submission.run_id}",
-        f"experiment  {plan.document['experiment_name']}, to {submission.address}",
+        f"experiment  {plan.experiment_name}, to {submission.address}",
         f"tasks       {tasks:,}, of which {tasks - pending:,} are stored already",
         f"pods        {submission.pods:,}",
         f"estimate    {time}",
         f"code        {code}",
         f"image       {submission.image or 'the default of the template'}",
         f"results     {prepared.store.place}",
-        *(f"warning     {item}" for item in read_warnings(plan.document)),
+        *(f"warning     {item}" for item in plan.warnings),
     ]
 
 
@@ -131,6 +130,6 @@ def _facts(submission: Submission, workflow: str | None) -> dict[str, object]:
         "pods": submission.pods,
         "estimated_seconds": plan.seconds,
         "plan_digest": plan.digest,
-        "warnings": plan.document["warnings"],
+        "warnings": [item.document() for item in plan.warnings],
         "parameters": submission.parameters,
     }

@@ -31,14 +31,14 @@ def compare_named(
 
     Raises ``UsageError`` when they name none, or a run and a task.
     """
-    from trading_runtime.results.stored_plan import read_whole_plan
-    from trading_runtime.verification.why import PlannedRun, compare_runs, compare_tasks
+    from trading_runtime.records.plan import read_plan
+    from trading_runtime.verification.why import RunSide, compare_runs, compare_tasks
 
     stores = [open_results(folder) for folder in folders]
     are_runs = [name in store.run_ids() for name, store in zip(names, stores, strict=True)]
     if all(are_runs):
         first, second = (
-            PlannedRun(store, read_whole_plan(store.run(name)))
+            RunSide(store, read_plan(store.run(name).plan))
             for name, store in zip(names, stores, strict=True)
         )
         return compare_runs(first, second)
@@ -261,7 +261,7 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     files = store.run(run_id)
     origin = find_origin(files, experiment, dataset)
     wanted = None if everything else sample or _SAMPLE
-    tasks = len(origin.plan["tasks"])
+    tasks = len(origin.plan.tasks)
     progress = Progress(tasks if wanted is None else min(wanted, tasks), 0)
 
     def report(finding: Finding) -> None:

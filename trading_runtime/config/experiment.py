@@ -17,6 +17,7 @@ from trading_runtime.config.fields import (
     Model,
     Name,
     Number,
+    VenueName,
 )
 from trading_runtime.config.risk import RiskSettings
 from trading_runtime.config.sizes import TaskMemory
@@ -302,6 +303,9 @@ class Experiment(Model):
     """How the data is cut into windows."""
     venue: VenueSettings
     """The simulated venue and the account at it."""
+    venues: dict[VenueName, VenueSettings] = Field(default_factory=dict)
+    """Further venues by name, where instruments of several are traded, each with an account of its
+    own; ``venue`` is then the one that is not named here."""
     risk: RiskSettings | None = None
     """Limits that each order is held to before it goes out; absent: none."""
     strategy: StrategySettings
@@ -330,3 +334,13 @@ class Experiment(Model):
     """Folder of the results, relative to the experiment file."""
     workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
     """Worker processes; one per processor when absent."""
+
+    def venue_sections(self) -> list[tuple[tuple[str, ...], VenueSettings]]:
+        """Return the settings of each venue, with the keys that lead to them."""
+        others = [(("venues", name), settings) for name, settings in self.venues.items()]
+        return [(("venue",), self.venue), *others]
+
+    def section_of(self, instrument_id: str) -> tuple[str, ...]:
+        """Return the keys that lead to the settings of an instrument's venue."""
+        name = instrument_id.rpartition(".")[2]
+        return ("venues", name) if name in self.venues else ("venue",)

@@ -20,6 +20,8 @@ _DURATION = r"^([0-9]+(ns|us|ms|s|m|h|d|w))+$"
 _CLASS = r"^[^:]+:[A-Za-z_][A-Za-z0-9_]*$"
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _INSTRUMENT = r"^[^\s,]+\.[^\s,.]+$"
+_VENUE = r"^[^\s,.]+$"
+_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _LONGEST_DURATION = 100 * 366 * parse_duration("1d")
 
 
@@ -91,6 +93,21 @@ def _check_instrument(text: str) -> str:
     return text
 
 
+def _check_venue(text: str) -> str:
+    if not re.fullmatch(_VENUE, text):
+        raise ValueError(
+            f"{text!r} is not the name of a venue; write what follows the point in the ids of its "
+            "instruments, such as 'SIM'"
+        )
+    return text
+
+
+def _check_time(text: str) -> str:
+    if not re.fullmatch(_TIME, text):
+        raise ValueError(f"{text!r} is not a time of day; write hours and minutes like '22:00'")
+    return text
+
+
 def _check_class(text: str) -> str:
     where, _, _ = text.partition(":")
     is_class = re.fullmatch(_CLASS, text) is not None
@@ -159,6 +176,16 @@ InstrumentName = Annotated[
     WithJsonSchema({"type": "string", "pattern": _INSTRUMENT}),
 ]
 """An instrument id: ``SYMBOL.VENUE``."""
+
+VenueName = Annotated[
+    str, AfterValidator(_check_venue), WithJsonSchema({"type": "string", "pattern": _VENUE})
+]
+"""The name of a venue: what follows the point in the ids of its instruments."""
+
+TimeOfDay = Annotated[
+    str, AfterValidator(_check_time), WithJsonSchema({"type": "string", "pattern": _TIME})
+]
+"""Hours and minutes of a day: ``22:00``."""
 
 ClassPath = Annotated[
     str, AfterValidator(_check_class), WithJsonSchema({"type": "string", "pattern": _CLASS})

@@ -97,8 +97,8 @@ class LoadedExperiment:
 
     def placed(self, error: SettingsError, shown: str | None = None) -> UsageError:
         """Return ``error`` with line and column of each setting; ``shown`` names the file."""
-        document = _document(self.source, self.path.suffix)
-        return _failure(shown or self.shown, _problems(document, error.findings))
+        document = read_document(self.source, self.path.suffix)
+        return failure(shown or self.shown, _problems(document, error.findings))
 
     def resolve(self, text: str) -> Path:
         """Return the absolute path that ``text`` in this file names."""
@@ -121,7 +121,7 @@ def load_experiment(
     unknown key; did you mean 'path'?``.
     """
     path = Path(path)
-    source = _read(path)
+    source = read_text(path)
     absolute = path.absolute()
     refuse_other_than_utf8(str(absolute))
     code_folder = code_folder or absolute.parent
@@ -136,11 +136,11 @@ def results_place_of(path: Path, address: str) -> str:
     Nothing else of it is checked. Raises ``UsageError`` when it cannot be read as a document.
     """
     try:
-        content = _document(_read(path), path.suffix).plain()
+        content = read_document(read_text(path), path.suffix).plain()
         text = content.get("results", Experiment.model_fields["results"].default)
         return resolve_place(str(text), address.rpartition("/")[0])
     except DocumentError as error:
-        raise _failure(address, error.problems) from error
+        raise failure(address, error.problems) from error
     except (AttributeError, PathError) as error:
         raise UsageError(f"{address}: results: {error}") from error
 
@@ -151,16 +151,16 @@ def parse_experiment(source: str, suffix: str, shown: str, folder: Path) -> Expe
     Raises ``UsageError`` as ``load_experiment`` does; ``suffix`` is one of ``SUFFIXES``.
     """
     try:
-        document = _document(source, suffix)
+        document = read_document(source, suffix)
     except DocumentError as error:
-        raise _failure(shown, error.problems) from error
+        raise failure(shown, error.problems) from error
     if not isinstance(document.value, dict):
         message = "an experiment is a mapping of keys to values at the top"
-        raise _failure(shown, [Problem(document.line, document.column, message)])
+        raise failure(shown, [Problem(document.line, document.column, message)])
     experiment, problems, unreadable = _validate(document)
     problems += _problems(document, find_conflicts(experiment, folder, frozenset(unreadable)))
     if problems:
-        raise _failure(shown, problems)
+        raise failure(shown, problems)
     return experiment
 
 
@@ -221,7 +221,8 @@ def _plain(value: Any, *, as_float: bool) -> Any:
     return value.value if hasattr(value, "value") else value
 
 
-def _document(source: str, suffix: str) -> Node:
+def read_document(source: str, suffix: str) -> Node:
+    """Return the tree of a text, by the ending of its file; raises ``DocumentError``."""
     if suffix.lower() == ".json":
         return read_json(source)
     from trading_runtime.config.yaml_document import read_yaml  # only YAML files need it
@@ -229,20 +230,20 @@ def _document(source: str, suffix: str) -> Node:
     return read_yaml(source)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path, what: str = "an experiment") -> str:
+    """Return the text of a file that is to be ``what``; raises ``UsageError`` without one."""
     accepted = ", ".join(SUFFIXES)
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where no file can be
-        raise UsageError(f"{path}: is a folder; give the path of an experiment file ({accepted})")
+        raise UsageError(f"{path}: is a folder; give the path of {what} file ({accepted})")
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(
-            f"{path}: a file with the ending {path.suffix!r} is not an experiment; accepted are "
-            f"{accepted}"
+            f"{path}: a file with the ending {path.suffix!r} is not {what}; accepted are {accepted}"
         )
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(
-            f"{path}: there is no such file; give the path of an experiment file ({accepted})"
+            f"{path}: there is no such file; give the path of {what} file ({accepted})"
         ) from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
@@ -284,7 +285,8 @@ def _validate(document: Node) -> tuple[Experiment, list[Problem], set[str]]:
     return Experiment.model_validate(_STAND_INS | sound), problems, unreadable
 
 
-def _failure(shown: str, problems: Sequence[Problem]) -> UsageError:
+def failure(shown: str, problems: Sequence[Problem]) -> UsageError:
+    """Return the error that lists problems in their order in the file."""
     ordered = sorted(set(problems), key=lambda item: (item.line, item.column, item.message))
     lines = [f"{shown}:{item.line}:{item.column}: {item.message}" for item in ordered]
     if len(lines) > _MAX_PROBLEMS:

@@ -1,6 +1,7 @@
-"""The JSON Schema of the experiment file: editors complete and check it while it is written.
+"""The JSON Schemas of experiment and deployment files: editors complete and check by them.
 
-The committed copy is ``schemas/experiment.schema.json``; ``$schema`` in an experiment names it.
+The committed copies are ``schemas/experiment.schema.json`` and ``deployment.schema.json`` beside
+it; ``$schema`` in a file names its one.
 """
 
 from __future__ import annotations
@@ -23,9 +24,19 @@ def experiment_schema() -> dict[str, Any]:
     return {"$schema": DRAFT, **content, "title": "Trading Runtime experiment"}
 
 
-def schema_text() -> str:
-    """Return the schema as the text that is committed."""
-    return json.dumps(experiment_schema(), indent=2, ensure_ascii=False) + "\n"
+def deployment_schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``Deployment``, draft 2020-12."""
+    from trading_runtime.config.deployment import Deployment
+
+    describe_fields(Model)
+    content: dict[str, Any] = tidy(Deployment.model_json_schema(by_alias=True, mode="validation"))
+    return {"$schema": DRAFT, **content, "title": "Trading Runtime deployment"}
+
+
+def schema_text(*, deployment: bool = False) -> str:
+    """Return the schema of experiments, or of deployments, as the text that is committed."""
+    schema = deployment_schema() if deployment else experiment_schema()
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def tidy(value: Any, *, in_properties: bool = False) -> Any:

@@ -21,11 +21,12 @@ from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.units import DAY, NANOSECONDS, parse_duration, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.fees import Fees
+    from trading_runtime.config.venue import VenueSettings
 
 
 _LONGEST = {  # a hundred years: later dates have no form
@@ -149,52 +150,89 @@ def check_objective(experiment: Experiment, _: Path) -> Iterator[Finding]:
 _BOOK_TYPES = {"order_book_deltas", "order_book_depths"}
 
 
+def named_instruments(venue: VenueSettings) -> Iterator[tuple[tuple[str, ...], Iterable[str]]]:
+    """Yield the keys of a venue below which settings are given by instrument id, and those ids."""
+    for key in ("leverages", "fees_by_instrument", "settlement_prices"):
+        yield (key,), getattr(venue, key)
+    if venue.swap is not None:
+        yield ("swap", "rates"), venue.swap.rates
+
+
+def check_venues(experiment: Experiment, _: Path) -> Iterator[Finding]:
+    """What is one for all venues is said once, and an account belongs to no single instrument."""
+    main = experiment.venue
+    for name, venue in experiment.venues.items():
+        if "order_rate_limit" in venue.model_fields_set:
+            yield Finding(
+                ("venues", name, "order_rate_limit"),
+                "is one for all venues; set it in 'venue'",
+                of_key=True,
+            )
+        if venue.bar_execution != main.bar_execution:
+            yield Finding(
+                ("venues", name),
+                f"'bar_execution' must be as in 'venue' ({str(main.bar_execution).lower()}), since "
+                "rows of all venues are fed in one order",
+                of_key=True,
+            )
+    if experiment.venues and experiment.partitions.instruments == "each":
+        yield Finding(
+            ("partitions", "instruments"),
+            "'each' does not go with 'venues': a task of one instrument trades at one venue",
+        )
+
+
 def check_account(experiment: Experiment, _: Path) -> Iterator[Finding]:
     """Account type, balances, base currency, leverage and limits go together."""
-    venue = experiment.venue
+    for keys, venue in experiment.venue_sections():
+        for finding in _account(venue):
+            yield Finding((*keys, *finding.keys), finding.message, of_key=finding.of_key)
+
+
+def _account(venue: VenueSettings) -> Iterator[Finding]:
     if venue.account_type == "cash":
         if venue.leverage != 1:
             yield Finding(
-                ("venue", "leverage"),
+                ("leverage",),
                 f"{venue.leverage} needs 'account_type: margin'; a cash account has none",
             )
-        if venue.leverages:
-            yield Finding(("venue", "leverages"), "need 'account_type: margin'", of_key=True)
-        if venue.margin_model is not None:
-            yield Finding(("venue", "margin_model"), "needs 'account_type: margin'", of_key=True)
+        for key, verb in (
+            ("leverages", "need"),
+            ("margin_model", "needs"),
+            ("liquidation", "needs"),
+        ):
+            if getattr(venue, key):
+                yield Finding((key,), f"{verb} 'account_type: margin'", of_key=True)
     elif venue.allow_cash_borrowing:
-        yield Finding(
-            ("venue", "allow_cash_borrowing"), "goes with 'account_type: cash' only", of_key=True
-        )
+        yield Finding(("allow_cash_borrowing",), "goes with 'account_type: cash' only", of_key=True)
     currencies = [text.split(" ")[1] for text in venue.balances]
-    yield from check_names(("venue", "balances"), currencies)
+    yield from check_names(("balances",), currencies)
     if all(Decimal(text.split(" ")[0]) == 0 for text in venue.balances):
-        yield Finding(("venue", "balances"), "at least one balance must be above zero")
+        yield Finding(("balances",), "at least one balance must be above zero")
     base = venue.base_currency
     if base is not None and currencies != [base]:
         yield Finding(
-            ("venue", "base_currency"),
+            ("base_currency",),
             f"with {base!r} the account has one balance, in {base}; found {', '.join(currencies)}",
         )
     if venue.bar_adaptive_high_low_ordering and not venue.bar_execution:
         yield Finding(
-            ("venue", "bar_adaptive_high_low_ordering"), "needs 'bar_execution: true'", of_key=True
+            ("bar_adaptive_high_low_ordering",), "needs 'bar_execution: true'", of_key=True
         )
     per = venue.order_rate_limit.per
     if parse_duration(per) % NANOSECONDS["s"]:
-        yield Finding(
-            ("venue", "order_rate_limit", "per"), f"{per!r} is not a number of whole seconds"
-        )
+        yield Finding(("order_rate_limit", "per"), f"{per!r} is not a number of whole seconds")
 
 
 def check_fees(experiment: Experiment, _: Path) -> Iterator[Finding]:
     """Tiers of fees rise, and count in one currency."""
-    venue = experiment.venue
-    schedules: list[tuple[tuple[str | int, ...], Fees]] = [(("venue", "fees"), venue.fees)]
-    schedules += [
-        (("venue", "fees_by_instrument", name), fees)
-        for name, fees in venue.fees_by_instrument.items()
-    ]
+    schedules: list[tuple[tuple[str | int, ...], Fees]] = []
+    for section, venue in experiment.venue_sections():
+        schedules.append(((*section, "fees"), venue.fees))
+        schedules += [
+            ((*section, "fees_by_instrument", name), fees)
+            for name, fees in venue.fees_by_instrument.items()
+        ]
     for keys, fees in schedules:
         if not isinstance(fees, TieredFees):
             continue
@@ -209,30 +247,39 @@ def check_fees(experiment: Experiment, _: Path) -> Iterator[Finding]:
 
 
 def check_venue_and_data(experiment: Experiment, _: Path) -> Iterator[Finding]:
-    """Settings by instrument and the book fit the chosen data."""
-    instruments = experiment.dataset.instruments
-    for key in ("leverages", "fees_by_instrument", "settlement_prices"):
-        for name in getattr(experiment.venue, key) if instruments else ():
-            if name not in (instruments or ()):
-                yield Finding(
-                    ("venue", key, name),
-                    "is not among dataset.instruments" + nearest(name, instruments or ()),
-                    of_key=True,
-                )
+    """Settings by instrument and the book fit the chosen data, and are of their own venue."""
+    chosen = experiment.dataset.instruments
     types = experiment.dataset.types
-    book = experiment.venue.book_type
-    if types and book != "L1_MBP" and not _BOOK_TYPES & set(types):
-        yield Finding(
-            ("venue", "book_type"),
-            f"{book} needs order_book_deltas or order_book_depths in dataset.types",
-        )
+    for section, venue in experiment.venue_sections():
+        for keys, names in named_instruments(venue):
+            for name in names:
+                if experiment.section_of(name) != section:
+                    message = "is an instrument of another venue; move it to the settings of that"
+                elif chosen and name not in chosen:
+                    message = "is not among dataset.instruments" + nearest(name, chosen)
+                else:
+                    continue
+                yield Finding((*section, *keys, name), message, of_key=True)
+        book = venue.book_type
+        if types and book != "L1_MBP" and not _BOOK_TYPES & set(types):
+            yield Finding(
+                (*section, "book_type"),
+                f"{book} needs order_book_deltas or order_book_depths in dataset.types",
+            )
 
 
 def check_currency(experiment: Experiment, _: Path) -> Iterator[Finding]:
     """Statistics are stated in a currency of the account."""
-    currencies = list(dict.fromkeys(text.split(" ")[1] for text in experiment.venue.balances))
+    currencies = list(
+        dict.fromkeys(
+            text.split(" ")[1]
+            for _, venue in experiment.venue_sections()
+            for text in venue.balances
+        )
+    )
     chosen = experiment.statistics.currency
-    if chosen is None and len(currencies) > 1 and experiment.venue.base_currency is None:
+    base = None if experiment.venues else experiment.venue.base_currency
+    if chosen is None and len(currencies) > 1 and base is None:
         yield Finding(
             ("statistics", "currency"),
             f"is missing: with several balances, say which of {', '.join(currencies)} statistics "

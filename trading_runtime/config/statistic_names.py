@@ -32,3 +32,7 @@ POINT_STATISTICS = (
     "ruined",
 )
 """In the order in which they are stored; an objective may name any of them."""
+
+MONEY_WHERE_CHARGED = ("swap", "liquidation_fees")
+COUNTS_WHERE_CHARGED = ("swap_charges", "liquidations")
+"""Further statistics of experiments whose venues charge swap, or liquidate: others lack them."""

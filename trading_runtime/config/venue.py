@@ -15,6 +15,7 @@ from trading_runtime.config.fields import (
     Model,
     MoneyText,
     Number,
+    TimeOfDay,
     check_number,
 )
 
@@ -76,6 +77,45 @@ class OrderRateLimit(Model):
     """The stretch, in whole seconds."""
 
 
+class HoldingRates(Model):
+    """What a position brings for being held, as a share of its value; negative: it is paid."""
+
+    long: Number
+    """Of a position that was bought, such as ``-0.0001``."""
+    short: Number
+    """Of a position that was sold short; what borrowing costs is negative."""
+
+
+class SwapSettings(Model):
+    """What positions cost or bring for being held over night: swap, or what borrowing costs."""
+
+    rates: Annotated[dict[InstrumentName, HoldingRates], Field(min_length=1)]
+    """Rates by instrument id; instruments that are not named cost nothing to hold."""
+    per: Literal["day", "year"] = "day"
+    """Whether a rate is for one day, or for a year of ``days_in_year`` such days."""
+    days_in_year: Literal[360, 365] = 365
+    """Days that a rate for a year is divided by."""
+    time: TimeOfDay = "00:00"
+    """When positions that are open are charged, each day, in UTC: ``22:00``."""
+    triple_day: Literal["monday", "tuesday", "wednesday", "thursday", "friday"] | None = None
+    """On this day (of that instant, in UTC) three days are charged, and none on Saturday and
+    Sunday; when absent every day is charged once."""
+
+
+class LiquidationSettings(Model):
+    """When and how the venue closes positions that the account can no longer carry."""
+
+    trigger_ratio: Annotated[Decimal, Field(strict=False, gt=0), AfterValidator(check_number)] = (
+        Decimal(1)
+    )
+    """All positions that settle in a currency are closed once its balance and what they gained or
+    lost are at or below their maintenance margin times this."""
+    cancel_open_orders: bool = True
+    """Whether orders of these instruments that wait are cancelled first."""
+    fee: Number | None = None
+    """Rate of the closed value that is charged in place of the fees; absent: fees as for others."""
+
+
 class VenueSettings(Model):
     """The simulated venue and the account at it."""
 
@@ -101,6 +141,10 @@ class VenueSettings(Model):
     settlement_prices: dict[InstrumentName, Number] = Field(default_factory=dict)
     """Price at which positions are closed when their contract expires, by instrument id; the last
     price for contracts that are not named."""
+    liquidation: LiquidationSettings | None = None
+    """Whether the venue closes positions of a margin account whose equity is too small."""
+    swap: SwapSettings | None = None
+    """What holding positions costs or brings, day by day."""
     book_type: Literal["L1_MBP", "L2_MBP", "L3_MBO"] = "L1_MBP"
     """Depth of the venue's order book; L2 and L3 need order book data."""
     fill: FillSettings = FillSettings.model_construct()

@@ -19,16 +19,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import KilledError, UsageError
-from trading_runtime.records.events import KillActivated, KillCleared, RunKilled
-from trading_runtime.runs.metadata import Status, now_text
+from trading_runtime.records.events import KillActivated, KillCleared
+from trading_runtime.runs.metadata import now_text
 from trading_runtime.runs.opening import note
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from trading_runtime.records.journal import Journal
-    from trading_runtime.results.store import RunFiles, Store
-    from trading_runtime.runs.metadata import Metadata
+    from trading_runtime.results.store import Store
 
 
 _ON = "kill-switch/on/"
@@ -192,30 +188,3 @@ def _content(switched: Switching) -> bytes:
 
 def _name(run_id: str | None) -> str:
     return f"{_ON}all.json" if run_id is None else f"{_ON}run.{run_id}.json"
-
-
-def note_killed(
-    switched: Switching | None,
-    files: RunFiles,
-    metadata: Metadata,
-    journal: Journal,
-    result: Mapping[str, Any],
-) -> KilledError | None:
-    """Say in metadata and journal that the run was killed, and return what to raise for it.
-
-    ``None`` when the switch was not seen on, or every task was finished before. The run was
-    summarised before, so it has its tables; ``result`` is the content of ``result.json``.
-    """
-    counts = result["counts"]
-    if switched is None or result["complete"]:
-        return None
-    message = (
-        f"run {metadata.content['run_id']!r} was killed with {counts['ok']:,} of "
-        f"{counts['planned']:,} tasks finished, which are kept: the kill switch is "
-        f"{switched.shown}; {files.folder} has what it had"
-    )
-    metadata.set(Status.KILLED, error=message)
-    if switched.run_id is None:  # for one run, whoever switched it noted it there
-        journal.write(KillActivated(reason=switched.reason, user=switched.user, host=switched.host))
-    journal.write(RunKilled(message=message))
-    return KilledError(message)

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from trading_runtime.datasets.bar_lengths import bar_length
 from trading_runtime.datasets.catalog_files import CatalogFile, index_file, index_instrument_file
 from trading_runtime.datasets.manifest import (
     DEFAULT_TICK_GAP,
@@ -23,7 +24,6 @@ from trading_runtime.datasets.manifest import (
     GapFinder,
     Manifest,
 )
-from trading_runtime.datasets.series_rows import bar_length
 from trading_runtime.errors import DataError, StorageError
 from trading_runtime.units import format_instant
 

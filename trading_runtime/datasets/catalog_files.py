@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -205,11 +206,20 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "bid_size": "bid_size",
         "ask_size": "ask_size",
     },
+    DataType.FUNDING_RATES: {},
+    DataType.MARK_PRICES: {"value": "value"},
+    DataType.INDEX_PRICES: {"value": "value"},
 }
+_NULLABLE = frozenset({"value", "interval", "next_funding_ns", "identifier"})
+_UPDATES = frozenset({DataType.FUNDING_RATES, DataType.MARK_PRICES, DataType.INDEX_PRICES})
+"""Types whose rows name their instrument, and whose values may be null."""
 _TYPE_NAMES: dict[str, str] = {
     DataType.BARS: "Bar",
     DataType.TRADES: "TradeTick",
     DataType.QUOTES: "QuoteTick",
+    DataType.FUNDING_RATES: "FundingRateUpdate",
+    DataType.MARK_PRICES: "MarkPriceUpdate",
+    DataType.INDEX_PRICES: "IndexPriceUpdate",
 }
 
 
@@ -230,10 +240,11 @@ class SeriesWriter:
     Files do not depend on how many rows are given at once.
     """
 
-    def __init__(self, source: SeriesSource, dataset: Path) -> None:
+    def __init__(self, source: SeriesSource, dataset: Path, rows_before: int = 0) -> None:
         self.paths: list[Path] = []
         """The files that are finished, in order of time."""
         self.rows = 0
+        self._rows_before = rows_before
         self._source = source
         self._folder = dataset / "data" / source.series.type / folder_name(source.identifier)
         self._is_monthly = isinstance(source.series, BarSeries)
@@ -255,7 +266,8 @@ class SeriesWriter:
         if not frame.height:
             return
         if self._numbers_ids:
-            numbers = pl.int_range(self.rows + 1, self.rows + 1 + pl.len(), dtype=pl.Int64)
+            first = self._rows_before + self.rows + 1
+            numbers = pl.int_range(first, first + pl.len(), dtype=pl.Int64)
             frame = frame.with_columns(trade_id=numbers.cast(pl.String))
         self.rows += frame.height
         times = frame["ts"]
@@ -320,7 +332,7 @@ class SeriesWriter:
         if self._first is None:
             self._first = int(frame["ts"][0])
         self._last = int(frame["ts"][-1])
-        table = _table(self._source, frame, self._schema)
+        table = table_of(self._source, frame)
         self._writer.write_table(table, row_group_size=frame.height)
 
     def _finish_file(self) -> None:
@@ -339,7 +351,10 @@ def _schema(source: SeriesSource) -> pa.Schema:
     types: dict[str, Any] = dict.fromkeys(_COLUMNS[kind], DECIMAL)
     if kind == DataType.TRADES:
         types |= {"aggressor_side": _SIDE, "trade_id": pa.string()}
+    if kind == DataType.FUNDING_RATES:
+        types = {"rate": pa.string(), "interval": pa.uint64(), "next_funding_ns": _TIME}
     types |= {"ts_event": _TIME, "ts_init": _TIME}
+    types |= {"identifier": pa.string()} if kind in _UPDATES else {}
     metadata = {
         "instrument_id": source.instrument.id,
         "price_precision": str(source.instrument.price_precision),
@@ -348,11 +363,17 @@ def _schema(source: SeriesSource) -> pa.Schema:
     }
     if kind == DataType.BARS:
         metadata = {"bar_type": source.identifier, **metadata}
-    fields = [pa.field(name, held, nullable=False) for name, held in types.items()]
+    if kind == DataType.FUNDING_RATES:
+        metadata = {key: metadata[key] for key in ("instrument_id", "type_name")}
+    fields = [
+        pa.field(name, held, nullable=kind in _UPDATES and name in _NULLABLE)
+        for name, held in types.items()
+    ]
     return pa.schema(fields, metadata=metadata)
 
 
-def _table(source: SeriesSource, frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+def table_of(source: SeriesSource, frame: pl.DataFrame) -> pa.Table:
+    """Return the rows of ``frame`` as a file of the catalog holds them."""
     kind: str = source.series.type
     increments = source.increments
     arrays: dict[str, Any] = {
@@ -362,12 +383,29 @@ def _table(source: SeriesSource, frame: pl.DataFrame, schema: pa.Schema) -> pa.T
         # Encoded by row group: a dictionary of the whole series would tie a day's bytes to others.
         sides = frame["aggressor"].to_arrow().cast(pa.string())
         arrays["aggressor_side"] = sides.dictionary_encode().cast(_SIDE)
+        if "trade_id" not in frame.columns:
+            frame = frame.with_columns(trade_id=pl.lit(""))
         arrays["trade_id"] = frame["trade_id"].to_arrow().cast(pa.string())
+    if kind == DataType.FUNDING_RATES:
+        rates = [_plain(rate) for rate in frame["rate"]]
+        arrays |= {
+            "rate": pa.array(rates, pa.string()),
+            "interval": frame["interval"].to_arrow(),
+            "next_funding_ns": frame["next_funding"].to_arrow().cast(_TIME),
+        }
     known = frame["ts"].to_arrow().cast(_TIME)
     has_both = "ts_event" in frame.columns
     arrays["ts_event"] = frame["ts_event"].to_arrow().cast(_TIME) if has_both else known
     arrays["ts_init"] = known
-    return pa.Table.from_arrays(list(arrays.values()), schema=schema)
+    if kind in _UPDATES:
+        arrays["identifier"] = pa.repeat(pa.scalar(source.instrument.id), frame.height)
+    return pa.Table.from_arrays(list(arrays.values()), schema=_schema(source))
+
+
+def _plain(rate: int) -> str:
+    """Return a rate in units of the catalog's last digit as a decimal text."""
+    text = format(Decimal(rate).scaleb(-DECIMAL.scale), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _writer(path: Path, schema: pa.Schema) -> Any:

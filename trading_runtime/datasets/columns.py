@@ -390,6 +390,14 @@ _UNIT_BY_DIGITS = ((11, "s"), (14, "ms"), (17, "us"), (20, "ns"))
 
 def _from_any_epoch(values: pl.Series) -> pl.DataFrame:
     """Read every number in the unit that its digits tell."""
+    whole = values.cast(pl.Int64, strict=False)
+    if len(whole) and not whole.null_count():
+        units = {
+            next(unit for beyond, unit in _UNIT_BY_DIGITS if number < 10 ** (beyond - 1))
+            for number in (int(whole.min() or 0), int(whole.max() or 0))  # type: ignore[arg-type]
+        }
+        if len(units) == 1:
+            return _from_epoch(values, EPOCH_DIGITS[units.pop()])
     texts = values.cast(pl.String).str.strip_chars()
     length = texts.str.extract(r"^[+-]?([0-9]*)").str.len_bytes().fill_null(0)
     lengths = length.unique().to_list()
@@ -504,6 +512,9 @@ def read_trade_ids(
             f"{file.name}: the trade ids are stored as floating point numbers, in which large ids "
             "are not exact; store them as whole numbers or text, or leave out 'columns.trade_id'"
         )
+    numbers = values.cast(pl.Int64, strict=False)
+    if len(numbers) and not numbers.null_count() and numbers.min() >= 0:  # type: ignore[operator]
+        return values.cast(pl.String)
     ids = values.cast(pl.String).str.strip_chars()
     missing = ids.is_null() | (ids == "")
     if missing.any():
@@ -537,9 +548,11 @@ def read_aggressors(
         role, meanings, fold = "buyer_maker", _BUYER_IS_MAKER, True
     else:
         return pl.repeat(NO_AGGRESSOR, raw.height, dtype=pl.String, eager=True)
-    texts = raw[role].cast(pl.String).str.strip_chars()
-    known = texts.str.to_lowercase() if fold else texts
-    sides = known.replace_strict(meanings, default=None, return_dtype=pl.String)
+    texts = raw[role].cast(pl.String)
+    # There are few different texts: what each means is found once.
+    plain = {text: text.strip() for text in texts.unique().drop_nulls()}
+    known = {text: meanings.get(name.lower() if fold else name) for text, name in plain.items()}
+    sides = texts.replace_strict(known, default=None, return_dtype=pl.String)
     missing = texts.is_null()
     if missing.any():
         what = f"{role} has no value"

@@ -119,6 +119,32 @@ class QuoteColumns(Model):
     """The size at the ask; absent when ``size`` is given."""
 
 
+class FundingColumns(Model):
+    """Where the values of a funding rate stand."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the rate; see ``timestamp_marks``."""
+    received: Column | None = None
+    """When the rate was received: the time at which strategies see it, and of the rows' order."""
+    rate: Column = "rate"
+    """The rate of a settlement, such as ``0.0001``."""
+    next_funding: Column | None = None
+    """When the rate is settled."""
+    interval_hours: Column | None = None
+    """Hours between settlements."""
+
+
+class ValueColumns(Model):
+    """Where the values of a mark or index price stand."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the price."""
+    received: Column | None = None
+    """When the price was received: the time at which strategies see it, and of the rows' order."""
+    value: Column = "value"
+    """The price."""
+
+
 class Scale(Model):
     """Factors by which the numbers of the files are multiplied."""
 
@@ -126,6 +152,19 @@ class Scale(Model):
     """Of all prices: ``"1e-9"`` for fixed-point prices of Databento."""
     sizes: Amount = Decimal(1)
     """Of all sizes and volumes, such as ``"0.001"`` for contracts of a thousandth of a coin."""
+
+
+class Gate(Model):
+    """What a UTC day has to be like to become part of the dataset; other days are kept out."""
+
+    max_gap: Duration | None = None
+    """The longest stretch without rows within the day."""
+    max_spread: Annotated[float, Field(gt=0)] | None = None
+    """The widest spread of a quote, as a part of the price: ``0.01``."""
+    max_jump: Annotated[float, Field(gt=0)] | None = None
+    """The greatest change of the price from row to row, as a part of it: ``0.2``."""
+    min_rows_per_day: Annotated[int, Field(ge=1)] | None = None
+    """The fewest rows."""
 
 
 class FileLayout(Model):
@@ -193,12 +232,15 @@ class _Series(Model):
     off_tick: Literal["refuse", "round"] = "refuse"
     """What to do with prices and sizes between two ticks; rounding is half to even, and counted.
     What is within a billionth of a tick is the noise of floating point: taken, and counted."""
+    gate: Gate | None = None
+    """Keeps whole days out of the dataset that are not good enough, and says so in its manifest."""
     max_gap: Duration | None = None
     """A stretch without rows longer than this is refused."""
     report_gaps_above: Duration | None = None
     """Stretches without rows longer than this are reported: default one bar, for ticks 1h."""
     unusual_times: Literal["refuse", "accept"] = "refuse"
-    """What to do with times before 1970-02-01 or after next year: mostly a wrong unit or format."""
+    """What to do with times that look misread: before 1970-02-01 or after next year, day and month
+    exchanged, bars too far apart for their length, working days that close as they begin."""
     mixed_symbols: Literal["refuse", "accept"] = "refuse"
     """What to do when a column of symbols (``symbol``, ``ticker``, ...) holds several."""
 
@@ -267,6 +309,7 @@ class _Series(Model):
 _LATER = frozenset({
     "unusual_times", "mixed_symbols", "members", "skip_rows", "comment", "sort", "where",
     "split_by", "decimal", "thousands", "suffixes", "scale", "negative_prices", "on_bad_row",
+    "gate",
 })  # fmt: skip
 _LATER_COLUMNS = ("received",)
 
@@ -334,7 +377,41 @@ class QuoteSeries(_Series):
         return self
 
 
-Series = BarSeries | TradeSeries | QuoteSeries
+class FundingSeries(_Series):
+    """Funding rates of one perpetual."""
+
+    type: Literal["funding_rates"]
+    """What the rows are."""
+    columns: FundingColumns = FundingColumns.model_construct()
+    """Where the values stand."""
+    timestamp_marks: Literal["update", "settlement"] = "update"
+    """Whether a row's time is when its rate was told, with ``columns.next_funding`` for its
+    settlement, or the settlement itself: strategies then see the rate a second before."""
+    changes_only: bool = False
+    """Leave out rows that repeat the one before."""
+
+    @model_validator(mode="after")
+    def _has_settlement(self) -> FundingSeries:
+        if (self.timestamp_marks == "settlement") == (self.columns.next_funding is not None):
+            raise ValueError(
+                "give 'columns.next_funding', the time of each rate's settlement, or set "
+                "'timestamp_marks: settlement' when the timestamp is that time; not both"
+            )
+        return self
+
+
+class PriceSeries(_Series):
+    """Mark or index prices of one instrument."""
+
+    type: Literal["mark_prices", "index_prices"]
+    """What the rows are."""
+    columns: ValueColumns = ValueColumns.model_construct()
+    """Where the values stand."""
+    changes_only: bool = False
+    """Leave out rows that repeat the one before."""
+
+
+Series = BarSeries | TradeSeries | QuoteSeries | FundingSeries | PriceSeries
 
 
 class Preparation(Model):

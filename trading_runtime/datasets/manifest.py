@@ -17,6 +17,8 @@ from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
 from trading_runtime.units import NANOSECONDS
 
 MANIFEST_NAME = "manifest.json"
+MANIFESTS_FOLDER = "manifests"
+"""Where a dataset that grew keeps its earlier manifests, each named by its digest."""
 MANIFEST_FORMAT = 2
 """1 had no digests of what lies behind the row groups and says how they are decoded."""
 
@@ -120,6 +122,8 @@ class Manifest(_Frozen):
     gaps: tuple[Gap, ...] = ()
     source: dict[str, Any] = {}
     """How the dataset was made: settings of the preparation and counts of what it mended."""
+    parent: str | None = None
+    """The digest of the manifest to which rows were added, None for a dataset made at once."""
 
     @property
     def digest(self) -> str:
@@ -141,6 +145,8 @@ class Manifest(_Frozen):
     def to_json(self) -> str:
         """Return the text of ``manifest.json``: sorted keys, one item a line, stable."""
         content = self.model_dump(mode="json") | {"digest": self.digest}
+        if self.parent is None:
+            del content["parent"]
         return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from trading_runtime.errors import DataError, StorageError, TradingRuntimeError,
 if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.datasets.stored_rows import StoredRows
 
 InstrumentWriter = Callable[[Path, Sequence[dict[str, Any]]], list[Path]]
 """Writes definitions into a catalog's folder and returns the files."""
@@ -65,7 +67,7 @@ def prepare(
     when the folder holds something else and ``force`` is not given, ``StorageError`` when it
     cannot be written.
     """
-    sources = _sources(loaded, instruments)
+    sources = series_sources(loaded, instruments)
     source = _source(sources)
     existing = _existing(folder, force=force)
     if existing is not None and existing.source.get("digest") == source["digest"]:
@@ -90,7 +92,7 @@ def prepare(
     return Prepared(folder, manifest, is_unchanged=False)
 
 
-def _sources(
+def series_sources(
     loaded: LoadedPreparation, instruments: Mapping[str, InstrumentFacts]
 ) -> list[SeriesSource]:
     """Return what every series is made from, one of each instrument that ``split_by`` tells."""
@@ -132,14 +134,14 @@ def _check_series_differ(loaded: LoadedPreparation, sources: Sequence[SeriesSour
         folders[key] = index
 
 
-def _source(sources: Sequence[SeriesSource]) -> dict[str, Any]:
-    """Return what the dataset is made from, without the place where it lies."""
+def described_series(sources: Sequence[SeriesSource]) -> list[dict[str, Any]]:
+    """Return settings and raw files of every series, without the place where they lie."""
     digests: dict[Path, str] = {}
     for source in sources:
         for file in source.files:
             if file.path not in digests:
                 digests[file.path] = sha256_of(file.path)
-    described = [
+    return [
         {
             "settings": source.series.described(),
             "files": [
@@ -149,6 +151,11 @@ def _source(sources: Sequence[SeriesSource]) -> dict[str, Any]:
         }
         for source in sources
     ]
+
+
+def _source(sources: Sequence[SeriesSource]) -> dict[str, Any]:
+    """Return what the dataset is made from."""
+    described = described_series(sources)
     definitions = {item.instrument.id: item.instrument.definition for item in sources}
     made_from = {"version": _VERSION, "series": described, "instruments": definitions}
     return {"digest": digest(made_from), "version": _VERSION, "series": described}
@@ -190,25 +197,11 @@ def _write(
     files: list[DataFile] = []
     gaps: list[Gaps] = []
     for item, made, described in zip(
-        sources, _make_all(sources, folder), source["series"], strict=True
+        sources, make_all(sources, folder), source["series"], strict=True
     ):
         files += made.files
         gaps.append(made.gaps)
-        described.update(
-            {
-                "identifier": item.identifier,
-                "rows": made.rows,
-                "rounded": made.rounded,
-                "gaps": {
-                    "count": made.gaps.count,
-                    "longest": made.gaps.longest,
-                    "total": made.gaps.total,
-                },
-            }
-        )
-        # Absent where there is none: manifests made before such counts stay as they are.
-        counts = {"snapped": made.snapped, "dropped": made.dropped}
-        described.update({name: count for name, count in counts.items() if count})
+        described.update(made.described(item.identifier))
     definitions = {item.instrument.id: item.instrument.definition for item in sources}
     ordered = [definitions[name] for name in sorted(definitions)]
     instrument_files: list[InstrumentFile] = [
@@ -228,18 +221,69 @@ def _write(
     return manifest
 
 
-def _make_all(sources: Sequence[SeriesSource], folder: Path) -> list[MadeSeries]:
-    """Make all series, or raise one error with what is wrong in any of them."""
+def make_all(
+    sources: Sequence[SeriesSource],
+    folder: Path,
+    stored: Sequence[StoredRows | None] | None = None,
+) -> list[MadeSeries]:
+    """Make all series, or raise one error with what is wrong in any of them.
+
+    ``stored`` are the rows that a dataset has of each series already.
+    """
     made: list[MadeSeries] = []
     errors: list[TradingRuntimeError] = []
-    for source in sources:
-        try:
-            made.append(make_series(source, folder))
-        except (DataError, UsageError) as error:
-            errors.append(error)
+    rows = stored or [None] * len(sources)
+    for outcome in _outcomes(list(zip(sources, rows, strict=True)), folder):
+        if isinstance(outcome, MadeSeries):
+            made.append(outcome)
+        else:
+            errors.append(outcome)
     if errors:
         raise type(errors[0])("\n".join(str(error) for error in errors)) from errors[0]
     return made
+
+
+_SMALL = 32 << 20
+"""Bytes of raw files that are read faster than a process starts."""
+
+type _Job = tuple[SeriesSource, StoredRows | None]
+type _Outcome = MadeSeries | DataError | UsageError
+
+
+def _outcomes(jobs: Sequence[_Job], folder: Path) -> list[_Outcome]:
+    """Make each series, in a process of its own when there is much to read.
+
+    Such a process has no engine, whose memory would come on top, and one thread: with more, small
+    blocks cost more than they gain.
+    """
+    paths = {file.path for source, _ in jobs for file in source.files}
+    if sum(path.stat().st_size for path in paths) < _SMALL:
+        return [_outcome(folder, job) for job in jobs]
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    before = os.environ.get("POLARS_MAX_THREADS")
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    try:
+        with ProcessPoolExecutor(
+            min(len(jobs), os.cpu_count() or 1),
+            mp_context=multiprocessing.get_context("spawn"),
+            max_tasks_per_child=1,
+        ) as processes:
+            return list(processes.map(partial(_outcome, folder), jobs))
+    finally:
+        if before is None:
+            del os.environ["POLARS_MAX_THREADS"]
+        else:
+            os.environ["POLARS_MAX_THREADS"] = before
+
+
+def _outcome(folder: Path, job: _Job) -> _Outcome:
+    source, stored = job
+    try:
+        return make_series(source, folder, stored)
+    except (DataError, UsageError) as error:
+        return error
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:

@@ -6,7 +6,9 @@ import csv
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from trading_runtime.datasets.catalog_files import (
     CatalogFile,
@@ -14,8 +16,9 @@ from trading_runtime.datasets.catalog_files import (
     folder_name,
     index_file,
 )
-from trading_runtime.datasets.data_file import TradeSeries
+from trading_runtime.datasets.data_file import FundingSeries, PriceSeries, TradeSeries
 from trading_runtime.datasets.manifest import DEFAULT_TICK_GAP, DataFile, GapFinder, Gaps
+from trading_runtime.datasets.quality_gate import QualityGate
 from trading_runtime.datasets.row_checks import RowChecks, RowProblems
 from trading_runtime.datasets.row_order import in_order_of_time
 from trading_runtime.datasets.trade_ids import TradeIds
@@ -23,12 +26,11 @@ from trading_runtime.errors import DataError
 from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    import polars as pl
-
     from trading_runtime.datasets.series_rows import SeriesSource
+    from trading_runtime.datasets.stored_rows import StoredRows
 
 QUARANTINE = "quarantine"
 """The folder of a dataset that keeps rows that were left out."""
@@ -45,24 +47,53 @@ class MadeSeries:
     dropped: dict[str, int]
     """Rows that were left out, by reason."""
     gaps: Gaps
+    known: int = 0
+    """Rows that the dataset had already."""
+    quarantined: tuple[dict[str, object], ...] = ()
+    """Days that the quality gate kept out, with their reasons."""
+
+    def described(self, identifier: str) -> dict[str, Any]:
+        """Return the counts for the manifest; those that came later only where there are any."""
+        gaps = {name: getattr(self.gaps, name) for name in ("count", "longest", "total")}
+        counts: dict[str, Any] = {
+            "snapped": self.snapped,
+            "dropped": self.dropped,
+            "quarantined": list(self.quarantined),
+        }
+        return {
+            "identifier": identifier,
+            "rows": self.rows,
+            "rounded": self.rounded,
+            "gaps": gaps,
+        } | {name: count for name, count in counts.items() if count}
 
 
-def make_series(source: SeriesSource, dataset: Path) -> MadeSeries:
+def make_series(
+    source: SeriesSource, dataset: Path, stored: StoredRows | None = None
+) -> MadeSeries:
     """Write the rows of ``source`` into ``dataset`` and return what they came to.
+
+    With ``stored``, only rows behind those that are stored are written.
 
     Raises ``DataError`` for rows that are refused and ``UsageError`` for settings that do not fit;
     what was written until then is for the caller to remove.
     """
     source.check()
     series = source.series
-    scratch = dataset / ".scratch"
+    # Series are made at the same time, so each has a place of its own.
+    scratch = dataset / f".scratch-{series.type}-{folder_name(source.identifier)}"
     problems = RowProblems(source.files, drops=series.on_bad_row == "drop")
-    writer = SeriesWriter(source, dataset)
-    gaps = GapFinder(source.identifier, _usual_spacing(source))
+    writer = SeriesWriter(source, dataset, stored.rows if stored is not None else 0)
+    last = stored.last if stored is not None else None
+    gaps = GapFinder(source.identifier, _usual_spacing(source), last)
+    gate = QualityGate(series.gate, series.type) if series.gate is not None else None
     has_ids = isinstance(series, TradeSeries) and series.columns.trade_id is not None
     ids = TradeIds(scratch / "ids") if has_ids else None
     try:
-        for frame in _kept(source, problems, scratch):
+        frames = _kept(source, problems, scratch)
+        if stored is not None:
+            frames = _only_new(stored, frames, problems)
+        for frame in frames if gate is None else gate.days(frames):
             gaps.add(frame["ts"])
             if ids is not None:
                 ids.take(frame)
@@ -74,7 +105,8 @@ def make_series(source: SeriesSource, dataset: Path) -> MadeSeries:
         paths = writer.close()
         shutil.rmtree(scratch, ignore_errors=True)
     problems.refuse()
-    if not writer.rows:
+    quarantined = gate.quarantined if gate is not None else []
+    if not writer.rows and stored is None and not quarantined:
         raise DataError(f"{source.files[0].name}: {_nothing_left(source, problems)}")
     return MadeSeries(
         files=tuple(index_file(CatalogFile.open(path), dataset, series.type) for path in paths),
@@ -83,7 +115,18 @@ def make_series(source: SeriesSource, dataset: Path) -> MadeSeries:
         snapped=source.snapped,
         dropped=_quarantine(source, problems, dataset),
         gaps=gaps.found(),
+        quarantined=tuple(quarantined),
+        known=stored.known if stored is not None else 0,
     )
+
+
+def _only_new(
+    stored: StoredRows, frames: Iterable[pl.DataFrame], problems: RowProblems
+) -> Iterator[pl.DataFrame]:
+    for frame in frames:
+        new = stored.only_new(frame, problems)
+        if new.height:
+            yield new
 
 
 def _kept(source: SeriesSource, problems: RowProblems, scratch: Path) -> Iterator[pl.DataFrame]:
@@ -92,10 +135,27 @@ def _kept(source: SeriesSource, problems: RowProblems, scratch: Path) -> Iterato
     if source.series.sort:
         frames = in_order_of_time(frames, scratch / "order")
     checks = RowChecks(source, problems)
-    for frame in frames:
-        kept = checks.take(frame)
+    frames = map(checks.take, frames)
+    if isinstance(source.series, FundingSeries | PriceSeries) and source.series.changes_only:
+        frames = _changes(frames)
+    for kept in frames:
         if kept.height:
             yield kept
+
+
+def _changes(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the rows whose values are not those of the row before."""
+    before: tuple[object, ...] | None = None
+    for frame in frames:
+        if not frame.height:
+            continue
+        values = frame.drop("ts", "ts_event", "file", "row", strict=False)
+        changed = pl.any_horizontal(pl.all().ne_missing(pl.all().shift()))
+        kept = values.select(changed=changed)["changed"]
+        flags = kept.to_list()
+        flags[0] = values.row(0) != before
+        before = values.row(-1)
+        yield frame.filter(pl.Series(flags))
 
 
 def _again(source: SeriesSource, scratch: Path) -> Iterator[pl.DataFrame]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from trading_runtime.datasets.bar_lengths import BarLength, bar_length
 from trading_runtime.datasets.columns import (
     LARGEST_PRICE,
     LARGEST_SIZE,
@@ -23,6 +24,7 @@ from trading_runtime.datasets.columns import (
 )
 from trading_runtime.datasets.data_file import (
     BarSeries,
+    FundingSeries,
     QuoteSeries,
     Scale,
     Series,
@@ -30,9 +32,10 @@ from trading_runtime.datasets.data_file import (
     column_roles,
 )
 from trading_runtime.datasets.row_checks import RowProblems, shown
+from trading_runtime.datasets.time_doubts import TimeDoubts
 from trading_runtime.datasets.time_formats import EPOCH_DIGITS, ISO, has_time_of_day
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.units import DAY, NANOSECONDS
+from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,49 +43,6 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import Columns
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
     from trading_runtime.datasets.raw_files import RawFile
-
-
-_FIXED = {
-    "MILLISECOND": NANOSECONDS["ms"],
-    "SECOND": NANOSECONDS["s"],
-    "MINUTE": NANOSECONDS["m"],
-    "HOUR": NANOSECONDS["h"],
-}
-# On the clock of a zone a day can have 25 hours, and a month 28 to 31 days.
-_CALENDAR = {
-    "DAY": ("d", DAY, 3_600 * 10**9),
-    "WEEK": ("w", 7 * DAY, 3_600 * 10**9),
-    "MONTH": ("mo", 28 * DAY, 3 * DAY + 3_600 * 10**9),
-    "YEAR": ("y", 365 * DAY, DAY + 3_600 * 10**9),
-}
-
-
-@dataclass(frozen=True)
-class BarLength:
-    """The length of bars over time."""
-
-    shortest: int
-    """Nanoseconds."""
-    longest: int
-    """Nanoseconds; more than the shortest for calendar units."""
-    calendar_step: str | None
-    """For days and longer: the step on the clock of the bars' zone, such as ``1d`` or ``1mo``."""
-
-
-def bar_length(specification: str, zone: str) -> BarLength | None:
-    """Return the length of bars, or None when they are not cut by time (ticks, volume, ...)."""
-    step_text, unit, _ = specification.split("-")
-    step = int(step_text)
-    if unit in _FIXED:
-        length = step * _FIXED[unit]
-        return BarLength(length, length, None)
-    if unit in _CALENDAR:
-        sign, shortest, slack = _CALENDAR[unit]
-        if zone == "UTC" and unit in {"DAY", "WEEK"}:
-            slack = 0
-        change = 3_600 * 10**9 if zone != "UTC" else 0
-        return BarLength(step * shortest - change, step * (shortest + slack), f"{step}{sign}")
-    return None
 
 
 _USUAL_FIRST = 31 * 86_400 * 10**9
@@ -93,8 +53,24 @@ PRICES = {
     "bars": ("open", "high", "low", "close"),
     "trades": ("price",),
     "quotes": ("bid", "ask"),
+    "funding_rates": (),
+    "mark_prices": ("value",),
+    "index_prices": ("value",),
 }
-SIZES = {"bars": ("volume",), "trades": ("size",), "quotes": ("bid_size", "ask_size")}
+"""The columns of prices, by type."""
+SIZES = {
+    "bars": ("volume",),
+    "trades": ("size",),
+    "quotes": ("bid_size", "ask_size"),
+    "funding_rates": (),
+    "mark_prices": (),
+    "index_prices": (),
+}
+"""The columns of sizes, by type."""
+RATE = Increment(1, 16)
+"""Funding rates are read in units of the catalog's last digit."""
+_LEAD = 10**9
+"""How long before its settlement a rate is seen, when only the settlement's time is known."""
 
 
 @dataclass
@@ -160,6 +136,7 @@ class SeriesSource:
         that cannot be read or holds no rows, ``UsageError`` for settings that do not fit.
         """
         symbols = _Symbols(self) if self.series.mixed_symbols == "refuse" else None
+        doubts = TimeDoubts(self.length)
         for index in self._order():
             file = self.files[index]
             roles = column_roles(file.settings)
@@ -169,11 +146,15 @@ class SeriesSource:
                 is_empty = False
                 if symbols is not None:
                     symbols.take(raw)
-                yield _read_block(self, index, raw.drop(columns), problems)
+                frame = _read_block(self, index, raw.drop(columns), problems)
+                doubts.take(file, raw["timestamp"], frame["ts"])
+                yield frame
             if is_empty and not file.settings.where:
                 raise DataError(f"{file.name}: the file holds no rows")
         if symbols is not None:
             symbols.check()
+        if not problems:
+            doubts.check()
 
     def _order(self) -> list[int]:
         """Return the files' places in the order of their first times."""
@@ -199,6 +180,7 @@ _MAY_BE_NEGATIVE = frozenset({
     "CryptoOptionSpread", "Cfd", "Commodity", "IndexInstrument",
 })  # fmt: skip
 _MOST_SYMBOLS = 10_000
+_HIGHEST_RATE = 100
 _HIGHEST_PRICE = 100_000_000_000
 """Higher than any price of a unit in any currency."""
 
@@ -263,9 +245,7 @@ def _read_block(
     file = source.files[index]
     series = file.settings
     block = _Block(source, index, raw, problems)
-    for role in raw.columns:
-        if raw[role].dtype.is_nested() or raw[role].dtype == pl.Binary:
-            raise DataError(f"{file.name}: '{role}' is of type {raw[role].dtype}; expected numbers")
+    block.check_types()
     dropped = len(problems.dropped)
     _refuse_dates_as_closes(block)
     times = block.times("timestamp")
@@ -281,8 +261,12 @@ def _read_block(
         columns["aggressor"] = read_aggressors(series, index, raw, problems)
         if "trade_id" in raw.columns:
             columns["trade_id"] = read_trade_ids(file, index, raw, problems)
+    needed = list(columns)
+    if isinstance(series, FundingSeries):
+        columns |= block.funding(times)
+        needed = [name for name in columns if name != "interval"]
     frame = pl.DataFrame(columns).with_columns(file=pl.lit(index, dtype=pl.UInt32), row=raw["row"])
-    frame = frame.drop_nulls()
+    frame = frame.drop_nulls(needed)
     if bad := {row.row for row in problems.dropped[dropped:]}:
         frame = frame.filter(~pl.col("row").is_in(list(bad)))
     return frame
@@ -306,6 +290,13 @@ class _Block:
     def series(self) -> Series:
         return self.file.settings
 
+    def check_types(self) -> None:
+        """Raise ``DataError`` for a column that can hold no numbers."""
+        for role in self.raw.columns:
+            kind = self.raw[role].dtype
+            if kind.is_nested() or kind == pl.Binary:
+                raise DataError(f"{self.file.name}: '{role}' is of type {kind}; expected numbers")
+
     def add(self, kind: str, wrong: pl.Series, message: str, advice: str, reason: str) -> None:
         """Record the rows for which ``wrong`` is true."""
         rows = self.raw["row"].filter(wrong.fill_null(value=False))
@@ -322,6 +313,31 @@ class _Block:
             times = _refuse_unusual(times)
         _report_times(self, role, times["fault"])
         return times["ns"]
+
+    def funding(self, times: pl.Series) -> dict[str, pl.Series]:
+        """Return the columns of funding rates: times, rate, next settlement, minutes between."""
+        series = self.series
+        columns: dict[str, pl.Series] = {}
+        if not isinstance(series, FundingSeries):
+            return columns
+        rate = read_ticks(self.raw["rate"], RATE, _HIGHEST_RATE, NumberFormat(negative=True))
+        wrong = rate["fault"].is_not_null() & (rate["fault"] != Fault.ZERO.value)
+        if wrong.any():
+            value = shown(self.raw["rate"].filter(wrong)[0])
+            what = "is not a rate such as 0.0001"
+            self.add("rate", wrong, f"rate {value} {what}", "", f"rate {what}")
+        columns["rate"] = rate["ticks"].set(wrong, None) if wrong.any() else rate["ticks"]
+        if series.timestamp_marks == "settlement":
+            columns |= {"ts": times - _LEAD, "ts_event": times - _LEAD, "next_funding": times}
+        else:
+            columns["next_funding"] = self.times("next_funding")
+        hours = self.raw["interval_hours"] if series.columns.interval_hours else None
+        columns["interval"] = (
+            pl.repeat(None, self.raw.height, dtype=pl.UInt64, eager=True)
+            if hours is None
+            else (hours.cast(pl.Float64, strict=False) * 60).cast(pl.UInt64, strict=False)
+        )
+        return columns
 
     def numbers(self, name: str, increment: Increment) -> pl.Series:
         """Return a column of prices or sizes in ticks; null where they are told as wrong."""

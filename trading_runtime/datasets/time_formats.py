@@ -26,6 +26,7 @@ _PARTS = {
     "D": "mdy", "x": "mdy", "F": "Ymd", "T": "HMS", "R": "HM",
 }  # fmt: skip
 _ONCE = frozenset("YymdjHIMSp")
+_DAY_AND_MONTH = frozenset("dem")
 _HOURS = frozenset("HkIlTR")
 _MINUTES = frozenset("MTR")
 _ABBREVIATIONS = frozenset({
@@ -70,6 +71,25 @@ def check_timestamp_format(text: str) -> str:
         raise ValueError(f"{text!r} gives no whole date; a pattern needs %Y, %m and %d")
     _try(text)
     return text
+
+
+def exchanged_pattern(text: str) -> str | None:
+    """Return the pattern that reads day and month the other way round.
+
+    ``None`` where that is no question: a pattern with the month's name, one that begins with the
+    year, or no pattern at all.
+    """
+    if "%" not in text:
+        return None
+    text = text.replace("%D", "%m/%d/%y").replace("%x", "%m/%d/%y")
+    found = [match for match in _DIRECTIVE.finditer(text) if match.group(2) in _DAY_AND_MONTH]
+    if [match.group(2) == "m" for match in found] not in ([True, False], [False, True]):
+        return None
+    first, second = found
+    if any(match.group(2) == "Y" for match in _DIRECTIVE.finditer(text[: first.start()])):
+        return None
+    between = text[first.end() : second.start()]
+    return text[: first.start()] + second[0] + between + first[0] + text[second.end() :]
 
 
 def has_time_of_day(text: str) -> bool:

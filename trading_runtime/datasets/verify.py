@@ -9,11 +9,13 @@ from pathlib import Path
 
 from trading_runtime.datasets.catalog_files import CatalogFile, sha256_of
 from trading_runtime.datasets.manifest import (
+    MANIFESTS_FOLDER,
     DataFile,
     DataType,
     InstrumentFile,
     Manifest,
     load_manifest,
+    read_manifest,
 )
 from trading_runtime.errors import DataError
 
@@ -55,7 +57,27 @@ def verify(folder: Path) -> Verification:
         "'trading-runtime data adopt'"
         for path in extra
     ]
+    damages += _chain(folder, manifest)
     return Verification(manifest, tuple(damages), len(files), sum(file.bytes for file in files))
+
+
+def _chain(folder: Path, manifest: Manifest) -> list[str]:
+    """Return what is wrong with the manifests that the dataset had before rows were added."""
+    while manifest.parent is not None:
+        path = folder / MANIFESTS_FOLDER / f"{manifest.parent}.json"
+        try:
+            parent = read_manifest(path.read_text(encoding="utf-8"), str(path))
+        except FileNotFoundError:
+            return [f"{path}: is missing; a run that was planned before rows were added needs it"]
+        except DataError as error:
+            return [str(error)]
+        if parent.digest != manifest.parent:
+            return [f"{path}: is the manifest {parent.digest[:12]}, not the one it is named after"]
+        changed = sorted({file.path for file in parent.files} - {f.path for f in manifest.files})
+        if changed:
+            return [f"{path}: names {changed[0]}, which a later manifest does not"]
+        manifest = parent
+    return []
 
 
 def _damage(folder: Path, file: DataFile | InstrumentFile) -> str | None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.records.plan import read_plan
 from trading_runtime.runs.opening import check_run_id
 from trading_runtime.storage.files import read_json, storage_errors
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 
 LISTING = "evidence.json"
@@ -61,8 +63,8 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
     file changes meanwhile or a result is damaged, ``StorageError`` when ``target`` cannot be
     written.
     """
-    plan = read_plan(files)
-    tasks = [item["task_id"] for item in plan["tasks"] if store.has_task(item["task_id"])]
+    plan = read_plan(files.plan)
+    tasks = [task_id for task_id in plan.task_ids if store.has_task(task_id)]
     paths = dict(_run_paths(files))
     for task_id in tasks:
         store.read_task(task_id)
@@ -97,19 +99,21 @@ def _facts(path: Path) -> dict[str, Any]:
         return {"bytes": file.tell(), "sha256": sha256}
 
 
-def _listing(
-    files: RunFiles, plan: Mapping[str, Any], listed: Mapping[str, Mapping[str, Any]]
-) -> bytes:
+def _listing(files: RunFiles, plan: Plan, listed: Mapping[str, Mapping[str, Any]]) -> bytes:
     metadata, result = (read_json(path) or {} for path in (files.metadata, files.result))
-    common = plan["common"]
+    common = plan.common
     content = {
         "format": FORMAT,
         "run_id": files.folder.name,
         "status": metadata.get("status"),
         "run_digest": result.get("run_digest"),
         "environment": {
-            **{key: common[key] for key in ("engine", "python", "system", "machine", "packages")},
-            "code": common["code"],
+            "engine": common.engine,
+            "python": common.python,
+            "system": common.system,
+            "machine": common.machine,
+            "packages": common.packages,
+            "code": common.code,
             "image": metadata.get("image"),
         },
         "files": listed,

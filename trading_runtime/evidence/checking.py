@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.evidence.bundle import unpack
 from trading_runtime.records.journal import Finding
+from trading_runtime.records.plan import read_plan
 from trading_runtime.results.store import Store
-from trading_runtime.results.stored_plan import read_plan, run_digest
+from trading_runtime.results.stored_plan import run_digest
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.storage.files import read_json
 
@@ -87,11 +88,11 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
 def _result_findings(evidence: Evidence) -> Iterator[Finding]:
     store, files = evidence.store, evidence.store.run(evidence.run_id)
     try:
-        plan = read_plan(files)
+        plan = read_plan(files.plan)
         result = read_json(files.result) or {}
     except (DataError, UsageError):
         return  # told of already
-    planned = {task["task_id"] for task in plan["tasks"]}
+    planned = set(plan.task_ids)
     stored = {path.name for path in (store.root / "tasks").glob("*/*")}
     for task_id in sorted(stored - planned):
         yield Finding(f"tasks/{task_id[:12]}", "the plan has no such task")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.results.stored_plan import read_plan
+from trading_runtime.records.plan import read_plan
 from trading_runtime.runs.overview import read_document
-from trading_runtime.verification.why import PlannedRun, RunComparison, compare_runs
+from trading_runtime.verification.why import RunComparison, RunSide, compare_runs
 from trading_runtime.verification.why import as_document as runs_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
 
@@ -60,13 +61,11 @@ def compare_evidence(first: Side, second: Side) -> EvidenceComparison:
 
     Raises ``UsageError`` when one has no plan, ``DataError`` when a file that is needed is damaged.
     """
-    plans = [read_plan(side.store.run(side.run_id)) for side in (first, second)]
+    plans = [read_plan(side.store.run(side.run_id).plan) for side in (first, second)]
     found = [dict(_facts(side, plan)) for side, plan in zip((first, second), plans, strict=True)]
     keys = dict.fromkeys([*found[0], *found[1]])
     rows = [Row(*key, *(facts.get(key, "absent") for facts in found)) for key in keys]
-    planned = [
-        PlannedRun(side.store, plan) for side, plan in zip((first, second), plans, strict=True)
-    ]
+    planned = [RunSide(side.store, plan) for side, plan in zip((first, second), plans, strict=True)]
     return EvidenceComparison(rows, compare_runs(planned[0], planned[1]))
 
 
@@ -79,21 +78,21 @@ def as_document(comparison: EvidenceComparison) -> dict[str, Any]:
     }
 
 
-def _facts(side: Side, plan: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
+def _facts(side: Side, plan: Plan) -> Iterator[tuple[tuple[str, str], str]]:
     metadata = read_document(side.store, side.run_id, "metadata.json")
     result = read_document(side.store, side.run_id, "result.json")
-    common = plan["common"]
-    yield ("inputs", "tasks"), str(len(plan["tasks"]))
+    common = plan.common
+    yield ("inputs", "tasks"), str(len(plan.tasks))
     yield ("inputs", "plan digest"), str(metadata.get("plan_digest"))
-    yield ("inputs", "dataset digest"), str(plan["dataset_digest"])
-    yield ("inputs", "strategy code"), str(common["code"]["strategy"])
-    yield ("environment", "runtime code"), str(common["code"]["runtime"])
-    for name, version in common["engine"].items():
+    yield ("inputs", "dataset digest"), str(plan.dataset_digest)
+    yield ("inputs", "strategy code"), common.strategy_code
+    yield ("environment", "runtime code"), common.runtime_code
+    for name, version in common.engine.items():
         yield ("environment", name), str(version)
-    yield ("environment", "Python"), str(common["python"])
-    yield ("environment", "system"), f"{common['system']} {common['machine']}"
-    for name, version in common["packages"].items():
-        yield ("environment", f"package {name}"), str(version)
+    yield ("environment", "Python"), common.python
+    yield ("environment", "system"), f"{common.system} {common.machine}"
+    for name, installed in common.packages.items():
+        yield ("environment", f"package {name}"), str(installed)
     counts = result.get("counts", {})
     yield ("results", "run digest"), str(result.get("run_digest"))
     for key in ("planned", "ok", "failed", "missing"):

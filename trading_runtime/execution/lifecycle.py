@@ -1,35 +1,48 @@
-"""The beginning and the end of a run: what is written before its first and after its last task."""
+"""The beginning and the end of a run: what is written before its first and after its last task.
+
+A run is begun, computed (``computation``), summarised, and ended. A laptop does that in one process
+(``local_run``), pods do it in one step each (``argo``): by the same functions, in the same order.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
+from trading_runtime.errors import KilledError, StoppedError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
+from trading_runtime.records.events import KillActivated, RunKilled, RunStopped
 from trading_runtime.redaction import redacted
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
 from trading_runtime.runs.metadata import Metadata, Status
 from trading_runtime.runs.progress import timeline
-from trading_runtime.storage.files import read_json, write_file
+from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
+from trading_runtime.storage.files import read_json, storage_errors, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from trading_runtime.execution.preparation import Prepared
-    from trading_runtime.records.events import Executor
+    from trading_runtime.control.kill_switch import Switching
+    from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.records.events import ExecutorKind, RunStarted
+    from trading_runtime.records.journal import Journal
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.results.store import Store
+    from trading_runtime.runs.opening import OpenRun, WorkingRun
 
 
 def begin_run(
-    files: RunFiles, prepared: Prepared, run_id: str, executor: Executor, **facts: Any
+    files: RunFiles, prepared: PreparedRun, run_id: str, executor: ExecutorKind, **facts: Any
 ) -> Metadata:
-    """Write the files that a run begins with; the same id with the same plan goes on.
+    """Write the files that a run begins with; the same id with the same plan resumes.
 
     ``facts`` go into the metadata, such as the ``image`` by digest. Raises ``UsageError`` when the
     id belongs to another plan, and ``StorageError`` when nothing can be written.
@@ -39,7 +52,7 @@ def begin_run(
     content = redacted(explicit(experiment))
     write_file(files.experiment, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_file(files.plan, plan.to_json())
-    common = plan.document["common"]
+    common = plan.common
     return Metadata.begin(
         files,
         run_id=run_id,
@@ -49,24 +62,24 @@ def begin_run(
         experiment_file=prepared.loaded.shown,
         dataset=prepared.loaded.dataset_place,
         plan_digest=plan.digest,
-        dataset_digest=plan.document["dataset_digest"],
+        dataset_digest=plan.dataset_digest,
         config_digest=digest(content),
-        code=common["code"],
-        engine=common["engine"],
-        python=common["python"],
+        code=common.code,
+        engine=common.engine,
+        python=common.python,
         versions={
             "trading-runtime": str(installed_version("trading-runtime")),
-            "system": common["system"],
-            "machine": common["machine"],
+            "system": common.system,
+            "machine": common.machine,
             **{name: str(installed_version(name)) for name in pinned_packages()},
-            **{name: str(version) for name, version in common["packages"].items()},
+            **{name: str(version) for name, version in common.packages.items()},
         },
         **facts,
     )
 
 
 def summarise_run(  # noqa: PLR0913 - what a summary is made from
-    plan: Mapping[str, Any],
+    plan: Plan,
     store: Store,
     files: RunFiles,
     metadata: Metadata,
@@ -89,7 +102,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         ReportInputs(
             run_id=metadata.content["run_id"],
             experiment=read_json(files.experiment),
-            plan=dict(plan),
+            plan=plan,
             result=reduced.result,
             results=reduced.results,
             points=reduced.points,
@@ -97,7 +110,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
             failures=reduced.failures,
             data_types=_data_types(plan),
             identities=_identities(plan, reduced),
-            packages={name: str(version) for name, version in plan["common"]["packages"].items()},
+            packages={name: str(version) for name, version in plan.common.packages.items()},
             metadata=metadata.content,
             timeline=timeline(files.journals, metadata.content),
         ),
@@ -106,20 +119,111 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     return reduced
 
 
-def _identities(plan: Mapping[str, Any], reduced: Reduction) -> dict[str, str]:
-    common = plan["common"]
+def record_beginning(
+    run: WorkingRun, plan: Plan, metadata: Metadata, journal: Journal, started: RunStarted
+) -> None:
+    """Journal that a run begins, and remove the failures of tasks that are computed again."""
+    for event in (*beginning(metadata, plan), started):
+        journal.write(event)
+    failures = run.stored_failures()
+    for event in retries(run.files):
+        journal.write(event)
+    with storage_errors(run.files.failures):
+        for path in failures:
+            run.remove(path)
+
+
+def record_end(  # noqa: PLR0913 - what the end of a run is known by
+    files: RunFiles,
+    metadata: Metadata,
+    journal: Journal,
+    result: Mapping[str, Any],
+    switched: Switching | None,
+    *,
+    stop_requested: bool = False,
+) -> KilledError | None:
+    """Record how a run ended that was summarised; ``result`` is the content of ``result.json``.
+
+    Returns what to raise when the kill switch ended it: ``switched`` was seen on, and not every
+    task was finished before.
+    """
+    if switched is not None and not result["complete"]:
+        counts = result["counts"]
+        killed = KilledError(
+            f"run {metadata.content['run_id']!r} was killed with {counts['ok']:,} of "
+            f"{counts['planned']:,} tasks finished, which are kept: the kill switch is "
+            f"{switched.shown}; {files.folder} has what it had"
+        )
+        record_error(killed, metadata, journal, switched)
+        return killed
+    journal.write(completion(result))
+    if stop_requested and not result["complete"]:
+        record_error(StoppedError(), metadata, journal)
+    return None
+
+
+def record_error(
+    error: BaseException,
+    metadata: Metadata,
+    journal: Journal,
+    switched: Switching | None = None,
+) -> None:
+    """Record in status and journal that ``error`` ended a run.
+
+    ``switched`` is what switched the kill switch on, where that was seen.
+    """
+    message = str(error)
+    if isinstance(error, KilledError):
+        if switched is not None and switched.run_id is None:
+            # For one run, whoever switched it wrote it there.
+            journal.write(
+                KillActivated(reason=switched.reason, user=switched.user, host=switched.host)
+            )
+        metadata.set(Status.KILLED, error=message)
+        journal.write(RunKilled(message=message))
+    elif isinstance(error, (StoppedError, KeyboardInterrupt)):
+        metadata.set(Status.STOPPED)
+        journal.write(RunStopped(message=message or None))
+    else:
+        failed = breakdown(error)
+        metadata.set(Status.FAILED, error=failed.message)
+        journal.write(failed)
+
+
+@contextlib.contextmanager
+def recorded(run: OpenRun, metadata: Metadata, journal: Journal) -> Iterator[None]:
+    """Record the error that ends a run, if one does; seal the run however it ends."""
+    try:
+        yield
+    except BaseException as error:
+        record_error(error, metadata, journal)
+        raise
+    finally:
+        run.gather()
+        metadata.seal()
+        _write_metrics(run.files)
+
+
+def _write_metrics(files: RunFiles) -> None:
+    from trading_runtime.metrics.exposition import write_run_metrics  # needed at the end only
+
+    write_run_metrics(files)
+
+
+def _identities(plan: Plan, reduced: Reduction) -> dict[str, str]:
+    common = plan.common
     return {
         "run digest": reduced.result["run_digest"],
-        "plan digest": digest(sorted(task["task_id"] for task in plan["tasks"])),
-        "dataset digest": plan["dataset_digest"],
-        "strategy": common["strategy"]["path"],
-        "strategy code digest": common["code"]["strategy"],
-        "runtime code digest": common["code"]["runtime"],
-        "engine": f"nautilus_trader {common['engine']['nautilus_trader']}",
-        "Python": common["python"],
-        "platform": f"{common['system']} {common['machine']}",
+        "plan digest": plan.digest,
+        "dataset digest": plan.dataset_digest,
+        "strategy": common.strategy_path,
+        "strategy code digest": common.strategy_code,
+        "runtime code digest": common.runtime_code,
+        "engine": f"nautilus_trader {common.engine_version}",
+        "Python": common.python,
+        "platform": f"{common.system} {common.machine}",
     }
 
 
-def _data_types(plan: Mapping[str, Any]) -> list[str]:
-    return sorted({series["type"] for item in plan["partitions"] for series in item["data"]})
+def _data_types(plan: Plan) -> list[str]:
+    return sorted({series.type for item in plan.partitions for series in item.data})

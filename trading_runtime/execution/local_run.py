@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trading_runtime.control.kill_switch import KillSwitch, KillWatch, note_killed
-from trading_runtime.errors import Kind, StoppedError, StorageError
-from trading_runtime.execution.lifecycle import begin_run, summarise_run
+from trading_runtime.control.kill_switch import KillSwitch
+from trading_runtime.control.stopping import StopControl
+from trading_runtime.errors import KilledError, Kind
+from trading_runtime.execution.computation import Computation, Share
+from trading_runtime.execution.executors.local import LocalExecutor
+from trading_runtime.execution.lifecycle import (
+    begin_run,
+    record_beginning,
+    record_end,
+    recorded,
+    summarise_run,
+)
 from trading_runtime.execution.progress import Progress
-from trading_runtime.execution.recording import TaskRecords
 from trading_runtime.execution.workers.memory import memory_limit
-from trading_runtime.execution.workers.pool import Job, TaskEnded, WorkerPool
-from trading_runtime.records.events import Executor, RunStarted, RunStopped, TaskRetried
-from trading_runtime.runs.metadata import Metadata, Status
+from trading_runtime.execution.workers.processes import Job
+from trading_runtime.records.events import ExecutorKind, RunStarted, TaskRetried
 from trading_runtime.runs.opening import OpenRun, open_run
 from trading_runtime.runs.rates import write_metrics
-from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
-from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.scratch import remove_abandoned_scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from trading_runtime.execution.preparation import Prepared
-    from trading_runtime.execution.workers.pool import Event
-    from trading_runtime.execution.workers.processes import WorkerAhead
+    from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.execution.workers.processes import PrestartedWorker
     from trading_runtime.records.journal import Journal
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.runs.metadata import Metadata
 
 
 @dataclass(frozen=True)
@@ -49,15 +53,15 @@ class Outcome:
 class LocalRun:
     """A prepared experiment on its way to results, under one run id."""
 
-    prepared: Prepared
+    prepared: PreparedRun
     run_id: str
     should_stop: Callable[[], bool]
     show_progress: bool
-    ahead: WorkerAhead | None = None
+    prestarted: PrestartedWorker | None = None
     files: RunFiles = field(init=False)
     _opened: OpenRun = field(init=False)
     _started: float = field(init=False)
-    _killed: KillWatch = field(init=False)
+    _control: StopControl = field(init=False)
 
     def execute(self, *, allow_incomplete: bool) -> Outcome:
         """Run to the end; the same id with the same plan resumes.
@@ -66,91 +70,111 @@ class LocalRun:
         when asked to stop (finished tasks are kept), ``StorageError`` when nothing can be written,
         ``KilledError`` when the kill switch is on, or was switched on before the last task ended.
         """
-        KillSwitch(self.prepared.store).refuse_start(self.run_id)
-        self._killed = KillWatch(self.prepared.store, self.run_id)
-        with open_run(self.prepared.store, self.run_id) as self._opened:
+        plan, store = self.prepared.plan, self.prepared.store
+        KillSwitch(store).refuse_start(self.run_id)
+        with open_run(store, self.run_id) as self._opened:
             self.files = files = self._opened.files
-            plan, store = self.prepared.plan, self.prepared.store
+            self._control = StopControl(
+                store, self.run_id, self.should_stop, self._opened.stop_requested
+            )
             self._started = time.monotonic()
-            metadata = begin_run(files, self.prepared, self.run_id, Executor.LOCAL)
+            metadata = begin_run(files, self.prepared, self.run_id, ExecutorKind.LOCAL)
             store.clear_staging()
             remove_abandoned_scratch()
-            with self._opened.open_journal("local") as journal:
-                records = TaskRecords(files, journal, plan.tasks)
-                try:
-                    for event in beginning(metadata, plan):
-                        journal.write(event)
-                    reduction = self._computed(
-                        journal, records, metadata, incomplete=allow_incomplete
-                    )
-                    killed = note_killed(
-                        self._killed.found, files, metadata, journal, reduction.result
-                    )
-                    if killed is None:
-                        journal.write(completion(reduction.result))
-                except (StoppedError, KeyboardInterrupt) as error:
-                    metadata.set(Status.STOPPED)
-                    journal.write(RunStopped(message=str(error) or None))
-                    raise
-                except BaseException as error:
-                    failed = breakdown(error)
-                    metadata.set(Status.FAILED, error=failed.message)
-                    journal.write(failed)
-                    raise
-                finally:
-                    self._opened.gather()
-                    metadata.seal()
-                    _write_metrics(files)
+            with (
+                self._opened.open_journal("local") as journal,
+                recorded(self._opened, metadata, journal),
+            ):
+                started = RunStarted(
+                    tasks=len(plan.tasks),
+                    pending=len(plan.uncached),
+                    workers=self.prepared.workers,
+                    memory_limit_bytes=memory_limit(),
+                )
+                record_beginning(self._opened, plan, metadata, journal, started)
+                share = Share(
+                    self.run_id,
+                    len(plan.tasks),
+                    of_run=" with",
+                    advice=f": give --run-id {self.run_id} again to resume",
+                )
+                computation = Computation(self._opened, plan.tasks, journal, self._control, share)
+                reduction = self._reduced(
+                    computation, journal, metadata, incomplete=allow_incomplete
+                )
+                killed = record_end(
+                    files, metadata, journal, reduction.result, self._control.killed
+                )
             if killed is not None:
                 raise killed
-            return Outcome(reduction, len(records.measured), time.monotonic() - self._started)
+            computed = len(computation.records.measured)
+            return Outcome(reduction, computed, time.monotonic() - self._started)
 
-    def _computed(
-        self, journal: Journal, records: TaskRecords, metadata: Metadata, *, incomplete: bool
+    def _reduced(
+        self, computation: Computation, journal: Journal, metadata: Metadata, *, incomplete: bool
     ) -> Reduction:
         """Compute what is not stored and summarise; what turns out to be damaged, once more."""
         plan = self.prepared.plan
-        journal.write(
-            RunStarted(
-                tasks=len(plan.tasks),
-                pending=len(plan.uncached),
-                workers=self.prepared.workers,
-                memory_limit_bytes=memory_limit(),
-            )
-        )
-        for retried in retries(self.files):
-            journal.write(retried)
-        with storage_errors(self.files.failures):
-            for path in self.files.failures.glob("*.json"):
-                self._opened.remove(path)
-        failed = self._compute(plan.uncached, records)
+        self._compute(computation, plan.uncached)
         # What was verified for the plan is not verified again, unless tasks ran in between: that
         # may be hours ago.
         verified = {} if plan.uncached else self.prepared.manifests
-        reduction = self._summarise(records, metadata, verified, incomplete=incomplete)
-        # Results that were stored before, and set aside just now when they were read.
-        damaged = {item["task_id"] for item in reduction.failures} - failed
+        reduction = self._summarise(computation, metadata, verified, incomplete=incomplete)
+        # Results that were stored before, and quarantined just now when they were read.
+        damaged = {item["task_id"] for item in reduction.failures} - computation.failed
         if damaged:
             for task_id in sorted(damaged):
                 journal.write(TaskRetried(task_id=task_id, kind=Kind.DATA))
                 self._opened.remove(self.files.failure(task_id))
-            again = [n for n, task in enumerate(plan.tasks) if task["task_id"] in damaged]
-            self._compute(again, records)
-            reduction = self._summarise(records, metadata, {}, incomplete=incomplete)
+            again = [n for n, task in enumerate(plan.tasks) if task.task_id in damaged]
+            self._compute(computation, again)
+            reduction = self._summarise(computation, metadata, {}, incomplete=incomplete)
         return reduction
+
+    def _compute(self, computation: Computation, pending: Sequence[int]) -> None:
+        plan = self.prepared.plan
+        progress = None
+        if self.show_progress:
+            progress = Progress(len(plan.tasks), len(plan.tasks) - len(pending))
+        # A run that was killed is summarised all the same: it has what it had.
+        with contextlib.suppress(KilledError):
+            computation.run(
+                self._executor(), self._batches({*pending}), progress, meanwhile=_import_for_end
+            )
+
+    def _batches(self, pending: set[int]) -> dict[int, list[int]]:
+        """Return what is pending of each batch that has something, by its index in the plan."""
+        batches = {
+            number: [index for index in range(first, last) if index in pending]
+            for number, (first, last) in enumerate(self.prepared.plan.batches)
+        }
+        return {number: tasks for number, tasks in batches.items() if tasks}
+
+    def _executor(self) -> LocalExecutor:
+        prepared, plan = self.prepared, self.prepared.plan
+        job = Job(
+            plan=self.files.plan.absolute(),
+            folder=prepared.loaded.code_folder,
+            dataset=prepared.loaded.dataset_place,
+            results=prepared.store.place,
+            task_seconds=plan.task_seconds,
+            task_memory=plan.task_memory,
+            search_paths=prepared.code.search_paths,
+        )
+        return LocalExecutor(job, prepared.workers, self.prestarted)
 
     def _summarise(
         self,
-        records: TaskRecords,
+        computation: Computation,
         metadata: Metadata,
         verified: Mapping[str, str],
         *,
         incomplete: bool,
     ) -> Reduction:
         prepared, seconds = self.prepared, time.monotonic() - self._started
-        write_metrics(self.files, prepared.code.path, seconds, records.measured)
+        write_metrics(self.files, prepared.code.path, seconds, computation.records.measured)
         return summarise_run(
-            prepared.plan.document,
+            prepared.plan,
             prepared.store,
             self.files,
             metadata,
@@ -158,85 +182,10 @@ class LocalRun:
             verified=verified,
         )
 
-    def _compute(self, pending: Sequence[int], records: TaskRecords) -> set[str]:
-        """Compute the tasks of these numbers, and return the ids of those that failed."""
-        plan = self.prepared.plan
-        progress = None
-        if self.show_progress:
-            progress = Progress(len(plan.tasks), len(plan.tasks) - len(pending))
-        left = set(pending)
-        failed = set()
-        batches = self._batches(left)
-        records.expect(batches)
-        for event in self._events(list(batches.values())):
-            records.record(event)
-            self._opened.publish()
-            if isinstance(event, TaskEnded):
-                if event.status == Kind.STORAGE:
-                    # It is not the task's fault, and would be that of all others too.
-                    raise StorageError(
-                        f"{event.message}\nrun {self.run_id!r}: finished tasks are kept: give "
-                        f"--run-id {self.run_id} again to go on"
-                    )
-                if len(left) == len(pending):
-                    # Workers leave gaps; at the end nothing but this process has work to do.
-                    threading.Thread(target=_import_for_ending, daemon=True).start()
-                left.discard(event.task)
-                if event.status != Kind.OK:
-                    failed.add(plan.tasks[event.task]["task_id"])
-                if progress is not None:
-                    progress.task_ended(ok=event.status == Kind.OK)
-        if self._killed.found is None and self._is_asked_to_stop():
-            # Of what workers finished last, they could not tell any more.
-            has_task = self.prepared.store.has_task
-            count = sum(not has_task(plan.tasks[index]["task_id"]) for index in left)
-            raise StoppedError(
-                f"run {self.run_id!r} with {count:,} of {len(plan.tasks):,} tasks left; finished "
-                f"ones are kept: give --run-id {self.run_id} again to go on"
-            )
-        return failed
 
-    def _batches(self, pending: Collection[int]) -> dict[int, list[int]]:
-        """Return what is pending of each batch that has something, by its index in the plan."""
-        batches = {
-            number: [index for index in range(first, last) if index in pending]
-            for number, (first, last) in enumerate(self.prepared.plan.document["batches"])
-        }
-        return {number: tasks for number, tasks in batches.items() if tasks}
-
-    def _events(self, batches: Sequence[Sequence[int]]) -> Iterator[Event]:
-        if not batches:
-            return
-        prepared = self.prepared
-        job = Job(
-            plan=self.files.plan.absolute(),
-            folder=prepared.loaded.code_folder,
-            dataset=prepared.loaded.dataset_place,
-            results=prepared.store.place,
-            task_seconds=prepared.plan.document["task_seconds"],
-            task_memory=prepared.plan.document["task_memory"],
-            search_paths=prepared.code.search_paths,
-        )
-        workers = min(prepared.workers, len(batches))
-        with WorkerPool(job, workers, self._is_stopped, self.ahead) as pool:
-            yield from pool.run(batches)
-            if self._killed.found is not None:
-                yield from pool.kill()
-
-    def _is_stopped(self) -> bool:
-        return self._killed() or self._is_asked_to_stop()
-
-    def _is_asked_to_stop(self) -> bool:
-        return self.should_stop() or self._opened.stop_requested()
-
-
-def _write_metrics(files: RunFiles) -> None:
-    from trading_runtime.metrics.exposition import write_run_metrics  # wanted at the end only
-
-    write_run_metrics(files)
-
-
-def _import_for_ending() -> None:
+def _import_for_end() -> None:
     """Import what the end of a run needs; what is wrong with it shows when it is imported there."""
     with contextlib.suppress(Exception):
-        pass
+        import trading_runtime.metrics.exposition
+        import trading_runtime.report
+        import trading_runtime.results.reduction  # noqa: F401

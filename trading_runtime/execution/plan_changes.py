@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from trading_runtime.errors import DataError
-from trading_runtime.storage.files import read_json
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.plan import read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from trading_runtime.execution.preparation import Prepared
+    from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.records.plan import Plan
 
 _MOST_PLANS = 20
 
@@ -22,43 +23,43 @@ class PlanChanges(NamedTuple):
     changes: tuple[str, ...]
 
 
-def changes_since_last_run(prepared: Prepared) -> PlanChanges | None:
+def changes_since_last_run(prepared: PreparedRun) -> PlanChanges | None:
     """Return what changed in code and versions since the last run of the same experiment.
 
     ``None`` when all tasks are stored, when no run of this experiment and strategy is known here,
     or when nothing changed in them.
     """
-    now = prepared.plan.document
+    now = prepared.plan
     if not prepared.plan.uncached:
         return None
     for path in prepared.store.newest_run_files("plan.json", _MOST_PLANS):
         try:
-            then = read_json(path)
-            if then is None or then["experiment_name"] != now["experiment_name"]:
-                continue
-            if then["common"]["strategy"]["path"] != now["common"]["strategy"]["path"]:
-                continue
-            changes = tuple(_changes(then, now))
-        except (DataError, KeyError, TypeError, AttributeError):
-            # A damaged plan, or one of an earlier version that says less.
+            then = read_plan(path)
+        except (DataError, UsageError):
+            continue  # a damaged plan, or one that was removed meanwhile
+        if then.experiment_name != now.experiment_name or then.strategy.files is None:
             continue
+        if then.common.strategy_path != now.common.strategy_path:
+            continue
+        changes = tuple(_changes(then, now))
         return PlanChanges(path.parent.name, changes) if changes else None
     return None
 
 
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    yield from _differing(then["strategy"]["files"], now["strategy"]["files"])
-    before, after = then["common"], now["common"]
-    if before["code"]["runtime"] != after["code"]["runtime"]:
+def _changes(then: Plan, now: Plan) -> Iterator[str]:
+    yield from _differing(then.strategy.files or {}, now.strategy.files or {})
+    before, after = then.common, now.common
+    if before.runtime_code != after.runtime_code:
         yield "trading-runtime's own code changed"
-    for key in ("engine", "packages"):
-        for name in sorted(before[key].keys() | after[key].keys()):
-            first, second = before[key].get(name), after[key].get(name)
+    for earlier, later in ((before.engine, after.engine), (before.packages, after.packages)):
+        for name in sorted(earlier.keys() | later.keys()):
+            first, second = earlier.get(name), later.get(name)
             if first != second:
                 yield f"{name} {first or 'not used'} -> {second or 'not used'}"
-    for key in ("python", "system", "machine"):
-        if before[key] != after[key]:
-            yield f"{key} {before[key]} -> {after[key]}"
+    for what in ("python", "system", "machine"):
+        first, second = getattr(before, what), getattr(after, what)
+        if first != second:
+            yield f"{what} {first} -> {second}"
 
 
 def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

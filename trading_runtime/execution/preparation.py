@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from trading_runtime.config.strategy_code import StrategyCode, find_strategy_cod
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import UsageError
 from trading_runtime.planning.partitions import choose_series
-from trading_runtime.planning.plan import Plan, make_plan
+from trading_runtime.planning.plan import make_plan
 from trading_runtime.planning.run_warnings import default_warnings
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.rates import measured_rate
@@ -23,6 +23,7 @@ from trading_runtime.runs.rates import measured_rate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
     Check = Callable[["LoadedExperiment", StrategyCode, Plan], dict[str, list[str]]]
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """An experiment that was checked and planned; nothing was started or written."""
 
     loaded: LoadedExperiment
@@ -46,12 +47,12 @@ def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> dict[str,
     """Let the engine check venue and strategy in this process; raises as ``prepare`` does."""
     from trading_runtime.engine.simulation.venue import check_settings
 
-    return check_settings(code, plan.document["common"], plan.configs)
+    return check_settings(code, plan.common.content, plan.configs)
 
 
 def prepare(
     experiment: str | Path, workers: int | None = None, check: Check = check_here
-) -> Prepared:
+) -> PreparedRun:
     """Check the experiment file and expand it to tasks; no row of market data is read.
 
     ``check`` asks the engine about venue and strategy, in this process or in another one.
@@ -66,7 +67,7 @@ def prepare(
 
 def prepare_loaded(
     loaded: LoadedExperiment, workers: int | None, check: Check = check_here
-) -> Prepared:
+) -> PreparedRun:
     """Expand a loaded experiment to tasks; raises as ``prepare`` does, naming no experiment."""
     settings = loaded.experiment.strategy
     code = find_strategy_code(
@@ -91,8 +92,8 @@ def prepare_loaded(
     defaults = check(loaded, code, plan)
     chosen = choose_series(manifest, loaded.experiment.dataset)
     found = default_warnings(loaded.experiment, manifest, chosen, defaults)
-    plan.document["warnings"] += [item.document() for item in found]
-    return Prepared(loaded, code, store, plan, workers, manifests)
+    plan = replace(plan, warnings=(*plan.warnings, *found))
+    return PreparedRun(loaded, code, store, plan, workers, manifests)
 
 
 @contextlib.contextmanager

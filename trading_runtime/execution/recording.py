@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trading_runtime.errors import Kind
-from trading_runtime.execution.workers.pool import TaskEnded
+from trading_runtime.errors import Kind, StoppedError, TradingRuntimeError
+from trading_runtime.execution.executor import TaskEnded
 from trading_runtime.records import events
 from trading_runtime.records.events import (
     BatchCompleted,
@@ -20,36 +20,47 @@ from trading_runtime.records.events import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from trading_runtime.execution.workers.pool import Event
+    from trading_runtime.execution.executor import TaskEvent
     from trading_runtime.records.journal import Journal
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.plan import Task
+    from trading_runtime.records.run_files import RunFiles
 
 
 class TaskRecords:
     """Writes what happens to the tasks of a plan into the run's folder."""
 
     def __init__(
-        self, files: RunFiles, journal: Journal, tasks: Sequence[Mapping[str, Any]]
+        self,
+        files: RunFiles,
+        journal: Journal,
+        tasks: Sequence[Task],
+        memory_limit_bytes: int | None = None,
     ) -> None:
+        """``memory_limit_bytes`` is what a pod has: its workers share each batch."""
         self._files = files
         self._journal = journal
         self._tasks = tasks
         self.measured: list[tuple[float, int]] = []
         """Seconds and rows of each task that was computed."""
+        self._memory_limit = memory_limit_bytes
         self._batches = BatchRecords(journal, {})
 
     def expect(self, batches: Mapping[int, Iterable[int]]) -> None:
         """Tell of these batches too: the numbers of their pending tasks, by index in the plan."""
-        self._batches = BatchRecords(self._journal, batches)
+        self._batches = BatchRecords(self._journal, batches, self._memory_limit)
 
-    def record(self, event: Event) -> None:
+    def record(self, event: TaskEvent) -> None:
         """Write down one event; raises ``StorageError`` when that cannot be done."""
         self._batches.before(event)
         self._record(event)
         self._batches.after(event)
 
-    def _record(self, event: Event) -> None:
-        task_id = self._tasks[event.task]["task_id"]
+    def break_off(self, error: BaseException) -> None:
+        """Write that ``error`` ends the computing of what has begun."""
+        self._batches.break_off(error)
+
+    def _record(self, event: TaskEvent) -> None:
+        task_id = self._tasks[event.task].task_id
         if not isinstance(event, TaskEnded):
             self._journal.write(events.TaskStarted(task_id=task_id, worker=event.worker))
             return
@@ -110,13 +121,23 @@ class _Batch:
 class BatchRecords:
     """Writes into a journal what the events of tasks mean for the batches that they belong to."""
 
-    def __init__(self, journal: Journal, batches: Mapping[int, Iterable[int]]) -> None:
-        """``batches`` are the pending tasks of each batch, by its index in the plan."""
+    def __init__(
+        self,
+        journal: Journal,
+        batches: Mapping[int, Iterable[int]],
+        memory_limit_bytes: int | None = None,
+    ) -> None:
+        """``batches`` are the pending tasks of each batch, by its index in the plan.
+
+        With ``memory_limit_bytes`` the batches are those of a pod, whose workers share them: the
+        lines name none.
+        """
         self._journal = journal
+        self._memory_limit = memory_limit_bytes
         self._batches = {number: _Batch(set(tasks)) for number, tasks in batches.items()}
         self._numbers = {task: number for number, tasks in batches.items() for task in tasks}
 
-    def before(self, event: Event) -> None:
+    def before(self, event: TaskEvent) -> None:
         """Write that a batch begins, or goes on, with a task that begins."""
         number = self._numbers.get(event.task)
         if number is None or isinstance(event, TaskEnded):
@@ -129,11 +150,18 @@ class BatchRecords:
         tasks = len(batch.left)
         if batch.attempts == 1:
             batch.started = time.monotonic()
-            self._journal.write(BatchStarted(batch=number, tasks=tasks, worker=event.worker))
+            self._journal.write(
+                BatchStarted(
+                    batch=number,
+                    tasks=tasks,
+                    worker=self._worker(event),
+                    memory_limit_bytes=self._memory_limit,
+                )
+            )
         else:
             self._journal.write(BatchRetried(batch=number, tasks=tasks, attempt=batch.attempts))
 
-    def after(self, event: Event) -> None:
+    def after(self, event: TaskEvent) -> None:
         """Write that a batch ends, or breaks off, with a task that has ended."""
         number = self._numbers.get(event.task)
         if number is None or not isinstance(event, TaskEnded):
@@ -148,7 +176,7 @@ class BatchRecords:
             self._journal.write(
                 BatchCompleted(
                     batch=number,
-                    worker=event.worker,
+                    worker=self._worker(event),
                     seconds=round(time.monotonic() - batch.started, 6),
                     ok=batch.ok,
                     failed=batch.failed,
@@ -161,7 +189,25 @@ class BatchRecords:
                     batch=number,
                     kind=Kind(event.status),
                     left=len(batch.left),
-                    worker=event.worker,
+                    worker=self._worker(event),
                     message=event.message.partition("\n")[0],
                 )
             )
+
+    def break_off(self, error: BaseException) -> None:
+        """Write that ``error`` ends the batches that have begun."""
+        kind = Kind.INTERNAL
+        if isinstance(error, TradingRuntimeError):
+            kind = error.kind
+        elif isinstance(error, KeyboardInterrupt):
+            kind = StoppedError.kind
+        for number, batch in self._batches.items():
+            if batch.left and not batch.is_broken:
+                batch.is_broken = True
+                message = str(error).partition("\n")[0]
+                self._journal.write(
+                    BatchFailed(batch=number, kind=kind, left=len(batch.left), message=message)
+                )
+
+    def _worker(self, event: TaskEvent) -> int | None:
+        return event.worker if self._memory_limit is None else None

@@ -13,6 +13,8 @@ from trading_runtime.canonical import digest
 from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.accounting.equity import EquitySample
+from trading_runtime.engine.accounting.liquidation import NO_LIQUIDATIONS
+from trading_runtime.engine.accounting.swap import Swap
 from trading_runtime.engine.accounting.tables import TaskTables
 from trading_runtime.engine.accounting.valuation import to_raw
 from trading_runtime.engine.instruments.catalog import write_instruments
@@ -21,16 +23,21 @@ from trading_runtime.engine.simulation.kill_signal import KillSignal
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.environment import refuse_other_environment
-from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
+from trading_runtime.planning.identity import (
+    decode_values,
+    partition_inputs,
+    task_id,
+    venues_of,
+)
 from trading_runtime.results.artifacts import result_files, summarise
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
-from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.records.plan import Plan, PlannedPartition
     from trading_runtime.results.store import Store
 
 
@@ -42,7 +49,7 @@ class _CutPartition:
     """The partition whose catalog is on disk, so that its points need not cut it again."""
 
     index: int
-    partition: dict[str, Any]
+    partition: PlannedPartition
     inputs: dict[str, Any]
     digest: str
     """Of ``inputs``."""
@@ -59,7 +66,7 @@ class TaskRunner:
 
     def __init__(  # noqa: PLR0913 - what a runner is made from
         self,
-        plan: Mapping[str, Any],
+        plan: Plan,
         dataset: str,
         store: Store,
         code: StrategyCode,
@@ -68,11 +75,11 @@ class TaskRunner:
         log_level: str | None = None,
     ) -> None:
         """Prepare to run; partitions are cut out into a new folder in ``scratch``."""
-        if plan["common"]["code"]["strategy"] != code.digest:
+        if plan.common.strategy_code != code.digest:
             raise UsageError(
                 f"{code.path}: the strategy's code was changed after planning; start the run again"
             )
-        refuse_other_environment(plan["common"])
+        refuse_other_environment(plan.common.content)
         self._plan = plan
         self._fetched: FetchedDataset | None = None
         self._store = store
@@ -81,7 +88,7 @@ class TaskRunner:
         self._kill = KillSignal()
         self.risk_refusals: dict[str, int] | None = None
         """What the risk profile refused in the last task that was run, by rule."""
-        self._common_digest = digest(plan["common"])
+        self._common_digest = digest(plan.common.content)
         self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-", dir=scratch))
         self._cut: _CutPartition | None = None
         if is_s3(str(dataset)):
@@ -94,8 +101,8 @@ class TaskRunner:
         """Begin to fetch what the first of ``tasks`` needs, and the next other partition's data."""
         if self._fetched is None:
             return
-        ahead = list(dict.fromkeys(self._plan["tasks"][index]["partition"] for index in tasks))
-        needed = [self._plan["partitions"][index] for index in ahead[:2]]
+        ahead = list(dict.fromkeys(self._plan.tasks[index].partition for index in tasks))
+        needed = [self._plan.partitions[index].as_mapping() for index in ahead[:2]]
         for partition in needed:
             self._fetched.request(partition)
         self._fetched.keep_only(*needed)
@@ -107,14 +114,14 @@ class TaskRunner:
         ``Store.write_task`` raise.
         """
         self._kill.check()
-        task = self._plan["tasks"][index]
-        cut = self._partition(task["partition"])
-        values = self._plan["strategy"]["config"] | self._plan["points"][task["point"]]["config"]
+        task = self._plan.tasks[index]
+        cut = self._partition(task.partition)
+        values = self._plan.config(task.point)
         identity = task_id(self._common_digest, values, cut.digest)
-        if identity != task["task_id"]:
-            raise DataError(f"task {task['task_id']}: the plan does not match its own task ids")
+        if identity != task.task_id:
+            raise DataError(f"task {task.task_id}: the plan does not match its own task ids")
         inputs = {
-            "common": self._plan["common"],
+            "common": self._plan.common.content,
             "config": decode_values(values),
             "partition": cut.inputs,
         }
@@ -124,16 +131,25 @@ class TaskRunner:
             "rows": cut.slice.rows,
             "observed": cut.slice.observed,
             "warmup_rows": cut.slice.warmup_rows,
-            "warmup_short": cut.partition["warmup_short"],
+            "warmup_short": cut.partition.warmup_short,
             "funding": output.funding.amount,
             "funding_settlements": output.funding.settlements,
             "warmup_denied_orders": output.warmup_denied_orders,
             "engine_warnings": output.engine_warnings,
         }
+        if output.swap is not None:
+            counts |= {"swap": output.swap.amount, "swap_charges": output.swap.charges}
+        if output.liquidations is not None:
+            by_instrument, fees = output.liquidations
+            counts |= {
+                "liquidations": sum(by_instrument.values()),
+                "liquidation_fees": fees,
+                "liquidations_by_instrument": by_instrument,
+            }
         if output.unfed:
             counts["unfed_subscriptions"] = dict.fromkeys(output.unfed, 1)
         self.risk_refusals = output.risk_refusals
-        if "risk" in self._plan["common"]:
+        if self._plan.common.has_risk_profile:
             counts["risk_refusals"] = output.risk_refusals or {}
         summary = summarise(identity, inputs, output.tables.columns, counts)
         self._kill.check()
@@ -176,7 +192,9 @@ class TaskRunner:
     def _without_rows(self, inputs: Mapping[str, Any]) -> TaskOutput:
         """Return the result of a window that turned out to be empty: the account rests."""
         partition, common = inputs["partition"], inputs["common"]
-        amounts = [balance.split() for balance in common["venue"]["balances"]]
+        amounts = [
+            balance.split() for venue in venues_of(common).values() for balance in venue["balances"]
+        ]
         foreign = [code for _, code in amounts if code != common["currency"]]
         if foreign:
             raise DataError(
@@ -187,30 +205,34 @@ class TaskRunner:
         samples = [
             EquitySample(ts, to_raw(equity), 0) for ts in (partition["start"], partition["end"])
         ]
-        return TaskOutput(TaskTables.of_equity(samples), warmup_denied_orders=0)
+        venues = venues_of(common).values()
+        return TaskOutput(
+            TaskTables.of_equity(samples),
+            warmup_denied_orders=0,
+            swap=Swap() if any(venue.get("swap") for venue in venues) else None,
+            liquidations=NO_LIQUIDATIONS if any(v.get("liquidation") for v in venues) else None,
+        )
 
     def _partition(self, index: int) -> _CutPartition:
         if self._cut is None or self._cut.index != index:
             self._drop()
-            shown = self._plan["partitions"][index]
-            partition = shown | {
-                key: parse_instant(shown[key]) for key in ("start", "end", "warmup_start")
-            }
             with storage_errors(self._scratch, "set TMPDIR to a folder with more of it"):
-                self._cut = self._new_cut(index, partition)
+                self._cut = self._new_cut(index)
         return self._cut
 
-    def _new_cut(self, index: int, partition: dict[str, Any]) -> _CutPartition:
+    def _new_cut(self, index: int) -> _CutPartition:
+        partition = self._plan.partitions[index]
+        data = partition.as_mapping()
         catalog = self._scratch / f"partition-{index}"
         # Left by a point before this one, for which the partition could not be cut.
         shutil.rmtree(catalog, ignore_errors=True)
         catalog.mkdir()
         if self._fetched is not None:
-            self._fetched.wait(partition)
-        definitions = [self._plan["instruments"][name] for name in partition["instruments"]]
+            self._fetched.wait(data)
+        definitions = [self._plan.instruments[name] for name in partition.instruments]
         write_instruments(catalog, definitions)
-        inputs = partition_inputs(partition, self._plan["instruments"])
-        part = cut_partition(partition, self._dataset, catalog)
+        inputs = partition_inputs(partition, self._plan.instruments)
+        part = cut_partition(data, self._dataset, catalog)
         return _CutPartition(index, partition, inputs, digest(inputs), catalog, part)
 
     def _drop(self) -> None:

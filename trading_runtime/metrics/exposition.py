@@ -18,7 +18,7 @@ from trading_runtime.storage.files import write_file
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 def registry_of(collector: Collector) -> CollectorRegistry:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.opening import open_store
-from trading_runtime.results.store import RunFiles
 from trading_runtime.runs.lock import is_locked
 from trading_runtime.runs.opening import is_running
 from trading_runtime.storage.s3 import S3Folder, is_s3

@@ -208,7 +208,8 @@ def books_of(store: Store, task_id: str) -> dict[str, Table]:
     """Return the books of a stored task, its bytes verified; every table is there.
 
     Orders that were denied never reached a venue and are left out, and so are positions of nothing.
-    A balance is known when the account trades and holds one currency; otherwise there is no row.
+    A balance is known when the account, of a single venue, trades and holds one currency; otherwise
+    there is no row.
     Raises ``DataError`` when the result is missing or damaged.
     """
     files = store.read_task(task_id)
@@ -239,7 +240,8 @@ def _balances(inputs: Mapping[str, Any], positions: list[Row]) -> Table:
     currency = common["currency"]
     settled = {_settlement(instrument) for instrument in inputs["partition"]["instruments"]}
     if (
-        common["venue"]["account_type"] != "margin"
+        "venues" in common
+        or common["venue"]["account_type"] != "margin"
         or [code for _, code in amounts] != [currency]
         or settled != {currency}
     ):

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from trading_runtime.records.plan import Days
 from trading_runtime.units import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trading_runtime.planning.partitions import Partition
-
-
-class Days(NamedTuple):
-    """Days that count as returns, of all partitions together."""
-
-    least: int
-    """Known to count."""
-    most: int
-    """Not known not to count: a row group of several days can leave some of them out."""
 
 
 def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> Days:

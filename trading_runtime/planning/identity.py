@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.config.venue import VenueSettings
+    from trading_runtime.records.plan import PlannedPartition
 
 _DECIMAL = "$decimal"
 
@@ -41,6 +42,7 @@ def common_inputs(
         "strategy": {"path": code.path, "config_path": settings.config_path},
         "venue": _venue_inputs(experiment.venue),
         "venue_name": venue_name,
+        **_further_venues(experiment),
         "currency": currency,
         "seed": experiment.seed,
         "equity_interval": parse_duration(experiment.equity.interval),
@@ -51,8 +53,24 @@ def common_inputs(
     }
 
 
-_ABSENT_UNLESS_USED = ("fees_by_instrument", "margin_model", "settlement_prices")
+_ABSENT_UNLESS_USED = (
+    "fees_by_instrument",
+    "margin_model",
+    "settlement_prices",
+    "liquidation",
+    "swap",
+)
 """Settings that came later: an experiment without them has the inputs that it had before."""
+
+
+def _further_venues(experiment: Experiment) -> dict[str, Any]:
+    further = {name: _venue_inputs(venue) for name, venue in sorted(experiment.venues.items())}
+    return {"venues": further} if further else {}
+
+
+def venues_of(common: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of all venues by name, from the inputs that all tasks share."""
+    return {common["venue_name"]: common["venue"], **common.get("venues", {})}
 
 
 def _venue_inputs(venue: VenueSettings) -> dict[str, Any]:
@@ -65,26 +83,26 @@ def _venue_inputs(venue: VenueSettings) -> dict[str, Any]:
 
 
 def partition_inputs(
-    partition: Mapping[str, Any], instruments: Mapping[str, Mapping[str, Any]]
+    partition: PlannedPartition, instruments: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the inputs of a planned partition: its window, and the data without where it lies.
 
     ``instruments`` are the dataset's definitions by id; those that the partition sees are inputs.
     """
     return {
-        "instruments": [dict(instruments[name]) for name in partition["instruments"]],
-        "start": partition["start"],
-        "end": partition["end"],
-        "warmup_start": partition["warmup_start"],
+        "instruments": [dict(instruments[name]) for name in partition.instruments],
+        "start": partition.start,
+        "end": partition.end,
+        "warmup_start": partition.warmup_start,
         "data": [
             {
-                "type": series["type"],
-                "identifier": series["identifier"],
-                "instrument_id": series["instrument_id"],
-                "schemas": series["schemas"],
-                "row_groups": [group["sha256"] for group in series["row_groups"]],
+                "type": series.type,
+                "identifier": series.identifier,
+                "instrument_id": series.instrument_id,
+                "schemas": list(series.schemas),
+                "row_groups": [group.sha256 for group in series.row_groups],
             }
-            for series in partition["data"]
+            for series in partition.data
         ],
     }
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.config.experiment import PartitionUnit
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.plan import EmptyWindow
 from trading_runtime.units import DAY, NANOSECONDS, format_instant, parse_duration, parse_instant
 
 if TYPE_CHECKING:
@@ -271,15 +272,6 @@ class Partition:
     """Size of ``row_groups``."""
     warmup_short: bool
     """Whether the data begins after ``warmup_start``, by more than its mean spacing."""
-
-
-@dataclass(frozen=True, slots=True)
-class EmptyWindow:
-    """A window without rows: listed, not planned."""
-
-    start: int
-    end: int
-    instruments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.config.messages import nearest
-from trading_runtime.errors import DataError
+from trading_runtime.config.messages import key_text, nearest
+from trading_runtime.config.setting_checks import named_instruments
+from trading_runtime.records.run_warnings import RunWarning, WarningKind
 from trading_runtime.units import DAY, format_instant, parse_instant
 
 if TYPE_CHECKING:
@@ -47,55 +46,6 @@ _LONGEST = 10**12
 _LONG_WEEKEND = 5 * DAY
 
 
-class WarningKind(StrEnum):
-    """What a warning is about."""
-
-    FEWER_POINTS = "fewer_points"
-    NO_MARGIN = "no_margin"
-    INSTRUMENT_NOT_FED = "instrument_not_fed"
-    BARS_NOT_FED = "bars_not_fed"
-    NEVER_FILLS = "never_fills"
-    NOT_SETTLED = "not_settled"
-    OUTSIDE_THE_DATA = "outside_the_data"
-    NO_ORDERS = "no_orders"
-    NO_FILLS = "no_fills"
-
-
-@dataclass(frozen=True, slots=True)
-class RunWarning:
-    """One thing to know before trusting the results of a run."""
-
-    kind: WarningKind
-    message: str
-    """A sentence: what is so, what follows, how to change it."""
-    where: str
-    """The key of the experiment, or what else it is about."""
-
-    def __str__(self) -> str:
-        """Return it as a line of a terminal."""
-        return f"{self.where}: {self.message}"
-
-    def document(self) -> dict[str, str]:
-        """Return it as ``plan.json`` and ``result.json`` have it."""
-        return {"kind": self.kind.value, "where": self.where, "message": self.message}
-
-
-def read_warnings(content: Mapping[str, Any]) -> list[RunWarning]:
-    """Return the warnings of a ``plan.json`` or ``result.json``; an earlier version has none.
-
-    Raises ``DataError`` when they are damaged.
-    """
-    try:
-        return [
-            RunWarning(WarningKind(item["kind"]), str(item["message"]), str(item["where"]))
-            for item in content.get("warnings", ())
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            "warnings: damaged in the run's plan or result; run the experiment again"
-        ) from error
-
-
 def point_warnings(points: PointList) -> list[RunWarning]:
     """Return the warnings about the points of an experiment, which need no dataset."""
     return [RunWarning(WarningKind.FEWER_POINTS, note, "sampling.n") for note in points.notes]
@@ -115,10 +65,12 @@ def find_warnings(
             found += fed.check(where, name, text)
     if experiment.risk is not None:
         found += fed.check_keys("risk.instruments", experiment.risk.instruments)
-    for key in ("leverages", "fees_by_instrument", "settlement_prices"):
-        found += fed.check_keys(f"venue.{key}", getattr(experiment.venue, key))
+    for section, venue in experiment.venue_sections():
+        for keys, names in named_instruments(venue):
+            found += fed.check_keys(key_text((*section, *keys)), names)
     found += _never_filled(experiment, chosen)
     found += _never_settled(manifest, chosen)
+    found += _day_closes(manifest, chosen)
     found += _outside(experiment, chosen)
     return found
 
@@ -169,21 +121,26 @@ def no_fills(orders: int) -> RunWarning:
 def _margin(
     experiment: Experiment, manifest: Manifest, chosen: Sequence[Series]
 ) -> Iterator[RunWarning]:
-    if experiment.venue.account_type != "margin":
-        return
     traded = {series.instrument_id for series in chosen}
-    free = sorted(
+    free_of_margin = sorted(
         item["id"]
         for item in manifest.instruments
         if item.get("id") in traded and _is_zero(item.get("margin_init"))
     )
-    if free:
+    for section, venue in experiment.venue_sections():
+        free = [
+            name
+            for name in free_of_margin
+            if section == experiment.section_of(name) and venue.account_type == "margin"
+        ]
+        if not free:
+            continue
         yield RunWarning(
             WarningKind.NO_MARGIN,
             f"no margin_init is given for {_names(free)}, so a position there takes no margin and "
             "the account carries orders of any size; give margin_init where the dataset is "
             "prepared, or use 'account_type: cash'",
-            "venue.account_type",
+            key_text((*section, "account_type")),
         )
 
 
@@ -258,6 +215,33 @@ def _never_settled(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[Run
             f"{_names(options)} expire{'s' * (len(options) == 1)} within the data, and the engine "
             "settles an option by quotes or trades of its underlying alone: a task that holds one "
             "then fails; add quotes or trades of the underlying, or close positions before",
+            "dataset",
+        )
+
+
+def _day_closes(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[RunWarning]:
+    """Warn of days whose closes may be the dates of the days: 00:00, by ``timestamp_marks: close``.
+
+    That is right for a market of every day. Whether it is, no file says.
+    """
+    closes = {
+        item.get("identifier")
+        for item in manifest.source.get("series", ())
+        if item.get("settings", {}).get("timestamp_marks") == "close"
+    }
+    doubtful = sorted(
+        series.identifier
+        for series in chosen
+        if series.identifier in closes
+        and "-1-DAY-" in series.identifier
+        and all(group.first % DAY == group.last % DAY == 0 for _, group in series.pieces)
+    )
+    if doubtful:
+        yield RunWarning(
+            WarningKind.DAY_CLOSES,
+            f"{_names(doubtful)}: prepared with 'timestamp_marks: close', and all closes are at "
+            "00:00 UTC; if these are the dates of the days, each bar is seen as its day begins: "
+            "prepare with 'timestamp_marks: open'",
             "dataset",
         )
 

@@ -5,10 +5,12 @@ What needs no dataset is checked where the file is read (``config.setting_checks
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.fees import TieredFees
-from trading_runtime.config.messages import Finding, SettingsError
+from trading_runtime.config.messages import Finding, SettingsError, key_text
+from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,30 +20,82 @@ if TYPE_CHECKING:
     from trading_runtime.planning.partitions import Series
 
 
+_BOOKS = {"order_book_deltas", "order_book_depths"}
+
+
 def refuse_unsupported(
     experiment: Experiment, manifest: Manifest, chosen: Sequence[Series]
 ) -> None:
     """Raise ``SettingsError`` for what the ``chosen`` series of a dataset cannot support."""
     fed = {series.instrument_id for series in chosen}
     instruments = {item["id"]: item for item in manifest.instruments if item.get("id") in fed}
-    findings = [*_tiers(experiment, instruments), *_settlement(experiment, instruments)]
+    findings = [
+        *_tiers(experiment, instruments),
+        *_settlement(experiment, instruments),
+        *_swap(experiment, instruments),
+        *_liquidation(experiment, instruments, chosen),
+    ]
     if findings:
         raise SettingsError(findings)
+
+
+def main_venue(experiment: Experiment, instruments: Iterable[str]) -> str:
+    """Return the name of the venue that ``venue`` is, from the ids of all instruments.
+
+    Raises ``UsageError`` unless it is the one that ``venues`` does not name.
+    """
+    names = {name.rpartition(".")[2] for name in instruments}
+    unused = sorted(experiment.venues.keys() - names)
+    if unused:
+        raise SettingsError(
+            [
+                Finding(
+                    ("venues", name),
+                    f"no instrument of the dataset is traded there; they are of "
+                    f"{', '.join(sorted(names))}",
+                    of_key=True,
+                )
+                for name in unused
+            ]
+        )
+    others = sorted(names - experiment.venues.keys())
+    if not others:
+        raise SettingsError(
+            [
+                Finding(
+                    ("venue",),
+                    f"is of no instrument, since 'venues' names all that they are of "
+                    f"({', '.join(sorted(names))}); move the settings of one of them here",
+                    of_key=True,
+                )
+            ]
+        )
+    if len(others) > 1:
+        raise UsageError(
+            f"dataset.instruments: these are of {len(names)} venues ({', '.join(sorted(names))}), "
+            f"and settings are given for {len(experiment.venues) + 1}; name the instruments of "
+            "one of them, or give the others settings and balances in 'venues'"
+        )
+    return others[0]
 
 
 def _tiers(
     experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Finding]:
     """Tiers count values in their currency, which instruments have to be traded in."""
-    venue = experiment.venue
-    others = [name for name in instruments if name not in venue.fees_by_instrument]
-    schedules: list[tuple[tuple[str, ...], Any, Iterable[str]]] = [
-        (("venue", "fees"), venue.fees, others)
-    ]
-    schedules += [
-        (("venue", "fees_by_instrument", name), fees, {name} & instruments.keys())
-        for name, fees in venue.fees_by_instrument.items()
-    ]
+    schedules: list[tuple[tuple[str, ...], Any, Iterable[str]]] = []
+    for section, venue in experiment.venue_sections():
+        own = venue.fees_by_instrument
+        others = [
+            name
+            for name in instruments
+            if name not in own and experiment.section_of(name) == section
+        ]
+        schedules.append(((*section, "fees"), venue.fees, others))
+        schedules += [
+            ((*section, "fees_by_instrument", name), fees, {name} & instruments.keys())
+            for name, fees in own.items()
+        ]
     for keys, fees, names in schedules:
         if not isinstance(fees, TieredFees):
             continue
@@ -60,8 +114,13 @@ def _settlement(
     experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Finding]:
     """Only contracts that expire have a settlement price; options are worth what they are on."""
-    for name, price in experiment.venue.settlement_prices.items():
-        definition, where = instruments.get(name), ("venue", "settlement_prices", name)
+    stated = [
+        ((*section, "settlement_prices", name), name, price)
+        for section, venue in experiment.venue_sections()
+        for name, price in venue.settlement_prices.items()
+    ]
+    for where, name, price in stated:
+        definition = instruments.get(name)
         if definition is None:
             continue
         if "option_kind" in definition:
@@ -78,6 +137,58 @@ def _settlement(
                 f"{price}: prices of this instrument have at most "
                 f"{definition['price_precision']} decimal places",
             )
+
+
+def _swap(
+    experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Finding]:
+    """Swap is charged to a balance that the account has."""
+    for section, venue in experiment.venue_sections():
+        held = [text.split(" ")[1] for text in venue.balances]
+        for name in () if venue.swap is None else venue.swap.rates:
+            if name not in instruments or venue.base_currency is not None:
+                continue
+            charged = traded_currency(instruments[name])
+            if charged not in held:
+                yield Finding(
+                    (*section, "swap", "rates", name),
+                    f"is charged in {charged}, and {key_text((*section, 'balances'))} hold "
+                    f"{', '.join(held)}; add a balance such as '0 {charged}'",
+                    of_key=True,
+                )
+
+
+def _liquidation(
+    experiment: Experiment,
+    instruments: Mapping[str, Mapping[str, Any]],
+    chosen: Sequence[Series],
+) -> Iterator[Finding]:
+    """The engine values positions by quotes alone, in balances alone, against their margin."""
+    quoted = {series.instrument_id for series in chosen if series.type == "quotes"}
+    # Where there are no quotes at all, the engine makes them of books.
+    quoted = quoted or {series.instrument_id for series in chosen if series.type in _BOOKS}
+    for section, venue in experiment.venue_sections():
+        if venue.liquidation is None:
+            continue
+        held = [text.split(" ")[1] for text in venue.balances]
+        mine = [name for name in sorted(instruments) if experiment.section_of(name) == section]
+        without = {
+            "no quotes are fed of {}, and the engine values positions for a liquidation by quotes "
+            "alone; add quotes": [name for name in mine if name not in quoted],
+            "no margin_maint is given for {}, so nothing there is ever liquidated; give it where "
+            "the dataset is prepared": [
+                name for name in mine if not Decimal(instruments[name].get("margin_maint") or 0)
+            ],
+            f"{{}} settle in a currency that {key_text((*section, 'balances'))} do not hold "
+            f"({', '.join(held)}), and are never liquidated; add a balance in it": [
+                name for name in mine if traded_currency(instruments[name]) not in held
+            ],
+        }
+        for message, names in without.items():
+            if names:
+                yield Finding(
+                    (*section, "liquidation"), message.format(", ".join(names)), of_key=True
+                )
 
 
 def traded_currency(definition: Mapping[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""Typed records of a run: plan, metadata, result, failures, journal and its events."""
+"""The documents of a run as typed records: each is read and checked in one place."""

@@ -19,9 +19,11 @@ class Mode(StrEnum):
 
     RESEARCH = "research"
     """Simulated orders on stored data."""
+    PAPER = "paper"
+    """Simulated orders on data as it comes."""
 
 
-class Executor(StrEnum):
+class ExecutorKind(StrEnum):
     """Who starts the processes of a run."""
 
     LOCAL = "local"
@@ -61,7 +63,7 @@ class RunInitialised(Event):
 
     run_id: str
     mode: Mode = Mode.RESEARCH
-    executor: Executor = Executor.LOCAL
+    executor: ExecutorKind = ExecutorKind.LOCAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +179,7 @@ class BatchFailed(Event):
     batch: int
     kind: Kind
     left: int
-    """Tasks that have not begun."""
+    """Tasks of it that have not ended."""
     worker: int | None = None
     message: str | None = None
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.records.events import Event
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 FIRST_HASH = hashlib.sha256(b"").hexdigest()

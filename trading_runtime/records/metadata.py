@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from trading_runtime.records.events import Executor, Mode, Record
+from trading_runtime.records.events import ExecutorKind, Mode, Record
 from trading_runtime.records.status import Status
 
 STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
@@ -57,7 +57,7 @@ class MetadataDocument(Record):
     error: str | None = None
     """What ended a failed run."""
     mode: Mode
-    executor: Executor
+    executor: ExecutorKind
     user: str | None
     """Who ran it; null where the user has no name, as in some containers."""
     host: str

@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 from trading_runtime.config.schema import DRAFT, tidy
-from trading_runtime.records import events
-from trading_runtime.records import events as operation_events
+from trading_runtime.records import events, session_events
 from trading_runtime.records.events import Event
 from trading_runtime.records.journal import WRITER
 from trading_runtime.records.metadata import MetadataDocument
@@ -17,7 +16,7 @@ _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$"
 
 EVENTS: dict[str, type[Event]] = {
     item.event: item
-    for module in (events, operation_events)
+    for module in (events, session_events)
     for item in vars(module).values()
     if isinstance(item, type) and issubclass(item, Event) and item is not Event
 }

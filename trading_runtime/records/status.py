@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.records.events import Executor
+from trading_runtime.records.events import ExecutorKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,5 +35,5 @@ def standing(metadata: Mapping[str, Any], is_running: Callable[[], bool]) -> str
     Of pods nobody here knows whether one is alive.
     """
     status = str(metadata.get("status", UNKNOWN))
-    is_local = metadata.get("executor", Executor.LOCAL) == Executor.LOCAL
+    is_local = metadata.get("executor", ExecutorKind.LOCAL) == ExecutorKind.LOCAL
     return DIED if status == Status.RUNNING and is_local and not is_running() else status

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from trading_runtime.planning.run_warnings import read_warnings
+from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.report.formatting import amount, counted, number, sentence_list, statistic
 from trading_runtime.results.points import OK
-from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,12 +33,11 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     venue: Mapping[str, Any] = inputs.experiment.get("venue", {})
     found = [
         *_warnings(inputs.result),
-        *_fills(venue, inputs.data_types, inputs.results),
-        *_fees(venue),
-        *_margin(venue),
-        _latency(venue.get("latency") or {}),
+        *_venues(inputs),
+        *_partial_fills(inputs.results),
         _funding(inputs),
-        *_expiries(venue, inputs),
+        *_charged_by_venues(inputs),
+        *_expiries(inputs),
         *_orders(venue, inputs),
         *_risk(inputs.experiment.get("risk")),
         *_seams(inputs),
@@ -50,15 +48,42 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     return sorted(found, key=lambda assumption: not assumption.warning)
 
 
+def venues_of(inputs: ReportInputs) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of all venues by name."""
+    main = inputs.plan.common.venue_name
+    further = inputs.experiment.get("venues") or {}
+    return {main: inputs.experiment.get("venue", {}), **further}
+
+
+def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
+    """What holds at each venue, named where there are several."""
+    venues = venues_of(inputs)
+    if len(venues) > 1:
+        yield Assumption(
+            "Venues",
+            f"{sentence_list(list(venues))} have accounts of their own: no money goes from one to "
+            "another, and what one holds is no margin at another. Equity is that of all accounts; "
+            "exchange rates come from the instruments of all venues.",
+        )
+    for name, venue in venues.items():
+        for each in (
+            *_fills(venue, inputs.data_types),
+            *_fees(venue),
+            *_margin(venue),
+            *_liquidation(venue),
+            *_swap(venue),
+            _latency(venue.get("latency") or {}),
+        ):
+            yield each if len(venues) == 1 else each._replace(title=f"{each.title} ({name})")
+
+
 def _warnings(result: Mapping[str, Any]) -> Iterator[Assumption]:
     for item in read_warnings(result):
         title = item.kind.value.replace("_", " ").capitalize()
         yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
 
 
-def _fills(
-    venue: Mapping[str, Any], data_types: Sequence[str], results: pl.DataFrame
-) -> Iterator[Assumption]:
+def _fills(venue: Mapping[str, Any], data_types: Sequence[str]) -> Iterator[Assumption]:
     delayed = _delay(venue.get("latency") or {})
     if venue.get("bar_execution", True) and (not data_types or "bars" in data_types):
         moment = (
@@ -75,14 +100,6 @@ def _fills(
             "limit order takes no more than that at each of the prices that reach it, and waits "
             "with the rest.",
         )
-    partly = _total(results, "partly_filled_orders")
-    if partly:
-        tasks = _tasks_with(results, pl.col("partly_filled_orders") > 0)
-        yield Assumption(
-            "Partial fills",
-            f"{counted(partly, 'order was', 'orders were')} filled in part only, in "
-            f"{counted(tasks, 'task')}.",
-        )
     fill: Mapping[str, Any] = venue.get("fill") or {}
     limit, slip = fill.get("prob_fill_on_limit", 1), fill.get("prob_slippage", 0)
     text = (
@@ -98,6 +115,17 @@ def _fills(
     yield Assumption(
         "Market impact", "The strategy's own orders do not move the prices after them."
     )
+
+
+def _partial_fills(results: pl.DataFrame) -> Iterator[Assumption]:
+    partly = _total(results, "partly_filled_orders")
+    if partly:
+        tasks = _tasks_with(results, pl.col("partly_filled_orders") > 0)
+        yield Assumption(
+            "Partial fills",
+            f"{counted(partly, 'order was', 'orders were')} filled in part only, in "
+            f"{counted(tasks, 'task')}.",
+        )
 
 
 def _fees(venue: Mapping[str, Any]) -> Iterator[Assumption]:
@@ -173,6 +201,8 @@ def _latency(latency: Mapping[str, Any]) -> Assumption:
 
 def _funding(inputs: ReportInputs) -> Assumption:
     interest = "There is no interest on balances or borrowed money."
+    if any(venue.get("swap") for venue in venues_of(inputs).values()):
+        interest = "There is no interest on balances."
     if "funding_rates" not in inputs.data_types:
         return Assumption(
             "Funding", f"No funding payments: the data has no funding rates. {interest}"
@@ -197,15 +227,79 @@ def _funding(inputs: ReportInputs) -> Assumption:
     )
 
 
-def _expiries(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
-    stated = venue.get("settlement_prices") or {}
-    windows = [
-        (parse_instant(item["start"]), parse_instant(item["end"]), item["instruments"])
-        for item in inputs.plan.get("partitions", [])
-    ]
+def _swap(venue: Mapping[str, Any]) -> Iterator[Assumption]:
+    """What holding positions costs."""
+    swap = venue.get("swap")
+    if swap:
+        of = "" if swap["per"] == "day" else f" for a year of {swap['days_in_year']} days"
+        rates = [
+            f"{name} {_rate(each['long'])} long, {_rate(each['short'])} short"
+            for name, each in sorted(swap["rates"].items())
+        ]
+        when = f"each day at {swap['time']} UTC"
+        if triple := swap.get("triple_day"):
+            when += f", three days on {triple.capitalize()} and none on Saturday and Sunday"
+        yield Assumption(
+            "Swap",
+            f"Positions that are open are charged or paid {when}, a share of their value at the "
+            f"latest price{of}: {'; '.join(rates)}. Other instruments cost nothing to hold.",
+        )
+
+
+def _liquidation(venue: Mapping[str, Any]) -> Iterator[Assumption]:
+    """Whether the venue closes what an account cannot carry."""
+    settings = venue.get("liquidation")
+    if settings:
+        stay = "are cancelled first" if settings["cancel_open_orders"] else "stay"
+        fee = settings.get("fee")
+        cost = "the fees of other fills" if fee is None else f"{_rate(fee)} of the closed value"
+        yield Assumption(
+            "Liquidation",
+            "All positions that settle in a currency are closed at the market once the account's "
+            f"equity in it is at or below {_plain(settings['trigger_ratio'])} times their "
+            "maintenance margin, which is taken of their value at entry. Orders that wait there "
+            f"{stay}; closing costs {cost}.",
+        )
+    elif venue.get("account_type") == "margin":
+        text = "The venue closes no position, however large its loss; see venue.liquidation."
+        yield Assumption("Liquidation", text)
+
+
+def _charged_by_venues(inputs: ReportInputs) -> Iterator[Assumption]:
+    """What swap and liquidations came to, over all tasks."""
+    known = inputs.results.filter(pl.col("status") == OK)
+    if charges := _total(known, "swap_charges") if "swap_charges" in known.columns else 0:
+        paid = sum(known["swap"].drop_nulls().to_list(), Decimal(0))
+        yield Assumption(
+            "Swap that was charged",
+            f"Positions {'received' if paid > 0 else 'paid'} {amount(abs(paid))} "
+            f"{known['currency'][0]} in {counted(charges, 'charge')} of all tasks, which is in "
+            "their net profit.",
+        )
+    if times := _total(known, "liquidations") if "liquidations" in known.columns else 0:
+        tasks = _tasks_with(known, pl.col("liquidations") > 0)
+        fees = sum(known["liquidation_fees"].drop_nulls().to_list(), Decimal(0))
+        yield Assumption(
+            "Liquidations",
+            f"{counted(times, 'position was', 'positions were')} closed by the venue in "
+            f"{counted(tasks, 'task')}, which cost {amount(fees)} {known['currency'][0]} in fees; "
+            "the strategy goes on with what is left.",
+            warning=True,
+        )
+
+
+def _plain(value: object) -> str:
+    return f"{float(str(value)):g}"
+
+
+def _expiries(inputs: ReportInputs) -> Iterator[Assumption]:
+    stated: dict[str, Any] = {}
+    for venue in venues_of(inputs).values():
+        stated |= venue.get("settlement_prices") or {}
+    windows = [(item.start, item.end, item.instruments) for item in inputs.plan.partitions]
     expired = {
         name: definition
-        for name, definition in sorted(inputs.plan.get("instruments", {}).items())
+        for name, definition in sorted(inputs.plan.instruments.items())
         if any(
             name in names and start <= (definition.get("expiration_ns") or 0) <= end
             for start, end, names in windows
@@ -219,14 +313,14 @@ def _expiries(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assump
         yield Assumption(
             "Expiry",
             f"Positions are closed when their contract expires, at the price that the experiment "
-            f"states and without a fee: {', '.join(at_prices)}.",
+            f"states, with the fee of a fill: {', '.join(at_prices)}.",
         )
     if at_last:
         yield Assumption(
             "Expiry at the last price",
             f"No settlement price is stated for {', '.join(at_last)}: positions that are open when "
-            "the contract expires are closed at the last price, without a fee; state one in "
-            "venue.settlement_prices.",
+            "the contract expires are closed at the last price, with the fee of a fill; state one "
+            "in venue.settlement_prices.",
             warning=True,
         )
 
@@ -282,8 +376,8 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
     yield Assumption("Seams", text)
     warmup = inputs.experiment.get("partitions", {}).get("warmup")
     if warmup:
-        partitions = inputs.plan.get("partitions", [])
-        short = sum(bool(partition.get("warmup_short")) for partition in partitions)
+        partitions = inputs.plan.partitions
+        short = sum(partition.warmup_short for partition in partitions)
         denied = _total(results, "warmup_denied_orders")
         text = f"The strategy sees {warmup} of data before each window without trading"
         text += f"; {counted(denied, 'order')} sent there did not count." if denied else "."
@@ -291,7 +385,7 @@ def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
             of = counted(len(partitions), "partition")
             text += f" It was shorter than asked for {short} of {of}."
         yield Assumption("Warm-up", text, short > 0)
-    empty = len(inputs.plan.get("empty_windows", []))
+    empty = len(inputs.plan.empty_windows)
     if empty:
         yield Assumption(
             "Windows without data", f"{counted(empty, 'window')} held no rows and were not tested."

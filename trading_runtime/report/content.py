@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trading_runtime.report.assumptions import Assumption, assumptions
+from trading_runtime.report.assumptions import Assumption, assumptions, venues_of
 from trading_runtime.report.formatting import (
     UNDEFINED,
     counted,
@@ -28,6 +28,7 @@ from trading_runtime.units import parse_instant
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.points import CurvePoint
 
 
@@ -38,8 +39,7 @@ class ReportInputs:
     run_id: str
     experiment: Mapping[str, Any]
     """Content of ``experiment.json``: the experiment with every default made explicit."""
-    plan: Mapping[str, Any]
-    """Content of ``plan.json``."""
+    plan: Plan
     result: Mapping[str, Any]
     """Content of ``result.json``."""
     results: pl.DataFrame
@@ -166,6 +166,7 @@ _TILES = (
     "net_profit", "return", "sharpe", "sortino", "max_drawdown", "volatility", "trades", "win_rate",
     "profit_factor", "expectancy", "exposure", "fees",
 )  # fmt: skip
+_COSTS = ("funding", "swap", "liquidations", "liquidation_fees")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ class Content:
 
 def content(inputs: ReportInputs) -> Content:
     """Return what the report of ``inputs`` says."""
-    objective = inputs.result.get("objective") or inputs.plan.get("objective") or {}
+    objective = inputs.result.get("objective") or inputs.plan.objective._asdict()
     metric = objective.get("metric", "net_profit")
     direction = objective.get("direction", "maximize")
     best = inputs.result.get("best")
@@ -213,7 +214,7 @@ def content(inputs: ReportInputs) -> Content:
     row = _best_row(inputs, best)
     failures = _failures(inputs.failures)
     return Content(
-        name=str(inputs.plan.get("experiment_name") or inputs.experiment.get("name", "")),
+        name=str(inputs.plan.experiment_name or inputs.experiment.get("name", "")),
         run_id=inputs.run_id,
         complete=bool(inputs.result.get("complete")),
         status=_status(inputs.result),
@@ -223,7 +224,10 @@ def content(inputs: ReportInputs) -> Content:
         best_parameters=[
             (name, value_text(row[PARAMETER_PREFIX + name])) for name in parameter_names(row)
         ],
-        tiles=[(label(name), statistic(name, row[name]), name == metric) for name in _tiles(metric)]
+        tiles=[
+            (label(name), statistic(name, row[name]), name == metric)
+            for name in _tiles(metric, row)
+        ]
         if row
         else [],
         luck=list(sentences(inputs.result["luck"])) if "luck" in inputs.result else [],
@@ -260,15 +264,15 @@ def _status(result: Mapping[str, Any]) -> str:
 
 def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str, str]]:
     plan = inputs.plan
-    partitions: Sequence[Mapping[str, Any]] = plan.get("partitions", [])
+    partitions = plan.partitions
     facts = [("Strategy", str(inputs.experiment.get("strategy", {}).get("path", UNDEFINED)))]
-    names = sorted({name for partition in partitions for name in partition["instruments"]})
+    names = sorted({name for partition in partitions for name in partition.instruments})
     if names:
         shown = ", ".join(names[:_SHOWN_INSTRUMENTS])
         more = len(names) - _SHOWN_INSTRUMENTS
         facts.append(("Instruments", f"{shown} and {more} more" if more > 0 else shown))
-        start = min(parse_instant(partition["start"]) for partition in partitions)
-        end = max(parse_instant(partition["end"]) for partition in partitions)
+        start = min(partition.start for partition in partitions)
+        end = max(partition.end for partition in partitions)
         if inputs.curve:
             # Clipped to the data: windows may begin before it or end after it.
             start, end = inputs.curve[0].ts, inputs.curve[-1].ts
@@ -276,16 +280,18 @@ def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str,
     known = inputs.points["days"].drop_nulls()
     if len(known):
         facts.append(("Daily returns", number(known[0], 0)))
-    points = counted(len(plan.get("points", [])), "point")
+    points = counted(len(plan.points), "point")
     facts.append(
         ("Size", f"{points} \N{MULTIPLICATION SIGN} {counted(len(partitions), 'partition')}")
     )
     facts.append(("Objective", f"{direction} {metric}"))
     if currency(inputs):
         facts.append(("Currency", currency(inputs)))
-    balances = inputs.experiment.get("venue", {}).get("balances")
-    if balances:
-        facts.append(("Initial balance", ", ".join(_grouped(each) for each in balances)))
+    venues = venues_of(inputs)
+    for name, venue in venues.items():
+        if balances := venue.get("balances"):
+            title = "Initial balance" if len(venues) == 1 else f"Initial balance ({name})"
+            facts.append((title, ", ".join(_grouped(each) for each in balances)))
     moments = [
         _moment(str(inputs.metadata[key]))
         for key in ("started", "ended")
@@ -345,8 +351,10 @@ def _best_row(inputs: ReportInputs, best: Mapping[str, Any] | None) -> dict[str,
     return inputs.points.row(by_predicate=pl.col("point") == best["point"], named=True)
 
 
-def _tiles(metric: str) -> list[str]:
-    return [metric, *(name for name in _TILES if name != metric)][: len(_TILES)]
+def _tiles(metric: str, row: Mapping[str, Any]) -> list[str]:
+    """Return the statistics that are shown large; of costs beside fees those that there were."""
+    costs = [name for name in _COSTS if row.get(name) and name != metric]
+    return [metric, *(name for name in _TILES if name != metric)][: len(_TILES)] + costs
 
 
 def _failures(failures: Sequence[Mapping[str, Any]]) -> list[Failures]:

@@ -13,7 +13,6 @@ from trading_runtime.report.pictures.equity import MOST_SEAMS, equity_picture
 from trading_runtime.report.pictures.parameters import parameters_picture
 from trading_runtime.report.pictures.points import partitions_picture, ranking_picture
 from trading_runtime.storage.files import storage_errors, write_file
-from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from trading_runtime.report.content import ReportInputs
@@ -63,14 +62,14 @@ def write_report(inputs: ReportInputs, folder: Path) -> list[Path]:
 
 
 def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
-    objective = inputs.result.get("objective") or inputs.plan.get("objective") or {}
+    objective = inputs.result.get("objective") or inputs.plan.objective._asdict()
     metric = objective.get("metric", "net_profit")
     direction = objective.get("direction", "maximize")
     best = (inputs.result.get("best") or {}).get("point")
     found: dict[str, tuple[Picture, bytes]] = {}
     if len(inputs.curve) > 1:
-        partitions = inputs.plan.get("partitions", [])
-        starts = sorted({parse_instant(partition["start"]) for partition in partitions})
+        partitions = inputs.plan.partitions
+        starts = sorted({partition.start for partition in partitions})
         caption = ""
         if len(starts) > 1:
             caption = (

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trading_runtime.canonical import canonical_json, digest
+from trading_runtime.config.statistic_names import COUNTS_WHERE_CHARGED, MONEY_WHERE_CHARGED
 from trading_runtime.message_kinds import kinds_of
 from trading_runtime.results.calendar import Calendar, observed_facts
 from trading_runtime.results.exact import amounts, money
@@ -95,7 +96,13 @@ _ORDER = (
     "open_positions",
     "ruined",
 )
-_WHERE_KNOWN = ("risk_refusals", "unfed_subscriptions")
+_WHERE_KNOWN = (
+    *MONEY_WHERE_CHARGED,
+    *COUNTS_WHERE_CHARGED,
+    "liquidations_by_instrument",
+    "risk_refusals",
+    "unfed_subscriptions",
+)
 
 Tables = Mapping[str, Mapping[str, list[Any]]]
 """``orders``, ``fills``, ``positions``, ``equity`` by column, money in whole numbers of 1e-16."""
@@ -110,7 +117,7 @@ def summarise(
     ``warmup_denied_orders``, ``funding`` and ``funding_settlements``, and ``engine_warnings`` by
     kind, which the tables do not hold; with a risk profile ``risk_refusals``: how many orders and
     changes of orders each rule refused; and ``unfed_subscriptions``, where there are any: what the
-    strategy subscribed to and was not fed.
+    strategy subscribed to and was not fed; and what venues charge for, such as ``swap``.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
@@ -146,11 +153,12 @@ def summarise(
         "rejected_by_reason": _reasons(orders, "REJECTED"),
         **counts,
         "funding": money(counts["funding"]),
+        **{name: money(counts[name]) for name in MONEY_WHERE_CHARGED if name in counts},
         **observed_facts(counts["observed"]),
         **statistics,
     }
     # Where there is nothing to say of them, summaries keep their bytes.
-    further = {name: counts[name] for name in _WHERE_KNOWN if name in counts}
+    further = {name: values[name] for name in _WHERE_KNOWN if name in counts}
     return {name: values[name] for name in _ORDER} | further
 
 
@@ -169,7 +177,7 @@ def result_files(
     summary: Mapping[str, Any],
 ) -> dict[str, bytes]:
     """Return the content of every file of a result by its name; ``manifest.json`` is the last."""
-    files = {f"{name}.parquet": _parquet(table) for name, table in tables.items()}
+    files = {f"{name}.parquet": table_bytes(table) for name, table in tables.items()}
     files["summary.json"] = (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode()
     rows = {f"{name}.parquet": table.num_rows for name, table in tables.items()}
     manifest = {
@@ -190,7 +198,8 @@ def result_files(
     return files | {"manifest.json": canonical_json(manifest) + b"\n"}
 
 
-def _parquet(table: pa.Table) -> bytes:
+def table_bytes(table: pa.Table) -> bytes:
+    """Return a table as a file, the same bytes for the same table."""
     sink = io.BytesIO()
     schema = table.schema
     pq.write_table(

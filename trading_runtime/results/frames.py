@@ -16,16 +16,22 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trading_runtime.canonical import canonical_json, decimal_text
-from trading_runtime.config.statistic_names import POINT_STATISTICS
+from trading_runtime.config.statistic_names import (
+    COUNTS_WHERE_CHARGED,
+    MONEY_WHERE_CHARGED,
+    POINT_STATISTICS,
+)
 from trading_runtime.errors import UsageError
 from trading_runtime.results.exact import EXACT, MONEY_STEP
 from trading_runtime.results.points import MISSING, OK
 from trading_runtime.storage.files import write_file
-from trading_runtime.units import format_instant, parse_instant
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from trading_runtime.records.plan import Plan
 
 
 MONEY = pl.Decimal(38, 16)
@@ -74,7 +80,7 @@ _DECIMAL_TEXT = re.compile(r"(?!-0$)-?(0|[1-9][0-9]{0,21})(\.[0-9]{0,15}[1-9])?"
 
 
 def results_frame(
-    plan: Mapping[str, Any],
+    plan: Plan,
     statuses: Mapping[str, str],
     summaries: Mapping[str, Mapping[str, Any]],
 ) -> pl.DataFrame:
@@ -83,31 +89,30 @@ def results_frame(
     ``statuses`` gives ``ok`` or the kind of the failure by task id; a task that is not in it is
     ``missing``. ``summaries`` gives the content of ``summary.json`` of the tasks that are ok.
     """
-    tasks = sorted(plan["tasks"], key=lambda task: (task["point"], task["partition"]))
-    points = {point["index"]: point["parameters"] for point in plan["points"]}
-    partitions = {partition["index"]: partition for partition in plan["partitions"]}
-    windows = [partitions[task["partition"]] for task in tasks]
-    status = [statuses.get(task["task_id"], MISSING) for task in tasks]
+    tasks = sorted(plan.tasks, key=lambda task: (task.point, task.partition))
+    points = {point.index: point.parameters for point in plan.points}
+    partitions = {partition.index: partition for partition in plan.partitions}
+    windows = [partitions[task.partition] for task in tasks]
+    status = [statuses.get(task.task_id, MISSING) for task in tasks]
     rows: list[Mapping[str, Any]] = [
-        summaries[task["task_id"]] if state == OK else {}
+        summaries[task.task_id] if state == OK else {}
         for task, state in zip(tasks, status, strict=True)
     ]
     return pl.DataFrame(
         [
-            pl.Series("task_id", [task["task_id"] for task in tasks], pl.String),
-            pl.Series("point", [task["point"] for task in tasks], pl.Int32),
-            pl.Series("partition", [task["partition"] for task in tasks], pl.Int32),
-            _times("start", [window["start"] for window in windows]),
-            _times("end", [window["end"] for window in windows]),
-            pl.Series(
-                "instruments", [",".join(each["instruments"]) for each in windows], pl.String
-            ),
-            *parameter_columns([points[task["point"]] for task in tasks]),
+            pl.Series("task_id", [task.task_id for task in tasks], pl.String),
+            pl.Series("point", [task.point for task in tasks], pl.Int32),
+            pl.Series("partition", [task.partition for task in tasks], pl.Int32),
+            _times("start", [window.start for window in windows]),
+            _times("end", [window.end for window in windows]),
+            pl.Series("instruments", [",".join(each.instruments) for each in windows], pl.String),
+            *parameter_columns([points[task.point] for task in tasks]),
             pl.Series("status", status, pl.String),
             *(
                 _column(name, [row.get(name) for row in rows], dtype)
                 for name, dtype in TASK_STATISTICS.items()
             ),
+            *_where_charged(rows),
         ]
     )
 
@@ -129,8 +134,19 @@ def points_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
                 )
                 for name in POINT_STATISTICS
             ),
+            *_where_charged(rows),
         ]
     )
+
+
+def _where_charged(rows: Sequence[Mapping[str, Any]]) -> Iterator[pl.Series]:
+    """Yield the columns of what venues of this experiment charge for."""
+    types = dict.fromkeys(MONEY_WHERE_CHARGED, MONEY) | dict.fromkeys(
+        COUNTS_WHERE_CHARGED, pl.Int64()
+    )
+    for name, dtype in types.items():
+        if any(name in row for row in rows):
+            yield _column(name, [row.get(name) for row in rows], dtype)
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
@@ -253,8 +269,8 @@ def _column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
     return pl.Series(name, values, dtype)
 
 
-def _times(name: str, instants: Sequence[str]) -> pl.Series:
-    return pl.Series(name, [parse_instant(text) for text in instants], pl.Int64).cast(TIME)
+def _times(name: str, instants: Sequence[int]) -> pl.Series:
+    return pl.Series(name, instants, pl.Int64).cast(TIME)
 
 
 def _plain(value: Any) -> Any:

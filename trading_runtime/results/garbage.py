@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.stored_plan import is_task_id, read_plan
+from trading_runtime.records.plan import is_task_id, read_plan
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 _STAGING = ".new-"
 _DAMAGED = re.compile(r"([0-9a-f]{64})\.damaged-[0-9]+")
@@ -153,7 +154,7 @@ def wanted_tasks(runs: Iterable[RunFiles]) -> set[str]:
     wanted: set[str] = set()
     for files in runs:
         try:
-            wanted.update(task["task_id"] for task in read_plan(files)["tasks"])
+            wanted.update(read_plan(files.plan).task_ids)
         except UsageError as error:
             # The plan is written before the metadata: a run without both had not begun.
             if files.metadata.exists() or files.result.exists() or files.results.exists():

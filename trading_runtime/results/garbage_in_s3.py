@@ -11,9 +11,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError
+from trading_runtime.records.plan import is_task_id
 from trading_runtime.results.artifacts import MANIFEST
 from trading_runtime.results.garbage import Garbage, Item, What, wanted_tasks
-from trading_runtime.results.stored_plan import is_task_id
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import Store

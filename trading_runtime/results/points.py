@@ -9,7 +9,11 @@ from array import array
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trading_runtime.config.statistic_names import POINT_STATISTICS
+from trading_runtime.config.statistic_names import (
+    COUNTS_WHERE_CHARGED,
+    MONEY_WHERE_CHARGED,
+    POINT_STATISTICS,
+)
 from trading_runtime.results.calendar import observed_of
 from trading_runtime.results.exact import EXACT, money, rounded
 from trading_runtime.results.statistics import (
@@ -157,11 +161,13 @@ def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str
     statistics: dict[str, Any] = curve_statistics(growth, returns, days, calendar)
     if ruined:
         statistics |= dict.fromkeys(("return", "volatility", "sharpe", "sortino"))
+    charged = [name for name in MONEY_WHERE_CHARGED if name in summaries[0]]
+    counted = [name for name in COUNTS_WHERE_CHARGED if name in summaries[0]]
     with decimal.localcontext(EXACT):
-        for name in SUMMED_MONEY:
+        for name in (*SUMMED_MONEY, *charged):
             statistics[name] = sum((Decimal(each[name]) for each in summaries), Decimal(0))
         statistics["turnover"] = rounded(turnover(statistics["traded_value"], curve[0].equity))
-    for name in SUMMED_MONEY:
+    for name in (*SUMMED_MONEY, *charged):
         statistics[name] = money(statistics[name])
     statistics["exposure"] = rounded(
         exposure(trades, [(each.first, each.last) for each in observed])
@@ -169,12 +175,12 @@ def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str
     # A position open at a window's end lives on in no other: cut off there, it is not a trade.
     closed = (trade for outcome in outcomes for trade in outcome.trades)
     statistics |= trade_statistics(closed)
-    for name in SUMMED_COUNTS:
+    for name in (*SUMMED_COUNTS, *counted):
         statistics[name] = sum(int(each[name]) for each in summaries)
     for name in COUNTED_FLAGS:
         statistics[name] = sum(bool(each[name]) for each in summaries)
     known = [] if ruined else [value for value in returns if value is not None]
-    return {name: statistics[name] for name in POINT_STATISTICS} | {
+    return {name: statistics[name] for name in (*POINT_STATISTICS, *charged, *counted)} | {
         DAILY_RETURNS: array("d", map(float, known)) if len(known) == len(returns) else None
     }
 

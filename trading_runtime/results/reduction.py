@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.message_kinds import added
-from trading_runtime.planning.run_warnings import no_fills, no_orders, read_warnings
+from trading_runtime.planning.run_warnings import no_fills, no_orders
+from trading_runtime.records.plan import read_plan
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.calendar import Calendar
 from trading_runtime.results.frames import (
     best,
@@ -30,9 +32,9 @@ from trading_runtime.results.frames import (
 from trading_runtime.results.judgement import judge
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
-from trading_runtime.results.store import RunFiles, Store
+from trading_runtime.results.store import Store
 from trading_runtime.results.task_reader import Part, TaskReader
-from trading_runtime.storage.files import read_json, storage_errors, write_file
+from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.points import CurvePoint
 
 
@@ -49,17 +52,15 @@ _POINTS_AT_ONCE = 20
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 
 
-def read_in_processes(
-    plan: Mapping[str, Any], store: Store, files: RunFiles
-) -> Iterator[Part] | None:
+def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[Part] | None:
     """Yield what reading all points gives, in their order; ``None`` when it is not worth while.
 
     What a process could not read, for whatever reason, is read here.
     """
-    count = min(os.cpu_count() or 1, len(plan["points"]))
+    count = min(os.cpu_count() or 1, len(plan.points))
     if (
         count < 2  # noqa: PLR2004 - one process is no gain
-        or len(plan["tasks"]) < _FEWEST_TASKS
+        or len(plan.tasks) < _FEWEST_TASKS
         or type(store) is not Store
         or not files.plan.is_file()
     ):
@@ -67,10 +68,10 @@ def read_in_processes(
     return _parts(plan, store, files, count)
 
 
-def _parts(plan: Mapping[str, Any], store: Store, files: RunFiles, count: int) -> Iterator[Part]:
+def _parts(plan: Plan, store: Store, files: RunFiles, count: int) -> Iterator[Part]:
     from trading_runtime.results.task_reader import TaskReader
 
-    bounds = [len(plan["points"]) * number // count for number in range(count + 1)]
+    bounds = [len(plan.points) * number // count for number in range(count + 1)]
     search = os.pathsep.join([str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
     with Scratch() as scratch:
         started = []
@@ -108,7 +109,7 @@ def main() -> None:
 
     gc.disable()
     plan_file, results, run, first, last, target = sys.argv[1:]
-    plan = read_json(Path(plan_file))
+    plan = read_plan(Path(plan_file))
     reader = TaskReader(plan, Store(Path(results)), RunFiles(Path(run)))
     with Path(target).open("wb") as file:
         for start in range(int(first), int(last), _POINTS_AT_ONCE):
@@ -137,7 +138,7 @@ class Reduction:
 
 
 def reduce_run(
-    plan: Mapping[str, Any],
+    plan: Plan,
     store: Store,
     files: RunFiles,
     *,
@@ -150,7 +151,8 @@ def reduce_run(
     damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
     nothing can be written. ``verified``: see ``earlier_tables``.
     """
-    store.look_again([task["task_id"] for task in plan["tasks"]])
+    store.refresh(plan.task_ids)
+    store.fetch_results(plan.task_ids)
     reused = earlier_tables(plan, store, files, verified)
     if reused is not None:
         return _again(plan, store, files, reused)
@@ -165,15 +167,15 @@ def reduce_run(
     complete = counts["ok"] == counts["planned"]
     chosen = None
     if complete or allow_incomplete:
-        chosen = best(points, plan["objective"], allow_incomplete=True)
+        chosen = best(points, plan.objective._asdict(), allow_incomplete=True)
     luck = judge(rows, None if chosen is None else chosen["point"])
-    result = {
+    result: dict[str, Any] = {
         "format": RESULT_FORMAT,
         "run_digest": digest(sorted(reader.manifest_digests.items())),
         "complete": complete,
         "counts": counts,
         "failed_by_kind": _failed_by_kind(reader.statuses),
-        "objective": plan["objective"],
+        "objective": plan.objective._asdict(),
         "best": chosen,
         **({} if luck is None else {"luck": luck}),
         "incidents": _incidents(reader.summaries.values()),
@@ -191,18 +193,16 @@ def reduce_run(
     return Reduction(result, results, points, curve, list(reader.failures.values()))
 
 
-def read_points(
-    plan: Mapping[str, Any], reader: TaskReader, first: int = 0, last: int | None = None
-) -> Part:
+def read_points(plan: Plan, reader: TaskReader, first: int = 0, last: int | None = None) -> Part:
     """Read the results of the points from ``first`` to before ``last``, and aggregate each."""
-    calendar = Calendar.of(plan["common"])
-    points = plan["points"][first:last]
-    tasks = [reader.by_point.get(point["index"], []) for point in points]
+    calendar = Calendar(plan.common.every_day, plan.common.periods_per_year)
+    points = plan.points[first:last]
+    tasks = [reader.by_point.get(point.index, []) for point in points]
     outcomes = reader.outcomes(task for of_point in tasks for task in of_point)
     with _collector_paused():
         rows = [
             aggregate_point(
-                point["index"], point["parameters"], list(islice(outcomes, len(of_point))), calendar
+                point.index, point.parameters, list(islice(outcomes, len(of_point))), calendar
             )
             for point, of_point in zip(points, tasks, strict=True)
         ]
@@ -221,9 +221,7 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _again(
-    plan: Mapping[str, Any], store: Store, files: RunFiles, reused: ReusedTables
-) -> Reduction:
+def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> Reduction:
     """Write the tables of an earlier run with the very same results as those of this one."""
     results, points = read_frame(reused.results), read_frame(reused.points)
     result = reused.result | {"warnings": _warnings(plan, results)}
@@ -238,8 +236,8 @@ def _again(
     return Reduction(result, results, points, curve, [])
 
 
-def _counts(plan: Mapping[str, Any], statuses: Mapping[str, str]) -> dict[str, int]:
-    planned = len(plan["tasks"])
+def _counts(plan: Plan, statuses: Mapping[str, str]) -> dict[str, int]:
+    planned = len(plan.tasks)
     ok = sum(status == OK for status in statuses.values())
     missing = sum(status == MISSING for status in statuses.values())
     return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}
@@ -247,20 +245,19 @@ def _counts(plan: Mapping[str, Any], statuses: Mapping[str, str]) -> dict[str, i
 
 def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Return what went wrong without failing a task: counts over all tasks, by kind."""
-    return {
-        name: added(summary.get(name, {}) for summary in summaries)
-        for name in (
-            "denied_by_reason",
-            "rejected_by_reason",
-            "engine_warnings",
-            "unfed_subscriptions",
-        )
-    }
+    names = ["denied_by_reason", "rejected_by_reason", "engine_warnings", "unfed_subscriptions"]
+    # Only of venues that liquidate.
+    names += [
+        name
+        for name in ("liquidations_by_instrument",)
+        if any(name in summary for summary in summaries)
+    ]
+    return {name: added(summary.get(name, {}) for summary in summaries) for name in names}
 
 
-def _warnings(plan: Mapping[str, Any], results: pl.DataFrame) -> list[dict[str, str]]:
+def _warnings(plan: Plan, results: pl.DataFrame) -> list[dict[str, str]]:
     """Return the warnings of the plan, and the one about tasks that have not traded at all."""
-    warnings = read_warnings(plan)
+    warnings = list(plan.warnings)
     done = results.filter(results["status"] == OK)
     orders = int(done["orders"].sum())
     if done.height and not orders:

@@ -22,12 +22,15 @@ from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.results.judgement import LUCK_FORMAT
 from trading_runtime.storage.files import read_json
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 FEWEST_TASKS = 1_000
 """Below, all results are read in about the time that looking for tables takes."""
@@ -42,7 +45,7 @@ class ReusedTables(NamedTuple):
     points: bytes
 
 
-def tables_identity(plan: Mapping[str, Any], run_digest: str, files: RunFiles) -> dict[str, Any]:
+def tables_identity(plan: Plan, run_digest: str, files: RunFiles) -> dict[str, Any]:
     """Return what ``result.json`` says of the tables beside it, so that they can be reused."""
     return {
         _TABLES: {
@@ -54,7 +57,7 @@ def tables_identity(plan: Mapping[str, Any], run_digest: str, files: RunFiles) -
 
 
 def earlier_tables(
-    plan: Mapping[str, Any], store: Store, files: RunFiles, verified: Mapping[str, str]
+    plan: Plan, store: Store, files: RunFiles, verified: Mapping[str, str]
 ) -> ReusedTables | None:
     """Return the sound tables of a run that had the same plan and the same results, if any did.
 
@@ -62,17 +65,17 @@ def earlier_tables(
     the others are verified here. ``None`` also when the run is small, when a task of the plan
     failed in this run, or when one has no result that is whole.
     """
-    if len(plan["tasks"]) < FEWEST_TASKS:
+    if len(plan.tasks) < FEWEST_TASKS:
         return None
     runs = [run for run in store.ended_runs() if _states_tables(run)]
     if not runs or any(files.failures.glob("*.json")):
         return None
     manifests = {}
-    for task in plan["tasks"]:
-        sha256 = verified.get(task["task_id"]) or store.sound_manifest_digest(task["task_id"])
+    for task in plan.tasks:
+        sha256 = verified.get(task.task_id) or store.sound_manifest_digest(task.task_id)
         if sha256 is None:
             return None
-        manifests[task["task_id"]] = sha256
+        manifests[task.task_id] = sha256
     wanted = _made_from(plan, digest(sorted(manifests.items())))
     for run in runs:
         result = read_json(run.result)
@@ -84,22 +87,20 @@ def earlier_tables(
     return None
 
 
-def _made_from(plan: Mapping[str, Any], run_digest: str) -> str:
+def _made_from(plan: Plan, run_digest: str) -> str:
     """Return the digest of all that tables are made from."""
     return digest(
         {
             "run_digest": run_digest,
             "luck": LUCK_FORMAT,
-            "runtime": plan["common"]["code"]["runtime"],
+            "runtime": plan.common.runtime_code,
             "packages": {name: installed_version(name) for name in pinned_packages()},
-            "objective": plan["objective"],
-            "points": plan["points"],
-            "tasks": [
-                [task["task_id"], task["point"], task["partition"]] for task in plan["tasks"]
-            ],
+            "objective": plan.objective._asdict(),
+            "points": [point.to_document() for point in plan.points],
+            "tasks": [[task.task_id, task.point, task.partition] for task in plan.tasks],
             "windows": [
-                [window["start"], window["end"], window["instruments"]]
-                for window in plan["partitions"]
+                [format_instant(window.start), format_instant(window.end), list(window.instruments)]
+                for window in plan.partitions
             ],
         }
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import DataError
-from trading_runtime.results.forms import check_form
+from trading_runtime.records.forms import check_form
 from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from trading_runtime.results.forms import Form
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.forms import Form
+    from trading_runtime.records.run_files import RunFiles
 
 _RESULT: Form = {
     "run_digest": str,

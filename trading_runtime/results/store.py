@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import task_id as task_id_of
-from trading_runtime.results.artifacts import MANIFEST, check_digest
-from trading_runtime.results.task_places import TaskFolders, TaskObjects, folder_name
+from trading_runtime.records.run_files import RunFiles
+from trading_runtime.results.artifacts import MANIFEST, check_digest, files_of
+from trading_runtime.results.task_places import TaskFolders, TaskObjects, folder_name, old_list
 from trading_runtime.storage.files import read_bytes
 from trading_runtime.storage.folders import LocalFolder
 from trading_runtime.storage.s3 import S3Folder, is_s3
@@ -32,37 +33,10 @@ if TYPE_CHECKING:
 _REPORT = "report/"
 _REDUCED = (MANIFEST, "summary.json", "equity.parquet", "positions.parquet")
 _PLANNED = ("/plan.json", "/metadata.json", "/result.json")
+_WRONG_FORMS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What a manifest of the wrong form makes its reader stumble over."""
 _DEPTH = 2
 """Slashes in the name of a file right in a run's folder."""
-
-
-class RunFiles:
-    """The paths of one run's folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.experiment = folder / "experiment.json"
-        self.plan = folder / "plan.json"
-        self.results = folder / "results.parquet"
-        self.points = folder / "points.parquet"
-        self.result = folder / "result.json"
-        self.metadata = folder / "metadata.json"
-        self.metrics = folder / "metrics.json"
-        self.metrics_text = folder / "metrics.prom"
-        self.journals = folder / "journal"
-        self.journal = folder / "journal.jsonl"
-        self.failures = folder / "failures"
-        self.report = folder / "report.md"
-        self.report_page = folder / "report" / "index.html"
-        self.lock = folder / "lock"
-        self.stop = folder / "stop"
-        self.missing = folder / "missing.json"
-        self.owner: object = None
-        """Keeps the folder alive, where it is a temporary copy."""
-
-    def failure(self, task_id: str) -> Path:
-        """Return the path of a task's typed failure."""
-        return self.failures / f"{task_id}.json"
 
 
 class Store:
@@ -93,8 +67,15 @@ class Store:
     def run(self, run_id: str) -> RunFiles:
         """Return the files of a run, whose id was checked before; in S3 without its pictures."""
         prefix = f"runs/{run_id}/"
-        self.copy.fetch_below(prefix, lambda name: not name.startswith(prefix + _REPORT))
-        return self._files(run_id)
+        left_out = (prefix + _REPORT, f"{prefix}lock")
+        self.copy.fetch_below(prefix, lambda name: not name.startswith(left_out))
+        files = self._files(run_id)
+        for path in (files.plan, files.metadata):
+            # Whoever took a list that lacks them at its word would begin the run anew.
+            name = path.relative_to(self.root).as_posix()
+            if not path.exists() and self.objects.has(name):
+                raise old_list(f"{self.objects.url}/{name}")
+        return files
 
     def run_ids(self) -> list[str]:
         """Return the ids of all runs in this store, sorted."""
@@ -146,30 +127,39 @@ class Store:
         yield from map(self._files, self.run_ids())
 
     def ended_runs(self) -> Iterator[RunFiles]:
-        """Yield the runs of this store that ended with tables, the newest name first.
+        """Yield the runs at hand that ended with tables, the newest name first.
 
-        None in S3: to look for a run that can be reused would fetch them all.
+        Nothing is fetched: to look for a run that can be reused would fetch them all.
         """
-        run_ids = [] if self.objects.is_remote else reversed(self.run_ids())
-        yield from (files for files in map(self._files, run_ids) if files.result.is_file())
+        for folder in sorted((self.root / "runs").glob("*/"), reverse=True):
+            if (files := self._files(folder.name)).result.is_file():
+                yield files
 
     def task(self, task_id: str) -> Path:
         """Return the folder of a task's result."""
-        self.copy.fetch_below(f"{folder_name(task_id)}/")
-        return self.root / folder_name(task_id)
+        folder = folder_name(task_id)
+        with contextlib.suppress(OSError, *_WRONG_FORMS):
+            # By the names in its manifest: no list is believed.
+            self.copy.fetch(f"{folder}/{MANIFEST}")
+            content = read_bytes(f"{self.root}/{folder}/{MANIFEST}")
+            self.copy.fetch(*(f"{folder}/{name}" for name in files_of(content)))
+        return self.root / folder
 
-    def look_again(self, task_ids: Sequence[str]) -> None:
-        """Forget what was known of the store, and make ready to read the results of these tasks."""
-        self._tasks.refresh()
-        if self.objects.is_remote:
-            self.copy.refresh(
-                [
-                    f"{folder_name(task_id)}/{name}"
-                    for task_id in task_ids
-                    if self._tasks.has(task_id)
-                    for name in _REDUCED
-                ]
-            )
+    def refresh(self, task_ids: Sequence[str]) -> None:
+        """Forget what was known of the results; the next questions are for these tasks.
+
+        Raises ``TransientError`` when a list of what is stored cannot be right.
+        """
+        self._tasks.refresh(task_ids)
+
+    def fetch_results(self, task_ids: Sequence[str]) -> None:
+        """Bring what a summary reads of these tasks, as it is stored now."""
+        self.copy.refresh(
+            f"{folder_name(task_id)}/{name}"
+            for task_id in task_ids
+            if self._tasks.has(task_id)
+            for name in _REDUCED
+        )
 
     def stored_of(self, task_ids: Sequence[str]) -> set[str]:
         """Return those of a few tasks whose results are stored whole, as of now."""
@@ -206,11 +196,14 @@ class Store:
 
         Raises ``DataError`` when one is missing or damaged.
         """
-        folder = str(self.task(task_id))
+        stored = folder_name(task_id)
+        folder = f"{self.root}/{stored}"
         with _damages(Path(folder)):
+            self.copy.fetch(f"{stored}/{MANIFEST}")
             content = read_bytes(f"{folder}/{MANIFEST}")
             check_digest(content)
             manifest = json.loads(content)
+            self.copy.fetch(*(f"{stored}/{name}" for name in manifest["files"]))
             if self._id_of(manifest) != task_id:
                 raise ValueError("it is not the manifest of this task")
             files = {
@@ -283,6 +276,8 @@ def _damages(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         path = error.filename or folder
-        raise DataError(f"{path}: the stored result is damaged: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"{path}: the stored result is damaged: {error.strerror or error}"
+        ) from error
+    except _WRONG_FORMS as error:
         raise DataError(f"{folder / MANIFEST}: the stored result is damaged: {error}") from error

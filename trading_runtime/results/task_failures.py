@@ -12,7 +12,7 @@ from trading_runtime.storage.files import write_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 def failure(

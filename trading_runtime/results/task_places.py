@@ -10,7 +10,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
-from trading_runtime.errors import NondeterministicError
+from trading_runtime.errors import NondeterministicError, TransientError
 from trading_runtime.results.artifacts import MANIFEST, files_of, sound_digest
 from trading_runtime.storage.files import read_bytes, storage_errors
 from trading_runtime.storage.scratch import Scratch, remove_abandoned_staging, staging_prefix
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _STAGING = ".new-"
 _FILES_OF_A_TASK = 6
 _CONNECTIONS = 16
+_MOST_ASKED = 20
 
 
 def folder_name(task_id: str) -> str:
@@ -34,8 +35,8 @@ def folder_name(task_id: str) -> str:
 class TaskPlace(Protocol):
     """Where the results of tasks are, by task id."""
 
-    def refresh(self) -> None:
-        """Forget what is known of the results that are there."""
+    def refresh(self, task_ids: Sequence[str]) -> None:
+        """Forget what is known; the next questions are for these tasks."""
 
     def has(self, task_id: str, sound: dict[str, str] | None = None) -> bool:
         """Return whether a result is stored whole; what is read of it later is verified.
@@ -68,7 +69,7 @@ class TaskFolders:
         self._tasks = root / "tasks"
         self._staging = staging_prefix(_STAGING)
 
-    def refresh(self) -> None:
+    def refresh(self, task_ids: Sequence[str]) -> None:
         """Do nothing: each question is answered by the disk."""
 
     def has(self, task_id: str, sound: dict[str, str] | None = None) -> bool:
@@ -142,9 +143,17 @@ class TaskObjects:
         self._counts: Mapping[str, int] | None = None
         """How many objects each task has; ``None`` when that has to be asked."""
 
-    def refresh(self) -> None:
-        """Forget what is known: the next question lists the store anew."""
-        self._counts = None
+    def refresh(self, task_ids: Sequence[str]) -> None:
+        """List the store anew.
+
+        Raises ``TransientError`` when the list lacks one of these tasks that is there: some of
+        those that it lacks are asked for.
+        """
+        self._counts = self._listed()
+        absent = [task_id for task_id in task_ids if not self.has(task_id)]
+        for task_id in absent[:: max(len(absent) // _MOST_ASKED, 1)]:
+            if self._objects.has(f"{folder_name(task_id)}/{MANIFEST}"):
+                raise old_list(f"{self._objects.url}/{folder_name(task_id)}")
 
     def has(self, task_id: str, sound: dict[str, str] | None = None) -> bool:  # noqa: ARG002
         """Return whether a result is stored whole.
@@ -189,8 +198,7 @@ class TaskObjects:
         """Move a damaged result out of the way: the manifest goes first, then it is no result."""
         names = self._objects.sizes(f"{folder_name(task_id)}/")
         for name in sorted(names, key=lambda item: not item.endswith(MANIFEST)):
-            content = self._objects.read(name)
-            self._objects.write(name.replace(task_id, f"{task_id}.damaged", 1), content)
+            self._objects.copy(name, name.replace(task_id, f"{task_id}.damaged", 1))
             self._objects.remove(name)
 
     def clear_staging(self) -> None:
@@ -202,6 +210,13 @@ class TaskObjects:
             task_id = name.split("/")[-2]
             counts[task_id] = counts.get(task_id, 0) + 1
         return counts
+
+
+def old_list(place: str) -> TransientError:
+    """Return the error of a list that lacks an object which is there."""
+    return TransientError(
+        f"{place}: is there, but the storage's list of objects lacks it; try again later"
+    )
 
 
 def _other_bytes(place: str) -> NondeterministicError:

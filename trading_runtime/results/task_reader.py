@@ -17,13 +17,14 @@ from trading_runtime.results.points import MISSING, OK, TaskOutcome
 from trading_runtime.results.statistics import Trade
 from trading_runtime.results.task_failures import failure, write_failure
 from trading_runtime.storage.files import read_json
-from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.plan import Plan, Task
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 
 def equities(tables: Sequence[bytes], rows: Sequence[int]) -> Iterator[list[tuple[int, Decimal]]]:
@@ -89,20 +90,20 @@ class Part:
 class TaskReader:
     """Reads the outcome of each task once, and keeps what the tables need of it."""
 
-    def __init__(self, plan: Mapping[str, Any], store: Store, files: RunFiles) -> None:
+    def __init__(self, plan: Plan, store: Store, files: RunFiles) -> None:
         self._store = store
         self._files = files
         self._windows = {
-            item["index"]: (
-                parse_instant(item["start"]),
-                parse_instant(item["end"]),
-                tuple(item["instruments"]),
+            item.index: (
+                item.start,
+                item.end,
+                item.instruments,
             )
-            for item in plan["partitions"]
+            for item in plan.partitions
         }
-        self.by_point: dict[int, list[dict[str, Any]]] = {}
-        for task in plan["tasks"]:
-            self.by_point.setdefault(task["point"], []).append(task)
+        self.by_point: dict[int, list[Task]] = {}
+        for task in plan.tasks:
+            self.by_point.setdefault(task.point, []).append(task)
         self._failed = {path.stem for path in files.failures.glob("*.json")}
         self.statuses: dict[str, str] = {}
         self.summaries: dict[str, dict[str, Any]] = {}
@@ -122,13 +123,13 @@ class TaskReader:
         self.manifest_digests |= part.manifest_digests
         self.failures |= part.failures
 
-    def outcomes(self, tasks: Iterable[Mapping[str, Any]]) -> Iterator[TaskOutcome]:
+    def outcomes(self, tasks: Iterable[Task]) -> Iterator[TaskOutcome]:
         """Yield what each task came to, and keep what the tables need of it."""
         for some in batched(tasks, _AT_ONCE, strict=False):
-            yield from self._decoded(some, [self._content(task["task_id"]) for task in some])
+            yield from self._decoded(some, [self._content(task.task_id) for task in some])
 
     def _decoded(
-        self, tasks: Sequence[Mapping[str, Any]], contents: Sequence[Mapping[str, bytes] | None]
+        self, tasks: Sequence[Task], contents: Sequence[Mapping[str, bytes] | None]
     ) -> Iterator[TaskOutcome]:
         whole = [content for content in contents if content is not None]
         facts = [files_of(content[MANIFEST]) for content in whole]
@@ -138,10 +139,10 @@ class TaskReader:
         )
         tables = zip(equities(*equity), trades(*positions), strict=True)
         for task, content in zip(tasks, contents, strict=True):
-            identity = task["task_id"]
+            identity = task.task_id
             of_task = (
-                task["partition"],
-                *self._windows[task["partition"]],
+                task.partition,
+                *self._windows[task.partition],
                 self.statuses[identity],
             )
             if content is None:

@@ -13,7 +13,7 @@ from trading_runtime.storage.files import storage_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.02

@@ -9,7 +9,7 @@ import json
 import platform
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.records.events import Executor, Mode
+from trading_runtime.records.events import ExecutorKind, Mode
 from trading_runtime.records.journal import merge_journals
 from trading_runtime.records.status import Status
 from trading_runtime.redaction import redacted
@@ -17,7 +17,7 @@ from trading_runtime.results.run_records import read_metadata
 from trading_runtime.storage.files import read_json, write_file
 
 if TYPE_CHECKING:
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 __all__ = ["Metadata", "Status", "now_text", "seal_run"]
@@ -36,12 +36,12 @@ class Metadata:
     def begin(cls, files: RunFiles, **facts: Any) -> Metadata:
         """Start, or start again, the run that ``files`` belong to.
 
-        A pod says ``executor=Executor.ARGO``, and in ``image`` its image by digest.
+        A pod says ``executor=ExecutorKind.ARGO``, and in ``image`` its image by digest.
         """
         previous = read_metadata(files) or {}
         content = {
             "mode": Mode.RESEARCH,
-            "executor": Executor.LOCAL,
+            "executor": ExecutorKind.LOCAL,
             "image": None,
             **facts,
             "host": platform.node(),

@@ -7,6 +7,7 @@ would copy a million.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import datetime as dt
 import json
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
-from trading_runtime.results.store import RunFiles
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
 from trading_runtime.runs.metadata import seal_run
 from trading_runtime.runs.s3_lock import Lease, seconds_left
@@ -51,15 +52,15 @@ def new_run_id(experiment_name: str, now: dt.datetime, taken: set[str]) -> str:
     return check_run_id(stem if stem not in taken else next(n for n in numbered if n not in taken))
 
 
-class WorkingRun:
-    """The files of a run in this process's hands; in S3 they are copies, published by and by."""
+class WorkingRun(abc.ABC):
+    """The files of a run in this process's hands; of S3 they are copies, published as they grow."""
 
     seconds_between_questions = 3.0
     """After so long storage is asked again whether the run is to stop; a disk is asked always."""
 
     def __init__(self, store: Store, files: RunFiles) -> None:
         self.files = files
-        self._store = store
+        self.store = store
         self._journals: list[Journal] = []
         self._asked = 0.0
         self._stopping = False
@@ -72,24 +73,36 @@ class WorkingRun:
 
     def remove(self, path: Path) -> None:
         """Remove a file of the run for good; nothing happens when there is none."""
-        self._store.remove(path)
+        self.store.remove(path)
+
+    def publish(self, *paths: Path) -> None:
+        """Store files that this process wrote."""
+        self.store.publish(*paths)
+
+    @abc.abstractmethod
+    def publish_when_due(self) -> None:
+        """Let others see how far the run is, when it is time to."""
+
+    def stored_failures(self) -> list[Path]:
+        """Return the failure files of the run, sorted; each has its content."""
+        return sorted(self.files.failures.glob("*.json"))
 
     def stop_requested(self) -> bool:
         """Return whether ``runs stop`` asked for the end."""
         now = time.monotonic()
-        pause = self.seconds_between_questions if self._store.objects.is_remote else 0.0
+        pause = self.seconds_between_questions if self.store.objects.is_remote else 0.0
         if not self._stopping and now - self._asked >= pause:
             self._asked = now
-            self._stopping = self._store.objects.has(self._name(self.files.stop))
+            self._stopping = self.store.objects.has(self._name(self.files.stop))
         return self._stopping
 
     def _publish_journals(self) -> None:
         for journal in self._journals:
-            self._store.publish_part(journal.end_part)
+            self.store.publish_part(journal.end_part)
 
     def _name(self, path: Path) -> str:
         """Return what a file is called in the store."""
-        return path.relative_to(self._store.root).as_posix()
+        return path.relative_to(self.store.root).as_posix()
 
 
 _FIRST_PUBLISH_SECONDS = 10.0
@@ -110,10 +123,10 @@ class SharedRun(WorkingRun):
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file of the run, as it is stored now; ``None`` without one."""
         try:
-            content = self._store.objects.read(self._name(path))
+            content = self.store.objects.read(self._name(path))
         except FileNotFoundError:
             return None
-        self._store.copy.keep(self._name(path), content)
+        self.store.copy.keep(self._name(path), content)
         return content
 
     def read_json(self, path: Path) -> Any:
@@ -122,20 +135,23 @@ class SharedRun(WorkingRun):
         try:
             return None if content is None else json.loads(content)
         except ValueError as error:
-            place = f"{self._store.objects.url}/{self._name(path)}"
+            place = f"{self.store.objects.url}/{self._name(path)}"
             raise DataError(f"{place}: cannot be read: {error}") from error
 
     def failures(self) -> dict[str, Path]:
         """Return the failure files that are stored now, by the task's id; they are not fetched."""
-        names = self._store.objects.sizes(f"{self._name(self.files.failures)}/")
-        paths = [self._store.root / name for name in sorted(names)]
+        names = self.store.objects.sizes(f"{self._name(self.files.failures)}/")
+        paths = [self.store.root / name for name in sorted(names)]
         return {path.stem: path for path in paths if path.suffix == ".json"}
 
-    def publish(self, *paths: Path) -> None:
-        """Store files that this process wrote."""
-        self._store.publish(*paths)
+    def stored_failures(self) -> list[Path]:
+        """Return the failure files that are stored now, sorted; they are fetched."""
+        paths = sorted(self.failures().values())
+        for path in paths:
+            self.read(path)
+        return paths
 
-    def publish_journals(self, *, now: bool = False) -> None:
+    def publish_when_due(self, *, now: bool = False) -> None:
         """Store what this process wrote into its journals, when it is time to or ``now``."""
         moment = time.monotonic()
         if now or moment - self._published_at >= self._publish_seconds:
@@ -167,25 +183,32 @@ class OpenRun(WorkingRun):
         self._check_lease()
         return super().stop_requested()
 
-    def publish(self, *, whole: bool = False) -> None:
-        """Show others metadata and journal, when it is time to, or all files.
+    def publish(self, *paths: Path) -> None:
+        """Store files that this process wrote; raises ``LeaseLostError`` when the run is lost."""
+        self._check_lease()
+        super().publish(*paths)
+
+    def publish_when_due(self) -> None:
+        """Store metadata and journal when it is time to.
 
         Raises ``LeaseLostError`` when another process has taken over the run.
         """
         self._check_lease()
         now = time.monotonic()
-        if not whole and now - self._published < _PUBLISH_SECONDS:
-            return
-        self._published = now
+        if now - self._published >= _PUBLISH_SECONDS:
+            self._published = now
+            self._publish_journals()
+            self.publish(self.files.metadata, self.files.plan)
+
+    def publish_all(self) -> None:
+        """Store all files of the run; raises as ``publish_when_due`` does."""
+        self._check_lease()
         self._publish_journals()
-        if whole:
-            self._store.publish_run(self.files)
-        else:
-            self._store.publish(self.files.metadata, self.files.plan)
+        self.store.publish_run(self.files)
 
     def gather(self) -> None:
         """Bring the chains that others have written meanwhile beside those of this process."""
-        self._store.fetch(f"{self._name(self.files.journals)}/")
+        self.store.fetch(f"{self._name(self.files.journals)}/")
 
 
 @contextlib.contextmanager
@@ -199,7 +222,7 @@ def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
         try:
             yield opened
         finally:
-            opened.publish(whole=True)
+            opened.publish_all()
 
 
 @contextlib.contextmanager

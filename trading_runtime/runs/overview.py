@@ -7,18 +7,18 @@ import time
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.records.forms import check_form
 from trading_runtime.records.journal import instant_text
 from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
-from trading_runtime.results.forms import check_form
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.progress import JournalFollower, Tally
-from trading_runtime.storage.folders import UnreadableError
+from trading_runtime.storage.object_store import UnreadableError
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from trading_runtime.results.forms import Form
+    from trading_runtime.records.forms import Form
     from trading_runtime.results.store import Store
 
 

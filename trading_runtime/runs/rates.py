@@ -13,7 +13,8 @@ from trading_runtime.storage.files import read_json, write_file
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trading_runtime.results.store import RunFiles, Store
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 _RUNS_LOOKED_AT = 100
 _METRICS = "metrics.json"

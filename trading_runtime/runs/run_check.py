@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Finding, JournalCheck, check_journal
+from trading_runtime.records.plan import read_plan
 from trading_runtime.records.status import Status
-from trading_runtime.results.stored_plan import read_plan
 from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.run_files import RunFiles
 
 
 def check_run(files: RunFiles, *, running: bool = False) -> JournalCheck:
@@ -72,16 +72,15 @@ def _input_findings(files: RunFiles, metadata: Mapping[str, Any]) -> Iterator[Fi
         return
     name = files.plan.name
     try:
-        plan = read_plan(files)
+        plan = read_plan(files.plan)
     except UsageError:
         yield Finding(name, "it is gone")
     except DataError as error:
         yield Finding(name, str(error).partition("; ")[0].rpartition("damaged: ")[2])
     else:
-        tasks = digest(sorted(task["task_id"] for task in plan["tasks"]))
-        if tasks != metadata.get("plan_digest"):
+        if plan.digest != metadata.get("plan_digest"):
             yield Finding(name, "its tasks are not those of the metadata's plan_digest")
-        if plan.get("dataset_digest") != metadata.get("dataset_digest"):
+        if plan.dataset_digest != metadata.get("dataset_digest"):
             yield Finding(name, "dataset_digest is not that of the metadata")
     name = files.experiment.name
     try:

@@ -19,8 +19,8 @@ from trading_runtime.storage.files import read_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from trading_runtime.planning.plan import Plan
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
 
 
@@ -35,10 +35,10 @@ def beginning(metadata: Metadata, plan: Plan) -> Iterator[Event]:
         yield RunResumed(run_id=content["run_id"], earlier=metadata.earlier)
     yield RunPlanned(
         plan_digest=plan.digest,
-        points=len(plan.document["points"]),
-        partitions=len(plan.document["partitions"]),
+        points=len(plan.points),
+        partitions=len(plan.partitions),
         tasks=len(plan.tasks),
-        batches=len(plan.document["batches"]),
+        batches=len(plan.batches),
         cached=len(plan.tasks) - len(plan.uncached),
     )
 

@@ -9,18 +9,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import StorageError
 from trading_runtime.storage.files import storage_errors, write_file
+from trading_runtime.storage.object_store import MissingError, UnreadableError
 from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trading_runtime.storage.object_store import ObjectStore
-
-
-class UnreadableError(StorageError):
-    """One file cannot be read; others in the same folder may be."""
 
 
 class LocalFolder:
@@ -37,16 +33,14 @@ class LocalFolder:
         return LocalFolder(self._path / name)
 
     def read(self, name: str, start: int = 0) -> bytes:
-        """Return a file from ``start`` on; raises ``FileNotFoundError`` when there is none."""
+        """Return a file from ``start`` on; raises ``MissingError`` when there is none."""
         path = f"{self.url}/{name}"  # text: a running run asks several times a second
         try:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
                 file.seek(start)
                 return file.read()
-        except FileNotFoundError:
-            raise
-        except NotADirectoryError as error:
-            raise FileNotFoundError(path) from error
+        except (FileNotFoundError, NotADirectoryError):
+            raise MissingError(f"{path}: there is no such file") from None
         except OSError as error:
             raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -78,7 +72,7 @@ class LocalFolder:
             try:
                 if _version(self.read(name)) != version:
                     return None
-            except FileNotFoundError:
+            except MissingError:
                 return None
             write_file(path, content)
         return _version(content)

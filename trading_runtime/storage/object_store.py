@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Protocol, Self
 
+from trading_runtime.errors import StorageError
+
+
+class MissingError(StorageError, FileNotFoundError):
+    """There is no object of this name."""
+
+
+class UnreadableError(StorageError):
+    """One object cannot be read; others in the same place may be."""
+
 
 class ObjectStore(Protocol):
     """Objects by name, each read and written whole; names are relative, with ``/``.
 
     Every method raises ``StorageError`` when the place refuses, and ``TransientError`` when it
-    cannot be reached after all retries.
+    cannot be reached, or contradicts itself, after all retries.
     """
 
     url: str
@@ -21,7 +31,10 @@ class ObjectStore(Protocol):
         """Return the place ``name`` in this one."""
 
     def read(self, name: str, start: int = 0) -> bytes:
-        """Return an object from ``start`` on; raises ``FileNotFoundError`` when there is none."""
+        """Return an object from ``start`` on; raises ``MissingError`` when there is none.
+
+        Raises ``DataError`` when the content is not what was written.
+        """
 
     def read_version(self, name: str, start: int = 0) -> tuple[bytes, str]:
         """Return what ``read`` returns, and the version of the object for ``replace``."""

@@ -6,6 +6,7 @@ Settings are the usual variables of AWS tools, the endpoint included; none is ev
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import re
 import threading
@@ -13,18 +14,27 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from trading_runtime.errors import DataError, StorageError, TransientError, UsageError
+from trading_runtime.errors import (
+    DataError,
+    StorageError,
+    TradingRuntimeError,
+    TransientError,
+    UsageError,
+)
+from trading_runtime.storage.object_store import MissingError
 from trading_runtime.storage.s3_faults import Fault
 from trading_runtime.storage.s3_settings import NO_CREDENTIALS, open_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from obstore import ObjectMeta, UpdateVersion
+    from obstore import GetResult, ObjectMeta, UpdateVersion
     from obstore.store import S3Store
 
 _ATTEMPTS = 10
 """Tries of one request; the waits between them add up to 17 s."""
+_UNSOUND_ATTEMPTS = 5
+"""Tries of a read whose content is not what was written: it may have been cut on the way."""
 _CREDENTIAL_ATTEMPTS = 3
 """Tries where the machine is asked for credentials: most machines have none, and do not answer."""
 _FIRST_WAIT_SECONDS = 0.1
@@ -36,6 +46,9 @@ _LARGE_BYTES = 4_000_000
 _LARGE_READ_SECONDS = 600.0
 """The same for a large object: the server is silent as long as it is being sent."""
 _PAGE = 1_000
+_SHA256 = "sha256"
+"""What an object's metadata call the digest of its content."""
+_MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 
 
@@ -78,8 +91,9 @@ class S3Folder:
         return S3Folder(f"{self.url}/{name}")
 
     def read(self, name: str, start: int = 0) -> bytes:
-        """Return an object from ``start`` on; raises ``FileNotFoundError`` when there is none.
+        """Return an object from ``start`` on; raises ``MissingError`` when there is none.
 
+        Raises ``DataError`` when the content is not what was written, however often it is read.
         This and all other methods raise ``StorageError`` when access is denied or the bucket is
         missing, and ``TransientError`` when the storage cannot be reached after all retries.
         """
@@ -93,19 +107,47 @@ class S3Folder:
         key = self._key(name)
 
         def request(store: S3Store) -> tuple[bytes, str]:
-            if start:
-                answer = store.get(key, options={"range": {"offset": start}})
-            else:
-                answer = store.get(key)
-            return answer.bytes().to_bytes(), str(answer.meta["e_tag"])
+            answer = self._get(store, key, start)
+            content = answer.bytes().to_bytes()
+            is_sound = _is_sound(answer, content, start)
+            if is_sound is None:
+                again = self._get(store, key, start)
+                is_sound = again.bytes().to_bytes() == content
+            if not is_sound:
+                raise _UnsoundError(_UNSOUND_ATTEMPTS, self._damaged(name))
+            return content, str(answer.meta["e_tag"])
 
         try:
             return self._call(name, request)
         except _NothingThereError:
             return b"", ""
 
+    def _get(self, store: S3Store, key: str, start: int) -> GetResult:
+        """Ask for an object; that it is not there has to be said twice."""
+        try:
+            if start:
+                return store.get(key, options={"range": {"offset": start}})
+            return store.get(key)
+        except FileNotFoundError as error:
+            if Fault.of(error).code == "NoSuchBucket":
+                raise
+            try:
+                store.head(key)
+            except FileNotFoundError:
+                raise error from None
+            contradiction = TransientError(
+                f"s3://{self._bucket}/{key}: the storage says both that the object is there and "
+                "that it is not; try again later"
+            )
+            raise _UnsoundError(_ATTEMPTS, contradiction) from None
+
+    def _damaged(self, name: str) -> DataError:
+        return DataError(
+            f"{self.url}/{name}: damaged: its length or sha256 is not that of what was written"
+        )
+
     def read_all(self, names: Sequence[str]) -> dict[str, bytes]:
-        """Return many objects at once; raises ``FileNotFoundError`` when one is missing."""
+        """Return many objects at once; raises ``MissingError`` when one is missing."""
         return dict(zip(names, _side_by_side(self.read, names), strict=True))
 
     def has(self, name: str) -> bool:
@@ -130,7 +172,9 @@ class S3Folder:
         try:
             answer = self._call(
                 name,
-                lambda store: store.put(key, content, mode=mode, use_multipart=False),
+                lambda store: store.put(
+                    key, content, attributes=_digested(content), mode=mode, use_multipart=False
+                ),
                 _patience(content),
             )
         except _ConditionFailedError as error:
@@ -145,7 +189,7 @@ class S3Folder:
         """
         try:
             found, version = self.read_version(name)
-        except FileNotFoundError:
+        except MissingError:
             return None
         return version if found == content else None
 
@@ -153,8 +197,17 @@ class S3Folder:
         """Write an object, in place of one that is there."""
         key = self._key(name)
         self._call(
-            name, lambda store: store.put(key, content, use_multipart=False), _patience(content)
+            name,
+            lambda store: store.put(
+                key, content, attributes=_digested(content), use_multipart=False
+            ),
+            _patience(content),
         )
+
+    def copy(self, name: str, to: str) -> None:
+        """Copy an object as it is stored, whether it is sound or not."""
+        source, target = self._key(name), self._key(to)
+        self._call(name, lambda store: store.copy(source, target))
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return the bytes of every object in the folder ``prefix``, or called so, by name."""
@@ -190,7 +243,7 @@ class S3Folder:
         """Return when an object was written, by the storage's clock: seconds since the epoch."""
         facts = self._facts(name)
         if facts is None:
-            raise FileNotFoundError(f"{self.url}/{name}")
+            raise self._missing(name)
         return facts["last_modified"].timestamp()
 
     def remove(self, name: str) -> None:
@@ -227,13 +280,16 @@ class S3Folder:
             return None  # no object that this class writes
         try:
             return self._call(name, lambda store: store.head(key))
-        except FileNotFoundError:
+        except MissingError:
             return None
 
     def _key(self, name: str) -> str:
         if _leads_elsewhere(name.rstrip("/")):
             raise self._no_file(name)
         return "/".join(part for part in (self._prefix, name.rstrip("/")) if part)
+
+    def _missing(self, name: str) -> MissingError:
+        return MissingError(f"{self.url}/{name}: there is no such object")
 
     def _no_file(self, name: str) -> DataError:
         return DataError(
@@ -249,6 +305,9 @@ class S3Folder:
             attempt += 1
             try:
                 return request(store)
+            except _UnsoundError as error:
+                if attempt >= error.attempts:
+                    raise error.told from None
             except Exception as error:  # noqa: BLE001 - sorted into our own kinds
                 fault = Fault.of(error)
                 most = min(_ATTEMPTS, _CREDENTIAL_ATTEMPTS) if fault.unattended else _ATTEMPTS
@@ -278,7 +337,7 @@ class S3Folder:
                 "what they allow"
             ) from None
         if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(f"{self.url}/{name}") from None
+            raise self._missing(name) from None
         if fault.passing:
             raise TransientError(
                 f"{self.url}: the storage could not be reached in {_ATTEMPTS} tries "
@@ -300,8 +359,40 @@ class _ConditionFailedError(Exception):
         """Whether it was refused only when it was made again."""
 
 
+class _UnsoundError(Exception):
+    """An answer that cannot be right."""
+
+    def __init__(self, attempts: int, told: TradingRuntimeError) -> None:
+        super().__init__()
+        self.attempts = attempts
+        self.told = told
+        """What to raise when it is given again and again."""
+
+
 class _NothingThereError(Exception):
     """A range was asked for that begins where the object ends, or after it."""
+
+
+def _digested(content: bytes) -> dict[str, str]:
+    """Return the metadata by which whoever reads an object sees that it is whole."""
+    return {_SHA256: hashlib.sha256(content).hexdigest()}
+
+
+def _is_sound(answer: GetResult, content: bytes, start: int) -> bool | None:
+    """Compare what came with the object's length and digest; ``None`` when they do not tell.
+
+    The tag of an object that another program wrote is the MD5 of its content, but not in a service
+    that encrypts with keys of its own.
+    """
+    if len(content) != answer.meta["size"] - start:
+        return False
+    if start:
+        return True
+    if (stated := answer.attributes.get(_SHA256)) is not None:
+        return hashlib.sha256(content).hexdigest() == stated
+    tag = _MD5.fullmatch(answer.meta["e_tag"] or "")
+    is_tag = tag is None or hashlib.md5(content, usedforsecurity=False).hexdigest() == tag[1]
+    return True if is_tag else None
 
 
 def _leads_elsewhere(name: str) -> bool:

@@ -5,14 +5,17 @@ What works with paths (a run's folder, tables, the report) is the same code for 
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from typing import TYPE_CHECKING, Protocol
 
-from trading_runtime.errors import DataError
+from trading_runtime.errors import DataError, TransientError
+from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.object_store import MissingError
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from trading_runtime.storage.s3 import S3Folder
@@ -26,12 +29,12 @@ class WorkingCopy(Protocol):
     root: Path
 
     def fetch(self, *names: str) -> None:
-        """Bring objects that have no file yet; raises ``FileNotFoundError`` if one is missing."""
+        """Bring objects that have no file yet; raises ``MissingError`` if one is missing."""
 
     def fetch_below(self, prefix: str, wanted: Callable[[str], bool] = lambda _: True) -> None:
         """Bring the objects below ``prefix`` whose names are wanted and that have no file yet."""
 
-    def refresh(self, names: Sequence[str]) -> None:
+    def refresh(self, names: Iterable[str]) -> None:
         """Bring objects as they are now."""
 
     def keep(self, name: str, content: bytes) -> None:
@@ -56,7 +59,7 @@ class InPlace:
     def fetch_below(self, prefix: str, wanted: Callable[[str], bool] = lambda _: True) -> None:
         """Do nothing: each file is there."""
 
-    def refresh(self, names: Sequence[str]) -> None:
+    def refresh(self, names: Iterable[str]) -> None:
         """Do nothing: each file is as it is now."""
 
     def keep(self, name: str, content: bytes) -> None:
@@ -80,20 +83,23 @@ class FetchedCopy:
         self._objects = objects
 
     def fetch(self, *names: str) -> None:
-        """Bring objects that have no file yet; raises ``FileNotFoundError`` if one is missing."""
+        """Bring objects that have no file yet; raises ``MissingError`` if one is missing."""
         self.refresh([name for name in names if not (self.root / name).exists()])
 
     def fetch_below(self, prefix: str, wanted: Callable[[str], bool] = lambda _: True) -> None:
         """Bring the objects below ``prefix`` whose names are wanted and that have no file yet."""
-        self.fetch(*filter(wanted, self._objects.sizes(prefix)))
+        try:
+            self.fetch(*filter(wanted, self._objects.sizes(prefix)))
+        except MissingError as error:
+            raise TransientError(
+                f"{error}, although it was listed just before: it was removed at this moment, or "
+                "the list is old; try again later"
+            ) from error
 
-    def refresh(self, names: Sequence[str]) -> None:
+    def refresh(self, names: Iterable[str]) -> None:
         """Bring objects as they are now, side by side: a run of pods has thousands of journals."""
-        for first in range(0, len(names), _FETCHED_AT_ONCE):
-            found: Mapping[str, bytes] = self._objects.read_all(
-                names[first : first + _FETCHED_AT_ONCE]
-            )
-            for name, content in found.items():
+        for some in itertools.batched(names, _FETCHED_AT_ONCE, strict=False):
+            for name, content in self._objects.read_all(some).items():
                 self.keep(name, content)
 
     def keep(self, name: str, content: bytes) -> None:
@@ -102,8 +108,9 @@ class FetchedCopy:
             # An object may be called like this; the copy of it would leave the folder.
             raise DataError(f"{self._objects.url}/{name}: no name for a file of results; remove it")
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with storage_errors(path, "set TMPDIR to a folder with more of it"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
     def publish(self, paths: Iterable[Path]) -> None:
         """Upload files that are there, in place of the stored ones."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.execution.workers.processes import worker_environment
@@ -21,9 +21,8 @@ from trading_runtime.verification.rerun import present_plan
 from trading_runtime.verification.why import first_difference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.verification.rerun import Origin
     from trading_runtime.verification.why import FileDifference
 
@@ -65,30 +64,31 @@ class Replay:
         return self.now.kind
 
 
-def find_task(
-    plan: Mapping[str, Any], prefix: str | None, point: int | None, partition: int | None
-) -> int:
+def find_task(plan: Plan, prefix: str | None, point: int | None, partition: int | None) -> int:
     """Return the index of the task that the arguments name.
 
     It is named by the beginning of its id, or by point and partition, of which one may be left out
     when the plan has but one. Raises ``UsageError`` when they name none or several.
     """
-    tasks = plan["tasks"]
+    tasks = plan.tasks
     if prefix is not None:
         if point is not None or partition is not None:
             raise UsageError("give the task's id, or --point and --partition, not both")
-        identity = pick(prefix, (task["task_id"] for task in tasks), "the run's plan")
-        return next(i for i, task in enumerate(tasks) if task["task_id"] == identity)
+        identity = pick(prefix, (task.task_id for task in tasks), "the run's plan")
+        return next(i for i, task in enumerate(tasks) if task.task_id == identity)
     if point is None and partition is None and len(tasks) > 1:
         raise UsageError("give the task's id, or --point and --partition")
-    for name, given in (("point", point), ("partition", partition)):
-        last = len(plan[f"{name}s"]) - 1
+    for name, given, count in (
+        ("point", point, len(plan.points)),
+        ("partition", partition, len(plan.partitions)),
+    ):
+        last = count - 1
         if given is not None and given not in range(last + 1):
             raise UsageError(f"--{name} {given}: the run's {name}s are 0 to {last}")
     found = [
         index
         for index, task in enumerate(tasks)
-        if point in (None, task["point"]) and partition in (None, task["partition"])
+        if point in (None, task.point) and partition in (None, task.partition)
     ]
     if len(found) > 1:
         missing = "partition" if partition is None else "point"
@@ -101,7 +101,7 @@ def replay(origin: Origin, index: int, store: Store, files: RunFiles, log_level:
 
     The stored result is left as it is.
     """
-    identity = origin.plan["tasks"][index]["task_id"]
+    identity = origin.plan.tasks[index].task_id
     with Scratch() as scratch:
         now = _run(origin, index, scratch.path, log_level)
         if now.kind is Kind.OK:
@@ -164,16 +164,18 @@ def main() -> None:
     from trading_runtime.config.strategy_code import find_strategy_code
     from trading_runtime.execution.task import TaskRunner
     from trading_runtime.execution.workers.worker import attempt, end_with_parent
+    from trading_runtime.records.plan import read_plan
 
     # Ctrl-C reaches the whole process group; the parent decides when this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(os.getppid())
     job = json.loads(sys.stdin.read())
-    plan = json.loads(Path(job["plan"]).read_bytes())
+    plan = read_plan(Path(job["plan"]))
     sys.path.extend(path for path in job["search_paths"] if path not in sys.path)
-    strategy = plan["strategy"]
-    config_path = plan["common"]["strategy"]["config_path"]
-    code = find_strategy_code(strategy["path"], Path(job["folder"]), strategy["code"], config_path)
+    strategy = plan.strategy
+    code = find_strategy_code(
+        strategy.path, Path(job["folder"]), strategy.code, plan.common.config_path
+    )
     store = Store(Path(job["results"]))
     runner = TaskRunner(
         plan,

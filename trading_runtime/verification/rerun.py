@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +11,8 @@ from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import environment, runtime_digest
+from trading_runtime.records.plan import DataFile, read_plan
 from trading_runtime.results.run_records import read_metadata
-from trading_runtime.results.stored_plan import read_whole_plan
 from trading_runtime.storage.s3 import is_s3
 from trading_runtime.verification.why import InputDifference, input_differences
 
@@ -23,7 +21,8 @@ if TYPE_CHECKING:
 
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.datasets.manifest import Manifest
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
 
 _MOST_SHOWN = 5
 
@@ -34,7 +33,7 @@ class Origin:
 
     run_id: str
     plan_file: Path
-    plan: dict[str, Any]
+    plan: Plan
     folder: Path
     """The experiment file's folder, which paths in the experiment are relative to."""
     dataset: str
@@ -50,7 +49,7 @@ def find_origin(
     Raises ``UsageError`` when the run has no plan, or its experiment's or strategy's files are not
     there; ``DataError`` when its plan or metadata are damaged.
     """
-    plan = read_whole_plan(files)
+    plan = read_plan(files.plan)
     metadata = read_metadata(files) or {}
     experiment = experiment or Path(_noted(files, metadata, "experiment_file", "--experiment FILE"))
     dataset = dataset or _noted(files, metadata, "dataset", "--dataset DIR")
@@ -65,22 +64,20 @@ def find_origin(
             "--dataset DIR"
         )
     folder = experiment.absolute().parent
-    strategy = plan["strategy"]
+    strategy = plan.strategy
     return Origin(
         run_id=files.folder.name,
         plan_file=files.plan.absolute(),
         plan=plan,
         folder=folder,
         dataset=dataset if is_s3(dataset) else str(Path(dataset).absolute()),
-        code=find_strategy_code(
-            strategy["path"], folder, strategy["code"], plan["common"]["strategy"]["config_path"]
-        ),
+        code=find_strategy_code(strategy.path, folder, strategy.code, plan.common.config_path),
     )
 
 
 def changed_inputs(origin: Origin) -> list[InputDifference]:
     """Return what all tasks share and is not now what it was when the run was planned."""
-    then = origin.plan["common"]
+    then = origin.plan.common.content
     now = environment()
     now["packages"] = {name: installed_version(name) for name in then["packages"]}
     now["code"] = {"runtime": runtime_digest(), "strategy": origin.code.digest}
@@ -106,16 +103,16 @@ def refuse_changed_data(origin: Origin, tasks: Iterable[int]) -> None:
     Whether the files hold what the manifest says is seen when they are read.
     """
     manifest = load_manifest(origin.dataset)
-    if manifest.digest == origin.plan["dataset_digest"]:
+    if manifest.digest == origin.plan.dataset_digest:
         return
     known = _row_groups(manifest)
-    for index in sorted({origin.plan["tasks"][task]["partition"] for task in tasks}):
-        for series in origin.plan["partitions"][index]["data"]:
-            for group in series["row_groups"]:
-                place = (group["path"], group["index"])
-                if known.get(place) != group["sha256"]:
+    for index in sorted({origin.plan.tasks[task].partition for task in tasks}):
+        for series in origin.plan.partitions[index].data:
+            for group in series.row_groups:
+                place = (group.path, group.index)
+                if known.get(place) != group.sha256:
                     raise DataError(
-                        f"{origin.dataset}/{group['path']}: row group {group['index']} is not the "
+                        f"{origin.dataset}/{group.path}: row group {group.index} is not the "
                         f"one that run {origin.run_id!r} was computed from: the dataset was "
                         "changed; name the one of the run with --dataset DIR"
                     )
@@ -128,18 +125,29 @@ def present_plan(origin: Origin, folder: Path) -> Path:
     A plan that differs is written to ``folder``.
     """
     manifest = load_manifest(origin.dataset)
-    if manifest.digest == origin.plan["dataset_digest"]:
+    if manifest.digest == origin.plan.dataset_digest:
         return origin.plan_file
-    files = {file.path: file for file in manifest.files}
-    plan = copy.deepcopy(origin.plan)
-    for partition in plan["partitions"]:
-        for series in partition["data"]:
-            for entry in series["files"]:
-                if (now := files.get(entry["path"])) is not None:
-                    entry["footer_offset"] = now.footer_offset
-                    entry["footer_sha256"] = now.footer_sha256
+    files = {
+        file.path: DataFile(file.path, file.footer_offset, file.footer_sha256)
+        for file in manifest.files
+    }
+    plan = replace(
+        origin.plan,
+        partitions=tuple(
+            replace(
+                partition,
+                data=tuple(
+                    series._replace(
+                        files=tuple(files.get(file.path, file) for file in series.files)
+                    )
+                    for series in partition.data
+                ),
+            )
+            for partition in origin.plan.partitions
+        ),
+    )
     path = folder / "plan.json"
-    path.write_text(json.dumps(plan), encoding="utf-8")
+    path.write_text(plan.to_json(), encoding="utf-8")
     return path
 
 

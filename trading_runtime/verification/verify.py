@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, Kind, StoppedError, UsageError
-from trading_runtime.execution.workers.pool import TaskEnded, WorkerPool
+from trading_runtime.execution.executor import TaskEnded
+from trading_runtime.execution.workers.pool import WorkerPool
 from trading_runtime.execution.workers.processes import Job
 from trading_runtime.records.events import RunVerified
 from trading_runtime.results.artifacts import MANIFEST
@@ -27,10 +28,11 @@ from trading_runtime.verification.rerun import (
 from trading_runtime.verification.why import first_difference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from trading_runtime.results.store import RunFiles
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.verification.rerun import Origin
     from trading_runtime.verification.why import FileDifference
 
@@ -107,12 +109,12 @@ def verify_run(  # noqa: PLR0913 - keyword-only choices of one call
     ``StoppedError`` when asked to stop.
     """
     refuse_changed_inputs(changed_inputs(origin), origin)
-    tasks = origin.plan["tasks"]
+    tasks = origin.plan.tasks
     stored = {
-        task["task_id"]: index
+        task.task_id: index
         for index, task in enumerate(tasks)
         # A damaged one is no result, but it is there.
-        if store.has_task(task["task_id"]) or store.task(task["task_id"]).is_dir()
+        if store.has_task(task.task_id) or store.task(task.task_id).is_dir()
     }
     if not stored:
         raise UsageError(
@@ -209,7 +211,7 @@ class _Rerun:
         self._store = store
         self._fresh = fresh
         self._plan_file = plan_file
-        self._tasks = origin.plan["tasks"]
+        self._tasks = origin.plan.tasks
 
     def findings(
         self, tasks: Sequence[int], workers: int, should_stop: Callable[[], bool]
@@ -219,8 +221,8 @@ class _Rerun:
             folder=self._origin.folder,
             dataset=self._origin.dataset,
             results=self._fresh.place,
-            task_seconds=self._origin.plan["task_seconds"],
-            task_memory=self._origin.plan.get("task_memory"),
+            task_seconds=self._origin.plan.task_seconds,
+            task_memory=self._origin.plan.task_memory,
             search_paths=self._origin.code.search_paths,
         )
         size = max(1, -(-len(tasks) // (workers * _BATCHES_PER_WORKER)))
@@ -231,7 +233,7 @@ class _Rerun:
                     yield self._judge(event)
 
     def _judge(self, event: TaskEnded) -> Finding:
-        identity = self._tasks[event.task]["task_id"]
+        identity = self._tasks[event.task].task_id
         try:
             stored = self._store.read_task(identity)
         except DataError as error:
@@ -258,14 +260,12 @@ class _Rerun:
         return Finding(identity, Verdict.FAILED, kind, message)
 
 
-def _damage(
-    store: Store, files: RunFiles, plan: Mapping[str, Any], stored: int, *, whole: bool
-) -> str:
+def _damage(store: Store, files: RunFiles, plan: Plan, stored: int, *, whole: bool) -> str:
     """Return what is wrong with the results as a whole, measured by what the run ended with."""
     result = read_result(files)
     if result is None or not result["complete"]:
         return ""
-    planned = len(plan["tasks"])
+    planned = len(plan.tasks)
     if stored < planned:
         return (
             f"{files.result}: the run ended with {planned} results, {planned - stored} are gone; "

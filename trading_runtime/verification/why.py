@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from trading_runtime.records.plan import Plan, PlannedPartition, Point
     from trading_runtime.results.store import Store
 
 
@@ -301,33 +302,31 @@ class RunComparison:
 
 
 @dataclass(frozen=True)
-class PlannedRun:
+class RunSide:
     """A run's plan and the store that has its results."""
 
     store: Store
-    plan: Mapping[str, Any]
+    plan: Plan
 
     def windows(self) -> dict[str, int]:
         """Return the index of each partition by its window and instruments."""
-        return {_window(item): item["index"] for item in self.plan["partitions"]}
+        return {_window(item): item.index for item in self.plan.partitions}
 
     def partition_inputs(self, index: int) -> dict[str, Any]:
         """Return the inputs of a partition; its instants are texts, as a plan shows them."""
-        return partition_inputs(self.plan["partitions"][index], self.plan["instruments"])
+        found = partition_inputs(self.plan.partitions[index], self.plan.instruments)
+        instants = ("start", "end", "warmup_start")
+        return found | {key: format_instant(found[key]) for key in instants}
 
     def points(self) -> dict[bytes, dict[str, Any]]:
         """Return the parameters of each point by their canonical form."""
-        return {_key(item): item["parameters"] for item in self.plan["points"]}
+        return {_key(item): dict(item.parameters) for item in self.plan.points}
 
     def tasks(self) -> dict[tuple[bytes, str], str]:
         """Return each task's id by its parameters and window, in the plan's order."""
-        points, partitions = self.plan["points"], self.plan["partitions"]
-        keys = [_key(point) for point in points]
-        names = [_window(partition) for partition in partitions]
-        return {
-            (keys[task["point"]], names[task["partition"]]): task["task_id"]
-            for task in self.plan["tasks"]
-        }
+        keys = [_key(point) for point in self.plan.points]
+        names = [_window(partition) for partition in self.plan.partitions]
+        return {(keys[task.point], names[task.partition]): task.task_id for task in self.plan.tasks}
 
 
 def compare_tasks(first: Store, first_id: str, second: Store, second_id: str) -> TaskComparison:
@@ -348,7 +347,7 @@ def compare_tasks(first: Store, first_id: str, second: Store, second_id: str) ->
     )
 
 
-def compare_runs(first: PlannedRun, second: PlannedRun) -> RunComparison:
+def compare_runs(first: RunSide, second: RunSide) -> RunComparison:
     """Compare two runs: what was asked for, then the results of tasks that answer each other.
 
     Tasks answer each other when they have the same parameters and the same window. Raises
@@ -420,15 +419,15 @@ def _files(store: Store, identity: str) -> dict[str, Any]:
         raise DataError(f"{path}: damaged: it names no files; run the experiment again") from error
 
 
-def _shared_inputs(run: PlannedRun) -> dict[str, Any]:
+def _shared_inputs(run: RunSide) -> dict[str, Any]:
     return {
-        "common": run.plan["common"],
-        "config": run.plan["strategy"]["config"],
-        "objective": run.plan["objective"],
+        "common": run.plan.common.content,
+        "config": run.plan.strategy.config,
+        "objective": run.plan.objective._asdict(),
     }
 
 
-def _data_differences(first: PlannedRun, second: PlannedRun) -> list[InputDifference]:
+def _data_differences(first: RunSide, second: RunSide) -> list[InputDifference]:
     """Return what differs in the data of windows that both runs have."""
     other = second.windows()
     return [
@@ -443,13 +442,14 @@ def _data_differences(first: PlannedRun, second: PlannedRun) -> list[InputDiffer
     ]
 
 
-def _window(partition: Mapping[str, Any]) -> str:
-    instruments = ", ".join(partition["instruments"])
-    return f"{partition['start']} to {partition['end']} of {instruments}"
+def _window(partition: PlannedPartition) -> str:
+    instruments = ", ".join(partition.instruments)
+    start, end = format_instant(partition.start), format_instant(partition.end)
+    return f"{start} to {end} of {instruments}"
 
 
-def _key(point: Mapping[str, Any]) -> bytes:
-    return canonical_json(point["parameters"])
+def _key(point: Point) -> bytes:
+    return canonical_json(point.parameters)
 
 
 def as_document(comparison: TaskComparison | RunComparison) -> dict[str, Any]:

@@ -92,7 +92,8 @@ class Scripted(Strategy):
             words = step.split()
             if ":" in words[0]:
                 symbol, words[0] = words[0].split(":")
-                instrument_id = InstrumentId.from_str(f"{symbol}.SIM")
+                name = symbol if "." in symbol else f"{symbol}.SIM"
+                instrument_id = InstrumentId.from_str(name)
             self._take_step(words[0], words[1:], instrument_id)
 
     def _take_step(self, what: str, words: list[str], instrument_id: Any) -> None:

@@ -12,18 +12,17 @@ from trading_runtime.engine.simulation import feed as fed_engine
 from trading_runtime.planning import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
 
-def one_batch(tasks: Sequence[Mapping[str, Any]], workers: int) -> list[list[int]]:  # noqa: ARG001
+def one_batch(cached: Sequence[bool], workers: int) -> tuple[tuple[int, int], ...]:  # noqa: ARG001
     """All tasks in one batch, for one worker."""
-    return [[0, len(tasks)]]
+    return ((0, len(cached)),)
 
 
-def backwards(tasks: Sequence[Mapping[str, Any]], workers: int) -> list[list[int]]:  # noqa: ARG001
+def backwards(cached: Sequence[bool], workers: int) -> tuple[tuple[int, int], ...]:  # noqa: ARG001
     """Each task a batch of its own, the last one first."""
-    return [[index, index + 1] for index in reversed(range(len(tasks)))]
+    return tuple((index, index + 1) for index in reversed(range(len(cached))))
 
 
 ORDERS = {"planned": plan.batches, "one-batch": one_batch, "backwards": backwards}

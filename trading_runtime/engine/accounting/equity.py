@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nautilus_trader.model import BookType, InstrumentId, Money, Venue
     from nautilus_trader.portfolio import Portfolio
 
+    from trading_runtime.engine.accounting.swap import SwapCharges
     from trading_runtime.engine.accounting.valuation import RateHistory, Rates
 
 
@@ -42,27 +43,34 @@ class EquitySample(NamedTuple):
 
 
 class Account:
-    """The account of the task's venue, valued in one currency."""
+    """The accounts at all venues of the task taken together, valued in one currency."""
 
     def __init__(
-        self, portfolio: Portfolio, cache: Cache, venue: Venue, rates: Rates, currency: str
+        self,
+        portfolio: Portfolio,
+        cache: Cache,
+        venues: Sequence[Venue],
+        rates: Rates,
+        currency: str,
     ) -> None:
         self._portfolio = portfolio
         self._cache = cache
-        self._venue = venue
+        self._venues = venues
         self._rates = rates
         self._currency = currency
 
     def sample(self, ts: int) -> EquitySample:
-        """Return the account's value now, stated as of ``ts``.
+        """Return the value of all accounts now, stated as of ``ts``.
 
-        Raises ``DataError`` when a currency of the account has no rate to the statistics currency.
+        Raises ``DataError`` when a currency of an account has no rate to the statistics currency.
         """
-        raw = 0
-        for currency, money in self._portfolio.equity(self._venue).items():
-            code = currency.code
-            raw += money.raw if code == self._currency else self._converted(money, code)
-        return EquitySample(ts, raw, self._cache.positions_open_count(venue=self._venue))
+        raw = open_positions = 0
+        for venue in self._venues:
+            for currency, money in self._portfolio.equity(venue).items():
+                code = currency.code
+                raw += money.raw if code == self._currency else self._converted(money, code)
+            open_positions += self._cache.positions_open_count(venue=venue)
+        return EquitySample(ts, raw, open_positions)
 
     def _converted(self, money: Money, code: str) -> int:
         with localcontext(EXACT):
@@ -126,6 +134,8 @@ class EquitySampler(DataActor):
         self._looks = iter(looks)
         self._next: Look | None = None
         self._books = books
+        self.swap: SwapCharges | None = None
+        """What charges positions for being held; set before the engine runs."""
 
     def on_start(self) -> None:
         """Set the first alert."""
@@ -161,10 +171,14 @@ class EquitySampler(DataActor):
             if self._needs_rates:
                 with localcontext(EXACT):
                     self._history.note(look.samples[0])
-            inside = [ts for ts in look.samples if self._start < ts < self._end]
-            if inside:
-                sample = self._account.sample(inside[0])
-                self.samples += [sample._replace(ts=ts) for ts in inside]
+            sample: EquitySample | None = None
+            gained = 0
+            for ts in look.samples:
+                if self.swap is not None:
+                    gained += self.swap.charge(ts)
+                if self._start < ts < self._end:
+                    sample = sample or self._account.sample(ts)
+                    self.samples.append(sample._replace(ts=ts, raw=sample.raw + gained))
         except Exception as error:  # noqa: BLE001 - the engine would swallow it; the task raises it
             self.error = error
             self.shutdown_system("the account cannot be valued")

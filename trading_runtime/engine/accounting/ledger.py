@@ -1,4 +1,4 @@
-"""The account of one venue, simulated or real: what it is worth, and its tables at the end."""
+"""The accounts at one or several venues, simulated or real: their worth, and tables at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trading_runtime.engine.accounting.valuation import (
     EXACT,
     RateHistory,
     Rates,
-    SingleCurrencyAccount,
+    SingleCurrencyAccounts,
     Valuation,
     to_raw,
 )
@@ -41,10 +41,9 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class Ledger:
-    """The account of one venue, valued in one currency, while its host runs and afterwards."""
+    """The accounts at all venues, valued in one currency, while the host runs and afterwards."""
 
     cache: Cache
-    venue: model.Venue
     currency: str
     rates: Rates
     account: Account
@@ -54,32 +53,47 @@ class Ledger:
     """Exchange rates as they were noted."""
 
     @classmethod
-    def of(cls, host: Host, venue_name: str, currency: str, balances: Iterable[str] = ()) -> Ledger:
-        """Open the ledger of a host that knows its instruments; no price is needed yet.
+    def of(  # noqa: PLR0913 - what a ledger is opened with
+        cls,
+        host: Host,
+        venue_name: str,
+        currency: str,
+        balances: Iterable[str] = (),
+        instruments: Iterable[Any] | None = None,
+        *,
+        further_venues: Iterable[str] = (),
+    ) -> Ledger:
+        """Open the ledger of a host; no price is needed yet.
 
-        ``balances`` (``"100000 USDT"``) are those that it starts with.
+        ``balances`` (``"100000 USDT"``) are those that it starts with, at all venues together,
+        ``instruments`` those that it will know, where it does not know them before it runs.
         """
-        cache, venue = host.cache, model.Venue(venue_name)
-        rates = Rates(cache, venue)
-        instruments = {str(item.id): item for item in cache.instruments()}
+        cache = host.cache
+        venues = [model.Venue(name) for name in (venue_name, *further_venues)]
+        rates = Rates(cache, venues)
+        given = cache.instruments() if instruments is None else instruments
+        known = {str(item.id): item for item in given}
         codes = {balance.split()[1] for balance in balances}
-        for instrument in instruments.values():
+        for instrument in known.values():
             codes.add(instrument.quote_currency.code)
             settlement = getattr(instrument, "settlement_currency", None)
             codes |= {settlement.code} if settlement is not None else set()
         return cls(
             cache,
-            venue,
             currency,
             rates,
-            Account(host.portfolio, cache, venue, rates, currency),
-            instruments,
+            Account(host.portfolio, cache, venues, rates, currency),
+            known,
             RateHistory(rates, codes, currency),
         )
 
-    def in_single_currency(self, base: str | None) -> SingleCurrencyAccount | None:
-        """Return what checks orders of an account that holds ``base`` alone; ``None`` without."""
-        return None if base is None else SingleCurrencyAccount(self.cache, self.venue, base)
+    def in_single_currency(self, bases: Mapping[str, str | None]) -> SingleCurrencyAccounts | None:
+        """Return what checks orders of accounts that hold their base currency alone.
+
+        ``bases`` gives it by venue; ``None`` when no account has one.
+        """
+        found = {model.Venue(name): base for name, base in bases.items() if base is not None}
+        return SingleCurrencyAccounts(self.cache, found) if found else None
 
     def opening(self, balances: Iterable[str], start: int) -> EquitySample:
         """Return what the starting balances are worth at ``start``.

@@ -12,7 +12,7 @@ from trading_runtime.engine.instruments.currencies import currency as known_curr
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from nautilus_trader.common import Cache
 
@@ -48,29 +48,31 @@ def missing_rate(source: str, target: str) -> DataError:
     )
 
 
-class SingleCurrencyAccount:
-    """The engine's own conversions into the base currency of a single-currency account.
+class SingleCurrencyAccounts:
+    """The engine's own conversions into the base currencies of single-currency accounts.
 
     The engine converts with quotes alone. Where it has none it denies orders that need margin; for
     others it leaves profit, loss and fees out of the balance, and says so in its log only.
     """
 
-    def __init__(self, cache: Cache, venue: Venue, base: str) -> None:
+    def __init__(self, cache: Cache, bases: Mapping[Venue, str]) -> None:
         self._cache = cache
-        self._venue = venue
-        self._base = base
+        self._bases = bases
 
     def check_order(self, instrument_id: Any) -> None:
         """Raise ``DataError`` when the engine could not convert what trading it makes."""
-        instrument = self._cache.instrument(instrument_id)
-        if instrument is None:
+        instrument, base = (
+            self._cache.instrument(instrument_id),
+            self._bases.get(instrument_id.venue),
+        )
+        if instrument is None or base is None:
             return
         currency = getattr(instrument, "settlement_currency", None) or instrument.quote_currency
-        if currency.code != self._base and not self._cache.get_xrate(
-            self._venue, currency, known_currency(self._base), PriceType.MID
+        if currency.code != base and not self._cache.get_xrate(
+            instrument_id.venue, currency, known_currency(base), PriceType.MID
         ):
             raise DataError(
-                f"no exchange rate from {currency.code} to {self._base} when {instrument_id} is "
+                f"no exchange rate from {currency.code} to {base} when {instrument_id} is "
                 f"traded: a single-currency account converts with quotes alone (not bars or "
                 f"trades); add quotes that give the rate, or leave venue.base_currency out and "
                 f"hold a balance in {currency.code} as well"
@@ -84,11 +86,11 @@ class SingleCurrencyAccount:
 
 
 class Rates:
-    """Rates at the engine's current instant, in one venue."""
+    """Rates at the engine's current instant, from instruments of all venues."""
 
-    def __init__(self, cache: Cache, venue: Venue) -> None:
+    def __init__(self, cache: Cache, venues: Sequence[Venue]) -> None:
         self._cache = cache
-        self._venue = venue
+        self._venues = venues
 
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal:
         """Return ``amount`` of currency ``source`` in ``target``, at the latest price.
@@ -116,15 +118,19 @@ class Rates:
                 first, second = _direct(prices, source, between), _direct(prices, between, target)
                 if first is not None and second is not None:
                     return first * second
-        known = self._cache.get_xrate(
-            self._venue, known_currency(source), known_currency(target), PriceType.MID
-        )
-        return Decimal(repr(known)) if known else None
+        for venue in self._venues:
+            known = self._cache.get_xrate(
+                venue, known_currency(source), known_currency(target), PriceType.MID
+            )
+            if known:
+                return Decimal(repr(known))
+        return None
 
     def _prices(self) -> dict[tuple[str, str], Decimal]:
         """Return the latest price by pair (base, quote), of the first instrument that has it."""
         prices: dict[tuple[str, str], Decimal] = {}
-        for instrument in sorted(self._cache.instruments(self._venue), key=lambda i: str(i.id)):
+        instruments = [item for venue in self._venues for item in self._cache.instruments(venue)]
+        for instrument in sorted(instruments, key=lambda item: str(item.id)):
             base = getattr(instrument, "base_currency", None)
             if base is not None and (price := latest_price(self._cache, instrument)):
                 prices.setdefault((base.code, instrument.quote_currency.code), price)

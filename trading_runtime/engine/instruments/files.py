@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.config.document import Node, Problem
+from trading_runtime.config.document import Node, Problem, read_json
 from trading_runtime.config.messages import nearest, show
 from trading_runtime.datasets.instrument_facts import InstrumentFacts
 from trading_runtime.datasets.settings_files import read_settings, settings_error
@@ -18,14 +19,16 @@ from trading_runtime.engine.instruments.definitions import (
     instrument_types,
     number_text,
 )
+from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 __all__ = [
     "build_instruments",
     "check_bar_type",
+    "define_instrument",
     "facts_of",
     "instrument_types",
     "read_instruments",
@@ -61,6 +64,18 @@ def read_instruments(paths: Iterable[Path]) -> dict[str, InstrumentFacts]:
         if problems:
             raise settings_error(path, problems)
     return found
+
+
+def define_instrument(definition: Mapping[str, Any]) -> InstrumentFacts:
+    """Return the instrument of a definition as an instrument file has it.
+
+    Raises ``UsageError`` with one line for every fault.
+    """
+    problems: list[Problem] = []
+    instrument = _read_one(read_json(json.dumps(definition)), problems)
+    if instrument is None or problems:
+        raise UsageError("\n".join(f"instrument {problem.message}" for problem in problems))
+    return instrument
 
 
 def facts_of(instrument: Any) -> InstrumentFacts:

@@ -71,6 +71,8 @@ class _Held:
                 item.apply(event)
                 self._risk.refused_orders.append(item)
                 self._guard.denied.add(item.client_order_id)
+                if self._guard.on_denial is not None:
+                    self._guard.on_denial(event)
                 if self._tells_denied:
                     tell(strategy, event, "on_order_denied", self._timer())
             return None
@@ -132,7 +134,7 @@ class _Held:
         if self._guard.closing:
             return None
         try:
-            return self._risk.refuse(proposals, strategy.clock.timestamp_ns())
+            return self._risk.refuse(proposals, self._guard.now(strategy))
         except Exception as error:
             # Recorded here, since the strategy may well catch it.
             self._guard.failures.record_exception(error)

@@ -147,6 +147,10 @@ class Risk:
         self._limits: dict[str, dict[str, Any]] = {}
         self._working: dict[Any, Proposal] = {}
         self._sent: deque[int] = deque()
+        self.only_reducing = False
+        """Whether only orders that make a position smaller go out."""
+        self.closed: dict[str, Refusal] = {}
+        """Instruments, by id, in which no order goes out, and why."""
         self.refusals: Counter[str] = Counter()
         """How many orders and changes each rule refused."""
         self.refused_orders: list[Any] = []
@@ -171,6 +175,10 @@ class Risk:
 
     def _broken(self, item: Proposal, now: int) -> Refusal | None:
         name = str(item.instrument_id)
+        if name in self.closed:
+            return self.closed[name]
+        if self.only_reducing and not self._reduces(item):
+            return Refusal("reduce", "only orders that make a position smaller go out")
         limits = self._limits.get(name)
         if limits is None:
             limits = self._limits[name] = self._limits_of(name)
@@ -284,10 +292,12 @@ class Risk:
         }
         if not limits:
             return None
-        net = self._net(item.instrument_id)
-        reduces = item.only_reduces or (net * item.sign < 0 and item.open_quantity <= abs(net))
         refusal = self._losses.above(limits, now)
-        return None if reduces else refusal
+        return None if self._reduces(item) else refusal
+
+    def _reduces(self, item: Proposal) -> bool:
+        net = self._net(item.instrument_id)
+        return item.only_reduces or (net * item.sign < 0 and item.open_quantity <= abs(net))
 
     def _too_many(self, count: int, now: int) -> Refusal | None:
         settings = self._settings["max_orders"]

@@ -46,10 +46,11 @@ _CALLBACK_ERROR = re.compile(
 )
 _TOLD_ELSEWHERE = re.compile(
     r"Submit\w+ for \S+ DENIED: |\S+ <--\[EVT\] Order(Denied|Rejected)\(|Failed to calculate xrate"
+    r"|LIQUIDATION triggered for "
 )
-"""Denied and rejected orders are counted from the orders themselves. Rates are asked for by this
-runtime, as often as it samples the account, and a rate that is missing where it matters fails the
-task."""
+"""Denied and rejected orders, and liquidations, are counted from the orders themselves. Rates are
+asked for by this runtime, as often as it samples the account, and a rate that is missing where it
+matters fails the task."""
 
 
 @dataclass

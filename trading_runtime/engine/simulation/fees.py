@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from nautilus_trader import execution
 from nautilus_trader.model import InstrumentId
 
+from trading_runtime.engine.accounting.liquidation import PREFIX
 from trading_runtime.engine.instruments.currencies import money
 from trading_runtime.units import parse_duration
 
@@ -30,6 +31,9 @@ def fee_model(venue: Mapping[str, Any]) -> Any:
     """
     fees, by_instrument = venue["fees"], venue.get("fees_by_instrument", {})
     everywhere = [fees, *by_instrument.values()]
+    penalty = (venue.get("liquidation") or {}).get("fee")
+    if penalty is not None:
+        return FeesOfVenue(venue)
     if all(item["model"] in {"maker_taker", "none"} for item in everywhere):
         return execution.MakerTakerFeeModel(
             *_rates(fees),
@@ -53,6 +57,12 @@ class FeesOfVenue(execution.FeeModel):
         self.now: Callable[[], int] = int
         """Tells the simulated time; set before the engine runs."""
         self._fees = self._model(venue["fees"])
+        penalty = (venue.get("liquidation") or {}).get("fee")
+        self._liquidation = (
+            None
+            if penalty is None
+            else execution.MakerTakerFeeModel(Decimal(penalty), Decimal(penalty))
+        )
         self._by_instrument = {
             InstrumentId.from_str(name): self._model(item)
             for name, item in venue.get("fees_by_instrument", {}).items()
@@ -60,6 +70,8 @@ class FeesOfVenue(execution.FeeModel):
 
     def get_commission(self, order: Any, quantity: Any, price: Any, instrument: Any) -> Money:
         """Return what a fill of ``quantity`` at ``price`` costs."""
+        if self._liquidation is not None and str(order.client_order_id).startswith(PREFIX):
+            return self._liquidation.get_commission(order, quantity, price, instrument)
         fees = self._by_instrument.get(instrument.id, self._fees)
         return fees.get_commission(order, quantity, price, instrument)
 

@@ -1,6 +1,7 @@
 """Contracts that expire at a stated price: the engine is told it as the venue's closing price.
 
-Without one, the engine closes positions at the last price when a contract expires.
+Without one, the engine closes positions at the last price when a contract expires. Either way it
+charges the fee of a fill that takes liquidity.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from nautilus_trader.model import InstrumentClose, InstrumentCloseType, Instrume
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from trading_runtime.engine.instruments.definitions import build_instruments
+from trading_runtime.planning.identity import venues_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +25,10 @@ def stated_closes(inputs: Mapping[str, Any]) -> list[InstrumentClose]:
 
     The instant of an expiry at the window's very end is included: positions are settled there.
     """
-    partition, prices = inputs["partition"], inputs["common"]["venue"].get("settlement_prices", {})
+    partition = inputs["partition"]
+    prices: dict[str, str] = {}
+    for venue in venues_of(inputs["common"]).values():
+        prices |= venue.get("settlement_prices", {})
     return [
         InstrumentClose(
             InstrumentId.from_str(item["id"]),

@@ -11,6 +11,13 @@ from nautilus_trader import model
 from trading_runtime.engine.accounting.equity import EquitySampler, looks
 from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
 from trading_runtime.engine.accounting.ledger import Ledger
+from trading_runtime.engine.accounting.liquidation import Liquidations, liquidations
+from trading_runtime.engine.accounting.swap import (
+    Swap,
+    SwapCharges,
+    SwapModule,
+    charging_instants,
+)
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.risk.profile import Risk
@@ -48,6 +55,7 @@ from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.engine.strategy.subscriptions import unfed
 from trading_runtime.errors import DataError, StrategyError, UsageError
 from trading_runtime.message_kinds import counted_kinds
+from trading_runtime.planning.identity import venues_of
 from trading_runtime.units import DAY, format_instant
 
 if TYPE_CHECKING:
@@ -69,6 +77,10 @@ class TaskOutput:
     risk_refusals: dict[str, int] | None = None
     """Orders and changes of orders that each rule of the risk profile refused; none without one."""
     funding: Funding = NO_FUNDING
+    swap: Swap | None = None
+    """What holding positions cost or brought; none when no venue charges for it."""
+    liquidations: Liquidations | None = None
+    """Positions that venues closed; none when no venue does so."""
     engine_warnings: dict[str, int] = field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
     unfed: Sequence[str] = ()
@@ -138,7 +150,9 @@ def _make_engine(
 ) -> FedEngine:
     common, partition = inputs["common"], fed(inputs)
     register_currencies(partition["instruments"])
-    venue = venue_config(common["venue"], common["venue_name"], common["seed"])
+    venues = [
+        venue_config(venue, name, common["seed"]) for name, venue in venues_of(common).items()
+    ]
     config = engine_config(
         common["venue"],
         str(catalog),
@@ -148,8 +162,8 @@ def _make_engine(
     closes = stated_closes(inputs)
     try:
         if decoded_rows is not None:
-            return SharingEngine([venue], config, partition, decoded_rows, closes)
-        return StreamingEngine([venue], config, partition, catalog, closes)
+            return SharingEngine(venues, config, partition, decoded_rows, closes)
+        return StreamingEngine(venues, config, partition, catalog, closes)
     except RuntimeError as error:
         if "single-currency CASH account" not in str(error):
             raise
@@ -170,14 +184,23 @@ def _run_engine(
     guard = new_guard(loaded, trading_starts=start, close_at_end=common["at_end"] == "close")
     guard.early_bars = early_bars(partition["data"], bar_execution=common["venue"]["bar_execution"])
     failures = guard.failures
-    balances = common["venue"]["balances"]
-    ledger = Ledger.of(engine, common["venue_name"], common["currency"], balances)
-    book_type = model.BookType.from_str(common["venue"]["book_type"])
+    venues = venues_of(common)
+    balances = [balance for venue in venues.values() for balance in venue["balances"]]
+    ledger = Ledger.of(
+        engine,
+        common["venue_name"],
+        common["currency"],
+        balances,
+        further_venues=common.get("venues", ()),
+    )
+    with_books = map(model.InstrumentId.from_str, books_without_quotes(partition["data"]))
     books = [
-        (model.InstrumentId.from_str(name), book_type)
-        for name in books_without_quotes(partition["data"])
+        (name, model.BookType.from_str(venues[name.venue.value]["book_type"]))
+        for name in with_books
     ]
+    swap = _swap(engine, ledger, (start, end))
     sampler = EquitySampler(ledger.account, ledger.history, (start, end), course.looks, books)
+    sampler.swap = swap
     engine.add_actor(sampler)
     for settings in engine.venues:
         if isinstance(settings.fee_model, FeesOfVenue):
@@ -187,7 +210,9 @@ def _run_engine(
     if "risk" in common:
         guard.risk = Risk(common["risk"], ledger, sampler.samples)
     _add_strategy(engine, loaded, inputs, guard)
-    single = ledger.in_single_currency(common["venue"]["base_currency"])
+    single = ledger.in_single_currency(
+        {name: venue["base_currency"] for name, venue in venues.items()}
+    )
     guard.check_order = single.check_order if single is not None else None
     with ended_by(kill, guard, ENGINE_CALLERS):
         consumed, logged = _run(engine, guard, sampler)
@@ -203,7 +228,11 @@ def _run_engine(
     with localcontext(EXACT):
         ledger.history.note(end)
         inside = (item for item in sampler.samples if item.ts % common["equity_interval"] == 0)
-        samples = [ledger.opening(balances, start), *inside, ledger.account.sample(end)]
+        last = ledger.account.sample(end)
+        if swap is not None:
+            swap.charge(end)
+            last = last._replace(raw=last.raw + swap.not_booked())
+        samples = [ledger.opening(balances, start), *inside, last]
         refused = [] if guard.risk is None else guard.risk.refused_orders
         tables, funding = ledger.tables(samples, refused), ledger.funding()
     refusals = None if guard.risk is None else dict(sorted(guard.risk.refusals.items()))
@@ -212,8 +241,10 @@ def _run_engine(
         guard.warmup_denied_orders,
         refusals,
         funding,
-        counted_kinds(logged.counts),
-        unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
+        engine_warnings=counted_kinds(logged.counts),
+        unfed=unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
+        swap=None if swap is None else swap.total,
+        liquidations=liquidations(tables) if _liquidates(common) else None,
     )
 
 
@@ -235,8 +266,23 @@ def _refuse_unsettled(ledger: Ledger, end: int) -> None:
             )
 
 
+def _swap(engine: FedEngine, ledger: Ledger, window: tuple[int, int]) -> SwapCharges | None:
+    """Return what charges positions for being held, when a venue does so."""
+    modules = {
+        model.Venue(venue.name): module
+        for venue in engine.venues
+        for module in venue.modules
+        if isinstance(module, SwapModule)
+    }
+    return SwapCharges(modules, window, ledger) if modules else None
+
+
+def _liquidates(common: Mapping[str, Any]) -> bool:
+    return any(venue.get("liquidation") for venue in venues_of(common).values())
+
+
 def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
-    """Return when the account is looked at: for each sample, and for a limit at each midnight.
+    """Return when the account is looked at: for each sample, a limit's midnight, and each swap.
 
     Before the window only rates are, for what is converted.
     """
@@ -245,7 +291,14 @@ def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
     instants: Sequence[int] = range(_multiple(partition["warmup_start"], interval), end, interval)
     if common.get("risk", {}).get("max_daily_loss") is not None and DAY % interval:
         instants = sorted({*instants, *range(_multiple(partition["start"], DAY), end, DAY)})
-    if not any(common["venue"]["latency"].values()):
+    swaps = [venue["swap"] for venue in venues_of(common).values() if venue.get("swap")]
+    if swaps:
+        due = {
+            ts for item in swaps for ts, _ in charging_instants(item, partition["start"], end - 1)
+        }
+        instants = sorted({*instants, *due})
+    delays = [delay for venue in venues_of(common).values() for delay in venue["latency"].values()]
+    if not any(delays):
         return looks(instants, None)
     return looks(instants, last_rows(partition["data"], catalog, instants))
 

@@ -13,11 +13,12 @@ from nautilus_trader.model import InstrumentId, LeveragedMarginModel, StandardMa
 from nautilus_trader.persistence import DataCatalogConfig
 from nautilus_trader.risk import RiskEngineConfig
 
+from trading_runtime.engine.accounting.swap import SwapModule
 from trading_runtime.engine.instruments.currencies import currency, money
 from trading_runtime.engine.simulation.fees import fee_model
 from trading_runtime.engine.strategy.loading import check_configs
 from trading_runtime.errors import StrategyError, UsageError
-from trading_runtime.planning.identity import decode_values
+from trading_runtime.planning.identity import decode_values, venues_of
 from trading_runtime.units import NANOSECONDS, parse_duration
 
 if TYPE_CHECKING:
@@ -46,14 +47,17 @@ _FILL_MODELS = {
 _MARGIN_MODELS = {"leveraged": LeveragedMarginModel, "standard": StandardMarginModel}
 
 
-def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenueConfig:
+def venue_config(
+    venue: Mapping[str, Any], name: str, seed: int, key: str = "venue"
+) -> BacktestVenueConfig:
     """Return the engine's config of the venue ``name``, from the JSON form of ``VenueSettings``.
 
-    Raises ``UsageError`` when the engine knows no such currency or instrument id, counts an amount
-    to fewer decimal places, or fees are due in a currency that the account does not hold.
+    ``key`` is where the experiment has them. Raises ``UsageError`` when the engine knows no such
+    currency or instrument id, counts an amount to fewer decimal places, or fees are due in a
+    currency that the account does not hold.
     """
     try:
-        _check_amounts(venue)
+        check_amounts(venue, key)
         return BacktestVenueConfig(
             name=name,
             oms_type=venue["oms_type"].upper(),
@@ -68,9 +72,11 @@ def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenu
             }
             or None,
             margin_model=_margin_model(venue),
-            fill_model=_fill_model(venue["fill"], seed),
+            modules=_modules(venue),
+            **_liquidation(venue),
+            fill_model=fill_model(venue["fill"], seed),
             fee_model=fee_model(venue),
-            latency_model=_latency_model(venue["latency"]),
+            latency_model=latency_model(venue["latency"]),
             bar_execution=venue["bar_execution"],
             bar_adaptive_high_low_ordering=venue["bar_adaptive_high_low_ordering"],
             trade_execution=venue["trade_execution"],
@@ -80,12 +86,14 @@ def venue_config(venue: Mapping[str, Any], name: str, seed: int) -> BacktestVenu
             allow_cash_borrowing=venue["allow_cash_borrowing"],
         )
     except (ValueError, TypeError) as error:
-        raise UsageError(f"venue: the engine refuses these settings: {error}") from error
+        raise UsageError(f"{key}: the engine refuses these settings: {error}") from error
 
 
 def check_venue(common: Mapping[str, Any]) -> None:
-    """Raise ``UsageError`` when the engine refuses the venue of the ``common`` inputs."""
-    venue_config(common["venue"], common["venue_name"], common["seed"])
+    """Raise ``UsageError`` when the engine refuses a venue of the ``common`` inputs."""
+    for name, venue in venues_of(common).items():
+        key = "venue" if name == common["venue_name"] else f"venues.{name}"
+        venue_config(venue, name, common["seed"], key)
     engine_config(common["venue"], "")
 
 
@@ -115,7 +123,11 @@ def engine_config(
     )
 
 
-def _check_amounts(venue: Mapping[str, Any]) -> None:
+def check_amounts(venue: Mapping[str, Any], section: str = "venue") -> None:
+    """Raise ``UsageError`` when the engine cannot hold an amount of the venue's settings.
+
+    ``section`` is where the experiment has them.
+    """
     charged = {"fees": venue["fees"]} | {
         f"fees_by_instrument.{name}": fees
         for name, fees in venue.get("fees_by_instrument", {}).items()
@@ -125,7 +137,7 @@ def _check_amounts(venue: Mapping[str, Any]) -> None:
         if money(text).as_decimal() != Decimal(text.split()[0]):
             code = text.split()[1]
             raise UsageError(
-                f"venue.{key}: {text}: the engine counts {code} to "
+                f"{section}.{key}: {text}: the engine counts {code} to "
                 f"{currency(code).precision} decimal places; round the amount"
             )
     held = [balance.split()[1] for balance in venue["balances"]]
@@ -133,8 +145,8 @@ def _check_amounts(venue: Mapping[str, Any]) -> None:
         # The engine would charge nothing, and drop the fill's profit or loss with it.
         if text.split()[1] not in held:
             raise UsageError(
-                f"venue.{key}: {text}: the account cannot pay in {text.split()[1]}; "
-                f"venue.balances hold {', '.join(held)}"
+                f"{section}.{key}: {text}: the account cannot pay in {text.split()[1]}; "
+                f"{section}.balances hold {', '.join(held)}"
             )
 
 
@@ -148,12 +160,31 @@ def _currency(code: str | None) -> Currency | None:
     return None if code is None else currency(code)
 
 
+def _liquidation(venue: Mapping[str, Any]) -> dict[str, Any]:
+    settings = venue.get("liquidation")
+    if settings is None:
+        return {}
+    return {
+        "liquidation_enabled": True,
+        "liquidation_trigger_ratio": float(settings["trigger_ratio"]),
+        "liquidation_cancel_open_orders": settings["cancel_open_orders"],
+    }
+
+
+def _modules(venue: Mapping[str, Any]) -> list[Any] | None:
+    swap = venue.get("swap")
+    if swap is None:
+        return None
+    return [SwapModule(swap | {"base_currency": venue["base_currency"]})]
+
+
 def _margin_model(venue: Mapping[str, Any]) -> Any:
     name = venue.get("margin_model")
     return None if name is None else _MARGIN_MODELS[name]()
 
 
-def _fill_model(fill: Mapping[str, Any], seed: int) -> Any:
+def fill_model(fill: Mapping[str, Any], seed: int) -> Any:
+    """Return the engine's fill model, with its seed."""
     return _FILL_MODELS[fill["model"]](
         float(fill["prob_fill_on_limit"]),
         float(fill["prob_slippage"]),
@@ -161,7 +192,8 @@ def _fill_model(fill: Mapping[str, Any], seed: int) -> Any:
     )
 
 
-def _latency_model(latency: Mapping[str, str | None]) -> Any:
+def latency_model(latency: Mapping[str, str | None]) -> Any:
+    """Return the engine's latency model, ``None`` without latency."""
     if not any(latency.values()):
         return None
     base, insert, update, cancel = (

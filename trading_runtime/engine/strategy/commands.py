@@ -116,8 +116,12 @@ def _unless_halted(original: Callable[..., Any], guard: GuardState) -> Callable[
 def _deny(strategy: Any, order: Any, reason: str, guard: GuardState, *, tells: bool) -> None:
     for instrument_id, order_id in _ids_of(order):
         guard.denied.add(order_id)
+        if not tells and guard.on_denial is None:
+            continue
+        event = denial(strategy, instrument_id, order_id, reason)
+        if guard.on_denial is not None:
+            guard.on_denial(event)
         if tells:
-            event = denial(strategy, instrument_id, order_id, reason)
             tell(strategy, event, "on_order_denied", f"warmup-denied-{len(guard.denied)}")
 
 

@@ -11,6 +11,7 @@ the strategy's frame above them instead, so those are wrapped (see ``guard``).
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 import threading
 import traceback
@@ -116,11 +117,24 @@ class FailureRecord:
 @contextlib.contextmanager
 def watch_escapes(record: FailureRecord, engine_frame: FrameType) -> Iterator[None]:
     """Record each exception that leaves a function called from ``engine_frame`` by native code."""
+    with watch_escapes_into(record, lambda frame: frame is engine_frame):
+        yield
+
+
+@contextlib.contextmanager
+def watch_escapes_into(
+    record: FailureRecord, is_engine: Callable[[FrameType], bool]
+) -> Iterator[None]:
+    """Record each exception that leaves a function called from a frame that runs the engine.
+
+    Coroutines do not count: those are clients of venues, not the strategy.
+    """
     monitoring = sys.monitoring
     unwind = monitoring.events.PY_UNWIND
 
-    def on_unwind(_code: CodeType, _offset: int, error: BaseException) -> None:
-        if sys._getframe(1).f_back is engine_frame:  # noqa: SLF001 - the only way to it
+    def on_unwind(code: CodeType, _offset: int, error: BaseException) -> None:
+        caller = sys._getframe(1).f_back  # noqa: SLF001 - the only way to it
+        if caller is not None and is_engine(caller) and not code.co_flags & inspect.CO_COROUTINE:
             record.record_exception(error)
 
     tool = next(tool for tool in _TOOL_IDS if monitoring.get_tool(tool) is None)

@@ -46,6 +46,11 @@ class GuardState:
     """Called with the instrument's id before an order of the window is sent; may raise."""
     denied: set[Any] = field(default_factory=set)
     """Ids of the orders that were denied during warm-up."""
+    now: Callable[[Any], int] = lambda strategy: strategy.clock.timestamp_ns()
+    """The instant that limits are counted at, for a strategy: its clock's, unless data is replayed
+    in a node whose clock is the wall's."""
+    on_denial: Callable[[Any], None] | None = None
+    """Called with the event of each order that the guard denies."""
     commands_running: int = 0
     deferred: deque[Callable[[], Any]] = field(default_factory=deque)
     """Callbacks that wait for the command that caused them to return."""

@@ -16,7 +16,7 @@ from trading_runtime.engine.strategy.loading import make_strategy, seed_randomne
 from trading_runtime.errors import TradingRuntimeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nautilus_trader.trading import Strategy
 
@@ -33,10 +33,15 @@ def new_guard(loaded: LoadedStrategy, *, trading_starts: int, close_at_end: bool
 
 
 def guarded_strategy(
-    loaded: LoadedStrategy, values: Mapping[str, Any], seed: int, guard: GuardState
+    loaded: LoadedStrategy,
+    values: Mapping[str, Any],
+    seed: int,
+    guard: GuardState,
+    below_guard: Callable[[type[Strategy]], type[Strategy]] = lambda strategy_class: strategy_class,
 ) -> Strategy:
     """Make the strategy of these config values, held to ``guard``; add it to its host next.
 
+    ``below_guard`` makes of the strategy's class what the guard passes orders to.
     ``guard.risk`` must be set before: the order commands are made for it. Raises ``UsageError`` for
     a bad config, and ``StrategyError`` when the strategy raises while it is made.
     """
@@ -45,7 +50,7 @@ def guarded_strategy(
     config = build_config(loaded.config_class, values)
     seed_randomness(loaded.code, seed)
     try:
-        strategy = make_strategy(guarded(loaded.strategy_class, guard), config)
+        strategy = make_strategy(guarded(below_guard(loaded.strategy_class), guard), config)
     except TradingRuntimeError:
         raise
     except BaseException as error:

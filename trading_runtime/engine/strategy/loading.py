@@ -341,6 +341,8 @@ def _foreign_modules(code: StrategyCode, before: frozenset[str]) -> list[tuple[s
     covered = {str(path) for path in code.files}
     found = []
     for name in sorted(sys.modules.keys() - before):
+        if name.partition(".")[0] == nautilus_trader.__name__:
+            continue  # a live node makes modules that no file has
         file = getattr(sys.modules[name], "__file__", None)
         if file is not None and file.endswith(".py"):
             path = str(Path(file).resolve())

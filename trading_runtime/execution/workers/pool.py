@@ -5,58 +5,24 @@ from __future__ import annotations
 import selectors
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.errors import CrashError, Kind
+from trading_runtime.execution.executor import TaskBegun, TaskEnded, TaskEvent
 from trading_runtime.execution.workers.memory import format_size
-from trading_runtime.execution.workers.processes import Job, WorkerProcess
+from trading_runtime.execution.workers.processes import WorkerProcess
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from trading_runtime.execution.workers.processes import WorkerAhead
-
-__all__ = ["Event", "Job", "TaskEnded", "TaskStarted", "WorkerPool"]
+    from trading_runtime.execution.workers.processes import Job, PrestartedWorker
 
 _TICK_SECONDS = 0.25
 _MEMORY_TICK_SECONDS = 0.05
 """A task that takes memory as fast as it can gets a few hundred MB in this time."""
 _MOST_IDLE_DEATHS = 3
 _KILL_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class TaskEnded:
-    """How one task ended: ``status`` is ``ok`` or the kind of its failure."""
-
-    task: int
-    worker: int
-    status: str
-    seconds: float
-    rows: int = 0
-    message: str = ""
-    traceback: str = ""
-    memory_bytes: int | None = None
-    """Resident memory of the worker when the task had ended; not known of one that died."""
-    fetched_bytes: int = 0
-    """Brought from storage since the worker's last task."""
-    out_of_memory: bool = False
-    """Of kind ``crash``, and more memory would have helped."""
-    risk_refusals: dict[str, int] | None = None
-    """Orders and changes of orders that the risk profile refused, by rule."""
-
-
-@dataclass(frozen=True)
-class TaskStarted:
-    """A worker began a task."""
-
-    task: int
-    worker: int
-
-
-Event = TaskStarted | TaskEnded
 
 
 class WorkerPool:
@@ -67,10 +33,10 @@ class WorkerPool:
         job: Job,
         workers: int,
         should_stop: Callable[[], bool],
-        ahead: WorkerAhead | None = None,
+        prestarted: PrestartedWorker | None = None,
     ) -> None:
         self._job = job
-        self._ahead = ahead
+        self._prestarted = prestarted
         self._should_stop = should_stop
         self._scratch = Scratch()
         self._selector = selectors.DefaultSelector()
@@ -91,7 +57,7 @@ class WorkerPool:
         self._selector.close()
         self._scratch.remove()
 
-    def run(self, batches: Sequence[Sequence[int]]) -> Iterator[Event]:
+    def run(self, batches: Sequence[Sequence[int]]) -> Iterator[TaskEvent]:
         """Run the tasks of all batches; ends early, between events, when asked to stop.
 
         Raises ``CrashError`` when workers die again and again without having begun a task.
@@ -109,7 +75,7 @@ class WorkerPool:
                 if not worker.is_ended:
                     yield from self._hold_to_limits(worker, waiting)
 
-    def kill(self) -> Iterator[Event]:
+    def kill(self) -> Iterator[TaskEvent]:
         """End all tasks that run, in the kill switch's way: no order goes out, none stays open.
 
         A strategy that does not come back within ``_KILL_SECONDS`` is ended with its process.
@@ -117,7 +83,7 @@ class WorkerPool:
         self._killing = True
         busy = [worker for worker in self._workers if worker is not None and worker.pending]
         for worker in busy:
-            worker.tell_kill_switch()
+            worker.send_kill_signal()
         ends = time.monotonic() + _KILL_SECONDS
         nothing_waits: deque[list[int]] = deque()
         while any(not worker.is_ended for worker in busy) and time.monotonic() < ends:
@@ -132,29 +98,29 @@ class WorkerPool:
         worker = self._workers[number]
         if waiting and (worker is None or not worker.pending):
             if worker is None:
-                ahead = None if self._ahead is None else self._ahead.take()
-                worker = WorkerProcess(number, self._job, self._scratch.path, ahead)
+                started = None if self._prestarted is None else self._prestarted.take()
+                worker = WorkerProcess(number, self._job, self._scratch.path, started)
                 self._workers[number] = worker
                 self._selector.register(worker.answers, selectors.EVENT_READ, worker)
             worker.give(waiting.popleft())
 
-    def _listen(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[Event]:
+    def _listen(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[TaskEvent]:
         messages = worker.messages()
         if messages is not None:
-            yield from self._told(worker, messages)
-        elif worker.is_worn_out:
+            yield from self._events(worker, messages)
+        elif worker.needs_recycling:
             self._replace(worker, waiting)
         else:
             message, out_of_memory = worker.cause_of_death()
-            yield from self._bury(worker, waiting, Kind.CRASH, message, out_of_memory=out_of_memory)
+            yield from self._fail(worker, waiting, Kind.CRASH, message, out_of_memory=out_of_memory)
 
-    def _told(
+    def _events(
         self, worker: WorkerProcess, messages: Iterable[Mapping[str, Any]]
-    ) -> Iterator[Event]:
+    ) -> Iterator[TaskEvent]:
         for message in messages:
             if message["event"] == "task_started":
                 worker.begin(message["task"])
-                yield TaskStarted(message["task"], worker.number)
+                yield TaskBegun(message["task"], worker.number)
             else:
                 worker.finish(message["task"])
                 self._idle_deaths = 0
@@ -172,7 +138,9 @@ class WorkerPool:
                     message.get("risk_refusals"),
                 )
 
-    def _hold_to_limits(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[Event]:
+    def _hold_to_limits(
+        self, worker: WorkerProcess, waiting: deque[list[int]]
+    ) -> Iterator[TaskEvent]:
         """End a worker whose task takes more time or memory than the experiment allows."""
         seconds, memory = self._job.task_seconds, self._job.task_memory
         if worker.is_overdue(seconds):
@@ -197,20 +165,20 @@ class WorkerPool:
         message: str,
         *,
         out_of_memory: bool = False,
-    ) -> Iterator[Event]:
+    ) -> Iterator[TaskEvent]:
         """End a worker because of its task, which is to blame unless it ended in this moment."""
         task = worker.current
         # What earlier tasks left behind in the process is no fault of this one.
         is_blamed = not (out_of_memory and worker.tasks_ended)
         worker.kill()
         while (messages := worker.messages()) is not None:
-            yield from self._told(worker, messages)
+            yield from self._events(worker, messages)
         if is_blamed and worker.current == task:
-            yield from self._bury(worker, waiting, kind, message, out_of_memory=out_of_memory)
+            yield from self._fail(worker, waiting, kind, message, out_of_memory=out_of_memory)
         else:
             self._replace(worker, waiting)
 
-    def _bury(
+    def _fail(
         self,
         worker: WorkerProcess,
         waiting: deque[list[int]],
@@ -218,7 +186,7 @@ class WorkerPool:
         message: str,
         *,
         out_of_memory: bool,
-    ) -> Iterator[Event]:
+    ) -> Iterator[TaskEvent]:
         """Fail the task that the worker died of, and give the rest of its batch to another."""
         output, task = worker.last_output(), worker.current
         if task is not None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.config.strategy_code import StrategyCode
-    from trading_runtime.planning.plan import Plan
+    from trading_runtime.records.plan import Plan
 
 
 _SHOWN_OUTPUT = 2_000
@@ -197,16 +197,16 @@ class ForkedProcess(StartedProcess):
     """A worker that begins as a copy of this process, which has imported the engine already."""
 
     def _start(self, sender: int) -> Process:
-        requests, told = os.pipe()
+        requests, sender_end = os.pipe()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         parent = os.getpid()
         child = os.fork()
         if child == 0:
-            os.close(told)
+            os.close(sender_end)
             self._work(requests, sender, parent)
         os.close(requests)
-        return _Child(child, told)
+        return _Child(child, sender_end)
 
     def _work(self, requests: int, sender: int, parent: int) -> NoReturn:
         exit_code = 1
@@ -234,9 +234,9 @@ class ForkedProcess(StartedProcess):
 class _Child:
     """A forked process, with what ``subprocess`` offers for one that it started."""
 
-    def __init__(self, pid: int, told: int) -> None:
+    def __init__(self, pid: int, requests: int) -> None:
         self.pid = pid
-        self.stdin: IO[bytes] | None = os.fdopen(told, "wb")
+        self.stdin: IO[bytes] | None = os.fdopen(requests, "wb")
         self._exit_code: int | None = None
 
     def kill(self) -> None:
@@ -284,7 +284,7 @@ class WorkerProcess:
     """One worker process and what it is known to be doing."""
 
     def __init__(
-        self, number: int, job: Job, scratch: Path, ahead: StartedProcess | None = None
+        self, number: int, job: Job, scratch: Path, started: StartedProcess | None = None
     ) -> None:
         self.number = number
         self.pending: list[int] = []
@@ -294,7 +294,7 @@ class WorkerProcess:
         self.tasks_ended = 0
         self._kills_before = system_kills()
         self._buffer = b""
-        self._started = started = ahead or StartedProcess(number, scratch)
+        self._started = started = started or StartedProcess(number, scratch)
         self._folder, self._output = started.folder, started.output
         self.answers, self._process = started.answers, started.process
         started.send(
@@ -357,7 +357,7 @@ class WorkerProcess:
         return [json.loads(line) for line in lines]
 
     @property
-    def is_worn_out(self) -> bool:
+    def needs_recycling(self) -> bool:
         """Whether it is gone because it had grown too much, having said so by leaving in peace."""
         return self._process.wait() == 0 and self.current is None and self.tasks_ended > 0
 
@@ -386,7 +386,7 @@ class WorkerProcess:
         """Return the end of what the strategy printed and Python said."""
         return self._started.last_output()
 
-    def tell_kill_switch(self) -> None:
+    def send_kill_signal(self) -> None:
         """Tell the process that the kill switch is on: its strategy sends no more orders."""
         self._process.send_signal(KILL_SWITCH_SIGNAL)
 
@@ -395,7 +395,7 @@ class WorkerProcess:
         self._started.end()
 
 
-class WorkerAhead:
+class PrestartedWorker:
     """The first worker of a run, started while the run is still being planned."""
 
     def __init__(self, start: Callable[[int, Path], StartedProcess] = StartedProcess) -> None:
@@ -425,11 +425,11 @@ class WorkerAhead:
             raise RuntimeError("the worker was handed over before")
         self._started.send(
             {
-                "path": plan.document["strategy"]["path"],
-                "code": plan.document["strategy"]["code"],
+                "path": plan.strategy.path,
+                "code": plan.strategy.code,
                 "folder": str(loaded.code_folder),
                 "search_paths": [str(path) for path in code.search_paths],
-                "common": plan.document["common"],
+                "common": plan.common.content,
                 "configs": plan.configs,
             }
         )

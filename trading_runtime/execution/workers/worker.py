@@ -23,7 +23,7 @@ from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.execution.workers.processes import KILL_SWITCH_SIGNAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import TextIO
 
     from trading_runtime.config.strategy_code import StrategyCode
@@ -106,7 +106,9 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     from trading_runtime.engine.simulation.venue import check_settings
 
     try:
-        code = _found_code(asked, asked, asked["common"])
+        code = _found_code(
+            asked, asked["path"], asked["code"], asked["common"]["strategy"]["config_path"]
+        )
         defaults = check_settings(code, asked["common"], asked["configs"])
     except TradingRuntimeError as error:
         return {"kind": error.kind, "message": str(error)}
@@ -116,23 +118,24 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _found_code(
-    told: dict[str, Any], strategy: dict[str, Any], common: dict[str, Any]
+    told: dict[str, Any], path: str, further: Sequence[str], config_path: str | None
 ) -> StrategyCode:
     from trading_runtime.config.strategy_code import find_strategy_code
 
     # Where the parent found the modules, which may be its current folder; last, to hide nothing.
     sys.path.extend(path for path in told["search_paths"] if path not in sys.path)
-    config_path = common["strategy"]["config_path"]
     folder = Path(told["folder"])
-    return find_strategy_code(strategy["path"], folder, strategy["code"], config_path)
+    return find_strategy_code(path, folder, further, config_path)
 
 
 def _runner(job: dict[str, Any]) -> TaskRunner:
     from trading_runtime.execution.task import TaskRunner
+    from trading_runtime.records.plan import read_plan
     from trading_runtime.results.opening import open_store
 
-    plan = json.loads(Path(job["plan"]).read_bytes())
-    code = _found_code(job, plan["strategy"], plan["common"])
+    plan = read_plan(Path(job["plan"]))
+    strategy = plan.strategy
+    code = _found_code(job, strategy.path, strategy.code, plan.common.config_path)
     scratch = Path(job["scratch"])
     store = open_store(job["results"])
     runner = TaskRunner(plan, job["dataset"], store, code, scratch=scratch)

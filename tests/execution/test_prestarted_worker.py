@@ -10,16 +10,16 @@ import pytest
 
 from tests.small_experiment import ENTRYPOINT
 from trading_runtime.errors import CrashError, StrategyError, UsageError
-from trading_runtime.execution.preparation import Prepared, prepare
-from trading_runtime.execution.workers.processes import WorkerAhead
+from trading_runtime.execution.preparation import PreparedRun, prepare
+from trading_runtime.execution.workers.processes import PrestartedWorker
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
 
 
-def prepared(small: SmallExperiment) -> Prepared:
-    with WorkerAhead() as ahead:
-        return prepare(small.path, 1, ahead.check)
+def prepared(small: SmallExperiment) -> PreparedRun:
+    with PrestartedWorker() as prestarted:
+        return prepare(small.path, 1, prestarted.check)
 
 
 def put_first(small: SmallExperiment, line: str) -> None:

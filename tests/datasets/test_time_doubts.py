@@ -1,0 +1,147 @@
+"""Times that read without a fault and are misread all the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from trading_runtime.datasets.time_formats import exchanged_pattern
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.datasets.conftest import Prepare
+
+DAYS_CLOSE: dict[str, Any] = {"bar": "1-DAY-LAST", "timestamp_marks": "close"}
+
+
+def bars(times: Iterable[str]) -> str:
+    header = "timestamp,open,high,low,close,volume\n"
+    return header + "".join(f"{time},100,101,99,100,5\n" for time in times)
+
+
+def trades(times: Iterable[str]) -> str:
+    return "timestamp,price,size\n" + "".join(f"{time},100,1\n" for time in times)
+
+
+def days(numbers: Iterable[int], text: str = "2024-01-{:02d} 00:00:00") -> list[str]:
+    return [text.format(number) for number in numbers]
+
+
+MONTH_FIRST: dict[str, Any] = {"timestamp_format": "%m/%d/%Y %H:%M"}
+DAY_FIRST: dict[str, Any] = {"timestamp_format": "%d/%m/%Y %H:%M"}
+TWELVE = days(range(1, 13), "{:02d}/03/2024 09:30")
+"""The first twelve days of March, day first."""
+
+
+def test_days_read_as_months_are_refused_with_the_pattern_that_fits(
+    prepare_files: Prepare,
+) -> None:
+    with pytest.raises(DataError) as refusal:
+        prepare_files("trades", {"a.csv": trades(TWELVE)}, **MONTH_FIRST)
+
+    assert str(refusal.value).endswith(
+        "a.csv: the dates span 335 days as '%m/%d/%Y %H:%M', and 11 with day and month exchanged; "
+        "set 'timestamp_format' to '%d/%m/%Y %H:%M', or set 'unusual_times: accept'"
+    )
+
+
+def test_days_in_several_files_are_looked_at_together(prepare_files: Prepare) -> None:
+    files = {f"{number}.csv": trades([text]) for number, text in enumerate(TWELVE)}
+
+    with pytest.raises(DataError, match="with day and month exchanged"):
+        prepare_files("trades", dict(files), **MONTH_FIRST)
+
+
+@pytest.mark.parametrize(
+    ("times", "settings"),
+    [
+        (TWELVE, DAY_FIRST),
+        (TWELVE, MONTH_FIRST | {"unusual_times": "accept"}),
+        # Months on their first day, as few as they are: read the other way, they are days.
+        (days(range(1, 13), "01/{:02d}/2024 09:30"), MONTH_FIRST),
+        # A single day reads both ways, and nothing speaks for either.
+        (["02/03/2024 09:30", "02/03/2024 09:31"], MONTH_FIRST),
+        # A day after the twelfth settles it, also for a file that has none.
+        (days(range(1, 14), "03/{:02d}/2024 09:30"), MONTH_FIRST),
+        (days(range(1, 13), "2024-{:02d}-01 09:30"), {"timestamp_format": "%Y-%m-%d %H:%M"}),
+    ],
+)
+def test_dates_that_are_read_as_they_are_meant_are_accepted(
+    prepare_files: Prepare, times: list[str], settings: dict[str, Any]
+) -> None:
+    prepare_files("trades", {"a.csv": trades(times)}, **settings)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "other"),
+    [
+        ("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"),
+        ("%d.%m.%y", "%m.%d.%y"),
+        ("%D %T", "%d/%m/%y %T"),
+        ("%d%m%Y", "%m%d%Y"),
+        ("%e/%m/%Y", "%m/%e/%Y"),
+        ("%Y-%m-%d", None),
+        ("%d %b %Y", None),
+        ("%F %R", None),
+        ("iso", None),
+        ("ms", None),
+    ],
+)
+def test_only_patterns_that_begin_with_day_or_month_can_be_exchanged(
+    pattern: str, other: str | None
+) -> None:
+    assert exchanged_pattern(pattern) == other
+
+
+@pytest.mark.parametrize(
+    ("times", "settings"),
+    [
+        (days([1, 2, 3, 4, 5, 8, 9, 10]), {}),
+        (days([1, 2, 3, 4, 5, 8], "1/{}/2024 00:00"), MONTH_FIRST),
+        (
+            [str(1_704_067_200 + 86_400 * day) for day in (0, 1, 2, 3, 4, 7)],
+            {"timestamp_format": "s"},
+        ),
+    ],
+)
+def test_closes_at_midnight_on_mondays_and_never_on_saturdays_are_the_dates_of_days(
+    prepare_files: Prepare, times: list[str], settings: dict[str, Any]
+) -> None:
+    with pytest.raises(DataError, match="seen as their days begin; set 'timestamp_marks: open'"):
+        prepare_files("bars", {"a.csv": bars(times)}, **DAYS_CLOSE, **settings)
+
+
+@pytest.mark.parametrize(
+    ("times", "settings"),
+    [
+        # Monday to Friday, each closed by the midnight that ends it; then a market of every day.
+        (days([2, 3, 4, 5, 6, 9, 10, 11, 12, 13]), {}),
+        (days(range(1, 15)), {}),
+        (days([1, 2, 3, 4, 5, 8], "2024-01-{:02d} 16:00:00"), {}),
+        (days([1, 2, 3, 4, 5, 8, 9, 10]), {"timestamp_marks": "open"}),
+        (days([1, 2, 3, 4, 5, 8, 9, 10]), {"unusual_times": "accept"}),
+    ],
+)
+def test_closes_that_may_be_closes_are_accepted(
+    prepare_files: Prepare, times: list[str], settings: dict[str, Any]
+) -> None:
+    prepare_files("bars", {"a.csv": bars(times)}, **{**DAYS_CLOSE, **settings})
+
+
+HOURS = [f"2024-01-02T{hour:02d}:00" for hour in range(12)]
+
+
+@pytest.mark.parametrize("times", [HOURS, HOURS[::-1]])
+def test_bars_that_are_never_as_near_as_their_length_are_refused(
+    prepare_files: Prepare, times: list[str]
+) -> None:
+    with pytest.raises(DataError, match="are less than 1h apart, but 'bar' says 1-MINUTE-LAST"):
+        prepare_files("bars", {"a.csv": bars(times)}, timestamp_marks="open", sort=True)
+
+
+def test_bars_that_miss_most_minutes_are_accepted(prepare_files: Prepare) -> None:
+    prepare_files("bars", {"a.csv": bars([*HOURS, "2024-01-02T11:01"])})
+    prepare_files("bars", {"a.csv": bars(HOURS)}, unusual_times="accept", force=True)

@@ -1,0 +1,76 @@
+"""Made-up plans of any shape, for what reads plans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.records.plan import (
+    CommonInputs,
+    Days,
+    Objective,
+    Plan,
+    PlannedPartition,
+    PlannedStrategy,
+    Point,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COMMON: dict[str, Any] = {
+    "engine": {"nautilus_trader": "2.0"},
+    "python": "3.13",
+    "system": "Linux",
+    "machine": "x86_64",
+    "packages": {"polars": "1"},
+    "code": {"runtime": "a" * 64, "strategy": "b" * 64},
+    "strategy": {"path": "m:S", "config_path": None},
+    "venue_name": "SIM",
+    "calendar": "observed",
+    "periods_per_year": 365,
+}
+
+
+def made_up_plan(  # noqa: PLR0913 - what plans differ in
+    tasks: Sequence[Task],
+    *,
+    points: Sequence[Mapping[str, Any]] = ({},),
+    partitions: Sequence[PlannedPartition] | None = None,
+    objective: Objective = Objective("sharpe", "maximize"),  # noqa: B008 - immutable
+    experiment_name: str = "made-up",
+    dataset_digest: str = "d" * 64,
+) -> Plan:
+    """A plan of ``tasks``; ``points`` are the parameters of each."""
+    return Plan(
+        experiment_name=experiment_name,
+        objective=objective,
+        dataset_digest=dataset_digest,
+        common=CommonInputs(COMMON),
+        strategy=PlannedStrategy("m:S", (), {}, {}),
+        task_seconds=3600,
+        task_memory=None,
+        instruments={},
+        warnings=(),
+        partitions=(partition(),) if partitions is None else partitions,
+        days=Days(0, 0),
+        empty_windows=(),
+        points=tuple(Point(index, values, values) for index, values in enumerate(points)),
+        tasks=tuple(tasks),
+        batches=((0, len(tasks)),),
+    )
+
+
+def partition(  # noqa: PLR0913 - what partitions differ in
+    index: int = 0,
+    start: int = 0,
+    end: int = 1,
+    *,
+    instruments: tuple[str, ...] = (),
+    rows: int = 0,
+    warmup_short: bool = False,
+) -> PlannedPartition:
+    """A partition without data."""
+    return PlannedPartition(
+        index, start, end, start, instruments, rows, rows, 0, warmup_short, data=()
+    )

@@ -1,0 +1,27 @@
+"""What tests of sessions share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sessions.small_session import SmallSession
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, small_dataset: Path) -> SmallSession:
+    """A folder with a deployment over the small dataset."""
+    return SmallSession(tmp_path, small_dataset)
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory, small_dataset: Path) -> SmallSession:
+    """A session ``one`` that was played to its end; not to be changed."""
+    session = SmallSession(tmp_path_factory.mktemp("played"), small_dataset)
+    ended = session.run()
+    assert ended.returncode == 0, ended.stderr
+    return session

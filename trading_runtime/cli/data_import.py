@@ -1,0 +1,237 @@
+"""The commands of ``trading-runtime data`` that bring in vendors' files, and let datasets grow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trading_runtime.cli.options import JSON
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.datasets.data_file import LoadedPreparation
+    from trading_runtime.datasets.instrument_facts import InstrumentFacts
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(name="import")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--format", "format_name", required=True, help="A name of 'data formats', or a file.")
+@click.option("--instrument", required=True, help="Id of the instrument: SYMBOL.VENUE.")
+@click.option(
+    "--to", "folder", type=_FILE, help="Folder of the dataset; data/INSTRUMENT if not given."
+)
+@click.option("--bar", help="Length and price of bars, such as 1-MINUTE-LAST.")
+@click.option("--time-zone", help="Zone of the times in the files, such as Europe/Berlin.")
+@click.option("--symbol", help="The instrument's name in files of several.")
+@click.option("--tick", help="Price increment, such as 0.01; else by the digits in the files.")
+@click.option("--lot", help="Size increment, such as 0.001; else by the digits in the files.")
+@click.option("--currency", help="Currency of prices, where the symbol does not tell it.")
+@click.option("--instruments", type=_FILE, help="Instrument file that defines the instrument.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A further setting.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+def import_(  # noqa: PLR0913 - one for each option
+    *,
+    files: tuple[str, ...],
+    format_name: str,
+    instrument: str,
+    folder: Path | None,
+    bar: str | None,
+    time_zone: str | None,
+    symbol: str | None,
+    tick: str | None,
+    lot: str | None,
+    currency: str | None,
+    instruments: Path | None,
+    changes: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Make a dataset of a vendor's FILES, or add to it what FILES have beyond it.
+
+    FILES are paths or patterns. No settings file is needed: the format says how the files are
+    read. When the dataset is there already, only new rows are added.
+    """
+    from trading_runtime.datasets.formats import find_format
+    from trading_runtime.datasets.importing import ImportOptions, plan_import
+    from trading_runtime.datasets.manifest import MANIFEST_NAME, load_manifest
+    from trading_runtime.engine.instruments.files import define_instrument, read_instruments
+    from trading_runtime.errors import UsageError
+
+    form = find_format(format_name)
+    target = folder or Path("data", instrument.replace("/", ""))
+    known: dict[str, InstrumentFacts] = {}
+    if instruments is not None:
+        known = read_instruments([instruments])
+        if instrument not in known:
+            raise UsageError(f"{instruments}: does not define {instrument!r}")
+    elif (target / MANIFEST_NAME).is_file() and tick is None and lot is None:
+        known = _facts_in(load_manifest(target).instruments)
+    options = ImportOptions(
+        instrument, bar, time_zone, symbol, tick, lot, currency, dict(map(_setting, changes))
+    )
+    planned = plan_import(form, files, options, defines=instrument not in known)
+    if planned.definition is not None:
+        known[instrument] = define_instrument(planned.definition)
+    for line in planned.found if not as_json else ():
+        click.echo(line)
+    _make_or_grow(planned.loaded, known, target, as_json=as_json)
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--to", "folder", type=_FILE, help="Folder of the dataset to add to.")
+@click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
+def append(file: Path, folder: Path | None, *, as_json: bool) -> None:
+    """Add to a dataset what the raw files that the data file FILE names have beyond it.
+
+    Files that are there stay as they are, so tasks of earlier windows keep their results. A row
+    that came late or was changed is refused with its place.
+    """
+    from trading_runtime.datasets.data_file import load_preparation
+    from trading_runtime.datasets.manifest import load_manifest
+    from trading_runtime.engine.instruments.files import read_instruments
+    from trading_runtime.errors import UsageError
+
+    loaded = load_preparation(file)
+    target = folder or loaded.dataset
+    if target is None:
+        raise UsageError(f"{file}: names no 'dataset' to add to; add it, or give --to FOLDER")
+    load_manifest(target)
+    known = read_instruments(loaded.instrument_files)
+    _make_or_grow(loaded, known, target, as_json=as_json)
+
+
+def _make_or_grow(
+    loaded: LoadedPreparation,
+    instruments: Mapping[str, InstrumentFacts],
+    folder: Path,
+    *,
+    as_json: bool,
+) -> None:
+    from trading_runtime.cli.data import check_bar_types, show_dataset
+    from trading_runtime.datasets.appending import append as grow
+    from trading_runtime.datasets.manifest import MANIFEST_NAME
+    from trading_runtime.datasets.prepare import prepare
+    from trading_runtime.engine.instruments.catalog import write_instruments
+
+    check_bar_types(loaded)
+    if not (folder / MANIFEST_NAME).is_file():
+        made = prepare(loaded, instruments, write_instruments, folder)
+        manifest, line = made.manifest, f"dataset      {made.folder} prepared"
+    else:
+        grown = grow(loaded, instruments, write_instruments, folder)
+        manifest = grown.manifest
+        line = f"dataset      {folder} is up to date"
+        if grown.rows:
+            line = f"dataset      {folder} has {grown.rows:,} rows more"
+        if grown.known:
+            line += f"; {grown.known:,} rows of new files were there already"
+    if not as_json:
+        click.echo(line)
+    show_dataset(manifest, as_json=as_json)
+
+
+def _facts_in(definitions: tuple[dict[str, Any], ...]) -> dict[str, InstrumentFacts]:
+    from trading_runtime.engine.instruments.files import build_instruments, facts_of
+
+    return {facts.id: facts for facts in map(facts_of, build_instruments(definitions))}
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    from trading_runtime.errors import UsageError
+
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise UsageError(f"--set {text!r}: write KEY=VALUE, such as off_tick=round")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+@click.command()
+@click.argument("name", required=False)
+@JSON
+def formats(name: str | None, *, as_json: bool) -> None:
+    """List the formats that 'data import' knows; with NAME, print that one's settings.
+
+    What is printed, saved in a file and changed, is a format of your own: '--format my.json'.
+    """
+    from trading_runtime.datasets.formats import find_format
+    from trading_runtime.datasets.formats import formats as known
+
+    if name is not None:
+        click.echo(json.dumps(find_format(name).model_dump(exclude_defaults=True), indent=1))
+    elif as_json:
+        content = {key: form.model_dump(exclude_defaults=True) for key, form in known().items()}
+        click.echo(json.dumps(content, indent=1))
+    else:
+        width = max(map(len, known()))
+        for key, form in known().items():
+            asks = "".join(f"; needs --{ask.replace('_', '-')}" for ask in form.asks)
+            click.echo(f"{key.ljust(width)}  {form.about}{asks}")
+
+
+@click.command()
+@click.option("--from", "source", type=_FILE, required=True, help="The exchange's answer, as JSON.")
+@click.option("--to", "target", type=_FILE, help="File to write; standard output if not given.")
+@click.option("--only", multiple=True, metavar="SYMBOL", help="Take this one; may be repeated.")
+@click.option("--venue", help="The venue of the ids; else the exchange's name.")
+def instruments(
+    source: Path, target: Path | None, only: tuple[str, ...], venue: str | None
+) -> None:
+    """Write an instrument file from what an exchange tells of its markets.
+
+    Read are saved answers of Binance (exchangeInfo), Bybit, OKX and Kraken, and the markets of
+    CCXT: spot pairs and perpetuals.
+    """
+    from trading_runtime.datasets.exchange_instruments import definitions_from
+    from trading_runtime.errors import UsageError
+
+    try:
+        content = json.loads(source.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{source}: cannot be read as JSON: {error}") from error
+    found = definitions_from(content, str(source), venue, only)
+    text = json.dumps(found, indent=1) + "\n"
+    if target is None:
+        click.echo(text, nl=False)
+    else:
+        target.write_text(text, encoding="utf-8")
+        click.echo(f"{target}: {len(found):,} instruments")
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--instrument", help="Id of the instrument: SYMBOL.VENUE.")
+@click.option(
+    "--to", "target", type=_FILE, help="Settings file to write; FILE.data.json if not given."
+)
+def guess(file: Path, instrument: str | None, target: Path | None) -> None:
+    """Say what the raw file FILE is taken for, and write a settings file for 'data prepare'.
+
+    What the file does not tell stands there as "?", and is asked for by name.
+    """
+    from trading_runtime.datasets.guessing import guess as look
+    from trading_runtime.errors import UsageError
+
+    found = look(file, instrument)
+    written = target or file.with_name(f"{file.name}.data.json")
+    if written.exists():
+        raise UsageError(f"{written}: is there already and is left alone; give another with --to")
+    series = found.series | ({"files": str(file.absolute())} if target else {})
+    content = {"dataset": f"{file.name.partition('.')[0]}.dataset",
+               "instruments": "instruments.json", "series": [series]}  # fmt: skip
+    written.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    for name, value in found.seen:
+        click.echo(f"{name:<16} {value}")
+    for name, why in found.asks:
+        click.echo(f"{name:<16} ?  {why}")
+    click.echo(
+        f"written          {written}; the instrument is defined in instruments.json beside it"
+    )

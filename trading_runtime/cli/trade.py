@@ -1,0 +1,117 @@
+"""The command ``trade``: one session of a deployment, in the foreground."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trading_runtime.cli.options import JSON, RESULTS, find_run
+from trading_runtime.errors import Kind
+from trading_runtime.units import format_instant
+
+if TYPE_CHECKING:
+    from trading_runtime.sessions.session import Outcome
+
+_MOST_SHOWN = 10
+_BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--config", "config", help="The deployment file; the same as FILE.")
+@click.option("--run-id", help="Name of the session; made from the deployment's and the time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def trade(
+    file: str | None,
+    config: str | None,
+    run_id: str | None,
+    *,
+    as_json: bool,
+    debug: bool,  # noqa: ARG001 - read by the caller, which shows errors of the options too
+) -> int:
+    """Trade as the deployment in FILE says, until the data ends or somebody stops it."""
+    if (file is None) == (config is None):
+        raise click.UsageError("give the deployment file once, as FILE or as --config FILE")
+    from trading_runtime.config.loading import find_experiment
+    from trading_runtime.runs.opening import check_run_id, new_run_id
+    from trading_runtime.sessions.preparation import prepare_session
+    from trading_runtime.sessions.session import Session
+
+    path, note = find_experiment(config or file or "", _BESIDE_ENTRYPOINT)
+    if note:
+        click.echo(note, err=True)
+    prepared = prepare_session(path)
+    if run_id is None:
+        taken = set(prepared.store.run_ids())
+        run_id = new_run_id(prepared.deployment.name, dt.datetime.now(dt.UTC), taken)
+    session = Session(prepared, check_run_id(run_id))
+    click.echo(f"session {run_id}: results in {prepared.store.place}", err=True)
+    ended = session.execute()
+    if as_json:
+        click.echo(json.dumps(_summary(ended), ensure_ascii=False))
+    else:
+        click.echo("\n".join(_lines(ended)))
+    if not ended.ending.is_orderly:
+        raise ended.ending.error or RuntimeError(ended.ending.why)
+    if ended.ending.kind is Kind.STOPPED and session.received == signal.SIGTERM:
+        return 128 + signal.SIGTERM
+    return ended.ending.kind.exit_code
+
+
+def _summary(ended: Outcome) -> dict[str, Any]:
+    return {
+        "run_id": ended.run_id,
+        "ending": ended.ending.kind,
+        "why": ended.ending.why,
+        "rows": ended.rows,
+        "orders": ended.orders,
+        "fills": ended.fills,
+        "seconds": round(ended.seconds, 3),
+        "report": str(ended.files.report_page) if ended.result is not None else None,
+    }
+
+
+def _lines(ended: Outcome) -> list[str]:
+    lines = [
+        f"session  {ended.run_id}",
+        f"ended    {ended.ending.why}",
+        f"saw      {ended.rows:,} rows in {ended.seconds:,.1f} s",
+        f"traded   {ended.orders:,} orders, {ended.fills:,} fills",
+    ]
+    if ended.result is not None:
+        lines.append(f"report   {ended.files.report_page}")
+    return lines
+
+
+@click.command()
+@click.argument("session")
+@RESULTS
+@JSON
+def parity(session: str, results: str, *, as_json: bool) -> int:
+    """Backtest what SESSION (a run id, or 'latest') saw, and compare fill by fill.
+
+    Exit code 11 when fills are left that nothing explains.
+    """
+    from trading_runtime.sessions.parity import compare_session, write_parity
+
+    store, run_id = find_run(session, results)
+    compared = compare_session(store, run_id)
+    picture = write_parity(store, compared)
+    found = compared.parity
+    if as_json:
+        click.echo(json.dumps({"run_id": run_id, **found.document()}, ensure_ascii=False))
+    else:
+        click.echo(f"{run_id}: {found.verdict}")
+        for mine, other in found.one_row_apart[:_MOST_SHOWN]:
+            click.echo(f"one row apart  {mine.shown} (backtest {format_instant(other.ts)})")
+        for where, fills in (("session", found.only_session), ("backtest", found.only_backtest)):
+            for fill in fills[:_MOST_SHOWN]:
+                click.echo(f"only {where}  {fill.shown}")
+        click.echo(f"equity of both: {picture}", err=True)
+    return (Kind.OK if found.holds else Kind.DIFFERS).exit_code

@@ -1,0 +1,248 @@
+"""The deployment file: the desired state of one strategy that trades for as long as it is let."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
+
+from trading_runtime.config.checks import find_conflicts
+from trading_runtime.config.document import DocumentError, Problem
+from trading_runtime.config.experiment import (
+    DatasetSettings,
+    DataTypeName,
+    EquitySettings,
+    Experiment,
+    PartitionSettings,
+    StatisticsSettings,
+    StrategySettings,
+)
+from trading_runtime.config.fields import Duration, Instant, InstrumentName, Model, Name
+from trading_runtime.config.loading import LoadedExperiment, failure, read_document, read_text
+from trading_runtime.config.messages import faults_of, problem_at
+from trading_runtime.config.risk import RiskSettings
+from trading_runtime.config.sizes import TaskMemory
+from trading_runtime.config.venue import VenueSettings
+from trading_runtime.errors import UsageError, refuse_other_than_utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trading_runtime.config.document import Node
+    from trading_runtime.config.messages import Key
+
+_PACE = r"^(burst|real|x[0-9]+(\.[0-9]+)?)$"
+
+
+def _check_pace(text: str) -> str:
+    if not re.fullmatch(_PACE, text) or (text[0] == "x" and float(text[1:]) <= 0):
+        raise ValueError(
+            f"{text!r} is not a pace; write 'real', 'burst' (as fast as it goes), or 'x60' for "
+            "sixty times as fast as it happened"
+        )
+    return text
+
+
+Pace = Annotated[
+    str, AfterValidator(_check_pace), WithJsonSchema({"type": "string", "pattern": _PACE})
+]
+"""``real``, ``burst``, or ``x<factor>``."""
+
+
+class ReplayData(Model):
+    """Market data that a dataset holds, played again as if it came now."""
+
+    source: Literal["replay"]
+    """Rows of a dataset, one after another."""
+    dataset: str
+    """Folder of the dataset (with its manifest.json), relative to the deployment file."""
+    instruments: list[InstrumentName] | None = None
+    """Instrument ids to play; all of the dataset when absent."""
+    types: list[DataTypeName] | None = None
+    """Types of data to play; all of the dataset when absent."""
+    start: Instant | None = None
+    """Nothing before this instant is played."""
+    end: Instant | None = None
+    """Nothing at or after this instant is played."""
+    pace: Pace = "real"
+    """``real``: with the pauses that there were. ``x60``: sixty times as fast. ``burst``: none."""
+
+
+class SimulatedExecution(VenueSettings):
+    """A venue inside the session: the same settings as an experiment's ``venue``."""
+
+    venue: Literal["simulated"]
+    """Orders go to a simulated venue; no request leaves the process."""
+
+
+class SessionLimits(Model):
+    """Bounds on a session; what is beyond them ends it as ``on_failure`` says."""
+
+    memory: TaskMemory | None = None
+    """Resident memory of the session's process, such as ``1 GiB``; no limit when absent."""
+    heartbeat: Duration = "10s"
+    """How often the session writes that it is alive."""
+
+
+class Deployment(Model):
+    """One strategy that trades: on what data, where, under which limits, until when."""
+
+    schema_: Annotated[str | None, Field(alias="$schema")] = None
+    """For editors: where the JSON Schema of this file lies."""
+    name: Name
+    """Short name; the run ids of its sessions begin with it."""
+    notes: str | None = None
+    """Anything worth keeping; changes nothing."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Anything to find sessions by; changes nothing."""
+    mode: Literal["paper"]
+    """``paper``: simulated orders."""
+    data: ReplayData
+    """Where market data comes from."""
+    execution: SimulatedExecution
+    """Where orders go."""
+    strategy: StrategySettings
+    """Which strategy trades, with all of its config."""
+    risk: RiskSettings | None = None
+    """Limits that each order is held to before it goes out; absent: none."""
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    """Seed of everything random, as in an experiment."""
+    equity: EquitySettings = EquitySettings.model_construct()
+    """How often the account is marked to market."""
+    statistics: StatisticsSettings = StatisticsSettings.model_construct()
+    """How statistics are stated."""
+    limits: SessionLimits = SessionLimits.model_construct()
+    """Bounds on a session."""
+    stale_after: Duration | None = None
+    """An instrument that no data came of for so long gets no more orders until some comes."""
+    on_stop: Literal["hold", "cancel", "flatten"] = "cancel"
+    """At a stop: leave orders and positions, cancel resting orders, or close positions as well."""
+    on_failure: Literal["hold", "flatten"] = "hold"
+    """After a failure, with resting orders cancelled: keep positions, or close them."""
+    results: str = "results"
+    """Folder of the results, relative to the deployment file."""
+
+
+_PLACES: dict[str, str] = {"dataset": "data", "partitions": "data", "venue": "execution"}
+"""Where a section of an experiment stands in a deployment."""
+
+
+def as_experiment(deployment: Deployment) -> Experiment:
+    """Return the experiment that asks for the same trading: one window, one point."""
+    data = deployment.data
+    venue = deployment.execution.model_dump(exclude={"venue"})
+    return Experiment(
+        name=deployment.name,
+        labels=deployment.labels,
+        dataset=DatasetSettings(path=data.dataset, instruments=data.instruments, types=data.types),
+        partitions=PartitionSettings(start=data.start, end=data.end),
+        venue=VenueSettings(**venue),
+        risk=deployment.risk,
+        strategy=deployment.strategy,
+        seed=deployment.seed,
+        equity=deployment.equity,
+        statistics=deployment.statistics,
+        results=deployment.results,
+        workers=1,
+    )
+
+
+@dataclass(frozen=True)
+class LoadedDeployment:
+    """A deployment with the file that it comes from, and what it is as an experiment."""
+
+    deployment: Deployment
+    loaded: LoadedExperiment
+
+
+def load_deployment(path: str | Path) -> LoadedDeployment:
+    """Read and check the deployment file at ``path``.
+
+    Raises ``UsageError`` with one line for everything wrong, each with its line and column.
+    """
+    path = Path(path)
+    source = read_text(path, "a deployment")
+    absolute = path.absolute()
+    refuse_other_than_utf8(str(absolute))
+    deployment, document = _parsed(source, path)
+    experiment = as_experiment(deployment)
+    problems = [
+        problem_at(document, _keys(finding.keys), finding.message, of_key=finding.of_key)
+        for finding in find_conflicts(experiment, absolute.parent, frozenset())
+    ]
+    problems += [
+        problem_at(document, keys, message, of_key=False)
+        for keys, message in _conflicts(deployment)
+    ]
+    if problems:
+        raise failure(str(path), problems)
+    loaded = LoadedExperiment(experiment, absolute, source, str(absolute), absolute.parent)
+    return LoadedDeployment(deployment, loaded)
+
+
+def stored_deployment(content: object, file: Path) -> LoadedDeployment:
+    """Return a deployment from what its session kept of it; ``file`` is where it was read.
+
+    Raises ``UsageError`` when it is not as it was written.
+    """
+    try:
+        deployment = Deployment.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(f"{file}: the session's deployment cannot be read again") from error
+    loaded = LoadedExperiment(as_experiment(deployment), file, "", str(file), file.parent)
+    return LoadedDeployment(deployment, loaded)
+
+
+def _parsed(source: str, path: Path) -> tuple[Deployment, Node]:
+    try:
+        document = read_document(source, path.suffix)
+    except DocumentError as error:
+        raise failure(str(path), error.problems) from error
+    if not isinstance(document.value, dict):
+        message = "a deployment is a mapping of keys to values at the top"
+        raise failure(str(path), [Problem(document.line, document.column, message)])
+    try:
+        return Deployment.model_validate(document.plain()), document
+    except ValidationError as error:
+        faults = faults_of(error, document, Deployment)
+        raise failure(str(path), [item.problem for item in faults if item.problem]) from error
+
+
+def _keys(keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    if not keys:
+        return keys
+    first = _PLACES.get(str(keys[0]), keys[0])
+    rest = tuple("dataset" if key == "path" and keys[0] == "dataset" else key for key in keys[1:])
+    return (first, *rest)
+
+
+def _conflicts(deployment: Deployment) -> Iterator[tuple[tuple[Key, ...], str]]:
+    """Yield what a session cannot do although a backtest can."""
+    execution = deployment.execution
+    if deployment.strategy.path.startswith("builtin:"):
+        yield (
+            ("strategy", "path"),
+            "a strategy that runs inside the engine cannot be held or stopped; use one in Python",
+        )
+    for name in (
+        "leverages",
+        "allow_cash_borrowing",
+        "margin_model",
+        "settlement_prices",
+        "liquidation",
+        "swap",
+    ):
+        if getattr(execution, name):
+            yield (
+                ("execution", name),
+                "the engine's simulated venue for sessions does not have it; leave it out",
+            )
+    latency: dict[str, Any] = execution.latency.model_dump()
+    if any(latency.values()) and deployment.data.pace != "real":
+        yield (
+            ("execution", "latency"),
+            "a session counts latency on the wall clock: it needs 'data.pace: real'",
+        )

@@ -1,0 +1,34 @@
+"""What ends a run early: the kill switch, a signal, ``runs stop``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trading_runtime.control.kill_switch import KillWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trading_runtime.control.kill_switch import Switching
+    from trading_runtime.results.store import Store
+
+
+class StopControl:
+    """Asks, for one run that is computed, whether it is to end."""
+
+    def __init__(self, store: Store, run_id: str, *requests: Callable[[], bool]) -> None:
+        """``requests`` say whether somebody asked for the end: a signal, ``runs stop``."""
+        self._watch = KillWatch(store, run_id)
+        self._requests = requests
+
+    def should_end(self) -> bool:
+        """Return whether the run is to end now.
+
+        Raises ``TransientError`` or ``StorageError`` when the kill switch cannot be read.
+        """
+        return self._watch() or any(request() for request in self._requests)
+
+    @property
+    def killed(self) -> Switching | None:
+        """What switched the kill switch on, once that was seen; it stays."""
+        return self._watch.found

@@ -1,0 +1,241 @@
+"""Adding new rows to a dataset: new files and a new manifest, nothing rewritten."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.canonical import digest
+from trading_runtime.datasets.catalog_files import index_instrument_file
+from trading_runtime.datasets.manifest import (
+    MANIFEST_NAME,
+    MANIFESTS_FOLDER,
+    DataFile,
+    Manifest,
+    load_manifest,
+)
+from trading_runtime.datasets.prepare import described_series, make_all, series_sources
+from trading_runtime.datasets.series_making import QUARANTINE
+from trading_runtime.datasets.stored_rows import StoredRows
+from trading_runtime.errors import DataError, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from trading_runtime.datasets.data_file import LoadedPreparation
+    from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.datasets.prepare import InstrumentWriter
+    from trading_runtime.datasets.series_making import MadeSeries
+    from trading_runtime.datasets.series_rows import SeriesSource
+
+type _Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What an append came to."""
+
+    folder: Path
+    manifest: Manifest
+    rows: int
+    """Rows that were added."""
+    known: int
+    """Rows of new files that the dataset had already."""
+
+
+def append(
+    loaded: LoadedPreparation,
+    instruments: Mapping[str, InstrumentFacts],
+    write_instruments: InstrumentWriter,
+    folder: Path,
+) -> Appended:
+    """Add to the dataset in ``folder`` what the data file's raw files have beyond it.
+
+    Raw files whose bytes were read before are left out. Raises ``DataError`` for rows that are
+    refused, that came late or were changed; ``UsageError`` when the settings are not those that
+    the dataset was made with. Nothing is added then.
+    """
+    manifest = load_manifest(folder)
+    sources = series_sources(loaded, instruments)
+    entries = {(item["settings"]["type"], item["identifier"]): item for item in _entries(manifest)}
+    described = described_series(sources)
+    _check_settings(folder, manifest, sources, described, entries)
+    new: list[SeriesSource] = []
+    new_described: list[dict[str, Any]] = []
+    for source, item in zip(sources, described, strict=True):
+        known = {file["sha256"] for file in entries.get(_key(source), {"files": []})["files"]}
+        names = {file["name"] for file in item["files"] if file["sha256"] not in known}
+        files = [file for file in source.files if file.path.name in names]
+        if files:
+            new.append(replace(source, files=files))
+            kept = [file for file in item["files"] if file["name"] in names]
+            new_described.append(item | {"files": kept})
+    if not new:
+        return Appended(folder, manifest, 0, 0)
+    place = folder.resolve()
+    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+    stored = [_stored(source, folder, manifest) for source in new]
+    try:
+        partial.mkdir(parents=True)
+        made = make_all(new, partial, stored)
+        grown = _grown(
+            manifest, new, new_described, made, partial=partial, write_instruments=write_instruments
+        )
+        if load_manifest(folder).digest != manifest.digest:
+            raise DataError(f"{folder}: was changed meanwhile; append again")
+        _put_in_place(partial, place, manifest, grown)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    rows, known_rows = sum(item.rows for item in made), sum(item.known for item in made)
+    return Appended(folder, grown, rows, known_rows)
+
+
+def _entries(manifest: Manifest) -> list[dict[str, Any]]:
+    return list(manifest.source.get("series", []))
+
+
+def _key(source: SeriesSource) -> _Key:
+    return source.series.type, source.identifier
+
+
+def _check_settings(
+    folder: Path,
+    manifest: Manifest,
+    sources: Sequence[SeriesSource],
+    described: Sequence[dict[str, Any]],
+    entries: Mapping[_Key, dict[str, Any]],
+) -> None:
+    definitions = {item["id"]: item for item in manifest.instruments}
+    if not entries:
+        raise UsageError(
+            f"{folder}: was not made from raw files by this project, so it does not say how they "
+            "are read; make a dataset with 'data prepare' or 'data import'"
+        )
+    for source, item in zip(sources, described, strict=True):
+        known = entries.get(_key(source))
+        if known is not None and known["settings"] != item["settings"]:
+            keys = {**known["settings"], **item["settings"]}
+            differing = sorted(
+                key for key in keys if known["settings"].get(key) != item["settings"].get(key)
+            )
+            raise UsageError(
+                f"{folder}: {source.series.type} of {source.identifier} were made with other "
+                f"settings ({', '.join(differing)}); append with the same, or give another folder"
+            )
+        name = source.instrument.id
+        if definitions.get(name, source.instrument.definition) != source.instrument.definition:
+            raise UsageError(
+                f"{folder}: {name} is defined otherwise there; append with the same definition, "
+                "or give another folder"
+            )
+
+
+def _stored(source: SeriesSource, folder: Path, manifest: Manifest) -> StoredRows | None:
+    files = [file for file in manifest.files if (file.type, file.identifier) == _key(source)]
+    return StoredRows(source, folder, files) if files else None
+
+
+def _grown(  # noqa: PLR0913 - all that a manifest is made of
+    manifest: Manifest,
+    sources: Sequence[SeriesSource],
+    described: Sequence[dict[str, Any]],
+    made: Sequence[MadeSeries],
+    *,
+    partial: Path,
+    write_instruments: InstrumentWriter,
+) -> Manifest:
+    entries = {(item["settings"]["type"], item["identifier"]): item for item in _entries(manifest)}
+    files: list[DataFile] = list(manifest.files)
+    gaps = list(manifest.gaps)
+    for source, item, series in zip(sources, described, made, strict=True):
+        files += series.files
+        gaps += series.gaps.listed
+        before = entries.get(_key(source))
+        counted = item | series.described(source.identifier)
+        entries[_key(source)] = counted if before is None else _added(before, counted)
+    definitions = {item["id"]: item for item in manifest.instruments}
+    fresh = {source.instrument.id: source.instrument.definition for source in sources}
+    missing = [fresh[name] for name in sorted(fresh) if name not in definitions]
+    written = [index_instrument_file(path, partial) for path in write_instruments(partial, missing)]
+    definitions |= fresh
+    series_entries = list(entries.values())
+    made_from = {
+        "version": manifest.source["version"],
+        "series": [
+            {"settings": item["settings"], "files": item["files"]} for item in series_entries
+        ],
+        "instruments": definitions,
+    }
+    return manifest.model_copy(
+        update={
+            "parent": manifest.digest,
+            "instruments": tuple(definitions[name] for name in sorted(definitions)),
+            "instrument_files": tuple(
+                sorted((*manifest.instrument_files, *written), key=lambda file: file.path)
+            ),
+            "files": tuple(
+                sorted(
+                    files, key=lambda file: (file.type, file.identifier, file.row_groups[0].first)
+                )
+            ),
+            "gaps": tuple(gaps),
+            "source": manifest.source | {"digest": digest(made_from), "series": series_entries},
+        }
+    )
+
+
+def _added(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry of a series with the counts of its new rows added."""
+    together = before | {"files": [*before["files"], *new["files"]]}
+    together["rows"] = before["rows"] + new["rows"]
+    for name in ("rounded", "snapped", "dropped"):
+        counts = dict(before.get(name, {}))
+        for key, count in new.get(name, {}).items():
+            counts[key] = counts.get(key, 0) + count
+        if name in before or counts:
+            together[name] = counts
+    old, found = before["gaps"], new["gaps"]
+    together["gaps"] = {
+        "count": old["count"] + found["count"],
+        "longest": max(old["longest"], found["longest"]),
+        "total": old["total"] + found["total"],
+    }
+    if "quarantined" in new:
+        together["quarantined"] = [*before.get("quarantined", []), *new["quarantined"]]
+    return together
+
+
+def _put_in_place(partial: Path, folder: Path, old: Manifest, new: Manifest) -> None:
+    """Move new files beside those that are there, then replace the manifest."""
+    for path in sorted(partial.rglob("*")):
+        inside = path.relative_to(partial)
+        if not path.is_file():
+            continue
+        target = folder / inside
+        if inside.parts[0] == QUARANTINE and target.exists():
+            target = target.with_name(f"{target.stem}-{new.digest[:12]}{target.suffix}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _flush(path)
+        path.replace(target)
+    kept = folder / MANIFESTS_FOLDER
+    kept.mkdir(exist_ok=True)
+    _write(kept / f"{old.digest}.json", old.to_json())
+    _write(folder / MANIFEST_NAME, new.to_json())
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    _flush(partial)
+    partial.replace(path)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

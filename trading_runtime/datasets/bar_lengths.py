@@ -1,0 +1,49 @@
+"""How long a bar is, by its specification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trading_runtime.units import DAY, NANOSECONDS
+
+_FIXED = {
+    "MILLISECOND": NANOSECONDS["ms"],
+    "SECOND": NANOSECONDS["s"],
+    "MINUTE": NANOSECONDS["m"],
+    "HOUR": NANOSECONDS["h"],
+}
+# On the clock of a zone a day can have 25 hours, and a month 28 to 31 days.
+_CALENDAR = {
+    "DAY": ("d", DAY, 3_600 * 10**9),
+    "WEEK": ("w", 7 * DAY, 3_600 * 10**9),
+    "MONTH": ("mo", 28 * DAY, 3 * DAY + 3_600 * 10**9),
+    "YEAR": ("y", 365 * DAY, DAY + 3_600 * 10**9),
+}
+
+
+@dataclass(frozen=True)
+class BarLength:
+    """The length of bars over time."""
+
+    shortest: int
+    """Nanoseconds."""
+    longest: int
+    """Nanoseconds; more than the shortest for calendar units."""
+    calendar_step: str | None
+    """For days and longer: the step on the clock of the bars' zone, such as ``1d`` or ``1mo``."""
+
+
+def bar_length(specification: str, zone: str) -> BarLength | None:
+    """Return the length of bars, or None when they are not cut by time (ticks, volume, ...)."""
+    step_text, unit, _ = specification.split("-")
+    step = int(step_text)
+    if unit in _FIXED:
+        length = step * _FIXED[unit]
+        return BarLength(length, length, None)
+    if unit in _CALENDAR:
+        sign, shortest, slack = _CALENDAR[unit]
+        if zone == "UTC" and unit in {"DAY", "WEEK"}:
+            slack = 0
+        change = 3_600 * 10**9 if zone != "UTC" else 0
+        return BarLength(step * shortest - change, step * (shortest + slack), f"{step}{sign}")
+    return None

@@ -1,0 +1,226 @@
+"""Instrument definitions from what exchanges tell of their markets, saved as JSON."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+type Definition = dict[str, Any]
+
+_ACCEPTED = (
+    "accepted are Binance's exchangeInfo, the instruments of Bybit (v5) and OKX (v5), Kraken's "
+    "AssetPairs, and CCXT's markets"
+)
+
+
+def definitions_from(
+    content: Any, where: str, venue: str | None, only: Sequence[str] = ()
+) -> list[Definition]:
+    """Return the spot pairs and perpetuals that an exchange's answer describes, sorted by id.
+
+    ``only`` are symbols as the exchange writes them. Contracts that expire and options are left
+    out. Raises ``UsageError`` when the answer is of no known kind or lacks what is asked for.
+    """
+    kinds = ((name, read) for name, matches, read in _READERS if matches(content))
+    exchange, read = next(kinds, (None, None))
+    if exchange is None or read is None:
+        raise UsageError(f"{where}: is no answer that is known; {_ACCEPTED}")
+    try:
+        found = list(read(content))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{where}: looks like an answer of {exchange}, but lacks {error}; {_ACCEPTED}"
+        ) from error
+    if only:
+        missing = sorted(set(only) - {symbol for symbol, _ in found})
+        if missing:
+            raise UsageError(f"{where}: has no spot pair or perpetual {', '.join(missing)}")
+        found = [(symbol, item) for symbol, item in found if symbol in only]
+    if not found:
+        raise UsageError(f"{where}: holds no spot pair and no perpetual")
+    place = venue or exchange
+    if place == "CCXT":
+        raise UsageError("--venue is missing: CCXT's markets do not tell whose they are")
+    made = {f"{item['id']}.{place}": item for _, item in found}
+    return [{**made[name], "id": name} for name in sorted(made)]
+
+
+def _binance(content: Any) -> Iterator[tuple[str, Definition]]:
+    for item in content["symbols"]:
+        filters = {entry["filterType"]: entry for entry in item.get("filters", [])}
+        if "PRICE_FILTER" not in filters or "LOT_SIZE" not in filters:
+            continue
+        contract = item.get("contractType")
+        if contract not in {None, "", "PERPETUAL"}:
+            continue
+        yield (
+            item["symbol"],
+            _definition(
+                item["symbol"],
+                item["baseAsset"],
+                item["quoteAsset"],
+                filters["PRICE_FILTER"]["tickSize"],
+                filters["LOT_SIZE"]["stepSize"],
+                settled_in=item.get("marginAsset") if contract else None,
+            ),
+        )
+
+
+def _bybit(content: Any) -> Iterator[tuple[str, Definition]]:
+    result = content["result"]
+    for item in result["list"]:
+        contract = item.get("contractType", "")
+        if contract and not contract.endswith("Perpetual"):
+            continue
+        lots = item["lotSizeFilter"]
+        yield (
+            item["symbol"],
+            _definition(
+                item["symbol"],
+                item["baseCoin"],
+                item["quoteCoin"],
+                item["priceFilter"]["tickSize"],
+                lots.get("qtyStep") or lots["basePrecision"],
+                settled_in=item.get("settleCoin") if contract else None,
+            ),
+        )
+
+
+def _okx(content: Any) -> Iterator[tuple[str, Definition]]:
+    for item in content["data"]:
+        kind = item.get("instType")
+        if kind not in {"SPOT", "SWAP"}:
+            continue
+        base, quote = item["instId"].split("-")[:2]
+        made = _definition(
+            item["instId"].removesuffix("-SWAP"),
+            base,
+            quote,
+            item["tickSz"],
+            item["lotSz"],
+            settled_in=item.get("settleCcy") if kind == "SWAP" else None,
+        )
+        if kind == "SWAP":
+            # Sizes are contracts of so many coins.
+            made["multiplier"] = _plain(item["ctVal"])
+        yield item["instId"], made
+
+
+def _kraken(content: Any) -> Iterator[tuple[str, Definition]]:
+    for item in content["result"].values():
+        base, _, quote = item["wsname"].partition("/")
+        tick = item.get("tick_size") or Decimal(1).scaleb(-int(item["pair_decimals"]))
+        lot = Decimal(1).scaleb(-int(item["lot_decimals"]))
+        yield item["altname"], _definition(f"{base}/{quote}", base, quote, tick, lot)
+
+
+def _ccxt(content: Any) -> Iterator[tuple[str, Definition]]:
+    markets = list(content.values()) if isinstance(content, dict) else content
+    numbers = [
+        Decimal(str(value))
+        for item in markets
+        for value in item.get("precision", {}).values()
+        if value is not None
+    ]
+    # Either all are increments, then some are fractions, or all count digits behind the point.
+    counts_digits = not any(number != int(number) for number in numbers)
+    for item in markets:
+        if item.get("type") not in {"spot", "swap"} or not item.get("precision"):
+            continue
+        tick, lot = (item["precision"].get(name) for name in ("price", "amount"))
+        if tick is None or lot is None:
+            continue
+        if counts_digits:
+            tick, lot = (Decimal(1).scaleb(-int(value)) for value in (tick, lot))
+        is_swap = item["type"] == "swap"
+        made = _definition(
+            item["id"].removesuffix("-SWAP") if is_swap else item["id"],
+            item["base"],
+            item["quote"],
+            tick,
+            lot,
+            settled_in=item.get("settle") if is_swap else None,
+        )
+        size = item.get("contractSize")
+        if is_swap and size is not None and Decimal(str(size)) != 1:
+            made["multiplier"] = _plain(size)
+        yield item["symbol"], made
+
+
+def _definition(  # noqa: PLR0913 - what a market is
+    symbol: str,
+    base: str,
+    quote: str,
+    tick: object,
+    lot: object,
+    *,
+    settled_in: str | None = None,
+) -> Definition:
+    made = {
+        "type": "CurrencyPair" if settled_in is None else "CryptoPerpetual",
+        "id": symbol if settled_in is None else f"{symbol}-PERP",
+        "base_currency": base,
+        "quote_currency": quote,
+        "price_increment": _plain(tick),
+        "size_increment": _plain(lot),
+    }
+    if settled_in is not None:
+        made |= {"settlement_currency": settled_in}
+        if settled_in == base:
+            made |= {"is_inverse": True}  # type: ignore[dict-item]
+    return made
+
+
+def _plain(value: object) -> str:
+    try:
+        text = format(Decimal(str(value)), "f")
+    except InvalidOperation as error:
+        raise UsageError(f"{value!r} is not an increment") from error
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _is_ccxt(content: Any) -> bool:
+    markets = list(content.values()) if isinstance(content, dict) else content
+    return (
+        isinstance(markets, list)
+        and bool(markets)
+        and all(
+            isinstance(item, dict) and {"symbol", "base", "quote"} <= set(item) for item in markets
+        )
+    )
+
+
+def _has(*keys: str) -> Callable[[Any], bool]:
+    def matches(content: Any) -> bool:
+        for key in keys:
+            if not isinstance(content, dict) or key not in content:
+                return False
+            content = content[key]
+        return isinstance(content, list)
+
+    return matches
+
+
+def _is_kraken(content: Any) -> bool:
+    pairs = content.get("result") if isinstance(content, dict) else None
+    return (
+        isinstance(pairs, dict)
+        and bool(pairs)
+        and all(isinstance(item, dict) and "wsname" in item for item in pairs.values())
+    )
+
+
+_READERS: tuple[
+    tuple[str, Callable[[Any], bool], Callable[[Any], Iterator[tuple[str, Definition]]]], ...
+] = (
+    ("BINANCE", _has("symbols"), _binance),
+    ("BYBIT", _has("result", "list"), _bybit),
+    ("OKX", _has("data"), _okx),
+    ("KRAKEN", _is_kraken, _kraken),
+    ("CCXT", _is_ccxt, _ccxt),
+)

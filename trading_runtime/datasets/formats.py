@@ -1,0 +1,55 @@
+"""Formats: what vendors' files are, as settings of a data file under a name."""
+
+from __future__ import annotations
+
+import importlib.resources
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from trading_runtime.config.fields import Model
+from trading_runtime.config.messages import nearest
+from trading_runtime.datasets.settings_files import checked, read_settings
+from trading_runtime.errors import UsageError
+
+_SUFFIXES = (".json", ".yaml", ".yml")
+
+
+class Format(Model):
+    """One format: settings that hold for all files of its kind, whatever the instrument."""
+
+    about: str
+    """Whose files, and of what."""
+    instrument: str
+    """The type of instrument that is made when no instrument file is given."""
+    symbol_column: str | None = None
+    """The column of symbols of files that hold several instruments."""
+    asks: tuple[str, ...] = Field((), strict=False)
+    """Settings that the files do not tell, so that they have to be given."""
+    series: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    """Entries of a data file's ``series``, without ``instrument`` and ``files``."""
+
+
+@cache
+def formats() -> dict[str, Format]:
+    """Return the formats that are known, by name."""
+    text = importlib.resources.files(__package__).joinpath("formats.json").read_bytes()
+    return TypeAdapter(dict[str, Format]).validate_json(text)
+
+
+def find_format(name: str) -> Format:
+    """Return the format of this name, or the one in the settings file of this path.
+
+    Raises ``UsageError`` when there is none.
+    """
+    if name.endswith(_SUFFIXES):
+        path = Path(name)
+        return checked(Format, read_settings(path), path)
+    if name not in formats():
+        raise UsageError(
+            f"--format {name!r}: there is no such format{nearest(name, formats())}; see "
+            "'trading-runtime data formats', or give a file of settings of your own"
+        )
+    return formats()[name]

@@ -1,0 +1,175 @@
+"""Times that were read without a fault, and still look misread: all rows of a series together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from trading_runtime.datasets.columns import read_times
+from trading_runtime.datasets.data_file import BarSeries
+from trading_runtime.datasets.time_formats import exchanged_pattern
+from trading_runtime.errors import DataError
+from trading_runtime.units import DAY, format_duration
+
+if TYPE_CHECKING:
+    from trading_runtime.datasets.bar_lengths import BarLength
+    from trading_runtime.datasets.raw_files import RawFile
+
+_FEWEST_BARS = 10
+_FEWEST_DAYS = 5
+_MONDAY, _SATURDAY = 1, 6
+_LATEST_MONTH = 12
+_TIMES_AS_LONG = 3
+"""A reading whose days span so many times what the other one's do is the wrong one."""
+
+
+class TimeDoubts:
+    """Takes the rows of a series block by block; tells at the end what is in doubt."""
+
+    def __init__(self, length: BarLength | None) -> None:
+        self._spacing = None if length is None else _Spacing(length)
+        self._midnights = None
+        if length is not None and DAY <= length.longest < 2 * DAY:
+            self._midnights = _Midnights()
+        is_long = length is not None and length.longest >= 7 * DAY
+        self._exchange = None if is_long else _Exchange()
+
+    def take(self, file: RawFile, raw: pl.Series, times: pl.Series) -> None:
+        """Take a block: the ``raw`` values of its times, and what was made of the usable ones."""
+        series = file.settings
+        if series.unusual_times != "refuse" or not len(times):
+            return
+        if self._spacing is not None:
+            self._spacing.take(file, times)
+        if isinstance(series, BarSeries) and self._midnights is not None:
+            if series.timestamp_marks == "close":
+                self._midnights.take(file, times, series.time_zone)
+            else:
+                self._midnights = None
+        if self._exchange is not None:
+            self._exchange.take(file, raw)
+            if self._exchange.is_settled:
+                self._exchange = None
+
+    def check(self) -> None:
+        """Raise ``DataError`` for the first doubt."""
+        for doubt in (self._exchange, self._midnights, self._spacing):
+            if doubt is not None and (found := doubt.found()):
+                raise DataError(f"{found}, or set 'unusual_times: accept'")
+
+
+class _Spacing:
+    """Bars that never come as often as their length lets them."""
+
+    def __init__(self, length: BarLength) -> None:
+        self._length = length
+        self._file: RawFile | None = None
+        self._last: int | None = None
+        self._bars = 0
+        self._shortest: int | None = None
+        self._directions: set[bool] = set()
+
+    def take(self, file: RawFile, times: pl.Series) -> None:
+        steps = times.diff().drop_nulls()
+        if self._last is not None and file is self._file:
+            steps = pl.concat([pl.Series([int(times[0]) - self._last]), steps])
+        self._file, self._last = file, int(times[-1])
+        self._bars += len(times)
+        steps = steps.filter(steps != 0)
+        if len(steps):
+            self._directions |= set((steps > 0).unique())
+            shortest = int(steps.abs().min())  # type: ignore[arg-type]
+            self._shortest = min(shortest, self._shortest or shortest)
+
+    def found(self) -> str | None:
+        # Rows in no order say nothing of how often they come.
+        if self._shortest is None or self._bars < _FEWEST_BARS or len(self._directions) > 1:
+            return None
+        if self._file is None or self._shortest < 2 * self._length.longest:
+            return None
+        series = self._file.settings
+        bar = series.bar if isinstance(series, BarSeries) else ""
+        apart = format_duration(self._shortest)
+        return (
+            f"{self._file.name}: no two bars are less than {apart} apart, "
+            f"but 'bar' says {bar}: with a length that is too short they are seen too early; "
+            "correct 'bar'"
+        )
+
+
+class _Midnights:
+    """Closes of days that look like the dates of the days."""
+
+    def __init__(self) -> None:
+        self._file: RawFile | None = None
+        self._days = 0
+        self._weekdays: set[int] = set()
+        self._all_at_midnight = True
+
+    def take(self, file: RawFile, times: pl.Series, zone: str) -> None:
+        local = times.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
+        self._all_at_midnight &= bool((local == local.dt.truncate("1d")).all())
+        self._file = file
+        self._days += len(times)
+        self._weekdays |= set(local.dt.weekday().unique())
+
+    def found(self) -> str | None:
+        if not self._all_at_midnight or self._days < _FEWEST_DAYS or self._file is None:
+            return None
+        # A Friday's bar closes on Saturday at midnight, and no day of a working week on Monday.
+        if _MONDAY not in self._weekdays or _SATURDAY in self._weekdays:
+            return None
+        return (
+            f"{self._file.name}: bars close at 00:00 on Mondays and never on a Saturday, as the "
+            "dates of working days do: taken as closes, they are seen as their days begin; set "
+            "'timestamp_marks: open'"
+        )
+
+
+class _Exchange:
+    """Dates that also read with day and month the other way round."""
+
+    def __init__(self) -> None:
+        self.is_settled = False
+        self._file: RawFile | None = None
+        self._pattern = ""
+        self._own: tuple[int, int] | None = None
+        self._other: tuple[int, int] | None = None
+
+    def take(self, file: RawFile, raw: pl.Series) -> None:
+        series = file.settings
+        pattern = exchanged_pattern(series.timestamp_format)
+        if pattern is None or raw.dtype != pl.String:
+            self.is_settled = True
+            return
+        own = read_times(raw, series.timestamp_format, series.time_zone)
+        # A day after the twelfth is no month: nothing more has to be read.
+        days = own["ns"].cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(series.time_zone)
+        if own["fault"].is_not_null().any() or (days.dt.day() > _LATEST_MONTH).any():
+            self.is_settled = True
+            return
+        other = read_times(raw, pattern, series.time_zone)
+        if other["fault"].is_not_null().any():
+            self.is_settled = True
+            return
+        self._file, self._pattern = file, pattern
+        self._own = _wider(self._own, own["ns"])
+        self._other = _wider(self._other, other["ns"])
+
+    def found(self) -> str | None:
+        if self._own is None or self._other is None or self._file is None:
+            return None
+        own, other = (last - first for first, last in (self._own, self._other))
+        if own <= _TIMES_AS_LONG * max(other, DAY):
+            return None
+        return (
+            f"{self._file.name}: the dates span {own // DAY:,} days as "
+            f"{self._file.settings.timestamp_format!r}, and {other // DAY:,} with day and month "
+            f"exchanged; set 'timestamp_format' to {self._pattern!r}"
+        )
+
+
+def _wider(known: tuple[int, int] | None, times: pl.Series) -> tuple[int, int]:
+    first, last = int(times.min()), int(times.max())  # type: ignore[arg-type]
+    return (first, last) if known is None else (min(first, known[0]), max(last, known[1]))

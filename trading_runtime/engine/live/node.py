@@ -1,0 +1,313 @@
+"""One strategy in one live node: guarded, held to risk, watched for failures, and ended in order.
+
+Everything here happens in the thread of the event loop: to read the node or its cache from another
+thread ends the process.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import replace
+from decimal import localcontext
+from typing import TYPE_CHECKING, Any, Self
+
+from nautilus_trader import model
+from nautilus_trader.adapters.sandbox import SandboxExecutionClientFactory
+from nautilus_trader.common import DataActor, Environment
+from nautilus_trader.config import DataClientConfig
+from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
+
+from trading_runtime.config.risk import RiskSettings
+from trading_runtime.engine.accounting.ledger import Ledger
+from trading_runtime.engine.accounting.valuation import EXACT
+from trading_runtime.engine.instruments.currencies import register_currencies
+from trading_runtime.engine.live.replay import CLIENT, MARKS, replay_factory
+from trading_runtime.engine.live.reporting import reporting
+from trading_runtime.engine.live.simulated import simulated_venue
+from trading_runtime.engine.risk.profile import Refusal, Risk
+from trading_runtime.engine.simulation.engine_log import engine_log, logger_config
+from trading_runtime.engine.simulation.fees import FeesOfVenue
+from trading_runtime.engine.strategy.failures import watch_escapes_into
+from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
+from trading_runtime.engine.strategy.stray_errors import watch_strays
+from trading_runtime.message_kinds import counted_kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType
+
+    from nautilus_trader.trading import Strategy
+
+    from trading_runtime.engine.accounting.equity import EquitySample
+    from trading_runtime.engine.accounting.tables import TaskTables
+    from trading_runtime.engine.live.replay import Replay
+    from trading_runtime.engine.live.reporting import Listener
+    from trading_runtime.engine.strategy.loading import LoadedStrategy
+
+_TRADER = model.TraderId("TRADER-001")
+_NO_RATE = "1000000000/00:00:01"
+"""The engine counts orders a second on the wall's clock, which a replay does not keep to."""
+
+
+class _Ear(DataActor):
+    """Hears the marks that come out behind the rows of a replay."""
+
+    def __new__(cls, *_arguments: Any) -> Self:
+        """Take the arguments of ``__init__``, which the native base class would refuse."""
+        return super().__new__(cls)
+
+    def __init__(self, replay: Replay, fail: Callable[[BaseException], None]) -> None:
+        super().__init__()
+        self._replay = replay
+        self._fail = fail
+
+    def on_start(self) -> None:
+        self.subscribe_instrument_status(MARKS, client_id=model.ClientId(CLIENT))
+
+    def on_instrument_status(self, status: Any) -> None:
+        try:
+            self._replay.acknowledge(status.ts_event)
+        except Exception as error:  # noqa: BLE001 - the engine would only log it
+            self._fail(error)
+
+
+class PaperNode:
+    """A live node with a simulated venue, and the one strategy in it."""
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Any],
+        loaded: LoadedStrategy,
+        replay: Replay,
+        listener: Listener,
+        balances: Sequence[str],
+    ) -> None:
+        """Assemble it; nothing is connected. ``inputs`` is what a task is given.
+
+        Raises ``UsageError`` when venue or strategy refuse their settings, and ``StrategyError``
+        when the strategy raises while it is made.
+        """
+        common, partition = inputs["common"], inputs["partition"]
+        self._common, self._start = common, partition["start"]
+        self._replay = replay
+        self.venue = model.Venue(common["venue_name"])
+        register_currencies(partition["instruments"])
+        builder = (
+            LiveNode.builder(common["venue_name"], _TRADER, Environment.SANDBOX)
+            .with_logging(logger_config(None))
+            .with_reconciliation(False)  # noqa: FBT003 - the engine takes no keywords
+            .with_delay_post_stop_secs(0)
+            .with_risk_engine_config(
+                LiveRiskEngineConfig(max_order_submit_rate=_NO_RATE, max_order_modify_rate=_NO_RATE)
+            )
+            .add_data_client(CLIENT, replay_factory(replay), DataClientConfig(), None)
+        )
+        config = simulated_venue(common["venue"], common["venue_name"], common["seed"], balances)
+        if isinstance(config.fee_model, FeesOfVenue):
+            config.fee_model.now = lambda: replay.now(self.cache)
+        builder.add_simulated_exec_client(
+            common["venue_name"], SandboxExecutionClientFactory(), config
+        )
+        self._node = builder.build()
+        self.handle = self._node.handle()
+        self.cache = self._node.cache
+        self._ledger = Ledger.of(
+            self._node, common["venue_name"], common["currency"], balances, replay.instruments
+        )
+        self._balances = balances
+        self.samples: list[EquitySample] = []
+        """The account's value at each multiple of the interval of equity, in the data's time."""
+        replay.on_look = self._look
+        limits = common.get("risk") or RiskSettings().model_dump(mode="json")
+        self.guard = new_guard(loaded, trading_starts=0, close_at_end=False)
+        self.failures = self.guard.failures
+        self.risk = self.guard.risk = Risk(limits, self._ledger, self.samples)
+        self.guard.now = lambda _strategy: replay.now(self.cache)
+        self.guard.on_denial = listener.on_order_event
+        self._times: list[tuple[int, int]] = []
+        self._warnings: Counter[str] = Counter()
+        self._node.add_actor(_Ear(replay, self.failures.record_exception))
+        self._add_strategy(loaded, inputs, _Timing(listener, self._note_time))
+
+    def _add_strategy(
+        self, loaded: LoadedStrategy, inputs: Mapping[str, Any], listener: Listener
+    ) -> None:
+        def told(strategy_class: type[Strategy]) -> type[Strategy]:
+            self._strategy_class = strategy_class
+            self._sending = reporting(strategy_class, listener)
+            return self._sending
+
+        seed = self._common["seed"]
+        self.strategy = guarded_strategy(loaded, inputs["config"], seed, self.guard, told)
+        self._node.add_strategy(self.strategy)
+
+    async def run(self) -> None:
+        """Run until the node is stopped; what escapes from the strategy is in ``failures``."""
+        log = engine_log()
+        log.clear()
+        self.guard.running = True
+        try:
+            with (
+                watch_strays(self.failures),
+                watch_escapes_into(self.failures, _runs_the_engine),
+            ):
+                await self._node.run_async()
+        except Exception as error:
+            if self.failures.message is None:
+                raise
+            # The engine raises what on_start raised, as text; the record has it whole.
+            del error
+        finally:
+            self.guard.running = False
+
+    def logged_failure(self) -> None:
+        """Take note of an error of a callback that nothing but the engine's log tells of."""
+        logged = engine_log().messages()
+        if logged.callback_error is not None:
+            self.failures.record_logged(logged.callback_error)
+        self._warnings += logged.counts
+
+    @property
+    def warnings(self) -> dict[str, int]:
+        """Warnings and errors that the engine logged, by kind."""
+        return counted_kinds(self._warnings)
+
+    def stop(self) -> None:
+        """Let the node stop; what is still in its queues is lost."""
+        self.handle.stop()
+
+    def halt(self) -> None:
+        """Let no order of the strategy go out any more, those that close a position neither."""
+        self.guard.halted = True
+
+    def cancel_resting(self) -> int:
+        """Ask the venue to cancel every resting order; return how many there are."""
+        found = self.resting
+        for instrument_id in sorted({order.instrument_id for order in found}, key=str):
+            self._sending.cancel_all_orders(self.strategy, instrument_id)
+        return len(found)
+
+    def close_positions(self) -> int:
+        """Send market orders that close every position, whatever halts or limits the strategy."""
+        found = sorted(self.cache.positions_open(), key=lambda item: str(item.id))
+        for position in found:
+            side = model.OrderSide.BUY if position.is_short else model.OrderSide.SELL
+            order = self.strategy.order_factory.market(
+                position.instrument_id, side, position.quantity, reduce_only=True
+            )
+            self._sending.submit_order(self.strategy, order, position.id)
+        return len(found)
+
+    @property
+    def resting(self) -> list[Any]:
+        """The orders that the venue holds, and those that the engine emulates."""
+        return [*self.cache.orders_open(), *self.cache.orders_emulated()]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is on its way to the venue."""
+        return not self.cache.orders_inflight_count()
+
+    def newest_rows(self) -> dict[str, int]:
+        """Return when the newest row of each instrument came, by its id, 0 before the first."""
+        return self._replay.newest(self.cache)
+
+    def close_instrument(self, name: str, why: str) -> None:
+        """Let no order in an instrument go out."""
+        self.risk.closed[name] = Refusal("stale_after", why)
+
+    def open_instrument(self, name: str) -> None:
+        """Let orders in an instrument go out again."""
+        self.risk.closed.pop(name, None)
+
+    def balances(self) -> list[str]:
+        """Return what the account holds, by currency, as in ``balances`` of a venue."""
+        account = self.cache.account_for_venue(self.venue)
+        if account is None:
+            return list(self._balances)
+        found = account.balances().values()
+        return sorted(f"{item.total.as_decimal():f} {item.total.currency.code}" for item in found)
+
+    def equity(self) -> EquitySample:
+        """Return the account's value now; raises ``DataError`` when an exchange rate is missing."""
+        return self._ledger.account.sample(self._replay.now(self.cache))
+
+    def tables(self, end: int) -> TaskTables:
+        """Return orders, fills, positions and equity until now, in the data's time.
+
+        Raises ``DataError`` when an exchange rate is missing.
+        """
+        ledger = self._ledger
+        with localcontext(EXACT):
+            ledger.history.note(time.time_ns())
+            samples = [
+                ledger.opening(self._balances, 0)._replace(ts=self._start),
+                *(item for item in self.samples if self._start < item.ts < end),
+                ledger.account.sample(end),
+            ]
+        tables = ledger.tables(samples, self.risk.refused_orders)
+        return _in_time_of_data(tables, self._times, end)
+
+    def dispose(self) -> None:
+        """Release the node."""
+        self._node.dispose()
+
+    def _look(self, ts: int) -> None:
+        with localcontext(EXACT):
+            self._ledger.history.note(time.time_ns())
+            self.samples.append(self._ledger.account.sample(ts))
+
+    def _note_time(self, event: Any) -> None:
+        now = self._replay.now(self.cache)
+        # In order, since the next event has a later instant.
+        self._times += sorted(((event.ts_event, now), (event.ts_init, now)))
+
+
+class _Timing:
+    """Notes at which row of the data an event came, before it is passed on."""
+
+    def __init__(self, listener: Listener, note: Callable[[Any], None]) -> None:
+        self._listener = listener
+        self._note = note
+        self.sending = listener.sending
+
+    def on_order_event(self, event: Any) -> None:
+        self._note(event)
+        self._listener.on_order_event(event)
+
+    def on_position_event(self, event: Any) -> None:
+        self._listener.on_position_event(event)
+
+
+def _runs_the_engine(frame: FrameType) -> bool:
+    code = frame.f_code
+    return code.co_name == "drive" and code.co_filename.endswith("_hosted_run.py")
+
+
+_TIMES = {
+    "orders": ("ts_init", "ts_last"),
+    "fills": ("ts",),
+    "positions": ("ts_opened", "ts_closed"),
+}
+
+
+def _in_time_of_data(tables: TaskTables, times: Sequence[tuple[int, int]], end: int) -> TaskTables:
+    """Return the tables with the instants of rows in place of those of the wall's clock."""
+    walls = [wall for wall, _ in times]
+
+    def restated(ts: int | None) -> int | None:
+        if ts is None:
+            return None
+        # What was not told of itself is told of by the next event.
+        place = bisect_left(walls, ts)
+        return times[place][1] if place < len(times) else end
+
+    columns = dict(tables.columns)
+    for name, of_table in _TIMES.items():
+        columns[name] = {
+            **columns[name],
+            **{column: list(map(restated, columns[name][column])) for column in of_table},
+        }
+    return replace(tables, columns=columns)

@@ -1,0 +1,231 @@
+"""Rows of a dataset, given to a live node as if they came from a venue.
+
+The node takes what a client hands over into a queue without bounds, and drops what is left there
+when it stops. So no more than a few hundred rows are under way at a time: behind them a mark is
+sent, and when that comes out at the other end all rows before it have been processed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader import model
+from nautilus_trader.live.clients import DataClient, DataClientFactory
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from trading_runtime.engine.simulation.feed import fed
+from trading_runtime.errors import UsageError
+from trading_runtime.units import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from nautilus_trader.config import DataClientConfig
+
+CLIENT = "REPLAY"
+MARKS = model.InstrumentId.from_str("SESSION.MARKS")
+"""An instrument that does not exist: its status events are the marks between rows."""
+
+_ROWS_UNDER_WAY = 256
+_SHORTEST_WAIT = 0.001
+_MICROSECOND = 1_000
+_READERS: dict[str, Callable[..., list[Any]]] = {
+    "bars": ParquetDataCatalog.query_bars,
+    "trades": ParquetDataCatalog.query_trade_ticks,
+    "quotes": ParquetDataCatalog.query_quote_ticks,
+}
+
+
+class Replay:
+    """Plays the rows of one partition once."""
+
+    def __init__(self, inputs: Mapping[str, Any], catalog: Path, pace: str) -> None:
+        """Play the rows in ``catalog`` in the order in which a backtest is fed with them.
+
+        ``pace`` is ``burst``, ``real`` or ``x<factor>``. Raises ``UsageError`` for types of data
+        that only a backtest can be fed with.
+        """
+        self._partition = fed(inputs)
+        for series in self._partition["data"]:
+            if series["type"] not in _READERS:
+                raise UsageError(
+                    f"data.types: {series['type']} cannot be replayed; accepted are "
+                    f"{', '.join(_READERS)}"
+                )
+        self._catalog = ParquetDataCatalog(str(catalog))
+        names = {item["id"] for item in self._partition["instruments"]}
+        self.instruments = [item for item in self._catalog.instruments() if str(item.id) in names]
+        self._interval: int = inputs["common"]["equity_interval"]
+        self._factor = {"burst": None, "real": 1.0}[pace] if pace[0] != "x" else float(pace[1:])
+        self.on_look: Callable[[int], None] = lambda _ts: None
+        """Called at each multiple of the interval of equity, when all rows up to it were seen."""
+        self.rows = 0
+        """How many rows were handed over."""
+        self.last = 0
+        """When the last of them came, nanoseconds since the epoch."""
+        self.is_complete = False
+        """Whether every row was."""
+        self._client: ReplayClient | None = None
+        self._marks: dict[int, tuple[asyncio.Event, int | None]] = {}
+        self._sent = 0
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Hand no more rows over, but those of the microsecond that has begun."""
+        self._stopping.set()
+
+    async def play(self) -> None:
+        """Hand all rows over; return when the node has processed them, or those before a stop."""
+        hand = self._bound().hand
+        next_look = 0
+        started, first = time.monotonic(), 0
+        pending: asyncio.Event | None = None
+        for row in self._rows():
+            ts: int = row.ts_init
+            if self._stopping.is_set() and ts // _MICROSECOND != self.last // _MICROSECOND:
+                break
+            if ts > next_look:
+                if self.rows:
+                    await self.pass_mark(look=next_look)
+                next_look = -(-ts // self._interval) * self._interval
+            if self._factor is not None:
+                first = first or ts
+                due = started + (ts - first) / 1e9 / self._factor
+                if not await self._waited(due):
+                    break
+            hand(row)
+            self.last = ts
+            self.rows += 1
+            if not self.rows % _ROWS_UNDER_WAY:
+                if pending is not None:
+                    await pending.wait()
+                pending = self._mark(None)
+                # Also where nothing is waited for, others get their turn.
+                await asyncio.sleep(0)
+        else:
+            self.is_complete = True
+        await self.pass_mark()
+
+    async def pass_mark(self, look: int | None = None) -> None:
+        """Wait until all that was handed over has been processed."""
+        await self._mark(look).wait()
+
+    def acknowledge(self, number: int) -> None:
+        """Note that a mark came out at the other end."""
+        event, look = self._marks.pop(number)
+        if look is not None:
+            self.on_look(look)
+        event.set()
+
+    def bind(self, client: ReplayClient) -> None:
+        """Hand rows to ``client``."""
+        self._client = client
+
+    def now(self, cache: Any) -> int:
+        """Return when the newest row came that ``cache`` has, 0 before the first one."""
+        return max(self.newest(cache).values(), default=0)
+
+    def newest(self, cache: Any) -> dict[str, int]:
+        """Return when the newest row of each instrument came that ``cache`` has, by its id."""
+        found: dict[str, int] = {}
+        for series in self._partition["data"]:
+            row: Any
+            if series["type"] == "bars":
+                row = cache.bar(model.BarType.from_str(series["identifier"]))
+            else:
+                instrument_id = model.InstrumentId.from_str(series["instrument_id"])
+                row = (cache.quote if series["type"] == "quotes" else cache.trade)(instrument_id)
+            name = series["instrument_id"]
+            found[name] = max(found.get(name, 0), 0 if row is None else row.ts_init)
+        return found
+
+    def _bound(self) -> ReplayClient:
+        if self._client is None:
+            raise RuntimeError("the node has not made its data client")
+        return self._client
+
+    def _mark(self, look: int | None) -> asyncio.Event:
+        self._sent += 1
+        event = asyncio.Event()
+        self._marks[self._sent] = event, look
+        self._bound().hand(
+            model.InstrumentStatus(
+                MARKS,
+                model.MarketStatusAction.NONE,
+                self._sent,
+                self._sent,
+                None,
+                None,
+                None,
+                None,
+                None,
+            )
+        )
+        return event
+
+    async def _waited(self, due: float) -> bool:
+        """Wait until it is time; return whether the replay goes on."""
+        wait = due - time.monotonic()
+        if wait > _SHORTEST_WAIT:
+            try:
+                await asyncio.wait_for(self._stopping.wait(), wait)
+            except TimeoutError:
+                return True
+            return False
+        return True
+
+    def _rows(self) -> Iterator[Any]:
+        """Yield the rows in order of time; where it is equal, in the order of the series."""
+        start, end = self._partition["warmup_start"], self._partition["end"]
+        for day in range(start // DAY * DAY, end, DAY):
+            first, last = max(day, start), min(day + DAY, end) - 1
+            rows: list[Any] = []
+            for series in self._partition["data"]:
+                reader = _READERS[series["type"]]
+                rows += reader(self._catalog, [series["identifier"]], first, last)
+            rows.sort(key=attrgetter("ts_init"))
+            yield from rows
+
+
+class ReplayClient(DataClient):
+    """The node's side of a replay."""
+
+    def __init__(self, replay: Replay, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._replay = replay
+        self.hand = self._output.data
+        """Gives the node a row."""
+
+    async def _connect(self) -> None:
+        for instrument in self._replay.instruments:
+            self._handle_instrument(instrument)
+        self._replay.bind(self)
+
+    async def _disconnect(self) -> None:
+        pass
+
+    async def _nothing(self, command: object) -> None:
+        """Take note of a subscription: all rows are played, whoever listens."""
+
+    _subscribe_bars = _subscribe_quotes = _subscribe_trades = _nothing
+    _subscribe_instrument = _subscribe_instruments = _subscribe_instrument_status = _nothing
+    _unsubscribe_bars = _unsubscribe_quotes = _unsubscribe_trades = _nothing
+    _unsubscribe_instrument = _unsubscribe_instruments = _unsubscribe_instrument_status = _nothing
+
+
+def replay_factory(replay: Replay) -> DataClientFactory:
+    """Return what the node makes its client of."""
+
+    class Factory(DataClientFactory):
+        @staticmethod
+        def create(*, name: str, config: DataClientConfig, cache: Any, clock: Any) -> ReplayClient:
+            venue = model.Venue(CLIENT)
+            return ReplayClient(
+                replay, name=name, config=config, cache=cache, clock=clock, venue=venue
+            )
+
+    return Factory()

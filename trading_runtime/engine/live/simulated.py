@@ -1,0 +1,51 @@
+"""The engine's simulated venue inside a live node, from the settings that a backtest has."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader import model
+from nautilus_trader.adapters.sandbox import SandboxExecutionClientConfig
+
+from trading_runtime.engine.instruments.currencies import currency, money
+from trading_runtime.engine.simulation.fees import fee_model
+from trading_runtime.engine.simulation.venue import check_amounts, fill_model, latency_model
+from trading_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def simulated_venue(
+    venue: Mapping[str, Any], name: str, seed: int, balances: Sequence[str]
+) -> SandboxExecutionClientConfig:
+    """Return the config of the venue ``name``, whose account begins with ``balances``.
+
+    ``venue`` is the JSON form of ``VenueSettings``. Raises ``UsageError`` when the engine refuses
+    the settings.
+    """
+    try:
+        check_amounts(venue)
+        base = venue["base_currency"]
+        return SandboxExecutionClientConfig(
+            model.Venue(name),
+            [money(text) for text in balances],
+            base_currency=None if base is None else currency(base),
+            oms_type=model.OmsType.from_str(venue["oms_type"].upper()),
+            account_type=model.AccountType.from_str(venue["account_type"].upper()),
+            default_leverage=Decimal(venue["leverage"]),
+            book_type=model.BookType.from_str(venue["book_type"]),
+            bar_execution=venue["bar_execution"],
+            bar_adaptive_high_low_ordering=venue["bar_adaptive_high_low_ordering"],
+            trade_execution=venue["trade_execution"],
+            liquidity_consumption=venue["liquidity_consumption"],
+            queue_position=venue["queue_position"],
+            reject_stop_orders=venue["reject_stop_orders"],
+            fee_model=fee_model(venue),
+            fill_model=fill_model(venue["fill"], seed),
+            latency_model=latency_model(venue["latency"]),
+            use_random_ids=True,
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"execution: the engine refuses these settings: {error}") from error

@@ -1,0 +1,144 @@
+"""The middle of a run: tasks are computed, whoever does it, and what happens is recorded."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from trading_runtime.errors import KilledError, Kind, StoppedError, StorageError
+from trading_runtime.execution.executor import TaskEnded
+from trading_runtime.execution.recording import TaskRecords
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from trading_runtime.control.stopping import StopControl
+    from trading_runtime.execution.executor import Executor
+    from trading_runtime.records.journal import Journal
+    from trading_runtime.records.plan import Task
+    from trading_runtime.runs.opening import WorkingRun
+
+
+class ShownProgress(Protocol):
+    """Shows how far the tasks of a process are."""
+
+    def task_ended(self, *, ok: bool) -> None:
+        """Count a task."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of a run that one process computes, as messages name it."""
+
+    run_id: str
+    tasks: int
+    """All that are planned for the process, stored or not."""
+    of_run: str = ": this batch has"
+    """What stands between the run's name and the number of tasks that are left."""
+    advice: str = ""
+    """How to resume."""
+
+    def left(self, tasks: int) -> str:
+        """Say how many tasks are left."""
+        return (
+            f"run {self.run_id!r}{self.of_run} {tasks:,} of {self.tasks:,} tasks left; finished "
+            f"ones are kept{self.advice}"
+        )
+
+
+class Computation:
+    """Computes tasks of a run, and records, publishes and shows what happens to each.
+
+    Laptop and pod give it other executors, and say otherwise what is left; nothing else differs.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a run is made of
+        self,
+        run: WorkingRun,
+        tasks: Sequence[Task],
+        journal: Journal,
+        control: StopControl,
+        share: Share,
+        *,
+        memory_limit_bytes: int | None = None,
+    ) -> None:
+        """``tasks`` are all tasks of the plan; ``memory_limit_bytes`` is what a pod has."""
+        self._run, self._tasks = run, tasks
+        self._control, self._share = control, share
+        self.records = TaskRecords(run.files, journal, tasks, memory_limit_bytes)
+        self.failed: set[str] = set()
+        """Ids of the tasks that failed."""
+        self.kinds: set[str] = set()
+        """Kinds of their failures."""
+        self.out_of_memory = False
+        """Whether more memory would have helped one of them."""
+
+    def run(
+        self,
+        executor: Executor,
+        batches: Mapping[int, Sequence[int]],
+        progress: ShownProgress | None = None,
+        *,
+        failed_before: Collection[str] = (),
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
+        """Compute the pending tasks of each batch, by its number; both by index in the plan.
+
+        Failures of the tasks in ``failed_before`` are stored, and removed when they succeed.
+        ``meanwhile`` is called in a thread once the first task has ended: workers leave gaps.
+
+        Raises ``StoppedError`` or ``KilledError`` when ``control`` ended it early, ``StorageError``
+        when nothing can be written. Finished tasks are kept.
+        """
+        left = {task for tasks in batches.values() for task in tasks}
+        killed = 0
+        self.records.expect(batches)
+        try:
+            for event in executor.run(list(batches.values()), self._control):
+                self.records.record(event)
+                if isinstance(event, TaskEnded):
+                    left.discard(event.task)
+                    killed += event.status == Kind.KILLED
+                    self._end(event, failed_before)
+                    if progress is not None:
+                        progress.task_ended(ok=event.status == Kind.OK)
+                    if meanwhile is not None:
+                        threading.Thread(target=meanwhile, daemon=True).start()
+                        meanwhile = None
+                self._run.publish_when_due()
+            self._check_finished(left, killed)
+        except BaseException as error:
+            self.records.break_off(error)
+            raise
+
+    def _end(self, event: TaskEnded, failed_before: Collection[str]) -> None:
+        task_id = self._tasks[event.task].task_id
+        failure = self._run.files.failure(task_id)
+        if event.status == Kind.OK:
+            if task_id in failed_before:
+                self._run.remove(failure)
+            return
+        self.failed.add(task_id)
+        self.kinds.add(event.status)
+        self.out_of_memory |= event.out_of_memory
+        # Before the journal says so elsewhere: what is told of a failure can be read then.
+        self._run.publish(failure)
+        if event.status == Kind.STORAGE:
+            # It is not the task's fault, and would be that of all others too.
+            raise StorageError(
+                f"{event.message}\nrun {self._share.run_id!r}: finished tasks are kept"
+                f"{self._share.advice}"
+            )
+
+    def _check_finished(self, left: Collection[int], killed: int) -> None:
+        switched = self._control.killed
+        if switched is not None and (left or killed):
+            message = self._share.left(len(left) + killed)
+            raise KilledError(f"{message}: the kill switch is {switched.shown}")
+        if left:
+            # What workers stored last they could not tell any more.
+            stored = self._run.store.has_task
+            raise StoppedError(
+                self._share.left(sum(not stored(self._tasks[task].task_id) for task in left))
+            )

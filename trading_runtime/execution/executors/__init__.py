@@ -1,0 +1,1 @@
+"""Who computes the tasks of a run: worker processes of a laptop, or of a pod."""

@@ -1,0 +1,577 @@
+"""The plan of a run, typed: the content of ``plan.json``, read and checked in one place."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from types import NoneType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trading_runtime.canonical import digest
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.forms import check_form
+from trading_runtime.records.run_warnings import read_warnings
+from trading_runtime.units import format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from trading_runtime.records.forms import Form
+    from trading_runtime.records.run_warnings import RunWarning
+
+PLAN_FORMAT = 1
+
+_TASK_ID = re.compile(r"[0-9a-f]{64}")
+_ENDS = 2
+"""Of a batch: its first task, and the one after its last."""
+_INSTANTS = ("start", "end", "warmup_start")
+_OPTIONAL_NUMBER = (int, float, type(None))
+_FORM: Form = {
+    "common": {
+        "code": {"runtime": str, "strategy": str},
+        "packages": dict,
+        "engine": dict,
+        "strategy": {"path": str, "config_path": (str, NoneType)},
+        "venue_name": str,
+        "periods_per_year": (int, NoneType),
+    },
+    "strategy": {"path": str, "code": [str], "config": dict},
+    "instruments": dict,
+    "experiment_name": str,
+    "objective": {"metric": str, "direction": str},
+    "dataset_digest": str,
+    "points": [{"parameters": dict, "config": dict, "index": int}],
+    "partitions": [
+        {
+            "start": str,
+            "end": str,
+            "warmup_start": str,
+            "instruments": [str],
+            "data": [
+                {
+                    "row_groups": [
+                        {"path": str, "index": int, "sha256": str, "offset": int, "bytes": int}
+                    ],
+                    "files": [{"path": str, "footer_offset": int, "footer_sha256": str}],
+                    "type": str,
+                    "identifier": str,
+                    "instrument_id": str,
+                    "schemas": [str],
+                }
+            ],
+            "index": int,
+            "rows_min": int,
+            "rows_max": int,
+            "bytes": int,
+            "warmup_short": bool,
+        }
+    ],
+    "empty_windows": [{"start": str, "end": str, "instruments": [str]}],
+    "task_seconds": int,
+    "batches": [[int]],
+}
+"""Of all but the tasks, of which there may be many."""
+
+
+class Task(NamedTuple):
+    """One point on one partition."""
+
+    task_id: str
+    partition: int
+    """Index of the partition in the plan."""
+    point: int
+    """Index of the point in the plan."""
+    cached: bool
+    """Whether the result was stored already when the plan was made."""
+    seconds: float | None
+    """How long it is estimated to take; ``None`` when nothing was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One combination of parameters."""
+
+    index: int
+    parameters: Mapping[str, Any]
+    """As people and tables read them."""
+    config: Mapping[str, Any]
+    """The same in the encoded form, see ``planning.identity.encode_values``."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the point as ``plan.json`` states it."""
+        return {"index": self.index, "parameters": self.parameters, "config": self.config}
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """A row group of a file of the dataset."""
+
+    path: str
+    index: int
+    offset: int
+    bytes: int
+    sha256: str
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the row group as ``plan.json`` states it."""
+        return {
+            "path": self.path,
+            "index": self.index,
+            "offset": self.offset,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+        }
+
+
+class DataFile(NamedTuple):
+    """A file of the dataset, with its footer."""
+
+    path: str
+    footer_offset: int
+    footer_sha256: str
+
+
+class PlannedSeries(NamedTuple):
+    """What a partition needs of one series: the row groups, and the files that hold them."""
+
+    type: str
+    identifier: str
+    instrument_id: str
+    schemas: tuple[str, ...]
+    files: tuple[DataFile, ...]
+    row_groups: tuple[RowGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPartition:
+    """One window ``[start, end)`` with its data; instants are nanoseconds since the epoch."""
+
+    index: int
+    start: int
+    end: int
+    warmup_start: int
+    instruments: tuple[str, ...]
+    rows_min: int
+    rows_max: int
+    bytes: int
+    warmup_short: bool
+    data: tuple[PlannedSeries, ...]
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return the partition as plain structures, instants in nanoseconds."""
+        return {
+            "index": self.index,
+            "start": self.start,
+            "end": self.end,
+            "warmup_start": self.warmup_start,
+            "instruments": list(self.instruments),
+            "rows_min": self.rows_min,
+            "rows_max": self.rows_max,
+            "bytes": self.bytes,
+            "warmup_short": self.warmup_short,
+            "data": [
+                series._asdict()
+                | {
+                    "schemas": list(series.schemas),
+                    "files": [file._asdict() for file in series.files],
+                    "row_groups": [group.to_document() for group in series.row_groups],
+                }
+                for series in self.data
+            ],
+        }
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the partition as ``plan.json`` states it, instants as texts."""
+        return self.as_mapping() | {
+            "start": format_instant(self.start),
+            "end": format_instant(self.end),
+            "warmup_start": format_instant(self.warmup_start),
+        }
+
+
+class Days(NamedTuple):
+    """Days that count as returns, of all partitions together."""
+
+    least: int
+    """Known to count."""
+    most: int
+    """Not known not to count: a row group of several days can leave some of them out."""
+
+
+class EmptyWindow(NamedTuple):
+    """A window without rows: listed, not planned. Instants are nanoseconds since the epoch."""
+
+    start: int
+    end: int
+    instruments: tuple[str, ...]
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the window as ``plan.json`` states it."""
+        return {
+            "start": format_instant(self.start),
+            "end": format_instant(self.end),
+            "instruments": list(self.instruments),
+        }
+
+
+class Objective(NamedTuple):
+    """What the best point is best in."""
+
+    metric: str
+    direction: str
+
+
+class PlannedStrategy(NamedTuple):
+    """Where the strategy's code is, and the config that all points share."""
+
+    path: str
+    code: tuple[str, ...]
+    """Further modules and folders of its code."""
+    config: Mapping[str, Any]
+    """In the encoded form."""
+    files: Mapping[str, str] | None
+    """The sha256 of each file of the code; ``None`` in a plan of an earlier version."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommonInputs:
+    """The inputs that all tasks share: part of every task's identity, and handed to the engine."""
+
+    content: Mapping[str, Any]
+    """The whole of them; its digest is part of each task's id."""
+
+    @property
+    def runtime_code(self) -> str:
+        """The digest of the runtime's own code."""
+        return str(self.content["code"]["runtime"])
+
+    @property
+    def strategy_code(self) -> str:
+        """The digest of the strategy's code."""
+        return str(self.content["code"]["strategy"])
+
+    @property
+    def strategy_path(self) -> str:
+        """The strategy's class as the experiment names it."""
+        return str(self.content["strategy"]["path"])
+
+    @property
+    def venue_name(self) -> str:
+        """The name of the venue, of several the main one."""
+        return str(self.content["venue_name"])
+
+    @property
+    def config_path(self) -> str | None:
+        """The class of the strategy's config, where the experiment names it."""
+        named: str | None = self.content["strategy"]["config_path"]
+        return named
+
+    @property
+    def code(self) -> Mapping[str, str]:
+        """The digests of all code, by whose it is."""
+        code: Mapping[str, str] = self.content["code"]
+        return code
+
+    @property
+    def engine(self) -> Mapping[str, str]:
+        """The engine's package and its version."""
+        engine: Mapping[str, str] = self.content["engine"]
+        return engine
+
+    @property
+    def engine_version(self) -> str:
+        """The version of NautilusTrader."""
+        return str(self.engine["nautilus_trader"])
+
+    @property
+    def python(self) -> str:
+        """The minor version of Python."""
+        return str(self.content["python"])
+
+    @property
+    def system(self) -> str:
+        """The operating system."""
+        return str(self.content["system"])
+
+    @property
+    def machine(self) -> str:
+        """The architecture of the processor."""
+        return str(self.content["machine"])
+
+    @property
+    def packages(self) -> Mapping[str, str | None]:
+        """The version of each package that can change a result; ``None``: not installed."""
+        packages: Mapping[str, str | None] = self.content["packages"]
+        return packages
+
+    @property
+    def every_day(self) -> bool:
+        """Whether days without data count as returns of zero."""
+        # Plans of earlier versions knew of no other calendar.
+        return bool(self.content.get("calendar", "every_day") == "every_day")
+
+    @property
+    def periods_per_year(self) -> int | None:
+        """How many daily returns make a year; ``None``: it follows from the days that count."""
+        periods: int | None = self.content["periods_per_year"]
+        return periods
+
+    @property
+    def has_risk_profile(self) -> bool:
+        """Whether a risk profile checks the orders."""
+        return "risk" in self.content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Every task of an experiment with its id, in batches: the content of ``plan.json``."""
+
+    experiment_name: str
+    objective: Objective
+    dataset_digest: str
+    common: CommonInputs
+    strategy: PlannedStrategy
+    task_seconds: int
+    """How long a task may take."""
+    task_memory: int | None
+    """Bytes that a task may use; ``None`` without a limit."""
+    instruments: Mapping[str, Mapping[str, Any]]
+    """The dataset's instrument definitions by id."""
+    warnings: Sequence[RunWarning]
+    partitions: Sequence[PlannedPartition]
+    days: Days | None
+    """``None`` in a plan of an earlier version."""
+    empty_windows: Sequence[EmptyWindow]
+    points: Sequence[Point]
+    tasks: Sequence[Task]
+    """Ordered by partition, then by point."""
+    batches: Sequence[tuple[int, int]]
+    """First task, and the one after the last, of each batch."""
+
+    @property
+    def task_ids(self) -> list[str]:
+        """The ids of all tasks, in the plan's order."""
+        return [task.task_id for task in self.tasks]
+
+    @property
+    def digest(self) -> str:
+        """The sha256 over the ids of all tasks: equal for plans that ask for the same results."""
+        return digest(sorted(self.task_ids))
+
+    @property
+    def configs(self) -> list[dict[str, Any]]:
+        """The strategy's encoded config of every point."""
+        return [self.config(number) for number in range(len(self.points))]
+
+    @property
+    def uncached(self) -> list[int]:
+        """Indices of the tasks whose results are not stored."""
+        return [index for index, task in enumerate(self.tasks) if not task.cached]
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimated computing time of the uncached tasks on one worker; ``None`` when unknown."""
+        known: list[float] = []
+        for task in self.tasks:
+            if not task.cached:
+                if task.seconds is None:
+                    return None
+                known.append(task.seconds)
+        return sum(known)
+
+    def config(self, point: int) -> dict[str, Any]:
+        """Return the strategy's encoded config of a point."""
+        return {**self.strategy.config, **self.points[point].config}
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the content of ``plan.json``."""
+        return {
+            "format": PLAN_FORMAT,
+            "experiment_name": self.experiment_name,
+            "objective": self.objective._asdict(),
+            "dataset_digest": self.dataset_digest,
+            "common": self.common.content,
+            "strategy": self.strategy._asdict(),
+            "task_seconds": self.task_seconds,
+            "task_memory": self.task_memory,
+            "instruments": self.instruments,
+            "warnings": [item.document() for item in self.warnings],
+            "partitions": [partition.to_document() for partition in self.partitions],
+            "days": self.days and self.days._asdict(),
+            "empty_windows": [window.to_document() for window in self.empty_windows],
+            "points": [point.to_document() for point in self.points],
+            # Spelt out, since there may be 100,000 of them: ``_asdict`` takes five times as long.
+            "tasks": [
+                {
+                    "task_id": task_id,
+                    "partition": partition,
+                    "point": point,
+                    "cached": cached,
+                    "seconds": seconds,
+                }
+                for task_id, partition, point, cached, seconds in self.tasks
+            ],
+            "batches": self.batches,
+        }
+
+    def to_json(self) -> str:
+        """Return the text of ``plan.json``."""
+        return json.dumps(self.to_document(), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan that a run stored in ``path``, checked as a whole.
+
+    Raises ``UsageError`` when there is none, ``DataError`` when it cannot be read or is no plan.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path}: there is no plan: the run did not come to its start; run the experiment "
+            "again with this run id"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    try:
+        return plan_from_document(content)
+    except ValueError as error:
+        raise DataError(f"{path}: damaged: {error}; run the experiment again") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def plan_from_document(content: Any) -> Plan:
+    """Return the plan that ``plan.json`` states.
+
+    Raises ``ValueError`` that says which place is not of the right form.
+    """
+    _check(content)
+    strategy = content["strategy"]
+    return Plan(
+        experiment_name=content["experiment_name"],
+        objective=Objective(content["objective"]["metric"], content["objective"]["direction"]),
+        dataset_digest=content["dataset_digest"],
+        common=CommonInputs(content["common"]),
+        strategy=PlannedStrategy(
+            strategy["path"],
+            tuple(strategy["code"]),
+            strategy["config"],
+            strategy.get("files"),
+        ),
+        task_seconds=content["task_seconds"],
+        task_memory=content.get("task_memory"),
+        instruments=content["instruments"],
+        warnings=tuple(read_warnings(content)),
+        partitions=tuple(_partition(item) for item in content["partitions"]),
+        days=_days(content.get("days")),
+        empty_windows=tuple(
+            EmptyWindow(
+                parse_instant(item["start"]), parse_instant(item["end"]), tuple(item["instruments"])
+            )
+            for item in content["empty_windows"]
+        ),
+        points=tuple(
+            Point(item["index"], item["parameters"], item["config"]) for item in content["points"]
+        ),
+        tasks=tuple(
+            Task(
+                item["task_id"],
+                item["partition"],
+                item["point"],
+                item["cached"],
+                item["seconds"],
+            )
+            for item in content["tasks"]
+        ),
+        batches=tuple((first, last) for first, last in content["batches"]),
+    )
+
+
+def is_task_id(text: object) -> bool:
+    """Return whether ``text`` is a whole task id."""
+    return isinstance(text, str) and _TASK_ID.fullmatch(text) is not None
+
+
+def _check(content: Any) -> None:
+    try:
+        for part in ("common", "strategy", "instruments"):
+            _must(isinstance(content[part], dict), part)
+        points, partitions = range(len(content["points"])), range(len(content["partitions"]))
+        for number, task in enumerate(content["tasks"]):
+            if not (
+                is_task_id(task["task_id"])
+                and task["point"] in points
+                and task["partition"] in partitions
+                and isinstance(task["cached"], bool)
+                and isinstance(task["seconds"], _OPTIONAL_NUMBER)
+            ):
+                _refuse_task(task, f"tasks[{number}]", points, partitions)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{error} is missing or of the wrong type") from error
+    check_form(content, _FORM)
+    files = content["strategy"].get("files")
+    _must(files is None or isinstance(files, dict), "strategy.files")
+    memory = content.get("task_memory")
+    _must(memory is None or isinstance(memory, int), "task_memory")
+    if content.get("days") is not None:
+        check_form(content["days"], {"least": int, "most": int}, "days")
+    _must(all(len(batch) == _ENDS for batch in content["batches"]), "batches")
+
+
+def _refuse_task(task: Mapping[str, Any], place: str, points: range, partitions: range) -> None:
+    """Raise ``ValueError`` that says which field of a task is of the wrong form."""
+    _must(is_task_id(task["task_id"]), f"{place}.task_id")
+    _must(task["point"] in points, f"{place}.point")
+    _must(task["partition"] in partitions, f"{place}.partition")
+    _must(isinstance(task["cached"], bool), f"{place}.cached")
+    _must(isinstance(task["seconds"], _OPTIONAL_NUMBER), f"{place}.seconds")
+
+
+def _must(holds: bool, place: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not holds:
+        raise ValueError(f"{place} is of the wrong form")
+
+
+def _days(item: Mapping[str, int] | None) -> Days | None:
+    return None if item is None else Days(item["least"], item["most"])
+
+
+def _partition(item: Mapping[str, Any]) -> PlannedPartition:
+    start, end, warmup_start = (parse_instant(item[key]) for key in _INSTANTS)
+    return PlannedPartition(
+        index=item["index"],
+        start=start,
+        end=end,
+        warmup_start=warmup_start,
+        instruments=tuple(item["instruments"]),
+        rows_min=item["rows_min"],
+        rows_max=item["rows_max"],
+        bytes=item["bytes"],
+        warmup_short=item["warmup_short"],
+        data=tuple(
+            PlannedSeries(
+                type=series["type"],
+                identifier=series["identifier"],
+                instrument_id=series["instrument_id"],
+                schemas=tuple(series["schemas"]),
+                files=tuple(
+                    DataFile(file["path"], file["footer_offset"], file["footer_sha256"])
+                    for file in series["files"]
+                ),
+                row_groups=tuple(
+                    RowGroup(
+                        group["path"],
+                        group["index"],
+                        group["offset"],
+                        group["bytes"],
+                        group["sha256"],
+                    )
+                    for group in series["row_groups"]
+                ),
+            )
+            for series in item["data"]
+        ),
+    )

@@ -1,0 +1,40 @@
+"""Every path of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class RunFiles:
+    """The paths of one run's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.experiment = folder / "experiment.json"
+        self.plan = folder / "plan.json"
+        self.results = folder / "results.parquet"
+        self.points = folder / "points.parquet"
+        self.result = folder / "result.json"
+        self.metadata = folder / "metadata.json"
+        self.metrics = folder / "metrics.json"
+        self.metrics_text = folder / "metrics.prom"
+        self.journals = folder / "journal"
+        self.journal = folder / "journal.jsonl"
+        self.failures = folder / "failures"
+        self.report = folder / "report.md"
+        self.report_page = folder / "report" / "index.html"
+        self.lock = folder / "lock"
+        self.stop = folder / "stop"
+        self.missing = folder / "missing.json"
+        self.deployment = folder / "deployment.json"
+        self.session = folder / "session"
+        """What a session has come to so far: its tables and its state."""
+        self.owner: object = None
+        """Keeps the folder alive, where it is a temporary copy."""
+
+    def failure(self, task_id: str) -> Path:
+        """Return the path of a task's typed failure."""
+        return self.failures / f"{task_id}.json"

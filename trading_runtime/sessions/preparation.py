@@ -1,0 +1,173 @@
+"""Check a deployment and find what its session needs; nothing is started or written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.canonical import digest
+from trading_runtime.config.deployment import Deployment, load_deployment
+from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
+from trading_runtime.datasets.fetching import FetchedDataset
+from trading_runtime.datasets.manifest import Manifest, load_manifest
+from trading_runtime.datasets.slices import Slice, cut_partition
+from trading_runtime.engine.instruments.catalog import write_instruments
+from trading_runtime.execution.preparation import PreparedRun, check_here, naming
+from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
+from trading_runtime.planning.plan import make_plan
+from trading_runtime.results.opening import open_store
+from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.s3 import S3Folder, is_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trading_runtime.config.deployment import LoadedDeployment
+    from trading_runtime.config.experiment import Experiment
+    from trading_runtime.config.loading import LoadedExperiment
+    from trading_runtime.records.plan import Plan, PlannedPartition
+    from trading_runtime.results.store import Store
+
+
+@dataclass(frozen=True)
+class PreparedSession:
+    """A deployment that was checked."""
+
+    deployment: Deployment
+    loaded: LoadedExperiment
+    code: StrategyCode
+    manifest: Manifest
+    store: Store
+
+    def plan(
+        self, run_id: str | None, *, end: int | None = None, balances: Sequence[str] | None = None
+    ) -> Plan:
+        """Return the plan of a session, or without ``run_id`` that of the same backtest.
+
+        ``end`` cuts its one window, in nanoseconds and whole microseconds; ``balances`` are what
+        the account begins with instead of the deployment's.
+        """
+        mode = self.deployment.mode
+        return make_plan(
+            _changed(self.loaded.experiment, end, balances),
+            self.manifest,
+            self.code,
+            is_cached=lambda _task: False,
+            workers=1,
+            session=None if run_id is None else {"run_id": run_id, "mode": mode},
+        )
+
+    def as_run(self, plan: Plan) -> PreparedRun:
+        """Return what a run of research would be prepared as."""
+        return PreparedRun(self.loaded, self.code, self.store, plan, 1, {})
+
+    def explicit_deployment(self) -> str:
+        """Return the deployment as JSON with all defaults."""
+        content = self.deployment.model_dump(mode="json", by_alias=True)
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def prepare_session(path: str | Path) -> PreparedSession:
+    """Check the deployment file: its keys, the dataset's manifest, venue and strategy.
+
+    Raises ``UsageError`` for a bad deployment, ``DataError`` for a dataset without a sound
+    manifest, ``StrategyError`` when the strategy's modules raise while they are imported.
+    """
+    read = load_deployment(path)
+    with naming(path):
+        prepared = prepared_of(read)
+        check_here(read.loaded, prepared.code, prepared.plan(None))
+    return prepared
+
+
+def prepared_of(read: LoadedDeployment) -> PreparedSession:
+    """Find code, dataset and store of a deployment; raises as ``prepare_session`` does."""
+    settings = read.deployment.strategy
+    return PreparedSession(
+        read.deployment,
+        read.loaded,
+        find_strategy_code(settings.path, read.loaded.code_folder, settings.code),
+        load_manifest(read.loaded.dataset_place),
+        open_store(read.loaded.results_place),
+    )
+
+
+def _changed(experiment: Experiment, end: int | None, balances: Sequence[str] | None) -> Experiment:
+    changes: dict[str, Any] = {}
+    if end is not None:
+        text = _instant_text(end)
+        changes["partitions"] = experiment.partitions.model_copy(update={"end": text})
+    if balances is not None:
+        changes["venue"] = experiment.venue.model_copy(update={"balances": list(balances)})
+    return experiment.model_copy(update=changes)
+
+
+def _instant_text(nanoseconds: int) -> str:
+    import datetime as dt
+
+    moment = dt.datetime.fromtimestamp(nanoseconds // 10**9, dt.UTC)
+    moment = moment.replace(microsecond=nanoseconds // 1_000 % 1_000_000)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The one partition of a session's plan, its rows in a catalog on disk."""
+
+    plan: Plan
+    partition: PlannedPartition
+    inputs: dict[str, Any]
+    """What a task is given."""
+    catalog: Path
+    slice: Slice
+
+    @property
+    def task_id(self) -> str:
+        """The id of the plan's one task."""
+        return self.plan.tasks[0].task_id
+
+    @property
+    def stored_inputs(self) -> dict[str, Any]:
+        """The inputs as a result's manifest has them."""
+        return self.inputs | {"config": self.plan.configs[0]}
+
+
+@contextlib.contextmanager
+def cut_window(plan: Plan, dataset: str) -> Iterator[Window]:
+    """Cut the rows of the plan's one partition out of the dataset, for as long as the block lasts.
+
+    Raises ``DataError`` when they are not those of the manifest.
+    """
+    partition = plan.partitions[0]
+    data = partition.as_mapping()
+    scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-"))
+    try:
+        source, catalog = Path(dataset), scratch / "partition"
+        catalog.mkdir()
+        with storage_errors(scratch, "set TMPDIR to a folder with more of it"):
+            if is_s3(dataset):
+                source = scratch / "dataset"
+                fetched = FetchedDataset(S3Folder(dataset), source)
+                fetched.request(data)
+                fetched.wait(data)
+                fetched.close()
+            definitions = [plan.instruments[name] for name in partition.instruments]
+            write_instruments(catalog, definitions)
+            part = cut_partition(data, source, catalog)
+        inputs = {
+            "common": plan.common.content,
+            "config": decode_values(plan.configs[0]),
+            "partition": partition_inputs(partition, plan.instruments),
+        }
+        window = Window(plan, partition, inputs, catalog, part)
+        expected = task_id(digest(inputs["common"]), plan.configs[0], digest(inputs["partition"]))
+        if expected != window.task_id:
+            raise AssertionError("the plan does not match its own task id")
+        yield window
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

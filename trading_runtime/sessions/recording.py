@@ -1,0 +1,150 @@
+"""What is written of a session as it happens: orders beforehand, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.records import session_events as events
+from trading_runtime.units import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trading_runtime.records.events import Event
+    from trading_runtime.records.journal import Journal
+
+_ENDED = {"OrderCanceled": "canceled", "OrderExpired": "expired"}
+_REFUSED = {
+    "OrderRejected": "order",
+    "OrderModifyRejected": "change",
+    "OrderCancelRejected": "cancellation",
+}
+
+
+class SessionRecords:
+    """Writes what a strategy does into the journal of its session.
+
+    An error of writing is kept: the engine, which calls this, would only log it. What is to go out
+    does not then.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._denied: set[str] = set()
+        self.now: Callable[[], int] = lambda: 0
+        """The time of the market data."""
+        self.fills = 0
+        self.orders = 0
+        self.changes = 0
+        """How many events bear on the account so far."""
+        self.error: Exception | None = None
+
+    def write(self, event: Event) -> None:
+        """Write an event that the session itself tells."""
+        self._journal.write(event)
+
+    def sending(self, orders: Sequence[Any]) -> None:
+        """Write down orders before they go out; raises ``StorageError`` when that fails."""
+        at = self._at()
+        for order in orders:
+            self.orders += 1
+            self._write(
+                events.OrderSubmitted(
+                    order_id=str(order.client_order_id),
+                    instrument=str(order.instrument_id),
+                    side=order.side.name,
+                    type=order.order_type.name,
+                    quantity=str(order.quantity),
+                    price=_text(getattr(order, "price", None)),
+                    trigger_price=_text(getattr(order, "trigger_price", None)),
+                    at=at,
+                )
+            )
+        if self.error is not None:
+            raise self.error
+
+    def on_order_event(self, event: Any) -> None:
+        """Write down what became of an order."""
+        kind = type(event).__name__
+        order_id = str(event.client_order_id)
+        if kind == "OrderFilled":
+            self.fills += 1
+            self.changes += 1
+            self._write(
+                events.OrderFilled(
+                    order_id=order_id,
+                    trade_id=str(event.trade_id),
+                    instrument=str(event.instrument_id),
+                    side=event.order_side.name,
+                    quantity=str(event.last_qty),
+                    price=str(event.last_px),
+                    fee=_text(event.commission),
+                    liquidity=event.liquidity_side.name,
+                    at=self._at() or "",
+                )
+            )
+        elif kind == "OrderAccepted":
+            self.changes += 1
+            venue_order_id = _text(event.venue_order_id)
+            self._write(events.OrderAccepted(order_id=order_id, venue_order_id=venue_order_id))
+        elif kind == "OrderUpdated":
+            self.changes += 1
+            self._write(
+                events.OrderUpdated(
+                    order_id=order_id, quantity=_text(event.quantity), price=_text(event.price)
+                )
+            )
+        elif kind == "OrderDenied":
+            self._denial(order_id, str(event.reason))
+        elif kind in _REFUSED:
+            self.changes += 1
+            self._write(
+                events.OrderRejected(
+                    order_id=order_id, message=str(event.reason), what=_REFUSED[kind]
+                )
+            )
+        elif kind in _ENDED:
+            self.changes += 1
+            self._write(events.OrderEnded(order_id=order_id, how=_ENDED[kind]))
+
+    def on_position_event(self, event: Any) -> None:
+        """Write down a change of a position."""
+        quantity = event.signed_qty
+        self._write(
+            events.PositionChanged(
+                instrument=str(event.instrument_id),
+                quantity=f"{quantity:g}",
+                average_price=str(event.avg_px_open),
+                realised=_text(getattr(event, "realized_pnl", None)),
+            )
+        )
+
+    def _denial(self, order_id: str, reason: str) -> None:
+        # The guard tells of what it denies at once, and the strategy is told a moment later.
+        if order_id in self._denied:
+            return
+        self._denied.add(order_id)
+        word, _, rest = reason.partition(" ")
+        rule = rest.partition(":")[0] if word == "RISK" else word.removesuffix(":")
+        is_ours = word in {"RISK", "KILL_SWITCH:", "WARMUP:"}
+        self._write(
+            events.OrderDenied(
+                order_id=order_id, rule=rule if is_ours else "engine", message=reason
+            )
+        )
+
+    def _at(self) -> str | None:
+        now = self.now()
+        return format_instant(now) if now else None
+
+    def _write(self, event: Event) -> None:
+        if self.error is not None:
+            return
+        try:
+            self._journal.write(event)
+        except Exception as error:  # noqa: BLE001 - the session raises it
+            self.error = error
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
