@@ -20,11 +20,11 @@ _RUN = click.option("--run", "run_id", help="This run only; otherwise all runs t
 
 @click.group()
 def kill() -> None:
-    """Stop all trading, allow it again, or tell how the kill switch stands."""
+    """Stop all trading, allow it again, or show the state of the kill switch."""
 
 
 @kill.command()
-@click.option("--reason", required=True, help="Why, for whoever reads the history.")
+@click.option("--reason", required=True, help="Why; kept in the history.")
 @_RUN
 @RESULTS
 @JSON
@@ -80,7 +80,7 @@ def _switch(results: str, run_id: str | None) -> KillSwitch:
     if run_id is not None:
         check_run_id(run_id)
     if not is_s3(results) and not Path(results).is_dir():
-        # Switched on in a place that nobody looks at, it would stop nothing.
+        # Switched on in a place that nothing reads, it would stop nothing.
         raise UsageError(f"{results}: no such folder; give the folder of the results as --results")
     return KillSwitch(open_store(results))
 
