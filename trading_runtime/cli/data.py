@@ -50,7 +50,7 @@ def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> N
     if not as_json:
         what = "is up to date" if prepared.is_unchanged else "prepared"
         click.echo(f"dataset      {prepared.folder} {what}")
-    _show(prepared.manifest, as_json=as_json)
+    show_dataset(prepared.manifest, as_json=as_json)
 
 
 def make_dataset(file: Path, folder: Path | None = None, *, force: bool = False) -> Prepared:
