@@ -194,7 +194,16 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
 
 
 def with_pod_batches(prepared: PreparedRun, seconds: float, most: int) -> PreparedRun:
-    """Return the same plan with batches as pods run them."""
+    """Return the same plan with batches as pods run them.
+
+    Raises ``UsageError`` for an adaptive search: what it asks for depends on results.
+    """
+    search = prepared.loaded.experiment.search
+    if search is not None and search.is_adaptive:
+        raise UsageError(
+            f"search.method: {search.method} runs on one machine ('trading-runtime run'); pods "
+            "take grid and random"
+        )
     plan = prepared.plan
     batches = pod_batches(plan, plan.uncached, seconds, most)
     ranges = tuple((batch[0], batch[-1] + 1) for batch in batches)
@@ -219,6 +228,9 @@ def _begin(prepared: PreparedRun, run_id: str, settings: PodSettings) -> None:
         batch_seconds=settings.batch_seconds,
         most_batches=settings.most_batches,
     )
+    if metadata.earlier is not None:
+        # Before a file of it changes: until then it has ended as its metadata say.
+        run.publish(files.metadata)
     with run.open_journal("plan") as journal:
         started = RunStarted(tasks=len(plan.tasks), pending=len(plan.uncached))
         record_beginning(run, plan, metadata, journal, started)

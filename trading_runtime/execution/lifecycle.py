@@ -7,6 +7,7 @@ A run is begun, computed (``computation``), summarised, and ended. A laptop does
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from trading_runtime.records.events import KillActivated, RunKilled, RunStopped
 from trading_runtime.redaction import redacted
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
-from trading_runtime.runs.metadata import Metadata, Status
+from trading_runtime.runs.metadata import Metadata, Status, reopen_run
 from trading_runtime.runs.progress import timeline
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
 from trading_runtime.storage.files import read_json, storage_errors, write_file
@@ -49,6 +50,8 @@ def begin_run(
     """
     plan, experiment = prepared.plan, prepared.loaded.experiment
     refuse_other_plan(read_metadata(files), plan.digest, run_id)
+    # First of all: killed in between, the run has died, and is no damaged one that has ended.
+    reopen_run(files)
     content = redacted(explicit(experiment))
     write_file(files.experiment, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_file(files.plan, plan.to_json())
@@ -94,9 +97,12 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     nothing can be written.
     """
     from trading_runtime.report import ReportInputs, write_report
+    from trading_runtime.results.ledger import note_trials
     from trading_runtime.results.reduction import reduce_run
 
     reduced = reduce_run(plan, store, files, allow_incomplete=allow_incomplete, verified=verified)
+    trials = note_trials(store, plan, reduced.results, reduced.result.get("luck"))
+    write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
     metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
     write_report(
         ReportInputs(
@@ -104,6 +110,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
             experiment=read_json(files.experiment),
             plan=plan,
             result=reduced.result,
+            trials=trials,
             results=reduced.results,
             points=reduced.points,
             curve=reduced.curve,
@@ -192,22 +199,26 @@ def record_error(
 
 @contextlib.contextmanager
 def recorded(run: OpenRun, metadata: Metadata, journal: Journal) -> Iterator[None]:
-    """Record the error that ends a run, if one does; seal the run however it ends."""
+    """Record the error that ends a run, if one does; seal the run however it ends.
+
+    Nothing is recorded of a run that this process no longer has: the files are another's.
+    """
     try:
         yield
     except BaseException as error:
+        run.check_held()
         record_error(error, metadata, journal)
         raise
     finally:
+        run.check_held()
         run.gather()
-        metadata.seal()
-        _write_metrics(run.files)
+        metadata.seal(functools.partial(_write_metrics, run.files))
 
 
-def _write_metrics(files: RunFiles) -> None:
+def _write_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
     from trading_runtime.metrics.exposition import write_run_metrics  # needed at the end only
 
-    write_run_metrics(files)
+    write_run_metrics(files, metadata)
 
 
 def _identities(plan: Plan, reduced: Reduction) -> dict[str, str]:

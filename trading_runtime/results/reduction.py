@@ -137,23 +137,24 @@ class Reduction:
     failures: list[dict[str, Any]]
 
 
-def reduce_run(
+def reduce_run(  # noqa: PLR0913 - what a summary is made from
     plan: Plan,
     store: Store,
     files: RunFiles,
     *,
     allow_incomplete: bool = False,
     verified: Mapping[str, str] = MappingProxyType({}),
+    reuse: bool = True,
 ) -> Reduction:
     """Read every task of ``plan`` from the store, and write the run's tables and ``result.json``.
 
     The store is the judge of what is done, not whoever ran the tasks. A stored result that is
     damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
-    nothing can be written. ``verified``: see ``earlier_tables``.
+    nothing can be written. ``verified``: see ``earlier_tables``, which are asked for if ``reuse``.
     """
     store.refresh(plan.task_ids)
     store.fetch_results(plan.task_ids)
-    reused = earlier_tables(plan, store, files, verified)
+    reused = earlier_tables(plan, store, files, verified) if reuse else None
     if reused is not None:
         return _again(plan, store, files, reused)
     reader = TaskReader(plan, store, files)
@@ -163,8 +164,8 @@ def reduce_run(
         reader.add(part)
     points = points_frame(rows)
     results = results_frame(plan, reader.statuses, reader.summaries)
-    counts = _counts(plan, reader.statuses)
-    complete = counts["ok"] == counts["planned"]
+    of_tasks = counts(reader.statuses)
+    complete = of_tasks["ok"] == of_tasks["planned"]
     chosen = None
     if complete or allow_incomplete:
         chosen = best(points, plan.objective._asdict(), allow_incomplete=True)
@@ -173,7 +174,7 @@ def reduce_run(
         "format": RESULT_FORMAT,
         "run_digest": digest(sorted(reader.manifest_digests.items())),
         "complete": complete,
-        "counts": counts,
+        "counts": of_tasks,
         "failed_by_kind": _failed_by_kind(reader.statuses),
         "objective": plan.objective._asdict(),
         "best": chosen,
@@ -236,8 +237,9 @@ def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> R
     return Reduction(result, results, points, curve, [])
 
 
-def _counts(plan: Plan, statuses: Mapping[str, str]) -> dict[str, int]:
-    planned = len(plan.tasks)
+def counts(statuses: Mapping[str, str]) -> dict[str, int]:
+    """Return how many tasks there are, and how they ended, from their statuses by task id."""
+    planned = len(statuses)
     ok = sum(status == OK for status in statuses.values())
     missing = sum(status == MISSING for status in statuses.values())
     return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}

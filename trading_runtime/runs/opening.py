@@ -20,12 +20,12 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
-from trading_runtime.runs.metadata import seal_run
+from trading_runtime.runs.metadata import seal_again
 from trading_runtime.runs.s3_lock import Lease, seconds_left
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from trading_runtime.records.events import Event
@@ -70,6 +70,10 @@ class WorkingRun(abc.ABC):
         journal = Journal(self.files.journals, new_writer(name))
         self._journals.append(journal)
         return journal
+
+    @abc.abstractmethod
+    def check_held(self) -> None:
+        """Raise when this process no longer has the run."""
 
     def remove(self, path: Path) -> None:
         """Remove a file of the run for good; nothing happens when there is none."""
@@ -120,6 +124,9 @@ class SharedRun(WorkingRun):
         self._published_at = 0.0
         self._publish_seconds = _FIRST_PUBLISH_SECONDS
 
+    def check_held(self) -> None:
+        """Do nothing: a run that several processes share is lost by none of them."""
+
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file of the run, as it is stored now; ``None`` without one."""
         try:
@@ -168,24 +175,28 @@ class OpenRun(WorkingRun):
 
     _published = 0.0
 
-    def __init__(self, store: Store, files: RunFiles, check_lease: Callable[[], None]) -> None:
-        """``check_lease`` raises ``LeaseLostError`` when another process has the run."""
+    def __init__(self, store: Store, files: RunFiles, check_held: Callable[[], None]) -> None:
+        """``check_held`` raises when this process no longer has the run (see ``hold_run``)."""
         super().__init__(store, files)
-        self._check_lease = check_lease
+        self._check_held = check_held
+
+    def check_held(self) -> None:
+        """Raise ``LeaseLostError`` or ``StorageError`` when this process no longer has the run."""
+        self._check_held()
 
     def remove(self, path: Path) -> None:
         """Remove a file of the run for good; raises ``LeaseLostError`` when the run is lost."""
-        self._check_lease()
+        self.check_held()
         super().remove(path)
 
     def stop_requested(self) -> bool:
         """Return whether ``runs stop`` asked for the end; raises when the run is lost."""
-        self._check_lease()
+        self.check_held()
         return super().stop_requested()
 
     def publish(self, *paths: Path) -> None:
         """Store files that this process wrote; raises ``LeaseLostError`` when the run is lost."""
-        self._check_lease()
+        self.check_held()
         super().publish(*paths)
 
     def publish_when_due(self) -> None:
@@ -193,7 +204,7 @@ class OpenRun(WorkingRun):
 
         Raises ``LeaseLostError`` when another process has taken over the run.
         """
-        self._check_lease()
+        self.check_held()
         now = time.monotonic()
         if now - self._published >= _PUBLISH_SECONDS:
             self._published = now
@@ -202,7 +213,7 @@ class OpenRun(WorkingRun):
 
     def publish_all(self) -> None:
         """Store all files of the run; raises as ``publish_when_due`` does."""
-        self._check_lease()
+        self.check_held()
         self._publish_journals()
         self.store.publish_run(self.files)
 
@@ -217,8 +228,8 @@ def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 
     Raises ``UsageError`` when another process has it.
     """
-    with hold_run(store, run_id) as check_lease:
-        opened = OpenRun(store, store.run(run_id), check_lease)
+    with hold_run(store, run_id) as check_held:
+        opened = OpenRun(store, store.run(run_id), check_held)
         try:
             yield opened
         finally:
@@ -229,8 +240,9 @@ def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
     """Take a run for this process alone, and forget a request to stop it; nothing is published.
 
-    What is yielded raises ``LeaseLostError`` once another process has taken over the run. Raises
-    ``UsageError`` when another process has it.
+    What is yielded raises ``LeaseLostError`` once another process has taken over the run, and
+    ``StorageError`` once its folder is not in its place. Raises ``UsageError`` when another process
+    has it.
     """
     if store.objects.is_remote:
         lease = Lease(store.objects, run_id)
@@ -241,11 +253,11 @@ def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
             lease.release()
         return
     files = store.run(run_id)
-    with locked(files):
+    with locked(files) as check_lock:
         with storage_errors(files.folder):
             files.stop.unlink(missing_ok=True)
             _remove_unfinished(files)
-        yield lambda: None  # the system takes a lock from nobody
+        yield check_lock
 
 
 def _remove_unfinished(files: RunFiles) -> None:
@@ -286,9 +298,10 @@ def _stop_name(run_id: str) -> str:
     return f"runs/{run_id}/stop"
 
 
-def note(store: Store, run_id: str, name: str, *noted: Event) -> None:
+def note(store: Store, run_id: str, name: str, *noted: Event, changed: Sequence[Path] = ()) -> None:
     """Append events to a run's journal, in a chain of their own whose name begins with ``name``.
 
+    ``changed`` are files of the run that were written together with them.
     ``run_id`` was checked before. A run that is going on takes the chain in when it ends. Raises
     ``StorageError`` when nothing can be written.
     """
@@ -297,17 +310,26 @@ def note(store: Store, run_id: str, name: str, *noted: Event) -> None:
         for event in noted:
             journal.write(event)
         store.publish_part(journal.end_part)
+    seal_changes(store, run_id, *changed)
+
+
+def seal_changes(store: Store, run_id: str, *changed: Path) -> None:
+    """Take new chains of the journal, and files that ``changed``, into the sealed end of a run.
+
+    A run that is going on takes them in when it ends.
+    """
+    files = store.run(run_id)
     if store.objects.is_remote:
         if not is_running(store, run_id):
-            _seal(files)
-            store.publish(files.metadata, files.journal)
+            _seal(files, changed)
+            store.publish(files.journal, files.metadata)
         return
     # Whoever has the lock is running it.
     with contextlib.suppress(UsageError), locked(files):
-        _seal(files)
+        _seal(files, changed)
 
 
-def _seal(files: RunFiles) -> None:
+def _seal(files: RunFiles, changed: Sequence[Path]) -> None:
     # Damaged metadata are told of by 'runs check'; the event is in its chain all the same.
     with contextlib.suppress(DataError):
-        seal_run(files)
+        seal_again(files, *changed)
