@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import TradingRuntimeError, UsageError
 from trading_runtime.operations import records
-from trading_runtime.operations.drills.scratch import Scratch
+from trading_runtime.operations.drills.scratch import DrillFolder
 from trading_runtime.records.events import DrillCompleted, DrillStarted, Verdict
 from trading_runtime.runs.metadata import now_text
 
@@ -115,7 +115,7 @@ def run_drill(name: str, store: Store, *, sabotage: bool) -> Drilled:
         prefix="trading-runtime-drill-", ignore_cleanup_errors=True
     ) as folder:
         sabotaging = module.SABOTAGE if sabotage else None
-        scratch = Scratch(Path(folder).resolve(), store.place, sabotaging)
+        scratch = DrillFolder(Path(folder).resolve(), store.place, sabotaging)
         try:
             module.drill(scratch, steps)
         except UsageError:
