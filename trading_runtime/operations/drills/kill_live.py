@@ -14,7 +14,7 @@ from trading_runtime.records.journal import chain_bytes, whole_lines
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
-    from trading_runtime.operations.drills.scratch import Scratch
+    from trading_runtime.operations.drills.scratch import DrillFolder
 
 SABOTAGE = """
 from trading_runtime.control.kill_switch import KillSwitch
@@ -26,7 +26,7 @@ _PATIENCE = 60.0
 _SECOND = 1_000_000_000
 
 
-def drill(scratch: Scratch, steps: Steps) -> None:
+def drill(scratch: DrillFolder, steps: Steps) -> None:
     """Switch it on in the middle of a session, and see what still goes out."""
     scratch.make_dataset()
     # A bar takes a tenth of a second: the day's 120 take twelve.
@@ -61,7 +61,7 @@ def drill(scratch: Scratch, steps: Steps) -> None:
     steps.expect("nothing starts while it is on", refused, f"exit code {again.returncode}")
 
 
-def _journal(scratch: Scratch, event: str) -> list[dict[str, Any]]:
+def _journal(scratch: DrillFolder, event: str) -> list[dict[str, Any]]:
     """Return the lines of the session's journal with an event of this name."""
     chains = (scratch.results / "runs" / "drill" / "journal").glob("session-*")
     lines = [entry for chain in chains for _, entry in whole_lines(chain_bytes(chain))]
