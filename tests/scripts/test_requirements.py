@@ -66,6 +66,14 @@ def test_a_search_brings_no_other_version_of_what_runs_use() -> None:
     assert not {"optuna", "cmaes"} & run.keys()
 
 
+def test_tests_install_beside_what_a_search_needs() -> None:
+    search, dev = pins_of("requirements-search"), pins_of("requirements-dev")
+
+    assert {name: dev[name] for name in search.keys() & dev.keys()} == {
+        name: search[name] for name in search.keys() & dev.keys()
+    }
+
+
 def test_the_project_is_built_with_the_tool_that_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     pins = pins_of("requirements-build")
