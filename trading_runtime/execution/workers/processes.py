@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN_OUTPUT = 2_000
-_PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
+_PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent.parent
 _KEPT_OF_PYTHON = frozenset({
     "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX",
     "PYTHONUSERBASE",
