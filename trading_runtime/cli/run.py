@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.api import Run
     from trading_runtime.execution.preparation import PreparedRun
-    from trading_runtime.records.plan import Days, Plan
+    from trading_runtime.records.plan import Plan, ReturnDays
 
 MOST_WORKERS = 1_024
 """As in an experiment; each is a process, and one a task of a large plan would end the machine."""
@@ -193,7 +193,7 @@ def _plan_lines(prepared: PreparedRun) -> list[str]:
     return lines + [f"warning     {item}" for item in plan.warnings]
 
 
-def _days_text(plan: Plan, days: Days) -> str:
+def _days_text(plan: Plan, days: ReturnDays) -> str:
     """Return how many days of a plan are returns, and of which calendar."""
     least, most = days
     number = f"{most:,}" if least == most else f"{least:,} to {most:,}"

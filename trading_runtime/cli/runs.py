@@ -14,7 +14,7 @@ from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.events import ExecutorKind
 from trading_runtime.records.status import DIED, Status
 from trading_runtime.runs.opening import is_running
-from trading_runtime.runs.overview import read_document, shown_status
+from trading_runtime.runs.overview import read_run_document, shown_status
 from trading_runtime.runs.progress import JournalFollower, Tally
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def watch(store: Store, run_id: str, every: float) -> int:
     failed_kind = Kind.INTERNAL
     while True:
         # Asked before the journal is read: what a run wrote before it ended is not missed.
-        metadata = read_document(store, run_id, "metadata.json")
+        metadata = read_run_document(store, run_id, "metadata.json")
         status = shown_status(store, run_id, metadata)
         is_finishing = status != DIED and is_running(store, run_id)
         entries = follower.entries()

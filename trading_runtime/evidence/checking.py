@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.evidence.bundle import unpack
-from trading_runtime.records.journal import Finding
+from trading_runtime.records.journal import JournalFinding
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import run_digest
@@ -43,8 +43,8 @@ class EvidenceCheck:
     tasks: int
     lines: int
     """Of the journal."""
-    findings: list[Finding]
-    notes: list[Finding]
+    findings: list[JournalFinding]
+    notes: list[JournalFinding]
 
 
 @contextlib.contextmanager
@@ -85,7 +85,7 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
         )
 
 
-def _result_findings(evidence: Evidence) -> Iterator[Finding]:
+def _result_findings(evidence: Evidence) -> Iterator[JournalFinding]:
     store, files = evidence.store, evidence.store.run(evidence.run_id)
     try:
         plan = read_plan(files.plan)
@@ -95,7 +95,7 @@ def _result_findings(evidence: Evidence) -> Iterator[Finding]:
     planned = set(plan.task_ids)
     stored = {path.name for path in (store.root / "tasks").glob("*/*")}
     for task_id in sorted(stored - planned):
-        yield Finding(f"tasks/{task_id[:12]}", "the plan has no such task")
+        yield JournalFinding(f"tasks/{task_id[:12]}", "the plan has no such task")
     sound = True
     for task_id in sorted(stored & planned):
         try:
@@ -103,11 +103,11 @@ def _result_findings(evidence: Evidence) -> Iterator[Finding]:
         except DataError as error:
             sound = False
             reason = str(error).rpartition(": ")[2]
-            yield Finding(f"tasks/{task_id[:12]}", f"the stored result is damaged: {reason}")
+            yield JournalFinding(f"tasks/{task_id[:12]}", f"the stored result is damaged: {reason}")
     if result.get("complete"):
         if missing := sorted(planned - stored):
-            yield Finding(f"tasks/{missing[0][:12]}", "the result of a complete run is gone")
+            yield JournalFinding(f"tasks/{missing[0][:12]}", "the result of a complete run is gone")
         elif sound and run_digest(store, plan) != result.get("run_digest"):
-            yield Finding(files.result.name, "run_digest is not that of the results")
+            yield JournalFinding(files.result.name, "run_digest is not that of the results")
     if evidence.listing.get("run_digest") != result.get("run_digest"):
-        yield Finding("evidence.json", "run_digest is not that of result.json")
+        yield JournalFinding("evidence.json", "run_digest is not that of result.json")

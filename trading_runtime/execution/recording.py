@@ -81,9 +81,9 @@ class TaskRecords:
                 self._journal.write(OrderRefused(task_id=task_id, rule=rule, count=count))
             return
         # Most runs need it at the end only.
-        from trading_runtime.results.task_failures import failure, write_failure
+        from trading_runtime.results.task_failures import task_failure, write_failure
 
-        content = failure(
+        content = task_failure(
             task_id,
             event.status,
             event.message,

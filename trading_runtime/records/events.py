@@ -242,7 +242,7 @@ class TaskRetried(Event):
     attempt: int | None = None
 
 
-class Verdict(StrEnum):
+class DrillVerdict(StrEnum):
     """What a drill has shown."""
 
     PASSED = "passed"
@@ -329,7 +329,7 @@ class DrillCompleted(Event):
     """A drill came to its verdict."""
 
     drill: str
-    verdict: Verdict
+    verdict: DrillVerdict
     sabotage: bool = False
     seconds: float | None = None
     message: str | None = None

@@ -12,7 +12,7 @@ STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(Record):
+class StatusChange(Record):
     """A change of status."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -48,7 +48,7 @@ class MetadataDocument(Record):
     __pydantic_config__: ClassVar = STRICT
     run_id: str
     status: Status
-    history: list[Step]
+    history: list[StatusChange]
     """Every status that the run has had, the oldest first."""
     started: str
     """When it began for the first time, UTC."""

@@ -15,7 +15,7 @@ from trading_runtime.results.artifacts import MANIFEST, files_of
 from trading_runtime.results.exact import amounts
 from trading_runtime.results.points import MISSING, OK, TaskOutcome
 from trading_runtime.results.statistics import Trade
-from trading_runtime.results.task_failures import failure, write_failure
+from trading_runtime.results.task_failures import task_failure, write_failure
 from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class TaskReader:
                 self.manifest_digests[task_id] = hashlib.sha256(content[MANIFEST]).hexdigest()
         except DataError as error:
             status = Kind.DATA
-            self.failures[task_id] = failure(task_id, Kind.DATA, str(error))
+            self.failures[task_id] = task_failure(task_id, Kind.DATA, str(error))
         self.statuses[task_id] = status
         return content
 
@@ -172,7 +172,7 @@ class TaskReader:
             # Out of the way, it cannot be taken for a result again: the next run computes it.
             self._store.set_aside(task_id)
             message = f"{error}; it was set aside: run again to compute it"
-            write_failure(self._files, failure(task_id, Kind.DATA, message))
+            write_failure(self._files, task_failure(task_id, Kind.DATA, message))
             raise DataError(message) from error
 
     def _status(self, task_id: str) -> str:

@@ -212,7 +212,7 @@ class OpenRun(WorkingRun):
 
 
 @contextlib.contextmanager
-def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
+def acquire_run(store: Store, run_id: str) -> Iterator[OpenRun]:
     """Open a run of ``store``, new or to be resumed.
 
     Raises ``UsageError`` when another process has it.

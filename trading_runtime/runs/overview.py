@@ -32,7 +32,7 @@ _FORMS: dict[str, Form] = {
 """What is read of metadata and result, where it is there."""
 
 
-def read_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
+def read_run_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
     """Return a JSON file of a run as it is stored now; empty when it is absent or damaged."""
     try:
         content = json.loads(store.objects.read(f"runs/{run_id}/{name}"))
@@ -52,7 +52,7 @@ def shown_status(store: Store, run_id: str, metadata: Mapping[str, Any]) -> str:
 
 def may_be_running(store: Store, run_id: str) -> bool:
     """Return whether a process has the run now, or pods may have it."""
-    metadata = read_document(store, run_id, "metadata.json")
+    metadata = read_run_document(store, run_id, "metadata.json")
     return is_running(store, run_id) or shown_status(store, run_id, metadata) == Status.RUNNING
 
 
@@ -62,13 +62,13 @@ _UNFINISHED = {Status.RUNNING, DIED}
 
 def started(store: Store, run_id: str) -> str:
     """Return when a run first began; empty when that is not known."""
-    return str(read_document(store, run_id, "metadata.json").get("started") or "")
+    return str(read_run_document(store, run_id, "metadata.json").get("started") or "")
 
 
 def overview(store: Store, run_id: str) -> dict[str, Any]:
     """Return a run's status, times and counts of tasks, for a list."""
-    metadata = read_document(store, run_id, "metadata.json")
-    result = read_document(store, run_id, "result.json")
+    metadata = read_run_document(store, run_id, "metadata.json")
+    result = read_run_document(store, run_id, "result.json")
     return _facts(store, run_id, metadata, result, lambda: _tally(_entries(store, run_id)))
 
 
@@ -101,8 +101,8 @@ def _facts(
 
 def details(store: Store, run_id: str) -> dict[str, Any]:
     """Return all that ``runs show`` says: what ran, where, on what, and what is to be done."""
-    metadata = read_document(store, run_id, "metadata.json")
-    result = read_document(store, run_id, "result.json")
+    metadata = read_run_document(store, run_id, "metadata.json")
+    result = read_run_document(store, run_id, "result.json")
     entries = _entries(store, run_id)
     tally = _tally(entries)
     facts = _facts(store, run_id, metadata, result, lambda: tally)

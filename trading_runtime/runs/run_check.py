@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.records.journal import Finding, JournalCheck, check_journal
+from trading_runtime.records.journal import JournalCheck, JournalFinding, check_journal
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.status import Status
 from trading_runtime.storage.files import read_json
@@ -30,7 +30,9 @@ def check_run(files: RunFiles, *, running: bool = False) -> JournalCheck:
         metadata = _document(check, files.metadata)
         ends = metadata.get("journal", {})
         if not _are_ends(ends):
-            check.findings.append(Finding(files.metadata.name, "journal is of the wrong form"))
+            check.findings.append(
+                JournalFinding(files.metadata.name, "journal is of the wrong form")
+            )
             ends = {}
         ended = not running and metadata.get("status", Status.RUNNING) != Status.RUNNING
         found = check_journal(files, ends, ended=ended)
@@ -49,11 +51,11 @@ def _document(check: JournalCheck, path: Path) -> dict[str, Any]:
     try:
         content = read_json(path)
     except DataError:
-        check.findings.append(Finding(path.name, "damaged: it is no JSON"))
+        check.findings.append(JournalFinding(path.name, "damaged: it is no JSON"))
         return {}
     if not isinstance(content, dict):
         what = "it is gone" if content is None else "damaged: it is no JSON object"
-        check.findings.append(Finding(path.name, what))
+        check.findings.append(JournalFinding(path.name, what))
         return {}
     return content
 
@@ -67,39 +69,39 @@ def _are_ends(value: object) -> bool:
     )
 
 
-def _input_findings(files: RunFiles, metadata: Mapping[str, Any]) -> Iterator[Finding]:
+def _input_findings(files: RunFiles, metadata: Mapping[str, Any]) -> Iterator[JournalFinding]:
     if not metadata:
         return
     name = files.plan.name
     try:
         plan = read_plan(files.plan)
     except UsageError:
-        yield Finding(name, "it is gone")
+        yield JournalFinding(name, "it is gone")
     except DataError as error:
-        yield Finding(name, str(error).partition("; ")[0].rpartition("damaged: ")[2])
+        yield JournalFinding(name, str(error).partition("; ")[0].rpartition("damaged: ")[2])
     else:
         if plan.digest != metadata.get("plan_digest"):
-            yield Finding(name, "its tasks are not those of the metadata's plan_digest")
+            yield JournalFinding(name, "its tasks are not those of the metadata's plan_digest")
         if plan.dataset_digest != metadata.get("dataset_digest"):
-            yield Finding(name, "dataset_digest is not that of the metadata")
+            yield JournalFinding(name, "dataset_digest is not that of the metadata")
     name = files.experiment.name
     try:
         experiment = read_json(files.experiment)
     except DataError:
-        yield Finding(name, "damaged: it is no JSON")
+        yield JournalFinding(name, "damaged: it is no JSON")
         return
     if experiment is None:
-        yield Finding(name, "it is gone")
+        yield JournalFinding(name, "it is gone")
     elif digest(experiment) != metadata.get("config_digest"):
-        yield Finding(name, "its content is not that of the metadata's config_digest")
+        yield JournalFinding(name, "its content is not that of the metadata's config_digest")
 
 
-def _table_findings(files: RunFiles, result: Mapping[str, Any]) -> Iterator[Finding]:
+def _table_findings(files: RunFiles, result: Mapping[str, Any]) -> Iterator[JournalFinding]:
     tables = result.get("tables")
     if not isinstance(tables, dict):
         return
     for name, path in (("results", files.results), ("points", files.points)):
         if not path.exists():
-            yield Finding(path.name, "it is gone")
+            yield JournalFinding(path.name, "it is gone")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != tables.get(name):
-            yield Finding(path.name, "its sha256 is not that of result.json")
+            yield JournalFinding(path.name, "its sha256 is not that of result.json")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.config.sizes import parse_size
 from trading_runtime.control.kill_switch import KillSwitch, KillWatch
 from trading_runtime.engine.live.node import PaperNode
-from trading_runtime.engine.live.replay import Replay
+from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.strategy.loading import imported_strategy, refuse_foreign_modules
 from trading_runtime.errors import (
     CrashError,
@@ -34,8 +34,8 @@ from trading_runtime.records.events import (
     Mode,
     RunInitialised,
 )
-from trading_runtime.results.artifacts import result_files, summarise, table_bytes
-from trading_runtime.runs.opening import open_run
+from trading_runtime.results.artifacts import result_files, table_bytes, task_summary
+from trading_runtime.runs.opening import acquire_run
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import completion
 from trading_runtime.sessions.preparation import cut_window
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
-    from trading_runtime.sessions.preparation import PreparedSession, Window
+    from trading_runtime.sessions.preparation import PreparedSession, SessionWindow
 
 _LOOK_SECONDS = 0.2
 _CONNECT_SECONDS = 30.0
@@ -75,7 +75,7 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SessionOutcome:
     """How a session ended."""
 
     run_id: str
@@ -101,9 +101,9 @@ class Session:
     _opened: OpenRun = field(init=False)
     _files: RunFiles = field(init=False)
     _records: SessionRecords = field(init=False)
-    _window: Window = field(init=False)
+    _window: SessionWindow = field(init=False)
     _node: PaperNode = field(init=False)
-    _replay: Replay = field(init=False)
+    _replay: DataReplay = field(init=False)
     _killed: KillWatch = field(init=False)
     _wanted: asyncio.Event = field(init=False)
     _ending: Ending | None = None
@@ -111,7 +111,7 @@ class Session:
     _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
     _connected: bool = False
 
-    def execute(self) -> Outcome:
+    def execute(self) -> SessionOutcome:
         """Trade until the data ends, somebody stops it, or something fails.
 
         Raises ``UsageError`` when the id is running or taken, ``KilledError`` when the kill switch
@@ -121,7 +121,7 @@ class Session:
         KillSwitch(prepared.store).refuse_start(self.run_id)
         self._killed = KillWatch(prepared.store, self.run_id)
         plan = prepared.plan(self.run_id)
-        with open_run(prepared.store, self.run_id) as self._opened:
+        with acquire_run(prepared.store, self.run_id) as self._opened:
             self._files = files = self._opened.files
             metadata = begin_run(
                 files,
@@ -136,7 +136,7 @@ class Session:
                 journal.write(RunInitialised(run_id=self.run_id, mode=metadata.content["mode"]))
                 with recorded(self._opened, metadata, journal):
                     ending, result = self._lived(plan, metadata, journal, started)
-            return Outcome(
+            return SessionOutcome(
                 self.run_id,
                 files,
                 ending,
@@ -160,7 +160,9 @@ class Session:
             ) as loaded,
         ):
             deployment = prepared.deployment
-            self._replay = Replay(self._window.inputs, self._window.catalog, deployment.data.pace)
+            self._replay = DataReplay(
+                self._window.inputs, self._window.catalog, deployment.data.pace
+            )
             balances = common["venue"]["balances"]
             journal.write(
                 events.SessionStarted(
@@ -413,7 +415,7 @@ class Session:
             }
             if plan.common.has_risk_profile:
                 counts["risk_refusals"] = dict(sorted(self._node.risk.refusals.items()))
-            summary = summarise(window.task_id, window.inputs, tables.columns, counts)
+            summary = task_summary(window.task_id, window.inputs, tables.columns, counts)
             prepared.store.write_task(
                 window.task_id,
                 result_files(window.task_id, window.stored_inputs, tables.as_arrow(), summary),

@@ -22,7 +22,7 @@ from trading_runtime.errors import (
     UsageError,
 )
 from trading_runtime.storage.object_store import MissingError
-from trading_runtime.storage.s3_faults import Fault
+from trading_runtime.storage.s3_faults import S3Fault
 from trading_runtime.storage.s3_settings import NO_CREDENTIALS, open_bucket
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class S3Folder:
                 return store.get(key, options={"range": {"offset": start}})
             return store.get(key)
         except FileNotFoundError as error:
-            if Fault.of(error).code == "NoSuchBucket":
+            if S3Fault.of(error).code == "NoSuchBucket":
                 raise
             try:
                 store.head(key)
@@ -309,13 +309,13 @@ class S3Folder:
                 if attempt >= error.attempts:
                     raise error.told from None
             except Exception as error:  # noqa: BLE001 - sorted into our own kinds
-                fault = Fault.of(error)
+                fault = S3Fault.of(error)
                 most = min(_ATTEMPTS, _CREDENTIAL_ATTEMPTS) if fault.unattended else _ATTEMPTS
                 if attempt >= most or not fault.passing:
                     self._explain(name, error, fault, repeated=attempt > 1)
             time.sleep(_FIRST_WAIT_SECONDS * _WAIT_GROWTH ** (attempt - 1))
 
-    def _explain(self, name: str, error: Exception, fault: Fault, *, repeated: bool) -> NoReturn:
+    def _explain(self, name: str, error: Exception, fault: S3Fault, *, repeated: bool) -> NoReturn:
         """Raise our own error; obstore's goes no further, since its text may hold secrets."""
         from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
 

@@ -46,7 +46,7 @@ _LOST_PROVIDERS = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class S3Fault:
     """Why a request came to nothing."""
 
     kind: str
@@ -65,7 +65,7 @@ class Fault:
     """Whether the service answered from another region than the bucket's."""
 
     @classmethod
-    def of(cls, error: BaseException) -> Fault:
+    def of(cls, error: BaseException) -> S3Fault:
         """Read the facts out of an error of obstore."""
         text = str(error)
         status, code, lost, provider = (

@@ -11,7 +11,7 @@ from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import environment, runtime_digest
-from trading_runtime.records.plan import DataFile, read_plan
+from trading_runtime.records.plan import PlannedFile, read_plan
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.storage.s3 import is_s3
 from trading_runtime.verification.why import InputDifference, input_differences
@@ -128,7 +128,7 @@ def present_plan(origin: Origin, folder: Path) -> Path:
     if manifest.digest == origin.plan.dataset_digest:
         return origin.plan_file
     files = {
-        file.path: DataFile(file.path, file.footer_offset, file.footer_sha256)
+        file.path: PlannedFile(file.path, file.footer_offset, file.footer_sha256)
         for file in manifest.files
     }
     plan = replace(

@@ -40,7 +40,7 @@ _READERS: dict[str, Callable[..., list[Any]]] = {
 }
 
 
-class Replay:
+class DataReplay:
     """Plays the rows of one partition once."""
 
     def __init__(self, inputs: Mapping[str, Any], catalog: Path, pace: str) -> None:
@@ -194,7 +194,7 @@ class Replay:
 class ReplayClient(DataClient):
     """The node's side of a replay."""
 
-    def __init__(self, replay: Replay, **arguments: Any) -> None:
+    def __init__(self, replay: DataReplay, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._replay = replay
         self.hand = self._output.data
@@ -217,7 +217,7 @@ class ReplayClient(DataClient):
     _unsubscribe_instrument = _unsubscribe_instruments = _unsubscribe_instrument_status = _nothing
 
 
-def replay_factory(replay: Replay) -> DataClientFactory:
+def replay_factory(replay: DataReplay) -> DataClientFactory:
     """Return what the node makes its client of."""
 
     class Factory(DataClientFactory):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trading_runtime.operations.drills.running import Steps
-    from trading_runtime.operations.drills.scratch import Scratch
+    from trading_runtime.operations.drills.scratch import DrillFolder
 
 SABOTAGE = """
 from pathlib import Path
@@ -18,7 +18,7 @@ store._verified = lambda path, sha256: Path(path).read_bytes()
 """Nobody compares what is read with its sha256."""
 
 
-def drill(scratch: Scratch, steps: Steps) -> None:
+def drill(scratch: DrillFolder, steps: Steps) -> None:
     """Change a digit of a profit, and see whether anybody reports it as one."""
     scratch.make_dataset()
     scratch.write_experiment(config={}, parameters={"every": [1]})
@@ -48,6 +48,6 @@ def drill(scratch: Scratch, steps: Steps) -> None:
     steps.expect("it is computed again", mended, "as before" if mended else "still damaged")
 
 
-def _table(scratch: Scratch, run_id: str) -> bytes:
+def _table(scratch: DrillFolder, run_id: str) -> bytes:
     path = scratch.store.run(run_id).results
     return path.read_bytes() if path.is_file() else b""

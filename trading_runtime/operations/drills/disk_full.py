@@ -10,7 +10,7 @@ from trading_runtime.errors import Kind, TradingRuntimeError
 
 if TYPE_CHECKING:
     from trading_runtime.operations.drills.running import Steps
-    from trading_runtime.operations.drills.scratch import Scratch
+    from trading_runtime.operations.drills.scratch import DrillFolder
 
 SABOTAGE = """
 import contextlib
@@ -28,7 +28,7 @@ _QUOTA = 9_000
 """Bytes a file: what comes before the first result has fewer, the run's tables have more."""
 
 
-def drill(scratch: Scratch, steps: Steps) -> None:
+def drill(scratch: DrillFolder, steps: Steps) -> None:
     """Let writes fail in the middle of a file, then give room and go on."""
     scratch.make_dataset()
     scratch.write_experiment(config={}, parameters={"every": [1]})
@@ -65,7 +65,7 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (_QUOTA, _QUOTA))
 
 
-def _is_whole(scratch: Scratch, task_id: str) -> bool:
+def _is_whole(scratch: DrillFolder, task_id: str) -> bool:
     try:
         scratch.store.read_task(task_id)
     except TradingRuntimeError:

@@ -14,7 +14,7 @@ from trading_runtime.operations.drills.running import Steps, waited_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trading_runtime.operations.drills.scratch import Scratch
+    from trading_runtime.operations.drills.scratch import DrillFolder
 
 SABOTAGE = """
 from trading_runtime.control.kill_switch import KillSwitch
@@ -26,7 +26,7 @@ _PATIENCE = 60.0
 _SECOND = 1_000_000_000
 
 
-def drill(scratch: Scratch, steps: Steps) -> None:
+def drill(scratch: DrillFolder, steps: Steps) -> None:
     """Switch it on in the middle of a run, and see what still goes out."""
     log = scratch.folder / "orders.log"
     scratch.make_dataset()

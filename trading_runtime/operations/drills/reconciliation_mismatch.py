@@ -11,7 +11,7 @@ from trading_runtime.operations.reconciliation import books_of
 
 if TYPE_CHECKING:
     from trading_runtime.operations.drills.running import Steps
-    from trading_runtime.operations.drills.scratch import Scratch
+    from trading_runtime.operations.drills.scratch import DrillFolder
 
 SABOTAGE = """
 import trading_runtime.operations.reconciliation as reconciliation
@@ -20,7 +20,7 @@ reconciliation._compared = lambda *_: ()
 """Nothing is compared."""
 
 
-def drill(scratch: Scratch, steps: Steps) -> None:
+def drill(scratch: DrillFolder, steps: Steps) -> None:
     """Alter a snapshot in three places, and see whether exactly these are found."""
     scratch.make_dataset()
     scratch.write_experiment(config={}, partitions={"by": "day", "end": "2024-01-02"})
@@ -48,7 +48,7 @@ def drill(scratch: Scratch, steps: Steps) -> None:
     steps.expect("an order that is missing is unknown", state == {"unknown"}, state)
 
 
-def _reconciled(scratch: Scratch, name: str, snapshot: dict[str, Any]) -> tuple[int, Any]:
+def _reconciled(scratch: DrillFolder, name: str, snapshot: dict[str, Any]) -> tuple[int, Any]:
     (scratch.folder / name).write_text(json.dumps(snapshot), encoding="utf-8")
     ended = scratch.command("reconcile", "drill", "--against", name, "--json")
     empty: dict[str, Any] = {"rows": [], "counts": {"matched": 0}}

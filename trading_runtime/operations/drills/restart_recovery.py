@@ -11,7 +11,7 @@ from trading_runtime.operations.drills.running import waited_for
 
 if TYPE_CHECKING:
     from trading_runtime.operations.drills.running import Steps
-    from trading_runtime.operations.drills.scratch import Scratch
+    from trading_runtime.operations.drills.scratch import DrillFolder
 
 SABOTAGE = """
 import trading_runtime.execution.preparation as preparation
@@ -27,7 +27,7 @@ _PATIENCE = 60.0
 _FINISHED_FIRST = 2
 
 
-def drill(scratch: Scratch, steps: Steps) -> None:
+def drill(scratch: DrillFolder, steps: Steps) -> None:
     """Kill everything at once, start the same run again, and compare with one left alone."""
     scratch.make_dataset()
     parameters = {"every": [1, 2]}

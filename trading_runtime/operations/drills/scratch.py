@@ -25,7 +25,7 @@ _DAYS = (1_704_067_200, 1_704_153_600)
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent.parent
 
 
-class Scratch:
+class DrillFolder:
     """A folder that a drill has for itself."""
 
     def __init__(self, folder: Path, place: str, sabotage: str | None = None) -> None:

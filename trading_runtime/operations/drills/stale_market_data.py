@@ -10,7 +10,7 @@ from trading_runtime.operations.drills.scratch import BARS_A_DAY
 
 if TYPE_CHECKING:
     from trading_runtime.operations.drills.running import Steps
-    from trading_runtime.operations.drills.scratch import Scratch
+    from trading_runtime.operations.drills.scratch import DrillFolder
 
 SABOTAGE = """
 from trading_runtime.engine.risk.profile import Risk
@@ -21,7 +21,7 @@ _GAP = range(30, 90)
 _STALE_MINUTES = 5
 
 
-def drill(scratch: Scratch, steps: Steps) -> None:
+def drill(scratch: DrillFolder, steps: Steps) -> None:
     """Feed a gap to the engine, and see whether orders are filled at old prices."""
     import pyarrow.parquet as pq
 

@@ -18,7 +18,7 @@ from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
     from trading_runtime.operations.drills.running import Steps
-    from trading_runtime.operations.drills.scratch import Scratch
+    from trading_runtime.operations.drills.scratch import DrillFolder
 
 SABOTAGE = """
 from trading_runtime.storage import s3
@@ -28,7 +28,7 @@ s3._ATTEMPTS = 1
 _OUTAGE_SECONDS = 3.0
 
 
-def drill(scratch: Scratch, steps: Steps) -> None:
+def drill(scratch: DrillFolder, steps: Steps) -> None:
     """Cut S3 off while tasks are computed; raises ``UsageError`` when there is no S3 to cut off."""
     endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
     if not is_s3(scratch.place) or endpoint.scheme != "http" or not endpoint.hostname:
@@ -52,7 +52,7 @@ def drill(scratch: Scratch, steps: Steps) -> None:
 
 
 def _run(
-    scratch: Scratch, steps: Steps, proxy: CuttingProxy, objects: S3Folder, digest: str
+    scratch: DrillFolder, steps: Steps, proxy: CuttingProxy, objects: S3Folder, digest: str
 ) -> None:
     variables = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}
     process = scratch.start("run", "drill.json", "--run-id", "drill", "--json", variables=variables)
