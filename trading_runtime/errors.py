@@ -55,7 +55,7 @@ class TradingRuntimeError(Exception):
     """Base of every error that this project raises on purpose.
 
     The message is what the user reads: it names the file and the key or row at fault, what was
-    found, what is accepted, and how to mend it, in one or two lines.
+    found, what is accepted, and how to fix it, in one or two lines.
     """
 
     kind: ClassVar[Kind] = Kind.INTERNAL

@@ -20,7 +20,7 @@ from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.records.events import KillActivated, KillCleared
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
-from trading_runtime.runs.opening import acquire_run, is_running, note, request_stop
+from trading_runtime.runs.opening import acquire_run, append_events, is_running, request_stop
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.storage import s3
 from trading_runtime.storage.s3 import S3Folder
@@ -137,11 +137,11 @@ def test_a_plan_is_estimated_by_the_latest_run_in_s3_and_fetches_its_metrics_alo
     asked: list[str] = []
     read = S3Folder.read
 
-    def note(folder: S3Folder, name: str, start: int = 0) -> bytes:
+    def read_and_count(folder: S3Folder, name: str, start: int = 0) -> bytes:
         asked.append(name)
         return read(folder, name, start)
 
-    monkeypatch.setattr(S3Folder, "read", note)
+    monkeypatch.setattr(S3Folder, "read", read_and_count)
 
     small.write(parameters={"every": [20, 30, 40, 50, 60]})
     plan = api.plan(path).plan
@@ -292,11 +292,11 @@ def test_what_others_write_into_a_run_in_s3_is_in_its_journal(
         if not noted[0]:
             noted[0] = 1
             store = open_store(f"{remote}/results")
-            note(store, "one", "kill", KillActivated(reason="a test"))
+            append_events(store, "one", "kill", KillActivated(reason="a test"))
         return False
 
     api.run(path, run_id="one", workers=1, should_stop=note_once)
-    note(open_store(f"{remote}/results"), "one", "kill", KillCleared(reason="over"))
+    append_events(open_store(f"{remote}/results"), "one", "kill", KillCleared(reason="over"))
     files = open_store(f"{remote}/results").run("one")
     events = [json.loads(line)["event"] for line in files.journal.read_bytes().splitlines()]
 

@@ -20,7 +20,7 @@ _RUN = click.option("--run", "run_id", help="This run only; otherwise all runs t
 
 @click.group()
 def kill() -> None:
-    """Stop all trading, allow it again, or tell how the kill switch stands."""
+    """Stop all trading, allow it again, or show the state of the kill switch."""
 
 
 @kill.command()
@@ -32,12 +32,12 @@ def activate(reason: str, run_id: str | None, results: str, *, as_json: bool) ->
     """Switch it on: running tasks are ended within a second, and no run can be started."""
     switch = _switch(results, run_id)
     switched = switch.activate(reason, run_id)
-    switch.note(switched)
+    switch.append_event(switched)
     _tell(switched, f"the kill switch of {results} is {switched.shown}", as_json=as_json)
 
 
 @kill.command()
-@click.option("--reason", required=True, help="Why it is safe to go on.")
+@click.option("--reason", required=True, help="Why it is safe to resume.")
 @_RUN
 @RESULTS
 @JSON
@@ -45,7 +45,7 @@ def clear(reason: str, run_id: str | None, results: str, *, as_json: bool) -> No
     """Switch it off; the history stays, and runs are started again by hand only."""
     switch = _switch(results, run_id)
     switched = switch.clear(reason, run_id)
-    switch.note(switched)
+    switch.append_event(switched)
     what = "all runs" if run_id is None else f"run {run_id!r}"
     _tell(switched, f"the kill switch of {results} is off for {what}", as_json=as_json)
 

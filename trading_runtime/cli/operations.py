@@ -187,7 +187,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
     from trading_runtime.operations.records import leave_state
     from trading_runtime.records.events import ReconciliationCompleted
     from trading_runtime.results.opening import open_store
-    from trading_runtime.runs.opening import check_run_id, note
+    from trading_runtime.runs.opening import append_events, check_run_id
 
     store = open_store(results)
     if check_run_id(run_id) not in store.run_ids():
@@ -207,7 +207,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
         unknown=counts["unknown"],
         outcome=found.kind,
     )
-    note(store, run_id, "reconcile", event)
+    append_events(store, run_id, "reconcile", event)
     click.echo(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
     return found.kind.exit_code
 

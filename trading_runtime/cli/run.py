@@ -34,7 +34,7 @@ def plan(file: str, workers: int | None, *, as_json: bool) -> None:
     """Show the tasks, batches, cached results, data and time that FILE comes to; start nothing."""
     from trading_runtime import api
 
-    prepared = api.plan(_found(file), workers=workers)
+    prepared = api.plan(_resolved(file), workers=workers)
     if as_json:
         content = prepared.plan.to_document() | {
             "plan_digest": prepared.plan.digest,
@@ -81,7 +81,7 @@ def run(  # noqa: PLR0913 - one argument per option
             from trading_runtime import api
 
             ended = api.run(
-                _found(config or file or ""),
+                _resolved(config or file or ""),
                 run_id=run_id,
                 workers=workers,
                 allow_incomplete=allow_incomplete,
@@ -90,7 +90,7 @@ def run(  # noqa: PLR0913 - one argument per option
                 prestarted=prestarted,
             )
         except (StoppedError, KeyboardInterrupt) as error:
-            click.echo(f"stopped: {stopping.told(error)}", err=True)
+            click.echo(f"stopped: {stopping.message(error)}", err=True)
             return stopping.exit_code
     if as_json:
         click.echo(json.dumps(_summary(ended), ensure_ascii=False))
@@ -133,12 +133,12 @@ class Signals:
         """130 after SIGINT and after ``runs stop``, 143 after SIGTERM."""
         return 143 if self.received == signal.SIGTERM else Kind.STOPPED.exit_code
 
-    def told(self, error: BaseException) -> str:
+    def message(self, error: BaseException) -> str:
         """Return what to say of a command that was stopped by ``error``."""
         if not isinstance(error, KeyboardInterrupt):
             return str(error)
         when = "at once" if self._asked else "before the first task was started"
-        return f"{when}; finished tasks are kept: the same command and run id go on from there"
+        return f"{when}; finished tasks are kept: the same command and run id resume the run"
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         at_once = self.received is not None or not self._asked
@@ -147,7 +147,7 @@ class Signals:
             raise KeyboardInterrupt
 
 
-def _found(name: str) -> Path:
+def _resolved(name: str) -> Path:
     from trading_runtime.config.loading import find_experiment
 
     path, note = find_experiment(name, _BESIDE_ENTRYPOINT)

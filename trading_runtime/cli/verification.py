@@ -150,7 +150,7 @@ def print_replay(replayed: Replay, *, comparable: bool) -> None:
         click.echo(f"{task}: the same bytes as the stored result")
     else:
         why = "" if comparable else "; code or versions are not those of the run (see the notes)"
-        click.echo(f"{task}: other bytes: {replayed.difference.told('stored', 'now')}{why}")
+        click.echo(f"{task}: other bytes: {replayed.difference.message('stored', 'now')}{why}")
 
 
 def print_garbage(found: Garbage, *, deleted: bool, older_than: str) -> None:
@@ -177,7 +177,7 @@ def _task_lines(comparison: TaskComparison) -> Iterable[str]:
     if comparison.result is None:
         yield "results    the same orders, fills, positions, equity and statistics"
     else:
-        told = comparison.result.told(comparison.first[:_SHOWN], comparison.second[:_SHOWN])
+        told = comparison.result.message(comparison.first[:_SHOWN], comparison.second[:_SHOWN])
         yield f"results    {told}"
 
 
@@ -394,7 +394,7 @@ def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
     """Show, or remove, what is in a folder of results and no run's plan refers to.
 
     These are results of runs whose folder was removed, what killed processes left half done, and
-    damaged results that were set aside. Nothing is removed while a run's plan cannot be read.
+    damaged results that were quarantined. Nothing is removed while a run's plan cannot be read.
     """
     from trading_runtime.results import garbage, garbage_in_s3
     from trading_runtime.results.opening import open_store

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import KilledError, UsageError
 from trading_runtime.records.events import KillActivated, KillCleared
 from trading_runtime.runs.metadata import now_text
-from trading_runtime.runs.opening import note
+from trading_runtime.runs.opening import append_events
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import Store
@@ -102,15 +102,15 @@ class KillSwitch:
             given = "" if switched.run_id is None else f" --run {run_id}"
             raise KilledError(
                 f"run {run_id!r} is not started: the kill switch is {switched.shown}; when it is "
-                f"safe to go on: trading-runtime kill clear --reason …{given} "
+                f"safe to resume: trading-runtime kill clear --reason …{given} "
                 f"--results {self._place}"
             )
 
-    def note(self, switched: Switching) -> None:
+    def append_event(self, switched: Switching) -> None:
         """Write it into the journal of the run that it is for, if that run is there."""
         if switched.run_id is not None and switched.run_id in self._store.run_ids():
             event = KillActivated if switched.action == "activate" else KillCleared
-            note(
+            append_events(
                 self._store,
                 switched.run_id,
                 "kill",
@@ -146,26 +146,26 @@ class KillSwitch:
 
 
 class KillWatch:
-    """Looks at the switch for one running run, as often as that costs little."""
+    """Reads the switch for one running run, as often as that costs little."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         self._switch = KillSwitch(store)
         self._run_id = run_id
         self._looked = float("-inf")
-        self.found: Switching | None = None
+        self.switched: Switching | None = None
         """What switched it on, once that was seen; it stays."""
 
     def __call__(self) -> bool:
         """Return whether the run is to be killed.
 
         Raises ``TransientError`` or ``StorageError`` when the switch cannot be read: a run whose
-        switch nobody can see does not go on.
+        switch cannot be seen is not continued.
         """
         now = time.monotonic()
-        if self.found is None and now - self._looked >= self._switch.seconds_between_looks:
-            self.found = self._switch.on_for(self._run_id)
+        if self.switched is None and now - self._looked >= self._switch.seconds_between_looks:
+            self.switched = self._switch.on_for(self._run_id)
             self._looked = time.monotonic()
-        return self.found is not None
+        return self.switched is not None
 
 
 def _switching(action: str, run_id: str | None, reason: str) -> Switching:

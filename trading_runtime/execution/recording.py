@@ -46,7 +46,7 @@ class TaskRecords:
         self._batches = BatchRecords(journal, {})
 
     def expect(self, batches: Mapping[int, Iterable[int]]) -> None:
-        """Tell of these batches too: the numbers of their pending tasks, by index in the plan."""
+        """Record these batches too: the numbers of their pending tasks, by index in the plan."""
         self._batches = BatchRecords(self._journal, batches, self._memory_limit)
 
     def record(self, event: TaskEvent) -> None:
@@ -138,7 +138,7 @@ class BatchRecords:
         self._numbers = {task: number for number, tasks in batches.items() for task in tasks}
 
     def before(self, event: TaskEvent) -> None:
-        """Write that a batch begins, or goes on, with a task that begins."""
+        """Write that a batch begins, or is retried, with a task that begins."""
         number = self._numbers.get(event.task)
         if number is None or isinstance(event, TaskEnded):
             return

@@ -165,7 +165,7 @@ class TaskRunner:
         return 0 if self._fetched is None else self._fetched.fetched_bytes
 
     def kill(self) -> None:
-        """Let no order go out any more, end the task that runs and begin no other."""
+        """Let no more orders out, end the running task and begin no other."""
         self._kill.send()
 
     def close(self) -> None:

@@ -68,7 +68,7 @@ class RunInitialised(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunResumed(Event):
-    """A run that was there goes on, under the same id and plan."""
+    """An existing run is resumed, under the same id and plan."""
 
     run_id: str
     earlier: str

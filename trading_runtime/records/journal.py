@@ -131,7 +131,7 @@ def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def new_writer(name: str) -> str:
-    """Return the name of a chain that nobody has written: ``name`` and the time."""
+    """Return the name of a new chain: ``name`` and the time."""
     return f"{name}-{time.time_ns()}"
 
 
@@ -268,7 +268,7 @@ def check_journal(
 
 
 def _lines(check: JournalCheck, name: str, content: bytes) -> list[bytes]:
-    """Return the whole lines; of one that was not finished, it is told."""
+    """Return the whole lines; a note is made of one that is torn."""
     *lines, rest = content.split(b"\n")
     if rest:
         message = (

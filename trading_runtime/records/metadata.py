@@ -43,7 +43,7 @@ class Code(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class MetadataDocument(Record):
-    """What a run is and how it went: who ran what, where, when, with which inputs."""
+    """What a run is and how it is doing: who ran what, where, when, with which inputs."""
 
     __pydantic_config__: ClassVar = STRICT
     run_id: str

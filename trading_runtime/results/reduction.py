@@ -148,7 +148,7 @@ def reduce_run(
     """Read every task of ``plan`` from the store, and write the run's tables and ``result.json``.
 
     The store is the judge of what is done, not whoever ran the tasks. A stored result that is
-    damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
+    damaged is quarantined, and counts as a failure of kind ``data``. Raises ``StorageError`` when
     nothing can be written. ``verified``: see ``earlier_tables``.
     """
     store.refresh(plan.task_ids)

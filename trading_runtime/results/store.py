@@ -245,12 +245,12 @@ class Store:
         """
         self._tasks.write(task_id, files)
 
-    def set_aside(self, task_id: str) -> None:
+    def quarantine(self, task_id: str) -> None:
         """Move a damaged result out of the way, and keep it for whoever wants to know why.
 
         Raises ``StorageError`` when it cannot be moved.
         """
-        self._tasks.set_aside(task_id)
+        self._tasks.quarantine(task_id)
 
     def clear_staging(self) -> None:
         """Remove what writers of results left that were killed."""

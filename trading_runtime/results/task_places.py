@@ -54,7 +54,7 @@ class TaskPlace(Protocol):
     def write(self, task_id: str, files: Mapping[str, bytes]) -> None:
         """Store a result whole or not at all; one that is there already is compared instead."""
 
-    def set_aside(self, task_id: str) -> None:
+    def quarantine(self, task_id: str) -> None:
         """Move a damaged result out of the way, and keep it."""
 
     def clear_staging(self) -> None:
@@ -107,7 +107,7 @@ class TaskFolders:
                     (staging.path / name).write_bytes(content)
                 final.parent.mkdir(exist_ok=True)
                 if final.exists() and not self.has(task_id):
-                    self.set_aside(task_id)
+                    self.quarantine(task_id)
                 try:
                     staging.path.rename(final)
                 except OSError:
@@ -117,7 +117,7 @@ class TaskFolders:
                         if (final / name).read_bytes() != content:
                             raise _other_bytes(f"{final / name}") from None
 
-    def set_aside(self, task_id: str) -> None:
+    def quarantine(self, task_id: str) -> None:
         """Move a damaged result out of the way, under a name with a number."""
         folder = self._root / task_folder(task_id)
         number = 1
@@ -194,7 +194,7 @@ class TaskObjects:
                 raise _other_bytes(f"{self._objects.url}/{path}")
             self._objects.write(path, content)
 
-    def set_aside(self, task_id: str) -> None:
+    def quarantine(self, task_id: str) -> None:
         """Move a damaged result out of the way: the manifest goes first, then it is no result."""
         names = self._objects.sizes(f"{task_folder(task_id)}/")
         for name in sorted(names, key=lambda item: not item.endswith(MANIFEST)):

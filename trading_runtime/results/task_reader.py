@@ -170,8 +170,8 @@ class TaskReader:
             return self._store.read_task(task_id)
         except DataError as error:
             # Out of the way, it cannot be taken for a result again: the next run computes it.
-            self._store.set_aside(task_id)
-            message = f"{error}; it was set aside: run again to compute it"
+            self._store.quarantine(task_id)
+            message = f"{error}; it was quarantined: run again to compute it"
             write_failure(self._files, task_failure(task_id, Kind.DATA, message))
             raise DataError(message) from error
 

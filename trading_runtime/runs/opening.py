@@ -245,7 +245,7 @@ def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
         with storage_errors(files.folder):
             files.stop.unlink(missing_ok=True)
             _remove_unfinished(files)
-        yield lambda: None  # the system takes a lock from nobody
+        yield lambda: None  # a lock of the system is never taken away
 
 
 def _remove_unfinished(files: RunFiles) -> None:
@@ -286,15 +286,15 @@ def _stop_name(run_id: str) -> str:
     return f"runs/{run_id}/stop"
 
 
-def note(store: Store, run_id: str, name: str, *noted: Event) -> None:
+def append_events(store: Store, run_id: str, name: str, *events: Event) -> None:
     """Append events to a run's journal, in a chain of their own whose name begins with ``name``.
 
-    ``run_id`` was checked before. A run that is going on takes the chain in when it ends. Raises
+    ``run_id`` was checked before. A run that is in progress takes the chain in when it ends. Raises
     ``StorageError`` when nothing can be written.
     """
     files = store.run(run_id)
     with Journal(files.journals, new_writer(name)) as journal:
-        for event in noted:
+        for event in events:
             journal.write(event)
         store.publish_part(journal.end_part)
     if store.objects.is_remote:
@@ -308,6 +308,6 @@ def note(store: Store, run_id: str, name: str, *noted: Event) -> None:
 
 
 def _seal(files: RunFiles) -> None:
-    # Damaged metadata are told of by 'runs check'; the event is in its chain all the same.
+    # 'runs check' reports damaged metadata; the event is in its chain all the same.
     with contextlib.suppress(DataError):
         seal_run(files)

@@ -1,4 +1,4 @@
-"""How a run stands, why, and what to do next."""
+"""The status of a run, the reason for it, and what to do next."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _why(
     tally: Tally,
     failures: list[dict[str, Any]],
 ) -> str:
-    """Return in a sentence why a run stands as it does."""
+    """Return in a sentence why a run has its status."""
     left = f"{max(tally.pending - tally.done, 0):,} tasks left"
     last = f"; its last event was {tally.latest_event}" if tally.latest_event else ""
     first = f"; the first: {failures[0]['kind']}: {failures[0]['message']}" if failures else ""
@@ -213,14 +213,14 @@ def _next_steps(status: str, run_id: str, metadata: Mapping[str, Any], results: 
             f"trading-runtime evidence bundle {run_id}{where}",
         ],
         Status.INCOMPLETE: [
-            f"mend what failed, then: {again} (computes only what has no result)",
+            f"fix what failed, then: {again} (computes only what has no result)",
         ],
         Status.RUNNING: [
             f"trading-runtime runs watch {run_id}{where}",
             f"trading-runtime runs stop {run_id}{where}",
         ],
-        Status.STOPPED: [f"{again} (goes on where it stopped)"],
-        Status.FAILED: [f"mend the cause, then: {again} (finished tasks are kept)"],
+        Status.STOPPED: [f"{again} (resumes where it stopped)"],
+        Status.FAILED: [f"fix the cause, then: {again} (finished tasks are kept)"],
         Status.KILLED: [
             f"trading-runtime kill status{where}",
             f"once the switch is cleared: {again}",

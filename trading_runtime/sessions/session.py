@@ -300,7 +300,7 @@ class Session:
         try:
             if not self._killed():
                 return None
-            message = f"the kill switch is {self._killed.found.shown}"  # type: ignore[union-attr]
+            message = f"the kill switch is {self._killed.switched.shown}"  # type: ignore[union-attr]
         except (StorageError, TransientError, OSError) as error:
             # A switch that nobody can see is on.
             message = f"the kill switch cannot be read, and so counts as on: {error}"
@@ -452,7 +452,7 @@ class Session:
             return
         error = StoppedError(ending.why) if ending.is_orderly else ending.error
         error = error or RuntimeError(ending.why)
-        record_error(error, metadata, journal, self._killed.found)
+        record_error(error, metadata, journal, self._killed.switched)
 
     def _note(self, ending: Ending) -> None:
         if self._ending is None:

@@ -17,7 +17,7 @@ from trading_runtime.results.artifacts import MANIFEST
 from trading_runtime.results.run_records import read_result
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import run_digest
-from trading_runtime.runs.opening import note
+from trading_runtime.runs.opening import append_events
 from trading_runtime.storage.scratch import Scratch
 from trading_runtime.verification.rerun import (
     changed_inputs,
@@ -200,7 +200,7 @@ def note_verification(verification: RunVerification, store: Store, files: RunFil
         failed=verification.counts[TaskVerdict.FAILED],
         outcome=verification.kind,
     )
-    note(store, files.folder.name, "verify", event)
+    append_events(store, files.folder.name, "verify", event)
 
 
 class _Rerun:
@@ -245,7 +245,7 @@ class _Rerun:
         verdict = judge_difference(difference)
         if difference is None:
             return TaskFinding(identity, verdict)
-        told = difference.told("stored", "now")
+        told = difference.message("stored", "now")
         if verdict is TaskVerdict.DAMAGED:
             message = f"{self._store.task(identity)}: damaged after it was stored: {told}"
             return TaskFinding(identity, verdict, Kind.DATA, message, difference)
