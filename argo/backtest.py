@@ -62,7 +62,7 @@ PARAMETERS = (
 
 
 def backtest_template() -> WorkflowTemplate:
-    """Return the template. An experiment and an image are all that a run has to be told."""
+    """Return the template. A run needs only an experiment and an image."""
     return WorkflowTemplate(
         name=BACKTEST_TEMPLATE,
         labels=LABELS,

@@ -90,8 +90,8 @@ def build_template() -> WorkflowTemplate:
 
 
 def _build() -> Container:
-    told = {"REPOSITORY": "repository", "REVISION": "revision", "IMAGE": "image"}
-    told |= {"PUSH_TO": "push-to", "COMPRESSION": "compression"}
+    variables = {"REPOSITORY": "repository", "REVISION": "revision", "IMAGE": "image"}
+    variables |= {"PUSH_TO": "push-to", "COMPRESSION": "compression"}
     mounts = {
         "work": "/build",
         "out": "/out",
@@ -106,7 +106,7 @@ def _build() -> Container:
         command=["sh", "-c"],
         args=[SCRIPT.read_text(encoding="utf-8")],
         env=[
-            *(models.EnvVar(name=name, value=argument(key)) for name, key in told.items()),
+            *(models.EnvVar(name=name, value=argument(key)) for name, key in variables.items()),
             models.EnvVar(name="BUILDKITD_FLAGS", value="--oci-worker-no-process-sandbox"),
             models.EnvVar(name="DOCKER_CONFIG", value="/credentials/registry"),
         ],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 def parameter(name: str) -> str:
-    """Return an expression that stands for a workflow's parameter."""
+    """Return the expression for a workflow's parameter."""
     return f"workflow.parameters['{name}']"
 
 
 def argument(name: str) -> str:
-    """Return what stands for a workflow's parameter in a container's argument or environment.
+    """Return the placeholder for a workflow's parameter in a container's argument or environment.
 
     Kubernetes replaces ``$(NAME)`` there by the variable of that name, a secret included, and
     ``$$`` by ``$``. With every ``$`` doubled, the container gets the parameter as it was given.
@@ -18,22 +18,22 @@ def argument(name: str) -> str:
 
 
 def literal(expression: str) -> str:
-    """Return what stands for the value of an expression, as ``argument`` does."""
+    """Return the placeholder for the value of an expression, as ``argument`` does."""
     return f"{{{{=sprig.replace('$', '$$', {expression})}}}}"
 
 
 def simple(name: str) -> str:
-    """Return what stands for a workflow's parameter where Argo reads it itself."""
+    """Return the placeholder for a workflow's parameter where Argo reads it itself."""
     return f"{{{{workflow.parameters.{name}}}}}"
 
 
 def json_text(name: str) -> str:
-    """Return what stands for a workflow's parameter as a JSON string, quotes included."""
+    """Return the placeholder for a workflow's parameter as a JSON string, quotes included."""
     return f"{{{{=toJSON({parameter(name)})}}}}"
 
 
 def json_value(name: str) -> str:
-    """Return what stands for the JSON value that a workflow's parameter holds, parsed anew.
+    """Return the placeholder for the JSON value that a workflow's parameter holds, parsed again.
 
     A parameter that is no JSON fails the workflow; one that closes a brace too many does not get
     out of its place.

@@ -39,9 +39,9 @@ PROGRESS_SECONDS = "10s"
 
 
 def patch(value: dict[str, Any], filled: dict[str, str]) -> str:
-    """Return a pod patch as JSON, in which Argo fills in what stands in place of each mark.
+    """Return a pod patch as JSON, in which Argo fills in each placeholder.
 
-    ``filled`` says by the mark, a text in ``value``, what stands there instead, without quotes.
+    ``filled`` says by the mark, a text in ``value``, what replaces it, without quotes.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     for mark, inserted in filled.items():

@@ -41,7 +41,7 @@ _LOST_OR_TRANSIENT = (
     f" || lastRetry.message matches '{_LOST}'"
 )
 # The first wait is short: Argo waits before it asks whether there is to be another try, so that
-# every failure is told so much later. Four tries wait for almost three minutes.
+# every failure is reported that much later. Four tries wait for almost three minutes.
 _BACKOFF = models.Backoff(duration="2s", factor="4", cap="5m")
 
 
@@ -86,8 +86,8 @@ def batch(name: str, attempt: int) -> Container:
     """Return the pod that computes one batch, in the first round or in the second."""
     # A pod of the first round is not tried again by itself, which would double the nodes that Argo
     # keeps: what it leaves undone is the second round's, with twice the memory and further tries.
-    # Argo fills in what stands here for each batch at each look at the workflow: what plan made of
-    # the parameters is inserted as it is, so that no expression has to be evaluated for it.
+    # Argo evaluates these for each batch whenever it looks at the workflow. The parameters are
+    # inserted as plan wrote them, so that no expression has to be evaluated.
     return _container(
         name,
         [
@@ -117,7 +117,7 @@ def check() -> Container:
 
 def summary() -> Container:
     """Return the pod that reduces and judges the run, whatever happened before."""
-    # Where the report is not to be an artifact, Argo is told of a place where there is none.
+    # Where the report is not to be an artifact, Argo is given a path that does not exist.
     place = (
         f"{{{{={parameter('report-artifact')} == 'true' ? '{OUTPUTS}/report' : '{OUTPUTS}/none'}}}}"
     )

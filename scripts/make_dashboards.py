@@ -1,4 +1,4 @@
-"""Write deploy/monitoring/dashboards/ from what stands here, with Grafana's own library.
+"""Write deploy/monitoring/dashboards/ from the definitions below, with Grafana's own library.
 
 python scripts/make_dashboards.py           writes the files
 python scripts/make_dashboards.py --check   says which are not current; exit 1 when any is not

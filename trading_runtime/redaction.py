@@ -1,4 +1,4 @@
-"""What must not be stored: values of variables that hold secrets, and passwords inside addresses.
+"""What must not be stored: the values of secret variables, and passwords inside addresses.
 
 A strategy or a library may put such a value into the message of an error. What is kept or shown of
 what happened (journal, metadata, failures, errors) goes through here first.
@@ -31,7 +31,7 @@ _QUERY = re.compile(
 
 
 def redact(text: str) -> str:
-    """Return ``text`` without secrets; ``[hidden]`` stands where one was."""
+    """Return ``text`` without secrets; ``[hidden]`` replaces each one."""
     return _without(text, _secrets())
 
 

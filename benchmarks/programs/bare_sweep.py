@@ -2,8 +2,8 @@
 
     python -m benchmarks.programs.bare_sweep EXPERIMENT PROCESSES
 
-Each process decodes the rows once and runs its share of the points in engines that nobody asks for
-results. Prints one JSON document: seconds from the start of the processes to the end of the last.
+Each process decodes the rows once and runs its share of the points. Results are not read.
+Prints one JSON document: seconds from the start of the processes to the end of the last.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Prints one JSON list of pairs of seconds: the task with all artifacts written, and a bare
 ``BacktestNode`` that streams the same window from the dataset's catalog with the same strategy,
-whose results nobody reads.
+whose results are not read.
 """
 
 from __future__ import annotations

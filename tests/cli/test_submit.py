@@ -229,7 +229,7 @@ def test_a_cluster_that_is_gone_ends_the_watching_and_not_the_run(
 
     assert invoke(root, ["submit", str(remote.path), "--watch"]) == 75
 
-    assert "backtest-x7k2p is still running, but cannot be seen" in capsys.readouterr().err
+    assert "backtest-x7k2p continues, but cannot be seen" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -349,3 +349,14 @@ def test_messages_do_not_depend_on_how_many_rows_are_read_at_once(
     assert "raw.csv:52: price 'x' is not a number (and 1 more like it)" in price
     assert "raw.csv:92: trade_id '0' is already that of" in repeated
     assert "raw.csv:2 (and 28 more like it)" in repeated
+
+
+def test_a_dataset_does_not_depend_on_the_processes_that_make_it(
+    prepare_files: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = prepare_files("bars", {"raw.csv": BARS}).manifest
+    monkeypatch.setattr("trading_runtime.datasets.prepare._SMALL", 0)
+
+    assert prepare_files("bars", {"raw.csv": BARS}, force=True).manifest == whole
+    with pytest.raises(DataError, match=r"raw.csv:3: close 'ten' is not a number"):
+        prepare_files("bars", {"raw.csv": BARS.replace("10.25", "ten")}, force=True)

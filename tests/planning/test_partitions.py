@@ -356,7 +356,7 @@ def test_a_range_within_a_gap_is_refused() -> None:
         file(every_minute("2022-01-01", 10, 10)), file(every_minute("2022-01-09", 10, 10))
     )
 
-    with pytest.raises(UsageError, match="no row lies in any window from 2022-01-03"):
+    with pytest.raises(UsageError, match="no row is in any window from 2022-01-03"):
         cut(data, by="day", start="2022-01-03", end="2022-01-05")
 
 

@@ -88,7 +88,7 @@ def test_the_first_differing_row_and_its_first_column_are_named() -> None:
         column="fee",
         about="order_id O-2, position 0, ts 2024-01-01T12:02:00Z",
     )
-    assert found.message("stored", "now") == (
+    assert found.summary("stored", "now") == (
         "fills.parquet, row 2, column fee: stored 0.05, now 0.04 "
         "(order_id O-2, position 0, ts 2024-01-01T12:02:00Z)"
     )

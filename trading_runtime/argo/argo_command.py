@@ -91,7 +91,7 @@ class ArgoCommand:
                 failed += 1
                 if failed == _MOST_FAILED_LOOKS:
                     raise TransientError(
-                        f"workflow {workflow} is still running, but cannot be seen: {error}"
+                        f"workflow {workflow} continues, but cannot be seen: {error}"
                     ) from error
                 time.sleep(_WATCH_SECONDS)
                 continue

@@ -144,6 +144,7 @@ for _command in (
     data_import.import_,
     data_import.append,
     data_import.formats,
+    data_import.guess,
     data_import.instruments,
 ):
     data.add_command(_command)

@@ -204,3 +204,34 @@ def instruments(
     else:
         target.write_text(text, encoding="utf-8")
         click.echo(f"{target}: {len(found):,} instruments")
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--instrument", help="Id of the instrument: SYMBOL.VENUE.")
+@click.option(
+    "--to", "target", type=_FILE, help="Settings file to write; FILE.data.json if not given."
+)
+def guess(file: Path, instrument: str | None, target: Path | None) -> None:
+    """Say what the raw file FILE is taken for, and write a settings file for 'data prepare'.
+
+    What the file does not tell stands there as "?", and is asked for by name.
+    """
+    from trading_runtime.datasets.guessing import guess as look
+    from trading_runtime.errors import UsageError
+
+    found = look(file, instrument)
+    written = target or file.with_name(f"{file.name}.data.json")
+    if written.exists():
+        raise UsageError(f"{written}: is there already and is left alone; give another with --to")
+    series = found.series | ({"files": str(file.absolute())} if target else {})
+    content = {"dataset": f"{file.name.partition('.')[0]}.dataset",
+               "instruments": "instruments.json", "series": [series]}  # fmt: skip
+    written.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    for name, value in found.seen:
+        click.echo(f"{name:<16} {value}")
+    for name, why in found.asks:
+        click.echo(f"{name:<16} ?  {why}")
+    click.echo(
+        f"written          {written}; the instrument is defined in instruments.json beside it"
+    )

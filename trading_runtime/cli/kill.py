@@ -24,7 +24,7 @@ def kill() -> None:
 
 
 @kill.command()
-@click.option("--reason", required=True, help="Why, for whoever reads the history.")
+@click.option("--reason", required=True, help="Why; kept in the history.")
 @_RUN
 @RESULTS
 @JSON
@@ -80,7 +80,7 @@ def _switch(results: str, run_id: str | None) -> KillSwitch:
     if run_id is not None:
         check_run_id(run_id)
     if not is_s3(results) and not Path(results).is_dir():
-        # Switched on in a place that nobody looks at, it would stop nothing.
+        # Switched on in a place that nothing reads, it would stop nothing.
         raise UsageError(f"{results}: no such folder; give the folder of the results as --results")
     return KillSwitch(open_store(results))
 

@@ -86,7 +86,7 @@ def _follow(argo: ArgoCommand, workflow: str) -> int:
     try:
         ended = argo.watch(workflow, show)
     except KeyboardInterrupt:
-        click.echo(f"{workflow} goes on; 'argo stop {workflow}' ends it", err=True)
+        click.echo(f"{workflow} continues; 'argo stop {workflow}' ends it", err=True)
         raise
     return ended.exit_code or 0
 

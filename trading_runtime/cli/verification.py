@@ -150,7 +150,7 @@ def print_replay(replayed: Replay, *, comparable: bool) -> None:
         click.echo(f"{task}: the same bytes as the stored result")
     else:
         why = "" if comparable else "; code or versions are not those of the run (see the notes)"
-        click.echo(f"{task}: other bytes: {replayed.difference.message('stored', 'now')}{why}")
+        click.echo(f"{task}: other bytes: {replayed.difference.summary('stored', 'now')}{why}")
 
 
 def print_garbage(found: Garbage, *, deleted: bool, older_than: str) -> None:
@@ -177,8 +177,8 @@ def _task_lines(comparison: TaskComparison) -> Iterable[str]:
     if comparison.result is None:
         yield "results    the same orders, fills, positions, equity and statistics"
     else:
-        told = comparison.result.message(comparison.first[:_SHOWN], comparison.second[:_SHOWN])
-        yield f"results    {told}"
+        summary = comparison.result.summary(comparison.first[:_SHOWN], comparison.second[:_SHOWN])
+        yield f"results    {summary}"
 
 
 def _listed(head: str, items: Sequence[Any], most: int) -> Iterable[str]:

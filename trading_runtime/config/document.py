@@ -115,7 +115,7 @@ class DocumentBuilder:
         return bool(self._open) and isinstance(self._open[-1].value, dict)
 
     def problem(self, line: int, column: int, message: str) -> None:
-        """Keep a problem; reading goes on."""
+        """Keep a problem and continue reading."""
         self._problems.append(Problem(line, column, message))
 
     def finished(self) -> Node:

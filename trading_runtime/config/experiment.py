@@ -34,7 +34,7 @@ _HOST = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
 
 def _check_variable(text: str) -> str:
     if not re.fullmatch(_VARIABLE, text):
-        # What follows an equals sign may be a secret that somebody wrote here by mistake.
+        # The text after an equals sign may be a secret, written here by mistake.
         raise ValueError(
             "is not the name of an environment variable; write the name alone, such as 'API_KEY'"
         )
@@ -187,7 +187,7 @@ class RangeValues(Model):
     start: Number
     """The first value."""
     stop: Number
-    """No value is above it."""
+    """The largest value allowed."""
     step: Number
     """Added each time on a linear scale, multiplied by on a log scale."""
     scale: Literal["linear", "log"] = "linear"
@@ -200,9 +200,9 @@ class DrawnValues(Model):
     low: Number
     """The least value."""
     high: Number
-    """No value is above it."""
+    """The largest value allowed."""
     step: Number
-    """The grid the drawn values lie on, counted from ``low``; ``1`` for whole numbers."""
+    """The grid of the drawn values, counted from ``low``; ``1`` for whole numbers."""
     scale: Literal["linear", "log"] = "linear"
     """``log`` draws evenly over orders of magnitude."""
 
@@ -239,7 +239,7 @@ class RandomSampling(Model):
     method: Literal["random"]
     """Combinations drawn at random."""
     n: Annotated[int, Field(ge=1)]
-    """How many; all that exist when there are fewer. A larger number keeps those drawn before."""
+    """How many; all of them when fewer exist. A larger number keeps the points already drawn."""
     seed: Annotated[int, Field(ge=0)]
     """Seed of the draws."""
 
@@ -290,7 +290,7 @@ class Experiment(Model):
     """One experiment: what data, what strategy, which parameters, which windows."""
 
     schema_: Annotated[str | None, Field(alias="$schema")] = None
-    """For editors: where the JSON Schema of this file lies."""
+    """For editors: where the JSON Schema of this file is."""
     name: Name
     """Short name; run ids begin with it."""
     notes: str | None = None

@@ -1,6 +1,6 @@
 """Which files a module imports, found by reading them: no code is run.
 
-Every import statement counts, wherever it stands and whether or not it is reached, except under
+Every import statement counts, wherever it is written and whether or not it runs, except under
 ``if TYPE_CHECKING:``. Imports by a name that is computed (``importlib.import_module``) are not
 seen; the task that does one is refused when it ends.
 """

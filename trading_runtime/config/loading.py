@@ -47,11 +47,11 @@ class LoadedExperiment:
 
     experiment: Experiment
     path: Path
-    """Absolute; of a file that was fetched from S3, where it lies now."""
+    """Absolute; for a file fetched from S3, the path of the local copy."""
     source: str
     """The text of the file."""
     shown: str
-    """Where the file lies: its absolute path, or its address in S3."""
+    """Where the file is: its absolute path, or its address in S3."""
     code_folder: Path
     """Where relative paths of the strategy's code start: the file's folder, unless the code was
     brought from elsewhere."""

@@ -50,7 +50,7 @@ def check_results(experiment: Experiment, folder: Path) -> Iterator[ConfigFindin
 
 
 def check_two_folders(experiment: Experiment, folder: Path) -> Iterator[ConfigFinding]:
-    """Results never lie among the data."""
+    """Results are never stored among the data."""
     try:
         dataset = resolve_place(experiment.dataset.path, folder)
         results = resolve_place(experiment.results, folder)
@@ -58,7 +58,7 @@ def check_two_folders(experiment: Experiment, folder: Path) -> Iterator[ConfigFi
         return
     if f"{results}/".startswith(f"{dataset}/"):
         yield ConfigFinding(
-            ("results",), f"{experiment.results!r} lies in the dataset's folder; choose another"
+            ("results",), f"{experiment.results!r} is in the dataset's folder; choose another"
         )
 
 

@@ -1,7 +1,7 @@
-"""A strategy's code: where its modules lie, which files belong to it, and the digest over them.
+"""A strategy's code: where its modules are, which files belong to it, and the digest over them.
 
-To a strategy belong the files that it imports from its own package or folder, and what
-``strategy.code`` names: a file, or all of a folder.
+The files of a strategy are those that it imports from its own package or folder, and what
+``strategy.code`` names: a file, or a whole folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PASSED_OVER = {"__pycache__", "node_modules", "site-packages"}
 _INSTALLED = {"site-packages", "dist-packages"}
 RUNTIME = Path(__file__).resolve().parent.parent
 _KNOWN = sys.stdlib_module_names | {RUNTIME.name, "nautilus_trader"}
-"""Packages whose versions or digests every task's identity has anyway."""
+"""Packages whose versions or digests are in the identity of every task."""
 _EXAMPLES = RUNTIME / "strategies"
 """What a strategy may import of the runtime's package and count as its own."""
 
@@ -36,7 +36,7 @@ class StrategyCode:
     """Where a strategy is imported from, and the files whose content its results depend on."""
 
     path: str
-    """The same wherever the files lie: module and class, or file name and class."""
+    """The same wherever the files are: module and class, or file name and class."""
     class_name: str
     module: str
     """Name to import the module by; empty for a builtin Rust strategy."""
@@ -47,7 +47,7 @@ class StrategyCode:
     files: tuple[Path, ...]
     """All files of the digest, sorted."""
     sha256: Mapping[str, str]
-    """The sha256 of each by its name, which is the same wherever the files lie."""
+    """The sha256 of each by its name, which is the same wherever the files are."""
     digest: str
     """sha256 over names and content of ``files``."""
     imported: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class StrategyCode:
 def find_strategy_code(
     path: str, folder: Path, code: Sequence[str] = (), config_path: str | None = None
 ) -> StrategyCode:
-    """Find the code of the strategy named ``path`` for an experiment file that lies in ``folder``.
+    """Find the code of the strategy named ``path`` for an experiment file in ``folder``.
 
     ``path`` is ``package.module:Class``, ``path/to/file.py:Class`` (relative to ``folder``) or
     ``builtin:Class``; ``code`` names further files and folders, ``config_path`` the module of the

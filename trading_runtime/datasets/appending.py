@@ -91,8 +91,8 @@ def append(
         raise StorageError(f"{folder}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    known_rows = sum(rows.known for rows in stored if rows is not None)
-    return Appended(folder, grown, sum(item.rows for item in made), known_rows)
+    rows, known_rows = sum(item.rows for item in made), sum(item.known for item in made)
+    return Appended(folder, grown, rows, known_rows)
 
 
 def _entries(manifest: Manifest) -> list[dict[str, Any]]:

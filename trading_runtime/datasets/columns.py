@@ -392,12 +392,12 @@ def _from_any_epoch(values: pl.Series) -> pl.DataFrame:
     """Read every number in the unit that its digits tell."""
     whole = values.cast(pl.Int64, strict=False)
     if len(whole) and not whole.null_count():
-        least, most = (
+        units = {
             next(unit for beyond, unit in _UNIT_BY_DIGITS if number < 10 ** (beyond - 1))
-            for number in (whole.min(), whole.max())  # type: ignore[operator]
-        )
-        if least == most:
-            return _from_epoch(values, EPOCH_DIGITS[most])
+            for number in (int(whole.min() or 0), int(whole.max() or 0))  # type: ignore[arg-type]
+        }
+        if len(units) == 1:
+            return _from_epoch(values, EPOCH_DIGITS[units.pop()])
     texts = values.cast(pl.String).str.strip_chars()
     length = texts.str.extract(r"^[+-]?([0-9]*)").str.len_bytes().fill_null(0)
     lengths = length.unique().to_list()

@@ -162,7 +162,7 @@ def _definition(
         if getattr(options, option) is None:
             digits[option] = _digits(loaded, columns)
     sizes = {
-        option: getattr(options, option) or str(Decimal(1).scaleb(-digits[option]))
+        option: getattr(options, option) or format(Decimal(1).scaleb(-digits[option]), "f")
         for option in ("tick", "lot")
     }
     for option, text in sizes.items():

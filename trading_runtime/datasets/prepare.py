@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -231,14 +232,58 @@ def make_all(
     """
     made: list[MadeSeries] = []
     errors: list[TradingRuntimeError] = []
-    for source, rows in zip(sources, stored or [None] * len(sources), strict=True):
-        try:
-            made.append(make_series(source, folder, rows))
-        except (DataError, UsageError) as error:
-            errors.append(error)
+    rows = stored or [None] * len(sources)
+    for outcome in _outcomes(list(zip(sources, rows, strict=True)), folder):
+        if isinstance(outcome, MadeSeries):
+            made.append(outcome)
+        else:
+            errors.append(outcome)
     if errors:
         raise type(errors[0])("\n".join(str(error) for error in errors)) from errors[0]
     return made
+
+
+_SMALL = 32 << 20
+"""Bytes of raw files that are read faster than a process starts."""
+
+type _Job = tuple[SeriesSource, StoredRows | None]
+type _Outcome = MadeSeries | DataError | UsageError
+
+
+def _outcomes(jobs: Sequence[_Job], folder: Path) -> list[_Outcome]:
+    """Make each series, in a process of its own when there is much to read.
+
+    Such a process has no engine, whose memory would come on top, and one thread: with more, small
+    blocks cost more than they gain.
+    """
+    paths = {file.path for source, _ in jobs for file in source.files}
+    if sum(path.stat().st_size for path in paths) < _SMALL:
+        return [_outcome(folder, job) for job in jobs]
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    before = os.environ.get("POLARS_MAX_THREADS")
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    try:
+        with ProcessPoolExecutor(
+            min(len(jobs), os.cpu_count() or 1),
+            mp_context=multiprocessing.get_context("spawn"),
+            max_tasks_per_child=1,
+        ) as processes:
+            return list(processes.map(partial(_outcome, folder), jobs))
+    finally:
+        if before is None:
+            del os.environ["POLARS_MAX_THREADS"]
+        else:
+            os.environ["POLARS_MAX_THREADS"] = before
+
+
+def _outcome(folder: Path, job: _Job) -> _Outcome:
+    source, stored = job
+    try:
+        return make_series(source, folder, stored)
+    except (DataError, UsageError) as error:
+        return error
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:

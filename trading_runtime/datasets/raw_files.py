@@ -160,6 +160,13 @@ class RawFile:
         ]
         return not any(_DATUM.fullmatch(first[part - 1]) for part in numeric)
 
+    def first_lines(self, count: int) -> list[str]:
+        """Return the first lines of a CSV file; raises ``DataError`` when it cannot be read."""
+        try:
+            return [line for line, _ in zip(self._open_lines(), range(count), strict=False)]
+        except READ_ERRORS as error:
+            raise DataError(f"{self.name}: cannot be read: {brief(error)}") from error
+
     def column_names(self) -> list[str]:
         """Return the names in the header, or the first row of a file without one."""
         return self._column_names()

@@ -47,6 +47,8 @@ class MadeSeries:
     dropped: dict[str, int]
     """Rows that were left out, by reason."""
     gaps: Gaps
+    known: int = 0
+    """Rows that the dataset had already."""
     quarantined: tuple[dict[str, object], ...] = ()
     """Days that the quality gate kept out, with their reasons."""
 
@@ -78,7 +80,8 @@ def make_series(
     """
     source.check()
     series = source.series
-    scratch = dataset / ".scratch"
+    # Series are made at the same time, so each has a place of its own.
+    scratch = dataset / f".scratch-{series.type}-{folder_name(source.identifier)}"
     problems = RowProblems(source.files, drops=series.on_bad_row == "drop")
     writer = SeriesWriter(source, dataset, stored.rows if stored is not None else 0)
     last = stored.last if stored is not None else None
@@ -113,6 +116,7 @@ def make_series(
         dropped=_quarantine(source, problems, dataset),
         gaps=gaps.found(),
         quarantined=tuple(quarantined),
+        known=stored.known if stored is not None else 0,
     )
 
 

@@ -13,8 +13,8 @@ from trading_runtime.errors import DataError
 from trading_runtime.units import DAY, format_duration
 
 if TYPE_CHECKING:
+    from trading_runtime.datasets.bar_lengths import BarLength
     from trading_runtime.datasets.raw_files import RawFile
-    from trading_runtime.datasets.series_rows import BarLength
 
 _FEWEST_BARS = 10
 _FEWEST_DAYS = 5

@@ -91,7 +91,7 @@ def _result_findings(evidence: Evidence) -> Iterator[JournalFinding]:
         plan = read_plan(files.plan)
         result = read_json(files.result) or {}
     except (DataError, UsageError):
-        return  # told of already
+        return  # reported already
     planned = set(plan.task_ids)
     stored = {path.name for path in (store.root / "tasks").glob("*/*")}
     for task_id in sorted(stored - planned):

@@ -54,7 +54,7 @@ def push(collector: Collector, url: str, run_id: str | None) -> None:
     """Put the numbers in place of those pushed before for the same run, or for the folder.
 
     Raises ``UsageError`` for an address that is none or that refuses them, ``TransientError`` when
-    nobody answers there in three tries.
+    no one answers in three tries.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:

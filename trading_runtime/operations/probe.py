@@ -31,7 +31,7 @@ class ProbeState(StrEnum):
     UP = "up"
     """With a status from 200 to 299."""
     REDIRECTED = "redirected"
-    """It pointed elsewhere, where nobody went."""
+    """It redirected elsewhere, and was not followed."""
     REFUSED = "refused"
     """With another status."""
     TOO_LARGE = "too_large"

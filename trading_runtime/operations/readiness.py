@@ -99,7 +99,7 @@ def try_storage(place: str, name: str) -> StorageTrial:
     after = time.time()
     if found != content:
         raise StorageError(f"{place}: what was written came back changed")
-    # The storage's time lies between the two, unless its clock differs.
+    # The storage's time is between the two, unless its clock differs.
     skew = min(0.0, written - before) + max(0.0, written - after)
     return StorageTrial(time.perf_counter() - started, skew)
 
@@ -297,7 +297,7 @@ def _storage(loaded: LoadedExperiment) -> Iterable[Check]:
         message = f"{skew}, at most {most} s are accepted"
         yield Check("clock", CheckState.FAILED, message, Kind.TRANSIENT)
     elif clock_is_kept() is False:
-        yield Check("clock", CheckState.WARNING, f"{skew}; the kernel says nobody sets it")
+        yield Check("clock", CheckState.WARNING, f"{skew}; the kernel says that no service sets it")
     else:
         yield Check("clock", CheckState.PASSED, skew)
 

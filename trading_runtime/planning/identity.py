@@ -85,7 +85,7 @@ def _venue_inputs(venue: VenueSettings) -> dict[str, Any]:
 def partition_inputs(
     partition: PlannedPartition, instruments: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return the inputs of a planned partition: its window, and the data without where it lies.
+    """Return the inputs of a planned partition: its window, and the data without its location.
 
     ``instruments`` are the dataset's definitions by id; those that the partition sees are inputs.
     """

@@ -12,7 +12,7 @@ row groups; no row of market data is read.
 - ``whole``: from the UTC midnight before the first row to the one after the last row, so that
   equity samples and daily returns fall on its bounds; clipped in the same way.
 - ``rows`` and ``bytes``: from the first row on, cut before a row group as soon as the size is
-  reached and no row of another series lies on both sides of, or at, the cut. A row group that
+  reached and no row of another series is on both sides of the cut, or at it. A row group that
   start or end cuts through counts with its whole size.
 """
 
@@ -107,7 +107,7 @@ def ceil_day(instant: int) -> int:
 
 
 Piece = tuple["DataFile", "RowGroup"]
-"""A row group with the file it lies in."""
+"""A row group with the file that holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +310,7 @@ def partitions(
             raise _too_many(len(planned) + len(empty))
     if not planned:
         raise UsageError(
-            "partitions: no row lies in any window from "
+            "partitions: no row is in any window from "
             f"{format_instant(bounds.start)} to {format_instant(bounds.end)}"
         )
     planned.sort(key=lambda item: (item.start, item.instruments))

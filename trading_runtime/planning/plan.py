@@ -231,7 +231,7 @@ def _plain(value: Any) -> Any:
 
 
 BATCH_SECONDS = 420.0
-"""What a pod shall work for unless told otherwise: long against its start, short against a loss."""
+"""How long a pod works by default: long compared with its start, short enough to lose."""
 MOST_BATCHES = 1_000
 """Argo names nodes by 32-bit hashes, and silently skips one whose name's hash is taken: at some
 thousand nodes a workflow that begins to happen."""
@@ -261,7 +261,7 @@ def pod_batches(
     found: list[list[int]] = [[] for _ in range(count)]
     before = 0.0
     for index, weight in zip(indices, weights, strict=True):
-        # Where the middle of the task lies on the way through all of them.
+        # The middle of the task, as a share of the way through all of them.
         place = int((before + weight / 2) / total * count)
         found[min(place, count - 1)].append(index)
         before += weight

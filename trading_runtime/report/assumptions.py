@@ -359,7 +359,7 @@ def _risk(profile: Mapping[str, Any] | None) -> Iterator[Assumption]:
         named = ", ".join(name for name, value in profile.items() if value)
         yield Assumption(
             "Limits on risk",
-            f"Orders are held to {named}: what breaks a limit is denied, and the strategy goes on.",
+            f"Orders are held to {named}: what breaks a limit is denied; the strategy continues.",
         )
 
 
@@ -399,8 +399,8 @@ def _accounts(inputs: ReportInputs) -> Iterator[Assumption]:
         yield Assumption(
             "Ruined accounts",
             f"Equity fell to zero or below in {counted(ruined, 'task')} of "
-            f"{counted(points, 'point')}. There orders are denied and the run goes on; return and "
-            "ratios of these points are undefined.",
+            f"{counted(points, 'point')}. There orders are denied and the run continues; the "
+            "return and ratios of these points are undefined.",
             warning=True,
         )
 

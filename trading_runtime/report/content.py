@@ -76,7 +76,7 @@ _PARTITION_COLUMNS = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Table:
-    """A table of texts: the note below it, the column it is sorted by, the row that stands out."""
+    """A table of texts: the note below it, the column it is sorted by, the highlighted row."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]

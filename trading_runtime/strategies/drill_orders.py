@@ -1,4 +1,4 @@
-"""Sends an order at bars, as slowly as it is told to: what drills are run on."""
+"""Sends an order at each bar, as slowly as configured. Drills use it."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def verify_run(  # noqa: PLR0913 - keyword-only choices of one call
     """Compute stored tasks of a run again, all or a ``sample`` of so many, and compare the bytes.
 
     The sample is spread evenly over the sorted task ids, so that it is the same one each time.
-    ``report`` is told of each finding. Raises ``UsageError`` when nothing is stored, or code or
+    ``report`` receives each finding. Raises ``UsageError`` when nothing is stored, or code or
     versions are not those of the run; ``DataError`` when the dataset is another;
     ``StoppedError`` when asked to stop.
     """
@@ -245,11 +245,11 @@ class _Rerun:
         verdict = judge_difference(difference)
         if difference is None:
             return TaskFinding(identity, verdict)
-        told = difference.message("stored", "now")
+        summary = difference.summary("stored", "now")
         if verdict is TaskVerdict.DAMAGED:
-            message = f"{self._store.task(identity)}: damaged after it was stored: {told}"
+            message = f"{self._store.task(identity)}: damaged after it was stored: {summary}"
             return TaskFinding(identity, verdict, Kind.DATA, message, difference)
-        message = f"a repeat gave other bytes: {told}"
+        message = f"a repeat gave other bytes: {summary}"
         return TaskFinding(identity, verdict, Kind.NONDETERMINISTIC, message, difference)
 
     def _failed(self, identity: str, event: TaskEnded) -> TaskFinding:

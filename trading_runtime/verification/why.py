@@ -68,7 +68,7 @@ class FileDifference:
     about: str = ""
     """Cells of the row that say which order, fill, position or moment it is."""
 
-    def message(self, first: str, second: str) -> str:
+    def summary(self, first: str, second: str) -> str:
         """Return the difference as one line, given what the two results are called."""
         place = self.file
         if self.row is not None:

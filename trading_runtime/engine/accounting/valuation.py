@@ -32,7 +32,7 @@ def to_raw(value: Decimal) -> int:
 
 
 def from_raw(raw: int) -> Decimal:
-    """Return the amount that ``raw`` stands for."""
+    """Return the amount that ``raw`` encodes."""
     return Decimal(raw).scaleb(-DECIMAL_PLACES, EXACT)
 
 

@@ -1,4 +1,4 @@
-"""Contracts that expire at a stated price: the engine is told it as the venue's closing price.
+"""Contracts that expire at a stated price: the engine receives it as the venue's closing price.
 
 Without one, the engine closes positions at the last price when a contract expires. Either way it
 charges the fee of a fill that takes liquidity.

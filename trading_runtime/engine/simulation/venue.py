@@ -216,7 +216,7 @@ def check_settings(
     check_venue(common)
     decoded = [decode_values(values) for values in configs]
     try:
-        # A strategy that sets a decimal context while it is imported sets it for nobody else.
+        # A strategy that sets a decimal context while it is imported must not affect anything else.
         with localcontext(Context()):
             return check_configs(
                 code, common["strategy"]["config_path"], decoded, common["packages"]

@@ -1,6 +1,6 @@
 """Notice every exception that a strategy lets escape into the engine, which would only log it.
 
-The engine calls a strategy from native code, logs what it raises and goes on to a result that looks
+The engine calls a strategy from native code, logs what it raises, and ends with a result that looks
 normal. Two nets catch what escapes. ``sys.monitoring`` reports each exception that leaves a Python
 function, at no cost while nothing is raised: an exception that leaves a function called straight
 from the frame that runs the engine has escaped, be it from a callback, a timer, a topic handler or

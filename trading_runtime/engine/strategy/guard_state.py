@@ -26,7 +26,7 @@ class GuardState:
     """Orders before this instant (nanoseconds since the epoch) are denied."""
     close_at_end: bool
     warmed_up: bool = False
-    """Whether that instant was reached: from then on nobody asks the clock."""
+    """Whether that instant was reached; the clock is not read after that."""
     running: bool = False
     strategy: Any = None
     """The guarded strategy; none when it runs inside the engine."""

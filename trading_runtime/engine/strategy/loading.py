@@ -354,13 +354,14 @@ def _foreign_modules(code: StrategyCode, before: frozenset[str]) -> list[tuple[s
 @functools.cache
 def _is_covered(path: str) -> bool:
     """Return whether a file is Python's own, the runtime's, or one of an installed distribution."""
-    if path.startswith(f"{RUNTIME}/"):
+    # A distribution may be in any folder that is imported from, as a .pth file adds one.
+    if path.startswith(f"{RUNTIME}/") or distributions_of_file(path):
         return True
     named = sysconfig.get_paths()
     installed = {named["purelib"], named["platlib"], *site.getsitepackages()}
     installed.add(site.getusersitepackages())
     if any(path.startswith(f"{Path(folder).resolve()}/") for folder in installed):
-        return bool(distributions_of_file(path))
+        return False
     return path.startswith(tuple(f"{Path(named[key]).resolve()}/" for key in _OF_PYTHON))
 
 

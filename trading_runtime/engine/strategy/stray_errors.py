@@ -1,4 +1,4 @@
-"""Errors of a strategy that reach nobody: in its threads, in coroutines that are never awaited."""
+"""Errors of a strategy that no caller sees: in threads and in coroutines never awaited."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
         f"counts {json.dumps(scratch.result('after').get('counts'))}",
     )
     aside = list(victim.parent.parent.glob(f"{victim.parent.name}.damaged-*"))
-    steps.expect("it is kept for whoever asks why", len(aside) == 1, f"{len(aside)} quarantined")
+    steps.expect("it is kept as evidence", len(aside) == 1, f"{len(aside)} quarantined")
     mended = victim.is_file() and victim.read_text(encoding="utf-8") == before
     steps.expect("it is computed again", mended, "as before" if mended else "still damaged")
 

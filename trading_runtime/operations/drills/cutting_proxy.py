@@ -43,7 +43,7 @@ class CuttingProxy:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Hand on again."""
         with self._lock:
             self._is_cut = False

@@ -48,7 +48,7 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     steps.expect("nothing unfinished is left", not left, f"{len(left)} folders")
     again = scratch.command("run", "drill.json", "--run-id", "drill", "--json")
     summary = json.loads(again.stdout) if again.stdout else {}
-    steps.expect("with room it goes on", again.returncode == 0, f"exit code {again.returncode}")
+    steps.expect("with room it resumes", again.returncode == 0, f"exit code {again.returncode}")
     scratch.write_experiment(
         "undisturbed.json", config={}, parameters={"every": [1]}, results="undisturbed"
     )

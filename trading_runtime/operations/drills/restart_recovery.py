@@ -46,7 +46,7 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     whole = [path for path in kept if scratch.store.read_task(path.name)]
     steps.expect("each is whole", len(whole) == len(kept), f"{len(whole)} of {len(kept)}")
     again = scratch.command("run", "drill.json", "--run-id", "drill", "--json")
-    steps.expect("it goes on", again.returncode == 0, f"exit code {again.returncode}")
+    steps.expect("it resumes", again.returncode == 0, f"exit code {again.returncode}")
     summary = json.loads(again.stdout) if again.returncode == 0 else {}
     planned = len(parameters["every"]) * 2
     computed = summary.get("computed")

@@ -1,4 +1,4 @@
-"""Drill: one instrument's data stops for an hour while another's goes on."""
+"""Drill: one instrument's data stops for an hour while another's continues."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _run(
         begun = waited_for(lambda: bool(objects.sizes("tasks/")), PATIENCE)
         proxy.cut()
         time.sleep(_OUTAGE_SECONDS)
-        proxy.mend()
+        proxy.restore()
         steps.expect("tasks are stored before it", begun, f"{len(objects.sizes('tasks/'))} objects")
         waited_for(lambda: process.poll() is not None, PATIENCE)
     finally:
@@ -70,7 +70,7 @@ def _run(
     steps.expect("requests were refused", proxy.refused > 0, f"{proxy.refused} were")
     last = (errors.strip().splitlines() or [""])[-1]
     steps.expect(
-        "the run goes on by itself",
+        "the run resumes by itself",
         process.returncode == 0,
         f"exit code {process.returncode}" + (f": {last}" if process.returncode else ""),
     )

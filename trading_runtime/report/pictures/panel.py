@@ -44,7 +44,7 @@ _MONTH_STEPS = (1, 3, 6, 12, 24, 60, 120, 240)
 
 
 class AxisScale(NamedTuple):
-    """A straight axis: ``low`` lies at ``start``, ``high`` at ``end``, both in points."""
+    """A straight axis: ``low`` is at ``start``, ``high`` at ``end``, both in points."""
 
     low: float
     high: float
@@ -52,7 +52,7 @@ class AxisScale(NamedTuple):
     end: float
 
     def place(self, value: float) -> float:
-        """Return where a value lies."""
+        """Return the position of a value."""
         share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
@@ -81,7 +81,7 @@ def ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[fl
 def time_ticks(start: int, end: int, most: int) -> list[tuple[int, str]]:
     """Return at most ``most`` round moments from ``start`` to ``end``, with what to write there.
 
-    Moments are nanoseconds since the epoch. A date stands where it changes, a year likewise.
+    Moments are nanoseconds since the epoch. Dates and years are written where they change.
     """
     for step in _TIME_STEPS:
         offset = _DAYS_OF_MONDAY * DAY if step >= 7 * DAY else 0

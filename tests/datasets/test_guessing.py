@@ -1,0 +1,97 @@
+"""Settings guessed from a raw file: what is seen, what is asked for, and that they then work."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.datasets.conftest import INSTRUMENT
+from tests.datasets.vendor_samples import SAMPLES
+from trading_runtime.cli.data import data
+from trading_runtime.datasets.guessing import guess
+from trading_runtime.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GERMAN = "Datum der Firma\nDate;Time;Open;High;Low;Close;Volume\n" + "".join(
+    f"0{day}.01.2024;12:0{minute}:00;1,5;2;1;1,25;1,5K\n" for day in (2, 1) for minute in (1, 0)
+)
+TRADES = "time,price,qty,isBuyerMaker\n1704110400123,42000.10,0.250,true\n"
+
+
+def seen(path: Path, text: str) -> tuple[dict[str, Any], list[str]]:
+    path.write_text(text)
+    found = guess(path, None)
+    return found.series, [name for name, _ in found.asks]
+
+
+def test_what_can_be_seen_is_filled_in_and_the_rest_is_asked_for(tmp_path: Path) -> None:
+    series, asks = seen(tmp_path / "raw.csv", GERMAN)
+
+    assert series == {
+        "type": "bars", "files": "raw.csv", "instrument": "?", "separator": ";", "skip_rows": 1,
+        "columns": {"timestamp": ["Date", "Time"], "open": "Open", "high": "High", "low": "Low",
+                    "close": "Close", "volume": "Volume"},
+        "timestamp_format": "%d.%m.%Y %H:%M:%S%.f", "time_zone": "?", "sort": True,
+        "timestamp_marks": "?", "bar": "1-MINUTE-LAST", "decimal": ",", "suffixes": True,
+    }  # fmt: skip
+    assert asks == ["instrument", "time_zone", "timestamp_marks"]
+
+
+def test_a_time_since_1970_needs_no_zone(tmp_path: Path) -> None:
+    series, asks = seen(tmp_path / "raw.csv", TRADES)
+
+    assert (series["type"], series["timestamp_format"]) == ("trades", "epoch")
+    assert series["columns"] == {"timestamp": "time", "size": "qty", "buyer_maker": "isBuyerMaker"}
+    assert asks == ["instrument"]
+
+
+def test_a_day_that_may_be_a_month_is_asked_for(tmp_path: Path) -> None:
+    text = "date,open,high,low,close,volume\n01/02/2024,1,2,1,1,5\n01/03/2024,1,2,1,1,5\n"
+
+    series, asks = seen(tmp_path / "raw.csv", text)
+
+    assert series["timestamp_format"] == "?"
+    assert "timestamp_format" in asks
+
+
+def test_the_settings_are_refused_until_all_is_said_and_then_make_a_dataset(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "raw.csv").write_text(TRADES)
+    (tmp_path / "instruments.json").write_text(json.dumps(INSTRUMENT))
+    settings = tmp_path / "raw.csv.data.json"
+
+    CliRunner().invoke(data, ["guess", str(tmp_path / "raw.csv")], catch_exceptions=False)
+
+    with pytest.raises(UsageError, match="'\\?' is not defined"):
+        CliRunner().invoke(data, ["prepare", str(settings)], catch_exceptions=False)
+    settings.write_text(settings.read_text().replace('"?"', json.dumps(INSTRUMENT["id"])))
+    result = CliRunner().invoke(data, ["prepare", str(settings), "--json"], catch_exceptions=False)
+    assert json.loads(result.stdout)["rows"] == 1
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [item for item in SAMPLES if item.format in {"metatrader", "stooq", "tardis-trades"}],
+    ids=lambda item: item.format,
+)
+def test_a_vendors_file_is_recognised(sample: Any, tmp_path: Path) -> None:
+    path = tmp_path / sample.file
+    path.write_bytes(sample.content())
+
+    told = dict(guess(path, sample.instrument).seen)
+
+    assert told["format"].startswith(f"as {sample.format} has it")
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "1,2\n3,4\n"])
+def test_a_file_without_prices_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "raw.csv").write_text(text)
+
+    with pytest.raises(DataError):
+        guess(tmp_path / "raw.csv", None)

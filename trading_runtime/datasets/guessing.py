@@ -1,0 +1,329 @@
+"""A settings file guessed from a raw file: what can be seen is filled in, the rest is asked for."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trading_runtime.datasets.columns import read_times
+from trading_runtime.datasets.data_file import BarSeries
+from trading_runtime.datasets.formats import formats
+from trading_runtime.datasets.importing import bar_as_long_as
+from trading_runtime.datasets.raw_files import RawFile, find_files
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.units import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+ASKED = "?"
+"""Stands in the settings file where the user has to say something; no key accepts it."""
+_LINES = 200
+_SEPARATORS = (",", ";", "\t", "|")
+_NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+([eE][+-]?[0-9]+)?")
+_DATUM = re.compile(r"[+-]?[0-9.][0-9.:/eE+\-, TZ]*")
+_PATTERNS = (
+    "%Y.%m.%d %H:%M:%S", "%Y.%m.%d %H:%M", "%Y.%m.%d", "%Y%m%d %H%M%S", "%Y%m%d %H%M%S%3f",
+    "%Y%m%d%H%M%S", "%Y%m%d", "%d.%m.%Y %H:%M:%S%.f", "%d.%m.%Y %H:%M", "%d.%m.%Y",
+    "%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y",
+    "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y",
+)  # fmt: skip
+_NAMES = {
+    "timestamp": (
+        "unix", "timestamp", "time", "datetime", "date", "opentime", "ts", "tsevent", "gmttime",
+        "localtime", "transacttime", "createdtime", "windowstart", "calctime",
+    ),
+    "open": ("open", "o", "openprice"),
+    "high": ("high", "h", "highprice"),
+    "low": ("low", "l", "lowprice"),
+    "close": ("close", "c", "last", "closeprice"),
+    "volume": ("volume", "vol", "v", "tickvol", "tickvolume"),
+    "price": ("price", "p"),
+    "size": ("size", "qty", "quantity", "amount", "q"),
+    "trade_id": ("tradeid", "id", "aggtradeid", "trdmatchid"),
+    "aggressor": ("side", "aggressor", "takerside"),
+    "buyer_maker": ("isbuyermaker", "buyermaker"),
+    "bid": ("bid", "bidprice", "bestbidprice"),
+    "ask": ("ask", "askprice", "bestaskprice"),
+    "bid_size": ("bidsize", "bidamount", "bidqty", "bestbidqty", "bidvolume"),
+    "ask_size": ("asksize", "askamount", "askqty", "bestaskqty", "askvolume"),
+    "received": ("localtimestamp", "tsrecv", "received"),
+}  # fmt: skip
+_ROLES = {
+    "bars": ("timestamp", "open", "high", "low", "close", "volume"),
+    "quotes": ("timestamp", "received", "bid", "ask", "bid_size", "ask_size"),
+    "trades": ("timestamp", "received", "price", "size", "trade_id", "aggressor", "buyer_maker"),
+}
+_BARS_WITHOUT_HEADER = 5
+"""Columns of a time and four prices."""
+
+
+@dataclass
+class Guess:
+    """What a file is taken for."""
+
+    series: dict[str, Any]
+    """An entry of a data file's ``series``; ``ASKED`` where something has to be said."""
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    """What was found, as name and value."""
+    asks: list[tuple[str, str]] = field(default_factory=list)
+    """Keys that have to be filled in, and why."""
+    tick: str | None = None
+    lot: str | None = None
+
+
+def guess(path: Path, instrument: str | None) -> Guess:
+    """Return what the raw file at ``path`` is taken for.
+
+    Raises ``DataError`` for a file that cannot be read, and when it has no columns of prices that
+    can be told.
+    """
+    found = Guess({"files": path.name, "instrument": instrument or ASKED})
+    if instrument is None:
+        found.asks.append(("instrument", "whose rows they are: SYMBOL.VENUE"))
+    base = BarSeries.model_construct(
+        type="bars", instrument="X.SIM", files=str(path), bar="1-MINUTE-LAST",
+        timestamp_marks="open",
+    )  # fmt: skip
+    file = find_files([([str(path)], base)])[0]
+    rows, names = _table(file, found)
+    columns = _columns(names, rows, found)
+    times = _times(columns, rows, found)
+    _spacing(times, found)
+    _digits(columns, rows, found)
+    _format(names, found)
+    return found
+
+
+def _table(file: RawFile, found: Guess) -> tuple[list[list[str]], list[str] | None]:
+    """Return some rows as texts, and the names of their columns when there are any."""
+    if not file.is_text:
+        names = file.column_names()
+        frame = next(file.blocks({name: name for name in names}), pl.DataFrame()).head(_LINES)
+        found.seen.append(("file", file.kind))
+        rows = [[str(value) for value in row] for row in frame.drop("row", strict=False).rows()]
+        return rows, names
+    lines = file.first_lines(_LINES)
+    if not lines:
+        raise DataError(f"{file.name}: the file is empty; expected rows of market data")
+    separator = max(_SEPARATORS, key=lambda sign: _regularity(lines, sign))
+    records = [record for record in csv.reader(lines, delimiter=separator) if record]
+    width = Counter(map(len, records)).most_common(1)[0][0]
+    above = next(at for at, record in enumerate(records) if len(record) == width)
+    records = [record for record in records[above:] if len(record) == width]
+    has_header = not any(_DATUM.fullmatch(value.strip()) for value in records[0] if value)
+    found.seen.append(("file", f"CSV, {width} columns"))
+    for key, value, usual in (
+        ("separator", separator, ","),
+        ("header", has_header, True),
+        ("skip_rows", above, 0),
+    ):
+        if value != usual:
+            found.series[key] = value
+            found.seen.append((key, repr(value) if isinstance(value, str) else str(value).lower()))
+    if not has_header:
+        return records, None
+    return records[1:], [name.strip() for name in records[0]]
+
+
+def _regularity(lines: Sequence[str], separator: str) -> tuple[int, int]:
+    counts = Counter(line.count(separator) for line in lines)
+    count, often = max(counts.items(), key=lambda item: (item[0] > 0, item[1], item[0]))
+    return (often if count else 0, count)
+
+
+def _columns(
+    names: list[str] | None, rows: list[list[str]], found: Guess
+) -> dict[str, tuple[int, ...]]:
+    """Fill in type and columns; return the places of the columns by role."""
+    if not rows:
+        raise DataError("the file holds no rows")
+    if names is None:
+        return _columns_by_place(rows, found)
+    plain = [re.sub(r"[^a-z]", "", name.lower()) for name in names]
+    places = {
+        role: plain.index(next(name for name in known if name in plain))
+        for role, known in _NAMES.items()
+        if any(name in plain for name in known)
+    }
+    kind = _kind_of(places, names)
+    if "volume" not in places:
+        volumes = [at for at, name in enumerate(plain) if name.startswith("volume")]
+        places |= {"volume": volumes[0]} if volumes else {}
+        if kind == "bars" and not volumes:
+            found.series["volume"] = ASKED
+            found.asks.append(("volume", 'the volume of every bar, as the file has none: "1000"'))
+    used: dict[str, tuple[int, ...]] = {
+        role: (place,) for role, place in places.items() if role in _ROLES[kind]
+    }
+    if {"date", "time"} <= set(plain):
+        used["timestamp"] = (plain.index("date"), plain.index("time"))
+    if "buyer_maker" in used:
+        used.pop("aggressor", None)
+    columns = {
+        role: names[at[0]] if len(at) == 1 else [names[place] for place in at]
+        for role, at in used.items()
+        if len(at) > 1 or names[at[0]] != role
+    }
+    if columns:
+        found.series["columns"] = columns
+    found.series = {"type": kind, **found.series}
+    found.seen.append(("type", kind))
+    if kind == "quotes" and not {"bid_size", "ask_size"} <= set(used):
+        found.series["size"] = ASKED
+        found.asks.append(("size", 'the size of every quote, as the file has none: "1000000"'))
+    return used
+
+
+def _kind_of(places: dict[str, int], names: list[str]) -> str:
+    for kind, needed in (
+        ("bars", {"open", "high", "low", "close"}),
+        ("quotes", {"bid", "ask"}),
+        ("trades", {"price", "size"}),
+    ):
+        if needed | {"timestamp"} <= set(places):
+            return kind
+    raise DataError(
+        f"the columns {', '.join(map(repr, names[:20]))} are neither of bars (open, high, low, "
+        "close), nor of quotes (bid, ask), nor of trades (price, size), each with a time; write "
+        "the settings by hand"
+    )
+
+
+def _columns_by_place(rows: list[list[str]], found: Guess) -> dict[str, tuple[int, ...]]:
+    first = rows[0]
+    is_split = len(first) > 1 and re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9.]+)?", first[1].strip())
+    times: tuple[int, ...] = (0, 1) if is_split else (0,)
+    numbers = [at for at in range(len(times), len(first)) if _NUMBER.fullmatch(first[at].strip())]
+    if len(numbers) + 1 < _BARS_WITHOUT_HEADER:
+        raise DataError(
+            f"the file has no header, and {len(first)} columns do not tell what they are; write "
+            "the settings by hand, with positions in 'columns'"
+        )
+    names = ("open", "high", "low", "close", "volume")
+    used: dict[str, tuple[int, ...]] = {"timestamp": times} | {
+        role: (at,) for role, at in zip(names, numbers, strict=False)
+    }
+    found.series = {"type": "bars", **found.series}
+    found.series["columns"] = {
+        role: [place + 1 for place in at] if len(at) > 1 else at[0] + 1 for role, at in used.items()
+    }
+    found.seen.append(("type", "bars: time, open, high, low, close by their places"))
+    return used
+
+
+def _times(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: Guess) -> pl.Series:
+    texts = pl.Series([" ".join(row[at].strip() for at in columns["timestamp"]) for row in rows])
+    fitting = {}
+    for form in ("iso", "epoch", *_PATTERNS):
+        read = read_times(texts, form, "UTC")
+        if not read["fault"].drop_nulls().len():
+            fitting[form] = read["ns"]
+    if not fitting:
+        found.series["timestamp_format"] = ASKED
+        found.asks.append(("timestamp_format", f"how times such as {texts[0]!r} are written"))
+        return pl.Series([], dtype=pl.Int64)
+    form = next(iter(fitting))
+    swapped = form.replace("%m/%d", "%d/%m")
+    if swapped != form and swapped in fitting:
+        found.series["timestamp_format"] = ASKED
+        found.asks.append(
+            ("timestamp_format", f"whether {texts[0]!r} is {form} or {swapped}: both fit")
+        )
+    elif form != "iso":
+        found.series["timestamp_format"] = form
+    shown = {"epoch": f"since 1970, such as {texts[0]}", "iso": "ISO 8601"}
+    found.seen.append(("times", shown.get(form, form)))
+    has_zone = form == "epoch" or bool(re.search(r"([+-][0-9]{2}(:?[0-9]{2})?|Z|UTC)$", texts[0]))
+    if has_zone and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", texts[0]):
+        found.seen.append(("zone", "UTC, or by the offset that each time has"))
+    else:
+        found.series["time_zone"] = ASKED
+        found.asks.append(("time_zone", "whose clock the times are: UTC, America/New_York, ..."))
+    return fitting[form]
+
+
+def _spacing(times: pl.Series, found: Guess) -> None:
+    kind = found.series["type"]
+    steps = times.diff().drop_nulls()
+    if len(steps) and bool((steps <= 0).all()) and bool((steps < 0).any()):
+        found.series["sort"] = True
+        found.seen.append(("order", "newest row first"))
+        steps = -steps
+    if kind == "bars":
+        found.series["timestamp_marks"] = ASKED
+        found.asks.append(("timestamp_marks", "whether a time is that of a bar's open or close"))
+        found.series["bar"] = ASKED
+        usual = Counter(steps.filter(steps > 0).to_list()).most_common(1)
+        try:
+            found.series["bar"] = bar_as_long_as(usual[0][0] if usual else 1, "the file")
+        except UsageError:
+            found.asks.append(("bar", "how long a bar is: 1-MINUTE-LAST"))
+        else:
+            wide = [step for step in steps.to_list() if step > usual[0][0]]
+            gaps = f"; {len(wide)} gaps, up to {format_duration(max(wide))}" if wide else ""
+            found.seen.append(("bar", f"{found.series['bar']} by the distance of the rows{gaps}"))
+
+
+def _digits(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: Guess) -> None:
+    prices = ("open", "high", "low", "close", "price", "bid", "ask")
+    sizes = ("volume", "size", "bid_size", "ask_size")
+    texts = {
+        what: [row[columns[role][0]].strip() for role in roles if role in columns for row in rows]
+        for what, roles in (("tick", prices), ("lot", sizes))
+    }
+    with_comma = [text for text in texts["tick"] if "," in text]
+    commas = bool(with_comma) and not any("." in text for text in texts["tick"])
+    if commas and all(re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", text) for text in with_comma):
+        found.series["decimal"] = ASKED
+        found.asks.append(("decimal", f"whether {with_comma[0]!r} is a fraction or thousands"))
+    elif commas:
+        found.series["decimal"] = ","
+        found.seen.append(("decimal", "','"))
+    for what, values in texts.items():
+        plain = [text.replace(",", ".") if commas else text for text in values]
+        if what == "lot" and any(text[-1:] in "KMBT" for text in plain if text):
+            found.series["suffixes"] = True
+            found.seen.append(("suffixes", "numbers such as 58.41M"))
+        increment = format(Decimal(1).scaleb(-_most_digits(plain)), "f")
+        if plain:
+            found.seen.append((what, f"{increment}, by the digits of the first rows"))
+            setattr(found, what, increment)
+
+
+def _most_digits(texts: Iterable[str]) -> int:
+    """Return how many digits behind the point texts have, those blurred by floating point apart."""
+    lengths = [len(text.partition(".")[2].rstrip("0")) for text in texts if _NUMBER.fullmatch(text)]
+    return max((length for length in lengths if length <= 8), default=0)  # noqa: PLR2004 - ticks have fewer
+
+
+def _format(names: list[str] | None, found: Guess) -> None:
+    """Say which known format has just these columns."""
+    if names is None:
+        return
+    for name, form in formats().items():
+        table = form.series[0]
+        columns = {**_usual_columns(table["type"]), **table["columns"]}
+        texts = [
+            part
+            for value in columns.values()
+            for part in (value if isinstance(value, list) else [value])
+        ]
+        if any(isinstance(text, int) for text in texts) or form.symbol_column not in {None, *names}:
+            continue
+        if set(texts) <= set(names) and table["type"] == found.series["type"]:
+            found.seen.append(("format", f"as {name} has it; 'data import' needs no settings file"))
+            return
+
+
+def _usual_columns(kind: str) -> dict[str, str]:
+    if kind == "bars":
+        return {role: role for role in _ROLES["bars"]}
+    return {role: role for role in ("timestamp", "price", "size")} if kind == "trades" else {}
