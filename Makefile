@@ -6,13 +6,17 @@ EXAMPLE_DATA := data/example
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help backtest test check format environment environment-dev example-data requirements reference argo e2e bench clean
+.PHONY: help backtest paper test check format environment environment-dev example-data requirements reference argo e2e bench clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 backtest: environment example-data  ## run the example experiment and print the path of its report
 	@$(PYTHON) trading_runtime/local/backtest.py --config trading_runtime/local/local.json
+
+paper: environment example-data  ## replay the example data through a paper session, and compare it with a backtest
+	@$(PYTHON) trading_runtime/local/trade.py --config trading_runtime/local/paper.yaml --fresh
+	@.venv/bin/trading-runtime parity latest
 
 test: environment-dev  ## run the tests; ARGS="-k word" narrows them
 	$(PYTHON) -m pytest -n auto $(ARGS)

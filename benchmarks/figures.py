@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.preparing import preparing
 from benchmarks.scale import cached_run, planning, planning_points, summarising, worker_memory
 from benchmarks.speed import (
     first_event,
@@ -26,6 +27,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "sweep-backtesting": sweep_backtesting,
     "sweep-builtin": sweep_builtin,
     "first-event": first_event,
+    "preparing": preparing,
     "memory": worker_memory,
     "planning": planning,
     "planning-points": planning_points,

@@ -87,6 +87,14 @@ def test_the_experiment_in_the_readme_is_one(tmp_path: Path) -> None:
     assert len(points(experiment)) == 12
 
 
+def test_the_experiment_about_venues_is_one(tmp_path: Path) -> None:
+    (tmp_path / "my_strategies").mkdir()
+    (tmp_path / "my_strategies" / "basis.py").touch()
+    [text] = blocks(ROOT / "docs" / "venues.md", "yaml")
+    experiment = parse_experiment(text, ".yaml", "venues.md", tmp_path)
+    assert [keys for keys, _ in experiment.venue_sections()] == [("venue",), ("venues", "SWAPS")]
+
+
 def test_the_data_file_in_the_pages_is_one() -> None:
     data_file, _instruments = blocks(ROOT / "docs" / "data.md", "json")
     series = Preparation.model_validate(json.loads(data_file)).series

@@ -49,6 +49,7 @@ IMPORTED_ONCE = {
     "records/metadata.py": "the form of a stored document",
     "report/pictures/equity.py": "a picture",
     "report/pictures/two_curves.py": "a picture",
+    "sessions/health.py": "a server, apart from the trading that it reports on",
 }
 """Short modules that a single place imports, and why they are no part of it."""
 

@@ -6,6 +6,7 @@ what happened (journal, metadata, failures, errors) goes through here first.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -59,10 +60,18 @@ def _without(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
-def _secrets() -> list[str]:
+def _secrets() -> tuple[str, ...]:
     """Return secret values in every form that a text may hold them in, the longest first."""
-    values = {value for name, value in os.environ.items() if _NAMES.search(name)}
-    for value in os.environ.values():
+    # The bytes themselves: a journal asks at each line, and its lines would wait for decoding.
+    found: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
+    return _secrets_of(tuple(found.items()))
+
+
+@functools.lru_cache(maxsize=1)
+def _secrets_of(encoded: tuple[tuple[bytes, bytes], ...]) -> tuple[str, ...]:
+    variables = {os.fsdecode(name): os.fsdecode(value) for name, value in encoded}
+    values = {value for name, value in variables.items() if _NAMES.search(name)}
+    for value in variables.values():
         for login in _LOGIN.findall(value) if "://" in value else ():
             user, _, password = login.partition(":")
             values.add(password)
@@ -75,4 +84,4 @@ def _secrets() -> list[str]:
         # The path of a file with a secret is none.
         if len(form) >= _SHORTEST and not form.startswith("/")
     }
-    return sorted(forms, key=lambda form: (-len(form), form))
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))

@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from click.testing import CliRunner
 
 from tests.datasets.conftest import DEFAULTS, INSTRUMENT
+from trading_runtime.cli.data import data
 from trading_runtime.datasets.appending import Appended, append
 from trading_runtime.datasets.data_file import load_preparation
 from trading_runtime.datasets.manifest import load_manifest
@@ -187,3 +189,20 @@ def test_days_that_are_not_good_enough_are_kept_out_and_named(
         {"day": "2024-01-03", "rows": 2,
          "reasons": ["a jump of 1.857 of the price; max_jump is 0.5"]},
     ]  # fmt: skip
+
+
+def test_only_files_that_no_manifest_names_are_garbage(prepare_files: Prepare, grow: Grow) -> None:
+    made = prepare_files("bars", {"a.csv": HEADER + bar(1, 0)})
+    grow("bars", {"b.csv": HEADER + bar(2, 0)})
+    left = made.folder / made.manifest.files[0].path
+    killed = left.with_name("2024-02-01T00-00-00-000000000Z_2024-02-01T00-00-00-000000000Z.parquet")
+    killed.write_bytes(left.read_bytes())
+    before = bytes_of(made.folder)
+
+    shown = CliRunner().invoke(data, ["gc", str(made.folder)], catch_exceptions=False)
+
+    assert str(killed) in shown.stdout
+    assert bytes_of(made.folder) == before
+    CliRunner().invoke(data, ["gc", str(made.folder), "--delete"], catch_exceptions=False)
+    assert set(before) - set(bytes_of(made.folder)) == {str(killed)}
+    assert verify(made.folder).damages == ()

@@ -21,6 +21,7 @@ from tests.engine.market import (
     future,
     option,
     perpetual,
+    quotes,
     run_steps,
     trades,
 )
@@ -57,6 +58,21 @@ def swaps(folder: Path) -> Market:
     return Market.write(folder, instruments, rows)
 
 
+def ruined(folder: Path) -> Market:
+    """Two perpetuals that fall by a third, with quotes each minute."""
+    rows: list[Any] = []
+    instruments = [perpetual("AAA-PERP"), perpetual("BBB-PERP")]
+    for instrument in instruments:
+        rows += quotes(instrument, [("100", "100")] * 3 + [("66", "66")] * 3, step=MINUTE)
+    return Market.write(folder, instruments, rows)
+
+
+LIQUIDATED: dict[str, Any] = {
+    "balances": ["10000 USDT"],
+    "leverage": "10",
+    "liquidation": {"trigger_ratio": "1", "cancel_open_orders": True, "fee": "0.001"},
+}
+TWO_POSITIONS = ["AAA-PERP:market BUY 150", "BBB-PERP:market BUY 150", "AAA-PERP:limit SELL 1 200"]
 # At the fourteenth row both minutes of all seven series have come, so that each has a price.
 CALLS = [
     "AAPLC90:market BUY 1",
@@ -94,6 +110,12 @@ RUNS: dict[str, tuple[Any, dict[str, list[str]], dict[str, Any]]] = {
         },
         {},
     ),
+    "positions are liquidated": (ruined, {"2": TWO_POSITIONS}, LIQUIDATED),
+    "hedged positions are liquidated": (
+        ruined,
+        {"2": [*TWO_POSITIONS, "AAA-PERP:market BUY 10", "AAA-PERP:market SELL 5"]},
+        LIQUIDATED | {"oms_type": "hedging"},
+    ),
     "hedged brackets": (
         swaps,
         {"2": ["AAA-PERP:bracket BUY 1.000 95.0 125.0", "AAA-PERP:bracket SELL 1.000 115.0 80.0"]},
@@ -104,7 +126,7 @@ RUNS: dict[str, tuple[Any, dict[str, list[str]], dict[str, Any]]] = {
 
 def run_case(name: str, folder: Path) -> TaskOutput:
     make, steps, venue = RUNS[name]
-    currency = "USD" if "balances" in venue else "USDT"
+    currency = venue.get("balances", ["0 USDT"])[0].split()[1]
     return run_steps(make(folder), steps, venue=venue, currency=currency)
 
 
@@ -132,7 +154,9 @@ def test_no_artifact_holds_a_random_id_and_a_repeat_is_the_same(name: str, tmp_p
     assert content(first) == content(second)
 
 
-@pytest.mark.parametrize("name", ["hedged futures expire", "all expire", "hedged brackets"])
+@pytest.mark.parametrize(
+    "name", ["hedged futures expire", "all expire", "hedged positions are liquidated"]
+)
 def test_another_process_gives_the_same_rows(name: str, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from tests.engine.test_drawn_ids import *\n"

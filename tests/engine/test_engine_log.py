@@ -65,6 +65,22 @@ async def later(*_arguments):
 def hands_on(*arguments):
     return later(*arguments)
 
+def steps(*_arguments):
+    yield
+
+def hands_on_steps(*arguments):
+    return steps(*arguments)
+
+async def later_steps(*_arguments):
+    yield
+
+def hands_on_later_steps(*arguments):
+    return later_steps(*arguments)
+
+class Wanting:
+    def __init__(self, a, b, c):
+        pass
+
 def boom(*_arguments):
     raise RuntimeError("boom")
 
@@ -88,6 +104,14 @@ CALLABLES = {
     "an object of wrong arity": "Called()",
     "an object that raises": "Raising()",
     "a function that returns a coroutine": "hands_on",
+    "a function that returns a generator": "hands_on_steps",
+    "a function that returns an asynchronous generator": "hands_on_later_steps",
+    "a class of wrong arity": "Wanting",
+    "a partial method that raises": "functools.partialmethod(boom)",
+    "a class method without arguments": "classmethod(takes_none)",
+    "a property without a value": "property(lambda self: None)",
+    "a property that raises": "property(lambda self: 1 / 0)",
+    "a method of another object": "'abc'.join",
 }
 
 
@@ -174,6 +198,24 @@ def test_what_the_strategy_logs_itself_is_neither_failure_nor_counted(
     line = "self.log.error('Something of my own'); self.log.warning('Mine, too')"
 
     assert run_bad(all_kinds, written, f"{START}{line}\n").engine_warnings == {}
+
+
+FLOOD = """    def on_stop(self):
+        import os
+        from nautilus_trader.common import logging_sync_to_disk
+        from trading_runtime.engine.simulation.engine_log import engine_log
+
+        for _ in range(1000):
+            self.log.error("x" * 1000)
+        logging_sync_to_disk()
+        assert os.fstat(engine_log()._descriptor).st_size < 100_000
+"""
+
+
+def test_what_the_strategy_logs_by_the_million_fills_no_disk(
+    all_kinds: Market, written: Path
+) -> None:
+    run_bad(all_kinds, written, FLOOD)
 
 
 def test_nothing_is_left_of_an_earlier_task(all_kinds: Market, written: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,8 +32,14 @@ def kill() -> Iterator[KillSignal]:
     signal.signal(signal.SIGUSR1, before)
 
 
-def killed(
-    market: Market, folder: Path, body: str, kill: KillSignal, *, ahead_of_time: bool = False
+def killed(  # noqa: PLR0913 - what is killed, and how
+    market: Market,
+    folder: Path,
+    body: str,
+    kill: KillSignal,
+    *,
+    ahead_of_time: bool = False,
+    venue: dict[str, Any] | None = None,
 ) -> list[str]:
     """Run a strategy that is killed; return what it noted down, and why it ended last."""
     log = folder / "log.txt"
@@ -71,7 +77,7 @@ def killed(
         "        self.note('closed')\n" + body
     )
     code = find_strategy_code("written.py:Written", folder, ())
-    inputs = task_inputs(market, {})
+    inputs = task_inputs(market, {}, venue=venue)
     ahead = decoded(inputs, market.catalog, market.rows) if ahead_of_time else None
     with pytest.raises(KilledError) as raised:
         run_task(inputs, code, market.catalog, market.rows, decoded_rows=ahead, kill=kill)
@@ -112,6 +118,29 @@ def test_open_orders_are_cancelled(
     cancelled = [line.split()[1] for line in seen if line.startswith("cancelled")]
     assert len(accepted) == 2
     assert cancelled == accepted
+    assert "2 open ones cancelled" in message
+
+
+def test_open_orders_are_cancelled_where_the_venue_asks_python_what_things_cost(
+    four_bars: Market, tmp_path: Path, kill: KillSignal
+) -> None:
+    # The engine calls both from inside the venue, and one of them first after the signal.
+    tier = {"from_value": "1 USDT", "maker": "0", "taker": "0"}
+    swap = {"rates": {}, "per": "day", "days_in_year": 365, "time": "00:01", "triple_day": None}
+    venue = {
+        "fees": {"model": "tiered", "maker": "0", "taker": "0", "tiers": [tier], "period": None},
+        "swap": swap,
+    }
+    body = (
+        "    def step(self, number):\n"
+        "        self.rest()\n"
+        "        self.buy()\n"
+        "        if number == 2:\n"
+        "            self.kill()\n"
+    )
+    *seen, message = killed(four_bars, tmp_path, body, kill, venue=venue)
+
+    assert len([line for line in seen if line.startswith("cancelled")]) == 2
     assert "2 open ones cancelled" in message
 
 

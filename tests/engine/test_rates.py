@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from nautilus_trader import model
 
-from tests.engine.market import MINUTE, SECOND, Market, bars, pair, quotes, run, run_steps
+from tests.engine.market import HOUR, MINUTE, SECOND, T0, Market, bars, pair, quotes, run, run_steps
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
@@ -70,6 +71,24 @@ def test_a_single_currency_account_converts_with_quotes(tmp_path: Path) -> None:
     ]
 
 
+def test_a_single_currency_account_converts_with_bars_of_bid_and_ask(tmp_path: Path) -> None:
+    rows = [
+        model.Bar(
+            model.BarType.from_str(f"{USDJPY.id}-1-MINUTE-{side}-EXTERNAL"),
+            *(USDJPY.make_price(price),) * 4,
+            USDJPY.make_qty(1_000_000),
+            T0 + minute * MINUTE,
+            T0 + minute * MINUTE,
+        )
+        for minute, price in enumerate((100, 100, 125), 1)
+        for side in ("BID", "ASK")
+    ]
+    market = written(tmp_path, [USDJPY], rows)
+
+    # A thousand dollars gain 25000 yen: 200 dollars.
+    assert equities(market, {"3": ["market BUY 1000"]}, venue=SINGLE)[-1] == 10200
+
+
 @pytest.mark.parametrize("margin", ["0.05", "0"])
 def test_a_single_currency_account_without_quotes_that_give_the_rate_is_refused(
     tmp_path: Path, margin: str
@@ -127,3 +146,47 @@ def test_with_quotes_the_rate_is_the_middle_of_bid_and_ask(tmp_path: Path) -> No
     market = written(tmp_path, [USDJPY], quotes(USDJPY, [("99", "101")]))
 
     assert set(equities(market, {}, venue=MANY)) == {Decimal(20000)}
+
+
+@pytest.mark.parametrize("latency", [None, "20s"])
+def test_what_money_is_worth_does_not_depend_on_when_equity_is_sampled(
+    tmp_path: Path, latency: str | None
+) -> None:
+    # Rates are known after minutes, and move all the time; fills lie between the hours.
+    euros = [str(100 + number) for number in range(90)]
+    dollars = [str(100 + number * 7 % 13) for number in range(90)]
+    rows = [*bars(EURJPY, euros, T0 + 7 * MINUTE), *bars(USDJPY, dollars, T0 + 5 * MINUTE)]
+    market = written(tmp_path, [EURJPY, USDJPY], rows)
+    steps = {
+        str(place): [f"EUR/JPY:market {side} 1000"]
+        for place, side in ((6, "BUY"), (40, "SELL"), (80, "BUY"), (130, "SELL"), (160, "BUY"))
+    }
+    fees = {"model": "maker_taker", "maker": "0.0001", "taker": "0.0005"}
+    delay = {"base": latency, "insert": None, "update": None, "cancel": None}
+
+    def found(interval: int) -> Any:
+        output = run_steps(
+            market,
+            steps,
+            currency="USD",
+            venue=MANY | {"latency": delay, "fees": fees},
+            equity_interval=interval,
+        )
+        tables = output.tables
+        first, last = (tables.equity[place]["equity"] for place in (0, -1))
+        return tables.fills, tables.positions, first, last
+
+    whole = found(24 * HOUR)
+    assert len(whole[0]) == 5
+    for interval in (MINUTE, 7 * MINUTE, HOUR):
+        assert found(interval) == whole
+
+
+def test_before_its_first_row_an_account_is_worth_what_it_is_with_that_row(tmp_path: Path) -> None:
+    # A million yen are 10000 dollars at the first rate that is known, after five minutes.
+    late = bars(USDJPY, ["100", "125"], T0 + 4 * MINUTE)
+    market = written(tmp_path, [USDJPY], late)
+
+    found = equities(market, {}, venue=MANY, equity_interval=MINUTE)
+
+    assert found == [20000] * 6 + [18000, 18000]

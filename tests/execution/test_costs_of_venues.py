@@ -112,7 +112,7 @@ def test_the_report_tells_of_each_venue_and_cost(ended: api.Run) -> None:
         "SIM and EXB have accounts of their own",
         "2.25 USD for every contract traded",
         "Positions paid 1.00 USD in 1 charge of all tasks",
-        "1 position was closed by the venue in 1 task, which cost 8.00 USD in fees",
+        "The venue closed positions by 1 order of its own in 1 task, which cost 8.00 USD in fees",
         f"at the price that the experiment states, with the fee of a fill: {FUTURE} at 103.5.",
     ):
         assert words in text

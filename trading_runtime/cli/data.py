@@ -145,6 +145,7 @@ for _command in (
     data_import.append,
     data_import.formats,
     data_import.guess,
+    data_import.gc,
     data_import.instruments,
 ):
     data.add_command(_command)

@@ -235,3 +235,26 @@ def guess(file: Path, instrument: str | None, target: Path | None) -> None:
     click.echo(
         f"written          {written}; the instrument is defined in instruments.json beside it"
     )
+
+
+@click.command()
+@click.argument("folder", type=_FILE)
+@click.option("--delete", is_flag=True, help="Remove them; without it they are only shown.")
+def gc(folder: Path, *, delete: bool) -> None:
+    """Show, or remove, files of the dataset in FOLDER that no manifest of it names.
+
+    An append that was killed may leave such files. Those that an earlier manifest names stay, as
+    a run may have been planned with it.
+    """
+    from trading_runtime.datasets.manifest import MANIFESTS_FOLDER, load_manifest, read_manifest
+    from trading_runtime.datasets.verify import unnamed_files
+
+    paths = set(unnamed_files(folder, load_manifest(folder)))
+    for earlier in sorted((folder / MANIFESTS_FOLDER).glob("*.json")):
+        paths &= set(unnamed_files(folder, read_manifest(earlier.read_text(), str(earlier))))
+    for path in sorted(paths):
+        click.echo(f"{folder / path}: {(folder / path).stat().st_size:,} bytes")
+        if delete:
+            (folder / path).unlink()
+    what = "removed" if delete else "can go; --delete removes them"
+    click.echo(f"{len(paths):,} files that no manifest names{' ' + what if paths else ''}")

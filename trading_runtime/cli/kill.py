@@ -15,6 +15,9 @@ from trading_runtime.errors import UsageError
 if TYPE_CHECKING:
     from trading_runtime.control.kill_switch import KillSwitch, Switching
 
+_REDUCE = click.option(
+    "--reduce", is_flag=True, help="Sessions may send orders that make a position smaller, only."
+)
 _RUN = click.option("--run", "run_id", help="This run only; otherwise all runs there.")
 
 
@@ -26,24 +29,30 @@ def kill() -> None:
 @kill.command()
 @click.option("--reason", required=True, help="Why; kept in the history.")
 @_RUN
+@_REDUCE
 @RESULTS
 @JSON
-def activate(reason: str, run_id: str | None, results: str, *, as_json: bool) -> None:
-    """Switch it on: running tasks are ended within a second, and no run can be started."""
-    switch = _switch(results, run_id)
+def activate(reason: str, run_id: str | None, results: str, *, reduce: bool, as_json: bool) -> None:
+    """Switch it on: tasks and sessions are ended within a second, and no run can be started.
+
+    With --reduce sessions go on, and only reduce their positions.
+    """
+    switch = _switch(results, run_id, reduce=reduce)
     switched = switch.activate(reason, run_id)
     switch.append_event(switched)
-    _tell(switched, f"the kill switch of {results} is {switched.shown}", as_json=as_json)
+    what = "the reduce switch" if reduce else "the kill switch"
+    _tell(switched, f"{what} of {results} is {switched.shown}", as_json=as_json)
 
 
 @kill.command()
 @click.option("--reason", required=True, help="Why it is safe to resume.")
 @_RUN
+@_REDUCE
 @RESULTS
 @JSON
-def clear(reason: str, run_id: str | None, results: str, *, as_json: bool) -> None:
+def clear(reason: str, run_id: str | None, results: str, *, reduce: bool, as_json: bool) -> None:
     """Switch it off; the history stays, and runs are started again by hand only."""
-    switch = _switch(results, run_id)
+    switch = _switch(results, run_id, reduce=reduce)
     switched = switch.clear(reason, run_id)
     switch.append_event(switched)
     what = "all runs" if run_id is None else f"run {run_id!r}"
@@ -56,7 +65,8 @@ def clear(reason: str, run_id: str | None, results: str, *, as_json: bool) -> No
 def status(results: str, *, as_json: bool) -> None:
     """Tell whether it is on, for which runs, and who switched it when and why."""
     switch = _switch(results, None)
-    active, history = switch.active(), switch.history()
+    active = [*switch.active(), *_switch(results, None, reduce=True).active()]
+    history = switch.history()
     if as_json:
         content = {
             "on": bool(active),
@@ -71,7 +81,7 @@ def status(results: str, *, as_json: bool) -> None:
         click.echo(f"{item.time}  {item.action:<8}  {run}  {item.user or '-'}  {item.reason}")
 
 
-def _switch(results: str, run_id: str | None) -> KillSwitch:
+def _switch(results: str, run_id: str | None, *, reduce: bool = False) -> KillSwitch:
     from trading_runtime.control.kill_switch import KillSwitch
     from trading_runtime.results.opening import open_store
     from trading_runtime.runs.opening import check_run_id
@@ -82,7 +92,7 @@ def _switch(results: str, run_id: str | None) -> KillSwitch:
     if not is_s3(results) and not Path(results).is_dir():
         # Switched on in a place that nothing reads, it would stop nothing.
         raise UsageError(f"{results}: no such folder; give the folder of the results as --results")
-    return KillSwitch(open_store(results))
+    return KillSwitch(open_store(results), reduce=reduce)
 
 
 def _tell(switched: Switching, line: str, *, as_json: bool) -> None:

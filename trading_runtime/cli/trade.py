@@ -25,17 +25,23 @@ _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 @click.argument("file", required=False)
 @click.option("--config", "config", help="The deployment file; the same as FILE.")
 @click.option("--run-id", help="Name of the session; made from the deployment's and the time.")
+@click.option("--fresh", is_flag=True, help="Open a new account, whatever an earlier session left.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def trade(
+def trade(  # noqa: PLR0913 - one argument per option
     file: str | None,
     config: str | None,
     run_id: str | None,
     *,
+    fresh: bool,
     as_json: bool,
     debug: bool,  # noqa: ARG001 - read by the caller, which shows errors of the options too
 ) -> int:
-    """Trade as the deployment in FILE says, until the data ends or somebody stops it."""
+    """Trade as the deployment in FILE says, until the data ends or somebody stops it.
+
+    The account goes on from where the session before left it: balances, positions, resting orders,
+    and what the strategy saved.
+    """
     if (file is None) == (config is None):
         raise click.UsageError("give the deployment file once, as FILE or as --config FILE")
     from trading_runtime.config.loading import find_experiment
@@ -50,7 +56,7 @@ def trade(
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.deployment.name, dt.datetime.now(dt.UTC), taken)
-    session = Session(prepared, check_run_id(run_id))
+    session = Session(prepared, check_run_id(run_id), is_fresh=fresh)
     click.echo(f"session {run_id}: results in {prepared.store.place}", err=True)
     ended = session.execute()
     if as_json:
@@ -59,7 +65,7 @@ def trade(
         click.echo("\n".join(_lines(ended)))
     if not ended.ending.is_orderly:
         raise ended.ending.error or RuntimeError(ended.ending.why)
-    if ended.ending.kind is Kind.STOPPED and session.received == signal.SIGTERM:
+    if ended.ending.kind is Kind.STOPPED and ended.received == signal.SIGTERM:
         return 128 + signal.SIGTERM
     return ended.ending.kind.exit_code
 

@@ -85,6 +85,28 @@ class SessionLimits(Model):
     """Resident memory of the session's process, such as ``1 GiB``; no limit when absent."""
     heartbeat: Duration = "10s"
     """How often the session writes that it is alive."""
+    blocked: Duration = "60s"
+    """A callback of the strategy that takes longer than this ends the session, kind ``timeout``."""
+
+
+class HealthSettings(Model):
+    """The HTTP server that tells how the session is."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at; this machine alone unless another is named."""
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """Port; 0 for any that is free. Absent: no server."""
+
+
+class Origin(Model):
+    """The research that a deployment comes from."""
+
+    run: str
+    """The run's id."""
+    point: Annotated[int, Field(ge=0)]
+    """The point whose parameters are traded."""
+    run_digest: str | None = None
+    """The run's digest when it was promoted."""
 
 
 class Deployment(Model):
@@ -122,6 +144,10 @@ class Deployment(Model):
     """At a stop: leave orders and positions, cancel resting orders, or close positions as well."""
     on_failure: Literal["hold", "flatten"] = "hold"
     """After a failure, with resting orders cancelled: keep positions, or close them."""
+    health: HealthSettings = HealthSettings.model_construct()
+    """The HTTP server that tells how the session is."""
+    origin: Annotated[Origin | None, Field(alias="from")] = None
+    """The research that it comes from."""
     results: str = "results"
     """Folder of the results, relative to the deployment file."""
 

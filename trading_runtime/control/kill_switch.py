@@ -4,6 +4,7 @@ In the folder of the results, or below the same names in S3:
 
     kill-switch/on/all.json             there while it is on for every run
     kill-switch/on/run.<run_id>.json    there while it is on for one run
+    kill-switch/reduce/…                the same for sessions that may only reduce positions
     kill-switch/history/<time>-….json   one file for each time it was switched, never removed
 """
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _ON = "kill-switch/on/"
+_REDUCING = "kill-switch/reduce/"
 _HISTORY = "kill-switch/history/"
 _LONGEST_REASON = 500
 _LOOK_IN_S3_SECONDS = 0.5
@@ -38,7 +40,7 @@ class Switching:
     """One time that somebody switched it."""
 
     action: str
-    """``activate`` or ``clear``."""
+    """``activate``, ``reduce`` or ``clear``."""
     run_id: str | None
     """The run that it is for; none: all runs."""
     reason: str
@@ -51,29 +53,33 @@ class Switching:
     def shown(self) -> str:
         """What a message says of it."""
         what = "all runs" if self.run_id is None else f"run {self.run_id!r}"
-        return f"on for {what} since {self.time} ({self.reason})"
+        how = "reducing only" if self.action == "reduce" else "on"
+        return f"{how} for {what} since {self.time} ({self.reason})"
 
 
 class KillSwitch:
     """The kill switch of one place of results."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, reduce: bool = False) -> None:
+        """Of two switches the one that halts, or that which lets sessions ``reduce`` only."""
         self._store = store
+        self._on = _REDUCING if reduce else _ON
+        self._action = "reduce" if reduce else "activate"
         self._place = store.place
         self._objects = store.objects
         self.seconds_between_looks = _LOOK_IN_S3_SECONDS if store.objects.is_remote else 0.0
 
     def activate(self, reason: str, run_id: str | None = None) -> Switching:
         """Switch it on, for one run or for all."""
-        switched = _switching("activate", run_id, reason)
+        switched = _switching(self._action, run_id, reason)
         # First what stops orders, then the record of it.
-        self._objects.write(_name(run_id), _content(switched))
+        self._objects.write(self._name(run_id), _content(switched))
         self._remember(switched)
         return switched
 
     def clear(self, reason: str, run_id: str | None = None) -> Switching:
         """Switch it off again; raises ``UsageError`` when it is not on."""
-        if self._switching(_name(run_id)) is None:
+        if self._switching(self._name(run_id)) is None:
             what = "for all runs" if run_id is None else f"for run {run_id!r}"
             raise UsageError(
                 f"the kill switch of {self._place} is not on {what}; see "
@@ -81,16 +87,16 @@ class KillSwitch:
             )
         switched = _switching("clear", run_id, reason)
         self._remember(switched)
-        self._objects.remove(_name(run_id))
+        self._objects.remove(self._name(run_id))
         return switched
 
     def on_for(self, run_id: str) -> Switching | None:
         """Return what switched it on for a run, whether for that run or for all."""
-        return self._switching(_name(None)) or self._switching(_name(run_id))
+        return self._switching(self._name(None)) or self._switching(self._name(run_id))
 
     def active(self) -> list[Switching]:
         """Return all that is on now, for all runs first."""
-        return self._switchings(_ON)
+        return self._switchings(self._on)
 
     def history(self) -> list[Switching]:
         """Return each time it was switched, oldest first."""
@@ -109,7 +115,7 @@ class KillSwitch:
     def append_event(self, switched: Switching) -> None:
         """Write it into the journal of the run that it is for, if that run is there."""
         if switched.run_id is not None and switched.run_id in self._store.run_ids():
-            event = KillActivated if switched.action == "activate" else KillCleared
+            event = KillCleared if switched.action == "clear" else KillActivated
             append_events(
                 self._store,
                 switched.run_id,
@@ -135,10 +141,13 @@ class KillSwitch:
             return Switching(**json.loads(content))
         except (ValueError, TypeError):
             # That it is there is what counts: a damaged switch is one that is on.
-            run = name.removeprefix(f"{_ON}run.").removesuffix(".json")
+            run = name.removeprefix(f"{self._on}run.").removesuffix(".json")
             return Switching(
-                "activate", None if "/" in run else run, "unreadable", "unknown", None, ""
+                self._action, None if "/" in run else run, "unreadable", "unknown", None, ""
             )
+
+    def _name(self, run_id: str | None) -> str:
+        return f"{self._on}all.json" if run_id is None else f"{self._on}run.{run_id}.json"
 
     def _remember(self, switched: Switching) -> None:
         name = f"{_HISTORY}{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.json"
@@ -148,10 +157,11 @@ class KillSwitch:
 class KillWatch:
     """Reads the switch for one running run, as often as that costs little."""
 
-    def __init__(self, store: Store, run_id: str) -> None:
-        self._switch = KillSwitch(store)
+    def __init__(self, store: Store, run_id: str, *, reduce: bool = False) -> None:
+        self._switch = KillSwitch(store, reduce=reduce)
         self._run_id = run_id
         self._looked = float("-inf")
+        self._latest: Switching | None = None
         self.switched: Switching | None = None
         """What switched it on, once that was seen; it stays."""
 
@@ -161,11 +171,16 @@ class KillWatch:
         Raises ``TransientError`` or ``StorageError`` when the switch cannot be read: a run whose
         switch cannot be seen is not continued.
         """
-        now = time.monotonic()
-        if self.switched is None and now - self._looked >= self._switch.seconds_between_looks:
-            self.switched = self._switch.on_for(self._run_id)
-            self._looked = time.monotonic()
+        if self.switched is None:
+            self.switched = self.look()
         return self.switched is not None
+
+    def look(self) -> Switching | None:
+        """Return what it is on by now, as often as that costs little; raises as the call does."""
+        if time.monotonic() - self._looked >= self._switch.seconds_between_looks:
+            self._latest = self._switch.on_for(self._run_id)
+            self._looked = time.monotonic()
+        return self._latest
 
 
 def _switching(action: str, run_id: str | None, reason: str) -> Switching:
@@ -184,7 +199,3 @@ def _switching(action: str, run_id: str | None, reason: str) -> Switching:
 def _content(switched: Switching) -> bytes:
     content: dict[str, Any] = asdict(switched)
     return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _name(run_id: str | None) -> str:
-    return f"{_ON}all.json" if run_id is None else f"{_ON}run.{run_id}.json"

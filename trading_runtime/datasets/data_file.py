@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -48,6 +49,14 @@ def _to_decimal(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     return value
+
+
+def _check_day(text: str) -> str:
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a day; write it like '2020-08-31'") from error
+    return text
 
 
 def _to_list(value: object) -> object:
@@ -226,6 +235,9 @@ class _Series(Model):
     """Factors that make the files' numbers prices and sizes: ``{prices: "1e-9"}``."""
     negative_prices: Literal["refuse", "accept"] = "refuse"
     """Whether prices may be zero or below; accepted for futures, spreads, CFDs, commodities."""
+    splits: dict[Annotated[str, AfterValidator(_check_day)], Amount] | None = None
+    """Stock splits by the first day of the new price: ``{"2020-08-31": 4}``. Rows before are put on
+    its terms; ``{}`` says that there is none."""
     on_bad_row: Literal["refuse", "drop"] = "refuse"
     """Whether a row that cannot be used refuses the series, or is left out, counted, and kept with
     its reason in the dataset's folder ``quarantine``."""
@@ -309,7 +321,7 @@ class _Series(Model):
 _LATER = frozenset({
     "unusual_times", "mixed_symbols", "members", "skip_rows", "comment", "sort", "where",
     "split_by", "decimal", "thousands", "suffixes", "scale", "negative_prices", "on_bad_row",
-    "gate",
+    "gate", "splits",
 })  # fmt: skip
 _LATER_COLUMNS = ("received",)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from trading_runtime.datasets.data_file import BarSeries, QuoteSeries, TradeSeries
+from trading_runtime.datasets.splits import looks_split
 from trading_runtime.datasets.time_formats import ISO, has_time_of_day
 from trading_runtime.errors import DataError
 from trading_runtime.units import format_duration, format_instant, parse_duration
@@ -129,6 +130,9 @@ class RowChecks:
         self._problems = problems
         self._last: pl.DataFrame | None = None
         """The last row of the block before, or all rows of its time."""
+        self._may_split = (
+            source.instrument.definition.get("type") == "Equity" and self._series.splits is None
+        )
         self._keeps_ids = (
             problems.drops
             and isinstance(self._series, TradeSeries)
@@ -200,6 +204,17 @@ class RowChecks:
                     "gap", wide,
                     f"no rows for {empty} before this one; 'max_gap' is {series.max_gap}",
                 )  # fmt: skip
+        if isinstance(series, BarSeries) and self._may_split:
+            split, ratio = looks_split(frame["open"], frame["close"])
+            at = int(split.arg_max() or 0)
+            day = format_instant(times[at] - 1)[:10]
+            yield _Finding(
+                "split", split,
+                f"the bar that closes at {format_instant(times[at])} opens at a split of {ratio} "
+                "of the close before",
+                f"set 'splits: {{\"{day}\": {ratio}}}' with the first day of the new price, or "
+                "'splits: {}' when the prices are right",
+            )  # fmt: skip
         if self._keeps_ids:
             again = ~frame.select(first=pl.struct("ts", "trade_id").is_first_distinct())["first"]
             what = "a trade id that came before at the same time"

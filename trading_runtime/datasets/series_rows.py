@@ -32,6 +32,7 @@ from trading_runtime.datasets.data_file import (
     column_roles,
 )
 from trading_runtime.datasets.row_checks import RowProblems, shown
+from trading_runtime.datasets.splits import adjusted, factors
 from trading_runtime.datasets.time_doubts import TimeDoubts
 from trading_runtime.datasets.time_formats import EPOCH_DIGITS, ISO, has_time_of_day
 from trading_runtime.errors import DataError, UsageError
@@ -255,8 +256,13 @@ def _read_block(
             columns["ts"] = _closes(times, series, source.length)
     elif series.columns.received is not None:
         columns = {"ts": block.times("received"), "ts_event": times}
+    by = factors(series, times)
     for name, increment in source.increments.items():
         columns[name] = block.numbers(name, increment)
+        if by:
+            is_price = name in PRICES[series.type]
+            columns[name], rounded = adjusted(columns[name], by, is_price=is_price)
+            source.rounded[name] = source.rounded.get(name, 0) + rounded
     if isinstance(series, TradeSeries):
         columns["aggressor"] = read_aggressors(series, index, raw, problems)
         if "trade_id" in raw.columns:

@@ -40,9 +40,23 @@ def verify(folder: Path) -> Verification:
     files: list[DataFile | InstrumentFile] = [*manifest.instrument_files, *manifest.files]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         found = list(pool.map(lambda file: _damage(folder, file), files))
-    known = {file.path for file in files}
+    extra = unnamed_files(folder, manifest)
+    damages = [damage for damage in found if damage is not None]
+    damages += [
+        f"{folder / path}: is not in the manifest; 'trading-runtime data gc' removes it, "
+        "'trading-runtime data adopt' makes the manifest again"
+        for path in extra
+    ]
+    damages += _chain(folder, manifest)
+    return Verification(manifest, tuple(damages), len(files), sum(file.bytes for file in files))
+
+
+def unnamed_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Return the files of market data and instruments that the manifest does not name."""
+    known = {file.path for file in manifest.files}
+    known |= {file.path for file in manifest.instrument_files}
     folders = {Path(path).parts[1] for path in known} | set(DataType)
-    extra = sorted(
+    return sorted(
         path
         for kind in folders
         for path in (
@@ -51,14 +65,6 @@ def verify(folder: Path) -> Verification:
         )
         if path not in known
     )
-    damages = [damage for damage in found if damage is not None]
-    damages += [
-        f"{folder / path}: is not in the manifest; remove it, or make the manifest again with "
-        "'trading-runtime data adopt'"
-        for path in extra
-    ]
-    damages += _chain(folder, manifest)
-    return Verification(manifest, tuple(damages), len(files), sum(file.bytes for file in files))
 
 
 def _chain(folder: Path, manifest: Manifest) -> list[str]:

@@ -230,11 +230,11 @@ def books_of(store: Store, task_id: str) -> dict[str, Table]:
             for name, quantity in open_quantities.items()
             if quantity
         },
-        "balances": _balances(inputs, positions),
+        "balances": _balances(inputs, positions, json.loads(files["summary.json"])),
     }
 
 
-def _balances(inputs: Mapping[str, Any], positions: list[Row]) -> Table:
+def _balances(inputs: Mapping[str, Any], positions: list[Row], summary: Mapping[str, Any]) -> Table:
     common = inputs["common"]
     amounts = [text.split() for text in common["venue"]["balances"]]
     currency = common["currency"]
@@ -246,8 +246,8 @@ def _balances(inputs: Mapping[str, Any], positions: list[Row]) -> Table:
         or settled != {currency}
     ):
         return {}
-    # What each position made so far, fees included, is all that moves such an account.
-    made = sum((row["realized_pnl"] for row in positions), Decimal(0))
+    # What each position made so far, fees included, and swap are all that moves such an account.
+    made = sum((row["realized_pnl"] for row in positions), Decimal(summary.get("swap", 0)))
     return {currency: {"currency": currency, "total": Decimal(amounts[0][0]) + made}}
 
 

@@ -66,6 +66,11 @@ class Journal:
         self._closed = True
         os.close(self._file)
 
+    @property
+    def lines(self) -> int:
+        """How many lines were written."""
+        return self._sequence
+
     def write(self, event: Event) -> None:
         """Append an event; it is in the file when this returns.
 

@@ -36,6 +36,22 @@ class SessionConnected(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HealthServed(Event):
+    """The session's HTTP server answers."""
+
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountRestored(Event):
+    """Positions and resting orders of an earlier session are there again."""
+
+    session: str
+    positions: list[str]
+    orders: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderSubmitted(Event):
     """An order is about to go out: the line is there before the request is."""
 
@@ -46,6 +62,8 @@ class OrderSubmitted(Event):
     quantity: str
     price: str | None = None
     trigger_price: str | None = None
+    time_in_force: str | None = None
+    reduce_only: bool | None = None
     at: str | None = None
 
 

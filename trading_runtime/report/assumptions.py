@@ -281,7 +281,7 @@ def _charged_by_venues(inputs: ReportInputs) -> Iterator[Assumption]:
         fees = sum(known["liquidation_fees"].drop_nulls().to_list(), Decimal(0))
         yield Assumption(
             "Liquidations",
-            f"{counted(times, 'position was', 'positions were')} closed by the venue in "
+            f"The venue closed positions by {counted(times, 'order')} of its own in "
             f"{counted(tasks, 'task')}, which cost {amount(fees)} {known['currency'][0]} in fees; "
             "the strategy goes on with what is left.",
             warning=True,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from trading_runtime.config.deployment import stored_deployment
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.task import TaskRunner
+from trading_runtime.records.journal import chain_bytes, whole_lines
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.sessions.preparation import cut_window, prepared_of
@@ -125,8 +126,14 @@ def compare_session(store: Store, run_id: str) -> Compared:
         )
     prepared = prepared_of(stored_deployment(content, Path(metadata["experiment_file"])))
     common = session.common.content
+    if any(entry["event"] == "account_restored" for entry in _journal(store, run_id)):
+        raise UsageError(
+            f"session {run_id!r} began with the positions or orders of an earlier one, and a "
+            "backtest begins without; compare the first session, or one after 'trade --fresh'"
+        )
     plan = prepared.plan(
         None,
+        start=session.partitions[0].start,
         end=session.partitions[0].end,
         balances=common["venue"]["balances"],
     )
@@ -224,6 +231,11 @@ def write_parity(store: Store, compared: Compared) -> Path:
     write_file(picture, two_curves_picture(curves, compared.currency))
     store.publish(document, picture)
     return picture
+
+
+def _journal(store: Store, run_id: str) -> list[dict[str, Any]]:
+    chains = store.run(run_id).journals.glob("session-*")
+    return [entry for chain in chains for _, entry in whole_lines(chain_bytes(chain))]
 
 
 def _apart(places: Mapping[int, int], one: int, other: int) -> int | None:

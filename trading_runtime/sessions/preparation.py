@@ -45,16 +45,21 @@ class PreparedSession:
     store: Store
 
     def plan(
-        self, run_id: str | None, *, end: int | None = None, balances: Sequence[str] | None = None
+        self,
+        run_id: str | None,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        balances: Sequence[str] | None = None,
     ) -> Plan:
         """Return the plan of a session, or without ``run_id`` that of the same backtest.
 
-        ``end`` cuts its one window, in nanoseconds and whole microseconds; ``balances`` are what
-        the account begins with instead of the deployment's.
+        ``start`` and ``end`` cut its one window, in nanoseconds and whole microseconds;
+        ``balances`` are what the account begins with instead of the deployment's.
         """
         mode = self.deployment.mode
         return make_plan(
-            _changed(self.loaded.experiment, end, balances),
+            _changed(self.loaded.experiment, start, end, balances),
             self.manifest,
             self.code,
             is_cached=lambda _task: False,
@@ -97,11 +102,14 @@ def prepared_of(read: LoadedDeployment) -> PreparedSession:
     )
 
 
-def _changed(experiment: Experiment, end: int | None, balances: Sequence[str] | None) -> Experiment:
+def _changed(
+    experiment: Experiment, start: int | None, end: int | None, balances: Sequence[str] | None
+) -> Experiment:
     changes: dict[str, Any] = {}
-    if end is not None:
-        text = _instant_text(end)
-        changes["partitions"] = experiment.partitions.model_copy(update={"end": text})
+    given = {"start": start, "end": end}
+    bounds = {key: _instant_text(value) for key, value in given.items() if value is not None}
+    if bounds:
+        changes["partitions"] = experiment.partitions.model_copy(update=bounds)
     if balances is not None:
         changes["venue"] = experiment.venue.model_copy(update={"balances": list(balances)})
     return experiment.model_copy(update=changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.engine.live.restoring import PREFIX
 from trading_runtime.records import session_events as events
 from trading_runtime.units import format_instant
 
@@ -37,7 +38,14 @@ class SessionRecords:
         self.orders = 0
         self.changes = 0
         """How many events bear on the account so far."""
+        self.on_change: Callable[[], object] = lambda: None
+        """Called at each of them, from within the engine."""
         self.error: Exception | None = None
+
+    @property
+    def lines(self) -> int:
+        """How many lines the journal has."""
+        return self._journal.lines
 
     def write(self, event: Event) -> None:
         """Write an event that the session itself tells."""
@@ -57,19 +65,24 @@ class SessionRecords:
                     quantity=str(order.quantity),
                     price=_text(getattr(order, "price", None)),
                     trigger_price=_text(getattr(order, "trigger_price", None)),
+                    time_in_force=order.time_in_force.name,
+                    reduce_only=order.is_reduce_only or None,
                     at=at,
                 )
             )
         if self.error is not None:
             raise self.error
+        self._changed()
 
     def on_order_event(self, event: Any) -> None:
         """Write down what became of an order."""
         kind = type(event).__name__
         order_id = str(event.client_order_id)
+        if order_id.startswith(PREFIX):
+            return  # it puts a position back, and is no trade
         if kind == "OrderFilled":
             self.fills += 1
-            self.changes += 1
+            self._changed()
             self._write(
                 events.OrderFilled(
                     order_id=order_id,
@@ -84,11 +97,11 @@ class SessionRecords:
                 )
             )
         elif kind == "OrderAccepted":
-            self.changes += 1
+            self._changed()
             venue_order_id = _text(event.venue_order_id)
             self._write(events.OrderAccepted(order_id=order_id, venue_order_id=venue_order_id))
         elif kind == "OrderUpdated":
-            self.changes += 1
+            self._changed()
             self._write(
                 events.OrderUpdated(
                     order_id=order_id, quantity=_text(event.quantity), price=_text(event.price)
@@ -97,14 +110,14 @@ class SessionRecords:
         elif kind == "OrderDenied":
             self._denial(order_id, str(event.reason))
         elif kind in _REFUSED:
-            self.changes += 1
+            self._changed()
             self._write(
                 events.OrderRejected(
                     order_id=order_id, message=str(event.reason), what=_REFUSED[kind]
                 )
             )
         elif kind in _ENDED:
-            self.changes += 1
+            self._changed()
             self._write(events.OrderEnded(order_id=order_id, how=_ENDED[kind]))
 
     def on_position_event(self, event: Any) -> None:
@@ -118,6 +131,10 @@ class SessionRecords:
                 realised=_text(getattr(event, "realized_pnl", None)),
             )
         )
+
+    def _changed(self) -> None:
+        self.changes += 1
+        self.on_change()
 
     def _denial(self, order_id: str, reason: str) -> None:
         # The guard tells of what it denies at once, and the strategy is told a moment later.

@@ -4,74 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
-import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.config.sizes import parse_size
-from trading_runtime.control.kill_switch import KillSwitch, KillWatch
+from trading_runtime.canonical import canonical_json, digest
+from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.engine.live.node import PaperNode
 from trading_runtime.engine.live.replay import DataReplay
+from trading_runtime.engine.live.simulated import rounded_balance
 from trading_runtime.engine.strategy.loading import imported_strategy, refuse_foreign_modules
-from trading_runtime.errors import (
-    CrashError,
-    DataError,
-    KilledError,
-    Kind,
-    StoppedError,
-    StorageError,
-    TradingRuntimeError,
-    TransientError,
-)
+from trading_runtime.errors import DataError, Kind, StoppedError, TaskTimeoutError, UsageError
 from trading_runtime.execution.lifecycle import begin_run, record_error, recorded, summarise_run
-from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.records import session_events as events
-from trading_runtime.records.events import (
-    ExecutorKind,
-    Mode,
-    RunInitialised,
-)
+from trading_runtime.records.events import ExecutorKind, Mode, RunInitialised
+from trading_runtime.records.status import Status
 from trading_runtime.results.artifacts import result_files, table_bytes, task_summary
-from trading_runtime.runs.opening import acquire_run
+from trading_runtime.runs.opening import acquire_run, append_events
 from trading_runtime.runs.rates import write_metrics
-from trading_runtime.runs.run_events import completion
+from trading_runtime.runs.run_events import breakdown, completion
+from trading_runtime.sessions.account import SessionAccount
 from trading_runtime.sessions.preparation import cut_window
 from trading_runtime.sessions.recording import SessionRecords
+from trading_runtime.sessions.rolling import rolled_forward
+from trading_runtime.sessions.trading import Ending, Trading
 from trading_runtime.storage.files import write_file
-from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
+    from trading_runtime.sessions.account import AccountState
     from trading_runtime.sessions.preparation import PreparedSession, SessionWindow
 
-_LOOK_SECONDS = 0.2
-_CONNECT_SECONDS = 30.0
-_SETTLE_SECONDS = 5.0
-_FLUSH_SECONDS = 30.0
-_SECOND = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Ending:
-    """Why a session comes to its end."""
-
-    kind: Kind
-    why: str
-    error: BaseException | None = None
-
-    @property
-    def is_orderly(self) -> bool:
-        """Whether it was played to its end, or somebody asked for it."""
-        return self.kind in {Kind.OK, Kind.STOPPED}
+_MICROSECOND = 1_000
 
 
 @dataclass(frozen=True)
@@ -81,6 +52,8 @@ class SessionOutcome:
     run_id: str
     files: RunFiles
     ending: Ending
+    received: int | None
+    """The signal that stopped it."""
     rows: int
     orders: int
     fills: int
@@ -95,35 +68,36 @@ class Session:
 
     prepared: PreparedSession
     run_id: str
-    stop_signals: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
-    received: int | None = None
-    """The signal that stopped it."""
+    is_fresh: bool = False
+    """Whether the account begins anew, whatever an earlier session left."""
     _opened: OpenRun = field(init=False)
     _files: RunFiles = field(init=False)
+    _metadata: Metadata = field(init=False)
+    _journal: Journal = field(init=False)
     _records: SessionRecords = field(init=False)
     _window: SessionWindow = field(init=False)
     _node: PaperNode = field(init=False)
     _replay: DataReplay = field(init=False)
-    _killed: KillWatch = field(init=False)
-    _wanted: asyncio.Event = field(init=False)
-    _ending: Ending | None = None
-    _stale: dict[str, float] = field(default_factory=dict)
-    _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
-    _connected: bool = False
+    _trading: Trading = field(init=False)
+    _account: SessionAccount = field(init=False)
 
     def execute(self) -> SessionOutcome:
         """Trade until the data ends, somebody stops it, or something fails.
 
-        Raises ``UsageError`` when the id is running or taken, ``KilledError`` when the kill switch
-        is on. How it ended otherwise is in what it returns.
+        Raises ``UsageError`` when the id is running or taken, or another session has the account;
+        ``KilledError`` when the kill switch is on. How it ended otherwise is in what it returns.
         """
         prepared, started = self.prepared, time.monotonic()
         KillSwitch(prepared.store).refuse_start(self.run_id)
-        self._killed = KillWatch(prepared.store, self.run_id)
-        plan = prepared.plan(self.run_id)
-        with acquire_run(prepared.store, self.run_id) as self._opened:
+        self._account = SessionAccount(prepared.store, prepared.deployment.name)
+        with (
+            self._account.held(self.run_id),
+            acquire_run(prepared.store, self.run_id) as self._opened,
+        ):
+            carried = self._carried()
+            plan = self._plan(carried)
             self._files = files = self._opened.files
-            metadata = begin_run(
+            self._metadata = begin_run(
                 files,
                 prepared.as_run(plan),
                 self.run_id,
@@ -131,15 +105,17 @@ class Session:
                 mode=Mode(prepared.deployment.mode),
             )
             write_file(files.deployment, prepared.explicit_deployment())
-            with self._opened.open_journal("session") as journal:
-                self._records = SessionRecords(journal)
-                journal.write(RunInitialised(run_id=self.run_id, mode=metadata.content["mode"]))
-                with recorded(self._opened, metadata, journal):
-                    ending, result = self._lived(plan, metadata, journal, started)
+            with self._opened.open_journal("session") as self._journal:
+                self._records = SessionRecords(self._journal)
+                mode = self._metadata.content["mode"]
+                self._journal.write(RunInitialised(run_id=self.run_id, mode=mode))
+                with recorded(self._opened, self._metadata, self._journal):
+                    ending, result = self._lived(plan, carried, started)
             return SessionOutcome(
                 self.run_id,
                 files,
                 ending,
+                self._trading.received,
                 self._replay.rows,
                 self._records.orders,
                 self._records.fills,
@@ -147,11 +123,44 @@ class Session:
                 result,
             )
 
+    @property
+    def _terms(self) -> str:
+        execution = self.prepared.deployment.execution.model_dump()
+        return digest(json.loads(canonical_json(execution)))
+
+    def _carried(self) -> AccountState | None:
+        """Return the account as the session before left it, ``None`` when it begins anew.
+
+        What a killed session wrote into its journal and had not kept yet is counted in.
+        """
+        deployment = self.prepared.deployment
+        state = None if self.is_fresh else self._account.read()
+        if state is None or state.is_complete or deployment.execution.oms_type == "hedging":
+            return None
+        if state.terms != self._terms:
+            raise UsageError(
+                f"the account of {deployment.name!r} was opened under another 'execution' section "
+                "than the deployment has now; give --fresh to open a new one"
+            )
+        rolled = rolled_forward(
+            state,
+            self._account.later_entries(state),
+            {item["id"]: item for item in self.prepared.manifest.instruments},
+            is_cash=deployment.execution.account_type == "cash",
+        )
+        return replace(rolled, balances=[rounded_balance(text) for text in rolled.balances])
+
+    def _plan(self, carried: AccountState | None, end: int | None = None) -> Plan:
+        if carried is None:
+            return self.prepared.plan(self.run_id, end=end)
+        start = (carried.at // _MICROSECOND + 1) * _MICROSECOND if carried.at else None
+        return self.prepared.plan(self.run_id, start=start, end=end, balances=carried.balances)
+
     def _lived(
-        self, plan: Plan, metadata: Metadata, journal: Journal, started: float
+        self, plan: Plan, carried: AccountState | None, started: float
     ) -> tuple[Ending, dict[str, Any] | None]:
-        prepared = self.prepared
-        common = plan.common.content
+        prepared, common = self.prepared, plan.common.content
+        deployment = prepared.deployment
         with (
             localcontext(Context()),
             cut_window(plan, prepared.loaded.dataset_place) as self._window,
@@ -159,231 +168,47 @@ class Session:
                 prepared.code, common["strategy"]["config_path"], common["seed"]
             ) as loaded,
         ):
-            deployment = prepared.deployment
-            self._replay = DataReplay(
-                self._window.inputs, self._window.catalog, deployment.data.pace
-            )
+            inputs = self._window.inputs
+            pace, rows = deployment.data.pace, self._window.slice.rows
+            self._replay = DataReplay(inputs, self._window.catalog, pace, rows)
             balances = common["venue"]["balances"]
-            journal.write(
+            self._journal.write(
                 events.SessionStarted(
                     deployment=deployment.name,
                     mode=Mode(deployment.mode),
                     data=f"replay {deployment.data.pace}",
                     balances=balances,
+                    carried_from=None if carried is None else carried.session,
                 )
             )
-            self._node = PaperNode(
-                self._window.inputs, loaded, self._replay, self._records, balances
-            )
+            saved = None if carried is None else carried.saved
+            self._node = PaperNode(inputs, loaded, self._replay, self._records, balances, saved)
             self._records.now = lambda: self._replay.now(self._node.cache)
             try:
-                asyncio.run(self._life(started))
-                ending = self._ended()
+                self._trading = Trading(
+                    deployment,
+                    prepared.store,
+                    self.run_id,
+                    self._opened,
+                    self._records,
+                    self._account,
+                    self._node,
+                    self._replay,
+                    self._terms,
+                    carried,
+                    self._flush,
+                    self._end_blocked,
+                    started=started,
+                )
+                ending = asyncio.run(self._trading.run())
                 self._node.logged_failure()
                 if ending.is_orderly:
                     refuse_foreign_modules(loaded, common["packages"])
-                result = self._left(metadata, started) if self._replay.rows else None
-                self._tell_end(ending, metadata, journal, result)
+                result = self._left(carried, started) if self._replay.rows else None
+                self._tell_end(ending, result)
             finally:
                 self._node.dispose()
         return ending, result
-
-    async def _life(self, started: float) -> None:
-        self._wanted = asyncio.Event()
-        node, loop = self._node, asyncio.get_running_loop()
-        node.failures.stop_engine = self._wanted.set
-        with self._signals(loop):
-            running = asyncio.ensure_future(node.run())
-            try:
-                if await self._connect(running, started):
-                    await self._trade(running)
-                    await self._end(running)
-            finally:
-                node.stop()
-                try:
-                    await running
-                except Exception as error:  # noqa: BLE001 - it is how the session ended
-                    self._note(Ending(Kind.INTERNAL, f"{type(error).__name__}: {error}", error))
-
-    @contextlib.contextmanager
-    def _signals(self, loop: asyncio.AbstractEventLoop) -> Any:
-        def receive(number: int) -> None:
-            self.received = self.received or number
-            self._wanted.set()
-
-        for number in self.stop_signals:
-            loop.add_signal_handler(number, receive, number)
-        try:
-            yield
-        finally:
-            for number in self.stop_signals:
-                loop.remove_signal_handler(number)
-
-    async def _connect(self, running: asyncio.Future[None], started: float) -> bool:
-        """Wait until a mark comes through the node; return whether it does."""
-        deadline = time.monotonic() + _CONNECT_SECONDS
-        while not self._node.handle.is_running:
-            if running.done() or self._look_for_ending(running):
-                return False
-            if time.monotonic() > deadline:
-                message = f"not connected after {_CONNECT_SECONDS:.0f} s"
-                self._note(Ending(Kind.TRANSIENT, message, TransientError(message)))
-                return False
-            await asyncio.sleep(0.01)
-        passed = asyncio.ensure_future(self._replay.pass_mark())
-        both: set[asyncio.Future[None]] = {passed, running}
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if not passed.done():
-            passed.cancel()
-            self._look_for_ending(running)
-            return False
-        self._connected = True
-        seconds = round(time.monotonic() - started, 3)
-        self._records.write(events.SessionConnected(seconds=seconds))
-        return True
-
-    async def _trade(self, running: asyncio.Future[None]) -> None:
-        """Let rows come until there is a reason to end; look for one several times a second."""
-        playing: asyncio.Future[None] = asyncio.ensure_future(self._replay.play())
-        limits = self.prepared.deployment.limits
-        heartbeat = parse_duration(limits.heartbeat) / _SECOND
-        beaten = flushed = time.monotonic()
-        for each in (playing, running):
-            each.add_done_callback(lambda _ended: self._wanted.set())
-        while not self._look_for_ending(running) and not playing.done():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), _LOOK_SECONDS)
-            self._wanted.clear()
-            now = time.monotonic()
-            self._look_at_data(now)
-            if now - beaten >= heartbeat:
-                beaten = now
-                self._beat()
-            if now - flushed >= _FLUSH_SECONDS:
-                flushed = now
-                self._flush()
-        if self._ending is not None and not self._ending.is_orderly:
-            self._halt()
-        self._replay.stop()
-        if not running.done():
-            await asyncio.wait({playing, running}, return_when=asyncio.FIRST_COMPLETED)
-        if playing.done() and playing.exception() is not None:
-            error = playing.exception()
-            self._note(Ending(_kind_of(error), str(error), error))
-        if not self._look_for_ending(running):
-            self._note(Ending(Kind.OK, "the data came to its end"))
-
-    def _look_for_ending(self, running: asyncio.Future[None]) -> bool:
-        """Note the first reason to end the session, if there is one."""
-        if self._ending is not None:
-            return True
-        failures = self._node.failures
-        if self._records.error is not None:
-            error = self._records.error
-            self._note(Ending(_kind_of(error), str(error), error))
-        elif failures.message is not None:
-            failed = failures.as_error()
-            self._note(Ending(_kind_of(failed), str(failed), failed))
-        elif (killed := self._kill_switch()) is not None:
-            self._note(killed)
-        elif self.received is not None:
-            self._note(Ending(Kind.STOPPED, f"signal {signal.Signals(self.received).name}"))
-        elif self._opened.stop_requested():
-            self._note(Ending(Kind.STOPPED, "'runs stop' asked for it"))
-        elif (full := self._memory()) is not None:
-            self._note(full)
-        elif running.done():
-            self._note(Ending(Kind.INTERNAL, "the engine's node ended by itself"))
-        return self._ending is not None
-
-    def _kill_switch(self) -> Ending | None:
-        try:
-            if not self._killed():
-                return None
-            message = f"the kill switch is {self._killed.switched.shown}"  # type: ignore[union-attr]
-        except (StorageError, TransientError, OSError) as error:
-            # A switch that nobody can see is on.
-            message = f"the kill switch cannot be read, and so counts as on: {error}"
-        return Ending(Kind.KILLED, message, KilledError(message))
-
-    def _memory(self) -> Ending | None:
-        limit = self.prepared.deployment.limits.memory
-        if limit is None:
-            return None
-        most, used = parse_size(limit), resident_bytes(os.getpid())
-        if used <= most:
-            return None
-        message = f"the session has {used:,} bytes of memory, more than limits.memory ({limit})"
-        return Ending(Kind.CRASH, message, CrashError(message))
-
-    def _look_at_data(self, now: float) -> None:
-        """Hold back the orders in instruments that no data comes of."""
-        longest = self.prepared.deployment.stale_after
-        if longest is None:
-            return
-        seconds = parse_duration(longest) / _SECOND
-        for name, newest in self._node.newest_rows().items():
-            seen, since = self._seen.get(name, (0, now))
-            if newest != seen or name not in self._seen:
-                self._seen[name] = newest, now
-                if name in self._stale:
-                    silent = round(now - self._stale.pop(name), 3)
-                    self._node.open_instrument(name)
-                    self._records.write(events.DataRecovered(instrument=name, seconds=silent))
-            elif now - since > seconds and name not in self._stale:
-                self._stale[name] = since
-                self._node.close_instrument(name, f"no data for {now - since:.1f} s")
-                silent = round(now - since, 3)
-                self._records.write(events.DataStale(instrument=name, seconds=silent))
-
-    def _halt(self) -> None:
-        ending = self._ending
-        if ending is not None and not self._node.guard.halted:
-            self._node.halt()
-            self._records.write(events.SessionHalted(why=ending.why, kind=ending.kind))
-
-    async def _end(self, running: asyncio.Future[None]) -> None:
-        """Leave the account as the deployment says."""
-        ending, deployment = self._ended(), self.prepared.deployment
-        if running.done():
-            return
-        node = self._node
-        await self._settled(lambda: node.is_quiet)
-        if ending.is_orderly:
-            cancels = deployment.on_stop != "hold"
-            flattens = deployment.on_stop == "flatten"
-        else:
-            cancels, flattens = True, deployment.on_failure == "flatten"
-        if cancels and node.cancel_resting():
-            await self._settled(lambda: not node.resting)
-        if flattens:
-            node.halt()
-            if node.close_positions():
-                await self._settled(lambda: not node.cache.positions_open())
-
-    async def _settled(self, is_settled: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + _SETTLE_SECONDS
-        while not is_settled() and time.monotonic() < deadline:
-            await self._replay.pass_mark()
-            await asyncio.sleep(0.005)
-        return is_settled()
-
-    def _beat(self) -> None:
-        node = self._node
-        equity = None
-        with contextlib.suppress(DataError):
-            equity = f"{node.equity().equity:f}"
-        now = self._replay.now(node.cache)
-        self._records.write(
-            events.SessionHeartbeat(
-                rows=self._replay.rows,
-                at=format_instant(now) if now else None,
-                equity=equity,
-                positions=node.cache.positions_open_count(),
-                resting=len(node.resting),
-                memory_bytes=resident_bytes(os.getpid()),
-            )
-        )
 
     def _flush(self) -> None:
         """Write the tables as they are now, so that a killed session leaves them."""
@@ -391,19 +216,34 @@ class Session:
             tables = self._node.tables(self._replay.last + 1)
             for name, table in tables.as_arrow().items():
                 write_file(self._files.session / f"{name}.parquet", table_bytes(table))
-        self._opened.publish_when_due()
+        self._opened.publish()
 
-    def _left(self, metadata: Metadata, started: float) -> dict[str, Any]:
+    def _end_blocked(self, seconds: float) -> None:
+        """End the process from the watchdog's thread: the event loop does not come back."""
+        blocked = self.prepared.deployment.limits.blocked
+        message = (
+            f"a callback of the strategy has run for {seconds:.0f} s, longer than limits.blocked "
+            f"({blocked}): no signal and no kill switch would reach it"
+        )
+        failed = breakdown(TaskTimeoutError(message))
+        try:
+            append_events(self.prepared.store, self.run_id, "watchdog", failed)
+            self._metadata.set(Status.FAILED, error=failed.message)
+            self._metadata.seal()
+            os.write(2, f"error: {message}\n".encode())
+        finally:
+            os._exit(Kind.TIMEOUT.exit_code)
+
+    def _left(self, carried: AccountState | None, started: float) -> dict[str, Any]:
         """Store what the session came to as the result of its one task; return ``result.json``."""
         prepared, replay = self.prepared, self._replay
-        whole = self._window
-        end = whole.partition.end
+        end = None
         if not replay.is_complete:
-            end = (replay.last // 1_000 + 1) * 1_000
-        plan = prepared.plan(self.run_id, end=end)
+            end = (replay.last // _MICROSECOND + 1) * _MICROSECOND
+        plan = self._plan(carried, end)
         with cut_window(plan, prepared.loaded.dataset_place) as window:
             tables = self._node.tables(window.partition.end)
-            counts = {
+            counts: dict[str, Any] = {
                 "rows": window.slice.rows,
                 "observed": window.slice.observed,
                 "warmup_rows": 0,
@@ -421,20 +261,13 @@ class Session:
                 result_files(window.task_id, window.stored_inputs, tables.as_arrow(), summary),
             )
         write_file(self._files.plan, plan.to_json())
-        metadata.content["plan_digest"] = plan.digest
+        self._metadata.content["plan_digest"] = plan.digest
         seconds = time.monotonic() - started
         write_metrics(self._files, prepared.code.path, seconds, [(seconds, replay.rows)])
-        reduced = summarise_run(plan, prepared.store, self._files, metadata)
-        return reduced.result
+        return summarise_run(plan, prepared.store, self._files, self._metadata).result
 
-    def _tell_end(
-        self,
-        ending: Ending,
-        metadata: Metadata,
-        journal: Journal,
-        result: dict[str, Any] | None,
-    ) -> None:
-        node = self._node
+    def _tell_end(self, ending: Ending, result: dict[str, Any] | None) -> None:
+        node, journal, metadata = self._node, self._journal, self._metadata
         journal.write(
             events.SessionStopped(
                 why=ending.why,
@@ -452,15 +285,4 @@ class Session:
             return
         error = StoppedError(ending.why) if ending.is_orderly else ending.error
         error = error or RuntimeError(ending.why)
-        record_error(error, metadata, journal, self._killed.switched)
-
-    def _note(self, ending: Ending) -> None:
-        if self._ending is None:
-            self._ending = ending
-
-    def _ended(self) -> Ending:
-        return self._ending or Ending(Kind.INTERNAL, "the session ended without a reason")
-
-
-def _kind_of(error: BaseException | None) -> Kind:
-    return error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
+        record_error(error, metadata, journal, self._trading.killed_by)

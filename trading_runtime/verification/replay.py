@@ -23,7 +23,7 @@ from trading_runtime.verification.why import first_difference
 if TYPE_CHECKING:
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_files import RunFiles
-    from trading_runtime.verification.rerun import Origin
+    from trading_runtime.verification.rerun import TaskOrigin
     from trading_runtime.verification.why import FileDifference
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -96,7 +96,7 @@ def find_task(plan: Plan, prefix: str | None, point: int | None, partition: int 
     return found[0]
 
 
-def replay(origin: Origin, index: int, store: Store, files: RunFiles, log_level: str) -> Replay:
+def replay(origin: TaskOrigin, index: int, store: Store, files: RunFiles, log_level: str) -> Replay:
     """Run task ``index`` again, its output and the engine's log going to standard output.
 
     The stored result is left as it is.
@@ -120,7 +120,7 @@ def replay(origin: Origin, index: int, store: Store, files: RunFiles, log_level:
         return Replay(identity, now, before)
 
 
-def _run(origin: Origin, index: int, scratch: Path, log_level: str) -> ReplayOutcome:
+def _run(origin: TaskOrigin, index: int, scratch: Path, log_level: str) -> ReplayOutcome:
     reader, writer = os.pipe()
     job = {
         "plan": str(present_plan(origin, scratch)),

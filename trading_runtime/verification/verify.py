@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_files import RunFiles
-    from trading_runtime.verification.rerun import Origin
+    from trading_runtime.verification.rerun import TaskOrigin
     from trading_runtime.verification.why import FileDifference
 
 _BATCHES_PER_WORKER = 2
@@ -92,7 +92,7 @@ class RunVerification:
 
 
 def verify_run(  # noqa: PLR0913 - keyword-only choices of one call
-    origin: Origin,
+    origin: TaskOrigin,
     store: Store,
     files: RunFiles,
     *,
@@ -206,7 +206,7 @@ def note_verification(verification: RunVerification, store: Store, files: RunFil
 class _Rerun:
     """Computes tasks again into a store of their own, and judges each as it ends."""
 
-    def __init__(self, origin: Origin, store: Store, fresh: Store, plan_file: Path) -> None:
+    def __init__(self, origin: TaskOrigin, store: Store, fresh: Store, plan_file: Path) -> None:
         self._origin = origin
         self._store = store
         self._fresh = fresh

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from nautilus_trader.common import DataActor
 
 from trading_runtime.engine.accounting.valuation import EXACT, from_raw, to_raw
+from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +43,21 @@ class EquitySample(NamedTuple):
         return from_raw(self.raw)
 
 
+class Holdings(NamedTuple):
+    """What an account holds of each currency, before all rates are known."""
+
+    ts: int
+    amounts: tuple[tuple[str, Decimal], ...]
+    open_positions: int
+    gained: int = 0
+    """What the equity gains besides, in whole numbers of 1e-16."""
+
+    def valued(self, history: RateHistory) -> EquitySample:
+        """Return the sample that it comes to."""
+        worth = (to_raw(amount * history.rate(code, self.ts)) for code, amount in self.amounts)
+        return EquitySample(self.ts, sum(worth) + self.gained, self.open_positions)
+
+
 class Account:
     """The accounts at all venues of the task taken together, valued in one currency."""
 
@@ -71,6 +87,16 @@ class Account:
                 raw += money.raw if code == self._currency else self._converted(money, code)
             open_positions += self._cache.positions_open_count(venue=venue)
         return EquitySample(ts, raw, open_positions)
+
+    def holdings(self) -> Holdings:
+        """Return what the accounts are worth now by currency."""
+        amounts = [
+            (currency.code, money.as_decimal())
+            for venue in self._venues
+            for currency, money in self._portfolio.equity(venue).items()
+        ]
+        count = sum(self._cache.positions_open_count(venue=venue) for venue in self._venues)
+        return Holdings(0, tuple(amounts), count)
 
     def _converted(self, money: Money, code: str) -> int:
         with localcontext(EXACT):
@@ -105,56 +131,30 @@ def looks(instants: Sequence[int], last_rows: Sequence[int] | None) -> list[Look
     return found
 
 
-class EquitySampler(DataActor):
-    """Samples the account without changing what happens when.
+class _Observer(DataActor):
+    """Looks at the account without changing what happens when.
 
     Its alerts are due at instants that change nothing (see ``looks``), after all rows and all other
-    timers of their instant. In front of the window only rates are noted.
+    timers of their instant.
     """
 
     def __new__(cls, *_arguments: Any) -> Self:
         """Take the arguments of ``__init__``, which the native base class would refuse."""
         return super().__new__(cls)
 
-    def __init__(
-        self,
-        account: Account,
-        history: RateHistory,
-        window: tuple[int, int],
-        looks: Sequence[Look],
-        books: Sequence[tuple[InstrumentId, BookType]] = (),
-    ) -> None:
+    def __init__(self, looks: Sequence[Look]) -> None:
         super().__init__()
-        self.samples: list[EquitySample] = []
         self.error: Exception | None = None
-        self._account = account
-        self._history = history
-        self._needs_rates = history.is_needed
-        self._start, self._end = window
         self._looks = iter(looks)
         self._next: Look | None = None
-        self._books = books
-        self.swap: SwapCharges | None = None
-        """What charges positions for being held; set before the engine runs."""
 
     def on_start(self) -> None:
         """Set the first alert."""
-        for instrument_id, book_type in self._books:
-            # Makes the engine keep the book, from which it knows the instrument's price.
-            self.subscribe_book_at_interval(instrument_id, book_type, _NEVER)
         self._next = next(self._looks, None)
         if self._next is not None and self._next.ts == 0:
             self._look(self._next)
             self._next = next(self._looks, None)
         self._set_alert()
-
-    def now(self) -> int:
-        """Return the simulated time in nanoseconds since the epoch."""
-        return self.clock.timestamp_ns()
-
-    def at_end_of_instant(self, now: int, call: Callable[[], None]) -> None:
-        """Call ``call`` once all rows of this instant were processed, before all timers."""
-        self.clock.set_time_alert_ns(_FIRST_AT_ITS_INSTANT, now, lambda _event: call())
 
     def _set_alert(self) -> None:
         if self._next is not None:
@@ -167,18 +167,81 @@ class EquitySampler(DataActor):
             self._set_alert()
 
     def _look(self, look: Look) -> None:
+        raise NotImplementedError
+
+
+class RateNoter(_Observer):
+    """Notes exchange rates, at instants that do not depend on when equity is sampled."""
+
+    def __init__(self, history: RateHistory, looks: Sequence[Look]) -> None:
+        super().__init__(looks)
+        self._history = history
+
+    def _look(self, look: Look) -> None:
+        with localcontext(EXACT):
+            self._history.note(look.samples[0])
+
+
+class EquitySampler(_Observer):
+    """Samples the account inside the window."""
+
+    def __init__(
+        self,
+        account: Account,
+        window: tuple[int, int],
+        looks: Sequence[Look],
+        books: Sequence[tuple[InstrumentId, BookType]] = (),
+    ) -> None:
+        super().__init__(looks)
+        self.samples: list[EquitySample] = []
+        self._unpriced: list[Holdings] = []
+        self._account = account
+        self._start, self._end = window
+        self._books = books
+        self.swap: SwapCharges | None = None
+        """What charges positions for being held; set before the engine runs."""
+
+    def on_start(self) -> None:
+        """Set the first alert."""
+        for instrument_id, book_type in self._books:
+            # Makes the engine keep the book, from which it knows the instrument's price.
+            self.subscribe_book_at_interval(instrument_id, book_type, _NEVER)
+        super().on_start()
+
+    def now(self) -> int:
+        """Return the simulated time in nanoseconds since the epoch."""
+        return self.clock.timestamp_ns()
+
+    def at_end_of_instant(self, now: int, call: Callable[[], None]) -> None:
+        """Call ``call`` once all rows of this instant were processed, before all timers."""
+        self.clock.set_time_alert_ns(_FIRST_AT_ITS_INSTANT, now, lambda _event: call())
+
+    def samples_with(self, history: RateHistory) -> list[EquitySample]:
+        """Return all samples in order; what had no rate yet is valued at the first one known.
+
+        Raises ``DataError`` when a rate was never known.
+        """
+        return sorted([*self.samples, *(item.valued(history) for item in self._unpriced)])
+
+    def _look(self, look: Look) -> None:
         try:
-            if self._needs_rates:
-                with localcontext(EXACT):
-                    self._history.note(look.samples[0])
-            sample: EquitySample | None = None
+            found: EquitySample | Holdings | None = None
             gained = 0
             for ts in look.samples:
                 if self.swap is not None:
                     gained += self.swap.charge(ts)
                 if self._start < ts < self._end:
-                    sample = sample or self._account.sample(ts)
-                    self.samples.append(sample._replace(ts=ts, raw=sample.raw + gained))
+                    found = found or self._worth()
+                    if isinstance(found, EquitySample):
+                        self.samples.append(found._replace(ts=ts, raw=found.raw + gained))
+                    else:
+                        self._unpriced.append(found._replace(ts=ts, gained=gained))
         except Exception as error:  # noqa: BLE001 - the engine would swallow it; the task raises it
             self.error = error
             self.shutdown_system("the account cannot be valued")
+
+    def _worth(self) -> EquitySample | Holdings:
+        try:
+            return self._account.sample(0)
+        except DataError:
+            return self._account.holdings()

@@ -19,7 +19,7 @@ class Liquidations(NamedTuple):
     """Positions that venues closed in one task."""
 
     by_instrument: dict[str, int]
-    """How many, by instrument id."""
+    """By how many orders of the venue's own, by instrument id."""
     fees: Decimal
     """What closing them cost, in the statistics currency; it is part of all fees."""
 

@@ -119,6 +119,8 @@ class SwapCharges:
             return 0
         gained = Decimal(0)
         with localcontext(EXACT):
+            if self._history.is_needed:
+                self._history.note(ts)
             for venue, days in self._due.pop(ts):
                 module = self._modules[venue]
                 for position in self._cache.positions_open(venue=venue):

@@ -51,8 +51,9 @@ def missing_rate(source: str, target: str) -> DataError:
 class SingleCurrencyAccounts:
     """The engine's own conversions into the base currencies of single-currency accounts.
 
-    The engine converts with quotes alone. Where it has none it denies orders that need margin; for
-    others it leaves profit, loss and fees out of the balance, and says so in its log only.
+    The engine converts with quotes, or bars of bid and ask. Where it has none it denies orders that
+    need margin; for others it leaves profit, loss and fees out of the balance, and says so in its
+    log only.
     """
 
     def __init__(self, cache: Cache, bases: Mapping[Venue, str]) -> None:
@@ -73,9 +74,9 @@ class SingleCurrencyAccounts:
         ):
             raise DataError(
                 f"no exchange rate from {currency.code} to {base} when {instrument_id} is "
-                f"traded: a single-currency account converts with quotes alone (not bars or "
-                f"trades); add quotes that give the rate, or leave venue.base_currency out and "
-                f"hold a balance in {currency.code} as well"
+                f"traded: a single-currency account converts with quotes, or bars of both BID and "
+                f"ASK; add them, or leave venue.base_currency out and hold a balance in "
+                f"{currency.code} as well"
             )
 
     def check_orders(self) -> None:

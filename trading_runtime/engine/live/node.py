@@ -10,21 +10,24 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import replace
-from decimal import localcontext
+from decimal import Decimal, localcontext
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Self
 
 from nautilus_trader import model
 from nautilus_trader.adapters.sandbox import SandboxExecutionClientFactory
 from nautilus_trader.common import DataActor, Environment
-from nautilus_trader.config import DataClientConfig
+from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
 from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
 
 from trading_runtime.config.risk import RiskSettings
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
+from trading_runtime.engine.live import restoring as restorer
 from trading_runtime.engine.live.replay import CLIENT, MARKS, replay_factory
 from trading_runtime.engine.live.reporting import reporting
+from trading_runtime.engine.live.restoring import RestingOrder, restoring_factory
 from trading_runtime.engine.live.simulated import simulated_venue
 from trading_runtime.engine.risk.profile import Refusal, Risk
 from trading_runtime.engine.simulation.engine_log import engine_log, logger_config
@@ -32,6 +35,7 @@ from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.strategy.failures import watch_escapes_into
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
+from trading_runtime.errors import UsageError
 from trading_runtime.message_kinds import counted_kinds
 
 if TYPE_CHECKING:
@@ -41,14 +45,14 @@ if TYPE_CHECKING:
     from nautilus_trader.trading import Strategy
 
     from trading_runtime.engine.accounting.equity import EquitySample
-    from trading_runtime.engine.accounting.tables import TaskTables
+    from trading_runtime.engine.accounting.tables import Columns, TaskTables
     from trading_runtime.engine.live.replay import DataReplay
     from trading_runtime.engine.live.reporting import Listener
+    from trading_runtime.engine.live.restoring import RestoringClient
     from trading_runtime.engine.strategy.loading import LoadedStrategy
 
 _TRADER = model.TraderId("TRADER-001")
 _NO_RATE = "1000000000/00:00:01"
-"""The engine counts orders a second on the wall's clock, which a replay does not keep to."""
 
 
 class _Ear(DataActor):
@@ -76,15 +80,18 @@ class _Ear(DataActor):
 class PaperNode:
     """A live node with a simulated venue, and the one strategy in it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a node is made of
         self,
         inputs: Mapping[str, Any],
         loaded: LoadedStrategy,
         replay: DataReplay,
         listener: Listener,
         balances: Sequence[str],
+        saved: Mapping[str, bytes] | None = None,
     ) -> None:
         """Assemble it; nothing is connected. ``inputs`` is what a task is given.
+
+        ``saved`` is what the strategy's ``load()`` is given before it starts.
 
         Raises ``UsageError`` when venue or strategy refuse their settings, and ``StrategyError``
         when the strategy raises while it is made.
@@ -104,6 +111,15 @@ class PaperNode:
             )
             .add_data_client(CLIENT, replay_factory(replay), DataClientConfig(), None)
         )
+        self._restorers: list[RestoringClient] = []
+        settings = common["venue"]
+        restoring = restoring_factory(
+            self._restorers,
+            f"{common['venue_name']}-SANDBOX-001",
+            model.AccountType.from_str(settings["account_type"].upper()),
+            model.OmsType.from_str(settings["oms_type"].upper()),
+        )
+        builder.add_exec_client(restorer.CLIENT, restoring, ExecutionClientConfig(), None)
         config = simulated_venue(common["venue"], common["venue_name"], common["seed"], balances)
         if isinstance(config.fee_model, FeesOfVenue):
             config.fee_model.now = lambda: replay.now(self.cache)
@@ -120,7 +136,9 @@ class PaperNode:
         self.samples: list[EquitySample] = []
         """The account's value at each multiple of the interval of equity, in the data's time."""
         replay.on_look = self._look
-        limits = common.get("risk") or RiskSettings().model_dump(mode="json")
+        limits = dict(common.get("risk") or RiskSettings().model_dump(mode="json"))
+        # The engine would count on the wall's clock, which a replay does not keep to.
+        limits["max_orders"] = limits["max_orders"] or common["venue"]["order_rate_limit"]
         self.guard = new_guard(loaded, trading_starts=0, close_at_end=False)
         self.failures = self.guard.failures
         self.risk = self.guard.risk = Risk(limits, self._ledger, self.samples)
@@ -129,10 +147,14 @@ class PaperNode:
         self._times: list[tuple[int, int]] = []
         self._warnings: Counter[str] = Counter()
         self._node.add_actor(_Ear(replay, self.failures.record_exception))
-        self._add_strategy(loaded, inputs, _Timing(listener, self._note_time))
+        self._add_strategy(loaded, inputs, _Timing(listener, self._note_time), saved)
 
     def _add_strategy(
-        self, loaded: LoadedStrategy, inputs: Mapping[str, Any], listener: Listener
+        self,
+        loaded: LoadedStrategy,
+        inputs: Mapping[str, Any],
+        listener: Listener,
+        saved: Mapping[str, bytes] | None,
     ) -> None:
         def told(strategy_class: type[Strategy]) -> type[Strategy]:
             self._strategy_class = strategy_class
@@ -142,6 +164,8 @@ class PaperNode:
         seed = self._common["seed"]
         self.strategy = guarded_strategy(loaded, inputs["config"], seed, self.guard, told)
         self._node.add_strategy(self.strategy)
+        if saved:
+            self.strategy.load(dict(saved))
 
     async def run(self) -> None:
         """Run until the node is stopped; what escapes from the strategy is in ``failures``."""
@@ -204,6 +228,94 @@ class PaperNode:
     def resting(self) -> list[Any]:
         """The orders that the venue holds, and those that the engine emulates."""
         return [*self.cache.orders_open(), *self.cache.orders_emulated()]
+
+    def resting_facts(self) -> list[RestingOrder]:
+        """Return the resting orders as ``restore_order`` takes them."""
+        return [
+            RestingOrder(
+                str(order.client_order_id),
+                str(order.instrument_id),
+                order.side.name,
+                order.order_type.name,
+                str(order.leaves_qty),
+                _text(getattr(order, "price", None)),
+                _text(getattr(order, "trigger_price", None)),
+                order.time_in_force.name,
+                order.is_reduce_only,
+            )
+            for order in self.resting
+        ]
+
+    def positions(self) -> list[tuple[str, str, str]]:
+        """Return instrument, quantity (below zero when short) and average price of positions."""
+        found = sorted(self.cache.positions_open(), key=lambda item: str(item.id))
+        return [
+            (
+                str(item.instrument_id),
+                f"{'-' if item.is_short else ''}{item.quantity}",
+                repr(item.avg_px_open),
+            )
+            for item in found
+        ]
+
+    def quantities(self) -> dict[str, Decimal]:
+        """Return what is held of each instrument, below zero when short."""
+        return {name: Decimal(quantity) for name, quantity, _ in self.positions()}
+
+    def save(self) -> dict[str, bytes]:
+        """Return what the strategy keeps; what it raises is in ``failures``."""
+        try:
+            return dict(self.strategy.save())
+        except Exception as error:  # noqa: BLE001 - it is the strategy's
+            self.failures.record_exception(error)
+            return {}
+
+    def restore_position(self, name: str, quantity: str, average_price: str) -> None:
+        """Put a position back, opened at ``average_price`` and without a fee."""
+        signed = Decimal(quantity)
+        instrument = self._ledger.instruments[name]
+        order_id = f"{restorer.PREFIX}{time.time_ns()}"
+        self._restorers[0].expect(order_id, Decimal(average_price))
+        order = self.strategy.order_factory.limit(
+            instrument.id,
+            model.OrderSide.BUY if signed > 0 else model.OrderSide.SELL,
+            model.Quantity.from_str(f"{abs(signed):.{instrument.size_precision}f}"),
+            instrument.make_price(float(average_price)),
+            client_order_id=model.ClientOrderId(order_id),
+            tags=[restorer.PREFIX.rstrip("-")],
+        )
+        self._strategy_class.submit_order(
+            self.strategy, order, None, model.ClientId(restorer.CLIENT)
+        )
+
+    def restore_order(self, facts: RestingOrder) -> None:
+        """Put a resting order back at the venue, under the id that it had.
+
+        Raises ``UsageError`` for a type of order that has more than a price and a trigger.
+        """
+        made = {
+            "LIMIT": ("limit", ("price",)),
+            "STOP_MARKET": ("stop_market", ("trigger_price",)),
+            "STOP_LIMIT": ("stop_limit", ("price", "trigger_price")),
+            "MARKET_IF_TOUCHED": ("market_if_touched", ("trigger_price",)),
+            "LIMIT_IF_TOUCHED": ("limit_if_touched", ("price", "trigger_price")),
+        }.get(facts.type)
+        if made is None:
+            raise UsageError(
+                f"order {facts.order_id}: a resting {facts.type} order cannot be put back; begin "
+                "with 'trade --fresh', or let on_stop be 'cancel'"
+            )
+        method, prices = made
+        order = getattr(self.strategy.order_factory, method)(
+            model.InstrumentId.from_str(facts.instrument),
+            model.OrderSide.from_str(facts.side),
+            model.Quantity.from_str(facts.quantity),
+            *(model.Price.from_str(getattr(facts, name)) for name in prices),
+            time_in_force=model.TimeInForce.from_str(facts.time_in_force),
+            reduce_only=facts.reduce_only,
+            client_order_id=model.ClientOrderId(facts.order_id),
+        )
+        self._sending.submit_order(self.strategy, order)
 
     @property
     def is_quiet(self) -> bool:
@@ -281,6 +393,18 @@ class _Timing:
         self._listener.on_position_event(event)
 
 
+def _traded(columns: Columns) -> Columns:
+    """Return the rows of orders or fills that put no position back."""
+    kept = [not name.startswith(restorer.PREFIX) for name in columns["order_id"]]
+    if all(kept):
+        return columns
+    return {name: list(compress(values, kept)) for name, values in columns.items()}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
 def _runs_the_engine(frame: FrameType) -> bool:
     code = frame.f_code
     return code.co_name == "drive" and code.co_filename.endswith("_hosted_run.py")
@@ -305,6 +429,8 @@ def _in_time_of_data(tables: TaskTables, times: Sequence[tuple[int, int]], end: 
         return times[place][1] if place < len(times) else end
 
     columns = dict(tables.columns)
+    for name in ("orders", "fills"):
+        columns[name] = _traded(columns[name])
     for name, of_table in _TIMES.items():
         columns[name] = {
             **columns[name],

@@ -16,9 +16,8 @@ from nautilus_trader import model
 from nautilus_trader.live.clients import DataClient, DataClientFactory
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from trading_runtime.engine.simulation.feed import fed
+from trading_runtime.engine.simulation.feed import CHUNK_ROWS, fed
 from trading_runtime.errors import UsageError
-from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,9 +42,10 @@ _READERS: dict[str, Callable[..., list[Any]]] = {
 class DataReplay:
     """Plays the rows of one partition once."""
 
-    def __init__(self, inputs: Mapping[str, Any], catalog: Path, pace: str) -> None:
+    def __init__(self, inputs: Mapping[str, Any], catalog: Path, pace: str, rows: int = 0) -> None:
         """Play the rows in ``catalog`` in the order in which a backtest is fed with them.
 
+        ``rows`` is how many they are, so that as many are read at a time as a backtest reads.
         ``pace`` is ``burst``, ``real`` or ``x<factor>``. Raises ``UsageError`` for types of data
         that only a backtest can be fed with.
         """
@@ -56,6 +56,7 @@ class DataReplay:
                     f"data.types: {series['type']} cannot be replayed; accepted are "
                     f"{', '.join(_READERS)}"
                 )
+        self._latest = [_latest_of(series) for series in self._partition["data"]]
         self._catalog = ParquetDataCatalog(str(catalog))
         names = {item["id"] for item in self._partition["instruments"]}
         self.instruments = [item for item in self._catalog.instruments() if str(item.id) in names]
@@ -72,6 +73,7 @@ class DataReplay:
         self._client: ReplayClient | None = None
         self._marks: dict[int, tuple[asyncio.Event, int | None]] = {}
         self._sent = 0
+        self._count = rows
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -132,14 +134,8 @@ class DataReplay:
     def newest(self, cache: Any) -> dict[str, int]:
         """Return when the newest row of each instrument came that ``cache`` has, by its id."""
         found: dict[str, int] = {}
-        for series in self._partition["data"]:
-            row: Any
-            if series["type"] == "bars":
-                row = cache.bar(model.BarType.from_str(series["identifier"]))
-            else:
-                instrument_id = model.InstrumentId.from_str(series["instrument_id"])
-                row = (cache.quote if series["type"] == "quotes" else cache.trade)(instrument_id)
-            name = series["instrument_id"]
+        for name, kind, key in self._latest:
+            row = getattr(cache, kind)(key)
             found[name] = max(found.get(name, 0), 0 if row is None else row.ts_init)
         return found
 
@@ -181,14 +177,24 @@ class DataReplay:
     def _rows(self) -> Iterator[Any]:
         """Yield the rows in order of time; where it is equal, in the order of the series."""
         start, end = self._partition["warmup_start"], self._partition["end"]
-        for day in range(start // DAY * DAY, end, DAY):
-            first, last = max(day, start), min(day + DAY, end) - 1
+        length = -(-(end - start) // max(1, -(-self._count // CHUNK_ROWS)))
+        for first in range(start, end, length):
+            last = min(first + length, end) - 1
             rows: list[Any] = []
             for series in self._partition["data"]:
                 reader = _READERS[series["type"]]
                 rows += reader(self._catalog, [series["identifier"]], first, last)
             rows.sort(key=attrgetter("ts_init"))
             yield from rows
+
+
+def _latest_of(series: Mapping[str, Any]) -> tuple[str, str, Any]:
+    """Return the instrument of a series, and the cache's method and key for its newest row."""
+    name = series["instrument_id"]
+    if series["type"] == "bars":
+        return name, "bar", model.BarType.from_str(series["identifier"])
+    kind = {"quotes": "quote", "trades": "trade"}[series["type"]]
+    return name, kind, model.InstrumentId.from_str(name)
 
 
 class ReplayClient(DataClient):

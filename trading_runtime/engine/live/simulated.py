@@ -49,3 +49,10 @@ def simulated_venue(
         )
     except (ValueError, TypeError) as error:
         raise UsageError(f"execution: the engine refuses these settings: {error}") from error
+
+
+def rounded_balance(text: str) -> str:
+    """Return an amount such as ``1.5 USD`` with the decimal places that its currency has."""
+    amount, _, code = text.partition(" ")
+    places = Decimal(1).scaleb(-currency(code).precision)
+    return f"{Decimal(amount).quantize(places):f} {code}"

@@ -181,6 +181,20 @@ def last_rows(
     return found
 
 
+def first_rows(data: Sequence[Mapping[str, Any]], catalog: Path) -> list[int]:
+    """Return when the first row of each series comes: ``ts_init`` in nanoseconds."""
+    import pyarrow.parquet as pq
+
+    firsts: dict[Path, int] = {}
+    for kind in sorted({series["type"] for series in data}):
+        for path in sorted((catalog / "data" / kind).rglob("*.parquet")):
+            with pq.ParquetFile(path) as file:
+                if file.metadata.num_rows:
+                    first = instants_of(file.read_row_group(0, ["ts_init"]))[0]
+                    firsts[path.parent] = min(first, firsts.get(path.parent, first))
+    return sorted(firsts.values())
+
+
 CHUNK_ROWS = 50_000
 """Rows that the engine holds at a time when it streams, and the most that are decoded ahead."""
 _RUN = "task"

@@ -11,8 +11,6 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.engine.accounting.swap import SwapModule
-from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.errors import KilledError
 
 if TYPE_CHECKING:
@@ -22,14 +20,6 @@ if TYPE_CHECKING:
     from trading_runtime.engine.strategy.guard_state import GuardState
 
 KILL_REASON = "KILL_SWITCH: no order goes out"
-_VENUE_CALLS = frozenset(
-    {
-        FeesOfVenue.get_commission.__code__,
-        SwapModule.process.__code__,
-        SwapModule.acknowledge.__code__,
-    }
-)
-"""What the engine calls from inside a venue, where no order can be handled."""
 _TOOL_NAME = "trading-runtime-kill"
 _TOOL_IDS = (3, 4)
 _MOST_WAITS = 100
@@ -84,9 +74,7 @@ def ended_by(
             tool = next(tool for tool in _TOOL_IDS if monitoring.get_tool(tool) is None)
             start = monitoring.events.PY_START
 
-            def on_start(code: CodeType, _offset: int) -> None:
-                if code in _VENUE_CALLS:
-                    return
+            def on_start(_code: CodeType, _offset: int) -> None:
                 caller = sys._getframe(1).f_back  # noqa: SLF001 - the only way to it
                 if caller is not None and caller.f_code in engine_callers:
                     ending.proceed()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import model
 
-from trading_runtime.engine.accounting.equity import EquitySampler, looks
+from trading_runtime.engine.accounting.equity import EquitySampler, RateNoter, looks
 from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.liquidation import Liquidations, liquidations
@@ -36,6 +36,7 @@ from trading_runtime.engine.simulation.feed import (
     books_without_quotes,
     expected_steps,
     fed,
+    first_rows,
     last_rows,
 )
 from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
@@ -44,7 +45,7 @@ from trading_runtime.engine.simulation.kill_signal import KillSignal, ended_by
 from trading_runtime.engine.simulation.settlement import stated_closes
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
-from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
+from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard, silenced
 from trading_runtime.engine.strategy.loading import (
     LoadedStrategy,
     imported_strategy,
@@ -56,7 +57,7 @@ from trading_runtime.engine.strategy.subscriptions import unfed
 from trading_runtime.errors import DataError, StrategyError, UsageError
 from trading_runtime.message_kinds import counted_kinds
 from trading_runtime.planning.identity import venues_of
-from trading_runtime.units import DAY, format_instant
+from trading_runtime.units import DAY, NANOSECONDS, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,8 +94,10 @@ class _Course:
 
     steps: int
     """How many steps the engine makes of the rows."""
-    looks: Sequence[Look]
-    """When the account is looked at."""
+    catalog: Path
+    """Where the rows are."""
+    is_logged: bool
+    """Whether the engine's log, and with it the strategy's, is shown."""
 
 
 def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
@@ -121,6 +124,9 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     strategy refuse their settings; ``KilledError`` when it was killed.
     """
     common = inputs["common"]
+    # Before the strategy is imported: what Arrow imports for it is not the strategy's doing.
+    steps = expected_steps(inputs["partition"]["data"], catalog, rows)
+    steps += len(stated_closes(inputs))
     # A strategy that sets a decimal context sets it for its own task alone.
     with (
         localcontext(Context()),
@@ -128,9 +134,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     ):
         engine = _make_engine(inputs, catalog, decoded_rows, log_level)
         try:
-            steps = expected_steps(inputs["partition"]["data"], catalog, rows)
-            steps += len(stated_closes(inputs))
-            course = _Course(steps, _looks(inputs, catalog))
+            course = _Course(steps, catalog, log_level is not None)
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
             # It stays in the process, which the caller has to know first.
@@ -199,9 +203,13 @@ def _run_engine(
         for name in with_books
     ]
     swap = _swap(engine, ledger, (start, end))
-    sampler = EquitySampler(ledger.account, ledger.history, (start, end), course.looks, books)
+    looked = _looks(inputs, _sampled(inputs), course.catalog)
+    sampler = EquitySampler(ledger.account, (start, end), looked, books)
     sampler.swap = swap
     engine.add_actor(sampler)
+    if ledger.history.is_needed:
+        noted = _noted(inputs, first_rows(partition["data"], course.catalog))
+        engine.add_actor(RateNoter(ledger.history, _looks(inputs, noted, course.catalog)))
     for settings in engine.venues:
         if isinstance(settings.fee_model, FeesOfVenue):
             settings.fee_model.now = sampler.now
@@ -209,7 +217,7 @@ def _run_engine(
     failures.stop_engine = lambda: sampler.shutdown_system("failed")
     if "risk" in common:
         guard.risk = Risk(common["risk"], ledger, sampler.samples)
-    _add_strategy(engine, loaded, inputs, guard)
+    _add_strategy(engine, loaded, inputs, guard, is_logged=course.is_logged)
     single = ledger.in_single_currency(
         {name: venue["base_currency"] for name, venue in venues.items()}
     )
@@ -227,7 +235,8 @@ def _run_engine(
     _refuse_unsettled(ledger, end)
     with localcontext(EXACT):
         ledger.history.note(end)
-        inside = (item for item in sampler.samples if item.ts % common["equity_interval"] == 0)
+        sampled = sampler.samples_with(ledger.history)
+        inside = (item for item in sampled if item.ts % common["equity_interval"] == 0)
         last = ledger.account.sample(end)
         if swap is not None:
             swap.charge(end)
@@ -281,14 +290,11 @@ def _liquidates(common: Mapping[str, Any]) -> bool:
     return any(venue.get("liquidation") for venue in venues_of(common).values())
 
 
-def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
-    """Return when the account is looked at: for each sample, a limit's midnight, and each swap.
-
-    Before the window only rates are, for what is converted.
-    """
+def _sampled(inputs: Mapping[str, Any]) -> Sequence[int]:
+    """Return the instants that equity is stated at: samples, a limit's midnights, each swap."""
     common, partition = inputs["common"], inputs["partition"]
     interval, end = common["equity_interval"], partition["end"]
-    instants: Sequence[int] = range(_multiple(partition["warmup_start"], interval), end, interval)
+    instants: Sequence[int] = range(_multiple(partition["start"], interval), end, interval)
     if common.get("risk", {}).get("max_daily_loss") is not None and DAY % interval:
         instants = sorted({*instants, *range(_multiple(partition["start"], DAY), end, DAY)})
     swaps = [venue["swap"] for venue in venues_of(common).values() if venue.get("swap")]
@@ -297,6 +303,24 @@ def _looks(inputs: Mapping[str, Any], catalog: Path) -> list[Look]:
             ts for item in swaps for ts, _ in charging_instants(item, partition["start"], end - 1)
         }
         instants = sorted({*instants, *due})
+    return instants
+
+
+def _noted(inputs: Mapping[str, Any], firsts: Sequence[int]) -> Sequence[int]:
+    """Return the instants at which exchange rates are noted, whatever ``equity.interval`` is.
+
+    That is at every full hour, at the start, and at the first row of each series: until then a rate
+    may not be known.
+    """
+    partition = inputs["partition"]
+    begin, end = partition["warmup_start"], partition["end"]
+    hours = range(_multiple(begin, NANOSECONDS["h"]), end, NANOSECONDS["h"])
+    return sorted({*hours, partition["start"], *(ts for ts in firsts if ts < end)})
+
+
+def _looks(inputs: Mapping[str, Any], instants: Sequence[int], catalog: Path) -> list[Look]:
+    """Return when the account is looked at to know it as of ``instants``."""
+    common, partition = inputs["common"], inputs["partition"]
     delays = [delay for venue in venues_of(common).values() for delay in venue["latency"].values()]
     if not any(delays):
         return looks(instants, None)
@@ -309,7 +333,12 @@ def _multiple(ts: int, unit: int) -> int:
 
 
 def _add_strategy(
-    engine: FedEngine, loaded: LoadedStrategy, inputs: Mapping[str, Any], guard: GuardState
+    engine: FedEngine,
+    loaded: LoadedStrategy,
+    inputs: Mapping[str, Any],
+    guard: GuardState,
+    *,
+    is_logged: bool,
 ) -> None:
     if loaded.strategy_class is None:
         if guard.risk is not None:
@@ -319,7 +348,8 @@ def _add_strategy(
         engine.add_builtin_strategy(loaded.code.class_name, config)
         return
     seed = inputs["common"]["seed"]
-    engine.add_strategy(guarded_strategy(loaded, inputs["config"], seed, guard))
+    below = (lambda strategy_class: strategy_class) if is_logged else silenced
+    engine.add_strategy(guarded_strategy(loaded, inputs["config"], seed, guard, below))
 
 
 def _run(

@@ -17,6 +17,7 @@ import threading
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import CrashError, StrategyError, TradingRuntimeError
@@ -52,6 +53,8 @@ class FailureRecord:
     """The first failure of a task's strategy; later ones are its consequences."""
 
     strategy_files: frozenset[str] = frozenset()
+    callbacks: tuple[CodeType, ...] = ()
+    """Code of the strategy's callbacks, which must not return what still has to be run."""
     message: str | None = None
     traceback: str = ""
     stop_engine: Callable[[], None] = field(default=lambda: None)
@@ -84,6 +87,13 @@ class FailureRecord:
     def record_unawaited(self, what: str) -> None:
         """Keep that something of the strategy's is async, which the engine never runs."""
         self._record_text(f"{what}: the engine calls plain functions only, so write 'def' for it")
+
+    def record_unrun(self, where: str, kind: str) -> None:
+        """Keep that a callback returned something that nobody runs."""
+        self._record_text(
+            f"{where} returned a {kind}, of which nothing is run: the engine calls plain functions "
+            "only"
+        )
 
     def record_logged(self, error: str) -> None:
         """Keep an error of a callback that nothing but the engine's log tells of."""
@@ -137,13 +147,26 @@ def watch_escapes_into(
         if caller is not None and is_engine(caller) and not code.co_flags & inspect.CO_COROUTINE:
             record.record_exception(error)
 
+    def on_return(code: CodeType, _offset: int, value: object) -> object:
+        if isinstance(value, (GeneratorType, CoroutineType, AsyncGeneratorType)):
+            record.record_unrun(code.co_qualname, type(value).__name__.replace("_", " "))
+        # Once for each return in the code: nothing is paid for it later.
+        return monitoring.DISABLE
+
     tool = next(tool for tool in _TOOL_IDS if monitoring.get_tool(tool) is None)
     monitoring.use_tool_id(tool, _TOOL_NAME)
     monitoring.register_callback(tool, unwind, on_unwind)
     monitoring.set_events(tool, unwind)
+    monitoring.register_callback(tool, monitoring.events.PY_RETURN, on_return)
+    for code in record.callbacks:
+        monitoring.set_local_events(tool, code, monitoring.events.PY_RETURN)
+    monitoring.restart_events()
     try:
         yield
     finally:
+        for code in record.callbacks:
+            monitoring.set_local_events(tool, code, monitoring.events.NO_EVENTS)
+        monitoring.register_callback(tool, monitoring.events.PY_RETURN, None)
         monitoring.set_events(tool, monitoring.events.NO_EVENTS)
         monitoring.register_callback(tool, unwind, None)
         monitoring.free_tool_id(tool)

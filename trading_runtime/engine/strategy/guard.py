@@ -110,6 +110,7 @@ def guarded(strategy_class: type[Strategy], guard: GuardState) -> type[Strategy]
     The name stays since the engine makes strategy and position ids from it.
     """
     members: dict[str, Any] = {"__module__": strategy_class.__module__}
+    guard.failures.callbacks = tuple(method.__code__ for _, method in own_callbacks(strategy_class))
     for name, method in own_callbacks(strategy_class):
         if name not in MARKET_DATA_CALLBACKS:
             members[name] = _wrapped(method, guard)

@@ -32,6 +32,33 @@ def new_guard(loaded: LoadedStrategy, *, trading_starts: int, close_at_end: bool
     return GuardState(failures, trading_starts=trading_starts, close_at_end=close_at_end)
 
 
+class _Silence:
+    """A logger that says nothing."""
+
+    def __getattr__(self, _name: str) -> Callable[..., None]:
+        """Return what takes a message and drops it."""
+        return _drop
+
+
+def _drop(*_arguments: Any, **_keywords: Any) -> None:
+    pass
+
+
+_SILENCE = _Silence()
+
+
+def silenced(strategy_class: type[Strategy]) -> type[Strategy]:
+    """Return a subclass whose ``log`` says nothing, for a host that shows none of it.
+
+    The engine would write every warning of the strategy to a file, as many as there are.
+    """
+    members = {
+        "__module__": strategy_class.__module__,
+        "log": property(lambda _strategy: _SILENCE),
+    }
+    return type(strategy_class.__name__, (strategy_class,), members)
+
+
 def guarded_strategy(
     loaded: LoadedStrategy,
     values: Mapping[str, Any],

@@ -1,0 +1,89 @@
+"""Stock splits: rows before one are put on the terms after it, and forgotten ones are told."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from trading_runtime.datasets.data_file import BarSeries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trading_runtime.datasets.data_file import Series
+
+_LEAST_RATIO, _GREATEST_RATIO = 2, 50
+_CLOSE_TO_A_RATIO = 0.05
+"""How far the price of the day of a split is from the one before it, the ratio apart."""
+
+
+def factors(series: Series, times: pl.Series) -> list[tuple[Fraction, pl.Series]]:
+    """Return by what the prices of rows are divided, and which rows they are.
+
+    ``times`` are those that the file has, nanoseconds.
+    """
+    if not series.splits:
+        return []
+    is_close = isinstance(series, BarSeries) and series.timestamp_marks == "close"
+    zone = zoneinfo.ZoneInfo(series.time_zone)
+    found: list[tuple[Fraction, pl.Series]] = []
+    days = sorted(series.splits)
+    factor = Fraction(1)
+    until: int | None = None
+    # From the last split back: rows before it have that factor, rows before others several.
+    for day in reversed(days):
+        midnight = dt.datetime.fromisoformat(day).replace(tzinfo=zone)
+        end = int(midnight.timestamp()) * 10**9 + int(is_close)
+        if until is not None:
+            found.append((factor, (times >= end) & (times < until)))
+        factor *= Fraction(series.splits[day])
+        until = end
+    found.append((factor, times < until))
+    return found
+
+
+def adjusted(
+    ticks: pl.Series, by: Sequence[tuple[Fraction, pl.Series]], *, is_price: bool
+) -> tuple[pl.Series, int]:
+    """Return prices divided, or sizes multiplied, and how many had to be rounded, half to even."""
+    rounded = 0
+    for factor, rows in by:
+        times, divisor = factor.denominator, factor.numerator
+        if not is_price:
+            times, divisor = divisor, times
+        value = pl.col("ticks").cast(pl.Int128) * times
+        whole, rest = value // divisor, value % divisor
+        up = (rest * 2 > divisor) | ((rest * 2 == divisor) & (whole % 2 == 1))
+        frame = pl.DataFrame({"ticks": ticks, "is_before": rows}).select(
+            ticks=pl.when("is_before")
+            .then((whole + up.cast(pl.Int128)).cast(ticks.dtype))
+            .otherwise("ticks"),
+            is_rounded=pl.col("is_before") & (rest != 0),
+        )
+        ticks = frame["ticks"]
+        rounded += int(frame["is_rounded"].sum())
+    return ticks, rounded
+
+
+def looks_split(opens: pl.Series, closes: pl.Series) -> tuple[pl.Series, str]:
+    """Return which bars open at a fraction or multiple of the close before, as after a split.
+
+    With them comes the ratio of the first, as ``splits`` has it.
+    """
+    ratios = closes.shift().cast(pl.Float64) / opens.cast(pl.Float64)
+    is_reverse = ratios < 1
+    whole = pl.select(pl.when(is_reverse).then(1 / ratios).otherwise(ratios)).to_series()
+    nearest = whole.round()
+    wrong = (
+        nearest.is_between(_LEAST_RATIO, _GREATEST_RATIO)
+        & ((whole / nearest - 1).abs() < _CLOSE_TO_A_RATIO)
+    ).fill_null(value=False)
+    if not wrong.any():
+        return wrong, ""
+    at = int(wrong.arg_max() or 0)
+    ratio = int(nearest[at])
+    return wrong, f'"{1 / ratio:.4g}"' if is_reverse[at] else str(ratio)

@@ -1,0 +1,219 @@
+"""The account of a deployment, kept where the results are: one session has it at a time.
+
+    accounts/<deployment>/state.json    what it holds, as of the latest look
+    accounts/<deployment>/lease.json    who has it, with a number that grows with each holder
+
+A lease says who may trade. On a disk a lock goes with the process; in S3 a lease lapses unless it
+is renewed. Whoever finds a larger number in it than its own has lost the account, and sends nothing
+more.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import time
+import uuid
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.engine.live.restoring import RestingOrder
+from trading_runtime.errors import DataError, LeaseLostError, UsageError
+from trading_runtime.records.journal import chain_bytes, whole_lines
+from trading_runtime.storage.files import storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from trading_runtime.results.store import Store
+
+_FORMAT = 1
+_LEASE_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class HeldPosition:
+    """A position, long above zero."""
+
+    instrument: str
+    quantity: str
+    average_price: str
+
+
+@dataclass(frozen=True)
+class AccountState:
+    """What an account holds, and what its strategy kept."""
+
+    session: str
+    """The session that wrote it."""
+    terms: str
+    """The digest of the deployment's ``execution`` section."""
+    at: int
+    """The time of the data, nanoseconds since the epoch: rows up to it were seen."""
+    is_complete: bool
+    """Whether the data had come to its end."""
+    balances: list[str]
+    positions: list[HeldPosition] = field(default_factory=list)
+    orders: list[RestingOrder] = field(default_factory=list)
+    strategy: dict[str, str] = field(default_factory=dict)
+    """What the strategy's ``save()`` gave, in base64."""
+    lines: int = 0
+    """How many lines of that session's journal it covers."""
+
+    @property
+    def saved(self) -> dict[str, bytes]:
+        """What the strategy's ``load()`` takes."""
+        return {key: base64.b64decode(value) for key, value in self.strategy.items()}
+
+
+def encoded(saved: Mapping[str, bytes]) -> dict[str, str]:
+    """Return what a strategy saved as it is kept."""
+    return {key: base64.b64encode(value).decode() for key, value in saved.items()}
+
+
+class SessionAccount:
+    """The account of one deployment."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self.name = name
+        self._state = f"accounts/{name}/state.json"
+        self._lease = f"accounts/{name}/lease.json"
+        self._token = 0
+        self._holder = uuid.uuid4().hex
+        self._session = self._version = ""
+        self._renewed = 0.0
+
+    @contextlib.contextmanager
+    def held(self, session: str) -> Iterator[None]:
+        """Have the account for ``session``; raises ``UsageError`` when another session has it."""
+        with contextlib.ExitStack() as leaving:
+            is_remote = self._store.objects.is_remote
+            if not is_remote:
+                # It goes with the process: after 'kill -9' nobody waits for a lease to lapse.
+                leaving.enter_context(self._locked())
+            there = self._read_lease()
+            if is_remote and there is not None and there[0].get("until", 0) > time.time():
+                raise self._taken(there[0].get("session"))
+            self._session = session
+            self._token = 1 if there is None else int(there[0].get("token", 0)) + 1
+            content = self._content(_LEASE_SECONDS)
+            if there is None:
+                version = self._store.objects.create(self._lease, content)
+            else:
+                version = self._store.objects.replace(self._lease, content, there[1])
+            if version is None:
+                raise self._taken(None)
+            self._renewed, self._version = time.monotonic(), version
+            try:
+                yield
+            finally:
+                self._store.objects.replace(self._lease, self._content(0.0), self._version)
+
+    def check(self) -> None:
+        """Raise ``LeaseLostError`` when another session has taken the account since."""
+        there = self._read_lease()
+        found = {} if there is None else there[0]
+        if found.get("token") != self._token or found.get("holder") != self._holder:
+            raise LeaseLostError(
+                f"session {found.get('session')!r} has taken the account of {self.name!r}: this "
+                "one sends nothing more"
+            )
+        if time.monotonic() - self._renewed > _LEASE_SECONDS / 3:
+            content = self._content(_LEASE_SECONDS)
+            version = self._store.objects.replace(self._lease, content, self._version)
+            if version is not None:
+                self._renewed, self._version = time.monotonic(), version
+
+    def read(self) -> AccountState | None:
+        """Return what the account holds, ``None`` when it has no history.
+
+        What the last session wrote into its journal after the state was kept, ``later_entries``
+        has. Raises ``DataError`` when the file is damaged.
+        """
+        try:
+            return _state_of(json.loads(self._store.objects.read(self._state)))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError, InvalidOperation) as error:
+            raise DataError(
+                f"{self._store.place}/{self._state}: damaged: {error}; look at it, then begin "
+                "anew with 'trade --fresh'"
+            ) from error
+
+    def write(self, state: AccountState) -> None:
+        """Keep what the account holds, whole or not at all."""
+        content = {"format": _FORMAT, **asdict(state)}
+        self._store.objects.write(self._state, json.dumps(content, indent=1).encode() + b"\n")
+
+    def later_entries(self, state: AccountState) -> list[dict[str, Any]]:
+        """Return what the session that wrote ``state`` wrote into its journal afterwards."""
+        files = self._store.run(state.session)
+        return [
+            entry
+            for chain in sorted(files.journals.glob("session-*"))
+            for _, entry in whole_lines(chain_bytes(chain))
+            if entry["sequence"] >= state.lines
+        ]
+
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        return _file_lock(self._store.root / "accounts" / self.name / "lock", self._taken_by_lease)
+
+    def _taken_by_lease(self) -> UsageError:
+        there = self._read_lease()
+        return self._taken(None if there is None else there[0].get("session"))
+
+    def _taken(self, session: object) -> UsageError:
+        return UsageError(
+            f"the account of {self.name!r} is in use by session {session!r}: one session trades "
+            "it at a time; stop that one first, or give the deployment another name"
+        )
+
+    def _read_lease(self) -> tuple[dict[str, Any], str] | None:
+        """Return what the lease says, and its version; ``None`` without one."""
+        try:
+            content, version = self._store.objects.read_version(self._lease)
+        except FileNotFoundError:
+            return None
+        with contextlib.suppress(ValueError):
+            found = json.loads(content)
+            if isinstance(found, dict):
+                return found, version
+        return {}, version
+
+    def _content(self, seconds: float) -> bytes:
+        content = {
+            "token": self._token,
+            "holder": self._holder,
+            "session": self._session,
+            "until": time.time() + seconds,
+        }
+        return json.dumps(content).encode() + b"\n"
+
+
+def _state_of(content: dict[str, Any]) -> AccountState:
+    if content.pop("format") != _FORMAT:
+        raise ValueError("it is of another version")
+    content["positions"] = [HeldPosition(**item) for item in content["positions"]]
+    content["orders"] = [RestingOrder(**item) for item in content["orders"]]
+    state = AccountState(**content)
+    for position in state.positions:
+        Decimal(position.quantity)
+    return state
+
+
+@contextlib.contextmanager
+def _file_lock(path: Path, taken: Callable[[], UsageError]) -> Iterator[None]:
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("ab")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise taken() from error
+        yield

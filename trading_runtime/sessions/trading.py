@@ -1,0 +1,477 @@
+"""A node while it trades: started, looked at several times a second, and brought to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.config.sizes import parse_size
+from trading_runtime.control.kill_switch import KillWatch
+from trading_runtime.errors import (
+    CrashError,
+    DataError,
+    KilledError,
+    Kind,
+    LeaseLostError,
+    StorageError,
+    TradingRuntimeError,
+    TransientError,
+)
+from trading_runtime.execution.workers.memory import resident_bytes
+from trading_runtime.records import session_events as events
+from trading_runtime.sessions.account import AccountState, HeldPosition, encoded
+from trading_runtime.sessions.health import Health, serving
+from trading_runtime.units import format_instant, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trading_runtime.config.deployment import Deployment
+    from trading_runtime.engine.live.node import PaperNode
+    from trading_runtime.engine.live.replay import DataReplay
+    from trading_runtime.results.store import Store
+    from trading_runtime.runs.opening import OpenRun
+    from trading_runtime.sessions.account import SessionAccount
+    from trading_runtime.sessions.recording import SessionRecords
+
+_LOOK_SECONDS = 0.2
+_CONNECT_SECONDS = 30.0
+_SETTLE_SECONDS = 5.0
+_FLUSH_SECONDS = 30.0
+_LATE_HEARTBEATS = 3
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a session comes to its end."""
+
+    kind: Kind
+    why: str
+    error: BaseException | None = None
+
+    @property
+    def is_orderly(self) -> bool:
+        """Whether it was played to its end, or somebody asked for it."""
+        return self.kind in {Kind.OK, Kind.STOPPED}
+
+    @classmethod
+    def of(cls, error: BaseException) -> Ending:
+        """Return the ending that an error makes."""
+        kind = error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
+        return cls(kind, str(error), error)
+
+
+@dataclass
+class Trading:
+    """One node, from its start to its end."""
+
+    deployment: Deployment
+    store: Store
+    run_id: str
+    opened: OpenRun
+    records: SessionRecords
+    account: SessionAccount
+    node: PaperNode
+    replay: DataReplay
+    terms: str
+    """The digest of what the account is subject to."""
+    carried: AccountState | None
+    """What the account holds before the session."""
+    flush: Callable[[], None]
+    """Writes the tables as they are now."""
+    on_blocked: Callable[[float], None]
+    """Called in another thread when a callback takes too long; does not return."""
+    received: int | None = None
+    """The signal that stopped it."""
+    started: float = field(default_factory=time.monotonic)
+    ending: Ending | None = None
+    _wanted: asyncio.Event = field(init=False)
+    _killed: KillWatch = field(init=False)
+    _reducing: KillWatch = field(init=False)
+    _stale: dict[str, float] = field(default_factory=dict)
+    _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _is_connected: bool = False
+    _turned: float = field(default_factory=time.monotonic)
+    _beaten: float = field(default_factory=time.monotonic)
+    _kept: int = -1
+
+    def __post_init__(self) -> None:
+        """Watch the kill switch of this session."""
+        self._killed = KillWatch(self.store, self.run_id)
+        self._reducing = KillWatch(self.store, self.run_id, reduce=True)
+
+    async def run(self) -> Ending:
+        """Trade until there is a reason to end; return it."""
+        self._wanted = asyncio.Event()
+        self.node.failures.stop_engine = self._wanted.set
+        if self.deployment.data.pace != "burst":
+            # As soon as the engine has returned, since a kill may come at any moment.
+            loop = asyncio.get_running_loop()
+            self.records.on_change = lambda: loop.call_soon(self._keep)
+        health = self.deployment.health
+        async with contextlib.AsyncExitStack() as leaving:
+            leaving.enter_context(self._signals(asyncio.get_running_loop()))
+            leaving.enter_context(self._watchdog())
+            if health.port is not None:
+                port = await leaving.enter_async_context(
+                    serving(health.host, health.port, self._health)
+                )
+                self.records.write(events.HealthServed(address=f"http://{health.host}:{port}"))
+            await self._run_node()
+        return self.ending or Ending(Kind.INTERNAL, "the session ended without a reason")
+
+    @property
+    def killed_by(self) -> Any:
+        """Who switched the kill switch on, once that was seen."""
+        return self._killed.switched
+
+    async def _run_node(self) -> None:
+        running = asyncio.ensure_future(self.node.run())
+        try:
+            if await self._connect(running):
+                await self._trade(running)
+                await self._end(running)
+        finally:
+            self.node.stop()
+            try:
+                await running
+            except Exception as error:  # noqa: BLE001 - it is how the session ended
+                self._note(Ending.of(error))
+
+    @contextlib.contextmanager
+    def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        def receive(number: int) -> None:
+            self.received = self.received or number
+            self._wanted.set()
+
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:
+            loop.add_signal_handler(number, receive, number)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    @contextlib.contextmanager
+    def _watchdog(self) -> Iterator[None]:
+        """Notice from another thread, which reads nothing of the node, that the loop is stuck."""
+        longest = parse_duration(self.deployment.limits.blocked) / _SECOND
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(min(longest / 4, 1.0)):
+                late = time.monotonic() - self._turned
+                if late > longest:
+                    self.on_blocked(late)
+
+        self._turned = time.monotonic()
+        thread = threading.Thread(target=watch, name="watchdog", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    async def _connect(self, running: asyncio.Future[None]) -> bool:
+        """Wait until a mark comes through the node, and put back what the account holds."""
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        while not self.node.handle.is_running:
+            self._turned = time.monotonic()
+            if running.done() or self._look_for_ending(running):
+                self._look_for_ending(running)
+                return False
+            if time.monotonic() > deadline:
+                message = f"not connected after {_CONNECT_SECONDS:.0f} s"
+                self._note(Ending.of(TransientError(message)))
+                return False
+            await asyncio.sleep(0.01)
+        passed = asyncio.ensure_future(self.replay.pass_mark())
+        both: set[asyncio.Future[None]] = {passed, running}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not passed.done():
+            passed.cancel()
+            self._look_for_ending(running)
+            return False
+        if self.carried is not None and not await self._restore(self.carried):
+            return False
+        self._is_connected = True
+        # From here on it is this session's account, whatever ends it.
+        self._keep()
+        seconds = round(time.monotonic() - self.started, 3)
+        self.records.write(events.SessionConnected(seconds=seconds))
+        return True
+
+    async def _restore(self, state: AccountState) -> bool:
+        """Put positions and resting orders back; return whether they are there."""
+        for position in state.positions:
+            self.node.restore_position(
+                position.instrument, position.quantity, position.average_price
+            )
+        wanted = {item.instrument: Decimal(item.quantity) for item in state.positions}
+        if not await self._settled(lambda: self.node.quantities() == wanted):
+            message = (
+                f"the positions of session {state.session!r} could not be put back: there are "
+                f"{self.node.quantities()}, and there were {wanted}"
+            )
+            self._note(Ending.of(DataError(message)))
+            return False
+        for order in state.orders:
+            self.node.restore_order(order)
+        await self._settled(lambda: self.node.is_quiet)
+        if state.positions or state.orders:
+            self.records.write(
+                events.AccountRestored(
+                    session=state.session,
+                    positions=[f"{item.instrument} {item.quantity}" for item in state.positions],
+                    orders=[item.order_id for item in state.orders],
+                )
+            )
+        return True
+
+    async def _trade(self, running: asyncio.Future[None]) -> None:
+        """Let rows come until there is a reason to end; look for one several times a second."""
+        playing: asyncio.Future[None] = asyncio.ensure_future(self.replay.play())
+        heartbeat = parse_duration(self.deployment.limits.heartbeat) / _SECOND
+        flushed = self._beaten = time.monotonic()
+        for each in (playing, running):
+            each.add_done_callback(lambda _ended: self._wanted.set())
+        while not self._look_for_ending(running) and not playing.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), _LOOK_SECONDS)
+            self._wanted.clear()
+            now = self._turned = time.monotonic()
+            self._look_at_data(now)
+            self._look_at_reducing()
+            self._keep()
+            if now - self._beaten >= heartbeat:
+                self._beaten = now
+                self._beat()
+            if now - flushed >= _FLUSH_SECONDS:
+                flushed = now
+                self.flush()
+                self._turned = time.monotonic()
+        if self.ending is not None and not self.ending.is_orderly:
+            self._halt(self.ending)
+        self.replay.stop()
+        if not running.done():
+            await asyncio.wait({playing, running}, return_when=asyncio.FIRST_COMPLETED)
+        if playing.done() and (error := playing.exception()) is not None:
+            self._note(Ending.of(error))
+        if not self._look_for_ending(running):
+            self._note(Ending(Kind.OK, "the data came to its end"))
+
+    def _look_for_ending(self, running: asyncio.Future[None]) -> bool:
+        """Note the first reason to end the session, if there is one."""
+        if self.ending is None:
+            for reason in (
+                self._own_error,
+                self._failure,
+                self._kill_switch,
+                self._lost_account,
+                self._request,
+                self._memory,
+            ):
+                if (found := reason()) is not None:
+                    self._note(found)
+                    break
+            else:
+                if running.done():
+                    self._note(Ending(Kind.INTERNAL, "the engine's node ended by itself"))
+        return self.ending is not None
+
+    def _own_error(self) -> Ending | None:
+        return None if self.records.error is None else Ending.of(self.records.error)
+
+    def _failure(self) -> Ending | None:
+        error = self.node.failures.as_error()
+        return None if error is None else Ending.of(error)
+
+    def _kill_switch(self) -> Ending | None:
+        try:
+            if not self._killed():
+                return None
+            message = f"the kill switch is {self._killed.switched.shown}"  # type: ignore[union-attr]
+        except (StorageError, TransientError, OSError) as error:
+            # A switch that nobody can see is on.
+            message = f"the kill switch cannot be read, and so counts as on: {error}"
+        return Ending.of(KilledError(message))
+
+    def _lost_account(self) -> Ending | None:
+        try:
+            self.account.check()
+        except TradingRuntimeError as error:
+            return Ending.of(error)
+        return None
+
+    def _request(self) -> Ending | None:
+        if self.received is not None:
+            return Ending(Kind.STOPPED, f"signal {signal.Signals(self.received).name}")
+        if self.opened.stop_requested():
+            return Ending(Kind.STOPPED, "'runs stop' asked for it")
+        return None
+
+    def _memory(self) -> Ending | None:
+        limit = self.deployment.limits.memory
+        if limit is None:
+            return None
+        most, used = parse_size(limit), resident_bytes(os.getpid())
+        if used <= most:
+            return None
+        return Ending.of(
+            CrashError(f"the session has {used:,} bytes of memory, above limits.memory ({limit})")
+        )
+
+    def _look_at_data(self, now: float) -> None:
+        """Hold back the orders in instruments that no data comes of."""
+        longest = self.deployment.stale_after
+        if longest is None:
+            return
+        seconds = parse_duration(longest) / _SECOND
+        for name, newest in self.node.newest_rows().items():
+            seen, since = self._seen.get(name, (-1, now))
+            if newest != seen:
+                self._seen[name] = newest, now
+                if name in self._stale:
+                    silent = round(now - self._stale.pop(name), 3)
+                    self.node.open_instrument(name)
+                    self.records.write(events.DataRecovered(instrument=name, seconds=silent))
+            elif now - since > seconds and name not in self._stale:
+                self._stale[name] = since
+                silent = round(now - since, 3)
+                self.node.close_instrument(name, f"no data for {silent} s")
+                self.records.write(events.DataStale(instrument=name, seconds=silent))
+
+    def _look_at_reducing(self) -> None:
+        """Obey ``kill activate --reduce``, and its end."""
+        try:
+            found = self._reducing.look()
+            on, why = found is not None, "" if found is None else found.shown
+        except (StorageError, TransientError, OSError) as error:
+            on, why = True, f"the switch cannot be read, and so counts as on: {error}"
+        if on != self.node.risk.only_reducing:
+            self.node.risk.only_reducing = on
+            self.records.write(events.SessionReduced(on=on, why=why or "it was cleared"))
+
+    def _halt(self, ending: Ending) -> None:
+        if not self.node.guard.halted:
+            self.node.halt()
+            self.records.write(events.SessionHalted(why=ending.why, kind=ending.kind))
+
+    async def _end(self, running: asyncio.Future[None]) -> None:
+        """Leave the account as the deployment says, and keep what it holds."""
+        ending = self.ending
+        if running.done() or ending is None:
+            return
+        node = self.node
+        await self._settled(lambda: node.is_quiet)
+        if ending.is_orderly:
+            cancels = self.deployment.on_stop != "hold"
+            flattens = self.deployment.on_stop == "flatten"
+        else:
+            cancels, flattens = True, self.deployment.on_failure == "flatten"
+        if isinstance(ending.error, LeaseLostError):
+            return  # what the account does is another session's to say
+        if cancels and node.cancel_resting():
+            await self._settled(lambda: not node.resting)
+        if flattens:
+            node.halt()
+            if node.close_positions():
+                await self._settled(lambda: not node.quantities())
+        self._keep(whole=True)
+
+    async def _settled(self, is_settled: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while not is_settled() and time.monotonic() < deadline:
+            self._turned = time.monotonic()
+            await self.replay.pass_mark()
+            await asyncio.sleep(0.005)
+        return is_settled()
+
+    def _keep(self, *, whole: bool = False) -> None:
+        """Write down what the account holds, when that has changed."""
+        if not self._is_connected or (not whole and self.records.changes == self._kept):
+            return
+        lines = self.records.lines
+        strategy = self.node.save()
+        if self.node.failures.message is not None and not whole:
+            return
+        self._kept = self.records.changes
+        state = AccountState(
+            session=self.run_id,
+            terms=self.terms,
+            at=max(
+                0 if self.carried is None else self.carried.at,
+                self.replay.last if whole else self.replay.now(self.node.cache),
+            ),
+            is_complete=self.replay.is_complete,
+            balances=self.node.balances(),
+            positions=[HeldPosition(*item) for item in self.node.positions()],
+            orders=self.node.resting_facts(),
+            strategy=encoded(strategy),
+            lines=lines,
+        )
+        with contextlib.suppress(TransientError):
+            self.account.write(state)
+
+    def _beat(self) -> None:
+        node = self.node
+        equity = None
+        with contextlib.suppress(DataError):
+            equity = f"{node.equity().equity:f}"
+        now = self.replay.now(node.cache)
+        self.records.write(
+            events.SessionHeartbeat(
+                rows=self.replay.rows,
+                at=format_instant(now) if now else None,
+                equity=equity,
+                positions=node.cache.positions_open_count(),
+                resting=len(node.resting),
+                memory_bytes=resident_bytes(os.getpid()),
+            )
+        )
+        node.logged_failure()
+
+    def _health(self) -> Health:
+        node, now = self.node, time.monotonic()
+        heartbeat = parse_duration(self.deployment.limits.heartbeat) / _SECOND
+        lives, ready = [], []
+        if self._is_connected and now - self._beaten > _LATE_HEARTBEATS * heartbeat:
+            lives.append(f"no heartbeat for {now - self._beaten:.1f} s")
+        if self.ending is not None:
+            ready.append(f"it ends: {self.ending.why}")
+        if not self._is_connected:
+            ready.append("not connected")
+        ready += [f"no data of {name}" for name in sorted(self._stale)]
+        if node.risk.only_reducing:
+            ready.append("only orders that make a position smaller go out")
+        at = self.replay.now(node.cache) if self._is_connected else 0
+        status = {
+            "run_id": self.run_id,
+            "deployment": self.deployment.name,
+            "mode": self.deployment.mode,
+            "ready": not lives and not ready,
+            "why_not": lives + ready,
+            "seconds": round(now - self.started, 3),
+            "rows": self.replay.rows,
+            "at": format_instant(at) if at else None,
+            "orders": self.records.orders,
+            "fills": self.records.fills,
+            "resting": [item.order_id for item in node.resting_facts()],
+            "positions": [f"{name} {quantity}" for name, quantity, _ in node.positions()],
+            "balances": node.balances(),
+        }
+        return Health(lives, ready, status)
+
+    def _note(self, ending: Ending) -> None:
+        if self.ending is None:
+            self.ending = ending
