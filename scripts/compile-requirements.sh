@@ -63,4 +63,5 @@ compile() {
 
 compile requirements "$@"
 compile requirements-build "$@"
+compile requirements-search "$@"
 compile requirements-dev "$@"

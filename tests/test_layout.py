@@ -21,7 +21,7 @@ LEVELS = (
     {"planning", "engine"},
     {"results", "runs", "control", "report", "metrics"}
     | {"execution", "verification", "evidence", "sessions"},
-    {"operations"},
+    {"operations", "search"},
     {"cli", "local", "argo", "api"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -40,6 +40,8 @@ class Run:
     """Tasks that were computed; the others were stored already."""
     seconds: float
     """Wall-clock time of the run."""
+    search: str = ""
+    """How an adaptive search ended, as a sentence."""
 
     @property
     def kind(self) -> Kind:
@@ -60,6 +62,11 @@ class Run:
     def failures(self) -> list[dict[str, Any]]:
         """The failed tasks, sorted by task id, as their failure files say."""
         return [read_json(path) for path in sorted(self.files.failures.glob("*.json"))]
+
+    @property
+    def trials(self) -> dict[str, Any]:
+        """Content of ``trials.json``: what was tried on the same data when the run ended."""
+        return read_json(self.files.trials) or {}
 
     @property
     def report(self) -> Path:
@@ -103,6 +110,21 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
+    asked = prepared.loaded.experiment.search
+    if asked is not None and asked.is_adaptive:
+        from trading_runtime.search.running import run_search
+
+        searched = run_search(
+            prepared,
+            run_id,
+            should_stop=should_stop,
+            show_progress=show_progress,
+            prestarted=prestarted,
+            allow_incomplete=allow_incomplete,
+        )
+        last = searched.outcome
+        result, how = last.reduction.result, searched.how
+        return Run(run_id, searched.run.files, result, last.computed, last.seconds, how)
     started = LocalRun(prepared, run_id, should_stop, show_progress, prestarted)
     ended = started.execute(allow_incomplete=allow_incomplete)
     return Run(run_id, started.files, ended.reduction.result, ended.computed, ended.seconds)

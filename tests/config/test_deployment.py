@@ -40,6 +40,11 @@ def refused(tmp_path: Path, old: str, new: str) -> str:
         ),
         (
             "leverage: 10",
+            "liquidation: {trigger_ratio: 2}",
+            "12:16: execution.liquidation: the engine's simulated venue for sessions",
+        ),
+        (
+            "leverage: 10",
             "latency: {base: 5ms}",
             "12:12: execution.latency: a session counts latency on the wall clock",
         ),

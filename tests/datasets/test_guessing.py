@@ -50,6 +50,14 @@ def test_a_time_since_1970_needs_no_zone(tmp_path: Path) -> None:
     assert asks == ["instrument"]
 
 
+def test_columns_that_are_read_only_when_they_are_named_are_named(tmp_path: Path) -> None:
+    text = "timestamp,price,size,trade_id,buyer_maker\n1704110400123,42000.10,0.250,7,true\n"
+
+    series, _ = seen(tmp_path / "raw.csv", text)
+
+    assert series["columns"] == {"trade_id": "trade_id", "buyer_maker": "buyer_maker"}
+
+
 def test_a_day_that_may_be_a_month_is_asked_for(tmp_path: Path) -> None:
     text = "date,open,high,low,close,volume\n01/02/2024,1,2,1,1,5\n01/03/2024,1,2,1,1,5\n"
 

@@ -360,3 +360,10 @@ def test_a_dataset_does_not_depend_on_the_processes_that_make_it(
     assert prepare_files("bars", {"raw.csv": BARS}, force=True).manifest == whole
     with pytest.raises(DataError, match=r"raw.csv:3: close 'ten' is not a number"):
         prepare_files("bars", {"raw.csv": BARS.replace("10.25", "ten")}, force=True)
+
+
+def test_a_block_without_a_single_row_that_can_be_used_is_told(prepare_files: Prepare) -> None:
+    with pytest.raises(DataError, match=r"raw.csv:2: timestamp 'x' is not a time"):
+        prepare_files("bars", {"raw.csv": f"{HEADER}x,1,1,1,1,1\n"})
+    with pytest.raises(DataError, match="no row can be used; the first is left out because"):
+        prepare_files("bars", {"raw.csv": f"{HEADER}x,1,1,1,1,1\n"}, on_bad_row="drop", force=True)

@@ -81,3 +81,8 @@ def test_a_real_fall_is_taken_when_that_is_said(tmp_path: Path) -> None:
 def test_a_day_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'2020-31-08' is not a day"):
         prepared(tmp_path, APPLE, splits={"2020-31-08": 4})
+
+
+def test_a_file_of_a_stock_without_a_usable_row_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"raw.csv:2: timestamp 'x' is not a time"):
+        prepared(tmp_path, "timestamp,open,high,low,close,volume\nx,1,1,1,1,1\n")

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from nautilus_trader import model
 
 from tests.engine.market import SECOND, T0, Market, perpetual, quotes, run_steps
 from tests.engine.test_drawn_ids import UUID, content, texts
@@ -13,9 +14,12 @@ from tests.engine.test_fed_engine import both
 from trading_runtime.engine.accounting.liquidation import Liquidations
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trading_runtime.engine.simulation.task import TaskOutput
 
 NAME = "BTCUSDT-PERP.SIM"
+BIDS = ["99.9", "95.0", "80.7", "80.6", "80.5", "79.0", "90.0", "110.0"]
 BUY = {"1": ["market BUY 50"], "2": ["limit SELL 50 150.0"]}
 VENUE: dict[str, Any] = {
     "balances": ["1000 USDT"],
@@ -34,8 +38,7 @@ def liquidating(**settings: Any) -> dict[str, Any]:
 def falling(tmp_path_factory: pytest.TempPathFactory) -> Market:
     """A perpetual that falls from 100 to 79 and comes back, a quote a second."""
     instrument = perpetual()
-    bids = ["99.9", "95.0", "80.7", "80.6", "80.5", "79.0", "90.0", "110.0"]
-    pairs = [(bid, str(Decimal(bid) + Decimal("0.1"))) for bid in bids]
+    pairs = [(bid, str(Decimal(bid) + Decimal("0.1"))) for bid in BIDS]
     return Market.write(tmp_path_factory.mktemp("falling"), [instrument], quotes(instrument, pairs))
 
 
@@ -54,6 +57,27 @@ def test_all_is_closed_once_equity_is_down_to_the_maintenance_margin(falling: Ma
     ended = {row["order_id"]: row["status"] for row in found.tables.orders}
     assert ended["LIQUIDATION-SIM-1"] == "FILLED"
     assert sorted(ended.values()) == ["CANCELED", "FILLED", "FILLED"]
+
+
+def test_books_alone_do_as_well_as_quotes(tmp_path: Path) -> None:
+    instrument = perpetual()
+    rows = []
+    for number, bid in enumerate(BIDS, 1):
+        ts = T0 + number * SECOND
+        rows.append(model.OrderBookDelta.clear(instrument.id, 0, ts, ts))
+        for side, price, flags in (
+            (model.OrderSide.BUY, float(bid), 0),
+            (model.OrderSide.SELL, float(bid) + 0.1, model.RecordFlag.F_LAST.value),
+        ):
+            level = model.BookOrder(
+                side, instrument.make_price(price), instrument.make_qty(1000), 0
+            )
+            rows.append(
+                model.OrderBookDelta(instrument.id, model.BookAction.ADD, level, flags, 0, ts, ts)
+            )
+    market = Market.write(tmp_path, [instrument], rows)
+    found = run_steps(market, BUY, venue=liquidating() | {"book_type": "L2_MBP"})
+    assert last_fill(found) == ("LIQUIDATION-SIM-1", Decimal("80.6"), Decimal("4.03"), 4)
 
 
 def test_without_it_the_position_comes_back(falling: Market) -> None:

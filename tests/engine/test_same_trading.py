@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +31,7 @@ from trading_runtime.engine.simulation.task import TaskOutput, run_task
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 DAY = 24 * HOUR
@@ -45,6 +46,13 @@ LOOSE = {
     "max_position_quantity": "1e9",
     "max_loss": "1e12",
     "max_daily_loss": "1e12",
+}
+SWAP = {
+    "rates": {"BTCUSDT-PERP.SIM": {"long": "-0.000001", "short": "0.000001"}},
+    "per": "day",
+    "days_in_year": 365,
+    "time": "03:17",
+    "triple_day": None,
 }
 INTERVALS = [11 * MINUTE, HOUR, DAY]
 
@@ -76,12 +84,19 @@ class Case:
         }
         self.end = self.rows[-1].ts_init + draw.choice([1, MINUTE + 17, 5 * HOUR])
 
-    def run(self, interval: int, *, shared: bool = False, **common: Any) -> TaskOutput:
-        """Run it as a task."""
+    def run(
+        self,
+        interval: int,
+        *,
+        shared: bool = False,
+        charges: Mapping[str, Any] = MappingProxyType({}),
+        **common: Any,
+    ) -> TaskOutput:
+        """Run it as a task, at a venue that charges for more."""
         inputs = task_inputs(
             self.market,
             self.config,
-            venue=self.venue,
+            venue={**self.venue, **charges},
             end=self.end,
             at_end="close" if self.close_at_end else "mark",
             equity_interval=interval,
@@ -159,3 +174,4 @@ def test_a_task_trades_as_the_bare_engine_whatever_is_observed(
     assert traded(drawn.run(MINUTE, shared=True)) == bare
     assert traded(drawn.run(MINUTE, risk=profile(**LOOSE))) == bare
     assert traded(drawn.run(7 * HOUR, risk=profile(**LOOSE))) == bare
+    assert traded(drawn.run(DAY, charges={"swap": SWAP})) == bare

@@ -113,6 +113,20 @@ def test_the_judgement_does_not_depend_on_the_order_of_the_points() -> None:
     assert judge(rows, 2) == judge(rows[::-1], 2)
 
 
+def test_trials_on_few_days_are_told_all_the_same() -> None:
+    assert list(sentences(None, {"trials": 1})) == []
+    [said] = sentences(None, {"trials": 12})
+    assert said.startswith("This makes 12 trials on this data; ")
+
+
+def test_a_ledger_that_cannot_be_read_is_told() -> None:
+    luck = judged([row(point, drawn(point)) for point in range(8)], 3)
+    first, second, *_ = sentences(luck, {"trials": None, "problem": "ledger/x.json: damaged"})
+
+    assert first.endswith("is not known: ledger/x.json: damaged")
+    assert second.startswith("Of 8 trials")
+
+
 def test_each_number_is_a_sentence() -> None:
     points = [row(point, drawn(point)) for point in range(30)]
     points.append(row(30, drawn(9, mean=0.02)))
@@ -125,6 +139,6 @@ def test_each_number_is_a_sentence() -> None:
     assert said[1].endswith(": skill.")
     assert "12,870 splits" in said[5]
     assert "beats not trading is shown" in said[6]
-    poor = list(sentences(judged([row(p, drawn(p)) for p in range(30)], 4)))
+    poor = list(sentences(judged([row(p, drawn(p)) for p in range(30)], 4), {}))
     assert poor[1].endswith(": luck until proven otherwise.")
     assert "beats not trading is not shown" in poor[-1]

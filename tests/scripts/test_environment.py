@@ -12,7 +12,12 @@ from tests.scripts.machine import ROOT, Machine
 if TYPE_CHECKING:
     from pathlib import Path
 
-REQUIREMENTS = ("requirements.txt", "requirements-build.txt", "requirements-dev.txt")
+REQUIREMENTS = (
+    "requirements.txt",
+    "requirements-build.txt",
+    "requirements-dev.txt",
+    "requirements-search.txt",
+)
 
 
 class Checkout:
@@ -87,7 +92,7 @@ def test_what_tests_need_is_added_to_an_environment_that_is_there(checkout: Chec
 
     (added,) = checkout.make("dev")
 
-    assert "-r requirements.txt -r requirements-dev.txt" in added
+    assert "-r requirements.txt -r requirements-search.txt -r requirements-dev.txt" in added
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-build.txt"])

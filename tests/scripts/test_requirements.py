@@ -9,7 +9,7 @@ import pytest
 
 from tests.scripts.machine import ROOT
 
-NAMES = ("requirements", "requirements-build", "requirements-dev")
+NAMES = ("requirements", "requirements-build", "requirements-dev", "requirements-search")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,6 +55,15 @@ def test_tests_run_with_the_versions_that_runs_use() -> None:
     assert {name: dev[name] for name in run.keys() & dev.keys()} == {
         name: run[name] for name in run.keys() & dev.keys()
     }
+
+
+def test_a_search_brings_no_other_version_of_what_runs_use() -> None:
+    run, search = pins_of("requirements"), pins_of("requirements-search")
+
+    assert {name: search[name] for name in run.keys() & search.keys()} == {
+        name: run[name] for name in run.keys() & search.keys()
+    }
+    assert not {"optuna", "cmaes"} & run.keys()
 
 
 def test_the_project_is_built_with_the_tool_that_is_pinned() -> None:

@@ -194,7 +194,16 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
 
 
 def with_pod_batches(prepared: PreparedRun, seconds: float, most: int) -> PreparedRun:
-    """Return the same plan with batches as pods run them."""
+    """Return the same plan with batches as pods run them.
+
+    Raises ``UsageError`` for an adaptive search: what it asks for depends on results.
+    """
+    search = prepared.loaded.experiment.search
+    if search is not None and search.is_adaptive:
+        raise UsageError(
+            f"search.method: {search.method} runs on one machine ('trading-runtime run'); pods "
+            "take grid and random"
+        )
     plan = prepared.plan
     batches = pod_batches(plan, plan.uncached, seconds, most)
     ranges = tuple((batch[0], batch[-1] + 1) for batch in batches)

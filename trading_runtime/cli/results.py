@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.options import JSON, find_run, open_results, results_option, runs_by_start
+from trading_runtime.cli.validation import seams, walk_forward
 from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.report.formatting import METRICS, instant, label, statistic, value_text
 
@@ -145,6 +146,10 @@ _RESULTS = results_option("folder")
 @click.group()
 def results() -> None:
     """List, show and export results."""
+
+
+results.add_command(seams)
+results.add_command(walk_forward)
 
 
 @results.command("list")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from trading_runtime.errors import Kind, StoppedError
+from trading_runtime.errors import DataError, Kind, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -184,6 +184,7 @@ def _plan_lines(prepared: PreparedRun) -> list[str]:
         f"batches     {len(plan.batches):,}",
         f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
         f"estimate    {time}",
+        f"trials      {_trials_text(prepared)}",
     ]
     if (changed := changes_since_last_run(prepared)) is not None:
         lines.append(f"new         since run {changed.run_id}: {', '.join(changed.changes)}")
@@ -191,6 +192,33 @@ def _plan_lines(prepared: PreparedRun) -> list[str]:
         where = counted(short, "partition")
         lines.append(f"warm-up     shorter than asked in {where}: the data begins later")
     return lines + [f"warning     {item}" for item in plan.warnings]
+
+
+def _trials_text(prepared: PreparedRun) -> str:
+    """Return how many trials there will have been, and how good the best is by luck alone."""
+    from trading_runtime.results.calendar import DAYS_OF_A_YEAR
+    from trading_runtime.results.judgement import FEWEST_DAYS
+    from trading_runtime.results.ledger import trials_with
+    from trading_runtime.results.luck import sharpe_by_luck
+
+    plan = prepared.plan
+    try:
+        trials = trials_with(prepared.store, plan)
+    except DataError as error:
+        return f"not known: {error}"
+    days = 0 if plan.days is None else plan.days.most
+    text = f"{trials:,} on this data, these included"
+    if days < FEWEST_DAYS:
+        return f"{text}; {days} days are too few to tell skill from luck"
+    year = plan.common.periods_per_year or DAYS_OF_A_YEAR
+    # Of trials without skill, Sharpe ratios of a day vary by 1 / (days - 1).
+    hurdle, next_one = (
+        sharpe_by_luck(count, 1 / (days - 1)) * year**0.5 for count in (trials, trials + 1)
+    )
+    return (
+        f"{text}: the best of so many has a Sharpe ratio of {hurdle:.2f} by luck alone; one more "
+        f"adds {next_one - hurdle:.3f}"
+    )
 
 
 def _days_text(plan: Plan, days: ReturnDays) -> str:
@@ -213,6 +241,7 @@ def _run_lines(ended: Run) -> list[str]:
         f"run       {ended.run_id}: {'complete' if result['complete'] else 'INCOMPLETE'}",
         f"tasks     {', '.join(f'{count:,} {name}' for name, count in counts.items())}",
         *(f"          {count:,} of kind {kind}" for kind, count in by_kind),
+        *([f"search    {ended.search}"] if ended.search else []),
         f"computed  {counted(ended.computed, 'task')}, in {ended.seconds:.1f} s",
     ]
     lines += [
@@ -237,9 +266,8 @@ def _run_lines(ended: Run) -> list[str]:
         )
     else:
         lines.append(f"best      none: {_why_no_best(ended)}")
-    if "luck" in result:
-        said = sentences(result["luck"])
-        lines += [f"{'' if n else 'luck':<9} {text}" for n, text in enumerate(said)]
+    said = sentences(result.get("luck"), ended.trials)
+    lines += [f"{'' if n else 'luck':<9} {text}" for n, text in enumerate(said)]
     return [*lines, f"digest    {result['run_digest']}", f"report    {ended.report}"]
 
 
@@ -271,5 +299,6 @@ def _summary(ended: Run) -> dict[str, Any]:
         "report": str(ended.report),
         "computed": ended.computed,
         "seconds": round(ended.seconds, 3),
+        **({"search": ended.search} if ended.search else {}),
         **ended.result,
     }

@@ -12,7 +12,7 @@ import click
 
 from trading_runtime.cli.options import JSON, find_run, open_results, results_option
 from trading_runtime.cli.run import MOST_WORKERS
-from trading_runtime.errors import Kind, StoppedError, StorageError, UsageError
+from trading_runtime.errors import DiffersError, Kind, StoppedError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -220,6 +220,12 @@ _DATASET = click.option("--dataset", help="Where the dataset is now; default: wh
 )
 @click.option("--all", "everything", is_flag=True, help="All stored tasks of the run.")
 @click.option(
+    "--search",
+    "asked_again",
+    is_flag=True,
+    help="Ask for the points of the run's search again instead, and compare them.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(1, MOST_WORKERS),
     help="Worker processes; default: one per processor.",
@@ -234,6 +240,7 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     *,
     sample: int | None,
     everything: bool,
+    asked_again: bool,
     workers: int | None,
     experiment: Path | None,
     dataset: str | None,
@@ -243,8 +250,11 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
 
     The tasks run in fresh processes and leave the stored results alone. Exit code 6 when bytes
     differ, with the first file, row and column; 3 when stored results or data are damaged. Refused
-    when code or versions are not those of the run.
+    when code or versions are not those of the run. With --search no task is computed; exit code 11
+    when another point is asked for.
     """
+    if asked_again:
+        return _verify_search(run, folder, as_json=as_json)
     from trading_runtime.cli.run import Signals
     from trading_runtime.execution.progress import Progress
     from trading_runtime.verification.rerun import find_origin
@@ -290,6 +300,25 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     else:
         print_verification(verification)
     return verification.kind.exit_code
+
+
+def _verify_search(run: str, folder: str, *, as_json: bool) -> int:
+    from trading_runtime.search.checking import check_asked
+
+    store, run_id = find_run(run, folder)
+    checked = check_asked(store, run_id)
+    if as_json:
+        click.echo(json.dumps(checked._asdict()))
+    elif checked.differs is None:
+        click.echo(
+            f"{checked.points:,} points of {checked.generations:,} generations are asked for again"
+        )
+    if checked.differs is not None:
+        raise DiffersError(
+            f"run {run_id!r}: generation {checked.differs} is asked otherwise here: another "
+            "processor or another version of the sampler; the stored points stay the truth"
+        )
+    return 0
 
 
 @click.command()

@@ -31,7 +31,9 @@ _CHECKS = (
     (frozenset({"equity"}), setting_checks.check_equity),
     (frozenset({"objective"}), setting_checks.check_objective),
     (frozenset({"parameters"}), parameter_checks.check_parameters),
-    (frozenset({"parameters", "sampling"}), parameter_checks.check_sampling),
+    (frozenset({"parameters", "sampling", "search"}), parameter_checks.check_sampling),
+    (frozenset({"parameters", "sampling", "search"}), parameter_checks.check_search),
+    (frozenset({"validation"}), parameter_checks.check_validation),
     (frozenset({"parameters", "strategy"}), parameter_checks.check_twice),
     (frozenset({"parameters", "constraints"}), parameter_checks.check_constraints),
 )

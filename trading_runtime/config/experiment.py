@@ -247,6 +247,77 @@ class RandomSampling(Model):
 Sampling = Annotated[GridSampling | RandomSampling, Field(discriminator="method")]
 
 
+class SearchSettings(Model):
+    """How points are asked for; in place of ``sampling``."""
+
+    method: Literal["grid", "random", "tpe", "cma-es"]
+    """``grid``: every combination. ``random``: drawn. ``tpe``, ``cma-es``: each generation from the
+    results of those before."""
+    points: Annotated[int, Field(ge=1)] | None = None
+    """How many points are asked for in all; ``grid`` has all there are."""
+    generation: Annotated[int, Field(ge=1)] = 32
+    """Points that are asked for at once. The first generation is drawn at random."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the draws and of the sampler."""
+    budget: Annotated[int, Field(ge=1)] | None = None
+    """No generation is begun that would go beyond so many tasks; no limit when absent."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Generations in a row that find nothing better, after which the search ends."""
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether what is asked for depends on results."""
+        return self.method not in {"grid", "random"}
+
+    @property
+    def sampling(self) -> GridSampling | RandomSampling:
+        """The points that are known before anything is run."""
+        if self.method == "grid" or self.points is None:
+            return GridSampling()
+        first = self.points
+        if self.method in {"tpe", "cma-es"}:
+            first = min(self.generation, self.points)
+        return RandomSampling(method="random", n=first, seed=self.seed)
+
+
+class WalkForward(Model):
+    """Windows to choose points on, each followed by windows to test them on.
+
+    Sizes are in windows of ``partitions``, and names those of skfolio.
+    """
+
+    method: Literal["walk-forward"]
+    """Tests follow each other in time, each after what was trained on."""
+    train_size: Annotated[int, Field(ge=1)]
+    """Windows to choose a point on."""
+    test_size: Annotated[int, Field(ge=1)]
+    """Windows to test it on, right behind."""
+    purged_size: Annotated[int, Field(ge=0)] = 0
+    """Windows between the two that are left out."""
+    expand_train: bool = False
+    """Whether all windows from the first are trained on, instead of the last ``train_size``."""
+    reduce_test: bool = False
+    """Whether a last test that is shorter is kept."""
+
+
+class CombinatorialPurged(Model):
+    """Every choice of some folds to test on, all others being trained on."""
+
+    method: Literal["combinatorial-purged"]
+    """Tests lie before, between and behind what was trained on."""
+    n_folds: Annotated[int, Field(ge=2)] = 10
+    """Parts of equal size that the windows are cut into."""
+    n_test_folds: Annotated[int, Field(ge=1)] = 2
+    """How many of them are tested on."""
+    purged_size: Annotated[int, Field(ge=0)] = 0
+    """Windows on either side of a test that are not trained on."""
+    embargo_size: Annotated[int, Field(ge=0)] = 0
+    """Windows behind those that are not trained on: as many as a warm-up reaches back."""
+
+
+Validation = Annotated[WalkForward | CombinatorialPurged, Field(discriminator="method")]
+
+
 class Objective(Model):
     """What "best" means."""
 
@@ -316,6 +387,10 @@ class Experiment(Model):
     """Conditions between parameters that a point must fulfil, such as ``fast < slow``."""
     sampling: Sampling = GridSampling.model_construct()
     """Every combination of the parameters' values, or a number of random ones."""
+    search: SearchSettings | None = None
+    """How points are asked for, adaptively if need be; in place of ``sampling``."""
+    validation: Validation | None = None
+    """Points are chosen on some windows and tested on others, when the run is complete."""
     objective: Objective = Objective.model_construct(metric="sharpe")
     """What "best" means."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]

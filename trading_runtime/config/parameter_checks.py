@@ -10,7 +10,12 @@ from trading_runtime.config.constraint_syntax import (
     mentioned_parameters,
     parse_constraint,
 )
-from trading_runtime.config.experiment import DrawnValues, RandomSampling, RangeValues
+from trading_runtime.config.experiment import (
+    CombinatorialPurged,
+    DrawnValues,
+    RandomSampling,
+    RangeValues,
+)
 from trading_runtime.config.messages import ConfigFinding, check_values, nearest, show
 from trading_runtime.config.ranges import range_problem
 
@@ -42,7 +47,8 @@ def check_parameters(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]
 
 def check_sampling(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Random draws need random sampling."""
-    if isinstance(experiment.sampling, RandomSampling):
+    search = experiment.search
+    if isinstance(experiment.sampling if search is None else search.sampling, RandomSampling):
         return
     for name, values in experiment.parameters.items():
         if isinstance(values, DrawnValues):
@@ -51,6 +57,35 @@ def check_sampling(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
                 "draws need 'sampling: {method: random, n: ..., seed: ...}'; a grid takes a list "
                 "or a range {start, stop, step}",
             )
+
+
+def check_search(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
+    """A search says how many points it asks for, and there is one way to ask for them."""
+    search = experiment.search
+    if search is None:
+        return
+    if "sampling" in experiment.model_fields_set:
+        yield ConfigFinding(
+            ("search",),
+            "'sampling' says which points are tried as well; keep one of the two",
+            of_key=True,
+        )
+    if search.method != "grid" and search.points is None:
+        yield ConfigFinding(
+            ("search", "points"), f"missing: how many points {search.method} asks for in all"
+        )
+    if search.method != "grid" and not experiment.parameters:
+        yield ConfigFinding(("search",), "there are no 'parameters' to search over", of_key=True)
+
+
+def check_validation(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
+    """Some folds are left to train on."""
+    asked = experiment.validation
+    if isinstance(asked, CombinatorialPurged) and asked.n_test_folds >= asked.n_folds:
+        yield ConfigFinding(
+            ("validation", "n_test_folds"),
+            f"is {asked.n_test_folds}: fewer than n_folds ({asked.n_folds}) leave some to train on",
+        )
 
 
 def check_twice(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:

@@ -183,7 +183,7 @@ class FileLayout(Model):
     """Paths or patterns."""
     separator: Annotated[str, AfterValidator(_check_separator)] | None = None
     """As above."""
-    header: bool | Literal["auto"] | None = None
+    header: Literal[True, False, "auto"] | None = None
     """As above."""
     skip_rows: Annotated[int, Field(ge=0)] | None = None
     """As above."""
@@ -206,7 +206,7 @@ class _Series(Model):
     """Pattern of the members to read of a zip archive, such as ``*.csv``; all by default."""
     separator: Annotated[str, AfterValidator(_check_separator)] = ","
     """What separates the columns of a CSV file."""
-    header: bool | Literal["auto"] = True
+    header: Literal[True, False, "auto"] = True
     """Whether the first line of a CSV file names the columns; ``auto`` looks at each file, and
     needs columns given by position."""
     skip_rows: Annotated[int, Field(ge=0)] = 0

@@ -61,6 +61,10 @@ _ROLES = {
     "quotes": ("timestamp", "received", "bid", "ask", "bid_size", "ask_size"),
     "trades": ("timestamp", "received", "price", "size", "trade_id", "aggressor", "buyer_maker"),
 }
+_FOUND_BY_NAME = frozenset({
+    "timestamp", "open", "high", "low", "close", "volume", "price", "size", "bid", "ask",
+})  # fmt: skip
+"""Columns that need no setting when they are called so."""
 _BARS_WITHOUT_HEADER = 5
 """Columns of a time and four prices."""
 
@@ -170,7 +174,7 @@ def _columns(
     columns = {
         role: names[at[0]] if len(at) == 1 else [names[place] for place in at]
         for role, at in used.items()
-        if len(at) > 1 or names[at[0]] != role
+        if len(at) > 1 or names[at[0]] != role or role not in _FOUND_BY_NAME
     }
     if columns:
         found.series["columns"] = columns

@@ -205,16 +205,7 @@ class RowChecks:
                     f"no rows for {empty} before this one; 'max_gap' is {series.max_gap}",
                 )  # fmt: skip
         if isinstance(series, BarSeries) and self._may_split:
-            split, ratio = looks_split(frame["open"], frame["close"])
-            at = int(split.arg_max() or 0)
-            day = format_instant(times[at] - 1)[:10]
-            yield _Finding(
-                "split", split,
-                f"the bar that closes at {format_instant(times[at])} opens at a split of {ratio} "
-                "of the close before",
-                f"set 'splits: {{\"{day}\": {ratio}}}' with the first day of the new price, or "
-                "'splits: {}' when the prices are right",
-            )  # fmt: skip
+            yield from _splits(frame)
         if self._keeps_ids:
             again = ~frame.select(first=pl.struct("ts", "trade_id").is_first_distinct())["first"]
             what = "a trade id that came before at the same time"
@@ -222,6 +213,20 @@ class RowChecks:
 
     def _place(self, frame: pl.DataFrame, at: int) -> str:
         return self._source.files[int(frame["file"][at])].where(int(frame["row"][at]))
+
+
+def _splits(frame: pl.DataFrame) -> Iterator[_Finding]:
+    split, ratio = looks_split(frame["open"], frame["close"])
+    if (at := _first(split)) is not None:
+        time = int(frame["ts"][at])
+        day = format_instant(time - 1)[:10]
+        yield _Finding(
+            "split", split,
+            f"the bar that closes at {format_instant(time)} opens at a split of {ratio} of the "
+            "close before",
+            f"set 'splits: {{\"{day}\": {ratio}}}' with the first day of the new price, or "
+            "'splits: {}' when the prices are right",
+        )  # fmt: skip
 
 
 def _values(series: object, frame: pl.DataFrame) -> Iterator[_Finding]:

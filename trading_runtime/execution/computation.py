@@ -96,6 +96,7 @@ class Computation:
         self.records.expect(batches)
         try:
             for event in executor.run(list(batches.values()), self._control):
+                self._run.check_held()
                 self.records.record(event)
                 if isinstance(event, TaskEnded):
                     left.discard(event.task)

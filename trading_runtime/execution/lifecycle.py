@@ -94,9 +94,12 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     nothing can be written.
     """
     from trading_runtime.report import ReportInputs, write_report
+    from trading_runtime.results.ledger import note_trials
     from trading_runtime.results.reduction import reduce_run
 
     reduced = reduce_run(plan, store, files, allow_incomplete=allow_incomplete, verified=verified)
+    trials = note_trials(store, plan, reduced.results, reduced.result.get("luck"))
+    write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
     metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
     write_report(
         ReportInputs(
@@ -104,6 +107,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
             experiment=read_json(files.experiment),
             plan=plan,
             result=reduced.result,
+            trials=trials,
             results=reduced.results,
             points=reduced.points,
             curve=reduced.curve,
@@ -192,13 +196,18 @@ def record_error(
 
 @contextlib.contextmanager
 def recorded(run: OpenRun, metadata: Metadata, journal: Journal) -> Iterator[None]:
-    """Record the error that ends a run, if one does; seal the run however it ends."""
+    """Record the error that ends a run, if one does; seal the run however it ends.
+
+    Nothing is recorded of a run that this process no longer has: the files are another's.
+    """
     try:
         yield
     except BaseException as error:
+        run.check_held()
         record_error(error, metadata, journal)
         raise
     finally:
+        run.check_held()
         run.gather()
         metadata.seal()
         _write_metrics(run.files)

@@ -23,6 +23,7 @@ from trading_runtime.runs.rates import measured_rate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from trading_runtime.planning.points import PointList
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
@@ -66,9 +67,15 @@ def prepare_run(
 
 
 def prepare_loaded(
-    loaded: LoadedExperiment, workers: int | None, check: Check = check_here
+    loaded: LoadedExperiment,
+    workers: int | None,
+    check: Check = check_here,
+    points: PointList | None = None,
 ) -> PreparedRun:
-    """Expand a loaded experiment to tasks; raises as ``prepare_run`` does, naming no experiment."""
+    """Expand a loaded experiment to tasks; raises as ``prepare_run`` does, naming no experiment.
+
+    ``points`` are those to plan when a search has asked for them.
+    """
     settings = loaded.experiment.strategy
     code = find_strategy_code(
         settings.path, loaded.code_folder, settings.code, settings.config_path
@@ -85,6 +92,7 @@ def prepare_loaded(
             is_cached=functools.partial(store.has_task, sound=manifests),
             workers=workers,
             rate=measured_rate(store, code.path),
+            points=points,
         )
     except SettingsError as error:
         raise loaded.placed(error) from error

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.planning.partitions import Partition, Piece
+    from trading_runtime.planning.points import PointList
 
 
 _MOST_TASKS_OF_A_BATCH = 256
@@ -67,11 +68,13 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     is_cached: IsCached,
     workers: int,
     rate: Rate | None = None,
+    points: PointList | None = None,
     session: Mapping[str, str] | None = None,
 ) -> Plan:
     """Expand ``experiment`` over the dataset of ``manifest`` to a plan.
 
-    ``session`` names the session whose plan it is, so that what it did is taken for no backtest.
+    ``points`` are those of the plan when a search has asked for them. ``session`` names the session
+    whose plan it is, so that what it did is taken for no backtest.
 
     Raises ``UsageError`` when the experiment asks for what the dataset does not have, for more than
     one venue, or has no single currency to state results in; ``SettingsError`` for settings that
@@ -90,7 +93,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     common = common_inputs(experiment, code, venue_name, statistics_currency(experiment))
     if session is not None:
         common["session"] = dict(session)
-    points = expand_points(experiment)
+    points = points or expand_points(experiment)
     chosen = choose_series(manifest, experiment.dataset)
     refuse_unsupported(experiment, manifest, chosen)
     planned = tuple(_planned(item) for item in cut.partitions)

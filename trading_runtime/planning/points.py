@@ -232,16 +232,17 @@ def expand_points(experiment: Experiment) -> PointList:
     """Return the points of ``experiment``, in a stable order, with notes.
 
     A grid goes through the parameters as written, the first one slowest. Random sampling gives
-    ``n`` different points in the order drawn, or all when there are fewer. An experiment without
-    parameters has one point, ``{}``.
+    ``n`` different points in the order drawn, or all when there are fewer. An adaptive search has
+    those of its first generation here. An experiment without parameters has one point, ``{}``.
 
     Raises ``UsageError`` when no point fulfils the constraints, a constraint cannot be computed,
     or there are more than ``MAX_POINTS`` combinations.
     """
     constraints = read_constraints(experiment.constraints)
-    axes = {name: _axis(values) for name, values in experiment.parameters.items()}
-    if isinstance(experiment.sampling, RandomSampling):
-        return _draw(axes, constraints, experiment.sampling)
+    axes = {name: axis_of(values) for name, values in experiment.parameters.items()}
+    sampling = experiment.sampling if experiment.search is None else experiment.search.sampling
+    if isinstance(sampling, RandomSampling):
+        return _draw(axes, constraints, sampling)
     size = _size(axes)
     if size > MAX_POINTS:
         raise UsageError(
@@ -254,13 +255,18 @@ def expand_points(experiment: Experiment) -> PointList:
     return PointList(allowed)
 
 
-class _Axis(Protocol):
+class Axis(Protocol):
+    """The values of one parameter, by index."""
+
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """How many values there are."""
 
-    def value(self, index: int) -> Any: ...
+    def value(self, index: int) -> Any:
+        """Return the value at ``index``."""
 
-    def draw(self, number: int) -> int: ...
+    def draw(self, number: int) -> int:
+        """Return the index that a random number from 0 to below 2^128 draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +316,8 @@ class _Drawn:
 _BITS = 128
 
 
-def _axis(values: list[Any] | RangeValues | DrawnValues) -> _Axis:
+def axis_of(values: list[Any] | RangeValues | DrawnValues) -> Axis:
+    """Return the values of a parameter; raises ``UsageError`` for draws that make no sense."""
     if isinstance(values, DrawnValues):
         if values.step <= 0 or values.high < values.low:
             raise UsageError("parameters: draws need step > 0 and high >= low")
@@ -327,11 +334,11 @@ def _axis(values: list[Any] | RangeValues | DrawnValues) -> _Axis:
     return _Listed(values)
 
 
-def _size(axes: dict[str, _Axis]) -> int:
+def _size(axes: dict[str, Axis]) -> int:
     return math.prod(axis.size for axis in axes.values())
 
 
-def _grid(axes: dict[str, _Axis]) -> Iterator[Point]:
+def _grid(axes: dict[str, Axis]) -> Iterator[Point]:
     names = tuple(axes)
     columns = ([axis.value(index) for index in range(axis.size)] for axis in axes.values())
     for values in itertools.product(*columns):
@@ -355,7 +362,7 @@ def _none_left(size: int, constraints: list[Constraint]) -> str:
 
 
 def _draw(
-    axes: dict[str, _Axis], constraints: list[Constraint], sampling: RandomSampling
+    axes: dict[str, Axis], constraints: list[Constraint], sampling: RandomSampling
 ) -> PointList:
     """Draw with rejection; list what is left when draws stop giving anything new.
 
@@ -372,7 +379,7 @@ def _draw(
     misses = 0
     attempt = 0
     while len(drawn) < sampling.n and misses < patience and len(seen) < size:
-        indices = _indices(axes, sampling.seed, attempt)
+        indices = drawn_indices(axes, sampling.seed, attempt)
         attempt += 1
         misses += 1
         if indices in seen:
@@ -408,7 +415,8 @@ def _shortfall(found: int, asked: int, size: int, *, exhausted: bool) -> tuple[s
     return (f"{asked:,} points are asked for; only {found:,} were found: {reason}",)
 
 
-def _indices(axes: dict[str, _Axis], seed: int, attempt: int) -> tuple[int, ...]:
+def drawn_indices(axes: Mapping[str, Axis], seed: int, attempt: int) -> tuple[int, ...]:
+    """Return the combination of values that a random draw gives: an index for each parameter."""
     return tuple(
         axis.draw(_uniform(f"{seed}/{name}/{attempt}".encode())) for name, axis in axes.items()
     )
@@ -418,7 +426,7 @@ def _uniform(key: bytes) -> int:
     return int.from_bytes(hashlib.sha256(key).digest()[: _BITS // 8])
 
 
-def _point(axes: dict[str, _Axis], indices: tuple[int, ...]) -> Point:
+def _point(axes: dict[str, Axis], indices: tuple[int, ...]) -> Point:
     return {
         name: axis.value(index) for (name, axis), index in zip(axes.items(), indices, strict=True)
     }

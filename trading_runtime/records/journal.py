@@ -182,7 +182,8 @@ def merge_journals(files: RunFiles) -> dict[str, dict[str, Any]]:
         last = lines[-1][0] if lines else b""
         ends[writer] = {"lines": len(lines), "last": hashlib.sha256(last).hexdigest()}
     entries.sort(key=lambda item: item[:3])
-    write_file(files.journal, b"".join(line + b"\n" for *_, line in entries))
+    content = b"".join(line + b"\n" for *_, line in entries)
+    write_file(files.journal, content, in_new_folder=False)
     return ends
 
 

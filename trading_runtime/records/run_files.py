@@ -29,6 +29,7 @@ class RunFiles:
         self.lock = folder / "lock"
         self.stop = folder / "stop"
         self.missing = folder / "missing.json"
+        self.trials = folder / "trials.json"
         self.deployment = folder / "deployment.json"
         self.session = folder / "session"
         """What a session has come to so far: its tables and its state."""

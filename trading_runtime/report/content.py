@@ -44,6 +44,8 @@ class ReportInputs:
     """Content of ``result.json``."""
     results: pl.DataFrame
     """Content of ``results.parquet``."""
+    trials: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Content of ``trials.json``."""
     points: pl.DataFrame
     """Content of ``points.parquet``."""
     curve: Sequence[CurvePoint] = ()
@@ -230,7 +232,7 @@ def content(inputs: ReportInputs) -> Content:
         ]
         if row
         else [],
-        luck=list(sentences(inputs.result["luck"])) if "luck" in inputs.result else [],
+        luck=list(sentences(inputs.result.get("luck"), inputs.trials)),
         points=points_table(inputs.points, metric, direction, best),
         partitions=partitions_table(inputs.results, best, metric),
         failures=failures[:MOST_FAILURES],

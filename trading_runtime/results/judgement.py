@@ -130,14 +130,24 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def sentences(luck: Mapping[str, Any], spent: Mapping[str, Any] | None = None) -> Iterator[str]:
+def sentences(luck: Mapping[str, Any] | None, spent: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the statistics say of the best point, a plain sentence each.
 
-    ``spent`` is what ``deflated`` gives for the trials of the ledger.
+    ``luck`` is the section of ``result.json``, ``spent`` the content of ``trials.json``.
     """
+    if spent.get("problem"):
+        yield f"How many trials there were on this data is not known: {spent['problem']}"
+    if luck is None:
+        trials = spent.get("trials") or 0
+        if trials > 1:
+            yield (
+                f"This makes {trials:,} trials on this data; fewer than {FEWEST_DAYS} daily "
+                "returns say nothing of skill or luck."
+            )
+        return
     year = luck["periods_per_year"]
     sharpe = luck["daily_sharpe"] * math.sqrt(year)
-    counted = spent or luck
+    counted = spent if spent.get("trials") else luck
     yield from _about_luck(sharpe, counted)
     low, high = luck["sharpe_interval"]
     yield f"The Sharpe ratio is {sharpe:.2f}; with 95 % it lies between {low:.2f} and {high:.2f}."

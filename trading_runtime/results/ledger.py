@@ -16,10 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.errors import DataError
 from trading_runtime.results.calendar import common_length, union
+from trading_runtime.results.judgement import deflated
+from trading_runtime.results.points import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    import polars as pl
+
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
 FOLDER = "ledger"
@@ -52,6 +57,53 @@ def trial_id(common: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     return digest({"common": kept, "code": common["code"]["strategy"], "config": config})
 
 
+def entry_of(plan: Plan, results: pl.DataFrame) -> Entry:
+    """Return what a run has tried, by the table of its tasks: those that are ok."""
+    trials = {point.index: trial for point, trial in zip(plan.points, _trials(plan), strict=True)}
+    windows = dict(_windows(plan))
+    found: dict[str, set[Window]] = {}
+    done = results.filter(results["status"] == OK)
+    for point, partition in done.select("point", "partition").iter_rows():
+        found.setdefault(trials[point], set()).add(windows[partition])
+    return Entry({trial: frozenset(seen) for trial, seen in found.items()})
+
+
+def note_trials(
+    store: Store, plan: Plan, results: pl.DataFrame, luck: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Enter what a run has tried, and return the content of its ``trials.json``.
+
+    It has the number of all trials on the run's data as of now, and what ``luck`` comes to with so
+    many. Raises ``StorageError``. Where an entry is damaged, ``trials`` is ``None``, and
+    ``problem`` says what is wrong.
+    """
+    entry = entry_of(plan, results)
+    write_entry(store, entry)
+    noted: dict[str, Any] = {"format": _FORMAT, "of_this_run": len(entry.trials)}
+    try:
+        trials = len(trials_on(store, (window for _, window in _windows(plan))))
+    except DataError as error:
+        return noted | {"trials": None, "problem": str(error)}
+    noted |= {"trials": trials, "problem": None}
+    return noted if luck is None else noted | deflated(luck, trials)
+
+
+def trials_with(store: Store, plan: Plan) -> int:
+    """Return how many trials there are on a plan's data, once the plan was run."""
+    return len({*_trials(plan)} | trials_on(store, (window for _, window in _windows(plan))))
+
+
+def _trials(plan: Plan) -> list[str]:
+    """Return the id of the trial that each point of a plan is."""
+    common, fixed = plan.common.content, dict(plan.strategy.config)
+    return [trial_id(common, fixed | dict(point.config)) for point in plan.points]
+
+
+def _windows(plan: Plan) -> Iterator[tuple[int, Window]]:
+    for each in plan.partitions:
+        yield each.index, Window(each.instruments, each.start, each.end)
+
+
 def write_entry(store: Store, entry: Entry) -> None:
     """Keep ``entry``; nothing happens when it is there. Raises ``StorageError``."""
     if not entry.trials:
@@ -68,9 +120,7 @@ def write_entry(store: Store, entry: Entry) -> None:
             "trials": [[list(group), sorted(trials)] for group, trials in sorted(groups.items())],
         }
     )
-    name = f"{FOLDER}/{digest(json.loads(content))}.json"
-    if not store.objects.has(name):
-        store.objects.write(name, content)
+    store.objects.create(f"{FOLDER}/{digest(json.loads(content))}.json", content)
 
 
 def entries(store: Store) -> Iterator[Entry]:

@@ -68,6 +68,8 @@ class TaskFolders:
         self._root = root
         self._tasks = root / "tasks"
         self._staging = staging_prefix(_STAGING)
+        # What was there and is gone was moved or removed under this process: it is not made anew.
+        self._is_new = not root.exists()
 
     def refresh(self, task_ids: Sequence[str]) -> None:
         """Do nothing: each question is answered by the disk."""
@@ -100,7 +102,7 @@ class TaskFolders:
         """Store a result whole or not at all; one that is there already is compared instead."""
         final = self._root / task_folder(task_id)
         with storage_errors(self._root):
-            self._tasks.mkdir(parents=True, exist_ok=True)
+            self._tasks.mkdir(parents=self._is_new, exist_ok=True)
             with Scratch(self._tasks, self._staging) as staging:
                 staging.path.chmod(0o755)
                 for name, content in files.items():

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import StorageError, UsageError
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from trading_runtime.records.run_files import RunFiles
 
@@ -20,8 +21,12 @@ _PAUSE_SECONDS = 0.02
 
 
 @contextlib.contextmanager
-def locked(files: RunFiles) -> Iterator[None]:
-    """Hold the run's lock; raises ``UsageError`` when another process has it."""
+def locked(files: RunFiles) -> Iterator[Callable[[], None]]:
+    """Hold the run's lock; raises ``UsageError`` when another process has it.
+
+    What is yielded raises ``StorageError`` once the lock is not where it was taken: whatever is
+    there now is not the run that this process has.
+    """
     with storage_errors(files.lock):
         files.folder.mkdir(parents=True, exist_ok=True)
         handle = files.lock.open("ab")
@@ -31,7 +36,19 @@ def locked(files: RunFiles) -> Iterator[None]:
                 f"run {files.folder.name!r} is running already; wait for it, stop it with "
                 f"'trading-runtime runs stop {files.folder.name}', or choose another --run-id"
             )
-        yield
+        yield lambda: _check_in_place(files, handle)
+
+
+def _check_in_place(files: RunFiles, handle: BinaryIO) -> None:
+    try:
+        is_in_place = os.path.samestat(os.stat(files.lock), os.fstat(handle.fileno()))  # noqa: PTH116
+    except OSError:
+        is_in_place = False
+    if not is_in_place:
+        raise StorageError(
+            f"{files.folder}: was removed, moved or replaced while the run was going on; nothing "
+            f"more is stored of it: put it back, and give --run-id {files.folder.name} again"
+        )
 
 
 def _take(handle: BinaryIO) -> bool:

@@ -87,7 +87,8 @@ def seal_run(files: RunFiles) -> None:
 
 def _write(files: RunFiles, content: dict[str, Any]) -> None:
     text = json.dumps(redacted(content), indent=1, ensure_ascii=False) + "\n"
-    write_file(files.metadata, text.encode(errors="backslashreplace"))
+    # The first of its folder is the experiment; a folder that is gone since was taken away.
+    write_file(files.metadata, text.encode(errors="backslashreplace"), in_new_folder=False)
 
 
 def now_text() -> str:

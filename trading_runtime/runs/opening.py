@@ -71,6 +71,10 @@ class WorkingRun(abc.ABC):
         self._journals.append(journal)
         return journal
 
+    @abc.abstractmethod
+    def check_held(self) -> None:
+        """Raise when this process no longer has the run."""
+
     def remove(self, path: Path) -> None:
         """Remove a file of the run for good; nothing happens when there is none."""
         self.store.remove(path)
@@ -120,6 +124,9 @@ class SharedRun(WorkingRun):
         self._published_at = 0.0
         self._publish_seconds = _FIRST_PUBLISH_SECONDS
 
+    def check_held(self) -> None:
+        """Do nothing: a run that several processes share is lost by none of them."""
+
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file of the run, as it is stored now; ``None`` without one."""
         try:
@@ -168,24 +175,28 @@ class OpenRun(WorkingRun):
 
     _published = 0.0
 
-    def __init__(self, store: Store, files: RunFiles, check_lease: Callable[[], None]) -> None:
-        """``check_lease`` raises ``LeaseLostError`` when another process has the run."""
+    def __init__(self, store: Store, files: RunFiles, check_held: Callable[[], None]) -> None:
+        """``check_held`` raises when this process no longer has the run (see ``hold_run``)."""
         super().__init__(store, files)
-        self._check_lease = check_lease
+        self._check_held = check_held
+
+    def check_held(self) -> None:
+        """Raise ``LeaseLostError`` or ``StorageError`` when this process no longer has the run."""
+        self._check_held()
 
     def remove(self, path: Path) -> None:
         """Remove a file of the run for good; raises ``LeaseLostError`` when the run is lost."""
-        self._check_lease()
+        self.check_held()
         super().remove(path)
 
     def stop_requested(self) -> bool:
         """Return whether ``runs stop`` asked for the end; raises when the run is lost."""
-        self._check_lease()
+        self.check_held()
         return super().stop_requested()
 
     def publish(self, *paths: Path) -> None:
         """Store files that this process wrote; raises ``LeaseLostError`` when the run is lost."""
-        self._check_lease()
+        self.check_held()
         super().publish(*paths)
 
     def publish_when_due(self) -> None:
@@ -193,7 +204,7 @@ class OpenRun(WorkingRun):
 
         Raises ``LeaseLostError`` when another process has taken over the run.
         """
-        self._check_lease()
+        self.check_held()
         now = time.monotonic()
         if now - self._published >= _PUBLISH_SECONDS:
             self._published = now
@@ -202,7 +213,7 @@ class OpenRun(WorkingRun):
 
     def publish_all(self) -> None:
         """Store all files of the run; raises as ``publish_when_due`` does."""
-        self._check_lease()
+        self.check_held()
         self._publish_journals()
         self.store.publish_run(self.files)
 
@@ -217,8 +228,8 @@ def acquire_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 
     Raises ``UsageError`` when another process has it.
     """
-    with hold_run(store, run_id) as check_lease:
-        opened = OpenRun(store, store.run(run_id), check_lease)
+    with hold_run(store, run_id) as check_held:
+        opened = OpenRun(store, store.run(run_id), check_held)
         try:
             yield opened
         finally:
@@ -229,8 +240,9 @@ def acquire_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
     """Take a run for this process alone, and forget a request to stop it; nothing is published.
 
-    What is yielded raises ``LeaseLostError`` once another process has taken over the run. Raises
-    ``UsageError`` when another process has it.
+    What is yielded raises ``LeaseLostError`` once another process has taken over the run, and
+    ``StorageError`` once its folder is not in its place. Raises ``UsageError`` when another process
+    has it.
     """
     if store.objects.is_remote:
         lease = Lease(store.objects, run_id)
@@ -241,11 +253,11 @@ def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
             lease.release()
         return
     files = store.run(run_id)
-    with locked(files):
+    with locked(files) as check_lock:
         with storage_errors(files.folder):
             files.stop.unlink(missing_ok=True)
             _remove_unfinished(files)
-        yield lambda: None  # a lock of the system is never taken away
+        yield check_lock
 
 
 def _remove_unfinished(files: RunFiles) -> None:

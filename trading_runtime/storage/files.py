@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 _READ_AT_ONCE = 1 << 16
 
 
-def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file under a temporary name and rename it, so that no reader sees half of it."""
+def write_file(path: Path, content: str | bytes, *, in_new_folder: bool = True) -> None:
+    """Write a file under a temporary name and rename it, so that no reader sees half of it.
+
+    Without ``in_new_folder`` its folder has to be there.
+    """
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if in_new_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,0 +1,168 @@
+"""A search from its file to its run: the same with any number of workers, killed and resumed."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.execution.processes import processes_of, wait_for
+from trading_runtime.cli.main import invoke, root
+from trading_runtime.errors import Kind
+
+pytest.importorskip("optuna")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.small_experiment import SmallExperiment
+
+SEARCH = {"method": "tpe", "points": 6, "generation": 3, "seed": 5}
+REDUCED = ("results.parquet", "points.parquet", "result.json")
+
+
+@pytest.fixture
+def searching(small: SmallExperiment) -> SmallExperiment:
+    """A search of six points in two generations, over a day."""
+    small.write(
+        parameters={"every": {"low": 2, "high": 60, "step": 1}, "size_step": [1, 2, 3]},
+        constraints=["every > size_step"],
+        partitions={"by": "day", "end": "2024-01-02"},
+        search=SEARCH,
+    )
+    return small
+
+
+def asked(experiment: SmallExperiment, run_id: str) -> list[bytes]:
+    """Return what is stored of each generation."""
+    folder = experiment.run_file(run_id, "search")
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+def reduced(experiment: SmallExperiment, run_id: str) -> dict[str, bytes]:
+    """Return the tables of a run and its result."""
+    return {name: experiment.run_file(run_id, name).read_bytes() for name in REDUCED}
+
+
+def test_a_search_is_the_same_for_one_worker_and_four_and_after_a_kill(
+    searching: SmallExperiment, tmp_path: Path
+) -> None:
+    ended = searching.summary("--run-id", "run", "--workers", "1")
+    assert ended["complete"]
+    assert ended["counts"]["planned"] == 6
+    assert ended["search"] == "tpe: 6 points in 2 generations; all 6 points were asked"
+    expected, tables = asked(searching, "run"), reduced(searching, "run")
+    assert len(expected) == 2
+    searching.results.rename(tmp_path / "one-worker")
+
+    searching.summary("--run-id", "run", "--workers", "4", environment={"PYTHONHASHSEED": "7"})
+    assert (asked(searching, "run"), reduced(searching, "run")) == (expected, tables)
+    searching.results.rename(tmp_path / "four-workers")
+
+    started = searching.start("--run-id", "run", "--workers", "2")
+    second = searching.run_file("run", "search") / "001.json"
+    wait_for(second.exists)
+    started.send_signal(signal.SIGKILL)
+    started.communicate()
+    wait_for(lambda: not processes_of(started.pid))
+    assert not searching.run_file("run", "result.json").exists()
+    searching.summary("--run-id", "run", "--workers", "2")
+    assert (asked(searching, "run"), reduced(searching, "run")) == (expected, tables)
+
+
+def test_a_search_that_is_asked_again_gives_the_same_points(
+    searching: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searching.summary("--run-id", "run")
+    place = ["--results", str(searching.results)]
+    capsys.readouterr()
+    assert invoke(root, ["verify", "run", "--search", *place]) == 0
+    assert "6 points of 2 generations are asked for again" in capsys.readouterr().out
+
+    path = searching.run_file("run", "search") / "001.json"
+    content: dict[str, Any] = json.loads(path.read_bytes())
+    indices = content["points"][0]["indices"]
+    indices[0] = (indices[0] + 1) % 50
+    path.write_text(json.dumps(content))
+    code = invoke(root, ["verify", "run", "--search", *place])
+    assert code == Kind.DIFFERS.exit_code
+    assert "generation 1 is asked otherwise" in capsys.readouterr().err
+
+
+def test_a_search_ends_when_nothing_better_is_found(searching: SmallExperiment) -> None:
+    # With one point allowed to trade at all, whatever follows is not better than the first.
+    searching.write(
+        parameters={"every": {"low": 5_000, "high": 9_000, "step": 1}},
+        constraints=[],
+        search=SEARCH | {"patience": 2, "points": 30},
+        objective={"metric": "trades"},
+    )
+    ended = searching.summary("--run-id", "run")
+
+    assert ended["search"] == (
+        "tpe: 9 points in 3 generations; 2 generations in a row found nothing better "
+        "(search.patience)"
+    )
+
+
+def test_a_search_keeps_to_its_budget_of_tasks(searching: SmallExperiment) -> None:
+    searching.write(search=SEARCH | {"budget": 5})
+    ended = searching.summary("--run-id", "run")
+
+    assert ended["counts"]["planned"] == 3
+    assert ended["search"].endswith("another generation would go beyond 5 tasks (search.budget)")
+
+
+def test_failed_points_are_told_as_failed(searching: SmallExperiment) -> None:
+    # Every second point cannot be configured: the strategy divides by zero.
+    searching.write(
+        parameters={"every": {"low": 0, "high": 1, "step": 1}, "size_step": [1, 2, 3, 4]},
+        constraints=[],
+        search=SEARCH | {"points": 8, "generation": 4},
+    )
+    ended = searching.summary("--run-id", "run", "--allow-incomplete")
+
+    assert ended["counts"] == {"planned": 8, "ok": 4, "failed": 4, "missing": 0}
+    assert ended["best"]["parameters"]["every"] == 1
+
+
+def test_a_run_id_belongs_to_one_search(searching: SmallExperiment) -> None:
+    searching.summary("--run-id", "run")
+    searching.write(search=SEARCH | {"seed": 6})
+    ended = searching.run("--run-id", "run")
+
+    assert ended.returncode == Kind.USAGE.exit_code
+    assert "run 'run' exists with another search" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"search": {"method": "tpe"}}, "search.points: missing"),
+        ({"sampling": {"method": "grid"}}, "'sampling' says which points are tried as well"),
+        ({"parameters": {}}, "there are no 'parameters' to search over"),
+        (
+            {"search": SEARCH | {"method": "cma-es"}, "parameters": {"every": [1, 2]}}
+            | {"constraints": []},
+            "cma-es needs two parameters of more than one value; use tpe",
+        ),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(
+    searching: SmallExperiment, changes: dict[str, Any], said: str
+) -> None:
+    searching.write(**changes)
+    ended = searching.run()
+
+    assert ended.returncode == Kind.USAGE.exit_code
+    assert said in ended.stderr
+
+
+def test_pods_refuse_what_they_cannot_search(
+    searching: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = invoke(root, ["submit", str(searching.path), "--dry-run"])
+
+    assert code == Kind.USAGE.exit_code
+    assert "search.method: tpe runs on one machine" in capsys.readouterr().err

@@ -1,0 +1,264 @@
+"""The commands ``results seams`` and ``results walk-forward``: what a run's windows hide."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trading_runtime.cli.options import JSON, find_run, results_option
+from trading_runtime.cli.run import MOST_WORKERS, Signals
+from trading_runtime.errors import StoppedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from trading_runtime.search.continuous import Seams, Source, Validated
+
+_RESULTS = results_option("folder")
+_SHOWN = ("net_profit", "return", "sharpe", "max_drawdown", "trades", "fees")
+_EXPERIMENT = click.option(
+    "--experiment",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Where the experiment file is now; default: where it was.",
+)
+_WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    help="Worker processes; default: the experiment's, else one per processor.",
+)
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--point", "points", type=int, multiple=True, help="Points to look at; the best if not given."
+)
+@_WORKERS
+@_RESULTS
+@_EXPERIMENT
+@JSON
+def seams(  # noqa: PLR0913 - one argument for each option of the command
+    run: str,
+    folder: str,
+    *,
+    points: tuple[int, ...],
+    workers: int | None,
+    experiment: Path | None,
+    as_json: bool,
+) -> int:
+    """Run points of RUN over all of its time in one task, beside the sum of its windows.
+
+    A task starts flat: what a position or an average would have carried over a seam is lost. The
+    tasks are stored like any, in a run of their own.
+    """
+    from trading_runtime.search.continuous import Source, measure_seams
+
+    store, run_id = find_run(run, folder)
+    source = Source.of(store, run_id, experiment)
+    asked = list(dict.fromkeys(points)) or [_best(source)]
+    last = len(source.plan.points) - 1
+    for point in asked:
+        if point not in range(last + 1):
+            raise UsageError(f"--point {point}: the run's points are 0 to {last}")
+    with Signals() as stopping:
+        try:
+            found = measure_seams(
+                source, asked, workers=workers, should_stop=stopping, show_progress=not as_json
+            )
+        except (StoppedError, KeyboardInterrupt) as error:
+            click.echo(f"stopped: {stopping.message(error)}", err=True)
+            return stopping.exit_code
+    if as_json:
+        click.echo(json.dumps(seams_document(found), ensure_ascii=False))
+    else:
+        click.echo("\n".join(_seam_lines(found, len(source.windows.bounds))))
+    return 0
+
+
+@click.command("walk-forward")
+@click.argument("run")
+@click.option("--train-size", type=click.IntRange(1), help="Windows to choose a point on.")
+@click.option("--test-size", type=click.IntRange(1), help="Windows to test it on, right behind.")
+@click.option(
+    "--purged-size", type=click.IntRange(0), default=0, help="Windows left out between the two."
+)
+@click.option("--expand-train", is_flag=True, help="Train on all windows from the first one.")
+@click.option("--reduce-test", is_flag=True, help="Keep a last test that is shorter.")
+@_WORKERS
+@_RESULTS
+@_EXPERIMENT
+@JSON
+def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
+    run: str,
+    folder: str,
+    *,
+    train_size: int | None,
+    test_size: int | None,
+    purged_size: int,
+    expand_train: bool,
+    reduce_test: bool,
+    workers: int | None,
+    experiment: Path | None,
+    as_json: bool,
+) -> int:
+    """Choose points of RUN on some windows, test them on those that follow, and run the path.
+
+    Choosing reads stored results alone. The path that was chosen is then run as continuous tasks,
+    stored like any. Without sizes, 'validation' of the experiment says how.
+    """
+    from trading_runtime.search.continuous import Source, validate
+
+    store, run_id = find_run(run, folder)
+    source = Source.of(store, run_id, experiment)
+    if train_size is None and test_size is None:
+        asked = source.loaded.experiment.validation
+        if asked is None:
+            raise UsageError("give --train-size and --test-size, in windows of the run")
+        settings = asked.model_dump()
+    elif train_size is None or test_size is None:
+        raise UsageError("give both --train-size and --test-size, in windows of the run")
+    else:
+        settings = {
+            "method": "walk-forward",
+            "train_size": train_size,
+            "test_size": test_size,
+            "purged_size": purged_size,
+            "expand_train": expand_train,
+            "reduce_test": reduce_test,
+        }
+    with Signals() as stopping:
+        try:
+            found = validate(
+                source, settings, workers=workers, should_stop=stopping, show_progress=not as_json
+            )
+        except (StoppedError, KeyboardInterrupt) as error:
+            click.echo(f"stopped: {stopping.message(error)}", err=True)
+            return stopping.exit_code
+    if as_json:
+        click.echo(json.dumps(validated_document(source, found), ensure_ascii=False))
+    else:
+        click.echo("\n".join(validated_lines(source, found)))
+    return 0
+
+
+def seams_document(found: Seams) -> dict[str, Any]:
+    """Return what seams do as JSON has it."""
+    return {
+        "run": found.run_id,
+        "computed": found.computed,
+        "points": [
+            {
+                "point": each.point,
+                "parameters": dict(each.parameters),
+                "windows": _statistics(each.summed),
+                "continuous": _statistics(each.continuous),
+            }
+            for each in found.points
+        ],
+    }
+
+
+def validated_document(source: Source, found: Validated) -> dict[str, Any]:
+    """Return a validation as JSON has it."""
+    return {
+        "run": found.run_id,
+        "computed": found.computed,
+        "objective": source.plan.objective._asdict(),
+        "splits": [
+            {
+                "train": _span(source, choice.split.train),
+                "test": _span(source, choice.split.test),
+                "point": choice.point,
+                "parameters": None
+                if choice.point is None
+                else dict(source.plan.points[choice.point].parameters),
+                "trained": choice.trained,
+                "tested": choice.tested,
+            }
+            for choice in found.choices
+        ],
+        "stability": dict(found.stability),
+        "windows": _statistics(found.tested),
+        "continuous": None if found.continuous is None else _statistics(found.continuous),
+    }
+
+
+def validated_lines(source: Source, found: Validated) -> Iterator[str]:
+    """Yield a line for each split, and what they come to."""
+    metric, facts = source.plan.objective.metric, found.stability
+    for number, choice in enumerate(found.choices):
+        test = " to ".join(_span(source, choice.split.test))
+        if choice.point is None:
+            yield f"split {number}: test {test}: no point has a {metric} on its windows to train on"
+            continue
+        values = source.plan.points[choice.point].parameters.items()
+        parameters = ", ".join(f"{name} {value}" for name, value in values)
+        yield (
+            f"split {number}: test {test}: point {choice.point} ({parameters or 'no parameters'}), "
+            f"{metric} {_number(choice.trained)} trained, {_number(choice.tested)} tested"
+        )
+    yield (
+        f"stability: {facts['points']:,} different points in {facts['splits']:,} splits, "
+        f"{facts['changes']:,} changes; point {facts['commonest']} in "
+        f"{facts['commonest_share'] * 100:.0f} % of them"
+    )
+    yield from _comparison("tests", found.tested, found.continuous)
+    if found.run_id is not None:
+        yield f"continuous tasks: run {found.run_id}, {found.computed:,} computed"
+
+
+def _seam_lines(found: Seams, windows: int) -> Iterator[str]:
+    for each in found.points:
+        parameters = ", ".join(f"{name} {value}" for name, value in each.parameters.items())
+        yield f"point {each.point} ({parameters or 'no parameters'}), {windows:,} windows"
+        yield from _comparison("windows", each.summed, each.continuous)
+    yield f"continuous tasks: run {found.run_id}, {found.computed:,} computed"
+
+
+def _comparison(
+    head: str, summed: Mapping[str, Any], continuous: Mapping[str, Any] | None
+) -> Iterator[str]:
+    from trading_runtime.report.formatting import statistic
+
+    columns = [("", head, *(() if continuous is None else ("continuous", "difference")))]
+    for name in _SHOWN:
+        cells = [name, statistic(name, summed[name])]
+        if continuous is not None:
+            cells.append(statistic(name, continuous[name]))
+            known = summed[name] is not None and continuous[name] is not None
+            difference = float(continuous[name]) - float(summed[name]) if known else None
+            cells.append(_number(difference))
+        columns.append(tuple(cells))
+    widths = [max(len(row[place]) for row in columns) for place in range(len(columns[0]))]
+    for row in columns:
+        cells = [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]
+        yield "  ".join(cells).rstrip().replace("\N{MINUS SIGN}", "-")
+
+
+def _statistics(row: Mapping[str, Any]) -> dict[str, Any]:
+    from trading_runtime.config.statistic_names import POINT_STATISTICS
+
+    return {name: row[name] for name in POINT_STATISTICS}
+
+
+def _span(source: Source, windows: Sequence[int]) -> list[str]:
+    from trading_runtime.units import format_instant
+
+    bounds = source.windows.bounds
+    return [format_instant(bounds[windows[0]][0]), format_instant(bounds[windows[-1]][1])]
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.6g}"
+
+
+def _best(source: Source) -> int:
+    from trading_runtime.results.run_records import read_result
+
+    result = read_result(source.store.run(source.run_id))
+    if result is None or result["best"] is None:
+        raise UsageError("the run names no best point; give --point N")
+    return int(result["best"]["point"])

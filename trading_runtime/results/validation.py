@@ -1,0 +1,245 @@
+"""Walk-forward and combinatorial validation: choosing on some windows, looking at others.
+
+Windows are the run's partitions in order of time; those of one time belong together. Nothing is
+computed anew: a point is chosen by its stored results on the windows to train on, and judged by its
+stored results on those to test on. The names are those of skfolio, a window being an observation.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from trading_runtime.errors import UsageError
+from trading_runtime.results.calendar import Calendar
+from trading_runtime.results.points import OK, aggregate_point
+from trading_runtime.results.task_reader import TaskReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from trading_runtime.records.plan import Plan, PlannedObjective
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.points import TaskOutcome
+    from trading_runtime.results.store import Store
+
+
+class Split(NamedTuple):
+    """Numbers of the windows to train on and to test on, in order of time."""
+
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+class Choice(NamedTuple):
+    """What was chosen in a split; ``None`` where no point has a value on its windows."""
+
+    split: Split
+    point: int | None
+    trained: float | None
+    """The objective of the point on the windows that it was chosen by."""
+    tested: float | None
+    """The same on the windows to test on."""
+
+
+class Windows:
+    """The results of a run by point and window."""
+
+    def __init__(
+        self,
+        parameters: Mapping[int, Mapping[str, Any]],
+        outcomes: Iterable[tuple[int, TaskOutcome]],
+        calendar: Calendar,
+    ) -> None:
+        """Take the parameters by point, and what each task came to with its point."""
+        self.parameters = parameters
+        self._calendar = calendar
+        found: dict[tuple[int, int], dict[int, list[TaskOutcome]]] = {}
+        for point, outcome in outcomes:
+            window = found.setdefault((outcome.start, outcome.end), {})
+            window.setdefault(point, []).append(outcome)
+        self.bounds = sorted(found)
+        """Start and end of each window, in order of time."""
+        self._outcomes = [found[bounds] for bounds in self.bounds]
+
+    @classmethod
+    def of_run(cls, plan: Plan, store: Store, files: RunFiles) -> Self:
+        """Read the stored results of a run, all of which must be there.
+
+        Raises ``UsageError`` when one is missing or failed.
+        """
+        reader = TaskReader(plan, store, files)
+        store.refresh(plan.task_ids)
+        windows = cls(
+            {point.index: point.parameters for point in plan.points},
+            zip((task.point for task in plan.tasks), reader.outcomes(plan.tasks), strict=True),
+            Calendar(plan.common.every_day, plan.common.periods_per_year),
+        )
+        undone = sum(status != OK for status in reader.statuses.values())
+        if undone:
+            raise UsageError(
+                f"run {files.folder.name!r}: {undone:,} of {len(plan.tasks):,} tasks have no "
+                "result; run the experiment again with this run id first"
+            )
+        return windows
+
+    def row(self, point: int, windows: Iterable[int]) -> dict[str, Any]:
+        """Return the row that ``points.parquet`` would have for some windows alone."""
+        outcomes = [each for window in windows for each in self._outcomes[window].get(point, ())]
+        return aggregate_point(point, self.parameters[point], outcomes, self._calendar)
+
+    def all(self) -> dict[str, Any]:
+        """Return the row of everything one after the other, whichever point it is of."""
+        outcomes = [
+            outcome
+            for window in self._outcomes
+            for of_point in window.values()
+            for outcome in of_point
+        ]
+        return aggregate_point(-1, {}, outcomes, self._calendar)
+
+    def path(self, chosen: Iterable[Choice]) -> dict[str, Any]:
+        """Return the row of the test windows one after the other, each with its chosen point."""
+        outcomes = [
+            outcome
+            for choice in chosen
+            if choice.point is not None
+            for window in choice.split.test
+            for outcome in self._outcomes[window].get(choice.point, ())
+        ]
+        return aggregate_point(-1, {}, outcomes, self._calendar)
+
+
+def walk_forward(  # noqa: PLR0913 - the names of skfolio
+    windows: int,
+    *,
+    train_size: int,
+    test_size: int,
+    purged_size: int = 0,
+    expand_train: bool = False,
+    reduce_test: bool = False,
+) -> list[Split]:
+    """Return splits that test on what follows what they train on, one after the other.
+
+    Split i tests from ``train_size + purged_size + i * test_size``. ``expand_train`` trains on all
+    windows from the first one; ``reduce_test`` keeps a last test that is shorter.
+
+    >>> walk_forward(5, train_size=2, test_size=1)[-1]
+    Split(train=(2, 3), test=(4,))
+    """
+    splits = []
+    for start in range(train_size + purged_size, windows, test_size):
+        end = start + test_size
+        if end > windows and not reduce_test:
+            break
+        last = start - purged_size
+        first = 0 if expand_train else last - train_size
+        splits.append(Split(tuple(range(first, last)), tuple(range(start, min(end, windows)))))
+    return splits
+
+
+def combinatorial_purged(
+    windows: int, *, n_folds: int, n_test_folds: int, purged_size: int = 0, embargo_size: int = 0
+) -> list[Split]:
+    """Return a split for each choice of ``n_test_folds`` of ``n_folds`` to test on.
+
+    Folds are as long as each other, the last one longer by what is left. All other windows are
+    trained on, but for the ``purged_size`` ones on either side of a test and
+    the ``embargo_size`` ones after these. Source: Lopez de Prado, "Advances in Financial Machine
+    Learning", chapter 12, 2018.
+    """
+    size = windows // n_folds
+    ends = [*(size * number for number in range(n_folds)), windows]
+    folds = list(itertools.starmap(range, itertools.pairwise(ends)))
+    splits = []
+    for chosen in itertools.combinations(range(n_folds), n_test_folds):
+        test = [window for number in chosen for window in folds[number]]
+        kept_out = set(test)
+        for number in chosen:
+            fold = folds[number]
+            kept_out |= set(range(fold.start - purged_size, fold.start))
+            kept_out |= set(range(fold.stop, fold.stop + purged_size + embargo_size))
+        train = tuple(window for window in range(windows) if window not in kept_out)
+        splits.append(Split(train, tuple(test)))
+    return splits
+
+
+def splits_of(settings: Mapping[str, Any], windows: int) -> list[Split]:
+    """Return the splits that the experiment's ``validation`` asks for.
+
+    Raises ``UsageError`` when there are too few windows for one.
+    """
+    asked = {name: value for name, value in settings.items() if name != "method"}
+    make = walk_forward if settings["method"] == "walk-forward" else combinatorial_purged
+    splits = make(windows, **asked)
+    if not splits or not all(split.train and split.test for split in splits):
+        raise UsageError(
+            f"validation: {windows} windows are too few for these sizes; use smaller ones, or cut "
+            "the data into more partitions"
+        )
+    return splits
+
+
+def choose(
+    windows: Windows, splits: Sequence[Split], objective: PlannedObjective
+) -> Iterator[Choice]:
+    """Yield for each split the point with the best objective on its windows to train on.
+
+    Of equal ones the lower point is chosen; a value that is undefined never is.
+    """
+    metric, sign = objective.metric, -1 if objective.direction == "minimize" else 1
+    for split in splits:
+        best: tuple[float, int] | None = None
+        for point in windows.parameters:
+            value = windows.row(point, split.train)[metric]
+            if value is not None and (best is None or (sign * float(value), -point) > best):
+                best = sign * float(value), -point
+        if best is None:
+            yield Choice(split, None, None, None)
+            continue
+        tested = windows.row(-best[1], split.test)[metric]
+        yield Choice(split, -best[1], sign * best[0], None if tested is None else float(tested))
+
+
+def stability(choices: Sequence[Choice]) -> dict[str, Any]:
+    """Return how stable the chosen points are: how many, how often they change, the commonest."""
+    points = [choice.point for choice in choices if choice.point is not None]
+    counts = {point: points.count(point) for point in sorted(set(points))}
+    commonest = max(counts, key=lambda point: (counts[point], -point), default=None)
+    changes = sum(one != other for one, other in itertools.pairwise(points))
+    return {
+        "splits": len(choices),
+        "points": len(counts),
+        "changes": changes,
+        "commonest": commonest,
+        "commonest_share": round(counts[commonest] / len(points), 12)
+        if commonest is not None
+        else None,
+    }
+
+
+class Stretch(NamedTuple):
+    """Successive tests with the same point: what one task can run without a seam."""
+
+    point: int
+    start: int
+    end: int
+    windows: tuple[int, ...]
+
+
+def window_stretches(windows: Windows, choices: Iterable[Choice]) -> list[Stretch]:
+    """Return the chosen path as stretches, in order of time."""
+    found: list[Stretch] = []
+    for choice in choices:
+        if choice.point is None:
+            continue
+        start, end = (
+            windows.bounds[choice.split.test[0]][0],
+            windows.bounds[choice.split.test[-1]][1],
+        )
+        before = found[-1] if found else None
+        if before is not None and before.point == choice.point and before.end == start:
+            found[-1] = before._replace(end=end, windows=before.windows + choice.split.test)
+        else:
+            found.append(Stretch(choice.point, start, end, choice.split.test))
+    return found

@@ -1,0 +1,304 @@
+"""Asking for points: what a search tries next, from nothing but what it has tried.
+
+Fixed generations, a fresh sampler for each, results told by the number of the point: so workers,
+the order of arrival and resumed runs change nothing. What is asked lies on the exact values of the
+parameters. The first generation of every method is drawn at random.
+
+Across processors an adaptive sampler is no pure function (last digits of its arithmetic differ), so
+what was asked is stored, and ``verify --search`` says whether asking again gives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from trading_runtime.config.experiment import (
+    DrawnValues,
+    Objective,
+    RangeValues,
+    SearchSettings,
+    Values,
+)
+from trading_runtime.config.fields import Model
+from trading_runtime.errors import UsageError
+from trading_runtime.planning.identity import decode_values, encode_values
+from trading_runtime.planning.points import Axis, axis_of, drawn_indices, read_constraints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import ModuleType
+
+    from trading_runtime.config.experiment import Experiment
+
+type Indices = tuple[int, ...]
+"""A point: the place of each parameter's value among all its values."""
+
+_TRIES = 20
+"""Draws for each point of a generation, of which some were asked before or are not allowed."""
+_FEWEST_OF_CMA_ES = 4
+_MOST_MISSES = 100_000
+"""Draws of points that were drawn before, after which a space counts as used up."""
+_INSTALL = "install it with 'pip install -r requirements-search.txt'"
+
+
+class Asked(NamedTuple):
+    """A point that is asked for."""
+
+    indices: Indices
+    inner: tuple[float, ...] = ()
+    """Where the sampler itself has the point, when it is not told by its indices."""
+
+
+class Told(NamedTuple):
+    """A point that was asked for, and what it came to; ``None`` when it failed."""
+
+    asked: Asked
+    value: float | None
+
+
+class SearchInputs(Model):
+    """All of an experiment that decides what is asked for; the rest are results."""
+
+    parameters: dict[str, Values]
+    constraints: list[str]
+    objective: Objective
+    search: SearchSettings
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Self:
+        """Return the inputs of an experiment; raises ``UsageError`` when it has no search."""
+        if experiment.search is None:
+            raise UsageError("search: the experiment has none")
+        return cls(
+            parameters=experiment.parameters,
+            constraints=experiment.constraints,
+            objective=experiment.objective,
+            search=experiment.search,
+        )
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Return what ``to_document`` was called on; raises ``ValueError``."""
+        return cls.model_validate(decode_values(dict(document)))
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the inputs as JSON that keeps decimals and texts apart."""
+        document: dict[str, Any] = encode_values(self.model_dump())
+        return document
+
+
+@dataclass(frozen=True)
+class Space:
+    """The parameters of an experiment, and which of their combinations are allowed."""
+
+    axes: Mapping[str, Axis]
+    ordered: Mapping[str, bool]
+    """Whether a parameter's values have an order: numbers that rise."""
+    allows: Callable[[Mapping[str, Any]], bool]
+
+    @classmethod
+    def of(cls, inputs: SearchInputs) -> Self:
+        """Return the space that parameters and constraints span."""
+        constraints = read_constraints(inputs.constraints)
+        return cls(
+            {name: axis_of(values) for name, values in inputs.parameters.items()},
+            {name: _rises(values) for name, values in inputs.parameters.items()},
+            lambda point: all(constraint.allows(point) for constraint in constraints),
+        )
+
+    @property
+    def size(self) -> int:
+        """How many combinations there are, those that are not allowed included."""
+        return math.prod(axis.size for axis in self.axes.values())
+
+    def point(self, indices: Indices) -> dict[str, Any]:
+        """Return the parameters of a point."""
+        return {
+            name: axis.value(index)
+            for (name, axis), index in zip(self.axes.items(), indices, strict=True)
+        }
+
+
+def _rises(values: list[Any] | RangeValues | DrawnValues) -> bool:
+    if isinstance(values, RangeValues | DrawnValues):
+        return True
+    numbers = [value for value in values if not isinstance(value, bool | str)]
+    try:
+        return len(numbers) == len(values) and numbers == sorted(numbers)
+    except TypeError:
+        return False
+
+
+def ask(space: Space, inputs: SearchInputs, generation: int, told: Sequence[Told]) -> list[Asked]:
+    """Return the points of a generation, which none before has had; fewer when no more are found.
+
+    ``told`` has all points of the generations before, in the order that they were asked in.
+    Raises ``UsageError`` when the method cannot search this space, or its package is missing.
+    """
+    settings, direction = inputs.search, inputs.objective.direction
+    size = min(settings.generation, (settings.points or 0) - len(told))
+    seen = {each.asked.indices for each in told}
+    if generation == 0 or settings.method == "random":
+        draws = _random(space, settings.seed)
+    else:
+        sampler = {"tpe": _tpe, "cma-es": _cma_es}[settings.method]
+        draws = sampler(space, settings, generation, told, direction)
+    found: list[Asked] = []
+    for tries, asked in enumerate(draws):
+        if asked.indices not in seen and space.allows(space.point(asked.indices)):
+            seen.add(asked.indices)
+            found.append(asked)
+        if len(found) == size or len(seen) == space.size:
+            break
+        if generation and settings.method != "random" and tries > _TRIES * size:
+            break
+    return found
+
+
+def check_search_plan(space: Space, settings: SearchSettings) -> None:
+    """Raise ``UsageError`` when the method cannot search this space, or its package is missing."""
+    if settings.method == "tpe":
+        _package("optuna")
+    if settings.method == "cma-es":
+        _package("cmaes")
+        unordered = [name for name, rises in space.ordered.items() if not rises]
+        if unordered:
+            raise UsageError(
+                f"search.method: cma-es moves along numbers that rise, and {unordered[0]!r} has "
+                "values of another kind; use tpe, or fix that parameter"
+            )
+        if sum(axis.size > 1 for axis in space.axes.values()) < 2:  # noqa: PLR2004
+            raise UsageError(
+                "search.method: cma-es needs two parameters of more than one value; use tpe"
+            )
+        if settings.generation < _FEWEST_OF_CMA_ES:
+            raise UsageError(f"search.generation: cma-es needs {_FEWEST_OF_CMA_ES} points or more")
+
+
+def _random(space: Space, seed: int) -> Iterator[Asked]:
+    """Yield the draws of ``sampling: {method: random}``; of a space that is used up, no more."""
+    misses, attempt = 0, 0
+    drawn: set[Indices] = set()
+    while len(drawn) < space.size and misses < _MOST_MISSES:
+        indices = drawn_indices(space.axes, seed, attempt)
+        attempt += 1
+        misses = misses + 1 if indices in drawn else 0
+        if indices not in drawn:
+            drawn.add(indices)
+            yield Asked(indices)
+
+
+def _tpe(
+    space: Space, settings: SearchSettings, generation: int, told: Sequence[Told], direction: str
+) -> Iterator[Asked]:
+    """Yield what a Tree-structured Parzen Estimator proposes, given all that was told.
+
+    Points of this very generation are running as far as it knows, and taken for bad ones, so that
+    it does not ask for the same over again. Source: Bergstra, Bardenet, Bengio and Kegl,
+    "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011; by Optuna.
+    """
+    optuna = _package("optuna")
+    distributions = {
+        name: (
+            optuna.distributions.IntDistribution(0, axis.size - 1)
+            if space.ordered[name]
+            else optuna.distributions.CategoricalDistribution(tuple(range(axis.size)))
+        )
+        for name, axis in space.axes.items()
+    }
+    states = optuna.trial.TrialState
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is marked as experimental is pinned
+        sampler = optuna.samplers.TPESampler(
+            seed=seed_of(settings.seed, generation),
+            n_startup_trials=1,
+            multivariate=True,
+            constant_liar=True,
+        )
+        study = optuna.create_study(direction=direction, sampler=sampler)
+        for each in told:
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params=dict(zip(space.axes, each.asked.indices, strict=True)),
+                    distributions=distributions,
+                    value=each.value,
+                    state=states.FAIL if each.value is None else states.COMPLETE,
+                )
+            )
+        while True:
+            trial = study.ask(distributions)
+            yield Asked(tuple(int(trial.params[name]) for name in space.axes))
+
+
+def _cma_es(
+    space: Space, settings: SearchSettings, generation: int, told: Sequence[Told], direction: str
+) -> Iterator[Asked]:
+    """Yield what the covariance matrix adaptation proposes, its state made anew from what was told.
+
+    Each parameter goes from 0 to 1 in the steps of its values. It begins around the best point of
+    the first generation. A point that failed is as bad as the worst of its generation. Source:
+    Hamano, Saito, Nomura and Shirakawa, "CMA-ES with Margin", GECCO 2022; by cmaes.
+    """
+    cmaes = _package("cmaes")
+    import numpy as np
+
+    varied = [place for place, axis in enumerate(space.axes.values()) if axis.size > 1]
+    last = [axis.size - 1 for axis in space.axes.values()]
+    sign = -1.0 if direction == "maximize" else 1.0
+    costs = [None if each.value is None else sign * each.value for each in told]
+    first = settings.generation
+    best = min(
+        range(min(first, len(told))),
+        key=lambda number: (math.inf if (cost := costs[number]) is None else cost, number),
+    )
+    steps = np.array([1 / last[place] for place in varied])
+    optimiser = cmaes.CMAwM(
+        mean=np.array([told[best].asked.indices[place] / last[place] for place in varied]),
+        sigma=0.25,
+        bounds=np.array([[0.0, 1.0]] * len(varied)),
+        steps=steps,
+        seed=seed_of(settings.seed, "cma-es"),
+        population_size=settings.generation,
+    )
+    for start in range(first, len(told), settings.generation):
+        some = range(start, min(start + settings.generation, len(told)))
+        known = [cost for number in some if (cost := costs[number]) is not None]
+        worst = max(known, default=0.0)
+        if len(some) == settings.generation:
+            optimiser.tell(
+                [
+                    (
+                        np.array(told[number].asked.inner),
+                        worst if (cost := costs[number]) is None else cost,
+                    )
+                    for number in some
+                ]
+            )
+    # The generator of each generation is its own: how often was asked before does not matter.
+    optimiser.reseed_rng(seed_of(settings.seed, generation))
+    while True:
+        evaluated, inner = optimiser.ask()
+        indices = [0] * len(last)
+        for place, value in zip(varied, evaluated.tolist(), strict=True):
+            indices[place] = min(max(round(value * last[place]), 0), last[place])
+        yield Asked(tuple(indices), tuple(inner.tolist()))
+
+
+def seed_of(*parts: object) -> int:
+    """Return a seed of 32 bits for each combination of ``parts``."""
+    text = "/".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+
+
+def _package(name: str) -> ModuleType:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UsageError(f"search.method: it needs the package {name!r}; {_INSTALL}") from error

@@ -1,0 +1,57 @@
+"""Whether a search that ran would ask for the same again, here and now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.results.run_records import read_result, read_table
+from trading_runtime.search.asking import Space, Told, ask
+from trading_runtime.search.generations import read_generation
+from trading_runtime.search.running import objective_values
+
+if TYPE_CHECKING:
+    from trading_runtime.results.store import Store
+
+
+class CheckedSearch(NamedTuple):
+    """What asking again gave."""
+
+    generations: int
+    points: int
+    differs: int | None
+    """The first generation that is asked otherwise; the later ones follow from it."""
+
+
+def check_asked(store: Store, run_id: str) -> CheckedSearch:
+    """Ask for every generation of a run again, from the results that the run has stored.
+
+    Raises ``UsageError`` when the run has no search or did not end, ``DataError`` when what it left
+    is damaged, or its points are not those that were asked for.
+    """
+    files = store.run(run_id)
+    result = read_result(files)
+    if read_generation(store, run_id, 0) is None or result is None:
+        raise UsageError(
+            f"run {run_id!r} has no adaptive search that ended; --search is for runs whose "
+            "experiment has 'search: {method: tpe | cma-es}'"
+        )
+    points = read_table(files.points, result)
+    values = objective_values(points, result["objective"]["metric"])
+    told: list[Told] = []
+    number = 0
+    differs = None
+    while (stored := read_generation(store, run_id, number)) is not None:
+        if differs is None:
+            asked = ask(Space.of(stored.inputs), stored.inputs, number, told)
+            if asked != stored.asked:
+                differs = number
+        these = values[len(told) : len(told) + len(stored.asked)]
+        if len(these) != len(stored.asked):
+            raise DataError(
+                f"{files.points}: has {len(values):,} points, fewer than the search asked for; run "
+                "the experiment again with this run id"
+            )
+        told += map(Told, stored.asked, these)
+        number += 1
+    return CheckedSearch(number, len(told), differs)

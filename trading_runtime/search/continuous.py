@@ -1,0 +1,239 @@
+"""Points over stretches without a seam: one task each, where a run has one for each window.
+
+A task starts flat, so positions and the state of a strategy end with each window. How much that
+matters is a number: the same point over the same time, in one task.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trading_runtime.config.experiment import GridSampling, PartitionUnit
+from trading_runtime.config.loading import load_experiment
+from trading_runtime.errors import UsageError
+from trading_runtime.execution.local_run import LocalRun
+from trading_runtime.execution.preparation import prepare_loaded
+from trading_runtime.planning.identity import decode_values
+from trading_runtime.planning.plan import batches
+from trading_runtime.records.plan import PlannedPartition, Point, Task, read_plan
+from trading_runtime.results.run_records import read_metadata
+from trading_runtime.results.validation import (
+    Choice,
+    Stretch,
+    Windows,
+    choose,
+    splits_of,
+    stability,
+    window_stretches,
+)
+from trading_runtime.units import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from trading_runtime.config.loading import LoadedExperiment
+    from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.results.store import Store
+
+_SHOWN_DIGITS = 8
+_LONGEST_STEM = 36
+
+
+class Source(NamedTuple):
+    """A complete run, and the experiment that it came from."""
+
+    store: Store
+    run_id: str
+    plan: Plan
+    loaded: LoadedExperiment
+    windows: Windows
+
+    @classmethod
+    def of(cls, store: Store, run_id: str, experiment: Path | None = None) -> Source:
+        """Read a run; its experiment file lies where the metadata say unless it is named.
+
+        Raises ``UsageError`` when a task has no result, or the file is not there.
+        """
+        files = store.run(run_id)
+        plan = read_plan(files.plan)
+        noted = experiment or (read_metadata(files) or {}).get("experiment_file")
+        if noted is None:
+            raise UsageError(f"{files.metadata}: names no experiment file; give --experiment FILE")
+        loaded = load_experiment(noted)
+        return cls(store, run_id, plan, loaded, Windows.of_run(plan, store, files))
+
+
+class Continuous(NamedTuple):
+    """What came of the stretches that were run."""
+
+    run_id: str
+    computed: int
+    windows: Windows
+    plan: Plan
+
+
+def run_continuously(  # noqa: PLR0913 - keyword-only choices of one call
+    source: Source,
+    asked: Sequence[Stretch],
+    what: str,
+    *,
+    workers: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    show_progress: bool = False,
+) -> Continuous:
+    """Run one task for each stretch (for each of its instruments, where a run has them apart).
+
+    The tasks are those of a run of their own, cached like any; ``what`` is part of its id. Raises
+    what ``LocalRun.execute`` raises, and ``UsageError`` when the experiment is not that of the run
+    any more.
+    """
+    prepared = [_prepared(source, stretch, workers) for stretch in asked]
+    plan = _merged(source, asked, [each.plan for each in prepared], prepared[0].workers)
+    merged = dataclasses.replace(prepared[0], loaded=source.loaded, store=source.store, plan=plan)
+    stem = source.run_id[:_LONGEST_STEM].rstrip(".-")
+    run_id = f"{stem}-{what}-{plan.digest[:_SHOWN_DIGITS]}"
+    run = LocalRun(merged, run_id, should_stop, show_progress)
+    ended = run.execute(allow_incomplete=True)
+    return Continuous(run_id, ended.computed, Windows.of_run(plan, source.store, run.files), plan)
+
+
+def _prepared(source: Source, stretch: Stretch, workers: int | None) -> PreparedRun:
+    experiment = source.loaded.experiment
+    config = decode_values(dict(source.plan.points[stretch.point].config))
+    alone = experiment.model_copy(
+        update={
+            "results": source.store.place,
+            "parameters": {},
+            "constraints": [],
+            "sampling": GridSampling(),
+            "search": None,
+            "validation": None,
+            "strategy": experiment.strategy.model_copy(
+                update={"config": experiment.strategy.config | config}
+            ),
+            "partitions": experiment.partitions.model_copy(
+                update={
+                    "by": PartitionUnit.WHOLE,
+                    "count": 1,
+                    "length": None,
+                    "start": format_instant(stretch.start),
+                    "end": format_instant(stretch.end),
+                }
+            ),
+        }
+    )
+    prepared = prepare_loaded(dataclasses.replace(source.loaded, experiment=alone), workers)
+    if prepared.plan.common.content != source.plan.common.content:
+        raise UsageError(
+            f"run {source.run_id!r}: its experiment, code or versions are not those of the run any "
+            "more; 'trading-runtime why' says what differs; use what the run used, or run the "
+            "experiment again"
+        )
+    return prepared
+
+
+def _merged(source: Source, asked: Sequence[Stretch], plans: Sequence[Plan], workers: int) -> Plan:
+    """Return one plan of the tasks of all plans, in which equal points are one."""
+    numbers = {point: number for number, point in enumerate(sorted({s.point for s in asked}))}
+    points = [
+        Point(number, source.plan.points[point].parameters, source.plan.points[point].config)
+        for point, number in numbers.items()
+    ]
+    partitions: list[PlannedPartition] = []
+    tasks: list[Task] = []
+    for stretch, plan in zip(asked, plans, strict=True):
+        for task in plan.tasks:
+            place = len(partitions)
+            partitions.append(dataclasses.replace(plan.partitions[task.partition], index=place))
+            tasks.append(
+                Task(task.task_id, place, numbers[stretch.point], task.cached, task.seconds)
+            )
+    return dataclasses.replace(
+        plans[0],
+        strategy=source.plan.strategy,
+        objective=source.plan.objective,
+        days=None,
+        empty_windows=[],
+        points=points,
+        partitions=partitions,
+        tasks=tasks,
+        batches=batches([task.cached for task in tasks], workers),
+    )
+
+
+class Seam(NamedTuple):
+    """A point over all windows: their results one after the other, and one task without a seam."""
+
+    point: int
+    parameters: Mapping[str, Any]
+    summed: Mapping[str, Any]
+    continuous: Mapping[str, Any]
+
+
+class Seams(NamedTuple):
+    """What seams do to some points of a run."""
+
+    points: list[Seam]
+    run_id: str
+    """Of the run that has the continuous tasks."""
+    computed: int
+
+
+def measure_seams(source: Source, points: Sequence[int], **how: Any) -> Seams:
+    """Run points over the whole time of a run in one task, and put both results side by side."""
+    bounds = source.windows.bounds
+    every = tuple(range(len(bounds)))
+    asked = [Stretch(point, bounds[0][0], bounds[-1][1], every) for point in points]
+    ran = run_continuously(source, asked, "seams", **how)
+    numbers = {point: number for number, point in enumerate(sorted(points))}
+    return Seams(
+        [
+            Seam(
+                point,
+                source.plan.points[point].parameters,
+                source.windows.row(point, every),
+                ran.windows.row(numbers[point], range(len(ran.windows.bounds))),
+            )
+            for point in points
+        ],
+        ran.run_id,
+        ran.computed,
+    )
+
+
+class Validated(NamedTuple):
+    """What choosing on some windows and looking at others came to."""
+
+    choices: list[Choice]
+    stability: Mapping[str, Any]
+    tested: Mapping[str, Any]
+    """Statistics of the test windows one after the other, each with its chosen point."""
+    continuous: Mapping[str, Any] | None
+    """The same path as continuous tasks; ``None`` where tests are no path through time."""
+    run_id: str | None
+    computed: int
+
+
+def validate(source: Source, settings: Mapping[str, Any], **how: Any) -> Validated:
+    """Choose a point in each split from stored results, then run the path that was chosen.
+
+    Raises ``UsageError`` when there are too few windows, or no point has a value.
+    """
+    splits = splits_of(settings, len(source.windows.bounds))
+    choices = list(choose(source.windows, splits, source.plan.objective))
+    if all(choice.point is None for choice in choices):
+        raise UsageError(
+            f"validation: {source.plan.objective.metric} is undefined for every point on the "
+            "windows to train on; use larger ones, or another objective"
+        )
+    facts = stability(choices)
+    tested = source.windows.path(choices)
+    if settings["method"] != "walk-forward":
+        return Validated(choices, facts, tested, None, None, 0)
+    path = window_stretches(source.windows, choices)
+    ran = run_continuously(source, path, "walk-forward", **how)
+    # The merged run has a window for each stretch, with the one point that was chosen for it.
+    return Validated(choices, facts, tested, ran.windows.all(), ran.run_id, ran.computed)

@@ -1,0 +1,69 @@
+"""What a search has asked for: stored once for each generation, and the truth from then on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from trading_runtime.canonical import canonical_json
+from trading_runtime.errors import DataError
+from trading_runtime.search.asking import Asked, SearchInputs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trading_runtime.results.store import Store
+
+_FORMAT = 1
+
+
+class Generation(NamedTuple):
+    """The points of a generation, and the search that asked for them."""
+
+    inputs: SearchInputs
+    asked: list[Asked]
+
+
+def name_of(run_id: str, number: int) -> str:
+    """Return the name of a generation's file in a store."""
+    return f"runs/{run_id}/search/{number:03}.json"
+
+
+def read_generation(store: Store, run_id: str, number: int) -> Generation | None:
+    """Return a stored generation, ``None`` when it was not asked yet.
+
+    Raises ``DataError`` when it is damaged.
+    """
+    name = name_of(run_id, number)
+    try:
+        content = json.loads(store.objects.read(name))
+        asked = [
+            Asked(tuple(map(int, each["indices"])), tuple(map(float, each["inner"])))
+            for each in content["points"]
+        ]
+        return Generation(SearchInputs.from_document(content["search"]), asked)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{store.objects.url}/{name}: damaged: {error}; remove it with all later ones, and run "
+            "the experiment again with this run id"
+        ) from error
+
+
+def keep_generation(
+    store: Store, run_id: str, number: int, inputs: SearchInputs, asked: Sequence[Asked]
+) -> Generation:
+    """Store a generation unless there is one, and return the one that is stored."""
+    content = {
+        "format": _FORMAT,
+        "search": inputs.to_document(),
+        "points": [{"indices": each.indices, "inner": each.inner} for each in asked],
+    }
+    store.objects.create(name_of(run_id, number), canonical_json(content) + b"\n")
+    stored = read_generation(store, run_id, number)
+    if stored is None:
+        raise DataError(
+            f"{store.objects.url}/{name_of(run_id, number)}: vanished as it was written"
+        )
+    return stored

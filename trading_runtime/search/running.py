@@ -1,0 +1,141 @@
+"""An adaptive search on this machine: generation after generation, then one run over all points.
+
+Each generation is a run of its own, so that whatever ends the process loses nothing that was
+computed. The last run has all points, all of whose results are stored by then: its tables, report
+and statistics are those of any other run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from trading_runtime.errors import UsageError
+from trading_runtime.execution.local_run import LocalRun
+from trading_runtime.execution.preparation import prepare_loaded
+from trading_runtime.planning.points import PointList
+from trading_runtime.search.asking import SearchInputs, Space, Told, ask, check_search_plan
+from trading_runtime.search.generations import keep_generation, read_generation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import polars as pl
+
+    from trading_runtime.config.experiment import SearchSettings
+    from trading_runtime.execution.local_run import RunOutcome
+    from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.execution.workers.processes import PrestartedWorker
+
+
+class Searched(NamedTuple):
+    """How a search ended."""
+
+    run: LocalRun
+    outcome: RunOutcome
+    """Of the last run; tasks and seconds are those of all generations."""
+    how: str
+    """How many generations and points there were, and why no more was asked: a sentence."""
+
+
+def run_search(  # noqa: PLR0913 - what a run is started with
+    prepared: PreparedRun,
+    run_id: str,
+    *,
+    should_stop: Callable[[], bool],
+    show_progress: bool,
+    prestarted: PrestartedWorker | None,
+    allow_incomplete: bool,
+) -> Searched:
+    """Search as the experiment says, and run over all points that were asked for.
+
+    The same run id goes on where it ended. Raises what ``LocalRun.execute`` raises, and
+    ``UsageError`` when the method cannot search this space, or when the run id belongs to another
+    search.
+    """
+    store, inputs = prepared.store, SearchInputs.of(prepared.loaded.experiment)
+    space = Space.of(inputs)
+    check_search_plan(space, inputs.search)
+    told: list[Told] = []
+    number = computed = tasks = without_better = 0
+    windows = len(prepared.plan.partitions)
+    seconds = 0.0
+    while True:
+        why = _ended(inputs.search, windows, told, tasks, without_better)
+        stored = None if why else read_generation(store, run_id, number)
+        if not why and stored is None:
+            asked = ask(space, inputs, number, told)
+            if not asked:
+                why = "every allowed point that the search proposes was tried"
+            else:
+                stored = keep_generation(store, run_id, number, inputs, asked)
+        if why or stored is None:
+            break
+        if stored.inputs != inputs:
+            raise UsageError(
+                f"run {run_id!r} exists with another search; choose another --run-id, or leave it "
+                "out to get a new one"
+            )
+        points = PointList([space.point(each.indices) for each in stored.asked])
+        planned = prepare_loaded(prepared.loaded, prepared.workers, points=points)
+        generation = LocalRun(
+            planned, f"{run_id}-g{number:02}", should_stop, show_progress, prestarted
+        )
+        ended = generation.execute(allow_incomplete=True)
+        prestarted = None
+        computed, seconds = computed + ended.computed, seconds + ended.seconds
+        tasks += len(planned.plan.tasks)
+        values = objective_values(ended.reduction.points, inputs.objective.metric)
+        before = best_of(told, inputs.objective.direction)
+        told += map(Told, stored.asked, values)
+        after = best_of(told, inputs.objective.direction)
+        without_better = 0 if after != before else without_better + 1
+        number += 1
+        if show_progress:
+            sys.stderr.write(f"{_progress(number, told, after, inputs.objective.metric)}\n")
+    if not told:
+        raise UsageError(f"search.budget: {why}; allow more tasks")
+    points = PointList([space.point(each.asked.indices) for each in told])
+    planned = prepare_loaded(prepared.loaded, prepared.workers, points=points)
+    run = LocalRun(planned, run_id, should_stop, show_progress=False, prestarted=None)
+    last = run.execute(allow_incomplete=allow_incomplete)
+    outcome = dataclasses.replace(
+        last, computed=computed + last.computed, seconds=seconds + last.seconds
+    )
+    how = f"{inputs.search.method}: {len(told):,} points in {number:,} generations; {why}"
+    return Searched(run, outcome, how)
+
+
+def objective_values(points: pl.DataFrame, metric: str) -> list[float | None]:
+    """Return the objective of each point in their order, ``None`` where it failed."""
+    values = points.sort("point")[metric].to_list()
+    return [None if value is None else float(value) for value in values]
+
+
+def best_of(told: Sequence[Told], direction: str) -> float | None:
+    """Return the best value so far; ``None`` when every point failed."""
+    known = [each.value for each in told if each.value is not None]
+    return (min if direction == "minimize" else max)(known, default=None)
+
+
+def _ended(
+    settings: SearchSettings, windows: int, told: Sequence[Told], tasks: int, without_better: int
+) -> str:
+    """Return why nothing more is asked, or nothing."""
+    points = settings.points or 0
+    if len(told) >= points:
+        return f"all {points:,} points were asked"
+    if settings.patience is not None and without_better >= settings.patience:
+        return f"{without_better} generations in a row found nothing better (search.patience)"
+    size = min(settings.generation, points - len(told))
+    if settings.budget is not None and tasks + size * windows > settings.budget:
+        return f"another generation would go beyond {settings.budget:,} tasks (search.budget)"
+    return ""
+
+
+def _progress(generations: int, told: Sequence[Told], best: float | None, metric: str) -> str:
+    failed = sum(each.value is None for each in told)
+    undone = f", {failed:,} of them without a value" if failed else ""
+    known = "none has a value" if best is None else f"{metric} {best:.6g}"
+    return f"generation {generations}: {len(told):,} points{undone}; best so far: {known}"
