@@ -8,6 +8,7 @@ from benchmarks.preparing import preparing
 from benchmarks.scale import cached_run, planning, planning_points, summarising, worker_memory
 from benchmarks.speed import (
     first_event,
+    session_of_bars,
     sweep_backtesting,
     sweep_builtin,
     sweep_nautilus_1,
@@ -27,6 +28,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "sweep-backtesting": sweep_backtesting,
     "sweep-builtin": sweep_builtin,
     "first-event": first_event,
+    "session": session_of_bars,
     "preparing": preparing,
     "memory": worker_memory,
     "planning": planning,

@@ -51,6 +51,41 @@ def task_of_trades(bench: Bench) -> list[Row]:
     return [Row("task, 1 M trades, a strategy that listens", Mark(1.10, "ratio"), of_pairs(pairs))]
 
 
+def session_of_bars(bench: Bench) -> list[Row]:
+    """A paper session that replays bars in burst, against a bare live node: CPU time."""
+    dataset = bench.dataset("bars", bench.size(45_000, 5_000))
+    path = bench.folder() / "deployment.json"
+    path.parent.mkdir(parents=True)
+    strategy = {**EMA_CROSS, "config": {**EMA_CROSS["config"], "fast": 20, "slow": SLOWS[-1]}}
+    content = {
+        "name": "bench",
+        "mode": "paper",
+        "data": {"source": "replay", "dataset": str(dataset), "pace": "burst"},
+        "execution": {
+            "venue": "simulated",
+            "account_type": "margin",
+            "balances": ["1000000 USDT"],
+            "leverage": 10,
+            "fees": {"model": "maker_taker", "maker": "0.0002", "taker": "0.0005"},
+        },
+        "strategy": strategy,
+        "seed": 1,
+    }
+    path.write_text(json.dumps(content))
+    finished = run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.programs.session_against_node",
+            str(path),
+            str(bench.size(7, 2)),
+        ]
+    )
+    pairs = [(ours, anchor) for ours, anchor in json.loads(finished.output)]
+    name = "session, 45 k bars in burst, EMA cross: CPU"
+    return [Row(name, Mark(1.10, "ratio"), of_pairs(pairs))]
+
+
 def sweep_nautilus_1(bench: Bench) -> list[Row]:
     """A sweep against ``BacktestNode`` of nautilus_trader 1.231.0."""
     python = peer("nautilus-1")

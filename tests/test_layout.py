@@ -21,7 +21,7 @@ LEVELS = (
     {"planning", "engine"},
     {"results", "runs", "control", "report", "metrics"}
     | {"execution", "verification", "evidence", "sessions"},
-    {"operations", "search"},
+    {"operations", "project", "search"},
     {"cli", "local", "argo", "api"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -45,6 +45,7 @@ IMPORTED_ONCE = {
     "engine/live/simulated.py": "what paper and live differ in",
     "execution/executors/pods.py": "an executor",
     "operations/drills/cutting_proxy.py": "a network that fails, beside the drill that uses it",
+    "planning/plan_check.py": "checks a stored plan against itself, which making one does not",
     "planning/days.py": "counts days, which a plan only shows",
     "records/metadata.py": "the form of a stored document",
     "report/pictures/equity.py": "a picture",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nautilus_trader import model
 
+from trading_runtime.cli.main import invoke, root
 from trading_runtime.datasets.columns import (
     LARGEST_PRICE,
     LARGEST_SIZE,
@@ -18,6 +21,9 @@ from trading_runtime.datasets.columns import (
     decimals,
     read_ticks,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 INCREMENTS = ["0.01", "0.25", "0.5", "1", "7", "1000", "0.000001", "0.00000003"]
 
@@ -217,3 +223,25 @@ def test_ordinary_columns_stay_in_64_bits() -> None:
     )
 
     assert found.schema["ticks"] == pl.Int64
+
+
+@pytest.mark.parametrize("tick", ["0.00000001", "0.0000000000000001"])
+def test_prices_of_many_digits_are_prepared(tmp_path: Path, tick: str) -> None:
+    instrument = {
+        "type": "CurrencyPair",
+        "id": "SHIB/USDT.SIM",
+        "base_currency": "SHIB",
+        "quote_currency": "USDT",
+        "price_increment": tick,
+        "size_increment": "0.00000001",
+    }
+    row = f"2024-01-02T00:01,{tick},{tick},{tick},{tick},98765432109.87654321\n"
+    (tmp_path / "a.csv").write_text(f"timestamp,open,high,low,close,volume\n{row}")
+    (tmp_path / "instrument.json").write_text(json.dumps(instrument))
+    series = {"type": "bars", "instrument": "SHIB/USDT.SIM", "bar": "1-MINUTE-LAST"}
+    series |= {"files": "a.csv", "timestamp_marks": "close"}
+    content = {"instruments": "instrument.json", "series": [series]}
+    (tmp_path / "a.data.json").write_text(json.dumps(content))
+    command = ["data", "prepare", str(tmp_path / "a.data.json"), "--to", str(tmp_path / "ds")]
+
+    assert invoke(root, command) == 0

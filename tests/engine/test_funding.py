@@ -12,6 +12,7 @@ from nautilus_trader.model import FundingRateUpdate
 from nautilus_trader.serialization import get_arrow_schema_bytes
 
 from tests.engine.market import MINUTE, SECOND, T0, Market, bars, perpetual, run_steps
+from trading_runtime.engine.accounting.funding import LOST_AT_THE_START
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +81,17 @@ def test_a_settlement_at_a_seam_is_charged_once_to_the_window_that_ends_there(
     assert charged.tables.equity[-1]["equity"] == Decimal("99999.8")
     assert rested.funding == (Decimal(0), 0)
     assert rested.tables.equity[-1]["equity"] == Decimal(100_000)
+
+
+def test_a_rate_that_is_sent_at_a_seam_and_settles_there_is_counted_as_lost(tmp_path: Path) -> None:
+    seam = T0 + 11 * MINUTE
+    rates = [(seam, seam, "0.001"), (seam + MINUTE, seam + MINUTE, "0.001")]
+    found = run_steps(market(tmp_path, seam, rates), {}, start=seam, end=seam + 11 * MINUTE)
+    assert found.engine_warnings == {LOST_AT_THE_START: 1}
+    # A rate of its own instant inside a window is charged.
+    inside = market(tmp_path / "inside", T0, [(T0 + 5 * MINUTE, T0 + 5 * MINUTE, "0.001")])
+    found = run_steps(inside, {"1": ["market BUY 2"]})
+    assert (found.funding, found.engine_warnings) == ((Decimal("-0.2"), 1), {})
 
 
 def test_an_account_without_a_position_pays_nothing(tmp_path: Path) -> None:

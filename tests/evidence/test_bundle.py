@@ -124,7 +124,7 @@ def test_a_complete_run_whose_result_is_gone_shows(results: Path, tmp_path: Path
     manifest.unlink()
     found = check_evidence(bundled(results, "whole", tmp_path / "x.zip").path)
 
-    assert [item.message for item in found.findings] == ["the result of a complete run is gone"]
+    assert [item.message for item in found.findings] == ["the result of a done task is gone"]
 
 
 def test_a_damaged_result_is_not_bundled_as_if_it_were_sound(results: Path, tmp_path: Path) -> None:

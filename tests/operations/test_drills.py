@@ -20,6 +20,7 @@ BROKEN = {
     "restart-recovery": "only the rest is computed",
     "reconciliation-mismatch": "an altered one differs",
     "kill-switch": "no order after a second",
+    "kill-live": "no order after a second",
     "corrupt-result": "it is not reported as a result",
     "disk-full": "the run says that storage failed",
 }

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from nautilus_trader import model
 
-from tests.engine.market import MINUTE, T0, Market, perpetual, run_steps
+from tests.engine.market import MINUTE, T0, Market, perpetual, run_steps, statuses
 from tests.results.sample_run import sample_run
 from trading_runtime.report.assumptions import Assumption, assumptions
 
@@ -135,6 +135,16 @@ def test_without_rates_there_is_no_funding_and_rates_that_settle_nothing_are_a_w
     assert "none was settled" in idle.text
 
 
+def test_a_year_that_is_a_guess_from_few_days_is_said_to_be_one() -> None:
+    guess = "is a guess from so few days: set 'statistics.periods_per_year'"
+    assert guess in said(sample_run({}, partitions=1), "Ratios").text
+    run = sample_run({}, partitions=1)
+    settings = {"calendar": "observed", "periods_per_year": 252}
+    given = dataclasses.replace(run, experiment={**run.experiment, "statistics": settings})
+    assert guess not in said(given, "Ratios").text
+    assert guess not in said(sample_run({}, partitions=8), "Ratios").text
+
+
 def test_the_days_that_count_and_the_factor_of_a_year_are_said() -> None:
     text = said(sample_run({}, partitions=4), "Ratios").text
     assert "28 days with data count. A year has 365 of them, as the days that count." in text
@@ -235,3 +245,89 @@ def test_swap_and_liquidation_are_told_as_they_are_charged() -> None:
     text = said(with_venue(liquidation=settings), "Liquidation").text
     assert "at or below 1.1 times their maintenance margin" in text
     assert text.endswith("are cancelled first; closing costs 0.5% of the closed value.")
+
+
+def fees(found: TaskOutput) -> list[Any]:
+    return [row["fee"] for row in found.tables.fills]
+
+
+def test_fees_are_the_rates_that_are_stated_of_the_value(market: Market) -> None:
+    model_of = {"model": "maker_taker", "maker": "0.0002", "taker": "0.0005"}
+    text = said(with_venue(fees=model_of), "Fees").text
+    assert text == (
+        "0.02% of the traded value for a resting order, 0.05% for one that takes liquidity."
+    )
+    steps = {"1": ["market BUY 10", "limit BUY 10 97.0"]}
+    # 10 at 100 take, 10 at 97 rest: 1000 x 0.05 % and 970 x 0.02 %.
+    found = run_steps(market, steps, venue={"fees": model_of})
+    assert fees(found) == [Decimal("0.5"), Decimal("0.194")]
+
+
+@pytest.mark.parametrize(
+    ("once", "words", "charged"),
+    [(True, "2 USDT for every order.", [2, 0]), (False, "2 USDT for every fill.", [2, 2])],
+)
+def test_a_fixed_fee_is_charged_as_often_as_is_stated(
+    market: Market, *, once: bool, words: str, charged: list[int]
+) -> None:
+    settings = {"model": "fixed", "amount": "2 USDT", "once_per_order": once}
+    assert said(with_venue(fees=settings), "Fees").text == words
+    # Beyond a quarter of the bar, one order is two fills.
+    assert fees(run_steps(market, {"1": ["market BUY 50"]}, venue={"fees": settings})) == charged
+
+
+def test_without_fees_trading_costs_nothing_and_that_is_a_warning(market: Market) -> None:
+    assumption = said(with_venue(fees={"model": "none"}), "Fees")
+    assert assumption.warning
+    assert "Trading costs nothing" in assumption.text
+    assert fees(run_steps(market, {"1": ["market BUY 10"]})) == [0]
+
+
+def test_commands_take_as_long_as_is_stated(market: Market) -> None:
+    delay = {"base": "20s", "insert": None, "update": None, "cancel": None}
+    assert said(with_venue(latency=delay), "Latency").text == "Commands take 20s for every command."
+    text = said(with_venue(latency=delay), "Fill price and time").text
+    assert "fills 20s after it was sent, at the market of that time" in text
+    # Sent at the first bar, it is there at the second, whose first price it gets.
+    found = run_steps(market, {"1": ["market BUY 1"]}, venue={"latency": delay})
+    assert [minute for _, _, minute in fills(found)] == [2]
+    none = dict.fromkeys(delay)
+    assert said(with_venue(latency=none), "Latency").text.startswith("None: commands take effect")
+    found = run_steps(market, {"1": ["market BUY 1"]}, venue={"latency": none})
+    assert [minute for _, _, minute in fills(found)] == [1]
+
+
+def test_orders_beyond_the_rate_that_is_stated_are_denied(market: Market) -> None:
+    limit = {"orders": 3, "per": "1s"}
+    text = said(with_venue(order_rate_limit=limit), "Order rate").text
+    assert text == "At most 3 orders per 1s of simulated time; the excess is denied."
+    found = run_steps(market, {"1": ["market BUY 1"] * 5}, venue={"order_rate_limit": limit})
+    assert statuses(found) == {"FILLED": 3, "DENIED": 2}
+
+
+def test_fills_use_up_the_size_of_a_bar_only_where_that_is_stated(market: Market) -> None:
+    steps = {"1": ["market BUY 25", "market BUY 25"]}
+    words = "A fill does not use up the size it was filled against."
+    assert words in said(with_venue(liquidity_consumption=False), "Fill model").text
+    assert fills(run_steps(market, steps)) == [(25, 100, 1)] * 2
+    assert words not in said(with_venue(liquidity_consumption=True), "Fill model").text
+    used_up = fills(run_steps(market, steps, venue={"liquidity_consumption": True}))
+    assert used_up == [(25, 100, 1)]
+
+
+def test_orders_move_no_price_after_them(market: Market) -> None:
+    assert "do not move the prices after them" in said(sample_run({}), "Market impact").text
+    steps = {"1": ["market BUY 1000"], "2": ["market SELL 1"]}
+    # A thousand bought at the first bar, and the second closes where the file says.
+    assert fills(run_steps(market, steps))[-1] == (1, 100, 2)
+
+
+def test_positions_are_marked_or_closed_at_the_end_as_is_stated(market: Market) -> None:
+    run = sample_run({})
+    assert "still open at a window's end are marked to market there" in said(run, "Seams").text
+    found = run_steps(market, {"1": ["market BUY 1"]})
+    assert found.tables.positions[0]["open_quantity"] == 1
+    closing = dataclasses.replace(run, experiment={**run.experiment, "at_end": "close"})
+    assert "closed by market orders at the window's end" in said(closing, "Seams").text
+    found = run_steps(market, {"1": ["market BUY 1"]}, at_end="close")
+    assert found.tables.positions[0]["open_quantity"] == 0

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_every_status_is_in_the_file_and_in_the_history_when_it_is_set(tmp_path: Path) -> None:
+def test_an_end_is_in_the_file_once_it_is_sealed_and_not_before(tmp_path: Path) -> None:
     files = RunFiles(tmp_path)
     metadata = Metadata.begin(files, run_id="run", labels={"by": "Ada"})
     first = json.loads(files.metadata.read_text())
     metadata.set(Status.STOPPED)
+    assert json.loads(files.metadata.read_text()) == first
+    metadata.seal()
     stopped = json.loads(files.metadata.read_text())
 
     assert (first["status"], first["ended"]) == ("running", None)
@@ -32,8 +34,10 @@ def test_every_status_is_in_the_file_and_in_the_history_when_it_is_set(tmp_path:
 def test_a_run_that_goes_on_keeps_when_it_first_began_and_its_history(tmp_path: Path) -> None:
     files = RunFiles(tmp_path)
     started = Metadata.begin(files, run_id="run").content["started"]
-    Metadata.begin(files, run_id="run").set(Status.FAILED, error="OSError: full")
-    Metadata.begin(files, run_id="run").set(Status.COMPLETE)
+    for status, facts in ((Status.FAILED, {"error": "OSError: full"}), (Status.COMPLETE, {})):
+        metadata = Metadata.begin(files, run_id="run")
+        metadata.set(status, **facts)
+        metadata.seal()
     content = json.loads(files.metadata.read_text())
 
     assert content["started"] == started

@@ -297,13 +297,15 @@ def test_what_others_write_into_a_run_in_s3_is_in_its_journal(
 
     api.run(path, run_id="one", workers=1, should_stop=note_once)
     append_events(open_store(f"{remote}/results"), "one", "kill", KillCleared(reason="over"))
-    files = open_store(f"{remote}/results").run("one")
+    store = open_store(f"{remote}/results")
+    files = store.run("one")
     events = [json.loads(line)["event"] for line in files.journal.read_bytes().splitlines()]
 
     assert [event for event in events if event.startswith("kill_")] == [
         "kill_activated",
         "kill_cleared",
     ]
+    store.fetch("runs/one/")
     assert check_run(files).findings == []
 
 

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from tests.small_experiment import BARS_A_DAY, DAY_STARTS, INSTRUMENT
+from trading_runtime.cli.main import invoke, root
 from trading_runtime.results.store import Store
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def test_fills_are_stated_at_the_rows_that_made_them(played: SmallSession) -> No
 def test_runs_commands_work_on_a_session(played: SmallSession) -> None:
     for words, shown in (
         (("runs", "list"), "complete"),
-        (("runs", "show", "one"), "complete"),
+        (("runs", "show", "one"), "trading-runtime parity one"),
         (("runs", "check", "one"), "sound"),
         (("runs", "watch", "one"), "complete"),
         (("results", "show", "one"), "1/1"),
@@ -89,6 +90,20 @@ def test_runs_commands_work_on_a_session(played: SmallSession) -> None:
         ended = played.command(*words)
         assert ended.returncode == 0, ended.stderr
         assert shown in ended.stdout + ended.stderr
+
+
+def test_a_session_is_not_taken_for_a_backtest_that_can_be_repeated(played: SmallSession) -> None:
+    verified = played.command("verify", "one")
+
+    assert verified.returncode == 2
+    assert "trading-runtime parity one" in verified.stderr
+
+
+def test_the_evidence_of_a_session_is_whole(played: SmallSession) -> None:
+    assert played.command("evidence", "bundle", "one", "--to", "one.zip").returncode == 0
+    checked = invoke(root, ["evidence", "check", str(played.folder / "one.zip")])
+
+    assert checked == 0
 
 
 @pytest.mark.parametrize("pace", ["burst", "x20000"])

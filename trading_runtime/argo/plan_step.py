@@ -228,6 +228,9 @@ def _begin(prepared: PreparedRun, run_id: str, settings: PodSettings) -> None:
         batch_seconds=settings.batch_seconds,
         most_batches=settings.most_batches,
     )
+    if metadata.earlier is not None:
+        # Before a file of it changes: until then it has ended as its metadata say.
+        run.publish(files.metadata)
     with run.open_journal("plan") as journal:
         started = RunStarted(tasks=len(plan.tasks), pending=len(plan.uncached))
         record_beginning(run, plan, metadata, journal, started)

@@ -15,7 +15,7 @@ from trading_runtime.metrics.exposition import write_run_metrics
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
-from trading_runtime.runs.metadata import Metadata
+from trading_runtime.runs.metadata import Metadata, reopen_run
 from trading_runtime.runs.opening import check_run_id
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.storage.files import read_json
@@ -94,6 +94,8 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
     if not files.plan.is_file() or not isinstance(content, dict):
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
     plan = read_plan(files.plan)
+    reopen_run(files)
+    store.publish(files.metadata)
     _forget_passed_failures(store, files)
     metadata = Metadata(files, content)
     with Journal(files.journals, new_writer("summary")) as journal:
@@ -106,9 +108,12 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
             KillSwitch(store).on_for(run_id),
             stop_requested=files.stop.exists(),
         )
-    metadata.seal()
-    _write_metrics(files, plan.common.strategy_path)
-    write_run_metrics(files)
+
+    def write_numbers(content: dict[str, Any]) -> None:
+        _write_metrics(files, plan.common.strategy_path)
+        write_run_metrics(files, content)
+
+    metadata.seal(write_numbers)
     store.publish_part(journal.end_part)
     store.publish_run(files)
     return Summary(reduction.result, reduction.failures, files, killed)

@@ -14,6 +14,7 @@ from trading_runtime.cli.options import JSON
 if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.manifest import Manifest
+    from trading_runtime.datasets.prepare import Prepared
 
 
 class _LocalPath(click.Path):
@@ -45,6 +46,15 @@ def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> N
     columns mean, and the instruments. Rows that are unordered, duplicate, negative, not finite or
     off the tick are refused with file and line, and then nothing is written.
     """
+    prepared = make_dataset(file, folder, force=force)
+    if not as_json:
+        what = "is up to date" if prepared.is_unchanged else "prepared"
+        click.echo(f"dataset      {prepared.folder} {what}")
+    show_dataset(prepared.manifest, as_json=as_json)
+
+
+def make_dataset(file: Path, folder: Path | None = None, *, force: bool = False) -> Prepared:
+    """Make the dataset that a data file describes; raises what ``datasets.prepare`` raises."""
     from trading_runtime.datasets.data_file import load_preparation
     from trading_runtime.datasets.prepare import prepare as make
     from trading_runtime.engine.instruments.catalog import write_instruments
@@ -57,11 +67,7 @@ def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> N
         raise UsageError(f"{file}: names no 'dataset' to make; add it, or give --to FOLDER")
     check_bar_types(loaded)
     instruments = read_instruments(loaded.instrument_files)
-    prepared = make(loaded, instruments, write_instruments, target, force=force)
-    if not as_json:
-        what = "is up to date" if prepared.is_unchanged else "prepared"
-        click.echo(f"dataset      {prepared.folder} {what}")
-    show_dataset(prepared.manifest, as_json=as_json)
+    return make(loaded, instruments, write_instruments, target, force=force)
 
 
 @data.command()

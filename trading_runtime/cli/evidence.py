@@ -35,14 +35,21 @@ def evidence() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file to write; RUN.evidence.zip in this folder if not given.",
 )
+@click.option(
+    "--sign",
+    "key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A private SSH key; the signature is written beside the archive, as FILE.sig.",
+)
 @JSON
-def bundle(run: str, results: str, target: Path | None, *, as_json: bool) -> None:
+def bundle(run: str, results: str, target: Path | None, key: Path | None, *, as_json: bool) -> None:
     """Write one archive with all that proves RUN (a run id, or 'latest'), and print its sha256.
 
     The same content gives the same bytes. Note the sha256 elsewhere: 'evidence check' compares it.
     """
     from trading_runtime.cli.options import find_run
     from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
+    from trading_runtime.evidence.signature import sign
     from trading_runtime.runs.opening import is_running
 
     store, run_id = find_run(run, results)
@@ -51,8 +58,10 @@ def bundle(run: str, results: str, target: Path | None, *, as_json: bool) -> Non
     # The report, too, which comes with a run only where it is asked for.
     store.fetch(f"runs/{run_id}/")
     written = bundle_run(store, files, target or Path(f"{run_id}{SUFFIX}"))
+    signature = None if key is None else sign(written.path, key)
     if as_json:
         content = {**vars(written), "path": str(written.path), "run_id": run_id}
+        content["signature"] = None if signature is None else str(signature)
         click.echo(json.dumps(content, ensure_ascii=False))
         return
     click.echo(f"bundle  {written.path}")
@@ -60,20 +69,31 @@ def bundle(run: str, results: str, target: Path | None, *, as_json: bool) -> Non
     click.echo(
         f"holds   {written.files:,} files, {written.tasks:,} results, {written.bytes:,} bytes"
     )
+    if signature is not None:
+        click.echo(f"signed  {signature}")
 
 
 @evidence.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--sha256", help="The sha256 of the archive that was noted when it was made.")
+@click.option(
+    "--signer",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A public SSH key (KEY.pub), or a file of allowed signers; FILE.sig must be by one of "
+    "them.",
+)
 @JSON
-def check(file: Path, sha256: str | None, *, as_json: bool) -> int:
+def check(file: Path, sha256: str | None, signer: Path | None, *, as_json: bool) -> int:
     """Check the bundle FILE with nothing else at hand: bytes, journal, results, digests."""
     from trading_runtime.evidence.checking import check_evidence
+    from trading_runtime.evidence.signature import check_signature
 
     found = check_evidence(file, sha256)
+    signed_by = None if signer is None else check_signature(file, signer)
     if as_json:
         content = {
             **vars(found),
+            "signed_by": signed_by,
             "sound": not found.findings,
             "findings": [vars(item) for item in found.findings],
             "notes": [vars(item) for item in found.notes],
@@ -86,6 +106,8 @@ def check(file: Path, sha256: str | None, *, as_json: bool) -> int:
             f"{found.lines:,} lines of the journal"
         )
         click.echo(f"sha256 {found.sha256}")
+        if signed_by is not None:
+            click.echo(f"signed by {signed_by}")
     return (Kind.DATA if found.findings else Kind.OK).exit_code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib
 import os
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_runtime import __version__
 from trading_runtime.errors import Kind, TradingRuntimeError, refuse_other_than_utf8
 from trading_runtime.redaction import redact
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _OUTPUT_FAULTS = {errno.EBADF, errno.EIO, errno.ENOSPC}
 COMMANDS = {
+    "init": ("trading_runtime.cli.project", "init", "Begin a project of your own."),
+    "doctor": ("trading_runtime.cli.project", "doctor", "Say what is wrong with an installation."),
     "config": (
         "trading_runtime.cli.config",
         "config_group",
@@ -28,6 +32,11 @@ COMMANDS = {
     "plan": ("trading_runtime.cli.run", "plan", "Show what a run would compute; start nothing."),
     "run": ("trading_runtime.cli.run", "run", "Run an experiment on this machine."),
     "trade": ("trading_runtime.cli.trade", "trade", "Trade as a deployment says: one session."),
+    "promote": (
+        "trading_runtime.cli.trade",
+        "promote",
+        "Make a deployment of a run's point, through its gates.",
+    ),
     "parity": (
         "trading_runtime.cli.trade",
         "parity",
@@ -102,9 +111,9 @@ class _LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise click.UsageError(
-                f"no command {args[0]!r}; accepted are {', '.join(COMMANDS)}", ctx
-            ) from error
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"accepted are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -113,7 +122,7 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.version_option(package_name="trading-runtime")
+@click.version_option(__version__, "-V", "--version", package_name="trading-runtime")
 def root(*, debug: bool) -> None:
     """Backtests of NautilusTrader strategies that can be trusted and repeated, byte for byte."""
 

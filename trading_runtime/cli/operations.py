@@ -198,7 +198,8 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
     task_id = _task(store, run_id, task)
     found = reconciliation.reconcile(task_id, books_of(store, task_id), theirs, accepted)
     content = {"run_id": run_id, **found.content()}
-    leave_state(store, f"runs/{run_id}/reconciliation.json", content)
+    name = f"runs/{run_id}/reconciliation.json"
+    leave_state(store, name, content)
     counts = found.counts
     event = ReconciliationCompleted(
         snapshot=found.snapshot,
@@ -207,7 +208,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
         unknown=counts["unknown"],
         outcome=found.kind,
     )
-    append_events(store, run_id, "reconcile", event)
+    append_events(store, run_id, "reconcile", event, changed=[store.root / name])
     click.echo(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
     return found.kind.exit_code
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_runtime.config.project_file import results_here
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,8 +28,13 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def results_option(
     parameter: str = "results", *, text: str = "The folder of the results, or its address in S3."
 ) -> Decorator:
-    """Return the option ``--results``, handed to the command as ``parameter``."""
-    return click.option("--results", parameter, default="results", show_default=True, help=text)
+    """Return the option ``--results``, handed to the command as ``parameter``.
+
+    Its default is ``TRADING_RUNTIME_RESULTS``, else what the project file says, else ``results``.
+    """
+    return click.option(
+        "--results", parameter, default=results_here, show_default="results", help=text
+    )
 
 
 RESULTS = results_option()

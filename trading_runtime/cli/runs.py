@@ -264,7 +264,10 @@ def check_run(run: str, results: str, *, as_json: bool) -> int:
     from trading_runtime.runs.run_check import check_run as check
 
     store, run_id = find_run(run, results)
-    found = check(store.run(run_id), running=is_running(store, run_id))
+    files = store.run(run_id)
+    # The pictures, too, which come with a run only where they are asked for.
+    store.fetch(f"runs/{run_id}/")
+    found = check(files, running=is_running(store, run_id), store=store)
     if as_json:
         content = {
             "run_id": run_id,

@@ -121,3 +121,45 @@ def parity(session: str, results: str, *, as_json: bool) -> int:
                 click.echo(f"only {where}  {fill.shown}")
         click.echo(f"equity of both: {picture}", err=True)
     return (Kind.OK if found.holds else Kind.DIFFERS).exit_code
+
+
+@click.command()
+@click.argument("run")
+@click.option("--point", type=click.IntRange(min=0), required=True, help="The point to promote.")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The deployment file to write, .yaml or .json; the evidence goes beside it.",
+)
+@click.option("--override", help="Promote though gates refuse; why, for the run's journal.")
+@RESULTS
+@JSON
+def promote(  # noqa: PLR0913 - one argument per option
+    run: str, point: int, target: Path, override: str | None, results: str, *, as_json: bool
+) -> None:
+    """Write a paper deployment of a point of RUN (a run id, or 'latest'), with its parameters.
+
+    The experiment's section 'promotion' has the gates; what they refuse is refused with reasons.
+    The run's evidence is bundled beside the deployment, which names run, digest and bundle.
+    """
+    from trading_runtime.sessions.promotion import promote as write
+
+    store, run_id = find_run(run, results)
+    written = write(store, run_id, point, target, override)
+    if as_json:
+        content = {
+            "run_id": run_id,
+            "point": point,
+            "deployment": str(written.deployment),
+            "evidence": str(written.evidence),
+            "sha256": written.sha256,
+            "overridden": written.failed_gates,
+        }
+        click.echo(json.dumps(content, ensure_ascii=False))
+        return
+    click.echo(f"deployment  {written.deployment}")
+    click.echo(f"evidence    {written.evidence} ({written.sha256})")
+    for gate in written.failed_gates:
+        click.echo(f"overridden  {gate}")

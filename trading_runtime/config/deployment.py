@@ -107,6 +107,8 @@ class Origin(Model):
     """The point whose parameters are traded."""
     run_digest: str | None = None
     """The run's digest when it was promoted."""
+    evidence: str | None = None
+    """The sha256 of the bundle that proves the run."""
 
 
 class Deployment(Model):

@@ -99,6 +99,7 @@ __all__ = [
     "OrderRateLimit",
     "PartitionSettings",
     "PartitionUnit",
+    "PromotionSettings",
     "RandomSampling",
     "RangeValues",
     "RiskSettings",
@@ -357,6 +358,19 @@ class Limits(Model):
     a task that takes more is ended as failed, kind ``crash``; no limit when absent."""
 
 
+class PromotionSettings(Model):
+    """What a point must have reached before a deployment is made of it; absent: no gate."""
+
+    min_trades: Annotated[int, Field(ge=0)] | None = None
+    """Closed trades, over all partitions."""
+    min_days: Annotated[int, Field(ge=0)] | None = None
+    """Days that its statistics count."""
+    max_drawdown: Number | None = None
+    """Deepest fall from a peak of equity that is let pass: ``0.2`` for 20 %."""
+    objective: Number | None = None
+    """What the objective's metric must reach: at least when it is maximised, else at most."""
+
+
 class Experiment(Model):
     """One experiment: what data, what strategy, which parameters, which windows."""
 
@@ -403,6 +417,8 @@ class Experiment(Model):
     """Open positions at a window's end: marked to market, or closed by market orders."""
     limits: Limits = Limits.model_construct()
     """Bounds on one task."""
+    promotion: PromotionSettings | None = None
+    """Gates before a point may be promoted to a deployment; changes no result."""
     operations: OperationSettings = OperationSettings.model_construct()
     """What operating it needs: variables, disk, memory, hosts; changes no result."""
     results: str = "results"

@@ -16,6 +16,7 @@ from trading_runtime.config.document import DocumentError, Problem, parse_json
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.messages import faults_of, problem_at
 from trading_runtime.config.places import PathError, resolve_path, resolve_place
+from trading_runtime.config.project_file import default_results
 from trading_runtime.errors import UsageError, refuse_other_than_utf8
 
 if TYPE_CHECKING:
@@ -63,7 +64,16 @@ class LoadedExperiment:
 
     @property
     def results_place(self) -> str:
-        """The results' folder: an absolute path, or an address in S3."""
+        """The results' folder: an absolute path, or an address in S3.
+
+        An experiment that names none takes what ``TRADING_RUNTIME_RESULTS`` or the project file
+        says, unless it comes from S3.
+        """
+        is_named = "results" in self.experiment.model_fields_set
+        if not is_named and self.shown == str(self.path):
+            place = default_results(self.path.parent)
+            if place is not None:
+                return place
         return resolve_place(self.experiment.results, self._base)
 
     @property

@@ -559,7 +559,9 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
 
 def _refuse_fixed_point(block: _Block, name: str, ticks: pl.Series, tick: Increment) -> None:
     """Record prices that are too high to be any: they are mostly billionths, as Databento's."""
-    wrong = ticks > int(_HIGHEST_PRICE / tick.value)
+    # Ticks of 128 bits: the highest price has more of small ticks than 64 bits hold.
+    most = pl.lit(int(_HIGHEST_PRICE / tick.value), dtype=pl.Int128)
+    wrong = pl.select(ticks.cast(pl.Int128) > most).to_series()
     if wrong.any():
         value = shown(block.raw[name].filter(wrong.fill_null(value=False))[0])
         block.add(

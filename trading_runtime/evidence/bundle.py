@@ -72,7 +72,7 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
         for path in sorted(folder.iterdir()):
             paths[f"tasks/{task_id[:2]}/{task_id}/{path.name}"] = path
     listed = {name: _facts(paths[name]) for name in sorted(paths)}
-    listing = _listing(files, plan, listed)
+    listing = _listing_bytes(listing_of(files, plan, listed))
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     with storage_errors(target):
         try:
@@ -99,10 +99,13 @@ def _facts(path: Path) -> dict[str, Any]:
         return {"bytes": file.tell(), "sha256": sha256}
 
 
-def _listing(files: RunFiles, plan: Plan, listed: Mapping[str, Mapping[str, Any]]) -> bytes:
+def listing_of(
+    files: RunFiles, plan: Plan, listed: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what ``evidence.json`` says of a run and the files that are ``listed``."""
     metadata, result = (read_json(path) or {} for path in (files.metadata, files.result))
     common = plan.common
-    content = {
+    return {
         "format": FORMAT,
         "run_id": files.folder.name,
         "status": metadata.get("status"),
@@ -116,8 +119,11 @@ def _listing(files: RunFiles, plan: Plan, listed: Mapping[str, Mapping[str, Any]
             "code": common.code,
             "image": metadata.get("image"),
         },
-        "files": listed,
+        "files": dict(listed),
     }
+
+
+def _listing_bytes(content: Mapping[str, Any]) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -138,6 +144,20 @@ def _write(
                     member.write(chunk)
             if sha256.hexdigest() != facts["sha256"]:
                 raise DataError(f"{paths[name]}: changed while it was bundled; do it again")
+
+
+def is_as_written(path: Path, listing: Mapping[str, Any], folder: Path) -> bool:
+    """Return whether a bundle has no byte but those of its files, which lie below ``folder``.
+
+    The same content gives the same bytes: it is written once more, and compared.
+    """
+    again = folder / ".again.zip"
+    paths = {name: folder / name for name in listing["files"]}
+    with storage_errors(again):
+        _write(again, _listing_bytes(listing), paths, listing["files"])
+    same = _facts(again) == _facts(path)
+    again.unlink()
+    return same
 
 
 def _entry(name: str, size: int) -> zipfile.ZipInfo:

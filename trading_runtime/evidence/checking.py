@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.evidence.bundle import unpack
+from trading_runtime.evidence.bundle import LISTING, is_as_written, listing_of, unpack
 from trading_runtime.records.journal import JournalFinding
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.store import Store
-from trading_runtime.results.stored_plan import run_digest
 from trading_runtime.runs.run_check import check_run
-from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+
+_PARTS_OF_TASK = 4
+"""Of the name of a file: ``tasks``, two digits, the id, the file."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,11 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
                 "another file than the one that was noted"
             )
         files = evidence.store.run(evidence.run_id)
-        found = check_run(files)
-        findings = [*found.findings, *_result_findings(evidence)]
+        found = check_run(files, store=evidence.store)
+        findings = [*found.findings, *_listing_findings(evidence)]
+        if not is_as_written(path, evidence.listing, evidence.store.root):
+            what = "it has bytes that its files do not account for, in front, between or in headers"
+            findings.append(JournalFinding(path.name, what))
         return EvidenceCheck(
             run_id=evidence.run_id,
             sha256=evidence.sha256,
@@ -85,29 +90,30 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
         )
 
 
-def _result_findings(evidence: Evidence) -> Iterator[JournalFinding]:
+def _listing_findings(evidence: Evidence) -> Iterator[JournalFinding]:
+    """Compare what the bundle holds, and says of itself, with what follows from its run."""
     store, files = evidence.store, evidence.store.run(evidence.run_id)
     try:
         plan = read_plan(files.plan)
-        result = read_json(files.result) or {}
+        stated = listing_of(files, plan, evidence.listing["files"])
     except (DataError, UsageError):
         return  # reported already
+    for key in sorted(stated.keys() | evidence.listing.keys()):
+        if stated.get(key) != evidence.listing.get(key):
+            yield JournalFinding(LISTING, f"{key} is not what follows from the files of the run")
     planned = set(plan.task_ids)
-    stored = {path.name for path in (store.root / "tasks").glob("*/*")}
-    for task_id in sorted(stored - planned):
-        yield JournalFinding(f"tasks/{task_id[:12]}", "the plan has no such task")
-    sound = True
-    for task_id in sorted(stored & planned):
-        try:
-            store.read_task(task_id)
-        except DataError as error:
-            sound = False
-            reason = str(error).rpartition(": ")[2]
-            yield JournalFinding(f"tasks/{task_id[:12]}", f"the stored result is damaged: {reason}")
-    if result.get("complete"):
-        if missing := sorted(planned - stored):
-            yield JournalFinding(f"tasks/{missing[0][:12]}", "the result of a complete run is gone")
-        elif sound and run_digest(store, plan) != result.get("run_digest"):
-            yield JournalFinding(files.result.name, "run_digest is not that of the results")
-    if evidence.listing.get("run_digest") != result.get("run_digest"):
-        yield JournalFinding("evidence.json", "run_digest is not that of result.json")
+    for folder in sorted((store.root / "tasks").glob("*/*")):
+        place = f"tasks/{folder.name[:12]}"
+        if folder.name not in planned:
+            yield JournalFinding(place, "the plan has no such task")
+            continue
+        with contextlib.suppress(DataError):  # reported already
+            known = store.read_task(folder.name).keys()
+            for path in sorted(folder.iterdir()):
+                if path.name not in known:
+                    yield JournalFinding(f"{place}/{path.name}", "it is no file of the result")
+    folders = {"runs", "tasks"}
+    for name in sorted(evidence.listing["files"]):
+        parts = name.split("/")
+        if parts[0] not in folders or (parts[0] == "tasks" and len(parts) != _PARTS_OF_TASK):
+            yield JournalFinding(name, "it belongs to no part of a bundle")

@@ -7,6 +7,7 @@ A run is begun, computed (``computation``), summarised, and ended. A laptop does
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from trading_runtime.records.events import KillActivated, RunKilled, RunStopped
 from trading_runtime.redaction import redacted
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
-from trading_runtime.runs.metadata import Metadata, Status
+from trading_runtime.runs.metadata import Metadata, Status, reopen_run
 from trading_runtime.runs.progress import timeline
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
 from trading_runtime.storage.files import read_json, storage_errors, write_file
@@ -49,6 +50,8 @@ def begin_run(
     """
     plan, experiment = prepared.plan, prepared.loaded.experiment
     refuse_other_plan(read_metadata(files), plan.digest, run_id)
+    # First of all: killed in between, the run has died, and is no damaged one that has ended.
+    reopen_run(files)
     content = redacted(explicit(experiment))
     write_file(files.experiment, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_file(files.plan, plan.to_json())
@@ -209,14 +212,13 @@ def recorded(run: OpenRun, metadata: Metadata, journal: Journal) -> Iterator[Non
     finally:
         run.check_held()
         run.gather()
-        metadata.seal()
-        _write_metrics(run.files)
+        metadata.seal(functools.partial(_write_metrics, run.files))
 
 
-def _write_metrics(files: RunFiles) -> None:
+def _write_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
     from trading_runtime.metrics.exposition import write_run_metrics  # needed at the end only
 
-    write_run_metrics(files)
+    write_run_metrics(files, metadata)
 
 
 def _identities(plan: Plan, reduced: Reduction) -> dict[str, str]:

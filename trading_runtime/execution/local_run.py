@@ -79,6 +79,9 @@ class LocalRun:
             )
             self._started = time.monotonic()
             metadata = begin_run(files, self.prepared, self.run_id, ExecutorKind.LOCAL)
+            if metadata.earlier is not None:
+                # Before a file of it changes: until then it has ended as its metadata say.
+                store.publish(files.metadata)
             store.clear_staging()
             remove_abandoned_scratch()
             with (

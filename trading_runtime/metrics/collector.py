@@ -234,9 +234,15 @@ class RunCollector(Collector):
     """One run, at one moment."""
 
     def __init__(
-        self, folder: ResultsFolder, run_id: str, clock: Callable[[], float] = time.time
+        self,
+        folder: ResultsFolder,
+        run_id: str,
+        clock: Callable[[], float] = time.time,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
+        """``metadata`` are those of a run that is about to end, before they are stored."""
         self._folder = folder
+        self._metadata = metadata
         self._run_id = run_id
         self._clock = clock
 
@@ -244,7 +250,7 @@ class RunCollector(Collector):
         """Yield the families of the run; raises as the storage does."""
         self._folder.look()
         reader = RunReader(self._folder, self._run_id)
-        reader.look()
+        reader.look(self._metadata)
         reader.read_journal()
         switches = set(self._folder.names(_ON))
         is_killed = _is_killed(self._run_id, switches)

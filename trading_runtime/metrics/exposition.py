@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
@@ -33,13 +33,13 @@ def text_of(collector: Collector) -> bytes:
     return generate_latest(registry_of(collector))
 
 
-def write_run_metrics(files: RunFiles) -> None:
-    """Write ``metrics.prom`` of a run whose folder has what it will have.
+def write_run_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
+    """Write ``metrics.prom`` of a run whose folder has what it will have, but for its metadata.
 
-    Raises ``StorageError`` when it cannot be written.
+    ``metadata`` are as they will be. Raises ``StorageError`` when the file cannot be written.
     """
     root = files.folder.parent.parent
-    content = text_of(RunCollector(open_results_folder(root), files.folder.name))
+    content = text_of(RunCollector(open_results_folder(root), files.folder.name, metadata=metadata))
     write_file(files.metrics_text, content)
 
 

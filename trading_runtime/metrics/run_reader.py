@@ -213,9 +213,9 @@ class RunReader:
         self._journal_stamps: list[Stamp | None] = []
         self._had_ended = False
 
-    def look(self) -> None:
-        """See where the run stands."""
-        self.metadata = self.document("metadata.json")
+    def look(self, metadata: dict[str, Any] | None = None) -> None:
+        """See where the run stands, by its metadata as they are stored or given."""
+        self.metadata = self.document("metadata.json") if metadata is None else metadata
         found = standing(self.metadata, lambda: self._folder.is_running(self.run_id))
         self.state = found if found in STATUSES else UNKNOWN
 

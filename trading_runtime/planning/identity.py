@@ -140,3 +140,14 @@ def decode_values(value: Any) -> Any:
     if isinstance(value, list):
         return [decode_values(item) for item in value]
     return value
+
+
+def shown_values(value: Any) -> Any:
+    """Return parameters as people and tables read them: decimals as their digits."""
+    if isinstance(value, Decimal):
+        return decimal_text(value)
+    if isinstance(value, dict):
+        return {key: shown_values(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shown_values(item) for item in value]
+    return value

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.sizes import parse_size
@@ -16,6 +15,7 @@ from trading_runtime.planning.identity import (
     common_inputs,
     encode_values,
     partition_inputs,
+    shown_values,
     task_id_of_digests,
 )
 from trading_runtime.planning.partitions import choose_series, partitions
@@ -126,7 +126,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         days=planned_days(cut.partitions, every_day=experiment.statistics.calendar == "every_day"),
         empty_windows=cut.empty,
         points=tuple(
-            Point(number, _plain(point), encode_values(point))
+            Point(number, shown_values(point), encode_values(point))
             for number, point in enumerate(points.points)
         ),
         tasks=tuple(tasks),
@@ -220,17 +220,6 @@ def _planned_series(pieces: Sequence[Piece]) -> PlannedSeries:
             for file, group in pieces
         ),
     )
-
-
-def _plain(value: Any) -> Any:
-    """Return parameters as people and tables read them: decimals as their digits."""
-    if isinstance(value, Decimal):
-        return encode_values(value)["$decimal"]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
 
 
 BATCH_SECONDS = 420.0

@@ -340,6 +340,7 @@ DRILLS = (
     "restart-recovery",
     "reconciliation-mismatch",
     "kill-switch",
+    "kill-live",
     "storage-outage",
     "corrupt-result",
     "disk-full",

@@ -84,6 +84,10 @@ class MetadataDocument(Record):
     """The runtime, the operating system, the processor, and every package that is pinned."""
     journal: dict[str, ChainEnd]
     """How each writer's chain ended; of those that write now, it is not known."""
+    files: dict[str, str] | None = None
+    """The sha256 of every other file of the run, by name; of a run that has ended."""
+    seal: str | None = None
+    """The sha256 of this file without its seal."""
     code_archive: str | None = None
     """The digest of the strategy's code, where pods fetched it."""
     batch_seconds: float | None = None

@@ -13,6 +13,19 @@ from trading_runtime.records.events import Event, Mode
 
 
 @dataclass(frozen=True, kw_only=True)
+class PointPromoted(Event):
+    """A deployment was made of a point of the run."""
+
+    point: int
+    deployment: str
+    """The name of its file."""
+    failed_gates: list[str]
+    """What spoke against it."""
+    override: str | None = None
+    """Why it was promoted all the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SessionStarted(Event):
     """A session is about to connect."""
 

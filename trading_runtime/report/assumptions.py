@@ -425,6 +425,11 @@ def _ratios(inputs: ReportInputs) -> Assumption:
         text += (
             f" The period has only {counted(days, 'day')}: a ratio made from so few says little."
         )
+        if not settings.get("periods_per_year") and settings.get("calendar") != "every_day":
+            text += (
+                " How many of them a year has is a guess from so few days: set "
+                "'statistics.periods_per_year'."
+            )
     return Assumption("Ratios", text, few)
 
 

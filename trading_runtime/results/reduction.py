@@ -33,7 +33,7 @@ from trading_runtime.results.judgement import judge
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
 from trading_runtime.results.store import Store
-from trading_runtime.results.task_reader import Part, TaskReader
+from trading_runtime.results.task_reader import TaskPart, TaskReader
 from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.storage.scratch import Scratch
 
@@ -52,7 +52,7 @@ _POINTS_AT_ONCE = 20
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 
 
-def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[Part] | None:
+def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[TaskPart] | None:
     """Yield what reading all points gives, in their order; ``None`` when it is not worth while.
 
     What a process could not read, for whatever reason, is read here.
@@ -68,7 +68,7 @@ def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[Par
     return _parts(plan, store, files, count)
 
 
-def _parts(plan: Plan, store: Store, files: RunFiles, count: int) -> Iterator[Part]:
+def _parts(plan: Plan, store: Store, files: RunFiles, count: int) -> Iterator[TaskPart]:
     from trading_runtime.results.task_reader import TaskReader
 
     bounds = [len(plan.points) * number // count for number in range(count + 1)]
@@ -137,23 +137,24 @@ class Reduction:
     failures: list[dict[str, Any]]
 
 
-def reduce_run(
+def reduce_run(  # noqa: PLR0913 - what a summary is made from
     plan: Plan,
     store: Store,
     files: RunFiles,
     *,
     allow_incomplete: bool = False,
     verified: Mapping[str, str] = MappingProxyType({}),
+    reuse: bool = True,
 ) -> Reduction:
     """Read every task of ``plan`` from the store, and write the run's tables and ``result.json``.
 
     The store is the judge of what is done, not whoever ran the tasks. A stored result that is
     damaged is quarantined, and counts as a failure of kind ``data``. Raises ``StorageError`` when
-    nothing can be written. ``verified``: see ``earlier_tables``.
+    nothing can be written. ``verified``: see ``earlier_tables``, which are asked for if ``reuse``.
     """
     store.refresh(plan.task_ids)
     store.fetch_results(plan.task_ids)
-    reused = earlier_tables(plan, store, files, verified)
+    reused = earlier_tables(plan, store, files, verified) if reuse else None
     if reused is not None:
         return _again(plan, store, files, reused)
     reader = TaskReader(plan, store, files)
@@ -163,8 +164,8 @@ def reduce_run(
         reader.add(part)
     points = points_frame(rows)
     results = results_frame(plan, reader.statuses, reader.summaries)
-    counts = _counts(plan, reader.statuses)
-    complete = counts["ok"] == counts["planned"]
+    of_tasks = counts(reader.statuses)
+    complete = of_tasks["ok"] == of_tasks["planned"]
     chosen = None
     if complete or allow_incomplete:
         chosen = best(points, plan.objective._asdict(), allow_incomplete=True)
@@ -173,7 +174,7 @@ def reduce_run(
         "format": RESULT_FORMAT,
         "run_digest": digest(sorted(reader.manifest_digests.items())),
         "complete": complete,
-        "counts": counts,
+        "counts": of_tasks,
         "failed_by_kind": _failed_by_kind(reader.statuses),
         "objective": plan.objective._asdict(),
         "best": chosen,
@@ -193,7 +194,9 @@ def reduce_run(
     return Reduction(result, results, points, curve, list(reader.failures.values()))
 
 
-def read_points(plan: Plan, reader: TaskReader, first: int = 0, last: int | None = None) -> Part:
+def read_points(
+    plan: Plan, reader: TaskReader, first: int = 0, last: int | None = None
+) -> TaskPart:
     """Read the results of the points from ``first`` to before ``last``, and aggregate each."""
     calendar = Calendar(plan.common.every_day, plan.common.periods_per_year)
     points = plan.points[first:last]
@@ -236,8 +239,9 @@ def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> R
     return Reduction(result, results, points, curve, [])
 
 
-def _counts(plan: Plan, statuses: Mapping[str, str]) -> dict[str, int]:
-    planned = len(plan.tasks)
+def counts(statuses: Mapping[str, str]) -> dict[str, int]:
+    """Return how many tasks there are, and how they ended, from their statuses by task id."""
+    planned = len(statuses)
     ok = sum(status == OK for status in statuses.values())
     missing = sum(status == MISSING for status in statuses.values())
     return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}

@@ -90,13 +90,19 @@ class Store:
 
         Others wrote most of the journals, and as many as there are pods: see ``publish_part``.
         """
-        kept_here = {files.lock, files.stop}
+        not_yet = {files.lock, files.stop, files.metadata}
         self.copy.publish(
             path
             for folder in (files.folder,)
             for path in sorted(folder.rglob("*"))
-            if path not in kept_here and files.journals not in path.parents
+            if path not in not_yet and files.journals not in path.parents
         )
+        # What only an earlier attempt made, such as a picture, is no part of this one.
+        for name in self.objects.sizes(f"runs/{files.folder.name}/{_REPORT}"):
+            if not (self.root / name).exists():
+                self.objects.remove(name)
+        # Last of all: they hold the digests of the others.
+        self.copy.publish([files.metadata])
 
     def publish_part(self, end_part: Callable[[], Path | None]) -> None:
         """Let others see what a journal has got since the last time (``Journal.end_part``).

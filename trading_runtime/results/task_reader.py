@@ -76,7 +76,7 @@ _TABLES = ("equity.parquet", "positions.parquet")
 
 
 @dataclass(frozen=True)
-class Part:
+class TaskPart:
     """What reading some of a run's points gave; the mappings go by task id."""
 
     rows: list[dict[str, Any]]
@@ -110,13 +110,13 @@ class TaskReader:
         self.manifest_digests: dict[str, str] = {}
         self.failures: dict[str, dict[str, Any]] = {}
 
-    def part(self, rows: list[dict[str, Any]]) -> Part:
+    def part(self, rows: list[dict[str, Any]]) -> TaskPart:
         """Return what was read since the last part."""
-        part = Part(rows, self.statuses, self.summaries, self.manifest_digests, self.failures)
+        part = TaskPart(rows, self.statuses, self.summaries, self.manifest_digests, self.failures)
         self.statuses, self.summaries, self.manifest_digests, self.failures = {}, {}, {}, {}
         return part
 
-    def add(self, part: Part) -> None:
+    def add(self, part: TaskPart) -> None:
         """Take over what another reader has read."""
         self.statuses |= part.statuses
         self.summaries |= part.summaries

@@ -5,30 +5,43 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import getpass
-import json
 import platform
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.errors import DataError
 from trading_runtime.records.events import ExecutorKind, Mode
 from trading_runtime.records.journal import merge_journals
+from trading_runtime.records.seal import (
+    file_digests,
+    is_sealed_as,
+    sealed,
+    unsealed,
+    write_metadata,
+)
 from trading_runtime.records.status import Status
-from trading_runtime.redaction import redacted
 from trading_runtime.results.run_records import read_metadata
-from trading_runtime.storage.files import read_json, write_file
+from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from trading_runtime.records.run_files import RunFiles
 
 
-__all__ = ["Metadata", "Status", "now_text", "seal_run"]
+__all__ = ["Metadata", "Status", "now_text", "reopen_run", "seal_again"]
 
 
 class Metadata:
-    """The content of ``metadata.json``, written anew at each change."""
+    """The content of ``metadata.json``.
+
+    The file says that a run has ended only once the end is complete: ``set`` decides how it ends,
+    and ``seal``, the last step, stores it. A process that dies in between leaves a run that died.
+    """
 
     def __init__(self, files: RunFiles, content: dict[str, Any]) -> None:
         self._files = files
-        self.content = content
+        self.content = unsealed(content)
         self.earlier: str | None = None
         """The status that the run had before it began again; ``None`` when it is new."""
 
@@ -57,38 +70,57 @@ class Metadata:
         return metadata
 
     def set(self, status: Status, **facts: Any) -> None:
-        """Record that the run has reached ``status``."""
+        """Note that the run has reached ``status``; an end is stored by ``seal``."""
         moment = now_text()
         self.content |= facts
         self.content["status"] = status
         self.content["history"].append({"status": status, "time": moment})
         self.content["ended"] = None if status is Status.RUNNING else moment
-        self._write()
+        if status is Status.RUNNING:
+            write_metadata(self._files, self.content)
 
-    def seal(self) -> None:
-        """Merge the journal, and keep how each writer's chain ends."""
+    def seal(self, finish: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
+        """End the run: merge its journal, digest every file of it, store how it ended.
+
+        ``finish`` is given the content as it will be, and writes what is made from it; it is called
+        before the files are digested.
+        """
         self.content["journal"] = merge_journals(self._files)
-        self._write()
-
-    def _write(self) -> None:
-        _write(self._files, self.content)
+        finish(self.content)
+        write_metadata(self._files, sealed(self.content, file_digests(self._files)))
 
 
-def seal_run(files: RunFiles) -> None:
-    """Do what ``Metadata.seal`` does, for a run that has ended.
+def reopen_run(files: RunFiles) -> None:
+    """Let the metadata of a run that has ended say that it runs: its files are about to change."""
+    content = read_metadata(files)
+    if content is not None and content["status"] != Status.RUNNING:
+        write_metadata(files, unsealed(content) | {"status": Status.RUNNING, "ended": None})
 
-    Raises ``DataError`` when its metadata cannot be read.
+
+def seal_again(files: RunFiles, *changed: Path) -> None:
+    """Take lines that were added to the journal of an ended run into its end, and files as well.
+
+    ``changed`` are these files. The digests of all others stay what they were. Raises ``DataError``
+    when the metadata cannot be read, or are not what they were sealed as.
     """
     content = read_json(files.metadata)
+    if content is None:
+        merge_journals(files)
+        return
+    if "seal" in content and not (
+        is_sealed_as(files.metadata.read_bytes(), content) and isinstance(content["files"], dict)
+    ):
+        raise DataError(f"{files.metadata}: damaged: it is not what it was sealed as")
     ends = merge_journals(files)
-    if isinstance(content, dict):
-        _write(files, content | {"journal": ends})
-
-
-def _write(files: RunFiles, content: dict[str, Any]) -> None:
-    text = json.dumps(redacted(content), indent=1, ensure_ascii=False) + "\n"
-    # The first of its folder is the experiment; a folder that is gone since was taken away.
-    write_file(files.metadata, text.encode(errors="backslashreplace"), in_new_folder=False)
+    if "seal" not in content:
+        write_metadata(files, content | {"journal": ends})
+        return
+    now = file_digests(files)
+    journal = f"{files.journals.name}/"
+    names = {path.relative_to(files.folder).as_posix() for path in (files.journal, *changed)}
+    names |= {name for name in now if name.startswith(journal)}
+    digests = content["files"] | {name: now[name] for name in names & now.keys()}
+    write_metadata(files, sealed(unsealed(content) | {"journal": ends}, digests))
 
 
 def now_text() -> str:

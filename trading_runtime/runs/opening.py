@@ -20,12 +20,12 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
-from trading_runtime.runs.metadata import seal_run
+from trading_runtime.runs.metadata import seal_again
 from trading_runtime.runs.s3_lock import Lease, seconds_left
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from trading_runtime.records.events import Event
@@ -298,9 +298,12 @@ def _stop_name(run_id: str) -> str:
     return f"runs/{run_id}/stop"
 
 
-def append_events(store: Store, run_id: str, name: str, *events: Event) -> None:
+def append_events(
+    store: Store, run_id: str, name: str, *events: Event, changed: Sequence[Path] = ()
+) -> None:
     """Append events to a run's journal, in a chain of their own whose name begins with ``name``.
 
+    ``changed`` are files of the run that were written together with them.
     ``run_id`` was checked before. A run that is in progress takes the chain in when it ends. Raises
     ``StorageError`` when nothing can be written.
     """
@@ -309,17 +312,26 @@ def append_events(store: Store, run_id: str, name: str, *events: Event) -> None:
         for event in events:
             journal.write(event)
         store.publish_part(journal.end_part)
+    seal_changes(store, run_id, *changed)
+
+
+def seal_changes(store: Store, run_id: str, *changed: Path) -> None:
+    """Take new chains of the journal, and files that ``changed``, into the sealed end of a run.
+
+    A run that is going on takes them in when it ends.
+    """
+    files = store.run(run_id)
     if store.objects.is_remote:
         if not is_running(store, run_id):
-            _seal(files)
-            store.publish(files.metadata, files.journal)
+            _seal(files, changed)
+            store.publish(files.journal, files.metadata)
         return
     # Whoever has the lock is running it.
     with contextlib.suppress(UsageError), locked(files):
-        _seal(files)
+        _seal(files, changed)
 
 
-def _seal(files: RunFiles) -> None:
+def _seal(files: RunFiles, changed: Sequence[Path]) -> None:
     # 'runs check' reports damaged metadata; the event is in its chain all the same.
     with contextlib.suppress(DataError):
-        seal_run(files)
+        seal_again(files, *changed)

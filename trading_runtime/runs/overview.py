@@ -7,6 +7,7 @@ import time
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.records.events import Mode
 from trading_runtime.records.forms import check_form
 from trading_runtime.records.journal import instant_text
 from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
@@ -207,6 +208,8 @@ def _next_steps(status: str, run_id: str, metadata: Mapping[str, Any], results: 
     where = f" --results {results}"
     file = metadata.get("experiment_file") or "FILE"
     again = f"trading-runtime run {file} --run-id {run_id}"
+    if metadata.get("mode", Mode.RESEARCH) != Mode.RESEARCH:
+        return _next_of_session(status, run_id, file, where)
     steps = {
         Status.COMPLETE: [
             f"trading-runtime results show {run_id}{where}",
@@ -230,6 +233,30 @@ def _next_steps(status: str, run_id: str, metadata: Mapping[str, Any], results: 
             f"{again} (finished tasks are kept)",
             f"trading-runtime runs summarise {run_id}{where} (what it has is enough)",
         ],
+        UNKNOWN: [f"trading-runtime runs check {run_id}{where}"],
+    }
+    return steps.get(status, [])
+
+
+def _next_of_session(status: str, run_id: str, file: str, where: str) -> list[str]:
+    """Return what an operator does after, or during, a session."""
+    trade = f"trading-runtime trade {file} (goes on with the account as it was left)"
+    steps = {
+        Status.COMPLETE: [
+            f"trading-runtime results show {run_id}{where}",
+            f"trading-runtime parity {run_id}{where}",
+        ],
+        Status.RUNNING: [
+            f"trading-runtime runs watch {run_id}{where}",
+            f"trading-runtime runs stop {run_id}{where}",
+        ],
+        Status.STOPPED: [f"trading-runtime parity {run_id}{where}", trade],
+        Status.FAILED: [f"mend the cause, then: {trade}"],
+        Status.KILLED: [
+            f"trading-runtime kill status{where}",
+            f"once the switch is cleared: {trade}",
+        ],
+        DIED: [f"trading-runtime runs check {run_id}{where}", trade],
         UNKNOWN: [f"trading-runtime runs check {run_id}{where}"],
     }
     return steps.get(status, [])

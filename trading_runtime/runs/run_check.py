@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.planning.plan_check import plan_contradictions
 from trading_runtime.records.journal import JournalCheck, JournalFinding, check_journal
 from trading_runtime.records.plan import read_plan
+from trading_runtime.records.seal import file_sha256, is_sealed_as, sealed_paths
 from trading_runtime.records.status import Status
+from trading_runtime.results.recomputation import check_against_tasks
 from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 
-def check_run(files: RunFiles, *, running: bool = False) -> JournalCheck:
-    """Check the journal of a run, and the files that its metadata and its result have digests of.
+def check_run(
+    files: RunFiles, *, running: bool = False, store: Store | None = None
+) -> JournalCheck:
+    """Check the files of a run: against its sealed end, its journal, and what they follow from.
+
+    Task ids are made once more from the plan, and result and tables from the tasks in ``store``, if
+    it is given.
 
     What a run has not come to yet is not missed; ``running`` says that a process has it now.
     Raises ``DataError`` when its folder cannot be read.
     """
     check = JournalCheck()
+    if not any(path.exists() for path in (files.metadata, files.journals, files.result)):
+        # The inputs are written first: its process died, or is just about to write the metadata.
+        check.notes.append(
+            JournalFinding(files.metadata.name, "there is none: the run has not begun")
+        )
+        return check
     try:
         metadata = _document(check, files.metadata)
         ends = metadata.get("journal", {})
@@ -42,9 +59,58 @@ def check_run(files: RunFiles, *, running: bool = False) -> JournalCheck:
         check.findings += _input_findings(files, metadata)
         result = _document(check, files.result) if files.result.exists() else {}
         check.findings += _table_findings(files, result)
+        if ended:
+            check.findings += _seal_findings(files, metadata, check.findings)
+        if ended and store is not None and metadata.get("status") in _SUMMARISED:
+            with contextlib.suppress(DataError, UsageError):  # told already
+                check_against_tasks(check, store, files, read_plan(files.plan))
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
     return check
+
+
+_SUMMARISED = {Status.COMPLETE, Status.INCOMPLETE}
+"""Others may have the result of an earlier attempt, which tasks have been added to since."""
+
+
+def _seal_findings(
+    files: RunFiles, metadata: Mapping[str, Any], told: Sequence[JournalFinding]
+) -> list[JournalFinding]:
+    """Compare each file of a run that has ended with its sealed end, but for those told already."""
+    name = files.metadata.name
+    if not metadata:
+        return []
+    digests = metadata.get("files")
+    if not isinstance(digests, dict) or not isinstance(metadata.get("seal"), str):
+        return [
+            JournalFinding(
+                name,
+                "the end of the run is not sealed: an earlier version wrote it, or the seal was "
+                "taken out; run the experiment again with this run id to seal it",
+            )
+        ]
+    findings = []
+    if not is_sealed_as(files.metadata.read_bytes(), metadata):
+        findings.append(JournalFinding(name, "it was changed: it is not what it was sealed as"))
+    there = dict(sealed_paths(files))
+    for path in sorted(digests.keys() | there.keys()):
+        if any(_is_about(finding, path) for finding in told):
+            continue
+        if path not in there:
+            findings.append(JournalFinding(path, "it is gone"))
+        elif path not in digests:
+            findings.append(JournalFinding(path, "it was added after the run had ended"))
+        elif there[path].is_symlink() or file_sha256(there[path]) != digests[path]:
+            findings.append(
+                JournalFinding(path, "it was changed: its sha256 is not the sealed one")
+            )
+    return findings
+
+
+def _is_about(finding: JournalFinding, path: str) -> bool:
+    """Return whether a finding names a file, or the chain of the journal that it belongs to."""
+    place = finding.place.partition(",")[0]
+    return path == place or path.startswith(f"{place}/")
 
 
 def _document(check: JournalCheck, path: Path) -> dict[str, Any]:
@@ -80,10 +146,7 @@ def _input_findings(files: RunFiles, metadata: Mapping[str, Any]) -> Iterator[Jo
     except DataError as error:
         yield JournalFinding(name, str(error).partition("; ")[0].rpartition("damaged: ")[2])
     else:
-        if plan.digest != metadata.get("plan_digest"):
-            yield JournalFinding(name, "its tasks are not those of the metadata's plan_digest")
-        if plan.dataset_digest != metadata.get("dataset_digest"):
-            yield JournalFinding(name, "dataset_digest is not that of the metadata")
+        yield from _plan_findings(name, plan, metadata)
     name = files.experiment.name
     try:
         experiment = read_json(files.experiment)
@@ -94,6 +157,15 @@ def _input_findings(files: RunFiles, metadata: Mapping[str, Any]) -> Iterator[Jo
         yield JournalFinding(name, "it is gone")
     elif digest(experiment) != metadata.get("config_digest"):
         yield JournalFinding(name, "its content is not that of the metadata's config_digest")
+
+
+def _plan_findings(name: str, plan: Plan, metadata: Mapping[str, Any]) -> Iterator[JournalFinding]:
+    if plan.digest != metadata.get("plan_digest"):
+        yield JournalFinding(name, "its tasks are not those of the metadata's plan_digest")
+    if plan.dataset_digest != metadata.get("dataset_digest"):
+        yield JournalFinding(name, "dataset_digest is not that of the metadata")
+    for contradiction in plan_contradictions(plan):
+        yield JournalFinding(name, contradiction)
 
 
 def _table_findings(files: RunFiles, result: Mapping[str, Any]) -> Iterator[JournalFinding]:

@@ -220,6 +220,7 @@ def row_times(window: SessionWindow) -> dict[str, list[int]]:
 def write_parity(store: Store, compared: Compared) -> Path:
     """Write the comparison and its picture into the session's folder; return the picture's path."""
     from trading_runtime.report.pictures.two_curves import two_curves_picture
+    from trading_runtime.runs.opening import seal_changes
     from trading_runtime.storage.files import write_file
 
     folder = store.run(compared.run_id).folder / "parity"
@@ -230,6 +231,7 @@ def write_parity(store: Store, compared: Compared) -> Path:
     curves = [("session", compared.session_equity), ("backtest", compared.backtest_equity)]
     write_file(picture, two_curves_picture(curves, compared.currency))
     store.publish(document, picture)
+    seal_changes(store, compared.run_id, document, picture)
     return picture
 
 

@@ -50,6 +50,11 @@ def find_origin(
     there; ``DataError`` when its plan or metadata are damaged.
     """
     plan = read_plan(files.plan)
+    if "session" in plan.common.content:
+        raise UsageError(
+            f"run {files.folder.name!r} is a session, which no repeat gives again; compare it with "
+            f"a backtest of the same rows: 'trading-runtime parity {files.folder.name}'"
+        )
     metadata = read_metadata(files) or {}
     experiment = experiment or Path(_noted(files, metadata, "experiment_file", "--experiment FILE"))
     dataset = dataset or _noted(files, metadata, "dataset", "--dataset DIR")

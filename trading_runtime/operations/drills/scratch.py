@@ -100,6 +100,34 @@ class DrillFolder:
         }
         (self.folder / name).write_text(json.dumps(content), encoding="utf-8")
 
+    def write_deployment(
+        self, name: str = "drill.json", *, config: Mapping[str, Any], pace: str, **sections: Any
+    ) -> None:
+        """Write a deployment file: the drill's strategy with ``config`` over the first day."""
+        content = {
+            "name": "drill",
+            "mode": "paper",
+            "seed": 1,
+            "data": {"source": "replay", "dataset": "data", "end": "2024-01-02", "pace": pace},
+            "execution": {
+                "venue": "simulated",
+                "account_type": "margin",
+                "balances": ["100000 USDT"],
+                "fees": {"model": "maker_taker", "maker": "0.0002", "taker": "0.0005"},
+            },
+            "strategy": {
+                "path": "trading_runtime.strategies.drill_orders:DrillOrders",
+                "config": {
+                    "bar_type": f"{CLOCK}-1-MINUTE-LAST-EXTERNAL",
+                    "instrument_id": TRADED,
+                    **config,
+                },
+            },
+            "results": "results",
+            **sections,
+        }
+        (self.folder / name).write_text(json.dumps(content), encoding="utf-8")
+
     def command(
         self,
         *words: str,

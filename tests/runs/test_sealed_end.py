@@ -1,0 +1,187 @@
+"""Whatever is changed in the files of a run that has ended is noticed, and the file is named."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trading_runtime.canonical import digest
+from trading_runtime.records.seal import file_sha256, sealed, unsealed, write_metadata
+from trading_runtime.results.store import Store
+from trading_runtime.runs.metadata import seal_again
+from trading_runtime.runs.run_check import check_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trading_runtime.records.run_files import RunFiles
+
+pytestmark = pytest.mark.damages_journals
+
+
+@pytest.fixture
+def files(results: Path) -> RunFiles:
+    """The files of a run that ended, to change."""
+    return Store(results).run("whole")
+
+
+def all_files(files: RunFiles) -> Iterator[tuple[str, Path]]:
+    for path in sorted(files.folder.rglob("*")):
+        # The lock is an empty file, made anew by whoever takes it.
+        if path.is_file() and path != files.lock:
+            yield path.relative_to(files.folder).as_posix(), path
+
+
+def named(files: RunFiles, name: str) -> bool:
+    """Return whether the check names a file, or the chain of the journal that it belongs to."""
+    places = [item.place.partition(",")[0] for item in check_run(files).findings]
+    return any(name == place or name.startswith(f"{place}/") for place in places)
+
+
+def test_a_byte_that_is_changed_in_any_file_is_noticed(files: RunFiles) -> None:
+    unnoticed = []
+    for name, path in all_files(files):
+        content = path.read_bytes()
+        for place in (0, len(content) // 2, len(content) - 1):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            unnoticed += [] if named(files, name) else [(name, place)]
+        path.write_bytes(content)
+
+    assert unnoticed == []
+    assert check_run(files).findings == []
+
+
+def test_any_file_that_is_gone_is_noticed(files: RunFiles) -> None:
+    unnoticed = []
+    for name, path in all_files(files):
+        content = path.read_bytes()
+        path.unlink()
+        unnoticed += [] if named(files, name) else [name]
+        path.write_bytes(content)
+
+    assert unnoticed == []
+
+
+@pytest.mark.parametrize("name", ["more.json", "report/more.svg", "failures/x.json", "a/b/c"])
+def test_a_file_that_was_added_is_noticed(files: RunFiles, name: str) -> None:
+    path = files.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+
+    assert [str(item) for item in check_run(files).findings] == [
+        f"{name}: it was added after the run had ended"
+    ]
+
+
+def test_a_link_in_place_of_a_file_is_noticed(files: RunFiles, tmp_path: Path) -> None:
+    elsewhere = files.report.rename(tmp_path / "report.md")
+    files.report.symlink_to(elsewhere)
+
+    assert named(files, "report.md")
+
+
+def test_a_seal_that_was_taken_out_is_noticed(files: RunFiles) -> None:
+    write_metadata(files, unsealed(json.loads(files.metadata.read_bytes())))
+
+    [finding] = check_run(files).findings
+    assert str(finding).startswith("metadata.json: the end of the run is not sealed")
+
+
+def test_metadata_in_other_words_are_noticed(files: RunFiles) -> None:
+    files.metadata.write_text(json.dumps(json.loads(files.metadata.read_bytes())))
+
+    assert [str(item) for item in check_run(files).findings] == [
+        "metadata.json: it was changed: it is not what it was sealed as"
+    ]
+
+
+def seal_anew(files: RunFiles, *changed: Path) -> None:
+    """Do what a forger does that knows of digests and seals."""
+    content = json.loads(files.metadata.read_bytes())
+    names = {path.relative_to(files.folder).as_posix(): path for path in changed}
+    digests = content["files"] | {name: file_sha256(path) for name, path in names.items()}
+    write_metadata(files, sealed(unsealed(content), digests))
+
+
+def test_a_result_that_was_sealed_anew_does_not_follow_from_the_tasks(
+    files: RunFiles, results: Path
+) -> None:
+    content = json.loads(files.result.read_bytes())
+    content["best"]["value"] = "999"
+    content["counts"]["ok"] += 1
+    files.result.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    seal_anew(files, files.result)
+
+    assert check_run(files).findings == []  # by its files alone
+    assert [str(item) for item in check_run(files, store=Store(results)).findings] == [
+        f"result.json: {key}: it is not what the stored results of the tasks give"
+        for key in ("best", "counts")
+    ]
+
+
+def test_tables_that_were_sealed_anew_do_not_follow_from_the_tasks(
+    files: RunFiles, results: Path
+) -> None:
+    import polars as pl
+
+    table = pl.read_parquet(files.points)
+    table.with_columns(trades=pl.col("trades") + 1).write_parquet(files.points)
+    content = json.loads(files.result.read_bytes())
+    content["tables"]["points"] = file_sha256(files.points)
+    files.result.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    seal_anew(files, files.result, files.points)
+
+    assert [str(item) for item in check_run(files, store=Store(results)).findings] == [
+        "points.parquet: it is not what the stored results of the tasks give"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (("common", "seed"), "tasks[0].task_id does not follow from the inputs"),
+        (("common", "venue", "account_type"), "tasks[0].task_id does not follow from the inputs"),
+        (("strategy", "config", "bar_type"), "tasks[0].task_id does not follow from the inputs"),
+        (("points", 0, "parameters", "every"), "points[0].parameters are not those of its config"),
+        (("partitions", 0, "start"), "tasks[0].task_id does not follow from the inputs"),
+    ],
+)
+def test_a_plan_that_was_sealed_anew_does_not_follow_from_its_inputs(
+    files: RunFiles, where: tuple[str | int, ...], message: str
+) -> None:
+    content = json.loads(files.plan.read_bytes())
+    inner = content
+    for key in where[:-1]:
+        inner = inner[key]
+    other = {"seed": 7, "account_type": "betting", "bar_type": "X", "every": 99}
+    inner[where[-1]] = other.get(str(where[-1]), "2024-01-01T00:00:01Z")
+    files.plan.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
+    seal_anew(files, files.plan)
+
+    [finding] = check_run(files).findings
+    assert str(finding).startswith(f"plan.json: {message}")
+
+
+def test_what_is_noted_of_a_run_later_is_sealed_and_hides_no_other_change(
+    files: RunFiles,
+) -> None:
+    added = files.folder / "reconciliation.json"
+    added.write_text("{}")
+    files.report.write_text("all is well")
+    seal_again(files, added)
+
+    assert [str(item) for item in check_run(files).findings] == [
+        "report.md: it was changed: its sha256 is not the sealed one"
+    ]
+
+
+def test_digests_are_of_the_bytes_that_lie_there(files: RunFiles) -> None:
+    content = json.loads(files.metadata.read_bytes())
+    assert set(content["files"]) >= {
+        *("experiment.json", "plan.json", "results.parquet", "points.parquet", "result.json"),
+        *("metrics.json", "metrics.prom", "journal.jsonl", "report.md", "report/index.html"),
+    }
+    assert content["config_digest"] == digest(json.loads(files.experiment.read_bytes()))

@@ -1,0 +1,58 @@
+"""The commands ``init`` and ``doctor``: a project's first files, and what an installation lacks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from trading_runtime.cli.options import JSON
+from trading_runtime.errors import Kind
+from trading_runtime.project.scaffold import EXPERIMENT, STRATEGIES, create_project
+
+_LABEL_WIDTH = 16
+
+
+@click.command()
+@click.argument("folder", default=".", metavar="[DIR]", type=click.Path(path_type=Path))
+@click.option(
+    "--strategy",
+    type=click.Choice(list(STRATEGIES)),
+    default="ema-cross",
+    show_default=True,
+    help="The strategy to begin with.",
+)
+def init(folder: Path, strategy: str) -> None:
+    """Begin a project in DIR: experiment, strategy with tests, example data, notebook, CI.
+
+    The experiment runs at once. Nothing that is there is replaced.
+    """
+    from trading_runtime.cli.data import make_dataset
+
+    made = make_dataset(create_project(folder, strategy))
+    rows = sum(file.rows for file in made.manifest.files)
+    click.echo(f"project  {folder.absolute()}")
+    click.echo(f"data     {made.folder.name}: {rows:,} made-up rows")
+    click.echo(f"next     {_change(folder)}trading-runtime run {EXPERIMENT}")
+
+
+def _change(folder: Path) -> str:
+    return "" if folder == Path() else f"cd {folder} && "
+
+
+@click.command()
+@JSON
+def doctor(*, as_json: bool) -> int:
+    """Say what is wrong with this installation: Python, packages, engine, tools."""
+    from trading_runtime.project.doctor import State, examine
+
+    found = list(examine())
+    is_sound = all(part.state is not State.FAILED for part in found)
+    if as_json:
+        click.echo(json.dumps({"sound": is_sound, "parts": [asdict(part) for part in found]}))
+    else:
+        for part in found:
+            click.echo(f"{part.name:<{_LABEL_WIDTH}} {part.state:<7} {part.message}")
+    return (Kind.OK if is_sound else Kind.USAGE).exit_code

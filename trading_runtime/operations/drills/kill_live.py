@@ -1,0 +1,68 @@
+"""Drill: the kill switch is switched on while a session sends orders."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.control.kill_switch import KillSwitch
+from trading_runtime.errors import Kind
+from trading_runtime.operations.drills.running import Steps, waited_for
+from trading_runtime.records.journal import chain_bytes, whole_lines
+from trading_runtime.units import parse_instant
+
+if TYPE_CHECKING:
+    from trading_runtime.operations.drills.scratch import DrillFolder
+
+SABOTAGE = """
+from trading_runtime.control.kill_switch import KillSwitch
+KillSwitch.on_for = lambda self, run_id: None
+"""
+"""Nobody looks at the switch."""
+_ORDERS_FIRST = 5
+_PATIENCE = 60.0
+_SECOND = 1_000_000_000
+
+
+def drill(scratch: DrillFolder, steps: Steps) -> None:
+    """Switch it on in the middle of a session, and see what still goes out."""
+    scratch.make_dataset()
+    # A bar takes a tenth of a second: the day's 120 take twelve.
+    scratch.write_deployment(config={"resting": True}, pace="x600", on_failure="flatten")
+    process = scratch.start("trade", "drill.json", "--run-id", "drill")
+    try:
+        sent = waited_for(lambda: len(_journal(scratch, "order_accepted")) >= _ORDERS_FIRST, 60.0)
+        found = len(_journal(scratch, "order_accepted"))
+        if not steps.expect("orders go out", sent, f"{found} at first"):
+            return
+        switch = KillSwitch(scratch.store)
+        switch.activate("drill")
+        moment = time.time_ns()
+        ended = waited_for(lambda: process.poll() is not None, _PATIENCE)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    sent_at = [parse_instant(entry["time"]) for entry in _journal(scratch, "order_submitted")]
+    last = max(sent_at) - moment
+    seconds = f"the last order went out {last / _SECOND:+.3f} s after it was switched on"
+    steps.expect("no order after a second", last < _SECOND, seconds)
+    left = [entry["payload"] for entry in _journal(scratch, "session_stopped")]
+    resting = left[0]["resting"] if left else "nobody knows how many"
+    steps.expect("open orders are cancelled", resting == 0, f"{resting} stayed open")
+    code = process.returncode if ended else "none"
+    steps.expect("the session ends killed", code == Kind.KILLED.exit_code, f"exit code {code}")
+    status = scratch.status("drill")
+    steps.expect("the session says so", status == "killed", f"it is {status}")
+    again = scratch.command("trade", "drill.json", "--run-id", "again")
+    refused = again.returncode == Kind.KILLED.exit_code
+    steps.expect("nothing starts while it is on", refused, f"exit code {again.returncode}")
+
+
+def _journal(scratch: DrillFolder, event: str) -> list[dict[str, Any]]:
+    """Return the lines of the session's journal with an event of this name."""
+    chains = (scratch.results / "runs" / "drill" / "journal").glob("session-*")
+    lines = [entry for chain in chains for _, entry in whole_lines(chain_bytes(chain))]
+    return [entry for entry in lines if entry["event"] == event]

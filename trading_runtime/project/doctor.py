@@ -1,0 +1,97 @@
+"""Whether this installation is sound: Python, packages against their pins, the engine, tools."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_runtime import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PINS = Path(__file__).resolve().parent.parent / "requirements.txt"
+PYTHON = (3, 13)
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", re.MULTILINE)
+_TOOLS = {
+    "argo": "'trading-runtime submit'",
+    "kubectl": "runs on a cluster",
+    "docker": "images of your own",
+}
+
+
+class State(StrEnum):
+    """How one part of an installation is."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Not needed for everything, or not as pinned."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an installation, and what was found."""
+
+    name: str
+    state: State
+    message: str
+
+
+def examine() -> Iterator[Part]:
+    """Yield what was found of each part, the most basic first."""
+    yield Part("trading-runtime", State.OK, f"{__version__} in {PINS.parent}")
+    yield _python()
+    yield _packages()
+    yield _engine()
+    for name, purpose in _TOOLS.items():
+        path = shutil.which(name)
+        if path is None:
+            yield Part(name, State.NOTE, f"not on the PATH; only {purpose} need it")
+        else:
+            yield Part(name, State.OK, path)
+
+
+def _python() -> Part:
+    text = f"{platform.python_version()} at {sys.executable}"
+    if sys.version_info[:2] != PYTHON:
+        return Part("python", State.FAILED, f"{text}; install Python {PYTHON[0]}.{PYTHON[1]}")
+    return Part("python", State.OK, text)
+
+
+def _packages() -> Part:
+    """Compare what is installed with the versions that this release was tested with."""
+    pins = _PIN.findall(PINS.read_text(encoding="utf-8"))
+    missing, other = [], []
+    for name, pinned in pins:
+        try:
+            installed = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+            continue
+        if installed != pinned:
+            other.append(f"{name} {installed}, pinned {pinned}")
+    if missing:
+        message = f"not installed: {', '.join(missing)}; run 'pip install trading-runtime' again"
+        return Part("packages", State.FAILED, message)
+    if other:
+        message = f"other versions than tested: {'; '.join(other)}"
+        return Part("packages", State.NOTE, message)
+    return Part("packages", State.OK, f"all {len(pins)} at their pinned versions")
+
+
+def _engine() -> Part:
+    try:
+        importlib.import_module("nautilus_trader.backtest")
+    except Exception as error:  # noqa: BLE001 - whatever a native module raises
+        message = f"cannot be imported: {type(error).__name__}: {error}"
+        return Part("engine", State.FAILED, message)
+    return Part("engine", State.OK, f"nautilus_trader {metadata.version('nautilus_trader')}")

@@ -1,0 +1,107 @@
+"""Whether a run's result and tables follow from its stored tasks: they are made once more."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.errors import DataError
+from trading_runtime.records.journal import JournalFinding
+from trading_runtime.records.run_files import RunFiles
+from trading_runtime.results.frames import read_frame
+from trading_runtime.results.points import MISSING, OK
+from trading_runtime.results.reduction import counts, reduce_run
+from trading_runtime.results.run_records import read_result, read_table
+from trading_runtime.storage.scratch import Scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import polars as pl
+
+    from trading_runtime.records.journal import JournalCheck
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.results.store import Store
+
+_NOT_COMPARED = {"tables", "warnings"}
+"""The bytes of tables depend on the version of what writes them, and warnings on our words."""
+_ALWAYS = {"run_digest", "complete", "counts", "failed_by_kind", "objective", "best"}
+_TABLES = ("results", "points")
+_AGAIN = "it is not what the stored results of the tasks give"
+
+
+def check_against_tasks(check: JournalCheck, store: Store, files: RunFiles, plan: Plan) -> None:
+    """Note whether the results of a run's tasks are whole, and give its result and tables.
+
+    ``plan`` is that of the run, which was summarised. What a later version of this program states
+    in addition is not missed. Nothing is written.
+    """
+    try:
+        result = read_result(files)
+        tables = {name: read_table(getattr(files, name), result or {}) for name in _TABLES}
+    except DataError:
+        return  # told with the files
+    if result is None:
+        return
+    stored = {task_id for task_id in plan.task_ids if store.has_manifest(task_id)}
+    damaged = list(_damaged(store, sorted(stored)))
+    check.findings += damaged
+    statuses = dict(zip(tables["results"]["task_id"], tables["results"]["status"], strict=True))
+    if any(statuses.get(task_id) == OK for task_id in set(plan.task_ids) - stored):
+        gone = min(task for task in set(plan.task_ids) - stored if statuses.get(task) == OK)
+        check.findings.append(
+            JournalFinding(f"tasks/{gone[:12]}", "the result of a done task is gone")
+        )
+    elif since := sum(statuses.get(task_id) == MISSING for task_id in stored):
+        if counts(statuses) != result["counts"]:
+            check.findings.append(JournalFinding(files.result.name, f"counts: {_AGAIN}"))
+        check.notes.append(
+            JournalFinding(
+                files.result.name,
+                f"{since:,} tasks that it states as missing were computed since by another run: "
+                "it was not made once more",
+            )
+        )
+    elif not damaged:
+        check.findings += _differences(store, files, plan, result, tables)
+
+
+def _damaged(store: Store, task_ids: list[str]) -> Iterator[JournalFinding]:
+    for task_id in task_ids:
+        try:
+            store.read_task(task_id)
+        except DataError as error:
+            reason = str(error).rpartition(": ")[2]
+            yield JournalFinding(f"tasks/{task_id[:12]}", f"the stored result is damaged: {reason}")
+
+
+def _differences(
+    store: Store,
+    files: RunFiles,
+    plan: Plan,
+    result: Mapping[str, Any],
+    tables: Mapping[str, pl.DataFrame],
+) -> Iterator[JournalFinding]:
+    with Scratch() as scratch:
+        again = RunFiles(scratch.path / files.folder.name)
+        again.folder.mkdir()
+        shutil.copy(files.plan, again.plan)
+        if files.failures.is_dir():
+            shutil.copytree(files.failures, again.failures)
+        named = result["best"] is not None
+        reduce_run(plan, store, again, allow_incomplete=named, reuse=False)
+        whole = json.loads(again.result.read_bytes())
+        found = {name: read_frame(getattr(again, name).read_bytes()) for name in _TABLES}
+    for key in sorted((result.keys() - _NOT_COMPARED) | _ALWAYS):
+        if result.get(key) != whole.get(key):
+            yield JournalFinding(files.result.name, f"{key}: {_AGAIN}")
+    if [item["kind"] for item in result.get("warnings", whole["warnings"])] != [
+        item["kind"] for item in whole["warnings"]
+    ]:
+        yield JournalFinding(files.result.name, f"warnings: {_AGAIN}")
+    for name in _TABLES:
+        stated = tables[name]
+        unknown = set(stated.columns) - set(found[name].columns)
+        if unknown or not stated.equals(found[name].select(stated.columns)):
+            yield JournalFinding(getattr(files, name).name, _AGAIN)

@@ -1,0 +1,204 @@
+"""From a point of a run to a deployment: with the point's parameters, through the run's gates."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.config.deployment import Deployment
+from trading_runtime.config.experiment import Experiment
+from trading_runtime.errors import StorageError, UsageError
+from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
+from trading_runtime.planning.identity import decode_values
+from trading_runtime.records.plan import read_plan
+from trading_runtime.records.session_events import PointPromoted
+from trading_runtime.results.run_records import read_metadata, read_result, read_table
+from trading_runtime.runs.opening import append_events, is_running
+from trading_runtime.storage.files import read_json, write_file
+from trading_runtime.storage.s3 import is_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from trading_runtime.config.experiment import PromotionSettings
+    from trading_runtime.results.store import Store
+
+_SUFFIXES = {".yaml", ".yml", ".json"}
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What was written for a point."""
+
+    deployment: Path
+    evidence: Path
+    sha256: str
+    """Of the evidence."""
+    failed_gates: list[str]
+    """What was overridden."""
+
+
+def promote(
+    store: Store, run_id: str, number: int, target: Path, override: str | None = None
+) -> Promotion:
+    """Write a paper deployment of a point to ``target``, and the run's evidence beside it.
+
+    Raises ``UsageError`` when the run is not complete or has no such point, its gates refuse the
+    point and nothing overrides them, or ``target`` is there already.
+    """
+    files = store.run(run_id)
+    refuse_running(run_id, running=is_running(store, run_id))
+    result, metadata = read_result(files), read_metadata(files)
+    if result is None or metadata is None or not result["complete"]:
+        raise UsageError(f"run {run_id!r} is not complete; finish it before a point is promoted")
+    if target.suffix not in _SUFFIXES or target.exists():
+        what = "is there already" if target.exists() else "is no .yaml or .json file"
+        raise UsageError(f"--to {target}: it {what}; name a new file")
+    experiment = Experiment.model_validate(read_json(files.experiment), strict=False)
+    if experiment.venues:
+        raise UsageError(f"run {run_id!r} trades at several venues; a deployment has one")
+    plan = read_plan(files.plan)
+    point = next((item for item in plan.points if item.index == number), None)
+    if point is None:
+        raise UsageError(f"--point {number}: the run's points are 0 to {len(plan.points) - 1}")
+    table = read_table(files.points, result)
+    statistics = next(row for row in table.iter_rows(named=True) if row["point"] == number)
+    refused = list(_refusals(experiment, statistics))
+    if refused and override is None:
+        raise UsageError(
+            f"run {run_id!r}, point {number}: " + "; ".join(refused) + "; --override REASON writes "
+            "the deployment all the same, and notes the reason in the run's journal"
+        )
+    # Before the evidence is bundled, so that it tells of the promotion.
+    append_events(
+        store,
+        run_id,
+        "promotion",
+        PointPromoted(
+            point=number,
+            deployment=target.name,
+            failed_gates=refused,
+            override=override if refused else None,
+        ),
+    )
+    store.fetch(f"runs/{run_id}/")
+    evidence = bundle_run(store, store.run(run_id), target.with_name(f"{target.stem}{SUFFIX}"))
+    origin = {
+        "run": run_id,
+        "point": number,
+        "run_digest": result["run_digest"],
+        "evidence": evidence.sha256,
+    }
+    config = {**experiment.strategy.config, **decode_values(point.config)}
+    content = _content(experiment, config, origin, _Places(metadata["experiment_file"], target))
+    _check(content)
+    write_file(target, _text(content, target))
+    return Promotion(target, evidence.path, evidence.sha256, refused)
+
+
+def _refusals(experiment: Experiment, statistics: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what keeps a point from being promoted."""
+    gates: PromotionSettings | None = experiment.promotion
+    if gates is None:
+        yield "the experiment has no section 'promotion' with gates"
+        return
+    trades, days, fall = (statistics[key] for key in ("trades", "days", "max_drawdown"))
+    if gates.min_trades is not None and (trades or 0) < gates.min_trades:
+        yield f"{trades or 0} trades, promotion.min_trades is {gates.min_trades}"
+    if gates.min_days is not None and (days or 0) < gates.min_days:
+        yield f"{days or 0} days, promotion.min_days is {gates.min_days}"
+    if gates.max_drawdown is not None and (fall is None or Decimal(str(fall)) > gates.max_drawdown):
+        yield f"a drawdown of {fall}, promotion.max_drawdown is {gates.max_drawdown}"
+    if gates.objective is not None:
+        metric = experiment.objective.metric
+        value, sign = statistics[metric], 1 if experiment.objective.direction == "maximize" else -1
+        if value is None or sign * (Decimal(str(value)) - gates.objective) < 0:
+            yield f"{metric} is {value}, promotion.objective is {gates.objective}"
+    if statistics.get("ruined"):
+        yield "the account was ruined"
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Restates what is relative to the experiment file as relative to the deployment."""
+
+    experiment_file: str
+    target: Path
+
+    def moved(self, text: str) -> str:
+        if is_s3(text) or is_s3(self.experiment_file):
+            return text
+        path = Path(self.experiment_file).parent / Path(text).expanduser()
+        return os.path.relpath(path, self.target.absolute().parent)
+
+    def moved_class(self, text: str | None) -> str | None:
+        if text is None or not text.partition(":")[0].endswith(".py"):
+            return text
+        file, _, name = text.partition(":")
+        return f"{self.moved(file)}:{name}"
+
+
+def _content(
+    experiment: Experiment, config: dict[str, Any], origin: dict[str, Any], places: _Places
+) -> dict[str, Any]:
+    whole = experiment.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    dataset = whole["dataset"]
+    strategy = {
+        **whole["strategy"],
+        "path": places.moved_class(experiment.strategy.path),
+        "config": {key: _plain(value) for key, value in config.items()},
+        "code": [places.moved(text) for text in experiment.strategy.code],
+    }
+    if experiment.strategy.config_path is not None:
+        strategy["config_path"] = places.moved_class(experiment.strategy.config_path)
+    content = {
+        "name": experiment.name,
+        "mode": "paper",
+        "from": origin,
+        "data": {
+            "source": "replay",
+            "dataset": places.moved(dataset["path"]),
+            **{key: dataset[key] for key in ("instruments", "types") if key in dataset},
+            "pace": "real",
+        },
+        "execution": {"venue": "simulated", **whole["venue"]},
+        "strategy": {key: value for key, value in strategy.items() if value not in (None, [])},
+        "seed": experiment.seed,
+        "results": places.moved(experiment.results),
+    }
+    return content | {
+        key: whole[key] for key in ("risk", "equity", "statistics", "labels") if key in whole
+    }
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _check(content: dict[str, Any]) -> None:
+    try:
+        Deployment.model_validate(content, strict=False)
+    except ValueError as error:
+        raise UsageError(f"the experiment's settings make no deployment: {error}") from error
+
+
+def _text(content: dict[str, Any], target: Path) -> str:
+    import io
+    import json
+
+    if target.suffix == ".json":
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    from ruamel.yaml import YAML
+
+    sink = io.StringIO()
+    try:
+        yaml = YAML(typ="safe", pure=True)
+        yaml.default_flow_style = False
+        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+        yaml.dump(content, sink)
+    except OSError as error:
+        raise StorageError(f"{target}: cannot be written: {error.strerror}") from error
+    return sink.getvalue()
