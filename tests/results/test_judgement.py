@@ -85,6 +85,21 @@ def test_a_single_point_has_no_hurdle_until_others_were_tried() -> None:
     assert hurdle == pytest.approx(statistics.fmean(best), rel=0.06)
 
 
+def test_of_a_search_the_points_that_were_drawn_say_how_trials_deviate() -> None:
+    drawn_points = [drawn(seed) for seed in range(6)]
+    # What an adaptive search adds clusters around the best.
+    clustered = [[value + 0.0001 * n for value in drawn_points[3]] for n in range(30)]
+    rows = [row(point, each) for point, each in enumerate([*drawn_points, *clustered])]
+    luck = judge(rows, 35, drawn=6)
+
+    assert luck is not None
+    spread = statistics.variance(map(daily, drawn_points))
+    assert luck["variance_of_daily_sharpes"] == pytest.approx(spread, rel=1e-9)
+    assert luck["variance_of_points"] == 6
+    assert luck["trials"] == 36
+    assert judged(rows, 35)["variance_of_daily_sharpes"] < spread
+
+
 def test_points_without_returns_are_left_out_and_counted() -> None:
     rows = [row(0, drawn(1)), row(1, None), row(2, drawn(2)), row(3, None)]
     luck = judged(rows, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -244,10 +245,7 @@ def _run_lines(ended: Run) -> list[str]:
         *([f"search    {ended.search}"] if ended.search else []),
         f"computed  {counted(ended.computed, 'task')}, in {ended.seconds:.1f} s",
     ]
-    lines += [
-        f"first     {first['task_id'][:12]}: {first['message'].splitlines()[0]}"
-        for first in ended.failures[:1]
-    ]
+    lines += _failure_lines(ended)
     known = ended.points.drop_nulls("days").head(1)
     lines += [
         f"days      {counted(row['days'], 'return')}, "
@@ -269,6 +267,31 @@ def _run_lines(ended: Run) -> list[str]:
     said = sentences(result.get("luck"), ended.trials)
     lines += [f"{'' if n else 'luck':<9} {text}" for n, text in enumerate(said)]
     return [*lines, f"digest    {result['run_digest']}", f"report    {ended.report}"]
+
+
+def _failure_lines(ended: Run) -> Iterator[str]:
+    """Yield the most frequent failure once, with its count, and whether it ended the run."""
+    from trading_runtime.report.formatting import counted
+    from trading_runtime.storage.files import read_json
+
+    if not ended.failures:
+        return
+    counts = Counter((each["kind"], each["message"]) for each in ended.failures)
+    (kind, message), count = max(counts.items(), key=lambda item: item[1])
+    first = next(
+        each["task_id"]
+        for each in ended.failures
+        if (each["kind"], each["message"]) == (kind, message)
+    )
+    same = f"{count:,} x, " if count > 1 else ""
+    yield f"first     {same}{first[:12]}: {message.splitlines()[0]}"
+    allowed = (read_json(ended.files.experiment) or {}).get("limits", {}).get("stop_after")
+    missing = ended.result["counts"]["missing"]
+    if allowed is not None and count >= allowed and missing:
+        yield (
+            f"ended     after {counted(count, 'equal failure')} (limits.stop_after); "
+            f"{counted(missing, 'task')} not started"
+        )
 
 
 def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

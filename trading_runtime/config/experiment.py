@@ -356,6 +356,9 @@ class Limits(Model):
     task_memory: TaskMemory | None = None
     """Resident memory of a task's process, such as ``2 GiB`` (the engine takes about 0.2 of it);
     a task that takes more is ended as failed, kind ``crash``; no limit when absent."""
+    stop_after: Annotated[int, Field(ge=1)] | None = None
+    """Failures of one kind and message after which a run on one machine starts no more tasks; its
+    first task is then run alone. All tasks are tried when absent, and in pods."""
 
 
 class PromotionSettings(Model):

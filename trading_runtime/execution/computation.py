@@ -47,6 +47,28 @@ class Share:
         )
 
 
+class RepeatedFailure:
+    """Counts failures of one kind and message, and says when there were as many as allowed."""
+
+    def __init__(self, allowed: int | None) -> None:
+        """``allowed``: see ``limits.stop_after``; ``None`` for any number."""
+        self._allowed = allowed
+        self._counts: dict[tuple[str, str], int] = {}
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether any number of equal failures is too many."""
+        return self._allowed is not None
+
+    def count(self, kind: str, message: str) -> None:
+        """Count a failure."""
+        self._counts[kind, message] = self._counts.get((kind, message), 0) + 1
+
+    def is_reached(self) -> bool:
+        """Return whether the same failure came too often."""
+        return self._allowed is not None and self._allowed <= max(self._counts.values(), default=0)
+
+
 class Computation:
     """Computes tasks of a run, and records, publishes and shows what happens to each.
 
@@ -62,8 +84,13 @@ class Computation:
         share: Share,
         *,
         memory_limit_bytes: int | None = None,
+        repeated: RepeatedFailure | None = None,
     ) -> None:
-        """``tasks`` are all tasks of the plan; ``memory_limit_bytes`` is what a pod has."""
+        """``tasks`` are all tasks of the plan; ``memory_limit_bytes`` is what a pod has.
+
+        ``repeated`` counts failures; ``control`` has to ask it.
+        """
+        self._repeated = repeated or RepeatedFailure(None)
         self._run, self._tasks = run, tasks
         self._control, self._share = control, share
         self.records = TaskRecords(run.files, journal, tasks, memory_limit_bytes)
@@ -88,7 +115,8 @@ class Computation:
         Failures of the tasks in ``failed_before`` are stored, and removed when they succeed.
         ``meanwhile`` is called in a thread once the first task has ended: workers leave gaps.
 
-        Raises ``StoppedError`` or ``KilledError`` when ``control`` ended it early, ``StorageError``
+        Ends early, without an error, when the same failure came too often (``repeated``). Raises
+        ``StoppedError`` or ``KilledError`` when ``control`` ended it early, ``StorageError``
         when nothing can be written. Finished tasks are kept.
         """
         left = {task for tasks in batches.values() for task in tasks}
@@ -122,6 +150,7 @@ class Computation:
             return
         self.failed.add(task_id)
         self.kinds.add(event.status)
+        self._repeated.count(event.status, event.message)
         self.out_of_memory |= event.out_of_memory
         # Before the journal is published: whoever reads of a failure there can read the failure.
         self._run.publish(failure)
@@ -137,7 +166,7 @@ class Computation:
         if switched is not None and (left or killed):
             message = self._share.left(len(left) + killed)
             raise KilledError(f"{message}: the kill switch is {switched.shown}")
-        if left:
+        if left and not self._repeated.is_reached():
             # What workers stored last they could not tell any more.
             stored = self._run.store.has_task
             raise StoppedError(

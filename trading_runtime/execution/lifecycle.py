@@ -97,17 +97,24 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     nothing can be written.
     """
     from trading_runtime.report import ReportInputs, write_report
+    from trading_runtime.results.judgement import drawn_points
     from trading_runtime.results.ledger import note_trials
     from trading_runtime.results.reduction import reduce_run
 
-    reduced = reduce_run(plan, store, files, allow_incomplete=allow_incomplete, verified=verified)
+    experiment = read_json(files.experiment)
+    reduced = reduce_run(
+        *(plan, store, files),
+        allow_incomplete=allow_incomplete,
+        verified=verified,
+        drawn=drawn_points(experiment),
+    )
     trials = note_trials(store, plan, reduced.results, reduced.result.get("luck"))
     write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
     metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
     write_report(
         ReportInputs(
             run_id=metadata.content["run_id"],
-            experiment=read_json(files.experiment),
+            experiment=experiment,
             plan=plan,
             result=reduced.result,
             trials=trials,

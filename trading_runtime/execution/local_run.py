@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.control.stopping import StopControl
 from trading_runtime.errors import KilledError, Kind
-from trading_runtime.execution.computation import Computation, Share
+from trading_runtime.execution.computation import Computation, RepeatedFailure, Share
 from trading_runtime.execution.executors.local import LocalExecutor
 from trading_runtime.execution.lifecycle import (
     begin_run,
@@ -62,6 +62,7 @@ class LocalRun:
     _opened: OpenRun = field(init=False)
     _started: float = field(init=False)
     _control: StopControl = field(init=False)
+    _repeated: RepeatedFailure = field(init=False)
 
     def execute(self, *, allow_incomplete: bool) -> RunOutcome:
         """Run to the end; the same id with the same plan resumes.
@@ -74,8 +75,10 @@ class LocalRun:
         KillSwitch(store).refuse_start(self.run_id)
         with acquire_run(store, self.run_id) as self._opened:
             self.files = files = self._opened.files
+            self._repeated = RepeatedFailure(self.prepared.loaded.experiment.limits.stop_after)
             self._control = StopControl(
-                store, self.run_id, self.should_stop, self._opened.stop_requested
+                *(store, self.run_id, self.should_stop),
+                *(self._opened.stop_requested, self._repeated.is_reached),
             )
             self._started = time.monotonic()
             metadata = begin_run(files, self.prepared, self.run_id, ExecutorKind.LOCAL)
@@ -101,7 +104,10 @@ class LocalRun:
                     of_run=" with",
                     advice=f": give --run-id {self.run_id} again to resume",
                 )
-                computation = Computation(self._opened, plan.tasks, journal, self._control, share)
+                computation = Computation(
+                    *(self._opened, plan.tasks, journal, self._control, share),
+                    repeated=self._repeated,
+                )
                 reduction = self._reduced(
                     computation, journal, metadata, incomplete=allow_incomplete
                 )
@@ -139,11 +145,18 @@ class LocalRun:
         progress = None
         if self.show_progress:
             progress = Progress(len(plan.tasks), len(plan.tasks) - len(pending))
+        left = {*pending}
         # A run that was killed is summarised all the same: it has what it had.
         with contextlib.suppress(KilledError):
-            computation.run(
-                self._executor(), self._batches({*pending}), progress, meanwhile=_import_for_end
-            )
+            if self._repeated.is_limited and len(left) > 1:
+                # What is wrong with every task shows in the first one.
+                first = min(left)
+                computation.run(self._executor(), self._batches({first}), progress)
+                left.remove(first)
+            if not self._repeated.is_reached():
+                computation.run(
+                    self._executor(), self._batches(left), progress, meanwhile=_import_for_end
+                )
 
     def _batches(self, pending: set[int]) -> dict[int, list[int]]:
         """Return what is pending of each batch that has something, by its index in the plan."""

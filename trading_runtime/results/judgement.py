@@ -29,11 +29,15 @@ _SIGNIFICANT = 0.05
 _SURE = 0.95
 
 
-def judge(rows: Sequence[Mapping[str, Any]], best: int | None) -> dict[str, Any] | None:
+def judge(
+    rows: Sequence[Mapping[str, Any]], best: int | None, drawn: int | None = None
+) -> dict[str, Any] | None:
     """Return the section ``luck`` of ``result.json``; ``None`` when there is too little to judge.
 
     ``rows`` are those that ``aggregate_point`` makes, ``best`` the point that is named. Points that
-    were ruined or are incomplete have no returns and are counted as ``left_out``. Sharpe ratios are
+    were ruined or are incomplete have no returns and are counted as ``left_out``. Of an adaptive
+    search the first ``drawn`` points were drawn at random: only theirs deviate as trials do that
+    know nothing of each other; later ones cluster around the best. Sharpe ratios are
     annualised where they are stated, and those of a day wherever they are computed with.
     """
     columns = {row["point"]: row[DAILY_RETURNS] for row in rows if row[DAILY_RETURNS] is not None}
@@ -43,7 +47,8 @@ def judge(rows: Sequence[Mapping[str, Any]], best: int | None) -> dict[str, Any]
     year = next(row["periods_per_year"] for row in rows if row["point"] == best)
     if track is None or year is None:
         return None
-    tracks = [Track.of(column) for column in columns.values()]
+    independent = [point for point in sorted(columns) if drawn is None or point < drawn]
+    tracks = [Track.of(columns[point]) for point in independent]
     between = sample_variance([each.sharpe for each in tracks if each is not None])
     # With a single point: that of trials without skill, which the length of the track alone gives.
     variance = 1 / (track.returns - 1) if between is None else between
@@ -58,12 +63,22 @@ def judge(rows: Sequence[Mapping[str, Any]], best: int | None) -> dict[str, Any]
         "skewness": track.skewness,
         "kurtosis": track.kurtosis,
         "variance_of_daily_sharpes": variance,
+        "variance_of_points": len(independent),
         "probabilistic_sharpe": probabilistic_sharpe(track),
         "minimum_track_record_days": minimum_track_record(track),
         **_deflated(track, len(rows), variance, year),
         **_resampled(columns, best, year),
     }
     return {name: _rounded(value) for name, value in facts.items()}
+
+
+def drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
+    """Return how many points an adaptive search has drawn at random; ``None`` for other runs.
+
+    ``experiment`` is the content of a run's ``experiment.json``.
+    """
+    search = (experiment or {}).get("search") or {}
+    return search["generation"] if search.get("method") in {"tpe", "cma-es"} else None
 
 
 def deflated(luck: Mapping[str, Any], trials: int) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from trading_runtime.errors import DataError
 from trading_runtime.records.journal import JournalFinding
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.frames import read_frame
+from trading_runtime.results.judgement import drawn_points
 from trading_runtime.results.points import MISSING, OK
 from trading_runtime.results.reduction import counts, reduce_run
 from trading_runtime.results.run_records import read_result, read_table
+from trading_runtime.storage.files import read_json
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -90,7 +92,8 @@ def _differences(
         if files.failures.is_dir():
             shutil.copytree(files.failures, again.failures)
         named = result["best"] is not None
-        reduce_run(plan, store, again, allow_incomplete=named, reuse=False)
+        drawn = drawn_points(read_json(files.experiment))
+        reduce_run(plan, store, again, allow_incomplete=named, reuse=False, drawn=drawn)
         whole = json.loads(again.result.read_bytes())
         found = {name: read_frame(getattr(again, name).read_bytes()) for name in _TABLES}
     for key in sorted((result.keys() - _NOT_COMPARED) | _ALWAYS):

@@ -144,17 +144,19 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
     *,
     allow_incomplete: bool = False,
     verified: Mapping[str, str] = MappingProxyType({}),
+    drawn: int | None = None,
     reuse: bool = True,
 ) -> Reduction:
     """Read every task of ``plan`` from the store, and write the run's tables and ``result.json``.
 
     The store is the judge of what is done, not whoever ran the tasks. A stored result that is
-    damaged is quarantined, and counts as a failure of kind ``data``. Raises ``StorageError`` when
-    nothing can be written. ``verified``: see ``earlier_tables``, which are asked for if ``reuse``.
-    """
+        damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
+    nothing can be written. ``verified``: see ``earlier_tables``, which are asked for if ``reuse``;
+    ``drawn``: see ``judge``.
+        """
     store.refresh(plan.task_ids)
     store.fetch_results(plan.task_ids)
-    reused = earlier_tables(plan, store, files, verified) if reuse else None
+    reused = earlier_tables(plan, store, files, verified, drawn) if reuse else None
     if reused is not None:
         return _again(plan, store, files, reused)
     reader = TaskReader(plan, store, files)
@@ -169,7 +171,7 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
     chosen = None
     if complete or allow_incomplete:
         chosen = best(points, plan.objective._asdict(), allow_incomplete=True)
-    luck = judge(rows, None if chosen is None else chosen["point"])
+    luck = judge(rows, None if chosen is None else chosen["point"], drawn)
     result: dict[str, Any] = {
         "format": RESULT_FORMAT,
         "run_digest": digest(sorted(reader.manifest_digests.items())),
@@ -186,7 +188,7 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
         write_frame(results, files.results)
         write_frame(points, files.points)
     if complete:
-        result |= tables_identity(plan, result["run_digest"], files)
+        result |= tables_identity(plan, result["run_digest"], files, drawn)
     write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     curve = []
     if chosen is not None:

@@ -45,11 +45,13 @@ class ReusedTables(NamedTuple):
     points: bytes
 
 
-def tables_identity(plan: Plan, run_digest: str, files: RunFiles) -> dict[str, Any]:
+def tables_identity(
+    plan: Plan, run_digest: str, files: RunFiles, drawn: int | None = None
+) -> dict[str, Any]:
     """Return what ``result.json`` says of the tables beside it, so that they can be reused."""
     return {
         _TABLES: {
-            "made_from": _made_from(plan, run_digest),
+            "made_from": _made_from(plan, run_digest, drawn),
             "results": _sha256(files.results.read_bytes()),
             "points": _sha256(files.points.read_bytes()),
         }
@@ -57,7 +59,7 @@ def tables_identity(plan: Plan, run_digest: str, files: RunFiles) -> dict[str, A
 
 
 def earlier_tables(
-    plan: Plan, store: Store, files: RunFiles, verified: Mapping[str, str]
+    plan: Plan, store: Store, files: RunFiles, verified: Mapping[str, str], drawn: int | None = None
 ) -> ReusedTables | None:
     """Return the sound tables of a run that had the same plan and the same results, if any did.
 
@@ -76,7 +78,7 @@ def earlier_tables(
         if sha256 is None:
             return None
         manifests[task.task_id] = sha256
-    wanted = _made_from(plan, digest(sorted(manifests.items())))
+    wanted = _made_from(plan, digest(sorted(manifests.items())), drawn)
     for run in runs:
         result = read_json(run.result)
         if result[_TABLES]["made_from"] == wanted:
@@ -87,12 +89,12 @@ def earlier_tables(
     return None
 
 
-def _made_from(plan: Plan, run_digest: str) -> str:
+def _made_from(plan: Plan, run_digest: str, drawn: int | None) -> str:
     """Return the digest of all that tables are made from."""
     return digest(
         {
             "run_digest": run_digest,
-            "luck": LUCK_FORMAT,
+            "luck": [LUCK_FORMAT, drawn],
             "runtime": plan.common.runtime_code,
             "packages": {name: installed_version(name) for name in pinned_packages()},
             "objective": plan.objective._asdict(),
