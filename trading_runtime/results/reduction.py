@@ -150,10 +150,10 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
     """Read every task of ``plan`` from the store, and write the run's tables and ``result.json``.
 
     The store is the judge of what is done, not whoever ran the tasks. A stored result that is
-        damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
+    damaged is quarantined, and counts as a failure of kind ``data``. Raises ``StorageError`` when
     nothing can be written. ``verified``: see ``earlier_tables``, which are asked for if ``reuse``;
     ``drawn``: see ``judge``.
-        """
+    """
     store.refresh(plan.task_ids)
     store.fetch_results(plan.task_ids)
     reused = earlier_tables(plan, store, files, verified, drawn) if reuse else None
