@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.plan import (
     CommonInputs,
-    Days,
-    Objective,
     Plan,
+    PlannedObjective,
     PlannedPartition,
     PlannedStrategy,
     Point,
+    ReturnDays,
     Task,
 )
 
@@ -37,7 +37,7 @@ def made_up_plan(  # noqa: PLR0913 - what plans differ in
     *,
     points: Sequence[Mapping[str, Any]] = ({},),
     partitions: Sequence[PlannedPartition] | None = None,
-    objective: Objective = Objective("sharpe", "maximize"),  # noqa: B008 - immutable
+    objective: PlannedObjective = PlannedObjective("sharpe", "maximize"),  # noqa: B008 - immutable
     experiment_name: str = "made-up",
     dataset_digest: str = "d" * 64,
 ) -> Plan:
@@ -53,7 +53,7 @@ def made_up_plan(  # noqa: PLR0913 - what plans differ in
         instruments={},
         warnings=(),
         partitions=(partition(),) if partitions is None else partitions,
-        days=Days(0, 0),
+        days=ReturnDays(0, 0),
         empty_windows=(),
         points=tuple(Point(index, values, values) for index, values in enumerate(points)),
         tasks=tuple(tasks),

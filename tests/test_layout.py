@@ -27,6 +27,32 @@ LEVELS = (
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 ENGINE_ROOMS = {"engine", "strategies"}
 MOST_LINES = 600
+SHARED_NAMES = {
+    "drill": "each drill is a module whose function has this name",
+    "main": "each program has an entry point",
+}
+"""Public names that more than one module defines, and why."""
+NAMES_OF_COMMANDS = {"cli", "api"}
+"""A command, and a function for notebooks, bears the name of what it does."""
+
+SHORT_LINES = 100
+IMPORTED_ONCE = {
+    "datasets/file_kinds.py": "names the formats that messages list, apart from reading them",
+    "datasets/quality_gate.py": "one rule of a dataset, with its messages",
+    "datasets/row_order.py": "an algorithm: rows in order within bounded memory",
+    "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
+    "engine/live/reporting.py": "a subclass of the strategy, as the guard is",
+    "engine/live/simulated.py": "what paper and live differ in",
+    "execution/executors/pods.py": "an executor",
+    "operations/drills/cutting_proxy.py": "a network that fails, beside the drill that uses it",
+    "planning/plan_check.py": "checks a stored plan against itself, which making one does not",
+    "planning/days.py": "counts days, which a plan only shows",
+    "records/metadata.py": "the form of a stored document",
+    "report/pictures/equity.py": "a picture",
+    "report/pictures/two_curves.py": "a picture",
+    "sessions/health.py": "a server, apart from the trading that it reports on",
+}
+"""Short modules that a single place imports, and why they are no part of it."""
 
 
 def test_every_room_has_its_level() -> None:
@@ -143,6 +169,47 @@ def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
     drawers = {"utils", "util", "helpers", "helper", "common", "misc"}
 
     assert [name(path) for path in modules() if drawers & set(path.with_suffix("").parts)] == []
+
+
+def test_no_public_name_is_defined_twice() -> None:
+    where: dict[str, list[str]] = {}
+    for path in modules():
+        if room_of(path) in NAMES_OF_COMMANDS:
+            continue
+        for node in tree_of(path).body:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name[0] != "_":
+                where.setdefault(node.name, []).append(name(path))
+    twice = {item: paths for item, paths in where.items() if len(paths) > 1}
+
+    assert {item: paths for item, paths in twice.items() if item not in SHARED_NAMES} == {}
+    assert twice.keys() == SHARED_NAMES.keys(), "a reason is given for a name that needs none"
+
+
+def test_a_short_module_that_a_single_place_imports_has_a_reason() -> None:
+    importers: dict[str, set[str]] = {}
+    by_dotted = {
+        name(path).removesuffix("/__init__.py").removesuffix(".py").replace("/", "."): name(path)
+        for path in modules()
+    }
+    for path in modules():
+        for imported in imports_of(path):
+            for dotted in (imported, imported.rpartition(".")[0]):
+                if (target := by_dotted.get(dotted)) and target != name(path):
+                    importers.setdefault(target.removeprefix("trading_runtime/"), set()).add(
+                        name(path).removeprefix("trading_runtime/")
+                    )
+    # A command imports what it does when it is given: start-up is felt.
+    single = {
+        module
+        for module, places in importers.items()
+        if len(places) == 1
+        and not module.endswith("__init__.py")
+        and next(iter(places)).partition("/")[0] not in {"cli", "local"}
+        and len((PACKAGE / module).read_text().splitlines()) <= SHORT_LINES
+    }
+
+    assert single - IMPORTED_ONCE.keys() == set(), "merge it, or give a reason"
+    assert [module for module in IMPORTED_ONCE if not (PACKAGE / module).exists()] == []
 
 
 @cache

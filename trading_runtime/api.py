@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, UsageError
-from trading_runtime.execution.preparation import PreparedRun, check_here, prepare
+from trading_runtime.execution.preparation import PreparedRun, check_here, prepare_run
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.opening import check_run_id, new_run_id
 from trading_runtime.storage.files import read_json
@@ -77,9 +77,9 @@ class Run:
 def plan(experiment: str | Path, *, workers: int | None = None) -> PreparedRun:
     """Check the experiment file and expand it to tasks; nothing is started, no row is read.
 
-    Raises what ``execution.preparation.prepare`` raises.
+    Raises what ``execution.preparation.prepare_run`` raises.
     """
-    return prepare(experiment, workers)
+    return prepare_run(experiment, workers)
 
 
 def run(  # noqa: PLR0913 - keyword-only choices of one call
@@ -104,7 +104,9 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 
     if run_id is not None:
         check_run_id(run_id)
-    prepared = prepare(experiment, workers, check_here if prestarted is None else prestarted.check)
+    prepared = prepare_run(
+        experiment, workers, check_here if prestarted is None else prestarted.check
+    )
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)

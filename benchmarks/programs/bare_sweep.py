@@ -22,13 +22,13 @@ from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.engine.strategy.failures import FailureRecord
 from trading_runtime.engine.strategy.loading import imported_strategy
-from trading_runtime.execution.preparation import prepare
+from trading_runtime.execution.preparation import prepare_run
 from trading_runtime.planning.identity import decode_values, partition_inputs
 
 
 def run_points(experiment: str, first: int, step: int) -> None:
     """Run every ``step``-th task of the one partition of ``experiment``, from ``first`` on."""
-    prepared = prepare(experiment)
+    prepared = prepare_run(experiment)
     plan = prepared.plan
     common = plan.common.content
     partition = plan.partitions[0]

@@ -23,7 +23,7 @@ from nautilus_trader.config import DataClientConfig
 from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
 from nautilus_trader.live.clients import DataClient, DataClientFactory
 from nautilus_trader.persistence import ParquetDataCatalog
-from trading_runtime.engine.live.replay import Replay
+from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import simulated_venue
 from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.engine.strategy.loading import imported_strategy
@@ -90,18 +90,18 @@ class _Ear(DataActor):
 def session_seconds(prepared: PreparedSession) -> float:
     """Return the CPU time of a session between its first and its last row."""
     taken: list[float] = []
-    play = Replay.play
+    play = DataReplay.play
 
-    async def timed(replay: Replay) -> None:
+    async def timed(replay: DataReplay) -> None:
         started = time.process_time()
         await play(replay)
         taken.append(time.process_time() - started)
 
-    Replay.play = timed  # type: ignore[method-assign]
+    DataReplay.play = timed  # type: ignore[method-assign]
     try:
         ended = Session(prepared, f"bench-{time.time_ns()}", is_fresh=True).execute()
     finally:
-        Replay.play = play  # type: ignore[method-assign]
+        DataReplay.play = play  # type: ignore[method-assign]
     if ended.ending.error is not None:
         raise ended.ending.error
     return taken[0]

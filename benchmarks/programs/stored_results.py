@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import canonical_json, digest
-from trading_runtime.execution.preparation import prepare
+from trading_runtime.execution.preparation import prepare_run
 from trading_runtime.execution.task import TaskRunner
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Copier:
 
 def main() -> None:
     """Store all results of the experiment named on the command line."""
-    prepared = prepare(sys.argv[1])
+    prepared = prepare_run(sys.argv[1])
     copier = Copier(prepared)
     for index in range(len(prepared.plan.tasks)):
         copier.store(index)

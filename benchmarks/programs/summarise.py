@@ -12,12 +12,12 @@ import sys
 import time
 
 from trading_runtime.execution.local_run import LocalRun
-from trading_runtime.execution.preparation import prepare
+from trading_runtime.execution.preparation import prepare_run
 
 
 def main() -> None:
     """Plan, then summarise and measure."""
-    prepared = prepare(sys.argv[1])
+    prepared = prepare_run(sys.argv[1])
     started = time.perf_counter()
     run = LocalRun(prepared, "bench", lambda: False, show_progress=False)
     outcome = run.execute(allow_incomplete=False)

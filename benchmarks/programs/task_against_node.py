@@ -25,7 +25,7 @@ from nautilus_trader.backtest import (
 from nautilus_trader.common import LoggerConfig
 from trading_runtime.engine.simulation.venue import venue_config
 from trading_runtime.engine.strategy.config import build_config
-from trading_runtime.execution.preparation import PreparedRun, prepare
+from trading_runtime.execution.preparation import PreparedRun, prepare_run
 from trading_runtime.execution.task import TaskRunner
 from trading_runtime.planning.identity import decode_values
 
@@ -76,7 +76,7 @@ def run_bare(prepared: PreparedRun, index: int, strategy_class: Any, strategy_co
 
 def main() -> None:
     """Run pairs of task and bare node; the first of each makes the process warm."""
-    prepared = prepare(sys.argv[1])
+    prepared = prepare_run(sys.argv[1])
     runner = TaskRunner(prepared.plan, prepared.loaded.dataset_place, prepared.store, prepared.code)
     count = int(sys.argv[2]) + 1
     own, configs = _import_once(prepared, count)

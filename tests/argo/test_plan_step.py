@@ -13,7 +13,7 @@ from trading_runtime.cli.main import invoke
 from trading_runtime.cli.step import step
 from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.results.opening import open_store
-from trading_runtime.runs.opening import open_run
+from trading_runtime.runs.opening import acquire_run
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_an_id_with_another_plan_or_that_runs_is_refused(small: SmallExperiment)
     with pytest.raises(UsageError, match="'one' exists with another plan"):
         run_plan_step(str(small.write(seed=2)), "one", PodSettings())
     with (
-        open_run(open_store(small.results), "two"),
+        acquire_run(open_store(small.results), "two"),
         pytest.raises(UsageError, match="'two' is running already"),
     ):
         run_plan_step(str(small.path), "two", PodSettings())

@@ -14,7 +14,7 @@ from trading_runtime.config.constraint_syntax import (
     Constant,
     ConstraintSyntaxError,
     Parameter,
-    parameters_of,
+    mentioned_parameters,
     parse_constraint,
 )
 
@@ -35,7 +35,7 @@ def test_numbers_are_exact() -> None:
 def test_every_mention_of_a_parameter_is_found() -> None:
     tree = parse_constraint("not (a < b and c + 1 >= -a) or d == 'text'")
 
-    assert [item.name for item in parameters_of(tree)] == ["a", "b", "c", "a", "d"]
+    assert [item.name for item in mentioned_parameters(tree)] == ["a", "b", "c", "a", "d"]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_twenty_levels_are_read_and_levels_that_ended_do_not_count() -> None:
     deep = "(" * 20 + "a < 1" + ")" * 20
 
     assert parse_constraint(deep) == parse_constraint("     " * 4 + "a < 1")
-    assert len(list(parameters_of(parse_constraint(" and ".join(["not a"] * 45))))) == 45
-    assert len(list(parameters_of(parse_constraint("1<" + "-a+" * 165 + "1")))) == 165
+    assert len(list(mentioned_parameters(parse_constraint(" and ".join(["not a"] * 45))))) == 45
+    assert len(list(mentioned_parameters(parse_constraint("1<" + "-a+" * 165 + "1")))) == 165
 
 
 @given(text=st.text(alphabet="ab01. ()+-*/%<>=!'andortfu_,[]", max_size=60))

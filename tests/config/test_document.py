@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_runtime.config.document import DocumentError, read_json
+from trading_runtime.config.document import DocumentError, parse_json
 from trading_runtime.config.yaml_document import read_yaml
 
 JSON = """\
@@ -23,7 +23,7 @@ JSON = """\
 
 
 def test_json_values_are_exact_and_have_their_places() -> None:
-    document = read_json(JSON)
+    document = parse_json(JSON)
 
     assert document.plain() == {
         "name": "x",
@@ -38,7 +38,7 @@ def test_json_values_are_exact_and_have_their_places() -> None:
 
 
 def test_the_place_of_what_is_not_there_is_that_of_what_would_hold_it() -> None:
-    document = read_json(JSON)
+    document = parse_json(JSON)
 
     assert document.place(["map", "out"]) == (4, 10)
     assert document.place(["list", 9]) == (3, 10)
@@ -93,7 +93,7 @@ def test_blocks_of_text_are_kept() -> None:
 
 def test_all_problems_are_found_in_one_reading() -> None:
     with pytest.raises(DocumentError) as failure:
-        read_json('{"a": NaN, "a": 1,\n "b": -Infinity, "c": 1e99}')
+        parse_json('{"a": NaN, "a": 1,\n "b": -Infinity, "c": 1e99}')
 
     assert [(item.line, item.column) for item in failure.value.problems] == [
         (1, 7),
@@ -118,12 +118,12 @@ def test_json_reads_back_what_was_written(
     if "\\u0000" in text:
         return
 
-    assert read_json(text).plain() == value
+    assert parse_json(text).plain() == value
 
 
 @given(text=st.text(alphabet="{}[]:,\"'-&*!|>#%@` ab\n\t1.~?", max_size=40))
 def test_any_text_is_a_document_or_a_document_error(text: str) -> None:
-    for read in (read_json, read_yaml):
+    for read in (parse_json, read_yaml):
         try:
             read(text).plain()
         except DocumentError as error:

@@ -14,7 +14,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from trading_runtime.datasets.adopt import Adopted, adopt
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.verify import verify
-from trading_runtime.engine.instruments.catalog import read_instruments
+from trading_runtime.engine.instruments.catalog import read_catalog_instruments
 from trading_runtime.engine.instruments.files import instrument_types
 from trading_runtime.errors import DataError
 
@@ -28,7 +28,7 @@ NAME = "EUR/USD.SIM"
 
 
 def take(folder: Path) -> Adopted:
-    return adopt(folder, frozenset(instrument_types()), read_instruments)
+    return adopt(folder, frozenset(instrument_types()), read_catalog_instruments)
 
 
 def pair() -> Any:

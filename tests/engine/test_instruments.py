@@ -115,7 +115,7 @@ def test_definitions_survive_a_catalog(tmp_path: Path) -> None:
 
     assert len(written) == 4
     assert all(path.is_file() for path in written)
-    assert catalog.read_instruments(tmp_path / "catalog") == definitions
+    assert catalog.read_catalog_instruments(tmp_path / "catalog") == definitions
 
 
 def test_all_kinds_of_the_engine_are_known() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from trading_runtime.errors import CrashError
 from trading_runtime.execution.executor import TaskEnded
-from trading_runtime.execution.preparation import prepare
+from trading_runtime.execution.preparation import prepare_run
 from trading_runtime.execution.workers import memory
 from trading_runtime.execution.workers.pool import WorkerPool
 from trading_runtime.execution.workers.processes import Job, worker_environment
@@ -26,7 +26,7 @@ def job_of(
     task_memory: int | None = None,
     most_growth: int = 1 << 30,
 ) -> Job:
-    prepared = prepare(experiment.path)
+    prepared = prepare_run(experiment.path)
     plan.write_text(prepared.plan.to_json())
     return Job(
         plan=plan,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.small_experiment import ENTRYPOINT
 from trading_runtime.errors import CrashError, StrategyError, UsageError
-from trading_runtime.execution.preparation import PreparedRun, prepare
+from trading_runtime.execution.preparation import PreparedRun, prepare_run
 from trading_runtime.execution.workers.processes import PrestartedWorker
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def prepared(small: SmallExperiment) -> PreparedRun:
     with PrestartedWorker() as prestarted:
-        return prepare(small.path, 1, prestarted.check)
+        return prepare_run(small.path, 1, prestarted.check)
 
 
 def put_first(small: SmallExperiment, line: str) -> None:
@@ -29,7 +29,7 @@ def put_first(small: SmallExperiment, line: str) -> None:
 
 
 def test_it_plans_what_this_process_would_plan(small: SmallExperiment) -> None:
-    assert prepared(small).plan.digest == prepare(small.path, 1).plan.digest
+    assert prepared(small).plan.digest == prepare_run(small.path, 1).plan.digest
 
 
 def test_a_run_needs_no_engine_in_the_process_that_plans(small: SmallExperiment) -> None:

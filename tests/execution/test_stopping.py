@@ -98,7 +98,7 @@ def test_a_signal_while_a_run_is_planned_ends_it_at_once(
     assert output == ""
     assert errors == (
         "stopped: before the first task was started; finished tasks are kept: the same command and "
-        "run id go on from there\n"
+        "run id resume the run\n"
     )
     assert processes_of(process.pid) == []
     assert not small.results.exists()

@@ -25,7 +25,7 @@ from tests.metrics.sample_folder import (
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, VALUES
 from trading_runtime.metrics.exposition import text_of
-from trading_runtime.metrics.results_folder import open_folder
+from trading_runtime.metrics.results_folder import open_results_folder
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.runs.lock import locked
 
@@ -304,7 +304,7 @@ def test_labels_have_no_values_but_their_own(tmp_path: Path, ten: SampleRun) -> 
 
 @pytest.mark.damages_journals
 def test_lines_that_come_later_are_read_on(tmp_path: Path, ten: SampleRun) -> None:
-    collector = FolderCollector(open_folder(tmp_path), 50, lambda: NEW_YEAR + 60.0)
+    collector = FolderCollector(open_results_folder(tmp_path), 50, lambda: NEW_YEAR + 60.0)
     with locked(RunFiles(ten.folder)):
         before = values_of(text_of(collector).decode())
         ten.say(30, "task_completed", task_id="t4", seconds=10.0, rows=7, worker=0)
@@ -350,7 +350,7 @@ def test_a_journal_is_intact_up_to_the_end_that_the_metadata_name(tmp_path: Path
     run.say(1, "run_completed", run_digest="x")
     last = hashlib.sha256(run.chain.read_bytes().splitlines()[-1]).hexdigest()
     run.write("metadata.json", run.metadata | {"journal": {"local-1": {"lines": 2, "last": last}}})
-    collector = FolderCollector(open_folder(tmp_path), 50)
+    collector = FolderCollector(open_results_folder(tmp_path), 50)
     whole = values_of(text_of(collector).decode())
     run.chain.write_bytes(run.chain.read_bytes().splitlines(keepends=True)[0])
     cut = values_of(text_of(collector).decode())
@@ -423,7 +423,7 @@ def test_every_metric_has_help_type_and_a_name_of_the_form_that_is_usual(
     tmp_path: Path, ten: SampleRun
 ) -> None:
     assert ten.folder.exists()
-    text = text_of(FolderCollector(open_folder(tmp_path), 50)).decode()
+    text = text_of(FolderCollector(open_results_folder(tmp_path), 50)).decode()
     types = {"trading_runtime_" + item.name: item.type for item in (*OF_FOLDER, *OF_RUN)}
 
     for family in text_string_to_metric_families(text):
@@ -473,7 +473,7 @@ def test_a_thousand_runs_are_collected_in_less_than_half_a_second(tmp_path: Path
         shutil.copytree(run.folder, run.folder.with_name(f"run-{number}"))
 
     def seconds() -> tuple[float, float]:
-        collector = FolderCollector(open_folder(tmp_path), 50)
+        collector = FolderCollector(open_results_folder(tmp_path), 50)
         # Of the processor: the machine may be busy with other tests.
         began = time.process_time()
         text_of(collector)

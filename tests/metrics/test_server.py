@@ -20,7 +20,7 @@ from tests.metrics.sample_folder import SampleRun, value, values_of
 from tests.small_experiment import ROOT
 from trading_runtime.errors import TransientError, UsageError
 from trading_runtime.metrics.collector import FolderCollector
-from trading_runtime.metrics.results_folder import open_folder
+from trading_runtime.metrics.results_folder import open_results_folder
 from trading_runtime.metrics.server import serving
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Unreachable(Collector):
 
 
 def test_the_numbers_are_served_as_they_are_at_each_request(tmp_path: Path) -> None:
-    with served(FolderCollector(open_folder(tmp_path), 50)) as port:
+    with served(FolderCollector(open_results_folder(tmp_path), 50)) as port:
         status, text = ask(port, "/metrics")
         SampleRun(tmp_path, "run", "complete")
         later = ask(port, "/metrics")[1]
@@ -84,7 +84,7 @@ def test_the_numbers_are_served_as_they_are_at_each_request(tmp_path: Path) -> N
 
 
 def test_what_is_not_there_and_what_is_no_question_is_refused(tmp_path: Path) -> None:
-    with served(FolderCollector(open_folder(tmp_path), 50)) as port:
+    with served(FolderCollector(open_results_folder(tmp_path), 50)) as port:
         assert ask(port, "/healthz") == (200, "ok\n")
         assert ask(port, "/")[0] == 404
         assert ask(port, "/metrics/../healthz")[0] == 404
@@ -94,7 +94,7 @@ def test_what_is_not_there_and_what_is_no_question_is_refused(tmp_path: Path) ->
 def test_while_the_storage_cannot_be_reached_the_server_says_so_and_goes_on(
     tmp_path: Path,
 ) -> None:
-    collector = Unreachable(FolderCollector(open_folder(tmp_path), 50))
+    collector = Unreachable(FolderCollector(open_results_folder(tmp_path), 50))
     with served(collector) as port:
         assert ask(port, "/metrics") == (503, "s3://bucket: the storage could not be reached\n")
         assert ask(port, "/healthz")[0] == 503
@@ -104,7 +104,7 @@ def test_while_the_storage_cannot_be_reached_the_server_says_so_and_goes_on(
 
 
 def test_numbers_that_are_collected_every_so_often_cost_a_reader_nothing(tmp_path: Path) -> None:
-    collector = Unreachable(FolderCollector(open_folder(tmp_path), 50))
+    collector = Unreachable(FolderCollector(open_results_folder(tmp_path), 50))
     collector.is_down = False
     with served(collector, every=3600) as port:
         texts = {ask(port, "/metrics")[1] for _ in range(20)}
@@ -118,7 +118,7 @@ def test_numbers_that_are_collected_every_so_often_cost_a_reader_nothing(tmp_pat
 
 
 def test_an_address_that_is_taken_is_a_mistake_of_the_user(tmp_path: Path) -> None:
-    collector = FolderCollector(open_folder(tmp_path), 50)
+    collector = FolderCollector(open_results_folder(tmp_path), 50)
     with (
         served(collector) as port,
         pytest.raises(UsageError, match=f"--port {port}: cannot be listened to"),

@@ -9,7 +9,7 @@ import pytest
 
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.operations.drills.running import Steps
-from trading_runtime.records.events import DRILLS, Verdict
+from trading_runtime.records.events import DRILLS, DrillVerdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,10 +73,10 @@ def test_a_drill_without_steps_has_not_passed() -> None:
         seen.append((steps.verdict, steps.message))
 
     assert seen == [
-        (Verdict.FAILED, "0 steps hold"),
-        (Verdict.PASSED, "1 steps hold"),
-        (Verdict.FAILED, "two: looked"),
-        (Verdict.FAILED, "two: looked"),
+        (DrillVerdict.FAILED, "0 steps hold"),
+        (DrillVerdict.PASSED, "1 steps hold"),
+        (DrillVerdict.FAILED, "two: looked"),
+        (DrillVerdict.FAILED, "two: looked"),
     ]
 
 

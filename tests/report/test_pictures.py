@@ -13,7 +13,7 @@ from trading_runtime.report.pictures.canvas import (
     shortened,
     text_width,
 )
-from trading_runtime.report.pictures.panel import Scale, thinned, ticks, time_ticks, widened
+from trading_runtime.report.pictures.panel import AxisScale, thinned, ticks, time_ticks, widened
 from trading_runtime.units import DAY, parse_instant
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -71,7 +71,7 @@ def test_bounds_always_leave_room(values: list[float]) -> None:
     low, high = widened(values)
     assert low < min(values)
     assert high > max(values)
-    assert Scale(low, high, 0, 100).place(high) == pytest.approx(100)
+    assert AxisScale(low, high, 0, 100).place(high) == pytest.approx(100)
     assert ticks(low, high, 5)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.plans import made_up_plan, partition
 from tests.results.observed import YEAR, throughout
 from trading_runtime.canonical import digest
-from trading_runtime.records.plan import Objective, Task
+from trading_runtime.records.plan import PlannedObjective, Task
 from trading_runtime.report import ReportInputs
 from trading_runtime.results.calendar import observed_facts
 from trading_runtime.results.frames import best, points_frame, results_frame
@@ -75,7 +75,7 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
             partition(i, *window, instruments=("BTCUSDT-PERP.SIM",), warmup_short=i == 0)
             for i, window in enumerate(windows)
         ],
-        objective=Objective(metric, "maximize"),
+        objective=PlannedObjective(metric, "maximize"),
         experiment_name=EXPERIMENT["name"],
         dataset_digest=digest("dataset"),
     )

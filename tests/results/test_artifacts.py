@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.results.observed import throughout
-from trading_runtime.results.artifacts import result_files, summarise
+from trading_runtime.results.artifacts import result_files, task_summary
 from trading_runtime.units import parse_instant
 
 START, END = parse_instant("2024-01-01"), parse_instant("2024-01-02")
@@ -58,7 +58,7 @@ def summary() -> dict[str, Any]:
         "positions": {"realized_pnl": [], "ts_opened": [], "ts_closed": []},
         "equity": equity("100", "110", "99"),
     }
-    return summarise(
+    return task_summary(
         "t" * 64, INPUTS, tables, COUNTS | FUNDING | {"observed": throughout(START, END)}
     )
 

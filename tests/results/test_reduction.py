@@ -1,4 +1,4 @@
-"""The store is the judge of what is done: a damaged result is found, set aside, computed again."""
+"""The store judges what is done: a damaged result is found, quarantined and computed again."""
 
 from __future__ import annotations
 

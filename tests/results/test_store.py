@@ -127,10 +127,10 @@ def test_every_flipped_bit_of_every_file_is_noticed(stored: Store) -> None:
 
 
 def test_damaged_results_are_kept_under_numbered_names(stored: Store) -> None:
-    stored.set_aside(TASK)
+    stored.quarantine(TASK)
     stored.write_task(TASK, result())
-    stored.set_aside(TASK)
-    stored.set_aside(TASK)
+    stored.quarantine(TASK)
+    stored.quarantine(TASK)
 
     names = sorted(path.name for path in stored.task(TASK).parent.iterdir())
     assert names == [f"{TASK}.damaged-1", f"{TASK}.damaged-2"]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.results.observed import YEAR, throughout
 from trading_runtime.errors import UsageError
-from trading_runtime.records.plan import Objective
+from trading_runtime.records.plan import PlannedObjective
 from trading_runtime.results.calendar import observed_facts
 from trading_runtime.results.points import TaskOutcome
 from trading_runtime.results.statistics import task_statistics
@@ -22,15 +22,15 @@ from trading_runtime.results.validation import (
     combinatorial_purged,
     splits_of,
     stability,
-    stretches,
     walk_forward,
+    window_stretches,
 )
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NET_PROFIT = Objective("net_profit", "maximize")
+NET_PROFIT = PlannedObjective("net_profit", "maximize")
 
 
 # What skfolio 1.12.2 gives for the same arguments, as (first train, last train, first test, last
@@ -119,7 +119,7 @@ def test_the_best_of_the_train_windows_is_judged_on_the_test_windows_alone() -> 
     assert stability(choices) == {
         "splits": 3, "points": 2, "changes": 1, "commonest": 0, "commonest_share": 0.666666666667,
     }  # fmt: skip
-    assert stretches(windows, choices) == [
+    assert window_stretches(windows, choices) == [
         Stretch(0, 2 * DAY, 4 * DAY, (2, 3)),
         Stretch(1, 4 * DAY, 5 * DAY, (4,)),
     ]
@@ -130,14 +130,16 @@ def test_of_equal_points_the_lower_is_chosen_and_less_can_be_better() -> None:
     splits = [Split((0,), (1,))]
 
     assert [each.point for each in choose(windows, splits, NET_PROFIT)] == [0]
-    least = Objective("net_profit", "minimize")
+    least = PlannedObjective("net_profit", "minimize")
     assert [each.point for each in choose(windows, splits, least)] == [2]
 
 
 def test_where_nothing_is_defined_nothing_is_chosen() -> None:
     windows = windows_of([[5, 0], [5, 0]])
-    choices = list(choose(windows, [Split((0,), (1,))], Objective("profit_factor", "maximize")))
+    choices = list(
+        choose(windows, [Split((0,), (1,))], PlannedObjective("profit_factor", "maximize"))
+    )
 
     assert [each.point for each in choices] == [None]
-    assert stretches(windows, choices) == []
+    assert window_stretches(windows, choices) == []
     assert stability(choices)["commonest"] is None

@@ -13,7 +13,7 @@ from trading_runtime import api
 from trading_runtime.errors import LeaseLostError, TransientError, UsageError
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
-from trading_runtime.runs.opening import open_run
+from trading_runtime.runs.opening import acquire_run
 from trading_runtime.runs.s3_lock import Lease
 from trading_runtime.storage import s3
 from trading_runtime.storage.files import write_file
@@ -226,7 +226,7 @@ def test_a_run_that_was_taken_over_stores_nothing_more(bucket: str) -> None:
     taken = b'{"holder": "another", "until": 9999999999}'
 
     def work_after_it_was_taken() -> None:
-        with open_run(store, "one") as opened:
+        with acquire_run(store, "one") as opened:
             write_file(opened.files.metadata, "ours")
             objects.write(LEASE, taken)
             objects.write("runs/one/plan.json", b"theirs")

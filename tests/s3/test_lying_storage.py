@@ -181,7 +181,7 @@ def test_a_damaged_result_is_set_aside_as_it_is(bucket: str, storage: S3Server) 
     with lying(storage, of_reads(flipped)):
         with pytest.raises(DataError, match="damaged"):
             open_store(store.place).read_task(TASK)
-        store.set_aside(TASK)
+        store.quarantine(TASK)
 
     kept = store.objects.read(name.replace(TASK, f"{TASK}.damaged"))
     assert kept == result()["orders.parquet"]

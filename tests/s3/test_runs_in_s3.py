@@ -20,7 +20,7 @@ from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.records.events import KillActivated, KillCleared
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
-from trading_runtime.runs.opening import is_running, note, open_run, request_stop
+from trading_runtime.runs.opening import acquire_run, append_events, is_running, request_stop
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.storage import s3
 from trading_runtime.storage.s3 import S3Folder
@@ -137,11 +137,11 @@ def test_a_plan_is_estimated_by_the_latest_run_in_s3_and_fetches_its_metrics_alo
     asked: list[str] = []
     read = S3Folder.read
 
-    def note(folder: S3Folder, name: str, start: int = 0) -> bytes:
+    def read_and_count(folder: S3Folder, name: str, start: int = 0) -> bytes:
         asked.append(name)
         return read(folder, name, start)
 
-    monkeypatch.setattr(S3Folder, "read", note)
+    monkeypatch.setattr(S3Folder, "read", read_and_count)
 
     small.write(parameters={"every": [20, 30, 40, 50, 60]})
     plan = api.plan(path).plan
@@ -183,16 +183,16 @@ def test_a_file_that_is_gone_fails_the_tasks_that_need_it(
 
 def test_a_run_id_is_one_process_s_alone(bucket: str) -> None:
     store = open_store(f"{bucket}/results")
-    with open_run(store, "one") as opened:
+    with acquire_run(store, "one") as opened:
         assert is_running(store, "one")
         with (
             pytest.raises(UsageError, match="running already"),
-            open_run(open_store(f"{bucket}/results"), "one"),
+            acquire_run(open_store(f"{bucket}/results"), "one"),
         ):
             pass
         assert not opened.stop_requested()
     assert not is_running(store, "one")
-    with open_run(store, "one") as opened:
+    with acquire_run(store, "one") as opened:
         request_stop(store, "one")
         assert opened.stop_requested()
 
@@ -211,7 +211,7 @@ def test_a_lock_is_our_own_also_when_the_answer_that_said_so_was_lost(
 def test_the_lock_of_a_process_that_died_is_taken_over(bucket: str) -> None:
     store = open_store(f"{bucket}/results")
     S3Folder(f"{bucket}/results").write("runs/one/lock", json.dumps({"until": 0}).encode())
-    with open_run(store, "one"):
+    with acquire_run(store, "one"):
         pass
 
 
@@ -220,7 +220,7 @@ def test_a_lock_is_renewed_while_nothing_happens_in_the_run(
 ) -> None:
     monkeypatch.setattr(s3_lock, "_LEASE_SECONDS", 1.2)
     store = open_store(f"{bucket}/results")
-    with open_run(store, "one"):
+    with acquire_run(store, "one"):
         deadline = time.monotonic() + 3
         while time.monotonic() < deadline:
             assert is_running(store, "one")
@@ -231,7 +231,7 @@ def test_a_lock_is_renewed_while_nothing_happens_in_the_run(
 def test_a_lock_that_another_process_has_taken_over_is_left_to_it(bucket: str) -> None:
     store = open_store(f"{bucket}/results")
     content = json.dumps({"holder": "another", "until": time.time() + 60}).encode()
-    with open_run(store, "one"):
+    with acquire_run(store, "one"):
         S3Folder(f"{bucket}/results").write("runs/one/lock", content)
     assert is_running(store, "one")
 
@@ -292,11 +292,11 @@ def test_what_others_write_into_a_run_in_s3_is_in_its_journal(
         if not noted[0]:
             noted[0] = 1
             store = open_store(f"{remote}/results")
-            note(store, "one", "kill", KillActivated(reason="a test"))
+            append_events(store, "one", "kill", KillActivated(reason="a test"))
         return False
 
     api.run(path, run_id="one", workers=1, should_stop=note_once)
-    note(open_store(f"{remote}/results"), "one", "kill", KillCleared(reason="over"))
+    append_events(open_store(f"{remote}/results"), "one", "kill", KillCleared(reason="over"))
     store = open_store(f"{remote}/results")
     files = store.run("one")
     events = [json.loads(line)["event"] for line in files.journal.read_bytes().splitlines()]

@@ -100,7 +100,7 @@ def test_a_damaged_result_is_told_and_set_aside_and_kept(stored: Store) -> None:
     with pytest.raises(DataError, match="the stored result is damaged"):
         stored.read_task(TASK)
 
-    stored.set_aside(TASK)
+    stored.quarantine(TASK)
 
     later = open_store(stored.place)
     assert not later.has_task(TASK)

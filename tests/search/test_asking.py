@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from trading_runtime.errors import UsageError
-from trading_runtime.search.asking import Asked, SearchInputs, Space, Told, ask, check_search
+from trading_runtime.search.asking import Asked, SearchInputs, Space, Told, ask, check_search_plan
 
 pytest.importorskip("optuna")
 pytest.importorskip("cmaes")
@@ -56,7 +56,7 @@ def searched(method: str, arrival: int = 0, **changes: Any) -> list[list[Asked]]
     """Return all generations, the results of each arriving in an order of their own."""
     inputs = inputs_of(method, **changes)
     space = Space.of(inputs)
-    check_search(space, inputs.search)
+    check_search_plan(space, inputs.search)
     order = random.Random(arrival)  # noqa: S311 - any order
     told: list[Told] = []
     generations: list[list[Asked]] = []

@@ -14,7 +14,7 @@ from tests.small_experiment import make_dataset
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.verification.rerun import find_origin
-from trading_runtime.verification.verify import Verdict, Verification, spread, verify_run
+from trading_runtime.verification.verify import RunVerification, TaskVerdict, spread, verify_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def copy(sound: SmallExperiment, tmp_path: Path) -> Copy:
     return Copy(sound, tmp_path / "copy", RUN)
 
 
-def verify(copy: Copy, sample: int | None = None, **places: Any) -> Verification:
+def verify(copy: Copy, sample: int | None = None, **places: Any) -> RunVerification:
     origin = find_origin(
         copy.files, places.get("experiment", copy.experiment), places.get("dataset")
     )
@@ -70,8 +70,8 @@ def test_chance_is_found_with_file_row_and_column(mixed: SmallExperiment, tmp_pa
 
     assert found.kind is Kind.NONDETERMINISTIC
     assert (found.planned, found.stored, len(found.findings)) == (5, 3, 3)
-    [finding] = [item for item in found.findings if item.verdict is not Verdict.SAME]
-    assert (finding.task_id, finding.verdict) == (copy.task_id("chance"), Verdict.DIFFERENT)
+    [finding] = [item for item in found.findings if item.verdict is not TaskVerdict.SAME]
+    assert (finding.task_id, finding.verdict) == (copy.task_id("chance"), TaskVerdict.DIFFERENT)
     difference = finding.difference
     assert difference is not None
     # Chance has a say from the third order on: the row of number 2, counted from 0.
@@ -87,7 +87,7 @@ def test_a_strategy_that_fails_now_depends_on_something_else(
     found = verify(copy)
 
     assert found.kind is Kind.NONDETERMINISTIC
-    [finding] = [item for item in found.findings if item.verdict is Verdict.FAILED]
+    [finding] = [item for item in found.findings if item.verdict is TaskVerdict.FAILED]
     assert finding.task_id == copy.task_id("surroundings")
     assert "failed now, and was ok" in finding.message
     assert "the surroundings are not right" in finding.message
@@ -100,8 +100,8 @@ def test_a_flipped_byte_is_damage_and_no_chance(copy: Copy, name: str) -> None:
     found = verify(copy)
 
     assert found.kind is Kind.DATA
-    [finding] = [item for item in found.findings if item.verdict is not Verdict.SAME]
-    assert finding.verdict is Verdict.DAMAGED
+    [finding] = [item for item in found.findings if item.verdict is not TaskVerdict.SAME]
+    assert finding.verdict is TaskVerdict.DAMAGED
     assert str(copy.stored("sound", name)) in finding.message
 
 
@@ -139,7 +139,7 @@ def test_a_result_changed_together_with_its_manifest_is_told_by_the_run_digest(c
 
     found = verify(copy)
 
-    [finding] = [item for item in found.findings if item.verdict is not Verdict.SAME]
+    [finding] = [item for item in found.findings if item.verdict is not TaskVerdict.SAME]
     assert "summary.json, key net_profit: stored 1000000, now" in finding.message
     assert "run_digest is" in found.damage
 

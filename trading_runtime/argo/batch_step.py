@@ -36,7 +36,7 @@ FIRST_ROUND = 1
 
 @dataclass(frozen=True)
 class BatchOrder:
-    """What a pod is told to compute."""
+    """What a pod is to compute."""
 
     number: int
     """Of the batch, counted from 0."""

@@ -39,7 +39,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def pack_code(code: StrategyCode, folder: Path) -> bytes:
-    """Return the archive of a strategy's files, for an experiment file that lies in ``folder``.
+    """Return the archive of a strategy's files, for an experiment file in ``folder``.
 
     Files keep their place relative to each other and to ``folder``, so that the experiment's own
     relative paths find them again. Raises ``UsageError`` when there are too many or too large.
@@ -73,7 +73,7 @@ def archive_name(sha256: str) -> str:
 def unpacked_code(results: ObjectStore, sha256: str) -> Iterator[Path]:
     """Unpack the archive that a results folder has under a digest, and remove it afterwards.
 
-    Yields the folder that stands for the experiment file's: relative paths of code start there.
+    Yields the folder in which relative paths of code start, in place of the experiment file's.
     Folders that the strategy was found in otherwise are searched for modules meanwhile. Raises
     ``UsageError`` for a digest that is none, ``DataError`` for an archive that is not there, has
     other bytes, or holds anything but regular files of Python code inside its own folder.

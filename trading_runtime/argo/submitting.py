@@ -17,7 +17,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.errors import UsageError
-from trading_runtime.execution.preparation import naming, prepare
+from trading_runtime.execution.preparation import naming, prepare_run
 from trading_runtime.planning.environment import PACKAGE
 from trading_runtime.results.stored_plan import refuse_other_plan
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_running, new_run_id
@@ -105,13 +105,13 @@ def prepare_submission(
     """Check and plan an experiment for a cluster; nothing is sent or started.
 
     Raises ``UsageError`` for a bad experiment, run id or image, for data or results that are not in
-    S3, and for code that cannot be sent; and what ``execution.preparation.prepare`` raises.
+    S3, and for code that cannot be sent; and what ``execution.preparation.prepare_run`` raises.
     """
     if run_id is not None:
         check_run_id(run_id)
     if image is not None:
         check_image(image)
-    prepared = with_pod_batches(prepare(experiment, 1), batch_seconds, most_batches)
+    prepared = with_pod_batches(prepare_run(experiment, 1), batch_seconds, most_batches)
     with naming(experiment):
         _check_places(prepared)
         content, code = _for_pods(prepared)
@@ -198,7 +198,7 @@ def _check_packed(packed: bytes, strategy: dict[str, Any], code: StrategyCode) -
             )
     if found.digest != code.digest:
         raise UsageError(
-            f"strategy.path: {strategy['path']}: the code cannot be sent as it lies here; put it "
+            f"strategy.path: {strategy['path']}: the code cannot be sent from where it is; put it "
             "beside the experiment file, without links"
         )
 

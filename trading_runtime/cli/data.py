@@ -113,10 +113,10 @@ def verify(folder: Path, *, as_json: bool) -> None:
 def adopt(folder: Path, *, as_json: bool) -> None:
     """Use the Nautilus v2 catalog in FOLDER as it is, by giving it a manifest.json."""
     from trading_runtime.datasets.adopt import adopt as take
-    from trading_runtime.engine.instruments.catalog import read_instruments
+    from trading_runtime.engine.instruments.catalog import read_catalog_instruments
     from trading_runtime.engine.instruments.files import instrument_types
 
-    adopted = take(folder, frozenset(instrument_types()), read_instruments)
+    adopted = take(folder, frozenset(instrument_types()), read_catalog_instruments)
     for kind in adopted.skipped:
         click.echo(f"{folder / 'data' / kind}: not used; no strategy is fed from it", err=True)
     if not as_json:

@@ -122,12 +122,12 @@ def compare(first: str, second: str, results: str, *, as_json: bool) -> int:
     FIRST and SECOND are run ids, or the paths of bundles. Exit code 0 when these are the same,
     wherever, whenever and by whom they were run, else 11.
     """
-    from trading_runtime.evidence.comparison import as_document, compare_evidence
+    from trading_runtime.evidence.comparison import compare_evidence, evidence_document
 
     with _side(first, results) as one, _side(second, results) as other:
         found = compare_evidence(one, other)
     if as_json:
-        click.echo(json.dumps(as_document(found), ensure_ascii=False))
+        click.echo(json.dumps(evidence_document(found), ensure_ascii=False))
     else:
         _print(found, first, second)
     return (Kind.OK if found.same else Kind.DIFFERS).exit_code

@@ -39,13 +39,13 @@ def activate(reason: str, run_id: str | None, results: str, *, reduce: bool, as_
     """
     switch = _switch(results, run_id, reduce=reduce)
     switched = switch.activate(reason, run_id)
-    switch.note(switched)
+    switch.append_event(switched)
     what = "the reduce switch" if reduce else "the kill switch"
     _tell(switched, f"{what} of {results} is {switched.shown}", as_json=as_json)
 
 
 @kill.command()
-@click.option("--reason", required=True, help="Why it is safe to go on.")
+@click.option("--reason", required=True, help="Why it is safe to resume.")
 @_RUN
 @_REDUCE
 @RESULTS
@@ -54,7 +54,7 @@ def clear(reason: str, run_id: str | None, results: str, *, reduce: bool, as_jso
     """Switch it off; the history stays, and runs are started again by hand only."""
     switch = _switch(results, run_id, reduce=reduce)
     switched = switch.clear(reason, run_id)
-    switch.note(switched)
+    switch.append_event(switched)
     what = "all runs" if run_id is None else f"run {run_id!r}"
     _tell(switched, f"the kill switch of {results} is off for {what}", as_json=as_json)
 

@@ -43,10 +43,10 @@ def export(run: str, place: str, to: Path | None) -> None:
     """Print the metrics of RUN as they are now, also while it is running."""
     from trading_runtime.metrics.collector import RunCollector
     from trading_runtime.metrics.exposition import text_of
-    from trading_runtime.metrics.results_folder import open_folder
+    from trading_runtime.metrics.results_folder import open_results_folder
     from trading_runtime.storage.files import write_file
 
-    folder = open_folder(place)
+    folder = open_results_folder(place)
     content = text_of(RunCollector(folder, _known_run(run, folder, place)))
     if to is None:
         click.echo(content, nl=False)
@@ -68,13 +68,13 @@ def export(run: str, place: str, to: Path | None) -> None:
 def serve(place: str, host: str, port: int, every: float | None, most_runs: int) -> None:
     """Answer at /metrics with the numbers of a folder of results, and at /healthz."""
     from trading_runtime.metrics.collector import FolderCollector
-    from trading_runtime.metrics.results_folder import open_folder
+    from trading_runtime.metrics.results_folder import open_results_folder
     from trading_runtime.metrics.server import serving
     from trading_runtime.storage.s3 import is_s3
 
     if every is None:
         every = _SECONDS_IN_S3 if is_s3(place) else 0.0
-    collector = FolderCollector(open_folder(place), most_runs)
+    collector = FolderCollector(open_results_folder(place), most_runs)
     with serving(collector, host, port, every) as server:
         for number in (signal.SIGINT, signal.SIGTERM):
             # From a thread of its own: it waits for the loop that the signal interrupts.
@@ -92,9 +92,9 @@ def push_metrics(url: str, place: str, run: str | None, most_runs: int) -> None:
     """Hand the numbers of a folder of results, or of one run, to the Pushgateway at URL."""
     from trading_runtime.metrics.collector import FolderCollector, RunCollector
     from trading_runtime.metrics.exposition import push
-    from trading_runtime.metrics.results_folder import open_folder
+    from trading_runtime.metrics.results_folder import open_results_folder
 
-    folder = open_folder(place)
+    folder = open_results_folder(place)
     if run is None:
         collector: Collector = FolderCollector(folder, most_runs)
     else:

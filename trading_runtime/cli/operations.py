@@ -29,7 +29,7 @@ def drill(name: str, results: str, *, sabotage: bool, as_json: bool) -> int:
     """
     from trading_runtime.errors import Kind
     from trading_runtime.operations.drills.running import run_drill
-    from trading_runtime.records.events import Verdict
+    from trading_runtime.records.events import DrillVerdict
     from trading_runtime.results.opening import open_store
 
     drilled = run_drill(name, open_store(results), sabotage=sabotage)
@@ -39,7 +39,7 @@ def drill(name: str, results: str, *, sabotage: bool, as_json: bool) -> int:
         for step in drilled.steps.taken:
             click.echo(f"{'holds' if step.ok else 'BROKEN':<7} {step.name}: {step.message}")
         click.echo(f"{name}: {drilled.verdict}, {drilled.seconds:.1f} s")
-    return (Kind.OK if drilled.verdict is Verdict.PASSED else Kind.DIFFERS).exit_code
+    return (Kind.OK if drilled.verdict is DrillVerdict.PASSED else Kind.DIFFERS).exit_code
 
 
 _MOST_SECONDS = 60
@@ -187,7 +187,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
     from trading_runtime.operations.records import leave_state
     from trading_runtime.records.events import ReconciliationCompleted
     from trading_runtime.results.opening import open_store
-    from trading_runtime.runs.opening import check_run_id, note
+    from trading_runtime.runs.opening import append_events, check_run_id
 
     store = open_store(results)
     if check_run_id(run_id) not in store.run_ids():
@@ -208,7 +208,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
         unknown=counts["unknown"],
         outcome=found.kind,
     )
-    note(store, run_id, "reconcile", event, changed=[store.root / name])
+    append_events(store, run_id, "reconcile", event, changed=[store.root / name])
     click.echo(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
     return found.kind.exit_code
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.api import Run
     from trading_runtime.execution.preparation import PreparedRun
-    from trading_runtime.records.plan import Days, Plan
+    from trading_runtime.records.plan import Plan, ReturnDays
 
 MOST_WORKERS = 1_024
 """As in an experiment; each is a process, and one a task of a large plan would end the machine."""
@@ -35,7 +35,7 @@ def plan(file: str, workers: int | None, *, as_json: bool) -> None:
     """Show the tasks, batches, cached results, data and time that FILE comes to; start nothing."""
     from trading_runtime import api
 
-    prepared = api.plan(_found(file), workers=workers)
+    prepared = api.plan(_resolved(file), workers=workers)
     if as_json:
         content = prepared.plan.to_document() | {
             "plan_digest": prepared.plan.digest,
@@ -82,7 +82,7 @@ def run(  # noqa: PLR0913 - one argument per option
             from trading_runtime import api
 
             ended = api.run(
-                _found(config or file or ""),
+                _resolved(config or file or ""),
                 run_id=run_id,
                 workers=workers,
                 allow_incomplete=allow_incomplete,
@@ -91,7 +91,7 @@ def run(  # noqa: PLR0913 - one argument per option
                 prestarted=prestarted,
             )
         except (StoppedError, KeyboardInterrupt) as error:
-            click.echo(f"stopped: {stopping.told(error)}", err=True)
+            click.echo(f"stopped: {stopping.message(error)}", err=True)
             return stopping.exit_code
     if as_json:
         click.echo(json.dumps(_summary(ended), ensure_ascii=False))
@@ -134,12 +134,12 @@ class Signals:
         """130 after SIGINT and after ``runs stop``, 143 after SIGTERM."""
         return 143 if self.received == signal.SIGTERM else Kind.STOPPED.exit_code
 
-    def told(self, error: BaseException) -> str:
+    def message(self, error: BaseException) -> str:
         """Return what to say of a command that was stopped by ``error``."""
         if not isinstance(error, KeyboardInterrupt):
             return str(error)
         when = "at once" if self._asked else "before the first task was started"
-        return f"{when}; finished tasks are kept: the same command and run id go on from there"
+        return f"{when}; finished tasks are kept: the same command and run id resume the run"
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         at_once = self.received is not None or not self._asked
@@ -148,7 +148,7 @@ class Signals:
             raise KeyboardInterrupt
 
 
-def _found(name: str) -> Path:
+def _resolved(name: str) -> Path:
     from trading_runtime.config.loading import find_experiment
 
     path, note = find_experiment(name, _BESIDE_ENTRYPOINT)
@@ -222,7 +222,7 @@ def _trials_text(prepared: PreparedRun) -> str:
     )
 
 
-def _days_text(plan: Plan, days: Days) -> str:
+def _days_text(plan: Plan, days: ReturnDays) -> str:
     """Return how many days of a plan are returns, and of which calendar."""
     least, most = days
     number = f"{most:,}" if least == most else f"{least:,} to {most:,}"

@@ -14,7 +14,7 @@ from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.events import ExecutorKind
 from trading_runtime.records.status import DIED, Status
 from trading_runtime.runs.opening import is_running
-from trading_runtime.runs.overview import read_document, shown_status
+from trading_runtime.runs.overview import read_run_document, shown_status
 from trading_runtime.runs.progress import JournalFollower, Tally
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def watch(store: Store, run_id: str, every: float) -> int:
     failed_kind = Kind.INTERNAL
     while True:
         # Asked before the journal is read: what a run wrote before it ended is not missed.
-        metadata = read_document(store, run_id, "metadata.json")
+        metadata = read_run_document(store, run_id, "metadata.json")
         status = shown_status(store, run_id, metadata)
         is_finishing = status != DIED and is_running(store, run_id)
         entries = follower.entries()
@@ -150,14 +150,14 @@ def _progress(tally: Tally) -> str:
 
 
 def _silence(tally: Tally, metadata: Mapping[str, Any]) -> str:
-    """Say since when nothing was heard of pods: nobody here knows whether they are alive."""
+    """Say since when nothing was heard of pods: whether they are alive cannot be seen from here."""
     if metadata.get("executor") != ExecutorKind.ARGO or tally.latest is None:
         return ""
     return f", last event {short_time((time.time_ns() - tally.latest) / 1e9)} ago"
 
 
 class _Shown:
-    """What stands on the screen: a line that renews itself on a terminal, lines elsewhere."""
+    """What the screen shows: a line that renews itself on a terminal, lines elsewhere."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -293,14 +293,14 @@ def check_run(run: str, results: str, *, as_json: bool) -> int:
 def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
     """Write tables and report of RUN (a run id, or 'latest') from what is stored of it now.
 
-    For a run that died or was stopped, and is not to be gone on with. Exit code 5 when tasks are
+    For a run that died or was stopped, and is not to be resumed. Exit code 5 when tasks are
     missing or failed.
     """
     from trading_runtime.argo.summary_step import run_summary_step
     from trading_runtime.runs.opening import hold_run
 
     store, run_id = find_run(run, results)
-    # Nobody goes on with the run meanwhile.
+    # Nobody resumes the run meanwhile.
     with hold_run(store, run_id):
         summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
     counts = ", ".join(f"{summary.counts[key]:,} {key}" for key in ("ok", "failed", "missing"))

@@ -15,7 +15,7 @@ from trading_runtime.errors import Kind
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from trading_runtime.sessions.session import Outcome
+    from trading_runtime.sessions.session import SessionOutcome
 
 _MOST_SHOWN = 10
 _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
@@ -70,7 +70,7 @@ def trade(  # noqa: PLR0913 - one argument per option
     return ended.ending.kind.exit_code
 
 
-def _summary(ended: Outcome) -> dict[str, Any]:
+def _summary(ended: SessionOutcome) -> dict[str, Any]:
     return {
         "run_id": ended.run_id,
         "ending": ended.ending.kind,
@@ -83,7 +83,7 @@ def _summary(ended: Outcome) -> dict[str, Any]:
     }
 
 
-def _lines(ended: Outcome) -> list[str]:
+def _lines(ended: SessionOutcome) -> list[str]:
     lines = [
         f"session  {ended.run_id}",
         f"ended    {ended.ending.why}",

@@ -69,7 +69,7 @@ def seams(  # noqa: PLR0913 - one argument for each option of the command
                 source, asked, workers=workers, should_stop=stopping, show_progress=not as_json
             )
         except (StoppedError, KeyboardInterrupt) as error:
-            click.echo(f"stopped: {stopping.told(error)}", err=True)
+            click.echo(f"stopped: {stopping.message(error)}", err=True)
             return stopping.exit_code
     if as_json:
         click.echo(json.dumps(seams_document(found), ensure_ascii=False))
@@ -135,7 +135,7 @@ def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
                 source, settings, workers=workers, should_stop=stopping, show_progress=not as_json
             )
         except (StoppedError, KeyboardInterrupt) as error:
-            click.echo(f"stopped: {stopping.told(error)}", err=True)
+            click.echo(f"stopped: {stopping.message(error)}", err=True)
             return stopping.exit_code
     if as_json:
         click.echo(json.dumps(validated_document(source, found), ensure_ascii=False))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trading_runtime.results.garbage import Garbage
     from trading_runtime.results.store import Store
     from trading_runtime.verification.replay import Replay
-    from trading_runtime.verification.verify import Finding, Verification
+    from trading_runtime.verification.verify import RunVerification, TaskFinding
     from trading_runtime.verification.why import RunComparison, TaskComparison
 
 
@@ -70,7 +70,7 @@ _MOST_NAMED = 5
 _MOST_TOLD = 10
 
 
-def print_verification(found: Verification) -> None:
+def print_verification(found: RunVerification) -> None:
     """Print the counts, and what is wrong with which task."""
     counted = ", ".join(f"{count:,} {verdict}" for verdict, count in found.counts.items() if count)
     click.echo(f"run       {found.run_id}: {found.planned:,} planned, {found.stored:,} stored")
@@ -259,9 +259,9 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     from trading_runtime.execution.progress import Progress
     from trading_runtime.verification.rerun import find_origin
     from trading_runtime.verification.verify import (
-        Verdict,
-        as_document,
+        TaskVerdict,
         note_verification,
+        verification_document,
         verify_run,
     )
 
@@ -274,8 +274,8 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     tasks = len(origin.plan.tasks)
     progress = Progress(tasks if wanted is None else min(wanted, tasks), 0)
 
-    def report(finding: Finding) -> None:
-        progress.task_ended(ok=finding.verdict is Verdict.SAME)
+    def report(finding: TaskFinding) -> None:
+        progress.task_ended(ok=finding.verdict is TaskVerdict.SAME)
 
     with Signals() as stopping:
         try:
@@ -296,7 +296,7 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     except StorageError as error:
         click.echo(f"note: not written to the run's journal: {error}", err=True)
     if as_json:
-        click.echo(json.dumps(as_document(verification), ensure_ascii=False))
+        click.echo(json.dumps(verification_document(verification), ensure_ascii=False))
     else:
         print_verification(verification)
     return verification.kind.exit_code
@@ -337,11 +337,11 @@ def why(first: str, second: str, folder: str, second_folder: str | None, *, as_j
     FIRST and SECOND are run ids, or the first digits of task ids. Exit code 0 when nothing differs,
     11 otherwise.
     """
-    from trading_runtime.verification.why import TaskComparison, as_document
+    from trading_runtime.verification.why import TaskComparison, comparison_document
 
     comparison = compare_named((first, second), (folder, second_folder or folder))
     if as_json:
-        click.echo(json.dumps(as_document(comparison), ensure_ascii=False))
+        click.echo(json.dumps(comparison_document(comparison), ensure_ascii=False))
     elif isinstance(comparison, TaskComparison):
         print_tasks(comparison)
     else:
@@ -423,7 +423,7 @@ def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
     """Show, or remove, what is in a folder of results and no run's plan refers to.
 
     These are results of runs whose folder was removed, what killed processes left half done, and
-    damaged results that were set aside. Nothing is removed while a run's plan cannot be read.
+    damaged results that were quarantined. Nothing is removed while a run's plan cannot be read.
     """
     from trading_runtime.results import garbage, garbage_in_s3
     from trading_runtime.results.opening import open_store
@@ -436,9 +436,9 @@ def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
         raise UsageError(f"--older-than: {error}") from error
     store = open_store(folder)
     if isinstance(store.objects, S3Folder):
-        found = garbage_in_s3.find_garbage(store, store.objects, time.time_ns(), age)
+        found = garbage_in_s3.find_garbage_in_s3(store, store.objects, time.time_ns(), age)
         if delete:
-            garbage_in_s3.delete(store.objects, found)
+            garbage_in_s3.delete_in_s3(store.objects, found)
     else:
         if not Path(folder).is_dir():
             raise UsageError(f"{folder}: there is no such folder; --results names another")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.config.experiment import Experiment
-    from trading_runtime.config.messages import Finding
+    from trading_runtime.config.messages import ConfigFinding
 
 # Each with the sections that it reads: sound sections are checked though another cannot be read.
 _CHECKS = (
@@ -41,7 +41,7 @@ _CHECKS = (
 
 def find_conflicts(
     experiment: Experiment, folder: Path, without: frozenset[str]
-) -> Iterator[Finding]:
+) -> Iterator[ConfigFinding]:
     """Run every check that reads none of the sections ``without``; paths are below ``folder``."""
     for sections, check in _CHECKS:
         if not sections & without:

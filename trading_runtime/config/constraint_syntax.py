@@ -148,19 +148,19 @@ def parse_constraint(text: str) -> Expression:
     return expression
 
 
-def parameters_of(expression: Expression) -> Iterator[Parameter]:
+def mentioned_parameters(expression: Expression) -> Iterator[Parameter]:
     """Give every mention of a parameter, in the order of the text."""
     match expression:
         case Parameter():
             yield expression
         case Unary(_, operand):
-            yield from parameters_of(operand)
+            yield from mentioned_parameters(operand)
         case Binary(_, left, right):
-            yield from parameters_of(left)
-            yield from parameters_of(right)
+            yield from mentioned_parameters(left)
+            yield from mentioned_parameters(right)
         case Comparison(operands, _):
             for operand in operands:
-                yield from parameters_of(operand)
+                yield from mentioned_parameters(operand)
         case Constant():
             pass
 

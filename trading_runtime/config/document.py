@@ -235,7 +235,7 @@ def too_deep() -> str:
 _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+)')
 
 
-def read_json(text: str) -> Node:
+def parse_json(text: str) -> Node:
     """Return the tree of a JSON text; raises ``DocumentError``."""
     starts = [0, *(match.end() for match in re.finditer("\n", text))]
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from trading_runtime.canonical import decimal_text
 from trading_runtime.config.checks import find_conflicts
-from trading_runtime.config.document import DocumentError, Problem, read_json
+from trading_runtime.config.document import DocumentError, Problem, parse_json
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.messages import faults_of, problem_at
 from trading_runtime.config.places import PathError, resolve_path, resolve_place
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trading_runtime.config.document import Node
-    from trading_runtime.config.messages import Finding, SettingsError
+    from trading_runtime.config.messages import ConfigFinding, SettingsError
 
 SUFFIXES = (".json", ".yaml", ".yml")
 """Endings of the files that can be an experiment."""
@@ -164,7 +164,7 @@ def parse_experiment(source: str, suffix: str, shown: str, folder: Path) -> Expe
     return experiment
 
 
-def _problems(document: Node, findings: Iterable[Finding]) -> list[Problem]:
+def _problems(document: Node, findings: Iterable[ConfigFinding]) -> list[Problem]:
     return [
         problem_at(document, finding.keys, finding.message, of_key=finding.of_key)
         for finding in findings
@@ -224,7 +224,7 @@ def _plain(value: Any, *, as_float: bool) -> Any:
 def read_document(source: str, suffix: str) -> Node:
     """Return the tree of a text, by the ending of its file; raises ``DocumentError``."""
     if suffix.lower() == ".json":
-        return read_json(source)
+        return parse_json(source)
     from trading_runtime.config.yaml_document import read_yaml  # only YAML files need it
 
     return read_yaml(source)

@@ -73,7 +73,7 @@ _WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RefusedValue:
     """A key or value that the models refuse."""
 
     keys: tuple[Key, ...]
@@ -82,12 +82,12 @@ class Fault:
     is_unknown_key: bool
 
 
-def faults_of(error: ValidationError, document: Node, model: type[BaseModel]) -> list[Fault]:
+def faults_of(error: ValidationError, document: Node, model: type[BaseModel]) -> list[RefusedValue]:
     """Return what ``error`` lists, with its places in ``document``.
 
     A missing key is left out when the same mapping has an unknown one that looks like it.
     """
-    faults: list[Fault] = []
+    faults: list[RefusedValue] = []
     misspelt: set[tuple[Key, ...]] = set()
     missing: set[tuple[Key, ...]] = set()
     for item in error.errors(include_url=False):
@@ -99,7 +99,7 @@ def faults_of(error: ValidationError, document: Node, model: type[BaseModel]) ->
             missing.add(keys)
         if item["type"] == "union_tag_invalid":
             keys = (*keys, str(item["ctx"]["discriminator"]).strip("'"))
-        faults.append(Fault(keys, _problem(item, keys, owner, document), is_unknown_key))
+        faults.append(RefusedValue(keys, _problem(item, keys, owner, document), is_unknown_key))
     explained = missing & misspelt
     return [replace(fault, problem=None) if fault.keys in explained else fault for fault in faults]
 
@@ -284,7 +284,7 @@ def _bare(annotation: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConfigFinding:
     """Something wrong with what ``keys`` lead to."""
 
     keys: tuple[Key, ...]
@@ -296,15 +296,15 @@ class Finding:
 class SettingsError(UsageError):
     """Settings that what the experiment is run on cannot support."""
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    def __init__(self, findings: Sequence[ConfigFinding]) -> None:
         super().__init__("\n".join(f"{key_text(item.keys)}: {item.message}" for item in findings))
         self.findings = findings
 
 
-def check_values(keys: tuple[Key, ...], value: Any) -> Iterator[Finding]:
+def check_values(keys: tuple[Key, ...], value: Any) -> Iterator[ConfigFinding]:
     """Find numbers that a strategy could not be given exactly."""
     if isinstance(value, Decimal) and Decimal(repr(float(value))) != value:
-        yield Finding(
+        yield ConfigFinding(
             keys, f"{value} has more digits than a number holds exactly (17); write it in quotes"
         )
     elif isinstance(value, dict):
@@ -315,35 +315,35 @@ def check_values(keys: tuple[Key, ...], value: Any) -> Iterator[Finding]:
             yield from check_values((*keys, index), item)
 
 
-def check_names(keys: tuple[Key, ...], names: Sequence[str] | None) -> Iterator[Finding]:
+def check_names(keys: tuple[Key, ...], names: Sequence[str] | None) -> Iterator[ConfigFinding]:
     """Find names that are there twice, and an empty list of the dataset's."""
     if names is None:
         return
     if not names and keys[0] == "dataset":
-        yield Finding(keys, "must not be empty; leave the key out to use all of the dataset")
+        yield ConfigFinding(keys, "must not be empty; leave the key out to use all of the dataset")
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield Finding((*keys, index), f"{show(name)} is there twice; keep one")
+            yield ConfigFinding((*keys, index), f"{show(name)} is there twice; keep one")
 
 
-def check_place(keys: tuple[Key, ...], text: str, folder: Path) -> Iterator[Finding]:
+def check_place(keys: tuple[Key, ...], text: str, folder: Path) -> Iterator[ConfigFinding]:
     """Find out whether ``text`` can be a folder, here or in S3."""
     try:
         resolve_place(text, folder)
     except PathError as error:
-        yield Finding(keys, str(error))
+        yield ConfigFinding(keys, str(error))
 
 
 def check_path(
     keys: tuple[Key, ...], text: str, folder: Path, exists: str | None = None
-) -> Iterator[Finding]:
+) -> Iterator[ConfigFinding]:
     """Find out whether ``text`` can be a path, and, if asked, whether it leads to something."""
     try:
         path = resolve_path(text, folder)
     except PathError as error:
-        yield Finding(keys, str(error))
+        yield ConfigFinding(keys, str(error))
         return
     if exists and not (path.is_file() if exists == "file" else path.exists()):
-        yield Finding(
+        yield ConfigFinding(
             keys, f"there is no {exists} {text!r} (looked for {path}); paths start at this file"
         )

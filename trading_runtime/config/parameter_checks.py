@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.constraint_syntax import (
     ConstraintSyntaxError,
-    parameters_of,
+    mentioned_parameters,
     parse_constraint,
 )
 from trading_runtime.config.experiment import (
@@ -16,7 +16,7 @@ from trading_runtime.config.experiment import (
     RandomSampling,
     RangeValues,
 )
-from trading_runtime.config.messages import Finding, check_values, nearest, show
+from trading_runtime.config.messages import ConfigFinding, check_values, nearest, show
 from trading_runtime.config.ranges import range_problem
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 _LARGEST = Decimal(2**63 - 1)
 
 
-def check_parameters(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_parameters(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Each parameter has values, each once."""
     for name, values in experiment.parameters.items():
         keys = ("parameters", name)
         if not (name.isidentifier() and name.isascii()):
-            yield Finding(keys, "is not a name: accepted are letters, digits and '_'", of_key=True)
+            yield ConfigFinding(
+                keys, "is not a name: accepted are letters, digits and '_'", of_key=True
+            )
         if isinstance(values, RangeValues):
             yield from _range(keys, values)
         elif isinstance(values, DrawnValues):
@@ -43,110 +45,110 @@ def check_parameters(experiment: Experiment, _: Path) -> Iterator[Finding]:
             yield from _list(keys, values)
 
 
-def check_sampling(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_sampling(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Random draws need random sampling."""
     search = experiment.search
     if isinstance(experiment.sampling if search is None else search.sampling, RandomSampling):
         return
     for name, values in experiment.parameters.items():
         if isinstance(values, DrawnValues):
-            yield Finding(
+            yield ConfigFinding(
                 ("parameters", name),
                 "draws need 'sampling: {method: random, n: ..., seed: ...}'; a grid takes a list "
                 "or a range {start, stop, step}",
             )
 
 
-def check_search(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_search(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """A search says how many points it asks for, and there is one way to ask for them."""
     search = experiment.search
     if search is None:
         return
     if "sampling" in experiment.model_fields_set:
-        yield Finding(
+        yield ConfigFinding(
             ("search",),
             "'sampling' says which points are tried as well; keep one of the two",
             of_key=True,
         )
     if search.method != "grid" and search.points is None:
-        yield Finding(
+        yield ConfigFinding(
             ("search", "points"), f"missing: how many points {search.method} asks for in all"
         )
     if search.method != "grid" and not experiment.parameters:
-        yield Finding(("search",), "there are no 'parameters' to search over", of_key=True)
+        yield ConfigFinding(("search",), "there are no 'parameters' to search over", of_key=True)
 
 
-def check_validation(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_validation(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Some folds are left to train on."""
     asked = experiment.validation
     if isinstance(asked, CombinatorialPurged) and asked.n_test_folds >= asked.n_folds:
-        yield Finding(
+        yield ConfigFinding(
             ("validation", "n_test_folds"),
             f"is {asked.n_test_folds}: fewer than n_folds ({asked.n_folds}) leave some to train on",
         )
 
 
-def check_twice(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_twice(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """A config key is either fixed or varied."""
     for name in experiment.parameters:
         if name in experiment.strategy.config:
-            yield Finding(
+            yield ConfigFinding(
                 ("parameters", name),
                 f"{name!r} is also in strategy.config; keep it in one of the two",
                 of_key=True,
             )
 
 
-def check_constraints(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_constraints(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Constraints can be read and speak of parameters."""
     for index, text in enumerate(experiment.constraints):
         keys = ("constraints", index)
         try:
             tree = parse_constraint(text)
         except ConstraintSyntaxError as error:
-            yield Finding(keys, f"{show(text)}: {error}")
+            yield ConfigFinding(keys, f"{show(text)}: {error}")
             continue
-        names = dict.fromkeys(item.name for item in parameters_of(tree))
+        names = dict.fromkeys(item.name for item in mentioned_parameters(tree))
         if not names:
-            yield Finding(keys, f"{show(text)} speaks of no parameter")
+            yield ConfigFinding(keys, f"{show(text)} speaks of no parameter")
         for name in names:
             if name not in experiment.parameters:
                 known = ", ".join(experiment.parameters) or "none"
                 hint = nearest(name, experiment.parameters) or f"; parameters are: {known}"
-                yield Finding(keys, f"{show(text)}: there is no parameter {name!r}{hint}")
+                yield ConfigFinding(keys, f"{show(text)}: there is no parameter {name!r}{hint}")
 
 
-def _range(keys: tuple[Key, ...], values: RangeValues) -> Iterator[Finding]:
+def _range(keys: tuple[Key, ...], values: RangeValues) -> Iterator[ConfigFinding]:
     problem = range_problem(values.start, values.stop, values.step, values.scale)
     if problem:
-        yield Finding((*keys, problem[0]), problem[1])
+        yield ConfigFinding((*keys, problem[0]), problem[1])
     for key in ("start", "stop"):
         if abs(getattr(values, key)) > _LARGEST:
-            yield Finding((*keys, key), f"must be at most {_LARGEST}")
+            yield ConfigFinding((*keys, key), f"must be at most {_LARGEST}")
 
 
-def _draws(keys: tuple[Key, ...], values: DrawnValues) -> Iterator[Finding]:
+def _draws(keys: tuple[Key, ...], values: DrawnValues) -> Iterator[ConfigFinding]:
     if values.step <= 0:
-        yield Finding((*keys, "step"), f"must be above 0; found {values.step}")
+        yield ConfigFinding((*keys, "step"), f"must be above 0; found {values.step}")
     if values.high < values.low:
-        yield Finding((*keys, "high"), f"{values.high} is below low {values.low}")
+        yield ConfigFinding((*keys, "high"), f"{values.high} is below low {values.low}")
     if values.scale == "log" and values.low <= 0:
-        yield Finding((*keys, "low"), f"must be above 0 on a log scale; found {values.low}")
+        yield ConfigFinding((*keys, "low"), f"must be above 0 on a log scale; found {values.low}")
     for key in ("low", "high"):
         if abs(getattr(values, key)) > _LARGEST:
-            yield Finding((*keys, key), f"must be at most {_LARGEST}")
+            yield ConfigFinding((*keys, key), f"must be at most {_LARGEST}")
 
 
-def _list(keys: tuple[Key, ...], values: Sequence[Any]) -> Iterator[Finding]:
+def _list(keys: tuple[Key, ...], values: Sequence[Any]) -> Iterator[ConfigFinding]:
     if not values:
-        yield Finding(keys, "must not be empty; give at least one value")
+        yield ConfigFinding(keys, "must not be empty; give at least one value")
     seen: dict[str, int] = {}
     for index, value in enumerate(values):
         if isinstance(value, dict):
-            yield Finding((*keys, index), f"must be a value or a list; found {show(value)}")
+            yield ConfigFinding((*keys, index), f"must be a value or a list; found {show(value)}")
         same = seen.setdefault(_identity(value), index)
         if same != index:
-            yield Finding((*keys, index), f"{show(value)} is there twice; keep one")
+            yield ConfigFinding((*keys, index), f"{show(value)} is there twice; keep one")
     yield from check_values(keys, values)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trading_runtime.config.experiment import PartitionUnit
 from trading_runtime.config.fees import TieredFees
 from trading_runtime.config.messages import (
-    Finding,
+    ConfigFinding,
     check_names,
     check_path,
     check_place,
@@ -37,19 +37,19 @@ _LONGEST = {  # a hundred years: later dates have no form
 }
 
 
-def check_dataset(experiment: Experiment, folder: Path) -> Iterator[Finding]:
+def check_dataset(experiment: Experiment, folder: Path) -> Iterator[ConfigFinding]:
     """The dataset's folder, instruments and types can be used as written."""
     yield from check_place(("dataset", "path"), experiment.dataset.path, folder)
     for key in ("instruments", "types"):
         yield from check_names(("dataset", key), getattr(experiment.dataset, key))
 
 
-def check_results(experiment: Experiment, folder: Path) -> Iterator[Finding]:
+def check_results(experiment: Experiment, folder: Path) -> Iterator[ConfigFinding]:
     """The results' folder can be used as written."""
     yield from check_place(("results",), experiment.results, folder)
 
 
-def check_two_folders(experiment: Experiment, folder: Path) -> Iterator[Finding]:
+def check_two_folders(experiment: Experiment, folder: Path) -> Iterator[ConfigFinding]:
     """Results are never stored among the data."""
     try:
         dataset = resolve_place(experiment.dataset.path, folder)
@@ -57,12 +57,12 @@ def check_two_folders(experiment: Experiment, folder: Path) -> Iterator[Finding]
     except PathError:
         return
     if f"{results}/".startswith(f"{dataset}/"):
-        yield Finding(
+        yield ConfigFinding(
             ("results",), f"{experiment.results!r} is in the dataset's folder; choose another"
         )
 
 
-def check_strategy(experiment: Experiment, folder: Path) -> Iterator[Finding]:
+def check_strategy(experiment: Experiment, folder: Path) -> Iterator[ConfigFinding]:
     """The files that a strategy names exist, and its fixed values can be given to it exactly."""
     strategy = experiment.strategy
     for key, text in (("path", strategy.path), ("config_path", strategy.config_path)):
@@ -72,38 +72,38 @@ def check_strategy(experiment: Experiment, folder: Path) -> Iterator[Finding]:
     for index, text in enumerate(strategy.code):
         yield from check_path(("strategy", "code", index), text, folder, exists="file or folder")
     if strategy.path.startswith("builtin:") and strategy.config_path is not None:
-        yield Finding(
+        yield ConfigFinding(
             ("strategy", "config_path"), "a builtin strategy has its own config class; leave it out"
         )
     if (strategy.config_path or "").startswith("builtin:"):
-        yield Finding(
+        yield ConfigFinding(
             ("strategy", "config_path"), "a config class is Python: write 'package.module:Class'"
         )
     yield from check_values(("strategy", "config"), strategy.config)
     yield from check_names(("strategy", "requirements"), strategy.requirements)
 
 
-def check_builtin_warmup(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_builtin_warmup(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """A strategy in Rust cannot be guarded, so it has no warm-up."""
     if experiment.strategy.path.startswith("builtin:") and experiment.partitions.warmup:
-        yield Finding(
+        yield ConfigFinding(
             ("partitions", "warmup"),
             "a builtin strategy cannot be kept from trading in a warm-up; leave it out",
         )
 
 
-def check_partitions(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_partitions(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Unit, count, length, start and end go together."""
     settings = experiment.partitions
     unit = settings.by
     if unit is PartitionUnit.DURATION and settings.length is None:
-        yield Finding(
+        yield ConfigFinding(
             ("partitions", "by"), "'duration' needs the key 'length' beside it, such as \"10s\""
         )
     if unit is not PartitionUnit.DURATION and settings.length is not None:
-        yield Finding(("partitions", "length"), "goes with 'by: duration' only", of_key=True)
+        yield ConfigFinding(("partitions", "length"), "goes with 'by: duration' only", of_key=True)
     if unit in {PartitionUnit.WHOLE, PartitionUnit.DURATION} and settings.count != 1:
-        yield Finding(
+        yield ConfigFinding(
             ("partitions", "count"),
             f"does not go with 'by: {unit}'; it counts hours, days, weeks, months, rows or bytes",
             of_key=True,
@@ -111,12 +111,12 @@ def check_partitions(experiment: Experiment, _: Path) -> Iterator[Finding]:
     if unit in {PartitionUnit.ROWS, PartitionUnit.BYTES} and (
         "count" not in settings.model_fields_set
     ):
-        yield Finding(
+        yield ConfigFinding(
             ("partitions", "by"), f"{unit.value!r} needs the key 'count' beside it: how many {unit}"
         )
     longest = _LONGEST.get(unit)
     if longest is not None and settings.count > longest:
-        yield Finding(
+        yield ConfigFinding(
             ("partitions", "count"), f"must be at most {longest} with 'by: {unit}' (100 years)"
         )
     if (
@@ -124,27 +124,27 @@ def check_partitions(experiment: Experiment, _: Path) -> Iterator[Finding]:
         and settings.end
         and parse_instant(settings.end) <= parse_instant(settings.start)
     ):
-        yield Finding(
+        yield ConfigFinding(
             ("partitions", "end"), f"{settings.end!r} is not after start {settings.start!r}"
         )
 
 
-def check_equity(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_equity(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """The sampling interval divides a day."""
     interval = experiment.equity.interval
     if DAY % parse_duration(interval):
-        yield Finding(
+        yield ConfigFinding(
             ("equity", "interval"),
             f"{interval!r} does not divide a day; take one such as '1m', '15m', '1h' or '1d'",
         )
 
 
-def check_objective(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_objective(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """The metric is a statistic of a point."""
     metric = experiment.objective.metric
     if metric not in POINT_STATISTICS:
         hint = nearest(metric, POINT_STATISTICS) or f"; known are {', '.join(POINT_STATISTICS)}"
-        yield Finding(("objective", "metric"), f"{show(metric)} is not a statistic{hint}")
+        yield ConfigFinding(("objective", "metric"), f"{show(metric)} is not a statistic{hint}")
 
 
 _BOOK_TYPES = {"order_book_deltas", "order_book_depths"}
@@ -158,41 +158,41 @@ def named_instruments(venue: VenueSettings) -> Iterator[tuple[tuple[str, ...], I
         yield ("swap", "rates"), venue.swap.rates
 
 
-def check_venues(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_venues(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """What is one for all venues is said once, and an account belongs to no single instrument."""
     main = experiment.venue
     for name, venue in experiment.venues.items():
         if "order_rate_limit" in venue.model_fields_set:
-            yield Finding(
+            yield ConfigFinding(
                 ("venues", name, "order_rate_limit"),
                 "is one for all venues; set it in 'venue'",
                 of_key=True,
             )
         if venue.bar_execution != main.bar_execution:
-            yield Finding(
+            yield ConfigFinding(
                 ("venues", name),
                 f"'bar_execution' must be as in 'venue' ({str(main.bar_execution).lower()}), since "
                 "rows of all venues are fed in one order",
                 of_key=True,
             )
     if experiment.venues and experiment.partitions.instruments == "each":
-        yield Finding(
+        yield ConfigFinding(
             ("partitions", "instruments"),
             "'each' does not go with 'venues': a task of one instrument trades at one venue",
         )
 
 
-def check_account(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_account(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Account type, balances, base currency, leverage and limits go together."""
     for keys, venue in experiment.venue_sections():
         for finding in _account(venue):
-            yield Finding((*keys, *finding.keys), finding.message, of_key=finding.of_key)
+            yield ConfigFinding((*keys, *finding.keys), finding.message, of_key=finding.of_key)
 
 
-def _account(venue: VenueSettings) -> Iterator[Finding]:
+def _account(venue: VenueSettings) -> Iterator[ConfigFinding]:
     if venue.account_type == "cash":
         if venue.leverage != 1:
-            yield Finding(
+            yield ConfigFinding(
                 ("leverage",),
                 f"{venue.leverage} needs 'account_type: margin'; a cash account has none",
             )
@@ -202,29 +202,33 @@ def _account(venue: VenueSettings) -> Iterator[Finding]:
             ("liquidation", "needs"),
         ):
             if getattr(venue, key):
-                yield Finding((key,), f"{verb} 'account_type: margin'", of_key=True)
+                yield ConfigFinding((key,), f"{verb} 'account_type: margin'", of_key=True)
     elif venue.allow_cash_borrowing:
-        yield Finding(("allow_cash_borrowing",), "goes with 'account_type: cash' only", of_key=True)
+        yield ConfigFinding(
+            ("allow_cash_borrowing",), "goes with 'account_type: cash' only", of_key=True
+        )
     currencies = [text.split(" ")[1] for text in venue.balances]
     yield from check_names(("balances",), currencies)
     if all(Decimal(text.split(" ")[0]) == 0 for text in venue.balances):
-        yield Finding(("balances",), "at least one balance must be above zero")
+        yield ConfigFinding(("balances",), "at least one balance must be above zero")
     base = venue.base_currency
     if base is not None and currencies != [base]:
-        yield Finding(
+        yield ConfigFinding(
             ("base_currency",),
             f"with {base!r} the account has one balance, in {base}; found {', '.join(currencies)}",
         )
     if venue.bar_adaptive_high_low_ordering and not venue.bar_execution:
-        yield Finding(
+        yield ConfigFinding(
             ("bar_adaptive_high_low_ordering",), "needs 'bar_execution: true'", of_key=True
         )
     per = venue.order_rate_limit.per
     if parse_duration(per) % NANOSECONDS["s"]:
-        yield Finding(("order_rate_limit", "per"), f"{per!r} is not a number of whole seconds")
+        yield ConfigFinding(
+            ("order_rate_limit", "per"), f"{per!r} is not a number of whole seconds"
+        )
 
 
-def check_fees(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_fees(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Tiers of fees rise, and count in one currency."""
     schedules: list[tuple[tuple[str | int, ...], Fees]] = []
     for section, venue in experiment.venue_sections():
@@ -240,13 +244,13 @@ def check_fees(experiment: Experiment, _: Path) -> Iterator[Finding]:
         for index, (value, code) in enumerate(amounts):
             where = (*keys, "tiers", index, "from_value")
             if code != amounts[0][1]:
-                yield Finding(where, f"is in {code}, and the first tier in {amounts[0][1]}")
+                yield ConfigFinding(where, f"is in {code}, and the first tier in {amounts[0][1]}")
             elif Decimal(value) <= (Decimal(amounts[index - 1][0]) if index else 0):
                 below = "the tier before" if index else "0, from where 'maker' and 'taker' hold"
-                yield Finding(where, f"must be above {below}; found {value}")
+                yield ConfigFinding(where, f"must be above {below}; found {value}")
 
 
-def check_venue_and_data(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_venue_and_data(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Settings by instrument and the book fit the chosen data, and are of their own venue."""
     chosen = experiment.dataset.instruments
     types = experiment.dataset.types
@@ -259,16 +263,16 @@ def check_venue_and_data(experiment: Experiment, _: Path) -> Iterator[Finding]:
                     message = "is not among dataset.instruments" + nearest(name, chosen)
                 else:
                     continue
-                yield Finding((*section, *keys, name), message, of_key=True)
+                yield ConfigFinding((*section, *keys, name), message, of_key=True)
         book = venue.book_type
         if types and book != "L1_MBP" and not _BOOK_TYPES & set(types):
-            yield Finding(
+            yield ConfigFinding(
                 (*section, "book_type"),
                 f"{book} needs order_book_deltas or order_book_depths in dataset.types",
             )
 
 
-def check_currency(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_currency(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Statistics are stated in a currency of the account."""
     currencies = list(
         dict.fromkeys(
@@ -280,41 +284,41 @@ def check_currency(experiment: Experiment, _: Path) -> Iterator[Finding]:
     chosen = experiment.statistics.currency
     base = None if experiment.venues else experiment.venue.base_currency
     if chosen is None and len(currencies) > 1 and base is None:
-        yield Finding(
+        yield ConfigFinding(
             ("statistics", "currency"),
             f"is missing: with several balances, say which of {', '.join(currencies)} statistics "
             "are stated in",
         )
     if chosen is not None and chosen not in currencies:
-        yield Finding(
+        yield ConfigFinding(
             ("statistics", "currency"),
             f"{chosen!r} is not a currency of venue.balances ({', '.join(currencies)})",
         )
 
 
-def check_risk(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_risk(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """A risk profile limits something, of instruments that are there."""
     risk = experiment.risk
     if risk is None:
         return
     if not any(value for _, value in risk):
-        yield Finding(("risk",), "limits nothing; name a limit, or leave the section out")
+        yield ConfigFinding(("risk",), "limits nothing; name a limit, or leave the section out")
     for name, limits in risk.instruments.items():
         if not any(value for _, value in limits):
-            yield Finding(("risk", "instruments", name), "limits nothing", of_key=True)
+            yield ConfigFinding(("risk", "instruments", name), "limits nothing", of_key=True)
         known = experiment.dataset.instruments
         if known and name not in known:
-            yield Finding(
+            yield ConfigFinding(
                 ("risk", "instruments", name),
                 "is not among dataset.instruments" + nearest(name, known),
                 of_key=True,
             )
 
 
-def check_builtin_risk(experiment: Experiment, _: Path) -> Iterator[Finding]:
+def check_builtin_risk(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """A strategy in Rust cannot be guarded, so its orders cannot be held to limits."""
     if experiment.risk is not None and experiment.strategy.path.startswith("builtin:"):
-        yield Finding(
+        yield ConfigFinding(
             ("risk",),
             "a builtin strategy runs inside the engine, where its orders cannot be held to these "
             "limits; leave the section out, or use a strategy written in Python",

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import KilledError, UsageError
 from trading_runtime.records.events import KillActivated, KillCleared
 from trading_runtime.runs.metadata import now_text
-from trading_runtime.runs.opening import note
+from trading_runtime.runs.opening import append_events
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import Store
@@ -108,15 +108,15 @@ class KillSwitch:
             given = "" if switched.run_id is None else f" --run {run_id}"
             raise KilledError(
                 f"run {run_id!r} is not started: the kill switch is {switched.shown}; when it is "
-                f"safe to go on: trading-runtime kill clear --reason …{given} "
+                f"safe to resume: trading-runtime kill clear --reason …{given} "
                 f"--results {self._place}"
             )
 
-    def note(self, switched: Switching) -> None:
+    def append_event(self, switched: Switching) -> None:
         """Write it into the journal of the run that it is for, if that run is there."""
         if switched.run_id is not None and switched.run_id in self._store.run_ids():
             event = KillCleared if switched.action == "clear" else KillActivated
-            note(
+            append_events(
                 self._store,
                 switched.run_id,
                 "kill",
@@ -155,25 +155,25 @@ class KillSwitch:
 
 
 class KillWatch:
-    """Looks at the switch for one running run, as often as that costs little."""
+    """Reads the switch for one running run, as often as that costs little."""
 
     def __init__(self, store: Store, run_id: str, *, reduce: bool = False) -> None:
         self._switch = KillSwitch(store, reduce=reduce)
         self._run_id = run_id
         self._looked = float("-inf")
         self._latest: Switching | None = None
-        self.found: Switching | None = None
+        self.switched: Switching | None = None
         """What switched it on, once that was seen; it stays."""
 
     def __call__(self) -> bool:
         """Return whether the run is to be killed.
 
         Raises ``TransientError`` or ``StorageError`` when the switch cannot be read: a run whose
-        switch nobody can see does not go on.
+        switch cannot be seen is not continued.
         """
-        if self.found is None:
-            self.found = self.look()
-        return self.found is not None
+        if self.switched is None:
+            self.switched = self.look()
+        return self.switched is not None
 
     def look(self) -> Switching | None:
         """Return what it is on by now, as often as that costs little; raises as the call does."""

@@ -31,4 +31,4 @@ class StopControl:
     @property
     def killed(self) -> Switching | None:
         """What switched the kill switch on, once that was seen; it stays."""
-        return self._watch.found
+        return self._watch.switched

@@ -133,7 +133,7 @@ def _check_overlaps(folder: Path, files: list[DataFile]) -> None:
             raise DataError(
                 f"{folder / other.path}: begins at {format_instant(first)}, at or before the end "
                 f"{format_instant(last)} of {Path(one.path).name}; files of one series must not "
-                "overlap (the engine's consolidate_catalog can mend it)"
+                "overlap (the engine's consolidate_catalog can fix it)"
             )
 
 

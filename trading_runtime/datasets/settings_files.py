@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from trading_runtime.config.document import DocumentError, Node, Problem, read_json
+from trading_runtime.config.document import DocumentError, Node, Problem, parse_json
 from trading_runtime.config.messages import faults_of
 from trading_runtime.errors import UsageError
 
@@ -41,7 +41,7 @@ def read_settings(path: Path) -> Node:
 def _read(path: Path) -> Node:
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix.lower() == ".json":
-        return read_json(text)
+        return parse_json(text)
     from trading_runtime.config.yaml_document import read_yaml  # only YAML files need it
 
     return read_yaml(text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.evidence.bundle import LISTING, is_as_written, listing_of, unpack
-from trading_runtime.records.journal import Finding
+from trading_runtime.records.journal import JournalFinding
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.store import Store
 from trading_runtime.runs.run_check import check_run
@@ -45,8 +45,8 @@ class EvidenceCheck:
     tasks: int
     lines: int
     """Of the journal."""
-    findings: list[Finding]
-    notes: list[Finding]
+    findings: list[JournalFinding]
+    notes: list[JournalFinding]
 
 
 @contextlib.contextmanager
@@ -78,7 +78,7 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
         findings = [*found.findings, *_listing_findings(evidence)]
         if not is_as_written(path, evidence.listing, evidence.store.root):
             what = "it has bytes that its files do not account for, in front, between or in headers"
-            findings.append(Finding(path.name, what))
+            findings.append(JournalFinding(path.name, what))
         return EvidenceCheck(
             run_id=evidence.run_id,
             sha256=evidence.sha256,
@@ -90,7 +90,7 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
         )
 
 
-def _listing_findings(evidence: Evidence) -> Iterator[Finding]:
+def _listing_findings(evidence: Evidence) -> Iterator[JournalFinding]:
     """Compare what the bundle holds, and says of itself, with what follows from its run."""
     store, files = evidence.store, evidence.store.run(evidence.run_id)
     try:
@@ -100,20 +100,20 @@ def _listing_findings(evidence: Evidence) -> Iterator[Finding]:
         return  # reported already
     for key in sorted(stated.keys() | evidence.listing.keys()):
         if stated.get(key) != evidence.listing.get(key):
-            yield Finding(LISTING, f"{key} is not what follows from the files of the run")
+            yield JournalFinding(LISTING, f"{key} is not what follows from the files of the run")
     planned = set(plan.task_ids)
     for folder in sorted((store.root / "tasks").glob("*/*")):
         place = f"tasks/{folder.name[:12]}"
         if folder.name not in planned:
-            yield Finding(place, "the plan has no such task")
+            yield JournalFinding(place, "the plan has no such task")
             continue
         with contextlib.suppress(DataError):  # reported already
             known = store.read_task(folder.name).keys()
             for path in sorted(folder.iterdir()):
                 if path.name not in known:
-                    yield Finding(f"{place}/{path.name}", "it is no file of the result")
+                    yield JournalFinding(f"{place}/{path.name}", "it is no file of the result")
     folders = {"runs", "tasks"}
     for name in sorted(evidence.listing["files"]):
         parts = name.split("/")
         if parts[0] not in folders or (parts[0] == "tasks" and len(parts) != _PARTS_OF_TASK):
-            yield Finding(name, "it belongs to no part of a bundle")
+            yield JournalFinding(name, "it belongs to no part of a bundle")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.plan import read_plan
-from trading_runtime.runs.overview import read_document
+from trading_runtime.runs.overview import read_run_document
 from trading_runtime.verification.why import RunComparison, RunSide, compare_runs
-from trading_runtime.verification.why import as_document as runs_document
+from trading_runtime.verification.why import comparison_document as runs_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def compare_evidence(first: Side, second: Side) -> EvidenceComparison:
     return EvidenceComparison(rows, compare_runs(planned[0], planned[1]))
 
 
-def as_document(comparison: EvidenceComparison) -> dict[str, Any]:
+def evidence_document(comparison: EvidenceComparison) -> dict[str, Any]:
     """Return a comparison as JSON content."""
     return {
         "same": comparison.same,
@@ -79,8 +79,8 @@ def as_document(comparison: EvidenceComparison) -> dict[str, Any]:
 
 
 def _facts(side: Side, plan: Plan) -> Iterator[tuple[tuple[str, str], str]]:
-    metadata = read_document(side.store, side.run_id, "metadata.json")
-    result = read_document(side.store, side.run_id, "result.json")
+    metadata = read_run_document(side.store, side.run_id, "metadata.json")
+    result = read_run_document(side.store, side.run_id, "result.json")
     common = plan.common
     yield ("inputs", "tasks"), str(len(plan.tasks))
     yield ("inputs", "plan digest"), str(metadata.get("plan_digest"))

@@ -35,7 +35,7 @@ class Share:
     tasks: int
     """All that are planned for the process, stored or not."""
     of_run: str = ": this batch has"
-    """What stands between the run's name and the number of tasks that are left."""
+    """What comes between the run's name and the number of tasks that are left."""
     advice: str = ""
     """How to resume."""
 
@@ -152,7 +152,7 @@ class Computation:
         self.kinds.add(event.status)
         self._repeated.count(event.status, event.message)
         self.out_of_memory |= event.out_of_memory
-        # Before the journal says so elsewhere: what is told of a failure can be read then.
+        # Before the journal is published: whoever reads of a failure there can read the failure.
         self._run.publish(failure)
         if event.status == Kind.STORAGE:
             # It is not the task's fault, and would be that of all others too.

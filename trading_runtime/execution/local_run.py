@@ -23,7 +23,7 @@ from trading_runtime.execution.progress import Progress
 from trading_runtime.execution.workers.memory import memory_limit
 from trading_runtime.execution.workers.processes import Job
 from trading_runtime.records.events import ExecutorKind, RunStarted, TaskRetried
-from trading_runtime.runs.opening import OpenRun, open_run
+from trading_runtime.runs.opening import OpenRun, acquire_run
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.storage.scratch import remove_abandoned_scratch
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run ended."""
 
     reduction: Reduction
@@ -64,7 +64,7 @@ class LocalRun:
     _control: StopControl = field(init=False)
     _repeated: RepeatedFailure = field(init=False)
 
-    def execute(self, *, allow_incomplete: bool) -> Outcome:
+    def execute(self, *, allow_incomplete: bool) -> RunOutcome:
         """Run to the end; the same id with the same plan resumes.
 
         Raises ``UsageError`` when the id is running or belongs to another plan, ``StoppedError``
@@ -73,7 +73,7 @@ class LocalRun:
         """
         plan, store = self.prepared.plan, self.prepared.store
         KillSwitch(store).refuse_start(self.run_id)
-        with open_run(store, self.run_id) as self._opened:
+        with acquire_run(store, self.run_id) as self._opened:
             self.files = files = self._opened.files
             self._repeated = RepeatedFailure(self.prepared.loaded.experiment.limits.stop_after)
             self._control = StopControl(
@@ -117,7 +117,7 @@ class LocalRun:
             if killed is not None:
                 raise killed
             computed = len(computation.records.measured)
-            return Outcome(reduction, computed, time.monotonic() - self._started)
+            return RunOutcome(reduction, computed, time.monotonic() - self._started)
 
     def _reduced(
         self, computation: Computation, journal: Journal, metadata: Metadata, *, incomplete: bool

@@ -45,13 +45,13 @@ class PreparedRun:
 
 
 def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> dict[str, list[str]]:
-    """Let the engine check venue and strategy in this process; raises as ``prepare`` does."""
+    """Let the engine check venue and strategy in this process; raises as ``prepare_run`` does."""
     from trading_runtime.engine.simulation.venue import check_settings
 
     return check_settings(code, plan.common.content, plan.configs)
 
 
-def prepare(
+def prepare_run(
     experiment: str | Path, workers: int | None = None, check: Check = check_here
 ) -> PreparedRun:
     """Check the experiment file and expand it to tasks; no row of market data is read.
@@ -72,7 +72,7 @@ def prepare_loaded(
     check: Check = check_here,
     points: PointList | None = None,
 ) -> PreparedRun:
-    """Expand a loaded experiment to tasks; raises as ``prepare`` does, naming no experiment.
+    """Expand a loaded experiment to tasks; raises as ``prepare_run`` does, naming no experiment.
 
     ``points`` are those to plan when a search has asked for them.
     """

@@ -46,7 +46,7 @@ class TaskRecords:
         self._batches = BatchRecords(journal, {})
 
     def expect(self, batches: Mapping[int, Iterable[int]]) -> None:
-        """Tell of these batches too: the numbers of their pending tasks, by index in the plan."""
+        """Record these batches too: the numbers of their pending tasks, by index in the plan."""
         self._batches = BatchRecords(self._journal, batches, self._memory_limit)
 
     def record(self, event: TaskEvent) -> None:
@@ -81,9 +81,9 @@ class TaskRecords:
                 self._journal.write(OrderRefused(task_id=task_id, rule=rule, count=count))
             return
         # Most runs need it at the end only.
-        from trading_runtime.results.task_failures import failure, write_failure
+        from trading_runtime.results.task_failures import task_failure, write_failure
 
-        content = failure(
+        content = task_failure(
             task_id,
             event.status,
             event.message,
@@ -138,7 +138,7 @@ class BatchRecords:
         self._numbers = {task: number for number, tasks in batches.items() for task in tasks}
 
     def before(self, event: TaskEvent) -> None:
-        """Write that a batch begins, or goes on, with a task that begins."""
+        """Write that a batch begins, or is retried, with a task that begins."""
         number = self._numbers.get(event.task)
         if number is None or isinstance(event, TaskEnded):
             return

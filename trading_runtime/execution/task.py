@@ -29,7 +29,7 @@ from trading_runtime.planning.identity import (
     task_id,
     venues_of,
 )
-from trading_runtime.results.artifacts import result_files, summarise
+from trading_runtime.results.artifacts import result_files, task_summary
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
 
@@ -151,7 +151,7 @@ class TaskRunner:
         self.risk_refusals = output.risk_refusals
         if self._plan.common.has_risk_profile:
             counts["risk_refusals"] = output.risk_refusals or {}
-        summary = summarise(identity, inputs, output.tables.columns, counts)
+        summary = task_summary(identity, inputs, output.tables.columns, counts)
         self._kill.check()
         stored = inputs | {"config": values}
         self._store.write_task(
@@ -165,7 +165,7 @@ class TaskRunner:
         return 0 if self._fetched is None else self._fetched.fetched_bytes
 
     def kill(self) -> None:
-        """Let no order go out any more, end the task that runs and begin no other."""
+        """Let no more orders out, end the running task and begin no other."""
         self._kill.send()
 
     def close(self) -> None:

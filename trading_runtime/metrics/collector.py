@@ -27,13 +27,13 @@ from trading_runtime.metrics.run_reader import (
     seconds_of,
 )
 from trading_runtime.planning.distributions import installed_version
-from trading_runtime.records.events import DRILLS, Verdict
+from trading_runtime.records.events import DRILLS, DrillVerdict
 from trading_runtime.records.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from trading_runtime.metrics.definitions import Definition
+    from trading_runtime.metrics.definitions import MetricDefinition
     from trading_runtime.metrics.results_folder import ResultsFolder
 
 
@@ -221,7 +221,7 @@ class FolderCollector(Collector):
             at = seconds_of(held.get("time"))
             # With its safeguard switched off a drill has to fail, and that says nothing of now.
             if at is not None and held.get("sabotage") is not True:
-                yield "drill_passed", held.get("verdict") == Verdict.PASSED, (drill,)
+                yield "drill_passed", held.get("verdict") == DrillVerdict.PASSED, (drill,)
                 yield "drill_timestamp_seconds", at, (drill,)
 
     def _document(self, name: str) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def _importance(reader: RunReader) -> tuple[bool, float, str]:
 
 
 def _families(
-    definitions: Sequence[Definition], samples: Sequence[Sample] | Iterator[Sample]
+    definitions: Sequence[MetricDefinition], samples: Sequence[Sample] | Iterator[Sample]
 ) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
     families = {}
     for item in definitions:

@@ -31,7 +31,7 @@ RULES = (
 
 
 @dataclass(frozen=True)
-class Definition:
+class MetricDefinition:
     """One metric, without the prefix that all names have."""
 
     name: str
@@ -54,92 +54,102 @@ VALUES: dict[str, tuple[str, ...]] = {
 _RUN = ("run_id",)
 
 OF_FOLDER = (
-    Definition("build_info", "gauge", "Always 1; the label is the version.", ("version",)),
-    Definition("runs", "gauge", "Runs in the results folder.", ("status",)),
-    Definition("runs_not_shown", "gauge", "Runs that have no metrics of their own here."),
-    Definition("tasks", "gauge", "Tasks of runs that were summed up.", ("result",)),
-    Definition("kill_switch_active", "gauge", "1 while the kill switch is on for all runs."),
-    Definition("kill_switch_runs", "gauge", "Runs for which, one by one, the kill switch is on."),
-    Definition("ready", "gauge", "1 if the last readiness check said so, else 0."),
-    Definition("readiness_checked_timestamp_seconds", "gauge", "When readiness was checked last."),
-    Definition("probe_up", "gauge", "1 if the last probe was answered, else 0."),
-    Definition("probe_duration_seconds", "gauge", "How long the last probe took."),
-    Definition("probe_timestamp_seconds", "gauge", "When the last probe was made."),
-    Definition("drill_passed", "gauge", "1 if the drill passed last time, else 0.", ("drill",)),
-    Definition("drill_timestamp_seconds", "gauge", "When it was held last.", ("drill",)),
-    Definition("collected_timestamp_seconds", "gauge", "When these numbers were collected."),
-    Definition("collection_duration_seconds", "gauge", "How long collecting them took."),
+    MetricDefinition("build_info", "gauge", "Always 1; the label is the version.", ("version",)),
+    MetricDefinition("runs", "gauge", "Runs in the results folder.", ("status",)),
+    MetricDefinition("runs_not_shown", "gauge", "Runs that have no metrics of their own here."),
+    MetricDefinition("tasks", "gauge", "Tasks of runs that were summed up.", ("result",)),
+    MetricDefinition("kill_switch_active", "gauge", "1 while the kill switch is on for all runs."),
+    MetricDefinition(
+        "kill_switch_runs", "gauge", "Runs for which, one by one, the kill switch is on."
+    ),
+    MetricDefinition("ready", "gauge", "1 if the last readiness check said so, else 0."),
+    MetricDefinition(
+        "readiness_checked_timestamp_seconds", "gauge", "When readiness was checked last."
+    ),
+    MetricDefinition("probe_up", "gauge", "1 if the last probe was answered, else 0."),
+    MetricDefinition("probe_duration_seconds", "gauge", "How long the last probe took."),
+    MetricDefinition("probe_timestamp_seconds", "gauge", "When the last probe was made."),
+    MetricDefinition(
+        "drill_passed", "gauge", "1 if the drill passed last time, else 0.", ("drill",)
+    ),
+    MetricDefinition("drill_timestamp_seconds", "gauge", "When it was held last.", ("drill",)),
+    MetricDefinition("collected_timestamp_seconds", "gauge", "When these numbers were collected."),
+    MetricDefinition("collection_duration_seconds", "gauge", "How long collecting them took."),
 )
 OF_RUN = (
-    Definition(
+    MetricDefinition(
         "run_info",
         "gauge",
         "Always 1; the labels say what the run is.",
         ("run_id", "experiment", "executor", "engine"),
     ),
-    Definition("run_status", "gauge", "1 for the status that the run has.", ("run_id", "status")),
-    Definition("run_started_timestamp_seconds", "gauge", "When the run began.", _RUN),
-    Definition("run_ended_timestamp_seconds", "gauge", "When the run ended.", _RUN),
-    Definition(
+    MetricDefinition(
+        "run_status", "gauge", "1 for the status that the run has.", ("run_id", "status")
+    ),
+    MetricDefinition("run_started_timestamp_seconds", "gauge", "When the run began.", _RUN),
+    MetricDefinition("run_ended_timestamp_seconds", "gauge", "When the run ended.", _RUN),
+    MetricDefinition(
         "run_last_event_timestamp_seconds", "gauge", "The time of the journal's last line.", _RUN
     ),
-    Definition("run_last_event_age_seconds", "gauge", "The age of the journal's last line.", _RUN),
-    Definition(
+    MetricDefinition(
+        "run_last_event_age_seconds", "gauge", "The age of the journal's last line.", _RUN
+    ),
+    MetricDefinition(
         "run_last_progress_timestamp_seconds",
         "gauge",
         "When a task ended last, or the run began or went on.",
         _RUN,
     ),
-    Definition(
+    MetricDefinition(
         "run_task_limit_seconds", "gauge", "The longest that a task may take, as set.", _RUN
     ),
-    Definition("run_tasks_planned", "gauge", "Tasks of the plan.", _RUN),
-    Definition("run_tasks_cached", "gauge", "Tasks whose result was stored before.", _RUN),
-    Definition("run_tasks_running", "gauge", "Tasks that workers are computing.", _RUN),
-    Definition("run_tasks_waiting", "gauge", "Tasks that no worker has begun.", _RUN),
-    Definition("run_tasks_completed_total", "counter", "Tasks that were computed.", _RUN),
-    Definition(
+    MetricDefinition("run_tasks_planned", "gauge", "Tasks of the plan.", _RUN),
+    MetricDefinition("run_tasks_cached", "gauge", "Tasks whose result was stored before.", _RUN),
+    MetricDefinition("run_tasks_running", "gauge", "Tasks that workers are computing.", _RUN),
+    MetricDefinition("run_tasks_waiting", "gauge", "Tasks that no worker has begun.", _RUN),
+    MetricDefinition("run_tasks_completed_total", "counter", "Tasks that were computed.", _RUN),
+    MetricDefinition(
         "run_tasks_failed_total", "counter", "Tasks that failed, by kind.", ("run_id", "kind")
     ),
-    Definition(
+    MetricDefinition(
         "run_retries_total", "counter", "Batches and tasks given out again.", ("run_id", "what")
     ),
-    Definition("run_task_seconds_total", "counter", "Time that tasks took, summed up.", _RUN),
-    Definition("run_rows_total", "counter", "Rows of market data that tasks consumed.", _RUN),
-    Definition("run_fetched_bytes_total", "counter", "Bytes brought from storage.", _RUN),
-    Definition(
+    MetricDefinition("run_task_seconds_total", "counter", "Time that tasks took, summed up.", _RUN),
+    MetricDefinition("run_rows_total", "counter", "Rows of market data that tasks consumed.", _RUN),
+    MetricDefinition("run_fetched_bytes_total", "counter", "Bytes brought from storage.", _RUN),
+    MetricDefinition(
         "run_tasks_per_second", "gauge", "Tasks ended, by the time since the run started.", _RUN
     ),
-    Definition(
+    MetricDefinition(
         "run_rows_per_second", "gauge", "Rows consumed, by the time since the run started.", _RUN
     ),
-    Definition("run_time_left_seconds", "gauge", "Until the end, at the rate so far.", _RUN),
-    Definition(
+    MetricDefinition("run_time_left_seconds", "gauge", "Until the end, at the rate so far.", _RUN),
+    MetricDefinition(
         "run_memory_bytes",
         "gauge",
         "What the workers had as their last tasks ended, on the machine that is nearest its limit.",
         _RUN,
     ),
-    Definition(
+    MetricDefinition(
         "run_memory_limit_bytes", "gauge", "The memory that the machine or container has.", _RUN
     ),
-    Definition(
+    MetricDefinition(
         "run_orders_refused_total", "counter", "Orders refused, by rule.", ("run_id", "rule")
     ),
-    Definition(
+    MetricDefinition(
         "run_kill_switch_active", "gauge", "1 while the kill switch is on for the run.", _RUN
     ),
-    Definition(
+    MetricDefinition(
         "run_journal_intact", "gauge", "1 if each line follows from the one before, else 0.", _RUN
     ),
-    Definition("run_journal_lines", "gauge", "Lines of the journal.", _RUN),
-    Definition(
+    MetricDefinition("run_journal_lines", "gauge", "Lines of the journal.", _RUN),
+    MetricDefinition(
         "run_reconciliation_rows",
         "gauge",
         "Rows of the last reconciliation.",
         ("run_id", "outcome"),
     ),
-    Definition(
+    MetricDefinition(
         "run_reconciled_timestamp_seconds", "gauge", "When the run was reconciled last.", _RUN
     ),
 )

@@ -12,7 +12,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from trading_runtime.errors import TransientError, UsageError
 from trading_runtime.metrics.collector import RunCollector
-from trading_runtime.metrics.results_folder import open_folder
+from trading_runtime.metrics.results_folder import open_results_folder
 from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def write_run_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
     ``metadata`` are as they will be. Raises ``StorageError`` when the file cannot be written.
     """
     root = files.folder.parent.parent
-    content = text_of(RunCollector(open_folder(root), files.folder.name, metadata=metadata))
+    content = text_of(RunCollector(open_results_folder(root), files.folder.name, metadata=metadata))
     write_file(files.metrics_text, content)
 
 

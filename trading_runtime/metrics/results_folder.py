@@ -43,7 +43,7 @@ class ResultsFolder(Protocol):
         """Return whether a process has the run."""
 
 
-def open_folder(place: str | Path) -> ResultsFolder:
+def open_results_folder(place: str | Path) -> ResultsFolder:
     """Return the folder at a path, or at an address in S3."""
     return _S3Folder(str(place)) if is_s3(str(place)) else _LocalFolder(Path(place))
 

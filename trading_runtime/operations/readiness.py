@@ -257,9 +257,9 @@ def _engine(_: LoadedExperiment) -> Iterable[Check]:
 
 
 def _plan(loaded: LoadedExperiment) -> Iterable[Check]:
-    from trading_runtime.execution.preparation import prepare
+    from trading_runtime.execution.preparation import prepare_run
 
-    plan = prepare(loaded.path).plan
+    plan = prepare_run(loaded.path).plan
     message = f"{len(plan.tasks)} tasks, {len(plan.uncached)} of them to compute"
     yield Check("plan", CheckState.PASSED, message)
 

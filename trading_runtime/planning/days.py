@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trading_runtime.records.plan import Days
+from trading_runtime.records.plan import ReturnDays
 from trading_runtime.units import day_of
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trading_runtime.planning.partitions import Partition
 
 
-def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> Days:
+def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> ReturnDays:
     """Return how many days count in ``partitions``, each once.
 
     Exact where row groups lie within one UTC day, as those that ``data prepare`` writes do.
@@ -25,8 +25,8 @@ def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> Days:
         known |= in_part
         possible |= maybe
     if every_day:
-        return Days(_span(known), _span(possible))
-    return Days(len(known), len(possible))
+        return ReturnDays(_span(known), _span(possible))
+    return ReturnDays(len(known), len(possible))
 
 
 def _days(partition: Partition) -> tuple[set[int], set[int]]:

@@ -24,14 +24,14 @@ from trading_runtime.planning.run_warnings import find_warnings
 from trading_runtime.planning.unsupported import main_venue, refuse_unsupported
 from trading_runtime.records.plan import (
     CommonInputs,
-    DataFile,
-    Objective,
     Plan,
+    PlannedFile,
+    PlannedObjective,
     PlannedPartition,
+    PlannedRowGroup,
     PlannedSeries,
     PlannedStrategy,
     Point,
-    RowGroup,
     Task,
 )
 
@@ -109,7 +109,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
             tasks.append(Task(identity, partition.index, number, is_cached(identity), seconds))
     return Plan(
         experiment_name=experiment.name,
-        objective=Objective(experiment.objective.metric, experiment.objective.direction),
+        objective=PlannedObjective(experiment.objective.metric, experiment.objective.direction),
         dataset_digest=manifest.digest,
         common=CommonInputs(common),
         strategy=PlannedStrategy(
@@ -204,10 +204,10 @@ def _planned(partition: Partition) -> PlannedPartition:
 
 
 def _planned_series(pieces: Sequence[Piece]) -> PlannedSeries:
-    files: list[DataFile] = []
+    files: list[PlannedFile] = []
     for file, _ in pieces:
         if not files or files[-1].path != file.path:
-            files.append(DataFile(file.path, file.footer_offset, file.footer_sha256))
+            files.append(PlannedFile(file.path, file.footer_offset, file.footer_sha256))
     first = pieces[0][0]
     return PlannedSeries(
         type=first.type,
@@ -216,7 +216,7 @@ def _planned_series(pieces: Sequence[Piece]) -> PlannedSeries:
         schemas=tuple(dict.fromkeys(file.schema_sha256 for file, _ in pieces)),
         files=tuple(files),
         row_groups=tuple(
-            RowGroup(file.path, group.index, group.offset, group.bytes, group.sha256)
+            PlannedRowGroup(file.path, group.index, group.offset, group.bytes, group.sha256)
             for file, group in pieces
         ),
     )

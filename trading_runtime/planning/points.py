@@ -24,7 +24,7 @@ from trading_runtime.config.constraint_syntax import (
     Expression,
     Parameter,
     Unary,
-    parameters_of,
+    mentioned_parameters,
     parse_constraint,
 )
 from trading_runtime.config.experiment import DrawnValues, RandomSampling, RangeValues
@@ -59,7 +59,7 @@ class Constraint:
         """Read ``text``; raises ``ConstraintSyntaxError`` when it is no constraint."""
         self.text = text
         tree = parse_constraint(text)
-        self.parameters = tuple(dict.fromkeys(item.name for item in parameters_of(tree)))
+        self.parameters = tuple(dict.fromkeys(item.name for item in mentioned_parameters(tree)))
         """Names of the parameters it speaks of, in the order of the text."""
         self._evaluate = _condition(tree)
 

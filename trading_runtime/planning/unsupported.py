@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.fees import TieredFees
-from trading_runtime.config.messages import Finding, SettingsError, key_text
+from trading_runtime.config.messages import ConfigFinding, SettingsError, key_text
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def main_venue(experiment: Experiment, instruments: Iterable[str]) -> str:
     if unused:
         raise SettingsError(
             [
-                Finding(
+                ConfigFinding(
                     ("venues", name),
                     f"no instrument of the dataset is traded there; they are of "
                     f"{', '.join(sorted(names))}",
@@ -62,7 +62,7 @@ def main_venue(experiment: Experiment, instruments: Iterable[str]) -> str:
     if not others:
         raise SettingsError(
             [
-                Finding(
+                ConfigFinding(
                     ("venue",),
                     f"is of no instrument, since 'venues' names all that they are of "
                     f"({', '.join(sorted(names))}); move the settings of one of them here",
@@ -81,7 +81,7 @@ def main_venue(experiment: Experiment, instruments: Iterable[str]) -> str:
 
 def _tiers(
     experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Finding]:
+) -> Iterator[ConfigFinding]:
     """Tiers count values in their currency, which instruments have to be traded in."""
     schedules: list[tuple[tuple[str, ...], Any, Iterable[str]]] = []
     for section, venue in experiment.venue_sections():
@@ -103,7 +103,7 @@ def _tiers(
         for name in sorted(names):
             traded = traded_currency(instruments[name])
             if traded != counted:
-                yield Finding(
+                yield ConfigFinding(
                     (*keys, "tiers", 0, "from_value"),
                     f"counts {counted}, and values of {name} are in {traded}; give tiers in "
                     f"{traded}, and other instruments fees in venue.fees_by_instrument",
@@ -112,7 +112,7 @@ def _tiers(
 
 def _settlement(
     experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Finding]:
+) -> Iterator[ConfigFinding]:
     """Only contracts that expire have a settlement price; options are worth what they are on."""
     stated = [
         ((*section, "settlement_prices", name), name, price)
@@ -124,15 +124,15 @@ def _settlement(
         if definition is None:
             continue
         if "option_kind" in definition:
-            yield Finding(
+            yield ConfigFinding(
                 where,
                 "is an option, which is settled by the price of what it is on; leave it out",
                 of_key=True,
             )
         elif not definition.get("expiration_ns"):
-            yield Finding(where, "never expires; leave it out", of_key=True)
+            yield ConfigFinding(where, "never expires; leave it out", of_key=True)
         elif -int(price.normalize().as_tuple().exponent) > definition["price_precision"]:
-            yield Finding(
+            yield ConfigFinding(
                 where,
                 f"{price}: prices of this instrument have at most "
                 f"{definition['price_precision']} decimal places",
@@ -141,7 +141,7 @@ def _settlement(
 
 def _swap(
     experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Finding]:
+) -> Iterator[ConfigFinding]:
     """Swap is charged to a balance that the account has."""
     for section, venue in experiment.venue_sections():
         held = [text.split(" ")[1] for text in venue.balances]
@@ -150,7 +150,7 @@ def _swap(
                 continue
             charged = traded_currency(instruments[name])
             if charged not in held:
-                yield Finding(
+                yield ConfigFinding(
                     (*section, "swap", "rates", name),
                     f"is charged in {charged}, and {key_text((*section, 'balances'))} hold "
                     f"{', '.join(held)}; add a balance such as '0 {charged}'",
@@ -162,7 +162,7 @@ def _liquidation(
     experiment: Experiment,
     instruments: Mapping[str, Mapping[str, Any]],
     chosen: Sequence[Series],
-) -> Iterator[Finding]:
+) -> Iterator[ConfigFinding]:
     """The engine values positions by quotes alone, in balances alone, against their margin."""
     quoted = {series.instrument_id for series in chosen if series.type == "quotes"}
     # Where there are no quotes at all, the engine makes them of books.
@@ -186,7 +186,7 @@ def _liquidation(
         }
         for message, names in without.items():
             if names:
-                yield Finding(
+                yield ConfigFinding(
                     (*section, "liquidation"), message.format(", ".join(names)), of_key=True
                 )
 

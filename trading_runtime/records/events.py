@@ -68,7 +68,7 @@ class RunInitialised(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunResumed(Event):
-    """A run that was there goes on, under the same id and plan."""
+    """An existing run is resumed, under the same id and plan."""
 
     run_id: str
     earlier: str
@@ -242,7 +242,7 @@ class TaskRetried(Event):
     attempt: int | None = None
 
 
-class Verdict(StrEnum):
+class DrillVerdict(StrEnum):
     """What a drill has shown."""
 
     PASSED = "passed"
@@ -329,7 +329,7 @@ class DrillCompleted(Event):
     """A drill came to its verdict."""
 
     drill: str
-    verdict: Verdict
+    verdict: DrillVerdict
     sabotage: bool = False
     seconds: float | None = None
     message: str | None = None

@@ -136,7 +136,7 @@ def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def new_writer(name: str) -> str:
-    """Return the name of a chain that nobody has written: ``name`` and the time."""
+    """Return the name of a new chain: ``name`` and the time."""
     return f"{name}-{time.time_ns()}"
 
 
@@ -216,7 +216,7 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True)
-class Finding:
+class JournalFinding:
     """Something that is not as it was written."""
 
     place: str
@@ -234,9 +234,9 @@ class JournalCheck:
 
     writers: int = 0
     lines: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[JournalFinding] = field(default_factory=list)
     """What is broken."""
-    notes: list[Finding] = field(default_factory=list)
+    notes: list[JournalFinding] = field(default_factory=list)
     """What is no fault, and good to know."""
 
 
@@ -254,7 +254,7 @@ def check_journal(
     for writer in sorted({*known, *ends}):
         name = f"journal/{writer}"
         if writer not in known:
-            check.findings.append(Finding(name, "the chain is gone"))
+            check.findings.append(JournalFinding(name, "the chain is gone"))
             continue
         lines = _lines(check, name, chain_bytes(files.journals / writer))
         check.writers += 1
@@ -262,7 +262,7 @@ def check_journal(
         check.findings += _chain_findings(name, writer, lines)
         check.findings += _end_findings(name, lines, ends.get(writer), ended=ended)
         if writer not in ends and not ended:
-            check.notes.append(Finding(name, "its end is not sealed: the run has not ended"))
+            check.notes.append(JournalFinding(name, "its end is not sealed: the run has not ended"))
         for line in lines:
             entry = parse_line(line)
             if entry is not None:
@@ -274,31 +274,33 @@ def check_journal(
 
 
 def _lines(check: JournalCheck, name: str, content: bytes) -> list[bytes]:
-    """Return the whole lines; of one that was not finished, it is told."""
+    """Return the whole lines; a note is made of one that is torn."""
     *lines, rest = content.split(b"\n")
     if rest:
         message = (
             f"the last line is torn ({len(rest)} bytes): its writer was killed; it is left out"
         )
-        check.notes.append(Finding(name, message))
+        check.notes.append(JournalFinding(name, message))
     return lines
 
 
-def _chain_findings(name: str, writer: str, lines: Sequence[bytes]) -> Iterator[Finding]:
+def _chain_findings(name: str, writer: str, lines: Sequence[bytes]) -> Iterator[JournalFinding]:
     previous, latest = FIRST_HASH, ""
     for number, line in enumerate(lines):
         place = f"{name}, line {number + 1}"
         entry = parse_line(line)
         if entry is None:
-            yield Finding(place, "it is no line of a journal")
+            yield JournalFinding(place, "it is no line of a journal")
         elif entry["sequence"] != number:
-            yield Finding(place, f"sequence is {entry['sequence']}, expected {number}")
+            yield JournalFinding(place, f"sequence is {entry['sequence']}, expected {number}")
         elif entry["writer"] != writer:
-            yield Finding(place, f"it was written by {entry['writer']}")
+            yield JournalFinding(place, f"it was written by {entry['writer']}")
         elif entry["previous"] != previous:
-            yield Finding(place, "it does not follow from the line before: one of them was altered")
+            yield JournalFinding(
+                place, "it does not follow from the line before: one of them was altered"
+            )
         elif entry["time"] <= latest:
-            yield Finding(place, "its time is not later than that of the line before")
+            yield JournalFinding(place, "its time is not later than that of the line before")
         else:
             latest = entry["time"]
         previous = hashlib.sha256(line).hexdigest()
@@ -306,33 +308,37 @@ def _chain_findings(name: str, writer: str, lines: Sequence[bytes]) -> Iterator[
 
 def _end_findings(
     name: str, lines: Sequence[bytes], end: Mapping[str, Any] | None, *, ended: bool
-) -> Iterator[Finding]:
+) -> Iterator[JournalFinding]:
     if end is None:
         if ended:
-            yield Finding(
+            yield JournalFinding(
                 name, "the metadata do not name this chain: it was added, or never sealed"
             )
         return
     count = end["lines"]
     if len(lines) < count:
-        yield Finding(name, f"cut off: {len(lines)} lines of {count}")
+        yield JournalFinding(name, f"cut off: {len(lines)} lines of {count}")
     elif count and hashlib.sha256(lines[count - 1]).hexdigest() != end["last"]:
-        yield Finding(f"{name}, line {count}", "it is not the last line that the metadata name")
+        yield JournalFinding(
+            f"{name}, line {count}", "it is not the last line that the metadata name"
+        )
     elif len(lines) > count and ended:
-        yield Finding(name, f"{len(lines)} lines, and the metadata name {count}: lines were added")
+        yield JournalFinding(
+            name, f"{len(lines)} lines, and the metadata name {count}: lines were added"
+        )
 
 
-def _merged_findings(files: RunFiles, expected: Sequence[bytes]) -> Iterator[Finding]:
+def _merged_findings(files: RunFiles, expected: Sequence[bytes]) -> Iterator[JournalFinding]:
     name = files.journal.name
     try:
         content = files.journal.read_bytes()
     except FileNotFoundError:
-        yield Finding(name, "it is gone; the chains below journal/ hold its lines")
+        yield JournalFinding(name, "it is gone; the chains below journal/ hold its lines")
         return
     lines = content.removesuffix(b"\n").split(b"\n") if content else []
     for number, (line, wanted) in enumerate(zip(lines, expected, strict=False)):
         if line != wanted:
-            yield Finding(f"{name}, line {number + 1}", "it is not the line of the chains")
+            yield JournalFinding(f"{name}, line {number + 1}", "it is not the line of the chains")
             return
     if len(lines) != len(expected):
-        yield Finding(name, f"{len(lines)} lines, and the chains have {len(expected)}")
+        yield JournalFinding(name, f"{len(lines)} lines, and the chains have {len(expected)}")

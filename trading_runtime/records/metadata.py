@@ -12,7 +12,7 @@ STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(Record):
+class StatusChange(Record):
     """A change of status."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -43,12 +43,12 @@ class Code(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class MetadataDocument(Record):
-    """What a run is and how it went: who ran what, where, when, with which inputs."""
+    """What a run is and how it is doing: who ran what, where, when, with which inputs."""
 
     __pydantic_config__: ClassVar = STRICT
     run_id: str
     status: Status
-    history: list[Step]
+    history: list[StatusChange]
     """Every status that the run has had, the oldest first."""
     started: str
     """When it began for the first time, UTC."""

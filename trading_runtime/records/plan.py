@@ -105,7 +105,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class RowGroup:
+class PlannedRowGroup:
     """A row group of a file of the dataset."""
 
     path: str
@@ -125,7 +125,7 @@ class RowGroup:
         }
 
 
-class DataFile(NamedTuple):
+class PlannedFile(NamedTuple):
     """A file of the dataset, with its footer."""
 
     path: str
@@ -140,8 +140,8 @@ class PlannedSeries(NamedTuple):
     identifier: str
     instrument_id: str
     schemas: tuple[str, ...]
-    files: tuple[DataFile, ...]
-    row_groups: tuple[RowGroup, ...]
+    files: tuple[PlannedFile, ...]
+    row_groups: tuple[PlannedRowGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class PlannedPartition:
         }
 
 
-class Days(NamedTuple):
+class ReturnDays(NamedTuple):
     """Days that count as returns, of all partitions together."""
 
     least: int
@@ -216,7 +216,7 @@ class EmptyWindow(NamedTuple):
         }
 
 
-class Objective(NamedTuple):
+class PlannedObjective(NamedTuple):
     """What the best point is best in."""
 
     metric: str
@@ -329,7 +329,7 @@ class Plan:
     """Every task of an experiment with its id, in batches: the content of ``plan.json``."""
 
     experiment_name: str
-    objective: Objective
+    objective: PlannedObjective
     dataset_digest: str
     common: CommonInputs
     strategy: PlannedStrategy
@@ -341,7 +341,7 @@ class Plan:
     """The dataset's instrument definitions by id."""
     warnings: Sequence[RunWarning]
     partitions: Sequence[PlannedPartition]
-    days: Days | None
+    days: ReturnDays | None
     """``None`` in a plan of an earlier version."""
     empty_windows: Sequence[EmptyWindow]
     points: Sequence[Point]
@@ -452,7 +452,9 @@ def plan_from_document(content: Any) -> Plan:
     strategy = content["strategy"]
     return Plan(
         experiment_name=content["experiment_name"],
-        objective=Objective(content["objective"]["metric"], content["objective"]["direction"]),
+        objective=PlannedObjective(
+            content["objective"]["metric"], content["objective"]["direction"]
+        ),
         dataset_digest=content["dataset_digest"],
         common=CommonInputs(content["common"]),
         strategy=PlannedStrategy(
@@ -535,8 +537,8 @@ def _must(holds: bool, place: str) -> None:  # noqa: FBT001 - reads as a sentenc
         raise ValueError(f"{place} is of the wrong form")
 
 
-def _days(item: Mapping[str, int] | None) -> Days | None:
-    return None if item is None else Days(item["least"], item["most"])
+def _days(item: Mapping[str, int] | None) -> ReturnDays | None:
+    return None if item is None else ReturnDays(item["least"], item["most"])
 
 
 def _partition(item: Mapping[str, Any]) -> PlannedPartition:
@@ -558,11 +560,11 @@ def _partition(item: Mapping[str, Any]) -> PlannedPartition:
                 instrument_id=series["instrument_id"],
                 schemas=tuple(series["schemas"]),
                 files=tuple(
-                    DataFile(file["path"], file["footer_offset"], file["footer_sha256"])
+                    PlannedFile(file["path"], file["footer_offset"], file["footer_sha256"])
                     for file in series["files"]
                 ),
                 row_groups=tuple(
-                    RowGroup(
+                    PlannedRowGroup(
                         group["path"],
                         group["index"],
                         group["offset"],

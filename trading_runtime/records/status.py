@@ -1,4 +1,4 @@
-"""Where a run stands."""
+"""The status of a run."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ UNKNOWN = "unknown"
 
 
 def standing(metadata: Mapping[str, Any], is_running: Callable[[], bool]) -> str:
-    """Return how a run stands, by its metadata; ``is_running`` says whether a process has it.
+    """Return the status of a run, by its metadata; ``is_running`` says whether a process has it.
 
     A process that is killed cannot write that it was: ``running`` without a process is ``died``.
-    Of pods nobody here knows whether one is alive.
+    Whether a pod is alive cannot be seen from here.
     """
     status = str(metadata.get("status", UNKNOWN))
     is_local = metadata.get("executor", ExecutorKind.LOCAL) == ExecutorKind.LOCAL

@@ -48,7 +48,7 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     return sorted(found, key=lambda assumption: not assumption.warning)
 
 
-def venues_of(inputs: ReportInputs) -> dict[str, Mapping[str, Any]]:
+def shown_venues(inputs: ReportInputs) -> dict[str, Mapping[str, Any]]:
     """Return the settings of all venues by name."""
     main = inputs.plan.common.venue_name
     further = inputs.experiment.get("venues") or {}
@@ -57,7 +57,7 @@ def venues_of(inputs: ReportInputs) -> dict[str, Mapping[str, Any]]:
 
 def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
     """What holds at each venue, named where there are several."""
-    venues = venues_of(inputs)
+    venues = shown_venues(inputs)
     if len(venues) > 1:
         yield Assumption(
             "Venues",
@@ -201,7 +201,7 @@ def _latency(latency: Mapping[str, Any]) -> Assumption:
 
 def _funding(inputs: ReportInputs) -> Assumption:
     interest = "There is no interest on balances or borrowed money."
-    if any(venue.get("swap") for venue in venues_of(inputs).values()):
+    if any(venue.get("swap") for venue in shown_venues(inputs).values()):
         interest = "There is no interest on balances."
     if "funding_rates" not in inputs.data_types:
         return Assumption(
@@ -294,7 +294,7 @@ def _plain(value: object) -> str:
 
 def _expiries(inputs: ReportInputs) -> Iterator[Assumption]:
     stated: dict[str, Any] = {}
-    for venue in venues_of(inputs).values():
+    for venue in shown_venues(inputs).values():
         stated |= venue.get("settlement_prices") or {}
     windows = [(item.start, item.end, item.instruments) for item in inputs.plan.partitions]
     expired = {

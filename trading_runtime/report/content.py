@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trading_runtime.report.assumptions import Assumption, assumptions, venues_of
+from trading_runtime.report.assumptions import Assumption, assumptions, shown_venues
 from trading_runtime.report.formatting import (
     UNDEFINED,
     counted,
@@ -244,7 +244,7 @@ def content(inputs: ReportInputs) -> Content:
     )
 
 
-def currency(inputs: ReportInputs) -> str:
+def currency_of_run(inputs: ReportInputs) -> str:
     """Return the statistics currency of the run; empty when no task is ok."""
     known = inputs.results["currency"].drop_nulls()
     return str(known[0]) if len(known) else ""
@@ -287,9 +287,9 @@ def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str,
         ("Size", f"{points} \N{MULTIPLICATION SIGN} {counted(len(partitions), 'partition')}")
     )
     facts.append(("Objective", f"{direction} {metric}"))
-    if currency(inputs):
-        facts.append(("Currency", currency(inputs)))
-    venues = venues_of(inputs)
+    if currency_of_run(inputs):
+        facts.append(("Currency", currency_of_run(inputs)))
+    venues = shown_venues(inputs)
     for name, venue in venues.items():
         if balances := venue.get("balances"):
             title = "Initial balance" if len(venues) == 1 else f"Initial balance ({name})"

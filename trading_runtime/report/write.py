@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jinja2
 
-from trading_runtime.report.content import content, currency
+from trading_runtime.report.content import content, currency_of_run
 from trading_runtime.report.formatting import label
 from trading_runtime.report.pictures.equity import MOST_SEAMS, equity_picture
 from trading_runtime.report.pictures.parameters import parameters_picture
@@ -54,7 +54,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> list[Path]:
         text = (
             _environment()
             .get_template(template)
-            .render(report=said, pictures=pictures, folder=FOLDER, currency=currency(inputs))
+            .render(report=said, pictures=pictures, folder=FOLDER, currency=currency_of_run(inputs))
         )
         write_file(path, text.rstrip() + "\n")
         written.append(path)
@@ -80,7 +80,7 @@ def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
                 caption += " Upright lines are the seams."
         found["equity"] = (
             Picture("equity.svg", f"Equity and drawdown of point {best} over time", caption),
-            equity_picture(inputs.curve, starts[1:], currency(inputs)),
+            equity_picture(inputs.curve, starts[1:], currency_of_run(inputs)),
         )
     over = parameters_picture(inputs.points, metric, best)
     if over is not None:

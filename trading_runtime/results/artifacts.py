@@ -15,7 +15,7 @@ from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.config.statistic_names import COUNTS_WHERE_CHARGED, MONEY_WHERE_CHARGED
 from trading_runtime.message_kinds import kinds_of
 from trading_runtime.results.calendar import Calendar, observed_facts
-from trading_runtime.results.exact import amounts, money
+from trading_runtime.results.exact import amounts, money_text
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
 from trading_runtime.units import format_instant
 
@@ -108,7 +108,7 @@ Tables = Mapping[str, Mapping[str, list[Any]]]
 """``orders``, ``fills``, ``positions``, ``equity`` by column, money in whole numbers of 1e-16."""
 
 
-def summarise(
+def task_summary(
     task_id: str, inputs: Mapping[str, Any], tables: Tables, counts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``, in its fixed order.
@@ -152,8 +152,8 @@ def summarise(
         "rejected_orders": orders["status"].count("REJECTED"),
         "rejected_by_reason": _reasons(orders, "REJECTED"),
         **counts,
-        "funding": money(counts["funding"]),
-        **{name: money(counts[name]) for name in MONEY_WHERE_CHARGED if name in counts},
+        "funding": money_text(counts["funding"]),
+        **{name: money_text(counts[name]) for name in MONEY_WHERE_CHARGED if name in counts},
         **observed_facts(counts["observed"]),
         **statistics,
     }

@@ -32,6 +32,6 @@ def rounded(value: Decimal | None) -> float | None:
     return None if value is None else float(TWELVE_DIGITS.plus(value)) + 0.0
 
 
-def money(value: Decimal) -> str:
+def money_text(value: Decimal) -> str:
     """Return ``value`` as a decimal text of at most 16 decimal places (half-even)."""
     return decimal_text(value.quantize(MONEY_STEP, context=EXACT))

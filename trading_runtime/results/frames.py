@@ -185,7 +185,7 @@ def best(
     row = ranked(known, metric, objective.get("direction", "maximize")).row(0, named=True)
     return {
         "point": row["point"],
-        "parameters": parameters_of(row),
+        "parameters": row_parameters(row),
         "value": _plain(row[metric]),
     }
 
@@ -216,7 +216,7 @@ def parameter_names(columns: Iterable[str]) -> list[str]:
     ]
 
 
-def parameters_of(row: Mapping[str, Any]) -> dict[str, Any]:
+def row_parameters(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of one row of a table; decimals are texts, as in a plan."""
     return {name: _plain(row[PARAMETER_PREFIX + name]) for name in parameter_names(row)}
 

@@ -36,7 +36,7 @@ class What(StrEnum):
     STAGING = "staging"
     """A result that a killed writer did not finish."""
     DAMAGED = "damaged"
-    """A result that was set aside, and computed again."""
+    """A result that was quarantined, and computed again."""
     TEMPORARY = "temporary"
     """A file of a run that a killed writer did not finish."""
 

@@ -25,7 +25,7 @@ _PARTS = 4
 _SECOND = 1_000_000_000
 
 
-def find_garbage(store: Store, objects: S3Folder, now: int, older_than: int) -> Garbage:
+def find_garbage_in_s3(store: Store, objects: S3Folder, now: int, older_than: int) -> Garbage:
     """Find what no run refers to and is older than ``older_than``, both in nanoseconds.
 
     A result is as old as its youngest object, by the storage's clock. See ``garbage.find_garbage``.
@@ -52,7 +52,7 @@ def find_garbage(store: Store, objects: S3Folder, now: int, older_than: int) -> 
     return Garbage(items, kept, young)
 
 
-def delete(objects: S3Folder, garbage: Garbage) -> None:
+def delete_in_s3(objects: S3Folder, garbage: Garbage) -> None:
     """Remove all items; whoever is killed meanwhile leaves what the next collection finds.
 
     Raises ``StorageError`` when something may not be removed.

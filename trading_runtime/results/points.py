@@ -15,7 +15,7 @@ from trading_runtime.config.statistic_names import (
     POINT_STATISTICS,
 )
 from trading_runtime.results.calendar import observed_of
-from trading_runtime.results.exact import EXACT, money, rounded
+from trading_runtime.results.exact import EXACT, money_text, rounded
 from trading_runtime.results.statistics import (
     Trade,
     clipped,
@@ -168,7 +168,7 @@ def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str
             statistics[name] = sum((Decimal(each[name]) for each in summaries), Decimal(0))
         statistics["turnover"] = rounded(turnover(statistics["traded_value"], curve[0].equity))
     for name in (*SUMMED_MONEY, *charged):
-        statistics[name] = money(statistics[name])
+        statistics[name] = money_text(statistics[name])
     statistics["exposure"] = rounded(
         exposure(trades, [(each.first, each.last) for each in observed])
     )

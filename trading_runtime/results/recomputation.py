@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError
-from trading_runtime.records.journal import Finding
+from trading_runtime.records.journal import JournalFinding
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.frames import read_frame
 from trading_runtime.results.judgement import drawn_points
@@ -33,7 +33,7 @@ _TABLES = ("results", "points")
 _AGAIN = "it is not what the stored results of the tasks give"
 
 
-def check_results(check: JournalCheck, store: Store, files: RunFiles, plan: Plan) -> None:
+def check_against_tasks(check: JournalCheck, store: Store, files: RunFiles, plan: Plan) -> None:
     """Note whether the results of a run's tasks are whole, and give its result and tables.
 
     ``plan`` is that of the run, which was summarised. What a later version of this program states
@@ -52,12 +52,14 @@ def check_results(check: JournalCheck, store: Store, files: RunFiles, plan: Plan
     statuses = dict(zip(tables["results"]["task_id"], tables["results"]["status"], strict=True))
     if any(statuses.get(task_id) == OK for task_id in set(plan.task_ids) - stored):
         gone = min(task for task in set(plan.task_ids) - stored if statuses.get(task) == OK)
-        check.findings.append(Finding(f"tasks/{gone[:12]}", "the result of a done task is gone"))
+        check.findings.append(
+            JournalFinding(f"tasks/{gone[:12]}", "the result of a done task is gone")
+        )
     elif since := sum(statuses.get(task_id) == MISSING for task_id in stored):
         if counts(statuses) != result["counts"]:
-            check.findings.append(Finding(files.result.name, f"counts: {_AGAIN}"))
+            check.findings.append(JournalFinding(files.result.name, f"counts: {_AGAIN}"))
         check.notes.append(
-            Finding(
+            JournalFinding(
                 files.result.name,
                 f"{since:,} tasks that it states as missing were computed since by another run: "
                 "it was not made once more",
@@ -67,13 +69,13 @@ def check_results(check: JournalCheck, store: Store, files: RunFiles, plan: Plan
         check.findings += _differences(store, files, plan, result, tables)
 
 
-def _damaged(store: Store, task_ids: list[str]) -> Iterator[Finding]:
+def _damaged(store: Store, task_ids: list[str]) -> Iterator[JournalFinding]:
     for task_id in task_ids:
         try:
             store.read_task(task_id)
         except DataError as error:
             reason = str(error).rpartition(": ")[2]
-            yield Finding(f"tasks/{task_id[:12]}", f"the stored result is damaged: {reason}")
+            yield JournalFinding(f"tasks/{task_id[:12]}", f"the stored result is damaged: {reason}")
 
 
 def _differences(
@@ -82,7 +84,7 @@ def _differences(
     plan: Plan,
     result: Mapping[str, Any],
     tables: Mapping[str, pl.DataFrame],
-) -> Iterator[Finding]:
+) -> Iterator[JournalFinding]:
     with Scratch() as scratch:
         again = RunFiles(scratch.path / files.folder.name)
         again.folder.mkdir()
@@ -96,13 +98,13 @@ def _differences(
         found = {name: read_frame(getattr(again, name).read_bytes()) for name in _TABLES}
     for key in sorted((result.keys() - _NOT_COMPARED) | _ALWAYS):
         if result.get(key) != whole.get(key):
-            yield Finding(files.result.name, f"{key}: {_AGAIN}")
+            yield JournalFinding(files.result.name, f"{key}: {_AGAIN}")
     if [item["kind"] for item in result.get("warnings", whole["warnings"])] != [
         item["kind"] for item in whole["warnings"]
     ]:
-        yield Finding(files.result.name, f"warnings: {_AGAIN}")
+        yield JournalFinding(files.result.name, f"warnings: {_AGAIN}")
     for name in _TABLES:
         stated = tables[name]
         unknown = set(stated.columns) - set(found[name].columns)
         if unknown or not stated.equals(found[name].select(stated.columns)):
-            yield Finding(getattr(files, name).name, _AGAIN)
+            yield JournalFinding(getattr(files, name).name, _AGAIN)

@@ -33,7 +33,7 @@ from trading_runtime.results.judgement import judge
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
 from trading_runtime.results.store import Store
-from trading_runtime.results.task_reader import Part, TaskReader
+from trading_runtime.results.task_reader import TaskPart, TaskReader
 from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.storage.scratch import Scratch
 
@@ -52,7 +52,7 @@ _POINTS_AT_ONCE = 20
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 
 
-def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[Part] | None:
+def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[TaskPart] | None:
     """Yield what reading all points gives, in their order; ``None`` when it is not worth while.
 
     What a process could not read, for whatever reason, is read here.
@@ -68,7 +68,7 @@ def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[Par
     return _parts(plan, store, files, count)
 
 
-def _parts(plan: Plan, store: Store, files: RunFiles, count: int) -> Iterator[Part]:
+def _parts(plan: Plan, store: Store, files: RunFiles, count: int) -> Iterator[TaskPart]:
     from trading_runtime.results.task_reader import TaskReader
 
     bounds = [len(plan.points) * number // count for number in range(count + 1)]
@@ -150,7 +150,7 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
     """Read every task of ``plan`` from the store, and write the run's tables and ``result.json``.
 
     The store is the judge of what is done, not whoever ran the tasks. A stored result that is
-    damaged is set aside, and counts as a failure of kind ``data``. Raises ``StorageError`` when
+    damaged is quarantined, and counts as a failure of kind ``data``. Raises ``StorageError`` when
     nothing can be written. ``verified``: see ``earlier_tables``, which are asked for if ``reuse``;
     ``drawn``: see ``judge``.
     """
@@ -196,7 +196,9 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
     return Reduction(result, results, points, curve, list(reader.failures.values()))
 
 
-def read_points(plan: Plan, reader: TaskReader, first: int = 0, last: int | None = None) -> Part:
+def read_points(
+    plan: Plan, reader: TaskReader, first: int = 0, last: int | None = None
+) -> TaskPart:
     """Read the results of the points from ``first`` to before ``last``, and aggregate each."""
     calendar = Calendar(plan.common.every_day, plan.common.periods_per_year)
     points = plan.points[first:last]

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.results.calendar import common_length, day_count, union
-from trading_runtime.results.exact import EXACT, TWELVE_DIGITS, money, rounded
+from trading_runtime.results.exact import EXACT, TWELVE_DIGITS, money_text, rounded
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
@@ -157,11 +157,11 @@ def task_statistics(
         tested = () if observed is None else [(observed.first, observed.last)]
         traded_value = sum((fill.value for fill in fills), _ZERO)
         return {
-            "initial_equity": money(initial),
-            "final_equity": money(final),
-            "net_profit": money(final - initial),
-            "fees": money(sum((fill.fee for fill in fills), _ZERO)),
-            "traded_value": money(traded_value),
+            "initial_equity": money_text(initial),
+            "final_equity": money_text(final),
+            "net_profit": money_text(final - initial),
+            "fees": money_text(sum((fill.fee for fill in fills), _ZERO)),
+            "traded_value": money_text(traded_value),
             **curve_statistics(curve, daily_returns(curve, days), days, calendar),
             "exposure": rounded(exposure(positions, tested)),
             "turnover": rounded(turnover(traded_value, initial)),
@@ -321,7 +321,7 @@ def ruin(equity: Samples) -> int | None:
 
 
 def _mean_money(value: Decimal) -> str:
-    return money(TWELVE_DIGITS.plus(value))
+    return money_text(TWELVE_DIGITS.plus(value))
 
 
 def _check_order(equity: Samples) -> None:

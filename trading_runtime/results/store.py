@@ -17,7 +17,7 @@ from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import task_id as task_id_of
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.artifacts import MANIFEST, check_digest, files_of
-from trading_runtime.results.task_places import TaskFolders, TaskObjects, folder_name, old_list
+from trading_runtime.results.task_places import TaskFolders, TaskObjects, old_list, task_folder
 from trading_runtime.storage.files import read_bytes
 from trading_runtime.storage.folders import LocalFolder
 from trading_runtime.storage.s3 import S3Folder, is_s3
@@ -143,7 +143,7 @@ class Store:
 
     def task(self, task_id: str) -> Path:
         """Return the folder of a task's result."""
-        folder = folder_name(task_id)
+        folder = task_folder(task_id)
         with contextlib.suppress(OSError, *_WRONG_FORMS):
             # By the names in its manifest: no list is believed.
             self.copy.fetch(f"{folder}/{MANIFEST}")
@@ -161,7 +161,7 @@ class Store:
     def fetch_results(self, task_ids: Sequence[str]) -> None:
         """Bring what a summary reads of these tasks, as it is stored now."""
         self.copy.refresh(
-            f"{folder_name(task_id)}/{name}"
+            f"{task_folder(task_id)}/{name}"
             for task_id in task_ids
             if self._tasks.has(task_id)
             for name in _REDUCED
@@ -188,7 +188,7 @@ class Store:
 
         Raises ``DataError`` when it is missing or damaged.
         """
-        folder = folder_name(task_id)
+        folder = task_folder(task_id)
         try:
             self.copy.fetch(f"{folder}/{MANIFEST}", f"{folder}/{name}")
         except FileNotFoundError as error:
@@ -202,7 +202,7 @@ class Store:
 
         Raises ``DataError`` when one is missing or damaged.
         """
-        stored = folder_name(task_id)
+        stored = task_folder(task_id)
         folder = f"{self.root}/{stored}"
         with _damages(Path(folder)):
             self.copy.fetch(f"{stored}/{MANIFEST}")
@@ -239,7 +239,7 @@ class Store:
 
     def manifest_digest(self, task_id: str) -> str:
         """Return the sha256 of a result's manifest."""
-        name = f"{folder_name(task_id)}/{MANIFEST}"
+        name = f"{task_folder(task_id)}/{MANIFEST}"
         self.copy.fetch(name)
         return hashlib.sha256((self.root / name).read_bytes()).hexdigest()
 
@@ -251,12 +251,12 @@ class Store:
         """
         self._tasks.write(task_id, files)
 
-    def set_aside(self, task_id: str) -> None:
+    def quarantine(self, task_id: str) -> None:
         """Move a damaged result out of the way, and keep it for whoever wants to know why.
 
         Raises ``StorageError`` when it cannot be moved.
         """
-        self._tasks.set_aside(task_id)
+        self._tasks.quarantine(task_id)
 
     def clear_staging(self) -> None:
         """Remove what writers of results left that were killed."""

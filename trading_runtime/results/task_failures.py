@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
 
 
-def failure(
+def task_failure(
     task_id: str, kind: str, message: str, traceback: str = "", *, out_of_memory: bool = False
 ) -> dict[str, Any]:
     """Return the content of a task's failure file.

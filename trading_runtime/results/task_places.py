@@ -27,7 +27,7 @@ _CONNECTIONS = 16
 _MOST_ASKED = 20
 
 
-def folder_name(task_id: str) -> str:
+def task_folder(task_id: str) -> str:
     """Return the name of a result's folder in the store."""
     return f"tasks/{task_id[:2]}/{task_id}"
 
@@ -54,7 +54,7 @@ class TaskPlace(Protocol):
     def write(self, task_id: str, files: Mapping[str, bytes]) -> None:
         """Store a result whole or not at all; one that is there already is compared instead."""
 
-    def set_aside(self, task_id: str) -> None:
+    def quarantine(self, task_id: str) -> None:
         """Move a damaged result out of the way, and keep it."""
 
     def clear_staging(self) -> None:
@@ -100,7 +100,7 @@ class TaskFolders:
 
     def write(self, task_id: str, files: Mapping[str, bytes]) -> None:
         """Store a result whole or not at all; one that is there already is compared instead."""
-        final = self._root / folder_name(task_id)
+        final = self._root / task_folder(task_id)
         with storage_errors(self._root):
             self._tasks.mkdir(parents=self._is_new, exist_ok=True)
             with Scratch(self._tasks, self._staging) as staging:
@@ -109,7 +109,7 @@ class TaskFolders:
                     (staging.path / name).write_bytes(content)
                 final.parent.mkdir(exist_ok=True)
                 if final.exists() and not self.has(task_id):
-                    self.set_aside(task_id)
+                    self.quarantine(task_id)
                 try:
                     staging.path.rename(final)
                 except OSError:
@@ -119,9 +119,9 @@ class TaskFolders:
                         if (final / name).read_bytes() != content:
                             raise _other_bytes(f"{final / name}") from None
 
-    def set_aside(self, task_id: str) -> None:
+    def quarantine(self, task_id: str) -> None:
         """Move a damaged result out of the way, under a name with a number."""
-        folder = self._root / folder_name(task_id)
+        folder = self._root / task_folder(task_id)
         number = 1
         while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
             number += 1
@@ -154,8 +154,8 @@ class TaskObjects:
         self._counts = self._listed()
         absent = [task_id for task_id in task_ids if not self.has(task_id)]
         for task_id in absent[:: max(len(absent) // _MOST_ASKED, 1)]:
-            if self._objects.has(f"{folder_name(task_id)}/{MANIFEST}"):
-                raise old_list(f"{self._objects.url}/{folder_name(task_id)}")
+            if self._objects.has(f"{task_folder(task_id)}/{MANIFEST}"):
+                raise old_list(f"{self._objects.url}/{task_folder(task_id)}")
 
     def has(self, task_id: str, sound: dict[str, str] | None = None) -> bool:  # noqa: ARG002
         """Return whether a result is stored whole.
@@ -174,7 +174,7 @@ class TaskObjects:
         """Ask for these tasks alone: a listing of the whole store is long when it holds many."""
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
             found = threads.map(
-                lambda task: self._objects.has(f"{folder_name(task)}/{MANIFEST}"), task_ids
+                lambda task: self._objects.has(f"{task_folder(task)}/{MANIFEST}"), task_ids
             )
             # The manifest is written last: it is there when all objects are.
             self._counts = {
@@ -189,16 +189,16 @@ class TaskObjects:
         beside it was left by a writer that died, and is replaced if it differs.
         """
         for name, content in files.items():
-            path = f"{folder_name(task_id)}/{name}"
+            path = f"{task_folder(task_id)}/{name}"
             if self._objects.create(path, content) or self._objects.read(path) == content:
                 continue
-            if len(self._objects.sizes(f"{folder_name(task_id)}/")) == _FILES_OF_A_TASK:
+            if len(self._objects.sizes(f"{task_folder(task_id)}/")) == _FILES_OF_A_TASK:
                 raise _other_bytes(f"{self._objects.url}/{path}")
             self._objects.write(path, content)
 
-    def set_aside(self, task_id: str) -> None:
+    def quarantine(self, task_id: str) -> None:
         """Move a damaged result out of the way: the manifest goes first, then it is no result."""
-        names = self._objects.sizes(f"{folder_name(task_id)}/")
+        names = self._objects.sizes(f"{task_folder(task_id)}/")
         for name in sorted(names, key=lambda item: not item.endswith(MANIFEST)):
             self._objects.copy(name, name.replace(task_id, f"{task_id}.damaged", 1))
             self._objects.remove(name)

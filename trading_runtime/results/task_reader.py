@@ -15,7 +15,7 @@ from trading_runtime.results.artifacts import MANIFEST, files_of
 from trading_runtime.results.exact import amounts
 from trading_runtime.results.points import MISSING, OK, TaskOutcome
 from trading_runtime.results.statistics import Trade
-from trading_runtime.results.task_failures import failure, write_failure
+from trading_runtime.results.task_failures import task_failure, write_failure
 from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ _TABLES = ("equity.parquet", "positions.parquet")
 
 
 @dataclass(frozen=True)
-class Part:
+class TaskPart:
     """What reading some of a run's points gave; the mappings go by task id."""
 
     rows: list[dict[str, Any]]
@@ -110,13 +110,13 @@ class TaskReader:
         self.manifest_digests: dict[str, str] = {}
         self.failures: dict[str, dict[str, Any]] = {}
 
-    def part(self, rows: list[dict[str, Any]]) -> Part:
+    def part(self, rows: list[dict[str, Any]]) -> TaskPart:
         """Return what was read since the last part."""
-        part = Part(rows, self.statuses, self.summaries, self.manifest_digests, self.failures)
+        part = TaskPart(rows, self.statuses, self.summaries, self.manifest_digests, self.failures)
         self.statuses, self.summaries, self.manifest_digests, self.failures = {}, {}, {}, {}
         return part
 
-    def add(self, part: Part) -> None:
+    def add(self, part: TaskPart) -> None:
         """Take over what another reader has read."""
         self.statuses |= part.statuses
         self.summaries |= part.summaries
@@ -161,7 +161,7 @@ class TaskReader:
                 self.manifest_digests[task_id] = hashlib.sha256(content[MANIFEST]).hexdigest()
         except DataError as error:
             status = Kind.DATA
-            self.failures[task_id] = failure(task_id, Kind.DATA, str(error))
+            self.failures[task_id] = task_failure(task_id, Kind.DATA, str(error))
         self.statuses[task_id] = status
         return content
 
@@ -170,9 +170,9 @@ class TaskReader:
             return self._store.read_task(task_id)
         except DataError as error:
             # Out of the way, it cannot be taken for a result again: the next run computes it.
-            self._store.set_aside(task_id)
-            message = f"{error}; it was set aside: run again to compute it"
-            write_failure(self._files, failure(task_id, Kind.DATA, message))
+            self._store.quarantine(task_id)
+            message = f"{error}; it was quarantined: run again to compute it"
+            write_failure(self._files, task_failure(task_id, Kind.DATA, message))
             raise DataError(message) from error
 
     def _status(self, task_id: str) -> str:

@@ -18,7 +18,7 @@ from trading_runtime.results.task_reader import TaskReader
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from trading_runtime.records.plan import Objective, Plan
+    from trading_runtime.records.plan import Plan, PlannedObjective
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.points import TaskOutcome
     from trading_runtime.results.store import Store
@@ -180,7 +180,9 @@ def splits_of(settings: Mapping[str, Any], windows: int) -> list[Split]:
     return splits
 
 
-def choose(windows: Windows, splits: Sequence[Split], objective: Objective) -> Iterator[Choice]:
+def choose(
+    windows: Windows, splits: Sequence[Split], objective: PlannedObjective
+) -> Iterator[Choice]:
     """Yield for each split the point with the best objective on its windows to train on.
 
     Of equal ones the lower point is chosen; a value that is undefined never is.
@@ -225,7 +227,7 @@ class Stretch(NamedTuple):
     windows: tuple[int, ...]
 
 
-def stretches(windows: Windows, choices: Iterable[Choice]) -> list[Stretch]:
+def window_stretches(windows: Windows, choices: Iterable[Choice]) -> list[Stretch]:
     """Return the chosen path as stretches, in order of time."""
     found: list[Stretch] = []
     for choice in choices:

@@ -1,4 +1,4 @@
-"""What a run is and how it went: status and its history, who and where, versions and hashes."""
+"""What a run is and how it is doing: status and its history, who and where, versions and hashes."""
 
 from __future__ import annotations
 

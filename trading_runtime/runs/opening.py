@@ -223,7 +223,7 @@ class OpenRun(WorkingRun):
 
 
 @contextlib.contextmanager
-def open_run(store: Store, run_id: str) -> Iterator[OpenRun]:
+def acquire_run(store: Store, run_id: str) -> Iterator[OpenRun]:
     """Open a run of ``store``, new or to be resumed.
 
     Raises ``UsageError`` when another process has it.
@@ -298,16 +298,18 @@ def _stop_name(run_id: str) -> str:
     return f"runs/{run_id}/stop"
 
 
-def note(store: Store, run_id: str, name: str, *noted: Event, changed: Sequence[Path] = ()) -> None:
+def append_events(
+    store: Store, run_id: str, name: str, *events: Event, changed: Sequence[Path] = ()
+) -> None:
     """Append events to a run's journal, in a chain of their own whose name begins with ``name``.
 
     ``changed`` are files of the run that were written together with them.
-    ``run_id`` was checked before. A run that is going on takes the chain in when it ends. Raises
+    ``run_id`` was checked before. A run that is in progress takes the chain in when it ends. Raises
     ``StorageError`` when nothing can be written.
     """
     files = store.run(run_id)
     with Journal(files.journals, new_writer(name)) as journal:
-        for event in noted:
+        for event in events:
             journal.write(event)
         store.publish_part(journal.end_part)
     seal_changes(store, run_id, *changed)
@@ -330,6 +332,6 @@ def seal_changes(store: Store, run_id: str, *changed: Path) -> None:
 
 
 def _seal(files: RunFiles, changed: Sequence[Path]) -> None:
-    # Damaged metadata are told of by 'runs check'; the event is in its chain all the same.
+    # 'runs check' reports damaged metadata; the event is in its chain all the same.
     with contextlib.suppress(DataError):
         seal_again(files, *changed)

@@ -1,4 +1,4 @@
-"""How a run stands, why, and what to do next."""
+"""The status of a run, the reason for it, and what to do next."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FORMS: dict[str, Form] = {
 """What is read of metadata and result, where it is there."""
 
 
-def read_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
+def read_run_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
     """Return a JSON file of a run as it is stored now; empty when it is absent or damaged."""
     try:
         content = json.loads(store.objects.read(f"runs/{run_id}/{name}"))
@@ -53,7 +53,7 @@ def shown_status(store: Store, run_id: str, metadata: Mapping[str, Any]) -> str:
 
 def may_be_running(store: Store, run_id: str) -> bool:
     """Return whether a process has the run now, or pods may have it."""
-    metadata = read_document(store, run_id, "metadata.json")
+    metadata = read_run_document(store, run_id, "metadata.json")
     return is_running(store, run_id) or shown_status(store, run_id, metadata) == Status.RUNNING
 
 
@@ -63,13 +63,13 @@ _UNFINISHED = {Status.RUNNING, DIED}
 
 def started(store: Store, run_id: str) -> str:
     """Return when a run first began; empty when that is not known."""
-    return str(read_document(store, run_id, "metadata.json").get("started") or "")
+    return str(read_run_document(store, run_id, "metadata.json").get("started") or "")
 
 
 def overview(store: Store, run_id: str) -> dict[str, Any]:
     """Return a run's status, times and counts of tasks, for a list."""
-    metadata = read_document(store, run_id, "metadata.json")
-    result = read_document(store, run_id, "result.json")
+    metadata = read_run_document(store, run_id, "metadata.json")
+    result = read_run_document(store, run_id, "result.json")
     return _facts(store, run_id, metadata, result, lambda: _tally(_entries(store, run_id)))
 
 
@@ -102,8 +102,8 @@ def _facts(
 
 def details(store: Store, run_id: str) -> dict[str, Any]:
     """Return all that ``runs show`` says: what ran, where, on what, and what is to be done."""
-    metadata = read_document(store, run_id, "metadata.json")
-    result = read_document(store, run_id, "result.json")
+    metadata = read_run_document(store, run_id, "metadata.json")
+    result = read_run_document(store, run_id, "result.json")
     entries = _entries(store, run_id)
     tally = _tally(entries)
     facts = _facts(store, run_id, metadata, result, lambda: tally)
@@ -185,7 +185,7 @@ def _why(
     tally: Tally,
     failures: list[dict[str, Any]],
 ) -> str:
-    """Return in a sentence why a run stands as it does."""
+    """Return in a sentence why a run has its status."""
     left = f"{max(tally.pending - tally.done, 0):,} tasks left"
     last = f"; its last event was {tally.latest_event}" if tally.latest_event else ""
     first = f"; the first: {failures[0]['kind']}: {failures[0]['message']}" if failures else ""
@@ -216,14 +216,14 @@ def _next_steps(status: str, run_id: str, metadata: Mapping[str, Any], results: 
             f"trading-runtime evidence bundle {run_id}{where}",
         ],
         Status.INCOMPLETE: [
-            f"mend what failed, then: {again} (computes only what has no result)",
+            f"fix what failed, then: {again} (computes only what has no result)",
         ],
         Status.RUNNING: [
             f"trading-runtime runs watch {run_id}{where}",
             f"trading-runtime runs stop {run_id}{where}",
         ],
-        Status.STOPPED: [f"{again} (goes on where it stopped)"],
-        Status.FAILED: [f"mend the cause, then: {again} (finished tasks are kept)"],
+        Status.STOPPED: [f"{again} (resumes where it stopped)"],
+        Status.FAILED: [f"fix the cause, then: {again} (finished tasks are kept)"],
         Status.KILLED: [
             f"trading-runtime kill status{where}",
             f"once the switch is cleared: {again}",

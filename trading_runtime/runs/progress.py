@@ -99,7 +99,7 @@ class Tally:
 
     @property
     def seconds_left(self) -> float | None:
-        """For how long the run will go on at this rate."""
+        """How much longer the run will take at this rate."""
         rate = self.rate
         return None if rate is None else max(self.pending - self.done, 0) / rate
 
@@ -107,7 +107,7 @@ class Tally:
 _MOST_FAILURES = 10
 _DIGITS = 12
 _COUNTED = {"task_started", "task_completed", "batch_started", "batch_completed", "order_refused"}
-"""Too many to be told one by one."""
+"""Too many to be listed one by one."""
 
 
 def timeline(journals: Path, metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -141,7 +141,7 @@ def _lines(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
         latest = entry["time"]
         if event in _COUNTED or (event == "task_failed" and counts[event] > _MOST_FAILURES):
             continue
-        yield _second(entry["time"]), _told(event, entry["payload"])
+        yield _second(entry["time"]), _line(event, entry["payload"])
     yield from _totals(latest, counts)
 
 
@@ -159,7 +159,7 @@ def _totals(latest: str, counts: Mapping[str, int]) -> Iterator[tuple[str, str]]
         yield _second(latest), ", ".join(parts)
 
 
-def _told(event: str, payload: Mapping[str, Any]) -> str:
+def _line(event: str, payload: Mapping[str, Any]) -> str:
     name = event.replace("_", " ")
     shown = [
         f"{key.replace('_', ' ')} {_short(key, value)}"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.plan_check import plan_contradictions
-from trading_runtime.records.journal import Finding, JournalCheck, check_journal
+from trading_runtime.records.journal import JournalCheck, JournalFinding, check_journal
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.seal import file_sha256, is_sealed_as, sealed_paths
 from trading_runtime.records.status import Status
-from trading_runtime.results.recomputation import check_results
+from trading_runtime.results.recomputation import check_against_tasks
 from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
@@ -39,13 +39,17 @@ def check_run(
     check = JournalCheck()
     if not any(path.exists() for path in (files.metadata, files.journals, files.result)):
         # The inputs are written first: its process died, or is just about to write the metadata.
-        check.notes.append(Finding(files.metadata.name, "there is none: the run has not begun"))
+        check.notes.append(
+            JournalFinding(files.metadata.name, "there is none: the run has not begun")
+        )
         return check
     try:
         metadata = _document(check, files.metadata)
         ends = metadata.get("journal", {})
         if not _are_ends(ends):
-            check.findings.append(Finding(files.metadata.name, "journal is of the wrong form"))
+            check.findings.append(
+                JournalFinding(files.metadata.name, "journal is of the wrong form")
+            )
             ends = {}
         ended = not running and metadata.get("status", Status.RUNNING) != Status.RUNNING
         found = check_journal(files, ends, ended=ended)
@@ -59,7 +63,7 @@ def check_run(
             check.findings += _seal_findings(files, metadata, check.findings)
         if ended and store is not None and metadata.get("status") in _SUMMARISED:
             with contextlib.suppress(DataError, UsageError):  # told already
-                check_results(check, store, files, read_plan(files.plan))
+                check_against_tasks(check, store, files, read_plan(files.plan))
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
     return check
@@ -70,8 +74,8 @@ _SUMMARISED = {Status.COMPLETE, Status.INCOMPLETE}
 
 
 def _seal_findings(
-    files: RunFiles, metadata: Mapping[str, Any], told: Sequence[Finding]
-) -> list[Finding]:
+    files: RunFiles, metadata: Mapping[str, Any], told: Sequence[JournalFinding]
+) -> list[JournalFinding]:
     """Compare each file of a run that has ended with its sealed end, but for those told already."""
     name = files.metadata.name
     if not metadata:
@@ -79,7 +83,7 @@ def _seal_findings(
     digests = metadata.get("files")
     if not isinstance(digests, dict) or not isinstance(metadata.get("seal"), str):
         return [
-            Finding(
+            JournalFinding(
                 name,
                 "the end of the run is not sealed: an earlier version wrote it, or the seal was "
                 "taken out; run the experiment again with this run id to seal it",
@@ -87,21 +91,23 @@ def _seal_findings(
         ]
     findings = []
     if not is_sealed_as(files.metadata.read_bytes(), metadata):
-        findings.append(Finding(name, "it was changed: it is not what it was sealed as"))
+        findings.append(JournalFinding(name, "it was changed: it is not what it was sealed as"))
     there = dict(sealed_paths(files))
     for path in sorted(digests.keys() | there.keys()):
         if any(_is_about(finding, path) for finding in told):
             continue
         if path not in there:
-            findings.append(Finding(path, "it is gone"))
+            findings.append(JournalFinding(path, "it is gone"))
         elif path not in digests:
-            findings.append(Finding(path, "it was added after the run had ended"))
+            findings.append(JournalFinding(path, "it was added after the run had ended"))
         elif there[path].is_symlink() or file_sha256(there[path]) != digests[path]:
-            findings.append(Finding(path, "it was changed: its sha256 is not the sealed one"))
+            findings.append(
+                JournalFinding(path, "it was changed: its sha256 is not the sealed one")
+            )
     return findings
 
 
-def _is_about(finding: Finding, path: str) -> bool:
+def _is_about(finding: JournalFinding, path: str) -> bool:
     """Return whether a finding names a file, or the chain of the journal that it belongs to."""
     place = finding.place.partition(",")[0]
     return path == place or path.startswith(f"{place}/")
@@ -111,11 +117,11 @@ def _document(check: JournalCheck, path: Path) -> dict[str, Any]:
     try:
         content = read_json(path)
     except DataError:
-        check.findings.append(Finding(path.name, "damaged: it is no JSON"))
+        check.findings.append(JournalFinding(path.name, "damaged: it is no JSON"))
         return {}
     if not isinstance(content, dict):
         what = "it is gone" if content is None else "damaged: it is no JSON object"
-        check.findings.append(Finding(path.name, what))
+        check.findings.append(JournalFinding(path.name, what))
         return {}
     return content
 
@@ -129,45 +135,45 @@ def _are_ends(value: object) -> bool:
     )
 
 
-def _input_findings(files: RunFiles, metadata: Mapping[str, Any]) -> Iterator[Finding]:
+def _input_findings(files: RunFiles, metadata: Mapping[str, Any]) -> Iterator[JournalFinding]:
     if not metadata:
         return
     name = files.plan.name
     try:
         plan = read_plan(files.plan)
     except UsageError:
-        yield Finding(name, "it is gone")
+        yield JournalFinding(name, "it is gone")
     except DataError as error:
-        yield Finding(name, str(error).partition("; ")[0].rpartition("damaged: ")[2])
+        yield JournalFinding(name, str(error).partition("; ")[0].rpartition("damaged: ")[2])
     else:
         yield from _plan_findings(name, plan, metadata)
     name = files.experiment.name
     try:
         experiment = read_json(files.experiment)
     except DataError:
-        yield Finding(name, "damaged: it is no JSON")
+        yield JournalFinding(name, "damaged: it is no JSON")
         return
     if experiment is None:
-        yield Finding(name, "it is gone")
+        yield JournalFinding(name, "it is gone")
     elif digest(experiment) != metadata.get("config_digest"):
-        yield Finding(name, "its content is not that of the metadata's config_digest")
+        yield JournalFinding(name, "its content is not that of the metadata's config_digest")
 
 
-def _plan_findings(name: str, plan: Plan, metadata: Mapping[str, Any]) -> Iterator[Finding]:
+def _plan_findings(name: str, plan: Plan, metadata: Mapping[str, Any]) -> Iterator[JournalFinding]:
     if plan.digest != metadata.get("plan_digest"):
-        yield Finding(name, "its tasks are not those of the metadata's plan_digest")
+        yield JournalFinding(name, "its tasks are not those of the metadata's plan_digest")
     if plan.dataset_digest != metadata.get("dataset_digest"):
-        yield Finding(name, "dataset_digest is not that of the metadata")
+        yield JournalFinding(name, "dataset_digest is not that of the metadata")
     for contradiction in plan_contradictions(plan):
-        yield Finding(name, contradiction)
+        yield JournalFinding(name, contradiction)
 
 
-def _table_findings(files: RunFiles, result: Mapping[str, Any]) -> Iterator[Finding]:
+def _table_findings(files: RunFiles, result: Mapping[str, Any]) -> Iterator[JournalFinding]:
     tables = result.get("tables")
     if not isinstance(tables, dict):
         return
     for name, path in (("results", files.results), ("points", files.points)):
         if not path.exists():
-            yield Finding(path.name, "it is gone")
+            yield JournalFinding(path.name, "it is gone")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != tables.get(name):
-            yield Finding(path.name, "its sha256 is not that of result.json")
+            yield JournalFinding(path.name, "its sha256 is not that of result.json")

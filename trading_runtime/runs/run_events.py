@@ -50,7 +50,7 @@ def retries(files: RunFiles) -> Iterator[Event]:
             content = read_json(path)
             yield TaskRetried(task_id=content["task_id"], kind=Kind(content["kind"]))
         except (DataError, KeyError, TypeError, ValueError):
-            continue  # it failed, and left nobody knows what
+            continue  # its failure cannot be read
 
 
 def completion(result: Mapping[str, Any]) -> RunCompleted:

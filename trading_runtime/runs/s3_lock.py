@@ -1,4 +1,4 @@
-"""One run id, one process, where the results lie in S3: a lease that lapses unless it is renewed.
+"""One run id, one process, for results in S3: a lease that lapses unless it is renewed.
 
 Each change of the lease is a conditional write: it succeeds only if the lease is still the one that
 was read. Of two processes that take over an expired lease, one gets it.
@@ -84,7 +84,7 @@ class Lease:
         """Give the run free for others, unless another process has taken it over."""
         self._released.set()
         self._thread.join()
-        # Once it is renewed, nobody takes it over before it is removed.
+        # Once it is renewed, no other process takes it over before it is removed.
         self.renew()
         if not self._lost:
             self._objects.remove(self._name)

@@ -159,7 +159,7 @@ def ask(space: Space, inputs: SearchInputs, generation: int, told: Sequence[Told
     return found
 
 
-def check_search(space: Space, settings: SearchSettings) -> None:
+def check_search_plan(space: Space, settings: SearchSettings) -> None:
     """Raise ``UsageError`` when the method cannot search this space, or its package is missing."""
     if settings.method == "tpe":
         _package("optuna")

@@ -25,7 +25,7 @@ from trading_runtime.results.validation import (
     choose,
     splits_of,
     stability,
-    stretches,
+    window_stretches,
 )
 from trading_runtime.units import format_instant
 
@@ -233,7 +233,7 @@ def validate(source: Source, settings: Mapping[str, Any], **how: Any) -> Validat
     tested = source.windows.path(choices)
     if settings["method"] != "walk-forward":
         return Validated(choices, facts, tested, None, None, 0)
-    path = stretches(source.windows, choices)
+    path = window_stretches(source.windows, choices)
     ran = run_continuously(source, path, "walk-forward", **how)
     # The merged run has a window for each stretch, with the one point that was chosen for it.
     return Validated(choices, facts, tested, ran.windows.all(), ran.run_id, ran.computed)

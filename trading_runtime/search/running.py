@@ -15,7 +15,7 @@ from trading_runtime.errors import UsageError
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.points import PointList
-from trading_runtime.search.asking import SearchInputs, Space, Told, ask, check_search
+from trading_runtime.search.asking import SearchInputs, Space, Told, ask, check_search_plan
 from trading_runtime.search.generations import keep_generation, read_generation
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from trading_runtime.config.experiment import SearchSettings
-    from trading_runtime.execution.local_run import Outcome
+    from trading_runtime.execution.local_run import RunOutcome
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.execution.workers.processes import PrestartedWorker
 
@@ -33,7 +33,7 @@ class Searched(NamedTuple):
     """How a search ended."""
 
     run: LocalRun
-    outcome: Outcome
+    outcome: RunOutcome
     """Of the last run; tasks and seconds are those of all generations."""
     how: str
     """How many generations and points there were, and why no more was asked: a sentence."""
@@ -56,7 +56,7 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     """
     store, inputs = prepared.store, SearchInputs.of(prepared.loaded.experiment)
     space = Space.of(inputs)
-    check_search(space, inputs.search)
+    check_search_plan(space, inputs.search)
     told: list[Told] = []
     number = computed = tasks = without_better = 0
     windows = len(prepared.plan.partitions)

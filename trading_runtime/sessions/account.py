@@ -75,7 +75,7 @@ def encoded(saved: Mapping[str, bytes]) -> dict[str, str]:
     return {key: base64.b64encode(value).decode() for key, value in saved.items()}
 
 
-class Account:
+class SessionAccount:
     """The account of one deployment."""
 
     def __init__(self, store: Store, name: str) -> None:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from trading_runtime.results.store import Store
-    from trading_runtime.sessions.preparation import Window
+    from trading_runtime.sessions.preparation import SessionWindow
 
 
-class Fill(NamedTuple):
+class SessionFill(NamedTuple):
     """A fill as both sides have it; ids differ between them."""
 
     instrument: str
@@ -59,11 +59,11 @@ class Parity:
     session_fills: int
     backtest_fills: int
     exact: int = 0
-    one_row_apart: list[tuple[Fill, Fill]] = field(default_factory=list)
+    one_row_apart: list[tuple[SessionFill, SessionFill]] = field(default_factory=list)
     """Of the session, and of the backtest: the engine gives a live node a resting order's fill a
     row later."""
-    only_session: list[Fill] = field(default_factory=list)
-    only_backtest: list[Fill] = field(default_factory=list)
+    only_session: list[SessionFill] = field(default_factory=list)
+    only_backtest: list[SessionFill] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
@@ -166,7 +166,9 @@ def compare_session(store: Store, run_id: str) -> Compared:
 
 
 def compare_fills(
-    session: Sequence[Fill], backtest: Sequence[Fill], rows: Mapping[str, Sequence[int]]
+    session: Sequence[SessionFill],
+    backtest: Sequence[SessionFill],
+    rows: Mapping[str, Sequence[int]],
 ) -> Parity:
     """Pair the fills: first those that are equal, then those a row apart.
 
@@ -200,7 +202,7 @@ def compare_fills(
     return parity
 
 
-def row_times(window: Window) -> dict[str, list[int]]:
+def row_times(window: SessionWindow) -> dict[str, list[int]]:
     """Return when the rows of each instrument of a window come, each instant once, in order."""
     import pyarrow.parquet as pq
 
@@ -244,10 +246,10 @@ def _apart(places: Mapping[int, int], one: int, other: int) -> int | None:
     return abs(places[one] - places[other])
 
 
-def _fills(store: Store, task_id: str) -> list[Fill]:
+def _fills(store: Store, task_id: str) -> list[SessionFill]:
     rows = _table(store, task_id, "fills")
     return [
-        Fill(
+        SessionFill(
             row["instrument_id"],
             row["side"],
             row["quantity"],

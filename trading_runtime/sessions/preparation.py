@@ -124,7 +124,7 @@ def _instant_text(nanoseconds: int) -> str:
 
 
 @dataclass(frozen=True)
-class Window:
+class SessionWindow:
     """The one partition of a session's plan, its rows in a catalog on disk."""
 
     plan: Plan
@@ -146,7 +146,7 @@ class Window:
 
 
 @contextlib.contextmanager
-def cut_window(plan: Plan, dataset: str) -> Iterator[Window]:
+def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
     """Cut the rows of the plan's one partition out of the dataset, for as long as the block lasts.
 
     Raises ``DataError`` when they are not those of the manifest.
@@ -172,7 +172,7 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[Window]:
             "config": decode_values(plan.configs[0]),
             "partition": partition_inputs(partition, plan.instruments),
         }
-        window = Window(plan, partition, inputs, catalog, part)
+        window = SessionWindow(plan, partition, inputs, catalog, part)
         expected = task_id(digest(inputs["common"]), plan.configs[0], digest(inputs["partition"]))
         if expected != window.task_id:
             raise AssertionError("the plan does not match its own task id")

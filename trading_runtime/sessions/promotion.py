@@ -16,7 +16,7 @@ from trading_runtime.planning.identity import decode_values
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.session_events import PointPromoted
 from trading_runtime.results.run_records import read_metadata, read_result, read_table
-from trading_runtime.runs.opening import is_running, note
+from trading_runtime.runs.opening import append_events, is_running
 from trading_runtime.storage.files import read_json, write_file
 from trading_runtime.storage.s3 import is_s3
 
@@ -73,7 +73,7 @@ def promote(
             "the deployment all the same, and notes the reason in the run's journal"
         )
     # Before the evidence is bundled, so that it tells of the promotion.
-    note(
+    append_events(
         store,
         run_id,
         "promotion",

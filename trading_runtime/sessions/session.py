@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.engine.live.node import PaperNode
-from trading_runtime.engine.live.replay import Replay
+from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import rounded_balance
 from trading_runtime.engine.strategy.loading import imported_strategy, refuse_foreign_modules
 from trading_runtime.errors import DataError, Kind, StoppedError, TaskTimeoutError, UsageError
@@ -22,11 +22,11 @@ from trading_runtime.execution.lifecycle import begin_run, record_error, recorde
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import ExecutorKind, Mode, RunInitialised
 from trading_runtime.records.status import Status
-from trading_runtime.results.artifacts import result_files, summarise, table_bytes
-from trading_runtime.runs.opening import note, open_run
+from trading_runtime.results.artifacts import result_files, table_bytes, task_summary
+from trading_runtime.runs.opening import acquire_run, append_events
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
-from trading_runtime.sessions.account import Account
+from trading_runtime.sessions.account import SessionAccount
 from trading_runtime.sessions.preparation import cut_window
 from trading_runtime.sessions.recording import SessionRecords
 from trading_runtime.sessions.rolling import rolled_forward
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
     from trading_runtime.sessions.account import AccountState
-    from trading_runtime.sessions.preparation import PreparedSession, Window
+    from trading_runtime.sessions.preparation import PreparedSession, SessionWindow
 
 _MICROSECOND = 1_000
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SessionOutcome:
     """How a session ended."""
 
     run_id: str
@@ -75,13 +75,13 @@ class Session:
     _metadata: Metadata = field(init=False)
     _journal: Journal = field(init=False)
     _records: SessionRecords = field(init=False)
-    _window: Window = field(init=False)
+    _window: SessionWindow = field(init=False)
     _node: PaperNode = field(init=False)
-    _replay: Replay = field(init=False)
+    _replay: DataReplay = field(init=False)
     _trading: Trading = field(init=False)
-    _account: Account = field(init=False)
+    _account: SessionAccount = field(init=False)
 
-    def execute(self) -> Outcome:
+    def execute(self) -> SessionOutcome:
         """Trade until the data ends, somebody stops it, or something fails.
 
         Raises ``UsageError`` when the id is running or taken, or another session has the account;
@@ -89,10 +89,10 @@ class Session:
         """
         prepared, started = self.prepared, time.monotonic()
         KillSwitch(prepared.store).refuse_start(self.run_id)
-        self._account = Account(prepared.store, prepared.deployment.name)
+        self._account = SessionAccount(prepared.store, prepared.deployment.name)
         with (
             self._account.held(self.run_id),
-            open_run(prepared.store, self.run_id) as self._opened,
+            acquire_run(prepared.store, self.run_id) as self._opened,
         ):
             carried = self._carried()
             plan = self._plan(carried)
@@ -111,7 +111,7 @@ class Session:
                 self._journal.write(RunInitialised(run_id=self.run_id, mode=mode))
                 with recorded(self._opened, self._metadata, self._journal):
                     ending, result = self._lived(plan, carried, started)
-            return Outcome(
+            return SessionOutcome(
                 self.run_id,
                 files,
                 ending,
@@ -170,7 +170,7 @@ class Session:
         ):
             inputs = self._window.inputs
             pace, rows = deployment.data.pace, self._window.slice.rows
-            self._replay = Replay(inputs, self._window.catalog, pace, rows)
+            self._replay = DataReplay(inputs, self._window.catalog, pace, rows)
             balances = common["venue"]["balances"]
             self._journal.write(
                 events.SessionStarted(
@@ -227,7 +227,7 @@ class Session:
         )
         failed = breakdown(TaskTimeoutError(message))
         try:
-            note(self.prepared.store, self.run_id, "watchdog", failed)
+            append_events(self.prepared.store, self.run_id, "watchdog", failed)
             self._metadata.set(Status.FAILED, error=failed.message)
             self._metadata.seal()
             os.write(2, f"error: {message}\n".encode())
@@ -255,7 +255,7 @@ class Session:
             }
             if plan.common.has_risk_profile:
                 counts["risk_refusals"] = dict(sorted(self._node.risk.refusals.items()))
-            summary = summarise(window.task_id, window.inputs, tables.columns, counts)
+            summary = task_summary(window.task_id, window.inputs, tables.columns, counts)
             prepared.store.write_task(
                 window.task_id,
                 result_files(window.task_id, window.stored_inputs, tables.as_arrow(), summary),

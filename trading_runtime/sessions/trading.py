@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
     from trading_runtime.config.deployment import Deployment
     from trading_runtime.engine.live.node import PaperNode
-    from trading_runtime.engine.live.replay import Replay
+    from trading_runtime.engine.live.replay import DataReplay
     from trading_runtime.results.store import Store
     from trading_runtime.runs.opening import OpenRun
-    from trading_runtime.sessions.account import Account
+    from trading_runtime.sessions.account import SessionAccount
     from trading_runtime.sessions.recording import SessionRecords
 
 _LOOK_SECONDS = 0.2
@@ -78,9 +78,9 @@ class Trading:
     run_id: str
     opened: OpenRun
     records: SessionRecords
-    account: Account
+    account: SessionAccount
     node: PaperNode
-    replay: Replay
+    replay: DataReplay
     terms: str
     """The digest of what the account is subject to."""
     carried: AccountState | None
@@ -131,7 +131,7 @@ class Trading:
     @property
     def killed_by(self) -> Any:
         """Who switched the kill switch on, once that was seen."""
-        return self._killed.found
+        return self._killed.switched
 
     async def _run_node(self) -> None:
         running = asyncio.ensure_future(self.node.run())
@@ -300,7 +300,7 @@ class Trading:
         try:
             if not self._killed():
                 return None
-            message = f"the kill switch is {self._killed.found.shown}"  # type: ignore[union-attr]
+            message = f"the kill switch is {self._killed.switched.shown}"  # type: ignore[union-attr]
         except (StorageError, TransientError, OSError) as error:
             # A switch that nobody can see is on.
             message = f"the kill switch cannot be read, and so counts as on: {error}"

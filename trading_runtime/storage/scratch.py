@@ -1,7 +1,7 @@
 """Temporary folders that are known by a lock: those of processes that were killed can be removed.
 
 Whoever makes a folder holds its lock for as long as it is needed, and the system frees it when the
-process ends, however it ends. So a folder whose lock can be had is nobody's.
+process ends, however it ends. So a folder whose lock is free belongs to no process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "trading-runtime-scratch-"
 _UNKNOWN_SECONDS = 3_600.0
-"""After so long a folder is nobody's whose lock says nothing: no result takes an hour to write."""
+"""A folder this old is abandoned even where locks do not work: no result takes an hour to write."""
 
 
 class Scratch:
@@ -36,7 +36,7 @@ class Scratch:
             self.path = _make_folder(prefix, parent)
             with contextlib.suppress(FileNotFoundError):
                 self._lock = os.open(self.path, os.O_RDONLY)
-                # Not every file system has locks; there, age says which folders are nobody's.
+                # Not every file system has locks; there, age shows which folders are abandoned.
                 with contextlib.suppress(OSError):
                     fcntl.flock(self._lock, fcntl.LOCK_EX)
                 if self.path.exists():

@@ -23,14 +23,14 @@ from trading_runtime.verification.why import first_difference
 if TYPE_CHECKING:
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_files import RunFiles
-    from trading_runtime.verification.rerun import Origin
+    from trading_runtime.verification.rerun import TaskOrigin
     from trading_runtime.verification.why import FileDifference
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReplayOutcome:
     """How a task ended: ``ok``, or its failure."""
 
     kind: Kind
@@ -43,8 +43,8 @@ class Replay:
     """How a task ended now, and how it had ended before."""
 
     task_id: str
-    now: Outcome
-    before: Outcome | None
+    now: ReplayOutcome
+    before: ReplayOutcome | None
     """``None`` when nothing is stored of it; of kind ``data`` when what is stored is damaged."""
     difference: FileDifference | None = None
     """Where the bytes differ from the stored ones, when both are ok."""
@@ -96,7 +96,7 @@ def find_task(plan: Plan, prefix: str | None, point: int | None, partition: int 
     return found[0]
 
 
-def replay(origin: Origin, index: int, store: Store, files: RunFiles, log_level: str) -> Replay:
+def replay(origin: TaskOrigin, index: int, store: Store, files: RunFiles, log_level: str) -> Replay:
     """Run task ``index`` again, its output and the engine's log going to standard output.
 
     The stored result is left as it is.
@@ -111,16 +111,16 @@ def replay(origin: Origin, index: int, store: Store, files: RunFiles, log_level:
             try:
                 stored = store.read_task(identity)
             except DataError as error:
-                return Replay(identity, now, Outcome(Kind.DATA, str(error)))
-            before = Outcome(Kind.OK)
+                return Replay(identity, now, ReplayOutcome(Kind.DATA, str(error)))
+            before = ReplayOutcome(Kind.OK)
             if now.kind is Kind.OK:
                 return Replay(identity, now, before, first_difference(stored, fresh))
         elif failed := read_json(files.failure(identity)):
-            before = Outcome(Kind(failed["kind"]), failed["message"], failed["traceback"])
+            before = ReplayOutcome(Kind(failed["kind"]), failed["message"], failed["traceback"])
         return Replay(identity, now, before)
 
 
-def _run(origin: Origin, index: int, scratch: Path, log_level: str) -> Outcome:
+def _run(origin: TaskOrigin, index: int, scratch: Path, log_level: str) -> ReplayOutcome:
     reader, writer = os.pipe()
     job = {
         "plan": str(present_plan(origin, scratch)),
@@ -153,10 +153,12 @@ def _run(origin: Origin, index: int, scratch: Path, log_level: str) -> Outcome:
                 answer = answers.read()
     if answer:
         said = json.loads(answer)
-        return Outcome(Kind(said["status"]), said.get("message", ""), said.get("traceback", ""))
+        return ReplayOutcome(
+            Kind(said["status"]), said.get("message", ""), said.get("traceback", "")
+        )
     code = process.returncode
     cause = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    return Outcome(Kind.CRASH, f"the task's process ended {cause}")
+    return ReplayOutcome(Kind.CRASH, f"the task's process ended {cause}")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import environment, runtime_digest
-from trading_runtime.records.plan import DataFile, read_plan
+from trading_runtime.records.plan import PlannedFile, read_plan
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.storage.s3 import is_s3
 from trading_runtime.verification.why import InputDifference, input_differences
@@ -28,7 +28,7 @@ _MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Origin:
+class TaskOrigin:
     """What a run was computed from."""
 
     run_id: str
@@ -43,7 +43,7 @@ class Origin:
 
 def find_origin(
     files: RunFiles, experiment: Path | None = None, dataset: str | None = None
-) -> Origin:
+) -> TaskOrigin:
     """Find what a run was computed from: where its metadata say, or where the arguments do.
 
     Raises ``UsageError`` when the run has no plan, or its experiment's or strategy's files are not
@@ -70,7 +70,7 @@ def find_origin(
         )
     folder = experiment.absolute().parent
     strategy = plan.strategy
-    return Origin(
+    return TaskOrigin(
         run_id=files.folder.name,
         plan_file=files.plan.absolute(),
         plan=plan,
@@ -80,7 +80,7 @@ def find_origin(
     )
 
 
-def changed_inputs(origin: Origin) -> list[InputDifference]:
+def changed_inputs(origin: TaskOrigin) -> list[InputDifference]:
     """Return what all tasks share and is not now what it was when the run was planned."""
     then = origin.plan.common.content
     now = environment()
@@ -89,7 +89,7 @@ def changed_inputs(origin: Origin) -> list[InputDifference]:
     return input_differences({key: then.get(key) for key in now}, now, "common")
 
 
-def refuse_changed_inputs(changed: Iterable[InputDifference], origin: Origin) -> None:
+def refuse_changed_inputs(changed: Iterable[InputDifference], origin: TaskOrigin) -> None:
     """Raise ``UsageError`` when code or versions are not those of the run."""
     lines = [f"{item.path}: then {item.first}, now {item.second}" for item in changed]
     if lines:
@@ -102,7 +102,7 @@ def refuse_changed_inputs(changed: Iterable[InputDifference], origin: Origin) ->
         )
 
 
-def refuse_changed_data(origin: Origin, tasks: Iterable[int]) -> None:
+def refuse_changed_data(origin: TaskOrigin, tasks: Iterable[int]) -> None:
     """Raise ``DataError`` when the dataset's manifest has other data for one of these tasks.
 
     Whether the files hold what the manifest says is seen when they are read.
@@ -123,7 +123,7 @@ def refuse_changed_data(origin: Origin, tasks: Iterable[int]) -> None:
                     )
 
 
-def present_plan(origin: Origin, folder: Path) -> Path:
+def present_plan(origin: TaskOrigin, folder: Path) -> Path:
     """Return the file of the run's plan, with the footers that the dataset's files have now.
 
     Rows that were added to a file since change its footer, and none of the row groups before them.
@@ -133,7 +133,7 @@ def present_plan(origin: Origin, folder: Path) -> Path:
     if manifest.digest == origin.plan.dataset_digest:
         return origin.plan_file
     files = {
-        file.path: DataFile(file.path, file.footer_offset, file.footer_sha256)
+        file.path: PlannedFile(file.path, file.footer_offset, file.footer_sha256)
         for file in manifest.files
     }
     plan = replace(

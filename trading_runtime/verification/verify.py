@@ -17,7 +17,7 @@ from trading_runtime.results.artifacts import MANIFEST
 from trading_runtime.results.run_records import read_result
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import run_digest
-from trading_runtime.runs.opening import note
+from trading_runtime.runs.opening import append_events
 from trading_runtime.storage.scratch import Scratch
 from trading_runtime.verification.rerun import (
     changed_inputs,
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_files import RunFiles
-    from trading_runtime.verification.rerun import Origin
+    from trading_runtime.verification.rerun import TaskOrigin
     from trading_runtime.verification.why import FileDifference
 
 _BATCHES_PER_WORKER = 2
 
 
-class Verdict(StrEnum):
+class TaskVerdict(StrEnum):
     """What computing a task again has shown."""
 
     SAME = "same"
@@ -52,24 +52,24 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class TaskFinding:
     """What was found about one task."""
 
     task_id: str
-    verdict: Verdict
+    verdict: TaskVerdict
     kind: Kind = Kind.OK
     message: str = ""
     difference: FileDifference | None = None
 
 
 @dataclass(frozen=True)
-class Verification:
+class RunVerification:
     """What was found about a run."""
 
     run_id: str
     planned: int
     stored: int
-    findings: list[Finding]
+    findings: list[TaskFinding]
     """One for each task that was computed again, in order of task ids."""
     damage: str = ""
     """What is wrong with the stored results as a whole."""
@@ -78,7 +78,7 @@ class Verification:
     def counts(self) -> dict[str, int]:
         """How many tasks each verdict fell on."""
         counted = Counter(item.verdict for item in self.findings)
-        return {str(verdict): counted[verdict] for verdict in Verdict}
+        return {str(verdict): counted[verdict] for verdict in TaskVerdict}
 
     @property
     def kind(self) -> Kind:
@@ -92,15 +92,15 @@ class Verification:
 
 
 def verify_run(  # noqa: PLR0913 - keyword-only choices of one call
-    origin: Origin,
+    origin: TaskOrigin,
     store: Store,
     files: RunFiles,
     *,
     sample: int | None,
     workers: int,
     should_stop: Callable[[], bool] = lambda: False,
-    report: Callable[[Finding], None] = lambda _finding: None,
-) -> Verification:
+    report: Callable[[TaskFinding], None] = lambda _finding: None,
+) -> RunVerification:
     """Compute stored tasks of a run again, all or a ``sample`` of so many, and compare the bytes.
 
     The sample is spread evenly over the sorted task ids, so that it is the same one each time.
@@ -130,9 +130,9 @@ def verify_run(  # noqa: PLR0913 - keyword-only choices of one call
             report(finding)
     if len(findings) < len(chosen):
         raise StoppedError(f"stopped after {len(findings)} of {len(chosen)} tasks")
-    sound = all(item.verdict is not Verdict.DAMAGED for item in findings)
+    sound = all(item.verdict is not TaskVerdict.DAMAGED for item in findings)
     whole = sound and len(chosen) == len(tasks)
-    return Verification(
+    return RunVerification(
         run_id=origin.run_id,
         planned=len(tasks),
         stored=len(stored),
@@ -154,18 +154,18 @@ def spread(items: Sequence[str], count: int | None) -> list[str]:
     return [items[number * (len(items) - 1) // (count - 1)] for number in range(count)]
 
 
-def judge_difference(difference: FileDifference | None) -> Verdict:
+def judge_difference(difference: FileDifference | None) -> TaskVerdict:
     """Return what a difference between stored and new bytes means.
 
     The manifest is made from the inputs and the other files: where only it differs, it was changed
     after it was stored.
     """
     if difference is None:
-        return Verdict.SAME
-    return Verdict.DAMAGED if difference.file == MANIFEST else Verdict.DIFFERENT
+        return TaskVerdict.SAME
+    return TaskVerdict.DAMAGED if difference.file == MANIFEST else TaskVerdict.DIFFERENT
 
 
-def as_document(verification: Verification) -> dict[str, Any]:
+def verification_document(verification: RunVerification) -> dict[str, Any]:
     """Return a verification as JSON content."""
     return {
         "run_id": verification.run_id,
@@ -187,26 +187,26 @@ def as_document(verification: Verification) -> dict[str, Any]:
     }
 
 
-def note_verification(verification: Verification, store: Store, files: RunFiles) -> None:
+def note_verification(verification: RunVerification, store: Store, files: RunFiles) -> None:
     """Write into the run's journal what was found.
 
     Raises ``StorageError`` when the journal cannot be written.
     """
     event = RunVerified(
         tasks=len(verification.findings),
-        same=verification.counts[Verdict.SAME],
-        different=verification.counts[Verdict.DIFFERENT],
-        damaged=verification.counts[Verdict.DAMAGED],
-        failed=verification.counts[Verdict.FAILED],
+        same=verification.counts[TaskVerdict.SAME],
+        different=verification.counts[TaskVerdict.DIFFERENT],
+        damaged=verification.counts[TaskVerdict.DAMAGED],
+        failed=verification.counts[TaskVerdict.FAILED],
         outcome=verification.kind,
     )
-    note(store, files.folder.name, "verify", event)
+    append_events(store, files.folder.name, "verify", event)
 
 
 class _Rerun:
     """Computes tasks again into a store of their own, and judges each as it ends."""
 
-    def __init__(self, origin: Origin, store: Store, fresh: Store, plan_file: Path) -> None:
+    def __init__(self, origin: TaskOrigin, store: Store, fresh: Store, plan_file: Path) -> None:
         self._origin = origin
         self._store = store
         self._fresh = fresh
@@ -215,7 +215,7 @@ class _Rerun:
 
     def findings(
         self, tasks: Sequence[int], workers: int, should_stop: Callable[[], bool]
-    ) -> Iterator[Finding]:
+    ) -> Iterator[TaskFinding]:
         job = Job(
             plan=self._plan_file,
             folder=self._origin.folder,
@@ -232,32 +232,32 @@ class _Rerun:
                 if isinstance(event, TaskEnded):
                     yield self._judge(event)
 
-    def _judge(self, event: TaskEnded) -> Finding:
+    def _judge(self, event: TaskEnded) -> TaskFinding:
         identity = self._tasks[event.task].task_id
         try:
             stored = self._store.read_task(identity)
         except DataError as error:
-            return Finding(identity, Verdict.DAMAGED, Kind.DATA, str(error))
+            return TaskFinding(identity, TaskVerdict.DAMAGED, Kind.DATA, str(error))
         if event.status != Kind.OK:
             return self._failed(identity, event)
         difference = first_difference(stored, self._fresh.read_task(identity))
         shutil.rmtree(self._fresh.task(identity))
         verdict = judge_difference(difference)
         if difference is None:
-            return Finding(identity, verdict)
+            return TaskFinding(identity, verdict)
         summary = difference.summary("stored", "now")
-        if verdict is Verdict.DAMAGED:
+        if verdict is TaskVerdict.DAMAGED:
             message = f"{self._store.task(identity)}: damaged after it was stored: {summary}"
-            return Finding(identity, verdict, Kind.DATA, message, difference)
+            return TaskFinding(identity, verdict, Kind.DATA, message, difference)
         message = f"a repeat gave other bytes: {summary}"
-        return Finding(identity, verdict, Kind.NONDETERMINISTIC, message, difference)
+        return TaskFinding(identity, verdict, Kind.NONDETERMINISTIC, message, difference)
 
-    def _failed(self, identity: str, event: TaskEnded) -> Finding:
+    def _failed(self, identity: str, event: TaskEnded) -> TaskFinding:
         # The same code on the same data succeeded before: so it depends on something else.
         is_strategy = event.status == Kind.STRATEGY
         kind = Kind.NONDETERMINISTIC if is_strategy else Kind(event.status)
         message = f"failed now, and was ok: {event.message}"
-        return Finding(identity, Verdict.FAILED, kind, message)
+        return TaskFinding(identity, TaskVerdict.FAILED, kind, message)
 
 
 def _damage(store: Store, files: RunFiles, plan: Plan, stored: int, *, whole: bool) -> str:

@@ -452,7 +452,7 @@ def _key(point: Point) -> bytes:
     return canonical_json(point.parameters)
 
 
-def as_document(comparison: TaskComparison | RunComparison) -> dict[str, Any]:
+def comparison_document(comparison: TaskComparison | RunComparison) -> dict[str, Any]:
     """Return a comparison as JSON content."""
     if isinstance(comparison, TaskComparison):
         return {
@@ -474,5 +474,5 @@ def as_document(comparison: TaskComparison | RunComparison) -> dict[str, Any]:
             "different": comparison.different,
             "missing_in": list(comparison.missing),
         },
-        "first_different_pair": None if pair is None else as_document(pair),
+        "first_different_pair": None if pair is None else comparison_document(pair),
     }

@@ -30,7 +30,7 @@ def write_instruments(folder: Path, definitions: Sequence[Mapping[str, Any]]) ->
     return [folder / path for path in written]
 
 
-def read_instruments(folder: Path) -> list[dict[str, Any]]:
+def read_catalog_instruments(folder: Path) -> list[dict[str, Any]]:
     """Return the definitions in the catalog in ``folder``, the newest of each id, sorted by id.
 
     Raises ``DataError`` when the engine cannot read them.

@@ -7,7 +7,7 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.config.document import Node, Problem, read_json
+from trading_runtime.config.document import Node, Problem, parse_json
 from trading_runtime.config.messages import nearest, show
 from trading_runtime.datasets.instrument_facts import InstrumentFacts
 from trading_runtime.datasets.settings_files import read_settings, settings_error
@@ -72,7 +72,7 @@ def define_instrument(definition: Mapping[str, Any]) -> InstrumentFacts:
     Raises ``UsageError`` with one line for every fault.
     """
     problems: list[Problem] = []
-    instrument = _read_one(read_json(json.dumps(definition)), problems)
+    instrument = _read_one(parse_json(json.dumps(definition)), problems)
     if instrument is None or problems:
         raise UsageError("\n".join(f"instrument {problem.message}" for problem in problems))
     return instrument

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.engine.accounting.equity import EquitySample
     from trading_runtime.engine.accounting.tables import Columns, TaskTables
-    from trading_runtime.engine.live.replay import Replay
+    from trading_runtime.engine.live.replay import DataReplay
     from trading_runtime.engine.live.reporting import Listener
     from trading_runtime.engine.live.restoring import RestoringClient
     from trading_runtime.engine.strategy.loading import LoadedStrategy
@@ -62,7 +62,7 @@ class _Ear(DataActor):
         """Take the arguments of ``__init__``, which the native base class would refuse."""
         return super().__new__(cls)
 
-    def __init__(self, replay: Replay, fail: Callable[[BaseException], None]) -> None:
+    def __init__(self, replay: DataReplay, fail: Callable[[BaseException], None]) -> None:
         super().__init__()
         self._replay = replay
         self._fail = fail
@@ -84,7 +84,7 @@ class PaperNode:
         self,
         inputs: Mapping[str, Any],
         loaded: LoadedStrategy,
-        replay: Replay,
+        replay: DataReplay,
         listener: Listener,
         balances: Sequence[str],
         saved: Mapping[str, bytes] | None = None,

@@ -39,7 +39,7 @@ _READERS: dict[str, Callable[..., list[Any]]] = {
 }
 
 
-class Replay:
+class DataReplay:
     """Plays the rows of one partition once."""
 
     def __init__(self, inputs: Mapping[str, Any], catalog: Path, pace: str, rows: int = 0) -> None:
@@ -200,7 +200,7 @@ def _latest_of(series: Mapping[str, Any]) -> tuple[str, str, Any]:
 class ReplayClient(DataClient):
     """The node's side of a replay."""
 
-    def __init__(self, replay: Replay, **arguments: Any) -> None:
+    def __init__(self, replay: DataReplay, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._replay = replay
         self.hand = self._output.data
@@ -223,7 +223,7 @@ class ReplayClient(DataClient):
     _unsubscribe_instrument = _unsubscribe_instruments = _unsubscribe_instrument_status = _nothing
 
 
-def replay_factory(replay: Replay) -> DataClientFactory:
+def replay_factory(replay: DataReplay) -> DataClientFactory:
     """Return what the node makes its client of."""
 
     class Factory(DataClientFactory):

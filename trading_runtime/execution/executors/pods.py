@@ -46,7 +46,7 @@ def _memory(asked: int | None, workers: int) -> tuple[int, str]:
     """Return the bytes that a task may have, and what says so: the experiment, or the pod.
 
     The kernel, where the pod's own limit is met, may end this process together with the worker,
-    and nobody would be left to say why.
+    and no process would be left to say why.
     """
     room = int((memory_limit() - _OWN_MEMORY) * _SHARE_OF_MEMORY / workers)
     room = max(room, _LEAST_MEMORY)

@@ -206,7 +206,7 @@ class WorkerPool:
                 raise CrashError(f"worker processes cannot work: {message}")
 
     def _replace(self, worker: WorkerProcess, waiting: deque[list[int]]) -> list[int]:
-        """Part from a worker, and return what is left of its batch, which another gets next."""
+        """End a worker, and return the rest of its batch, which another worker gets next."""
         self._selector.unregister(worker.answers)
         worker.end()
         self._workers[worker.number] = None

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 
 _SHOWN_OUTPUT = 2_000
-_PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
+_PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent.parent
 _KEPT_OF_PYTHON = frozenset({
     "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX",
     "PYTHONUSERBASE",
 })  # fmt: skip
-"""The interpreter's settings that say where things lie; others (optimise, UTF-8 mode, warnings as
+"""The interpreter's settings that say where things are; others (optimise, UTF-8 mode, warnings as
 errors) could change what a strategy does."""
 
 FIXED_ENVIRONMENT = {
@@ -81,7 +81,7 @@ class Process(Protocol):
 
 
 class StartedProcess:
-    """A worker process that was started and told nothing yet: it imports what any task needs."""
+    """A worker process that was started and has no job yet: it imports what any task needs."""
 
     def __init__(self, number: int, scratch: Path) -> None:
         self.folder = scratch / f"worker-{number}-{time.monotonic_ns()}"
@@ -113,8 +113,8 @@ class StartedProcess:
         )
 
     def send(self, message: dict[str, Any]) -> None:
-        """Tell the process something, in one line."""
-        # One that died cannot be told anything; reading its answers says that it died.
+        """Send the process a message, in one line."""
+        # One that died takes no message; reading its answers shows that it died.
         if self.process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -137,7 +137,7 @@ class StartedProcess:
         size = self.output.seek(0, os.SEEK_END)
         self.output.seek(max(0, size - _SHOWN_OUTPUT))
         output = self.output.read().decode(errors="replace")
-        # The first word may be the end of a secret, which nobody would recognise.
+        # The first word may be the end of a secret, which no filter would recognise.
         return output if size <= _SHOWN_OUTPUT else output.lstrip().partition(" ")[2]
 
     def end(self) -> None:
@@ -362,7 +362,7 @@ class WorkerProcess:
         return self._process.wait() == 0 and self.current is None and self.tasks_ended > 0
 
     def cause_of_death(self) -> tuple[str, bool]:
-        """Return how a worker that is gone went and what it said last; and if memory ran out."""
+        """Return how a worker died and its last words, and whether memory ran out."""
         code = self._process.wait()
         output = self.last_output().strip()
         out_of_memory = code == -signal.SIGABRT and says_out_of_memory(output)

@@ -1,4 +1,4 @@
-"""A worker process: told a batch on standard input, it runs its tasks and says how each ended.
+"""A worker process: it is given batches on standard input, runs their tasks and reports each.
 
 Standard input and the descriptor named on the command line carry one JSON document a line. What a
 strategy prints goes to standard error, so that it cannot break the conversation.
@@ -118,13 +118,13 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _found_code(
-    told: dict[str, Any], path: str, further: Sequence[str], config_path: str | None
+    message: dict[str, Any], path: str, further: Sequence[str], config_path: str | None
 ) -> StrategyCode:
     from trading_runtime.config.strategy_code import find_strategy_code
 
     # Where the parent found the modules, which may be its current folder; last, to hide nothing.
-    sys.path.extend(path for path in told["search_paths"] if path not in sys.path)
-    folder = Path(told["folder"])
+    sys.path.extend(path for path in message["search_paths"] if path not in sys.path)
+    folder = Path(message["folder"])
     return find_strategy_code(path, folder, further, config_path)
 
 

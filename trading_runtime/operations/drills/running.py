@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import TradingRuntimeError, UsageError
 from trading_runtime.operations import records
 from trading_runtime.operations.drills.scratch import DrillFolder
-from trading_runtime.records.events import DrillCompleted, DrillStarted, Verdict
+from trading_runtime.records.events import DrillCompleted, DrillStarted, DrillVerdict
 from trading_runtime.runs.metadata import now_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class Step:
+class DrillStep:
     """One thing that must hold."""
 
     name: str
@@ -37,18 +37,18 @@ class Step:
 class Steps:
     """The steps of a drill so far."""
 
-    taken: list[Step] = field(default_factory=list)
+    taken: list[DrillStep] = field(default_factory=list)
 
     def expect(self, name: str, ok: object, message: object) -> bool:
         """Note whether something holds, and what was found; return whether it does."""
-        self.taken.append(Step(name, bool(ok), str(message)))
+        self.taken.append(DrillStep(name, bool(ok), str(message)))
         return bool(ok)
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> DrillVerdict:
         """Passed when there are steps and each holds."""
         sound = bool(self.taken) and all(step.ok for step in self.taken)
-        return Verdict.PASSED if sound else Verdict.FAILED
+        return DrillVerdict.PASSED if sound else DrillVerdict.FAILED
 
     @property
     def message(self) -> str:
@@ -84,7 +84,7 @@ class Drilled:
     steps: Steps
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> DrillVerdict:
         """Whether the safeguard held."""
         return self.steps.verdict
 

@@ -11,8 +11,8 @@ from trading_runtime.report.pictures.panel import (
     EDGE,
     TICKS_HEIGHT,
     TITLE_HEIGHT,
+    AxisScale,
     Panel,
-    Scale,
     left_of,
     thinned,
     time_ticks,
@@ -46,9 +46,9 @@ def equity_picture(curve: Sequence[CurvePoint], seams: Sequence[int], currency: 
     canvas = Canvas(foot + TICKS_HEIGHT + EDGE)
     left = left_of(text for _, text in (*amounts, *shares))
     end = times[-1] if times[-1] > times[0] else times[0] + 1
-    x = Scale(times[0], end, left, WIDTH - EDGE)
-    upper = Panel(canvas, x, Scale(*above, head + _EQUITY_HEIGHT, head))
-    lower = Panel(canvas, x, Scale(*below, foot, middle))
+    x = AxisScale(times[0], end, left, WIDTH - EDGE)
+    upper = Panel(canvas, x, AxisScale(*above, head + _EQUITY_HEIGHT, head))
+    lower = Panel(canvas, x, AxisScale(*below, foot, middle))
     for panel, shown in ((upper, amounts), (lower, shares)):
         if len(seams) <= MOST_SEAMS:
             for seam in seams:

@@ -43,7 +43,7 @@ _TIME_STEPS = tuple(
 _MONTH_STEPS = (1, 3, 6, 12, 24, 60, 120, 240)
 
 
-class Scale(NamedTuple):
+class AxisScale(NamedTuple):
     """A straight axis: ``low`` is at ``start``, ``high`` at ``end``, both in points."""
 
     low: float
@@ -170,8 +170,8 @@ class Panel:
     """A rectangle of a canvas, given by its edges in points, and the axes along them."""
 
     canvas: Canvas
-    x: Scale
-    y: Scale
+    x: AxisScale
+    y: AxisScale
 
     def places(self, xs: Iterable[float], ys: Iterable[float]) -> list[tuple[float, float]]:
         """Return where pairs of values lie."""

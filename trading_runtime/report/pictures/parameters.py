@@ -28,8 +28,8 @@ from trading_runtime.report.pictures.panel import (
     NAME_HEIGHT,
     TICKS_HEIGHT,
     TITLE_HEIGHT,
+    AxisScale,
     Panel,
-    Scale,
     left_of,
     thinned,
     value_ticks,
@@ -77,7 +77,9 @@ def heat_map(
     head, left = EDGE + TITLE_HEIGHT, left_of(lines) + NAME_HEIGHT
     foot, right = head + height, right_of_plot()
     canvas = Canvas(foot + TICKS_HEIGHT + NAME_HEIGHT + EDGE)
-    panel = Panel(canvas, Scale(0, len(columns), left, right), Scale(0, len(lines), foot, head))
+    panel = Panel(
+        canvas, AxisScale(0, len(columns), left, right), AxisScale(0, len(lines), foot, head)
+    )
     colours = colours_for([cell.value for cell in cells])
     canvas.box((left, head), (right - left, height), EMPTY)
     has_numbers = len(columns) * len(lines) <= _MOST_NUMBERS
@@ -112,7 +114,7 @@ def draw_colour_bar(panel: Panel, colours: Colours, metric: str) -> None:
     """Draw what the colours mean, to the right of a panel that leaves room for it."""
     left, head, foot = panel.x.end + _BAR_WIDTH, panel.y.end, panel.y.start
     panel.canvas.gradient((left, head), (_BAR_WIDTH, foot - head), colours.colours)
-    along = Scale(colours.low, colours.high, foot, head)
+    along = AxisScale(colours.low, colours.high, foot, head)
     for value, text in value_ticks(colours.low, colours.high, foot - head, form_of(metric)):
         panel.canvas.text((left + _BAR_WIDTH + 4, along.place(value) + 3.2), text, QUIET)
 
@@ -139,7 +141,9 @@ def scatter(
     head, left = EDGE + TITLE_HEIGHT, left_of(text for _, text in beside) + NAME_HEIGHT
     canvas = Canvas(head + _SCATTER_HEIGHT + TICKS_HEIGHT + NAME_HEIGHT + EDGE)
     panel = Panel(
-        canvas, Scale(*across, left, right_of_plot()), Scale(*up, head + _SCATTER_HEIGHT, head)
+        canvas,
+        AxisScale(*across, left, right_of_plot()),
+        AxisScale(*up, head + _SCATTER_HEIGHT, head),
     )
     below = value_ticks(*across, (panel.x.end - left) / 2, "plain")
     panel.grid(value for value, _ in beside)
@@ -182,7 +186,9 @@ def over_one(
     bounds = (-0.7, len(texts) - 0.3) if as_bars else widened(places, 0.03)
     canvas = Canvas(head + _PLOT_HEIGHT + TICKS_HEIGHT + NAME_HEIGHT + EDGE)
     panel = Panel(
-        canvas, Scale(*bounds, left, WIDTH - EDGE), Scale(low, high, head + _PLOT_HEIGHT, head)
+        canvas,
+        AxisScale(*bounds, left, WIDTH - EDGE),
+        AxisScale(low, high, head + _PLOT_HEIGHT, head),
     )
     width = panel.x.place(1) - panel.x.place(0)
     if as_bars:

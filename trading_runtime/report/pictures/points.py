@@ -26,8 +26,8 @@ from trading_runtime.report.pictures.panel import (
     NAME_HEIGHT,
     TICKS_HEIGHT,
     TITLE_HEIGHT,
+    AxisScale,
     Panel,
-    Scale,
     left_of,
     thinned,
     ticks,
@@ -57,8 +57,10 @@ def ranking_picture(
     canvas = Canvas(head + _RANKING_HEIGHT + TICKS_HEIGHT + NAME_HEIGHT + EDGE)
     panel = Panel(
         canvas,
-        Scale(*widened([1, len(values)], 0.02), left_of(text for _, text in shown), WIDTH - EDGE),
-        Scale(*bounds, head + _RANKING_HEIGHT, head),
+        AxisScale(
+            *widened([1, len(values)], 0.02), left_of(text for _, text in shown), WIDTH - EDGE
+        ),
+        AxisScale(*bounds, head + _RANKING_HEIGHT, head),
     )
     ranks = ticks(1, len(values), _MOST_RANKS, whole=True)
     panel.grid(value for value, _ in shown)
@@ -125,8 +127,8 @@ def partitions_picture(results: pl.DataFrame, best_point: int | None) -> bytes |
     left = max(left_of(text for _, text in shown), _SLANTED_HEIGHT if is_slanted else 0.0)
     panel = Panel(
         canvas,
-        Scale(-0.7, len(partitions) - 0.3, left, WIDTH - EDGE),
-        Scale(*bounds, head + _BOXES_HEIGHT, head),
+        AxisScale(-0.7, len(partitions) - 0.3, left, WIDTH - EDGE),
+        AxisScale(*bounds, head + _BOXES_HEIGHT, head),
     )
     panel.grid(value for value, _ in shown)
     panel.write_beside(shown)

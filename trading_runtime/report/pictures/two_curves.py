@@ -9,8 +9,8 @@ from trading_runtime.report.pictures.panel import (
     EDGE,
     TICKS_HEIGHT,
     TITLE_HEIGHT,
+    AxisScale,
     Panel,
-    Scale,
     left_of,
     thinned,
     time_ticks,
@@ -39,8 +39,8 @@ def two_curves_picture(
     foot = head + _HEIGHT
     canvas = Canvas(foot + TICKS_HEIGHT + EDGE)
     start, end = min(times), max(*times, min(times) + 1)
-    x = Scale(start, end, left_of(text for _, text in amounts), WIDTH - EDGE)
-    panel = Panel(canvas, x, Scale(*bounds, foot, head))
+    x = AxisScale(start, end, left_of(text for _, text in amounts), WIDTH - EDGE)
+    panel = Panel(canvas, x, AxisScale(*bounds, foot, head))
     panel.grid(value for value, _ in amounts)
     panel.write_beside(amounts)
     for (_, curve), (colour, width) in zip(curves, _LINES, strict=True):
