@@ -175,7 +175,7 @@ def task_statistics(
 def clipped(equity: Samples, observed: Observed | None) -> Samples:
     """Return ``equity`` as if it began with the first row of the data and ended with the last.
 
-    What is sampled in front of the data or behind it is stated as of the first or the last row.
+    Samples before or after the data are given the time of the first or the last row.
     """
     if observed is None:
         return equity
@@ -191,10 +191,9 @@ def curve_statistics(
 ) -> dict[str, Statistic]:
     """Return ``days``, returns, ratios and the maximum drawdown.
 
-    ``returns`` are the daily returns of ``equity``. ``days`` is how many of them there are,
-    ``periods_per_year`` what they are annualised by, ``return`` is final / initial - 1. An account
-    that was ruined has no return and none of the ratios that are made from returns; its drawdown is
-    stated.
+    ``returns`` are the daily returns of ``equity``. ``days`` is their number, ``periods_per_year``
+    annualises them, ``return`` is final / initial - 1. An account that was ruined
+    has no return and none of the ratios derived from returns; its drawdown is stated.
     """
     year = calendar.year(days)
     fall = maximum_drawdown(equity)
