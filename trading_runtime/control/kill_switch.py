@@ -1,9 +1,9 @@
-"""The kill switch: on or off for a whole place of results or for one run, with its history.
+"""The kill switch: on or off for a whole results folder or for one run, with its history.
 
 In the folder of the results, or below the same names in S3:
 
-    kill-switch/on/all.json             there while it is on for every run
-    kill-switch/on/run.<run_id>.json    there while it is on for one run
+    kill-switch/on/all.json             present while it is on for every run
+    kill-switch/on/run.<run_id>.json    present while it is on for one run
     kill-switch/reduce/…                the same for sessions that may only reduce positions
     kill-switch/history/<time>-….json   one file for each time it was switched, never removed
 """

@@ -180,7 +180,7 @@ class TableKind:
 
     @property
     def fields(self) -> frozenset[str]:
-        """All that can be compared."""
+        """All fields that can be compared."""
         return self.numbers | self.texts
 
     def key_of(self, row: Mapping[str, Any]) -> str:

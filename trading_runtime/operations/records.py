@@ -1,4 +1,4 @@
-"""Where operations leave what they found: the last state of each, and a journal of all.
+"""Where operations record their findings: the last state of each, and a journal of all.
 
 operations/<name>.json          the last readiness check, the last probe
 operations/journal/<writer>/…   chains of events, as those of runs
