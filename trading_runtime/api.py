@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that ended, and what it left."""
+    """A run that ended, and its results."""
 
     run_id: str
     files: RunFiles
     result: dict[str, Any]
     """Content of ``result.json``."""
     computed: int
-    """Tasks that were computed; the others were stored already."""
+    """Tasks that were computed; all others were already stored."""
     seconds: float
     """Wall-clock time of the run."""
     search: str = ""
@@ -60,17 +60,17 @@ class Run:
 
     @property
     def failures(self) -> list[dict[str, Any]]:
-        """The failed tasks, sorted by task id, as their failure files say."""
+        """The failed tasks, sorted by task id, as in their failure files."""
         return [read_json(path) for path in sorted(self.files.failures.glob("*.json"))]
 
     @property
     def trials(self) -> dict[str, Any]:
-        """Content of ``trials.json``: what was tried on the same data when the run ended."""
+        """Content of ``trials.json``: what had been tried on the same data when the run ended."""
         return read_json(self.files.trials) or {}
 
     @property
     def report(self) -> Path:
-        """The report's page."""
+        """The path of the report's page."""
         return self.files.report_page
 
 
@@ -94,11 +94,11 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 ) -> Run:
     """Run an experiment on this machine and summarise it.
 
-    ``run_id`` names the run; the same id with the same plan resumes it. With ``allow_incomplete``
-    a best point is named even though tasks failed. Failed tasks do not raise: see ``Run.kind``.
+    ``run_id`` names the run; the same id with the same plan resumes it. With ``allow_incomplete`` a
+    best point is named even if tasks failed. Failed tasks do not raise: see ``Run.kind``.
 
     Raises what ``plan`` and ``execution.local_run.LocalRun.execute`` raise, and ``UsageError`` for
-    a run id that is not one.
+    an invalid run id.
     """
     from trading_runtime.execution.local_run import LocalRun
 
@@ -131,7 +131,7 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 
 
 def open_run(results: str | Path, run_id: str) -> Run:
-    """Return a run that is stored in the folder ``results``; raises ``UsageError`` when none is."""
+    """Return a run stored in the folder ``results``; raises ``UsageError`` when there is none."""
     files = open_store(results).run(check_run_id(run_id))
     result = read_json(files.result)
     if result is None:

@@ -42,7 +42,7 @@ def decimal_text(value: Decimal) -> str:
 
 
 _AS_IT_IS = frozenset({str, int, bool, type(None)})
-"""Types of which JSON has every value: most of what is encoded, so they are asked for first."""
+"""Types whose values are all valid JSON: most of what is encoded, so they are checked first."""
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911 - one case a type

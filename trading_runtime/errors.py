@@ -1,4 +1,4 @@
-"""The one family of errors: what went wrong, of which kind, and the exit code that the kind has.
+"""The family of errors: what went wrong, of which kind, and the exit code of the kind.
 
 The kinds and their codes are the table "Failures and exit codes" of docs/reference/exit-codes.md.
 """
@@ -54,7 +54,7 @@ _EXIT_CODES = {
 class TradingRuntimeError(Exception):
     """Base of every error that this project raises on purpose.
 
-    The message is what the user reads: it names the file and the key or row at fault, what was
+    The message is what the user reads: it names the file and the key or row at fault, the value
     found, what is accepted, and how to fix it, in one or two lines.
     """
 
@@ -79,7 +79,7 @@ class DataError(TradingRuntimeError):
 
 
 class StrategyError(TradingRuntimeError):
-    """The strategy's own code raised, or left early."""
+    """The strategy's own code raised, or exited early."""
 
     kind = Kind.STRATEGY
 
@@ -91,7 +91,7 @@ class IncompleteError(TradingRuntimeError):
 
 
 class NondeterministicError(TradingRuntimeError):
-    """A repeat gave other bytes than the stored result."""
+    """A repeat gave bytes that differ from the stored result."""
 
     kind = Kind.NONDETERMINISTIC
 
@@ -127,7 +127,7 @@ class DiffersError(TradingRuntimeError):
 
 
 class TransientError(TradingRuntimeError):
-    """Storage or network failed, also when tried again and again; later it may work."""
+    """Storage or network failed despite retries; it may work later."""
 
     kind = Kind.TRANSIENT
 
@@ -143,15 +143,15 @@ class StoppedError(TradingRuntimeError):
 
 
 def error_of(kind: Kind, message: str) -> TradingRuntimeError:
-    """Return the error that another process raised, from what it said of it."""
+    """Return the error that another process raised, from its report."""
     classes = {found.kind: found for found in TradingRuntimeError.__subclasses__()}
     return classes.get(kind, TradingRuntimeError)(message)
 
 
 def refuse_other_than_utf8(text: str) -> None:
-    """Raise ``UsageError`` when a name or argument holds bytes that are not UTF-8.
+    """Raise ``UsageError`` when a name or argument contains bytes that are not UTF-8.
 
-    Python keeps such bytes as lone surrogates, which neither JSON nor a report can hold.
+    Python keeps such bytes as lone surrogates, which neither JSON nor a report can contain.
     """
     try:
         text.encode()

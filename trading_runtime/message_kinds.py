@@ -1,4 +1,4 @@
-"""Messages counted by kind: what is left of a text when ids and numbers are taken out of it."""
+"""Messages counted by kind: the rest of a text after ids and numbers are removed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _CODE = re.compile(r"(RISK \w+|[A-Z]+(?:_[A-Z]+)*): ")
-"""What reasons of the engine and of the risk profile begin with."""
+"""The prefixes of reasons given by the engine and the risk profile."""
 _VARYING = re.compile(r"[^\s'\"=(),:;]*(?:\d|\.[A-Z])[^\s'\"=(),:;]*")
 """A word with a digit, or an instrument's id."""
 _MOST_KINDS = 20
@@ -28,7 +28,7 @@ def kind_of(message: str) -> str:
 
 
 def counted_kinds(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return counts in order of the kind, the rarest of more than twenty put together."""
+    """Return counts in order of the kind, merging the rarest when there are more than twenty."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = dict(sorted(ranked[:_MOST_KINDS]))
     rest = sum(count for _, count in ranked[_MOST_KINDS:])
@@ -36,7 +36,7 @@ def counted_kinds(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def kinds_of(messages: Iterable[str | None]) -> dict[str, int]:
-    """Return how many messages there are of each kind."""
+    """Return the number of messages of each kind."""
     return counted_kinds(Counter(kind_of(message or "") for message in messages))
 
 

@@ -49,7 +49,7 @@ def format_duration(nanoseconds: int) -> str:
 
 
 def parse_instant(text: str) -> int:
-    """Return nanoseconds since the epoch of an ISO 8601 date or time; without a zone it is UTC.
+    """Return nanoseconds since the epoch of an ISO 8601 date or time, in UTC if it has no zone.
 
     Up to nine digits of a second are read. Raises ``ValueError`` when the text is neither a date
     nor a time.
@@ -66,9 +66,9 @@ def parse_instant(text: str) -> int:
 
 
 def day_of(instant: int) -> int:
-    """Return the number since the epoch of the UTC day whose end, at the latest, is ``instant``.
+    """Return the number since the epoch of the UTC day that ends at or after ``instant``.
 
-    A bar that closes at midnight belongs to the day that ends there, and so does all that is known
+    A bar that closes at midnight belongs to the day that ends there, and so does everything known
     at that very instant: a day begins after its first midnight and ends with the next.
     """
     return (instant - 1) // DAY

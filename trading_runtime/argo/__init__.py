@@ -1,1 +1,1 @@
-"""What pods run: the steps plan, batch, check and summary, and what it takes to submit a run."""
+"""The steps that pods run (plan, batch, check and summary), and the submission of a run."""

@@ -1,4 +1,4 @@
-"""The ``argo`` command: submits a workflow, and says how it goes."""
+"""The ``argo`` command: submits a workflow, and reports its progress."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class Sight:
-    """How a workflow looks at one moment."""
+    """The state of a workflow at one moment."""
 
     phase: str
     progress: str
     """Tasks done and to do, ``3/12``."""
     message: str
     exit_code: int | None
-    """Of the step that decided how the workflow ended."""
+    """The exit code of the step that decided how the workflow ended."""
 
     @property
     def is_ended(self) -> bool:
-        """Whether nothing more happens."""
+        """Whether the workflow has ended."""
         return self.phase in _ENDED
 
 
@@ -67,18 +67,18 @@ class ArgoCommand:
     def submit(self, parameters: Mapping[str, str]) -> str:
         """Submit the template ``backtest`` and return the workflow's name.
 
-        Raises ``UsageError`` with what ``argo`` said when it could not.
+        Raises ``UsageError`` with the output of ``argo`` when it fails.
         """
         given = [part for item in parameters.items() for part in ("-p", "=".join(item))]
         output = self._run("submit", "--from", TEMPLATE, *given, "--output", "name")
         return output.strip().rpartition("/")[2]
 
     def look(self, workflow: str) -> Sight:
-        """Return how a workflow looks now; raises ``UsageError`` when it cannot be seen."""
+        """Return the current state of a workflow; raises ``UsageError`` when it cannot be read."""
         return sight_of(json.loads(self._run("get", workflow, "--output", "json")))
 
     def watch(self, workflow: str, show: Callable[[Sight], None]) -> Sight:
-        """Follow a workflow to its end; ``show`` is called whenever something changed.
+        """Follow a workflow to its end; ``show`` is called at every change.
 
         Raises ``TransientError`` when the cluster cannot be reached for a minute.
         """
@@ -124,7 +124,7 @@ class ArgoCommand:
 
 
 def sight_of(workflow: Mapping[str, Any]) -> Sight:
-    """Return how the workflow looks that a document of Kubernetes describes."""
+    """Return the state of the workflow that a Kubernetes document describes."""
     status = workflow.get("status") or {}
     phase = status.get("phase") or "Pending"
     progress, message = status.get("progress") or "", status.get("message") or ""
@@ -140,8 +140,8 @@ def sight_of(workflow: Mapping[str, Any]) -> Sight:
 def _decisive(pods: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
     """Return exit code and message of the pod that decided how a workflow failed.
 
-    That is the plan's last one: where it failed, the summary has nothing to judge. Else it is the
-    summary's. The workflow's own message is only that a child failed.
+    That is the plan's last pod: where it failed, the summary has nothing to judge. Otherwise it is
+    the summary's. The workflow's own message only says that a child failed.
     """
     for name in ("plan", "summary"):
         ended = [node for node in pods if node.get("templateName") == name]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trading_runtime.argo.planned_run import SharedPlannedRun
 
 OUT_OF_MEMORY_EXIT_CODE = 137
-"""What the kernel leaves of a process that took too much: Argo tries again with more."""
+"""The exit code of a process that the kernel kills for memory: Argo retries with more."""
 FIRST_ROUND = 1
 
 
@@ -39,9 +39,9 @@ class BatchOrder:
     """What a pod is to compute."""
 
     number: int
-    """Of the batch, counted from 0."""
+    """The batch, counted from 0."""
     round_number: int = FIRST_ROUND
-    """The first computes the plan's batches, the second those that ``check`` made."""
+    """The first round computes the plan's batches, the second those that ``check`` made."""
     workers: int = 1
 
 
@@ -53,13 +53,13 @@ def run_batch_step(
 ) -> int:
     """Run one batch of a plan, or of what ``check`` found missing.
 
-    Tasks that are stored, or failed in a way that would repeat itself, are left alone. Returns the
-    pod's exit code: 137 when a task ran out of memory, 75 when one was transient, else 0; all other
-    failures are facts in the store, which ``summary`` judges.
+    Tasks that are stored, or whose failure would repeat, are left alone. Returns the pod's exit
+    code: 137 when a task ran out of memory, 75 when one was transient, else 0; all other failures
+    are facts in the store, which ``summary`` judges.
 
     Raises ``UsageError`` when there is no such run or batch, or this image cannot compute the
     plan's tasks, ``StoppedError`` when asked to stop, ``KilledError`` when the kill switch is on or
-    is switched on, and ``StorageError`` when nothing can be written; finished tasks are kept.
+    is turned on, and ``StorageError`` when nothing can be written; finished tasks are kept.
     """
     with PrestartedWorker(fork_or_start) as prestarted:
         run = open_planned_run(results, run_id)
@@ -74,7 +74,7 @@ def run_batch_step(
 
 
 class _Batch:
-    """The tasks of one batch: which are to be computed here, and what came of them."""
+    """The tasks of one batch: those to be computed here, and their outcomes."""
 
     def __init__(self, run: SharedPlannedRun, order: BatchOrder) -> None:
         self._run, self._order = run, order
@@ -127,7 +127,7 @@ def _job(run: SharedPlannedRun, folder: Path, code: StrategyCode) -> Job:
 
 
 def _tasks(run: SharedPlannedRun, order: BatchOrder) -> list[int]:
-    """Return the tasks that a batch was made for."""
+    """Return the tasks of a batch."""
     number, round_number = order.number, order.round_number
     batches: Sequence[Sequence[int]]
     if round_number == FIRST_ROUND:
@@ -147,14 +147,15 @@ def _tasks(run: SharedPlannedRun, order: BatchOrder) -> list[int]:
 
 @contextlib.contextmanager
 def _strategy_code(run: SharedPlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
-    """Find the strategy's code in this pod; yields also the folder that its paths start in."""
+    """Find the strategy's code in this pod; also yields the base folder of its paths."""
     strategy, archive = run.plan.strategy, run.metadata.get("code_archive")
     file = run.metadata["experiment_file"]
     with contextlib.ExitStack() as stack:
         if archive:
             folder = stack.enter_context(unpacked_code(open_folder(run.store.place), archive))
         elif is_s3(file):
-            # The image holds the code, and an empty folder nothing that could hide it.
+            # The image contains the code, and an empty folder contains nothing that could shadow
+            # it.
             empty = tempfile.TemporaryDirectory(prefix="trading-runtime-")
             folder = Path(stack.enter_context(empty))
         else:
@@ -169,6 +170,6 @@ def _strategy_code(run: SharedPlannedRun) -> Iterator[tuple[Path, StrategyCode]]
 
 
 def _pod_name() -> str:
-    # A run id's characters, whatever the host is called.
+    # Only the characters of a run id, whatever the host is called.
     kept = "".join(letter for letter in platform.node().lower() if letter.isalnum())
     return kept[-12:] or "pod"

@@ -10,11 +10,11 @@ from trading_runtime.storage.files import write_file
 
 
 def run_check_step(results: str, run_id: str) -> int:
-    """Write batches of the tasks that were not done, and return how many batches that makes.
+    """Write batches of the tasks that were not done, and return the number of batches.
 
-    Not done are tasks with neither a result nor a failure, and those whose failure may pass:
-    transient, or out of memory. What Argo says of its pods is not asked. Raises ``UsageError`` when
-    the run was not planned. A run that was asked to stop has no more batches.
+    These are tasks with neither a result nor a failure, and those whose failure may pass:
+    transient, or out of memory. Argo's own view of its pods is not used. Raises ``UsageError`` when
+    the run was not planned. A run that was asked to stop gets no more batches.
     """
     run = open_planned_run(results, run_id)
     if run.shared.stop_requested():

@@ -1,8 +1,8 @@
-"""The code of a strategy as one archive, for pods whose image does not hold it.
+"""The code of a strategy as one archive, for pods whose image does not contain it.
 
-An archive is named by the sha256 of its bytes. It is made so that the same files give the same
-bytes anywhere, and unpacked as if it came from an enemy: regular files only, with names that stay
-inside, few and small, verified first, read-only afterwards.
+An archive is named by the sha256 of its bytes. The same files give the same bytes anywhere. It is
+unpacked as untrusted input: regular files only, with names that stay inside, few and small,
+verified first, read-only afterwards.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def pack_code(code: StrategyCode, folder: Path) -> bytes:
     """Return the archive of a strategy's files, for an experiment file in ``folder``.
 
-    Files keep their place relative to each other and to ``folder``, so that the experiment's own
-    relative paths find them again. Raises ``UsageError`` when there are too many or too large.
+    Files keep their location relative to each other and to ``folder``, so that the experiment's own
+    relative paths find them again. Raises ``UsageError`` when there are too many or they are too
+    large.
     """
-    # What the runtime's own package has, every pod has.
+    # Every pod has the modules of the runtime's own package.
     files = [path for path in code.files if not path.is_relative_to(RUNTIME)]
     top = Path(os.path.commonpath([folder, *code.search_paths, *files]))
     members = {path.relative_to(top).as_posix(): path for path in files}
@@ -71,12 +72,12 @@ def archive_name(sha256: str) -> str:
 
 @contextlib.contextmanager
 def unpacked_code(results: ObjectStore, sha256: str) -> Iterator[Path]:
-    """Unpack the archive that a results folder has under a digest, and remove it afterwards.
+    """Unpack the archive with this digest in a results folder, and remove it afterwards.
 
-    Yields the folder in which relative paths of code start, in place of the experiment file's.
-    Folders that the strategy was found in otherwise are searched for modules meanwhile. Raises
-    ``UsageError`` for a digest that is none, ``DataError`` for an archive that is not there, has
-    other bytes, or holds anything but regular files of Python code inside its own folder.
+    Yields the folder that relative paths of code start from, in place of the experiment file's.
+    Other folders where the strategy was found are searched for modules meanwhile. Raises
+    ``UsageError`` for an invalid digest, ``DataError`` for an archive that is missing, has other
+    bytes, or contains anything but regular files of Python code inside its own folder.
     """
     if not _SHA256.fullmatch(sha256):
         raise UsageError(f"code {sha256[:80]!r}: is no sha256; give its 64 hexadecimal digits")
@@ -117,7 +118,7 @@ def _members(content: bytes) -> dict[str, bytes]:
     """Return the files of an archive by name; raises ``ValueError`` for anything else in it."""
     found: dict[str, bytes] = {}
     total = 0
-    # Uncompressed only: so it holds no more than its own size.
+    # Uncompressed only, so it contains no more than its own size.
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
         while (member := archive.next()) is not None:
             name = member.name
@@ -155,7 +156,7 @@ def _index(content: bytes) -> dict[str, Any]:
         raise ValueError(f"{_INDEX} does not say where the files belong")
     paths = [index["folder"], *index["search_paths"]]
     for path in paths:
-        # "." is the top itself.
+        # "." is the archive's root itself.
         if not isinstance(path, str) or (path != "." and ".." in path.split("/")):
             raise ValueError(f"{_INDEX}: {path!r} leads out of the archive")
         if path != ".":
@@ -173,7 +174,7 @@ def _write(folder: Path, members: dict[str, bytes]) -> None:
 
 
 def _set_modes(folder: Path, *, files: int, folders: int) -> None:
-    for root, _, names in os.walk(folder):  # a folder before what is in it
+    for root, _, names in os.walk(folder):  # a folder before its content
         Path(root).chmod(folders)
         for name in names:
             (Path(root) / name).chmod(files)

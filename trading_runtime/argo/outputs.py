@@ -1,4 +1,4 @@
-"""What a step hands to Argo: output files, the progress of a pod, the message of a failure."""
+"""What a step passes to Argo: output files, a pod's progress, the message of a failure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_outputs(values: Mapping[str, str]) -> None:
 
 
 def output_report(run_folder: Path) -> None:
-    """Copy the report of a run, page and pictures, to where the template takes it from."""
+    """Copy the report of a run, page and pictures, to where the template collects it."""
     target = _folder() / "report"
     shutil.rmtree(target, ignore_errors=True)
     if (run_folder / "report").is_dir():
@@ -36,7 +36,7 @@ def output_report(run_folder: Path) -> None:
 
 
 def write_termination_message(text: str) -> None:
-    """Write why a step ended where Kubernetes reads it from; elsewhere nothing happens."""
+    """Write why a step ended to where Kubernetes reads it; elsewhere do nothing."""
     path = os.environ.get("TRADING_RUNTIME_TERMINATION_LOG")
     if path:
         content = text.encode(errors="backslashreplace")[:_MOST_MESSAGE_BYTES]
@@ -45,7 +45,7 @@ def write_termination_message(text: str) -> None:
 
 
 class PodProgress:
-    """Tells Argo how many of a pod's tasks are done, through the file that it reads."""
+    """Reports to Argo how many of a pod's tasks are done, through the file that it reads."""
 
     def __init__(self, done: int, total: int) -> None:
         path = os.environ.get("ARGO_PROGRESS_FILE")
@@ -55,7 +55,7 @@ class PodProgress:
         self._show()
 
     def task_ended(self, *, ok: bool) -> None:  # noqa: ARG002 - done is done
-        """Count a task, well ended or not."""
+        """Count a task, ok or failed."""
         self._done += 1
         if self._done >= self._total or time.monotonic() - self._shown >= _PROGRESS_SECONDS:
             self._show()
@@ -70,7 +70,7 @@ class PodProgress:
             beside.write_text(text)
             beside.replace(self._path)
         except OSError:
-            # A single file may be all that can be written there.
+            # Perhaps only a single file can be written there.
             with contextlib.suppress(OSError):
                 self._path.write_text(text)
 

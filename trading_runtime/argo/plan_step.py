@@ -1,7 +1,7 @@
 """The step ``plan``: expand an experiment to a plan in the store, cut into batches for pods.
 
 An experiment is submitted with the versions and code that the laptop planned with. The step refuses
-others: the plan shown before submitting is only true when the pods compute the same tasks.
+others: the plan shown before submitting is only valid when the pods compute the same tasks.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MOST_SHOWN = 200
 def check_image(image: str, *, allow_mutable: bool = False) -> str:
     """Return ``image`` when it is named by digest, or a tag is allowed.
 
-    Raises ``UsageError`` otherwise: what a tag names can change between two pods of one run.
+    Raises ``UsageError`` otherwise: the image behind a tag can change between two pods of one run.
     """
     if (_ANY if allow_mutable else _BY_DIGEST).fullmatch(image):
         return image
@@ -63,7 +63,7 @@ _SHOWN = 12
 
 
 def submission_of(plan: Plan) -> dict[str, Any]:
-    """Return what a submission says of the laptop that planned ``plan``."""
+    """Return what a submission states about the laptop that planned ``plan``."""
     common = plan.common
     return {
         "engine": common.engine_version,
@@ -74,7 +74,7 @@ def submission_of(plan: Plan) -> dict[str, Any]:
 
 
 def check_submission(experiment: str, image: str | None) -> None:
-    """Compare this process with the laptop that submitted the experiment, where one did.
+    """Compare this process with the laptop that submitted the experiment, if there was one.
 
     Raises ``UsageError`` when they differ in the engine or in the digest of the runtime's code.
     """
@@ -82,7 +82,7 @@ def check_submission(experiment: str, image: str | None) -> None:
     try:
         content = json.loads(open_folder(place or ".").read(FILE_NAME))
         if content["experiment"] != name:
-            return  # it speaks of another file in the folder
+            return  # it is about another file in the folder
         theirs = (str(content["engine"]), str(content["runtime"]))
     except FileNotFoundError:
         return
@@ -102,8 +102,8 @@ def check_submission(experiment: str, image: str | None) -> None:
 def fetched_experiment(experiment: str, code: str | None) -> Iterator[LoadedExperiment]:
     """Load the experiment at a path or an address in S3, with the code archive of digest ``code``.
 
-    Relative places in a file from S3 start at its own address. Raises ``UsageError`` for a file
-    that is none, and ``DataError`` for an archive that is missing or not what it should be.
+    Relative paths in a file from S3 start at its own address. Raises ``UsageError`` for an invalid
+    file, and ``DataError`` for an archive that is missing or not what it should be.
     """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trading-runtime-")))
@@ -145,19 +145,19 @@ def _fetched(address: str, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class PodSettings:
-    """What is asked of the pods of a run; none of it can change a result."""
+    """The requirements for the pods of a run; none of them can change a result."""
 
     image: str | None = None
     allow_mutable_image: bool = False
     code: str | None = None
-    """sha256 of the archive with the strategy's code, where the image does not hold it."""
+    """sha256 of the archive with the strategy's code, where the image does not contain it."""
     batch_seconds: float = BATCH_SECONDS
     most_batches: int = MOST_BATCHES
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What the next steps need to know of a plan."""
+    """What the next steps need from a plan."""
 
     run_id: str
     results: str
@@ -171,12 +171,12 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
     """Check and plan the experiment at a path or an address in S3, and begin the run.
 
     Raises ``UsageError`` for an image that is not named by digest, a bad experiment, a run id that
-    is running or belongs to another plan, and where laptop and image would give other results.
+    is running or belongs to another plan, and where laptop and image would give different results.
     """
     check_run_id(run_id)
     if settings.image is not None:
         check_image(settings.image, allow_mutable=settings.allow_mutable_image)
-    # First, since the experiment of a newer laptop may have keys that an older image refuses.
+    # First, since the experiment of a newer laptop may have keys that an older image rejects.
     check_submission(experiment, settings.image)
     with fetched_experiment(experiment, settings.code) as loaded, naming(experiment):
         prepared = with_pod_batches(
@@ -196,7 +196,7 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
 def with_pod_batches(prepared: PreparedRun, seconds: float, most: int) -> PreparedRun:
     """Return the same plan with batches as pods run them.
 
-    Raises ``UsageError`` for an adaptive search: what it asks for depends on results.
+    Raises ``UsageError`` for an adaptive search: its points depend on results.
     """
     search = prepared.loaded.experiment.search
     if search is not None and search.is_adaptive:
@@ -214,7 +214,7 @@ def _begin(prepared: PreparedRun, run_id: str, settings: PodSettings) -> None:
     if is_running(prepared.store, run_id):
         raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
     KillSwitch(prepared.store).refuse_start(run_id)
-    # Without a lock, which a pod that is killed would leave behind: Argo has a mutex per run id.
+    # Without a lock, which a killed pod would leave behind: Argo has a mutex per run id.
     run = SharedRun(prepared.store, run_id)
     files, plan = run.files, prepared.plan
     run.read(files.metadata)
@@ -229,7 +229,7 @@ def _begin(prepared: PreparedRun, run_id: str, settings: PodSettings) -> None:
         most_batches=settings.most_batches,
     )
     if metadata.earlier is not None:
-        # Before a file of it changes: until then it has ended as its metadata say.
+        # Before any of its files changes: until then it has ended as its metadata say.
         run.publish(files.metadata)
     with run.open_journal("plan") as journal:
         started = RunStarted(tasks=len(plan.tasks), pending=len(plan.uncached))

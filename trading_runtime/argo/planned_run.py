@@ -1,4 +1,4 @@
-"""A planned run as the steps after ``plan`` find it in the store."""
+"""A planned run as read from the store by the steps after ``plan``."""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ def open_planned_run(results: str, run_id: str) -> SharedPlannedRun:
 
 
 def may_pass(failure: Mapping[str, Any]) -> bool:
-    """Return whether a task that failed so may succeed when it is tried again elsewhere."""
+    """Return whether a task with this failure may succeed when retried elsewhere."""
     kind = failure.get("kind")
     return kind in {Kind.TRANSIENT, Kind.STORAGE} or bool(failure.get("out_of_memory"))

@@ -1,4 +1,4 @@
-"""From an experiment on a laptop to a run on a cluster: what is checked, sent and said of it."""
+"""From an experiment on a laptop to a run on a cluster: what is checked, sent and reported."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Submission:
     run_id: str
     image: str | None
     content: dict[str, Any]
-    """The experiment as pods read it: everything explicit, nothing on this machine."""
+    """The experiment as pods read it: everything explicit, nothing that refers to this machine."""
     code: bytes | None
-    """The archive of the strategy's code, where an image cannot be expected to hold it."""
+    """The archive of the strategy's code, where an image is not expected to contain it."""
     batch_seconds: float
     most_batches: int
 
@@ -54,17 +54,17 @@ class Submission:
 
     @property
     def address(self) -> str:
-        """Where in S3 the experiment goes."""
+        """The S3 address that the experiment is sent to."""
         return f"{self.prepared.store.place}/{self._folder}/{_EXPERIMENT}"
 
     @property
     def pods(self) -> int:
-        """How many pods compute."""
+        """The number of pods that compute."""
         return len(self.prepared.plan.batches)
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The parameters of the workflow; those left out have the template's defaults."""
+        """The parameters of the workflow; those left out keep the template's defaults."""
         given = {
             "experiment": self.address,
             "run-id": self.run_id,
@@ -76,7 +76,7 @@ class Submission:
         return {name: value for name, value in given.items() if value is not None}
 
     def upload(self) -> None:
-        """Send experiment and code to the results' place, where pods look for them."""
+        """Upload experiment and code to the results folder, where pods look for them."""
         results = open_folder(self.prepared.store.place)
         if self.code is not None:
             results.write(archive_name(self.code_sha256 or ""), self.code)
@@ -127,7 +127,7 @@ def prepare_submission(
 
 
 def seconds_of_a_pod(submission: Submission) -> float | None:
-    """Return what the longest pod is estimated to take, without its start; ``None``: not known."""
+    """Return the estimated time of the longest pod without its start; ``None`` if unknown."""
     plan = submission.prepared.plan
     longest = 0.0
     for first, last in plan.batches:
@@ -165,7 +165,7 @@ def _for_pods(prepared: PreparedRun) -> tuple[dict[str, Any], bytes | None]:
     folder = loaded.code_folder.resolve()
     where, _, name = strategy["path"].rpartition(":")
     if where.startswith(("/", "~")):
-        # Of a file's path, the name alone is in the identity.
+        # Only the name of a file, not its path, is in the identity.
         strategy["path"] = f"{os.path.relpath(code.file or folder, folder)}:{name}"
     for key, text in (("config_path", strategy["config_path"] or ""), *_numbered(strategy["code"])):
         if text.startswith(("/", "~")):
@@ -187,7 +187,7 @@ def _is_in_image(code: StrategyCode) -> bool:
 
 
 def _check_packed(packed: bytes, strategy: dict[str, Any], code: StrategyCode) -> None:
-    """Look for the strategy in its archive, as a pod will."""
+    """Check that the strategy is in its archive, as a pod will."""
     with tempfile.TemporaryDirectory(prefix="trading-runtime-") as folder:
         sha256 = hashlib.sha256(packed).hexdigest()
         results = LocalFolder(folder)

@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
 WAITS_SECONDS = (10.0, 20.0, 40.0, 80.0)
-"""Before another try, after storage could not be reached. Argo is not asked for it: it would need
-an expression, and then tells, in place of the summary's words, that it did not hold."""
+"""Seconds before another attempt when storage could not be reached. Argo does not retry: it would
+need an expression, and would then report that it did not hold, instead of the summary's message."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to."""
+    """The outcome of a run."""
 
     result: dict[str, Any]
     """Content of ``result.json``."""
     failures: list[dict[str, Any]]
     files: RunFiles
     killed: KilledError | None = None
-    """What to raise when the kill switch ended the run."""
+    """The error to raise when the kill switch ended the run."""
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def run_summary_step(results: str, run_id: str, *, allow_incomplete: bool = Fals
     """Reduce the run over its stored tasks, and write tables, result, metrics and report.
 
     Raises ``UsageError`` when the run was not planned, ``StorageError`` as the storage does, and
-    ``TransientError`` when it stays out of reach for minutes. An incomplete run does not raise: see
+    ``TransientError`` when it stays unreachable for minutes. An incomplete run does not raise: see
     ``Summary.check_complete``.
     """
     for seconds in WAITS_SECONDS:
@@ -120,14 +120,14 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
 
 
 def _forget_passed_failures(store: Store, files: RunFiles) -> None:
-    """Remove failures that passed: of tasks that succeeded in a pod that then was killed."""
+    """Remove the failures of tasks that later succeeded in a pod that was then killed."""
     for path in sorted(files.failures.glob("*.json")):
         if store.has_task(path.stem) and may_pass(read_json(path) or {}):
             store.remove(path)
 
 
 def _write_metrics(files: RunFiles, strategy: str) -> None:
-    """Write what the pods measured since the run was last planned, as their journals say."""
+    """Write what the pods measured since the run was last planned, according to their journals."""
     started, latest = 0, 0
     measured: dict[str, tuple[float, int]] = {}
     for line in files.journal.read_text(encoding="utf-8").splitlines():

@@ -1,1 +1,1 @@
-"""What stops trading: the kill switch, and who looks at it while a run is computed."""
+"""What stops trading: the kill switch, and what checks it while a run is computed."""

@@ -1,9 +1,9 @@
-"""The kill switch: on or off for a whole place of results or for one run, with its history.
+"""The kill switch: on or off for a whole results folder or for one run, with its history.
 
 In the folder of the results, or below the same names in S3:
 
-    kill-switch/on/all.json             there while it is on for every run
-    kill-switch/on/run.<run_id>.json    there while it is on for one run
+    kill-switch/on/all.json             present while it is on for every run
+    kill-switch/on/run.<run_id>.json    present while it is on for one run
     kill-switch/reduce/…                the same for sessions that may only reduce positions
     kill-switch/history/<time>-….json   one file for each time it was switched, never removed
 """
@@ -37,12 +37,12 @@ _LOOK_IN_S3_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Switching:
-    """One time that somebody switched it."""
+    """One time that the switch was changed."""
 
     action: str
     """``activate``, ``reduce`` or ``clear``."""
     run_id: str | None
-    """The run that it is for; none: all runs."""
+    """The run it applies to; none for all runs."""
     reason: str
     time: str
     """UTC, ISO 8601."""
@@ -51,17 +51,17 @@ class Switching:
 
     @property
     def shown(self) -> str:
-        """What a message says of it."""
+        """Its wording in a message."""
         what = "all runs" if self.run_id is None else f"run {self.run_id!r}"
         how = "reducing only" if self.action == "reduce" else "on"
         return f"{how} for {what} since {self.time} ({self.reason})"
 
 
 class KillSwitch:
-    """The kill switch of one place of results."""
+    """The kill switch of one results folder."""
 
     def __init__(self, store: Store, *, reduce: bool = False) -> None:
-        """Of two switches the one that halts, or that which lets sessions ``reduce`` only."""
+        """Choose the switch that halts or, with ``reduce``, that only lets sessions reduce."""
         self._store = store
         self._on = _REDUCING if reduce else _ON
         self._action = "reduce" if reduce else "activate"
@@ -70,15 +70,15 @@ class KillSwitch:
         self.seconds_between_looks = _LOOK_IN_S3_SECONDS if store.objects.is_remote else 0.0
 
     def activate(self, reason: str, run_id: str | None = None) -> Switching:
-        """Switch it on, for one run or for all."""
+        """Turn it on, for one run or for all."""
         switched = _switching(self._action, run_id, reason)
-        # First what stops orders, then the record of it.
+        # Stop orders first, then record it.
         self._objects.write(self._name(run_id), _content(switched))
         self._remember(switched)
         return switched
 
     def clear(self, reason: str, run_id: str | None = None) -> Switching:
-        """Switch it off again; raises ``UsageError`` when it is not on."""
+        """Turn it off again; raises ``UsageError`` when it is not on."""
         if self._switching(self._name(run_id)) is None:
             what = "for all runs" if run_id is None else f"for run {run_id!r}"
             raise UsageError(
@@ -91,15 +91,15 @@ class KillSwitch:
         return switched
 
     def on_for(self, run_id: str) -> Switching | None:
-        """Return what switched it on for a run, whether for that run or for all."""
+        """Return what turned it on for a run, whether for that run or for all."""
         return self._switching(self._name(None)) or self._switching(self._name(run_id))
 
     def active(self) -> list[Switching]:
-        """Return all that is on now, for all runs first."""
+        """Return all switches that are on now, those for all runs first."""
         return self._switchings(self._on)
 
     def history(self) -> list[Switching]:
-        """Return each time it was switched, oldest first."""
+        """Return every change of the switch, oldest first."""
         return self._switchings(_HISTORY)
 
     def refuse_start(self, run_id: str) -> None:
@@ -113,7 +113,7 @@ class KillSwitch:
             )
 
     def append_event(self, switched: Switching) -> None:
-        """Write it into the journal of the run that it is for, if that run is there."""
+        """Write it to the journal of the run it applies to, if that run exists."""
         if switched.run_id is not None and switched.run_id in self._store.run_ids():
             event = KillCleared if switched.action == "clear" else KillActivated
             append_events(
@@ -140,7 +140,7 @@ class KillSwitch:
         try:
             return Switching(**json.loads(content))
         except (ValueError, TypeError):
-            # That it is there is what counts: a damaged switch is one that is on.
+            # Its existence is what matters: a damaged switch is one that is on.
             run = name.removeprefix(f"{self._on}run.").removesuffix(".json")
             return Switching(
                 self._action, None if "/" in run else run, "unreadable", "unknown", None, ""
@@ -155,7 +155,7 @@ class KillSwitch:
 
 
 class KillWatch:
-    """Reads the switch for one running run, as often as that costs little."""
+    """Reads the switch for one active run, as often as is cheap."""
 
     def __init__(self, store: Store, run_id: str, *, reduce: bool = False) -> None:
         self._switch = KillSwitch(store, reduce=reduce)
@@ -163,20 +163,20 @@ class KillWatch:
         self._looked = float("-inf")
         self._latest: Switching | None = None
         self.switched: Switching | None = None
-        """What switched it on, once that was seen; it stays."""
+        """What turned it on, once that was seen; it stays."""
 
     def __call__(self) -> bool:
         """Return whether the run is to be killed.
 
         Raises ``TransientError`` or ``StorageError`` when the switch cannot be read: a run whose
-        switch cannot be seen is not continued.
+        switch cannot be read is not continued.
         """
         if self.switched is None:
             self.switched = self.look()
         return self.switched is not None
 
     def look(self) -> Switching | None:
-        """Return what it is on by now, as often as that costs little; raises as the call does."""
+        """Return what has turned it on, checked as often as is cheap; raises as the call does."""
         if time.monotonic() - self._looked >= self._switch.seconds_between_looks:
             self._latest = self._switch.on_for(self._run_id)
             self._looked = time.monotonic()

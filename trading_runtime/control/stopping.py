@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class StopControl:
-    """Asks, for one run that is computed, whether it is to end."""
+    """Checks whether a run that is being computed has to end."""
 
     def __init__(self, store: Store, run_id: str, *requests: Callable[[], bool]) -> None:
-        """``requests`` say whether somebody asked for the end: a signal, ``runs stop``."""
+        """``requests`` return whether the end was requested: by a signal, by ``runs stop``."""
         self._watch = KillWatch(store, run_id)
         self._requests = requests
 
     def should_end(self) -> bool:
-        """Return whether the run is to end now.
+        """Return whether the run has to end now.
 
         Raises ``TransientError`` or ``StorageError`` when the kill switch cannot be read.
         """
@@ -30,5 +30,5 @@ class StopControl:
 
     @property
     def killed(self) -> Switching | None:
-        """What switched the kill switch on, once that was seen; it stays."""
+        """What turned the kill switch on, once that was seen; it stays."""
         return self._watch.switched

@@ -1,9 +1,9 @@
-"""Evidence of a run as one archive: packed, and unpacked without trusting what it holds.
+"""Evidence of a run as one archive: packed, and unpacked without trusting its content.
 
 A bundle is a zip file without compression, laid out as a results folder: ``runs/<run_id>/…``,
 ``tasks/…``, and before them ``evidence.json``, which lists every file with size and sha256.
 
-Accepted is only what ``bundle_run`` writes: plain files without compression under plain relative
+Only what ``bundle_run`` writes is accepted: plain files without compression under plain relative
 names, each listed with size and sha256, no more of them and no larger than the bounds below.
 """
 
@@ -41,13 +41,13 @@ _MODE = 0o644
 _REGULAR = 0o100000
 _UNIX = 3
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)
-"""The earliest that a zip file can say: when a file was written proves nothing."""
+"""The earliest time a zip file can state: when a file was written proves nothing."""
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """An archive that was written."""
+    """A written archive."""
 
     path: Path
     sha256: str
@@ -60,7 +60,7 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
     """Write the bundle of a run to ``target``: its files, and the results of its plan's tasks.
 
     The run must not be running. Raises ``UsageError`` when it has no plan, ``DataError`` when a
-    file changes meanwhile or a result is damaged, ``StorageError`` when ``target`` cannot be
+    file changes in the meantime or a result is damaged, ``StorageError`` when ``target`` cannot be
     written.
     """
     plan = read_plan(files.plan)
@@ -87,7 +87,7 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
 def _run_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
     for path in files.folder.rglob("*"):
         name = path.relative_to(files.folder).as_posix()
-        # Names with a leading dot are what a killed writer left.
+        # Names with a leading dot were left by a killed writer.
         hidden = any(part.startswith(".") for part in name.split("/"))
         if path.is_file() and not path.is_symlink() and not hidden and name not in _NOT_EVIDENCE:
             yield f"runs/{files.folder.name}/{name}", path
@@ -102,7 +102,7 @@ def _facts(path: Path) -> dict[str, Any]:
 def listing_of(
     files: RunFiles, plan: Plan, listed: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return what ``evidence.json`` says of a run and the files that are ``listed``."""
+    """Return the ``evidence.json`` of a run and the files that are ``listed``."""
     metadata, result = (read_json(path) or {} for path in (files.metadata, files.result))
     common = plan.common
     return {
@@ -147,9 +147,9 @@ def _write(
 
 
 def is_as_written(path: Path, listing: Mapping[str, Any], folder: Path) -> bool:
-    """Return whether a bundle has no byte but those of its files, which lie below ``folder``.
+    """Return whether a bundle has no byte other than those of its files, which are in ``folder``.
 
-    The same content gives the same bytes: it is written once more, and compared.
+    The same content gives the same bytes: it is written again, and compared.
     """
     again = folder / ".again.zip"
     paths = {name: folder / name for name in listing["files"]}
@@ -191,10 +191,10 @@ _ENCRYPTED = 0x1
 
 
 def unpack(path: Path, target: Path) -> dict[str, Any]:
-    """Write the files of a bundle below ``target``, and return what ``evidence.json`` says.
+    """Write the files of a bundle below ``target``, and return the content of ``evidence.json``.
 
-    Raises ``UsageError`` when ``path`` is no file, ``DataError`` when it is not a bundle as they
-    are written, or a file in it is not what the listing says.
+    Raises ``UsageError`` when ``path`` is not a file, ``DataError`` when it is not a bundle as the
+    runtime writes them, or a file in it differs from the listing.
     """
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file; give a bundle of 'evidence bundle'")

@@ -21,37 +21,37 @@ if TYPE_CHECKING:
 
 
 _PARTS_OF_TASK = 4
-"""Of the name of a file: ``tasks``, two digits, the id, the file."""
+"""The parts of a file name: ``tasks``, two digits, the id, the file."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A bundle whose bytes are what its listing says, unpacked as a results folder."""
+    """A bundle whose bytes match its listing, unpacked as a results folder."""
 
     run_id: str
     listing: Mapping[str, Any]
     store: Store
     sha256: str
-    """Of the whole archive."""
+    """The sha256 of the whole archive."""
 
 
 @dataclass(frozen=True)
 class EvidenceCheck:
-    """What was found about a bundle."""
+    """The findings about a bundle."""
 
     run_id: str
     sha256: str
     files: int
     tasks: int
     lines: int
-    """Of the journal."""
+    """Lines of the journal."""
     findings: list[JournalFinding]
     notes: list[JournalFinding]
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Evidence]:
-    """Unpack a bundle into a scratch folder for as long as the block runs.
+    """Unpack a bundle into a scratch folder for the duration of the block.
 
     Raises what ``unpack`` raises.
     """
@@ -63,9 +63,9 @@ def opened(path: Path) -> Iterator[Evidence]:
 
 
 def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
-    """Check a bundle with nothing else at hand; ``sha256`` is that of the archive, if it was noted.
+    """Check a bundle offline; ``sha256`` is that of the archive, if it was recorded.
 
-    Raises what ``unpack`` raises, and ``DataError`` when the archive is not the noted one.
+    Raises what ``unpack`` raises, and ``DataError`` when the archive is not the recorded one.
     """
     with opened(path) as evidence:
         if sha256 is not None and sha256.lower() != evidence.sha256:
@@ -91,7 +91,7 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
 
 
 def _listing_findings(evidence: Evidence) -> Iterator[JournalFinding]:
-    """Compare what the bundle holds, and says of itself, with what follows from its run."""
+    """Compare the bundle's content and listing with what follows from its run."""
     store, files = evidence.store, evidence.store.run(evidence.run_id)
     try:
         plan = read_plan(files.plan)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Side:
-    """One of two runs, with the store that holds its results."""
+    """One of two runs, with the store that contains its results."""
 
     name: str
     """A run id, or the path of a bundle."""
@@ -29,7 +29,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that two runs have, side by side."""
+    """One property of two runs, side by side."""
 
     part: str
     """``inputs``, ``environment`` or ``results``; ``record`` for what may differ."""
@@ -39,7 +39,7 @@ class Row:
 
     @property
     def same(self) -> bool:
-        """Whether both have the same."""
+        """Whether both are the same."""
         return self.first == self.second
 
 
@@ -57,7 +57,7 @@ class EvidenceComparison:
 
 
 def compare_evidence(first: Side, second: Side) -> EvidenceComparison:
-    """Compare two runs by their plans, their results and what is noted of them.
+    """Compare two runs by their plans, their results and their records.
 
     Raises ``UsageError`` when one has no plan, ``DataError`` when a file that is needed is damaged.
     """

@@ -1,7 +1,7 @@
 """SSH signatures over bundles, made and verified by ``ssh-keygen -Y``, which every machine has.
 
-The signature lies beside the bundle, as ``<bundle>.sig``. It says who vouches for a bundle: digests
-alone show a change only to whoever noted them before.
+The signature is next to the bundle, as ``<bundle>.sig``. It shows who vouches for a bundle: digests
+alone reveal a change only to someone who recorded them before.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _SECONDS = 60
 
 
 def signature_path(bundle: Path) -> Path:
-    """Return where the signature of a bundle lies."""
+    """Return the path of a bundle's signature."""
     return bundle.with_name(f"{bundle.name}{SUFFIX}")
 
 
 def sign(bundle: Path, key: Path) -> Path:
     """Sign a bundle with the SSH key in the file ``key``, and return the signature's path.
 
-    Raises ``UsageError`` when there is no such key, or it does not sign.
+    Raises ``UsageError`` when there is no such key, or it cannot sign.
     """
     if not key.is_file():
         raise UsageError(f"--sign {key}: there is no such file; give a private SSH key")
@@ -40,11 +40,11 @@ def sign(bundle: Path, key: Path) -> Path:
 
 
 def check_signature(bundle: Path, signer: Path) -> str:
-    """Return who signed a bundle, of those that the file ``signer`` names.
+    """Return who signed a bundle, among those that the file ``signer`` names.
 
     ``signer`` is a public SSH key, or a file of allowed signers as ``ssh-keygen`` describes it.
     Raises ``UsageError`` when it is neither, ``DataError`` when the bundle is not signed by one of
-    them, or was changed since.
+    them, or has changed since.
     """
     signature = signature_path(bundle)
     if not signature.is_file():
@@ -75,7 +75,7 @@ def check_signature(bundle: Path, signer: Path) -> str:
 
 
 def _key_name(keys: list[str]) -> str:
-    """Return what the one public key calls itself, which its comment says."""
+    """Return the name of the only public key, taken from its comment."""
     parts = keys[0].split(maxsplit=2)
     return parts[2] if len(keys) == 1 and len(parts) > 2 else "a key that it names"  # noqa: PLR2004
 

@@ -1,1 +1,1 @@
-"""Carries out what a plan says, in worker processes."""
+"""Execute a plan in worker processes."""

@@ -1,4 +1,4 @@
-"""The middle of a run: tasks are computed, whoever does it, and what happens is recorded."""
+"""The middle of a run: compute its tasks on any executor, and record what happens."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class ShownProgress(Protocol):
 
 @dataclass(frozen=True)
 class Share:
-    """The part of a run that one process computes, as messages name it."""
+    """The part of a run that one process computes, as messages describe it."""
 
     run_id: str
     tasks: int
-    """All that are planned for the process, stored or not."""
+    """All tasks planned for the process, stored or not."""
     of_run: str = ": this batch has"
-    """What comes between the run's name and the number of tasks that are left."""
+    """The text between the run's name and the number of remaining tasks."""
     advice: str = ""
     """How to resume."""
 
@@ -48,7 +48,7 @@ class Share:
 
 
 class RepeatedFailure:
-    """Counts failures of one kind and message, and says when there were as many as allowed."""
+    """Counts failures of the same kind and message, and reports when the limit is reached."""
 
     def __init__(self, allowed: int | None) -> None:
         """``allowed``: see ``limits.stop_after``; ``None`` for any number."""
@@ -57,7 +57,7 @@ class RepeatedFailure:
 
     @property
     def is_limited(self) -> bool:
-        """Whether any number of equal failures is too many."""
+        """Whether there is a limit on equal failures."""
         return self._allowed is not None
 
     def count(self, kind: str, message: str) -> None:
@@ -65,14 +65,15 @@ class RepeatedFailure:
         self._counts[kind, message] = self._counts.get((kind, message), 0) + 1
 
     def is_reached(self) -> bool:
-        """Return whether the same failure came too often."""
+        """Return whether the same failure occurred too often."""
         return self._allowed is not None and self._allowed <= max(self._counts.values(), default=0)
 
 
 class Computation:
     """Computes tasks of a run, and records, publishes and shows what happens to each.
 
-    Laptop and pod give it other executors, and say otherwise what is left; nothing else differs.
+    A laptop and a pod pass different executors and word the remaining work differently; nothing
+    else differs.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is made of
@@ -86,9 +87,9 @@ class Computation:
         memory_limit_bytes: int | None = None,
         repeated: RepeatedFailure | None = None,
     ) -> None:
-        """``tasks`` are all tasks of the plan; ``memory_limit_bytes`` is what a pod has.
+        """``tasks`` are all tasks of the plan; ``memory_limit_bytes`` is the memory of a pod.
 
-        ``repeated`` counts failures; ``control`` has to ask it.
+        ``repeated`` counts failures; ``control`` has to check it.
         """
         self._repeated = repeated or RepeatedFailure(None)
         self._run, self._tasks = run, tasks
@@ -110,13 +111,14 @@ class Computation:
         failed_before: Collection[str] = (),
         meanwhile: Callable[[], None] | None = None,
     ) -> None:
-        """Compute the pending tasks of each batch, by its number; both by index in the plan.
+        """Compute the pending tasks of each batch, keyed by batch number; both are plan indices.
 
         Failures of the tasks in ``failed_before`` are stored, and removed when they succeed.
-        ``meanwhile`` is called in a thread once the first task has ended: workers leave gaps.
+        ``meanwhile`` is called in a thread once the first task has ended, in the time that workers
+        leave idle.
 
-        Ends early, without an error, when the same failure came too often (``repeated``). Raises
-        ``StoppedError`` or ``KilledError`` when ``control`` ended it early, ``StorageError``
+        Returns early, without an error, when the same failure occurred too often (``repeated``).
+        Raises ``StoppedError`` or ``KilledError`` when ``control`` ended it early, ``StorageError``
         when nothing can be written. Finished tasks are kept.
         """
         left = {task for tasks in batches.values() for task in tasks}
@@ -152,10 +154,10 @@ class Computation:
         self.kinds.add(event.status)
         self._repeated.count(event.status, event.message)
         self.out_of_memory |= event.out_of_memory
-        # Before the journal is published: whoever reads of a failure there can read the failure.
+        # Before the journal is published: a reader who sees a failure there can then read its file.
         self._run.publish(failure)
         if event.status == Kind.STORAGE:
-            # It is not the task's fault, and would be that of all others too.
+            # The task is not at fault: every other task would fail in the same way.
             raise StorageError(
                 f"{event.message}\nrun {self._share.run_id!r}: finished tasks are kept"
                 f"{self._share.advice}"
@@ -167,7 +169,7 @@ class Computation:
             message = self._share.left(len(left) + killed)
             raise KilledError(f"{message}: the kill switch is {switched.shown}")
         if left and not self._repeated.is_reached():
-            # What workers stored last they could not tell any more.
+            # The last results that workers stored but could no longer report.
             stored = self._run.store.has_task
             raise StoppedError(
                 self._share.left(sum(not stored(self._tasks[task].task_id) for task in left))

@@ -1,4 +1,4 @@
-"""What an executor is: it computes tasks, and says what happens to each of them."""
+"""The executor interface: it computes tasks and reports what happens to each of them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class TaskEnded:
     message: str = ""
     traceback: str = ""
     memory_bytes: int | None = None
-    """Resident memory of the worker when the task had ended; not known of one that died."""
+    """Resident memory of the worker when the task ended; unknown if the worker died."""
     fetched_bytes: int = 0
-    """Brought from storage since the worker's last task."""
+    """Bytes fetched from storage since the worker's last task."""
     out_of_memory: bool = False
-    """Of kind ``crash``, and more memory would have helped."""
+    """Whether the failure is of kind ``crash`` and more memory would have helped."""
     risk_refusals: dict[str, int] | None = None
-    """Orders and changes of orders that the risk profile refused, by rule."""
+    """Orders and order changes that the risk profile refused, by rule."""
 
 
 TaskEvent = TaskBegun | TaskEnded
@@ -47,13 +47,13 @@ TaskEvent = TaskBegun | TaskEnded
 class Executor(Protocol):
     """Computes tasks of one plan; laptop and pod differ in nothing else (see ``lifecycle``).
 
-    An executor is made for one plan, since it needs more than the plan says: where the dataset and
-    the strategy's code are in this process, and how much memory there is.
+    An executor is made for one plan, since it needs more than the plan contains: where the dataset
+    and the strategy's code are in this process, and how much memory is available.
     """
 
     def run(self, batches: Sequence[Sequence[int]], control: StopControl) -> Iterator[TaskEvent]:
         """Compute the tasks of all batches, by index in the plan, and yield what happens.
 
-        Ends early, between two events, when ``control`` says so. When the kill switch is on, the
-        tasks that run are killed first, and yielded as failures of kind ``killed``.
+        Returns early, between two events, when ``control`` says so. When the kill switch is on,
+        running tasks are killed first and yielded as failures of kind ``killed``.
         """

@@ -1,7 +1,7 @@
 """The beginning and the end of a run: what is written before its first and after its last task.
 
 A run is begun, computed (``computation``), summarised, and ended. A laptop does that in one process
-(``local_run``), pods do it in one step each (``argo``): by the same functions, in the same order.
+(``local_run``), pods in one step each (``argo``), with the same functions in the same order.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ def begin_run(
 ) -> Metadata:
     """Write the files that a run begins with; the same id with the same plan resumes.
 
-    ``facts`` go into the metadata, such as the ``image`` by digest. Raises ``UsageError`` when the
-    id belongs to another plan, and ``StorageError`` when nothing can be written.
+    ``facts`` are added to the metadata, such as ``image``, the image by digest. Raises
+    ``UsageError`` when the id belongs to another plan, and ``StorageError`` when nothing can be
+    written.
     """
     plan, experiment = prepared.plan, prepared.loaded.experiment
     refuse_other_plan(read_metadata(files), plan.digest, run_id)
-    # First of all: killed in between, the run has died, and is no damaged one that has ended.
+    # Done first: if the process is killed in between, the run counts as died, not as damaged.
     reopen_run(files)
     content = redacted(explicit(experiment))
     write_file(files.experiment, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -92,9 +93,9 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
 ) -> Reduction:
     """Reduce the run over its tasks, and write its tables, ``result.json`` and report.
 
-    The metadata say afterwards whether the run is complete. ``verified`` has the sha256 of
-    manifests that this run has verified just before, by task id. Raises ``StorageError`` when
-    nothing can be written.
+    Afterwards the metadata record whether the run is complete. ``verified`` maps task ids to the
+    sha256 of manifests that this run has just verified. Raises ``StorageError`` when nothing can be
+    written.
     """
     from trading_runtime.report import ReportInputs, write_report
     from trading_runtime.results.judgement import drawn_points
@@ -136,7 +137,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
 def record_beginning(
     run: WorkingRun, plan: Plan, metadata: Metadata, journal: Journal, started: RunStarted
 ) -> None:
-    """Journal that a run begins, and remove the failures of tasks that are computed again."""
+    """Journal that a run begins, and remove the failures of tasks to be recomputed."""
     for event in (*beginning(metadata, plan), started):
         journal.write(event)
     failures = run.stored_failures()
@@ -156,10 +157,10 @@ def record_end(  # noqa: PLR0913 - what the end of a run is known by
     *,
     stop_requested: bool = False,
 ) -> KilledError | None:
-    """Record how a run ended that was summarised; ``result`` is the content of ``result.json``.
+    """Record how a summarised run ended; ``result`` is the content of ``result.json``.
 
-    Returns what to raise when the kill switch ended it: ``switched`` was seen on, and not every
-    task was finished before.
+    Returns the error to raise when the kill switch ended the run: ``switched`` was seen on, and not
+    every task had finished before.
     """
     if switched is not None and not result["complete"]:
         counts = result["counts"]
@@ -184,12 +185,12 @@ def record_error(
 ) -> None:
     """Record in status and journal that ``error`` ended a run.
 
-    ``switched`` is what switched the kill switch on, where that was seen.
+    ``switched`` is what turned the kill switch on, if that was seen.
     """
     message = str(error)
     if isinstance(error, KilledError):
         if switched is not None and switched.run_id is None:
-            # For one run, whoever switched it wrote it there.
+            # A switch for one run is journalled there by the process that turned it on.
             journal.write(
                 KillActivated(reason=switched.reason, user=switched.user, host=switched.host)
             )
@@ -206,9 +207,9 @@ def record_error(
 
 @contextlib.contextmanager
 def recorded(run: OpenRun, metadata: Metadata, journal: Journal) -> Iterator[None]:
-    """Record the error that ends a run, if one does; seal the run however it ends.
+    """Record the error that ends a run, if there is one; seal the run however it ends.
 
-    Nothing is recorded of a run that this process no longer has: the files are another's.
+    Nothing is recorded once this process no longer holds the run: the files then belong to another.
     """
     try:
         yield

@@ -44,14 +44,14 @@ class RunOutcome:
 
     reduction: Reduction
     computed: int
-    """Tasks that were computed; the others were stored already."""
+    """Tasks that were computed; all others were already stored."""
     seconds: float
     """Wall-clock time of the run."""
 
 
 @dataclass
 class LocalRun:
-    """A prepared experiment on its way to results, under one run id."""
+    """A prepared experiment, executed under one run id."""
 
     prepared: PreparedRun
     run_id: str
@@ -83,7 +83,7 @@ class LocalRun:
             self._started = time.monotonic()
             metadata = begin_run(files, self.prepared, self.run_id, ExecutorKind.LOCAL)
             if metadata.earlier is not None:
-                # Before a file of it changes: until then it has ended as its metadata say.
+                # Before any of its files changes: until then it has ended as its metadata say.
                 store.publish(files.metadata)
             store.clear_staging()
             remove_abandoned_scratch()
@@ -122,14 +122,14 @@ class LocalRun:
     def _reduced(
         self, computation: Computation, journal: Journal, metadata: Metadata, *, incomplete: bool
     ) -> Reduction:
-        """Compute what is not stored and summarise; what turns out to be damaged, once more."""
+        """Compute what is not stored and summarise; recompute damaged results once."""
         plan = self.prepared.plan
         self._compute(computation, plan.uncached)
-        # What was verified for the plan is not verified again, unless tasks ran in between: that
-        # may be hours ago.
+        # What was verified for the plan is not verified again, unless tasks ran in between, which
+        # can take hours.
         verified = {} if plan.uncached else self.prepared.manifests
         reduction = self._summarise(computation, metadata, verified, incomplete=incomplete)
-        # Results that were stored before, and quarantined just now when they were read.
+        # Results that were stored before and have just been quarantined on reading.
         damaged = {item["task_id"] for item in reduction.failures} - computation.failed
         if damaged:
             for task_id in sorted(damaged):
@@ -146,10 +146,10 @@ class LocalRun:
         if self.show_progress:
             progress = Progress(len(plan.tasks), len(plan.tasks) - len(pending))
         left = {*pending}
-        # A run that was killed is summarised all the same: it has what it had.
+        # A killed run is summarised too, with the results it has.
         with contextlib.suppress(KilledError):
             if self._repeated.is_limited and len(left) > 1:
-                # What is wrong with every task shows in the first one.
+                # A problem that affects every task shows in the first one.
                 first = min(left)
                 computation.run(self._executor(), self._batches({first}), progress)
                 left.remove(first)
@@ -159,7 +159,7 @@ class LocalRun:
                 )
 
     def _batches(self, pending: set[int]) -> dict[int, list[int]]:
-        """Return what is pending of each batch that has something, by its index in the plan."""
+        """Return the pending tasks of each batch that has any, by its index in the plan."""
         batches = {
             number: [index for index in range(first, last) if index in pending]
             for number, (first, last) in enumerate(self.prepared.plan.batches)
@@ -200,7 +200,7 @@ class LocalRun:
 
 
 def _import_for_end() -> None:
-    """Import what the end of a run needs; what is wrong with it shows when it is imported there."""
+    """Import what the end of a run needs; an import error surfaces at the end, where it is used."""
     with contextlib.suppress(Exception):
         import trading_runtime.metrics.exposition
         import trading_runtime.report

@@ -1,4 +1,4 @@
-"""Why tasks are new: what all tasks share, and what it was in the last run of the experiment."""
+"""Why tasks are new: compare what all tasks share with the last run of the experiment."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class PlanChanges(NamedTuple):
 def changes_since_last_run(prepared: PreparedRun) -> PlanChanges | None:
     """Return what changed in code and versions since the last run of the same experiment.
 
-    ``None`` when all tasks are stored, when no run of this experiment and strategy is known here,
-    or when nothing changed in them.
+    ``None`` when all tasks are stored, when no earlier run of this experiment and strategy is known
+    here, or when nothing changed.
     """
     now = prepared.plan
     if not prepared.plan.uncached:
@@ -36,7 +36,7 @@ def changes_since_last_run(prepared: PreparedRun) -> PlanChanges | None:
         try:
             then = read_plan(path)
         except (DataError, UsageError):
-            continue  # a damaged plan, or one that was removed meanwhile
+            continue  # a damaged plan, or one that has just been removed
         if then.experiment_name != now.experiment_name or then.strategy.files is None:
             continue
         if then.common.strategy_path != now.common.strategy_path:

@@ -1,4 +1,4 @@
-"""Check an experiment and plan it: all that happens before anything is started or written."""
+"""Check an experiment and plan it, before anything is started or written."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
     Check = Callable[["LoadedExperiment", StrategyCode, Plan], dict[str, list[str]]]
-    """Returns the texts in the fields of the strategy's config that are left at their default."""
+    """Returns the string fields of the strategy's config that keep their default."""
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """An experiment that was checked and planned; nothing was started or written."""
+    """An experiment that has been checked and planned; nothing has been started or written."""
 
     loaded: LoadedExperiment
     code: StrategyCode
@@ -41,7 +41,7 @@ class PreparedRun:
     plan: Plan
     workers: int
     manifests: dict[str, str]
-    """The sha256 of the manifests that verified while it was planned, by task id."""
+    """The sha256 of each manifest verified during planning, by task id."""
 
 
 def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> dict[str, list[str]]:
@@ -74,7 +74,7 @@ def prepare_loaded(
 ) -> PreparedRun:
     """Expand a loaded experiment to tasks; raises as ``prepare_run`` does, naming no experiment.
 
-    ``points`` are those to plan when a search has asked for them.
+    ``points`` are the points to plan, when a search asks for them.
     """
     settings = loaded.experiment.strategy
     code = find_strategy_code(
@@ -106,11 +106,11 @@ def prepare_loaded(
 
 @contextlib.contextmanager
 def naming(experiment: str | Path) -> Iterator[None]:
-    """Put the experiment file, as it was given, in front of what is said of its content."""
+    """Prefix messages about the experiment's content with its path, as given."""
     try:
         yield
     except UsageError as error:
-        # A line that begins with the path of another file speaks of that one.
+        # A line that begins with another file's path is about that file.
         lines = [
             line
             if Path(line.partition(": ")[0]).is_absolute() or line.startswith("s3://")

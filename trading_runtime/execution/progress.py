@@ -1,4 +1,4 @@
-"""How far a run is: a line that renews itself on a terminal, a line every few seconds elsewhere."""
+"""Progress of a run: a line that updates in place on a terminal, else one every few seconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Progress:
             self._print(f"{cached} of {planned} tasks are stored already")
 
     def task_ended(self, *, ok: bool) -> None:
-        """Count a task, and show it when it is time to."""
+        """Count a task, and show progress when it is due."""
         self._done += 1
         self._failed += not ok
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""What is kept of tasks and batches while a run is computed: journal, failures, times."""
+"""What is recorded of tasks and batches while a run is computed: journal, failures, times."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class TaskRecords:
-    """Writes what happens to the tasks of a plan into the run's folder."""
+    """Records what happens to the tasks of a plan in the run's folder."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class TaskRecords:
         tasks: Sequence[Task],
         memory_limit_bytes: int | None = None,
     ) -> None:
-        """``memory_limit_bytes`` is what a pod has: its workers share each batch."""
+        """``memory_limit_bytes`` is the memory of a pod, whose workers share each batch."""
         self._files = files
         self._journal = journal
         self._tasks = tasks
@@ -46,17 +46,17 @@ class TaskRecords:
         self._batches = BatchRecords(journal, {})
 
     def expect(self, batches: Mapping[int, Iterable[int]]) -> None:
-        """Record these batches too: the numbers of their pending tasks, by index in the plan."""
+        """Record these batches too: the indices of their pending tasks, by batch."""
         self._batches = BatchRecords(self._journal, batches, self._memory_limit)
 
     def record(self, event: TaskEvent) -> None:
-        """Write down one event; raises ``StorageError`` when that cannot be done."""
+        """Record one event; raises ``StorageError`` when it cannot be written."""
         self._batches.before(event)
         self._record(event)
         self._batches.after(event)
 
     def break_off(self, error: BaseException) -> None:
-        """Write that ``error`` ends the computing of what has begun."""
+        """Record that ``error`` ends the batches and tasks that have begun."""
         self._batches.break_off(error)
 
     def _record(self, event: TaskEvent) -> None:
@@ -80,7 +80,7 @@ class TaskRecords:
             for rule, count in (event.risk_refusals or {}).items():
                 self._journal.write(OrderRefused(task_id=task_id, rule=rule, count=count))
             return
-        # Most runs need it at the end only.
+        # Most runs need it only at the end.
         from trading_runtime.results.task_failures import task_failure, write_failure
 
         content = task_failure(
@@ -105,7 +105,7 @@ class TaskRecords:
 
 
 _DEADLY = {Kind.CRASH, Kind.TIMEOUT}
-"""Failures of a task that its worker does not survive."""
+"""Kinds of task failure that end the worker."""
 
 
 @dataclass
@@ -119,7 +119,7 @@ class _Batch:
 
 
 class BatchRecords:
-    """Writes into a journal what the events of tasks mean for the batches that they belong to."""
+    """Journals batch events, derived from the events of the batches' tasks."""
 
     def __init__(
         self,
@@ -129,8 +129,8 @@ class BatchRecords:
     ) -> None:
         """``batches`` are the pending tasks of each batch, by its index in the plan.
 
-        With ``memory_limit_bytes`` the batches are those of a pod, whose workers share them: the
-        lines name none.
+        With ``memory_limit_bytes`` the batches belong to a pod, whose workers share them: the lines
+        then name no worker.
         """
         self._journal = journal
         self._memory_limit = memory_limit_bytes
@@ -138,7 +138,7 @@ class BatchRecords:
         self._numbers = {task: number for number, tasks in batches.items() for task in tasks}
 
     def before(self, event: TaskEvent) -> None:
-        """Write that a batch begins, or is retried, with a task that begins."""
+        """Record that a batch begins, or is retried, with a task that begins."""
         number = self._numbers.get(event.task)
         if number is None or isinstance(event, TaskEnded):
             return
@@ -162,7 +162,7 @@ class BatchRecords:
             self._journal.write(BatchRetried(batch=number, tasks=tasks, attempt=batch.attempts))
 
     def after(self, event: TaskEvent) -> None:
-        """Write that a batch ends, or breaks off, with a task that has ended."""
+        """Record that a batch ends, or breaks off, with a task that has ended."""
         number = self._numbers.get(event.task)
         if number is None or not isinstance(event, TaskEnded):
             return
@@ -195,7 +195,7 @@ class BatchRecords:
             )
 
     def break_off(self, error: BaseException) -> None:
-        """Write that ``error`` ends the batches that have begun."""
+        """Record that ``error`` ends the batches that have begun."""
         kind = Kind.INTERNAL
         if isinstance(error, TradingRuntimeError):
             kind = error.kind

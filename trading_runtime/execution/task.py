@@ -1,4 +1,4 @@
-"""Where a partition becomes a result: cut the data, run the engine, write the artifacts."""
+"""Turns a partition into a result: cut the data, run the engine, write the artifacts."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ _TASKS_WORTH_DECODING = 2
 
 @dataclass
 class _CutPartition:
-    """The partition whose catalog is on disk, so that its points need not cut it again."""
+    """The partition whose catalog is on disk, so that later points need not cut it again."""
 
     index: int
     partition: PlannedPartition
     inputs: dict[str, Any]
     digest: str
-    """Of ``inputs``."""
+    """Digest of ``inputs``."""
     catalog: Path
     slice: Slice
     tasks: int = 0
-    """Tasks that were run on it."""
+    """Number of tasks run on it."""
     decoded: DecodedRows | None = None
-    """Its rows as the engine's objects, once a second task asks for them."""
+    """Its rows as engine objects, decoded when a second task asks for them."""
 
 
 class TaskRunner:
@@ -74,7 +74,7 @@ class TaskRunner:
         scratch: Path | None = None,
         log_level: str | None = None,
     ) -> None:
-        """Prepare to run; partitions are cut out into a new folder in ``scratch``."""
+        """Prepare to run; partitions are cut into a new folder in ``scratch``."""
         if plan.common.strategy_code != code.digest:
             raise UsageError(
                 f"{code.path}: the strategy's code was changed after planning; start the run again"
@@ -87,7 +87,7 @@ class TaskRunner:
         self._log_level = log_level
         self._kill = KillSignal()
         self.risk_refusals: dict[str, int] | None = None
-        """What the risk profile refused in the last task that was run, by rule."""
+        """Orders that the risk profile refused in the last task, by rule."""
         self._common_digest = digest(plan.common.content)
         self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-", dir=scratch))
         self._cut: _CutPartition | None = None
@@ -98,7 +98,7 @@ class TaskRunner:
             self._dataset = Path(dataset)
 
     def expect(self, tasks: Sequence[int]) -> None:
-        """Begin to fetch what the first of ``tasks`` needs, and the next other partition's data."""
+        """Start fetching what the first of ``tasks`` needs, and the data of the next partition."""
         if self._fetched is None:
             return
         ahead = list(dict.fromkeys(self._plan.tasks[index].partition for index in tasks))
@@ -161,7 +161,7 @@ class TaskRunner:
 
     @property
     def fetched_bytes(self) -> int:
-        """Market data brought from storage so far."""
+        """Bytes of market data fetched from storage so far."""
         return 0 if self._fetched is None else self._fetched.fetched_bytes
 
     def kill(self) -> None:
@@ -176,7 +176,7 @@ class TaskRunner:
 
     def _run(self, inputs: Mapping[str, Any], cut: _CutPartition, rows: int) -> TaskOutput:
         cut.tasks += 1
-        # Decoded ahead, rows take longer than streamed: it is worth it from the second task on.
+        # Decoding rows ahead is slower than streaming them once: it pays off from the second task.
         if cut.tasks == _TASKS_WORTH_DECODING:
             cut.decoded = decoded(inputs, cut.catalog, rows)
         return run_task(
@@ -190,7 +190,7 @@ class TaskRunner:
         )
 
     def _without_rows(self, inputs: Mapping[str, Any]) -> TaskOutput:
-        """Return the result of a window that turned out to be empty: the account rests."""
+        """Return the result of a window without rows: the account stays unchanged."""
         partition, common = inputs["partition"], inputs["common"]
         amounts = [
             balance.split() for venue in venues_of(common).values() for balance in venue["balances"]
@@ -224,7 +224,7 @@ class TaskRunner:
         partition = self._plan.partitions[index]
         data = partition.as_mapping()
         catalog = self._scratch / f"partition-{index}"
-        # Left by a point before this one, for which the partition could not be cut.
+        # Left by an earlier point for which the partition could not be cut.
         shutil.rmtree(catalog, ignore_errors=True)
         catalog.mkdir()
         if self._fetched is not None:

@@ -1,1 +1,1 @@
-"""What runs are doing, as numbers for Prometheus: one collector for files, scrapes and pushes."""
+"""Metrics of runs for Prometheus: one collector for files, scrapes and pushes."""

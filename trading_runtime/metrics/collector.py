@@ -1,4 +1,4 @@
-"""The one collector: a results folder, or one run of it, as Prometheus's metric families."""
+"""The one collector: a results folder, or one of its runs, as Prometheus metric families."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ type Sample = tuple[str, float, tuple[str, ...]]
 
 
 def run_metrics(reader: RunReader, now: float, *, is_killed: bool) -> Iterator[Sample]:
-    """Yield name, value and labels of all that is known of a run at ``now``."""
+    """Yield name, value and labels of everything known about a run at ``now``."""
     run = (reader.run_id,)
     yield "run_info", 1, (*run, *_labels(reader.metadata))
     for state in STATUSES:
@@ -137,7 +137,7 @@ def _by_label(reader: RunReader) -> Iterator[Sample]:
 """A metric's name without prefix, its value, the values of its labels."""
 
 _READING_SECONDS = 0.25
-"""Time that one collection spends on journals of ended runs; the rest waits for the next."""
+"""Time limit per collection for journals of ended runs; the rest waits for the next one."""
 _ON = "kill-switch/on"
 _ALL_RUNS = f"{_ON}/all.json"
 _RUN_SWITCH = f"{_ON}/run."
@@ -145,12 +145,12 @@ _LONGEST_LABEL = 200
 
 
 class FolderCollector(Collector):
-    """Everything about a folder, and each of its latest runs by itself."""
+    """Metrics of a whole folder, and of each of its latest runs."""
 
     def __init__(
         self, folder: ResultsFolder, most_runs: int, clock: Callable[[], float] = time.time
     ) -> None:
-        """At most ``most_runs`` runs are shown one by one: running ones first, then the latest."""
+        """Show at most ``most_runs`` runs individually: running ones first, then the latest."""
         self._folder = folder
         self._most_runs = most_runs
         self._clock = clock
@@ -219,7 +219,8 @@ class FolderCollector(Collector):
         for drill in DRILLS:
             held = self._document(f"drills/{drill}.json")
             at = seconds_of(held.get("time"))
-            # With its safeguard switched off a drill has to fail, and that says nothing of now.
+            # A drill with its safeguard switched off has to fail, which says nothing about the
+            # present.
             if at is not None and held.get("sabotage") is not True:
                 yield "drill_passed", held.get("verdict") == DrillVerdict.PASSED, (drill,)
                 yield "drill_timestamp_seconds", at, (drill,)

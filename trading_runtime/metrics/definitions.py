@@ -11,9 +11,9 @@ from trading_runtime.records.status import DIED, UNKNOWN, Status
 
 PREFIX = "trading_runtime_"
 OTHER = "other"
-"""What a label says for a value that is not among its own: the set stays as small as it is."""
+"""The label value for any other value: the set of values stays as small as it is."""
 STATUSES = (*map(str, Status), DIED, UNKNOWN)
-"""How a run may stand, as seen from outside."""
+"""The statuses of a run, as seen from outside."""
 FAILURES = tuple(str(kind) for kind in Kind if kind is not Kind.OK)
 OUTCOMES = ("matched", "mismatched", "unknown")
 RULES = (
@@ -49,7 +49,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "outcome": OUTCOMES,
     "drill": DRILLS,
 }
-"""The labels whose values are known; those of a run are bounded by the runs that are shown."""
+"""Labels with known values; labels of runs are limited by the number of runs shown."""
 
 _RUN = ("run_id",)
 

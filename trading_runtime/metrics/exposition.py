@@ -1,4 +1,4 @@
-"""Numbers as text: the file of a run, and what a server or a Pushgateway is given."""
+"""Metrics as text: the file of a run, and what a server or a Pushgateway receives."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 def registry_of(collector: Collector) -> CollectorRegistry:
-    """Return a registry that holds this collector and none of the process's own metrics."""
+    """Return a registry with only this collector and none of the process's own metrics."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     return registry
 
 
 def text_of(collector: Collector) -> bytes:
-    """Return the numbers in Prometheus's text format, every digit kept."""
+    """Return the metrics in Prometheus's text format, with every digit."""
     return generate_latest(registry_of(collector))
 
 
 def write_run_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
-    """Write ``metrics.prom`` of a run whose folder has what it will have, but for its metadata.
+    """Write ``metrics.prom`` of a run whose folder is complete except for its metadata.
 
-    ``metadata`` are as they will be. Raises ``StorageError`` when the file cannot be written.
+    ``metadata`` are the final ones. Raises ``StorageError`` when the file cannot be written.
     """
     root = files.folder.parent.parent
     content = text_of(RunCollector(open_results_folder(root), files.folder.name, metadata=metadata))
@@ -51,10 +51,10 @@ _SERVER_FAULT = 500
 
 
 def push(collector: Collector, url: str, run_id: str | None) -> None:
-    """Put the numbers in place of those pushed before for the same run, or for the folder.
+    """Push the metrics, replacing those pushed before for the same run, or for the folder.
 
-    Raises ``UsageError`` for an address that is none or that refuses them, ``TransientError`` when
-    no one answers in three tries.
+    Raises ``UsageError`` for an invalid address or one that refuses them, ``TransientError`` when
+    none of three attempts gets an answer.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:

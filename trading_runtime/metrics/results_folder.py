@@ -1,4 +1,4 @@
-"""A results folder as the collector reads it: names, what tells a change, and bytes."""
+"""A results folder as the collector reads it: names, change stamps, and bytes."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ class ResultsFolder(Protocol):
     """Files by their names below the folder."""
 
     def look(self) -> None:
-        """See the folder as it is now."""
+        """Refresh the view of the folder."""
 
     def run_ids(self) -> list[str]:
         """Return the ids of all runs, sorted."""
 
     def stamp(self, name: str) -> Stamp | None:
-        """Return what changes with a file, ``None`` when there is none."""
+        """Return a value that changes when the file does, ``None`` when there is none."""
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the files below ``folder``, sorted."""
 
     def read(self, name: str, start: int = 0) -> bytes:
-        """Return a file from ``start`` on; nothing when there is none."""
+        """Return a file from byte ``start``; empty when there is none."""
 
     def is_running(self, run_id: str) -> bool:
-        """Return whether a process has the run."""
+        """Return whether a process holds the run."""
 
 
 def open_results_folder(place: str | Path) -> ResultsFolder:
@@ -49,7 +49,7 @@ def open_results_folder(place: str | Path) -> ResultsFolder:
 
 
 class _LocalFolder:
-    """A folder on disk, looked at anew with each question."""
+    """A folder on disk, read again for each question."""
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
@@ -66,7 +66,7 @@ class _LocalFolder:
         return []
 
     def stamp(self, name: str) -> Stamp | None:
-        # Asked for every run at every scrape: paths as text are several times faster.
+        # Called for every run at every scrape: paths as strings are several times faster.
         try:
             facts = os.stat(f"{self._root}/{name}")  # noqa: PTH116
         except OSError:

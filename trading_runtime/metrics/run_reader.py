@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def parse_document(content: bytes) -> dict[str, Any]:
-    """Return a JSON object, empty when the bytes are none."""
+    """Return a JSON object, empty when the bytes are not one."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
@@ -30,7 +30,7 @@ def parse_document(content: bytes) -> dict[str, Any]:
 
 
 def part_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return an object inside of a document, empty when there is none."""
+    """Return an object inside a document, empty when there is none."""
     found = document.get(name)
     return found if isinstance(found, dict) else {}
 
@@ -42,7 +42,7 @@ def count_of(document: Mapping[str, Any], name: str) -> int | None:
 
 
 def seconds_of(text: object) -> float | None:
-    """Return an ISO 8601 time as seconds since the epoch, ``None`` when it is none."""
+    """Return an ISO 8601 time as seconds since the epoch, ``None`` when it is not one."""
     try:
         return dt.datetime.fromisoformat(str(text)).timestamp()
     except (ValueError, OverflowError):
@@ -50,7 +50,7 @@ def seconds_of(text: object) -> float | None:
 
 
 class Chain:
-    """The lines of one writer, read on from where they were read to."""
+    """The lines of one writer, read from where the last read ended."""
 
     def __init__(self, writer: str) -> None:
         self.is_intact = True
@@ -63,7 +63,7 @@ class Chain:
         self._offset = 0
 
     def read_on(self, folder: ResultsFolder, parts: Iterable[str]) -> list[dict[str, Any]]:
-        """Return the whole lines that came since the last time; ``parts`` are in their order."""
+        """Return the complete lines since the last call; ``parts`` are in order."""
         found = []
         for part in parts:
             if part < self._part:
@@ -71,14 +71,14 @@ class Chain:
             if part > self._part:
                 self._part, self._offset = part, 0
             content = folder.read(part, self._offset)
-            # A line without its end is being written, or its writer died over it.
+            # A line without a line break is still being written, or its writer died.
             *lines, rest = content.split(b"\n")
             self._offset += len(content) - len(rest)
             found += [entry for line in lines if (entry := self._check(line))]
         return found
 
     def _check(self, line: bytes) -> dict[str, Any] | None:
-        """Return what a line says, and see whether it follows as ``runs check`` wants it to."""
+        """Return the content of a line, and check that it follows as ``runs check`` requires."""
         entry = parse_line(line)
         at = None if entry is None else seconds_of(entry["time"])
         if entry is None or at is None:
@@ -99,11 +99,11 @@ class Chain:
 
 @dataclass
 class JournalFacts:
-    """The sums over a journal's events, over every attempt unless it is said."""
+    """The totals over a journal's events, over all attempts unless stated otherwise."""
 
     planned: int | None = None
     cached: int = 0
-    """Stored already when the present attempt began."""
+    """Tasks already stored when the present attempt began."""
     ended: set[str] = field(default_factory=set)
     """Tasks that ended in the present attempt; one may do so in two pods."""
     completed: int = 0
@@ -118,21 +118,21 @@ class JournalFacts:
     """When the present attempt began, seconds since the epoch, as all times here."""
     last_event: float | None = None
     last_progress: float | None = None
-    """When a task ended last, or the present attempt began."""
+    """When the last task ended, or the present attempt began."""
     running: set[str] = field(default_factory=set)
     memory: dict[tuple[str, Any], int] = field(default_factory=dict)
-    """What each worker had as its last task ended, by writer and number."""
+    """Memory of each worker when its last task ended, by writer and number."""
     memory_limits: dict[str, int] = field(default_factory=dict)
 
     def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Take in lines of any writers, in order of time."""
+        """Add lines of any writers, in order of time."""
         for entry in entries:
             at = entry["at"]
             self.last_event = max(at, self.last_event or at)
             try:
                 self._add(entry["event"], entry["payload"], entry["writer"], at)
             except (KeyError, TypeError, ValueError):
-                continue  # not what this program writes: nothing to be learned from it
+                continue  # not written by this program: nothing to learn from it
 
     def _add(self, event: str, payload: Mapping[str, Any], writer: str, at: float) -> None:
         if "memory_limit_bytes" in payload:
@@ -156,7 +156,7 @@ class JournalFacts:
                 rule = payload["rule"]
                 self.refused[rule if rule in RULES else OTHER] += int(payload["count"])
             case "batch_completed" | "batch_failed" if "worker" not in payload:
-                # Of a pod, which ends with its batch and gives its memory back.
+                # Of a pod, which ends with its batch and releases its memory.
                 self.memory = {key: used for key, used in self.memory.items() if key[0] != writer}
             case "run_completed" | "run_stopped" | "run_failed" | "run_killed":
                 self.running.clear()
@@ -184,7 +184,7 @@ class JournalFacts:
         return max((self.planned or 0) - self.cached - len(self.ended) - len(self.running), 0)
 
     def nearest_memory_limit(self) -> tuple[int, int | None] | None:
-        """Return use and limit of the writer whose workers use most of theirs, in bytes."""
+        """Return use and limit, in bytes, of the writer whose workers use most of their limit."""
         used: Counter[str] = Counter()
         for (writer, _), memory in self.memory.items():
             used[writer] += memory
@@ -196,7 +196,7 @@ class JournalFacts:
 
 
 class RunReader:
-    """What is known of one run."""
+    """What is known about one run."""
 
     def __init__(self, folder: ResultsFolder, run_id: str) -> None:
         self.run_id = run_id
@@ -205,7 +205,7 @@ class RunReader:
         """The content of ``metadata.json``; empty when it cannot be read."""
         self.journal = JournalFacts()
         self.is_read = False
-        """Whether the journal was read, which not every look does."""
+        """Whether the journal was read, which not every refresh does."""
         self._folder = folder
         self._prefix = f"runs/{run_id}"
         self._documents: dict[str, tuple[Stamp, dict[str, Any]]] = {}
@@ -214,7 +214,7 @@ class RunReader:
         self._had_ended = False
 
     def look(self, metadata: dict[str, Any] | None = None) -> None:
-        """See where the run stands, by its metadata as they are stored or given."""
+        """Refresh the run's status, from its metadata as stored or given."""
         self.metadata = self.document("metadata.json") if metadata is None else metadata
         found = standing(self.metadata, lambda: self._folder.is_running(self.run_id))
         self.state = found if found in STATUSES else UNKNOWN
@@ -241,7 +241,7 @@ class RunReader:
         return known[1]
 
     def read_journal(self) -> None:
-        """Read what was added to the journal; all of it where one that had ended was changed."""
+        """Read what was added to the journal; all of it when an ended journal was changed."""
         names = [name for name in self._folder.names(f"{self._prefix}/journal")
                  if name.endswith(".jsonl")]  # fmt: skip
         stamps = [self._folder.stamp(name) for name in names]
@@ -260,12 +260,12 @@ class RunReader:
 
     @property
     def journal_lines(self) -> int:
-        """Lines of all chains."""
+        """The number of lines in all chains."""
         return sum(chain.lines for chain in self._chains.values())
 
     @property
     def journal_is_intact(self) -> bool:
-        """Whether each line follows from the one before, to the ends that the metadata name."""
+        """Whether each line follows from the one before, up to the ends that the metadata name."""
         if not all(chain.is_intact for chain in self._chains.values()):
             return False
         ends = self.metadata.get("journal")
@@ -275,12 +275,12 @@ class RunReader:
             name: {"lines": chain.lines, "last": chain.last_hash}
             for name, chain in self._chains.items()
         }
-        # Whoever still has the run has ended it, and not yet noted how its journal ends.
+        # The process that still holds the run has ended it, but not yet recorded its journal's end.
         return found == ends or self._folder.is_running(self.run_id)
 
 
 def _by_writer(names: list[str], prefix: str) -> dict[str, list[str]]:
-    """Sort files into chains: ``<writer>.jsonl`` is one, ``<writer>/….jsonl`` the parts of one."""
+    """Group files by chain: ``<writer>.jsonl`` is one, ``<writer>/….jsonl`` the parts of one."""
     chains: dict[str, list[str]] = {}
     for name in names:
         writer = name.removeprefix(prefix).removesuffix(".jsonl").split("/")[0]

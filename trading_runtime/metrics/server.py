@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _MISSED = 4
-"""Rounds without numbers after which the server says that it is not well."""
+"""Rounds without numbers after which the server reports that it is unhealthy."""
 
 
 class LatestNumbers(Collector):
-    """What another collector gives, for many readers: asked anew each time, or every few seconds.
+    """Another collector's metrics, for many readers: collected for each, or every few seconds.
 
-    With ``every`` seconds a thread asks, and a slow storage keeps no reader waiting.
+    With ``every`` seconds a thread collects, and a slow storage keeps no reader waiting.
     """
 
     def __init__(self, collector: Collector, every: float) -> None:
@@ -55,13 +55,13 @@ class LatestNumbers(Collector):
         yield from self._families
 
     def is_well(self) -> bool:
-        """Return whether the latest numbers are there and not old."""
+        """Return whether the latest numbers exist and are not old."""
         if not self._every:
             self._ask()
         return self._error is None and time.monotonic() - self._at < _MISSED * (self._every or 1)
 
     def end(self) -> None:
-        """Let the thread end."""
+        """Stop the thread."""
         self._ended.set()
 
     def _ask(self) -> None:
@@ -93,14 +93,14 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the base's name
-        """Say nothing of a request that went well."""
+        """Do not log a successful request."""
 
 
 @contextlib.contextmanager
 def serving(collector: Collector, host: str, port: int, every: float) -> Iterator[WSGIServer]:
     """Bind a server to an address; ``serve_forever`` then answers until ``shutdown``.
 
-    Port 0 is any that is free. Raises ``UsageError`` when the address cannot be had.
+    Port 0 picks any free port. Raises ``UsageError`` when the address cannot be bound.
     """
     latest = LatestNumbers(collector, every)
     try:

@@ -1,1 +1,1 @@
-"""Before, beside and after runs: is it ready, does it answer, do the books agree, does it hold."""
+"""Checks before, during and after runs: readiness, probes, reconciliation and drills."""

@@ -1,4 +1,4 @@
-"""Ask one address whether it answers: one GET, bounded in time and size, of allowed hosts only."""
+"""Probe one address: one GET, bounded in time and size, for allowed hosts only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ProbeState(StrEnum):
     UP = "up"
     """With a status from 200 to 299."""
     REDIRECTED = "redirected"
-    """It redirected elsewhere, and was not followed."""
+    """It redirected elsewhere, and the redirect was not followed."""
     REFUSED = "refused"
     """With another status."""
     TOO_LARGE = "too_large"
@@ -42,7 +42,7 @@ class ProbeState(StrEnum):
 
 @dataclass(frozen=True)
 class Probe:
-    """What was found; of the address scheme, host and port only, and nothing of the body."""
+    """What was found; scheme, host and port only of the address, and nothing of the body."""
 
     time: str
     address: str
@@ -60,10 +60,10 @@ class Probe:
 def probe(
     url: str, allowed: Collection[str], *, seconds: float = 5.0, most_bytes: int = 1_000_000
 ) -> Probe:
-    """Send one GET to ``url``, of this machine or of a host in ``allowed`` (``host[:port]``).
+    """Send one GET to ``url``, on this machine or a host in ``allowed`` (``host[:port]``).
 
     Redirects are not followed, proxies are not used, and the body is counted and dropped. Raises
-    ``UsageError`` for another host, a scheme that is not HTTP, or a login inside the address.
+    ``UsageError`` for another host, a scheme other than HTTP, or a login inside the address.
     """
     parts, port = _checked(url)
     host = parts.hostname or ""
@@ -92,9 +92,9 @@ def _checked(url: str) -> tuple[SplitResult, int]:
 
 
 def _allowed_place(host: str, port: int, allowed: Collection[str]) -> tuple[str, int] | None:
-    """Return address and port to connect to; ``None`` when the name is not known.
+    """Return address and port to connect to; ``None`` when the name is unknown.
 
-    The address is looked up once: what was checked is what is connected to.
+    The address is looked up once, so that the address checked is the one connected to.
     """
     is_listed = bool({host, f"{host}:{port}", f"[{host}]", f"[{host}]:{port}"} & set(allowed))
     refusal = UsageError(
@@ -102,7 +102,7 @@ def _allowed_place(host: str, port: int, allowed: Collection[str]) -> tuple[str,
         "operations.probe_hosts of the experiment"
     )
     if not is_listed and not _may_be_this_machine(host):
-        raise refusal  # without asking for its name either
+        raise refusal  # without even looking up its name
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -122,7 +122,7 @@ def _may_be_this_machine(host: str) -> bool:
 
 
 class _Asked:
-    """One question and what came back."""
+    """One request and its response."""
 
     def __init__(self, seconds: float, most_bytes: int) -> None:
         self._seconds = seconds
@@ -138,7 +138,7 @@ class _Asked:
             return ProbeState.DOWN, "the name of the host is not known"
         try:
             with contextlib.closing(socket.create_connection(place, self._seconds)) as plain:
-                # A timeout of the socket starts anew with every byte; this one does not.
+                # A socket timeout restarts with every byte; this one does not.
                 alarm = threading.Timer(self._seconds, self._end, [plain])
                 alarm.daemon = True
                 alarm.start()

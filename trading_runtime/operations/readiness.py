@@ -1,4 +1,4 @@
-"""Whether an experiment may run here and now: each thing it needs, looked at and named."""
+"""Whether an experiment can run here and now: each requirement, checked and named."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMORY = Path("/proc/meminfo")
 _TIMEX_BYTES = 256
-"""More than the kernel's ``struct timex`` has; all zero, it asks and sets nothing."""
+"""More than the kernel's ``struct timex`` has; all zero, it queries and sets nothing."""
 _UNSYNCHRONISED = 5
 
 
 def free_disk(place: Path) -> int:
-    """Return the bytes that are free where ``place`` is, or would be made."""
+    """Return the free bytes at ``place``, or where it would be made."""
     while not place.exists():
         place = place.parent
     return shutil.disk_usage(place).free
 
 
 def available_memory() -> int | None:
-    """Return the bytes that processes may still take, of the machine or of the container."""
+    """Return the memory available to processes, on the machine or in the container, in bytes."""
     amounts = [amount for amount in (_of_machine(), _of_container()) if amount is not None]
     return min(amounts, default=None)
 
 
 def clock_is_kept() -> bool | None:
-    """Return whether the kernel's clock is synchronised; ``None`` where that cannot be asked."""
+    """Return whether the kernel's clock is synchronised; ``None`` where that is unknown."""
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -79,7 +79,7 @@ def _of_container() -> int | None:
 
 @dataclass(frozen=True)
 class StorageTrial:
-    """What a trial found."""
+    """The result of a trial."""
 
     seconds: float
     skew_seconds: float
@@ -129,7 +129,7 @@ STATE_FILE = "operations/readiness.json"
 
 
 class CheckState(StrEnum):
-    """What one check found."""
+    """The result of one check."""
 
     PASSED = "passed"
     WARNING = "warning"
@@ -139,18 +139,18 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     name: str
     state: CheckState
     message: str
     kind: Kind = Kind.OK
-    """Of the failure, where it failed: the exit code that it leads to."""
+    """The kind of the failure, if it failed, which sets the exit code."""
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """All that was looked at."""
+    """All checks."""
 
     experiment: str
     time: str
@@ -178,7 +178,7 @@ class Readiness:
 
 
 def check_readiness(loaded: LoadedExperiment) -> Readiness:
-    """Look at everything that the experiment needs; nothing is run, and no failure is raised."""
+    """Check everything that the experiment needs; nothing is run, and no failure is raised."""
     checks: list[Check] = []
     for name, look in (
         ("variables", _variables),
@@ -201,14 +201,14 @@ def _looked(
         return list(look(loaded))
     except TradingRuntimeError as error:
         return [Check(name, CheckState.FAILED, redact(str(error)), error.kind)]
-    except Exception as error:  # noqa: BLE001 - what cannot be looked at is not ready
+    except Exception as error:  # noqa: BLE001 - what cannot be checked is not ready
         message = redact(f"{type(error).__name__}: {error}")
         return [Check(name, CheckState.FAILED, message, Kind.INTERNAL)]
 
 
 def _variables(loaded: LoadedExperiment) -> Iterable[Check]:
     settings = loaded.experiment.operations
-    # Asked is whether there is a value; none of them is kept, shown or compared.
+    # Only whether there is a value is checked; none of them is kept, shown or compared.
     missing = [name for name in settings.required_variables if not os.environ.get(name)]
     absent = [name for name in settings.optional_variables if not os.environ.get(name)]
     if missing:

@@ -29,21 +29,21 @@ _LONGEST_SHOWN = 60
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a venue says; a table that it does not speak of is not compared."""
+    """A venue's data; a table that it does not contain is not compared."""
 
     sha256: str
     tables: dict[str, Table]
     fields: dict[str, frozenset[str]]
     """The fields of each table that the snapshot has."""
     ignored: tuple[str, ...]
-    """Columns that nothing is compared with, as ``table.column``."""
+    """Columns that are not compared, as ``table.column``."""
 
 
 def read_snapshot(path: Path) -> Snapshot:
     """Read a JSON file with a list of rows for each table, one table, or a folder of tables.
 
     A table is ``orders``, ``fills``, ``positions`` or ``balances``, with the ending ``.csv`` or
-    ``.parquet``. Numbers are read exactly. Raises ``UsageError`` when it is none of that, and
+    ``.parquet``. Numbers are read exactly. Raises ``UsageError`` when it is none of these, and
     ``DataError``, with table and row, for what cannot be read in it.
     """
     contents = _contents(path)
@@ -172,7 +172,7 @@ Table = dict[str, Row]
 
 @dataclass(frozen=True)
 class TableKind:
-    """What a table's rows are known by, and what of them can be compared."""
+    """How a table's rows are identified, and which of their fields can be compared."""
 
     key: tuple[str, ...]
     numbers: frozenset[str]
@@ -180,7 +180,7 @@ class TableKind:
 
     @property
     def fields(self) -> frozenset[str]:
-        """All that can be compared."""
+        """All fields that can be compared."""
         return self.numbers | self.texts
 
     def key_of(self, row: Mapping[str, Any]) -> str:
@@ -205,11 +205,12 @@ TABLES = {
 
 
 def books_of(store: Store, task_id: str) -> dict[str, Table]:
-    """Return the books of a stored task, its bytes verified; every table is there.
+    """Return the books of a stored task, its bytes verified; every table is present.
 
-    Orders that were denied never reached a venue and are left out, and so are positions of nothing.
-    A balance is known when the account, of a single venue, trades and holds one currency; otherwise
+    Orders that were denied never reached a venue and are left out, as are positions of zero. A
+    balance is known when the account, of a single venue, trades and has one currency; otherwise
     there is no row.
+
     Raises ``DataError`` when the result is missing or damaged.
     """
     files = store.read_task(task_id)
@@ -246,7 +247,7 @@ def _balances(inputs: Mapping[str, Any], positions: list[Row], summary: Mapping[
         or settled != {currency}
     ):
         return {}
-    # What each position made so far, fees included, and swap are all that moves such an account.
+    # Only the profit of each position so far, including fees, and swap move such an account.
     made = sum((row["realized_pnl"] for row in positions), Decimal(summary.get("swap", 0)))
     return {currency: {"currency": currency, "total": Decimal(amounts[0][0]) + made}}
 
@@ -263,11 +264,11 @@ def _rows(content: bytes) -> list[Row]:
 
 
 class RowState(StrEnum):
-    """How an entry of the books compares."""
+    """The comparison of one entry of the books."""
 
     MATCHED = "matched"
     MISMATCHED = "mismatched"
-    """Both have it, and differ in something."""
+    """Both have it, with differences."""
     UNKNOWN = "unknown"
     """Only one of the two has it."""
 
@@ -288,7 +289,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What a comparison found."""
+    """The result of a comparison."""
 
     task_id: str
     snapshot: str
@@ -300,7 +301,7 @@ class Reconciliation:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Entries by their state, of all tables."""
+        """Entries by state, over all tables."""
         return {state: sum(table[state] for table in self.tables.values()) for state in RowState}
 
     @property
@@ -328,7 +329,7 @@ def reconcile(
     snapshot: Snapshot,
     tolerances: Mapping[str, Decimal],
 ) -> Reconciliation:
-    """Compare the books of a task with the tables and fields that the snapshot has.
+    """Compare the books of a task with the tables and fields of the snapshot.
 
     A number matches when it differs by no more than the tolerance of its field (none: exactly).
     """

@@ -1,4 +1,4 @@
-"""Where operations leave what they found: the last state of each, and a journal of all.
+"""Where operations record their findings: the last state of each, and a journal of all.
 
 operations/<name>.json          the last readiness check, the last probe
 operations/journal/<writer>/…   chains of events, as those of runs
@@ -29,7 +29,7 @@ def content_of(state: Mapping[str, Any]) -> str:
 
 
 def leave_state(store: Store, name: str, state: Mapping[str, Any]) -> None:
-    """Write a state as ``name`` (such as ``operations/probe.json``) into a place of results.
+    """Write a state as ``name`` (such as ``operations/probe.json``) to a results folder.
 
     Raises ``StorageError`` or ``TransientError`` when it cannot be written.
     """

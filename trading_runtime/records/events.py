@@ -1,7 +1,7 @@
 """The events of runs and operations: each a type whose fields are the payload of its line.
 
-An event's name is that of its class, ``task_completed`` for ``TaskCompleted``. A field that is
-``None`` is left out of the line. The JSON Schema of all lines is ``schemas/journal.schema.json``.
+An event's name is that of its class: ``task_completed`` for ``TaskCompleted``. A field that is
+``None`` is omitted from the line. The JSON Schema of all lines is ``schemas/journal.schema.json``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Mode(StrEnum):
 
 
 class ExecutorKind(StrEnum):
-    """Who starts the processes of a run."""
+    """What starts the processes of a run."""
 
     LOCAL = "local"
     """Worker processes of one machine."""
@@ -33,7 +33,7 @@ class ExecutorKind(StrEnum):
 
 
 class Record:
-    """Base of what is written down: the annotations of such a class become a JSON Schema."""
+    """Base of recorded documents: the annotations of such a class become a JSON Schema."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Event(Record):
         "use_attribute_docstrings": True,
     }
     event: ClassVar[str]
-    """The name that the line has."""
+    """The name used in the line."""
 
     def __init_subclass__(cls) -> None:
         """Name the event after its class."""
@@ -72,7 +72,7 @@ class RunResumed(Event):
 
     run_id: str
     earlier: str
-    """The status that it had; ``running`` when its process died."""
+    """The run's earlier status; ``running`` when its process died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +90,15 @@ class RunPlanned(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted(Event):
-    """The first batch is about to be given out."""
+    """The first batch is about to be handed out."""
 
     tasks: int
     """All tasks of the plan."""
     pending: int
-    """Those that have no result yet."""
+    """Tasks that have no result yet."""
     workers: int | None = None
     memory_limit_bytes: int | None = None
-    """What the machine or container has."""
+    """Memory of the machine or container."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class RunFailed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunCompleted(Event):
-    """The run came to its summary; tasks may have failed."""
+    """The run reached its summary; tasks may have failed."""
 
     run_digest: str
     complete: bool
@@ -138,7 +138,7 @@ class RunCompleted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunVerified(Event):
-    """Stored tasks were computed again, and their bytes compared."""
+    """Stored tasks were recomputed, and their bytes compared."""
 
     tasks: int
     same: int
@@ -155,15 +155,15 @@ class BatchStarted(Event):
     batch: int
     """Its index in the plan."""
     tasks: int
-    """Tasks of it that have no result yet."""
+    """Its tasks that have no result yet."""
     worker: int | None = None
     memory_limit_bytes: int | None = None
-    """What the pod has."""
+    """Memory of the pod."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchCompleted(Event):
-    """Every task of a batch has ended, well or not."""
+    """Every task of a batch has ended, ok or failed."""
 
     batch: int
     worker: int | None = None
@@ -174,24 +174,24 @@ class BatchCompleted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchFailed(Event):
-    """A batch was ended before its tasks: its worker or pod died."""
+    """A batch ended before its tasks did: its worker or pod died."""
 
     batch: int
     kind: Kind
     left: int
-    """Tasks of it that have not ended."""
+    """Its tasks that have not ended."""
     worker: int | None = None
     message: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchRetried(Event):
-    """The rest of a batch is given out again."""
+    """The rest of a batch is handed out again."""
 
     batch: int
     tasks: int
     attempt: int | None = None
-    """2 for the second time that the batch is given out."""
+    """2 for the second time that the batch is handed out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +204,7 @@ class TaskStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskCompleted(Event):
-    """A task left its result."""
+    """A task produced its result."""
 
     task_id: str
     seconds: float
@@ -212,20 +212,20 @@ class TaskCompleted(Event):
     worker: int | None = None
     retries: int | None = None
     memory_bytes: int | None = None
-    """The most memory that the worker has had so far."""
+    """Peak memory of the worker so far."""
     fetched_bytes: int | None = None
-    """Brought from storage since the worker's last task."""
+    """Bytes fetched from storage since the worker's last task."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskFailed(Event):
-    """A task left a failure."""
+    """A task produced a failure."""
 
     task_id: str
     seconds: float
     kind: Kind
     message: str | None = None
-    """Its first line; the whole is in the failure's file."""
+    """Its first line; the full message is in the failure's file."""
     worker: int | None = None
     retries: int | None = None
     memory_bytes: int | None = None
@@ -234,7 +234,7 @@ class TaskFailed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRetried(Event):
-    """A task that failed is computed again."""
+    """A failed task is computed again."""
 
     task_id: str
     kind: Kind
@@ -243,7 +243,7 @@ class TaskRetried(Event):
 
 
 class DrillVerdict(StrEnum):
-    """What a drill has shown."""
+    """What a drill showed."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -261,18 +261,18 @@ class OrderRefused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class KillActivated(Event):
-    """The kill switch was put on."""
+    """The kill switch was turned on."""
 
     reason: str
     user: str | None = None
     host: str | None = None
     run_id: str | None = None
-    """The run that it is for; none for all."""
+    """The run it applies to; none for all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KillCleared(Event):
-    """The kill switch was taken off."""
+    """The kill switch was turned off."""
 
     reason: str | None = None
     user: str | None = None
@@ -282,23 +282,23 @@ class KillCleared(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadinessChecked(Event):
-    """It was asked whether an experiment may trade."""
+    """An experiment was checked for readiness to trade."""
 
     ready: bool
     checks: dict[str, str]
-    """The state of each check by its name."""
+    """The state of each check, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeCompleted(Event):
-    """An address was asked whether it answers."""
+    """An address was probed."""
 
     address: str
     """Scheme, host, port and path; nothing else of the URL."""
     state: str
     seconds: float
     status: int | None = None
-    """Of HTTP."""
+    """The HTTP status."""
     bytes: int | None = None
     message: str | None = None
 
@@ -317,7 +317,7 @@ class ReconciliationCompleted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DrillStarted(Event):
-    """A fault is about to be made on purpose."""
+    """A fault is about to be caused on purpose."""
 
     drill: str
     sabotage: bool = False
@@ -326,7 +326,7 @@ class DrillStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DrillCompleted(Event):
-    """A drill came to its verdict."""
+    """A drill reached its verdict."""
 
     drill: str
     verdict: DrillVerdict

@@ -1,4 +1,4 @@
-"""The form that a stored document must have, so that damage is told and not stumbled over."""
+"""The form that a stored document must have, so that damage is reported as such."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ type Form = type | tuple[type, ...] | dict[str, Any] | list[Any]
 
 
 def check_form(value: Any, form: Form, place: str = "") -> None:
-    """Raise ``ValueError`` that names the place in ``value`` which is not of the ``form``."""
+    """Raise ``ValueError`` naming the place in ``value`` that does not match the ``form``."""
     if isinstance(form, dict):
         _must(isinstance(value, dict), place, "no mapping")
         for key, inner in form.items():

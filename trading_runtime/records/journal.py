@@ -1,11 +1,12 @@
 """The journal of a run: one chain of events per writer, merged and checked.
 
 A writer's chain is the files ``journal/<writer>/000001.jsonl`` and up: parts of one sequence of
-lines. On a disk there is one part, which grows as things happen. An object store cannot append;
+lines. On a disk there is one part, which grows as events happen. An object store cannot append;
 there a part ends when it is published.
 
-Lines are held together by their hashes, ends by the metadata. Whoever changes chain, merged journal
-and metadata in one go can deceive this; a copy kept elsewhere (``evidence bundle``) tells.
+Lines are chained by their hashes, and the metadata record the chain ends. A change to chain, merged
+journal and metadata together goes unnoticed here; a copy kept elsewhere (``evidence bundle``)
+reveals it.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ if TYPE_CHECKING:
 
 
 FIRST_HASH = hashlib.sha256(b"").hexdigest()
-"""What the first line of a chain has as the hash of the line before it."""
+"""The previous hash stored in the first line of a chain."""
 _PART_DIGITS = 6
 _OURS = frozenset({"kind", "outcome", "plan_digest", "run_digest", "task_id"})
-"""Fields of events whose texts are digests and kinds, which hold no secret."""
+"""Event fields whose strings are digests and kinds, which contain no secret."""
 WRITER = r"[a-z0-9]([a-z0-9.-]{0,198}[a-z0-9])?"
-"""The names that a chain may have; a pod's may be long."""
+"""Names that a chain may have; a pod's may be long."""
 
 
 class Journal:
-    """Appends events to a chain, each line holding the hash of the line before it.
+    """Appends events to a chain, each line containing the hash of the line before it.
 
-    ``folder`` is that of all chains, ``RunFiles.journals`` for a run; ``writer`` is a name that no
+    ``folder`` contains all chains, ``RunFiles.journals`` for a run; ``writer`` is a name that no
     chain there has yet (see ``new_writer``).
     """
 
@@ -62,13 +63,13 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file; what it holds can still be asked for with ``end_part``."""
+        """Close the file; its content is still available through ``end_part``."""
         self._closed = True
         os.close(self._file)
 
     @property
     def lines(self) -> int:
-        """How many lines were written."""
+        """Number of lines written."""
         return self._sequence
 
     def write(self, event: Event) -> None:
@@ -76,7 +77,7 @@ class Journal:
 
         Raises ``StorageError`` when it cannot be written; the chain then ends with the line before.
         """
-        # A clock that is set back must not turn the order of a chain round.
+        # A clock that is set back must not reverse the order of a chain.
         self._latest = max(time.time_ns(), self._latest + 1)
         line = encode_line(
             {
@@ -94,7 +95,7 @@ class Journal:
         self._sequence += 1
 
     def end_part(self) -> Path | None:
-        """Let later lines go to a new file, and return the one until now; ``None`` if it is empty.
+        """Let later lines go to a new file, and return the previous one; ``None`` if it is empty.
 
         Raises ``StorageError`` when the new file cannot be made.
         """
@@ -121,14 +122,14 @@ class Journal:
             while written < len(content):
                 written += os.write(self._file, content[written:])
         except OSError:
-            # Of a line that the disk has no room for, nothing must stay.
+            # A line that does not fit on the disk must leave nothing behind.
             os.ftruncate(self._file, self._length)
             raise
         self._length += len(content)
 
 
 def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
-    """Redact a payload, unless all that it says was made here: most lines are of that kind."""
+    """Redact a payload, unless all its content was made here, which is the case for most lines."""
     if all(name in _OURS or isinstance(value, (int, float)) for name, value in payload.items()):
         return payload
     content: dict[str, Any] = redacted(payload)
@@ -141,23 +142,23 @@ def new_writer(name: str) -> str:
 
 
 def encode_line(entry: dict[str, Any]) -> bytes:
-    """Return an entry as its line, without the end of line."""
+    """Return an entry as its line, without the line break."""
     text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate, which a message of a strategy may hold, has no UTF-8.
+    # A lone surrogate, which a strategy's message may contain, has no UTF-8.
     return text.encode(errors="backslashreplace")
 
 
 def instant_text(nanoseconds: int) -> str:
     """Return nanoseconds since the epoch as ISO 8601 in UTC, always with nine digits.
 
-    Texts of this form have the order of their instants.
+    Such strings sort in the order of their instants.
     """
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
 
 
 def chain_bytes(folder: Path) -> bytes:
-    """Return all that a writer wrote, the parts in their order."""
+    """Return everything a writer wrote, its parts in order."""
     return b"".join(path.read_bytes() for path in sorted(folder.glob("*.jsonl")))
 
 
@@ -188,9 +189,9 @@ def merge_journals(files: RunFiles) -> dict[str, dict[str, Any]]:
 
 
 def whole_lines(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
-    """Return the lines of a chain that are entries, each with what it says.
+    """Return the lines of a chain that are entries, each with its parsed content.
 
-    The line that a killed writer or a failing disk left half is none.
+    A line left incomplete by a killed writer or a failing disk is not an entry.
     """
     found = []
     for line in content.split(b"\n"):
@@ -201,7 +202,7 @@ def whole_lines(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """Return what a line says, ``None`` when it is no entry of a journal."""
+    """Return the content of a line, ``None`` when it is not a journal entry."""
     try:
         entry = json.loads(line)
         sound = (
@@ -217,7 +218,7 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class JournalFinding:
-    """Something that is not as it was written."""
+    """Something that differs from what was written."""
 
     place: str
     """A file of the run, or a line in it."""
@@ -230,23 +231,23 @@ class JournalFinding:
 
 @dataclass
 class JournalCheck:
-    """What was found about a journal."""
+    """The findings of a journal check."""
 
     writers: int = 0
     lines: int = 0
     findings: list[JournalFinding] = field(default_factory=list)
     """What is broken."""
     notes: list[JournalFinding] = field(default_factory=list)
-    """What is no fault, and good to know."""
+    """Notes that are not faults."""
 
 
 def check_journal(
     files: RunFiles, ends: Mapping[str, Mapping[str, Any]], *, ended: bool
 ) -> JournalCheck:
-    """Check every chain of a run's journal, and once the run has ended, the merged one.
+    """Check every chain of a run's journal and, once the run has ended, the merged journal.
 
-    ``ends`` are the ends of chains as the metadata have them. Raises ``OSError`` when a file cannot
-    be read.
+    ``ends`` are the ends of chains as recorded in the metadata. Raises ``OSError`` when a file
+    cannot be read.
     """
     check = JournalCheck()
     known = writers(files.journals)
@@ -274,7 +275,7 @@ def check_journal(
 
 
 def _lines(check: JournalCheck, name: str, content: bytes) -> list[bytes]:
-    """Return the whole lines; a note is made of one that is torn."""
+    """Return the complete lines, and note a torn one."""
     *lines, rest = content.split(b"\n")
     if rest:
         message = (

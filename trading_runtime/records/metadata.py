@@ -23,12 +23,12 @@ class StatusChange(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ChainEnd(Record):
-    """How far one writer's chain of the journal goes."""
+    """How far one writer's chain of the journal reaches."""
 
     __pydantic_config__: ClassVar = STRICT
     lines: int
     last: str
-    """The sha256 of its last line, without the end of line."""
+    """The sha256 of its last line, without the line break."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Code(Record):
 
     __pydantic_config__: ClassVar = STRICT
     runtime: str
-    """Of the runtime's modules that feed the engine and extract results."""
+    """Digest of the runtime's modules that feed the engine and extract results."""
     strategy: str
 
 
@@ -49,9 +49,9 @@ class MetadataDocument(Record):
     run_id: str
     status: Status
     history: list[StatusChange]
-    """Every status that the run has had, the oldest first."""
+    """Every status that the run has had, oldest first."""
     started: str
-    """When it began for the first time, UTC."""
+    """When it first began, UTC."""
     ended: str | None
     """When it got its last status; null while it runs."""
     error: str | None = None
@@ -59,20 +59,20 @@ class MetadataDocument(Record):
     mode: Mode
     executor: ExecutorKind
     user: str | None
-    """Who ran it; null where the user has no name, as in some containers."""
+    """The user who ran it; null where the user has no name, as in some containers."""
     host: str
     image: str | None
     """The image of the pods, by digest; null outside of images."""
     experiment_name: str
     labels: dict[str, str]
     experiment_file: str
-    """Where the experiment file was."""
+    """Path of the experiment file."""
     dataset: str
-    """Where the dataset was."""
+    """Path or address of the dataset."""
     config_digest: str
     """The sha256 of the canonical JSON of ``experiment.json``."""
     dataset_digest: str
-    """That of the dataset's manifest."""
+    """The sha256 of the dataset's manifest."""
     plan_digest: str
     """The sha256 over all task ids."""
     code: Code
@@ -81,15 +81,15 @@ class MetadataDocument(Record):
     python: str
     """Its minor version."""
     versions: dict[str, str]
-    """The runtime, the operating system, the processor, and every package that is pinned."""
+    """Runtime, operating system, processor, and every pinned package, with versions."""
     journal: dict[str, ChainEnd]
-    """How each writer's chain ended; of those that write now, it is not known."""
+    """How each writer's chain ended; unknown for those that are still writing."""
     files: dict[str, str] | None = None
-    """The sha256 of every other file of the run, by name; of a run that has ended."""
+    """The sha256 of every other file of an ended run, by name."""
     seal: str | None = None
     """The sha256 of this file without its seal."""
     code_archive: str | None = None
     """The digest of the strategy's code, where pods fetched it."""
     batch_seconds: float | None = None
-    """For how long a pod's batch was meant to run."""
+    """Intended running time of a pod's batch."""
     most_batches: int | None = None

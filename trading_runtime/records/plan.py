@@ -25,7 +25,7 @@ PLAN_FORMAT = 1
 
 _TASK_ID = re.compile(r"[0-9a-f]{64}")
 _ENDS = 2
-"""Of a batch: its first task, and the one after its last."""
+"""The first task of a batch, and the one after its last."""
 _INSTANTS = ("start", "end", "warmup_start")
 _OPTIONAL_NUMBER = (int, float, type(None))
 _FORM: Form = {
@@ -72,7 +72,7 @@ _FORM: Form = {
     "task_seconds": int,
     "batches": [[int]],
 }
-"""Of all but the tasks, of which there may be many."""
+"""The form of everything but the tasks, which may be many."""
 
 
 class Task(NamedTuple):
@@ -84,9 +84,9 @@ class Task(NamedTuple):
     point: int
     """Index of the point in the plan."""
     cached: bool
-    """Whether the result was stored already when the plan was made."""
+    """Whether the result was already stored when the plan was made."""
     seconds: float | None
-    """How long it is estimated to take; ``None`` when nothing was measured."""
+    """Estimated duration; ``None`` when nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Point:
 
     index: int
     parameters: Mapping[str, Any]
-    """As people and tables read them."""
+    """The values as shown to people and in tables."""
     config: Mapping[str, Any]
     """The same in the encoded form, see ``planning.identity.encode_values``."""
 
@@ -134,7 +134,7 @@ class PlannedFile(NamedTuple):
 
 
 class PlannedSeries(NamedTuple):
-    """What a partition needs of one series: the row groups, and the files that hold them."""
+    """What a partition needs of one series: the row groups, and the files that contain them."""
 
     type: str
     identifier: str
@@ -160,7 +160,7 @@ class PlannedPartition:
     data: tuple[PlannedSeries, ...]
 
     def as_mapping(self) -> dict[str, Any]:
-        """Return the partition as plain structures, instants in nanoseconds."""
+        """Return the partition as plain structures, with instants in nanoseconds."""
         return {
             "index": self.index,
             "start": self.start,
@@ -183,7 +183,7 @@ class PlannedPartition:
         }
 
     def to_document(self) -> dict[str, Any]:
-        """Return the partition as ``plan.json`` states it, instants as texts."""
+        """Return the partition as ``plan.json`` states it, with instants as strings."""
         return self.as_mapping() | {
             "start": format_instant(self.start),
             "end": format_instant(self.end),
@@ -192,12 +192,12 @@ class PlannedPartition:
 
 
 class ReturnDays(NamedTuple):
-    """Days that count as returns, of all partitions together."""
+    """Days that count as returns, over all partitions."""
 
     least: int
-    """Known to count."""
+    """Days known to count."""
     most: int
-    """Not known not to count: a row group of several days can leave some of them out."""
+    """Days not known not to count: a row group of several days may have no rows on some of them."""
 
 
 class EmptyWindow(NamedTuple):
@@ -217,7 +217,7 @@ class EmptyWindow(NamedTuple):
 
 
 class PlannedObjective(NamedTuple):
-    """What the best point is best in."""
+    """The metric by which the best point is chosen."""
 
     metric: str
     direction: str
@@ -240,7 +240,7 @@ class CommonInputs:
     """The inputs that all tasks share: part of every task's identity, and handed to the engine."""
 
     content: Mapping[str, Any]
-    """The whole of them; its digest is part of each task's id."""
+    """All inputs; their digest is part of each task's id."""
 
     @property
     def runtime_code(self) -> str:
@@ -259,7 +259,7 @@ class CommonInputs:
 
     @property
     def venue_name(self) -> str:
-        """The name of the venue, of several the main one."""
+        """The name of the venue; with several, the main one."""
         return str(self.content["venue_name"])
 
     @property
@@ -270,7 +270,7 @@ class CommonInputs:
 
     @property
     def code(self) -> Mapping[str, str]:
-        """The digests of all code, by whose it is."""
+        """The digests of all code, by owner."""
         code: Mapping[str, str] = self.content["code"]
         return code
 
@@ -302,19 +302,19 @@ class CommonInputs:
 
     @property
     def packages(self) -> Mapping[str, str | None]:
-        """The version of each package that can change a result; ``None``: not installed."""
+        """The version of each package that can change a result; ``None`` if not installed."""
         packages: Mapping[str, str | None] = self.content["packages"]
         return packages
 
     @property
     def every_day(self) -> bool:
         """Whether days without data count as returns of zero."""
-        # Plans of earlier versions knew of no other calendar.
+        # Plans of earlier versions have no other calendar.
         return bool(self.content.get("calendar", "every_day") == "every_day")
 
     @property
     def periods_per_year(self) -> int | None:
-        """How many daily returns make a year; ``None``: it follows from the days that count."""
+        """Daily returns per year; ``None`` if derived from the days that count."""
         periods: int | None = self.content["periods_per_year"]
         return periods
 
@@ -334,9 +334,9 @@ class Plan:
     common: CommonInputs
     strategy: PlannedStrategy
     task_seconds: int
-    """How long a task may take."""
+    """Time limit of a task."""
     task_memory: int | None
-    """Bytes that a task may use; ``None`` without a limit."""
+    """Memory limit of a task, in bytes; ``None`` without a limit."""
     instruments: Mapping[str, Mapping[str, Any]]
     """The dataset's instrument definitions by id."""
     warnings: Sequence[RunWarning]
@@ -348,7 +348,7 @@ class Plan:
     tasks: Sequence[Task]
     """Ordered by partition, then by point."""
     batches: Sequence[tuple[int, int]]
-    """First task, and the one after the last, of each batch."""
+    """The first task, and the one after the last, of each batch."""
 
     @property
     def task_ids(self) -> list[str]:
@@ -362,7 +362,7 @@ class Plan:
 
     @property
     def configs(self) -> list[dict[str, Any]]:
-        """The strategy's encoded config of every point."""
+        """The strategy's encoded config for each point."""
         return [self.config(number) for number in range(len(self.points))]
 
     @property
@@ -402,7 +402,7 @@ class Plan:
             "days": self.days and self.days._asdict(),
             "empty_windows": [window.to_document() for window in self.empty_windows],
             "points": [point.to_document() for point in self.points],
-            # Spelt out, since there may be 100,000 of them: ``_asdict`` takes five times as long.
+            # Written out, since there may be 100,000 of them: ``_asdict`` takes five times as long.
             "tasks": [
                 {
                     "task_id": task_id,
@@ -424,7 +424,7 @@ class Plan:
 def read_plan(path: Path) -> Plan:
     """Return the plan that a run stored in ``path``, checked as a whole.
 
-    Raises ``UsageError`` when there is none, ``DataError`` when it cannot be read or is no plan.
+    Raises ``UsageError`` when there is none, ``DataError`` when it cannot be read or is not a plan.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -446,7 +446,7 @@ def read_plan(path: Path) -> Plan:
 def plan_from_document(content: Any) -> Plan:
     """Return the plan that ``plan.json`` states.
 
-    Raises ``ValueError`` that says which place is not of the right form.
+    Raises ``ValueError`` naming the place that does not have the right form.
     """
     _check(content)
     strategy = content["strategy"]
@@ -493,7 +493,7 @@ def plan_from_document(content: Any) -> Plan:
 
 
 def is_task_id(text: object) -> bool:
-    """Return whether ``text`` is a whole task id."""
+    """Return whether ``text`` is a complete task id."""
     return isinstance(text, str) and _TASK_ID.fullmatch(text) is not None
 
 
@@ -524,7 +524,7 @@ def _check(content: Any) -> None:
 
 
 def _refuse_task(task: Mapping[str, Any], place: str, points: range, partitions: range) -> None:
-    """Raise ``ValueError`` that says which field of a task is of the wrong form."""
+    """Raise ``ValueError`` naming the field of a task that has the wrong form."""
     _must(is_task_id(task["task_id"]), f"{place}.task_id")
     _must(task["point"] in points, f"{place}.point")
     _must(task["partition"] in partitions, f"{place}.partition")

@@ -32,9 +32,9 @@ class RunFiles:
         self.trials = folder / "trials.json"
         self.deployment = folder / "deployment.json"
         self.session = folder / "session"
-        """What a session has come to so far: its tables and its state."""
+        """A session's progress so far: its tables and its state."""
         self.owner: object = None
-        """Keeps the folder alive, where it is a temporary copy."""
+        """Keeps a temporary copy of the folder alive."""
 
     def failure(self, task_id: str) -> Path:
         """Return the path of a task's typed failure."""

@@ -33,12 +33,12 @@ class RunWarning:
 
     kind: WarningKind
     message: str
-    """A sentence: what is so, what follows, how to change it."""
+    """A sentence: the fact, its consequence, and how to change it."""
     where: str
-    """The key of the experiment, or what else it is about."""
+    """The key of the experiment, or whatever else it is about."""
 
     def __str__(self) -> str:
-        """Return it as a line of a terminal."""
+        """Return it as a line for the terminal."""
         return f"{self.where}: {self.message}"
 
     def document(self) -> dict[str, str]:
@@ -47,7 +47,7 @@ class RunWarning:
 
 
 def read_warnings(content: Mapping[str, Any]) -> list[RunWarning]:
-    """Return the warnings of a ``plan.json`` or ``result.json``; an earlier version has none.
+    """Return the warnings of a ``plan.json`` or ``result.json``; earlier versions have none.
 
     Raises ``DataError`` when they are damaged.
     """

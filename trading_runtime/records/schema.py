@@ -85,7 +85,7 @@ def metadata_schema() -> dict[str, Any]:
 
 
 def schema_texts() -> dict[str, str]:
-    """Return the schemas as they are committed, by their file names."""
+    """Return the schemas as committed, by file name."""
     schemas = {
         "journal.schema.json": journal_schema(),
         "metadata.schema.json": metadata_schema(),

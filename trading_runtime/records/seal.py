@@ -1,7 +1,7 @@
-"""The sealed end of a run: the sha256 of every file of it, in metadata that have one of their own.
+"""The sealed end of a run: the sha256 of each of its files, in metadata with a sha256 of their own.
 
-Whoever changes, removes or adds a file of a run that has ended is noticed. Whoever writes files,
-digests and seal anew is not: that takes a signature over a bundle (``evidence bundle --sign``).
+A changed, removed or added file of an ended run is noticed. Rewriting files, digests and seal
+together is not: detecting that takes a signature over a bundle (``evidence bundle --sign``).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _FILES, _SEAL = "files", "seal"
 def sealed_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
     """Yield name and path of every file that belongs to the end of a run.
 
-    Left out are the metadata, which hold the digests of the others, lock and request to stop,
-    names with a leading dot, which a killed writer left, and parts of a journal without a line,
+    These are left out: the metadata, which contain the digests of the others; the lock and the stop
+    request; names with a leading dot, left by a killed writer; and journal parts without a line,
     which others never see.
     """
     for path in sorted(files.folder.rglob("*")):
@@ -51,13 +51,13 @@ def file_sha256(path: Path) -> str:
 
 
 def sealed(content: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
-    """Return the metadata of a run whose files have these digests, with their seal."""
+    """Return the metadata of a run whose files have these digests, including their seal."""
     whole: dict[str, Any] = redacted({**content, _FILES: dict(sorted(digests.items()))})
     return whole | {_SEAL: hashlib.sha256(_text(whole)).hexdigest()}
 
 
 def unsealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metadata without digests and seal: those of a run that is about to change."""
+    """Return metadata without digests and seal, for a run that is about to change."""
     return {key: value for key, value in content.items() if key not in {_FILES, _SEAL}}
 
 
@@ -69,12 +69,12 @@ def is_sealed_as(stored: bytes, content: Mapping[str, Any]) -> bool:
 
 
 def write_metadata(files: RunFiles, content: Mapping[str, Any]) -> None:
-    """Write ``metadata.json``, without what is secret."""
-    # The first of its folder is the experiment; a folder that is gone since was taken away.
+    """Write ``metadata.json``, without secrets."""
+    # The experiment is the first file in the folder; a folder missing since then was removed.
     write_file(files.metadata, _text(redacted(dict(content))), in_new_folder=False)
 
 
 def _text(content: Mapping[str, Any]) -> bytes:
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    # A lone surrogate, which a message of a strategy may hold, has no UTF-8.
+    # A lone surrogate, which a strategy's message may contain, has no UTF-8.
     return text.encode(errors="backslashreplace")

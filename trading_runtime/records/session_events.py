@@ -1,7 +1,7 @@
-"""The events of sessions: what a strategy that trades sent, what became of it, and how it was.
+"""The events of sessions: what a trading strategy sent, what became of it, and its state.
 
-Prices, quantities and amounts are decimals as text. ``at`` is the time of the market data, which in
-a replay is not that of the line.
+Prices, quantities and amounts are decimal strings. ``at`` is the time of the market data, which in
+a replay differs from that of the line.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from trading_runtime.records.events import Event, Mode
 
 @dataclass(frozen=True, kw_only=True)
 class PointPromoted(Event):
-    """A deployment was made of a point of the run."""
+    """A deployment was made from a point of the run."""
 
     point: int
     deployment: str
-    """The name of its file."""
+    """Its file name."""
     failed_gates: list[str]
-    """What spoke against it."""
+    """Reasons against promotion."""
     override: str | None = None
-    """Why it was promoted all the same."""
+    """Why it was promoted anyway."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +35,17 @@ class SessionStarted(Event):
     data: str
     """``replay`` with its pace, or the adapter."""
     balances: list[str]
-    """What the account begins with."""
+    """The starting balances of the account."""
     carried_from: str | None = None
-    """The session whose account goes on."""
+    """The earlier session whose account continues."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionConnected(Event):
-    """Data comes in and orders may go out."""
+    """Data arrives and orders may go out."""
 
     seconds: float
-    """Since the start."""
+    """Time since the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class HealthServed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AccountRestored(Event):
-    """Positions and resting orders of an earlier session are there again."""
+    """Positions and resting orders of an earlier session were restored."""
 
     session: str
     positions: list[str]
@@ -66,7 +66,7 @@ class AccountRestored(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderSubmitted(Event):
-    """An order is about to go out: the line is there before the request is."""
+    """An order is about to go out: the line is written before the request is sent."""
 
     order_id: str
     instrument: str
@@ -82,7 +82,7 @@ class OrderSubmitted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderAccepted(Event):
-    """The venue has the order."""
+    """The venue accepted the order."""
 
     order_id: str
     venue_order_id: str | None = None
@@ -90,7 +90,7 @@ class OrderAccepted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderUpdated(Event):
-    """The venue has changed the order."""
+    """The venue changed the order."""
 
     order_id: str
     quantity: str | None = None
@@ -99,7 +99,7 @@ class OrderUpdated(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderFilled(Event):
-    """An order was filled, in whole or in part."""
+    """An order was filled, fully or partially."""
 
     order_id: str
     trade_id: str
@@ -108,7 +108,7 @@ class OrderFilled(Event):
     quantity: str
     price: str
     fee: str | None = None
-    """With its currency."""
+    """Amount with its currency."""
     liquidity: str
     at: str
 
@@ -125,7 +125,7 @@ class OrderDenied(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderRejected(Event):
-    """The venue refused an order, a change of one, or its cancellation."""
+    """The venue refused an order, an order change, or a cancellation."""
 
     order_id: str
     message: str
@@ -135,7 +135,7 @@ class OrderRejected(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderEnded(Event):
-    """An order ended without being filled, or not in whole."""
+    """An order ended without being filled, or only partially filled."""
 
     order_id: str
     how: str
@@ -148,10 +148,10 @@ class PositionChanged(Event):
 
     instrument: str
     quantity: str
-    """Below zero for a short one; 0 when it is closed."""
+    """Negative for a short position; 0 when it is closed."""
     average_price: str | None = None
     realised: str | None = None
-    """What it has made so far, with its currency."""
+    """Profit so far, with its currency."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,7 @@ class SessionHeartbeat(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DataStale(Event):
-    """No data came of an instrument for too long: its orders are held back."""
+    """An instrument's data stopped for too long: its orders are held back."""
 
     instrument: str
     seconds: float
@@ -177,16 +177,16 @@ class DataStale(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecovered(Event):
-    """Data of the instrument comes again."""
+    """Data of the instrument arrives again."""
 
     instrument: str
     seconds: float
-    """For how long there was none."""
+    """How long there was none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionHalted(Event):
-    """No order goes out any more, those that close positions excepted."""
+    """No order goes out any more, except those that close positions."""
 
     why: str
     kind: Kind
@@ -194,7 +194,7 @@ class SessionHalted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionReduced(Event):
-    """Only orders that make a position smaller go out, or all do again."""
+    """Only position-reducing orders go out, or all orders again."""
 
     on: bool
     why: str
@@ -207,11 +207,11 @@ class SessionStopped(Event):
     why: str
     rows: int
     rows_left: bool
-    """Whether a replay was stopped before its end; rows that were handed over were processed."""
+    """Whether a replay was stopped before its end; rows already handed over were processed."""
     orders: int
     fills: int
     positions: int
-    """Left open."""
+    """Positions left open."""
     resting: int
     """Orders left at the venue."""
     balances: list[str]

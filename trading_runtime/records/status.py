@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """What the metadata of a run say of it."""
+    """The status stored in a run's metadata, or shown for it."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -29,10 +29,10 @@ UNKNOWN = "unknown"
 
 
 def standing(metadata: Mapping[str, Any], is_running: Callable[[], bool]) -> str:
-    """Return the status of a run, by its metadata; ``is_running`` says whether a process has it.
+    """Return the status of a run, by its metadata; ``is_running`` says whether a process holds it.
 
-    A process that is killed cannot write that it was: ``running`` without a process is ``died``.
-    Whether a pod is alive cannot be seen from here.
+    A killed process cannot record its end: ``running`` without a process is ``died``. Whether a pod
+    is alive cannot be seen from here.
     """
     status = str(metadata.get("status", UNKNOWN))
     is_local = metadata.get("executor", ExecutorKind.LOCAL) == ExecutorKind.LOCAL

@@ -24,16 +24,16 @@ MANIFEST = "manifest.json"
 
 
 def sound_digest(content: bytes) -> str:
-    """Return the sha256 of a manifest; raises ``ValueError`` unless it is as it was written."""
+    """Return the sha256 of a manifest; raises ``ValueError`` unless it is intact."""
     check_digest(content)
     return hashlib.sha256(content).hexdigest()
 
 
 def check_digest(content: bytes) -> None:
-    """Raise ``ValueError`` unless ``content`` is a manifest as it was written.
+    """Raise ``ValueError`` unless ``content`` is an intact manifest.
 
-    Its first key is the digest of the others, and both are canonical JSON: what is hashed are the
-    very bytes behind it.
+    Its first key is the digest of the others, and both are canonical JSON: the bytes after that key
+    are hashed as they are.
     """
     start, stated, rest = content[:11], content[11:75], content[75:]
     if start != b'{"digest":"' or rest[:2] != b'",' or rest[-2:] != b"}\n":
@@ -113,11 +113,12 @@ def task_summary(
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``, in its fixed order.
 
-    ``counts`` gives ``rows``, ``observed`` (when they lie), ``warmup_rows``, ``warmup_short``,
-    ``warmup_denied_orders``, ``funding`` and ``funding_settlements``, and ``engine_warnings`` by
-    kind, which the tables do not hold; with a risk profile ``risk_refusals``: how many orders and
-    changes of orders each rule refused; and ``unfed_subscriptions``, where there are any: what the
-    strategy subscribed to and was not fed; and what venues charge for, such as ``swap``.
+    ``counts`` gives ``rows``, ``observed`` (the times of the rows), ``warmup_rows``,
+    ``warmup_short``, ``warmup_denied_orders``, ``funding`` and ``funding_settlements``, and
+    ``engine_warnings`` by kind, which the tables do not contain. With a risk profile it gives
+    ``risk_refusals``: how many orders and order changes each rule refused. It also gives
+    ``unfed_subscriptions``, if any: what the strategy subscribed to and was not fed; and what
+    venues charge for, such as ``swap``.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
@@ -157,7 +158,7 @@ def task_summary(
         **observed_facts(counts["observed"]),
         **statistics,
     }
-    # Where there is nothing to say of them, summaries keep their bytes.
+    # Without such entries, summaries keep their bytes.
     further = {name: values[name] for name in _WHERE_KNOWN if name in counts}
     return {name: values[name] for name in _ORDER} | further
 
@@ -176,7 +177,7 @@ def result_files(
     tables: Mapping[str, pa.Table],
     summary: Mapping[str, Any],
 ) -> dict[str, bytes]:
-    """Return the content of every file of a result by its name; ``manifest.json`` is the last."""
+    """Return the content of every file of a result, by name; ``manifest.json`` is the last."""
     files = {f"{name}.parquet": table_bytes(table) for name, table in tables.items()}
     files["summary.json"] = (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode()
     rows = {f"{name}.parquet": table.num_rows for name, table in tables.items()}
@@ -193,7 +194,7 @@ def result_files(
             for name, content in files.items()
         },
     }
-    # With a digest of its own, a damaged manifest cannot be taken for a sound one.
+    # With its own digest, a damaged manifest cannot be taken for a sound one.
     manifest["digest"] = digest(manifest)
     return files | {"manifest.json": canonical_json(manifest) + b"\n"}
 
@@ -208,7 +209,8 @@ def table_bytes(table: pa.Table) -> bytes:
         compression="zstd",
         compression_level=1,
         version="2.6",
-        # Amounts and times hardly repeat: without dictionaries they are smaller, sooner written.
+        # Amounts and times hardly repeat: without dictionaries they are smaller and faster to
+        # write.
         use_dictionary=[field.name for field in schema if field.type == pa.string()],
         column_encoding={
             field.name: "DELTA_BINARY_PACKED"

@@ -18,7 +18,7 @@ type Interval = tuple[int, int]
 
 
 def union(intervals: Iterable[Interval]) -> list[Interval]:
-    """Return the same time as intervals in order that neither overlap nor touch."""
+    """Return the union of the intervals, in order, without overlaps or touching neighbours."""
     merged: list[Interval] = []
     for start, end in sorted(interval for interval in intervals if interval[0] < interval[1]):
         if merged and start <= merged[-1][1]:
@@ -29,7 +29,7 @@ def union(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def common_length(left: Sequence[Interval], right: Sequence[Interval]) -> int:
-    """Return how long two ordered lists of separate intervals have in common."""
+    """Return the total length that two ordered lists of separate intervals have in common."""
     total = i = j = 0
     while i < len(left) and j < len(right):
         total += max(0, min(left[i][1], right[j][1]) - max(left[i][0], right[j][0]))
@@ -45,12 +45,12 @@ _EPOCH = dt.date(1970, 1, 1).toordinal()
 
 
 class Calendar(NamedTuple):
-    """The setting ``statistics``: which days are returns, and what they are annualised by."""
+    """The setting ``statistics``: which days are returns, and how they are annualised."""
 
     every_day: bool = False
-    """Whether days without data are returns of zero, or none."""
+    """Whether days without data count as returns of zero, or not at all."""
     periods_per_year: int | None = None
-    """Returns of a year; when it is not given, it follows from the days that count."""
+    """Returns per year; when not given, it is derived from the days that count."""
 
     @classmethod
     def of(cls, common: Mapping[str, Any]) -> Self:
@@ -58,15 +58,15 @@ class Calendar(NamedTuple):
         return cls(common["calendar"] == "every_day", common["periods_per_year"])
 
     def days(self, observed: Iterable[Interval]) -> list[Interval]:
-        """Return the days that count, given those that are observed, in one window or several."""
+        """Return the days that count, given the observed ones, in one window or several."""
         days = union(observed)
         return [(days[0][0], days[-1][1])] if self.every_day and days else days
 
     def year(self, days: Sequence[Interval]) -> Decimal | None:
         """Return how many returns a year has; ``None`` when no day counts.
 
-        Where it is not given, it is 365 x the days that count / the days from the first of them to
-        the last: 365 for every day, about 252 for a stock exchange.
+        When not given, it is 365 x the days that count / the days from the first of them to the
+        last: 365 for every day, about 252 for a stock exchange.
         """
         if self.periods_per_year is not None:
             return Decimal(self.periods_per_year)
@@ -78,12 +78,12 @@ class Calendar(NamedTuple):
 
 
 def day_count(days: Iterable[Interval]) -> int:
-    """Return how many days there are in stretches of them."""
+    """Return the number of days in stretches of days."""
     return sum(end - start for start, end in days)
 
 
 def observed_facts(observed: Observed | None) -> dict[str, Any]:
-    """Return what ``summary.json`` says of the data: first and last row, stretches of days."""
+    """Return what ``summary.json`` states of the data: first and last row, stretches of days."""
     if observed is None:
         return {"first_row": None, "last_row": None, "observed_days": []}
     return {
@@ -94,7 +94,7 @@ def observed_facts(observed: Observed | None) -> dict[str, Any]:
 
 
 def observed_of(summary: Mapping[str, Any]) -> Observed | None:
-    """Return what ``observed_facts`` was given."""
+    """Return the argument of ``observed_facts``."""
     if summary["first_row"] is None:
         return None
     return Observed(

@@ -1,4 +1,4 @@
-"""Decimal arithmetic of one precision everywhere, and how its outcomes are stored."""
+"""Decimal arithmetic with one precision everywhere, and how its results are stored."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 EXACT = decimal.Context(prec=80, rounding=decimal.ROUND_HALF_EVEN)
-"""Sums of money are exact in it, and nothing that a strategy does to its own context matters."""
+"""Sums of money are exact in it, and a strategy's changes to its own context do not matter."""
 
 TWELVE_DIGITS = decimal.Context(prec=12, rounding=decimal.ROUND_HALF_EVEN)
-"""The digits that statistics are stored with."""
+"""The number of significant digits of stored statistics."""
 
 MONEY_STEP = Decimal("1e-16")
 """The smallest amount that is stored."""
 
 
 def amounts(stored: Iterable[int]) -> list[Decimal]:
-    """Return amounts that are given in whole numbers of 1e-16."""
+    """Return amounts given as whole numbers of 1e-16."""
     scale = EXACT.scaleb
     return [scale(number, -16) for number in stored]
 
@@ -33,5 +33,5 @@ def rounded(value: Decimal | None) -> float | None:
 
 
 def money_text(value: Decimal) -> str:
-    """Return ``value`` as a decimal text of at most 16 decimal places (half-even)."""
+    """Return ``value`` as a decimal string of at most 16 decimal places (half-even)."""
     return decimal_text(value.quantize(MONEY_STEP, context=EXACT))

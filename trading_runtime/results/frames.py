@@ -172,9 +172,9 @@ def best(
 ) -> dict[str, Any] | None:
     """Return ``{"point", "parameters", "value"}`` of the best point, or ``None``.
 
-    None is named while a task is missing, unless ``allow_incomplete``; an undefined value never
-    wins; of equal ones the lower point index does. Money is a decimal text. Raises ``UsageError``
-    when the objective's metric is not a statistic of a point.
+    The result is ``None`` while a task is missing, unless ``allow_incomplete``. An undefined value
+    never wins; among equal values the lower point index does. Money is a decimal string. Raises
+    ``UsageError`` when the objective's metric is not a statistic of a point.
     """
     metric = check_metric(objective["metric"])
     if points.height == 0 or (not allow_incomplete and points["missing"].sum() > 0):
@@ -225,8 +225,8 @@ def parameter_columns(points: Sequence[Mapping[str, Any]]) -> list[pl.Series]:
     """Return one column ``param.<name>`` for each parameter, in the order the points name them.
 
     The type is that of all values: Boolean, Int64, Decimal(38,16) (with whole numbers), Float64
-    (with whole numbers), else String, where what is not a text is given as JSON. A decimal is taken
-    the same whether it comes as one or as the text that a plan read from its file has.
+    (with whole numbers), else String, where anything but a string is given as JSON. A decimal is
+    treated the same whether it is one or a string that a plan read from its file.
     """
     names = list(dict.fromkeys(name for point in points for name in point))
     return [
@@ -257,8 +257,8 @@ def _parameter_column(name: str, given: list[Any]) -> pl.Series:
 
 def _column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
     if dtype == MONEY:
-        # Amounts of more decimal places than the column has are rounded as money is. As texts: of
-        # ``Decimal`` objects polars asks numpy, whose import takes longer than a small table.
+        # Amounts with more decimal places than the column are rounded as money is. As strings: for
+        # ``Decimal`` objects polars imports numpy, which takes longer than a small table.
         exact = [
             None
             if value is None

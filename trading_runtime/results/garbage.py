@@ -1,4 +1,4 @@
-"""What a results folder holds that no run's plan refers to, and the removal of it.
+"""Finds and removes what no run's plan refers to in a results folder.
 
 ``garbage_in_s3`` does the same for results in S3.
 """
@@ -36,14 +36,14 @@ class What(StrEnum):
     STAGING = "staging"
     """A result that a killed writer did not finish."""
     DAMAGED = "damaged"
-    """A result that was quarantined, and computed again."""
+    """A result that was quarantined and recomputed."""
     TEMPORARY = "temporary"
     """A file of a run that a killed writer did not finish."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that can go."""
+    """One thing that can be removed."""
 
     what: What
     place: str
@@ -55,27 +55,28 @@ class Item:
 
 @dataclass(frozen=True)
 class Garbage:
-    """All that can go from a results folder."""
+    """Everything that can be removed from a results folder."""
 
     items: list[Item]
     kept: int
     """Results that plans refer to."""
     young: int
-    """Things that no plan refers to, but that are too young to go."""
+    """Things that no plan refers to, but that are too new to remove."""
 
     @property
     def bytes(self) -> int:
-        """The space that all items take."""
+        """The total size of all items."""
         return sum(item.bytes for item in self.items)
 
 
 def find_garbage(store: Store, now: int, older_than: int) -> Garbage:
     """Find what no run refers to and is older than ``older_than``, both in nanoseconds.
 
-    Nothing is removed, and nothing counts whose name is not one that the runtime gives. Raises
-    ``DataError`` when the plan of any run cannot be read: what it refers to is not known then.
+    Nothing is removed, and names that the runtime does not give are ignored. Raises ``DataError``
+    when the plan of any run cannot be read: what it refers to is then unknown.
     """
-    # Plans are read after the tasks are listed: a run that starts meanwhile has its plan read.
+    # Plans are read after the tasks are listed: the plan of a run that starts in between is read
+    # too.
     found = [*_in_tasks(store), *_in_runs(store)]
     wanted = wanted_tasks(store.planned_runs())
     items = []
@@ -97,7 +98,7 @@ def find_garbage(store: Store, now: int, older_than: int) -> Garbage:
 
 
 def delete(store: Store, garbage: Garbage) -> None:
-    """Remove all items; whoever is killed meanwhile leaves no half of a result behind.
+    """Remove all items; if killed in between, no partial result is left behind.
 
     Raises ``StorageError`` when something cannot be removed.
     """
@@ -114,7 +115,7 @@ def _delete_folder(folder: Path, tasks: Path) -> None:
     if folder.name.startswith(_STAGING):
         shutil.rmtree(folder)
         return
-    # A name of staging: what is left of it after a kill is found by the next collection.
+    # A staging name: what is left of it after a kill is found by the next collection.
     going = Path(tempfile.mkdtemp(prefix=_STAGING, dir=tasks))
     folder.rename(going)
     shutil.rmtree(going)
@@ -156,7 +157,7 @@ def wanted_tasks(runs: Iterable[RunFiles]) -> set[str]:
         try:
             wanted.update(read_plan(files.plan).task_ids)
         except UsageError as error:
-            # The plan is written before the metadata: a run without both had not begun.
+            # The plan is written before the metadata: a run without both has not begun.
             if files.metadata.exists() or files.result.exists() or files.results.exists():
                 raise DataError(f"{files.plan}: the run's plan is gone; {_WHY}") from error
         except DataError as error:

@@ -1,7 +1,7 @@
-"""What results in S3 hold that no run's plan refers to, and the removal of it.
+"""Finds and removes what no run's plan refers to in results in S3.
 
-Nothing can be renamed there, so what goes, goes object by object: the manifest first, without which
-a result is none.
+Nothing can be renamed there, so objects are removed one by one, the manifest first: without it
+there is no result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _DAMAGED = re.compile(r"([0-9a-f]{64})\.damaged")
 _PARTS = 4
-"""Of an object's name: ``tasks``, two digits, the task, the file."""
+"""The parts of an object's name: ``tasks``, two digits, the task, the file."""
 _SECOND = 1_000_000_000
 
 
@@ -30,12 +30,13 @@ def find_garbage_in_s3(store: Store, objects: S3Folder, now: int, older_than: in
 
     A result is as old as its youngest object, by the storage's clock. See ``garbage.find_garbage``.
     """
-    # Plans are read after the tasks are listed: a run that starts meanwhile has its plan read.
+    # Plans are read after the tasks are listed: the plan of a run that starts in between is read
+    # too.
     folders = _in_tasks(objects)
     try:
         wanted = wanted_tasks(store.planned_runs())
     except DataError as error:
-        # It names a copy that goes with this process.
+        # It names a copy that is removed with this process.
         raise DataError(str(error).replace(str(store.root), objects.url)) from error
     items = []
     kept = young = 0
@@ -53,9 +54,9 @@ def find_garbage_in_s3(store: Store, objects: S3Folder, now: int, older_than: in
 
 
 def delete_in_s3(objects: S3Folder, garbage: Garbage) -> None:
-    """Remove all items; whoever is killed meanwhile leaves what the next collection finds.
+    """Remove all items; if killed in between, the next collection finds the rest.
 
-    Raises ``StorageError`` when something may not be removed.
+    Raises ``StorageError`` when something cannot be removed.
     """
     names = [name for item in garbage.items for name in item.names]
     manifests = [name for name in names if name.endswith(f"/{MANIFEST}")]
@@ -64,7 +65,7 @@ def delete_in_s3(objects: S3Folder, garbage: Garbage) -> None:
 
 
 def _in_tasks(objects: S3Folder) -> dict[str, dict[str, tuple[int, float]]]:
-    """Return the objects of every task that bears a name of ours, by its folder."""
+    """Return the objects of every task whose name has the runtime's form, by folder."""
     found: dict[str, dict[str, tuple[int, float]]] = defaultdict(dict)
     for name, facts in objects.sizes_and_times("tasks/").items():
         parts = name.split("/")

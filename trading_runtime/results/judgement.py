@@ -1,7 +1,7 @@
-"""What the statistics of luck say of a run: in ``result.json``, and as sentences for people.
+"""What the statistics of luck say about a run: in ``result.json``, and as sentences for people.
 
 All of it follows from the results of the run's own tasks, so it is the same for the same task ids.
-How many trials others have spent on the same data is not: see ``ledger``.
+The number of trials that others have made on the same data is separate: see ``ledger``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 FEWEST_DAYS = 20
-"""Below, a Sharpe ratio says nothing that any of these statistics could qualify."""
+"""Below this, a Sharpe ratio says nothing that any of these statistics could qualify."""
 LUCK_FORMAT = 1
 _SIGNIFICANT = 0.05
 _SURE = 0.95
@@ -36,9 +36,9 @@ def judge(
 
     ``rows`` are those that ``aggregate_point`` makes, ``best`` the point that is named. Points that
     were ruined or are incomplete have no returns and are counted as ``left_out``. Of an adaptive
-    search the first ``drawn`` points were drawn at random: only theirs deviate as trials do that
-    know nothing of each other; later ones cluster around the best. Sharpe ratios are
-    annualised where they are stated, and those of a day wherever they are computed with.
+    search the first ``drawn`` points were drawn at random: only these deviate as independent trials
+    do; later ones cluster around the best. Sharpe ratios are annualised where they are stated, and
+    daily wherever they are used in computations.
     """
     columns = {row["point"]: row[DAILY_RETURNS] for row in rows if row[DAILY_RETURNS] is not None}
     if best is None or best not in columns or len(columns[best]) < FEWEST_DAYS:
@@ -50,7 +50,8 @@ def judge(
     independent = [point for point in sorted(columns) if drawn is None or point < drawn]
     tracks = [Track.of(columns[point]) for point in independent]
     between = sample_variance([each.sharpe for each in tracks if each is not None])
-    # With a single point: that of trials without skill, which the length of the track alone gives.
+    # With a single point: that of trials without skill, which follows from the track's length
+    # alone.
     variance = 1 / (track.returns - 1) if between is None else between
     facts = {
         "format": LUCK_FORMAT,
@@ -73,7 +74,7 @@ def judge(
 
 
 def drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
-    """Return how many points an adaptive search has drawn at random; ``None`` for other runs.
+    """Return how many points an adaptive search drew at random; ``None`` for other runs.
 
     ``experiment`` is the content of a run's ``experiment.json``.
     """
@@ -82,7 +83,7 @@ def drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
 
 
 def deflated(luck: Mapping[str, Any], trials: int) -> dict[str, Any]:
-    """Return what ``luck`` comes to with another number of trials than the run's points."""
+    """Return ``luck`` recomputed for a number of trials other than the run's points."""
     track = Track(luck["days"], luck["daily_sharpe"], luck["skewness"], luck["kurtosis"])
     year, variance = luck["periods_per_year"], luck["variance_of_daily_sharpes"]
     return {
@@ -99,7 +100,7 @@ def _deflated(track: Track, trials: int, variance: float, year: float) -> dict[s
 
 
 def _resampled(columns: Mapping[int, Sequence[float]], best: int, year: float) -> dict[str, Any]:
-    import numpy as np  # wanted at the end of a run only
+    import numpy as np  # needed at the end of a run only
 
     from trading_runtime.results import resampling
 
@@ -128,7 +129,7 @@ def _resampled(columns: Mapping[int, Sequence[float]], best: int, year: float) -
 
 
 def _histogram(logits: Iterable[float]) -> list[list[float]]:
-    """Return [rank logit, how often] in order, for the distribution of logits."""
+    """Return [rank logit, count] in order, for the distribution of logits."""
     counted: dict[float, int] = {}
     for logit in logits:
         counted[logit] = counted.get(logit, 0) + 1
@@ -146,7 +147,7 @@ def _rounded(value: Any) -> Any:
 
 
 def sentences(luck: Mapping[str, Any] | None, spent: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the statistics say of the best point, a plain sentence each.
+    """Yield what the statistics say about the best point, one plain sentence each.
 
     ``luck`` is the section of ``result.json``, ``spent`` the content of ``trials.json``.
     """

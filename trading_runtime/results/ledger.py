@@ -1,9 +1,9 @@
-"""The ledger of trials: all that was ever tried on the same data, whatever became of its runs.
+"""The ledger of trials: everything ever tried on the same data, whatever became of its runs.
 
 A trial is what a researcher could have chosen: code and config of a strategy, venue and settings,
-seed, risk. An upgrade of engine, packages or runtime is no new idea, and neither is the same idea
-cut into other windows. A trial counts against a run when one of its results shares an instrument
-and time with it.
+seed, risk. An upgrade of engine, packages or runtime is not a new idea, nor is the same idea cut
+into other windows. A trial counts against a run when one of its results shares an instrument and
+time with it.
 
 Each run leaves an entry below ``ledger/``, named by its content, which nothing removes.
 """
@@ -34,7 +34,7 @@ _MEASURING = ("currency", "equity_interval", "calendar", "periods_per_year")
 
 
 class Window(NamedTuple):
-    """What a result has seen: instruments, from ``start`` to before ``end`` in nanoseconds."""
+    """The data of a result: instruments, from ``start`` to before ``end`` in nanoseconds."""
 
     instruments: tuple[str, ...]
     start: int
@@ -42,13 +42,13 @@ class Window(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What a run has tried: trials by their ids, each with the windows that it has results of."""
+    """What a run tried: trials by id, each with the windows for which it has results."""
 
     trials: Mapping[str, frozenset[Window]]
 
 
 def trial_id(common: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Return the id of a trial: of the ``common`` inputs of its tasks and its encoded config."""
+    """Return a trial's id, from the ``common`` inputs of its tasks and its encoded config."""
     kept = {
         name: value
         for name, value in common.items()
@@ -58,7 +58,7 @@ def trial_id(common: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 
 def entry_of(plan: Plan, results: pl.DataFrame) -> Entry:
-    """Return what a run has tried, by the table of its tasks: those that are ok."""
+    """Return what a run tried: the tasks that are ok in its results table."""
     trials = {point.index: trial for point, trial in zip(plan.points, _trials(plan), strict=True)}
     windows = dict(_windows(plan))
     found: dict[str, set[Window]] = {}
@@ -71,10 +71,10 @@ def entry_of(plan: Plan, results: pl.DataFrame) -> Entry:
 def note_trials(
     store: Store, plan: Plan, results: pl.DataFrame, luck: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Enter what a run has tried, and return the content of its ``trials.json``.
+    """Record what a run tried, and return the content of its ``trials.json``.
 
-    It has the number of all trials on the run's data as of now, and what ``luck`` comes to with so
-    many. Raises ``StorageError``. Where an entry is damaged, ``trials`` is ``None``, and
+    It contains the number of all trials on the run's data as of now, and ``luck`` recomputed for
+    that number. Raises ``StorageError``. Where an entry is damaged, ``trials`` is ``None``, and
     ``problem`` says what is wrong.
     """
     entry = entry_of(plan, results)
@@ -89,12 +89,12 @@ def note_trials(
 
 
 def trials_with(store: Store, plan: Plan) -> int:
-    """Return how many trials there are on a plan's data, once the plan was run."""
+    """Return how many trials there are on a plan's data once the plan has run."""
     return len({*_trials(plan)} | trials_on(store, (window for _, window in _windows(plan))))
 
 
 def _trials(plan: Plan) -> list[str]:
-    """Return the id of the trial that each point of a plan is."""
+    """Return the trial id of each point of a plan."""
     common, fixed = plan.common.content, dict(plan.strategy.config)
     return [trial_id(common, fixed | dict(point.config)) for point in plan.points]
 
@@ -105,7 +105,7 @@ def _windows(plan: Plan) -> Iterator[tuple[int, Window]]:
 
 
 def write_entry(store: Store, entry: Entry) -> None:
-    """Keep ``entry``; nothing happens when it is there. Raises ``StorageError``."""
+    """Keep ``entry``; do nothing when it exists. Raises ``StorageError``."""
     if not entry.trials:
         return
     windows = sorted({window for of_trial in entry.trials.values() for window in of_trial})
@@ -124,7 +124,7 @@ def write_entry(store: Store, entry: Entry) -> None:
 
 
 def entries(store: Store) -> Iterator[Entry]:
-    """Yield all that is kept. Raises ``DataError`` for an entry that is damaged."""
+    """Yield all entries. Raises ``DataError`` for a damaged entry."""
     for name in sorted(store.objects.sizes(f"{FOLDER}/")):
         try:
             yield _read_entry(name, json.loads(store.objects.read(name)))

@@ -1,7 +1,7 @@
-"""How much of a Sharpe ratio is luck: formulas on one series of returns and a number of trials.
+"""How much of a Sharpe ratio is luck: formulas for one series of returns and a number of trials.
 
-Every Sharpe ratio in this module is that of one period (a day), never annualised: the formulas hold
-for nothing else. Moments are those of the population, and kurtosis is 3 for a normal distribution.
+Every Sharpe ratio in this module is for one period (a day), never annualised: the formulas hold for
+nothing else. Moments are population moments, and kurtosis is 3 for a normal distribution.
 ``resampling`` has the tests that look at all trials together.
 """
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CONFIDENCE = 0.95
-"""Of the minimum track record, and of the interval of a Sharpe ratio."""
+"""The confidence of the minimum track record, and of the interval of a Sharpe ratio."""
 _NORMAL = NormalDist()
 _EULER = 0.5772156649015329
 _FEWEST_RETURNS = 2
@@ -23,7 +23,7 @@ _NO_DEVIATION = 1e-12
 
 
 class Track(NamedTuple):
-    """What the formulas need to know of a series of returns."""
+    """What the formulas need from a series of returns."""
 
     returns: int
     sharpe: float
@@ -33,7 +33,7 @@ class Track(NamedTuple):
 
     @classmethod
     def of(cls, returns: Sequence[float]) -> Track | None:
-        """Return the track of ``returns``; ``None`` for less than two, or when none deviates."""
+        """Return the track of ``returns``; ``None`` for fewer than two, or when none deviates."""
         count = len(returns)
         if count < _FEWEST_RETURNS:
             return None
@@ -44,7 +44,7 @@ class Track(NamedTuple):
         deviation = math.sqrt(second * count / (count - 1))
         if deviation <= _NO_DEVIATION * max(abs(value) for value in returns):
             return None
-        # Products instead of powers: only those are rounded the same by every math library.
+        # Products instead of powers: only these are rounded the same by every math library.
         return cls(
             count,
             mean / deviation,
@@ -86,7 +86,7 @@ def minimum_track_record(track: Track, hurdle: float = 0.0) -> float | None:
 
 
 def luckiest(trials: int) -> float:
-    """Return the largest of ``trials`` standard normal numbers, as expected.
+    """Return the expected maximum of ``trials`` standard normal numbers.
 
     (1 - g) Z(1 - 1/N) + g Z(1 - 1/(N e)), g being Euler's constant; 0 for one trial. Source: Bailey
     and Lopez de Prado, "The Deflated Sharpe Ratio", Journal of Portfolio Management 40(5), 2014.
@@ -98,7 +98,7 @@ def luckiest(trials: int) -> float:
 
 
 def sharpe_by_luck(trials: int, variance: float) -> float:
-    """Return the best Sharpe ratio that ``trials`` without any skill come to, as expected.
+    """Return the expected best Sharpe ratio of ``trials`` without any skill.
 
     ``variance`` is that of the trials' Sharpe ratios. Source: as ``luckiest``.
     """
@@ -106,7 +106,7 @@ def sharpe_by_luck(trials: int, variance: float) -> float:
 
 
 def deflated_sharpe(track: Track, trials: int, variance: float) -> float | None:
-    """Return the probability that the true Sharpe ratio is above what luck alone comes to.
+    """Return the probability that the true Sharpe ratio is above what luck alone yields.
 
     Source: as ``luckiest``.
     """
@@ -123,7 +123,7 @@ def minimum_backtest_years(trials: int, sharpe: float = 1.0) -> float:
 
 
 def sample_variance(values: Sequence[float]) -> float | None:
-    """Return the variance of ``values`` (ddof 1); ``None`` for less than two."""
+    """Return the variance of ``values`` (ddof 1); ``None`` for fewer than two."""
     if len(values) < _FEWEST_RETURNS:
         return None
     mean = math.fsum(values) / len(values)

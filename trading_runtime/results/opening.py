@@ -1,4 +1,4 @@
-"""Open a results folder wherever it lies: on disk, or in S3."""
+"""Open a results folder, on disk or in S3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def open_store(place: str | Path) -> Store:
     """Return the store at a folder's path, or at an address such as ``s3://bucket/prefix``.
 
-    Raises ``UsageError`` for an address that is none.
+    Raises ``UsageError`` for an invalid address.
     """
     if not is_s3(str(place)):
         refuse_other_address(str(place))

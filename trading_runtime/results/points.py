@@ -1,4 +1,4 @@
-"""A point over its partitions: the results of its tasks, put together to one."""
+"""A point over its partitions: the results of its tasks, combined."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _FIFTY_DIGITS = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
 
 DAILY_RETURNS = "daily_returns"
-"""Key of what a row says besides the columns of ``points.parquet``: the returns of all its days."""
+"""Key in a row besides the columns of ``points.parquet``: the returns of all its days."""
 
 OK = "ok"
 MISSING = "missing"
@@ -56,7 +56,7 @@ COUNTED_FLAGS = ("warmup_short", "ruined")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """What one task of a point came to.
+    """The outcome of one task of a point.
 
     ``status`` is ``ok``, ``missing`` or the kind of the failure. ``summary``, ``equity``
     (nanoseconds since the epoch, amount) and ``trades`` are those of its artifacts when it is ok.
@@ -73,7 +73,7 @@ class TaskOutcome:
 
     @property
     def observed(self) -> Observed | None:
-        """When the task's rows lie; ``None`` without any, or without a result."""
+        """The times of the task's rows; ``None`` without any, or without a result."""
         return None if self.summary is None else observed_of(self.summary)
 
 
@@ -100,9 +100,9 @@ def aggregate_point(
     Money and counts are summed. Returns, ratios and drawdown are those of ``chained_curve``, trades
     are pooled, exposure is the share of the time of all windows together (each clipped to its
     data), and turnover is all traded value / the initial equity. A day counts once if any task
-    observed it; between windows the account rests. Where an account was ruined there are no
-    returns to chain: return and ratios are ``None``. So is everything but the counts while a task
-    is missing or failed. Beside the columns of the table the row has ``DAILY_RETURNS``.
+    observed it; between windows the account is idle. Where an account was ruined there are no
+    returns to chain: return and ratios are ``None``. While a task is missing or failed, everything
+    but the counts is ``None``. Besides the columns of the table, the row has ``DAILY_RETURNS``.
     """
     outcomes = list(outcomes)
     ok = sum(outcome.status == OK for outcome in outcomes)
@@ -124,11 +124,11 @@ def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
     """Return the equity of a point over all its partitions, which must all be ok.
 
     Successive partitions follow each other: growth is multiplied, money added. Partitions that
-    overlap in time (each instrument by itself) are accounts side by side: their equity is summed
-    on one clock, where each account holds its initial equity before its window and its final
-    equity after it. At a seam the curve has one sample at the end of the earlier window and one at
-    the start of the later one. Each window is clipped to its data. The list is empty when there are
-    no outcomes.
+    overlap in time (each instrument by itself) are accounts side by side: their equity is summed on
+    one clock, where each account has its initial equity before its window and its final equity
+    after it. At a seam the curve has one sample at the end of the earlier window and one at the
+    start of the later one. Each window is clipped to its data. The list is empty when there are no
+    outcomes.
     """
     curve: list[CurvePoint] = []
     growth, profit, initial = Decimal(1), Decimal(0), Decimal(0)
@@ -138,7 +138,7 @@ def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
             start = samples[0][1]
             if not curve:
                 initial = start
-            # Fewer digits than are carried on, so that growth that is back at a peak equals it.
+            # Fewer digits than are carried, so that growth that returns to a peak equals it.
             shorter, before = _FIFTY_DIGITS.plus, initial + profit - start
             curve += [
                 CurvePoint(ts, shorter(_grown(growth, start, value)), before + value)
@@ -172,7 +172,7 @@ def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str
     statistics["exposure"] = rounded(
         exposure(trades, [(each.first, each.last) for each in observed])
     )
-    # A position open at a window's end lives on in no other: cut off there, it is not a trade.
+    # A position open at a window's end continues in no other: cut off there, it is not a trade.
     closed = (trade for outcome in outcomes for trade in outcome.trades)
     statistics |= trade_statistics(closed)
     for name in (*SUMMED_COUNTS, *counted):
@@ -198,14 +198,14 @@ def _within_window(outcome: TaskOutcome) -> list[Trade]:
 
 
 def _grown(growth: Decimal, start: Decimal, value: Decimal) -> Decimal:
-    # What was lost cannot be reinvested: after a ruin the growth stays where it fell to.
+    # What was lost cannot be reinvested: after a ruin the growth stays at the level it fell to.
     if start <= 0 or growth <= 0:
         return growth
     return growth * value / start
 
 
 def _overlapping(outcomes: Iterable[TaskOutcome]) -> list[list[TaskOutcome]]:
-    """Return the outcomes in order of time, those that overlap (also by way of others) together."""
+    """Return the outcomes in order of time, grouping those that overlap (also through others)."""
     groups: list[list[TaskOutcome]] = []
     end = 0
     for outcome in sorted(outcomes, key=lambda each: (each.start, each.end, each.partition)):
@@ -218,7 +218,7 @@ def _overlapping(outcomes: Iterable[TaskOutcome]) -> list[list[TaskOutcome]]:
 
 
 def _one_clock(group: Sequence[TaskOutcome]) -> list[tuple[int, Decimal]]:
-    """Return the summed equity of accounts side by side, at every instant one of them has."""
+    """Return the summed equity of accounts side by side, at every instant that any of them has."""
     if len(group) == 1:
         return list(group[0].equity)
     accounts: dict[tuple[str, ...], list[TaskOutcome]] = {}

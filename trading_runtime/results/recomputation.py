@@ -1,4 +1,4 @@
-"""Whether a run's result and tables follow from its stored tasks: they are made once more."""
+"""Check that a run's result and tables follow from its stored tasks, by recomputing them."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
 _NOT_COMPARED = {"tables", "warnings"}
-"""The bytes of tables depend on the version of what writes them, and warnings on our words."""
+"""The bytes of tables depend on the version of their writer, and warnings on our wording."""
 _ALWAYS = {"run_digest", "complete", "counts", "failed_by_kind", "objective", "best"}
 _TABLES = ("results", "points")
 _AGAIN = "it is not what the stored results of the tasks give"
 
 
 def check_against_tasks(check: JournalCheck, store: Store, files: RunFiles, plan: Plan) -> None:
-    """Note whether the results of a run's tasks are whole, and give its result and tables.
+    """Check whether the results of a run's tasks are complete and produce its result and tables.
 
-    ``plan`` is that of the run, which was summarised. What a later version of this program states
-    in addition is not missed. Nothing is written.
+    ``plan`` is that of the run, which was summarised. Additional output of later versions of this
+    program is not missed. Nothing is written.
     """
     try:
         result = read_result(files)
         tables = {name: read_table(getattr(files, name), result or {}) for name in _TABLES}
     except DataError:
-        return  # told with the files
+        return  # reported with the files
     if result is None:
         return
     stored = {task_id for task_id in plan.task_ids if store.has_manifest(task_id)}

@@ -47,13 +47,13 @@ if TYPE_CHECKING:
 
 
 _FEWEST_TASKS = 5_000
-"""Below, processes take longer to start than to read."""
+"""Below this, processes take longer to start than to read."""
 _POINTS_AT_ONCE = 20
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 
 
 def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[TaskPart] | None:
-    """Yield what reading all points gives, in their order; ``None`` when it is not worth while.
+    """Yield the parts read for all points, in order; ``None`` when processes are not worthwhile.
 
     What a process could not read, for whatever reason, is read here.
     """
@@ -126,7 +126,7 @@ RESULT_FORMAT = 1
 
 @dataclass(frozen=True)
 class Reduction:
-    """What the tasks of a run came to."""
+    """The outcome of a run's tasks."""
 
     result: dict[str, Any]
     """Content of ``result.json``."""
@@ -149,10 +149,10 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
 ) -> Reduction:
     """Read every task of ``plan`` from the store, and write the run's tables and ``result.json``.
 
-    The store is the judge of what is done, not whoever ran the tasks. A stored result that is
-    damaged is quarantined, and counts as a failure of kind ``data``. Raises ``StorageError`` when
-    nothing can be written. ``verified``: see ``earlier_tables``, which are asked for if ``reuse``;
-    ``drawn``: see ``judge``.
+    The store decides what is done, not the process that ran the tasks. A damaged stored result is
+    quarantined, and counts as a failure of kind ``data``. Raises ``StorageError`` when nothing can
+    be written. ``verified``: see ``earlier_tables``, which is used if ``reuse``; ``drawn``: see
+    ``judge``.
     """
     store.refresh(plan.task_ids)
     store.fetch_results(plan.task_ids)
@@ -216,7 +216,7 @@ def read_points(
 
 @contextlib.contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Pause the garbage collector: samples and trades come by the million, and hold no cycles."""
+    """Pause the garbage collector: there are millions of samples and trades, without cycles."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -227,7 +227,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> Reduction:
-    """Write the tables of an earlier run with the very same results as those of this one."""
+    """Copy the tables of an earlier run with identical results into this run."""
     results, points = read_frame(reused.results), read_frame(reused.points)
     result = reused.result | {"warnings": _warnings(plan, results)}
     write_file(files.results, reused.results)
@@ -242,7 +242,7 @@ def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> R
 
 
 def counts(statuses: Mapping[str, str]) -> dict[str, int]:
-    """Return how many tasks there are, and how they ended, from their statuses by task id."""
+    """Return the number of tasks, and how they ended, from their statuses by task id."""
     planned = len(statuses)
     ok = sum(status == OK for status in statuses.values())
     missing = sum(status == MISSING for status in statuses.values())
@@ -252,7 +252,7 @@ def counts(statuses: Mapping[str, str]) -> dict[str, int]:
 def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Return what went wrong without failing a task: counts over all tasks, by kind."""
     names = ["denied_by_reason", "rejected_by_reason", "engine_warnings", "unfed_subscriptions"]
-    # Only of venues that liquidate.
+    # Only for venues that liquidate.
     names += [
         name
         for name in ("liquidations_by_instrument",)
@@ -262,7 +262,7 @@ def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, 
 
 
 def _warnings(plan: Plan, results: pl.DataFrame) -> list[dict[str, str]]:
-    """Return the warnings of the plan, and the one about tasks that have not traded at all."""
+    """Return the warnings of the plan, and the one about tasks that never traded."""
     warnings = list(plan.warnings)
     done = results.filter(results["status"] == OK)
     orders = int(done["orders"].sum())

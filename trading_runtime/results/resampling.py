@@ -1,8 +1,8 @@
 """Tests that look at the returns of all trials together: by splitting them, and by the bootstrap.
 
-Returns come as a matrix, a row for each day and a column for each trial. Results are the same bits
-on every machine: returns are cut to a grid so fine that it shows in no result, and so coarse that
-sums of them are exact in whatever order a processor adds them; random numbers are our own.
+Returns are a matrix, a row for each day and a column for each trial. Results are the same bits on
+every machine: returns are rounded to a grid so fine that it shows in no result, and so coarse that
+their sums are exact in whatever order a processor adds them; random numbers are our own.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ type Matrix = NDArray[np.float64]
 
 RESAMPLES = 1_000
 SEED = 20_140_514
-"""Of the bootstrap, the same for all runs: a p-value must not depend on a choice."""
+"""The seed of the bootstrap, the same for all runs: a p-value must not depend on a choice."""
 MOST_BLOCKS = 16
 FEWEST_DAYS = 8
-"""For fewer there are no four blocks of two days each."""
+"""With fewer there are no four blocks of two days each."""
 _DAYS_OF_A_BLOCK = 2
 _MOST_RATIOS = 50_000_000
 _AT_ONCE = 4_000_000
@@ -36,13 +36,13 @@ _MANTISSA = 53
 
 
 class Overfitting(NamedTuple):
-    """What splitting the days in halves says of choosing the best trial by its Sharpe ratio."""
+    """What splitting the days in halves says about choosing the best trial by its Sharpe ratio."""
 
     probability: float
     """How often the best of one half is in the worse half of the other (PBO)."""
     blocks: int
     logits: tuple[float, ...]
-    """Of the chosen trial's rank in the other half, in order of the splits; above zero is good."""
+    """Logits of the chosen trial's rank in the other half, by split; above zero is good."""
 
 
 class Superiority(NamedTuple):
@@ -119,7 +119,7 @@ def superiority(returns: Matrix, benchmark: Matrix, counts: Matrix) -> Superiori
         resampled_largest = np.maximum(resampled_largest, moved.max(axis=1))
         # Rows one after the other: the same order of additions on every machine.
         deviation = np.sqrt(sum(row * row for row in moved) / len(moved))
-        live = deviation > 0  # others are the benchmark itself
+        live = deviation > 0  # the others are the benchmark itself
         if live.any():
             scale, ratio = deviation[live], root * mean[live] / deviation[live]
             studentised = max(studentised, float(ratio.max()))
@@ -133,9 +133,9 @@ def superiority(returns: Matrix, benchmark: Matrix, counts: Matrix) -> Superiori
 
 
 def sharpe_interval(returns: Matrix, counts: Matrix) -> tuple[float, float]:
-    """Return the interval that holds the Sharpe ratio of one period with 95 %.
+    """Return the 95 % confidence interval of the Sharpe ratio of one period.
 
-    Percentiles over the resamples of ``counts``, those without any deviation being zero. Source:
+    Percentiles over the resamples of ``counts``; resamples without any deviation are zero. Source:
     Politis and Romano, "The Stationary Bootstrap", Journal of the American Statistical Association
     89(428), 1994.
     """
@@ -156,9 +156,9 @@ def block_length(days: int) -> int:
 
 
 def resampled(days: int, resamples: int = RESAMPLES, seed: int = SEED) -> Matrix:
-    """Return how often each resample of the stationary bootstrap holds each day, a row for each.
+    """Return how often each resample of the stationary bootstrap contains each day, a row for each.
 
-    Blocks begin anywhere, go on past the last day with the first, and end with the probability
+    Blocks begin anywhere, continue past the last day with the first, and end with the probability
     1 / ``block_length``. Source: as ``sharpe_interval``.
     """
     ending = 1 / block_length(days)
@@ -200,7 +200,7 @@ def _on_grid(values: Matrix) -> Matrix:
 
 
 def _logits(inside: Matrix, outside: Matrix) -> list[float]:
-    """Return the logit of the rank outside of what is best inside, for each row of ratios."""
+    """Return the logit of the outside rank of the trial that is best inside, per row of ratios."""
     trials = inside.shape[1]
     reached = outside[np.arange(len(inside)), inside.argmax(axis=1)][:, None]
     below = (outside < reached).sum(axis=1)
@@ -210,10 +210,10 @@ def _logits(inside: Matrix, outside: Matrix) -> list[float]:
 
 
 def _ratios(sums: Matrix, squares: Matrix, count: Matrix) -> Matrix:
-    """Return mean / sample standard deviation of what was summed; 0 where nothing deviates."""
+    """Return mean / sample standard deviation from sums; 0 where nothing deviates."""
     mean = sums / count
     variance = (squares - sums * mean) / (count - 1)
-    deviates = variance > squares * 1e-10  # what cutting to the grid may leave of nothing
+    deviates = variance > squares * 1e-10  # what rounding to the grid may leave of nothing
     return np.where(deviates, mean / np.sqrt(np.where(deviates, variance, 1.0)), 0.0)
 
 

@@ -1,14 +1,13 @@
-"""Tables of an earlier run whose results are the very same: they need not be made again.
+"""Reuse the tables of an earlier run with identical results instead of making them again.
 
-Tables are a function of the plan and of the results, and results are known by their manifests. So a
-run that finds every result stored reads manifests only, and takes the tables of an earlier run of
-the same plan whose ``result.json`` states the same identity. Only large runs do: small ones read
-every byte of their results again, which takes no time and finds a damaged one.
+Tables are a function of the plan and of the results, and results are identified by their manifests.
+A run that has every result stored reads manifests only, and takes the tables of an earlier run of
+the same plan whose ``result.json`` states the same identity. Only large runs do this: small ones
+read every byte of their results again, which takes no time and detects damage.
 
-Each manifest is read and verified once a run, while it is planned. What happens to a result in the
-moment from there to the summary makes no table wrong: tables are of the results as they were then,
-and the next run to look finds the damage. When tasks have run in between, all manifests are read
-again.
+Each manifest is read and verified once per run, during planning. A change to a result between then
+and the summary makes no table wrong: tables are of the results as they were then, and the next run
+to read it detects the damage. When tasks have run in between, all manifests are read again.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
 FEWEST_TASKS = 1_000
-"""Below, all results are read in about the time that looking for tables takes."""
+"""Below this, reading all results takes about as long as looking for tables."""
 _TABLES = "tables"
 
 
 class ReusedTables(NamedTuple):
-    """What an earlier run wrote."""
+    """The tables written by an earlier run."""
 
     result: dict[str, Any]
     results: bytes
@@ -48,7 +47,7 @@ class ReusedTables(NamedTuple):
 def tables_identity(
     plan: Plan, run_digest: str, files: RunFiles, drawn: int | None = None
 ) -> dict[str, Any]:
-    """Return what ``result.json`` says of the tables beside it, so that they can be reused."""
+    """Return the entry of ``result.json`` about its tables, so that they can be reused."""
     return {
         _TABLES: {
             "made_from": _made_from(plan, run_digest, drawn),
@@ -63,9 +62,9 @@ def earlier_tables(
 ) -> ReusedTables | None:
     """Return the sound tables of a run that had the same plan and the same results, if any did.
 
-    ``verified`` has the sha256 of manifests that this run has verified a moment ago, by task id;
-    the others are verified here. ``None`` also when the run is small, when a task of the plan
-    failed in this run, or when one has no result that is whole.
+    ``verified`` maps task ids to the sha256 of manifests that this run has just verified; the
+    others are verified here. ``None`` also when the run is small, when a task of the plan failed in
+    this run, or when one has no complete result.
     """
     if len(plan.tasks) < FEWEST_TASKS:
         return None
@@ -90,7 +89,7 @@ def earlier_tables(
 
 
 def _made_from(plan: Plan, run_digest: str, drawn: int | None) -> str:
-    """Return the digest of all that tables are made from."""
+    """Return the digest of everything that tables are made from."""
     return digest(
         {
             "run_digest": run_digest,

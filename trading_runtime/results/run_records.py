@@ -1,4 +1,4 @@
-"""What a run's own files say of it, read with care: they may have been damaged since."""
+"""Reads a run's own records, allowing for damage."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _METADATA: dict[str, Form] = {
     "history": list,
     "plan_digest": str,
 }
-"""What is there only once the run has come so far; the status always is."""
+"""Present only once the run has come this far; the status always is."""
 
 _COLUMNS = {
     "points": ("point", "tasks", "ok", *POINT_STATISTICS),
@@ -46,7 +46,7 @@ _AGAIN = "run the experiment again with this run id"
 
 
 def read_result(files: RunFiles) -> dict[str, Any] | None:
-    """Return the content of ``result.json``, ``None`` when the run has not come to it.
+    """Return the content of ``result.json``, ``None`` when the run has not reached it.
 
     Raises ``DataError`` when it is damaged.
     """
@@ -57,7 +57,7 @@ def read_result(files: RunFiles) -> dict[str, Any] | None:
 
 
 def read_metadata(files: RunFiles) -> dict[str, Any] | None:
-    """Return the content of ``metadata.json``, ``None`` when the run has not come to it.
+    """Return the content of ``metadata.json``, ``None`` when the run has not reached it.
 
     Raises ``DataError`` when it is damaged.
     """
@@ -69,7 +69,7 @@ def read_metadata(files: RunFiles) -> dict[str, Any] | None:
 
 
 def read_table(path: Path, result: Mapping[str, Any]) -> pl.DataFrame:
-    """Return ``results.parquet`` or ``points.parquet`` of a run that came to ``result``.
+    """Return ``results.parquet`` or ``points.parquet`` of a run with this ``result``.
 
     Raises ``DataError`` when it is damaged: a complete run states the sha256 of both.
     """

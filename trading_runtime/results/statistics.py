@@ -140,12 +140,12 @@ def task_statistics(
     """Return the statistics of one task, in the order that ``summary.json`` has them.
 
     Money (``initial_equity``, ``final_equity``, ``net_profit``, ``fees``, ``traded_value``,
-    ``expectancy``) is a decimal text; ratios are floats of 12 significant digits; undefined is
-    ``None``. ``net_profit`` is final less initial equity, so it holds what open positions are worth
-    at the window's end. ``fills`` counts fills, ``trades`` closed positions. What depends on time
-    (returns, drawdown, exposure) is clipped to the data, from its first row to its last:
-    ``observed``, which is ``None`` for a window without rows. Raises ``ValueError``
-    when ``equity`` is empty or not in order of time.
+    ``expectancy``) is a decimal string; ratios are floats of 12 significant digits; undefined is
+    ``None``. ``net_profit`` is final less initial equity, so it includes the value of open
+    positions at the window's end. ``fills`` counts fills, ``trades`` closed positions. What depends
+    on time (returns, drawdown, exposure) is clipped to the data, from its first row to its last:
+    ``observed``, which is ``None`` for a window without rows. Raises ``ValueError`` when ``equity``
+    is empty or not in order of time.
     """
     _check_order(equity)
     fills = list(fills)
@@ -175,7 +175,7 @@ def task_statistics(
 def clipped(equity: Samples, observed: Observed | None) -> Samples:
     """Return ``equity`` as if it began with the first row of the data and ended with the last.
 
-    What is sampled in front of the data or behind it is stated as of the first or the last row.
+    Samples before or after the data are given the time of the first or the last row.
     """
     if observed is None:
         return equity
@@ -191,10 +191,9 @@ def curve_statistics(
 ) -> dict[str, Statistic]:
     """Return ``days``, returns, ratios and the maximum drawdown.
 
-    ``returns`` are the daily returns of ``equity``. ``days`` is how many of them there are,
-    ``periods_per_year`` what they are annualised by, ``return`` is final / initial - 1. An account
-    that was ruined has no return and none of the ratios that are made from returns; its drawdown is
-    stated.
+    ``returns`` are the daily returns of ``equity``. ``days`` is their number, ``periods_per_year``
+    annualises them, ``return`` is final / initial - 1. An account that was ruined
+    has no return and none of the ratios derived from returns; its drawdown is stated.
     """
     year = calendar.year(days)
     fall = maximum_drawdown(equity)
@@ -291,8 +290,8 @@ def maximum_drawdown(equity: Samples) -> Drawdown | None:
 def exposure(positions: Iterable[Trade], windows: Sequence[Interval]) -> Decimal | None:
     """Return the share of the windows' time during which at least one position was open.
 
-    Time is counted once however many positions are open; what lies outside the windows does not
-    count; a position that is still open lasts to the end. ``None`` when the windows have no length.
+    Time is counted once however many positions are open; time outside the windows does not count; a
+    position that is still open lasts to the end. ``None`` when the windows have no length.
     """
     tested = union(windows)
     end = max((stop for _, stop in tested), default=0)

@@ -1,7 +1,7 @@
-"""Where results lie: every path and file name of a results folder, on disk or in S3.
+"""Paths and file names of a results folder, on disk or in S3.
 
-A store is put together from three parts: its objects, the files that bear their names (see
-``storage.working_copy``), and the way in which results of tasks get there (see ``task_places``).
+A store consists of three parts: its objects, the files that have their names (see
+``storage.working_copy``), and the way results of tasks are put there (see ``task_places``).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _REPORT = "report/"
 _REDUCED = (MANIFEST, "summary.json", "equity.parquet", "positions.parquet")
 _PLANNED = ("/plan.json", "/metadata.json", "/result.json")
 _WRONG_FORMS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""What a manifest of the wrong form makes its reader stumble over."""
+"""Errors that a manifest of the wrong form raises in its reader."""
 _DEPTH = 2
-"""Slashes in the name of a file right in a run's folder."""
+"""Slashes in the name of a file directly in a run's folder."""
 
 
 class Store:
@@ -45,7 +45,7 @@ class Store:
     objects: ObjectStore
     """All files of the store as they are now, by name."""
     copy: WorkingCopy
-    """The same files as paths; those of a store in S3 go with the process."""
+    """The same files as paths; those of a store in S3 are removed with the process."""
 
     def __init__(self, place: str | Path) -> None:
         """``place`` is a folder, or an address such as ``s3://bucket/prefix``."""
@@ -55,7 +55,7 @@ class Store:
             self.copy = FetchedCopy(objects)
             self._tasks = TaskObjects(objects)
             self.place = str(place)
-            """What names the store to other processes."""
+            """The name of the store for other processes."""
         else:
             self.objects = LocalFolder(place)
             self.copy = InPlace(Path(place))
@@ -65,13 +65,13 @@ class Store:
         self._digests: dict[tuple[str, Any, Any], tuple[Any, str]] = {}
 
     def run(self, run_id: str) -> RunFiles:
-        """Return the files of a run, whose id was checked before; in S3 without its pictures."""
+        """Return the files of a run with a checked id; in S3 without its pictures."""
         prefix = f"runs/{run_id}/"
         left_out = (prefix + _REPORT, f"{prefix}lock")
         self.copy.fetch_below(prefix, lambda name: not name.startswith(left_out))
         files = self._files(run_id)
         for path in (files.plan, files.metadata):
-            # Whoever took a list that lacks them at its word would begin the run anew.
+            # A caller that trusted a list without them would begin the run again.
             name = path.relative_to(self.root).as_posix()
             if not path.exists() and self.objects.has(name):
                 raise old_list(f"{self.objects.url}/{name}")
@@ -86,9 +86,9 @@ class Store:
         self.copy.publish(paths)
 
     def publish_run(self, files: RunFiles) -> None:
-        """Let others see all files of a run but those of one process alone, and its journals.
+        """Let others see all files of a run, except its journals and those private to one process.
 
-        Others wrote most of the journals, and as many as there are pods: see ``publish_part``.
+        Others wrote most of the journals, of which there are as many as pods: see ``publish_part``.
         """
         not_yet = {files.lock, files.stop, files.metadata}
         self.copy.publish(
@@ -97,45 +97,45 @@ class Store:
             for path in sorted(folder.rglob("*"))
             if path not in not_yet and files.journals not in path.parents
         )
-        # What only an earlier attempt made, such as a picture, is no part of this one.
+        # What only an earlier attempt made, such as a picture, is not part of this one.
         for name in self.objects.sizes(f"runs/{files.folder.name}/{_REPORT}"):
             if not (self.root / name).exists():
                 self.objects.remove(name)
-        # Last of all: they hold the digests of the others.
+        # Last, since they contain the digests of the others.
         self.copy.publish([files.metadata])
 
     def publish_part(self, end_part: Callable[[], Path | None]) -> None:
-        """Let others see what a journal has got since the last time (``Journal.end_part``).
+        """Let others see a journal's new lines since the last call (``Journal.end_part``).
 
-        Where it is seen already, no part is ended.
+        Where they are visible already, no part is ended.
         """
         self.copy.publish(part for end in (end_part,) if (part := end()) is not None)
 
     def fetch(self, prefix: str) -> None:
-        """Bring the files below ``prefix`` to ``root``."""
+        """Fetch the files below ``prefix`` to ``root``."""
         self.copy.fetch_below(prefix)
 
     def remove(self, path: Path) -> None:
-        """Remove a file below ``root`` for good; nothing happens when there is none."""
+        """Remove a file below ``root``; do nothing when there is none."""
         self.copy.remove(path)
 
     def newest_run_files(self, name: str, most: int) -> list[Path]:
-        """Return the files of this name of the latest runs, the newest first."""
+        """Return the files of this name of the latest runs, newest first."""
         found = self.objects.newest("runs", name)[:most]
         self.copy.fetch(*found)
         return [self.root / path for path in found]
 
     def planned_runs(self) -> Iterator[RunFiles]:
-        """Yield the files of every run; of them come the plan, and what shows that it began."""
+        """Yield the files of every run, fetching the plan and what shows that the run began."""
         self.copy.fetch_below(
             "runs/", lambda name: name.count("/") == _DEPTH and name.endswith(_PLANNED)
         )
         yield from map(self._files, self.run_ids())
 
     def ended_runs(self) -> Iterator[RunFiles]:
-        """Yield the runs at hand that ended with tables, the newest name first.
+        """Yield the local runs that ended with tables, the newest name first.
 
-        Nothing is fetched: to look for a run that can be reused would fetch them all.
+        Nothing is fetched: looking for a run to reuse would fetch them all.
         """
         for folder in sorted((self.root / "runs").glob("*/"), reverse=True):
             if (files := self._files(folder.name)).result.is_file():
@@ -145,7 +145,7 @@ class Store:
         """Return the folder of a task's result."""
         folder = task_folder(task_id)
         with contextlib.suppress(OSError, *_WRONG_FORMS):
-            # By the names in its manifest: no list is believed.
+            # By the names in its manifest: no list is trusted.
             self.copy.fetch(f"{folder}/{MANIFEST}")
             content = read_bytes(f"{self.root}/{folder}/{MANIFEST}")
             self.copy.fetch(*(f"{folder}/{name}" for name in files_of(content)))
@@ -159,7 +159,7 @@ class Store:
         self._tasks.refresh(task_ids)
 
     def fetch_results(self, task_ids: Sequence[str]) -> None:
-        """Bring what a summary reads of these tasks, as it is stored now."""
+        """Fetch what a summary reads of these tasks, as stored now."""
         self.copy.refresh(
             f"{task_folder(task_id)}/{name}"
             for task_id in task_ids
@@ -168,19 +168,19 @@ class Store:
         )
 
     def stored_of(self, task_ids: Sequence[str]) -> set[str]:
-        """Return those of a few tasks whose results are stored whole, as of now."""
+        """Return which of a few tasks have complete stored results, as of now."""
         return self._tasks.stored_of(task_ids)
 
     def has_task(self, task_id: str, sound: dict[str, str] | None = None) -> bool:
-        """Return whether a result is stored whole; what is read of it later is verified.
+        """Return whether a result is stored completely; later reads are verified.
 
-        ``sound`` is given the sha256 of the manifest, by task id, where it was read for the answer
-        and verifies.
+        ``sound`` receives the manifest's sha256, by task id, if it was read for the answer and
+        verifies.
         """
         return self._tasks.has(task_id, sound)
 
     def has_manifest(self, task_id: str) -> bool:
-        """Return whether a result is there, whole or damaged: reading it tells which."""
+        """Return whether a result exists, complete or damaged: reading it shows which."""
         return self._tasks.has_manifest(task_id)
 
     def read_task_file(self, task_id: str, name: str) -> bytes:
@@ -222,7 +222,7 @@ class Store:
         inputs = manifest["inputs"]
         parts = []
         for name in ("common", "partition"):
-            # The tasks of a run share these: their digests are made once.
+            # The tasks of a run share these: their digests are computed once.
             part = inputs[name]
             key = (name, part.get("start"), part.get("end"))
             known = self._digests.get(key)
@@ -244,22 +244,22 @@ class Store:
         return hashlib.sha256((self.root / name).read_bytes()).hexdigest()
 
     def write_task(self, task_id: str, files: Mapping[str, bytes]) -> None:
-        """Store a result whole or not at all.
+        """Store a result completely or not at all.
 
-        A result that is there already is compared instead. Raises ``NondeterministicError`` when
-        its bytes differ, ``StorageError`` when nothing can be written.
+        An existing result is compared instead. Raises ``NondeterministicError`` when its bytes
+        differ, ``StorageError`` when nothing can be written.
         """
         self._tasks.write(task_id, files)
 
     def quarantine(self, task_id: str) -> None:
-        """Move a damaged result out of the way, and keep it for whoever wants to know why.
+        """Move a damaged result out of the way, and keep it for later inspection.
 
         Raises ``StorageError`` when it cannot be moved.
         """
         self._tasks.quarantine(task_id)
 
     def clear_staging(self) -> None:
-        """Remove what writers of results left that were killed."""
+        """Remove what killed writers of results left behind."""
         self._tasks.clear_staging()
 
     def _files(self, run_id: str) -> RunFiles:
@@ -277,7 +277,7 @@ def _verified(path: Path | str, sha256: str) -> bytes:
 
 @contextlib.contextmanager
 def _damages(folder: Path) -> Iterator[None]:
-    """Turn what a damaged result makes its reader stumble over into ``DataError``."""
+    """Turn the errors that a damaged result raises in its reader into ``DataError``."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Ids of tasks as people write them, and the digest over the tasks of a plan."""
+"""Task ids as people write them, and the digest over the tasks of a plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 12
 
 
 def refuse_other_plan(metadata: Mapping[str, Any] | None, plan_digest: str, run_id: str) -> None:
-    """Raise ``UsageError`` when a run's ``metadata.json`` says that it has another plan."""
+    """Raise ``UsageError`` when a run's ``metadata.json`` states another plan."""
     if metadata is not None and metadata.get("plan_digest") != plan_digest:
         raise UsageError(
             f"run {run_id!r} exists with another plan (other tasks); choose another "

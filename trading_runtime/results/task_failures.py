@@ -1,4 +1,4 @@
-"""The failure file of a task: what is written when it gave no result."""
+"""The failure file of a task, written when it gave no result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def task_failure(
 ) -> dict[str, Any]:
     """Return the content of a task's failure file.
 
-    ``out_of_memory`` tells apart, among those of kind ``crash``, the task that more memory helps.
+    ``out_of_memory`` marks, among failures of kind ``crash``, tasks that more memory would help.
     """
     return {
         "task_id": task_id,
@@ -33,7 +33,7 @@ def task_failure(
 
 
 def write_failure(files: RunFiles, content: Mapping[str, Any]) -> None:
-    """Write a task's failure file, without what is secret.
+    """Write a task's failure file, without secrets.
 
     Raises ``StorageError`` when it cannot be written.
     """

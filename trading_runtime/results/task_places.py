@@ -1,4 +1,4 @@
-"""How the results of tasks get to their place, whole or not at all: on disk and in S3.
+"""How task results reach their place, completely or not at all: on disk and in S3.
 
 A result is a folder of files, or the objects of a common prefix; ``store.Store`` reads both alike.
 """
@@ -33,50 +33,49 @@ def task_folder(task_id: str) -> str:
 
 
 class TaskPlace(Protocol):
-    """Where the results of tasks are, by task id."""
+    """The place of task results, by task id."""
 
     def refresh(self, task_ids: Sequence[str]) -> None:
         """Forget what is known; the next questions are for these tasks."""
 
     def has(self, task_id: str, sound: dict[str, str] | None = None) -> bool:
-        """Return whether a result is stored whole; what is read of it later is verified.
+        """Return whether a result is stored completely; later reads are verified.
 
-        ``sound`` is given the sha256 of the manifest where it was read for the answer, and
-        verifies.
+        ``sound`` receives the manifest's sha256 if it was read for the answer and verifies.
         """
 
     def has_manifest(self, task_id: str) -> bool:
-        """Return whether a result is there, whole or damaged: reading it tells which."""
+        """Return whether a result exists, complete or damaged: reading it shows which."""
 
     def stored_of(self, task_ids: Sequence[str]) -> set[str]:
-        """Return those of a few tasks whose results are stored whole, as of now."""
+        """Return which of a few tasks have complete stored results, as of now."""
 
     def write(self, task_id: str, files: Mapping[str, bytes]) -> None:
-        """Store a result whole or not at all; one that is there already is compared instead."""
+        """Store a result completely or not at all; an existing one is compared instead."""
 
     def quarantine(self, task_id: str) -> None:
         """Move a damaged result out of the way, and keep it."""
 
     def clear_staging(self) -> None:
-        """Remove what writers of results left that were killed."""
+        """Remove what killed writers of results left behind."""
 
 
 class TaskFolders:
-    """A folder on disk for each result, renamed into place when it is whole."""
+    """A folder on disk for each result, renamed into place when it is complete."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._tasks = root / "tasks"
         self._staging = staging_prefix(_STAGING)
-        # What was there and is gone was moved or removed under this process: it is not made anew.
+        # A missing folder was moved or removed under this process: it is not made again.
         self._is_new = not root.exists()
 
     def refresh(self, task_ids: Sequence[str]) -> None:
         """Do nothing: each question is answered by the disk."""
 
     def has(self, task_id: str, sound: dict[str, str] | None = None) -> bool:
-        """Return whether a result is stored whole: its manifest is read, files compared by size."""
-        # Asked for every task of a plan: paths joined as text are several times faster.
+        """Return whether a result is complete: its manifest is read, files are compared by size."""
+        # Called for every task of a plan: paths joined as strings are several times faster.
         folder = f"{self._tasks}/{task_id[:2]}/{task_id}"
         try:
             content = read_bytes(f"{folder}/{MANIFEST}")
@@ -91,15 +90,15 @@ class TaskFolders:
         return True
 
     def has_manifest(self, task_id: str) -> bool:
-        """Return whether a result is there, whole or damaged: reading it tells which."""
+        """Return whether a result exists, complete or damaged: reading it shows which."""
         return os.path.exists(f"{self._tasks}/{task_id[:2]}/{task_id}/{MANIFEST}")  # noqa: PTH110
 
     def stored_of(self, task_ids: Sequence[str]) -> set[str]:
-        """Return those of a few tasks whose results are stored whole, as of now."""
+        """Return which of a few tasks have complete stored results, as of now."""
         return set(filter(self.has, task_ids))
 
     def write(self, task_id: str, files: Mapping[str, bytes]) -> None:
-        """Store a result whole or not at all; one that is there already is compared instead."""
+        """Store a result completely or not at all; an existing one is compared instead."""
         final = self._root / task_folder(task_id)
         with storage_errors(self._root):
             self._tasks.mkdir(parents=self._is_new, exist_ok=True)
@@ -129,27 +128,27 @@ class TaskFolders:
             folder.rename(aside)
 
     def clear_staging(self) -> None:
-        """Remove what writers of results left that were killed."""
+        """Remove what killed writers of results left behind."""
         remove_abandoned_staging(self._tasks, _STAGING)
 
 
 class TaskObjects:
     """Objects in S3: nothing can be renamed there, so the manifest is written last.
 
-    What is there is known by one listing of the store, or by a question for each of a few tasks,
+    What exists is known from one listing of the store, or from one request for each of a few tasks,
     until ``refresh``.
     """
 
     def __init__(self, objects: S3Folder) -> None:
         self._objects = objects
         self._counts: Mapping[str, int] | None = None
-        """How many objects each task has; ``None`` when that has to be asked."""
+        """How many objects each task has; ``None`` when that has to be requested."""
 
     def refresh(self, task_ids: Sequence[str]) -> None:
-        """List the store anew.
+        """List the store again.
 
-        Raises ``TransientError`` when the list lacks one of these tasks that is there: some of
-        those that it lacks are asked for.
+        Raises ``TransientError`` when the list lacks one of these tasks that exists: some of those
+        that it lacks are requested.
         """
         self._counts = self._listed()
         absent = [task_id for task_id in task_ids if not self.has(task_id)]
@@ -158,7 +157,7 @@ class TaskObjects:
                 raise old_list(f"{self._objects.url}/{task_folder(task_id)}")
 
     def has(self, task_id: str, sound: dict[str, str] | None = None) -> bool:  # noqa: ARG002
-        """Return whether a result is stored whole.
+        """Return whether a result is stored completely.
 
         Objects appear whole, so their number is enough. No manifest is read for it.
         """
@@ -167,26 +166,26 @@ class TaskObjects:
         return self._counts.get(task_id, 0) == _FILES_OF_A_TASK
 
     def has_manifest(self, task_id: str) -> bool:
-        """Return what ``has`` returns: no object is asked for by itself."""
+        """Return what ``has`` returns: no single object is requested."""
         return self.has(task_id)
 
     def stored_of(self, task_ids: Sequence[str]) -> set[str]:
-        """Ask for these tasks alone: a listing of the whole store is long when it holds many."""
+        """Request these tasks alone: listing a large store takes long."""
         with ThreadPoolExecutor(_CONNECTIONS) as threads:
             found = threads.map(
                 lambda task: self._objects.has(f"{task_folder(task)}/{MANIFEST}"), task_ids
             )
-            # The manifest is written last: it is there when all objects are.
+            # The manifest is written last: when it exists, all objects do.
             self._counts = {
                 task: _FILES_OF_A_TASK * there for task, there in zip(task_ids, found, strict=True)
             }
         return set(filter(self.has, task_ids))
 
     def write(self, task_id: str, files: Mapping[str, bytes]) -> None:
-        """Store a result whole or not at all; one that is there already is compared instead.
+        """Store a result completely or not at all; an existing one is compared instead.
 
-        Two writers of one task write the same bytes. An object that is there without a manifest
-        beside it was left by a writer that died, and is replaced if it differs.
+        Two writers of one task write the same bytes. An object without a manifest beside it was
+        left by a writer that died, and is replaced if it differs.
         """
         for name, content in files.items():
             path = f"{task_folder(task_id)}/{name}"
@@ -197,7 +196,7 @@ class TaskObjects:
             self._objects.write(path, content)
 
     def quarantine(self, task_id: str) -> None:
-        """Move a damaged result out of the way: the manifest goes first, then it is no result."""
+        """Move a damaged result out of the way: the manifest first, after which it is no result."""
         names = self._objects.sizes(f"{task_folder(task_id)}/")
         for name in sorted(names, key=lambda item: not item.endswith(MANIFEST)):
             self._objects.copy(name, name.replace(task_id, f"{task_id}.damaged", 1))
@@ -215,7 +214,7 @@ class TaskObjects:
 
 
 def old_list(place: str) -> TransientError:
-    """Return the error of a list that lacks an object which is there."""
+    """Return the error for a list that lacks an existing object."""
     return TransientError(
         f"{place}: is there, but the storage's list of objects lacks it; try again later"
     )

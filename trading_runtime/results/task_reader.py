@@ -1,4 +1,4 @@
-"""Reading the results of tasks: each verified by itself, the tables of many decoded together."""
+"""Reads the results of tasks: each is verified alone, the tables of many are decoded together."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def equities(tables: Sequence[bytes], rows: Sequence[int]) -> Iterator[list[tuple[int, Decimal]]]:
     """Yield the samples (nanoseconds since the epoch, amount) of each ``equity.parquet``.
 
-    ``rows`` are the rows of each, as its manifest states them. Raises ``DataError`` when the tables
-    have others.
+    ``rows`` are the row counts stated in the manifests. Raises ``DataError`` when the tables
+    differ.
     """
     table = _read(tables, rows, ["ts", "equity"])
     return _parted(
@@ -71,13 +71,13 @@ def _parted[Item](items: Iterable[Item], rows: Sequence[int]) -> Iterator[list[I
 
 
 _AT_ONCE = 100
-"""Results whose tables are decoded together: one by one, opening them takes most of the time."""
+"""Results whose tables are decoded together: singly, opening them takes most of the time."""
 _TABLES = ("equity.parquet", "positions.parquet")
 
 
 @dataclass(frozen=True)
 class TaskPart:
-    """What reading some of a run's points gave; the mappings go by task id."""
+    """What was read for some of a run's points; the mappings are by task id."""
 
     rows: list[dict[str, Any]]
     """A row of ``points.parquet`` for each of these points."""
@@ -117,14 +117,14 @@ class TaskReader:
         return part
 
     def add(self, part: TaskPart) -> None:
-        """Take over what another reader has read."""
+        """Add what another reader has read."""
         self.statuses |= part.statuses
         self.summaries |= part.summaries
         self.manifest_digests |= part.manifest_digests
         self.failures |= part.failures
 
     def outcomes(self, tasks: Iterable[Task]) -> Iterator[TaskOutcome]:
-        """Yield what each task came to, and keep what the tables need of it."""
+        """Yield the outcome of each task, and keep what the tables need of it."""
         for some in batched(tasks, _AT_ONCE, strict=False):
             yield from self._decoded(some, [self._content(task.task_id) for task in some])
 
@@ -151,7 +151,7 @@ class TaskReader:
                 yield TaskOutcome(*of_task, self.summaries[identity], *next(tables))
 
     def _content(self, task_id: str) -> dict[str, bytes] | None:
-        """Return the verified files of a task that is ok, and note how any task stands."""
+        """Return the verified files of a task that is ok, and note the status of any task."""
         content = None
         try:
             status = self._status(task_id)
@@ -180,5 +180,5 @@ class TaskReader:
         if failed is not None:
             self.failures[task_id] = failed
             return str(failed["kind"])
-        # What is not whole is found when it is read, right after.
+        # Damage is detected when it is read, right after.
         return OK if self._store.has_manifest(task_id) else MISSING

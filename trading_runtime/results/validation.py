@@ -1,8 +1,8 @@
-"""Walk-forward and combinatorial validation: choosing on some windows, looking at others.
+"""Walk-forward and combinatorial validation: choose on some windows, test on others.
 
 Windows are the run's partitions in order of time; those of one time belong together. Nothing is
-computed anew: a point is chosen by its stored results on the windows to train on, and judged by its
-stored results on those to test on. The names are those of skfolio, a window being an observation.
+recomputed: a point is chosen by its stored results on the training windows, and judged by its
+stored results on the test windows. The names are those of skfolio, a window being an observation.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 
 class Split(NamedTuple):
-    """Numbers of the windows to train on and to test on, in order of time."""
+    """Indices of the training and the test windows, in order of time."""
 
     train: tuple[int, ...]
     test: tuple[int, ...]
 
 
 class Choice(NamedTuple):
-    """What was chosen in a split; ``None`` where no point has a value on its windows."""
+    """The choice made in a split; ``None`` where no point has a value on its windows."""
 
     split: Split
     point: int | None
     trained: float | None
-    """The objective of the point on the windows that it was chosen by."""
+    """The objective of the point on the windows it was chosen by."""
     tested: float | None
-    """The same on the windows to test on."""
+    """The same on the test windows."""
 
 
 class Windows:
@@ -51,7 +51,7 @@ class Windows:
         outcomes: Iterable[tuple[int, TaskOutcome]],
         calendar: Calendar,
     ) -> None:
-        """Take the parameters by point, and what each task came to with its point."""
+        """Take the parameters by point, and the outcome of each task with its point."""
         self.parameters = parameters
         self._calendar = calendar
         found: dict[tuple[int, int], dict[int, list[TaskOutcome]]] = {}
@@ -64,7 +64,7 @@ class Windows:
 
     @classmethod
     def of_run(cls, plan: Plan, store: Store, files: RunFiles) -> Self:
-        """Read the stored results of a run, all of which must be there.
+        """Read the stored results of a run, all of which must exist.
 
         Raises ``UsageError`` when one is missing or failed.
         """
@@ -89,7 +89,7 @@ class Windows:
         return aggregate_point(point, self.parameters[point], outcomes, self._calendar)
 
     def all(self) -> dict[str, Any]:
-        """Return the row of everything one after the other, whichever point it is of."""
+        """Return the row of all windows in succession, over all points."""
         outcomes = [
             outcome
             for window in self._outcomes
@@ -99,7 +99,7 @@ class Windows:
         return aggregate_point(-1, {}, outcomes, self._calendar)
 
     def path(self, chosen: Iterable[Choice]) -> dict[str, Any]:
-        """Return the row of the test windows one after the other, each with its chosen point."""
+        """Return the row of the test windows in succession, each with its chosen point."""
         outcomes = [
             outcome
             for choice in chosen
@@ -119,10 +119,10 @@ def walk_forward(  # noqa: PLR0913 - the names of skfolio
     expand_train: bool = False,
     reduce_test: bool = False,
 ) -> list[Split]:
-    """Return splits that test on what follows what they train on, one after the other.
+    """Return splits that test on what follows their training windows, one after the other.
 
     Split i tests from ``train_size + purged_size + i * test_size``. ``expand_train`` trains on all
-    windows from the first one; ``reduce_test`` keeps a last test that is shorter.
+    windows from the first one; ``reduce_test`` keeps a shorter last test.
 
     >>> walk_forward(5, train_size=2, test_size=1)[-1]
     Split(train=(2, 3), test=(4,))
@@ -143,10 +143,9 @@ def combinatorial_purged(
 ) -> list[Split]:
     """Return a split for each choice of ``n_test_folds`` of ``n_folds`` to test on.
 
-    Folds are as long as each other, the last one longer by what is left. All other windows are
-    trained on, but for the ``purged_size`` ones on either side of a test and
-    the ``embargo_size`` ones after these. Source: Lopez de Prado, "Advances in Financial Machine
-    Learning", chapter 12, 2018.
+    Folds have equal length; the last one also gets the remainder. Training uses all other windows,
+    except the ``purged_size`` ones on either side of a test and the ``embargo_size`` ones after
+    these. Source: Lopez de Prado, "Advances in Financial Machine Learning", chapter 12, 2018.
     """
     size = windows // n_folds
     ends = [*(size * number for number in range(n_folds)), windows]
@@ -183,9 +182,9 @@ def splits_of(settings: Mapping[str, Any], windows: int) -> list[Split]:
 def choose(
     windows: Windows, splits: Sequence[Split], objective: PlannedObjective
 ) -> Iterator[Choice]:
-    """Yield for each split the point with the best objective on its windows to train on.
+    """Yield for each split the point with the best objective on its training windows.
 
-    Of equal ones the lower point is chosen; a value that is undefined never is.
+    Of equal ones the lower point is chosen; an undefined value never is.
     """
     metric, sign = objective.metric, -1 if objective.direction == "minimize" else 1
     for split in splits:

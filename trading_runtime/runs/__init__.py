@@ -1,1 +1,1 @@
-"""What happened, as against what came out: run id, metadata, journal, metrics."""
+"""What happened, as opposed to the results: run id, metadata, journal, metrics."""

@@ -1,4 +1,4 @@
-"""One run id, one process: a lock that is gone when its holder is, however it ended."""
+"""One process per run id: a lock that is released when its holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _PAUSE_SECONDS = 0.02
 def locked(files: RunFiles) -> Iterator[Callable[[], None]]:
     """Hold the run's lock; raises ``UsageError`` when another process has it.
 
-    What is yielded raises ``StorageError`` once the lock is not where it was taken: whatever is
-    there now is not the run that this process has.
+    Yields a function that raises ``StorageError`` once the lock is no longer where it was taken:
+    what is there then is not the run that this process holds.
     """
     with storage_errors(files.lock):
         files.folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def _check_in_place(files: RunFiles, handle: BinaryIO) -> None:
 
 
 def _take(handle: BinaryIO) -> bool:
-    """Try a few times: whoever only asks whether the run is locked holds it for a moment."""
+    """Try a few times: a process that only asks whether the run is locked holds it briefly."""
     for attempt in range(_ATTEMPTS):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

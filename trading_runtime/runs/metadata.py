@@ -1,4 +1,4 @@
-"""What a run is and how it is doing: status and its history, who and where, versions and hashes."""
+"""What a run is and how it is doing: status history, who, where, versions and hashes."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class Metadata:
     """The content of ``metadata.json``.
 
     The file says that a run has ended only once the end is complete: ``set`` decides how it ends,
-    and ``seal``, the last step, stores it. A process that dies in between leaves a run that died.
+    and ``seal``, the last step, stores it. If the process dies in between, the run has died.
     """
 
     def __init__(self, files: RunFiles, content: dict[str, Any]) -> None:
         self._files = files
         self.content = unsealed(content)
         self.earlier: str | None = None
-        """The status that the run had before it began again; ``None`` when it is new."""
+        """The run's status before it began again; ``None`` when the run is new."""
 
     @classmethod
     def begin(cls, files: RunFiles, **facts: Any) -> Metadata:
-        """Start, or start again, the run that ``files`` belong to.
+        """Start or resume the run that ``files`` belong to.
 
-        A pod says ``executor=ExecutorKind.ARGO``, and in ``image`` its image by digest.
+        A pod passes ``executor=ExecutorKind.ARGO``, and in ``image`` its image by digest.
         """
         previous = read_metadata(files) or {}
         content = {
@@ -70,7 +70,7 @@ class Metadata:
         return metadata
 
     def set(self, status: Status, **facts: Any) -> None:
-        """Note that the run has reached ``status``; an end is stored by ``seal``."""
+        """Record that the run has reached ``status``; an end is stored by ``seal``."""
         moment = now_text()
         self.content |= facts
         self.content["status"] = status
@@ -80,10 +80,10 @@ class Metadata:
             write_metadata(self._files, self.content)
 
     def seal(self, finish: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
-        """End the run: merge its journal, digest every file of it, store how it ended.
+        """End the run: merge its journal, hash all its files, and store how it ended.
 
-        ``finish`` is given the content as it will be, and writes what is made from it; it is called
-        before the files are digested.
+        ``finish`` is called with the final content before the files are hashed, and writes what is
+        made from it.
         """
         self.content["journal"] = merge_journals(self._files)
         finish(self.content)
@@ -91,17 +91,17 @@ class Metadata:
 
 
 def reopen_run(files: RunFiles) -> None:
-    """Let the metadata of a run that has ended say that it runs: its files are about to change."""
+    """Mark an ended run as running again in its metadata: its files are about to change."""
     content = read_metadata(files)
     if content is not None and content["status"] != Status.RUNNING:
         write_metadata(files, unsealed(content) | {"status": Status.RUNNING, "ended": None})
 
 
 def seal_again(files: RunFiles, *changed: Path) -> None:
-    """Take lines that were added to the journal of an ended run into its end, and files as well.
+    """Add new journal lines, and files, to the sealed end of a run.
 
     ``changed`` are these files. The digests of all others stay what they were. Raises ``DataError``
-    when the metadata cannot be read, or are not what they were sealed as.
+    when the metadata cannot be read, or differ from what was sealed.
     """
     content = read_json(files.metadata)
     if content is None:
@@ -124,7 +124,7 @@ def seal_again(files: RunFiles, *changed: Path) -> None:
 
 
 def now_text() -> str:
-    """Return the present moment as ISO 8601 in UTC."""
+    """Return the current time as ISO 8601 in UTC."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

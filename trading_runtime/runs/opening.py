@@ -1,8 +1,8 @@
-"""Open a run for writing: its id, its files, its lock, its journal, its request to stop.
+"""Open a run for writing: its id, its files, its lock, its journal, its stop request.
 
 Several processes may share a run. On disk they write into the run's folder itself. In S3 each has a
-local folder, to which only what it asks for is copied: a thousand pods that copied all journals
-would copy a million.
+local folder, to which only the files it asks for are copied: a thousand pods that copied all
+journals would make a million copies.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ def check_run_id(text: str) -> str:
 
 
 def new_run_id(experiment_name: str, now: dt.datetime, taken: set[str]) -> str:
-    """Return an id from the experiment's name and the time, which no run has yet."""
+    """Return an id from the experiment's name and the time that no run has yet."""
     stem = f"{experiment_name}-{now.astimezone(dt.UTC):%Y%m%dt%H%M%S}"
     numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
     return check_run_id(stem if stem not in taken else next(n for n in numbered if n not in taken))
 
 
 class WorkingRun(abc.ABC):
-    """The files of a run in this process's hands; of S3 they are copies, published as they grow."""
+    """The files of a run held by this process; in S3 they are copies, published as they grow."""
 
     seconds_between_questions = 3.0
-    """After so long storage is asked again whether the run is to stop; a disk is asked always."""
+    """Seconds between two checks of storage for a stop request; a disk is checked every time."""
 
     def __init__(self, store: Store, files: RunFiles) -> None:
         self.files = files
@@ -73,10 +73,10 @@ class WorkingRun(abc.ABC):
 
     @abc.abstractmethod
     def check_held(self) -> None:
-        """Raise when this process no longer has the run."""
+        """Raise when this process no longer holds the run."""
 
     def remove(self, path: Path) -> None:
-        """Remove a file of the run for good; nothing happens when there is none."""
+        """Remove a file of the run; do nothing when there is none."""
         self.store.remove(path)
 
     def publish(self, *paths: Path) -> None:
@@ -85,14 +85,14 @@ class WorkingRun(abc.ABC):
 
     @abc.abstractmethod
     def publish_when_due(self) -> None:
-        """Let others see how far the run is, when it is time to."""
+        """Let others see the run's progress, when it is due."""
 
     def stored_failures(self) -> list[Path]:
         """Return the failure files of the run, sorted; each has its content."""
         return sorted(self.files.failures.glob("*.json"))
 
     def stop_requested(self) -> bool:
-        """Return whether ``runs stop`` asked for the end."""
+        """Return whether ``runs stop`` asked the run to end."""
         now = time.monotonic()
         pause = self.seconds_between_questions if self.store.objects.is_remote else 0.0
         if not self._stopping and now - self._asked >= pause:
@@ -105,17 +105,17 @@ class WorkingRun(abc.ABC):
             self.store.publish_part(journal.end_part)
 
     def _name(self, path: Path) -> str:
-        """Return what a file is called in the store."""
+        """Return the name of a file in the store."""
         return path.relative_to(self.store.root).as_posix()
 
 
 _FIRST_PUBLISH_SECONDS = 10.0
 _MOST_PUBLISH_SECONDS = 60.0
-"""Each time makes an object: often enough to follow a pod, seldom enough for a thousand."""
+"""Each publication makes an object: frequent enough to follow a pod, rare enough for a thousand."""
 
 
 class SharedRun(WorkingRun):
-    """The files of a run, of which this process has only some for itself."""
+    """The files of a run that several processes share; each has only some to itself."""
 
     seconds_between_questions = 5.0
 
@@ -125,10 +125,10 @@ class SharedRun(WorkingRun):
         self._publish_seconds = _FIRST_PUBLISH_SECONDS
 
     def check_held(self) -> None:
-        """Do nothing: a run that several processes share is lost by none of them."""
+        """Do nothing: no process can lose a shared run."""
 
     def read(self, path: Path) -> bytes | None:
-        """Return the content of a file of the run, as it is stored now; ``None`` without one."""
+        """Return the content of a file of the run as stored now; ``None`` when there is none."""
         try:
             content = self.store.objects.read(self._name(path))
         except FileNotFoundError:
@@ -137,7 +137,7 @@ class SharedRun(WorkingRun):
         return content
 
     def read_json(self, path: Path) -> Any:
-        """Return what a JSON file says, ``None`` without one; ``DataError`` when it is damaged."""
+        """Return a JSON file's content, ``None`` without one; ``DataError`` if it is damaged."""
         content = self.read(path)
         try:
             return None if content is None else json.loads(content)
@@ -146,20 +146,20 @@ class SharedRun(WorkingRun):
             raise DataError(f"{place}: cannot be read: {error}") from error
 
     def failures(self) -> dict[str, Path]:
-        """Return the failure files that are stored now, by the task's id; they are not fetched."""
+        """Return the failure files stored now, by task id; they are not fetched."""
         names = self.store.objects.sizes(f"{self._name(self.files.failures)}/")
         paths = [self.store.root / name for name in sorted(names)]
         return {path.stem: path for path in paths if path.suffix == ".json"}
 
     def stored_failures(self) -> list[Path]:
-        """Return the failure files that are stored now, sorted; they are fetched."""
+        """Return the failure files stored now, sorted; they are fetched."""
         paths = sorted(self.failures().values())
         for path in paths:
             self.read(path)
         return paths
 
     def publish_when_due(self, *, now: bool = False) -> None:
-        """Store what this process wrote into its journals, when it is time to or ``now``."""
+        """Store what this process wrote to its journals, when it is due or ``now``."""
         moment = time.monotonic()
         if now or moment - self._published_at >= self._publish_seconds:
             self._published_at = moment
@@ -171,26 +171,26 @@ _PUBLISH_SECONDS = 10
 
 
 class OpenRun(WorkingRun):
-    """A run that this process has for itself; in S3, others see it every few seconds."""
+    """A run that this process holds alone; in S3, others see it every few seconds."""
 
     _published = 0.0
 
     def __init__(self, store: Store, files: RunFiles, check_held: Callable[[], None]) -> None:
-        """``check_held`` raises when this process no longer has the run (see ``hold_run``)."""
+        """``check_held`` raises when this process no longer holds the run (see ``hold_run``)."""
         super().__init__(store, files)
         self._check_held = check_held
 
     def check_held(self) -> None:
-        """Raise ``LeaseLostError`` or ``StorageError`` when this process no longer has the run."""
+        """Raise ``LeaseLostError`` or ``StorageError`` once this process has lost the run."""
         self._check_held()
 
     def remove(self, path: Path) -> None:
-        """Remove a file of the run for good; raises ``LeaseLostError`` when the run is lost."""
+        """Remove a file of the run; raises ``LeaseLostError`` when the run is lost."""
         self.check_held()
         super().remove(path)
 
     def stop_requested(self) -> bool:
-        """Return whether ``runs stop`` asked for the end; raises when the run is lost."""
+        """Return whether ``runs stop`` asked the run to end; raises when the run is lost."""
         self.check_held()
         return super().stop_requested()
 
@@ -200,7 +200,7 @@ class OpenRun(WorkingRun):
         super().publish(*paths)
 
     def publish_when_due(self) -> None:
-        """Store metadata and journal when it is time to.
+        """Store metadata and journal when it is due.
 
         Raises ``LeaseLostError`` when another process has taken over the run.
         """
@@ -218,7 +218,7 @@ class OpenRun(WorkingRun):
         self.store.publish_run(self.files)
 
     def gather(self) -> None:
-        """Bring the chains that others have written meanwhile beside those of this process."""
+        """Fetch the chains that others have written since, next to those of this process."""
         self.store.fetch(f"{self._name(self.files.journals)}/")
 
 
@@ -226,7 +226,7 @@ class OpenRun(WorkingRun):
 def acquire_run(store: Store, run_id: str) -> Iterator[OpenRun]:
     """Open a run of ``store``, new or to be resumed.
 
-    Raises ``UsageError`` when another process has it.
+    Raises ``UsageError`` when another process holds it.
     """
     with hold_run(store, run_id) as check_held:
         opened = OpenRun(store, store.run(run_id), check_held)
@@ -238,11 +238,11 @@ def acquire_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 
 @contextlib.contextmanager
 def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
-    """Take a run for this process alone, and forget a request to stop it; nothing is published.
+    """Take a run for this process alone, and clear a stop request; nothing is published.
 
-    What is yielded raises ``LeaseLostError`` once another process has taken over the run, and
-    ``StorageError`` once its folder is not in its place. Raises ``UsageError`` when another process
-    has it.
+    Yields a function that raises ``LeaseLostError`` once another process has taken over the run,
+    and ``StorageError`` once its folder is no longer in its place. Raises ``UsageError`` when
+    another process holds the run.
     """
     if store.objects.is_remote:
         lease = Lease(store.objects, run_id)
@@ -261,7 +261,7 @@ def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
 
 
 def _remove_unfinished(files: RunFiles) -> None:
-    """Remove what a killed process had not written to its end (see ``write_file``)."""
+    """Remove files that a killed process had not finished writing (see ``write_file``)."""
     for folder in (files.folder, files.failures, files.report_page.parent):
         for path in folder.glob(".*"):
             process = path.name.rpartition(".")[2]
@@ -270,7 +270,7 @@ def _remove_unfinished(files: RunFiles) -> None:
 
 
 def _is_alive(process: int) -> bool:
-    # This one has written nothing yet: in a container ids come again.
+    # This one has written nothing yet: in a container, process ids repeat.
     if process == os.getpid():
         return False
     try:
@@ -283,14 +283,14 @@ def _is_alive(process: int) -> bool:
 
 
 def is_running(store: Store, run_id: str) -> bool:
-    """Return whether a process has the run now."""
+    """Return whether a process holds the run now."""
     if store.objects.is_remote:
         return seconds_left(store.objects, run_id) > 0
     return is_locked(store.run(run_id))
 
 
 def request_stop(store: Store, run_id: str) -> None:
-    """Ask the process that has the run to end it."""
+    """Ask the process that holds the run to end it."""
     store.objects.write(_stop_name(run_id), b"")
 
 
@@ -303,9 +303,9 @@ def append_events(
 ) -> None:
     """Append events to a run's journal, in a chain of their own whose name begins with ``name``.
 
-    ``changed`` are files of the run that were written together with them.
-    ``run_id`` was checked before. A run that is in progress takes the chain in when it ends. Raises
-    ``StorageError`` when nothing can be written.
+    ``changed`` are files of the run that were written together with them. ``run_id`` has already
+    been checked. A run in progress takes in the chain when it ends. Raises ``StorageError`` when
+    nothing can be written.
     """
     files = store.run(run_id)
     with Journal(files.journals, new_writer(name)) as journal:
@@ -316,9 +316,9 @@ def append_events(
 
 
 def seal_changes(store: Store, run_id: str, *changed: Path) -> None:
-    """Take new chains of the journal, and files that ``changed``, into the sealed end of a run.
+    """Add new chains of the journal, and files that ``changed``, to the sealed end of a run.
 
-    A run that is going on takes them in when it ends.
+    A run in progress takes them in when it ends.
     """
     files = store.run(run_id)
     if store.objects.is_remote:
@@ -326,12 +326,12 @@ def seal_changes(store: Store, run_id: str, *changed: Path) -> None:
             _seal(files, changed)
             store.publish(files.journal, files.metadata)
         return
-    # Whoever has the lock is running it.
+    # The process that has the lock is running it.
     with contextlib.suppress(UsageError), locked(files):
         _seal(files, changed)
 
 
 def _seal(files: RunFiles, changed: Sequence[Path]) -> None:
-    # 'runs check' reports damaged metadata; the event is in its chain all the same.
+    # 'runs check' reports damaged metadata; the event is in its chain anyway.
     with contextlib.suppress(DataError):
         seal_again(files, *changed)

@@ -30,29 +30,30 @@ _FORMS: dict[str, Form] = {
     "counts": dict.fromkeys(("planned", "ok", "failed", "missing"), int),
     "failed_by_kind": dict,
 }
-"""What is read of metadata and result, where it is there."""
+"""Fields read from metadata and result, where present."""
 
 
 def read_run_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
-    """Return a JSON file of a run as it is stored now; empty when it is absent or damaged."""
+    """Return a JSON file of a run as stored now; empty when it is absent or damaged."""
     try:
         content = json.loads(store.objects.read(f"runs/{run_id}/{name}"))
         check_form(content, {})
         there = {key: form for key, form in _FORMS.items() if key in content}
         check_form(content, there)
     except (OSError, ValueError, RecursionError, UnreadableError):
-        # One file that cannot be read hides no other run; a storage that refuses hides them all.
+        # A file that cannot be read hides no other run; a storage that refuses access hides them
+        # all.
         return {}
     return dict(content)
 
 
 def shown_status(store: Store, run_id: str, metadata: Mapping[str, Any]) -> str:
-    """Return the status of a run as people should read it; see ``status.standing``."""
+    """Return the status of a run as shown to people; see ``status.standing``."""
     return standing(metadata, lambda: is_running(store, run_id))
 
 
 def may_be_running(store: Store, run_id: str) -> bool:
-    """Return whether a process has the run now, or pods may have it."""
+    """Return whether a process holds the run now, or pods may hold it."""
     metadata = read_run_document(store, run_id, "metadata.json")
     return is_running(store, run_id) or shown_status(store, run_id, metadata) == Status.RUNNING
 
@@ -62,7 +63,7 @@ _UNFINISHED = {Status.RUNNING, DIED}
 
 
 def started(store: Store, run_id: str) -> str:
-    """Return when a run first began; empty when that is not known."""
+    """Return when a run first began; empty when unknown."""
     return str(read_run_document(store, run_id, "metadata.json").get("started") or "")
 
 
@@ -80,7 +81,7 @@ def _facts(
     result: Mapping[str, Any],
     tally: Callable[[], Tally],
 ) -> dict[str, Any]:
-    """Return what ``overview`` does; ``tally`` is asked only where a summary does not count."""
+    """Return what ``overview`` does; ``tally`` is used only where there is no summary to count."""
     status = shown_status(store, run_id, metadata)
     counts = result.get("counts", {})
     if status in _UNFINISHED or not counts:
@@ -101,7 +102,7 @@ def _facts(
 
 
 def details(store: Store, run_id: str) -> dict[str, Any]:
-    """Return all that ``runs show`` says: what ran, where, on what, and what is to be done."""
+    """Return all that ``runs show`` prints: what ran, where, on what data, and what to do next."""
     metadata = read_run_document(store, run_id, "metadata.json")
     result = read_run_document(store, run_id, "result.json")
     entries = _entries(store, run_id)
@@ -149,7 +150,7 @@ def _tally(entries: Sequence[dict[str, Any]]) -> Tally:
 
 
 def _counted(tally: Tally) -> dict[str, int]:
-    """Return the counts of a run without a summary, as its journal tells them."""
+    """Return the counts of a run without a summary, taken from its journal."""
     if not tally.tasks:
         return {}
     ok = tally.tasks - tally.pending + tally.done - tally.failed
@@ -185,7 +186,7 @@ def _why(
     tally: Tally,
     failures: list[dict[str, Any]],
 ) -> str:
-    """Return in a sentence why a run has its status."""
+    """Return one sentence on why a run has its status."""
     left = f"{max(tally.pending - tally.done, 0):,} tasks left"
     last = f"; its last event was {tally.latest_event}" if tally.latest_event else ""
     first = f"; the first: {failures[0]['kind']}: {failures[0]['message']}" if failures else ""
@@ -204,7 +205,7 @@ def _why(
 
 
 def _next_steps(status: str, run_id: str, metadata: Mapping[str, Any], results: str) -> list[str]:
-    """Return what an operator does next, as commands and short sentences."""
+    """Return an operator's next steps, as commands and short sentences."""
     where = f" --results {results}"
     file = metadata.get("experiment_file") or "FILE"
     again = f"trading-runtime run {file} --run-id {run_id}"
@@ -239,7 +240,7 @@ def _next_steps(status: str, run_id: str, metadata: Mapping[str, Any], results: 
 
 
 def _next_of_session(status: str, run_id: str, file: str, where: str) -> list[str]:
-    """Return what an operator does after, or during, a session."""
+    """Return an operator's next steps during or after a session."""
     trade = f"trading-runtime trade {file} (goes on with the account as it was left)"
     steps = {
         Status.COMPLETE: [

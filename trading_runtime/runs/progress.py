@@ -1,4 +1,4 @@
-"""Follow the journal of a run, and tell what happened in it."""
+"""Follow the journal of a run, and report what happened."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _BILLION = 1_000_000_000
 _BEGINNINGS = {"run_initialised", "run_resumed"}
 ENDINGS = {"run_completed", "run_stopped", "run_failed", "run_killed"}
-"""Events after which nothing is computed, until the run is resumed."""
+"""Events after which nothing is computed until the run is resumed."""
 
 
 class JournalFollower:
-    """Reads what the writers of a run have added since it was last asked, in order of time."""
+    """Reads what the run's writers have added since the last call, in order of time."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         self._objects = store.objects
@@ -30,14 +30,14 @@ class JournalFollower:
         self._read: dict[str, int] = {}
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return the whole lines that are new."""
+        """Return the new complete lines."""
         found = []
         for name, size in self._objects.sizes(self._prefix).items():
             start = self._read.get(name, 0)
             if size <= start:
                 continue
             content = self._objects.read(name, start)
-            # What has no end of line yet is read when it has one.
+            # A line without its line break is read once it is complete.
             whole = content[: content.rfind(b"\n") + 1]
             self._read[name] = start + len(whole)
             found += [entry for line in whole.splitlines() if (entry := parse_line(line))]
@@ -45,24 +45,24 @@ class JournalFollower:
 
 
 class Tally:
-    """What the events of a run come to since it was last begun."""
+    """Counts of the events of a run since it last began."""
 
     def __init__(self) -> None:
         self._begin()
 
     def _begin(self) -> None:
         self.tasks = self.pending = self.done = self.failed = 0
-        """Planned; to compute; computed, well or not; of these, not well."""
+        """Tasks planned; to compute; computed, failed or not; of these, failed."""
         self.retried = 0
-        """Tasks and batches that were given out again."""
+        """Tasks and batches that were retried."""
         self.rows = 0
         self.kinds: Counter[str] = Counter()
         """Failed tasks by kind."""
         self.ending: str | None = None
-        """The event that ended the run, if one has."""
+        """The event that ended the run, if any."""
         self.first: int | None = None
         self.latest: int | None = None
-        """When the first and the latest of these events were, nanoseconds since the epoch."""
+        """Times of the first and the latest of these events, in nanoseconds since the epoch."""
         self.latest_event = ""
 
     def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -92,7 +92,7 @@ class Tally:
 
     @property
     def rate(self) -> float | None:
-        """Tasks a second from the beginning to the latest event; ``None`` before there is one."""
+        """Tasks per second from the beginning to the latest event; ``None`` before the first."""
         if not self.done or self.first is None or self.latest is None:
             return None
         return self.done * _BILLION / max(self.latest - self.first, 1)
@@ -111,10 +111,10 @@ _COUNTED = {"task_started", "task_completed", "batch_started", "batch_completed"
 
 
 def timeline(journals: Path, metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return times (UTC, to the second) and what happened, the earliest first.
+    """Return times (UTC, to the second) and what happened, in order of time.
 
-    ``journals`` is the folder of a run's chains. Tasks are counted; those that failed are named, up
-    to ten after each beginning. The last line is the status that the metadata have now.
+    ``journals`` is the folder of a run's chains. Tasks are counted; failed ones are named, up to
+    ten after each beginning. The last line is the status that the metadata have now.
     """
     entries = [
         entry

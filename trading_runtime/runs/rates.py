@@ -1,4 +1,4 @@
-"""Measured facts of runs: what tasks took, and the rates that later plans are estimated by."""
+"""Measurements of runs: task durations, and the rates by which later plans are estimated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _METRICS = "metrics.json"
 def write_metrics(
     files: RunFiles, strategy: str, wall_seconds: float, tasks: Sequence[tuple[float, int]]
 ) -> None:
-    """Write ``metrics.json``; ``tasks`` are seconds and rows of each task that was computed."""
+    """Write ``metrics.json``; ``tasks`` are seconds and rows of each computed task."""
     seconds = [item[0] for item in tasks]
     rows = sum(item[1] for item in tasks)
     content: dict[str, Any] = {
@@ -42,7 +42,7 @@ def write_metrics(
 def measured_rate(store: Store, strategy: str) -> Rate | None:
     """Return the rate of the latest run of ``strategy``, else of any run; ``None`` without one.
 
-    Runs that computed nothing measured nothing, and are passed over.
+    Runs that computed nothing have no measurement and are skipped.
     """
     of_others: Rate | None = None
     for path in store.newest_run_files(_METRICS, _RUNS_LOOKED_AT):
@@ -55,5 +55,5 @@ def measured_rate(store: Store, strategy: str) -> Rate | None:
                 return rate
             of_others = of_others or rate
         except (DataError, KeyError, TypeError):
-            continue  # a damaged measurement is none
+            continue  # a damaged measurement is ignored
     return of_others

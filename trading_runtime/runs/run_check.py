@@ -1,4 +1,4 @@
-"""Whether the files of a run belong together: journal, metadata, plan, experiment and tables."""
+"""Check that the files of a run agree: journal, metadata, plan, experiment and tables."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 def check_run(
     files: RunFiles, *, running: bool = False, store: Store | None = None
 ) -> JournalCheck:
-    """Check the files of a run: against its sealed end, its journal, and what they follow from.
+    """Check the files of a run against its sealed end, its journal, and what they follow from.
 
-    Task ids are made once more from the plan, and result and tables from the tasks in ``store``, if
+    Task ids are derived again from the plan, and result and tables from the tasks in ``store``, if
     it is given.
 
-    What a run has not come to yet is not missed; ``running`` says that a process has it now.
-    Raises ``DataError`` when its folder cannot be read.
+    Files that a run has not reached yet are not missed; ``running`` says that a process holds it
+    now. Raises ``DataError`` when its folder cannot be read.
     """
     check = JournalCheck()
     if not any(path.exists() for path in (files.metadata, files.journals, files.result)):
-        # The inputs are written first: its process died, or is just about to write the metadata.
+        # The inputs are written first: its process died, or is about to write the metadata.
         check.notes.append(
             JournalFinding(files.metadata.name, "there is none: the run has not begun")
         )
@@ -62,7 +62,7 @@ def check_run(
         if ended:
             check.findings += _seal_findings(files, metadata, check.findings)
         if ended and store is not None and metadata.get("status") in _SUMMARISED:
-            with contextlib.suppress(DataError, UsageError):  # told already
+            with contextlib.suppress(DataError, UsageError):  # already reported
                 check_against_tasks(check, store, files, read_plan(files.plan))
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
@@ -70,13 +70,13 @@ def check_run(
 
 
 _SUMMARISED = {Status.COMPLETE, Status.INCOMPLETE}
-"""Others may have the result of an earlier attempt, which tasks have been added to since."""
+"""Runs of any other status may have an earlier attempt's result, without tasks added since."""
 
 
 def _seal_findings(
     files: RunFiles, metadata: Mapping[str, Any], told: Sequence[JournalFinding]
 ) -> list[JournalFinding]:
-    """Compare each file of a run that has ended with its sealed end, but for those told already."""
+    """Compare each file of an ended run with its sealed end, except those already reported."""
     name = files.metadata.name
     if not metadata:
         return []

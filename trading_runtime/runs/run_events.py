@@ -1,4 +1,4 @@
-"""The events that every run has, made from what the run knows at that moment."""
+"""The events common to all runs, made from what the run knows at that moment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def beginning(metadata: Metadata, plan: Plan) -> Iterator[Event]:
-    """Yield that a run is there, for the first time or again, and what it is to compute."""
+    """Yield that a run is new or resumed, and what it is to compute."""
     content = metadata.content
     if metadata.earlier is None:
         yield RunInitialised(
@@ -44,7 +44,7 @@ def beginning(metadata: Metadata, plan: Plan) -> Iterator[Event]:
 
 
 def retries(files: RunFiles) -> Iterator[Event]:
-    """Yield the tasks that failed in a run and are about to be computed again."""
+    """Yield the tasks that failed in a run and are about to be recomputed."""
     for path in sorted(files.failures.glob("*.json")):
         try:
             content = read_json(path)
@@ -54,7 +54,7 @@ def retries(files: RunFiles) -> Iterator[Event]:
 
 
 def completion(result: Mapping[str, Any]) -> RunCompleted:
-    """Return how a run ended whose ``result.json`` has this content."""
+    """Return the event for a run that ended with this content of ``result.json``."""
     counts = result["counts"]
     return RunCompleted(
         run_digest=result["run_digest"],
@@ -67,6 +67,6 @@ def completion(result: Mapping[str, Any]) -> RunCompleted:
 
 
 def breakdown(error: BaseException) -> RunFailed:
-    """Return that this error ended a run."""
+    """Return the event for a run that this error ended."""
     kind = error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
     return RunFailed(kind=kind, message=f"{type(error).__name__}: {error}")

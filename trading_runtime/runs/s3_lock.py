@@ -1,4 +1,4 @@
-"""One run id, one process, for results in S3: a lease that lapses unless it is renewed.
+"""One process per run id, for results in S3: a lease that expires unless it is renewed.
 
 Each change of the lease is a conditional write: it succeeds only if the lease is still the one that
 was read. Of two processes that take over an expired lease, one gets it.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trading_runtime.storage.object_store import ObjectStore
 
 _LEASE_SECONDS = 120.0
-"""How long a lease holds without being renewed: then its holder must have died."""
+"""How long a lease is valid without renewal; after that, its holder must have died."""
 _RENEWALS = 6
 """How often it is renewed in this time."""
 
@@ -29,7 +29,7 @@ _RENEWALS = 6
 class Lease:
     """The lease of a run, held by this process and renewed by a thread until it is released.
 
-    A thread, because a task, or the reading of all results, may take longer than the lease holds.
+    A thread renews it because a task, or reading all results, may take longer than the lease lasts.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class Lease:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise ``LeaseLostError`` unless this process has the lease.
+        """Raise ``LeaseLostError`` unless this process holds the lease.
 
-        A lease that has expired is renewed first. That fails if another process took it over, and
-        raises ``TransientError`` if the storage cannot be reached.
+        An expired lease is renewed first. That fails if another process took it over, and raises
+        ``TransientError`` if the storage cannot be reached.
         """
         if not self._lost and self._clock() >= self._until:
             self.renew()
@@ -69,7 +69,7 @@ class Lease:
             )
 
     def renew(self) -> None:
-        """Renew the lease, if it is still that of this process."""
+        """Renew the lease, if this process still holds it."""
         with self._changing:
             if self._lost:
                 return
@@ -81,21 +81,21 @@ class Lease:
                 self._version, self._until = version, until
 
     def release(self) -> None:
-        """Give the run free for others, unless another process has taken it over."""
+        """Release the run, unless another process has taken it over."""
         self._released.set()
         self._thread.join()
-        # Once it is renewed, no other process takes it over before it is removed.
+        # Once renewed, no other process takes it over before it is removed.
         self.renew()
         if not self._lost:
             self._objects.remove(self._name)
 
     def _take(self) -> str:
-        """Return the version of the lease that this process has written."""
+        """Write the lease and return its version."""
         self._until, content = self._new_content()
         version = self._objects.create(self._name, content)
         if version is None:
             there = _read(self._objects, self._name)
-            if there is None:  # released at this moment
+            if there is None:  # just released
                 version = self._objects.create(self._name, content)
             elif _until(there[0]) <= self._clock():
                 version = self._objects.replace(self._name, content, there[1])
@@ -108,7 +108,7 @@ class Lease:
 
     def _keep(self) -> None:
         while not self._released.wait(_LEASE_SECONDS / _RENEWALS):
-            # Storage may be away for a while; the next time comes before the lease expires.
+            # Storage may be away for a while; the next attempt comes before the lease expires.
             with contextlib.suppress(StorageError, TransientError):
                 self.renew()
 
@@ -123,7 +123,7 @@ def lease_name(run_id: str) -> str:
 
 
 def seconds_left(objects: ObjectStore, run_id: str) -> float:
-    """Return for how many seconds the run is leased; none or less when it is not."""
+    """Return the seconds left on the run's lease; zero or less when it is not leased."""
     there = _read(objects, lease_name(run_id))
     return 0.0 if there is None else _until(there[0]) - time.time()
 
@@ -136,7 +136,7 @@ def _until(content: dict[str, Any]) -> float:
 
 
 def _read(objects: ObjectStore, name: str) -> tuple[dict[str, Any], str] | None:
-    """Return what a lease says, and its version; ``None`` without one."""
+    """Return the content of a lease and its version; ``None`` without one."""
     try:
         content, version = objects.read_version(name)
     except FileNotFoundError:

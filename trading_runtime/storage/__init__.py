@@ -1,1 +1,1 @@
-"""Where bytes are kept: objects on disk or in S3, files written whole, temporary folders."""
+"""Byte storage: objects on disk or in S3, files written whole, temporary folders."""

@@ -1,4 +1,4 @@
-"""Files of results one by one: written whole, read with words for what is damaged."""
+"""Single files of results: written whole, and read with clear errors for damage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READ_AT_ONCE = 1 << 16
 def write_file(path: Path, content: str | bytes, *, in_new_folder: bool = True) -> None:
     """Write a file under a temporary name and rename it, so that no reader sees half of it.
 
-    Without ``in_new_folder`` its folder has to be there.
+    Without ``in_new_folder`` its folder has to exist.
     """
     with storage_errors(path):
         if in_new_folder:
@@ -32,7 +32,7 @@ def write_file(path: Path, content: str | bytes, *, in_new_folder: bool = True) 
         except BaseException as error:
             temporary.unlink(missing_ok=True)
             if isinstance(error, OSError) and error.filename == str(temporary):
-                error.filename = str(path)  # the name that means something
+                error.filename = str(path)  # the name that the caller knows
             raise
 
 
@@ -47,7 +47,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """Return the object that a JSON file holds, or ``None`` when there is no file.
+    """Return the object in a JSON file, or ``None`` when there is no file.
 
     Raises ``DataError`` when it is damaged.
     """
@@ -66,7 +66,7 @@ def read_json(path: Path) -> Any:
 def storage_errors(
     place: Path, remedy: str = "set 'results' to a folder that can be written"
 ) -> Iterator[None]:
-    """Turn what the operating system says of a full or closed disk into ``StorageError``."""
+    """Turn the operating system's errors for a full or unwritable disk into ``StorageError``."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A folder on disk that is read and written like one in S3: objects whole, by name."""
+"""A folder on disk with the same interface as one in S3: whole objects, by name."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class LocalFolder:
         self.url = str(self._path)
 
     def __truediv__(self, name: str) -> LocalFolder:
-        """Return the folder ``name`` in this one."""
+        """Return the subfolder ``name``."""
         return LocalFolder(self._path / name)
 
     def read(self, name: str, start: int = 0) -> bytes:
-        """Return a file from ``start`` on; raises ``MissingError`` when there is none."""
+        """Return a file from byte ``start``; raises ``MissingError`` when there is none."""
         path = f"{self.url}/{name}"  # text: a running run asks several times a second
         try:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
@@ -45,7 +45,7 @@ class LocalFolder:
             raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from error
 
     def read_version(self, name: str, start: int = 0) -> tuple[bytes, str]:
-        """Return a file from ``start`` on, and the version of the whole for ``replace``."""
+        """Return a file from byte ``start``, and the whole file's version for ``replace``."""
         content = self.read(name)
         return content[start:], _version(content)
 
@@ -54,7 +54,7 @@ class LocalFolder:
         return (self._path / name).is_file()
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, in place of one that is there."""
+        """Write a file, replacing any existing one."""
         with self._alone(name) as path:
             write_file(path, content)
 
@@ -67,7 +67,7 @@ class LocalFolder:
         return _version(content)
 
     def replace(self, name: str, content: bytes, version: str) -> str | None:
-        """Write a file if it still has ``version``; return the new one, ``None`` if not."""
+        """Write a file if it still has ``version``; return the new version, ``None`` if not."""
         with self._alone(name) as path:
             try:
                 if _version(self.read(name)) != version:
@@ -78,24 +78,24 @@ class LocalFolder:
         return _version(content)
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        """Return the bytes of every file below the folder ``prefix``, or called so, by name."""
+        """Return the size of every file in the folder ``prefix``, or with that name, by name."""
         found = {}
         top = self._path / prefix
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
-            with contextlib.suppress(FileNotFoundError):  # removed in this moment
-                # What begins with a dot is being written (see ``write_file``).
+            with contextlib.suppress(FileNotFoundError):  # just removed
+                # A name with a leading dot is still being written (see ``write_file``).
                 if path.is_file() and not path.name.startswith("."):
                     found[path.relative_to(self._path).as_posix()] = path.stat().st_size
         return found
 
     def folders(self, prefix: str) -> list[str]:
-        """Return the names of the folders right in the folder ``prefix``, sorted."""
+        """Return the names of the folders directly in the folder ``prefix``, sorted."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return sorted(path.name for path in (self._path / prefix).iterdir() if path.is_dir())
         return []
 
     def newest(self, prefix: str, name: str) -> list[str]:
-        """Return the files called ``name`` in the folders right in ``prefix``, the newest first."""
+        """Return the files called ``name`` in the folders directly in ``prefix``, newest first."""
         stamped = []
         for folder in self.folders(prefix):
             path = f"{prefix}/{folder}/{name}"
@@ -104,14 +104,14 @@ class LocalFolder:
         return [path for _, path in sorted(stamped, reverse=True)]
 
     def remove(self, name: str) -> None:
-        """Remove a file; nothing happens when there is none."""
+        """Remove a file; do nothing when there is none."""
         if os.path.lexists(self._path / name):
             with self._alone(name) as path, storage_errors(path):
                 path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _alone(self, name: str) -> Iterator[Path]:
-        """Yield the path of a file while no other process writes into its folder in this way."""
+        """Yield the path of a file while no other process writes to its folder in this way."""
         path = self._path / name
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,6 +131,6 @@ def _version(content: bytes) -> str:
 def open_folder(place: str) -> ObjectStore:
     """Return the folder at a path, or at an address such as ``s3://bucket/prefix``.
 
-    Raises ``UsageError`` for an address that is none.
+    Raises ``UsageError`` for an invalid address.
     """
     return S3Folder(place) if is_s3(place) else LocalFolder(place)

@@ -1,6 +1,6 @@
-"""One folder in S3: objects read, listed and written whole, with retries and plain errors.
+"""One folder in S3: whole objects are read, listed and written, with retries and clear errors.
 
-Settings are the usual variables of AWS tools, the endpoint included; none is ever shown.
+Settings are the usual variables of AWS tools, including the endpoint; none is ever shown.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 _ATTEMPTS = 10
-"""Tries of one request; the waits between them add up to 17 s."""
+"""Attempts per request; the waits between them add up to 17 s."""
 _UNSOUND_ATTEMPTS = 5
-"""Tries of a read whose content is not what was written: it may have been cut on the way."""
+"""Attempts at a read whose content is not what was written: it may have been cut in transit."""
 _CREDENTIAL_ATTEMPTS = 3
-"""Tries where the machine is asked for credentials: most machines have none, and do not answer."""
+"""Attempts to get credentials from the machine: most machines have none, and do not answer."""
 _FIRST_WAIT_SECONDS = 0.1
 _WAIT_GROWTH = 1.7
 _CONNECTIONS = 16
@@ -44,23 +44,23 @@ _READ_SECONDS = 20.0
 """How long a server may be silent. Signals wait as long: they reach Python after a request."""
 _LARGE_BYTES = 4_000_000
 _LARGE_READ_SECONDS = 600.0
-"""The same for a large object: the server is silent as long as it is being sent."""
+"""The same for a large object: the server is silent while it is being sent."""
 _PAGE = 1_000
 _SHA256 = "sha256"
-"""What an object's metadata call the digest of its content."""
+"""The metadata key for the digest of an object's content."""
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 
 
 def is_s3(place: str) -> bool:
-    """Return whether ``place`` is an address in S3 and no path."""
+    """Return whether ``place`` is an address in S3 rather than a path."""
     return place.startswith("s3://")
 
 
 def refuse_other_address(place: str) -> None:
-    """Raise ``UsageError`` when ``place`` can be no path: an address of another kind, or nothing.
+    """Raise ``UsageError`` when ``place`` is not a path: another kind of address, or empty.
 
-    ``pathlib`` would make a folder ``gs:`` of the one, and the current folder of the other.
+    ``pathlib`` would turn the former into a folder ``gs:``, and the latter into the current folder.
     """
     if not place or "\0" in place or "://" in place:
         raise UsageError(
@@ -87,11 +87,11 @@ class S3Folder:
             raise UsageError(f"{url}: not an address in S3; leave out '//', '.' and '..'")
 
     def __truediv__(self, name: str) -> S3Folder:
-        """Return the folder ``name`` in this one."""
+        """Return the subfolder ``name``."""
         return S3Folder(f"{self.url}/{name}")
 
     def read(self, name: str, start: int = 0) -> bytes:
-        """Return an object from ``start`` on; raises ``MissingError`` when there is none.
+        """Return an object from byte ``start``; raises ``MissingError`` when there is none.
 
         Raises ``DataError`` when the content is not what was written, however often it is read.
         This and all other methods raise ``StorageError`` when access is denied or the bucket is
@@ -123,7 +123,7 @@ class S3Folder:
             return b"", ""
 
     def _get(self, store: S3Store, key: str, start: int) -> GetResult:
-        """Ask for an object; that it is not there has to be said twice."""
+        """Request an object; it counts as missing only when the service says so twice."""
         try:
             if start:
                 return store.get(key, options={"range": {"offset": start}})
@@ -194,7 +194,7 @@ class S3Folder:
         return version if found == content else None
 
     def write(self, name: str, content: bytes) -> None:
-        """Write an object, in place of one that is there."""
+        """Write an object, replacing any existing one."""
         key = self._key(name)
         self._call(
             name,
@@ -205,33 +205,33 @@ class S3Folder:
         )
 
     def copy(self, name: str, to: str) -> None:
-        """Copy an object as it is stored, whether it is sound or not."""
+        """Copy an object as stored, sound or not."""
         source, target = self._key(name), self._key(to)
         self._call(name, lambda store: store.copy(source, target))
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        """Return the bytes of every object in the folder ``prefix``, or called so, by name."""
+        """Return the size of every object in the folder ``prefix``, or with that name, by name."""
         return {name: facts["size"] for name, facts in self._find(prefix)}
 
     def stamps(self, prefix: str = "") -> dict[str, tuple[str, int]]:
-        """Return what changes with every object below ``prefix``, by name: its tag and its size."""
+        """Return each object's tag and size below ``prefix``, by name; they change when it does."""
         return {name: (str(facts["e_tag"]), facts["size"]) for name, facts in self._find(prefix)}
 
     def sizes_and_times(self, prefix: str = "") -> dict[str, tuple[int, float]]:
-        """Return the bytes of every object, and when it was written (see ``written``), by name."""
+        """Return the size of every object, and when it was written (see ``written``), by name."""
         return {
             name: (facts["size"], facts["last_modified"].timestamp())
             for name, facts in self._find(prefix)
         }
 
     def folders(self, prefix: str) -> list[str]:
-        """Return the names of the folders right in the folder ``prefix``, sorted."""
+        """Return the names of the folders directly in the folder ``prefix``, sorted."""
         below = (name.removeprefix(f"{prefix}/").split("/") for name in self.sizes(f"{prefix}/"))
         names = {parts[0] for parts in below if len(parts) > 1}
         return sorted(names - {"", ".", ".."})
 
     def newest(self, prefix: str, name: str) -> list[str]:
-        """Return the objects ``name`` in the folders right in ``prefix``, the newest first."""
+        """Return the objects ``name`` in the folders directly in ``prefix``, newest first."""
         found = [
             (facts["last_modified"], path)
             for path, facts in self._find(f"{prefix}/")
@@ -247,17 +247,17 @@ class S3Folder:
         return facts["last_modified"].timestamp()
 
     def remove(self, name: str) -> None:
-        """Remove an object; nothing happens when there is none."""
+        """Remove an object; do nothing when there is none."""
         key = self._key(name)
         self._call(name, lambda store: store.delete(key))
 
     def remove_all(self, names: Sequence[str]) -> None:
-        """Remove many objects, side by side."""
+        """Remove many objects, concurrently."""
         for _ in _side_by_side(self.remove, names):
             pass
 
     def _find(self, prefix: str) -> Iterator[tuple[str, ObjectMeta]]:
-        """Yield what is in a folder or, when there is none, the object that is called so."""
+        """Yield the objects in a folder or, when there is none, the object with that name."""
         key = self._key(prefix)
         found = self._call(
             prefix,
@@ -265,7 +265,7 @@ class S3Folder:
                 facts
                 for page in store.list(key or None, chunk_size=_PAGE)
                 for facts in page
-                if facts["path"] != key  # made by a console, to show a folder with nothing in it
+                if facts["path"] != key  # made by a console, to show an empty folder
             ],
         )
         if not found and key and not prefix.endswith("/"):
@@ -277,7 +277,7 @@ class S3Folder:
     def _facts(self, name: str) -> ObjectMeta | None:
         key = self._key(name)
         if name.endswith("/") or not key:
-            return None  # no object that this class writes
+            return None  # not an object that this class writes
         try:
             return self._call(name, lambda store: store.head(key))
         except MissingError:
@@ -316,7 +316,7 @@ class S3Folder:
             time.sleep(_FIRST_WAIT_SECONDS * _WAIT_GROWTH ** (attempt - 1))
 
     def _explain(self, name: str, error: Exception, fault: S3Fault, *, repeated: bool) -> NoReturn:
-        """Raise our own error; obstore's goes no further, since its text may hold secrets."""
+        """Raise our own error; obstore's is not passed on, since its text may contain secrets."""
         from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
 
         if isinstance(error, AlreadyExistsError | PreconditionError):
@@ -351,12 +351,12 @@ class S3Folder:
 
 
 class _ConditionFailedError(Exception):
-    """A conditional write was refused: the object is there, or has another version."""
+    """A conditional write was refused: the object exists, or has another version."""
 
     def __init__(self, *, repeated: bool) -> None:
         super().__init__()
         self.repeated = repeated
-        """Whether it was refused only when it was made again."""
+        """Whether only the repeated request was refused."""
 
 
 class _UnsoundError(Exception):
@@ -366,23 +366,23 @@ class _UnsoundError(Exception):
         super().__init__()
         self.attempts = attempts
         self.told = told
-        """What to raise when it is given again and again."""
+        """The error to raise when every attempt gives such an answer."""
 
 
 class _NothingThereError(Exception):
-    """A range was asked for that begins where the object ends, or after it."""
+    """The requested range begins at or after the end of the object."""
 
 
 def _digested(content: bytes) -> dict[str, str]:
-    """Return the metadata by which whoever reads an object sees that it is whole."""
+    """Return the metadata by which readers of an object see that it is complete."""
     return {_SHA256: hashlib.sha256(content).hexdigest()}
 
 
 def _is_sound(answer: GetResult, content: bytes, start: int) -> bool | None:
-    """Compare what came with the object's length and digest; ``None`` when they do not tell.
+    """Compare the content with the object's length and digest; ``None`` when they cannot tell.
 
     The tag of an object that another program wrote is the MD5 of its content, but not in a service
-    that encrypts with keys of its own.
+    that encrypts with its own keys.
     """
     if len(content) != answer.meta["size"] - start:
         return False
@@ -411,7 +411,7 @@ def _patience(content: bytes) -> float:
 
 
 def _without_markers(found: Sequence[ObjectMeta]) -> Iterator[ObjectMeta]:
-    """Leave out empty objects that stand for folders: obstore drops the ``/`` that ends them."""
+    """Leave out empty objects that represent folders: obstore drops their trailing ``/``."""
     empty = {facts["path"] for facts in found if not facts["size"]}
     markers = {
         folder

@@ -1,7 +1,7 @@
-"""What an error of obstore means: the answer of the service, or why there was none.
+"""What an error of obstore means: the service's answer, or why there was none.
 
-Its errors are a class and a text, which may hold what the service sends back: key ids, tokens. So
-the facts named here are read out of the text, and the text itself goes nowhere.
+The errors are a class and a text, which may contain what the service sends back: key ids, tokens.
+The facts named here are therefore extracted from the text, and the text itself is not passed on.
 """
 
 from __future__ import annotations
@@ -42,31 +42,31 @@ _LOST_PROVIDERS = {
     "HTTPClientError",
     "ReadTimeoutError",
 }
-"""Errors of botocore which say that it did not reach the service that gives credentials."""
+"""Errors of botocore meaning that it could not reach the service that gives credentials."""
 
 
 @dataclass(frozen=True)
 class S3Fault:
-    """Why a request came to nothing."""
+    """Why a request failed."""
 
     kind: str
     """The name of the error's class."""
     status: int
-    """Of HTTP; 0 when there was no answer."""
+    """The HTTP status; 0 when there was no answer."""
     code: str
-    """What the service calls it, or nothing."""
+    """The service's error code, or empty."""
     lost: str
-    """In which way the connection was lost, or nothing."""
+    """How the connection was lost, or empty."""
     provider: str
-    """What the giver of credentials raised, or nothing."""
+    """The error raised by the credential provider, or empty."""
     unattended: bool
-    """Whether credentials are missing, or were asked of a machine that gives none."""
+    """Whether credentials are missing, or were requested from a machine that gives none."""
     redirected: bool
-    """Whether the service answered from another region than the bucket's."""
+    """Whether the service answered from a region other than the bucket's."""
 
     @classmethod
     def of(cls, error: BaseException) -> S3Fault:
-        """Read the facts out of an error of obstore."""
+        """Extract the facts from an error of obstore."""
         text = str(error)
         status, code, lost, provider = (
             found[1] if (found := pattern.search(text)) else ""
@@ -84,7 +84,7 @@ class S3Fault:
 
     @property
     def passing(self) -> bool:
-        """Whether the same request may succeed when it is made again."""
+        """Whether the same request may succeed when repeated."""
         return (
             bool(self.lost)
             or self.status >= _SERVER_FAULTS
@@ -100,6 +100,6 @@ class S3Fault:
 
     @property
     def shown(self) -> str:
-        """The shortest name for it that says something."""
+        """The shortest name for it that is informative."""
         answer = self.code or (f"HTTP {self.status}" if self.status else "")
         return answer or self.lost or self.provider or self.kind

@@ -1,4 +1,4 @@
-"""How S3 is reached: the usual variables and files of AWS, and what is wrong with them.
+"""How S3 is reached: the usual AWS variables and files, and checks of them.
 
 None of their values is ever shown.
 """
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 5
 _WHOLE_SECONDS = 3_600
 _RENEWAL = timedelta(minutes=5)
-"""How long credentials from files are used before they are asked for again: they are renewed ten
-minutes before they lapse."""
+"""How long credentials from files are used before they are requested again: they are renewed ten
+minutes before they expire."""
 _FILES = ("AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _GIVERS = (
@@ -42,19 +42,19 @@ NO_CREDENTIALS = "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KE
 class _Settings:
     region: str
     endpoint: str
-    """Empty for Amazon's own."""
+    """Empty for Amazon's own endpoint."""
     credentials: _Credentials | None
     """From files; else obstore finds them, in variables or where a pod or machine gets them."""
 
 
 class _Credentials:
-    """Credentials that botocore found in files, renewed by it as they lapse."""
+    """Credentials that botocore read from files, and renews as they expire."""
 
     def __init__(self, found: Any) -> None:
         self._found = found
 
     def __call__(self) -> S3Credential:
-        """Return them as of now."""
+        """Return the current credentials."""
         now = self._found.get_frozen_credentials()
         return {
             "access_key_id": now.access_key,
@@ -65,7 +65,7 @@ class _Credentials:
 
 
 def open_bucket(bucket: str, read_seconds: float) -> S3Store:
-    """Return a bucket, as the environment says; a silence of ``read_seconds`` ends a request.
+    """Return a bucket, as configured by the environment; ``read_seconds`` of silence end a request.
 
     Raises ``StorageError`` when the environment cannot be right. No request is made.
     """
@@ -73,7 +73,7 @@ def open_bucket(bucket: str, read_seconds: float) -> S3Store:
     # with s3fs, and botocore below it, it was 0.43 s. Every pod paid that twice.
     from obstore.store import S3Store
 
-    # Where a variable is set to nothing, obstore would take the nothing for a value.
+    # obstore would take an empty variable for a value.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         if not os.environ[name]:
             del os.environ[name]
@@ -93,7 +93,7 @@ def open_bucket(bucket: str, read_seconds: float) -> S3Store:
         conditional_put="etag",
         disable_bulk_delete=True,  # not every server has it
         client_options=options,
-        # All retries are made, counted and timed by S3Folder, and by nobody below.
+        # S3Folder makes, counts and times all retries; nothing below it retries.
         retry_config={"max_retries": 0},
         credential_provider=settings.credentials,
     )
@@ -177,7 +177,7 @@ def _region_of_variables() -> str:
 
 
 def _check(settings: _Settings) -> None:
-    """Refuse what obstore would only stumble over later."""
+    """Reject settings that would only make obstore fail later."""
     for name in _KEYS:
         if not _PRINTABLE.fullmatch(os.environ.get(name, "-")):
             raise StorageError(f"{name} holds a space or the end of a line, which no key has")

@@ -1,7 +1,7 @@
-"""Temporary folders that are known by a lock: those of processes that were killed can be removed.
+"""Temporary folders with locks, so that those of killed processes can be removed.
 
-Whoever makes a folder holds its lock for as long as it is needed, and the system frees it when the
-process ends, however it ends. So a folder whose lock is free belongs to no process.
+A process that makes a folder holds its lock for as long as it is needed. The system releases the
+lock when the process ends, however it ends. A folder whose lock is free belongs to no process.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ _UNKNOWN_SECONDS = 3_600.0
 
 
 class Scratch:
-    """A new temporary folder, which goes with its process: at the latest when another begins."""
+    """A new temporary folder, removed with its process, or at the latest when another begins."""
 
     def __init__(self, parent: Path | None = None, prefix: str = _PREFIX) -> None:
-        """Make the folder in ``parent``, by default where temporary files go on this machine."""
+        """Make the folder in ``parent``, by default in this machine's temporary folder."""
         while True:
             self.path = _make_folder(prefix, parent)
             with contextlib.suppress(FileNotFoundError):
                 self._lock = os.open(self.path, os.O_RDONLY)
-                # Not every file system has locks; there, age shows which folders are abandoned.
+                # Not every file system has locks; without them, age shows which folders are
+                # abandoned.
                 with contextlib.suppress(OSError):
                     fcntl.flock(self._lock, fcntl.LOCK_EX)
                 if self.path.exists():
                     return
                 os.close(self._lock)
-            # Another process took it for abandoned in the moment before it was locked.
+            # Another process considered it abandoned in the moment before it was locked.
 
     def __enter__(self) -> Self:
         """Made already."""
@@ -71,9 +72,10 @@ def _make_folder(prefix: str, parent: Path | None) -> Path:
 
 
 def staging_prefix(name: str) -> str:
-    """Return what names of folders begin with that this machine makes among stored results.
+    """Return the prefix of this machine's folders among stored results.
 
-    Locks are not seen from other machines on every shared file system, so these are told apart.
+    Not every shared file system shows locks to other machines, so the folders of each are told
+    apart.
     """
     return f"{name}{re.sub('[^A-Za-z0-9]', '-', platform.node())}-"
 
@@ -86,7 +88,7 @@ def remove_abandoned_scratch() -> None:
 
 
 def remove_abandoned_staging(folder: Path, name: str) -> None:
-    """Remove what writers of results left in ``folder`` that were killed, or long ago elsewhere."""
+    """Remove what killed writers of results left in ``folder``, or other machines long ago."""
     own = staging_prefix(name)
     for path, is_free in _free(folder, name):
         with contextlib.suppress(OSError):
@@ -96,14 +98,14 @@ def remove_abandoned_staging(folder: Path, name: str) -> None:
 
 
 def _free(parent: Path, prefix: str) -> Iterator[tuple[Path, bool]]:
-    """Yield the folders of these names, each while its lock is held if it can be had."""
+    """Yield the folders with these names, each while its lock is held if it can be acquired."""
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for name in [entry.name for entry in entries if entry.name.startswith(prefix)]:
             path = parent / name
             try:
                 lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             except OSError:
-                continue  # another user's, no folder, or gone meanwhile
+                continue  # another user's, not a folder, or just removed
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 is_free = True

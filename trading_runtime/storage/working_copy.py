@@ -1,6 +1,6 @@
 """The files of a store as paths: in place on disk, or copies of the objects in S3.
 
-What works with paths (a run's folder, tables, the report) is the same code for both.
+The code that uses paths (a run's folder, tables, the report) is the same for both.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ _FETCHED_AT_ONCE = 400
 
 
 class WorkingCopy(Protocol):
-    """Files below ``root``, which bear the names of the store's objects."""
+    """Files below ``root``, which have the names of the store's objects."""
 
     root: Path
 
     def fetch(self, *names: str) -> None:
-        """Bring objects that have no file yet; raises ``MissingError`` if one is missing."""
+        """Fetch objects that have no file yet; raises ``MissingError`` if one is missing."""
 
     def fetch_below(self, prefix: str, wanted: Callable[[str], bool] = lambda _: True) -> None:
-        """Bring the objects below ``prefix`` whose names are wanted and that have no file yet."""
+        """Fetch the objects below ``prefix`` whose names are wanted and that have no file yet."""
 
     def refresh(self, names: Iterable[str]) -> None:
-        """Bring objects as they are now."""
+        """Fetch objects as they are now."""
 
     def keep(self, name: str, content: bytes) -> None:
-        """Take over the content of an object that was just read."""
+        """Keep the content of an object that was just read."""
 
     def publish(self, paths: Iterable[Path]) -> None:
-        """Store files that are there; ``paths`` is not looked at where they are stored already."""
+        """Store existing files; ``paths`` is ignored where they are stored already."""
 
     def remove(self, path: Path) -> None:
-        """Remove a file, stored and here; nothing happens when there is none."""
+        """Remove a file, both stored and local; do nothing when there is none."""
 
 
 class InPlace:
@@ -54,27 +54,27 @@ class InPlace:
         self.root = root
 
     def fetch(self, *names: str) -> None:
-        """Do nothing: each file is there."""
+        """Do nothing: each file exists."""
 
     def fetch_below(self, prefix: str, wanted: Callable[[str], bool] = lambda _: True) -> None:
-        """Do nothing: each file is there."""
+        """Do nothing: each file exists."""
 
     def refresh(self, names: Iterable[str]) -> None:
-        """Do nothing: each file is as it is now."""
+        """Do nothing: each file is current."""
 
     def keep(self, name: str, content: bytes) -> None:
-        """Do nothing: the file is there."""
+        """Do nothing: the file exists."""
 
     def publish(self, paths: Iterable[Path]) -> None:
         """Do nothing: others see each file."""
 
     def remove(self, path: Path) -> None:
-        """Remove a file; nothing happens when there is none."""
+        """Remove a file; do nothing when there is none."""
         path.unlink(missing_ok=True)
 
 
 class FetchedCopy:
-    """Copies of objects in a temporary folder that goes with this object."""
+    """Copies of objects in a temporary folder that is removed with this object."""
 
     def __init__(self, objects: S3Folder) -> None:
         scratch = Scratch()
@@ -83,11 +83,11 @@ class FetchedCopy:
         self._objects = objects
 
     def fetch(self, *names: str) -> None:
-        """Bring objects that have no file yet; raises ``MissingError`` if one is missing."""
+        """Fetch objects that have no file yet; raises ``MissingError`` if one is missing."""
         self.refresh([name for name in names if not (self.root / name).exists()])
 
     def fetch_below(self, prefix: str, wanted: Callable[[str], bool] = lambda _: True) -> None:
-        """Bring the objects below ``prefix`` whose names are wanted and that have no file yet."""
+        """Fetch the objects below ``prefix`` whose names are wanted and that have no file yet."""
         try:
             self.fetch(*filter(wanted, self._objects.sizes(prefix)))
         except MissingError as error:
@@ -97,7 +97,7 @@ class FetchedCopy:
             ) from error
 
     def refresh(self, names: Iterable[str]) -> None:
-        """Bring objects as they are now, side by side: a run of pods has thousands of journals."""
+        """Fetch current objects concurrently: a run of pods has thousands of journals."""
         for some in itertools.batched(names, _FETCHED_AT_ONCE, strict=False):
             for name, content in self._objects.read_all(some).items():
                 self.keep(name, content)
@@ -105,7 +105,7 @@ class FetchedCopy:
     def keep(self, name: str, content: bytes) -> None:
         """Write the file of an object."""
         if ".." in name.split("/"):
-            # An object may be called like this; the copy of it would leave the folder.
+            # An object may have this name; its copy would leave the folder.
             raise DataError(f"{self._objects.url}/{name}: no name for a file of results; remove it")
         path = self.root / name
         with storage_errors(path, "set TMPDIR to a folder with more of it"):
@@ -113,12 +113,12 @@ class FetchedCopy:
             path.write_bytes(content)
 
     def publish(self, paths: Iterable[Path]) -> None:
-        """Upload files that are there, in place of the stored ones."""
+        """Upload existing files, replacing the stored ones."""
         for path in paths:
             if path.is_file():
                 self._objects.write(path.relative_to(self.root).as_posix(), path.read_bytes())
 
     def remove(self, path: Path) -> None:
-        """Remove a file, stored and here; nothing happens when there is none."""
+        """Remove a file, both stored and local; do nothing when there is none."""
         path.unlink(missing_ok=True)
         self._objects.remove(path.relative_to(self.root).as_posix())

@@ -1,1 +1,1 @@
-"""Proof of results: computed again, compared, explained and replayed."""
+"""Proof of results: recomputed, compared, explained and replayed."""

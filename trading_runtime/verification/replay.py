@@ -1,4 +1,4 @@
-"""One task again, on this machine, in a fresh process whose log and output are shown."""
+"""Runs one task again, on this machine, in a fresh process whose log and output are shown."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ class ReplayOutcome:
 
 @dataclass(frozen=True)
 class Replay:
-    """How a task ended now, and how it had ended before."""
+    """How a task ended now, and how it ended before."""
 
     task_id: str
     now: ReplayOutcome
     before: ReplayOutcome | None
-    """``None`` when nothing is stored of it; of kind ``data`` when what is stored is damaged."""
+    """``None`` when nothing is stored; of kind ``data`` when what is stored is damaged."""
     difference: FileDifference | None = None
     """Where the bytes differ from the stored ones, when both are ok."""
 
     @property
     def kind(self) -> Kind:
-        """``nondeterministic`` when the outcome is another one, else how it ended now."""
+        """``nondeterministic`` when the outcome differs, else how it ended now."""
         before = self.before
         if self.difference is not None:
             return Kind.NONDETERMINISTIC
@@ -67,8 +67,8 @@ class Replay:
 def find_task(plan: Plan, prefix: str | None, point: int | None, partition: int | None) -> int:
     """Return the index of the task that the arguments name.
 
-    It is named by the beginning of its id, or by point and partition, of which one may be left out
-    when the plan has but one. Raises ``UsageError`` when they name none or several.
+    It is named by the beginning of its id, or by point and partition; either may be left out when
+    the plan has only one. Raises ``UsageError`` when they name none or several.
     """
     tasks = plan.tasks
     if prefix is not None:
@@ -97,7 +97,7 @@ def find_task(plan: Plan, prefix: str | None, point: int | None, partition: int 
 
 
 def replay(origin: TaskOrigin, index: int, store: Store, files: RunFiles, log_level: str) -> Replay:
-    """Run task ``index`` again, its output and the engine's log going to standard output.
+    """Run task ``index`` again, with its output and the engine's log on standard output.
 
     The stored result is left as it is.
     """
@@ -162,7 +162,7 @@ def _run(origin: TaskOrigin, index: int, scratch: Path, log_level: str) -> Repla
 
 
 def main() -> None:
-    """Run the task that standard input names, and say on a descriptor of its own how it ended."""
+    """Run the task that standard input names, and report how it ended on a separate descriptor."""
     from trading_runtime.config.strategy_code import find_strategy_code
     from trading_runtime.execution.task import TaskRunner
     from trading_runtime.execution.workers.worker import attempt, end_with_parent

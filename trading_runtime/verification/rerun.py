@@ -1,4 +1,4 @@
-"""Running a run's tasks again: where its inputs are, and whether they are still what they were."""
+"""Runs a run's tasks again: where its inputs are, and whether they are unchanged."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TaskOrigin:
     plan_file: Path
     plan: Plan
     folder: Path
-    """The experiment file's folder, which paths in the experiment are relative to."""
+    """The experiment file's folder; paths in the experiment are relative to it."""
     dataset: str
     """A folder, or an address in S3."""
     code: StrategyCode
@@ -46,8 +46,8 @@ def find_origin(
 ) -> TaskOrigin:
     """Find what a run was computed from: where its metadata say, or where the arguments do.
 
-    Raises ``UsageError`` when the run has no plan, or its experiment's or strategy's files are not
-    there; ``DataError`` when its plan or metadata are damaged.
+    Raises ``UsageError`` when the run has no plan, or files of its experiment or strategy are
+    missing; ``DataError`` when its plan or metadata are damaged.
     """
     plan = read_plan(files.plan)
     if "session" in plan.common.content:
@@ -81,7 +81,7 @@ def find_origin(
 
 
 def changed_inputs(origin: TaskOrigin) -> list[InputDifference]:
-    """Return what all tasks share and is not now what it was when the run was planned."""
+    """Return the shared task inputs that have changed since the run was planned."""
     then = origin.plan.common.content
     now = environment()
     now["packages"] = {name: installed_version(name) for name in then["packages"]}
@@ -90,7 +90,7 @@ def changed_inputs(origin: TaskOrigin) -> list[InputDifference]:
 
 
 def refuse_changed_inputs(changed: Iterable[InputDifference], origin: TaskOrigin) -> None:
-    """Raise ``UsageError`` when code or versions are not those of the run."""
+    """Raise ``UsageError`` when code or versions differ from those of the run."""
     lines = [f"{item.path}: then {item.first}, now {item.second}" for item in changed]
     if lines:
         shown = "\n".join(lines[:_MOST_SHOWN])
@@ -105,7 +105,7 @@ def refuse_changed_inputs(changed: Iterable[InputDifference], origin: TaskOrigin
 def refuse_changed_data(origin: TaskOrigin, tasks: Iterable[int]) -> None:
     """Raise ``DataError`` when the dataset's manifest has other data for one of these tasks.
 
-    Whether the files hold what the manifest says is seen when they are read.
+    Whether the files contain what the manifest says is checked when they are read.
     """
     manifest = load_manifest(origin.dataset)
     if manifest.digest == origin.plan.dataset_digest:
@@ -126,8 +126,8 @@ def refuse_changed_data(origin: TaskOrigin, tasks: Iterable[int]) -> None:
 def present_plan(origin: TaskOrigin, folder: Path) -> Path:
     """Return the file of the run's plan, with the footers that the dataset's files have now.
 
-    Rows that were added to a file since change its footer, and none of the row groups before them.
-    A plan that differs is written to ``folder``.
+    Rows added to a file since then change its footer, but none of the row groups before them. A
+    plan that differs is written to ``folder``.
     """
     manifest = load_manifest(origin.dataset)
     if manifest.digest == origin.plan.dataset_digest:

@@ -1,4 +1,4 @@
-"""Proving a run: stored tasks are computed again in fresh processes, and their bytes compared."""
+"""Proves a run: stored tasks are recomputed in fresh processes, and their bytes compared."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ _BATCHES_PER_WORKER = 2
 
 
 class TaskVerdict(StrEnum):
-    """What computing a task again has shown."""
+    """What recomputing a task showed."""
 
     SAME = "same"
     DIFFERENT = "different"
-    """Other bytes than the stored ones, which are what their manifest says."""
+    """The bytes differ from the stored ones, which match their manifest."""
     DAMAGED = "damaged"
-    """The stored result is not what was stored once."""
+    """The stored result is no longer what was stored."""
     FAILED = "failed"
-    """It could not be computed again."""
+    """It could not be recomputed."""
 
 
 @dataclass(frozen=True)
 class TaskFinding:
-    """What was found about one task."""
+    """The finding about one task."""
 
     task_id: str
     verdict: TaskVerdict
@@ -64,25 +64,25 @@ class TaskFinding:
 
 @dataclass(frozen=True)
 class RunVerification:
-    """What was found about a run."""
+    """The findings about a run."""
 
     run_id: str
     planned: int
     stored: int
     findings: list[TaskFinding]
-    """One for each task that was computed again, in order of task ids."""
+    """One for each recomputed task, in order of task ids."""
     damage: str = ""
     """What is wrong with the stored results as a whole."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many tasks each verdict fell on."""
+        """The number of tasks per verdict."""
         counted = Counter(item.verdict for item in self.findings)
         return {str(verdict): counted[verdict] for verdict in TaskVerdict}
 
     @property
     def kind(self) -> Kind:
-        """The worst that was found; ``ok`` when all bytes are the same."""
+        """The worst finding; ``ok`` when all bytes are the same."""
         kinds = [item.kind for item in self.findings if item.kind is not Kind.OK]
         if Kind.NONDETERMINISTIC in kinds:
             return Kind.NONDETERMINISTIC
@@ -101,11 +101,11 @@ def verify_run(  # noqa: PLR0913 - keyword-only choices of one call
     should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[TaskFinding], None] = lambda _finding: None,
 ) -> RunVerification:
-    """Compute stored tasks of a run again, all or a ``sample`` of so many, and compare the bytes.
+    """Recompute stored tasks of a run, all of them or a ``sample`` of this size, and compare bytes.
 
-    The sample is spread evenly over the sorted task ids, so that it is the same one each time.
+    The sample is spread evenly over the sorted task ids, so that it is the same each time.
     ``report`` receives each finding. Raises ``UsageError`` when nothing is stored, or code or
-    versions are not those of the run; ``DataError`` when the dataset is another;
+    versions differ from those of the run; ``DataError`` when the dataset is another;
     ``StoppedError`` when asked to stop.
     """
     refuse_changed_inputs(changed_inputs(origin), origin)
@@ -113,7 +113,7 @@ def verify_run(  # noqa: PLR0913 - keyword-only choices of one call
     stored = {
         task.task_id: index
         for index, task in enumerate(tasks)
-        # A damaged one is no result, but it is there.
+        # A damaged one is not a result, but it exists.
         if store.has_task(task.task_id) or store.task(task.task_id).is_dir()
     }
     if not stored:
@@ -142,7 +142,7 @@ def verify_run(  # noqa: PLR0913 - keyword-only choices of one call
 
 
 def spread(items: Sequence[str], count: int | None) -> list[str]:
-    """Return ``count`` of ``items`` at even distances, first and last among them; all if ``None``.
+    """Return ``count`` evenly spaced ``items``, including first and last; all if ``None``.
 
     >>> spread(["a", "b", "c", "d", "e"], 3)
     ['a', 'c', 'e']
@@ -188,7 +188,7 @@ def verification_document(verification: RunVerification) -> dict[str, Any]:
 
 
 def note_verification(verification: RunVerification, store: Store, files: RunFiles) -> None:
-    """Write into the run's journal what was found.
+    """Record the findings in the run's journal.
 
     Raises ``StorageError`` when the journal cannot be written.
     """
@@ -204,7 +204,7 @@ def note_verification(verification: RunVerification, store: Store, files: RunFil
 
 
 class _Rerun:
-    """Computes tasks again into a store of their own, and judges each as it ends."""
+    """Recomputes tasks into a separate store, and judges each as it ends."""
 
     def __init__(self, origin: TaskOrigin, store: Store, fresh: Store, plan_file: Path) -> None:
         self._origin = origin
@@ -253,7 +253,7 @@ class _Rerun:
         return TaskFinding(identity, verdict, Kind.NONDETERMINISTIC, message, difference)
 
     def _failed(self, identity: str, event: TaskEnded) -> TaskFinding:
-        # The same code on the same data succeeded before: so it depends on something else.
+        # The same code on the same data succeeded before, so it depends on something else.
         is_strategy = event.status == Kind.STRATEGY
         kind = Kind.NONDETERMINISTIC if is_strategy else Kind(event.status)
         message = f"failed now, and was ok: {event.message}"
@@ -261,7 +261,7 @@ class _Rerun:
 
 
 def _damage(store: Store, files: RunFiles, plan: Plan, stored: int, *, whole: bool) -> str:
-    """Return what is wrong with the results as a whole, measured by what the run ended with."""
+    """Return what is wrong with the results as a whole, compared with the end of the run."""
     result = read_result(files)
     if result is None or not result["complete"]:
         return ""

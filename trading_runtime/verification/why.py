@@ -1,4 +1,4 @@
-"""Why two tasks or two runs differ: their inputs first, then what came out of them."""
+"""Why two tasks or two runs differ: first their inputs, then their results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MOST_CHARACTERS = 100
 
 @dataclass(frozen=True)
 class InputDifference:
-    """One key of the inputs that is not the same."""
+    """One input key that differs."""
 
     path: str
     """Such as ``common.venue.fees.taker`` or ``partition.data[0].row_groups[3]``."""
@@ -56,7 +56,7 @@ class InputDifference:
 
 @dataclass(frozen=True)
 class FileDifference:
-    """The first place where the files of two results are not the same."""
+    """The first place where the files of two results differ."""
 
     file: str
     first: str
@@ -66,10 +66,10 @@ class FileDifference:
     column: str | None = None
     """Column of a table, or key of a document."""
     about: str = ""
-    """Cells of the row that say which order, fill, position or moment it is."""
+    """Cells of the row that identify the order, fill, position or moment."""
 
     def summary(self, first: str, second: str) -> str:
-        """Return the difference as one line, given what the two results are called."""
+        """Return the difference as one line, given names for the two results."""
         place = self.file
         if self.row is not None:
             place += f", row {self.row}"
@@ -80,7 +80,7 @@ class FileDifference:
 
 
 def input_differences(first: Any, second: Any, path: str = "") -> list[InputDifference]:
-    """Return every key at which two JSON documents are not the same, in order of their paths."""
+    """Return every key at which two JSON documents differ, in order of their paths."""
     return list(_differences(first, second, path))
 
 
@@ -89,8 +89,8 @@ def first_difference(
 ) -> FileDifference | None:
     """Return the first place where two results differ, ``None`` when all bytes are the same.
 
-    Each result is the content of its files by name. Keys of documents that are ``ignored`` do not
-    count. Other bytes with the same rows count only when nothing else differs.
+    Each result is the content of its files by name. ``ignored`` keys of documents do not count.
+    Different bytes with the same rows count only when nothing else differs.
     """
     only_bytes = None
     for name in (*FILES, *sorted((first.keys() | second.keys()).difference(FILES))):
@@ -123,11 +123,11 @@ def _differences(first: Any, second: Any, path: str) -> Iterator[InputDifference
 
 
 class _Absent:
-    """Stands for a key that only the other document has."""
+    """Placeholder for a key that only the other document has."""
 
 
 def _decimal(value: Any) -> Any:
-    """Return an encoded decimal as the number that it is, anything else as it came."""
+    """Return an encoded decimal as a number, anything else unchanged."""
     decoded = decode_values(value) if isinstance(value, dict) and len(value) == 1 else value
     return decoded if isinstance(decoded, Decimal) else value
 
@@ -250,7 +250,7 @@ def _about(table: pa.Table, row: int, apart_from: str = "") -> str:
 
 _SUMMARY = "summary.json"
 _IGNORED = frozenset({"task_id", "files", "inputs", "digest"})
-"""Keys of summary and manifest that say which task it is, or what other files hold."""
+"""Keys of summary and manifest that identify the task, or repeat what other files contain."""
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ class RunComparison:
     """Two planned runs, and what differs between them."""
 
     inputs: list[InputDifference]
-    """Of what all tasks share, of the objective, and of the data of windows that both have."""
+    """In what all tasks share, in the objective, and in the data of windows that both have."""
     points: tuple[list[dict[str, Any]], list[dict[str, Any]]]
     """Parameters of the points that only the first, and only the second run has."""
     windows: tuple[list[str], list[str]]
@@ -285,7 +285,7 @@ class RunComparison:
     """Pairs (same parameters, same window) with the same result."""
     different: int
     missing: tuple[int, int]
-    """Pairs of which only the second, and only the first result is stored."""
+    """Pairs with only the second, and only the first result stored."""
     first_pair: TaskComparison | None
     """The first pair with different results, in order of the first run's plan."""
 
@@ -348,10 +348,10 @@ def compare_tasks(first: Store, first_id: str, second: Store, second_id: str) ->
 
 
 def compare_runs(first: RunSide, second: RunSide) -> RunComparison:
-    """Compare two runs: what was asked for, then the results of tasks that answer each other.
+    """Compare two runs: first their requests, then the results of corresponding tasks.
 
-    Tasks answer each other when they have the same parameters and the same window. Raises
-    ``DataError`` when a result that differs is damaged.
+    Tasks correspond when they have the same parameters and the same window. Raises ``DataError``
+    when a result that differs is damaged.
     """
     points = first.points(), second.points()
     tasks = first.tasks(), second.tasks()
@@ -392,7 +392,7 @@ def compare_runs(first: RunSide, second: RunSide) -> RunComparison:
 
 
 def _is_same(first: Store, first_id: str, second: Store, second_id: str) -> bool:
-    """Tell by the manifests, which hold the sha256 of every file, without reading the files."""
+    """Compare by the manifests alone, which contain the sha256 of every file."""
     if first_id == second_id:
         if first.root.absolute() == second.root.absolute():
             return True
@@ -403,7 +403,7 @@ def _is_same(first: Store, first_id: str, second: Store, second_id: str) -> bool
     )
     if files != other_files:
         return False
-    # The summary holds the task's id; so it is never the same file in two tasks.
+    # The summary contains the task's id, so it is never the same file in two tasks.
     summary, other_summary = (
         {_SUMMARY: store.read_task_file(identity, _SUMMARY)}
         for store, identity in ((first, first_id), (second, second_id))

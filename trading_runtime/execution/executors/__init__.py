@@ -1,1 +1,1 @@
-"""Who computes the tasks of a run: worker processes of a laptop, or of a pod."""
+"""What computes the tasks of a run: worker processes on a laptop or in a pod."""

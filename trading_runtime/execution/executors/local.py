@@ -1,4 +1,4 @@
-"""The executor of a laptop: worker processes of this machine."""
+"""The executor of a laptop: worker processes on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The executor of a pod: worker processes that share the pod's memory, and a batch."""
+"""The executor of a pod: worker processes that share one batch and the pod's memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from trading_runtime.execution.workers.processes import Job, PrestartedWorker
 
 _OWN_MEMORY = 150 << 20
-"""What this process takes itself, plan and code included."""
+"""Memory of this process itself, including plan and code."""
 _SHARE_OF_MEMORY = 0.9
-"""Of the rest: a task's memory grows between two looks at it."""
+"""Share of the rest: a task's memory grows between two measurements."""
 _LEAST_MEMORY = 128 << 20
 
 
@@ -43,10 +43,10 @@ class PodExecutor:
 
 
 def _memory(asked: int | None, workers: int) -> tuple[int, str]:
-    """Return the bytes that a task may have, and what says so: the experiment, or the pod.
+    """Return the memory limit of a task, in bytes, and what sets it: the experiment or the pod.
 
-    The kernel, where the pod's own limit is met, may end this process together with the worker,
-    and no process would be left to say why.
+    At the pod's own limit, the kernel may end this process together with the worker, and no process
+    would be left to report why.
     """
     room = int((memory_limit() - _OWN_MEMORY) * _SHARE_OF_MEMORY / workers)
     room = max(room, _LEAST_MEMORY)

@@ -1,9 +1,9 @@
-"""Memory of a run: what it may have, what a worker has, and when the system ended one.
+"""Memory of a run: its limit, what a worker uses, and whether the system ended a process.
 
-A worker is watched from outside and ended by its parent. A limit that it could feel itself
-(``RLIMIT_DATA``, ``RLIMIT_AS``) would reach the strategy as ``MemoryError``, which it may handle,
-and come to another result: the limit would be part of what makes a task. It would also count
-what is reserved and never used, which is a gigabyte in an idle worker.
+A worker is watched from outside and ended by its parent. A limit inside the worker
+(``RLIMIT_DATA``, ``RLIMIT_AS``) would reach the strategy as ``MemoryError``. The strategy could
+handle that and produce another result, so the limit would be part of what makes a task. Such a
+limit also counts memory that is reserved and never used: a gigabyte in an idle worker.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CONTROL_GROUPS = (
 def memory_limit(control_groups: tuple[str, ...] = _CONTROL_GROUPS) -> int:
     """Return the bytes of memory beyond which the system ends processes.
 
-    A control group's limit counts where it is below the machine's memory.
+    A control group's limit applies where it is below the machine's memory.
     """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [machine]
@@ -30,7 +30,7 @@ def memory_limit(control_groups: tuple[str, ...] = _CONTROL_GROUPS) -> int:
         try:
             limits.append(int(Path(path).read_text(encoding="ascii")))
         except (OSError, ValueError):
-            continue  # another version of control groups, none, or "max": without a limit
+            continue  # another version of control groups, none, or "max": no limit
     return min(limits)
 
 
@@ -42,7 +42,7 @@ _SAID_BY_ALLOCATORS = re.compile(
     r"^MemoryError\b",
     re.MULTILINE,
 )
-"""What Rust, C++, the C library and Python leave as last words."""
+"""Last words of Rust, C++, the C library and Python when memory runs out."""
 
 
 def resident_bytes(process: int) -> int:
@@ -54,7 +54,7 @@ def resident_bytes(process: int) -> int:
         pass
     if Path("/proc/self/statm").exists():
         return 0
-    # Where there is no /proc, as on macOS; in KiB.
+    # Without /proc, as on macOS; in KiB.
     listed = subprocess.run(
         ["ps", "-o", "rss=", "-p", str(process)],  # noqa: S607 - wherever the system has it
         capture_output=True,
@@ -65,12 +65,12 @@ def resident_bytes(process: int) -> int:
 
 
 def says_out_of_memory(output: str) -> bool:
-    """Return whether a process's last words are those of an allocator that got nothing."""
+    """Return whether a process's last words are those of an allocator that ran out of memory."""
     return _SAID_BY_ALLOCATORS.search(output) is not None
 
 
 def system_kills() -> int | None:
-    """Return how many processes the system has ended for want of memory; ``None`` if unknown."""
+    """Return how many processes the system has ended for lack of memory; ``None`` if unknown."""
     # The kernel raises the counter before it sends the signal, so a death is never seen first.
     try:
         found = re.search(r"^oom_kill ([0-9]+)$", _EVENTS.read_text(), re.MULTILINE)
@@ -80,5 +80,5 @@ def system_kills() -> int | None:
 
 
 def format_size(size: int) -> str:
-    """Return bytes in whole MiB, as people read them."""
+    """Return bytes in whole MiB, for people."""
     return f"{size / 2**20:,.0f} MiB"

@@ -1,4 +1,4 @@
-"""Worker processes: each is given batches, and may die of a task without harm to the others."""
+"""A pool of worker processes: each runs batches, and a task that kills one harms no other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS = 0.25
 _MEMORY_TICK_SECONDS = 0.05
-"""A task that takes memory as fast as it can gets a few hundred MB in this time."""
+"""A task that allocates as fast as it can takes a few hundred MB in this time."""
 _MOST_IDLE_DEATHS = 3
 _KILL_SECONDS = 0.5
 
@@ -50,7 +50,7 @@ class WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End all workers; what they had not finished leaves nothing behind."""
+        """End all workers; unfinished tasks leave nothing behind."""
         for worker in self._workers:
             if worker is not None:
                 worker.end()
@@ -58,9 +58,9 @@ class WorkerPool:
         self._scratch.remove()
 
     def run(self, batches: Sequence[Sequence[int]]) -> Iterator[TaskEvent]:
-        """Run the tasks of all batches; ends early, between events, when asked to stop.
+        """Run the tasks of all batches; returns early, between events, when asked to stop.
 
-        Raises ``CrashError`` when workers die again and again without having begun a task.
+        Raises ``CrashError`` when workers die repeatedly without having begun a task.
         """
         waiting = deque(list(batch) for batch in batches if batch)
         while not self._should_stop():
@@ -76,9 +76,9 @@ class WorkerPool:
                     yield from self._hold_to_limits(worker, waiting)
 
     def kill(self) -> Iterator[TaskEvent]:
-        """End all tasks that run, in the kill switch's way: no order goes out, none stays open.
+        """End all running tasks in the kill switch's way: no order goes out, none stays open.
 
-        A strategy that does not come back within ``_KILL_SECONDS`` is ended with its process.
+        A strategy that does not return within ``_KILL_SECONDS`` is ended with its process.
         """
         self._killing = True
         busy = [worker for worker in self._workers if worker is not None and worker.pending]
@@ -166,9 +166,9 @@ class WorkerPool:
         *,
         out_of_memory: bool = False,
     ) -> Iterator[TaskEvent]:
-        """End a worker because of its task, which is to blame unless it ended in this moment."""
+        """End a worker because of its task, which takes the blame unless it has just ended."""
         task = worker.current
-        # What earlier tasks left behind in the process is no fault of this one.
+        # What earlier tasks left in the process is not this task's fault.
         is_blamed = not (out_of_memory and worker.tasks_ended)
         worker.kill()
         while (messages := worker.messages()) is not None:
@@ -187,7 +187,7 @@ class WorkerPool:
         *,
         out_of_memory: bool,
     ) -> Iterator[TaskEvent]:
-        """Fail the task that the worker died of, and give the rest of its batch to another."""
+        """Fail the task that killed the worker; another worker gets the rest of its batch."""
         output, task = worker.last_output(), worker.current
         if task is not None:
             worker.pending.remove(task)
@@ -200,7 +200,8 @@ class WorkerPool:
                 out_of_memory=out_of_memory,
             )
         elif rest and not self._killing:
-            # No task can be blamed. Once may be bad luck; for ever would be a run without end.
+            # No task can be blamed. Once may be bad luck; repeating it forever would be an endless
+            # run.
             self._idle_deaths += 1
             if self._idle_deaths == _MOST_IDLE_DEATHS:
                 raise CrashError(f"worker processes cannot work: {message}")

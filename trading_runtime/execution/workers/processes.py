@@ -1,8 +1,8 @@
 """Worker processes as their parent sees them: started, forked, given batches, ended.
 
-A worker is forked where this process is set up as a worker is, and started anew elsewhere. A pod
-computes one batch, mostly with one worker: started anew, that worker would import a second time
-what the pod has imported already, which is a good part of what a small batch takes.
+A worker is forked where this process is set up as a worker is, and started fresh elsewhere. A pod
+computes one batch, mostly with one worker: started fresh, that worker would import again what the
+pod has already imported, which is a good part of the time a small batch takes.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _KEPT_OF_PYTHON = frozenset({
     "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX",
     "PYTHONUSERBASE",
 })  # fmt: skip
-"""The interpreter's settings that say where things are; others (optimise, UTF-8 mode, warnings as
-errors) could change what a strategy does."""
+"""The interpreter's settings for locations; others (optimise, UTF-8 mode, warnings as errors) could
+change what a strategy does."""
 
 FIXED_ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
@@ -55,8 +55,8 @@ FIXED_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "OMP_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
-    # One heap that gives memory back: beside the engine's, Arrow's own keeps what it once had. Its
-    # own is not used then, and needs no thread that tidies it.
+    # A single heap that returns memory: Arrow's own, beside the engine's, keeps what it once had.
+    # Arrow's is then unused and needs no clean-up thread.
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "MALLOC_ARENA_MAX": "2",
@@ -65,7 +65,7 @@ FIXED_ENVIRONMENT = {
 
 
 class Process(Protocol):
-    """What is asked of a process, however it came to be."""
+    """The interface of a process, whether forked or started."""
 
     pid: int
     stdin: IO[bytes] | None
@@ -81,7 +81,7 @@ class Process(Protocol):
 
 
 class StartedProcess:
-    """A worker process that was started and has no job yet: it imports what any task needs."""
+    """A worker process that has started but has no job yet: it imports what any task needs."""
 
     def __init__(self, number: int, scratch: Path) -> None:
         self.folder = scratch / f"worker-{number}-{time.monotonic_ns()}"
@@ -95,7 +95,7 @@ class StartedProcess:
     def _start(self, sender: int) -> Process:
         """Start a process that reads from its ``stdin`` and answers into ``sender``."""
         return subprocess.Popen(
-            # -P: no module is imported from the folder that the worker happens to stand in.
+            # -P: no module is imported from the worker's current folder.
             [
                 sys.executable,
                 "-P",
@@ -113,15 +113,15 @@ class StartedProcess:
         )
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send the process a message, in one line."""
-        # One that died takes no message; reading its answers shows that it died.
+        """Send the process a message, as one line."""
+        # A dead process takes no message; reading its answers shows that it died.
         if self.process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.write(json.dumps(message).encode() + b"\n")
                 self.process.stdin.flush()
 
     def wait_for_answer(self) -> dict[str, Any] | None:
-        """Return the next line that the process says, ``None`` when it died without a word."""
+        """Return the next line from the process; ``None`` when it died without an answer."""
         said = b""
         while not said.endswith(b"\n"):
             select.select([self.answers], [], [])
@@ -133,7 +133,7 @@ class StartedProcess:
         return answer
 
     def last_output(self) -> str:
-        """Return the end of what the strategy printed and Python said."""
+        """Return the end of what the strategy and Python printed."""
         size = self.output.seek(0, os.SEEK_END)
         self.output.seek(max(0, size - _SHOWN_OUTPUT))
         output = self.output.read().decode(errors="replace")
@@ -141,7 +141,7 @@ class StartedProcess:
         return output if size <= _SHOWN_OUTPUT else output.lstrip().partition(" ")[2]
 
     def end(self) -> None:
-        """End the process for good."""
+        """End the process."""
         self.process.kill()
         self.process.wait()
         if self.process.stdin is not None:
@@ -159,7 +159,7 @@ def worker_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("PYTHON") or name in _KEPT_OF_PYTHON
     }
-    # Workers stand in another folder, where a relative path would lead elsewhere.
+    # Workers run in another folder, where a relative path would lead elsewhere.
     named = [Path(path).absolute() for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
              if path]  # fmt: skip
     paths = os.pathsep.join(str(path) for path in (_PACKAGE_PARENT, *named))
@@ -168,28 +168,28 @@ def worker_environment() -> dict[str, str]:
 
 _THREADS = Path("/proc/self/task")
 _SAID_BY_IMAGES = ("PYTHON_VERSION", "PYTHON_SHA256")
-"""What Python's official images say of themselves; the interpreter reads neither."""
+"""Variables with which Python's official images describe themselves; no interpreter reads them."""
 
 
 def fork_or_start(number: int, scratch: Path) -> StartedProcess:
-    """Return a worker that was forked, or started where a fork would not be the same."""
+    """Return a forked worker, or a started one where a fork would not be the same."""
     if not is_set_up_as_worker():
         return StartedProcess(number, scratch)
     from trading_runtime.execution.workers.worker import import_engine
 
     import_engine()
-    # A thread is not forked, and what it held would stay held.
+    # Threads are not forked, and a lock that one of them holds would stay locked.
     is_alone = len(list(_THREADS.iterdir())) == 1
     return ForkedProcess(number, scratch) if is_alone else StartedProcess(number, scratch)
 
 
 def is_set_up_as_worker() -> bool:
-    """Return whether this interpreter was started with all that a worker's would be."""
+    """Return whether this interpreter was started with the settings of a worker."""
     options = sys.flags.optimize or sys.warnoptions or sys._xoptions  # noqa: SLF001 - documented
     if options or not _THREADS.exists():
         return False
     found = {name: value for name, value in os.environ.items() if name not in _SAID_BY_IMAGES}
-    # The package is found without a path to it.
+    # The package is importable without a path to it.
     return {"PYTHONPATH": "", **found} == {**worker_environment(), "PYTHONPATH": ""}
 
 
@@ -232,7 +232,7 @@ class ForkedProcess(StartedProcess):
 
 
 class _Child:
-    """A forked process, with what ``subprocess`` offers for one that it started."""
+    """A forked process with the interface that ``subprocess`` gives a started one."""
 
     def __init__(self, pid: int, requests: int) -> None:
         self.pid = pid
@@ -255,7 +255,7 @@ class _Child:
 KILL_SWITCH_SIGNAL = signal.SIGUSR1
 """Tells a worker that the kill switch is on."""
 TASK_MEMORY = "limits.task_memory"
-"""The experiment's setting of how much memory a task may have."""
+"""The experiment setting for the memory limit of a task."""
 
 
 @dataclass(frozen=True)
@@ -264,18 +264,18 @@ class Job:
 
     plan: Path
     folder: Path
-    """The experiment file's folder, which paths in the experiment are relative to."""
+    """The experiment file's folder; paths in the experiment are relative to it."""
     dataset: str
     """A folder, or an address in S3."""
     results: str
-    """The same for the results."""
+    """The results: a folder, or an address in S3."""
     task_seconds: int
     task_memory: int | None = None
     """Most resident bytes of a worker while it runs a task."""
     memory_by: str = TASK_MEMORY
     """What sets ``task_memory``, for messages."""
     most_growth: int = 1 << 30
-    """Bytes that a worker may grow by since its first task; beyond that it is replaced."""
+    """Bytes that a worker may grow by after its first task; beyond that it is replaced."""
     search_paths: Sequence[Path] = ()
     """Folders where this process found the strategy's modules."""
 
@@ -341,12 +341,12 @@ class WorkerProcess:
         return 0 if self.current is None else resident_bytes(self._process.pid)
 
     def kill(self) -> None:
-        """Kill the process; what it said before can still be read."""
+        """Kill the process; what it sent before can still be read."""
         self._process.kill()
         self._process.wait()
 
     def messages(self) -> list[dict[str, Any]] | None:
-        """Return what the worker said since the last call; ``None`` when it is gone."""
+        """Return the worker's messages since the last call; ``None`` when it is gone."""
         try:
             chunk = os.read(self.answers, 1 << 16)
         except BlockingIOError:
@@ -358,7 +358,7 @@ class WorkerProcess:
 
     @property
     def needs_recycling(self) -> bool:
-        """Whether it is gone because it had grown too much, having said so by leaving in peace."""
+        """Whether it exited because it had grown too much, which it signals by a clean exit."""
         return self._process.wait() == 0 and self.current is None and self.tasks_ended > 0
 
     def cause_of_death(self) -> tuple[str, bool]:
@@ -383,7 +383,7 @@ class WorkerProcess:
         return f"the task's process died: {cause}{words}", False
 
     def last_output(self) -> str:
-        """Return the end of what the strategy printed and Python said."""
+        """Return the end of what the strategy and Python printed."""
         return self._started.last_output()
 
     def send_kill_signal(self) -> None:
@@ -391,7 +391,7 @@ class WorkerProcess:
         self._process.send_signal(KILL_SWITCH_SIGNAL)
 
     def end(self) -> None:
-        """End the process for good."""
+        """End the process."""
         self._started.end()
 
 
@@ -399,7 +399,7 @@ class PrestartedWorker:
     """The first worker of a run, started while the run is still being planned."""
 
     def __init__(self, start: Callable[[int, Path], StartedProcess] = StartedProcess) -> None:
-        """``start`` makes the process, of a number and a folder for what is to go with it."""
+        """``start`` makes the process from a number and a folder for its files."""
         self._scratch = Scratch()
         self._started: StartedProcess | None = start(0, self._scratch.path)
 
@@ -416,7 +416,7 @@ class PrestartedWorker:
     def check(
         self, loaded: LoadedExperiment, code: StrategyCode, plan: Plan
     ) -> dict[str, list[str]]:
-        """Let the worker's engine check venue and strategy; this process then needs no engine.
+        """Let the worker's engine check venue and strategy, so that this process needs no engine.
 
         Returns and raises what ``engine.simulation.venue.check_settings`` does; raises
         ``CrashError`` when the strategy's modules end the process that imports them.
@@ -450,6 +450,6 @@ class PrestartedWorker:
         return defaults
 
     def take(self) -> StartedProcess | None:
-        """Hand the process over; ``None`` when it was handed over before."""
+        """Hand over the process; ``None`` when it was handed over before."""
         started, self._started = self._started, None
         return started

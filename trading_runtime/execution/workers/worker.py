@@ -1,7 +1,7 @@
-"""A worker process: it is given batches on standard input, runs their tasks and reports each.
+"""A worker process: it receives batches on standard input, runs their tasks and reports each.
 
-Standard input and the descriptor named on the command line carry one JSON document a line. What a
-strategy prints goes to standard error, so that it cannot break the conversation.
+Standard input and the descriptor named on the command line carry one JSON document per line. What a
+strategy prints goes to standard error, so that it cannot break the protocol.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def serve(sender: int, parent: int) -> None:
     os.dup2(2, 1)
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    # Before anything is known of the job: the run may still be planned.
+    # Before the job is known: the run may still be being planned.
     import_engine()
     job = json.loads(requests.readline())
     if "configs" in job:
@@ -68,12 +68,12 @@ def import_engine() -> None:
 
     import trading_runtime.execution.task  # noqa: F401
 
-    # What was imported stays: the collector need not look through it again in every task.
+    # Imported objects stay: the collector need not scan them again in every task.
     gc.freeze()
 
 
 def _note_kill_switch(*_: object) -> None:
-    """Let no order go out from now on; runs between two steps of whatever the strategy does."""
+    """Let no order out from now on; runs between two steps of the strategy."""
     _kill_switch_is_on.set()
     for runner in _to_kill:
         runner.kill()
@@ -97,12 +97,12 @@ def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_gr
             _say(answers, {"event": "task_ended", "task": index, **ended, **used})
             most = most or memory + most_growth
             if memory > most or is_spoilt:
-                # The parent puts a fresh process in its place, for the rest of the batch too.
+                # The parent replaces it with a fresh process, for the rest of the batch too.
                 return
 
 
 def _checked(asked: dict[str, Any]) -> dict[str, Any]:
-    """Return what the engine says of the settings of a run that is being planned."""
+    """Return what the engine says about the settings of a run that is being planned."""
     from trading_runtime.engine.simulation.venue import check_settings
 
     try:
@@ -112,7 +112,7 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
         defaults = check_settings(code, asked["common"], asked["configs"])
     except TradingRuntimeError as error:
         return {"kind": error.kind, "message": str(error)}
-    except Exception:  # noqa: BLE001 - a defect of ours: the parent tells it
+    except Exception:  # noqa: BLE001 - a defect of ours: the parent reports it
         return {"kind": Kind.INTERNAL, "message": traceback.format_exc()}
     return {"kind": Kind.OK, "defaults": defaults}
 
@@ -122,7 +122,7 @@ def _found_code(
 ) -> StrategyCode:
     from trading_runtime.config.strategy_code import find_strategy_code
 
-    # Where the parent found the modules, which may be its current folder; last, to hide nothing.
+    # Where the parent found the modules, possibly its current folder; last, to shadow nothing.
     sys.path.extend(path for path in message["search_paths"] if path not in sys.path)
     folder = Path(message["folder"])
     return find_strategy_code(path, folder, further, config_path)
@@ -142,7 +142,7 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
     _to_kill.append(runner)
     if _kill_switch_is_on.is_set():
         runner.kill()
-    # A strategy that reads a file by a relative name must find it nowhere, or everywhere.
+    # A strategy that reads a file by a relative name must find it either nowhere or everywhere.
     empty = scratch / "current-folder"
     empty.mkdir()
     os.chdir(empty)
@@ -150,7 +150,7 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
 
 
 def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
-    """Run a task and return how it ended, as it is said to the parent."""
+    """Run a task and return how it ended, as reported to the parent."""
     from trading_runtime.engine.strategy.failures import TaskMemoryError
     from trading_runtime.engine.strategy.loading import ForeignPackageError
 
@@ -180,7 +180,7 @@ def _kind(error: BaseException) -> Kind:
         return error.kind
     if isinstance(error, MemoryError):
         return Kind.CRASH
-    # Nothing of ours leaves in these ways.
+    # Our own code never leaves in these ways.
     return Kind.INTERNAL if isinstance(error, Exception) else Kind.STRATEGY
 
 
@@ -192,7 +192,7 @@ def _say(answers: TextIO, message: dict[str, Any]) -> None:
 def end_with_parent(parent: int) -> None:
     """Make sure that this process ends, whatever it is doing, when its parent was killed."""
     if sys.platform == "linux":
-        # Native code that never gives the interpreter free stops a thread too, but not the kernel.
+        # Native code that never releases the interpreter blocks a thread too, but not the kernel.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
 

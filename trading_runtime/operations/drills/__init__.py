@@ -1,1 +1,1 @@
-"""Drills: a fault is made for real on a small run in a scratch place, and the safeguard judged."""
+"""Drills: each causes a real fault on a small run in a scratch folder and judges the safeguard."""

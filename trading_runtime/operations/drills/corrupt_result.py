@@ -1,4 +1,4 @@
-"""Drill: one digit of a stored result changes on the disk, its size does not."""
+"""Drill: one digit of a stored result changes on disk, its size does not."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 import trading_runtime.results.store as store
 store._verified = lambda path, sha256: Path(path).read_bytes()
 """
-"""Nobody compares what is read with its sha256."""
+"""Nothing compares what is read with its sha256."""
 
 
 def drill(scratch: DrillFolder, steps: Steps) -> None:
-    """Change a digit of a profit, and see whether anybody reports it as one."""
+    """Change a digit of a profit, and see whether it is still reported as a profit."""
     scratch.make_dataset()
     scratch.write_experiment(config={}, parameters={"every": [1]})
     scratch.command("run", "drill.json", "--run-id", "before", must=0)

@@ -1,4 +1,4 @@
-"""A proxy in front of a server that can be told to cut every connection, old and new."""
+"""A proxy in front of a server that can cut every connection, old and new."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 class CuttingProxy:
-    """Hands bytes on between clients and a server, until it is told to cut."""
+    """Forwards bytes between clients and a server until it is cut."""
 
     def __init__(self, host: str, port: int) -> None:
         """Listen on a free port of this machine."""
@@ -23,10 +23,10 @@ class CuttingProxy:
         self._listener = socket.create_server((_LOOPBACK, 0))
         self.port = self._listener.getsockname()[1]
         self.refused = 0
-        """Connections that were refused while it was cut."""
+        """Connections refused while it was cut."""
 
     def __enter__(self) -> Self:
-        """Begin to listen."""
+        """Start to listen."""
         threading.Thread(target=self._listen, daemon=True).start()
         return self
 
@@ -44,7 +44,7 @@ class CuttingProxy:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def restore(self) -> None:
-        """Hand on again."""
+        """Forward again."""
         with self._lock:
             self._is_cut = False
 

@@ -1,4 +1,4 @@
-"""Drill: the disk takes no more than a few kilobytes a file, as a quota that is used up."""
+"""Drill: the disk takes only a few kilobytes per file, like an exhausted quota."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def deaf(place):
 
 files.storage_errors = deaf
 """
-"""What the disk says is passed over."""
+"""Disk errors are ignored."""
 _QUOTA = 9_000
-"""Bytes a file: what comes before the first result has fewer, the run's tables have more."""
+"""Bytes per file: files before the first result have fewer, the run's tables have more."""
 
 
 def drill(scratch: DrillFolder, steps: Steps) -> None:
-    """Let writes fail in the middle of a file, then give room and go on."""
+    """Let writes fail in the middle of a file, then free space and continue."""
     scratch.make_dataset()
     scratch.write_experiment(config={}, parameters={"every": [1]})
     full = scratch.command("run", "drill.json", "--run-id", "drill", before=_limit)

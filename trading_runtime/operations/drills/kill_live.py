@@ -1,4 +1,4 @@
-"""Drill: the kill switch is switched on while a session sends orders."""
+"""Drill: the kill switch is turned on while a session sends orders."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SABOTAGE = """
 from trading_runtime.control.kill_switch import KillSwitch
 KillSwitch.on_for = lambda self, run_id: None
 """
-"""Nobody looks at the switch."""
+"""Nothing checks the switch."""
 _ORDERS_FIRST = 5
 _PATIENCE = 60.0
 _SECOND = 1_000_000_000
 
 
 def drill(scratch: DrillFolder, steps: Steps) -> None:
-    """Switch it on in the middle of a session, and see what still goes out."""
+    """Turn it on in the middle of a session, and see what still goes out."""
     scratch.make_dataset()
     # A bar takes a tenth of a second: the day's 120 take twelve.
     scratch.write_deployment(config={"resting": True}, pace="x600", on_failure="flatten")

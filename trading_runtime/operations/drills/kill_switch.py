@@ -1,4 +1,4 @@
-"""Drill: the kill switch is switched on while a strategy sends orders."""
+"""Drill: the kill switch is turned on while a strategy sends orders."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SABOTAGE = """
 from trading_runtime.control.kill_switch import KillSwitch
 KillSwitch.on_for = lambda self, run_id: None
 """
-"""Nobody looks at the switch."""
+"""Nothing checks the switch."""
 _ORDERS_FIRST = 5
 _PATIENCE = 60.0
 _SECOND = 1_000_000_000
 
 
 def drill(scratch: DrillFolder, steps: Steps) -> None:
-    """Switch it on in the middle of a run, and see what still goes out."""
+    """Turn it on in the middle of a run, and see what still goes out."""
     log = scratch.folder / "orders.log"
     scratch.make_dataset()
     config = {"pause": 0.04, "resting": True, "log": str(log)}
@@ -68,7 +68,7 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
 
 
 def _noted(log: Path, what: str) -> dict[str, int]:
-    """Return the moments, in nanoseconds, of what was noted of each order."""
+    """Return the moments, in nanoseconds, of what was logged for each order."""
     if not log.exists():
         return {}
     lines = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]

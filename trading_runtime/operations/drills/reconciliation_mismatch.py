@@ -1,4 +1,4 @@
-"""Drill: a venue's snapshot agrees, and then one of its fills, orders and balances is altered."""
+"""Drill: a venue's snapshot agrees; then one of its fills, orders and balances is altered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ reconciliation._compared = lambda *_: ()
 
 
 def drill(scratch: DrillFolder, steps: Steps) -> None:
-    """Alter a snapshot in three places, and see whether exactly these are found."""
+    """Alter a snapshot in three places, and see whether exactly these are reported."""
     scratch.make_dataset()
     scratch.write_experiment(config={}, partitions={"by": "day", "end": "2024-01-02"})
     scratch.command("run", "drill.json", "--run-id", "drill", must=0)

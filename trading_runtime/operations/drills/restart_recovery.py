@@ -22,13 +22,13 @@ def make_plan(*given, **named):
 
 preparation.make_plan = make_plan
 """
-"""What is stored already is planned again."""
+"""Stored results are planned again."""
 _PATIENCE = 60.0
 _FINISHED_FIRST = 2
 
 
 def drill(scratch: DrillFolder, steps: Steps) -> None:
-    """Kill everything at once, start the same run again, and compare with one left alone."""
+    """Kill everything at once, start the same run again, and compare with an undisturbed run."""
     scratch.make_dataset()
     parameters = {"every": [1, 2]}
     config = {"pause": 0.005}

@@ -40,7 +40,7 @@ class Steps:
     taken: list[DrillStep] = field(default_factory=list)
 
     def expect(self, name: str, ok: object, message: object) -> bool:
-        """Note whether something holds, and what was found; return whether it does."""
+        """Record whether something holds, and the finding; return whether it holds."""
         self.taken.append(DrillStep(name, bool(ok), str(message)))
         return bool(ok)
 
@@ -64,7 +64,7 @@ class Steps:
 
 
 def waited_for(what: Callable[[], bool], seconds: float) -> bool:
-    """Wait until ``what()`` is true; return whether it became so in time."""
+    """Wait until ``what()`` is true; return whether it became true in time."""
     ends = time.monotonic() + seconds
     while not what():
         if time.monotonic() > ends:
@@ -102,11 +102,11 @@ class Drilled:
 
 
 def run_drill(name: str, store: Store, *, sabotage: bool) -> Drilled:
-    """Run the drill ``name`` and leave ``drills/<name>.json`` in ``store``.
+    """Run the drill ``name`` and write ``drills/<name>.json`` to ``store``.
 
     With ``sabotage`` the safeguard is switched off in the drill's own processes, so that the
     verdict must be that it failed. Raises ``StorageError`` when the record cannot be written, and
-    ``UsageError`` when the fault cannot be made here.
+    ``UsageError`` when the fault cannot be caused here.
     """
     module = importlib.import_module(f"trading_runtime.operations.drills.{name.replace('-', '_')}")
     records.journal(store, "drill", DrillStarted(drill=name, sabotage=sabotage))

@@ -1,4 +1,4 @@
-"""A scratch place for a drill: a small dataset, experiments over it, and commands run for real."""
+"""A scratch folder for a drill: a small dataset, experiments on it, and commands run for real."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 class DrillFolder:
-    """A folder that a drill has for itself."""
+    """A folder used by one drill alone."""
 
     def __init__(self, folder: Path, place: str, sabotage: str | None = None) -> None:
-        """``sabotage`` is Python that is run when any process of the drill starts."""
+        """``sabotage`` is Python code that runs when any process of the drill starts."""
         self.folder = folder
         self.place = place
         """Where the verdict goes: a folder, or an address in S3."""
@@ -38,7 +38,7 @@ class DrillFolder:
         if sabotage is not None:
             weak = folder / "sabotage"
             weak.mkdir()
-            # Python runs this module by itself at each start: the runtime has no hook for it.
+            # Python runs this module itself at each start: the runtime has no hook for it.
             (weak / "sitecustomize.py").write_text(sabotage, encoding="utf-8")
             self._variables["PYTHONPATH"] = str(weak)
 
@@ -48,7 +48,7 @@ class DrillFolder:
         return Store(self.results)
 
     def make_dataset(self, gap: range = range(0)) -> None:
-        """Prepare two days of bars of two instruments; of the traded one, ``gap`` has none."""
+        """Prepare two days of bars of two instruments; the traded one has none in ``gap``."""
         source = self.folder / "source"
         source.mkdir()
         for number, (name, without) in enumerate(((TRADED, gap), (CLOCK, range(0)))):
@@ -152,7 +152,7 @@ class DrillFolder:
         before: Callable[[], None] | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        """Start a command in a session of its own, in the scratch folder."""
+        """Start a command in its own session, in the scratch folder."""
         paths = [self._variables.get("PYTHONPATH", ""), str(_PACKAGE_PARENT)]
         joined = os.pathsep.join(path for path in paths if path)
         return subprocess.Popen(
@@ -167,7 +167,7 @@ class DrillFolder:
         )
 
     def result(self, run_id: str) -> dict[str, Any]:
-        """Return the content of a run's ``result.json``, nothing where there is none."""
+        """Return the content of a run's ``result.json``, empty when there is none."""
         return dict(read_json(self.store.run(run_id).result) or {})
 
     def status(self, run_id: str) -> str | None:

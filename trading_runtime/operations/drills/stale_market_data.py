@@ -16,7 +16,7 @@ SABOTAGE = """
 from trading_runtime.engine.risk.profile import Risk
 Risk._stale = lambda self, instrument_id, longest, now: None
 """
-"""The age of data is not looked at."""
+"""The age of data is not checked."""
 _GAP = range(30, 90)
 _STALE_MINUTES = 5
 

@@ -24,7 +24,7 @@ SABOTAGE = """
 from trading_runtime.storage import s3
 s3._ATTEMPTS = 1
 """
-"""No request is tried again."""
+"""No request is retried."""
 _OUTAGE_SECONDS = 3.0
 
 
