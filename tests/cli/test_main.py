@@ -40,7 +40,8 @@ def test_every_command_has_help(path: list[str], capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rnu"], ["no command 'rnu'", "plan, run, submit, results"]),
+        (["rnu"], ["no command 'rnu'", "did you mean 'run'?"]),
+        (["xyzzy"], ["no command 'xyzzy'; accepted are init, doctor, config"]),
         (["run", "--wrokers", "2", "x.json"], ["--wrokers", "--workers"]),
         (["run", "--workers", "0", "x.json"], ["--workers", "0"]),
         (["run", "--workers", "two", "x.json"], ["--workers", "two"]),

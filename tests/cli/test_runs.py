@@ -273,6 +273,9 @@ RUN_COMMANDS = [
     ["replay", "RUN", "0000"],
     ["reconcile", "RUN", "--against", "snapshot.json"],
     ["kill", "activate", "--reason", "a test", "--run", "RUN"],
+    ["promote", "RUN", "--point", "0", "--to", "deployment.yaml"],
+    ["results", "walk-forward", "RUN"],
+    ["results", "seams", "RUN"],
 ]
 
 

@@ -163,7 +163,11 @@ def test_the_explicit_form_names_every_default(tmp_path: Path, content: dict[str
     assert shown["venue"]["leverage"] == "3"
     assert shown["venue"]["fees"]["taker"] == "0.0005"
     assert shown["strategy"]["config"] == {"size": 0.1}
-    assert shown["limits"] == {"task_seconds": 3600, "task_memory": None}
+    assert shown["limits"] == {
+        "task_seconds": 3600,
+        "task_memory": None,
+        "stop_after": None,
+    }
     assert shown["partitions"]["by"] == "week"
     assert shown["workers"] is None
 

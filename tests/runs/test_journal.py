@@ -171,6 +171,8 @@ def test_a_text_that_has_no_utf_8_is_written_all_the_same(files: RunFiles) -> No
 
 
 def test_a_journal_without_writers_is_empty(files: RunFiles) -> None:
+    files.folder.mkdir(parents=True)
+
     assert merge_journals(files) == {}
     assert files.journal.read_text() == ""
 

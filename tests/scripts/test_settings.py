@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Set by the shell, the machine or the tools, and not by a user for this project.
-OF_THE_MACHINE = {"CI", "COLUMNS", "HOME", "LANG", "PATH", "PYTHONHASHSEED", "PYTHONPATH", "TZ"}
+OF_THE_MACHINE = {
+    "CI",
+    "COLUMNS",
+    "HOME",
+    "LANG",
+    "PATH",
+    "POLARS_MAX_THREADS",
+    "PYTHONHASHSEED",
+    "PYTHONPATH",
+    "TZ",
+}
 
 
 def test_every_variable_that_is_read_is_documented() -> None:
