@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that ended, and what it left."""
+    """A run that ended, and its results."""
 
     run_id: str
     files: RunFiles
     result: dict[str, Any]
     """Content of ``result.json``."""
     computed: int
-    """Tasks that were computed; the others were stored already."""
+    """Tasks that were computed; the others were already stored."""
     seconds: float
     """Wall-clock time of the run."""
     search: str = ""
@@ -65,7 +65,8 @@ class Run:
 
     @property
     def trials(self) -> dict[str, Any]:
-        """Content of ``trials.json``: what was tried on the same data when the run ended."""
+        """Content of ``trials.json``: what had been tried on the same data by the end of the
+        run."""
         return read_json(self.files.trials) or {}
 
     @property
@@ -75,7 +76,7 @@ class Run:
 
 
 def plan(experiment: str | Path, *, workers: int | None = None) -> PreparedRun:
-    """Check the experiment file and expand it to tasks; nothing is started, no row is read.
+    """Check the experiment file and expand it to tasks; nothing is started and no row is read.
 
     Raises what ``execution.preparation.prepare_run`` raises.
     """
@@ -94,11 +95,11 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 ) -> Run:
     """Run an experiment on this machine and summarise it.
 
-    ``run_id`` names the run; the same id with the same plan resumes it. With ``allow_incomplete``
-    a best point is named even though tasks failed. Failed tasks do not raise: see ``Run.kind``.
+    ``run_id`` names the run; the same id with the same plan resumes it. With ``allow_incomplete`` a
+    best point is named even if tasks failed. Failed tasks do not raise: see ``Run.kind``.
 
     Raises what ``plan`` and ``execution.local_run.LocalRun.execute`` raise, and ``UsageError`` for
-    a run id that is not one.
+    an invalid run id.
     """
     from trading_runtime.execution.local_run import LocalRun
 
@@ -131,7 +132,8 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 
 
 def open_run(results: str | Path, run_id: str) -> Run:
-    """Return a run that is stored in the folder ``results``; raises ``UsageError`` when none is."""
+    """Return a run that is stored in the folder ``results``; raises ``UsageError`` if there is
+    none."""
     files = open_store(results).run(check_run_id(run_id))
     result = read_json(files.result)
     if result is None:

@@ -15,7 +15,7 @@ def canonical_json(value: Any) -> bytes:
     """Encode ``value`` as UTF-8 JSON with sorted keys and no insignificant space.
 
     Decimals become strings in plain notation without trailing zeros, so that ``1.50`` and ``1.5``
-    are one value. NaN and infinity have no JSON and raise ``ValueError``.
+    are one value. NaN and infinity have no JSON form and raise ``ValueError``.
     """
     text = json.dumps(
         _plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
@@ -42,10 +42,10 @@ def decimal_text(value: Decimal) -> str:
 
 
 _AS_IT_IS = frozenset({str, int, bool, type(None)})
-"""Types of which JSON has every value: most of what is encoded, so they are asked for first."""
+"""Types whose values JSON can always represent: the most common ones, so they are checked first."""
 
 
-def _plain(value: Any) -> Any:  # noqa: PLR0911 - one case a type
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one case per type
     kind = type(value)
     if kind in _AS_IT_IS:
         return value

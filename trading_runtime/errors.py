@@ -1,4 +1,4 @@
-"""The one family of errors: what went wrong, of which kind, and the exit code that the kind has.
+"""The one family of errors: what went wrong, its kind, and the exit code of that kind.
 
 The kinds and their codes are the table "Failures and exit codes" of docs/reference/exit-codes.md.
 """
@@ -91,7 +91,7 @@ class IncompleteError(TradingRuntimeError):
 
 
 class NondeterministicError(TradingRuntimeError):
-    """A repeat gave other bytes than the stored result."""
+    """A repeat gave different bytes from the stored result."""
 
     kind = Kind.NONDETERMINISTIC
 
@@ -127,7 +127,7 @@ class DiffersError(TradingRuntimeError):
 
 
 class TransientError(TradingRuntimeError):
-    """Storage or network failed, also when tried again and again; later it may work."""
+    """Storage or network failed despite retries; it may work later."""
 
     kind = Kind.TRANSIENT
 
@@ -143,7 +143,7 @@ class StoppedError(TradingRuntimeError):
 
 
 def error_of(kind: Kind, message: str) -> TradingRuntimeError:
-    """Return the error that another process raised, from what it said of it."""
+    """Return the error that another process raised, from its record of it."""
     classes = {found.kind: found for found in TradingRuntimeError.__subclasses__()}
     return classes.get(kind, TradingRuntimeError)(message)
 

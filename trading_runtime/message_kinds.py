@@ -1,4 +1,4 @@
-"""Messages counted by kind: what is left of a text when ids and numbers are taken out of it."""
+"""Messages counted by kind: a text without its ids and numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _CODE = re.compile(r"(RISK \w+|[A-Z]+(?:_[A-Z]+)*): ")
-"""What reasons of the engine and of the risk profile begin with."""
+"""What reasons of the engine and of the risk profile start with."""
 _VARYING = re.compile(r"[^\s'\"=(),:;]*(?:\d|\.[A-Z])[^\s'\"=(),:;]*")
 """A word with a digit, or an instrument's id."""
 _MOST_KINDS = 20
@@ -19,7 +19,7 @@ OTHER = "other"
 
 
 def kind_of(message: str) -> str:
-    """Return the code that a message begins with, else its first line without ids and numbers."""
+    """Return the code that a message starts with, else its first line without ids and numbers."""
     code = _CODE.match(message)
     if code is not None:
         return code[1]
@@ -28,7 +28,7 @@ def kind_of(message: str) -> str:
 
 
 def counted_kinds(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return counts in order of the kind, the rarest of more than twenty put together."""
+    """Return counts in order of the kind; beyond twenty, the rarest are merged."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = dict(sorted(ranked[:_MOST_KINDS]))
     rest = sum(count for _, count in ranked[_MOST_KINDS:])

@@ -1,7 +1,7 @@
 """What must not be stored: the values of secret variables, and passwords inside addresses.
 
-A strategy or a library may put such a value into the message of an error. What is kept or shown of
-what happened (journal, metadata, failures, errors) goes through here first.
+A strategy or a library may put such a value into the message of an error. Everything that is kept
+or shown (journal, metadata, failures, errors) goes through here first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NAMES = re.compile(
     r"SECRET|TOKEN|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE|SIGNATURE|AUTH|COOKIE|KEY|DSN", re.IGNORECASE
 )
 _SHORTEST = 8
-"""Shorter values are no secrets worth the name, and would hide parts of ordinary words."""
+"""Shorter values are not real secrets, and would hide parts of ordinary words."""
 _LONG = 16
 """A user's name of this length is a token."""
 _LOGIN = re.compile(r"(?<=://)[^/\s@\"']+(?=@)")
@@ -61,8 +61,8 @@ def _without(text: str, secrets: Sequence[str]) -> str:
 
 
 def _secrets() -> tuple[str, ...]:
-    """Return secret values in every form that a text may hold them in, the longest first."""
-    # The bytes themselves: a journal asks at each line, and its lines would wait for decoding.
+    """Return secret values in every form in which they may appear in a text, the longest first."""
+    # The raw bytes: a journal calls this for each line, and would wait for decoding.
     found: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
     return _secrets_of(tuple(found.items()))
 
@@ -81,7 +81,7 @@ def _secrets_of(encoded: tuple[tuple[bytes, bytes], ...]) -> tuple[str, ...]:
         form
         for value in values
         for form in (value, unquote(value), json.dumps(value, ensure_ascii=False)[1:-1])
-        # The path of a file with a secret is none.
+        # The path of a file with a secret is not a secret.
         if len(form) >= _SHORTEST and not form.startswith("/")
     }
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))

@@ -49,10 +49,10 @@ def format_duration(nanoseconds: int) -> str:
 
 
 def parse_instant(text: str) -> int:
-    """Return nanoseconds since the epoch of an ISO 8601 date or time; without a zone it is UTC.
+    """Return nanoseconds since the epoch of an ISO 8601 date or time; UTC when it has no zone.
 
-    Up to nine digits of a second are read. Raises ``ValueError`` when the text is neither a date
-    nor a time.
+    Up to nine decimal places of a second are read. Raises ``ValueError`` when the text is neither a
+    date nor a time.
     """
     found = _FRACTION.search(text)
     if found and len(found[1]) > _MOST_DIGITS:
@@ -66,10 +66,10 @@ def parse_instant(text: str) -> int:
 
 
 def day_of(instant: int) -> int:
-    """Return the number since the epoch of the UTC day whose end, at the latest, is ``instant``.
+    """Return the UTC day of ``instant`` as a number since the epoch; midnight is in the day before.
 
-    A bar that closes at midnight belongs to the day that ends there, and so does all that is known
-    at that very instant: a day begins after its first midnight and ends with the next.
+    A bar that closes at midnight belongs to the day that ends there, and so does everything known
+    at that instant: a day starts after its first midnight and ends with the next.
     """
     return (instant - 1) // DAY
 
