@@ -65,8 +65,7 @@ class Run:
 
     @property
     def trials(self) -> dict[str, Any]:
-        """Content of ``trials.json``: what had been tried on the same data by the end of the
-        run."""
+        """Content of ``trials.json``: what had been tried on the same data when the run ended."""
         return read_json(self.files.trials) or {}
 
     @property
@@ -132,8 +131,7 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 
 
 def open_run(results: str | Path, run_id: str) -> Run:
-    """Return a run that is stored in the folder ``results``; raises ``UsageError`` if there is
-    none."""
+    """Return a run stored in the folder ``results``; raises ``UsageError`` if there is none."""
     files = open_store(results).run(check_run_id(run_id))
     result = read_json(files.result)
     if result is None:

@@ -98,8 +98,7 @@ class TradeColumns(Model):
     timestamp: Columns = "timestamp"
     """The time of the trade, or its date and its time: ``[date, time]``."""
     received: Column | None = None
-    """When the trade was received: the time at which strategies see it, and by which rows are
-    ordered."""
+    """When the trade was received: strategies see it at this time, and rows are ordered by it."""
     price: Column = "price"
     """The price."""
     size: Column = "size"
@@ -118,8 +117,7 @@ class QuoteColumns(Model):
     timestamp: Columns = "timestamp"
     """The time of the quote, or its date and its time: ``[date, time]``."""
     received: Column | None = None
-    """When the quote was received: the time at which strategies see it, and by which rows are
-    ordered."""
+    """When the quote was received: strategies see it at this time, and rows are ordered by it."""
     bid: Column = "bid"
     """The best bid price."""
     ask: Column = "ask"
@@ -136,8 +134,7 @@ class FundingColumns(Model):
     timestamp: Columns = "timestamp"
     """The time of the rate; see ``timestamp_marks``."""
     received: Column | None = None
-    """When the rate was received: the time at which strategies see it, and by which rows are
-    ordered."""
+    """When the rate was received: strategies see it at this time, and rows are ordered by it."""
     rate: Column = "rate"
     """The rate per settlement, such as ``0.0001``."""
     next_funding: Column | None = None
@@ -152,8 +149,7 @@ class ValueColumns(Model):
     timestamp: Columns = "timestamp"
     """The time of the price."""
     received: Column | None = None
-    """When the price was received: the time at which strategies see it, and by which rows are
-    ordered."""
+    """When the price was received: strategies see it at this time, and rows are ordered by it."""
     value: Column = "value"
     """The price."""
 
@@ -168,8 +164,7 @@ class Scale(Model):
 
 
 class Gate(Model):
-    """Conditions that a UTC day must meet to become part of the dataset; other days are
-    excluded."""
+    """Conditions for a UTC day to become part of the dataset; other days are excluded."""
 
     max_gap: Duration | None = None
     """The longest stretch without rows within the day."""
@@ -229,8 +224,7 @@ class _Series(Model):
     where: dict[str, str | Annotated[list[str], Field(min_length=1)]] | None = None
     """Read only rows with this text, or one of these, in a column: ``{ticker: AAPL}``."""
     split_by: Column | None = None
-    """The symbol column in files with several instruments; each defined instrument gets its
-    rows."""
+    """The symbol column of files with several instruments; each defined one gets its rows."""
     decimal: Literal[".", ","] = "."
     """The decimal separator of numbers."""
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
@@ -251,8 +245,7 @@ class _Series(Model):
     """What to do with prices and sizes between two ticks; rounding is half to even, and counted. A
     value within a billionth of a tick is floating-point noise: accepted, and counted."""
     gate: Gate | None = None
-    """Excludes whole days that are not good enough from the dataset, and records it in the
-    manifest."""
+    """Excludes whole days that are not good enough, and records it in the manifest."""
     max_gap: Duration | None = None
     """A gap without rows longer than this is refused."""
     report_gaps_above: Duration | None = None

@@ -1,5 +1,4 @@
-"""Fetch the files of a dataset from S3 to local disk, the next partition's while one is
-computed."""
+"""Fetch the files of a dataset from S3, the next partition's while one is computed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""A settings file guessed from a raw file: what can be seen is filled in, the rest is left to the
-user."""
+"""A settings file guessed from a raw file: what can be seen is filled in, the rest is left open."""
 
 from __future__ import annotations
 
