@@ -56,8 +56,7 @@ class NamedOrders:
         return self.drawn.get(text, text)
 
     def trade_ids(self, number: int, count: int) -> list[str] | None:
-        """Return ids for the ``count`` fills of an order made by the engine itself, else
-        ``None``."""
+        """Return ids for the ``count`` fills of one of the engine's orders, else ``None``."""
         if str(self.orders[number].client_order_id) not in self.drawn:
             return None
         return [f"{self.names[number]}-{fill}" for fill in range(1, count + 1)]

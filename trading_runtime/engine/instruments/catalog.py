@@ -25,7 +25,7 @@ def write_instruments(folder: Path, definitions: Sequence[Mapping[str, Any]]) ->
     try:
         written = catalog.write_instruments(build_instruments(definitions))
     except RuntimeError as error:
-        # Whatever goes wrong in the engine while it writes.
+        # Whatever goes wrong in the engine while it writes; its text replaces a system's message.
         raise OSError(None, " ".join(str(error).split())[:200], str(folder)) from error
     return [folder / path for path in written]
 
