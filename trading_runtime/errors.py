@@ -149,7 +149,7 @@ def error_of(kind: Kind, message: str) -> TradingRuntimeError:
 
 
 def refuse_other_than_utf8(text: str) -> None:
-    """Raise ``UsageError`` when a name or argument holds bytes that are not UTF-8.
+    """Raise ``UsageError`` when a name or argument contains bytes that are not UTF-8.
 
     Python keeps such bytes as lone surrogates, which neither JSON nor a report can hold.
     """

@@ -27,7 +27,7 @@ _LABEL_WIDTH = 16
 def init(folder: Path, strategy: str) -> None:
     """Create a project in DIR: experiment, strategy with tests, example data, notebook, CI.
 
-    The experiment runs as it is. Existing files are not replaced.
+    The experiment can be run right away. Existing files are not replaced.
     """
     from trading_runtime.cli.data import make_dataset
 

@@ -80,7 +80,7 @@ class OperationSettings(Model):
     max_clock_skew_seconds: Annotated[int, Field(ge=1)] = 30
     """How far this machine's clock may differ from the clock where the results are stored."""
     probe_hosts: list[Host] = Field(default_factory=list)
-    """Hosts that ``probe`` may contact besides this machine itself."""
+    """Hosts that ``probe`` may contact in addition to this machine."""
 
 
 __all__ = [

@@ -123,7 +123,7 @@ class NumberFormat:
 PLAIN = NumberFormat()
 _SUFFIXES = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
 _LONGEST_EXACT = 17
-"""A text of this length has at most ``DECIMAL.scale`` digits behind a point."""
+"""A text of this length has at most ``DECIMAL.scale`` decimal places."""
 _NOISE = 9
 """Digits of the last place beyond which a difference is the noise of floating point."""
 

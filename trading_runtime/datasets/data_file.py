@@ -336,7 +336,7 @@ class BarSeries(_Series):
     timestamp_marks: Literal["open", "close"]
     """Whether a row's time is the bar's open or its close."""
     columns: BarColumns = BarColumns.model_construct()
-    """Where the values stand."""
+    """The columns of the values."""
     volume: Amount | None = None
     """The volume of every bar, for files without a column of volumes."""
 
@@ -353,7 +353,7 @@ class TradeSeries(_Series):
     type: Literal["trades"]
     """What the rows are."""
     columns: TradeColumns = TradeColumns.model_construct()
-    """Where the values stand."""
+    """The columns of the values."""
     aggressor_values: dict[str, Side] | None = None
     """What the texts of the column ``aggressor`` mean: ``{"B": "BUY", "S": "SELL"}``."""
 
@@ -372,7 +372,7 @@ class QuoteSeries(_Series):
     type: Literal["quotes"]
     """What the rows are."""
     columns: QuoteColumns = QuoteColumns.model_construct()
-    """Where the values stand."""
+    """The columns of the values."""
     size: Amount | None = None
     """The size at bid and ask of every quote, for files without sizes."""
 
@@ -395,12 +395,12 @@ class FundingSeries(_Series):
     type: Literal["funding_rates"]
     """What the rows are."""
     columns: FundingColumns = FundingColumns.model_construct()
-    """Where the values stand."""
+    """The columns of the values."""
     timestamp_marks: Literal["update", "settlement"] = "update"
     """Whether a row's time is when its rate was announced, with ``columns.next_funding`` for its
     settlement, or the settlement itself: strategies then see the rate a second before."""
     changes_only: bool = False
-    """Leave out rows that repeat the one before."""
+    """Leave out rows that repeat the previous one."""
 
     @model_validator(mode="after")
     def _has_settlement(self) -> FundingSeries:
@@ -418,9 +418,9 @@ class PriceSeries(_Series):
     type: Literal["mark_prices", "index_prices"]
     """What the rows are."""
     columns: ValueColumns = ValueColumns.model_construct()
-    """Where the values stand."""
+    """The columns of the values."""
     changes_only: bool = False
-    """Leave out rows that repeat the one before."""
+    """Leave out rows that repeat the previous one."""
 
 
 Series = BarSeries | TradeSeries | QuoteSeries | FundingSeries | PriceSeries

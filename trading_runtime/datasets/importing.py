@@ -1,4 +1,4 @@
-"""A data file made from a format's name, for files that need no settings of their own."""
+"""A data file made from a format's name, for files that need no further settings."""
 
 from __future__ import annotations
 

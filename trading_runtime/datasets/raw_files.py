@@ -66,7 +66,7 @@ class RawFile:
     path: Path
     settings: Series
     member: str = ""
-    """Name in the archive; empty for a file of its own."""
+    """Name in the archive; empty for a separate file."""
     kind: str = "csv"
     """``csv``, ``parquet`` or ``feather``."""
 

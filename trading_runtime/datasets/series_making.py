@@ -38,7 +38,7 @@ QUARANTINE = "quarantine"
 
 @dataclass(frozen=True)
 class MadeSeries:
-    """What became of one series."""
+    """The result of one series."""
 
     files: tuple[DataFile, ...]
     rows: int

@@ -55,7 +55,7 @@ class FixedWindows:
     origin: int = 0
 
     def index(self, instant: int) -> int:
-        """Return the number of the window that holds ``instant``."""
+        """Return the number of the window that contains ``instant``."""
         return (instant - self.origin) // self.length
 
     def start(self, index: int) -> int:
@@ -70,7 +70,7 @@ class MonthWindows:
     count: int
 
     def index(self, instant: int) -> int:
-        """Return the number of the window that holds ``instant``."""
+        """Return the number of the window that contains ``instant``."""
         day = _EPOCH + dt.timedelta(days=instant // DAY)
         return ((day.year - 1970) * 12 + day.month - 1) // self.count
 

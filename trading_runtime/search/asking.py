@@ -196,7 +196,7 @@ def _random(space: Space, seed: int) -> Iterator[Asked]:
 def _tpe(
     space: Space, settings: SearchSettings, generation: int, told: Sequence[Told], direction: str
 ) -> Iterator[Asked]:
-    """Yield what a Tree-structured Parzen Estimator proposes, given all that was told.
+    """Yield what a Tree-structured Parzen Estimator proposes, given all earlier results.
 
     It treats points of this generation as running, and so as bad ones, so that it does not ask for
     the same again. Source: Bergstra, Bardenet, Bengio and Kegl, "Algorithms for Hyper-Parameter
@@ -239,7 +239,7 @@ def _tpe(
 def _cma_es(
     space: Space, settings: SearchSettings, generation: int, told: Sequence[Told], direction: str
 ) -> Iterator[Asked]:
-    """Yield what the covariance matrix adaptation proposes, its state rebuilt from what was told.
+    """Yield what the covariance matrix adaptation proposes, its state rebuilt from earlier results.
 
     Each parameter goes from 0 to 1 in the steps of its values. The search starts around the best
     point of the first generation. A point that failed is as bad as the worst of its generation.

@@ -212,7 +212,7 @@ class Trading:
         return True
 
     async def _restore(self, state: AccountState) -> bool:
-        """Put positions and resting orders back; return whether they are there."""
+        """Restore positions and resting orders; return whether they exist now."""
         for position in state.positions:
             self.node.restore_position(
                 position.instrument, position.quantity, position.average_price

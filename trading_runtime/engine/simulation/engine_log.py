@@ -1,4 +1,4 @@
-"""What the engine only logs: errors of callbacks, and warnings that bear on a result.
+"""What the engine only logs: errors of callbacks, and warnings that affect a result.
 
 The engine writes its warnings and errors to a file that only this process knows: its name is
 removed once the first engine exists, so that nothing is left when the process is killed. A task

@@ -267,7 +267,7 @@ class FedEngine(Protocol):
         """Add one of the engine's own strategies."""
 
     def run(self, failures: FailureRecord, was_stopped: Callable[[], bool]) -> int:
-        """Run over all rows and return how many steps the engine made of them.
+        """Run over all rows and return how many steps the engine made.
 
         Exceptions that escape from a strategy go to ``failures``; ``was_stopped`` says whether the
         run was shut down midway. Raises what the engine raises.
@@ -325,7 +325,7 @@ class StreamingEngine:
         self._node.add_builtin_strategy(_RUN, name, config)
 
     def run(self, failures: FailureRecord, _was_stopped: Callable[[], bool]) -> int:
-        """Run over all rows and return how many steps the engine made of them."""
+        """Run over all rows and return how many steps the engine made."""
         with watch_escapes(failures, sys._getframe()):  # noqa: SLF001 - it calls the engine
             return int(self._node.run()[0].iterations)
 
@@ -364,7 +364,7 @@ class SharingEngine:
         self.dispose = self._engine.dispose
 
     def run(self, failures: FailureRecord, was_stopped: Callable[[], bool]) -> int:
-        """Run over all rows and return how many steps the engine made of them.
+        """Run over all rows and return how many steps the engine made.
 
         These are the calls of a node that streams everything in one chunk.
         """

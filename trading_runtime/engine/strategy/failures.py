@@ -4,7 +4,7 @@ The engine calls a strategy from native code, logs what it raises, and ends with
 normal. Two nets catch what escapes. ``sys.monitoring`` reports each exception that leaves a Python
 function, at no cost while nothing is raised: an exception that leaves a function called directly
 from the frame that runs the engine has escaped, whether from a callback, a timer, a topic handler
-or an indicator. Callbacks that the engine calls while the strategy is inside a call of its own have
+or an indicator. Callbacks that the engine calls while the strategy is inside its own call have
 the strategy's frame above them instead, so those are wrapped (see ``guard``).
 """
 
