@@ -81,9 +81,9 @@ class HoldingRates(Model):
     """What a position earns for being held, as a share of its value; negative for a cost."""
 
     long: Number
-    """For a long position, such as ``-0.0001``."""
+    """Of a position that was bought, such as ``-0.0001``."""
     short: Number
-    """For a short position; a borrowing cost is negative."""
+    """Of a position that was sold short; a borrowing cost is negative."""
 
 
 class SwapSettings(Model):
