@@ -1,4 +1,4 @@
-"""The WorkflowTemplate `backtest`: plan, one pod a batch, check, what is missing, summary."""
+"""The WorkflowTemplate `backtest`: plan, one pod per batch, check, missing tasks, summary."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def backtest_template() -> WorkflowTemplate:
         ttl_strategy=models.TTLStrategy(
             seconds_after_success=3 * 86_400, seconds_after_failure=14 * 86_400
         ),
-        # Pods that failed stay for their logs until the workflow goes.
+        # Failed pods are kept for their logs until the workflow is deleted.
         pod_gc=models.PodGC(strategy="OnPodSuccess", delete_delay_duration="10s"),
         service_account_name=ACCOUNT,
         automount_service_account_token=False,
@@ -113,7 +113,8 @@ def backtest_template() -> WorkflowTemplate:
 
 
 def _run() -> Steps:
-    # A batch that fails is no end: what is missing is judged by the store, and sent once more.
+    # A failed batch does not end the run: the store shows which results are missing, and those are
+    # run once more.
     goes_on = models.ContinueOn(error=True, failed=True)
     return Steps(
         name="run",

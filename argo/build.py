@@ -1,4 +1,4 @@
-"""The WorkflowTemplate `build-push-ghcr`: clones, builds without root, pushes, tells the digest."""
+"""The WorkflowTemplate `build-push-ghcr`: clone, build without root, push, report the digest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from argo.pods import RESTRICTED, executor_patch, patch, pod_security
 
 SCRIPT = Path(__file__).resolve().parent / "build-image.sh"
 USER = 1000
-"""The user of BuildKit's image, whose subordinate ids it holds."""
+"""The user of BuildKit's image, which defines its subordinate ids."""
 
 PARAMETERS = (
     Parameter(name="repository", description="A git URL"),
@@ -114,7 +114,8 @@ def _build() -> Container:
             Parameter(name=name, global_name=name, value_from=models.ValueFrom(path=f"/out/{name}"))
             for name in ("commit", "digest", "image")
         ],
-        # A user namespace and its mounts are refused by the default profiles; no more is allowed.
+        # The default profiles refuse a user namespace and its mounts; nothing else is allowed in
+        # addition.
         security_context=models.SecurityContext(
             privileged=False,
             seccomp_profile=models.SeccompProfile(type="Unconfined"),

@@ -11,8 +11,8 @@ def parameter(name: str) -> str:
 def argument(name: str) -> str:
     """Return the placeholder for a workflow's parameter in a container's argument or environment.
 
-    Kubernetes replaces ``$(NAME)`` there by the variable of that name, a secret included, and
-    ``$$`` by ``$``. With every ``$`` doubled, the container gets the parameter as it was given.
+    Kubernetes replaces ``$(NAME)`` there with the variable of that name, even a secret, and ``$$``
+    with ``$``. With every ``$`` doubled, the container gets the parameter unchanged.
     """
     return literal(parameter(name))
 
@@ -33,13 +33,13 @@ def json_text(name: str) -> str:
 
 
 def json_value(name: str) -> str:
-    """Return the placeholder for the JSON value that a workflow's parameter holds, parsed again.
+    """Return the placeholder for the JSON value in a workflow's parameter, parsed again.
 
-    A parameter that is no JSON fails the workflow; one that closes a brace too many does not get
-    out of its place.
+    A parameter that is not JSON fails the workflow; one with an extra closing brace cannot escape
+    its place.
     """
     return f"{{{{=toJSON(fromJSON({parameter(name)}))}}}}"
 
 
 RUN_ID = f"({parameter('run-id')} == '' ? workflow.name : {parameter('run-id')})"
-"""The run's id: the parameter, or else the workflow's name, which is such an id."""
+"""The run's id: the parameter, or else the workflow's name, which is a valid id."""

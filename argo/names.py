@@ -8,7 +8,7 @@ BUILD_TEMPLATE = "build-push-ghcr"
 ACCOUNT = "backtest"
 """The pods' service account: has no rights, and its token is not mounted."""
 EXECUTOR = "backtest-executor"
-"""The account of Argo's own container beside ours: reports what came out, and nothing else."""
+"""The account of Argo's own container beside ours: reports outputs, and nothing else."""
 PULL_SECRET = "ghcr-pull"  # noqa: S105 - the name of a secret
 S3_SECRET = "s3-credentials"  # noqa: S105 - the name of a secret
 

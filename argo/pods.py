@@ -1,4 +1,4 @@
-"""What all pods of a workflow share: who they run as, what they may do, and where they write."""
+"""What all pods of a workflow share: their user, what they may do, and where they write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ USER = 10001
 
 
 def pod_security(user: int) -> models.PodSecurityContext:
-    """Return who the containers of a pod run as."""
+    """Return the user that the containers of a pod run as."""
     return models.PodSecurityContext(
         run_as_non_root=True,
         run_as_user=user,
@@ -41,7 +41,7 @@ PROGRESS_SECONDS = "10s"
 def patch(value: dict[str, Any], filled: dict[str, str]) -> str:
     """Return a pod patch as JSON, in which Argo fills in each placeholder.
 
-    ``filled`` says by the mark, a text in ``value``, what replaces it, without quotes.
+    ``filled`` maps each mark, a text in ``value``, to its replacement, without quotes.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     for mark, inserted in filled.items():
@@ -52,7 +52,7 @@ def patch(value: dict[str, Any], filled: dict[str, str]) -> str:
 
 
 def executor_patch(security: dict[str, Any]) -> dict[str, Any]:
-    """Return what Argo's own containers lack, whatever the controller's settings are."""
+    """Return what Argo's own containers lack, regardless of the controller's settings."""
     return {
         "initContainers": [{"name": "init", "securityContext": security}],
         "containers": [

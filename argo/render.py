@@ -1,7 +1,7 @@
 """Write the WorkflowTemplates that are applied to a cluster.
 
 python -m argo.render           writes the files
-python -m argo.render --check   says which are not current; exit 1 when any is not
+python -m argo.render --check   lists files that are not current; exit 1 when there are any
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HEAD = "# Rendered from argo/{source}.py by `make argo`; change the source, the
 
 
 def rendered() -> dict[str, str]:
-    """Return the text of every file by its name."""
+    """Return the text of every file by name."""
     return {
         "workflowtemplate-backtest.yaml": _text(backtest_template(), "backtest"),
         "workflowtemplate-build-push-ghcr.yaml": _text(build_template(), "build"),
@@ -42,7 +42,7 @@ def _text(template: WorkflowTemplate, source: str) -> str:
 
 
 def _blocks(value: Any) -> Any:
-    """Return the value with texts of several lines laid out as such."""
+    """Return the value with multi-line texts written as blocks."""
     if isinstance(value, dict):
         return {key: _blocks(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -51,7 +51,7 @@ def _blocks(value: Any) -> Any:
 
 
 def main() -> int:
-    """Write the files, or say which are not current."""
+    """Write the files, or list those that are not current."""
     stale = []
     for name, text in rendered().items():
         path = FOLDER / name

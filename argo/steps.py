@@ -1,4 +1,4 @@
-"""The pods of the WorkflowTemplate `backtest`: one step of a run each, and when it is retried."""
+"""The pods of the WorkflowTemplate `backtest`: each a step of a run, and when it is retried."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 type Output = Parameter | models.Artifact
 
-OUTPUTS = "/tmp/outputs"  # noqa: S108 - in a volume of the pod's own
+OUTPUTS = "/tmp/outputs"  # noqa: S108 - in the pod's own volume
 
-# What plan says of where the results lie, every $ doubled already. Only the summary runs when plan
-# did not get so far, and only it may have a way out: Argo fills the others in before plan has
-# ended, with nothing.
+# Where the results are, as plan reports it, with every $ already doubled. Only the summary also
+# runs when plan did not get that far, and only it may have a fallback: Argo would fill in the
+# others before plan has ended, as empty.
 _RESULTS = "{{workflow.outputs.parameters.results_argument}}"
 _RESULTS_OR_NOTHING = literal("(workflow?.outputs?.parameters?.results ?? '')")
 
@@ -31,7 +31,7 @@ _S3_KEYS = (
     "AWS_SECRET_ACCESS_KEY",
 )
 
-# A pod that was lost, and no fault of what it ran. The message of an eviction says why.
+# A pod that was lost through no fault of what it ran. The message of an eviction says why.
 _LOST = (
     "pod deleted|node was low on resource|exceeds the total limit|node shutdown|[Pp]reempt"
     "|is unresponsive|Evicted|didn.t have enough resource|can.t find failed message"
@@ -40,8 +40,8 @@ _LOST_OR_TRANSIENT = (
     "!(lastRetry.message contains 'deadline') && (lastRetry.exitCode in ['75', '143']"
     f" || lastRetry.message matches '{_LOST}'"
 )
-# The first wait is short: Argo waits before it asks whether there is to be another try, so that
-# every failure is reported that much later. Four tries wait for almost three minutes.
+# The first wait is short: Argo waits before it decides whether to try again, so every failure is
+# reported that much later. Four tries wait for almost three minutes.
 _BACKOFF = models.Backoff(duration="2s", factor="4", cap="5m")
 
 
@@ -55,7 +55,7 @@ def _retry(otherwise: str = "") -> models.RetryStrategy:
 
 
 def plan() -> Container:
-    """Return the pod that makes the plan, and tells how many batches it has."""
+    """Return the pod that makes the plan and reports the number of batches."""
     allowed = parameter("allow-mutable-image")
     return _step(
         "plan",
@@ -63,7 +63,7 @@ def plan() -> Container:
             f"--config={argument('experiment')}",
             f"--image={argument('image')}",
             f"--code={argument('code')}",
-            # A flag that may be absent; in its absence the step is said a second time.
+            # A flag that may be absent; when it is, the step is given a second time instead.
             f"{{{{={allowed} == 'true' ? '--allow-mutable-image' : '--step=plan'}}}}",
             f"--batch-seconds={argument('batch-seconds')}",
             f"--most-batches={argument('most-batches')}",
@@ -84,10 +84,10 @@ def plan() -> Container:
 
 def batch(name: str, attempt: int) -> Container:
     """Return the pod that computes one batch, in the first round or in the second."""
-    # A pod of the first round is not tried again by itself, which would double the nodes that Argo
-    # keeps: what it leaves undone is the second round's, with twice the memory and further tries.
-    # Argo evaluates these for each batch whenever it looks at the workflow. The parameters are
-    # inserted as plan wrote them, so that no expression has to be evaluated.
+    # A pod of the first round is not retried on its own, which would double the nodes that Argo
+    # keeps: what it leaves undone is left to the second round, with twice the memory and more
+    # tries. Argo evaluates these for each batch whenever it processes the workflow. The parameters
+    # are inserted as plan wrote them, so that no expression has to be evaluated.
     return _container(
         name,
         [
@@ -107,7 +107,7 @@ def batch(name: str, attempt: int) -> Container:
 
 
 def check() -> Container:
-    """Return the pod that makes batches of what is missing in the store."""
+    """Return the pod that makes batches of the tasks missing from the store."""
     return _step(
         "check",
         [f"--results={_RESULTS}"],
@@ -117,7 +117,7 @@ def check() -> Container:
 
 def summary() -> Container:
     """Return the pod that reduces and judges the run, whatever happened before."""
-    # Where the report is not to be an artifact, Argo is given a path that does not exist.
+    # When the report should not be an artifact, Argo gets a path that does not exist.
     place = (
         f"{{{{={parameter('report-artifact')} == 'true' ? '{OUTPUTS}/report' : '{OUTPUTS}/none'}}}}"
     )
@@ -140,8 +140,8 @@ def summary() -> Container:
                 archive=models.ArchiveStrategy(none=models.NoneStrategy()),
             ),
         ],
-        # Its message becomes the workflow's, and must be the pod's own: where an expression decides
-        # against a retry, Argo says only that. So what is tried again is a pod that was lost.
+        # Its message becomes the workflow's, and must be the pod's own: when an expression rules
+        # out a retry, Argo reports only that. So only a lost pod is retried.
         retry=models.RetryStrategy(
             limit=simple("retries"), retry_policy="OnError", backoff=_BACKOFF
         ),
@@ -166,7 +166,7 @@ def _step(
     )
 
 
-def _container(  # noqa: PLR0913 - a container is that much
+def _container(  # noqa: PLR0913 - a container needs this much
     name: str,
     arguments: list[str],
     *,
@@ -218,7 +218,7 @@ def _container(  # noqa: PLR0913 - a container is that much
 
 
 def _secret(key: str) -> models.EnvVar:
-    # Optional: on a cluster whose pods have a role of their own there is no key to give.
+    # Optional: on a cluster whose pods have their own role, no key is needed.
     return models.EnvVar(
         name=key,
         value_from=models.EnvVarSource(

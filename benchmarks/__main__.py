@@ -14,7 +14,7 @@ from benchmarks.table import as_text, cells, machine, write
 
 
 def main() -> int:
-    """Measure what the command line asks for; return 1 when a mark was not reached."""
+    """Measure what the command line asks for; return 1 when a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--only",

@@ -1,4 +1,4 @@
-"""What figures are made with: sizes, data, marks, and this project's own programs, measured."""
+"""What figures are made with: sizes, data, targets, and this project's own programs, measured."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Bench:
         return quick if self.quick else full
 
     def dataset(self, kind: str, rows: int) -> Path:
-        """Return a dataset, made in a process of its own, so that this one stays small."""
+        """Return a dataset, made in a separate process so that this one stays small."""
         name = f"{kind}-{rows}"
         program(DATA, name, module="benchmarks.market_data")
         return DATA / name
 
     def folder(self) -> Path:
-        """Return a new folder: no run finds results of another."""
+        """Return a new folder, so that no run finds results of another."""
         self._made += 1
         return self.scratch / str(self._made)
 

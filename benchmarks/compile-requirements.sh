@@ -4,7 +4,7 @@
 #   benchmarks/compile-requirements.sh              keep the versions that are pinned, add what is new
 #   benchmarks/compile-requirements.sh --upgrade    newest versions of everything that is not pinned
 #
-# Any other option is handed to pip-compile.
+# Any other option is passed to pip-compile.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -14,13 +14,13 @@ if [[ ! -x $python ]]; then
     exit 2
 fi
 
-# A folder of local wheels or a private index that this machine's pip is set to must leave no trace
-# in files that every machine installs from.
+# A local wheel folder or private index in this machine's pip settings must leave no trace in files
+# that every machine installs from.
 unset PIP_FIND_LINKS PIP_EXTRA_INDEX_URL
 
 for name in requirements-nautilus-1 requirements-backtesting; do
     new=$(mktemp "$name.XXXXXX")
-    # Versions that are pinned now stay: pip-compile reads them from the file that it writes.
+    # Currently pinned versions stay: pip-compile reads them from the file that it writes.
     if [[ -f $name.txt ]]; then cat "$name.txt" >"$new"; fi
     if ! "$python" -m piptools compile --quiet --no-config --strip-extras --allow-unsafe --generate-hashes \
         --no-emit-options --no-header --output-file "$new" "$@" "$name.in"; then

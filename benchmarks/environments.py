@@ -12,7 +12,7 @@ ENVIRONMENTS = HERE / ".environments"
 
 
 def peer(name: str) -> Path:
-    """Return the Python of the environment of ``requirements-NAME.txt``; make it when needed."""
+    """Return the Python of the environment of ``requirements-NAME.txt``; create it when needed."""
     requirements = HERE / f"requirements-{name}.txt"
     folder = ENVIRONMENTS / name
     stamp = folder / "stamp"

@@ -1,4 +1,4 @@
-"""The figures by name: what each measures, against what, and the mark that it has to reach."""
+"""The figures by name: what each measures, against what, and the target it has to reach."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Make the market data that is measured on: seeded, the same rows on every machine.
+"""Make the market data for the measurements: seeded, the same rows on every machine.
 
-A program of its own, so that the process that measures stays small:
+A separate program, so that the measuring process stays small:
 
     python -m benchmarks.market_data FOLDER NAME...
 
-writes ``FOLDER/raw/NAME.*`` and prepares the dataset ``FOLDER/NAME``, unless it is there.
+writes ``FOLDER/raw/NAME.*`` and prepares the dataset ``FOLDER/NAME``, unless it exists.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def bars(count: int) -> pl.DataFrame:
 
 
 def quotes(count: int) -> pl.DataFrame:
-    """Return one quote at the close of each of ``bars(count)``: its close, and a tick above."""
+    """Return one quote at the close of each of ``bars(count)``: its close, and one tick above."""
     import polars as pl
 
     made = bars(count)
@@ -128,7 +128,7 @@ def ensure(folder: Path, name: str) -> Path:
 
 
 def _is_sound(dataset: Path) -> bool:
-    """Return whether the dataset is there, and of the format that is read now."""
+    """Return whether the dataset exists in the current format."""
     from trading_runtime.datasets.manifest import load_manifest
     from trading_runtime.errors import TradingRuntimeError
 

@@ -1,4 +1,4 @@
-"""Measure processes and pairs: wall time, peak memory, ratios of what ran turn by turn."""
+"""Measure processes and pairs: wall time, peak memory, ratios of programs run alternately."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.02
 _USERS_ENVIRONMENT = {
-    # Whoever runs a program twice has its bytecode; where this is set, each start compiles anew.
+    # A program that runs a second time has its bytecode; when this is set, each start compiles
+    # again.
     name: value
     for name, value in os.environ.items()
     if name != "PYTHONDONTWRITEBYTECODE"
@@ -26,32 +27,32 @@ _SHOWN_OUTPUT = 2_000
 
 
 class FailedProgramError(Exception):
-    """A program that was to be measured failed; the message has the end of what it said."""
+    """A measured program failed; the message has the end of its output."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one figure came to."""
+    """The result of one figure."""
 
     ours: float
     anchor: float | None
-    """Median of the anchor, ``None`` where the mark is an absolute one."""
+    """Median of the anchor, ``None`` when the target is absolute."""
     value: float
-    """What is compared with the mark: the median of pairwise ratios, or ``ours`` itself."""
+    """What is compared with the target: the median of pairwise ratios, or ``ours`` itself."""
     low: float
-    """The least of the values that ``value`` is the median of."""
+    """The lowest of the values that ``value`` is the median of."""
     high: float
-    """The greatest of them."""
+    """The highest of them."""
     repeats: int
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A process that ended well."""
+    """A process that succeeded."""
 
     seconds: float
     peaks: dict[str, int]
-    """Peak resident memory in bytes by command line, of the process and all below it."""
+    """Peak resident memory in bytes by command line, of the process and its descendants."""
     output: str
 
     def peak(self, word: str) -> int:
@@ -62,8 +63,8 @@ class Finished:
 def of_pairs(pairs: Sequence[tuple[float, float]], *, faster: bool = False) -> Measured:
     """Return the median of the pairwise ratios ours / anchor; of anchor / ours when ``faster``.
 
-    The two of a pair ran one right after the other, so that what slows the machine down for a
-    while slows both.
+    The two programs of a pair ran right after each other, so that a temporary slowdown of the
+    machine affects both.
     """
     ratios = [anchor / ours if faster else ours / anchor for ours, anchor in pairs]
     return Measured(
@@ -90,9 +91,9 @@ def turn_by_turn(
 
 
 def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> Finished:
-    """Run a program to its end and measure it; its memory is looked at 50 times a second.
+    """Run a program to its end and measure it; its memory is sampled 50 times a second.
 
-    Raises ``FailedProgramError`` when it ends with another exit code than 0.
+    Raises ``FailedProgramError`` when its exit code is not 0.
     """
     peaks: dict[str, int] = {}
     ended = threading.Event()
@@ -121,7 +122,7 @@ def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None 
 def _watch(root: int, peaks: dict[str, int], ended: threading.Event) -> None:
     while not ended.wait(_POLL_SECONDS):
         for process in _family(root):
-            # A process may end between two looks at it.
+            # A process may end between two samples.
             with contextlib.suppress(OSError, StopIteration, IndexError):
                 command = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ")
                 lines = Path(f"/proc/{process}/status").read_text().splitlines()

@@ -53,7 +53,7 @@ def _import(raw: Path, folder: Path) -> Finished:
 
 
 def _processor_seconds(call: Callable[[], Finished]) -> tuple[float, Finished]:
-    """Return the processor time of the processes that ``call`` runs to their end."""
+    """Return the CPU time of the processes that ``call`` runs to their end."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     finished = call()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -61,10 +61,10 @@ def summarising(bench: Bench) -> list[Row]:
 
 
 def cached_run(bench: Bench) -> list[Row]:
-    """``trading-runtime run`` of 10,000 tasks that are all stored."""
+    """``trading-runtime run`` of 10,000 tasks, all of them stored."""
     experiment = _many_tasks(bench, points=bench.size(100, 5))
     program(experiment, module="benchmarks.programs.stored_results")
-    # What a user repeats has been run before; the first run here found results without one.
+    # A user repeats an earlier run; the first run here found stored results without such a run.
     trading_runtime("run", experiment)
     seconds = of_values([trading_runtime("run", experiment).seconds for _ in range(3)])
     return [Row("cached run of 10,000 tasks", Mark(3, "s"), seconds)]
@@ -74,7 +74,7 @@ def _many_tasks(bench: Bench, points: int, partitions: dict[str, object] | None 
     days = bench.size(100, 5)
     return write_experiment(
         bench.folder(),
-        # The last bar closes before the next midnight, which would begin one more partition.
+        # The last bar closes before the next midnight, which would start another partition.
         bench.dataset("bars", 1_440 * days - 1),
         EMA_CROSS,
         parameters={"fast": list(range(20, 25)), "slow": list(range(100, 100 + points // 5))},

@@ -1,4 +1,4 @@
-"""How fast tasks and sweeps are, and how soon they begin, each against a peer or the engine."""
+"""How fast tasks and sweeps are, and how soon they start, each against a peer or the engine."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def sweep_nautilus_1(bench: Bench) -> list[Row]:
                 [python, script, "sweep", catalog, _text(fasts), _text(slows), str(PROCESSES)]
             ).seconds
         ),
-        # Minutes each; what is asked for is far from what noise could do.
+        # Minutes each; the target is far beyond noise.
         min(bench.repeats, 2),
     )
     measured = of_pairs(pairs, faster=True)
@@ -166,7 +166,7 @@ def first_event(bench: Bench) -> list[Row]:
         lambda: _until_first_event(bench, [script, bars, BAR_TYPE]),
         bench.size(9, 2),
     )
-    # The first of both reads modules from a cold disk.
+    # The first run of each reads modules from a cold disk.
     measured = of_pairs(pairs[1:])
     return [Row("process start to first event, against a script", Mark(1.5, "ratio"), measured)]
 

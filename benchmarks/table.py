@@ -1,4 +1,4 @@
-"""The table of figures: as text, and in the page that keeps it."""
+"""The table of figures: as text, and in its documentation page."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def machine() -> str:
 
 
 def update(page: str, lines: Iterable[tuple[str, ...]], size: str) -> str:
-    """Return ``page`` with these lines in its table; lines of other figures stay.
+    """Return ``page`` with these lines in its table; lines of other figures are kept.
 
     Raises ``ValueError`` when the page has no place for the table.
     """
@@ -91,7 +91,7 @@ def _mark(mark: Mark) -> str:
 
 
 def _number(value: float) -> str:
-    if value >= 100:  # noqa: PLR2004 - below, decimal places tell something
+    if value >= 100:  # noqa: PLR2004 - below this, decimal places are informative
         return f"{value:,.0f}"
     text = f"{value:.3f}" if value < 1 else f"{value:.2f}"
     return re.sub(r"\.?0+$", "", text) if float(text).is_integer() else text

@@ -1,4 +1,4 @@
-"""Make the compact schemas that templates are held to, from Argo's full CRDs.
+"""Make the compact schemas that templates are checked against, from Argo's full CRDs.
 
 python scripts/make_argo_schemas.py CRD.yaml tests/data/argo/workflowtemplate-4.0.2.json
 

@@ -1,7 +1,7 @@
 """Write deploy/monitoring/dashboards/ from the definitions below, with Grafana's own library.
 
-python scripts/make_dashboards.py           writes the files
-python scripts/make_dashboards.py --check   says which are not current; exit 1 when any is not
+python scripts/make_dashboards.py           writes the files python scripts/make_dashboards.py
+--check   lists files that are not current; exit 1 when there are any
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def dashboards() -> dict[str, str]:
 
 
 def _runs() -> Dashboard:
-    """All runs of a folder: which are in trouble, and may anything trade."""
+    """All runs of a folder: which have problems, and whether trading is allowed."""
     not_well = 'sum(trading_runtime_runs{status=~"failed|incomplete|killed|died"})'
     differing = 'sum(trading_runtime_run_reconciliation_rows{outcome!="matched"})'
     return (
@@ -129,7 +129,7 @@ def _runs() -> Dashboard:
 
 
 def _table_of_runs() -> Table:
-    """One row a run: status, start, tasks."""
+    """One row per run: status, start, tasks."""
     columns = {
         "status": "max by (run_id, status) (trading_runtime_run_status == 1)",
         "started": "max by (run_id) (trading_runtime_run_started_timestamp_seconds) * 1000",
@@ -158,13 +158,13 @@ def _table_of_runs() -> Table:
                 },
             )
         )
-        .override_by_name("started", [{"id": "unit", "value": "dateTimeAsIso"}])  # type: ignore[list-item] # made to JSON as it is
+        .override_by_name("started", [{"id": "unit", "value": "dateTimeAsIso"}])  # type: ignore[list-item] # converted to JSON unchanged
         .override_by_name("time left", [{"id": "unit", "value": "s"}])  # type: ignore[list-item] # the same
     )
 
 
 def _run() -> Dashboard:
-    """One run, or some: how far, how fast, at what cost."""
+    """One run, or several: progress, speed, cost."""
     run = 'run_id=~"$run"'
     left = (
         f"trading_runtime_run_tasks_waiting{{{run}}} + trading_runtime_run_tasks_running{{{run}}}"

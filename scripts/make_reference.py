@@ -1,7 +1,7 @@
 """Write docs/reference/ and the schemas of a run's files from the code.
 
-python scripts/make_reference.py           writes the files
-python scripts/make_reference.py --check   says which are not current; exit 1 when any is not
+python scripts/make_reference.py           writes the files python scripts/make_reference.py --check
+lists files that are not current; exit 1 when there are any
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _MEANING = {
 
 
 def written() -> dict[str, str]:
-    """Return the text of every file that is made from the code, by its path."""
+    """Return the text of every file generated from the code, by its path."""
     pages = {f"docs/reference/{name}": text for name, text in references().items()}
     schemas = schema_texts() | {"deployment.schema.json": schema_text(deployment=True)}
     return pages | {f"schemas/{name}": text for name, text in schemas.items()}
 
 
 def references() -> dict[str, str]:
-    """Return the text of every reference page by its file name."""
+    """Return the text of every reference page by file name."""
     pages = {
         "cli.md": _commands(),
         "experiment.md": _model(Experiment, "The experiment file"),
@@ -153,7 +153,7 @@ def _default(field: dict[str, Any]) -> str:
     return "none" if default in (None, [], {}) else f"`{json.dumps(default)}`"
 
 
-def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:  # noqa: PLR0911 - one a form
+def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:  # noqa: PLR0911 - one per form
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
         if "properties" not in definitions[name]:
@@ -206,7 +206,7 @@ def _exit_codes() -> Iterator[str]:
 
 
 def main() -> int:
-    """Write the pages, or say which are not current."""
+    """Write the pages, or list those that are not current."""
     stale = []
     for name, text in written().items():
         path = ROOT / name

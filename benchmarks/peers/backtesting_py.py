@@ -52,7 +52,8 @@ def main() -> None:
     frame = pd.read_csv(bars)
     frame.index = pd.to_datetime(frame.pop("timestamp") + 60, unit="s")
     frame.columns = [name.title() for name in frame.columns]
-    # Only whole units are traded here: cash is such that one unit is what 0.1 is to the others.
+    # Only whole units are traded here: cash is scaled so that one unit corresponds to 0.1
+    # elsewhere.
     test = Backtest(
         frame,
         EMACross,
@@ -78,7 +79,7 @@ def main() -> None:
             maximize=objective,
         )
     seconds = time.perf_counter() - started
-    # The best point is run once more at the end, which asks for its objective no second time.
+    # The best point is run once more at the end, without computing its objective again.
     sys.stdout.write(json.dumps({"seconds": seconds, "trades": int(sum(trades))}) + "\n")
 
 

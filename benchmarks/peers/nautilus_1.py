@@ -21,7 +21,7 @@ BAR_TYPE = f"{INSTRUMENT}-1-MINUTE-LAST-EXTERNAL"
 
 
 def write_catalog(bars: str, folder: str) -> None:
-    """Write the bars, which are stamped with their open, into a catalog of 1.x."""
+    """Write the bars, which are stamped with their open time, into a catalog of 1.x."""
     import pandas as pd
     from nautilus_trader.model.currencies import BTC, USDT
     from nautilus_trader.model.data import Bar, BarType

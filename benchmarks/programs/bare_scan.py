@@ -1,4 +1,4 @@
-"""Scan a file of aggregate trades with Polars and sink it into Parquet: the least that one can do.
+"""Scan a file of aggregate trades with Polars and sink it into Parquet: the minimum work.
 
 python -m benchmarks.programs.bare_scan FILE TARGET
 """

@@ -1,4 +1,4 @@
-"""Time a sweep of a builtin strategy by the engine alone: the least that a sweep can take.
+"""Time a sweep of a builtin strategy with the engine alone: the minimum time of a sweep.
 
     python -m benchmarks.programs.bare_sweep EXPERIMENT PROCESSES
 

@@ -1,10 +1,10 @@
-"""Take the CPU time of sessions that replay in burst, and of a bare live node, turn by turn.
+"""Measure the CPU time of sessions that replay in burst and of a bare live node, alternately.
 
     python -m benchmarks.programs.session_against_node DEPLOYMENT PAIRS
 
 Prints one JSON list of pairs of seconds: from when rows are read until the last one was processed,
-in a session with all that it writes meanwhile, and in a ``LiveNode`` with the same strategy, the
-same simulated venue, and a client that hands the same rows over.
+in a session including all that it writes, and in a ``LiveNode`` with the same strategy, the same
+simulated venue, and a client that delivers the same rows.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _RATE = "1000000000/00:00:01"
 
 
 class _Client(DataClient):
-    """Hands rows over as fast as it can."""
+    """Delivers rows as fast as it can."""
 
     def __init__(
         self, instruments: list[Any], rows: Callable[[], list[Any]], **arguments: Any
@@ -74,7 +74,7 @@ class _Client(DataClient):
 
 
 class _Ear(DataActor):
-    """Hears that the last row was processed."""
+    """Is notified when the last row was processed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ def node_seconds(prepared: PreparedSession) -> float:
         async def run() -> float:
             handle = node.handle()
             running = asyncio.ensure_future(node.run_async())
-            while not handle.is_running:  # noqa: ASYNC110 - the engine tells nobody
+            while not handle.is_running:  # noqa: ASYNC110 - the engine sends no notification
                 await asyncio.sleep(0.01)
             started = time.process_time()
             await clients[0].play()
@@ -176,7 +176,7 @@ def node_seconds(prepared: PreparedSession) -> float:
 
 
 def main() -> None:
-    """Run pairs of session and bare node, each in a process of its own; or one of them."""
+    """Run pairs of session and bare node, each in its own process; or one of them."""
     deployment, count = sys.argv[1:3]
     if count in _KINDS:
         seconds = _KINDS[count](prepare_session(deployment))

@@ -2,8 +2,8 @@
 
     python -m benchmarks.programs.stored_results EXPERIMENT
 
-The first point of each partition is really run; the other points get copies of its files under
-their own ids, with their own config and another net profit.
+Only the first point of each partition is run; the others get copies of its files under their own
+ids, with their own config and a different net profit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Copier:
-    """Makes results of other points from that of the first one, by partition."""
+    """Makes the results of other points from that of the first one, by partition."""
 
     def __init__(self, prepared: PreparedRun) -> None:
         self._plan = prepared.plan

@@ -1,4 +1,4 @@
-"""Time tasks in a warm worker against the engine's own node, in one process, turn by turn.
+"""Time tasks in a warm worker against the engine's own node, in one process, alternately.
 
     python -m benchmarks.programs.task_against_node EXPERIMENT PAIRS
 
@@ -40,7 +40,7 @@ _CHUNK_ROWS = 50_000
 
 
 def run_bare(prepared: PreparedRun, index: int, strategy_class: Any, strategy_config: Any) -> None:
-    """Run the window and the point of task ``index`` with nothing of this runtime around it."""
+    """Run the window and the point of task ``index`` without this runtime."""
     plan = prepared.plan
     task = plan.tasks[index]
     partition, common = plan.partitions[task.partition], plan.common.content
@@ -75,7 +75,7 @@ def run_bare(prepared: PreparedRun, index: int, strategy_class: Any, strategy_co
 
 
 def main() -> None:
-    """Run pairs of task and bare node; the first of each makes the process warm."""
+    """Run pairs of task and bare node; the first of each warms up the process."""
     prepared = prepare_run(sys.argv[1])
     runner = TaskRunner(prepared.plan, prepared.loaded.dataset_place, prepared.store, prepared.code)
     count = int(sys.argv[2]) + 1
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def _import_once(prepared: PreparedRun, count: int) -> tuple[Any, list[Any]]:
-    """Return the strategy's class and the configs of the first tasks: a script imports once."""
+    """Return the strategy's class and the first tasks' configs: a script imports only once."""
     name = "strategy_of_the_bare_node"
     spec = importlib.util.spec_from_file_location(name, str(prepared.code.file))
     if spec is None or spec.loader is None:

@@ -1,4 +1,4 @@
-"""A strategy that notes when it was given its first bar: the first event of a run."""
+"""A strategy that records when it gets its first bar: the first event of a run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 @dataclass
 class FirstEventConfig(StrategyConfig):
-    """What the strategy listens to."""
+    """What the strategy subscribes to."""
 
     bar_type: BarType | None = None
 
 
 class FirstEvent(Strategy):
-    """Writes the time of its first bar to the file that BENCH_FIRST_EVENT names."""
+    """Writes the time of its first bar to the file named by BENCH_FIRST_EVENT."""
 
     def __init__(self, config: FirstEventConfig) -> None:
         super().__init__(config)
@@ -31,7 +31,7 @@ class FirstEvent(Strategy):
         self.subscribe_bars(self.bar_type)
 
     def on_bar(self, _bar: Bar) -> None:
-        """Note the time, once."""
+        """Record the time, once."""
         if not self.seen:
             self.seen = True
             Path(os.environ["BENCH_FIRST_EVENT"]).write_text(str(time.monotonic_ns()))

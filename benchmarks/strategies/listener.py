@@ -1,4 +1,4 @@
-"""A strategy that listens to trades and does nothing; its number makes points differ."""
+"""A strategy that subscribes to trades and does nothing; its number makes points differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 @dataclass
 class ListenerConfig(StrategyConfig):
-    """What the strategy listens to."""
+    """What the strategy subscribes to."""
 
     instrument_id: InstrumentId | None = None
     number: int = 0

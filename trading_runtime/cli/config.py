@@ -24,10 +24,10 @@ def config_group() -> None:
 @click.argument("file", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def check(file: str, *, as_json: bool) -> None:
-    """Check the experiment FILE: all that is wrong with it, or a summary of what it asks for.
+    """Check the experiment FILE: list everything wrong with it, or summarise what it asks for.
 
-    A dataset on this machine is asked for what it holds, and no row is read; the strategy is not
-    imported. 'trading-runtime plan' does that.
+    For a dataset on this machine the manifest is checked too; no row is read. The strategy is not
+    imported; 'trading-runtime plan' does that.
     """
     from trading_runtime.config.loading import load_experiment
     from trading_runtime.config.messages import SettingsError
@@ -67,7 +67,7 @@ def schema(*, deployment: bool) -> None:
 
 
 def _warnings(loaded: LoadedExperiment, points: PointList) -> list[RunWarning]:
-    """Return the warnings that ``plan`` will give, as far as the dataset is at hand."""
+    """Return the warnings that ``plan`` will give, where the dataset is available."""
     from trading_runtime.datasets.manifest import MANIFEST_NAME, load_manifest
     from trading_runtime.planning.partitions import choose_series
     from trading_runtime.planning.run_warnings import find_warnings, point_warnings

@@ -1,4 +1,4 @@
-"""The commands of ``trading-runtime data``: making datasets, looking into them, verifying them."""
+"""The commands of ``trading-runtime data``: making, inspecting and verifying datasets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PATH = _LocalPath(path_type=Path)
 
 @click.group()
 def data() -> None:
-    """Make datasets from raw market data, look into them, verify them."""
+    """Make datasets from raw market data, inspect them, verify them."""
 
 
 @data.command()
@@ -44,7 +44,7 @@ def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> N
 
     FILE (JSON or YAML) names raw files, CSV or Parquet, of bars, trades or quotes, what their
     columns mean, and the instruments. Rows that are unordered, duplicate, negative, not finite or
-    off the tick are refused with file and line, and then nothing is written.
+    off the tick are refused with file and line, and nothing is written.
     """
     prepared = make_dataset(file, folder, force=force)
     if not as_json:
@@ -74,7 +74,7 @@ def make_dataset(file: Path, folder: Path | None = None, *, force: bool = False)
 @click.argument("folder")
 @JSON
 def inspect(folder: str, *, as_json: bool) -> None:
-    """Show what the dataset in FOLDER holds: instruments, types, windows, rows, gaps, digest.
+    """Show what the dataset in FOLDER contains: instruments, types, windows, rows, gaps, digest.
 
     FOLDER may be an address in S3.
     """
@@ -125,7 +125,7 @@ def adopt(folder: Path, *, as_json: bool) -> None:
 
 
 def check_bar_types(loaded: LoadedPreparation) -> None:
-    """Raise ``UsageError`` for bars that the engine does not have, such as of 7 minutes."""
+    """Raise ``UsageError`` for bars that the engine does not support, such as 7-minute bars."""
     from trading_runtime.engine.instruments.files import check_bar_type
     from trading_runtime.errors import UsageError
 
@@ -137,7 +137,7 @@ def check_bar_types(loaded: LoadedPreparation) -> None:
 
 
 def show_dataset(manifest: Manifest, *, as_json: bool) -> None:
-    """Print what a dataset holds."""
+    """Print what a dataset contains."""
     from trading_runtime.datasets import inspection
 
     if as_json:

@@ -1,4 +1,4 @@
-"""The commands of ``trading-runtime data`` that bring in vendors' files, and let datasets grow."""
+"""The commands of ``trading-runtime data`` that import vendors' files and append to datasets."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def import_(  # noqa: PLR0913 - one for each option
     changes: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Make a dataset of a vendor's FILES, or add to it what FILES have beyond it.
+    """Make a dataset from a vendor's FILES, or append their new rows to it.
 
-    FILES are paths or patterns. No settings file is needed: the format says how the files are
-    read. When the dataset is there already, only new rows are added.
+    FILES are paths or patterns. No settings file is needed: the format says how the files are read.
+    When the dataset already exists, only new rows are added.
     """
     from trading_runtime.datasets.formats import find_format
     from trading_runtime.datasets.importing import ImportOptions, plan_import
@@ -87,10 +87,10 @@ def import_(  # noqa: PLR0913 - one for each option
 @click.option("--to", "folder", type=_FILE, help="Folder of the dataset to add to.")
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
 def append(file: Path, folder: Path | None, *, as_json: bool) -> None:
-    """Add to a dataset what the raw files that the data file FILE names have beyond it.
+    """Append to a dataset the new rows of the raw files that the data file FILE names.
 
-    Files that are there stay as they are, so tasks of earlier windows keep their results. A row
-    that came late or was changed is refused with its place.
+    Existing files stay as they are, so tasks of earlier windows keep their results. A row that came
+    late or was changed is refused with its location.
     """
     from trading_runtime.datasets.data_file import load_preparation
     from trading_runtime.datasets.manifest import load_manifest
@@ -160,7 +160,7 @@ def _setting(text: str) -> tuple[str, Any]:
 def formats(name: str | None, *, as_json: bool) -> None:
     """List the formats that 'data import' knows; with NAME, print that one's settings.
 
-    What is printed, saved in a file and changed, is a format of your own: '--format my.json'.
+    Save the output to a file and edit it to make your own format: '--format my.json'.
     """
     from trading_runtime.datasets.formats import find_format
     from trading_runtime.datasets.formats import formats as known
@@ -185,10 +185,10 @@ def formats(name: str | None, *, as_json: bool) -> None:
 def instruments(
     source: Path, target: Path | None, only: tuple[str, ...], venue: str | None
 ) -> None:
-    """Write an instrument file from what an exchange tells of its markets.
+    """Write an instrument file from an exchange's description of its markets.
 
-    Read are saved answers of Binance (exchangeInfo), Bybit, OKX and Kraken, and the markets of
-    CCXT: spot pairs and perpetuals.
+    Reads saved responses of Binance (exchangeInfo), Bybit, OKX and Kraken, and the markets of CCXT:
+    spot pairs and perpetuals.
     """
     from trading_runtime.datasets.exchange_instruments import definitions_from
     from trading_runtime.errors import UsageError
@@ -213,9 +213,9 @@ def instruments(
     "--to", "target", type=_FILE, help="Settings file to write; FILE.data.json if not given."
 )
 def guess(file: Path, instrument: str | None, target: Path | None) -> None:
-    """Say what the raw file FILE is taken for, and write a settings file for 'data prepare'.
+    """Guess what the raw file FILE contains, and write a settings file for 'data prepare'.
 
-    What the file does not tell stands there as "?", and is asked for by name.
+    What the file does not reveal is written as "?", and listed by name.
     """
     from trading_runtime.datasets.guessing import guess as look
     from trading_runtime.errors import UsageError
@@ -241,9 +241,9 @@ def guess(file: Path, instrument: str | None, target: Path | None) -> None:
 @click.argument("folder", type=_FILE)
 @click.option("--delete", is_flag=True, help="Remove them; without it they are only shown.")
 def gc(folder: Path, *, delete: bool) -> None:
-    """Show, or remove, files of the dataset in FOLDER that no manifest of it names.
+    """Show or remove files of the dataset in FOLDER that none of its manifests names.
 
-    An append that was killed may leave such files. Those that an earlier manifest names stay, as
+    An append that was killed may leave such files. Files that an earlier manifest names stay, since
     a run may have been planned with it.
     """
     from trading_runtime.datasets.manifest import MANIFESTS_FOLDER, load_manifest, read_manifest

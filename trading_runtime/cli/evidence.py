@@ -1,4 +1,4 @@
-"""The commands ``evidence``: bundle all that proves a run, check a bundle, compare two."""
+"""The commands ``evidence``: bundle everything that proves a run, check a bundle, compare two."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WIDEST = 40
 
 @click.group()
 def evidence() -> None:
-    """Bundle all that proves a run; check and compare bundles."""
+    """Bundle everything that proves a run; check and compare bundles."""
 
 
 @evidence.command("bundle")
@@ -43,9 +43,9 @@ def evidence() -> None:
 )
 @JSON
 def bundle(run: str, results: str, target: Path | None, key: Path | None, *, as_json: bool) -> None:
-    """Write one archive with all that proves RUN (a run id, or 'latest'), and print its sha256.
+    """Write one archive with everything that proves RUN (a run id, or 'latest'); print its sha256.
 
-    The same content gives the same bytes. Note the sha256 elsewhere: 'evidence check' compares it.
+    The same content gives the same bytes. Keep the sha256 elsewhere: 'evidence check' compares it.
     """
     from trading_runtime.cli.options import find_run
     from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
@@ -55,7 +55,7 @@ def bundle(run: str, results: str, target: Path | None, key: Path | None, *, as_
     store, run_id = find_run(run, results)
     refuse_running(run_id, running=is_running(store, run_id))
     files = store.run(run_id)
-    # The report, too, which comes with a run only where it is asked for.
+    # The report too: a run writes it only on request.
     store.fetch(f"runs/{run_id}/")
     written = bundle_run(store, files, target or Path(f"{run_id}{SUFFIX}"))
     signature = None if key is None else sign(written.path, key)
@@ -84,7 +84,7 @@ def bundle(run: str, results: str, target: Path | None, key: Path | None, *, as_
 )
 @JSON
 def check(file: Path, sha256: str | None, signer: Path | None, *, as_json: bool) -> int:
-    """Check the bundle FILE with nothing else at hand: bytes, journal, results, digests."""
+    """Check the bundle FILE on its own: bytes, journal, results, digests."""
     from trading_runtime.evidence.checking import check_evidence
     from trading_runtime.evidence.signature import check_signature
 
@@ -120,7 +120,7 @@ def compare(first: str, second: str, results: str, *, as_json: bool) -> int:
     """Compare two runs: inputs, environment and results side by side.
 
     FIRST and SECOND are run ids, or the paths of bundles. Exit code 0 when these are the same,
-    wherever, whenever and by whom they were run, else 11.
+    wherever, whenever and by whomever they were run, else 11.
     """
     from trading_runtime.evidence.comparison import compare_evidence, evidence_document
 
@@ -154,7 +154,7 @@ def _print(found: EvidenceComparison, first: str, second: str) -> None:
     lines = [["", "", "", first, second]]
     for part in _PARTS:
         for row in found.rows:
-            # Of packages, of which there are dozens, only those that differ.
+            # Only the packages that differ: there are dozens.
             if row.part == part and not (row.same and row.what.startswith("package ")):
                 mark = "" if row.same else "*"
                 lines.append([mark, part, row.what, row.first, row.second])

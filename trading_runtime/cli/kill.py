@@ -1,4 +1,4 @@
-"""The commands ``kill activate``, ``clear`` and ``status``: no order goes out while it is on."""
+"""The commands ``kill activate``, ``clear`` and ``status``: no order is sent while it is on."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def kill() -> None:
 @RESULTS
 @JSON
 def activate(reason: str, run_id: str | None, results: str, *, reduce: bool, as_json: bool) -> None:
-    """Switch it on: tasks and sessions are ended within a second, and no run can be started.
+    """Switch it on: tasks and sessions end within a second, and no run can start.
 
-    With --reduce sessions go on, and only reduce their positions.
+    With --reduce, sessions continue, but may only reduce their positions.
     """
     switch = _switch(results, run_id, reduce=reduce)
     switched = switch.activate(reason, run_id)
@@ -51,7 +51,7 @@ def activate(reason: str, run_id: str | None, results: str, *, reduce: bool, as_
 @RESULTS
 @JSON
 def clear(reason: str, run_id: str | None, results: str, *, reduce: bool, as_json: bool) -> None:
-    """Switch it off; the history stays, and runs are started again by hand only."""
+    """Switch it off; the history stays, and runs are restarted only by hand."""
     switch = _switch(results, run_id, reduce=reduce)
     switched = switch.clear(reason, run_id)
     switch.append_event(switched)
@@ -63,7 +63,7 @@ def clear(reason: str, run_id: str | None, results: str, *, reduce: bool, as_jso
 @RESULTS
 @JSON
 def status(results: str, *, as_json: bool) -> None:
-    """Tell whether it is on, for which runs, and who switched it when and why."""
+    """Show whether it is on, for which runs, and who switched it, when and why."""
     switch = _switch(results, None)
     active = [*switch.active(), *_switch(results, None, reduce=True).active()]
     history = switch.history()
@@ -90,7 +90,7 @@ def _switch(results: str, run_id: str | None, *, reduce: bool = False) -> KillSw
     if run_id is not None:
         check_run_id(run_id)
     if not is_s3(results) and not Path(results).is_dir():
-        # Switched on in a place that nothing reads, it would stop nothing.
+        # A switch in a place that nothing reads would stop nothing.
         raise UsageError(f"{results}: no such folder; give the folder of the results as --results")
     return KillSwitch(open_store(results), reduce=reduce)
 

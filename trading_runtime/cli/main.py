@@ -1,4 +1,4 @@
-"""The ``trading-runtime`` command: its groups, and how an error becomes a line and an exit code."""
+"""The ``trading-runtime`` command: its groups, and how errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = False) -> int:
     """Run a command, show an error as its one or two lines on standard error, return the code."""
-    # Pydantic would look through all installed packages for plugins, which there are none of here.
+    # Pydantic would search all installed packages for plugins; there are none here.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         for argument in arguments:
@@ -155,10 +155,10 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
     except (click.Abort, KeyboardInterrupt):
         return Kind.STOPPED.exit_code
     except BrokenPipeError:
-        # The reader of our output left, as 'head' does; nothing is wrong.
+        # The reader of our output closed the pipe, as 'head' does; nothing is wrong.
         _drop_output()
         return Kind.OK.exit_code
-    except Exception as error:  # noqa: BLE001 - whatever it is, it gets its line and its code
+    except Exception as error:  # noqa: BLE001 - every error gets its line and its code
         return _unexpected(error, debug=debug)
     return outcome if isinstance(outcome, int) else Kind.OK.exit_code
 
@@ -178,20 +178,20 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
 
 
 def _drop_output() -> None:
-    """Let what is still to be printed go nowhere, so that Python can end without complaint."""
+    """Discard what is still to be printed, so that Python can exit without complaint."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_closed_streams() -> None:
-    """Give a process that was started without standard streams some that lead nowhere.
+    """Give a process that was started without standard streams some on the null device.
 
-    Otherwise the next file that is opened gets their number, and what is printed goes into it.
+    Otherwise the next file that is opened gets their number, and printed text goes into it.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:

@@ -1,4 +1,4 @@
-"""The commands ``metrics export``, ``serve`` and ``push``: numbers of runs for Prometheus."""
+"""The commands ``metrics export``, ``serve`` and ``push``: metrics of runs for Prometheus."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def metrics() -> None:
     "--to", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead."
 )
 def export(run: str, place: str, to: Path | None) -> None:
-    """Print the metrics of RUN as they are now, also while it is running."""
+    """Print the current metrics of RUN, even while it is running."""
     from trading_runtime.metrics.collector import RunCollector
     from trading_runtime.metrics.exposition import text_of
     from trading_runtime.metrics.results_folder import open_results_folder
@@ -66,7 +66,7 @@ def export(run: str, place: str, to: Path | None) -> None:
 )
 @_MOST_RUNS
 def serve(place: str, host: str, port: int, every: float | None, most_runs: int) -> None:
-    """Answer at /metrics with the numbers of a folder of results, and at /healthz."""
+    """Serve the metrics of a results folder at /metrics, and answer at /healthz."""
     from trading_runtime.metrics.collector import FolderCollector
     from trading_runtime.metrics.results_folder import open_results_folder
     from trading_runtime.metrics.server import serving
@@ -77,7 +77,7 @@ def serve(place: str, host: str, port: int, every: float | None, most_runs: int)
     collector = FolderCollector(open_results_folder(place), most_runs)
     with serving(collector, host, port, every) as server:
         for number in (signal.SIGINT, signal.SIGTERM):
-            # From a thread of its own: it waits for the loop that the signal interrupts.
+            # In a separate thread: it waits for the loop that the signal interrupts.
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
         click.echo(f"http://{host}:{server.server_port}/metrics", err=True)
         server.serve_forever(poll_interval=0.1)
@@ -89,7 +89,7 @@ def serve(place: str, host: str, port: int, every: float | None, most_runs: int)
 @click.option("--run", help="Push the metrics of this run only.")
 @_MOST_RUNS
 def push_metrics(url: str, place: str, run: str | None, most_runs: int) -> None:
-    """Hand the numbers of a folder of results, or of one run, to the Pushgateway at URL."""
+    """Push the metrics of a results folder, or of one run, to the Pushgateway at URL."""
     from trading_runtime.metrics.collector import FolderCollector, RunCollector
     from trading_runtime.metrics.exposition import push
     from trading_runtime.metrics.results_folder import open_results_folder

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @results_option(text="Where the verdict is left: the folder of the results, or its address in S3.")
 @JSON
 def drill(name: str, results: str, *, sabotage: bool, as_json: bool) -> int:
-    """Make the fault NAME for real, on a small run in a scratch place that is removed afterwards.
+    """Cause the fault NAME for real, on a small run in a scratch folder that is removed afterwards.
 
-    The exit code is 0 when every step holds, and 11 when one does not.
+    The exit code is 0 when every step passes, and 11 when one does not.
     """
     from trading_runtime.errors import Kind
     from trading_runtime.operations.drills.running import run_drill
@@ -65,8 +65,8 @@ _MOST_BYTES = 100_000_000
 def probe(file: Path, url: str, seconds: float, max_bytes: int, *, as_json: bool) -> int:
     """Send one GET to an address of this machine, or of a host that the experiment in FILE allows.
 
-    Other hosts are those of operations.probe_hosts. Redirects are not followed, proxy variables
-    are not read, and nothing of the body is kept.
+    The allowed hosts are those of operations.probe_hosts. Redirects are not followed, proxy
+    variables are not read, and the body is not kept.
     """
     from trading_runtime.config.loading import load_experiment
     from trading_runtime.errors import Kind
@@ -102,7 +102,7 @@ _FILE = click.Path(path_type=Path)
 
 @click.group()
 def readiness() -> None:
-    """Tell whether an experiment may run here and now."""
+    """Check whether an experiment can run here and now."""
 
 
 @readiness.command()
@@ -110,7 +110,7 @@ def readiness() -> None:
 @click.option("--to", "target", type=_FILE, help="Also write the findings to this file.")
 @JSON
 def check(file: Path, target: Path | None, *, as_json: bool) -> int:
-    """Check all that the experiment in FILE needs; the exit code is 0 only if it is ready.
+    """Check everything the experiment in FILE needs; the exit code is 0 only if it is ready.
 
     Variables (never their values), data, engine, plan, disk, memory, storage, clock, kill switch.
     """
@@ -179,8 +179,8 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
 ) -> int:
     """Compare orders, fills, positions and balances of RUN_ID with a venue's snapshot.
 
-    The exit code is 0 when all that the snapshot holds matches, and 11 when anything differs or
-    only one of the two has it. A table that the snapshot leaves out is not compared.
+    The exit code is 0 when everything in the snapshot matches, and 11 when anything differs or is
+    missing on one side. A table that the snapshot leaves out is not compared.
     """
     from trading_runtime.operations import reconciliation
     from trading_runtime.operations.reconciliation import books_of, read_snapshot

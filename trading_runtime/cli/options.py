@@ -28,7 +28,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def results_option(
     parameter: str = "results", *, text: str = "The folder of the results, or its address in S3."
 ) -> Decorator:
-    """Return the option ``--results``, handed to the command as ``parameter``.
+    """Return the option ``--results``, passed to the command as ``parameter``.
 
     Its default is ``TRADING_RUNTIME_RESULTS``, else what the project file says, else ``results``.
     """
@@ -41,9 +41,9 @@ RESULTS = results_option()
 
 
 def open_results(place: str) -> Store:
-    """Return the store in a folder, there or not, or at an address in S3.
+    """Return the store in a folder, which need not exist, or at an address in S3.
 
-    Raises ``UsageError`` when it is a file, or no address.
+    Raises ``UsageError`` for a file, or an invalid address.
     """
     from trading_runtime.results.opening import open_store
     from trading_runtime.storage.s3 import is_s3
@@ -61,7 +61,8 @@ _SHOWN = 5
 def find_run(run: str, folder: str) -> tuple[Store, str]:
     """Return the store in ``folder``, and the id of the run that ``run`` names.
 
-    The name is checked before any path is built from it. Raises ``UsageError`` when it names none.
+    The name is checked before any path is built from it. Raises ``UsageError`` when there is no
+    such run.
     """
     from trading_runtime.runs.opening import check_run_id
 
@@ -81,7 +82,7 @@ def find_run(run: str, folder: str) -> tuple[Store, str]:
 
 
 def runs_by_start(store: Store) -> list[str]:
-    """Return the ids of all runs, those that were started first in front."""
+    """Return the ids of all runs, oldest first."""
     from trading_runtime.runs.opening import check_run_id
     from trading_runtime.runs.overview import started
 
@@ -90,13 +91,13 @@ def runs_by_start(store: Store) -> list[str]:
         try:
             check_run_id(run_id)
         except UsageError:
-            continue  # a folder that no run made
+            continue  # a folder that is not a run's
         known.append((started(store, run_id), run_id))
     return [run_id for _, run_id in sorted(known)]
 
 
 def print_findings(findings: Sequence[Any], notes: Sequence[Any]) -> str:
-    """Print a line for each, and return in a word whether all is ``sound``."""
+    """Print a line for each, and return in one word whether everything is ``sound``."""
     for item in findings:
         click.echo(f"broken: {item}")
     for item in notes:

@@ -1,4 +1,4 @@
-"""The commands ``init`` and ``doctor``: a project's first files, and what an installation lacks."""
+"""The commands ``init`` and ``doctor``: a project's first files, a check of the installation."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _LABEL_WIDTH = 16
     help="The strategy to begin with.",
 )
 def init(folder: Path, strategy: str) -> None:
-    """Begin a project in DIR: experiment, strategy with tests, example data, notebook, CI.
+    """Create a project in DIR: experiment, strategy with tests, example data, notebook, CI.
 
-    The experiment runs at once. Nothing that is there is replaced.
+    The experiment can be run right away. Existing files are not replaced.
     """
     from trading_runtime.cli.data import make_dataset
 
@@ -45,7 +45,7 @@ def _change(folder: Path) -> str:
 @click.command()
 @JSON
 def doctor(*, as_json: bool) -> int:
-    """Say what is wrong with this installation: Python, packages, engine, tools."""
+    """Show what is wrong with this installation: Python, packages, engine, tools."""
     from trading_runtime.project.doctor import State, examine
 
     found = list(examine())

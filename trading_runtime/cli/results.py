@@ -1,4 +1,4 @@
-"""The commands ``results list``, ``show`` and ``export``: what runs came to, from their files."""
+"""The commands ``results list``, ``show`` and ``export``: what runs produced, from their files."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str
 
 
 def _typed(text: str) -> str:
-    # What a terminal shows is often pasted into other programs, which read only the plain minus.
+    # Terminal output is often pasted into other programs, which read only the plain minus.
     return (
         text.replace("\N{MINUS SIGN}", "-")
         .replace("\N{EN DASH}", "-")
@@ -156,7 +156,7 @@ results.add_command(walk_forward)
 @_RESULTS
 @JSON
 def list_results(folder: str, *, as_json: bool) -> None:
-    """List what the runs in a folder came to, oldest first."""
+    """List the results of the runs in a folder, oldest first."""
     store = open_results(folder)
     found = [_overview_of_any(run_id, store.run(run_id)) for run_id in runs_by_start(store)]
     if as_json:
@@ -261,7 +261,7 @@ def export_results(run: str, folder: str, form: str, table: str, output: Path | 
 
 
 def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
-    """Return what there is to say of a run that may be damaged: others are listed all the same."""
+    """Return what can be said about a run, even a damaged one: the others are still listed."""
     from trading_runtime.results.run_records import read_result
 
     try:
@@ -271,7 +271,7 @@ def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
 
 
 def _metadata(files: RunFiles) -> dict[str, Any]:
-    """Return a run's metadata, empty when absent or damaged: they say nothing of results."""
+    """Return a run's metadata, empty when absent or damaged: results do not depend on it."""
     from trading_runtime.results.run_records import read_metadata
 
     try:
@@ -301,7 +301,7 @@ def _overview(run_id: str, files: RunFiles, found: dict[str, Any] | None) -> dic
 
 
 def _read_table(files: RunFiles, name: str) -> tuple[dict[str, Any], pl.DataFrame]:
-    """Return what the run came to, and one of its tables."""
+    """Return the result of the run, and one of its tables."""
     from trading_runtime.results.run_records import read_result, read_table
 
     path: Path = files.points if name == "points" else files.results

@@ -1,4 +1,4 @@
-"""The commands ``plan`` and ``run``: what an experiment comes to, and what comes out of it."""
+"""The commands ``plan`` and ``run``: what an experiment will run, and what it produces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.plan import Plan, ReturnDays
 
 MOST_WORKERS = 1_024
-"""As in an experiment; each is a process, and one a task of a large plan would end the machine."""
+"""As in an experiment; each is a process, so one per task of a large plan would be too many."""
 _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 
 
@@ -32,7 +32,7 @@ _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")
 def plan(file: str, workers: int | None, *, as_json: bool) -> None:
-    """Show the tasks, batches, cached results, data and time that FILE comes to; start nothing."""
+    """Show the tasks, batches, cached results, data and time that FILE needs; start nothing."""
     from trading_runtime import api
 
     prepared = api.plan(_resolved(file), workers=workers)
@@ -69,7 +69,7 @@ def run(  # noqa: PLR0913 - one argument per option
     *,
     allow_incomplete: bool,
     as_json: bool,
-    debug: bool,  # noqa: ARG001 - read by the caller, which shows errors of the options too
+    debug: bool,  # noqa: ARG001 - read by the caller, which also shows errors of the options
 ) -> int:
     """Run the experiment in FILE on this machine: plan, compute what is not stored, summarise."""
     if (file is None) == (config is None):
@@ -103,8 +103,8 @@ def run(  # noqa: PLR0913 - one argument per option
 class Signals:
     """Notes SIGINT and SIGTERM, so that the run can end between two events.
 
-    As long as nobody has asked for them, nothing is computed that could be lost, and they are
-    obeyed at once; so is the second one.
+    Until something checks for them, nothing is computed that could be lost, so they take effect at
+    once; so does a second signal.
     """
 
     def __init__(self) -> None:
@@ -116,11 +116,11 @@ class Signals:
         }
 
     def __enter__(self) -> Self:
-        """Give the signals back when the block ends."""
+        """Restore the signal handlers when the block ends."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the signals back to whom they were taken from."""
+        """Restore the previous signal handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -135,7 +135,7 @@ class Signals:
         return 143 if self.received == signal.SIGTERM else Kind.STOPPED.exit_code
 
     def message(self, error: BaseException) -> str:
-        """Return what to say of a command that was stopped by ``error``."""
+        """Return the message for a command that was stopped by ``error``."""
         if not isinstance(error, KeyboardInterrupt):
             return str(error)
         when = "at once" if self._asked else "before the first task was started"
@@ -196,7 +196,7 @@ def _plan_lines(prepared: PreparedRun) -> list[str]:
 
 
 def _trials_text(prepared: PreparedRun) -> str:
-    """Return how many trials there will have been, and how good the best is by luck alone."""
+    """Return how many trials there will have been, and how good the best would be by luck alone."""
     from trading_runtime.results.calendar import DAYS_OF_A_YEAR
     from trading_runtime.results.judgement import FEWEST_DAYS
     from trading_runtime.results.ledger import trials_with
@@ -212,7 +212,7 @@ def _trials_text(prepared: PreparedRun) -> str:
     if days < FEWEST_DAYS:
         return f"{text}; {days} days are too few to tell skill from luck"
     year = plan.common.periods_per_year or DAYS_OF_A_YEAR
-    # Of trials without skill, Sharpe ratios of a day vary by 1 / (days - 1).
+    # For trials without skill, the variance of daily Sharpe ratios is 1 / (days - 1).
     hurdle, next_one = (
         sharpe_by_luck(count, 1 / (days - 1)) * year**0.5 for count in (trials, trials + 1)
     )
@@ -223,7 +223,7 @@ def _trials_text(prepared: PreparedRun) -> str:
 
 
 def _days_text(plan: Plan, days: ReturnDays) -> str:
-    """Return how many days of a plan are returns, and of which calendar."""
+    """Return how many daily returns a plan has, and by which calendar."""
     least, most = days
     number = f"{most:,}" if least == most else f"{least:,} to {most:,}"
     if plan.common.every_day:
@@ -295,7 +295,7 @@ def _failure_lines(ended: Run) -> Iterator[str]:
 
 
 def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    """Yield a line for each kind of what went wrong without failing a task."""
+    """Yield a line for each kind of problem that did not fail a task."""
     heads = {
         "denied_by_reason": "denied",
         "rejected_by_reason": "rejected",

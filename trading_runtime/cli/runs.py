@@ -1,4 +1,4 @@
-"""The commands ``runs``: how runs stand, whether their records are whole, how to end one."""
+"""The commands ``runs``: the status of runs, whether their records are intact, how to end one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def print_list(found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_details(content: Mapping[str, Any]) -> None:
-    """Print what is known of a run: the state first, what to do last."""
+    """Print what is known about a run: its state first, what to do last."""
     pairs = list(_detail_pairs(content))
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
@@ -58,7 +58,7 @@ def print_details(content: Mapping[str, Any]) -> None:
 
 
 def short_time(seconds: float) -> str:
-    """Return a length of time in the largest unit that fits, such as ``3 h``."""
+    """Return a duration in the largest unit that fits, such as ``3 h``."""
     for length, unit in _UNITS:
         if seconds >= length:
             return f"{int(seconds // length)} {unit}"
@@ -114,12 +114,13 @@ _CODES = {
 
 
 def watch(store: Store, run_id: str, every: float) -> int:
-    """Show what happens until the run ends; return the exit code of how it did."""
+    """Show what happens until the run ends; return the run's exit code."""
     shown = _Shown(sys.stderr)
     follower, tally = JournalFollower(store, run_id), Tally()
     failed_kind = Kind.INTERNAL
     while True:
-        # Asked before the journal is read: what a run wrote before it ended is not missed.
+        # Checked before the journal is read, so that what a run wrote before it ended is not
+        # missed.
         metadata = read_run_document(store, run_id, "metadata.json")
         status = shown_status(store, run_id, metadata)
         is_finishing = status != DIED and is_running(store, run_id)
@@ -150,14 +151,14 @@ def _progress(tally: Tally) -> str:
 
 
 def _silence(tally: Tally, metadata: Mapping[str, Any]) -> str:
-    """Say since when nothing was heard of pods: whether they are alive cannot be seen from here."""
+    """Say when pods were last heard from: whether they are alive cannot be seen from here."""
     if metadata.get("executor") != ExecutorKind.ARGO or tally.latest is None:
         return ""
     return f", last event {short_time((time.time_ns() - tally.latest) / 1e9)} ago"
 
 
 class _Shown:
-    """What the screen shows: a line that renews itself on a terminal, lines elsewhere."""
+    """What the screen shows: one line updated in place on a terminal, separate lines elsewhere."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -165,7 +166,7 @@ class _Shown:
         self._before = ""
 
     def events(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Print failures, and all that happens to the run as a whole."""
+        """Print failures, and everything that happens to the run as a whole."""
         for entry in entries:
             name, payload = entry["event"], entry["payload"]
             if name == "task_failed":
@@ -175,7 +176,7 @@ class _Shown:
                 self._line(entry, name.replace("_", " "))
 
     def progress(self, text: str) -> None:
-        """Show how far the run is, when that has changed."""
+        """Show the run's progress, when it has changed."""
         if text != self._before:
             self._before = text
             self._stream.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")
@@ -221,7 +222,7 @@ def list_runs(results: str, *, as_json: bool) -> None:
 @RESULTS
 @JSON
 def show_run(run: str, results: str, *, as_json: bool) -> None:
-    """Show RUN (a run id, or 'latest'): what ran, when, on what, why it ended so, what to do."""
+    """Show RUN (a run id, or 'latest'): what ran, when, on what, why it ended, what to do."""
     from trading_runtime.runs.overview import details
 
     store, run_id = find_run(run, results)
@@ -256,16 +257,16 @@ def watch_run(run: str, results: str, every: float | None) -> int:
 @RESULTS
 @JSON
 def check_run(run: str, results: str, *, as_json: bool) -> int:
-    """Check that journal and files of RUN (a run id, or 'latest') are whole and belong together.
+    """Check that the journal and files of RUN (a run id, or 'latest') are intact and match.
 
-    A line that is missing, altered, added or cut off is named, with exit code 3.
+    A line that is missing, altered, added or cut off is reported, with exit code 3.
     """
     from trading_runtime.runs.opening import is_running
     from trading_runtime.runs.run_check import check_run as check
 
     store, run_id = find_run(run, results)
     files = store.run(run_id)
-    # The pictures, too, which come with a run only where they are asked for.
+    # The pictures too: a run writes them only on request.
     store.fetch(f"runs/{run_id}/")
     found = check(files, running=is_running(store, run_id), store=store)
     if as_json:
@@ -291,16 +292,16 @@ def check_run(run: str, results: str, *, as_json: bool) -> int:
     "--allow-incomplete", is_flag=True, help="Name a best point even though tasks failed."
 )
 def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
-    """Write tables and report of RUN (a run id, or 'latest') from what is stored of it now.
+    """Write the tables and report of RUN (a run id, or 'latest') from what it has stored so far.
 
-    For a run that died or was stopped, and is not to be resumed. Exit code 5 when tasks are
+    For a run that died or was stopped, and will not be resumed. Exit code 5 when tasks are
     missing or failed.
     """
     from trading_runtime.argo.summary_step import run_summary_step
     from trading_runtime.runs.opening import hold_run
 
     store, run_id = find_run(run, results)
-    # Nobody resumes the run meanwhile.
+    # The run cannot be resumed meanwhile.
     with hold_run(store, run_id):
         summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
     counts = ", ".join(f"{summary.counts[key]:,} {key}" for key in ("ok", "failed", "missing"))

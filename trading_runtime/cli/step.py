@@ -1,4 +1,4 @@
-"""The entrypoint's ``--step``: what a pod runs of an experiment, one step after another."""
+"""The entrypoint's ``--step``: the steps of an experiment that a pod runs."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def step(  # noqa: PLR0913 - one argument per option
     round_number: int,
     workers: int,
     allow_incomplete: bool,
-    debug: bool,  # noqa: ARG001 - read by the caller, which shows errors of the options too
+    debug: bool,  # noqa: ARG001 - read by the caller, which also shows errors of the options
 ) -> int:
-    """Run one step of an experiment in a pod; outputs go to files, errors also to Kubernetes."""
+    """Run one step of an experiment in a pod; outputs go to files, errors to Kubernetes as well."""
     with Signals() as stopping:
         try:
             if name == "plan":
-                # What one step needs, the others do not import: a pod's start is part of its work.
+                # Each step imports only what it needs: a pod's start-up is part of its work.
                 from trading_runtime.argo.plan_step import PodSettings
 
                 settings = PodSettings(

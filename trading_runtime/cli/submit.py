@@ -54,7 +54,7 @@ def submit(  # noqa: PLR0913 - one argument per option
 ) -> int:
     """Run the experiment in FILE on a cluster with Argo Workflows.
 
-    Data and results lie in S3. Strategy code that the image does not hold is sent along.
+    Data and results are in S3. Strategy code that is not in the image is sent along.
     """
     from trading_runtime.argo.argo_command import ArgoCommand
     from trading_runtime.argo.submitting import prepare_submission

@@ -35,12 +35,12 @@ def trade(  # noqa: PLR0913 - one argument per option
     *,
     fresh: bool,
     as_json: bool,
-    debug: bool,  # noqa: ARG001 - read by the caller, which shows errors of the options too
+    debug: bool,  # noqa: ARG001 - read by the caller, which also shows errors of the options
 ) -> int:
-    """Trade as the deployment in FILE says, until the data ends or somebody stops it.
+    """Trade as the deployment in FILE says, until the data ends or it is stopped.
 
-    The account goes on from where the session before left it: balances, positions, resting orders,
-    and what the strategy saved.
+    The account continues from where the previous session left it: balances, positions, resting
+    orders, and what the strategy saved.
     """
     if (file is None) == (config is None):
         raise click.UsageError("give the deployment file once, as FILE or as --config FILE")
@@ -102,7 +102,7 @@ def _lines(ended: SessionOutcome) -> list[str]:
 def parity(session: str, results: str, *, as_json: bool) -> int:
     """Backtest what SESSION (a run id, or 'latest') saw, and compare fill by fill.
 
-    Exit code 11 when fills are left that nothing explains.
+    Exit code 11 when some fills cannot be explained.
     """
     from trading_runtime.sessions.parity import compare_session, write_parity
 
@@ -139,10 +139,11 @@ def parity(session: str, results: str, *, as_json: bool) -> int:
 def promote(  # noqa: PLR0913 - one argument per option
     run: str, point: int, target: Path, override: str | None, results: str, *, as_json: bool
 ) -> None:
-    """Write a paper deployment of a point of RUN (a run id, or 'latest'), with its parameters.
+    """Write a paper deployment for a point of RUN (a run id, or 'latest'), with its parameters.
 
-    The experiment's section 'promotion' has the gates; what they refuse is refused with reasons.
-    The run's evidence is bundled beside the deployment, which names run, digest and bundle.
+    The experiment's section 'promotion' sets the gates; a point that fails one is refused, with
+    reasons. The run's evidence is bundled beside the deployment, which names run, digest and
+    bundle.
     """
     from trading_runtime.sessions.promotion import promote as write
 

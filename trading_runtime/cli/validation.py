@@ -49,10 +49,10 @@ def seams(  # noqa: PLR0913 - one argument for each option of the command
     experiment: Path | None,
     as_json: bool,
 ) -> int:
-    """Run points of RUN over all of its time in one task, beside the sum of its windows.
+    """Run points of RUN over its whole time in one task, and compare with the sum of its windows.
 
     A task starts flat: what a position or an average would have carried over a seam is lost. The
-    tasks are stored like any, in a run of their own.
+    tasks are stored like any others, in a separate run.
     """
     from trading_runtime.search.continuous import Source, measure_seams
 
@@ -106,8 +106,8 @@ def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
 ) -> int:
     """Choose points of RUN on some windows, test them on those that follow, and run the path.
 
-    Choosing reads stored results alone. The path that was chosen is then run as continuous tasks,
-    stored like any. Without sizes, 'validation' of the experiment says how.
+    Choosing only reads stored results. The chosen path is then run as continuous tasks, stored like
+    any others. Without sizes, the experiment's 'validation' applies.
     """
     from trading_runtime.search.continuous import Source, validate
 
@@ -145,7 +145,7 @@ def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
 
 
 def seams_document(found: Seams) -> dict[str, Any]:
-    """Return what seams do as JSON has it."""
+    """Return the effect of seams as JSON."""
     return {
         "run": found.run_id,
         "computed": found.computed,
@@ -162,7 +162,7 @@ def seams_document(found: Seams) -> dict[str, Any]:
 
 
 def validated_document(source: Source, found: Validated) -> dict[str, Any]:
-    """Return a validation as JSON has it."""
+    """Return a validation as JSON."""
     return {
         "run": found.run_id,
         "computed": found.computed,
@@ -187,7 +187,7 @@ def validated_document(source: Source, found: Validated) -> dict[str, Any]:
 
 
 def validated_lines(source: Source, found: Validated) -> Iterator[str]:
-    """Yield a line for each split, and what they come to."""
+    """Yield a line for each split, and their overall result."""
     metric, facts = source.plan.objective.metric, found.stability
     for number, choice in enumerate(found.choices):
         test = " to ".join(_span(source, choice.split.test))

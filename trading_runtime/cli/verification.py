@@ -1,4 +1,4 @@
-"""The commands ``verify``, ``why``, ``replay`` and ``gc``: proving results, clearing them up."""
+"""The commands ``verify``, ``why``, ``replay`` and ``gc``: proving results, cleaning up."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def compare_named(
     names: tuple[str, str], folders: tuple[str, str]
 ) -> TaskComparison | RunComparison:
-    """Compare the two runs, or the two tasks, of these names in these folders.
+    """Compare the two runs, or the two tasks, with these names in these folders.
 
-    Raises ``UsageError`` when they name none, or a run and a task.
+    Raises ``UsageError`` when a name matches nothing, or when one is a run and one a task.
     """
     from trading_runtime.records.plan import read_plan
     from trading_runtime.verification.why import RunSide, compare_runs, compare_tasks
@@ -71,7 +71,7 @@ _MOST_TOLD = 10
 
 
 def print_verification(found: RunVerification) -> None:
-    """Print the counts, and what is wrong with which task."""
+    """Print the counts, and what is wrong with each task."""
     counted = ", ".join(f"{count:,} {verdict}" for verdict, count in found.counts.items() if count)
     click.echo(f"run       {found.run_id}: {found.planned:,} planned, {found.stored:,} stored")
     click.echo(f"verified  {len(found.findings):,} tasks in fresh processes: {counted}")
@@ -154,7 +154,7 @@ def print_replay(replayed: Replay, *, comparable: bool) -> None:
 
 
 def print_garbage(found: Garbage, *, deleted: bool, older_than: str) -> None:
-    """Print what can go, or is gone, and how much space it takes."""
+    """Print what can be removed, or was removed, and how much space it takes."""
     for what in dict.fromkeys(item.what for item in found.items):
         items = [item for item in found.items if item.what is what]
         size = sum(item.bytes for item in items)
@@ -251,7 +251,7 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     The tasks run in fresh processes and leave the stored results alone. Exit code 6 when bytes
     differ, with the first file, row and column; 3 when stored results or data are damaged. Refused
     when code or versions are not those of the run. With --search no task is computed; exit code 11
-    when another point is asked for.
+    when the search asks for another point.
     """
     if asked_again:
         return _verify_search(run, folder, as_json=as_json)
@@ -380,8 +380,8 @@ def replay(  # noqa: PLR0913 - one argument for each option of the command
 ) -> int:
     """Run one task of RUN again here, showing the engine's log and what the strategy prints.
 
-    TASK is the first digits of its task id. What is stored stays as it is. Exit code 0 when the
-    bytes are those that are stored, 6 when they are not, else that of the task's failure.
+    TASK is the first digits of its task id. Stored results stay as they are. Exit code 0 when the
+    bytes equal the stored ones, 6 when they do not, else that of the task's failure.
     """
     from trading_runtime.verification.replay import find_task
     from trading_runtime.verification.replay import replay as run_again
@@ -396,7 +396,7 @@ def replay(  # noqa: PLR0913 - one argument for each option of the command
     origin = find_origin(files, experiment, dataset)
     index = find_task(origin.plan, task, point, partition)
     changed = changed_inputs(origin)
-    # With other versions it may still be of use to see what happens; with other code it is another
+    # With other versions it may still be useful to see what happens; with other code it is another
     # strategy.
     refuse_changed_inputs([item for item in changed if item.path == _STRATEGY_CODE], origin)
     for item in changed:
@@ -420,9 +420,9 @@ def replay(  # noqa: PLR0913 - one argument for each option of the command
 )
 @JSON
 def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
-    """Show, or remove, what is in a folder of results and no run's plan refers to.
+    """Show or remove what is in a results folder and no run's plan refers to.
 
-    These are results of runs whose folder was removed, what killed processes left half done, and
+    These are results of runs whose folder was removed, unfinished files of killed processes, and
     damaged results that were quarantined. Nothing is removed while a run's plan cannot be read.
     """
     from trading_runtime.results import garbage, garbage_in_s3

@@ -1,1 +1,1 @@
-"""The experiment file: what a researcher may write, how it is read, and what is wrong with it."""
+"""The experiment file: what a researcher may write, how it is read, and how it is checked."""

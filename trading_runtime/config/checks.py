@@ -1,4 +1,4 @@
-"""All checks of an experiment: settings that are right by themselves but do not go together."""
+"""All checks of an experiment: settings that are valid on their own but do not go together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.messages import ConfigFinding
 
-# Each with the sections that it reads: sound sections are checked though another cannot be read.
+# Each with the sections that it reads: valid sections are checked even if another cannot be read.
 _CHECKS = (
     (frozenset({"dataset"}), setting_checks.check_dataset),
     (frozenset({"results"}), setting_checks.check_results),
@@ -42,7 +42,7 @@ _CHECKS = (
 def find_conflicts(
     experiment: Experiment, folder: Path, without: frozenset[str]
 ) -> Iterator[ConfigFinding]:
-    """Run every check that reads none of the sections ``without``; paths are below ``folder``."""
+    """Run every check that reads none of the sections ``without``; paths start at ``folder``."""
     for sections, check in _CHECKS:
         if not sections & without:
             yield from check(experiment, folder)

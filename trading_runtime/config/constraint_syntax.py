@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAX_LENGTH = 500
 """Characters of one constraint."""
 MAX_DEPTH = 20
-"""Parentheses, signs and negations within each other."""
+"""Depth of nested parentheses, signs and negations."""
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -84,7 +84,7 @@ class ConstraintSyntaxError(ValueError):
     """The text is not a constraint; ``place`` is the offset of the character at fault."""
 
     def __init__(self, message: str, place: int) -> None:
-        """Keep the place beside the message."""
+        """Keep the place with the message."""
         super().__init__(f"{message} (at character {place + 1})")
         self.place = place
 
@@ -114,7 +114,7 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """``x + y`` and its like, or ``x and y``, ``x or y``."""
+    """``x + y`` and the like, or ``x and y``, ``x or y``."""
 
     operator: str
     left: Expression
@@ -135,8 +135,8 @@ Expression = Constant | Parameter | Unary | Binary | Comparison
 def parse_constraint(text: str) -> Expression:
     """Return the tree of a constraint such as ``fast < slow and slow % 2 == 0``.
 
-    Raises ``ConstraintSyntaxError`` when the text is no constraint: not closed, not a condition,
-    longer or deeper than the bounds, or with anything but the grammar of this module.
+    Raises ``ConstraintSyntaxError`` when the text is not a constraint: not closed, not a condition,
+    longer or deeper than the bounds, or with anything outside the grammar of this module.
     """
     tokens = list(_tokens(text))
     _check_order(tokens)
@@ -149,7 +149,7 @@ def parse_constraint(text: str) -> Expression:
 
 
 def mentioned_parameters(expression: Expression) -> Iterator[Parameter]:
-    """Give every mention of a parameter, in the order of the text."""
+    """Yield every mention of a parameter, in the order of the text."""
     match expression:
         case Parameter():
             yield expression
@@ -166,7 +166,7 @@ def mentioned_parameters(expression: Expression) -> Iterator[Parameter]:
 
 
 def is_condition(expression: Expression) -> bool:
-    """Whether the expression can be true or false: a parameter can, a sum can not."""
+    """Whether the expression can be true or false: a parameter can, a sum cannot."""
     match expression:
         case Comparison() | Parameter():
             return True
@@ -180,7 +180,7 @@ def is_condition(expression: Expression) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A number, name, text, symbol or the end, and where it begins."""
+    """A number, name, text, symbol or the end, and where it starts."""
 
     kind: str
     text: str
@@ -188,12 +188,12 @@ class _Token:
 
     @property
     def is_atom(self) -> bool:
-        """Whether it is a value by itself."""
+        """Whether it is a value on its own."""
         return self.kind in {"number", "text", "name"} and self.text not in {"and", "or", "not"}
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    """Give the tokens of a constraint, the last of kind ``end``."""
+    """Yield the tokens of a constraint, the last of kind ``end``."""
     if len(text) > MAX_LENGTH:
         raise ConstraintSyntaxError(
             f"the constraint is longer than {MAX_LENGTH} characters; write several", MAX_LENGTH
@@ -222,7 +222,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _check_order(tokens: Sequence[_Token]) -> None:
-    """Refuse a token where none of its kind may stand, and too many levels within each other.
+    """Refuse a token where none of its kind may be, and nesting that is too deep.
 
     Values and operators alternate; what passes is a sentence of the grammar.
     """

@@ -1,4 +1,4 @@
-"""The deployment file: the desired state of one strategy that trades for as long as it is let."""
+"""The deployment file: the desired state of one strategy that trades until it is stopped."""
 
 from __future__ import annotations
 
@@ -53,22 +53,22 @@ Pace = Annotated[
 
 
 class ReplayData(Model):
-    """Market data that a dataset holds, played again as if it came now."""
+    """Market data of a dataset, replayed as if it came now."""
 
     source: Literal["replay"]
     """Rows of a dataset, one after another."""
     dataset: str
     """Folder of the dataset (with its manifest.json), relative to the deployment file."""
     instruments: list[InstrumentName] | None = None
-    """Instrument ids to play; all of the dataset when absent."""
+    """Instrument ids to play; all in the dataset when absent."""
     types: list[DataTypeName] | None = None
-    """Types of data to play; all of the dataset when absent."""
+    """Types of data to play; all in the dataset when absent."""
     start: Instant | None = None
     """Nothing before this instant is played."""
     end: Instant | None = None
     """Nothing at or after this instant is played."""
     pace: Pace = "real"
-    """``real``: with the pauses that there were. ``x60``: sixty times as fast. ``burst``: none."""
+    """``real``: with the original pauses. ``x60``: sixty times as fast. ``burst``: no pauses."""
 
 
 class SimulatedExecution(VenueSettings):
@@ -79,7 +79,7 @@ class SimulatedExecution(VenueSettings):
 
 
 class SessionLimits(Model):
-    """Bounds on a session; what is beyond them ends it as ``on_failure`` says."""
+    """Limits of a session; exceeding one ends it as ``on_failure`` says."""
 
     memory: TaskMemory | None = None
     """Resident memory of the session's process, such as ``1 GiB``; no limit when absent."""
@@ -90,12 +90,12 @@ class SessionLimits(Model):
 
 
 class HealthSettings(Model):
-    """The HTTP server that tells how the session is."""
+    """The HTTP server that reports how the session is."""
 
     host: str = "127.0.0.1"
-    """Address to listen at; this machine alone unless another is named."""
+    """Address to listen on; only this machine by default."""
     port: Annotated[int, Field(ge=0, le=65_535)] | None = None
-    """Port; 0 for any that is free. Absent: no server."""
+    """Port; 0 for any free one. Absent: no server."""
 
 
 class Origin(Model):
@@ -106,16 +106,16 @@ class Origin(Model):
     point: Annotated[int, Field(ge=0)]
     """The point whose parameters are traded."""
     run_digest: str | None = None
-    """The run's digest when it was promoted."""
+    """The run's digest at the time of promotion."""
     evidence: str | None = None
     """The sha256 of the bundle that proves the run."""
 
 
 class Deployment(Model):
-    """One strategy that trades: on what data, where, under which limits, until when."""
+    """One strategy that trades: on what data, at which venue, under which limits, until when."""
 
     schema_: Annotated[str | None, Field(alias="$schema")] = None
-    """For editors: where the JSON Schema of this file lies."""
+    """For editors: where the JSON Schema of this file is."""
     name: Name
     """Short name; the run ids of its sessions begin with it."""
     notes: str | None = None
@@ -131,7 +131,7 @@ class Deployment(Model):
     strategy: StrategySettings
     """Which strategy trades, with all of its config."""
     risk: RiskSettings | None = None
-    """Limits that each order is held to before it goes out; absent: none."""
+    """Limits that each order is checked against before it is sent; absent: none."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     """Seed of everything random, as in an experiment."""
     equity: EquitySettings = EquitySettings.model_construct()
@@ -141,13 +141,13 @@ class Deployment(Model):
     limits: SessionLimits = SessionLimits.model_construct()
     """Bounds on a session."""
     stale_after: Duration | None = None
-    """An instrument that no data came of for so long gets no more orders until some comes."""
+    """An instrument without data for this long gets no more orders until new data comes."""
     on_stop: Literal["hold", "cancel", "flatten"] = "cancel"
-    """At a stop: leave orders and positions, cancel resting orders, or close positions as well."""
+    """On a stop: leave orders and positions, cancel resting orders, or also close positions."""
     on_failure: Literal["hold", "flatten"] = "hold"
-    """After a failure, with resting orders cancelled: keep positions, or close them."""
+    """After a failure, once resting orders are cancelled: keep positions, or close them."""
     health: HealthSettings = HealthSettings.model_construct()
-    """The HTTP server that tells how the session is."""
+    """The HTTP server that reports how the session is."""
     origin: Annotated[Origin | None, Field(alias="from")] = None
     """The research that it comes from."""
     results: str = "results"
@@ -155,7 +155,7 @@ class Deployment(Model):
 
 
 _PLACES: dict[str, str] = {"dataset": "data", "partitions": "data", "venue": "execution"}
-"""Where a section of an experiment stands in a deployment."""
+"""Where a section of an experiment is in a deployment."""
 
 
 def as_experiment(deployment: Deployment) -> Experiment:
@@ -180,7 +180,7 @@ def as_experiment(deployment: Deployment) -> Experiment:
 
 @dataclass(frozen=True)
 class LoadedDeployment:
-    """A deployment with the file that it comes from, and what it is as an experiment."""
+    """A deployment with the file that it comes from, and the equivalent experiment."""
 
     deployment: Deployment
     loaded: LoadedExperiment
@@ -212,9 +212,9 @@ def load_deployment(path: str | Path) -> LoadedDeployment:
 
 
 def stored_deployment(content: object, file: Path) -> LoadedDeployment:
-    """Return a deployment from what its session kept of it; ``file`` is where it was read.
+    """Return a deployment from the copy its session kept; ``file`` is where that was read.
 
-    Raises ``UsageError`` when it is not as it was written.
+    Raises ``UsageError`` when the copy was changed.
     """
     try:
         deployment = Deployment.model_validate(content)
@@ -248,7 +248,7 @@ def _keys(keys: tuple[Key, ...]) -> tuple[Key, ...]:
 
 
 def _conflicts(deployment: Deployment) -> Iterator[tuple[tuple[Key, ...], str]]:
-    """Yield what a session cannot do although a backtest can."""
+    """Yield what a session cannot do but a backtest can."""
     execution = deployment.execution
     if deployment.strategy.path.startswith("builtin:"):
         yield (

@@ -1,7 +1,8 @@
 """A document as a tree of values with line and column; numbers are exact. JSON is read here.
 
 Strict on purpose: each key once, no NaN or infinity, no YAML anchors, aliases or tags, bounded
-depth and number size. So what a file says is what a reader sees, and nothing is built by reading.
+depth and number size. So a file means what it appears to say, and reading it never builds an
+object.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 MAX_DEPTH = 32
-"""Mappings and lists within each other."""
+"""Depth of nested mappings and lists."""
 MAX_NUMBER_LENGTH = 80
 """Characters of one number."""
 
@@ -44,7 +45,7 @@ _WORDS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a file, and where."""
+    """One problem in a file, and where it is."""
 
     line: int
     column: int
@@ -52,7 +53,7 @@ class Problem:
 
 
 class DocumentError(ValueError):
-    """The text is not a document that can be read; ``problems`` says why."""
+    """The text is not a readable document; ``problems`` says why."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         """Keep the problems, at least one."""
@@ -62,7 +63,7 @@ class DocumentError(ValueError):
 
 @dataclass(slots=True)
 class Node:
-    """A value of a document with its place, both counted from 1."""
+    """A value of a document with its line and column, both counted from 1."""
 
     line: int
     column: int
@@ -80,9 +81,9 @@ class Node:
         return self.value
 
     def place(self, keys: Iterable[str | int], *, of_key: bool = False) -> tuple[int, int]:
-        """Return line and column of what ``keys`` lead to, or of the nearest thing around it.
+        """Return line and column of what ``keys`` lead to, or of its nearest existing parent.
 
-        With ``of_key`` the place of the last key itself instead of its value.
+        With ``of_key``, return the place of the last key itself instead of its value.
         """
         node = self
         place = (self.line, self.column)
@@ -100,10 +101,10 @@ class Node:
 
 
 class DocumentBuilder:
-    """Builds the tree from what a reader meets: values go into what is open."""
+    """Builds the tree from a reader's events: values go into the open mapping or list."""
 
     def __init__(self) -> None:
-        """Begin with nothing open."""
+        """Start with nothing open."""
         self._root: Node | None = None
         self._open: list[Node] = []
         self._keys: list[str | None] = []
@@ -127,7 +128,7 @@ class DocumentBuilder:
         return self._root
 
     def open(self, line: int, column: int, *, is_mapping: bool) -> None:
-        """Begin a mapping or list."""
+        """Start a mapping or list."""
         if len(self._open) >= MAX_DEPTH:
             raise DocumentError([*self._problems, Problem(line, column, too_deep())])
         if self.in_mapping and self._keys[-1] is None:
@@ -139,7 +140,7 @@ class DocumentBuilder:
         self._keys.append(None)
 
     def close(self) -> None:
-        """End the mapping or list that was begun last."""
+        """End the mapping or list that was started last."""
         self._open.pop()
         self._keys.pop()
 
@@ -181,7 +182,7 @@ class DocumentBuilder:
             self.scalar(line, column, text)
 
     def json_value(self, line: int, column: int, token: str) -> Any:
-        """Return the value of a JSON token that is no string."""
+        """Return the value of a JSON token that is not a string."""
         if token in {"true", "false", "null"}:
             return _WORDS[token]
         if _FLOAT.fullmatch(token):
@@ -228,7 +229,7 @@ class DocumentBuilder:
 
 
 def too_deep() -> str:
-    """Return what is said about a document that is nested too deeply."""
+    """Return the message about a document that is nested too deeply."""
     return f"more than {MAX_DEPTH} mappings and lists within each other"
 
 
@@ -244,7 +245,7 @@ def parse_json(text: str) -> Node:
         return line, offset - starts[line - 1] + 1
 
     try:
-        # Values are read from the text below, where their place and length are known.
+        # Values are read from the text below, where their position and length are known.
         json.loads(text, parse_int=len, parse_float=len, parse_constant=len)
     except json.JSONDecodeError as error:
         hint = _hint(text, error.pos)

@@ -34,7 +34,7 @@ _HOST = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
 
 def _check_variable(text: str) -> str:
     if not re.fullmatch(_VARIABLE, text):
-        # The text after an equals sign may be a secret, written here by mistake.
+        # The text after an equals sign may be a secret, put here by mistake.
         raise ValueError(
             "is not the name of an environment variable; write the name alone, such as 'API_KEY'"
         )
@@ -60,17 +60,17 @@ VariableName = Annotated[
 Host = Annotated[
     str, AfterValidator(_check_host), WithJsonSchema({"type": "string", "pattern": _HOST})
 ]
-"""A host name or address, with a port where only that one is meant."""
+"""A host name or address, with a port when only that port is meant."""
 
 
 class OperationSettings(Model):
-    """What has to be there before the experiment may run, and what may be asked over the network.
+    """What must be in place before the experiment may run, and which hosts may be contacted.
 
     Read by ``readiness check`` and ``probe``.
     """
 
     required_variables: list[VariableName] = Field(default_factory=list)
-    """Environment variables without which it is not ready."""
+    """Environment variables that must be set."""
     optional_variables: list[VariableName] = Field(default_factory=list)
     """Environment variables whose absence is a warning."""
     min_free_disk_mb: Annotated[int, Field(ge=0)] = 500
@@ -78,9 +78,9 @@ class OperationSettings(Model):
     min_free_memory_mb: Annotated[int, Field(ge=0)] = 500
     """Megabytes of memory that must be available."""
     max_clock_skew_seconds: Annotated[int, Field(ge=1)] = 30
-    """How far this machine's clock may be from that of the place of the results."""
+    """How far this machine's clock may differ from the clock where the results are stored."""
     probe_hosts: list[Host] = Field(default_factory=list)
-    """Hosts that ``probe`` may ask besides this machine itself."""
+    """Hosts that ``probe`` may contact in addition to this machine."""
 
 
 __all__ = [
@@ -135,7 +135,7 @@ class DatasetSettings(Model):
 
 
 class PartitionUnit(StrEnum):
-    """What a partition is cut by."""
+    """What partitions are cut by."""
 
     WHOLE = "whole"
     HOUR = "hour"
@@ -148,7 +148,7 @@ class PartitionUnit(StrEnum):
 
 
 class PartitionSettings(Model):
-    """How the data is cut into partitions, each of which every point is tested on."""
+    """How the data is cut into partitions; every point is tested on each of them."""
 
     by: PartitionUnit = Field(default=PartitionUnit.WHOLE, strict=False)
     """``whole``, a UTC calendar unit, ``duration`` (see ``length``), ``rows`` or ``bytes``."""
@@ -161,13 +161,13 @@ class PartitionSettings(Model):
     end: Instant | None = None
     """Nothing at or after this instant is tested."""
     warmup: Duration | None = None
-    """Data in front of each window that the strategy sees without being allowed to trade."""
+    """Data before each window that the strategy sees without being allowed to trade."""
     instruments: Literal["together", "each"] = "together"
     """``together``: one task sees all instruments. ``each``: one task per instrument."""
 
 
 class StrategySettings(Model):
-    """Which strategy is run, and what is the same for all points."""
+    """Which strategy is run, and which of its settings are the same for all points."""
 
     path: ClassPath
     """``package.module:Class``, ``path/to/file.py:Class``, or ``builtin:Class`` for one in Rust."""
@@ -177,9 +177,10 @@ class StrategySettings(Model):
     """Values of the strategy's config that no parameter varies."""
     code: list[str] = Field(default_factory=list)
     """Files and folders of further code, relative to this file: what the strategy imports from
-    outside its own package or folder, or by a computed name. A folder counts whole."""
+    outside its own package or folder, or by a computed name. A folder counts with all its files."""
     requirements: list[str] = Field(default_factory=list)
-    """Installed packages whose versions count besides those that the strategy's files import."""
+    """Installed packages whose versions count, in addition to those that the strategy's files
+    import."""
 
 
 class RangeValues(Model):
@@ -249,21 +250,21 @@ Sampling = Annotated[GridSampling | RandomSampling, Field(discriminator="method"
 
 
 class SearchSettings(Model):
-    """How points are asked for; in place of ``sampling``."""
+    """How points are asked for; replaces ``sampling``."""
 
     method: Literal["grid", "random", "tpe", "cma-es"]
     """``grid``: every combination. ``random``: drawn. ``tpe``, ``cma-es``: each generation from the
     results of those before."""
     points: Annotated[int, Field(ge=1)] | None = None
-    """How many points are asked for in all; ``grid`` has all there are."""
+    """How many points are asked for in total; ``grid`` takes all of them."""
     generation: Annotated[int, Field(ge=1)] = 32
     """Points that are asked for at once. The first generation is drawn at random."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the draws and of the sampler."""
     budget: Annotated[int, Field(ge=1)] | None = None
-    """No generation is begun that would go beyond so many tasks; no limit when absent."""
+    """No generation starts that would exceed this many tasks; no limit when absent."""
     patience: Annotated[int, Field(ge=1)] | None = None
-    """Generations in a row that find nothing better, after which the search ends."""
+    """The search ends after this many generations in a row without improvement."""
 
     @property
     def is_adaptive(self) -> bool:
@@ -272,7 +273,7 @@ class SearchSettings(Model):
 
     @property
     def sampling(self) -> GridSampling | RandomSampling:
-        """The points that are known before anything is run."""
+        """The points that are known before anything runs."""
         if self.method == "grid" or self.points is None:
             return GridSampling()
         first = self.points
@@ -284,36 +285,36 @@ class SearchSettings(Model):
 class WalkForward(Model):
     """Windows to choose points on, each followed by windows to test them on.
 
-    Sizes are in windows of ``partitions``, and names those of skfolio.
+    Sizes are in windows of ``partitions``; the names are those of skfolio.
     """
 
     method: Literal["walk-forward"]
-    """Tests follow each other in time, each after what was trained on."""
+    """Tests follow each other in time, each after its training windows."""
     train_size: Annotated[int, Field(ge=1)]
     """Windows to choose a point on."""
     test_size: Annotated[int, Field(ge=1)]
-    """Windows to test it on, right behind."""
+    """Windows to test it on, right after."""
     purged_size: Annotated[int, Field(ge=0)] = 0
-    """Windows between the two that are left out."""
+    """Windows left out between the two."""
     expand_train: bool = False
-    """Whether all windows from the first are trained on, instead of the last ``train_size``."""
+    """Whether to train on all windows from the first, instead of the last ``train_size``."""
     reduce_test: bool = False
-    """Whether a last test that is shorter is kept."""
+    """Whether to keep a last test that is shorter."""
 
 
 class CombinatorialPurged(Model):
-    """Every choice of some folds to test on, all others being trained on."""
+    """Every choice of some folds to test on; all others are trained on."""
 
     method: Literal["combinatorial-purged"]
-    """Tests lie before, between and behind what was trained on."""
+    """Tests are before, between and after the training windows."""
     n_folds: Annotated[int, Field(ge=2)] = 10
-    """Parts of equal size that the windows are cut into."""
+    """Number of equal parts that the windows are split into."""
     n_test_folds: Annotated[int, Field(ge=1)] = 2
-    """How many of them are tested on."""
+    """How many folds are tested on."""
     purged_size: Annotated[int, Field(ge=0)] = 0
-    """Windows on either side of a test that are not trained on."""
+    """Windows on either side of a test that are excluded from training."""
     embargo_size: Annotated[int, Field(ge=0)] = 0
-    """Windows behind those that are not trained on: as many as a warm-up reaches back."""
+    """Further windows after those, also excluded: as many as a warm-up reaches back."""
 
 
 Validation = Annotated[WalkForward | CombinatorialPurged, Field(discriminator="method")]
@@ -325,7 +326,7 @@ class Objective(Model):
     metric: str
     """A statistic of a point, such as ``sharpe`` or ``net_profit``."""
     direction: Literal["maximize", "minimize"] = "maximize"
-    """Whether more of it is better, or less."""
+    """Whether more or less of it is better."""
 
 
 class EquitySettings(Model):
@@ -341,37 +342,37 @@ class StatisticsSettings(Model):
     currency: Currency | None = None
     """Currency of all statistics; the only currency of the balances when absent."""
     calendar: Literal["observed", "every_day"] = "observed"
-    """``observed``: a day without any row of the instruments is no return. ``every_day``: it is a
-    return of zero."""
+    """``observed``: a day without any row of the instruments has no return. ``every_day``: its
+    return is zero."""
     periods_per_year: Annotated[int, Field(ge=1)] | None = None
-    """Daily returns in a year, to annualise by; 365 for ``every_day`` and the observed days of a
-    year for ``observed`` when absent."""
+    """Daily returns in a year, used to annualise; when absent, 365 for ``every_day`` and the
+    observed days of a year for ``observed``."""
 
 
 class Limits(Model):
     """Bounds on one task."""
 
     task_seconds: Annotated[int, Field(ge=1)] = 3600
-    """Wall-clock seconds after which a task is ended as failed, kind ``timeout``."""
+    """Wall-clock seconds after which a task is stopped as failed, kind ``timeout``."""
     task_memory: TaskMemory | None = None
     """Resident memory of a task's process, such as ``2 GiB`` (the engine takes about 0.2 of it);
-    a task that takes more is ended as failed, kind ``crash``; no limit when absent."""
+    a task that takes more is stopped as failed, kind ``crash``; no limit when absent."""
     stop_after: Annotated[int, Field(ge=1)] | None = None
     """Failures of one kind and message after which a run on one machine starts no more tasks; its
-    first task is then run alone. All tasks are tried when absent, and in pods."""
+    first task then runs alone. All tasks are tried when absent, and in pods."""
 
 
 class PromotionSettings(Model):
-    """What a point must have reached before a deployment is made of it; absent: no gate."""
+    """What a point must have reached before it may become a deployment; absent: no gate."""
 
     min_trades: Annotated[int, Field(ge=0)] | None = None
     """Closed trades, over all partitions."""
     min_days: Annotated[int, Field(ge=0)] | None = None
-    """Days that its statistics count."""
+    """Days that its statistics cover."""
     max_drawdown: Number | None = None
-    """Deepest fall from a peak of equity that is let pass: ``0.2`` for 20 %."""
+    """Largest drawdown from a peak of equity that passes: ``0.2`` for 20 %."""
     objective: Number | None = None
-    """What the objective's metric must reach: at least when it is maximised, else at most."""
+    """Bound on the objective's metric: a minimum when it is maximised, else a maximum."""
 
 
 class Experiment(Model):
@@ -392,10 +393,10 @@ class Experiment(Model):
     venue: VenueSettings
     """The simulated venue and the account at it."""
     venues: dict[VenueName, VenueSettings] = Field(default_factory=dict)
-    """Further venues by name, where instruments of several are traded, each with an account of its
-    own; ``venue`` is then the one that is not named here."""
+    """Further venues by name, when instruments of several are traded, each with its own account;
+    ``venue`` is then the one that is not named here."""
     risk: RiskSettings | None = None
-    """Limits that each order is held to before it goes out; absent: none."""
+    """Limits that each order is checked against before it is sent; absent: none."""
     strategy: StrategySettings
     """Which strategy is run."""
     parameters: dict[str, Values] = Field(default_factory=dict)
@@ -405,13 +406,13 @@ class Experiment(Model):
     sampling: Sampling = GridSampling.model_construct()
     """Every combination of the parameters' values, or a number of random ones."""
     search: SearchSettings | None = None
-    """How points are asked for, adaptively if need be; in place of ``sampling``."""
+    """How points are asked for, adaptively if needed; replaces ``sampling``."""
     validation: Validation | None = None
-    """Points are chosen on some windows and tested on others, when the run is complete."""
+    """Points are chosen on some windows and tested on others, once the run is complete."""
     objective: Objective = Objective.model_construct(metric="sharpe")
     """What "best" means."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
-    """Seed of everything random; no default, since without one results cannot be repeated."""
+    """Seed of everything random; no default, since results cannot be repeated without one."""
     equity: EquitySettings = EquitySettings.model_construct()
     """How often the account is marked to market."""
     statistics: StatisticsSettings = StatisticsSettings.model_construct()
@@ -423,11 +424,11 @@ class Experiment(Model):
     promotion: PromotionSettings | None = None
     """Gates before a point may be promoted to a deployment; changes no result."""
     operations: OperationSettings = OperationSettings.model_construct()
-    """What operating it needs: variables, disk, memory, hosts; changes no result."""
+    """What operating the experiment needs: variables, disk, memory, hosts; changes no result."""
     results: str = "results"
     """Folder of the results, relative to the experiment file."""
     workers: Annotated[int, Field(ge=1, le=1_024)] | None = None
-    """Worker processes; one per processor when absent."""
+    """Number of worker processes; one per processor when absent."""
 
     def venue_sections(self) -> list[tuple[tuple[str, ...], VenueSettings]]:
         """Return the settings of each venue, with the keys that lead to them."""

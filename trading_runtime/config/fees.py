@@ -15,13 +15,13 @@ class MakerTakerFees(Model):
     model: Literal["maker_taker"]
     """A rate of the traded value."""
     maker: Number
-    """Rate when the order was resting, ``0.0002`` for 2 basis points; negative for a rebate."""
+    """Rate for a resting order, ``0.0002`` for 2 basis points; negative for a rebate."""
     taker: Number
     """Rate when the order took liquidity."""
 
 
 class FixedFees(Model):
-    """A fixed amount an order or a fill."""
+    """A fixed amount per order or per fill."""
 
     model: Literal["fixed"]
     """A fixed amount."""
@@ -37,14 +37,14 @@ class PerContractFees(Model):
     model: Literal["per_contract"]
     """An amount for every contract."""
     amount: MoneyText
-    """Amount with currency for one contract, such as ``2.25 USD``."""
+    """Amount with currency per contract, such as ``2.25 USD``."""
 
 
 class FeeTier(Model):
-    """Rates that hold once enough was traded."""
+    """Rates that apply once enough was traded."""
 
     from_value: MoneyText
-    """What must have been traded before a fill for these rates, such as ``1000000 USDT``."""
+    """Traded value from which these rates apply, such as ``1000000 USDT``."""
     maker: Number
     """Rate when the order was resting."""
     taker: Number
@@ -57,18 +57,18 @@ class TieredFees(Model):
     model: Literal["tiered"]
     """A rate of the traded value, in tiers."""
     maker: Number
-    """Rate below the first tier, when the order was resting."""
+    """Rate below the first tier, for a resting order."""
     taker: Number
-    """Rate below the first tier, when the order took liquidity."""
+    """Rate below the first tier, for an order that took liquidity."""
     tiers: Annotated[list[FeeTier], Field(min_length=1)]
     """The tiers, from the lowest to the highest. Every task starts below the first."""
     period: Duration | None = None
-    """What was traded in this stretch before a fill counts, such as ``30d``; all that the task has
-    traded when absent."""
+    """Only what was traded within this time before a fill counts, such as ``30d``; when absent,
+    everything the task has traded."""
 
 
 class NoFees(Model):
-    """No fees at all; it has to be said."""
+    """No fees at all; this must be stated."""
 
     model: Literal["none"]
     """No fees."""

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from trading_runtime.units import parse_duration, parse_instant
 
 MAX_DIGITS = 38
-"""Digits of a number before and after the point: what the engine's 128-bit decimals hold."""
+"""Digits of a number before and after the point that fit the engine's 128-bit decimals."""
 
 _MONEY = r"^[0-9]+(\.[0-9]+)? [A-Z0-9]{0,11}[A-Z][A-Z0-9]{0,11}$"
 _CURRENCY = r"^[A-Z0-9]{0,11}[A-Z][A-Z0-9]{0,11}$"
@@ -28,8 +28,8 @@ _LONGEST_DURATION = 100 * 366 * parse_duration("1d")
 class Model(BaseModel):
     """Base of all parts of an experiment: no unknown keys, no silent conversions, no changes.
 
-    A part that may be left out defaults to ``model_construct()``: made in the ordinary way, it
-    would have a validator built whenever a program starts, though the whole's has all parts'.
+    An optional part defaults to ``model_construct()``. Made in the ordinary way, it would build its
+    own validator at every program start, although the whole model's validator covers it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
@@ -120,7 +120,7 @@ def _check_class(text: str) -> str:
 
 
 def check_number(value: Decimal) -> Decimal:
-    """Return ``value`` when the engine's decimals can hold its size; else raise ``ValueError``."""
+    """Return ``value`` when it fits the engine's decimals; else raise ``ValueError``."""
     if not value.is_finite():
         raise ValueError(f"{value} is not a number that can be computed with")
     exponent = value.as_tuple().exponent
@@ -151,7 +151,7 @@ Instant = Annotated[
         }
     ),
 ]
-"""An ISO 8601 date or time; without a zone it is UTC."""
+"""An ISO 8601 date or time; UTC when it has no zone."""
 
 MoneyText = Annotated[
     str,
@@ -180,12 +180,12 @@ InstrumentName = Annotated[
 VenueName = Annotated[
     str, AfterValidator(_check_venue), WithJsonSchema({"type": "string", "pattern": _VENUE})
 ]
-"""The name of a venue: what follows the point in the ids of its instruments."""
+"""The name of a venue: the part after the point in the ids of its instruments."""
 
 TimeOfDay = Annotated[
     str, AfterValidator(_check_time), WithJsonSchema({"type": "string", "pattern": _TIME})
 ]
-"""Hours and minutes of a day: ``22:00``."""
+"""A time of day in hours and minutes: ``22:00``."""
 
 ClassPath = Annotated[
     str, AfterValidator(_check_class), WithJsonSchema({"type": "string", "pattern": _CLASS})
@@ -193,4 +193,4 @@ ClassPath = Annotated[
 """Where a class is: ``package.module:Class``, ``file.py:Class`` or ``builtin:Name``."""
 
 Number = Annotated[Decimal, Field(strict=False), AfterValidator(check_number)]
-"""An exact decimal number; in text form too."""
+"""An exact decimal number, or its text."""

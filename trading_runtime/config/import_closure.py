@@ -1,8 +1,8 @@
 """Which files a module imports, found by reading them: no code is run.
 
-Every import statement counts, wherever it is written and whether or not it runs, except under
-``if TYPE_CHECKING:``. Imports by a name that is computed (``importlib.import_module``) are not
-seen; the task that does one is refused when it ends.
+Every import statement counts, wherever it is written and whether or not it runs, except under ``if
+TYPE_CHECKING:``. Imports by a computed name (``importlib.import_module``) are not seen; a task that
+makes one is refused when it ends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CHECKING = "TYPE_CHECKING"
 
 @dataclass(frozen=True)
 class Area:
-    """A folder whose modules count as the strategy's, as far as they lie ``inside`` of it."""
+    """A folder whose modules count as the strategy's, if they are ``inside`` it."""
 
     root: Path
     """Absolute names start here."""
@@ -37,12 +37,12 @@ class Area:
 
 @dataclass
 class Closure:
-    """The files that were reached, and the names that led elsewhere."""
+    """The files that were reached, and the names that lead elsewhere."""
 
     files: dict[Path, Area] = field(default_factory=dict)
     """Each with the area that it was found in."""
     elsewhere: set[str] = field(default_factory=set)
-    """Dotted names that no area has, or of which it has but a folder."""
+    """Dotted names that no area has, or has only as a folder."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class _Import:
 def import_closure(
     beginning: Iterable[tuple[Path, Area]], areas: Sequence[Area], named: Iterable[str] = ()
 ) -> Closure:
-    """Return all that is reached from the files of ``beginning`` within ``areas``.
+    """Return everything reachable from the files of ``beginning`` within ``areas``.
 
-    ``areas`` are searched in order for absolute names; ``named`` are names that are imported
-    besides. Raises ``UsageError`` for a file that cannot be read.
+    ``areas`` are searched in order for absolute names; ``named`` are names that are imported in
+    addition. Raises ``UsageError`` for a file that cannot be read.
     """
     closure = Closure()
     pending = list(beginning)
@@ -123,7 +123,7 @@ def _offered(package: Path, area: Area) -> Iterator[Path]:
 def _imports(path: Path, area: Area) -> Iterator[_Import]:
     tree = _parsed(path)
     if tree is None:
-        # Importing it fails, and says where.
+        # The import itself fails, and says where.
         return
     package = list(path.relative_to(area.root).parts[:-1])
     for node in _nodes(tree):
@@ -137,7 +137,7 @@ def _from(node: ast.ImportFrom, package: list[str]) -> Iterator[_Import]:
     base = node.module or ""
     if node.level:
         if node.level > len(package):
-            # Beyond the top: Python refuses it.
+            # Above the top-level package: Python refuses it.
             return
         above = package[: len(package) - node.level + 1]
         base = ".".join([*above, *([base] if base else [])])
@@ -160,7 +160,7 @@ def _parsed(path: Path) -> ast.Module | None:
 
 
 def _nodes(tree: ast.Module) -> Iterator[ast.AST]:
-    """Yield all nodes but those that only a type checker sees."""
+    """Yield all nodes except those that only a type checker sees."""
     checking = _names_of_type_checking(tree)
     pending: list[ast.AST] = [tree]
     while pending:
@@ -173,7 +173,7 @@ def _nodes(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _names_of_type_checking(tree: ast.Module) -> set[str]:
-    """Return what ``typing.TYPE_CHECKING`` is called in a file, and nothing that is set there."""
+    """Return the names of ``typing.TYPE_CHECKING`` in a file, except those assigned there."""
     names: set[str] = set()
     bound: set[str] = set()
     for node in ast.walk(tree):

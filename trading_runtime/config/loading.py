@@ -1,4 +1,4 @@
-"""From an experiment file to a checked experiment, or to all that is wrong with the file."""
+"""From an experiment file to a checked experiment, or to a list of everything wrong with it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUFFIXES = (".json", ".yaml", ".yml")
 """Endings of the files that can be an experiment."""
 
 MAX_BYTES = 5_000_000
-"""Size of an experiment file that is read."""
+"""Largest experiment file that is read."""
 
 _MAX_PROBLEMS = 50
 _STAND_INS: dict[str, Any] = {
@@ -39,7 +39,7 @@ _STAND_INS: dict[str, Any] = {
     "strategy": {"path": "x:X"},
     "venue": {"account_type": "cash", "balances": ["1 USD"], "fees": {"model": "none"}},
 }
-"""Taken for required sections that cannot be read, so that the others are still checked."""
+"""Stand-ins for required sections that cannot be read, so that the others are still checked."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class LoadedExperiment:
     shown: str
     """Where the file is: its absolute path, or its address in S3."""
     code_folder: Path
-    """Where relative paths of the strategy's code start: the file's folder, unless the code was
-    brought from elsewhere."""
+    """Where relative paths of the strategy's code start: the file's folder, unless the code came
+    from elsewhere."""
 
     @property
     def dataset_place(self) -> str:
@@ -66,8 +66,8 @@ class LoadedExperiment:
     def results_place(self) -> str:
         """The results' folder: an absolute path, or an address in S3.
 
-        An experiment that names none takes what ``TRADING_RUNTIME_RESULTS`` or the project file
-        says, unless it comes from S3.
+        An experiment that names none uses ``TRADING_RUNTIME_RESULTS`` or the project file, unless
+        it comes from S3.
         """
         is_named = "results" in self.experiment.model_fields_set
         if not is_named and self.shown == str(self.path):
@@ -131,7 +131,7 @@ def load_experiment(
 
 
 def results_place_of(path: Path, address: str) -> str:
-    """Return where the file at ``path``, fetched from ``address``, wants its results.
+    """Return where the file at ``path``, fetched from ``address``, puts its results.
 
     Nothing else of it is checked. Raises ``UsageError`` when it cannot be read as a document.
     """
@@ -146,7 +146,7 @@ def results_place_of(path: Path, address: str) -> str:
 
 
 def parse_experiment(source: str, suffix: str, shown: str, folder: Path) -> Experiment:
-    """Return the experiment that a text holds; ``shown`` names it in messages.
+    """Return the experiment in a text; ``shown`` names it in messages.
 
     Raises ``UsageError`` as ``load_experiment`` does; ``suffix`` is one of ``SUFFIXES``.
     """
@@ -172,9 +172,9 @@ def _problems(document: Node, findings: Iterable[ConfigFinding]) -> list[Problem
 
 
 def find_experiment(name: str, beside: Path) -> tuple[Path, str | None]:
-    """Return where the experiment file ``name`` is, and a note when it is not where it was named.
+    """Return where the experiment file ``name`` is, and a note when it was found elsewhere.
 
-    A relative name that the current folder does not have is looked for in the folder ``beside``.
+    A relative name that is not in the current folder is looked up in the folder ``beside``.
     Raises ``UsageError`` when it is in neither.
     """
     named = Path(name)
@@ -231,7 +231,7 @@ def read_document(source: str, suffix: str) -> Node:
 
 
 def read_text(path: Path, what: str = "an experiment") -> str:
-    """Return the text of a file that is to be ``what``; raises ``UsageError`` without one."""
+    """Return the text of a file expected to be ``what``; raises ``UsageError`` if there is none."""
     accepted = ", ".join(SUFFIXES)
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where no file can be
         raise UsageError(f"{path}: is a folder; give the path of {what} file ({accepted})")
@@ -261,7 +261,7 @@ def read_text(path: Path, what: str = "an experiment") -> str:
 def _validate(document: Node) -> tuple[Experiment, list[Problem], set[str]]:
     """Return the experiment, what is wrong with its keys, and the sections that cannot be read.
 
-    Keys at fault are mended or their section replaced by a stand-in, so that the rest is checked.
+    Bad keys are fixed or their section replaced by a stand-in, so that the rest is checked.
     """
     content = document.plain()
     try:
@@ -270,7 +270,7 @@ def _validate(document: Node) -> tuple[Experiment, list[Problem], set[str]]:
         faults = faults_of(error, document, Experiment)
     problems = [fault.problem for fault in faults if fault.problem]
     unreadable: set[str] = set()
-    # Unknown keys first: afterwards their place may hold something else.
+    # Unknown keys first: later their place may contain something else.
     for fault in sorted(faults, key=lambda item: not item.is_unknown_key):
         if fault.is_unknown_key:
             inside = content

@@ -1,7 +1,7 @@
-"""What pydantic finds wrong with an experiment, said so that a researcher can fix it.
+"""Pydantic's errors about an experiment, worded so that a researcher can fix them.
 
-Messages and the JSON Schema quote the docstrings of fields. They are read from the source when they
-are needed: pydantic would read the source of every model each time a program starts.
+Messages and the JSON Schema quote the docstrings of fields. They are read from the source only when
+needed: pydantic would read the source of every model at each program start.
 """
 
 from __future__ import annotations
@@ -78,12 +78,12 @@ class RefusedValue:
 
     keys: tuple[Key, ...]
     problem: Problem | None
-    """None when another fault says it all."""
+    """None when another fault already covers it."""
     is_unknown_key: bool
 
 
 def faults_of(error: ValidationError, document: Node, model: type[BaseModel]) -> list[RefusedValue]:
-    """Return what ``error`` lists, with its places in ``document``.
+    """Return the errors in ``error``, with their places in ``document``.
 
     A missing key is left out when the same mapping has an unknown one that looks like it.
     """
@@ -111,7 +111,7 @@ def problem_at(document: Node, keys: Sequence[Key], message: str, *, of_key: boo
 
 
 def key_text(keys: Iterable[Key]) -> str:
-    """Return keys as they are written in messages: ``venue.balances[0]``."""
+    """Return keys as messages show them: ``venue.balances[0]``."""
     text = ""
     for key in keys:
         if isinstance(key, int):
@@ -294,7 +294,7 @@ class ConfigFinding:
 
 
 class SettingsError(UsageError):
-    """Settings that what the experiment is run on cannot support."""
+    """Settings that the data or instruments of the experiment cannot support."""
 
     def __init__(self, findings: Sequence[ConfigFinding]) -> None:
         super().__init__("\n".join(f"{key_text(item.keys)}: {item.message}" for item in findings))
@@ -316,7 +316,7 @@ def check_values(keys: tuple[Key, ...], value: Any) -> Iterator[ConfigFinding]:
 
 
 def check_names(keys: tuple[Key, ...], names: Sequence[str] | None) -> Iterator[ConfigFinding]:
-    """Find names that are there twice, and an empty list of the dataset's."""
+    """Find duplicate names, and an empty list of the dataset's names."""
     if names is None:
         return
     if not names and keys[0] == "dataset":
@@ -327,7 +327,7 @@ def check_names(keys: tuple[Key, ...], names: Sequence[str] | None) -> Iterator[
 
 
 def check_place(keys: tuple[Key, ...], text: str, folder: Path) -> Iterator[ConfigFinding]:
-    """Find out whether ``text`` can be a folder, here or in S3."""
+    """Check whether ``text`` can be a folder, here or in S3."""
     try:
         resolve_place(text, folder)
     except PathError as error:
@@ -337,7 +337,7 @@ def check_place(keys: tuple[Key, ...], text: str, folder: Path) -> Iterator[Conf
 def check_path(
     keys: tuple[Key, ...], text: str, folder: Path, exists: str | None = None
 ) -> Iterator[ConfigFinding]:
-    """Find out whether ``text`` can be a path, and, if asked, whether it leads to something."""
+    """Check whether ``text`` can be a path, and, if asked, whether something exists there."""
     try:
         path = resolve_path(text, folder)
     except PathError as error:

@@ -60,7 +60,7 @@ def check_sampling(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
 
 
 def check_search(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
-    """A search says how many points it asks for, and there is one way to ask for them."""
+    """A search states how many points it asks for, and nothing else asks for points."""
     search = experiment.search
     if search is None:
         return
@@ -79,7 +79,7 @@ def check_search(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
 
 
 def check_validation(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
-    """Some folds are left to train on."""
+    """Some folds remain to train on."""
     asked = experiment.validation
     if isinstance(asked, CombinatorialPurged) and asked.n_test_folds >= asked.n_folds:
         yield ConfigFinding(
@@ -100,7 +100,7 @@ def check_twice(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
 
 
 def check_constraints(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
-    """Constraints can be read and speak of parameters."""
+    """Constraints can be read and refer to parameters."""
     for index, text in enumerate(experiment.constraints):
         keys = ("constraints", index)
         try:

@@ -10,11 +10,11 @@ _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^/\s]+)*/?")
 
 
 class PathError(ValueError):
-    """The text leads nowhere that can be used."""
+    """The text is not a usable path."""
 
 
 def resolve_path(text: str, folder: Path) -> Path:
-    """Return the absolute path that ``text`` names, seen from ``folder``; ``~`` is the home folder.
+    """Return the absolute path of ``text``, relative to ``folder``; ``~`` is the home folder.
 
     Raises ``PathError`` for an empty text, an address such as ``s3://``, and an unknown home.
     """
@@ -31,11 +31,11 @@ def resolve_path(text: str, folder: Path) -> Path:
 
 
 def resolve_place(text: str, folder: str | Path) -> str:
-    """Return the address in S3, or the absolute path, that ``text`` names, seen from ``folder``.
+    """Return the S3 address or the absolute path that ``text`` names, relative to ``folder``.
 
     ``folder`` may be an address in S3 itself; a relative text then stays in its bucket. Raises
     ``PathError`` as ``resolve_path`` does, for a relative text that leaves the bucket, and for any
-    address but ``s3://bucket/prefix``.
+    address other than ``s3://bucket/prefix``.
     """
     if "://" in text:
         return _checked(text, text)

@@ -23,10 +23,10 @@ _DEFAULT = "results"
 
 
 def default_results(folder: Path | None = None) -> str | None:
-    """Return the place of results that is set for a folder, the current one by default.
+    """Return the results folder that is set for a folder, the current one by default.
 
-    It is what ``TRADING_RUNTIME_RESULTS`` holds, else ``results`` of the project file; ``None``
-    when neither is set. Raises ``UsageError`` for a project file that is not one.
+    That is ``TRADING_RUNTIME_RESULTS``, else ``results`` of the project file; ``None`` when neither
+    is set. Raises ``UsageError`` for an invalid project file.
     """
     folder = Path.cwd() if folder is None else folder
     if text := os.environ.get(RESULTS_VARIABLE):
@@ -47,7 +47,7 @@ def default_results(folder: Path | None = None) -> str | None:
 
 
 def results_here() -> str:
-    """Return the place of results for commands that name none: ``results`` when none is set."""
+    """Return the results folder for commands that name none: ``results`` when none is set."""
     return default_results() or _DEFAULT
 
 

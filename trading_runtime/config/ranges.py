@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 MAX_VALUES = 100_000
-"""Values that one range may have."""
+"""Most values that one range may have."""
 
 SIGNIFICANT_DIGITS = 12
 """Digits that values of a log range with a fractional step are rounded to."""
@@ -19,7 +19,7 @@ def range_values(start: Decimal, stop: Decimal, step: Decimal, scale: str) -> li
 
     Linear: ``start + k * step``. Log: ``start * step ** k``, whole numbers exactly, others rounded
     half-even to 12 significant digits. The values are ints when start, stop and step are whole
-    numbers, else Decimals. ``range_problem`` must have found nothing.
+    numbers, else Decimals. ``range_problem`` must have found no problem.
     """
     whole = all(number == number.to_integral_value() for number in (start, stop, step))
     if scale == "log":
@@ -39,7 +39,7 @@ def as_number(value: Decimal, *, whole: bool) -> int | Decimal:
 def range_problem(
     start: Decimal, stop: Decimal, step: Decimal, scale: str
 ) -> tuple[str, str] | None:
-    """Return the key at fault and what is wrong with a range, or None."""
+    """Return the bad key of a range and what is wrong with it, or None."""
     is_log = scale == "log"
     if stop < start:
         return "stop", f"{stop} is below start {start}; write the smaller one as start"

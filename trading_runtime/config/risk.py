@@ -1,4 +1,4 @@
-"""The risk profile of an experiment: limits that each order is held to before it goes out."""
+"""The risk profile of an experiment: limits that each order must pass before it is sent."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from trading_runtime.config.fields import Duration, InstrumentName, Model, check
 from trading_runtime.config.venue import OrderRateLimit
 
 AboveZero = Annotated[Decimal, Field(strict=False, gt=0), AfterValidator(check_number)]
-"""An exact decimal number above zero; in text form too."""
+"""An exact decimal number above zero, or its text."""
 
 
 class InstrumentRisk(Model):
-    """Limits on the orders in one instrument; what is absent is not limited."""
+    """Limits on the orders in one instrument; absent means no limit."""
 
     max_order_quantity: AboveZero | None = None
     """Largest quantity of one order."""
@@ -26,19 +26,20 @@ class InstrumentRisk(Model):
     max_position_notional: AboveZero | None = None
     """The same as a value at the latest price, in the statistics currency."""
     price_collar: AboveZero | None = None
-    """How far an order's own price may lie from the latest price: ``0.05`` for 5 %."""
+    """How far an order's own price may be from the latest price: ``0.05`` for 5 %."""
     stale_after: Duration | None = None
     """No order when the instrument's newest data is older than this."""
 
 
 class RiskSettings(InstrumentRisk):
-    """Limits that every order is held to before it goes out; what is absent is not limited."""
+    """Limits that every order is checked against before it is sent; absent means no limit."""
 
     max_orders: OrderRateLimit | None = None
-    """How many orders and changes of orders may go out in a stretch of time."""
+    """How many orders and order changes may be sent in a period."""
     max_daily_loss: AboveZero | None = None
-    """Once this is lost since midnight UTC, only orders that reduce a position go out that day."""
+    """Once this much is lost since midnight UTC, only orders that reduce a position are sent that
+    day."""
     max_loss: AboveZero | None = None
-    """The same from the first order of a task (live: of a run), and until its end."""
+    """The same, counted from the first order of a task (live: of a run) until its end."""
     instruments: dict[InstrumentName, InstrumentRisk] = Field(default_factory=dict)
-    """Other limits for single instruments, by id; what is absent there is as above."""
+    """Other limits for single instruments, by id; absent keys are as above."""

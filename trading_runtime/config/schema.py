@@ -1,7 +1,7 @@
-"""The JSON Schemas of experiment and deployment files: editors complete and check by them.
+"""The JSON Schemas of experiment and deployment files: editors use them to complete and check.
 
 The committed copies are ``schemas/experiment.schema.json`` and ``deployment.schema.json`` beside
-it; ``$schema`` in a file names its one.
+it; ``$schema`` in a file names the one for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks of settings that are right by themselves but do not go together."""
+"""Checks of settings that are valid on their own but do not go together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.venue import VenueSettings
 
 
-_LONGEST = {  # a hundred years: later dates have no form
+_LONGEST = {  # a hundred years: later dates cannot be represented
     PartitionUnit.HOUR: 876_600,
     PartitionUnit.DAY: 36_525,
     PartitionUnit.WEEK: 5_218,
@@ -159,7 +159,7 @@ def named_instruments(venue: VenueSettings) -> Iterator[tuple[tuple[str, ...], I
 
 
 def check_venues(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
-    """What is one for all venues is said once, and an account belongs to no single instrument."""
+    """What applies to all venues is set once, and an account belongs to no single instrument."""
     main = experiment.venue
     for name, venue in experiment.venues.items():
         if "order_rate_limit" in venue.model_fields_set:
@@ -251,7 +251,7 @@ def check_fees(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
 
 
 def check_venue_and_data(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
-    """Settings by instrument and the book fit the chosen data, and are of their own venue."""
+    """Settings by instrument and the book fit the chosen data and belong to their own venue."""
     chosen = experiment.dataset.instruments
     types = experiment.dataset.types
     for section, venue in experiment.venue_sections():
@@ -297,7 +297,7 @@ def check_currency(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
 
 
 def check_risk(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
-    """A risk profile limits something, of instruments that are there."""
+    """A risk profile limits something, for instruments that exist."""
     risk = experiment.risk
     if risk is None:
         return
@@ -316,7 +316,7 @@ def check_risk(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
 
 
 def check_builtin_risk(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
-    """A strategy in Rust cannot be guarded, so its orders cannot be held to limits."""
+    """A strategy in Rust cannot be guarded, so its orders cannot be limited."""
     if experiment.risk is not None and experiment.strategy.path.startswith("builtin:"):
         yield ConfigFinding(
             ("risk",),

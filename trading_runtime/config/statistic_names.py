@@ -1,4 +1,4 @@
-"""What the statistics of a point are called, for the file that names one and the tables of all."""
+"""Names of a point's statistics, for files that name one and tables that list all."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ POINT_STATISTICS = (
 
 MONEY_WHERE_CHARGED = ("swap", "liquidation_fees")
 COUNTS_WHERE_CHARGED = ("swap_charges", "liquidations")
-"""Further statistics of experiments whose venues charge swap, or liquidate: others lack them."""
+"""Further statistics, only for experiments whose venues charge swap or liquidate."""

@@ -28,7 +28,7 @@ RUNTIME = Path(__file__).resolve().parent.parent
 _KNOWN = sys.stdlib_module_names | {RUNTIME.name, "nautilus_trader"}
 """Packages whose versions or digests are in the identity of every task."""
 _EXAMPLES = RUNTIME / "strategies"
-"""What a strategy may import of the runtime's package and count as its own."""
+"""What a strategy may import from the runtime's package as its own code."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class StrategyCode:
     file: Path | None
     """The module's own file; ``None`` for a builtin Rust strategy."""
     search_paths: tuple[Path, ...]
-    """Folders to import from, in front of all others."""
+    """Folders to import from, before all others."""
     files: tuple[Path, ...]
     """All files of the digest, sorted."""
     sha256: Mapping[str, str]
-    """The sha256 of each by its name, which is the same wherever the files are."""
+    """The sha256 of each file by its name, which is the same wherever the files are."""
     digest: str
     """sha256 over names and content of ``files``."""
     imported: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ def find_strategy_code(
 
     ``path`` is ``package.module:Class``, ``path/to/file.py:Class`` (relative to ``folder``) or
     ``builtin:Class``; ``code`` names further files and folders, ``config_path`` the module of the
-    config's class where it is another one. No code is run.
+    config's class if it is a different one. No code is run.
 
     Raises ``UsageError`` when a file or module cannot be found, or too many files belong to it.
     """
@@ -137,7 +137,7 @@ def _sha256_by_name(named: Iterable[tuple[str, Path]]) -> dict[str, str]:
 
 
 def python_files(folder: Path) -> Iterator[Path]:
-    """Yield the ``*.py`` below ``folder``, passing over hidden folders and environments."""
+    """Yield the ``*.py`` below ``folder``, skipping hidden folders and environments."""
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix == ".py":
             yield path
@@ -202,7 +202,7 @@ def _code_of_module(name: str, folder: Path) -> tuple[Path, Area, list[Path]]:
         raise UsageError(f"strategy.path: {name!r} is not a Python source module")
     file = Path(spec.origin).resolve()
     if file.is_relative_to(_EXAMPLES):
-        # The package above it has a digest of its own, and cannot be imported anew under itself.
+        # The package above it has its own digest, and cannot be imported again under itself.
         inside = _EXAMPLES
     elif packages or file.name == "__init__.py":
         inside = root / parts[0]

@@ -20,7 +20,7 @@ from trading_runtime.config.fields import (
 )
 
 Probability = Annotated[Decimal, Field(strict=False, ge=0, le=1), AfterValidator(check_number)]
-"""A chance between 0 and 1."""
+"""A probability between 0 and 1."""
 
 Leverage = Annotated[Decimal, Field(strict=False, ge=1), AfterValidator(check_number)]
 """How many times its margin an account may trade."""
@@ -69,37 +69,37 @@ class LatencySettings(Model):
 
 
 class OrderRateLimit(Model):
-    """How many orders may be sent in a stretch of simulated time; the excess is denied."""
+    """How many orders may be sent in a period of simulated time; the excess is denied."""
 
     orders: Annotated[int, Field(ge=1)] = 100
-    """Orders (new ones, and likewise changes) allowed in the stretch."""
+    """New orders, and separately order changes, allowed in the period."""
     per: Duration = "1s"
-    """The stretch, in whole seconds."""
+    """The period, in whole seconds."""
 
 
 class HoldingRates(Model):
-    """What a position brings for being held, as a share of its value; negative: it is paid."""
+    """What a position earns for being held, as a share of its value; negative for a cost."""
 
     long: Number
     """Of a position that was bought, such as ``-0.0001``."""
     short: Number
-    """Of a position that was sold short; what borrowing costs is negative."""
+    """Of a position that was sold short; a borrowing cost is negative."""
 
 
 class SwapSettings(Model):
-    """What positions cost or bring for being held over night: swap, or what borrowing costs."""
+    """What positions cost or earn for being held overnight: swap, or borrowing costs."""
 
     rates: Annotated[dict[InstrumentName, HoldingRates], Field(min_length=1)]
-    """Rates by instrument id; instruments that are not named cost nothing to hold."""
+    """Rates by instrument id; instruments that are not listed cost nothing to hold."""
     per: Literal["day", "year"] = "day"
     """Whether a rate is for one day, or for a year of ``days_in_year`` such days."""
     days_in_year: Literal[360, 365] = 365
     """Days that a rate for a year is divided by."""
     time: TimeOfDay = "00:00"
-    """When positions that are open are charged, each day, in UTC: ``22:00``."""
+    """When open positions are charged each day, in UTC: ``22:00``."""
     triple_day: Literal["monday", "tuesday", "wednesday", "thursday", "friday"] | None = None
-    """On this day (of that instant, in UTC) three days are charged, and none on Saturday and
-    Sunday; when absent every day is charged once."""
+    """On this weekday (of that instant, in UTC) three days are charged, and none on Saturday and
+    Sunday; when absent, every day is charged once."""
 
 
 class LiquidationSettings(Model):
@@ -108,12 +108,12 @@ class LiquidationSettings(Model):
     trigger_ratio: Annotated[Decimal, Field(strict=False, gt=0), AfterValidator(check_number)] = (
         Decimal(1)
     )
-    """All positions that settle in a currency are closed once its balance and what they gained or
-    lost are at or below their maintenance margin times this."""
+    """All positions that settle in a currency are closed once its balance plus their unrealised
+    profit is at or below their maintenance margin times this."""
     cancel_open_orders: bool = True
-    """Whether orders of these instruments that wait are cancelled first."""
+    """Whether waiting orders in these instruments are cancelled first."""
     fee: Number | None = None
-    """Rate of the closed value that is charged in place of the fees; absent: fees as for others."""
+    """Rate of the closed value, charged instead of the fees; absent: the usual fees."""
 
 
 class VenueSettings(Model):
@@ -126,13 +126,13 @@ class VenueSettings(Model):
     fees: Fees
     """What trading costs; no default, since results without fees mislead."""
     fees_by_instrument: dict[InstrumentName, Fees] = Field(default_factory=dict)
-    """What trading costs by instrument id, in place of ``fees``."""
+    """What trading costs by instrument id, instead of ``fees``."""
     oms_type: Literal["netting", "hedging"] = "netting"
-    """``netting``: one position an instrument. ``hedging``: a position for every opening order."""
+    """``netting``: one position per instrument. ``hedging``: one position per opening order."""
     base_currency: Currency | None = None
-    """Currency of a single-currency account; absent: the account holds many."""
+    """Currency of a single-currency account; absent: the account holds several."""
     leverage: Leverage = Decimal(1)
-    """Leverage for instruments that are not named in ``leverages``; margin accounts only."""
+    """Leverage for instruments that are not listed in ``leverages``; margin accounts only."""
     leverages: dict[str, Leverage] = Field(default_factory=dict)
     """Leverage by instrument id."""
     margin_model: Literal["leveraged", "standard"] | None = None
@@ -140,11 +140,11 @@ class VenueSettings(Model):
     margin rate. ``standard``: its value x the rate, whatever the leverage."""
     settlement_prices: dict[InstrumentName, Number] = Field(default_factory=dict)
     """Price at which positions are closed when their contract expires, by instrument id; the last
-    price for contracts that are not named."""
+    price for contracts that are not listed."""
     liquidation: LiquidationSettings | None = None
     """Whether the venue closes positions of a margin account whose equity is too small."""
     swap: SwapSettings | None = None
-    """What holding positions costs or brings, day by day."""
+    """What holding positions costs or earns, day by day."""
     book_type: Literal["L1_MBP", "L2_MBP", "L3_MBO"] = "L1_MBP"
     """Depth of the venue's order book; L2 and L3 need order book data."""
     fill: FillSettings = FillSettings.model_construct()
@@ -154,16 +154,16 @@ class VenueSettings(Model):
     order_rate_limit: OrderRateLimit = OrderRateLimit.model_construct()
     """How many orders may be sent."""
     bar_execution: bool = True
-    """Whether bars move the market that orders are filled in."""
+    """Whether bars move the market that orders are filled against."""
     bar_adaptive_high_low_ordering: bool = False
     """Guess from each bar whether its high or low came first; else open, high, low, close."""
     trade_execution: bool = True
-    """Whether trades move the market that orders are filled in."""
+    """Whether trades move the market that orders are filled against."""
     liquidity_consumption: bool = False
     """Whether a fill uses up the size it was filled against until the market changes."""
     queue_position: bool = False
-    """Whether a limit order waits behind the size that was there before it."""
+    """Whether a limit order queues behind the size that was there before it."""
     reject_stop_orders: bool = True
-    """Whether stop orders that are already in the market are rejected."""
+    """Whether stop orders that would trigger at once are rejected."""
     allow_cash_borrowing: bool = False
     """Whether a cash account may go below zero."""

@@ -1,4 +1,4 @@
-"""YAML 1.2 read into a document, from the parser's events: no tag ever builds an object."""
+"""YAML 1.2 read into a document from the parser's events: no tag ever builds an object."""
 
 from __future__ import annotations
 

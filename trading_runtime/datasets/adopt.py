@@ -38,7 +38,7 @@ _TYPES = frozenset(DataType)
 
 @dataclass(frozen=True)
 class Adopted:
-    """What an adoption came to."""
+    """The result of an adoption."""
 
     manifest: Manifest
     skipped: tuple[str, ...]
@@ -48,9 +48,9 @@ class Adopted:
 def adopt(
     folder: Path, instrument_types: frozenset[str], read_instruments: InstrumentReader
 ) -> Adopted:
-    """Write ``manifest.json`` for the catalog in ``folder``, in place of one that is there.
+    """Write ``manifest.json`` for the catalog in ``folder``, replacing any existing one.
 
-    Raises ``DataError`` when it is no v2 catalog, rows are out of order, or files of one series
+    Raises ``DataError`` when it is not a v2 catalog, rows are out of order, or files of one series
     overlap; ``StorageError`` when the manifest cannot be written.
     """
     data = folder / "data"

@@ -36,14 +36,14 @@ type _Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Appended:
-    """What an append came to."""
+    """The result of an append."""
 
     folder: Path
     manifest: Manifest
     rows: int
     """Rows that were added."""
     known: int
-    """Rows of new files that the dataset had already."""
+    """Rows of new files that the dataset already had."""
 
 
 def append(
@@ -52,11 +52,11 @@ def append(
     write_instruments: InstrumentWriter,
     folder: Path,
 ) -> Appended:
-    """Add to the dataset in ``folder`` what the data file's raw files have beyond it.
+    """Add to the dataset in ``folder`` the new rows of the data file's raw files.
 
-    Raw files whose bytes were read before are left out. Raises ``DataError`` for rows that are
-    refused, that came late or were changed; ``UsageError`` when the settings are not those that
-    the dataset was made with. Nothing is added then.
+    Raw files whose bytes were read before are skipped. Raises ``DataError`` for rows that are
+    refused, that came late or were changed; ``UsageError`` when the settings are not those that the
+    dataset was made with. In these cases nothing is added.
     """
     manifest = load_manifest(folder)
     sources = series_sources(loaded, instruments)
@@ -140,7 +140,7 @@ def _stored(source: SeriesSource, folder: Path, manifest: Manifest) -> StoredRow
     return StoredRows(source, folder, files) if files else None
 
 
-def _grown(  # noqa: PLR0913 - all that a manifest is made of
+def _grown(  # noqa: PLR0913 - everything a manifest is made of
     manifest: Manifest,
     sources: Sequence[SeriesSource],
     described: Sequence[dict[str, Any]],
@@ -211,7 +211,7 @@ def _added(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put_in_place(partial: Path, folder: Path, old: Manifest, new: Manifest) -> None:
-    """Move new files beside those that are there, then replace the manifest."""
+    """Move new files beside the existing ones, then replace the manifest."""
     for path in sorted(partial.rglob("*")):
         inside = path.relative_to(partial)
         if not path.is_file():
@@ -229,7 +229,7 @@ def _put_in_place(partial: Path, folder: Path, old: Manifest, new: Manifest) -> 
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
+    """Write a file atomically."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(text, encoding="utf-8")
     _flush(partial)

@@ -12,7 +12,7 @@ _FIXED = {
     "MINUTE": NANOSECONDS["m"],
     "HOUR": NANOSECONDS["h"],
 }
-# On the clock of a zone a day can have 25 hours, and a month 28 to 31 days.
+# In local time a day can have 25 hours, and a month 28 to 31 days.
 _CALENDAR = {
     "DAY": ("d", DAY, 3_600 * 10**9),
     "WEEK": ("w", 7 * DAY, 3_600 * 10**9),
@@ -30,7 +30,7 @@ class BarLength:
     longest: int
     """Nanoseconds; more than the shortest for calendar units."""
     calendar_step: str | None
-    """For days and longer: the step on the clock of the bars' zone, such as ``1d`` or ``1mo``."""
+    """For days and longer: the step in local time of the bars' zone, such as ``1d`` or ``1mo``."""
 
 
 def bar_length(specification: str, zone: str) -> BarLength | None:

@@ -36,7 +36,7 @@ class CatalogFile:
     path: Path
     parquet: Any
     metadata: dict[str, str]
-    """Of the schema, as the engine's writer fills it."""
+    """Metadata of the schema, as the engine's writer fills it."""
 
     @classmethod
     def open(cls, path: Path) -> CatalogFile:
@@ -55,7 +55,7 @@ class CatalogFile:
 
     @property
     def type_name(self) -> str:
-        """The engine's class of the rows, such as ``TradeTick``; empty when it is not said."""
+        """The engine's class of the rows, such as ``TradeTick``; empty when not stated."""
         return self.metadata.get("type_name", "")
 
     def check_order(self) -> None:
@@ -163,7 +163,7 @@ def _schema_digest(file: CatalogFile) -> str:
 
 
 def _byte_range(path: Path, group: Any) -> tuple[int, int]:
-    """Return the offset and size of a row group's column chunks, which lie one after another."""
+    """Return the offset and size of a row group's column chunks, which are contiguous."""
     chunks = []
     for index in range(group.num_columns):
         chunk = group.column(index)
@@ -180,7 +180,7 @@ def _byte_range(path: Path, group: Any) -> tuple[int, int]:
 
 
 def _time_range(file: CatalogFile, index: int) -> tuple[int, int]:
-    """Return the first and last ``ts_init`` of a row group in order: its least and greatest."""
+    """Return the first and last ``ts_init`` of a sorted row group: its lowest and highest."""
     group = file.parquet.metadata.row_group(index)
     columns = (group.column(place) for place in range(group.num_columns))
     statistics = next(column.statistics for column in columns if column.path_in_schema == "ts_init")
@@ -193,7 +193,7 @@ def _time_range(file: CatalogFile, index: int) -> tuple[int, int]:
 
 
 MOST_GROUP_ROWS = 131_072
-"""Rows of a row group at most, rows of equal ``ts_init`` apart: what the engine's writer takes."""
+"""Most rows of a row group, except for rows of equal ``ts_init``: the engine's writer uses this."""
 
 _SIDE = pa.dictionary(pa.int8(), pa.string())
 _TIME = pa.timestamp("ns", tz="UTC")
@@ -224,7 +224,7 @@ _TYPE_NAMES: dict[str, str] = {
 
 
 def folder_name(identifier: str) -> str:
-    """Return the name of a series' folder: as the engine's writer, which leaves out slashes."""
+    """Return the name of a series' folder, like the engine's writer, which leaves out slashes."""
     return identifier.replace("/", "")
 
 
@@ -234,15 +234,15 @@ def file_name(first: int, last: int) -> str:
 
 
 class SeriesWriter:
-    """Writes the rows of a series into ``dataset``, in order of time and some at a time.
+    """Writes the rows of a series into ``dataset``, in time order, in batches.
 
     Ticks start a new file every UTC day, bars every month; every UTC day starts a new row group.
-    Files do not depend on how many rows are given at once.
+    The files do not depend on how many rows are written at once.
     """
 
     def __init__(self, source: SeriesSource, dataset: Path, rows_before: int = 0) -> None:
         self.paths: list[Path] = []
-        """The files that are finished, in order of time."""
+        """The finished files, in time order."""
         self.rows = 0
         self._rows_before = rows_before
         self._source = source
@@ -262,7 +262,7 @@ class SeriesWriter:
         self._last = 0
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take rows that follow those before."""
+        """Add the next rows."""
         if not frame.height:
             return
         if self._numbers_ids:
@@ -373,14 +373,15 @@ def _schema(source: SeriesSource) -> pa.Schema:
 
 
 def table_of(source: SeriesSource, frame: pl.DataFrame) -> pa.Table:
-    """Return the rows of ``frame`` as a file of the catalog holds them."""
+    """Return the rows of ``frame`` as they are in a file of the catalog."""
     kind: str = source.series.type
     increments = source.increments
     arrays: dict[str, Any] = {
         name: decimals(frame[column], increments[column]) for name, column in _COLUMNS[kind].items()
     }
     if kind == DataType.TRADES:
-        # Encoded by row group: a dictionary of the whole series would tie a day's bytes to others.
+        # Encoded by row group: a dictionary of the whole series would make a day's bytes depend on
+        # others.
         sides = frame["aggressor"].to_arrow().cast(pa.string())
         arrays["aggressor_side"] = sides.dictionary_encode().cast(_SIDE)
         if "trade_id" not in frame.columns:

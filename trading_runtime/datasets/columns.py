@@ -42,7 +42,7 @@ _LARGEST_INT64 = 2**63 - 1
 
 
 class Fault(StrEnum):
-    """Why a text is not a number that can be used."""
+    """Why a text is not a usable number."""
 
     MISSING = "missing"
     NOT_FINITE = "not finite"
@@ -82,16 +82,16 @@ class NumberFormat:
     """How numbers are written, and which are accepted."""
 
     decimal: str = "."
-    """The sign before the fraction."""
+    """The decimal separator."""
     thousands: str | None = None
-    """The sign between groups of three digits."""
+    """The thousands separator."""
     suffixes: bool = False
     """Whether K, M, B or T may follow."""
     negative: bool = False
-    """Whether numbers below zero are no fault."""
+    """Whether numbers below zero are allowed."""
 
     def plain(self, texts: pl.Series) -> pl.Series:
-        """Return the texts with a point and without groups and suffixes; odd ones as they are."""
+        """Return the texts with a point and without separators and suffixes; odd ones unchanged."""
         if self.decimal == "." and self.thousands is None and not self.suffixes:
             return texts
         point, group = re.escape(self.decimal), re.escape(self.thousands or "")
@@ -112,7 +112,8 @@ class NumberFormat:
             )
             digits = plain.str.strip_chars_end("KMBTkmbt")
             plain = pl.select(pl.concat_str(digits, power)).to_series()
-        # What does not fit is made to read as no number at all, however it would read without.
+        # Anything that does not fit is made unreadable as a number, even if it would parse without
+        # this.
         odd = pl.concat_str(texts, pl.lit("?"))
         is_word = texts.str.contains(r"(?i)^[+-]?(nan|inf|infinity)?$")
         found = pl.when(fits).then(plain).when(is_word).then(texts).otherwise(odd)
@@ -122,7 +123,7 @@ class NumberFormat:
 PLAIN = NumberFormat()
 _SUFFIXES = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
 _LONGEST_EXACT = 17
-"""A text of this length has at most ``DECIMAL.scale`` digits behind a point."""
+"""A text of this length has at most ``DECIMAL.scale`` decimal places."""
 _NOISE = 9
 """Digits of the last place beyond which a difference is the noise of floating point."""
 
@@ -135,12 +136,12 @@ def read_ticks(
 ) -> pl.DataFrame:
     """Return ``ticks`` (rounded half to even, null with a fault), ``fault`` and ``snapped``.
 
-    ``ticks`` are Int64, or Int128 when one of them does not fit and ``largest``, the greatest
-    number that is no fault, is given.
+    ``ticks`` are Int64, or Int128 when one of them does not fit and ``largest``, the highest valid
+    number, is given.
 
-    ``fault`` is a ``Fault`` or null; a value off the tick has its rounded ``ticks`` as well.
-    Zero is a fault of its own, as only the reader knows whether it is allowed. ``snapped`` tells
-    values that were off the tick by a billionth of its last digit or less.
+    ``fault`` is a ``Fault`` or null; a value off the tick has its rounded ``ticks`` as well. Zero
+    is a separate fault, since only the caller knows whether it is allowed. ``snapped`` marks values
+    that were off the tick by a billionth of its last digit or less.
     """
     texts = form.plain(texts.cast(pl.String).str.strip_chars())
     exact = _exact_ticks(texts, increment, largest)
@@ -193,7 +194,7 @@ def _exact_ticks(
     ticks = found["ticks"]
     if found["is_off"].any() or ticks.min() < 0 or ticks.max() > most:  # type: ignore[operator]
         return None
-    # A power of ten below the decimals' last digit reads as nought.
+    # A power of ten below the decimals' last digit reads as zero.
     if (ticks == 0).any() and texts.str.contains(_EXPONENT).any():
         return None
     zero = pl.when(pl.col("ticks") == 0).then(pl.lit(Fault.ZERO.value))
@@ -219,7 +220,7 @@ def _ticks(
     parts = parts.with_columns(value=value).with_columns(
         whole_ticks=pl.col("value") // number(units),
         # Four times the remainder, with the digits beyond the last one as 0, 1, 2 or 3 quarters:
-        # enough to tell below, at and above half a tick exactly.
+        # enough to distinguish below, at and above half a tick exactly.
         quarters=number(4) * rest + pl.col("beyond"),
         snapped=((rest == 0) & (pl.col("noise") < 0))
         | ((rest == units - 1) & (pl.col("noise") > 0)),
@@ -271,7 +272,7 @@ def decimals(ticks: pl.Series, increment: Increment) -> Any:
 
 
 def _without_exponents(texts: pl.Series) -> pl.Series:
-    """Write ``1e-7`` in full: raw files and the shortest text of a float have such numbers."""
+    """Write ``1e-7`` in full: raw files and the shortest text of a float contain such numbers."""
     if not texts.str.contains(_EXPONENT).any():
         return texts
     return pl.Series(
@@ -306,7 +307,7 @@ _LATEST = 9_223_372_036_854_775_807 // 10**9 * 10**9
 
 
 class TimeFault(StrEnum):
-    """Why a value is not a time that can be used."""
+    """Why a value is not a usable time."""
 
     MISSING = "missing"
     UNREADABLE = "unreadable"
@@ -321,7 +322,7 @@ def read_times(  # noqa: PLR0911 - one for each kind of column
 ) -> pl.DataFrame:
     """Return ``ns`` (Int64, null with a fault) and ``fault`` (a ``TimeFault`` or null).
 
-    ``values`` are texts, or what a Parquet file holds: timestamps, dates, numbers since 1970.
+    ``values`` are texts, or the types of a Parquet file: timestamps, dates, numbers since 1970.
     Raises ``UsageError`` when numbers come without an epoch unit to read them in.
     """
     kind = values.dtype
@@ -360,7 +361,7 @@ def read_times(  # noqa: PLR0911 - one for each kind of column
 
 
 def local_offset(ns: pl.Series, step: str, zone: str) -> pl.Series:
-    """Return times moved by calendar units such as ``1d`` or ``1mo`` on the clock of ``zone``."""
+    """Return times moved by calendar units such as ``1d`` or ``1mo`` in local time of ``zone``."""
     moments = ns.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
     return moments.dt.offset_by(step).dt.epoch("ns")
 
@@ -385,11 +386,11 @@ def _from_epoch(values: pl.Series, digits: int) -> pl.DataFrame:
 
 
 _UNIT_BY_DIGITS = ((11, "s"), (14, "ms"), (17, "us"), (20, "ns"))
-"""Whole digits of a time below which it counts this unit: from 1973 to 2286 they tell."""
+"""A time with fewer whole digits than this is in this unit: unambiguous from 1973 to 2286."""
 
 
 def _from_any_epoch(values: pl.Series) -> pl.DataFrame:
-    """Read every number in the unit that its digits tell."""
+    """Read every number in the unit that its number of digits implies."""
     whole = values.cast(pl.Int64, strict=False)
     if len(whole) and not whole.null_count():
         units = {
@@ -420,7 +421,7 @@ def _from_any_epoch(values: pl.Series) -> pl.DataFrame:
 def _from_iso(texts: pl.Series, frame: pl.DataFrame, zone: str) -> pl.DataFrame:
     is_basic = texts.str.contains(_BASIC).fill_null(value=False)
     if is_basic.any():
-        # 20240102T093000Z, as ISO 8601 has it without signs.
+        # 20240102T093000Z, the basic format of ISO 8601.
         texts = texts.str.replace(_BASIC, "$1-$2-$3 $4:$5:$6").str.replace(r":($| ?[Z+-])", ":00$1")
     has_offset = texts.str.slice(_DATE_LENGTH).str.contains(_OFFSET).fill_null(value=False)
     plain = texts.str.replace(_OFFSET, "") if has_offset.any() else texts
@@ -549,7 +550,7 @@ def read_aggressors(
     else:
         return pl.repeat(NO_AGGRESSOR, raw.height, dtype=pl.String, eager=True)
     texts = raw[role].cast(pl.String)
-    # There are few different texts: what each means is found once.
+    # There are few distinct texts: each is interpreted once.
     plain = {text: text.strip() for text in texts.unique().drop_nulls()}
     known = {text: meanings.get(name.lower() if fold else name) for text, name in plain.items()}
     sides = texts.replace_strict(known, default=None, return_dtype=pl.String)

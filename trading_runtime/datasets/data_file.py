@@ -1,4 +1,4 @@
-"""The data file: the strict models that say how raw files are made into a dataset."""
+"""The data file: the strict models that define how raw files become a dataset."""
 
 from __future__ import annotations
 
@@ -67,16 +67,16 @@ Column = Annotated[int, Field(ge=1)] | str
 """A column by its name in the header, or by its position, counted from 1."""
 
 Columns = Column | Annotated[list[Column], Field(min_length=2, max_length=2)]
-"""A column, or two whose texts are read with a space between them: ``[date, time]``."""
+"""A column, or two whose texts are joined with a space: ``[date, time]``."""
 
 Amount = Annotated[Decimal, BeforeValidator(_to_decimal), Field(gt=0)]
-"""A size that every row has, as a decimal text or number: ``"1000000"``."""
+"""The same size for every row, as a decimal text or number: ``"1000000"``."""
 
 Side = Literal["BUY", "SELL", "NONE"]
 
 
 class BarColumns(Model):
-    """Where a bar's values stand."""
+    """The columns of a bar's values."""
 
     timestamp: Columns = "timestamp"
     """The bar's time, or its date and its time: ``[date, time]``; see ``timestamp_marks``."""
@@ -93,12 +93,12 @@ class BarColumns(Model):
 
 
 class TradeColumns(Model):
-    """Where a trade's values stand."""
+    """The columns of a trade's values."""
 
     timestamp: Columns = "timestamp"
     """The time of the trade, or its date and its time: ``[date, time]``."""
     received: Column | None = None
-    """When the trade was received: the time at which strategies see it, and of the rows' order."""
+    """When the trade was received: strategies see it at this time, and rows are ordered by it."""
     price: Column = "price"
     """The price."""
     size: Column = "size"
@@ -112,12 +112,12 @@ class TradeColumns(Model):
 
 
 class QuoteColumns(Model):
-    """Where a quote's values stand."""
+    """The columns of a quote's values."""
 
     timestamp: Columns = "timestamp"
     """The time of the quote, or its date and its time: ``[date, time]``."""
     received: Column | None = None
-    """When the quote was received: the time at which strategies see it, and of the rows' order."""
+    """When the quote was received: strategies see it at this time, and rows are ordered by it."""
     bid: Column = "bid"
     """The best bid price."""
     ask: Column = "ask"
@@ -129,14 +129,14 @@ class QuoteColumns(Model):
 
 
 class FundingColumns(Model):
-    """Where the values of a funding rate stand."""
+    """The columns of a funding rate's values."""
 
     timestamp: Columns = "timestamp"
     """The time of the rate; see ``timestamp_marks``."""
     received: Column | None = None
-    """When the rate was received: the time at which strategies see it, and of the rows' order."""
+    """When the rate was received: strategies see it at this time, and rows are ordered by it."""
     rate: Column = "rate"
-    """The rate of a settlement, such as ``0.0001``."""
+    """The rate per settlement, such as ``0.0001``."""
     next_funding: Column | None = None
     """When the rate is settled."""
     interval_hours: Column | None = None
@@ -144,40 +144,40 @@ class FundingColumns(Model):
 
 
 class ValueColumns(Model):
-    """Where the values of a mark or index price stand."""
+    """The columns of a mark or index price's values."""
 
     timestamp: Columns = "timestamp"
     """The time of the price."""
     received: Column | None = None
-    """When the price was received: the time at which strategies see it, and of the rows' order."""
+    """When the price was received: strategies see it at this time, and rows are ordered by it."""
     value: Column = "value"
     """The price."""
 
 
 class Scale(Model):
-    """Factors by which the numbers of the files are multiplied."""
+    """Factors that the files' numbers are multiplied by."""
 
     prices: Amount = Decimal(1)
-    """Of all prices: ``"1e-9"`` for fixed-point prices of Databento."""
+    """For all prices: ``"1e-9"`` for fixed-point prices of Databento."""
     sizes: Amount = Decimal(1)
-    """Of all sizes and volumes, such as ``"0.001"`` for contracts of a thousandth of a coin."""
+    """For all sizes and volumes, such as ``"0.001"`` for contracts of a thousandth of a coin."""
 
 
 class Gate(Model):
-    """What a UTC day has to be like to become part of the dataset; other days are kept out."""
+    """Conditions for a UTC day to become part of the dataset; other days are excluded."""
 
     max_gap: Duration | None = None
     """The longest stretch without rows within the day."""
     max_spread: Annotated[float, Field(gt=0)] | None = None
-    """The widest spread of a quote, as a part of the price: ``0.01``."""
+    """The widest spread of a quote, as a fraction of the price: ``0.01``."""
     max_jump: Annotated[float, Field(gt=0)] | None = None
-    """The greatest change of the price from row to row, as a part of it: ``0.2``."""
+    """The largest change of the price from row to row, as a fraction of it: ``0.2``."""
     min_rows_per_day: Annotated[int, Field(ge=1)] | None = None
-    """The fewest rows."""
+    """The minimum number of rows."""
 
 
 class FileLayout(Model):
-    """Files of a series that are laid out in another way; keys that are absent are the same."""
+    """Files of a series with a different layout; absent keys are the same as in the series."""
 
     files: Annotated[list[str], BeforeValidator(_to_list), Field(min_length=1)]
     """Paths or patterns."""
@@ -192,74 +192,74 @@ class FileLayout(Model):
     time_zone: Annotated[str, AfterValidator(check_time_zone)] | None = None
     """As above."""
     columns: dict[str, Columns] | None = None
-    """Those columns that stand elsewhere."""
+    """The columns that differ."""
 
 
 class _Series(Model):
     instrument: str
     """Id of the instrument, such as ``BTCUSDT-PERP.SIM``, defined in the instrument file. With
-    ``split_by`` it has ``{}`` for the value of that column: ``{}.XNAS``."""
+    ``split_by``, ``{}`` stands for the value of that column: ``{}.XNAS``."""
     files: str | Annotated[list[str | FileLayout], Field(min_length=1)]
     """One file, many, or a pattern such as ``raw/btc-*.csv``; CSV, Parquet or feather, plain or
-    compressed (gzip, zstd, xz, bz2, zip), told by their content."""
+    compressed (gzip, zstd, xz, bz2, zip), detected from their content."""
     members: str | None = None
-    """Pattern of the members to read of a zip archive, such as ``*.csv``; all by default."""
+    """Pattern of the members to read from a zip archive, such as ``*.csv``; all by default."""
     separator: Annotated[str, AfterValidator(_check_separator)] = ","
     """What separates the columns of a CSV file."""
     header: Literal[True, False, "auto"] = True
-    """Whether the first line of a CSV file names the columns; ``auto`` looks at each file, and
-    needs columns given by position."""
+    """Whether the first line of a CSV file names the columns; ``auto`` checks each file, and needs
+    columns given by position."""
     skip_rows: Annotated[int, Field(ge=0)] = 0
     """Lines above the header, or above the first row, that are left out."""
     comment: Annotated[str, Field(min_length=1, max_length=5)] | None = None
     """Lines of a CSV file that begin with this are left out."""
     timestamp_format: Annotated[str, AfterValidator(check_timestamp_format)] = "iso"
-    """``iso``; ``s``, ``ms``, ``us`` or ``ns`` since 1970; ``epoch`` for any of these four, told
-    by the number of digits; or a pattern such as ``%Y%m%d %H%M%S%3f``. A Parquet column of
-    timestamps needs none."""
+    """``iso``; ``s``, ``ms``, ``us`` or ``ns`` since 1970; ``epoch`` for any of these four,
+    detected from the number of digits; or a pattern such as ``%Y%m%d %H%M%S%3f``. A Parquet column
+    of timestamps needs no format."""
     time_zone: Annotated[str, AfterValidator(check_time_zone)] = "UTC"
-    """IANA name of the zone of times that carry none, such as ``America/New_York``."""
+    """IANA name of the zone of times without one, such as ``America/New_York``."""
     sort: bool = False
-    """Put rows in the order of time, such as those of files with the newest row first."""
+    """Sort rows by time, for example from files with the newest row first."""
     where: dict[str, str | Annotated[list[str], Field(min_length=1)]] | None = None
-    """Read only rows that have this text, or one of these, in a column: ``{ticker: AAPL}``."""
+    """Read only rows with this text, or one of these, in a column: ``{ticker: AAPL}``."""
     split_by: Column | None = None
-    """The column of symbols in files of several; each defined instrument gets its rows."""
+    """The symbol column of files with several instruments; each defined one gets its rows."""
     decimal: Literal[".", ","] = "."
-    """The sign before the fraction of a number."""
+    """The decimal separator of numbers."""
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
-    """The sign between groups of three digits."""
+    """The thousands separator of numbers."""
     suffixes: bool = False
     """Whether numbers may end in K, M, B or T: ``58.41M`` is 58,410,000."""
     scale: Scale | None = None
-    """Factors that make the files' numbers prices and sizes: ``{prices: "1e-9"}``."""
+    """Factors that turn the files' numbers into prices and sizes: ``{prices: "1e-9"}``."""
     negative_prices: Literal["refuse", "accept"] = "refuse"
     """Whether prices may be zero or below; accepted for futures, spreads, CFDs, commodities."""
     splits: dict[Annotated[str, AfterValidator(_check_day)], Amount] | None = None
-    """Stock splits by the first day of the new price: ``{"2020-08-31": 4}``. Rows before are put on
-    its terms; ``{}`` says that there is none."""
+    """Stock splits by the first day of the new price: ``{"2020-08-31": 4}``. Earlier rows are
+    adjusted to it; ``{}`` states that there is none."""
     on_bad_row: Literal["refuse", "drop"] = "refuse"
-    """Whether a row that cannot be used refuses the series, or is left out, counted, and kept with
-    its reason in the dataset's folder ``quarantine``."""
+    """Whether an unusable row causes the series to be refused, or is left out, counted, and kept
+    with its reason in the dataset's folder ``quarantine``."""
     off_tick: Literal["refuse", "round"] = "refuse"
-    """What to do with prices and sizes between two ticks; rounding is half to even, and counted.
-    What is within a billionth of a tick is the noise of floating point: taken, and counted."""
+    """What to do with prices and sizes between two ticks; rounding is half to even, and counted. A
+    value within a billionth of a tick is floating-point noise: accepted, and counted."""
     gate: Gate | None = None
-    """Keeps whole days out of the dataset that are not good enough, and says so in its manifest."""
+    """Excludes whole days that are not good enough, and records it in the manifest."""
     max_gap: Duration | None = None
-    """A stretch without rows longer than this is refused."""
+    """A gap without rows longer than this is refused."""
     report_gaps_above: Duration | None = None
-    """Stretches without rows longer than this are reported: default one bar, for ticks 1h."""
+    """Gaps without rows longer than this are reported: by default one bar, for ticks 1h."""
     unusual_times: Literal["refuse", "accept"] = "refuse"
     """What to do with times that look misread: before 1970-02-01 or after next year, day and month
     exchanged, bars too far apart for their length, working days that close as they begin."""
     mixed_symbols: Literal["refuse", "accept"] = "refuse"
-    """What to do when a column of symbols (``symbol``, ``ticker``, ...) holds several."""
+    """What to do when a symbol column (``symbol``, ``ticker``, ...) contains several symbols."""
 
     def described(self) -> dict[str, Any]:
-        """Return the settings for the manifest, without the places of the files.
+        """Return the settings for the manifest, without the files' locations.
 
-        Settings that came later are left out at their default, so that no manifest changes.
+        Newer settings are left out at their default, so that no manifest changes.
         """
         fields = type(self).model_fields
         usual = {
@@ -280,7 +280,7 @@ class _Series(Model):
 
     @property
     def layouts(self) -> list[FileLayout | None]:
-        """The layout of each entry of ``files``; None where it is that of the series."""
+        """The layout of each entry of ``files``; None when it is that of the series."""
         entries = [self.files] if isinstance(self.files, str) else self.files
         return [None if isinstance(entry, str) else entry for entry in entries]
 
@@ -334,9 +334,9 @@ class BarSeries(_Series):
     bar: Annotated[str, AfterValidator(_check_bar)]
     """Step, unit and price: ``1-MINUTE-LAST``."""
     timestamp_marks: Literal["open", "close"]
-    """Whether a row's time is that of the bar's open or of its close."""
+    """Whether a row's time is the bar's open or its close."""
     columns: BarColumns = BarColumns.model_construct()
-    """Where the values stand."""
+    """The columns of the values."""
     volume: Amount | None = None
     """The volume of every bar, for files without a column of volumes."""
 
@@ -353,7 +353,7 @@ class TradeSeries(_Series):
     type: Literal["trades"]
     """What the rows are."""
     columns: TradeColumns = TradeColumns.model_construct()
-    """Where the values stand."""
+    """The columns of the values."""
     aggressor_values: dict[str, Side] | None = None
     """What the texts of the column ``aggressor`` mean: ``{"B": "BUY", "S": "SELL"}``."""
 
@@ -372,9 +372,9 @@ class QuoteSeries(_Series):
     type: Literal["quotes"]
     """What the rows are."""
     columns: QuoteColumns = QuoteColumns.model_construct()
-    """Where the values stand."""
+    """The columns of the values."""
     size: Amount | None = None
-    """The size at bid and ask of every quote, for files that have none."""
+    """The size at bid and ask of every quote, for files without sizes."""
 
     @model_validator(mode="after")
     def _one_size(self) -> QuoteSeries:
@@ -395,12 +395,12 @@ class FundingSeries(_Series):
     type: Literal["funding_rates"]
     """What the rows are."""
     columns: FundingColumns = FundingColumns.model_construct()
-    """Where the values stand."""
+    """The columns of the values."""
     timestamp_marks: Literal["update", "settlement"] = "update"
-    """Whether a row's time is when its rate was told, with ``columns.next_funding`` for its
+    """Whether a row's time is when its rate was announced, with ``columns.next_funding`` for its
     settlement, or the settlement itself: strategies then see the rate a second before."""
     changes_only: bool = False
-    """Leave out rows that repeat the one before."""
+    """Leave out rows that repeat the previous one."""
 
     @model_validator(mode="after")
     def _has_settlement(self) -> FundingSeries:
@@ -418,25 +418,25 @@ class PriceSeries(_Series):
     type: Literal["mark_prices", "index_prices"]
     """What the rows are."""
     columns: ValueColumns = ValueColumns.model_construct()
-    """Where the values stand."""
+    """The columns of the values."""
     changes_only: bool = False
-    """Leave out rows that repeat the one before."""
+    """Leave out rows that repeat the previous one."""
 
 
 Series = BarSeries | TradeSeries | QuoteSeries | FundingSeries | PriceSeries
 
 
 class Preparation(Model):
-    """What a data file holds."""
+    """The content of a data file."""
 
     schema_: Annotated[str | None, Field(alias="$schema")] = None
-    """Where editors find the JSON Schema; not read."""
+    """For editors: where the JSON Schema is; not read."""
     dataset: str | None = None
-    """Folder of the dataset to make, relative to this file; ``--to`` goes before it."""
+    """Folder of the dataset to make, relative to this file; ``--to`` takes precedence."""
     instruments: str | Annotated[list[str], Field(min_length=1)]
     """One or more instrument files, relative to this file."""
     series: Annotated[list[Annotated[Series, Field(discriminator="type")]], Field(min_length=1)]
-    """The raw files, one entry for every instrument and type of data."""
+    """The raw files, one entry per instrument and type of data."""
 
 
 @dataclass(frozen=True)
@@ -520,7 +520,7 @@ def load_preparation(path: Path) -> LoadedPreparation:
 
 
 def laid_out(series: Series, layout: FileLayout) -> Series:
-    """Return the settings of the files that ``layout`` is about.
+    """Return the settings of the files that ``layout`` describes.
 
     Raises ``ValueError`` for a column that the series does not have.
     """
@@ -535,7 +535,7 @@ def laid_out(series: Series, layout: FileLayout) -> Series:
 
 
 def column_roles(series: Series) -> dict[str, Columns]:
-    """Return the columns to read, by what they hold."""
+    """Return the columns to read, by role."""
     roles = {role: column for role, column in series.columns if column is not None}
     if isinstance(series, BarSeries) and series.volume is None:
         roles.setdefault("volume", "volume")
@@ -543,7 +543,7 @@ def column_roles(series: Series) -> dict[str, Columns]:
 
 
 def split_series(series: Series, instruments: Iterable[str]) -> list[Series]:
-    """Return one series for each of the instruments whose rows ``split_by`` tells apart."""
+    """Return one series for each of the instruments that ``split_by`` separates."""
     if series.split_by is None:
         return [series]
     before, _, behind = series.instrument.partition("{}")

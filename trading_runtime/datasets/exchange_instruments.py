@@ -1,4 +1,4 @@
-"""Instrument definitions from what exchanges tell of their markets, saved as JSON."""
+"""Instrument definitions from exchanges' descriptions of their markets, saved as JSON."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _ACCEPTED = (
 def definitions_from(
     content: Any, where: str, venue: str | None, only: Sequence[str] = ()
 ) -> list[Definition]:
-    """Return the spot pairs and perpetuals that an exchange's answer describes, sorted by id.
+    """Return the spot pairs and perpetuals in an exchange's response, sorted by id.
 
     ``only`` are symbols as the exchange writes them. Contracts that expire and options are left
-    out. Raises ``UsageError`` when the answer is of no known kind or lacks what is asked for.
+    out. Raises ``UsageError`` when the response is of no known kind or lacks what is asked for.
     """
     kinds = ((name, read) for name, matches, read in _READERS if matches(content))
     exchange, read = next(kinds, (None, None))
@@ -106,7 +106,7 @@ def _okx(content: Any) -> Iterator[tuple[str, Definition]]:
             settled_in=item.get("settleCcy") if kind == "SWAP" else None,
         )
         if kind == "SWAP":
-            # Sizes are contracts of so many coins.
+            # Sizes are in contracts of this many coins.
             made["multiplier"] = _plain(item["ctVal"])
         yield item["instId"], made
 
@@ -127,7 +127,7 @@ def _ccxt(content: Any) -> Iterator[tuple[str, Definition]]:
         for value in item.get("precision", {}).values()
         if value is not None
     ]
-    # Either all are increments, then some are fractions, or all count digits behind the point.
+    # Either all are increments, and some are fractions, or all are numbers of decimal places.
     counts_digits = not any(number != int(number) for number in numbers)
     for item in markets:
         if item.get("type") not in {"spot", "swap"} or not item.get("precision"):
@@ -152,7 +152,7 @@ def _ccxt(content: Any) -> Iterator[tuple[str, Definition]]:
         yield item["symbol"], made
 
 
-def _definition(  # noqa: PLR0913 - what a market is
+def _definition(  # noqa: PLR0913 - what defines a market
     symbol: str,
     base: str,
     quote: str,

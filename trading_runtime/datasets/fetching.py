@@ -1,4 +1,4 @@
-"""Bring the files of a dataset in S3 to local disk, the next partition's while one is computed."""
+"""Fetch the files of a dataset from S3, the next partition's while one is computed."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _CONNECTIONS = 4
 
 
 class FetchedDataset:
-    """A local copy of those files of a dataset that the present and next partition need."""
+    """A local copy of the dataset files that the current and the next partition need."""
 
     def __init__(self, objects: S3Folder, folder: Path) -> None:
         self.folder = folder
         self.fetched_bytes = 0
-        """All that was brought so far."""
+        """Everything fetched so far."""
         self._objects = objects
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="fetch")
         self._files: dict[str, Future[None]] = {}
         self._counting = threading.Lock()
 
     def request(self, partition: Mapping[str, Any]) -> None:
-        """Start to fetch the files of ``partition`` that are not here, and return at once."""
+        """Start fetching the missing files of ``partition``, and return at once."""
         for name in _names(partition):
             if name not in self._files:
                 self._files[name] = self._threads.submit(self._fetch, name)
 
     def wait(self, partition: Mapping[str, Any]) -> None:
-        """Return when all files of ``partition`` are here.
+        """Return once all files of ``partition`` are local.
 
-        Raises ``DataError`` for a file that the dataset does not have, ``StorageError`` and
+        Raises ``DataError`` for a file that the dataset does not have; ``StorageError`` and
         ``TransientError`` as the storage does.
         """
         self.request(partition)
@@ -51,7 +51,7 @@ class FetchedDataset:
                     "dataset again"
                 ) from error
             except BaseException:
-                # Another task may find the storage well again.
+                # The storage may have recovered by the next task.
                 del self._files[name]
                 raise
 
@@ -63,7 +63,7 @@ class FetchedDataset:
             (self.folder / name).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Wait for what is under way; nothing more is fetched."""
+        """Wait for running fetches; nothing more is fetched."""
         self._threads.shutdown(cancel_futures=True)
 
     def _fetch(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Which files cannot be read: told by their first bytes, with what to do instead."""
+"""Which files cannot be read, detected from their first bytes, and what to do instead."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MARKS: tuple[tuple[bytes, str, str], ...] = (
 
 
 _MARKUP = (b"<!", b"<?xml", b"<html", b"<head", b"<body", b"<table", b"<error")
-# A header such as <DATE> is that of a trading terminal's table.
+# A header such as <DATE> belongs to a trading terminal's table.
 
 
 def other_kind(first: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""Formats: what vendors' files are, as settings of a data file under a name."""
+"""Formats: named data file settings for vendors' files."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _SUFFIXES = (".json", ".yaml", ".yml")
 
 
 class Format(Model):
-    """One format: settings that hold for all files of its kind, whatever the instrument."""
+    """One format: settings that apply to all files of its kind, whatever the instrument."""
 
     about: str
-    """Whose files, and of what."""
+    """Whose files these are, and what they contain."""
     instrument: str
-    """The type of instrument that is made when no instrument file is given."""
+    """The type of instrument that is created when no instrument file is given."""
     symbol_column: str | None = None
-    """The column of symbols of files that hold several instruments."""
+    """The symbol column of files with several instruments."""
     asks: tuple[str, ...] = Field((), strict=False)
-    """Settings that the files do not tell, so that they have to be given."""
+    """Settings that the files do not reveal, so they must be given."""
     series: Annotated[list[dict[str, Any]], Field(min_length=1)]
     """Entries of a data file's ``series``, without ``instrument`` and ``files``."""
 
 
 @cache
 def formats() -> dict[str, Format]:
-    """Return the formats that are known, by name."""
+    """Return the known formats, by name."""
     text = importlib.resources.files(__package__).joinpath("formats.json").read_bytes()
     return TypeAdapter(dict[str, Format]).validate_json(text)
 

@@ -1,4 +1,4 @@
-"""A settings file guessed from a raw file: what can be seen is filled in, the rest is asked for."""
+"""A settings file guessed from a raw file: what can be seen is filled in, the rest is left open."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ASKED = "?"
-"""Stands in the settings file where the user has to say something; no key accepts it."""
+"""Marks where the user has to fill in the settings file; no key accepts it."""
 _LINES = 200
 _SEPARATORS = (",", ";", "\t", "|")
 _NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+([eE][+-]?[0-9]+)?")
@@ -64,30 +64,30 @@ _ROLES = {
 _FOUND_BY_NAME = frozenset({
     "timestamp", "open", "high", "low", "close", "volume", "price", "size", "bid", "ask",
 })  # fmt: skip
-"""Columns that need no setting when they are called so."""
+"""Columns that need no setting when they have these names."""
 _BARS_WITHOUT_HEADER = 5
 """Columns of a time and four prices."""
 
 
 @dataclass
 class Guess:
-    """What a file is taken for."""
+    """What a file is guessed to be."""
 
     series: dict[str, Any]
-    """An entry of a data file's ``series``; ``ASKED`` where something has to be said."""
+    """An entry of a data file's ``series``; ``ASKED`` where something must be filled in."""
     seen: list[tuple[str, str]] = field(default_factory=list)
     """What was found, as name and value."""
     asks: list[tuple[str, str]] = field(default_factory=list)
-    """Keys that have to be filled in, and why."""
+    """Keys that must be filled in, and why."""
     tick: str | None = None
     lot: str | None = None
 
 
 def guess(path: Path, instrument: str | None) -> Guess:
-    """Return what the raw file at ``path`` is taken for.
+    """Guess what the raw file at ``path`` contains.
 
-    Raises ``DataError`` for a file that cannot be read, and when it has no columns of prices that
-    can be told.
+    Raises ``DataError`` for a file that cannot be read, or whose price columns cannot be
+    identified.
     """
     found = Guess({"files": path.name, "instrument": instrument or ASKED})
     if instrument is None:
@@ -107,7 +107,7 @@ def guess(path: Path, instrument: str | None) -> Guess:
 
 
 def _table(file: RawFile, found: Guess) -> tuple[list[list[str]], list[str] | None]:
-    """Return some rows as texts, and the names of their columns when there are any."""
+    """Return some rows as texts, and their column names if there are any."""
     if not file.is_text:
         names = file.column_names()
         frame = next(file.blocks({name: name for name in names}), pl.DataFrame()).head(_LINES)
@@ -303,13 +303,13 @@ def _digits(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: G
 
 
 def _most_digits(texts: Iterable[str]) -> int:
-    """Return how many digits behind the point texts have, those blurred by floating point apart."""
+    """Return how many decimal places texts have, ignoring those with floating-point noise."""
     lengths = [len(text.partition(".")[2].rstrip("0")) for text in texts if _NUMBER.fullmatch(text)]
     return max((length for length in lengths if length <= 8), default=0)  # noqa: PLR2004 - ticks have fewer
 
 
 def _format(names: list[str] | None, found: Guess) -> None:
-    """Say which known format has just these columns."""
+    """Say which known format has exactly these columns."""
     if names is None:
         return
     for name, form in formats().items():

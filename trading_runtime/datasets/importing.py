@@ -1,4 +1,4 @@
-"""A data file made from a format's name, for files that need no settings of their own."""
+"""A data file made from a format's name, for files that need no further settings."""
 
 from __future__ import annotations
 
@@ -47,31 +47,31 @@ _MOST_DIGITS = 8
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What a command says about the files beyond their format."""
+    """What a command specifies about the files besides their format."""
 
     instrument: str
     """SYMBOL.VENUE."""
     bar: str | None = None
     time_zone: str | None = None
     symbol: str | None = None
-    """The instrument's name in the files, when it is not the symbol of its id."""
+    """The instrument's name in the files, when it differs from the symbol of its id."""
     tick: str | None = None
     lot: str | None = None
     currency: str | None = None
-    """What prices are in, when the symbol does not say it."""
+    """The currency of prices, when the symbol does not say it."""
     changes: Mapping[str, Any] | None = None
     """Further settings of the series."""
 
 
 @dataclass(frozen=True)
 class Import:
-    """A data file in memory, and what was found out to make it."""
+    """A data file in memory, and what was inferred to make it."""
 
     loaded: LoadedPreparation
     definition: dict[str, Any] | None
-    """The instrument's definition; None when it is to come from a file."""
+    """The instrument's definition; None when it comes from a file."""
     found: tuple[str, ...]
-    """Lines that tell what was taken from the files."""
+    """Lines that report what was inferred from the files."""
 
 
 def plan_import(
@@ -79,8 +79,8 @@ def plan_import(
 ) -> Import:
     """Return the data file for ``paths`` in the format ``form``.
 
-    With ``defines``, the instrument is defined from the options and the files' own digits.
-    Raises ``UsageError`` for what has to be given, ``DataError`` for files that cannot be read.
+    With ``defines``, the instrument is defined from the options and the decimal places in the
+    files. Raises ``UsageError`` for missing options, ``DataError`` for files that cannot be read.
     """
     for name in form.asks:
         if getattr(options, name, None) is None:
@@ -128,7 +128,7 @@ def _load(document: dict[str, Any]) -> LoadedPreparation:
 
 
 def _bar_of(file: RawFile) -> str:
-    """Return the specification of bars as far apart as most rows of ``file`` are."""
+    """Return the specification of bars with the usual spacing of rows in ``file``."""
     series = file.settings
     for raw in file.blocks({"timestamp": column_roles(series)["timestamp"]}):
         times = read_times(raw["timestamp"], series.timestamp_format, series.time_zone)["ns"]
@@ -197,7 +197,7 @@ def _currencies(symbol: str, quote: str | None) -> tuple[str, str]:
 
 
 def _digits(loaded: LoadedPreparation, columns: Mapping[str, Sequence[str]]) -> int:
-    """Return how many digits behind the point the first rows of the files have at most."""
+    """Return the largest number of decimal places in the first rows of the files."""
     most = 0
     for series in loaded.preparation.series:
         names = [name for name in columns[series.type] if _is_read(series, name)]
@@ -232,7 +232,7 @@ def _digits_of(texts: pl.Series, factor: Decimal) -> int:
         return max((_places(text, factor) for text in plain), default=0)
     fractions = plain.str.extract(r"^[+-]?[0-9]*\.([0-9]*)$").str.strip_chars_end("0")
     lengths = fractions.str.len_bytes()
-    # A price that floating point has blurred has more digits than any tick.
+    # A price with floating-point noise has more digits than any tick.
     usual = lengths.filter(lengths <= _MOST_DIGITS)
     if len(usual):
         most = int(usual.max() or 0)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What is in a dataset: series, windows, rows, gaps, digest; from the manifest alone."""
+"""What a dataset contains, from the manifest alone: series, windows, rows, gaps, digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the preparation of data has to know of an instrument."""
+"""What data preparation needs to know about an instrument."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class InstrumentFacts:
 
     id: str
     definition: dict[str, Any]
-    """As the engine's ``to_dict`` gives it."""
+    """As the engine's ``to_dict`` returns it."""
     price_precision: int
     """Digits after the point."""
     price_increment: Decimal

@@ -18,13 +18,13 @@ from trading_runtime.units import NANOSECONDS
 
 MANIFEST_NAME = "manifest.json"
 MANIFESTS_FOLDER = "manifests"
-"""Where a dataset that grew keeps its earlier manifests, each named by its digest."""
+"""Where a dataset with appended rows keeps its earlier manifests, each named by its digest."""
 MANIFEST_FORMAT = 2
-"""1 had no digests of what lies behind the row groups and says how they are decoded."""
+"""Format 1 had no digests of the bytes after the row groups, which say how these are decoded."""
 
 
 class DataType(StrEnum):
-    """The types of market data a dataset holds; the value is the catalog's folder name."""
+    """The types of market data in a dataset; the value is the catalog's folder name."""
 
     BARS = "bars"
     TRADES = "trades"
@@ -37,7 +37,7 @@ class DataType(StrEnum):
 
 
 def _inside(path: str) -> str:
-    """Return ``path`` when it leads to a file below ``data`` of the dataset, and nowhere else."""
+    """Return ``path`` if it leads to a file below ``data`` of the dataset, and nowhere else."""
     first, *inner = path.split("/")
     if first != "data" or not inner or {"", ".", ".."} & set(inner) or {"\\", "\0"} & set(path):
         raise ValueError("must lead to a file in the dataset's folder 'data', without '..'")
@@ -53,10 +53,10 @@ class _Frozen(BaseModel):
 
 
 class RowGroup(_Frozen):
-    """One row group of a file: the unit whose sha256 enters a task's identity."""
+    """One row group of a file: the unit whose sha256 is part of a task's identity."""
 
     index: _Count
-    """Place among the row groups of the file; one without rows is left out."""
+    """Index among the row groups of the file; one without rows is left out."""
     rows: _Count
     offset: _Count
     """First byte in the file."""
@@ -82,18 +82,18 @@ class DataFile(_Frozen):
     bytes: _Count
     sha256: str
     footer_offset: _Count
-    """First byte behind the last row group."""
+    """First byte after the last row group."""
     footer_sha256: str
-    """Over the bytes from there to the end: places, encodings and types of all columns."""
+    """Over the bytes from there to the end: offsets, encodings and types of all columns."""
     schema_sha256: str
-    """Of the columns' types and the engine's metadata (precision and the like), however many rows
-    there are: files that rows were added to keep it."""
+    """Over the columns' types and the engine's metadata (precision and the like), independent of
+    the number of rows: it stays the same when rows are added."""
     rows: _Count
     row_groups: tuple[RowGroup, ...]
 
 
 class InstrumentFile(_Frozen):
-    """One Parquet file of the catalog that holds instrument definitions."""
+    """One Parquet file of the catalog with instrument definitions."""
 
     path: _Path
     bytes: _Count
@@ -111,23 +111,23 @@ class Gap(_Frozen):
 
 
 class Manifest(_Frozen):
-    """What ``manifest.json`` holds."""
+    """The content of ``manifest.json``."""
 
     format: int
     instruments: tuple[dict[str, Any], ...]
-    """Instrument definitions as the engine's ``to_dict`` gives them, sorted by id."""
+    """Instrument definitions as the engine's ``to_dict`` returns them, sorted by id."""
     instrument_files: tuple[InstrumentFile, ...]
     files: tuple[DataFile, ...]
     """Sorted by type, identifier and first ``ts_init``."""
     gaps: tuple[Gap, ...] = ()
     source: dict[str, Any] = {}
-    """How the dataset was made: settings of the preparation and counts of what it mended."""
+    """How the dataset was made: settings of the preparation and counts of what it fixed."""
     parent: str | None = None
-    """The digest of the manifest to which rows were added, None for a dataset made at once."""
+    """The digest of the manifest to which rows were added, None for a dataset made in one go."""
 
     @property
     def digest(self) -> str:
-        """The sha256 over instruments and files: equal for equal content, wherever it lies."""
+        """The sha256 over instruments and files: equal for equal content, wherever it is."""
         return digest(
             {
                 "instruments": list(self.instruments),
@@ -143,7 +143,7 @@ class Manifest(_Frozen):
         return sum(file.rows for file in self.files)
 
     def to_json(self) -> str:
-        """Return the text of ``manifest.json``: sorted keys, one item a line, stable."""
+        """Return the text of ``manifest.json``: sorted keys, one item per line, stable."""
         content = self.model_dump(mode="json") | {"digest": self.digest}
         if self.parent is None:
             del content["parent"]
@@ -151,7 +151,7 @@ class Manifest(_Frozen):
 
 
 def read_manifest(text: str, where: str) -> Manifest:
-    """Return the manifest that ``text`` holds.
+    """Return the manifest in ``text``.
 
     Raises ``DataError`` when it is not a manifest of this format, or its digest does not match.
     """
@@ -216,9 +216,9 @@ def load_manifest(place: str | Path) -> Manifest:
 
 
 DEFAULT_TICK_GAP = NANOSECONDS["h"]
-"""Between ticks there is no usual spacing: an hour is worth a word."""
+"""Ticks have no usual spacing: gaps of an hour are reported."""
 MOST_LISTED = 1_000
-"""Gaps of a series that the manifest lists: the longest ones; all are counted."""
+"""How many gaps of a series the manifest lists: the longest ones; all are counted."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ class Gaps:
     total: int
     """Nanoseconds."""
     listed: tuple[Gap, ...]
-    """The longest ``MOST_LISTED``, in the order of time."""
+    """The longest ``MOST_LISTED``, in time order."""
 
 
 class GapFinder:
@@ -245,7 +245,7 @@ class GapFinder:
         self._listed: pl.DataFrame | None = None
 
     def add(self, ts_init: pl.Series) -> None:
-        """Take the times of some more rows, in order, nanoseconds."""
+        """Add the times of more rows, in order, nanoseconds."""
         if not len(ts_init):
             return
         if self._last is not None:

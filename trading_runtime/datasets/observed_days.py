@@ -1,4 +1,4 @@
-"""When the rows of a window lie: the first, the last, and the UTC days that have any."""
+"""When a window has rows: the first, the last, and the UTC days with any."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 type Days = tuple[tuple[int, int], ...]
-"""Numbers of days since the epoch: stretches in order, each with its end excluded."""
+"""Numbers of days since the epoch, as ordered ranges, each with its end excluded."""
 
 
 class Observed(NamedTuple):
-    """The stretch of a window that has data, and the days on which equity could move."""
+    """The part of a window that has data, and the days on which equity could move."""
 
     first: int
     """``ts_init`` of the first row."""
@@ -26,7 +26,7 @@ class Observed(NamedTuple):
 
 
 class RowTimes:
-    """Takes the times of a window's rows, piece by piece and in any order of pieces."""
+    """Collects the times of a window's rows, piece by piece, with the pieces in any order."""
 
     def __init__(self) -> None:
         self._firsts: set[int] = set()
@@ -34,7 +34,7 @@ class RowTimes:
         self._days: set[int] = set()
 
     def add(self, times: Sequence[int]) -> None:
-        """Take the times of some rows, which are in order; the cost is one search per day."""
+        """Add the times of some rows, which are in order; the cost is one search per day."""
         if not times:
             return
         first = times[0]
@@ -47,7 +47,7 @@ class RowTimes:
             place = bisect_right(times, (day + 1) * DAY, place)
 
     def observed(self) -> Observed | None:
-        """Return what all rows come to; ``None`` when there was none."""
+        """Return the result for all rows; ``None`` when there were none."""
         if not self._firsts:
             return None
         first = min(self._firsts)
@@ -56,7 +56,7 @@ class RowTimes:
 
 
 def stretches(days: Iterable[int]) -> Days:
-    """Return days as stretches in order that neither overlap nor touch."""
+    """Return days as ordered ranges that neither overlap nor touch."""
     found: list[tuple[int, int]] = []
     for day in sorted(set(days)):
         if found and found[-1][1] == day:

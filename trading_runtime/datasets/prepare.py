@@ -1,4 +1,4 @@
-"""Preparing a dataset: raw files into a catalog with a manifest, all of it or nothing."""
+"""Preparing a dataset: raw files into a catalog with a manifest, all or nothing."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ InstrumentWriter = Callable[[Path, Sequence[dict[str, Any]]], list[Path]]
 """Writes definitions into a catalog's folder and returns the files."""
 
 _VERSION = 1
-"""Of what this module makes from the same input; part of what tells an outdated dataset."""
+"""Version of what this module makes from the same input; part of detecting an outdated dataset."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a preparation came to."""
+    """The result of a preparation."""
 
     folder: Path
     manifest: Manifest
     is_unchanged: bool
-    """The folder held this very dataset already."""
+    """The folder already contained this exact dataset."""
 
 
 def prepare(
@@ -64,7 +64,7 @@ def prepare(
     """Make the dataset that a data file describes, in ``folder``.
 
     Raises ``DataError`` for raw data that is refused (then nothing is left behind), ``UsageError``
-    when the folder holds something else and ``force`` is not given, ``StorageError`` when it
+    when the folder contains something else and ``force`` is not given, ``StorageError`` when it
     cannot be written.
     """
     sources = series_sources(loaded, instruments)
@@ -95,7 +95,7 @@ def prepare(
 def series_sources(
     loaded: LoadedPreparation, instruments: Mapping[str, InstrumentFacts]
 ) -> list[SeriesSource]:
-    """Return what every series is made from, one of each instrument that ``split_by`` tells."""
+    """Return what every series is made from, one for each instrument that ``split_by`` names."""
     sources: list[SeriesSource] = []
     for index, entry in enumerate(loaded.preparation.series):
         split = split_series(entry, instruments)
@@ -135,7 +135,7 @@ def _check_series_differ(loaded: LoadedPreparation, sources: Sequence[SeriesSour
 
 
 def described_series(sources: Sequence[SeriesSource]) -> list[dict[str, Any]]:
-    """Return settings and raw files of every series, without the place where they lie."""
+    """Return settings and raw files of every series, without the files' locations."""
     digests: dict[Path, str] = {}
     for source in sources:
         for file in source.files:
@@ -162,7 +162,7 @@ def _source(sources: Sequence[SeriesSource]) -> dict[str, Any]:
 
 
 def _existing(folder: Path, *, force: bool) -> Manifest | None:
-    """Return the manifest of the dataset that is to stay in ``folder``; None: free to write."""
+    """Return the manifest of the dataset to keep in ``folder``; None: free to write."""
     if not folder.exists() and not folder.is_symlink():
         return None
     if not folder.is_dir():
@@ -226,9 +226,9 @@ def make_all(
     folder: Path,
     stored: Sequence[StoredRows | None] | None = None,
 ) -> list[MadeSeries]:
-    """Make all series, or raise one error with what is wrong in any of them.
+    """Make all series, or raise one error with everything wrong in any of them.
 
-    ``stored`` are the rows that a dataset has of each series already.
+    ``stored`` are the rows that a dataset already has of each series.
     """
     made: list[MadeSeries] = []
     errors: list[TradingRuntimeError] = []
@@ -244,16 +244,16 @@ def make_all(
 
 
 _SMALL = 32 << 20
-"""Bytes of raw files that are read faster than a process starts."""
+"""Raw files of fewer bytes are read faster than a process starts."""
 
 type _Job = tuple[SeriesSource, StoredRows | None]
 type _Outcome = MadeSeries | DataError | UsageError
 
 
 def _outcomes(jobs: Sequence[_Job], folder: Path) -> list[_Outcome]:
-    """Make each series, in a process of its own when there is much to read.
+    """Make each series, in a separate process when there is a lot to read.
 
-    Such a process has no engine, whose memory would come on top, and one thread: with more, small
+    Such a process has no engine, which would need more memory, and one thread: with more, small
     blocks cost more than they gain.
     """
     paths = {file.path for source, _ in jobs for file in source.files}

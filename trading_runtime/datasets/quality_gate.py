@@ -1,4 +1,4 @@
-"""The quality gate: whole UTC days that are kept out of a dataset, each with its reason."""
+"""The quality gate: whole UTC days that are excluded from a dataset, each with its reason."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PRICE = {"bars": "close", "trades": "price", "mark_prices": "value", "index_pri
 
 
 class QualityGate:
-    """Lets days through that are as good as the gate asks for."""
+    """Lets through days that meet the gate's conditions."""
 
     def __init__(self, gate: Gate, kind: str) -> None:
         self.quarantined: list[dict[str, object]] = []
-        """Day, rows and reasons of the days that were kept out."""
+        """Day, rows and reasons of the excluded days."""
         self._gate = gate
         self._kind = kind
         self._last_price: float | None = None

@@ -1,4 +1,4 @@
-"""What is in a raw file: told by its first bytes, unpacked, and read as UTF-8 text."""
+"""The content of a raw file: detected from its first bytes, unpacked, read as UTF-8 text."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _UNPACKERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
 
 
 def first_bytes(path: Path) -> bytes:
-    """Return the first bytes of a file as it is stored; raises ``DataError`` if it cannot be."""
+    """Return the first bytes of a file as stored; raises ``DataError`` if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(_ENOUGH)
@@ -55,7 +55,7 @@ def first_bytes(path: Path) -> bytes:
 
 
 def members_of(path: Path, pattern: str | None) -> list[str]:
-    """Return the members of a zip archive that hold rows; one empty name for any other file.
+    """Return the members of a zip archive that contain rows; one empty name for any other file.
 
     Raises ``DataError`` for an archive without such members, and for an Excel workbook.
     """
@@ -102,7 +102,7 @@ class _AsUtf8:
 
 
 class _Prefixed:
-    """A stream of which the first bytes were read already."""
+    """A stream whose first bytes were already read."""
 
     def __init__(self, first: bytes, stream: Any) -> None:
         self._first = first
@@ -120,14 +120,14 @@ class _Prefixed:
 
 
 def open_text(path: Path, member: str) -> Any:
-    """Return a stream of the file's text: unpacked, in UTF-8, without a mark of byte order.
+    """Return a stream of the file's text: unpacked, in UTF-8, without a byte order mark.
 
-    Raises ``DataError`` for what is neither CSV nor packed in a known way; reading may raise one
-    of ``READ_ERRORS``.
+    Raises ``DataError`` for a file that is neither CSV nor packed in a known way; reading may raise
+    one of ``READ_ERRORS``.
     """
     stream: Any
     if member:
-        stream = zipfile.ZipFile(path).open(member)  # noqa: SIM115 - given back open
+        stream = zipfile.ZipFile(path).open(member)  # noqa: SIM115 - returned open
     else:
         start = first_bytes(path)
         plain = partial(path.open, "rb")

@@ -1,4 +1,4 @@
-"""Raw market data files: which are meant, their columns, rows block by block, and places."""
+"""Raw market data files: which files, their columns, their rows block by block, and locations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import Columns, Series
 
 BLOCK_BYTES = 2 << 20
-"""Text that is parsed at once: more takes more memory, less takes more calls."""
+"""Text that is parsed at once: more needs more memory, less needs more calls."""
 BLOCK_ROWS = 65_536
 """Rows of a binary file that are read at once."""
 _LONGEST_RECORD = 64 << 20
@@ -49,14 +49,14 @@ _SYMBOL = re.compile(r"[A-Z][A-Z0-9]+([./:_ -][A-Z0-9]+)*")
 
 
 class SymbolColumn(NamedTuple):
-    """A column that may hold symbols, because it is called so or its first value looks so."""
+    """A column that may contain symbols, judging by its name or its first value."""
 
     position: int
     """From 0."""
     shown: str
     """How messages name it."""
     is_named: bool
-    """Whether its name says that it holds symbols."""
+    """Whether its name says that it contains symbols."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class RawFile:
     path: Path
     settings: Series
     member: str = ""
-    """Name in the archive; empty for a file of its own."""
+    """Name in the archive; empty for a separate file."""
     kind: str = "csv"
     """``csv``, ``parquet`` or ``feather``."""
 
@@ -85,8 +85,8 @@ class RawFile:
     ) -> Iterator[pl.DataFrame]:
         """Yield the rows, some at a time: the columns of ``roles``, under the names of their roles.
 
-        ``row`` counts the file's rows from 0, also those that ``where`` leaves out. CSV columns
-        are texts; others keep their types. Blank lines at the end are left out. Raises
+        ``row`` counts the file's rows from 0, including those that ``where`` leaves out. CSV
+        columns are texts; others keep their types. Blank lines at the end are left out. Raises
         ``DataError`` when the file cannot be read or has no such column.
         """
         names = self._column_names()
@@ -118,7 +118,7 @@ class RawFile:
             row += frame.height
 
     def symbol_columns(self, roles: Mapping[str, Columns]) -> list[SymbolColumn]:
-        """Return the columns that may hold symbols, those of ``roles`` apart."""
+        """Return the columns that may contain symbols, except those of ``roles``."""
         names = self._column_names()
         has_header = self.has_header(names)
         self._refuse_headless(roles, names, has_header=has_header)
@@ -283,7 +283,7 @@ class RawFile:
         return [pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in kinds]
 
     def _binary_blocks(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        """Yield the columns ``names``, called by their place in the file, and ``row`` from 0."""
+        """Yield the columns ``names``, named by their position in the file, and ``row`` from 0."""
         try:
             for batch in self._batches(names):
                 frame = pl.DataFrame(pl.from_arrow(batch))
@@ -309,7 +309,7 @@ class RawFile:
     def _csv_blocks(
         self, positions: list[int], width: int, size: int, *, has_header: bool
     ) -> Iterator[pl.DataFrame]:
-        """Yield the columns at ``positions``, called by them, and ``row`` from 0 in each block."""
+        """Yield the columns at ``positions``, named by these, and ``row`` from 0 in each block."""
         pending: pl.DataFrame | None = None
         try:
             for text in self._record_bytes(size, skip=int(has_header)):
@@ -345,7 +345,7 @@ class RawFile:
             return pl.DataFrame(schema={columns[position]: pl.String for position in positions})
 
     def _record_bytes(self, size: int, skip: int) -> Iterator[bytes]:
-        """Yield whole records below the lines and the header that are left out."""
+        """Yield whole records after the skipped lines and the header."""
         stream = open_text(self.path, self.member)
         try:
             rest = self._after_head(stream, skip)
@@ -363,7 +363,7 @@ class RawFile:
             stream.close()
 
     def _after_head(self, stream: Any, skip: int) -> bytes:
-        """Return what was read of the stream behind the lines that are left out."""
+        """Return what was read from the stream after the skipped lines."""
         comment = (self.settings.comment or "").encode()
         data, lines = b"", self.settings.skip_rows
         at = 0
@@ -393,7 +393,7 @@ class RawFile:
             at = end + 1 if end >= 0 else len(data)
 
     def _csv_fault(self, width: int) -> str | None:
-        """Return what is wrong with the first line that is not like the first, if there is one."""
+        """Return what is wrong with the first line that differs in form from the first, if any."""
         try:
             lines = _Lines(self._open_lines(), self.settings.skip_rows, self.settings.comment)
             reader = csv.reader(lines, delimiter=self.settings.separator, strict=True)
@@ -417,7 +417,7 @@ class RawFile:
 
 
 class _Lines:
-    """The lines of a text below those that are left out; comments are left out as well."""
+    """The lines of a text after the skipped ones; comments are skipped as well."""
 
     def __init__(self, lines: Iterable[str], skip: int, comment: str | None) -> None:
         self.start: int | None = None
@@ -429,7 +429,7 @@ class _Lines:
         self._comment = comment
 
     def begin(self) -> None:
-        """Forget where the last record began."""
+        """Forget where the last record started."""
         self.start = None
 
     def __iter__(self) -> _Lines:
@@ -459,7 +459,7 @@ def _lines(stream: Any) -> Iterator[bytes]:
 
 
 def _end_of_records(data: bytes) -> int:
-    """Return the place behind the last line end that is not inside a quoted text."""
+    """Return the position after the last line end that is not inside quotes."""
     cut = data.rfind(b"\n") + 1
     while cut and data.count(b'"', 0, cut) % 2:
         cut = data.rfind(b"\n", 0, data.rfind(b'"', 0, cut)) + 1
@@ -479,7 +479,7 @@ def _joined(positions: list[int]) -> pl.Expr:
 
 
 def find_files(inputs: Iterable[tuple[list[str], Series]]) -> list[RawFile]:
-    """Return the files that paths and patterns name, each once, in the order of their names.
+    """Return the files that paths and patterns name, each once, sorted by name.
 
     Raises ``DataError`` for a path or pattern that leads to no file.
     """

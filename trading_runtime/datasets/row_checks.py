@@ -1,4 +1,4 @@
-"""Checks of rows: order, duplicates, prices that fit each other, and what is wrong where."""
+"""Checks of rows: order, duplicates, consistent prices, and where each fault is."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class BadRow(NamedTuple):
     """A row that is left out of the dataset."""
 
     file: int
-    """Place among the files of the series."""
+    """Index among the files of the series."""
     row: int
     """From 0, in its file."""
     reason: str
@@ -49,7 +49,7 @@ class RowProblems:
 
     files: list[RawFile]
     drops: bool = False
-    """Whether rows that are wrong by themselves are left out, instead of refused."""
+    """Whether rows that are wrong on their own are left out instead of refused."""
     dropped: list[BadRow] = field(default_factory=list)
     _kinds: dict[str, _Found] = field(default_factory=dict)
 
@@ -63,9 +63,9 @@ class RowProblems:
         *,
         reason: str | None = None,
     ) -> None:
-        """Record the wrong ``rows`` (indices, ascending) of a file; ``message`` is of the first.
+        """Record the wrong ``rows`` (ascending indices) of a file; ``message`` is about the first.
 
-        With a ``reason`` they can be left out; without, they are a fault of the whole file.
+        With a ``reason`` they can be left out; without one, they are a fault of the whole file.
         """
         if not len(rows):
             return
@@ -115,21 +115,21 @@ class _Finding:
     wrong: pl.Series
     """True for a wrong row of the frame."""
     message: str
-    """About the first of them."""
+    """Describes the first of them."""
     advice: str = ""
     reason: str | None = None
-    """Why the rows are left out; None for what is a fault of the whole file."""
+    """Why the rows are left out; None for a fault of the whole file."""
 
 
 class RowChecks:
-    """Looks at the rows of a series, block by block, and records what is wrong."""
+    """Checks the rows of a series, block by block, and records what is wrong."""
 
     def __init__(self, source: SeriesSource, problems: RowProblems) -> None:
         self._source = source
         self._series = source.series
         self._problems = problems
         self._last: pl.DataFrame | None = None
-        """The last row of the block before, or all rows of its time."""
+        """The last row of the previous block, or all rows with its time."""
         self._may_split = (
             source.instrument.definition.get("type") == "Equity" and self._series.splits is None
         )

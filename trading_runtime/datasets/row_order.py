@@ -1,4 +1,4 @@
-"""Rows put in the order of time in bounded memory, a UTC day at a time."""
+"""Rows sorted by time in bounded memory, one UTC day at a time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def in_order_of_time(frames: Iterable[pl.DataFrame], folder: Path) -> Iterator[pl.DataFrame]:
-    """Yield the rows of ``frames`` in the order of ``ts``, a UTC day each.
+    """Yield the rows of ``frames`` in the order of ``ts``, one frame per UTC day.
 
     Rows of equal time keep the order of files and of rows; those of a file with the newest row
-    first come in reverse, as they happened. The rows lie in ``folder`` meanwhile.
+    first come in reverse, as they happened. The rows are kept in ``folder`` meanwhile.
     """
     folder.mkdir(parents=True)
     days: dict[int, list[Path]] = {}

@@ -38,7 +38,7 @@ QUARANTINE = "quarantine"
 
 @dataclass(frozen=True)
 class MadeSeries:
-    """What became of one series."""
+    """The result of one series."""
 
     files: tuple[DataFile, ...]
     rows: int
@@ -48,12 +48,12 @@ class MadeSeries:
     """Rows that were left out, by reason."""
     gaps: Gaps
     known: int = 0
-    """Rows that the dataset had already."""
+    """Rows that the dataset already had."""
     quarantined: tuple[dict[str, object], ...] = ()
-    """Days that the quality gate kept out, with their reasons."""
+    """Days that the quality gate excluded, with their reasons."""
 
     def described(self, identifier: str) -> dict[str, Any]:
-        """Return the counts for the manifest; those that came later only where there are any."""
+        """Return the counts for the manifest; newer counts only when they are not zero."""
         gaps = {name: getattr(self.gaps, name) for name in ("count", "longest", "total")}
         counts: dict[str, Any] = {
             "snapped": self.snapped,
@@ -71,16 +71,16 @@ class MadeSeries:
 def make_series(
     source: SeriesSource, dataset: Path, stored: StoredRows | None = None
 ) -> MadeSeries:
-    """Write the rows of ``source`` into ``dataset`` and return what they came to.
+    """Write the rows of ``source`` into ``dataset`` and return the result.
 
-    With ``stored``, only rows behind those that are stored are written.
+    With ``stored``, only rows after the stored ones are written.
 
     Raises ``DataError`` for rows that are refused and ``UsageError`` for settings that do not fit;
-    what was written until then is for the caller to remove.
+    the caller has to remove what was written until then.
     """
     source.check()
     series = source.series
-    # Series are made at the same time, so each has a place of its own.
+    # Series are made at the same time, so each has its own folder.
     scratch = dataset / f".scratch-{series.type}-{folder_name(source.identifier)}"
     problems = RowProblems(source.files, drops=series.on_bad_row == "drop")
     writer = SeriesWriter(source, dataset, stored.rows if stored is not None else 0)
@@ -130,7 +130,7 @@ def _only_new(
 
 
 def _kept(source: SeriesSource, problems: RowProblems, scratch: Path) -> Iterator[pl.DataFrame]:
-    """Yield the rows that stay, in the order of time."""
+    """Yield the rows that stay, in time order."""
     frames = source.frames(problems)
     if source.series.sort:
         frames = in_order_of_time(frames, scratch / "order")
@@ -144,7 +144,7 @@ def _kept(source: SeriesSource, problems: RowProblems, scratch: Path) -> Iterato
 
 
 def _changes(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Yield the rows whose values are not those of the row before."""
+    """Yield the rows whose values differ from the previous row's."""
     before: tuple[object, ...] | None = None
     for frame in frames:
         if not frame.height:
@@ -178,7 +178,7 @@ def _usual_spacing(source: SeriesSource) -> int:
 
 
 def _quarantine(source: SeriesSource, problems: RowProblems, dataset: Path) -> dict[str, int]:
-    """Write the rows that were left out, with place and reason, and return how many there are."""
+    """Write the rows that were left out, with location and reason, and return their number."""
     reasons: dict[tuple[int, int], str] = {}
     for bad in problems.dropped:
         reasons.setdefault((bad.file, bad.row), bad.reason)

@@ -1,4 +1,4 @@
-"""From the raw files of one series to rows in whole ticks, block by block, and what is wrong."""
+"""From the raw files of one series to rows in whole ticks, block by block, with their faults."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class SeriesSource:
     rounded: dict[str, int] = field(default_factory=dict)
     """Values that were rounded to the tick, by column."""
     snapped: dict[str, int] = field(default_factory=dict)
-    """Values that were off the tick by the noise of floating point, by column."""
+    """Values that were off the tick by floating-point noise, by column."""
 
     @property
     def identifier(self) -> str:
@@ -126,15 +126,15 @@ class SeriesSource:
             _constant(self, name)
 
     def frames(self, problems: RowProblems) -> Iterator[pl.DataFrame]:
-        """Yield the rows in the order of the files' first times, some at a time.
+        """Yield the rows in the order of the files' first times, in batches.
 
         A frame has ``ts`` (Int64, nanoseconds: when the row is known, for bars the close),
-        ``ts_event`` where the file has both times, the prices and sizes in whole ticks (Int64, or
-        Int128 where one needs it), for trades ``trade_id`` (text) and ``aggressor`` (BUY, SELL or
+        ``ts_event`` when the file has both times, the prices and sizes in whole ticks (Int64, or
+        Int128 if needed), for trades ``trade_id`` (text) and ``aggressor`` (BUY, SELL or
         NO_AGGRESSOR), and ``file`` and ``row``: where a row comes from.
 
         Records in ``problems`` what is wrong with single rows. Raises ``DataError`` for a file
-        that cannot be read or holds no rows, ``UsageError`` for settings that do not fit.
+        that cannot be read or has no rows, ``UsageError`` for settings that do not fit.
         """
         symbols = _Symbols(self) if self.series.mixed_symbols == "refuse" else None
         doubts = TimeDoubts(self.length)
@@ -158,7 +158,7 @@ class SeriesSource:
             doubts.check()
 
     def _order(self) -> list[int]:
-        """Return the files' places in the order of their first times."""
+        """Return the files' indices in the order of their first times."""
         if len(self.files) == 1:
             return [0]
         firsts = [self._first_time(index) for index in range(len(self.files))]
@@ -187,7 +187,7 @@ _HIGHEST_PRICE = 100_000_000_000
 
 
 class _Symbols:
-    """Tells when a column of symbols holds more than one, in all files of a series together."""
+    """Detects a symbol column with more than one symbol, over all files of a series."""
 
     def __init__(self, source: SeriesSource) -> None:
         self._own = _plain(source.instrument.id.rpartition(".")[0])
@@ -198,7 +198,7 @@ class _Symbols:
         self._roles: dict[str, str] = {}
 
     def columns(self, file: RawFile, roles: Mapping[str, Columns]) -> dict[str, int]:
-        """Return the file's columns to look at, under names of their own."""
+        """Return the file's columns to check, under separate names."""
         columns = file.symbol_columns(roles)
         self._roles = {f"symbol {column.position}": column.shown for column in columns}
         for column in columns:
@@ -221,7 +221,7 @@ class _Symbols:
                 del self._named[shown_name]
 
     def check(self) -> None:
-        """Raise ``DataError`` for the first column that holds several."""
+        """Raise ``DataError`` for the first column with several symbols."""
         for name, is_named in self._named.items():
             values = self._found.get(name, {})
             is_symbol = is_named or self._own in {_plain(value) for value in values}
@@ -280,11 +280,11 @@ def _read_block(
 
 @dataclass(frozen=True)
 class _Block:
-    """Some rows of a raw file, and where what is wrong with them is told."""
+    """Some rows of a raw file, and where their faults are recorded."""
 
     source: SeriesSource
     index: int
-    """The file's place in the series."""
+    """The file's index in the series."""
     raw: pl.DataFrame
     problems: RowProblems
 
@@ -297,7 +297,7 @@ class _Block:
         return self.file.settings
 
     def check_types(self) -> None:
-        """Raise ``DataError`` for a column that can hold no numbers."""
+        """Raise ``DataError`` for a column that cannot contain numbers."""
         for role in self.raw.columns:
             kind = self.raw[role].dtype
             if kind.is_nested() or kind == pl.Binary:
@@ -309,7 +309,7 @@ class _Block:
         self.problems.add(kind, self.index, rows, message, advice, reason=reason)
 
     def times(self, role: str) -> pl.Series:
-        """Return the times of a column, nanoseconds; null where they are told as wrong."""
+        """Return the times of a column, nanoseconds; null where they are recorded as wrong."""
         series = self.series
         try:
             times = read_times(self.raw[role], series.timestamp_format, series.time_zone)
@@ -346,7 +346,7 @@ class _Block:
         return columns
 
     def numbers(self, name: str, increment: Increment) -> pl.Series:
-        """Return a column of prices or sizes in ticks; null where they are told as wrong."""
+        """Return a column of prices or sizes in ticks; null where they are recorded as wrong."""
         constant = _constant(self.source, name)
         if constant is not None:
             kind = pl.Int64() if constant < 2**63 else pl.Int128()
@@ -374,7 +374,7 @@ class _Block:
 
 
 def _refuse_dates_as_closes(block: _Block) -> None:
-    """Record dates alone that should mark the close of a day's bar: the day has just begun then."""
+    """Record bare dates that should mark the close of a day's bar: they mark the day's start."""
     series, raw = block.series, block.raw["timestamp"]
     length = block.source.length
     if not isinstance(series, BarSeries) or series.timestamp_marks != "close":
@@ -416,7 +416,7 @@ def _next_year() -> int:
 
 
 def _fitting_unit(value: object) -> str:
-    """Return advice on the unit in which a number is a time of this century, if there is one."""
+    """Return a hint about the unit in which a number is a time in this century, if there is one."""
     text = str(value).partition(".")[0]
     if not text.isdecimal():
         return "see 'timestamp_format' in the data file"
@@ -558,8 +558,8 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
 
 
 def _refuse_fixed_point(block: _Block, name: str, ticks: pl.Series, tick: Increment) -> None:
-    """Record prices that are too high to be any: they are mostly billionths, as Databento's."""
-    # Ticks of 128 bits: the highest price has more of small ticks than 64 bits hold.
+    """Record prices that are too high to be real: mostly billionths, such as Databento's."""
+    # Ticks of 128 bits: in small ticks the highest price does not fit into 64 bits.
     most = pl.lit(int(_HIGHEST_PRICE / tick.value), dtype=pl.Int128)
     wrong = pl.select(ticks.cast(pl.Int128) > most).to_series()
     if wrong.any():

@@ -48,7 +48,7 @@ def _read(path: Path) -> Node:
 
 
 def checked[Settings: BaseModel](model: type[Settings], document: Node, path: Path) -> Settings:
-    """Return the settings that ``document``, read from ``path``, holds.
+    """Return the settings in ``document``, which was read from ``path``.
 
     Raises ``UsageError`` with one line for every fault.
     """
@@ -62,7 +62,7 @@ def checked[Settings: BaseModel](model: type[Settings], document: Node, path: Pa
 
 
 def settings_error(path: Path, problems: Iterable[Problem]) -> UsageError:
-    """Return the error that lists ``problems`` of the file in the order of their places."""
+    """Return the error that lists ``problems`` in the order of the file."""
     ordered = sorted(problems, key=lambda problem: (problem.line, problem.column))
     lines = [
         f"{path}:{problem.line}:{problem.column}: {problem.message}"

@@ -30,18 +30,18 @@ class Slice:
     rows: int
     """In the window itself."""
     warmup_rows: int
-    """In front of it."""
+    """Before it."""
     observed: Observed | None = None
-    """When those in the window lie; ``None`` when there are none."""
+    """When those in the window are; ``None`` when there are none."""
 
 
 def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) -> Slice:
     """Write the rows of ``partition`` from ``dataset`` to the new folder ``catalog``.
 
     ``partition`` has ``warmup_start``, ``start``, ``end`` (nanoseconds since the epoch),
-    ``rows_min`` and ``rows_max``, and ``data``: the series with the row groups that can have rows
-    and the files that these are in. Every row group is verified before it is used, and so is what
-    says how it is decoded.
+    ``rows_min`` and ``rows_max``, and ``data``: the series with the row groups that can have rows,
+    and the files that contain them. Every row group is verified before it is used, and so is the
+    footer that says how to decode it.
 
     Raises ``DataError`` when a file is missing, its bytes are not those of the manifest, or the
     rows are fewer or more than the plan allows.
@@ -49,7 +49,7 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
     rows = warmup_rows = 0
     seen = RowTimes()
     for series in partition["data"]:
-        # The engine's own name of the folder: it drops characters that an identifier may have.
+        # The engine's own name for the folder: it drops some characters that identifiers may have.
         name = Path(series["row_groups"][0]["path"]).parent.name
         folder = catalog / "data" / series["type"] / name
         if (whole := _whole_files(series, dataset, partition, seen)) is not None:
@@ -76,10 +76,10 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
 def _whole_files(
     series: Mapping[str, Any], dataset: Path, partition: Mapping[str, Any], seen: RowTimes
 ) -> Slice | None:
-    """Return the rows of a series none of whose files has any outside the partition, else ``None``.
+    """Return a series' rows if none of its files has any outside the partition, else ``None``.
 
-    Also ``None`` when a file cannot be read: whoever reads it to cut it says why. ``seen`` takes
-    the times in the window.
+    Also ``None`` when a file cannot be read: the code that cuts it says why. ``seen`` collects the
+    times in the window.
     """
     rows = warmup_rows = 0
     last = partition["warmup_start"]
@@ -90,7 +90,7 @@ def _whole_files(
                     return None
                 for group in groups:
                     times = instants_of(file.read_row_group(group["index"], ["ts_init"]))
-                    # Files that overlap are made into one, with rows in the order of the plan.
+                    # Files that overlap are merged into one, with rows in the order of the plan.
                     if not times or times[0] < last or times[-1] >= partition["end"]:
                         return None
                     last = times[-1]
@@ -104,7 +104,7 @@ def _whole_files(
 
 
 def _copy(series: Mapping[str, Any], dataset: Path, folder: Path) -> None:
-    """Copy the files of a series as they are, but for what the manifest does not know of them."""
+    """Copy the files of a series as they are, except for what the manifest does not cover."""
     folder.mkdir(parents=True)
     files = {file["path"]: file for file in series["files"]}
     for name, groups in _by_file(series).items():
@@ -151,9 +151,9 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, int, memoryview[int]]:
-    """Return the rows of warm-up and window, how many are warm-up, and the times of the others."""
+    """Return the rows of warm-up and window, how many are warm-up, and the others' times."""
     times = instants_of(table)
-    # Rows are in order of time, so what is inside is one stretch: a slice copies nothing.
+    # Rows are in time order, so those inside are contiguous: a slice copies nothing.
     first, start, end = (
         bisect_left(times, partition[key]) for key in ("warmup_start", "start", "end")
     )
@@ -163,7 +163,7 @@ def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, in
 def _verified(
     path: Path, groups: list[Mapping[str, Any]], planned: Mapping[str, Any]
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield place and bytes of each row group, and of the footer, once their sha256 is right."""
+    """Yield offset and bytes of each row group, and of the footer, after checking their sha256."""
     with _reading(path), path.open("rb") as file:
         for group in groups:
             file.seek(group["offset"])
@@ -197,14 +197,14 @@ class _SeriesFile:
         return self
 
     def write(self, table: pa.Table) -> None:
-        """Add rows; without any, no file is made."""
+        """Add rows; if there are none, no file is made."""
         if not table.num_rows:
             return
         times = instants_of(table)
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._first = times[0]
-            # Read once or a few times and thrown away: light compression is faster than none.
+            # The file is read a few times and thrown away: light compression is faster than none.
             self._writer = pq.ParquetWriter(
                 self._path, table.schema, compression="lz4", write_statistics=["ts_init"]
             )
@@ -229,7 +229,7 @@ def _file_time(nanoseconds: int) -> str:
 def instants_of(table: pa.Table) -> memoryview:
     """Return ``ts_init`` in nanoseconds since the epoch, without a copy where it is one chunk.
 
-    Importing ``pyarrow.compute`` takes a worker as long as the engine.
+    Importing ``pyarrow.compute`` would take a worker as long as importing the engine.
     """
     if not table.num_rows:
         return memoryview(b"").cast("q")

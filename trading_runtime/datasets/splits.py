@@ -1,4 +1,4 @@
-"""Stock splits: rows before one are put on the terms after it, and forgotten ones are told."""
+"""Stock splits: rows before a split are adjusted to it, and forgotten splits are detected."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _LEAST_RATIO, _GREATEST_RATIO = 2, 50
 _CLOSE_TO_A_RATIO = 0.05
-"""How far the price of the day of a split is from the one before it, the ratio apart."""
+"""How far the price on a split's day may be from the previous one after applying the ratio."""
 
 
 def factors(series: Series, times: pl.Series) -> list[tuple[Fraction, pl.Series]]:
-    """Return by what the prices of rows are divided, and which rows they are.
+    """Return the divisors of the rows' prices, and the rows that they apply to.
 
-    ``times`` are those that the file has, nanoseconds.
+    ``times`` are those in the file, nanoseconds.
     """
     if not series.splits:
         return []
@@ -34,7 +34,7 @@ def factors(series: Series, times: pl.Series) -> list[tuple[Fraction, pl.Series]
     days = sorted(series.splits)
     factor = Fraction(1)
     until: int | None = None
-    # From the last split back: rows before it have that factor, rows before others several.
+    # From the last split back: rows before it have its factor, rows before earlier splits several.
     for day in reversed(days):
         midnight = dt.datetime.fromisoformat(day).replace(tzinfo=zone)
         end = int(midnight.timestamp()) * 10**9 + int(is_close)
@@ -72,7 +72,7 @@ def adjusted(
 def looks_split(opens: pl.Series, closes: pl.Series) -> tuple[pl.Series, str]:
     """Return which bars open at a fraction or multiple of the close before, as after a split.
 
-    With them comes the ratio of the first, as ``splits`` has it.
+    Also return the ratio of the first, in the form of ``splits``.
     """
     ratios = closes.shift().cast(pl.Float64) / opens.cast(pl.Float64)
     is_reverse = ratios < 1

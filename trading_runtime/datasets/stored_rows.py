@@ -1,4 +1,4 @@
-"""The rows that a dataset has of a series, as new rows of it are compared with."""
+"""The rows that a dataset has of a series, to compare new rows with."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class StoredRows:
-    """What a dataset has of one series, and how new rows agree with it."""
+    """What a dataset has of one series, and how far new rows match it."""
 
     def __init__(self, source: SeriesSource, dataset: Path, files: Sequence[DataFile]) -> None:
         self.last = files[-1].row_groups[-1].last
         """``ts_init`` of the last row."""
         self.rows = sum(file.rows for file in files)
         self.known = 0
-        """New rows that the dataset has already."""
+        """New rows that the dataset already has."""
         self._source = source
         self._dataset = dataset
         self._files = files
@@ -36,10 +36,10 @@ class StoredRows:
         self._buffer: pl.DataFrame | None = None
 
     def only_new(self, frame: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
-        """Return the rows behind the last one that is stored.
+        """Return the rows after the last stored one.
 
-        Rows up to there are compared with what is stored, one by one; the first that is not the
-        same is recorded: it came late, or was changed.
+        Rows up to there are compared with the stored ones, one by one; the first difference is
+        recorded: the row came late, or was changed.
         """
         if int(frame["ts"][0]) > self.last:
             return frame
@@ -73,7 +73,7 @@ class StoredRows:
         return rows.with_columns(pl.col(pl.Categorical).cast(pl.String))
 
     def _next(self, first: int, count: int) -> pl.DataFrame:
-        """Return the next ``count`` rows that are stored; the first call starts at ``first``."""
+        """Return the next ``count`` stored rows; the first call starts at ``first``."""
         if self._rest is None:
             self._rest = self._from(first)
         parts = [] if self._buffer is None else [self._buffer]

@@ -1,4 +1,4 @@
-"""Times that were read without a fault, and still look misread: all rows of a series together."""
+"""Times that were read without an error but still look misread, over all rows of a series."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _FEWEST_DAYS = 5
 _MONDAY, _SATURDAY = 1, 6
 _LATEST_MONTH = 12
 _TIMES_AS_LONG = 3
-"""A reading whose days span so many times what the other one's do is the wrong one."""
+"""A reading whose days span this many times the other reading's is the wrong one."""
 
 
 class TimeDoubts:
-    """Takes the rows of a series block by block; tells at the end what is in doubt."""
+    """Checks the rows of a series block by block; reports doubts at the end."""
 
     def __init__(self, length: BarLength | None) -> None:
         self._spacing = None if length is None else _Spacing(length)
@@ -36,7 +36,7 @@ class TimeDoubts:
         self._exchange = None if is_long else _Exchange()
 
     def take(self, file: RawFile, raw: pl.Series, times: pl.Series) -> None:
-        """Take a block: the ``raw`` values of its times, and what was made of the usable ones."""
+        """Add a block: the ``raw`` values of its times, and the times read from the usable ones."""
         series = file.settings
         if series.unusual_times != "refuse" or not len(times):
             return
@@ -83,7 +83,7 @@ class _Spacing:
             self._shortest = min(shortest, self._shortest or shortest)
 
     def found(self) -> str | None:
-        # Rows in no order say nothing of how often they come.
+        # Unordered rows say nothing about how often they come.
         if self._shortest is None or self._bars < _FEWEST_BARS or len(self._directions) > 1:
             return None
         if self._file is None or self._shortest < 2 * self._length.longest:
@@ -99,7 +99,7 @@ class _Spacing:
 
 
 class _Midnights:
-    """Closes of days that look like the dates of the days."""
+    """Day closes that look like the dates of the days."""
 
     def __init__(self) -> None:
         self._file: RawFile | None = None
@@ -128,7 +128,7 @@ class _Midnights:
 
 
 class _Exchange:
-    """Dates that also read with day and month the other way round."""
+    """Dates that can also be read with day and month swapped."""
 
     def __init__(self) -> None:
         self.is_settled = False
@@ -144,7 +144,7 @@ class _Exchange:
             self.is_settled = True
             return
         own = read_times(raw, series.timestamp_format, series.time_zone)
-        # A day after the twelfth is no month: nothing more has to be read.
+        # A day after the twelfth cannot be a month: nothing more has to be read.
         days = own["ns"].cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(series.time_zone)
         if own["fault"].is_not_null().any() or (days.dt.day() > _LATEST_MONTH).any():
             self.is_settled = True

@@ -1,4 +1,4 @@
-"""Formats of times in raw files, and the zones that they are of."""
+"""Formats of times in raw files, and their zones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EPOCH_DIGITS = {"s": 9, "ms": 6, "us": 3, "ns": 0}
 """Units since 1970, and how many decimals make one of them nanoseconds."""
 ISO = "iso"
 EPOCH = "epoch"
-"""Any unit since 1970, told by the number of digits."""
+"""Any unit since 1970, detected from the number of digits."""
 
 _DIRECTIVES = frozenset("YyCmbBhdejaAHkIlMSpPznt%DFTRx")
 _ADVICE = {
@@ -35,7 +35,7 @@ _ABBREVIATIONS = frozenset({
     "AEDT", "NZST", "NZDT",
 })  # fmt: skip
 UTC_NAMES = frozenset({"Z", "UTC", "GMT", "Etc/UTC", "Zulu", "+00:00", "+0000"})
-"""Zones that are UTC, as texts have them."""
+"""Spellings of UTC in texts."""
 _DIRECTIVE = re.compile(r"%([-_0]?)(\.[369]?f|[369]?f|:?z|[A-Za-z%])")
 
 
@@ -74,10 +74,10 @@ def check_timestamp_format(text: str) -> str:
 
 
 def exchanged_pattern(text: str) -> str | None:
-    """Return the pattern that reads day and month the other way round.
+    """Return the pattern with day and month swapped.
 
-    ``None`` where that is no question: a pattern with the month's name, one that begins with the
-    year, or no pattern at all.
+    ``None`` when there is no doubt: a pattern with the month's name, one that starts with the year,
+    or no pattern at all.
     """
     if "%" not in text:
         return None
@@ -93,13 +93,13 @@ def exchanged_pattern(text: str) -> str | None:
 
 
 def has_time_of_day(text: str) -> bool:
-    """Return whether times in the format ``text`` are more than dates, as far as it says."""
+    """Return whether times in the format ``text`` are more than dates, judging by the format."""
     directives = {match.group(2) for match in _DIRECTIVE.finditer(text)}
     return text != ISO and (text == EPOCH or text in EPOCH_DIGITS or bool(directives & _HOURS))
 
 
 def literal_zone(text: str) -> str | None:
-    """Return the zone that a pattern has as plain text, such as ``EST``, ``Z`` or ``+00:00``."""
+    """Return the zone in a pattern as plain text, such as ``EST``, ``Z`` or ``+00:00``."""
     if text in {ISO, EPOCH} or text in EPOCH_DIGITS:
         return None
     rest = _DIRECTIVE.sub("\0", text)
@@ -119,12 +119,12 @@ def _try(text: str) -> None:
 
 
 def chrono_pattern(text: str) -> str:
-    """Return the pattern as polars reads it: a point with digits is one directive there."""
+    """Return the pattern for Polars, where a point with digits is one directive."""
     return with_minutes(text, text.replace(".%f", "%.f"), " %M")
 
 
 def with_minutes[Value](text: str, value: Value, minutes: Value) -> Value:
-    """Return ``value`` with ``minutes`` behind it when the pattern has hours, but no minutes.
+    """Return ``value`` followed by ``minutes`` when the pattern has hours but no minutes.
 
     Polars reads hours and minutes together or not at all, so both pattern and texts get them.
     """

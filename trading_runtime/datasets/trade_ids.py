@@ -1,4 +1,4 @@
-"""Trade ids that come twice in a series, found in bounded memory."""
+"""Finds duplicate trade ids of a series in bounded memory."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SCHEMA = pa.schema([("trade_id", pa.large_string()), ("file", pa.uint32()), ("r
 
 
 class TradeIds:
-    """Looks for ids that come twice.
+    """Looks for duplicate ids.
 
-    Ids that are whole numbers and only grow need nothing but the last one. All others are spread
-    by their hash over files in ``folder``, each of which is small enough to be looked at at once.
+    For ids that are increasing whole numbers, only the last one is kept. All others are spread by
+    their hash over files in ``folder``, each small enough to be checked at once.
     """
 
     def __init__(self, folder: Path, last: int | None = None) -> None:
@@ -35,7 +35,7 @@ class TradeIds:
         self._parts: _Parts | None = None
 
     def take(self, frame: pl.DataFrame) -> None:
-        """Look at the ids of some more rows."""
+        """Add the ids of more rows."""
         if self._parts is not None:
             self._parts.add(frame)
             return
@@ -55,7 +55,7 @@ class TradeIds:
         self._is_first = False
 
     def check(self, problems: RowProblems, again: Callable[[], Iterable[pl.DataFrame]]) -> None:
-        """Record ids that came twice; ``again`` gives all rows once more, when they are needed."""
+        """Record duplicate ids; ``again`` yields all rows once more, if needed."""
         if self._grows and self._parts is None:
             return
         parts = self._parts

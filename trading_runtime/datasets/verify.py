@@ -22,7 +22,7 @@ from trading_runtime.errors import DataError
 
 @dataclass(frozen=True)
 class Verification:
-    """What a verification found."""
+    """The result of a verification."""
 
     manifest: Manifest
     damages: tuple[str, ...]
@@ -34,7 +34,7 @@ class Verification:
 def verify(folder: Path) -> Verification:
     """Compare every file of the dataset in ``folder`` with its manifest.
 
-    Raises ``DataError`` when there is no manifest that can be read.
+    Raises ``DataError`` when there is no readable manifest.
     """
     manifest = load_manifest(folder)
     files: list[DataFile | InstrumentFile] = [*manifest.instrument_files, *manifest.files]
@@ -68,7 +68,7 @@ def unnamed_files(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def _chain(folder: Path, manifest: Manifest) -> list[str]:
-    """Return what is wrong with the manifests that the dataset had before rows were added."""
+    """Return what is wrong with the dataset's manifests from before rows were added."""
     while manifest.parent is not None:
         path = folder / MANIFESTS_FOLDER / f"{manifest.parent}.json"
         try:

@@ -1,1 +1,1 @@
-"""The only room that imports nautilus_trader: venue, strategy, one task's run, its tables."""
+"""The only package that imports nautilus_trader: venue, strategy, one task's run, its tables."""

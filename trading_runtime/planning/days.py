@@ -1,4 +1,4 @@
-"""How many days of returns a plan has, from the manifest's index alone: no row is read."""
+"""How many daily returns a plan has, from the manifest's index alone: no row is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> ReturnDays:
     """Return how many days count in ``partitions``, each once.
 
-    Exact where row groups lie within one UTC day, as those that ``data prepare`` writes do.
+    Exact if row groups are within one UTC day, like those that ``data prepare`` writes.
     """
     known: set[int] = set()
     possible: set[int] = set()
@@ -36,7 +36,7 @@ def _days(partition: Partition) -> tuple[set[int], set[int]]:
         for _, group in partition.row_groups
         if group.last >= start and group.first <= last_instant
     ]
-    # The first row is where equity starts: a day needs a row after it.
+    # Equity starts at the first row: a day needs a row after it.
     begin = min((first for first, _, _ in groups), default=start)
     known = {
         day_of(ts)

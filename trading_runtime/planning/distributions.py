@@ -24,15 +24,15 @@ _OPTIONAL = re.compile(r"\bextra\s*==")
 
 
 def normal_name(name: str) -> str:
-    """Return the one spelling of a distribution's name: ``Ruamel.YAML`` is ``ruamel-yaml``."""
+    """Return the normal form of a distribution's name: ``Ruamel.YAML`` is ``ruamel-yaml``."""
     return _SEPARATORS.sub("-", name).lower()
 
 
 @functools.cache
 def installed_version(name: str) -> str | None:
     """Return the version of an installed distribution, or ``None``."""
-    # ``metadata`` looks through all folders for each name, and reads a file's headers and its long
-    # description as an e-mail: together the most of a start.
+    # ``metadata`` searches all folders for each name, and parses a file's headers and long
+    # description as an e-mail: together most of the start-up time.
     folder = _folders().get(normal_name(name))
     with contextlib.suppress(OSError):
         if folder is not None:
@@ -49,8 +49,8 @@ def installed_version(name: str) -> str | None:
 def distributions_of_imports(names: Iterable[str]) -> set[str]:
     """Return the distributions that modules of these dotted names come from, and what they need.
 
-    A name that nothing installed provides gives none: importing it fails, or finds a file that no
-    distribution holds.
+    A name that no installed distribution provides gives none: importing it fails, or finds a file
+    outside all distributions.
     """
     found: set[str] = set()
     for name in names:
@@ -59,9 +59,9 @@ def distributions_of_imports(names: Iterable[str]) -> set[str]:
 
 
 def with_dependencies(names: Iterable[str]) -> set[str]:
-    """Return distributions with those that they require, and so on, as far as they are installed.
+    """Return distributions with those that they require, recursively, if installed.
 
-    What they require for an extra alone is left out.
+    What they require only for an extra is left out.
     """
     found: set[str] = set()
     pending = [normal_name(name) for name in names]
@@ -75,7 +75,7 @@ def with_dependencies(names: Iterable[str]) -> set[str]:
 
 @functools.cache
 def distributions_of_file(path: str) -> frozenset[str]:
-    """Return the distributions that hold a file, none for one that no distribution holds."""
+    """Return the distributions that contain a file; none if no distribution does."""
     for place in _places():
         if path.startswith(place):
             parts = path.removeprefix(place).split("/")
@@ -86,7 +86,7 @@ def distributions_of_file(path: str) -> frozenset[str]:
 def _providers(name: str) -> frozenset[str]:
     top = name.partition(".")[0]
     with contextlib.suppress(ValueError, ImportError):
-        # ``json`` and ``_json`` lie elsewhere, and a name that is not installed nowhere.
+        # ``json`` and ``_json`` are elsewhere, and a name that is not installed is nowhere.
         if importlib.machinery.PathFinder.find_spec(top) is None:
             return frozenset()
     return _providers_of_path(top, name.replace(".", "/"))
@@ -94,7 +94,7 @@ def _providers(name: str) -> frozenset[str]:
 
 @functools.cache
 def _providers_of_path(top: str, path: str) -> frozenset[str]:
-    """Return who provides the first part of a path; of several, those that have most of it."""
+    """Return what provides the first part of a path; of several, those that have most of it."""
     found = _providers_of_top(top)
     if len(found) > 1:
         # A namespace that several distributions share.
@@ -119,7 +119,7 @@ def _lies_at(file: str, beginning: str) -> bool:
 def _providers_of_top(top: str) -> frozenset[str]:
     module = top.partition(".")[0]
     name = normal_name(module)
-    # Mostly the distribution is called what its package is, and has it for itself.
+    # Usually the distribution has the name of its package, and is the only one that provides it.
     if {f"{module}/__init__.py", f"{module}.py"} & _recorded_files(name):
         return frozenset([name])
     return frozenset(normal_name(item) for item in _all_tops().get(module, ()))
@@ -127,7 +127,7 @@ def _providers_of_top(top: str) -> frozenset[str]:
 
 @functools.cache
 def _all_tops() -> dict[str, list[str]]:
-    # Reads the list of files of everything that is installed.
+    # Reads the file lists of everything that is installed.
     return dict(metadata.packages_distributions())
 
 
@@ -156,9 +156,9 @@ def _folders() -> dict[str, str]:
     found: dict[str, str] = {}
     for place in sys.path:
         with contextlib.suppress(OSError):
-            for entry in os.listdir(place or "."):  # noqa: PTH208 - of hundreds of names
+            for entry in os.listdir(place or "."):  # noqa: PTH208 - hundreds of names
                 if entry.endswith(_DESCRIPTION):
-                    # The first folder on the path is the one that is imported from.
+                    # Imports use the first folder on the path.
                     found.setdefault(normal_name(entry.partition("-")[0]), f"{place}/{entry}")
     return found
 

@@ -1,4 +1,4 @@
-"""What is installed and runs here: the part of a task's identity that no experiment file says."""
+"""What is installed and runs here: the part of a task's identity outside the experiment file."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ RUNTIME_CODE = (
     "results/statistics.py",
     "units.py",
 )
-"""What feeds the engine and extracts the result: all that can change the bytes of a result."""
+"""What feeds the engine and extracts the result: everything that can change a result's bytes."""
 
 ENGINE = "nautilus_trader"
 WORKER_PACKAGES = ("numpy", "pyarrow")
-"""What every task's process imports besides the engine: neither of them imports another one."""
+"""What every task's process imports besides the engine: neither imports any further package."""
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*])?==")
 
 
 def environment(requirements: Sequence[str] = (), imported: Sequence[str] = ()) -> dict[str, Any]:
-    """Return versions of engine, Python, platform and packages, as they are installed.
+    """Return the installed versions of engine, Python, platform and packages.
 
     The packages are those that a task's process imports: the worker's own, those that the names in
     ``imported`` come from, and ``requirements`` (``strategy.requirements``), with what these need.
@@ -78,7 +78,7 @@ def environment(requirements: Sequence[str] = (), imported: Sequence[str] = ()) 
 def refuse_other_environment(common: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` when a plan with these ``common`` inputs was made with other versions.
 
-    Its task ids would stand for results that this process cannot compute.
+    Its task ids would identify results that this process cannot compute.
     """
     then = dict(common) | {"runtime": common["code"]["runtime"]}
     now = {
@@ -113,7 +113,7 @@ def engine_version() -> str:
 def pinned_packages() -> tuple[str, ...]:
     """Return the names that ``requirements.txt`` pins, sorted.
 
-    Raises ``UsageError`` when the file is not beside or in the package.
+    Raises ``UsageError`` when the file is neither beside nor in the package.
     """
     for path in (PACKAGE.parent / "requirements.txt", PACKAGE / "requirements.txt"):
         if path.is_file():

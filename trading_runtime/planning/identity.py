@@ -1,6 +1,6 @@
 """What makes two tasks the same: the inputs document and the id made from it.
 
-A task's inputs have three parts, each with a digest of its own: ``common`` (engine, environment,
+A task's inputs have three parts, each with its own digest: ``common`` (engine, environment,
 code, instruments, venue, settings: the same for all tasks of an experiment), ``config`` (the
 strategy's config with the point's parameters) and ``partition`` (window and content of the data).
 """
@@ -31,7 +31,7 @@ def common_inputs(
 ) -> dict[str, Any]:
     """Return the inputs that all tasks of an experiment share.
 
-    Where data and results lie, labels, notes, limits and worker counts are left out: they change
+    Locations of data and results, labels, notes, limits and worker counts are left out: they change
     no result. Raises ``UsageError`` when a package that the strategy requires is not installed.
     """
     settings = experiment.strategy
@@ -60,7 +60,7 @@ _ABSENT_UNLESS_USED = (
     "liquidation",
     "swap",
 )
-"""Settings that came later: an experiment without them has the inputs that it had before."""
+"""Newer settings: an experiment without them keeps its earlier inputs."""
 
 
 def _further_venues(experiment: Experiment) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def partition_inputs(
 ) -> dict[str, Any]:
     """Return the inputs of a planned partition: its window, and the data without its location.
 
-    ``instruments`` are the dataset's definitions by id; those that the partition sees are inputs.
+    ``instruments`` are the dataset's definitions by id; those the partition sees are inputs.
     """
     return {
         "instruments": [dict(instruments[name]) for name in partition.instruments],
@@ -121,7 +121,7 @@ def task_id_of_digests(common_digest: str, config_digest: str, partition_digest:
 
 
 def encode_values(value: Any) -> Any:
-    """Return config values as JSON in which a decimal and a text of the same digits differ."""
+    """Return config values as JSON that distinguishes a decimal from a text of the same digits."""
     if isinstance(value, Decimal):
         return {_DECIMAL: decimal_text(value)}
     if isinstance(value, dict):
@@ -143,7 +143,7 @@ def decode_values(value: Any) -> Any:
 
 
 def shown_values(value: Any) -> Any:
-    """Return parameters as people and tables read them: decimals as their digits."""
+    """Return parameters for people and tables: decimals as their digits."""
     if isinstance(value, Decimal):
         return decimal_text(value)
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""The partitions of a dataset: which time windows the points are tested on, with what data.
+"""The partitions of a dataset: which time windows the points are tested on, and with what data.
 
 Windows of n hours or n days are counted from 1970-01-01T00:00Z, of n weeks from the ISO week that
-holds it (Monday 1969-12-29), of n months from January 1970, of a duration from 1970-01-01T00:00Z.
-So the windows of an experiment never depend on where its data begins.
+contains it (Monday 1969-12-29), of n months from January 1970, of a duration from
+1970-01-01T00:00Z. So the windows of an experiment never depend on where its data begins.
 
 Partitions are a pure function of a manifest and settings. Rows are counted between the bounds of
 row groups; no row of market data is read.
@@ -55,7 +55,7 @@ class FixedWindows:
     origin: int = 0
 
     def index(self, instant: int) -> int:
-        """Return the number of the window that holds ``instant``."""
+        """Return the number of the window that contains ``instant``."""
         return (instant - self.origin) // self.length
 
     def start(self, index: int) -> int:
@@ -70,7 +70,7 @@ class MonthWindows:
     count: int
 
     def index(self, instant: int) -> int:
-        """Return the number of the window that holds ``instant``."""
+        """Return the number of the window that contains ``instant``."""
         day = _EPOCH + dt.timedelta(days=instant // DAY)
         return ((day.year - 1970) * 12 + day.month - 1) // self.count
 
@@ -85,7 +85,7 @@ Windows = FixedWindows | MonthWindows
 
 
 def calendar_windows(settings: PartitionSettings) -> Windows | None:
-    """Return the windows of ``settings``; None when they are not cut by the calendar."""
+    """Return the windows of ``settings``; None when they do not follow the calendar."""
     if settings.by is PartitionUnit.MONTH:
         return MonthWindows(settings.count)
     if settings.by is PartitionUnit.DURATION and settings.length is not None:
@@ -107,22 +107,22 @@ def ceil_day(instant: int) -> int:
 
 
 Piece = tuple["DataFile", "RowGroup"]
-"""A row group with the file that holds it."""
+"""A row group with the file that contains it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """All row groups of one type of data of one instrument, in order of time."""
+    """All row groups of one type of data of one instrument, in time order."""
 
     type: str
     identifier: str
     instrument_id: str
     pieces: tuple[Piece, ...]
     gaps: tuple[tuple[int, int], ...]
-    """Stretches known to be without rows: instants of the rows on both sides."""
+    """Gaps known to have no rows: instants of the rows on both sides."""
     _firsts: tuple[int, ...]
     _lasts: tuple[int, ...]
-    """The latest row of each piece and all before it."""
+    """The latest row up to and including each piece."""
 
     @property
     def first(self) -> int:
@@ -147,7 +147,7 @@ class Series:
         return [piece for piece in self.pieces[low:high] if self.rows(piece, start, end)[1]]
 
     def rows(self, piece: Piece, start: int, end: int) -> tuple[int, int]:
-        """Return how many rows of ``piece`` lie in ``[start, end)``: at least and at most."""
+        """Return how many rows of ``piece`` are in ``[start, end)``: at least and at most."""
         group = piece[1]
         if start <= group.first and group.last < end:
             return group.rows, group.rows
@@ -259,7 +259,7 @@ class Partition:
     start: int
     end: int
     warmup_start: int
-    """Where the data in front begins; equal to ``start`` without a warm-up."""
+    """Where the warm-up data begins; equal to ``start`` without a warm-up."""
     instruments: tuple[str, ...]
     """Instruments of the chosen series that the task sees, sorted."""
     row_groups: tuple[Piece, ...]
@@ -285,7 +285,7 @@ class PartitionList:
 def partitions(
     manifest: Manifest, dataset_settings: DatasetSettings, partition_settings: PartitionSettings
 ) -> PartitionList:
-    """Cut the chosen series of a dataset into partitions, as the module's text says.
+    """Cut the chosen series of a dataset into partitions, as the module's docstring says.
 
     Raises ``UsageError`` when the settings name what the dataset does not have, leave no rows,
     or make more than ``MAX_WINDOWS`` windows; ``DataError`` for a dataset without rows.
@@ -322,7 +322,7 @@ def partitions(
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """What is asked for, or the data's own range where nothing is."""
+    """The requested range, or the data's own range if there is none."""
 
     start: int
     end: int

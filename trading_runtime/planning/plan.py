@@ -1,4 +1,4 @@
-"""The plan: every task of an experiment with its id, in batches, before anything is started."""
+"""The plan: every task of an experiment with its id, in batches, before anything starts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ IsCached = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Rate:
-    """What earlier tasks took on this machine, to estimate the next ones by."""
+    """How long earlier tasks took on this machine, to estimate the next ones."""
 
     seconds_per_task: float
     rows_per_second: float
@@ -71,10 +71,10 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     points: PointList | None = None,
     session: Mapping[str, str] | None = None,
 ) -> Plan:
-    """Expand ``experiment`` over the dataset of ``manifest`` to a plan.
+    """Expand ``experiment`` over the dataset of ``manifest`` into a plan.
 
     ``points`` are those of the plan when a search has asked for them. ``session`` names the session
-    whose plan it is, so that what it did is taken for no backtest.
+    that the plan is for, so that its results are not mistaken for a backtest's.
 
     Raises ``UsageError`` when the experiment asks for what the dataset does not have, for more than
     one venue, or has no single currency to state results in; ``SettingsError`` for settings that
@@ -137,9 +137,9 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
 def batches(cached: Sequence[bool], workers: int) -> tuple[tuple[int, int], ...]:
     """Return ``(first, last + 1)`` of each batch of consecutive tasks.
 
-    ``cached`` says of each task whether its result is stored. Batches are small enough that workers
-    end at about the same time, and large enough that the data of a partition is not cut again for
-    every few tasks.
+    ``cached`` says for each task whether its result is stored. Batches are small enough that
+    workers finish at about the same time, and large enough that the data of a partition is not cut
+    again for every few tasks.
     """
     pending = len(cached) - sum(cached)
     size = -(-pending // (workers * _BATCHES_PER_WORKER)) if pending else len(cached)
@@ -241,8 +241,8 @@ def pod_batches(
     """Return the tasks of each batch: ``indices`` of the plan's tasks, in their order.
 
     A batch takes about ``seconds`` as the plan estimates its tasks, more when there would be more
-    than ``most`` batches. Of tasks that nothing was measured for, a slow machine is assumed, and
-    they are spread over a few batches at least.
+    than ``most`` batches. For tasks without measurements, a slow machine is assumed, and they are
+    spread over at least a few batches.
     """
     weights = [_task_seconds(plan, plan.tasks[index]) for index in indices]
     total = math.fsum(weights)
@@ -253,7 +253,7 @@ def pod_batches(
     found: list[list[int]] = [[] for _ in range(count)]
     before = 0.0
     for index, weight in zip(indices, weights, strict=True):
-        # The middle of the task, as a share of the way through all of them.
+        # The middle of the task, as a share of all of them.
         place = int((before + weight / 2) / total * count)
         found[min(place, count - 1)].append(index)
         before += weight

@@ -1,4 +1,4 @@
-"""Whether a stored plan follows from itself: its task ids from its inputs, without a dataset."""
+"""Whether a stored plan is consistent: its task ids follow from its inputs, without a dataset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plan_contradictions(plan: Plan) -> Iterator[str]:
-    """Yield what in a plan is not what its task ids were made from, at most one line of a kind.
+    """Yield what in a plan does not match its task ids, at most one line of a kind.
 
     Ids cover engine, packages, code, venue, fees, seed and settings (``common``), the strategy's
     config with each point's parameters, instruments, windows and data.

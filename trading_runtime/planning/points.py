@@ -53,14 +53,14 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class Constraint:
-    """One condition, read once and asked for every point."""
+    """One condition, parsed once and evaluated for every point."""
 
     def __init__(self, text: str) -> None:
-        """Read ``text``; raises ``ConstraintSyntaxError`` when it is no constraint."""
+        """Parse ``text``; raises ``ConstraintSyntaxError`` when it is not a constraint."""
         self.text = text
         tree = parse_constraint(text)
         self.parameters = tuple(dict.fromkeys(item.name for item in mentioned_parameters(tree)))
-        """Names of the parameters it speaks of, in the order of the text."""
+        """Names of the parameters it refers to, in the order of the text."""
         self._evaluate = _condition(tree)
 
     def allows(self, point: Mapping[str, Any]) -> bool:
@@ -84,7 +84,7 @@ class Constraint:
 
 
 def read_constraints(texts: Sequence[str]) -> list[Constraint]:
-    """Return the constraints that ``texts`` hold; raises ``UsageError`` for the first bad one."""
+    """Return the constraints in ``texts``; raises ``UsageError`` for the first bad one."""
     constraints = []
     for text in texts:
         try:
@@ -203,7 +203,7 @@ _ARITHMETIC: dict[str, Arithmetic] = {
 
 
 MAX_POINTS = 1_000_000
-"""Combinations of a grid, and points of an experiment, that are accepted."""
+"""Most combinations of a grid, and most points of an experiment, that are accepted."""
 
 _MISSES_BEFORE_LISTING = 200
 _MISSES_BEFORE_GIVING_UP = 20_000
@@ -220,7 +220,7 @@ class PointList:
 
     points: list[Point]
     notes: tuple[str, ...] = ()
-    """Plain sentences, such as that fewer points exist than were asked for."""
+    """Plain sentences, for example that fewer points exist than were asked for."""
 
 
 def points(experiment: Experiment) -> list[Point]:
@@ -232,8 +232,9 @@ def expand_points(experiment: Experiment) -> PointList:
     """Return the points of ``experiment``, in a stable order, with notes.
 
     A grid goes through the parameters as written, the first one slowest. Random sampling gives
-    ``n`` different points in the order drawn, or all when there are fewer. An adaptive search has
-    those of its first generation here. An experiment without parameters has one point, ``{}``.
+    ``n`` different points in the order drawn, or all when there are fewer. For an adaptive search
+    these are the points of its first generation. An experiment without parameters has one point,
+    ``{}``.
 
     Raises ``UsageError`` when no point fulfils the constraints, a constraint cannot be computed,
     or there are more than ``MAX_POINTS`` combinations.
@@ -286,7 +287,7 @@ class _Listed:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """The grid low, low + step, ... high, without its values being made."""
+    """The grid low, low + step, ... high, without creating its values."""
 
     low: Decimal
     step: Decimal
@@ -364,10 +365,10 @@ def _none_left(size: int, constraints: list[Constraint]) -> str:
 def _draw(
     axes: dict[str, Axis], constraints: list[Constraint], sampling: RandomSampling
 ) -> PointList:
-    """Draw with rejection; list what is left when draws stop giving anything new.
+    """Draw with rejection; list the rest when draws stop giving anything new.
 
-    The rule when to list depends on misses in a row only, never on ``n``: a larger ``n`` keeps
-    the points of a smaller one.
+    When to list depends only on misses in a row, never on ``n``: a larger ``n`` keeps the points of
+    a smaller one.
     """
     if sampling.n > MAX_POINTS:
         raise UsageError(f"sampling.n: {sampling.n:,} points; at most {MAX_POINTS:,} are accepted")

@@ -1,7 +1,7 @@
-"""Warnings of a run: a setup that is accepted, and gives results that mean little.
+"""Warnings of a run: a setup that is accepted, but gives results that mean little.
 
 ``make_plan`` finds them once. The plan, the terminal, ``result.json`` and the report show them.
-They are no part of a task's identity.
+They are not part of a task's identity.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def default_warnings(
     chosen: Sequence[Series],
     defaults: Mapping[str, Sequence[str]],
 ) -> list[RunWarning]:
-    """Return the warnings about values that the strategy's config has when none is given.
+    """Return the warnings about default values of the strategy's config.
 
     ``defaults`` has their texts by field.
     """
@@ -148,7 +148,7 @@ def _is_zero(margin: Any) -> bool:
     try:
         return not Decimal(str(margin or 0))
     except InvalidOperation:
-        return False  # the engine says what is wrong with the definition
+        return False  # the engine reports what is wrong with the definition
 
 
 def _never_filled(experiment: Experiment, chosen: Sequence[Series]) -> Iterator[RunWarning]:
@@ -176,7 +176,7 @@ def _why_without_market(lengths: Mapping[int, set[str]], *, executes: bool) -> s
             "orders are never filled, since 'venue.bar_execution' is off and bars are its only "
             "data; switch it on, or add quotes or trades"
         )
-    # The engine trades at the shortest bars, and at nothing else.
+    # The engine trades only at the shortest bars.
     prices = lengths[min(lengths)] if lengths else {"LAST"}
     if "LAST" in prices or {"BID", "ASK"} <= prices:
         return None
@@ -220,9 +220,9 @@ def _never_settled(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[Run
 
 
 def _day_closes(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[RunWarning]:
-    """Warn of days whose closes may be the dates of the days: 00:00, by ``timestamp_marks: close``.
+    """Warn of daily closes that may be the days' dates: 00:00, with ``timestamp_marks: close``.
 
-    That is right for a market of every day. Whether it is, no file says.
+    That is right for a market that trades every day, which no file states.
     """
     closes = {
         item.get("identifier")
@@ -292,7 +292,7 @@ class _Fed:
         self._each = experiment.partitions.instruments == "each"
 
     def check(self, where: str, name: str, text: str) -> Iterator[RunWarning]:
-        """Check a text that the strategy is given as, or inside, its config field ``name``."""
+        """Check a text that the strategy gets as, or inside, its config field ``name``."""
         bars = list(_BARS.finditer(text))
         for match in bars:
             yield from self._check_bars(where, match)
@@ -302,7 +302,7 @@ class _Fed:
             yield from self._check_instrument(where, text)
 
     def check_keys(self, where: str, names: Iterable[str]) -> Iterator[RunWarning]:
-        """Check the instruments that a section of the experiment has settings for."""
+        """Check the instruments for which a section of the experiment has settings."""
         for name in names:
             if name not in self._types:
                 yield RunWarning(
@@ -358,7 +358,7 @@ class _Fed:
 
 
 def _texts(experiment: Experiment, points: PointList) -> Iterator[tuple[str, str, str]]:
-    """Give the texts that the strategy is given: key, field of its config, text."""
+    """Yield the texts that the strategy gets: key, field of its config, text."""
     for name, value in experiment.strategy.config.items():
         for text in _texts_in(value):
             yield f"strategy.config.{name}", name, text

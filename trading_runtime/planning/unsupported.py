@@ -1,6 +1,6 @@
-"""Settings that data or instruments cannot support: they are refused by their place in the file.
+"""Settings that data or instruments cannot support: refused with their place in the file.
 
-What needs no dataset is checked where the file is read (``config.setting_checks``).
+What needs no dataset is checked when the file is read (``config.setting_checks``).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def refuse_unsupported(
 
 
 def main_venue(experiment: Experiment, instruments: Iterable[str]) -> str:
-    """Return the name of the venue that ``venue`` is, from the ids of all instruments.
+    """Return the name of the venue set by ``venue``, from the ids of all instruments.
 
     Raises ``UsageError`` unless it is the one that ``venues`` does not name.
     """
@@ -82,7 +82,7 @@ def main_venue(experiment: Experiment, instruments: Iterable[str]) -> str:
 def _tiers(
     experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[ConfigFinding]:
-    """Tiers count values in their currency, which instruments have to be traded in."""
+    """Tiers count values in their currency, in which instruments must be traded."""
     schedules: list[tuple[tuple[str, ...], Any, Iterable[str]]] = []
     for section, venue in experiment.venue_sections():
         own = venue.fees_by_instrument
@@ -113,7 +113,7 @@ def _tiers(
 def _settlement(
     experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[ConfigFinding]:
-    """Only contracts that expire have a settlement price; options are worth what they are on."""
+    """Only contracts that expire have a settlement price; options take their underlying's."""
     stated = [
         ((*section, "settlement_prices", name), name, price)
         for section, venue in experiment.venue_sections()
@@ -165,7 +165,7 @@ def _liquidation(
 ) -> Iterator[ConfigFinding]:
     """The engine values positions by quotes alone, in balances alone, against their margin."""
     quoted = {series.instrument_id for series in chosen if series.type == "quotes"}
-    # Where there are no quotes at all, the engine makes them of books.
+    # If there are no quotes at all, the engine makes them from books.
     quoted = quoted or {series.instrument_id for series in chosen if series.type in _BOOKS}
     for section, venue in experiment.venue_sections():
         if venue.liquidation is None:
@@ -192,6 +192,6 @@ def _liquidation(
 
 
 def traded_currency(definition: Mapping[str, Any]) -> str:
-    """Return the currency that the engine states the value of a trade in."""
+    """Return the currency in which the engine states the value of a trade."""
     keys = ("settlement_currency", "quote_currency", "currency")
     return str(next(definition[key] for key in keys if definition.get(key)))

@@ -29,7 +29,7 @@ _TOOLS = {
 
 
 class State(StrEnum):
-    """How one part of an installation is."""
+    """The status of one part of an installation."""
 
     OK = "ok"
     NOTE = "note"
@@ -47,7 +47,7 @@ class Part:
 
 
 def examine() -> Iterator[Part]:
-    """Yield what was found of each part, the most basic first."""
+    """Yield the finding for each part, the most basic first."""
     yield Part("trading-runtime", State.OK, f"{__version__} in {PINS.parent}")
     yield _python()
     yield _packages()
@@ -91,7 +91,7 @@ def _packages() -> Part:
 def _engine() -> Part:
     try:
         importlib.import_module("nautilus_trader.backtest")
-    except Exception as error:  # noqa: BLE001 - whatever a native module raises
+    except Exception as error:  # noqa: BLE001 - a native module may raise anything
         message = f"cannot be imported: {type(error).__name__}: {error}"
         return Part("engine", State.FAILED, message)
     return Part("engine", State.OK, f"nautilus_trader {metadata.version('nautilus_trader')}")

@@ -1,7 +1,7 @@
 """Made-up market data for a new project: minute bars of two contracts, and quotes of one.
 
 The prices are walks from a fixed seed, in whole ticks. They are the same on every machine and say
-nothing about any market.
+nothing about any real market.
 """
 
 from __future__ import annotations

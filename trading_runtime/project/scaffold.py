@@ -21,7 +21,7 @@ EXPERIMENT = "experiment.yaml"
 
 @dataclass(frozen=True)
 class StrategyTemplate:
-    """A strategy that a project can begin with."""
+    """A strategy that a project can start with."""
 
     module: str
     """Name of its module in ``trading_runtime/strategies``, and of its experiment here."""
@@ -46,7 +46,7 @@ STRATEGIES: Mapping[str, StrategyTemplate] = {
 def create_project(folder: Path, strategy: str) -> Path:
     """Write the files of a new project into ``folder``, and return the data file of its raw data.
 
-    Nothing is replaced: raises ``UsageError`` when one of the files is there already, and
+    Nothing is replaced: raises ``UsageError`` when one of the files already exists, and
     ``StorageError`` when one cannot be written.
     """
     template = STRATEGIES[strategy]
@@ -96,7 +96,7 @@ def _files(template: StrategyTemplate, title: str) -> dict[str, str]:
 
 
 def _notebook(cells: list[tuple[str, str]]) -> str:
-    """Return a notebook, format 4.5, of cells of a kind and a source each."""
+    """Return a notebook, format 4.5, of cells with a kind and a source each."""
     content = {
         "cells": [_cell(number, *cell) for number, cell in enumerate(cells)],
         "metadata": {

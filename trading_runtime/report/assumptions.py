@@ -1,4 +1,4 @@
-"""The assumptions under the numbers: what the simulation takes for granted, said plainly."""
+"""The assumptions behind the numbers: what the simulation takes for granted, in plain words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEW_DAYS = 30
 
 
 class Assumption(NamedTuple):
-    """One thing to know before trusting the numbers; ``warning`` when it bears on these ones."""
+    """One thing to know before trusting the numbers; ``warning`` when it affects these results."""
 
     title: str
     text: str
@@ -29,7 +29,7 @@ class Assumption(NamedTuple):
 
 
 def assumptions(inputs: ReportInputs) -> list[Assumption]:
-    """Return what holds for this run: warnings first, otherwise in the order of an order's life."""
+    """Return what applies to this run: warnings first, then in the order of an order's life."""
     venue: Mapping[str, Any] = inputs.experiment.get("venue", {})
     found = [
         *_warnings(inputs.result),
@@ -56,7 +56,7 @@ def shown_venues(inputs: ReportInputs) -> dict[str, Mapping[str, Any]]:
 
 
 def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
-    """What holds at each venue, named where there are several."""
+    """What applies at each venue, by name if there are several."""
     venues = shown_venues(inputs)
     if len(venues) > 1:
         yield Assumption(
@@ -247,7 +247,7 @@ def _swap(venue: Mapping[str, Any]) -> Iterator[Assumption]:
 
 
 def _liquidation(venue: Mapping[str, Any]) -> Iterator[Assumption]:
-    """Whether the venue closes what an account cannot carry."""
+    """Whether the venue closes positions that an account cannot carry."""
     settings = venue.get("liquidation")
     if settings:
         stay = "are cancelled first" if settings["cancel_open_orders"] else "stay"
@@ -266,7 +266,7 @@ def _liquidation(venue: Mapping[str, Any]) -> Iterator[Assumption]:
 
 
 def _charged_by_venues(inputs: ReportInputs) -> Iterator[Assumption]:
-    """What swap and liquidations came to, over all tasks."""
+    """What swap and liquidations amounted to, over all tasks."""
     known = inputs.results.filter(pl.col("status") == OK)
     if charges := _total(known, "swap_charges") if "swap_charges" in known.columns else 0:
         paid = sum(known["swap"].drop_nulls().to_list(), Decimal(0))

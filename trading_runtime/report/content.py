@@ -53,15 +53,15 @@ class ReportInputs:
     failures: Sequence[Mapping[str, Any]] = ()
     """Content of the files under ``failures/``."""
     data_types: Sequence[str] = ()
-    """Types of data that were fed, such as ``bars``; empty when not known."""
+    """Types of data that were fed, such as ``bars``; empty when unknown."""
     identities: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """What was used, by a name for people: digests, versions; shown in this order."""
+    """What was used, by a readable name: digests, versions; shown in this order."""
     packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Installed version of each package whose version can change a result."""
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Content of ``metadata.json``; ``started`` and ``ended`` are shown when they are there."""
+    """Content of ``metadata.json``; ``started`` and ``ended`` are shown if present."""
     timeline: Sequence[tuple[str, str]] = ()
-    """Times and what happened then, the earliest first."""
+    """Times and events, the earliest first."""
 
 
 MOST_POINTS = 50
@@ -78,7 +78,7 @@ _PARTITION_COLUMNS = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Table:
-    """A table of texts: the note below it, the column it is sorted by, the highlighted row."""
+    """A table of texts, with the note below it, the sort column and the highlighted row."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -91,7 +91,7 @@ class Table:
 def points_table(
     points: pl.DataFrame, metric: str, direction: str, best: Mapping[str, Any] | None
 ) -> Table:
-    """Return the first points by the objective."""
+    """Return the top points by the objective."""
     order = ranked(points, metric, direction)
     names = parameter_names(points.columns)
     shown = list(_POINT_COLUMNS) if metric in _POINT_COLUMNS else [metric, *_POINT_COLUMNS]
@@ -184,7 +184,7 @@ class Failures:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Content:
-    """Everything that the templates write out."""
+    """Everything that the templates show."""
 
     name: str
     run_id: str
@@ -276,7 +276,7 @@ def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str,
         start = min(partition.start for partition in partitions)
         end = max(partition.end for partition in partitions)
         if inputs.curve:
-            # Clipped to the data: windows may begin before it or end after it.
+            # Clipped to the data: windows may start before it or end after it.
             start, end = inputs.curve[0].ts, inputs.curve[-1].ts
         facts.append(("Period", f"{instant(start)} to {instant(end)} (UTC)"))
     known = inputs.points["days"].drop_nulls()
@@ -354,13 +354,13 @@ def _best_row(inputs: ReportInputs, best: Mapping[str, Any] | None) -> dict[str,
 
 
 def _tiles(metric: str, row: Mapping[str, Any]) -> list[str]:
-    """Return the statistics that are shown large; of costs beside fees those that there were."""
+    """Return the statistics shown large; of costs other than fees, only those that occurred."""
     costs = [name for name in _COSTS if row.get(name) and name != metric]
     return [metric, *(name for name in _TILES if name != metric)][: len(_TILES)] + costs
 
 
 def _failures(failures: Sequence[Mapping[str, Any]]) -> list[Failures]:
-    """Return the failures of equal kind and message together, the most frequent first."""
+    """Return failures grouped by kind and message, the most frequent first."""
     ordered = sorted(failures, key=lambda each: str(each["task_id"]))
     counts = Counter((str(each["kind"]), str(each["message"])) for each in ordered)
     return [

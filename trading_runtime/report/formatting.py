@@ -18,7 +18,7 @@ _DURATION_PARTS = 2
 
 
 class Metric(NamedTuple):
-    """How a statistic is called and written: as money, percent, ratio, count or seconds."""
+    """A statistic's name and format: money, percent, ratio, count or seconds."""
 
     label: str
     form: str
@@ -60,25 +60,25 @@ METRICS: Mapping[str, Metric] = {
 
 
 def label(metric: str) -> str:
-    """Return what a statistic is called in a heading or on an axis."""
+    """Return the name of a statistic in a heading or on an axis."""
     return METRICS[metric].label if metric in METRICS else metric
 
 
 def in_sentence(metric: str) -> str:
-    """Return what a statistic is called inside a sentence: only a person's name has a capital."""
+    """Return the name of a statistic inside a sentence: only a person's name has a capital."""
     text = label(metric)
     return text if metric in ("sharpe", "sortino") else text.lower()
 
 
 def statistic(metric: str, value: Any) -> str:
-    """Return the value of a statistic of that name as text; undefined is a dash."""
+    """Return the value of the named statistic as text; undefined is a dash."""
     if value is None:
         return UNDEFINED
     return _WRITTEN[METRICS[metric].form](value) if metric in METRICS else str(value)
 
 
 def number(value: float | Decimal, decimals: int) -> str:
-    """Return ``value`` with thousands separated, a true minus sign and no minus before zero."""
+    """Return ``value`` with thousands separators, a true minus sign and no negative zero."""
     text = f"{value:,.{decimals}f}"
     if text.startswith("-"):
         text = text[1:] if not any(digit in text for digit in "123456789") else _MINUS + text[1:]
@@ -94,20 +94,20 @@ def amount(value: Decimal) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a share as a percentage of two decimals."""
+    """Return a share as a percentage with two decimals."""
     decimals = 2 if abs(value) >= 0.001 or value == 0 else 4  # noqa: PLR2004
     return f"{number(value * 100, decimals)}%"
 
 
 def ratio(value: float) -> str:
-    """Return a ratio of two decimals, or a power of ten where it is beyond reading."""
+    """Return a ratio with two decimals, or as a power of ten when it is too large to read."""
     if abs(value) >= 1e6:  # noqa: PLR2004
         return f"{value:.2e}".replace("-", _MINUS).replace("e+", "e")
     return number(value, 2)
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in its two largest units, such as ``3d 4h``."""
+    """Return a duration in its two largest units, such as ``3d 4h``."""
     text = format_duration(round(seconds * _SECOND))
     parts: list[str] = []
     current = ""
@@ -120,7 +120,7 @@ def duration(seconds: float) -> str:
 
 
 def instant(nanoseconds: int) -> str:
-    """Return a moment in UTC, without the time of day at midnight and without idle seconds."""
+    """Return a moment in UTC, without the time of day at midnight and without zero seconds."""
     text = format_instant(nanoseconds)
     day, _, time = text.removesuffix("Z").partition("T")
     if time == "00:00:00":

@@ -111,7 +111,7 @@ def _environment() -> jinja2.Environment:
 
 
 def markdown_cell(text: object) -> str:
-    """Return ``text`` for a Markdown table or paragraph: one line, nothing in it is markup."""
+    """Return ``text`` for a Markdown table or paragraph: one line, with all markup escaped."""
     line = " ".join(str(text).split())
     for character in "\\`*_[]<>|#~$":
         line = line.replace(character, f"\\{character}")
@@ -119,7 +119,7 @@ def markdown_cell(text: object) -> str:
 
 
 def markdown_fence(text: str) -> str:
-    """Return ``text`` as a Markdown code block whose fence is longer than any inside."""
+    """Return ``text`` as a Markdown code block with a fence longer than any inside."""
     longest = max((len(run) for run in _backtick_runs(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text.rstrip()}\n{fence}"

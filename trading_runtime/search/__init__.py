@@ -1,1 +1,1 @@
-"""Searches: which points are tried next, and runs that follow from what others came to."""
+"""Searches: which points are tried next, and runs that follow from other runs' results."""

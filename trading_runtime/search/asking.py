@@ -1,11 +1,12 @@
-"""Asking for points: what a search tries next, from nothing but what it has tried.
+"""Asking for points: what a search tries next, based only on what it has tried.
 
-Fixed generations, a fresh sampler for each, results told by the number of the point: so workers,
-the order of arrival and resumed runs change nothing. What is asked lies on the exact values of the
+Generations are fixed, each has a fresh sampler, and results are identified by the point's number.
+So workers, the order of arrival and resumed runs change nothing. Points use the exact values of the
 parameters. The first generation of every method is drawn at random.
 
-Across processors an adaptive sampler is no pure function (last digits of its arithmetic differ), so
-what was asked is stored, and ``verify --search`` says whether asking again gives it.
+Across processors an adaptive sampler is not a pure function (last digits of its arithmetic differ),
+so the points asked for are stored, and ``verify --search`` checks whether asking again gives the
+same.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import Experiment
 
 type Indices = tuple[int, ...]
-"""A point: the place of each parameter's value among all its values."""
+"""A point: the index of each parameter's value among all its values."""
 
 _TRIES = 20
 """Draws for each point of a generation, of which some were asked before or are not allowed."""
 _FEWEST_OF_CMA_ES = 4
 _MOST_MISSES = 100_000
-"""Draws of points that were drawn before, after which a space counts as used up."""
+"""After this many draws of known points, a space counts as exhausted."""
 _INSTALL = "install it with 'pip install -r requirements-search.txt'"
 
 
@@ -50,18 +51,18 @@ class Asked(NamedTuple):
 
     indices: Indices
     inner: tuple[float, ...] = ()
-    """Where the sampler itself has the point, when it is not told by its indices."""
+    """Where the sampler itself has the point, when its indices do not identify it."""
 
 
 class Told(NamedTuple):
-    """A point that was asked for, and what it came to; ``None`` when it failed."""
+    """A point that was asked for, and its result; ``None`` when it failed."""
 
     asked: Asked
     value: float | None
 
 
 class SearchInputs(Model):
-    """All of an experiment that decides what is asked for; the rest are results."""
+    """Everything in an experiment that decides what is asked for; the rest are results."""
 
     parameters: dict[str, Values]
     constraints: list[str]
@@ -82,11 +83,11 @@ class SearchInputs(Model):
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Return what ``to_document`` was called on; raises ``ValueError``."""
+        """Return the object that ``to_document`` was called on; raises ``ValueError``."""
         return cls.model_validate(decode_values(dict(document)))
 
     def to_document(self) -> dict[str, Any]:
-        """Return the inputs as JSON that keeps decimals and texts apart."""
+        """Return the inputs as JSON that distinguishes decimals from texts."""
         document: dict[str, Any] = encode_values(self.model_dump())
         return document
 
@@ -97,7 +98,7 @@ class Space:
 
     axes: Mapping[str, Axis]
     ordered: Mapping[str, bool]
-    """Whether a parameter's values have an order: numbers that rise."""
+    """Whether a parameter's values are ordered: rising numbers."""
     allows: Callable[[Mapping[str, Any]], bool]
 
     @classmethod
@@ -112,7 +113,7 @@ class Space:
 
     @property
     def size(self) -> int:
-        """How many combinations there are, those that are not allowed included."""
+        """How many combinations there are, including those that are not allowed."""
         return math.prod(axis.size for axis in self.axes.values())
 
     def point(self, indices: Indices) -> dict[str, Any]:
@@ -134,9 +135,9 @@ def _rises(values: list[Any] | RangeValues | DrawnValues) -> bool:
 
 
 def ask(space: Space, inputs: SearchInputs, generation: int, told: Sequence[Told]) -> list[Asked]:
-    """Return the points of a generation, which none before has had; fewer when no more are found.
+    """Return the new points of a generation; fewer when no more are found.
 
-    ``told`` has all points of the generations before, in the order that they were asked in.
+    ``told`` has all points of earlier generations, in the order in which they were asked for.
     Raises ``UsageError`` when the method cannot search this space, or its package is missing.
     """
     settings, direction = inputs.search, inputs.objective.direction
@@ -180,7 +181,7 @@ def check_search_plan(space: Space, settings: SearchSettings) -> None:
 
 
 def _random(space: Space, seed: int) -> Iterator[Asked]:
-    """Yield the draws of ``sampling: {method: random}``; of a space that is used up, no more."""
+    """Yield the draws of ``sampling: {method: random}``; of an exhausted space, no more."""
     misses, attempt = 0, 0
     drawn: set[Indices] = set()
     while len(drawn) < space.size and misses < _MOST_MISSES:
@@ -195,11 +196,11 @@ def _random(space: Space, seed: int) -> Iterator[Asked]:
 def _tpe(
     space: Space, settings: SearchSettings, generation: int, told: Sequence[Told], direction: str
 ) -> Iterator[Asked]:
-    """Yield what a Tree-structured Parzen Estimator proposes, given all that was told.
+    """Yield what a Tree-structured Parzen Estimator proposes, given all earlier results.
 
-    Points of this very generation are running as far as it knows, and taken for bad ones, so that
-    it does not ask for the same over again. Source: Bergstra, Bardenet, Bengio and Kegl,
-    "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011; by Optuna.
+    It treats points of this generation as running, and so as bad ones, so that it does not ask for
+    the same again. Source: Bergstra, Bardenet, Bengio and Kegl, "Algorithms for Hyper-Parameter
+    Optimization", NeurIPS 2011; by Optuna.
     """
     optuna = _package("optuna")
     distributions = {
@@ -238,11 +239,11 @@ def _tpe(
 def _cma_es(
     space: Space, settings: SearchSettings, generation: int, told: Sequence[Told], direction: str
 ) -> Iterator[Asked]:
-    """Yield what the covariance matrix adaptation proposes, its state made anew from what was told.
+    """Yield what the covariance matrix adaptation proposes, its state rebuilt from earlier results.
 
-    Each parameter goes from 0 to 1 in the steps of its values. It begins around the best point of
-    the first generation. A point that failed is as bad as the worst of its generation. Source:
-    Hamano, Saito, Nomura and Shirakawa, "CMA-ES with Margin", GECCO 2022; by cmaes.
+    Each parameter goes from 0 to 1 in the steps of its values. The search starts around the best
+    point of the first generation. A point that failed is as bad as the worst of its generation.
+    Source: Hamano, Saito, Nomura and Shirakawa, "CMA-ES with Margin", GECCO 2022; by cmaes.
     """
     cmaes = _package("cmaes")
     import numpy as np
@@ -279,7 +280,7 @@ def _cma_es(
                     for number in some
                 ]
             )
-    # The generator of each generation is its own: how often was asked before does not matter.
+    # Each generation has its own generator: how often it was asked before does not matter.
     optimiser.reseed_rng(seed_of(settings.seed, generation))
     while True:
         evaluated, inner = optimiser.ask()

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class CheckedSearch(NamedTuple):
-    """What asking again gave."""
+    """The result of asking again."""
 
     generations: int
     points: int
     differs: int | None
-    """The first generation that is asked otherwise; the later ones follow from it."""
+    """The first generation that differs; the later ones follow from it."""
 
 
 def check_asked(store: Store, run_id: str) -> CheckedSearch:
     """Ask for every generation of a run again, from the results that the run has stored.
 
-    Raises ``UsageError`` when the run has no search or did not end, ``DataError`` when what it left
-    is damaged, or its points are not those that were asked for.
+    Raises ``UsageError`` when the run has no search or did not end, ``DataError`` when its files
+    are damaged, or its points are not those that were asked for.
     """
     files = store.run(run_id)
     result = read_result(files)

@@ -1,7 +1,7 @@
-"""Points over stretches without a seam: one task each, where a run has one for each window.
+"""Points over periods without a seam: one task each, where a run has one per window.
 
-A task starts flat, so positions and the state of a strategy end with each window. How much that
-matters is a number: the same point over the same time, in one task.
+A task starts flat, so positions and the state of a strategy end with each window. Running the same
+point over the same time in one task shows how much that matters.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LONGEST_STEM = 36
 
 
 class Source(NamedTuple):
-    """A complete run, and the experiment that it came from."""
+    """A complete run, and the experiment it came from."""
 
     store: Store
     run_id: str
@@ -53,9 +53,9 @@ class Source(NamedTuple):
 
     @classmethod
     def of(cls, store: Store, run_id: str, experiment: Path | None = None) -> Source:
-        """Read a run; its experiment file lies where the metadata say unless it is named.
+        """Read a run; its experiment file is where the metadata say, unless it is named.
 
-        Raises ``UsageError`` when a task has no result, or the file is not there.
+        Raises ``UsageError`` when a task has no result, or the file does not exist.
         """
         files = store.run(run_id)
         plan = read_plan(files.plan)
@@ -67,7 +67,7 @@ class Source(NamedTuple):
 
 
 class Continuous(NamedTuple):
-    """What came of the stretches that were run."""
+    """The results of the periods that were run."""
 
     run_id: str
     computed: int
@@ -84,11 +84,11 @@ def run_continuously(  # noqa: PLR0913 - keyword-only choices of one call
     should_stop: Callable[[], bool] = lambda: False,
     show_progress: bool = False,
 ) -> Continuous:
-    """Run one task for each stretch (for each of its instruments, where a run has them apart).
+    """Run one task for each period (for each of its instruments, if the run separates them).
 
-    The tasks are those of a run of their own, cached like any; ``what`` is part of its id. Raises
-    what ``LocalRun.execute`` raises, and ``UsageError`` when the experiment is not that of the run
-    any more.
+    The tasks belong to a separate run, cached like any other; ``what`` is part of its id. Raises
+    what ``LocalRun.execute`` raises, and ``UsageError`` when the experiment is no longer that of
+    the run.
     """
     prepared = [_prepared(source, stretch, workers) for stretch in asked]
     plan = _merged(source, asked, [each.plan for each in prepared], prepared[0].workers)
@@ -136,7 +136,7 @@ def _prepared(source: Source, stretch: Stretch, workers: int | None) -> Prepared
 
 
 def _merged(source: Source, asked: Sequence[Stretch], plans: Sequence[Plan], workers: int) -> Plan:
-    """Return one plan of the tasks of all plans, in which equal points are one."""
+    """Return one plan with the tasks of all plans, in which equal points are merged."""
     numbers = {point: number for number, point in enumerate(sorted({s.point for s in asked}))}
     points = [
         Point(number, source.plan.points[point].parameters, source.plan.points[point].config)
@@ -165,7 +165,7 @@ def _merged(source: Source, asked: Sequence[Stretch], plans: Sequence[Plan], wor
 
 
 class Seam(NamedTuple):
-    """A point over all windows: their results one after the other, and one task without a seam."""
+    """A point over all windows: their results chained, and one task without a seam."""
 
     point: int
     parameters: Mapping[str, Any]
@@ -178,7 +178,7 @@ class Seams(NamedTuple):
 
     points: list[Seam]
     run_id: str
-    """Of the run that has the continuous tasks."""
+    """Id of the run with the continuous tasks."""
     computed: int
 
 
@@ -205,20 +205,20 @@ def measure_seams(source: Source, points: Sequence[int], **how: Any) -> Seams:
 
 
 class Validated(NamedTuple):
-    """What choosing on some windows and looking at others came to."""
+    """The result of choosing on some windows and testing on others."""
 
     choices: list[Choice]
     stability: Mapping[str, Any]
     tested: Mapping[str, Any]
-    """Statistics of the test windows one after the other, each with its chosen point."""
+    """Statistics of the chained test windows, each with its chosen point."""
     continuous: Mapping[str, Any] | None
-    """The same path as continuous tasks; ``None`` where tests are no path through time."""
+    """The same path as continuous tasks; ``None`` when tests do not form a path through time."""
     run_id: str | None
     computed: int
 
 
 def validate(source: Source, settings: Mapping[str, Any], **how: Any) -> Validated:
-    """Choose a point in each split from stored results, then run the path that was chosen.
+    """Choose a point in each split from stored results, then run the chosen path.
 
     Raises ``UsageError`` when there are too few windows, or no point has a value.
     """
@@ -235,5 +235,5 @@ def validate(source: Source, settings: Mapping[str, Any], **how: Any) -> Validat
         return Validated(choices, facts, tested, None, None, 0)
     path = window_stretches(source.windows, choices)
     ran = run_continuously(source, path, "walk-forward", **how)
-    # The merged run has a window for each stretch, with the one point that was chosen for it.
+    # The merged run has a window for each period, with the one point chosen for it.
     return Validated(choices, facts, tested, ran.windows.all(), ran.run_id, ran.computed)

@@ -1,4 +1,4 @@
-"""What a search has asked for: stored once for each generation, and the truth from then on."""
+"""What a search has asked for: stored once for each generation, and authoritative from then on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def name_of(run_id: str, number: int) -> str:
 
 
 def read_generation(store: Store, run_id: str, number: int) -> Generation | None:
-    """Return a stored generation, ``None`` when it was not asked yet.
+    """Return a stored generation, ``None`` when it was not asked for yet.
 
     Raises ``DataError`` when it is damaged.
     """
@@ -54,7 +54,7 @@ def read_generation(store: Store, run_id: str, number: int) -> Generation | None
 def keep_generation(
     store: Store, run_id: str, number: int, inputs: SearchInputs, asked: Sequence[Asked]
 ) -> Generation:
-    """Store a generation unless there is one, and return the one that is stored."""
+    """Store a generation unless one exists, and return the stored one."""
     content = {
         "format": _FORMAT,
         "search": inputs.to_document(),

@@ -1,8 +1,8 @@
 """An adaptive search on this machine: generation after generation, then one run over all points.
 
-Each generation is a run of its own, so that whatever ends the process loses nothing that was
-computed. The last run has all points, all of whose results are stored by then: its tables, report
-and statistics are those of any other run.
+Each generation is a separate run, so nothing computed is lost however the process ends. The last
+run has all points, whose results are all stored by then: its tables, report and statistics are
+those of any other run.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Searched(NamedTuple):
 
     run: LocalRun
     outcome: RunOutcome
-    """Of the last run; tasks and seconds are those of all generations."""
+    """The last run's; tasks and seconds are those of all generations."""
     how: str
-    """How many generations and points there were, and why no more was asked: a sentence."""
+    """A sentence: how many generations and points there were, and why the search ended."""
 
 
 def run_search(  # noqa: PLR0913 - what a run is started with
@@ -48,9 +48,9 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     prestarted: PrestartedWorker | None,
     allow_incomplete: bool,
 ) -> Searched:
-    """Search as the experiment says, and run over all points that were asked for.
+    """Search as the experiment says, then run all points that were asked for.
 
-    The same run id goes on where it ended. Raises what ``LocalRun.execute`` raises, and
+    The same run id resumes where it ended. Raises what ``LocalRun.execute`` raises, and
     ``UsageError`` when the method cannot search this space, or when the run id belongs to another
     search.
     """
@@ -122,7 +122,7 @@ def best_of(told: Sequence[Told], direction: str) -> float | None:
 def _ended(
     settings: SearchSettings, windows: int, told: Sequence[Told], tasks: int, without_better: int
 ) -> str:
-    """Return why nothing more is asked, or nothing."""
+    """Return why the search ends, or nothing."""
     points = settings.points or 0
     if len(told) >= points:
         return f"all {points:,} points were asked"

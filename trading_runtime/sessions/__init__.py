@@ -1,1 +1,1 @@
-"""Sessions: the life of a strategy that trades, from its deployment file to its report."""
+"""Sessions: a trading strategy from its deployment file to its report."""

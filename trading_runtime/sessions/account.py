@@ -1,11 +1,11 @@
-"""The account of a deployment, kept where the results are: one session has it at a time.
+"""The account of a deployment, stored with the results: one session holds it at a time.
 
-    accounts/<deployment>/state.json    what it holds, as of the latest look
+    accounts/<deployment>/state.json    what it holds, as last saved
     accounts/<deployment>/lease.json    who has it, with a number that grows with each holder
 
-A lease says who may trade. On a disk a lock goes with the process; in S3 a lease lapses unless it
-is renewed. Whoever finds a larger number in it than its own has lost the account, and sends nothing
-more.
+A lease says who may trade. On a disk the lock ends with the process; in S3 a lease expires unless
+it is renewed. A session that finds a larger number in it than its own has lost the account, and
+sends nothing more.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LEASE_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class HeldPosition:
-    """A position, long above zero."""
+    """A position; above zero is long."""
 
     instrument: str
     quantity: str
@@ -46,21 +46,21 @@ class HeldPosition:
 
 @dataclass(frozen=True)
 class AccountState:
-    """What an account holds, and what its strategy kept."""
+    """What an account holds, and what its strategy saved."""
 
     session: str
     """The session that wrote it."""
     terms: str
     """The digest of the deployment's ``execution`` section."""
     at: int
-    """The time of the data, nanoseconds since the epoch: rows up to it were seen."""
+    """The data's time, nanoseconds since the epoch: rows up to it were seen."""
     is_complete: bool
-    """Whether the data had come to its end."""
+    """Whether the data had ended."""
     balances: list[str]
     positions: list[HeldPosition] = field(default_factory=list)
     orders: list[RestingOrder] = field(default_factory=list)
     strategy: dict[str, str] = field(default_factory=dict)
-    """What the strategy's ``save()`` gave, in base64."""
+    """What the strategy's ``save()`` returned, in base64."""
     lines: int = 0
     """How many lines of that session's journal it covers."""
 
@@ -71,7 +71,7 @@ class AccountState:
 
 
 def encoded(saved: Mapping[str, bytes]) -> dict[str, str]:
-    """Return what a strategy saved as it is kept."""
+    """Return what a strategy saved, in its stored form."""
     return {key: base64.b64encode(value).decode() for key, value in saved.items()}
 
 
@@ -90,11 +90,12 @@ class SessionAccount:
 
     @contextlib.contextmanager
     def held(self, session: str) -> Iterator[None]:
-        """Have the account for ``session``; raises ``UsageError`` when another session has it."""
+        """Take the account for ``session``; raises ``UsageError`` when another session has it."""
         with contextlib.ExitStack() as leaving:
             is_remote = self._store.objects.is_remote
             if not is_remote:
-                # It goes with the process: after 'kill -9' nobody waits for a lease to lapse.
+                # It ends with the process: after 'kill -9' no one has to wait for a lease to
+                # expire.
                 leaving.enter_context(self._locked())
             there = self._read_lease()
             if is_remote and there is not None and there[0].get("until", 0) > time.time():
@@ -115,7 +116,7 @@ class SessionAccount:
                 self._store.objects.replace(self._lease, self._content(0.0), self._version)
 
     def check(self) -> None:
-        """Raise ``LeaseLostError`` when another session has taken the account since."""
+        """Raise ``LeaseLostError`` when another session has since taken the account."""
         there = self._read_lease()
         found = {} if there is None else there[0]
         if found.get("token") != self._token or found.get("holder") != self._holder:
@@ -132,8 +133,8 @@ class SessionAccount:
     def read(self) -> AccountState | None:
         """Return what the account holds, ``None`` when it has no history.
 
-        What the last session wrote into its journal after the state was kept, ``later_entries``
-        has. Raises ``DataError`` when the file is damaged.
+        ``later_entries`` returns what the last session wrote into its journal after saving the
+        state. Raises ``DataError`` when the file is damaged.
         """
         try:
             return _state_of(json.loads(self._store.objects.read(self._state)))
@@ -146,12 +147,12 @@ class SessionAccount:
             ) from error
 
     def write(self, state: AccountState) -> None:
-        """Keep what the account holds, whole or not at all."""
+        """Save what the account holds, atomically."""
         content = {"format": _FORMAT, **asdict(state)}
         self._store.objects.write(self._state, json.dumps(content, indent=1).encode() + b"\n")
 
     def later_entries(self, state: AccountState) -> list[dict[str, Any]]:
-        """Return what the session that wrote ``state`` wrote into its journal afterwards."""
+        """Return what the session that saved ``state`` wrote into its journal afterwards."""
         files = self._store.run(state.session)
         return [
             entry

@@ -1,4 +1,4 @@
-"""The HTTP server of a session: whether it lives, whether it may trade, and how it stands."""
+"""The HTTP server of a session: whether it is alive, whether it may trade, and its status."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Servic
 
 
 class Health(NamedTuple):
-    """How a session is."""
+    """The health of a session."""
 
     lives: list[str]
-    """What is wrong with it; nothing when it lives."""
+    """What is wrong with it; nothing when it is alive."""
     ready: list[str]
     """Why it does not trade; nothing when it does."""
     status: dict[str, Any]
-    """What ``/status`` answers."""
+    """The response of ``/status``."""
 
 
 @contextlib.asynccontextmanager
 async def serving(host: str, port: int, health: Callable[[], Health]) -> AsyncIterator[int]:
     """Answer requests in this event loop, and yield the port.
 
-    Raises ``UsageError`` when the address cannot be listened at.
+    Raises ``UsageError`` when it cannot listen on the address.
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

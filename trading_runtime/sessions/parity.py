@@ -1,4 +1,4 @@
-"""Whether a session traded as a backtest of the same rows does: fill by fill."""
+"""Whether a session traded like a backtest of the same rows, fill by fill."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class SessionFill(NamedTuple):
-    """A fill as both sides have it; ids differ between them."""
+    """A fill in the form common to both sides; ids differ between them."""
 
     instrument: str
     side: str
@@ -40,7 +40,7 @@ class SessionFill(NamedTuple):
 
     @property
     def terms(self) -> tuple[Any, ...]:
-        """All but the time."""
+        """Everything except the time."""
         return self[:-1]
 
     @property
@@ -60,8 +60,8 @@ class Parity:
     backtest_fills: int
     exact: int = 0
     one_row_apart: list[tuple[SessionFill, SessionFill]] = field(default_factory=list)
-    """Of the session, and of the backtest: the engine gives a live node a resting order's fill a
-    row later."""
+    """The session's and the backtest's: the engine gives a live node a resting order's fill one row
+    later."""
     only_session: list[SessionFill] = field(default_factory=list)
     only_backtest: list[SessionFill] = field(default_factory=list)
 
@@ -109,8 +109,8 @@ class Compared:
 def compare_session(store: Store, run_id: str) -> Compared:
     """Backtest what a session saw, up to where it stopped, and compare the fills.
 
-    Raises ``UsageError`` for a run that is no session, was not ended in order, or whose code or
-    dataset is not what it was; ``DataError`` when its records are damaged.
+    Raises ``UsageError`` for a run that is not a session, did not end in order, or whose code or
+    dataset has changed; ``DataError`` when its records are damaged.
     """
     files = store.run(run_id)
     metadata, content = read_metadata(files), read_json(files.deployment)
@@ -170,7 +170,7 @@ def compare_fills(
     backtest: Sequence[SessionFill],
     rows: Mapping[str, Sequence[int]],
 ) -> Parity:
-    """Pair the fills: first those that are equal, then those a row apart.
+    """Pair the fills: first equal ones, then those one row apart.
 
     ``rows`` are the instants of each instrument's rows, in order.
     """
@@ -203,7 +203,7 @@ def compare_fills(
 
 
 def row_times(window: SessionWindow) -> dict[str, list[int]]:
-    """Return when the rows of each instrument of a window come, each instant once, in order."""
+    """Return the instants of each instrument's rows in a window, each once, in order."""
     import pyarrow.parquet as pq
 
     from trading_runtime.datasets.slices import instants_of

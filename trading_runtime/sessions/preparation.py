@@ -1,4 +1,4 @@
-"""Check a deployment and find what its session needs; nothing is started or written."""
+"""Check a deployment and find what its session needs; start and write nothing."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class PreparedSession:
         end: int | None = None,
         balances: Sequence[str] | None = None,
     ) -> Plan:
-        """Return the plan of a session, or without ``run_id`` that of the same backtest.
+        """Return the plan of a session, or, without ``run_id``, that of the same backtest.
 
         ``start`` and ``end`` cut its one window, in nanoseconds and whole microseconds;
-        ``balances`` are what the account begins with instead of the deployment's.
+        ``balances`` are the starting balances instead of the deployment's.
         """
         mode = self.deployment.mode
         return make_plan(
@@ -68,7 +68,7 @@ class PreparedSession:
         )
 
     def as_run(self, plan: Plan) -> PreparedRun:
-        """Return what a run of research would be prepared as."""
+        """Return the preparation of the equivalent research run."""
         return PreparedRun(self.loaded, self.code, self.store, plan, 1, {})
 
     def explicit_deployment(self) -> str:
@@ -125,12 +125,12 @@ def _instant_text(nanoseconds: int) -> str:
 
 @dataclass(frozen=True)
 class SessionWindow:
-    """The one partition of a session's plan, its rows in a catalog on disk."""
+    """The one partition of a session's plan, with its rows in a catalog on disk."""
 
     plan: Plan
     partition: PlannedPartition
     inputs: dict[str, Any]
-    """What a task is given."""
+    """The inputs of a task."""
     catalog: Path
     slice: Slice
 
@@ -141,7 +141,7 @@ class SessionWindow:
 
     @property
     def stored_inputs(self) -> dict[str, Any]:
-        """The inputs as a result's manifest has them."""
+        """The inputs in the form of a result's manifest."""
         return self.inputs | {"config": self.plan.configs[0]}
 
 

@@ -47,7 +47,7 @@ def promote(
     """Write a paper deployment of a point to ``target``, and the run's evidence beside it.
 
     Raises ``UsageError`` when the run is not complete or has no such point, its gates refuse the
-    point and nothing overrides them, or ``target`` is there already.
+    point and are not overridden, or ``target`` already exists.
     """
     files = store.run(run_id)
     refuse_running(run_id, running=is_running(store, run_id))
@@ -72,7 +72,7 @@ def promote(
             f"run {run_id!r}, point {number}: " + "; ".join(refused) + "; --override REASON writes "
             "the deployment all the same, and notes the reason in the run's journal"
         )
-    # Before the evidence is bundled, so that it tells of the promotion.
+    # Before the evidence is bundled, so that it includes the promotion.
     append_events(
         store,
         run_id,
@@ -123,7 +123,7 @@ def _refusals(experiment: Experiment, statistics: Mapping[str, Any]) -> Iterator
 
 @dataclass(frozen=True)
 class _Places:
-    """Restates what is relative to the experiment file as relative to the deployment."""
+    """Restates paths relative to the experiment file as relative to the deployment."""
 
     experiment_file: str
     target: Path

@@ -1,4 +1,4 @@
-"""What is written of a session as it happens: orders beforehand, and what becomes of them."""
+"""What a session records as it happens: orders beforehand, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _REFUSED = {
 class SessionRecords:
     """Writes what a strategy does into the journal of its session.
 
-    An error of writing is kept: the engine, which calls this, would only log it. What is to go out
-    does not then.
+    A write error is kept: the engine, which calls this, would only log it. The orders are then not
+    sent.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -37,7 +37,7 @@ class SessionRecords:
         self.fills = 0
         self.orders = 0
         self.changes = 0
-        """How many events bear on the account so far."""
+        """How many events have affected the account so far."""
         self.on_change: Callable[[], object] = lambda: None
         """Called at each of them, from within the engine."""
         self.error: Exception | None = None
@@ -48,11 +48,11 @@ class SessionRecords:
         return self._journal.lines
 
     def write(self, event: Event) -> None:
-        """Write an event that the session itself tells."""
+        """Write an event that the session itself reports."""
         self._journal.write(event)
 
     def sending(self, orders: Sequence[Any]) -> None:
-        """Write down orders before they go out; raises ``StorageError`` when that fails."""
+        """Record orders before they are sent; raises ``StorageError`` when that fails."""
         at = self._at()
         for order in orders:
             self.orders += 1
@@ -75,11 +75,11 @@ class SessionRecords:
         self._changed()
 
     def on_order_event(self, event: Any) -> None:
-        """Write down what became of an order."""
+        """Record what became of an order."""
         kind = type(event).__name__
         order_id = str(event.client_order_id)
         if order_id.startswith(PREFIX):
-            return  # it puts a position back, and is no trade
+            return  # it puts a position back, and is not a trade
         if kind == "OrderFilled":
             self.fills += 1
             self._changed()
@@ -121,7 +121,7 @@ class SessionRecords:
             self._write(events.OrderEnded(order_id=order_id, how=_ENDED[kind]))
 
     def on_position_event(self, event: Any) -> None:
-        """Write down a change of a position."""
+        """Record a change of a position."""
         quantity = event.signed_qty
         self._write(
             events.PositionChanged(
@@ -137,7 +137,7 @@ class SessionRecords:
         self.on_change()
 
     def _denial(self, order_id: str, reason: str) -> None:
-        # The guard tells of what it denies at once, and the strategy is told a moment later.
+        # The guard reports a denial at once, and the strategy gets it a moment later.
         if order_id in self._denied:
             return
         self._denied.add(order_id)

@@ -1,7 +1,7 @@
-"""What a paper account holds after the events that its last session wrote and did not keep.
+"""What a paper account holds after the events that its last session wrote but did not save.
 
-A killed session leaves a journal that is a moment ahead of the account's state. What the lines say
-is counted here: a position is averaged when it grows, and realises when it shrinks.
+A killed session leaves a journal that is a moment ahead of the account's state. The lines are
+applied here: a position is averaged when it grows, and realises profit when it shrinks.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def rolled_forward(
     """Return the account after ``entries``, lines of a journal that ``state`` does not cover.
 
     ``instruments`` are the definitions of a dataset's manifest, by id. ``is_cash`` says that a fill
-    moves the whole value, not what it realises alone.
+    moves the whole value, not only what it realises.
     """
     books = _Books(state, instruments, is_cash=is_cash)
     with localcontext() as context:
@@ -151,7 +151,7 @@ class _Books:
 def _realised(
     definition: Mapping[str, Any], quantity: Decimal, opened: Decimal, closed: Decimal
 ) -> tuple[str, Decimal]:
-    """Return what a long position makes that is opened and closed at these prices."""
+    """Return the profit of a long position opened and closed at these prices."""
     size = quantity * Decimal(definition.get("multiplier") or 1)
     if definition.get("is_inverse"):
         return definition["base_currency"], size * (1 / opened - 1 / closed)

@@ -1,4 +1,4 @@
-"""One session: a strategy that trades in this process until it is stopped, and what it leaves."""
+"""One session: a strategy that trades in this process until it is stopped, and its results."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Session:
     prepared: PreparedSession
     run_id: str
     is_fresh: bool = False
-    """Whether the account begins anew, whatever an earlier session left."""
+    """Whether the account starts afresh, whatever an earlier session left."""
     _opened: OpenRun = field(init=False)
     _files: RunFiles = field(init=False)
     _metadata: Metadata = field(init=False)
@@ -82,10 +82,10 @@ class Session:
     _account: SessionAccount = field(init=False)
 
     def execute(self) -> SessionOutcome:
-        """Trade until the data ends, somebody stops it, or something fails.
+        """Trade until the data ends, the session is stopped, or something fails.
 
         Raises ``UsageError`` when the id is running or taken, or another session has the account;
-        ``KilledError`` when the kill switch is on. How it ended otherwise is in what it returns.
+        ``KilledError`` when the kill switch is on. Any other ending is in the return value.
         """
         prepared, started = self.prepared, time.monotonic()
         KillSwitch(prepared.store).refuse_start(self.run_id)
@@ -129,9 +129,9 @@ class Session:
         return digest(json.loads(canonical_json(execution)))
 
     def _carried(self) -> AccountState | None:
-        """Return the account as the session before left it, ``None`` when it begins anew.
+        """Return the account as the previous session left it, ``None`` when it starts afresh.
 
-        What a killed session wrote into its journal and had not kept yet is counted in.
+        What a killed session wrote into its journal but had not saved yet is included.
         """
         deployment = self.prepared.deployment
         state = None if self.is_fresh else self._account.read()
@@ -211,7 +211,7 @@ class Session:
         return ending, result
 
     def _flush(self) -> None:
-        """Write the tables as they are now, so that a killed session leaves them."""
+        """Write the tables as they are now, so that they survive a killed session."""
         with contextlib.suppress(DataError):
             tables = self._node.tables(self._replay.last + 1)
             for name, table in tables.as_arrow().items():
@@ -235,7 +235,7 @@ class Session:
             os._exit(Kind.TIMEOUT.exit_code)
 
     def _left(self, carried: AccountState | None, started: float) -> dict[str, Any]:
-        """Store what the session came to as the result of its one task; return ``result.json``."""
+        """Store the session's outcome as the result of its one task; return ``result.json``."""
         prepared, replay = self.prepared, self._replay
         end = None
         if not replay.is_complete:

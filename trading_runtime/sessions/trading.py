@@ -1,4 +1,4 @@
-"""A node while it trades: started, looked at several times a second, and brought to its end."""
+"""A node while it trades: started, checked several times a second, and ended."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _SECOND = 1_000_000_000
 
 @dataclass(frozen=True)
 class Ending:
-    """Why a session comes to its end."""
+    """Why a session ends."""
 
     kind: Kind
     why: str
@@ -59,12 +59,12 @@ class Ending:
 
     @property
     def is_orderly(self) -> bool:
-        """Whether it was played to its end, or somebody asked for it."""
+        """Whether the data ended, or the end was asked for."""
         return self.kind in {Kind.OK, Kind.STOPPED}
 
     @classmethod
     def of(cls, error: BaseException) -> Ending:
-        """Return the ending that an error makes."""
+        """Return the ending for an error."""
         kind = error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
         return cls(kind, str(error), error)
 
@@ -82,7 +82,7 @@ class Trading:
     node: PaperNode
     replay: DataReplay
     terms: str
-    """The digest of what the account is subject to."""
+    """The digest of the settings that apply to the account."""
     carried: AccountState | None
     """What the account holds before the session."""
     flush: Callable[[], None]
@@ -183,7 +183,7 @@ class Trading:
             thread.join()
 
     async def _connect(self, running: asyncio.Future[None]) -> bool:
-        """Wait until a mark comes through the node, and put back what the account holds."""
+        """Wait until a mark comes through the node, then restore what the account holds."""
         deadline = time.monotonic() + _CONNECT_SECONDS
         while not self.node.handle.is_running:
             self._turned = time.monotonic()
@@ -212,7 +212,7 @@ class Trading:
         return True
 
     async def _restore(self, state: AccountState) -> bool:
-        """Put positions and resting orders back; return whether they are there."""
+        """Restore positions and resting orders; return whether they exist now."""
         for position in state.positions:
             self.node.restore_position(
                 position.instrument, position.quantity, position.average_price
@@ -271,7 +271,7 @@ class Trading:
             self._note(Ending(Kind.OK, "the data came to its end"))
 
     def _look_for_ending(self, running: asyncio.Future[None]) -> bool:
-        """Note the first reason to end the session, if there is one."""
+        """Record the first reason to end the session, if there is one."""
         if self.ending is None:
             for reason in (
                 self._own_error,
@@ -302,7 +302,7 @@ class Trading:
                 return None
             message = f"the kill switch is {self._killed.switched.shown}"  # type: ignore[union-attr]
         except (StorageError, TransientError, OSError) as error:
-            # A switch that nobody can see is on.
+            # A switch that cannot be read counts as on.
             message = f"the kill switch cannot be read, and so counts as on: {error}"
         return Ending.of(KilledError(message))
 
@@ -332,7 +332,7 @@ class Trading:
         )
 
     def _look_at_data(self, now: float) -> None:
-        """Hold back the orders in instruments that no data comes of."""
+        """Hold back orders in instruments without new data."""
         longest = self.deployment.stale_after
         if longest is None:
             return
@@ -368,7 +368,7 @@ class Trading:
             self.records.write(events.SessionHalted(why=ending.why, kind=ending.kind))
 
     async def _end(self, running: asyncio.Future[None]) -> None:
-        """Leave the account as the deployment says, and keep what it holds."""
+        """Leave the account as the deployment says, and save what it holds."""
         ending = self.ending
         if running.done() or ending is None:
             return
@@ -380,7 +380,7 @@ class Trading:
         else:
             cancels, flattens = True, self.deployment.on_failure == "flatten"
         if isinstance(ending.error, LeaseLostError):
-            return  # what the account does is another session's to say
+            return  # another session is in charge of the account
         if cancels and node.cancel_resting():
             await self._settled(lambda: not node.resting)
         if flattens:
@@ -398,7 +398,7 @@ class Trading:
         return is_settled()
 
     def _keep(self, *, whole: bool = False) -> None:
-        """Write down what the account holds, when that has changed."""
+        """Save what the account holds, when it has changed."""
         if not self._is_connected or (not whole and self.records.changes == self._kept):
             return
         lines = self.records.lines

@@ -19,11 +19,11 @@ class BracketConfig(StrategyConfig):
     trade_size: Decimal
     """Quantity of one entry."""
     period: int = 60
-    """Bars of the channel whose edge must break."""
+    """Bars of the channel that must be broken."""
     stop_ranges: Decimal = Decimal(3)
     """Distance of the stop-loss, in average true ranges."""
     reward: Decimal = Decimal(2)
-    """Distance of the take-profit, in distances of the stop-loss."""
+    """Distance of the take-profit, as a multiple of the stop-loss distance."""
 
 
 class Bracket(Strategy):

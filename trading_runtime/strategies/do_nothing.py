@@ -1,4 +1,4 @@
-"""An example that does nothing but listen: the cost of a run without a strategy's own work."""
+"""An example that only subscribes: the cost of a run without a strategy's own work."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 @dataclass
 class DoNothingConfig(StrategyConfig):
-    """What the strategy listens to."""
+    """What the strategy subscribes to."""
 
     bar_type: BarType | None = None
     instrument_id: InstrumentId | None = None
-    """Instrument whose quotes and trades are listened to."""
+    """Instrument whose quotes and trades it receives."""
 
 
 class DoNothing(Strategy):

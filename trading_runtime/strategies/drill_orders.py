@@ -23,11 +23,11 @@ class DrillOrdersConfig(StrategyConfig):
     instrument_id: InstrumentId
     """What is traded."""
     every: int = 1
-    """An order at each so many bars."""
+    """Send an order every this many bars."""
     pause: float = 0.0
     """Seconds of real time that each bar takes."""
     resting: bool = False
-    """Leave orders far below the market, in place of buying and selling in turn."""
+    """Leave orders far below the market, instead of buying and selling in turn."""
     log: str | None = None
     """File that gets the real time at which each order is accepted and cancelled."""
 

@@ -42,7 +42,7 @@ class EMACross(Strategy):
         self.subscribe_bars(self.settings.bar_type)
 
     def on_bar(self, _bar: Bar) -> None:
-        """Reverse the position when the averages cross; the first bars show only who is above."""
+        """Reverse the position when the averages cross; the first bars only show which is above."""
         is_above = self.fast.value >= self.slow.value
         if is_above is self.was_above:
             return

@@ -24,7 +24,7 @@ class PairConfig(StrategyConfig):
     second_size: Decimal
     """Quantity of the second one."""
     period: int = 240
-    """Bars that mean and deviation of the ratio are taken from."""
+    """Bars used for the mean and deviation of the ratio."""
     enter: float = 2.0
     """Deviations from the mean at which the spread is traded."""
     leave: float = 0.5
@@ -47,7 +47,7 @@ class Pair(Strategy):
         self.subscribe_bars(self.settings.second_bars)
 
     def on_bar(self, bar: Bar) -> None:
-        """Judge the ratio once both bars of a minute are there."""
+        """Evaluate the ratio once both bars of a minute have arrived."""
         self.newest[bar.bar_type] = bar
         first = self.newest.get(self.settings.first_bars)
         second = self.newest.get(self.settings.second_bars)

@@ -1,8 +1,8 @@
-"""Numbers in place of the ids that the engine draws at random for orders of its own.
+"""Numbers in place of the ids that the engine draws at random for its own orders.
 
-When a contract expires with a position open, the venue closes it by an order of its own, whose id
-ends in a random UUID; a delivery has random trade ids, too. Such orders are numbered in an order
-that follows from what they do, so that a repeat of a task names them alike.
+When a contract expires with a position open, the venue closes it with its own order, whose id ends
+in a random UUID; a delivery also has random trade ids. Such orders are numbered in an order that
+follows from what they do, so that a repeat of a task gives them the same names.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class NamedOrders:
 
     orders: list[Any]
     names: list[str]
-    """The id of each order: its own, or a number in place of what was drawn."""
+    """The id of each order: its own, or a number in place of the random part."""
     drawn: dict[str, str]
-    """The names of the engine's own orders, by the ids that it drew for them."""
+    """The names of the engine's own orders, by their random ids."""
 
     @staticmethod
     def of(orders: Iterable[Any]) -> NamedOrders:
@@ -56,7 +56,7 @@ class NamedOrders:
         return self.drawn.get(text, text)
 
     def trade_ids(self, number: int, count: int) -> list[str] | None:
-        """Return the ids of the ``count`` fills of an order of the engine's own, else ``None``."""
+        """Return ids for the ``count`` fills of one of the engine's orders, else ``None``."""
         if str(self.orders[number].client_order_id) not in self.drawn:
             return None
         return [f"{self.names[number]}-{fill}" for fill in range(1, count + 1)]
@@ -72,7 +72,7 @@ def _numbered(ids: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 
 def _doing(order: Any) -> tuple[Any, ...]:
-    """Return what an order did, in place of its id; ids of positions tell apart equal closings."""
+    """Return what an order did, in place of its id; position ids distinguish equal closings."""
     fills = [event for event in order.events() if isinstance(event, OrderFilled)]
     positions = [str(fill.position_id) for fill in fills]
     return (

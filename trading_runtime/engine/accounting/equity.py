@@ -1,4 +1,4 @@
-"""The account marked to market: sampled while the engine runs, at instants that all tasks share."""
+"""The account marked to market while the engine runs, at the same instants in all tasks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FIRST_AT_ITS_INSTANT, _LAST_AT_ITS_INSTANT = "\1", "\U0010ffff"
 """Names of timers: the engine fires those of one instant in order of their names."""
 _NEVER = 200 * 365 * 86_400_000
-"""An interval in milliseconds that no run reaches a multiple of."""
+"""An interval in milliseconds so long that no run reaches it."""
 
 
 class EquitySample(NamedTuple):
@@ -44,22 +44,22 @@ class EquitySample(NamedTuple):
 
 
 class Holdings(NamedTuple):
-    """What an account holds of each currency, before all rates are known."""
+    """What an account holds in each currency, before all rates are known."""
 
     ts: int
     amounts: tuple[tuple[str, Decimal], ...]
     open_positions: int
     gained: int = 0
-    """What the equity gains besides, in whole numbers of 1e-16."""
+    """What the equity gains in addition, in whole numbers of 1e-16."""
 
     def valued(self, history: RateHistory) -> EquitySample:
-        """Return the sample that it comes to."""
+        """Return the resulting sample."""
         worth = (to_raw(amount * history.rate(code, self.ts)) for code, amount in self.amounts)
         return EquitySample(self.ts, sum(worth) + self.gained, self.open_positions)
 
 
 class Account:
-    """The accounts at all venues of the task taken together, valued in one currency."""
+    """The accounts at all venues of the task together, valued in one currency."""
 
     def __init__(
         self,
@@ -104,21 +104,21 @@ class Account:
 
 
 class Look(NamedTuple):
-    """One look at the account, and the samples that are made of it."""
+    """One reading of the account, and the samples made from it."""
 
     ts: int
-    """When the account is looked at; 0 for the engine's start, when no row came before."""
+    """When the account is read; 0 for the engine's start, when no row came before."""
     samples: list[int]
-    """The instants that the account is stated as of."""
+    """The instants that the samples are stated for."""
 
 
 def looks(instants: Sequence[int], last_rows: Sequence[int] | None) -> list[Look]:
-    """Return when the account is looked at to state it at ``instants``, which are in order.
+    """Return when the account is read to state it at ``instants``, which are in order.
 
-    An instant of the engine's clock between two rows is harmless when nothing is under way: then
-    the account is looked at when it is stated. With latency, the engine would deliver at such an
-    instant what it delivers at the next row. So the account is looked at after the last row at or
-    before an instant: ``last_rows`` has it for each instant, 0 where there is none.
+    An instant of the engine's clock between two rows is harmless when nothing is in flight: then
+    the account is read at the stated instant. With latency, the engine would deliver at such an
+    instant what it delivers at the next row. So the account is read after the last row at or before
+    an instant: ``last_rows`` has it for each instant, 0 if there is none.
     """
     if last_rows is None:
         return [Look(ts, [ts]) for ts in instants]
@@ -132,14 +132,14 @@ def looks(instants: Sequence[int], last_rows: Sequence[int] | None) -> list[Look
 
 
 class _Observer(DataActor):
-    """Looks at the account without changing what happens when.
+    """Reads the account without changing the order of events.
 
     Its alerts are due at instants that change nothing (see ``looks``), after all rows and all other
     timers of their instant.
     """
 
     def __new__(cls, *_arguments: Any) -> Self:
-        """Take the arguments of ``__init__``, which the native base class would refuse."""
+        """Accept the arguments of ``__init__``, which the native base class would refuse."""
         return super().__new__(cls)
 
     def __init__(self, looks: Sequence[Look]) -> None:
@@ -171,7 +171,7 @@ class _Observer(DataActor):
 
 
 class RateNoter(_Observer):
-    """Notes exchange rates, at instants that do not depend on when equity is sampled."""
+    """Records exchange rates, at instants that do not depend on when equity is sampled."""
 
     def __init__(self, history: RateHistory, looks: Sequence[Look]) -> None:
         super().__init__(looks)
@@ -204,7 +204,7 @@ class EquitySampler(_Observer):
     def on_start(self) -> None:
         """Set the first alert."""
         for instrument_id, book_type in self._books:
-            # Makes the engine keep the book, from which it knows the instrument's price.
+            # Makes the engine keep the book, which gives it the instrument's price.
             self.subscribe_book_at_interval(instrument_id, book_type, _NEVER)
         super().on_start()
 
@@ -213,11 +213,11 @@ class EquitySampler(_Observer):
         return self.clock.timestamp_ns()
 
     def at_end_of_instant(self, now: int, call: Callable[[], None]) -> None:
-        """Call ``call`` once all rows of this instant were processed, before all timers."""
+        """Call ``call`` once all rows of this instant were processed, before any timer."""
         self.clock.set_time_alert_ns(_FIRST_AT_ITS_INSTANT, now, lambda _event: call())
 
     def samples_with(self, history: RateHistory) -> list[EquitySample]:
-        """Return all samples in order; what had no rate yet is valued at the first one known.
+        """Return all samples in order; amounts without a rate yet use the first known one.
 
         Raises ``DataError`` when a rate was never known.
         """

@@ -23,7 +23,7 @@ class Funding(NamedTuple):
     """Settlements of funding rates on open positions."""
 
     amount: Decimal = Decimal(0)
-    """Received less paid, in the statistics currency."""
+    """Received minus paid, in the statistics currency."""
     settlements: int = 0
     """How often a position was charged or paid."""
 
@@ -40,7 +40,7 @@ LOST_AT_THE_START = (
 def lost_at_the_start(data: Sequence[Mapping[str, Any]], catalog: Path, start: int) -> int:
     """Return how many rates are sent at ``start`` and settle there, when no position is open yet.
 
-    The window before ends there and does not hold them.
+    The previous window ends there and does not include them.
     """
     if not any(series["type"] == "funding_rates" for series in data):
         return 0
@@ -59,7 +59,7 @@ def lost_at_the_start(data: Sequence[Mapping[str, Any]], catalog: Path, start: i
 
 
 def settled_funding(cache: Cache, history: RateHistory) -> Funding:
-    """Return what was settled, each at the exchange rate of its instant.
+    """Return what was settled, each amount at the exchange rate of its instant.
 
     Raises ``DataError`` when an exchange rate is missing.
     """

@@ -1,4 +1,4 @@
-"""The accounts at one or several venues, simulated or real: their worth, and tables at the end."""
+"""The accounts at one or several venues, simulated or real: their value, and tables at the end."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class Ledger:
     instruments: Mapping[str, Any]
     """Those that the host knows, by id."""
     history: RateHistory
-    """Exchange rates as they were noted."""
+    """The recorded exchange rates."""
 
     @classmethod
-    def of(  # noqa: PLR0913 - what a ledger is opened with
+    def of(  # noqa: PLR0913 - what it takes to open a ledger
         cls,
         host: Host,
         venue_name: str,
@@ -65,8 +65,8 @@ class Ledger:
     ) -> Ledger:
         """Open the ledger of a host; no price is needed yet.
 
-        ``balances`` (``"100000 USDT"``) are those that it starts with, at all venues together,
-        ``instruments`` those that it will know, where it does not know them before it runs.
+        ``balances`` (``"100000 USDT"``) are the starting ones, at all venues together;
+        ``instruments`` are those that it will know, if it does not know them before it runs.
         """
         cache = host.cache
         venues = [model.Venue(name) for name in (venue_name, *further_venues)]
@@ -88,7 +88,7 @@ class Ledger:
         )
 
     def in_single_currency(self, bases: Mapping[str, str | None]) -> SingleCurrencyAccounts | None:
-        """Return what checks orders of accounts that hold their base currency alone.
+        """Return the check for orders of accounts that hold only their base currency.
 
         ``bases`` gives it by venue; ``None`` when no account has one.
         """
@@ -96,7 +96,7 @@ class Ledger:
         return SingleCurrencyAccounts(self.cache, found) if found else None
 
     def opening(self, balances: Iterable[str], start: int) -> EquitySample:
-        """Return what the starting balances are worth at ``start``.
+        """Return the value of the starting balances at ``start``.
 
         Raises ``DataError`` when an exchange rate was never known.
         """
@@ -118,6 +118,6 @@ class Ledger:
             return collect(self.cache, samples, valuation, refused_orders)
 
     def funding(self) -> Funding:
-        """Return what funding was settled, in the ledger's currency; raises as ``tables`` does."""
+        """Return the settled funding, in the ledger's currency; raises as ``tables`` does."""
         with localcontext(EXACT):
             return settled_funding(self.cache, self.history)

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from trading_runtime.engine.accounting.tables import TaskTables
 
 PREFIX = "LIQUIDATION-"
-"""How the ids of the orders begin by which a venue closes such positions."""
+"""Prefix of the ids of the orders with which a venue closes such positions."""
 
 
 class Liquidations(NamedTuple):
     """Positions that venues closed in one task."""
 
     by_instrument: dict[str, int]
-    """By how many orders of the venue's own, by instrument id."""
+    """Number of the venue's own closing orders, by instrument id."""
     fees: Decimal
-    """What closing them cost, in the statistics currency; it is part of all fees."""
+    """What closing them cost, in the statistics currency; included in all fees."""
 
 
 NO_LIQUIDATIONS = Liquidations({}, Decimal(0))

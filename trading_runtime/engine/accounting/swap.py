@@ -1,7 +1,7 @@
-"""What holding positions over night costs or brings: swap, and the fee for borrowing what is short.
+"""What holding positions overnight costs or earns: swap, and borrowing fees for short positions.
 
-The positions are looked at when the instant comes, by the sampler of equity, which changes nothing
-(see ``equity``); a module of the venue moves the money right after, so that the account has it.
+The equity sampler, which changes nothing, reads the positions at the instant (see ``equity``); a
+module of the venue moves the money right after, so that the account has it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _LATEST = 2**63
 
 
 class Swap(NamedTuple):
-    """What positions were charged and paid for being held."""
+    """What positions were charged or paid for being held."""
 
     amount: Decimal = Decimal(0)
-    """Received less paid, in the statistics currency."""
+    """Received minus paid, in the statistics currency."""
     charges: int = 0
     """How often a position was charged or paid."""
 
@@ -43,16 +43,16 @@ class SwapModule(SimulationModule):
     """Moves the money of charges into or out of a venue's account."""
 
     def __new__(cls, *_arguments: Any) -> Self:
-        """Take the arguments of ``__init__``, which the native base class would refuse."""
+        """Accept the arguments of ``__init__``, which the native base class would refuse."""
         return super().__new__(cls)
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__()
         self.settings = settings
         self.due: list[Money] = []
-        """Charges that the account has not seen yet."""
+        """Charges not yet applied to the account."""
         self.refused: str | None = None
-        """Why the account did not take a charge."""
+        """Why the account refused a charge."""
 
     def process(self, _now: int, _context: Any) -> list[Money] | None:
         """Give the engine what is due; it calls this after each step."""
@@ -62,7 +62,7 @@ class SwapModule(SimulationModule):
         return due
 
     def acknowledge(self, outcomes: Any) -> None:
-        """Note what the account refused."""
+        """Record what the account refused."""
         for outcome in outcomes:
             if not outcome.applied:
                 self.refused = self.refused or str(outcome.error)
@@ -71,7 +71,7 @@ class SwapModule(SimulationModule):
 def charging_instants(
     settings: Mapping[str, Any], start: int, end: int
 ) -> Iterable[tuple[int, int]]:
-    """Yield (instant, days charged) after ``start`` and up to ``end``, in order of time.
+    """Yield (instant, days charged) after ``start`` and up to ``end``, in time order.
 
     With a ``triple_day`` three days are charged then, and none on Saturday and Sunday.
     """
@@ -89,7 +89,7 @@ def charging_instants(
 
 
 class SwapCharges:
-    """Charges the open positions of a task at each instant at which its venues do so."""
+    """Charges the open positions of a task at each instant at which its venues charge."""
 
     def __init__(
         self, modules: Mapping[Venue, SwapModule], window: tuple[int, int], ledger: Ledger
@@ -134,7 +134,7 @@ class SwapCharges:
             return to_raw(gained)
 
     def not_booked(self) -> int:
-        """Return what no account has seen when the task ends: the engine made no further step.
+        """Return the charges still not applied when the task ends: the engine made no further step.
 
         Raises ``DataError`` when an account refused a charge.
         """

@@ -1,4 +1,4 @@
-"""What a task leaves behind in the engine's cache, as tables with stable rows and exact values."""
+"""What a task leaves in the engine's cache, as tables with stable rows and exact values."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class TaskTables:
 
     @property
     def orders(self) -> list[dict[str, Any]]:
-        """The orders row by row, decimals as such."""
+        """The orders row by row, with values as decimals."""
         return self._rows("orders")
 
     @property
@@ -162,10 +162,9 @@ def collect(
 
     ``refused`` are orders that never reached it.
 
-    Money is stated in the statistics currency. Ids that the engine draws at random are left out or
-    replaced by numbers (see ``drawn_ids``); positions are numbered by the time and the order that
-    opened them, fills by time and order.
-    Raises ``DataError`` when an exchange rate is missing.
+    Money is stated in the statistics currency. Random ids of the engine are left out or replaced by
+    numbers (see ``drawn_ids``); positions are numbered by the time and the order that opened them,
+    fills by time and order. Raises ``DataError`` when an exchange rate is missing.
     """
     named = NamedOrders.of([*cache.orders(), *refused])
     keyed = [
@@ -195,7 +194,7 @@ def _average(value: float) -> int:
     text = repr(float(value))
     whole, _, places = text.partition(".")
     if len(places) <= DECIMAL_PLACES and "e" not in text and "n" not in text:
-        # The digits that are stored stand there already: most averages take this way.
+        # The text already contains the stored digits, as for most averages.
         return int(whole + places.ljust(DECIMAL_PLACES, "0"))
     return to_raw(Decimal(text))
 
@@ -214,8 +213,8 @@ def _position_key(position: Any, opening: str) -> tuple[Any, ...]:
 
 
 def _raw_prices(orders: Iterable[Any], name: str) -> list[int | None]:
-    """Return a price of each order, which not all types of orders have."""
-    # An attribute that is missing costs several times one that is there.
+    """Return a price of each order; some order types have none."""
+    # A missing attribute costs several times as much as an existing one.
     priced = {kind for kind in map(type, orders) if hasattr(kind, name)}
     return [
         None if type(order) not in priced or (price := getattr(order, name)) is None else price.raw
@@ -273,7 +272,7 @@ def _fills(
         ]
     keyed.sort(key=itemgetter(0, 1))
     fills = [event for _, _, event, _ in keyed]
-    # What a fill shares with its order was read from there.
+    # What a fill shares with its order was read from the order.
     numbers = [number for _, number, _, _ in keyed]
     instrument_ids = [ordered["instrument_id"][number] for number in numbers]
     fees = [fill.commission for fill in fills]
@@ -337,7 +336,7 @@ def _equity(samples: Iterable[EquitySample]) -> Columns:
 
 
 def _table(columns: Columns, schema: pa.Schema) -> pa.Table:
-    # A field's name and type are made anew whenever they are asked for.
+    # A field's name and type are built again on every access.
     arrays = [
         _decimals(columns[name]) if kind == DECIMAL else pa.array(columns[name], kind)
         for name, kind in zip(schema.names, schema.types, strict=True)

@@ -22,7 +22,7 @@ _SCALE = Decimal(1).scaleb(-DECIMAL_PLACES)
 
 
 def exact(value: Decimal) -> Decimal:
-    """Return ``value`` with the 16 decimal places that are stored, rounded half to even."""
+    """Return ``value`` with the stored 16 decimal places, rounded half to even."""
     return value.quantize(_SCALE, context=EXACT)
 
 
@@ -37,11 +37,11 @@ def from_raw(raw: int) -> Decimal:
 
 
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
-"""For sums and rates: a strategy may have changed the context that is in force."""
+"""For sums and rates: a strategy may have changed the active context."""
 
 
 def missing_rate(source: str, target: str) -> DataError:
-    """Return the error for a rate that no instrument of the task gives."""
+    """Return the error for a rate that no instrument of the task provides."""
     return DataError(
         f"no exchange rate from {source} to {target}: add an instrument with data that trades one "
         f"for the other to dataset.instruments, or state all amounts in one currency"
@@ -51,9 +51,9 @@ def missing_rate(source: str, target: str) -> DataError:
 class SingleCurrencyAccounts:
     """The engine's own conversions into the base currencies of single-currency accounts.
 
-    The engine converts with quotes, or bars of bid and ask. Where it has none it denies orders that
-    need margin; for others it leaves profit, loss and fees out of the balance, and says so in its
-    log only.
+    The engine converts with quotes, or bars of bid and ask. Without these it denies orders that
+    need margin; for others it leaves profit, loss and fees out of the balance, and reports that
+    only in its log.
     """
 
     def __init__(self, cache: Cache, bases: Mapping[Venue, str]) -> None:
@@ -61,7 +61,7 @@ class SingleCurrencyAccounts:
         self._bases = bases
 
     def check_order(self, instrument_id: Any) -> None:
-        """Raise ``DataError`` when the engine could not convert what trading it makes."""
+        """Raise ``DataError`` when the engine could not convert the proceeds of trading it."""
         instrument, base = (
             self._cache.instrument(instrument_id),
             self._bases.get(instrument_id.venue),
@@ -80,7 +80,7 @@ class SingleCurrencyAccounts:
             )
 
     def check_orders(self) -> None:
-        """Check all orders of the task, as ``check_order`` does one before it is sent."""
+        """Check all orders of the task, as ``check_order`` checks one before it is sent."""
         traded = {order.instrument_id for order in self._cache.orders()}
         for instrument_id in sorted(traded, key=str):
             self.check_order(instrument_id)
@@ -96,7 +96,7 @@ class Rates:
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal:
         """Return ``amount`` of currency ``source`` in ``target``, at the latest price.
 
-        Raises ``DataError`` when no instrument of the task gives the rate.
+        Raises ``DataError`` when no instrument of the task provides the rate.
         """
         if source == target or not amount:
             return amount
@@ -108,7 +108,7 @@ class Rates:
     def rate(self, source: str, target: str) -> Decimal | None:
         """Return the price of one ``source`` in ``target``, or ``None`` when it is not known.
 
-        Taken from an instrument that trades one for the other, else by way of a third currency.
+        Taken from an instrument that trades one for the other, else through a third currency.
         """
         prices = self._prices()
         if (direct := _direct(prices, source, target)) is not None:
@@ -128,7 +128,7 @@ class Rates:
         return None
 
     def _prices(self) -> dict[tuple[str, str], Decimal]:
-        """Return the latest price by pair (base, quote), of the first instrument that has it."""
+        """Return the latest price by pair (base, quote), from the first instrument that has it."""
         prices: dict[tuple[str, str], Decimal] = {}
         instruments = [item for venue in self._venues for item in self._cache.instruments(venue)]
         for instrument in sorted(instruments, key=lambda item: str(item.id)):
@@ -159,7 +159,7 @@ def latest_price(cache: Cache, instrument: Any) -> Decimal | None:
 
 
 class RateHistory:
-    """Rates to the statistics currency, noted while the engine runs."""
+    """Rates to the statistics currency, recorded while the engine runs."""
 
     def __init__(self, rates: Rates, currencies: set[str], target: str) -> None:
         self._rates = rates
@@ -174,7 +174,7 @@ class RateHistory:
         return bool(self._currencies)
 
     def note(self, ts: int) -> None:
-        """Keep the present rates as those of ``ts`` (nanoseconds since the epoch)."""
+        """Record the current rates as those of ``ts`` (nanoseconds since the epoch)."""
         for code in self._currencies:
             rate = self._rates.rate(code, self._target)
             if rate is not None:
@@ -182,7 +182,7 @@ class RateHistory:
                 self._values[code].append(rate)
 
     def rate(self, source: str, ts: int) -> Decimal:
-        """Return the latest rate known at ``ts``, or the first one noted after it.
+        """Return the latest rate known at ``ts``, or the first one recorded after it.
 
         Raises ``DataError`` when none was ever known.
         """
@@ -203,7 +203,7 @@ class Valuation:
         self.currency = currency
 
     def value(self, fill: Any, instrument_id: str) -> int:
-        """Return what a fill moved: its notional value, always positive."""
+        """Return the notional value of a fill, always positive."""
         notional = self._instruments[instrument_id].notional_value(fill.last_qty, fill.last_px)
         return abs(self._raw(notional, fill))
 
@@ -214,7 +214,7 @@ class Valuation:
     def realized_pnl(self, position: Any) -> int:
         """Return what a position has made so far, fees included.
 
-        What each fill realized, and its fee, are converted at the rate of that fill's instant.
+        Each fill's realized profit and fee are converted at the rate of its instant.
         """
         money = position.realized_pnl
         if money is not None and all(
@@ -233,7 +233,7 @@ class Valuation:
             else:
                 replayed.apply(fill)
             now = replayed.realized_pnl
-            # The engine's figure has the fees that are charged in its own currency, and no others.
+            # The engine's figure includes only the fees that are charged in its own currency.
             if now is not None:
                 total += self._at_fill(now.as_decimal() - before, now.currency.code, fill)
                 before = now.as_decimal()

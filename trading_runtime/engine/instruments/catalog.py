@@ -1,4 +1,4 @@
-"""Instrument definitions in a Nautilus catalog's folder: written and read by the engine itself."""
+"""Instrument definitions in a Nautilus catalog's folder: written and read by the engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def write_instruments(folder: Path, definitions: Sequence[Mapping[str, Any]]) -> list[Path]:
     """Write definitions into the catalog in ``folder`` and return the files.
 
-    Raises ``DataError`` when a definition is not one of the engine's.
+    Raises ``DataError`` when the engine does not accept a definition.
     """
     if not definitions:
         return []
@@ -25,13 +25,13 @@ def write_instruments(folder: Path, definitions: Sequence[Mapping[str, Any]]) ->
     try:
         written = catalog.write_instruments(build_instruments(definitions))
     except RuntimeError as error:
-        # Whatever the engine meets while it writes; the file itself says what a system would.
+        # Whatever goes wrong in the engine while it writes; its text replaces a system's message.
         raise OSError(None, " ".join(str(error).split())[:200], str(folder)) from error
     return [folder / path for path in written]
 
 
 def read_catalog_instruments(folder: Path) -> list[dict[str, Any]]:
-    """Return the definitions in the catalog in ``folder``, the newest of each id, sorted by id.
+    """Return the definitions in the catalog in ``folder``, the newest per id, sorted by id.
 
     Raises ``DataError`` when the engine cannot read them.
     """

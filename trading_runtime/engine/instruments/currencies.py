@@ -1,8 +1,8 @@
-"""Currencies by their code, also those that the engine does not know of its own.
+"""Currencies by their code, including those that the engine does not know by itself.
 
 The engine knows some hundred codes and refuses amounts in any other. Codes that it lacks are
 registered before they are used: national currencies of ISO 4217 with the digits of that standard,
-every other code as a crypto currency with 8 digits, which is the engine's own reading of it.
+every other code as a crypto currency with 8 digits, which is how the engine itself treats them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def currency(code: str) -> Currency:
 def money(text: str) -> Money:
     """Return an amount such as ``10 USDT``.
 
-    Raises ``ValueError`` when it is none.
+    Raises ``ValueError`` when it is not an amount.
     """
     _, _, code = text.partition(" ")
     if code.isalnum():
@@ -57,7 +57,7 @@ def money(text: str) -> Money:
 
 
 def register_currencies(definitions: Iterable[Mapping[str, Any]]) -> None:
-    """Let the engine know the currencies of instruments, each as ``to_dict`` gives it."""
+    """Register the currencies of instruments with the engine, each as ``to_dict`` gives it."""
     for definition in definitions:
         for key, value in definition.items():
             if isinstance(value, str) and key.endswith("currency"):

@@ -1,4 +1,4 @@
-"""Instrument definitions, as JSON holds them, made into the engine's instruments."""
+"""Instrument definitions from JSON, made into the engine's instruments."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 MOST_PRECISION = 16
-"""Digits after the point that the catalog's decimals hold."""
+"""Digits after the point in the catalog's decimals."""
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _CURRENCY = re.compile(r"[A-Za-z0-9]{2,12}")
 
 Conversion = tuple["Callable[[Any], Any]", str]
-"""Reads a value, and says what it accepts."""
+"""Reads a value, and describes what it accepts."""
 
 
 def conversion(parameter: str) -> Conversion:
     """Return how the value of a constructor's parameter is read.
 
     Reading raises ``ValueError``, ``TypeError``, ``ArithmeticError`` or ``AttributeError`` for
-    what is not accepted.
+    values that are not accepted.
     """
     if parameter in _CONVERSIONS:
         return _CONVERSIONS[parameter]
@@ -171,7 +171,7 @@ def instrument_types() -> dict[str, Any]:
 
 @cache
 def _instrument_type(name: str) -> Any:
-    """Return the instrument class of this name, ``None`` when there is none; all take a while."""
+    """Return the instrument class of this name, or ``None``; loading all of them takes a while."""
     value = vars(model).get(name)
     is_instrument = (
         isinstance(value, type)
@@ -185,7 +185,7 @@ def _instrument_type(name: str) -> Any:
 def build_instrument(definition: Mapping[str, Any]) -> Any:
     """Return the engine's instrument of a definition as ``to_dict`` gives it.
 
-    Raises ``DataError`` when the definition is not one.
+    Raises ``DataError`` when the definition is invalid.
     """
     name = str(definition.get("type", ""))
     found = _instrument_type(name)
@@ -205,5 +205,5 @@ def build_instruments(definitions: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 
 def check_bar_type(text: str) -> None:
-    """Raise ``ValueError`` when the engine has no such bars, such as ``X.SIM-7-MINUTE-LAST``."""
+    """Raise ``ValueError`` for bars the engine does not have, such as ``X.SIM-7-MINUTE-LAST``."""
     model.BarType.from_str(text)

@@ -38,7 +38,7 @@ _FEES = frozenset({"maker_fee", "taker_fee"})
 _ZERO_BY_DEFAULT = frozenset({"ts_event", "ts_init"})
 _FALSE_BY_DEFAULT = frozenset({"is_inverse"})
 _OFTEN_FIXED = frozenset({"size_precision", "size_increment", "multiplier", "min_quantity"})
-"""Keys that the engine's ``to_dict`` also gives for classes in which they cannot be chosen."""
+"""Keys that the engine's ``to_dict`` also gives for classes that do not accept them."""
 
 
 def read_instruments(paths: Iterable[Path]) -> dict[str, InstrumentFacts]:
@@ -67,7 +67,7 @@ def read_instruments(paths: Iterable[Path]) -> dict[str, InstrumentFacts]:
 
 
 def define_instrument(definition: Mapping[str, Any]) -> InstrumentFacts:
-    """Return the instrument of a definition as an instrument file has it.
+    """Return the instrument of a definition from an instrument file.
 
     Raises ``UsageError`` with one line for every fault.
     """
@@ -140,7 +140,7 @@ class _Definition:
         return None if self._has_problems else self._build(arguments, fixed)
 
     def _missing(self, values: dict[str, Any]) -> list[str]:
-        """Return the required keys that are not there, save those that follow from another."""
+        """Return the missing required keys, except those that follow from another."""
         required = [
             "id" if parameter == "instrument_id" else parameter
             for parameter, details in self._parameters.items()
@@ -184,12 +184,12 @@ class _Definition:
         self._set_precision(values, "price_increment", "price_precision")
         self._set_precision(values, "size_increment", "size_precision")
         if "lot_size" in self._parameters and values.get("lot_size") is None:
-            # The engine takes 1 for a perpetual without one, though its size increment be 0.001.
+            # The engine assumes 1 for a perpetual without one, even if its size increment is 0.001.
             values["lot_size"] = values.get("size_increment", "1")
         return values
 
     def _set_precision(self, values: dict[str, Any], increment: str, precision: str) -> None:
-        """Make an increment have as many digits as the precision, which it gives when absent."""
+        """Give an increment as many digits as the precision, which it defines when absent."""
         text = number_text(values.get(increment))
         if text is None or precision not in self._parameters:
             return

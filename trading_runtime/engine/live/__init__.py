@@ -1,1 +1,1 @@
-"""A strategy in a live node: data that comes, orders that go out, what is told of both."""
+"""A strategy in a live node: incoming data, outgoing orders, and what is reported about both."""

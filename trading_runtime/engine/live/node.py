@@ -1,6 +1,6 @@
-"""One strategy in one live node: guarded, held to risk, watched for failures, and ended in order.
+"""One strategy in one live node: guarded, risk-checked, watched for failures, and ended in order.
 
-Everything here happens in the thread of the event loop: to read the node or its cache from another
+Everything here happens in the thread of the event loop: reading the node or its cache from another
 thread ends the process.
 """
 
@@ -56,10 +56,10 @@ _NO_RATE = "1000000000/00:00:01"
 
 
 class _Ear(DataActor):
-    """Hears the marks that come out behind the rows of a replay."""
+    """Receives the marks that follow the rows of a replay."""
 
     def __new__(cls, *_arguments: Any) -> Self:
-        """Take the arguments of ``__init__``, which the native base class would refuse."""
+        """Accept the arguments of ``__init__``, which the native base class would refuse."""
         return super().__new__(cls)
 
     def __init__(self, replay: DataReplay, fail: Callable[[BaseException], None]) -> None:
@@ -78,7 +78,7 @@ class _Ear(DataActor):
 
 
 class PaperNode:
-    """A live node with a simulated venue, and the one strategy in it."""
+    """A live node with a simulated venue and one strategy."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a node is made of
         self,
@@ -89,12 +89,12 @@ class PaperNode:
         balances: Sequence[str],
         saved: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Assemble it; nothing is connected. ``inputs`` is what a task is given.
+        """Assemble it without connecting. ``inputs`` is what a task is given.
 
         ``saved`` is what the strategy's ``load()`` is given before it starts.
 
         Raises ``UsageError`` when venue or strategy refuse their settings, and ``StrategyError``
-        when the strategy raises while it is made.
+        when the strategy raises while it is created.
         """
         common, partition = inputs["common"], inputs["partition"]
         self._common, self._start = common, partition["start"]
@@ -137,7 +137,7 @@ class PaperNode:
         """The account's value at each multiple of the interval of equity, in the data's time."""
         replay.on_look = self._look
         limits = dict(common.get("risk") or RiskSettings().model_dump(mode="json"))
-        # The engine would count on the wall's clock, which a replay does not keep to.
+        # The engine would count by the wall clock, which a replay does not follow.
         limits["max_orders"] = limits["max_orders"] or common["venue"]["order_rate_limit"]
         self.guard = new_guard(loaded, trading_starts=0, close_at_end=False)
         self.failures = self.guard.failures
@@ -181,13 +181,13 @@ class PaperNode:
         except Exception as error:
             if self.failures.message is None:
                 raise
-            # The engine raises what on_start raised, as text; the record has it whole.
+            # The engine raises the error of on_start as text; the record has all of it.
             del error
         finally:
             self.guard.running = False
 
     def logged_failure(self) -> None:
-        """Take note of an error of a callback that nothing but the engine's log tells of."""
+        """Record a callback's error that only the engine's log shows."""
         logged = engine_log().messages()
         if logged.callback_error is not None:
             self.failures.record_logged(logged.callback_error)
@@ -199,11 +199,11 @@ class PaperNode:
         return counted_kinds(self._warnings)
 
     def stop(self) -> None:
-        """Let the node stop; what is still in its queues is lost."""
+        """Stop the node; what is still in its queues is lost."""
         self.handle.stop()
 
     def halt(self) -> None:
-        """Let no order of the strategy go out any more, those that close a position neither."""
+        """Block all further orders of the strategy, even those that close a position."""
         self.guard.halted = True
 
     def cancel_resting(self) -> int:
@@ -214,7 +214,7 @@ class PaperNode:
         return len(found)
 
     def close_positions(self) -> int:
-        """Send market orders that close every position, whatever halts or limits the strategy."""
+        """Send market orders that close every position, regardless of halts and limits."""
         found = sorted(self.cache.positions_open(), key=lambda item: str(item.id))
         for position in found:
             side = model.OrderSide.BUY if position.is_short else model.OrderSide.SELL
@@ -259,14 +259,14 @@ class PaperNode:
         ]
 
     def quantities(self) -> dict[str, Decimal]:
-        """Return what is held of each instrument, below zero when short."""
+        """Return the quantity held of each instrument, below zero when short."""
         return {name: Decimal(quantity) for name, quantity, _ in self.positions()}
 
     def save(self) -> dict[str, bytes]:
-        """Return what the strategy keeps; what it raises is in ``failures``."""
+        """Return what the strategy saves; what it raises is in ``failures``."""
         try:
             return dict(self.strategy.save())
-        except Exception as error:  # noqa: BLE001 - it is the strategy's
+        except Exception as error:  # noqa: BLE001 - the error is the strategy's
             self.failures.record_exception(error)
             return {}
 
@@ -289,9 +289,9 @@ class PaperNode:
         )
 
     def restore_order(self, facts: RestingOrder) -> None:
-        """Put a resting order back at the venue, under the id that it had.
+        """Put a resting order back at the venue, under its previous id.
 
-        Raises ``UsageError`` for a type of order that has more than a price and a trigger.
+        Raises ``UsageError`` for an order type with more than a price and a trigger.
         """
         made = {
             "LIMIT": ("limit", ("price",)),
@@ -319,19 +319,19 @@ class PaperNode:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing is on its way to the venue."""
+        """Whether nothing is in flight to the venue."""
         return not self.cache.orders_inflight_count()
 
     def newest_rows(self) -> dict[str, int]:
-        """Return when the newest row of each instrument came, by its id, 0 before the first."""
+        """Return when the newest row of each instrument arrived, by its id, 0 before the first."""
         return self._replay.newest(self.cache)
 
     def close_instrument(self, name: str, why: str) -> None:
-        """Let no order in an instrument go out."""
+        """Block orders in an instrument."""
         self.risk.closed[name] = Refusal("stale_after", why)
 
     def open_instrument(self, name: str) -> None:
-        """Let orders in an instrument go out again."""
+        """Allow orders in an instrument again."""
         self.risk.closed.pop(name, None)
 
     def balances(self) -> list[str]:
@@ -378,7 +378,7 @@ class PaperNode:
 
 
 class _Timing:
-    """Notes at which row of the data an event came, before it is passed on."""
+    """Records at which row of the data an event came, before it is passed on."""
 
     def __init__(self, listener: Listener, note: Callable[[Any], None]) -> None:
         self._listener = listener
@@ -394,7 +394,7 @@ class _Timing:
 
 
 def _traded(columns: Columns) -> Columns:
-    """Return the rows of orders or fills that put no position back."""
+    """Return the rows of orders or fills, except those that put a position back."""
     kept = [not name.startswith(restorer.PREFIX) for name in columns["order_id"]]
     if all(kept):
         return columns
@@ -418,13 +418,13 @@ _TIMES = {
 
 
 def _in_time_of_data(tables: TaskTables, times: Sequence[tuple[int, int]], end: int) -> TaskTables:
-    """Return the tables with the instants of rows in place of those of the wall's clock."""
+    """Return the tables with the instants of rows in place of wall-clock instants."""
     walls = [wall for wall, _ in times]
 
     def restated(ts: int | None) -> int | None:
         if ts is None:
             return None
-        # What was not told of itself is told of by the next event.
+        # A change that was not reported itself is reported by the next event.
         place = bisect_left(walls, ts)
         return times[place][1] if place < len(times) else end
 

@@ -1,8 +1,8 @@
-"""Rows of a dataset, given to a live node as if they came from a venue.
+"""Rows of a dataset, fed to a live node as if they came from a venue.
 
-The node takes what a client hands over into a queue without bounds, and drops what is left there
-when it stops. So no more than a few hundred rows are under way at a time: behind them a mark is
-sent, and when that comes out at the other end all rows before it have been processed.
+The node puts what a client delivers into an unbounded queue, and drops what is left there when it
+stops. So no more than a few hundred rows are in flight at a time: a mark is sent after them, and
+when it comes out at the other end, all rows before it have been processed.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class DataReplay:
     """Plays the rows of one partition once."""
 
     def __init__(self, inputs: Mapping[str, Any], catalog: Path, pace: str, rows: int = 0) -> None:
-        """Play the rows in ``catalog`` in the order in which a backtest is fed with them.
+        """Play the rows in ``catalog`` in the order in which a backtest gets them.
 
-        ``rows`` is how many they are, so that as many are read at a time as a backtest reads.
-        ``pace`` is ``burst``, ``real`` or ``x<factor>``. Raises ``UsageError`` for types of data
-        that only a backtest can be fed with.
+        ``rows`` is their number, so that as many are read at a time as in a backtest. ``pace`` is
+        ``burst``, ``real`` or ``x<factor>``. Raises ``UsageError`` for types of data that only a
+        backtest supports.
         """
         self._partition = fed(inputs)
         for series in self._partition["data"]:
@@ -63,13 +63,13 @@ class DataReplay:
         self._interval: int = inputs["common"]["equity_interval"]
         self._factor = {"burst": None, "real": 1.0}[pace] if pace[0] != "x" else float(pace[1:])
         self.on_look: Callable[[int], None] = lambda _ts: None
-        """Called at each multiple of the interval of equity, when all rows up to it were seen."""
+        """Called at each multiple of the equity interval, once all rows up to it were seen."""
         self.rows = 0
-        """How many rows were handed over."""
+        """How many rows were delivered."""
         self.last = 0
-        """When the last of them came, nanoseconds since the epoch."""
+        """The instant of the last of them, nanoseconds since the epoch."""
         self.is_complete = False
-        """Whether every row was."""
+        """Whether every row was delivered."""
         self._client: ReplayClient | None = None
         self._marks: dict[int, tuple[asyncio.Event, int | None]] = {}
         self._sent = 0
@@ -77,11 +77,11 @@ class DataReplay:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Hand no more rows over, but those of the microsecond that has begun."""
+        """Deliver no more rows, except those of the current microsecond."""
         self._stopping.set()
 
     async def play(self) -> None:
-        """Hand all rows over; return when the node has processed them, or those before a stop."""
+        """Deliver all rows; return when the node has processed them, or those before a stop."""
         hand = self._bound().hand
         next_look = 0
         started, first = time.monotonic(), 0
@@ -106,33 +106,33 @@ class DataReplay:
                 if pending is not None:
                     await pending.wait()
                 pending = self._mark(None)
-                # Also where nothing is waited for, others get their turn.
+                # Yield to other tasks even if there is nothing to wait for.
                 await asyncio.sleep(0)
         else:
             self.is_complete = True
         await self.pass_mark()
 
     async def pass_mark(self, look: int | None = None) -> None:
-        """Wait until all that was handed over has been processed."""
+        """Wait until everything delivered has been processed."""
         await self._mark(look).wait()
 
     def acknowledge(self, number: int) -> None:
-        """Note that a mark came out at the other end."""
+        """Record that a mark came out at the other end."""
         event, look = self._marks.pop(number)
         if look is not None:
             self.on_look(look)
         event.set()
 
     def bind(self, client: ReplayClient) -> None:
-        """Hand rows to ``client``."""
+        """Deliver rows to ``client``."""
         self._client = client
 
     def now(self, cache: Any) -> int:
-        """Return when the newest row came that ``cache`` has, 0 before the first one."""
+        """Return the instant of the newest row in ``cache``, 0 before the first one."""
         return max(self.newest(cache).values(), default=0)
 
     def newest(self, cache: Any) -> dict[str, int]:
-        """Return when the newest row of each instrument came that ``cache`` has, by its id."""
+        """Return the instant of each instrument's newest row in ``cache``, by its id."""
         found: dict[str, int] = {}
         for name, kind, key in self._latest:
             row = getattr(cache, kind)(key)
@@ -164,7 +164,7 @@ class DataReplay:
         return event
 
     async def _waited(self, due: float) -> bool:
-        """Wait until it is time; return whether the replay goes on."""
+        """Wait until it is time; return whether the replay continues."""
         wait = due - time.monotonic()
         if wait > _SHORTEST_WAIT:
             try:
@@ -175,7 +175,7 @@ class DataReplay:
         return True
 
     def _rows(self) -> Iterator[Any]:
-        """Yield the rows in order of time; where it is equal, in the order of the series."""
+        """Yield the rows in time order; for equal times, in the order of the series."""
         start, end = self._partition["warmup_start"], self._partition["end"]
         length = -(-(end - start) // max(1, -(-self._count // CHUNK_ROWS)))
         for first in range(start, end, length):
@@ -215,7 +215,7 @@ class ReplayClient(DataClient):
         pass
 
     async def _nothing(self, command: object) -> None:
-        """Take note of a subscription: all rows are played, whoever listens."""
+        """Accept a subscription: all rows are played, whatever is subscribed to."""
 
     _subscribe_bars = _subscribe_quotes = _subscribe_trades = _nothing
     _subscribe_instrument = _subscribe_instruments = _subscribe_instrument_status = _nothing
@@ -224,7 +224,7 @@ class ReplayClient(DataClient):
 
 
 def replay_factory(replay: DataReplay) -> DataClientFactory:
-    """Return what the node makes its client of."""
+    """Return what the node makes its client from."""
 
     class Factory(DataClientFactory):
         @staticmethod

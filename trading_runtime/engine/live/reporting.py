@@ -1,4 +1,4 @@
-"""The subclass of a strategy that tells what it sends beforehand, and what becomes of it."""
+"""The subclass of a strategy that reports orders before it sends them, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Who is told."""
+    """Receives the reports."""
 
     def sending(self, orders: Sequence[Any]) -> None:
-        """Take note of orders that are about to go out; what it raises keeps them from it."""
+        """Record orders that are about to be sent; raising prevents it."""
 
     def on_order_event(self, event: Any) -> None:
-        """Take note of what became of an order."""
+        """Record what became of an order."""
 
     def on_position_event(self, event: Any) -> None:
-        """Take note of a change of a position."""
+        """Record a change of a position."""
 
 
 def reporting(strategy_class: type[Strategy], listener: Listener) -> type[Strategy]:
     """Return a subclass of ``strategy_class``, of the same name, that reports to ``listener``.
 
-    The guard is put over it, so that only what the guard lets pass is told.
+    The guard wraps it, so that only what the guard lets through is reported.
     """
 
     def submit_order(self: Any, order: Any, *arguments: Any, **keywords: Any) -> Any:

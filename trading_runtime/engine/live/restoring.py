@@ -1,8 +1,8 @@
 """A position that an earlier session left, put back into the simulated venue's account.
 
 The engine's simulated venue keeps nothing beyond its process. A client beside it takes one order
-for each position, and fills it at the price that the position was opened at, without a fee: the
-account then holds the position, and its value makes no step.
+for each position, and fills it at the price at which the position was opened, without a fee: the
+account then holds the position, and its value does not jump.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CLIENT = "RESTORE"
 _PRICE_DIGITS = 12
 """Decimal places of an average price: more than any venue's, fewer than the engine's."""
 PREFIX = "RESTORED-"
-"""What the ids of such orders begin with."""
+"""Prefix of the ids of such orders."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RestingOrder:
 
 
 class RestoringClient(ExecutionClient):
-    """Fills each order at the price that it was told beforehand."""
+    """Fills each order at the price that was set beforehand."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -91,7 +91,7 @@ class RestoringClient(ExecutionClient):
 def restoring_factory(
     made: list[RestoringClient], account: str, account_type: model.AccountType, oms: model.OmsType
 ) -> ExecutionClientFactory:
-    """Return what the node makes the client of; the client is appended to ``made``."""
+    """Return what the node makes the client from; the client is appended to ``made``."""
 
     class Factory(ExecutionClientFactory):
         @staticmethod

@@ -1,4 +1,4 @@
-"""The engine's simulated venue inside a live node, from the settings that a backtest has."""
+"""The engine's simulated venue inside a live node, from the settings of a backtest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def simulated_venue(
     venue: Mapping[str, Any], name: str, seed: int, balances: Sequence[str]
 ) -> SandboxExecutionClientConfig:
-    """Return the config of the venue ``name``, whose account begins with ``balances``.
+    """Return the config of the venue ``name``, whose account starts with ``balances``.
 
     ``venue`` is the JSON form of ``VenueSettings``. Raises ``UsageError`` when the engine refuses
     the settings.
@@ -52,7 +52,7 @@ def simulated_venue(
 
 
 def rounded_balance(text: str) -> str:
-    """Return an amount such as ``1.5 USD`` with the decimal places that its currency has."""
+    """Return an amount such as ``1.5 USD`` with the decimal places of its currency."""
     amount, _, code = text.partition(" ")
     places = Decimal(1).scaleb(-currency(code).precision)
     return f"{Decimal(amount).quantize(places):f} {code}"

@@ -1,1 +1,1 @@
-"""The risk profile, and the order commands that it holds."""
+"""The risk profile, and the order commands that it limits."""

@@ -1,4 +1,4 @@
-"""A strategy's order commands held to the risk profile, those that the engine answers too."""
+"""A strategy's order commands under the risk profile, including those the engine handles."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 def held_to_risk(
     strategy_class: type[Strategy], guard: GuardState, risk: Risk
 ) -> dict[str, Callable[..., Any]]:
-    """Return the commands of ``strategy_class`` that send orders or change them, by name.
+    """Return the commands of ``strategy_class`` that send or change orders, by name.
 
-    The engine makes the orders of ``close_position`` and ``close_all_positions`` where no limit
-    reaches them, so here they are made in Python; those of ``market_exit`` cannot be.
+    The engine makes the orders of ``close_position`` and ``close_all_positions`` where limits
+    cannot reach them, so they are made in Python here; those of ``market_exit`` cannot be.
     """
     held = _Held(strategy_class, guard, risk)
     commands: dict[str, Callable[..., Any]] = {
@@ -108,7 +108,7 @@ class _Held:
     def _goes_out(self, strategy: Any, change: Sequence[Any]) -> bool:
         order = strategy.cache.order(change[0])
         if order is None:
-            return True  # the engine says that it knows no such order
+            return True  # the engine reports that it knows no such order
         refusal = self._refuse(strategy, [Proposal.of(order, *change[1:])])
         if refusal is not None and self._tells_rejected:
             now = strategy.clock.timestamp_ns()

@@ -1,7 +1,7 @@
-"""The risk profile in the engine's path: each order is held to it before it goes out.
+"""The risk profile in the engine's path: each order is checked against it before it is sent.
 
-All numbers are exact decimals, and time is the engine's: the same orders are refused in every
-repeat. A rule has the name of its key in the experiment.
+All numbers are exact decimals, and time is the engine's, so every repeat refuses the same orders. A
+rule has the name of its key in the experiment.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Refusal(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """What the order's denial says."""
+        """The reason given in the order's denial."""
         return f"RISK {self.rule}: {self.text}"
 
 
@@ -80,11 +80,11 @@ class Proposal:
         return 1 if self.is_buy else -1
 
     def is_beside(self, other: Proposal) -> bool:
-        """Return whether both move the position the same way."""
+        """Return whether both move the position in the same direction."""
         return self.instrument_id == other.instrument_id and self.is_buy == other.is_buy
 
     def needs_price(self, limits: Container[str]) -> str | None:
-        """Return the first rule in ``limits`` that says nothing without the latest price."""
+        """Return the first rule in ``limits`` that needs the latest price."""
         needing = _OF_QUANTITY if self.is_quote_quantity else ()
         needing += _OF_PRICE if self.prices else _OF_PRICE[1:]
         return next((rule for rule in needing if rule in limits), None)
@@ -107,7 +107,7 @@ class Proposal:
         return min(own, latest) if is_inverse else max(own, latest)
 
     def distance(self, latest: Decimal | None) -> Decimal | None:
-        """Return how far its own prices lie from the latest one, as a share of that."""
+        """Return how far its own prices are from the latest one, as a share of the latest."""
         if not self.prices or not latest:
             return None
         return max(abs(own - latest) for own in self.prices) / abs(latest)
@@ -124,7 +124,7 @@ RULES = (
     "max_daily_loss",
     "max_orders",
 )
-"""In the order in which they are looked at; the first that an order breaks refuses it."""
+"""In the order in which they are checked; the first that an order breaks refuses it."""
 
 _OF_INSTRUMENT = RULES[:6]
 _SHOWN_DIGITS = 12
@@ -138,7 +138,7 @@ class Risk:
     def __init__(
         self, settings: Mapping[str, Any], ledger: Ledger, samples: Sequence[EquitySample]
     ) -> None:
-        """``samples`` is read while the engine runs: there the account at midnight is found."""
+        """``samples`` is read while the engine runs: it contains the account at midnight."""
         self._settings = settings
         self._cache = ledger.cache
         self._rates = ledger.rates
@@ -148,18 +148,18 @@ class Risk:
         self._working: dict[Any, Proposal] = {}
         self._sent: deque[int] = deque()
         self.only_reducing = False
-        """Whether only orders that make a position smaller go out."""
+        """Whether only orders that reduce a position are sent."""
         self.closed: dict[str, Refusal] = {}
-        """Instruments, by id, in which no order goes out, and why."""
+        """Instruments, by id, in which no order is sent, and why."""
         self.refusals: Counter[str] = Counter()
         """How many orders and changes each rule refused."""
         self.refused_orders: list[Any] = []
-        """The orders that were refused, denied, in that order."""
+        """The refused orders, denied, in the order of refusal."""
 
     def refuse(self, proposals: Sequence[Proposal], now: int) -> Refusal | None:
-        """Return why none of ``proposals`` goes out at ``now``; ``None`` when they all do.
+        """Return why none of ``proposals`` is sent at ``now``; ``None`` when they all are.
 
-        Raises ``DataError`` when a limit is in a currency that there is no exchange rate to.
+        Raises ``DataError`` when a limit is in a currency without an exchange rate.
         """
         with localcontext(EXACT):
             refusal = next(
@@ -255,7 +255,7 @@ class Risk:
         price: Decimal | None,
         limits: Mapping[str, Decimal],
     ) -> Decimal | None:
-        """Return what is limited in the statistics currency, if anything is."""
+        """Return what is limited in the statistics currency, if anything."""
         if price is None or not limits.keys() & {"max_order_notional", "max_position_notional"}:
             return None
         price = abs(price)
@@ -274,7 +274,7 @@ class Risk:
         )
 
     def _working_on(self, item: Proposal) -> Decimal:
-        """Return what is still to be filled of other orders on the same side."""
+        """Return the unfilled quantity of other orders on the same side."""
         total = Decimal(0)
         for order_id, sent in list(self._working.items()):
             order = self._cache.order(order_id)
@@ -336,7 +336,7 @@ class _Losses:
         }
         for rule, limit in limits.items():
             if losses[rule] >= limit and rule not in self._lost:
-                # It stays so, however prices go: who lost that much does not go on by luck.
+                # This stays in force however prices move: a later recovery does not lift it.
                 text = f"{_shown(losses[rule])} is lost, {_shown(limit)} is the limit"
                 self._lost[rule] = Refusal(rule, text)
         return next((self._lost[rule] for rule in limits if rule in self._lost), None)

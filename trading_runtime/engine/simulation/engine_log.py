@@ -1,12 +1,12 @@
-"""What the engine only logs: errors of callbacks, and warnings that bear on a result.
+"""What the engine only logs: errors of callbacks, and warnings that affect a result.
 
-The engine writes its warnings and errors to a file that only this process knows: it has no name any
-more once the first engine is there, so that nothing is left when the process is killed. A task
-reads its own lines at its end. Logging is set up once in a process, by its first engine.
+The engine writes its warnings and errors to a file that only this process knows: its name is
+removed once the first engine exists, so that nothing is left when the process is killed. A task
+reads its own lines at its end. Logging is set up once per process, by its first engine.
 
-Errors go to standard error as well, whatever level is asked for. Where the system allows it, the
-thread that writes them gets file descriptors of its own, with standard error on the null device:
-what a failed task says is in its record, once, and not on the terminal many times.
+Errors also go to standard error, whatever level is asked for. If the system allows it, the thread
+that writes them gets its own file descriptors, with standard error on the null device: the output
+of a failed task is in its record once, not on the terminal many times.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ _TOLD_ELSEWHERE = re.compile(
     r"Submit\w+ for \S+ DENIED: |\S+ <--\[EVT\] Order(Denied|Rejected)\(|Failed to calculate xrate"
     r"|LIQUIDATION triggered for "
 )
-"""Denied and rejected orders, and liquidations, are counted from the orders themselves. Rates are
-asked for by this runtime, as often as it samples the account, and a rate that is missing where it
-matters fails the task."""
+"""Denied and rejected orders, and liquidations, are counted from the orders themselves. This
+runtime asks for rates whenever it samples the account, and a missing rate that matters fails the
+task."""
 
 
 @dataclass
@@ -58,9 +58,9 @@ class EngineMessages:
     """What the engine logged during one task."""
 
     callback_error: str | None = None
-    """The first error of the strategy's that only the log tells of."""
+    """The strategy's first error that only the log shows."""
     counts: Counter[str] = field(default_factory=Counter)
-    """How many warnings and errors of the engine's own, by kind."""
+    """The engine's own warnings and errors, counted by kind."""
 
 
 class EngineLog:
@@ -90,11 +90,11 @@ class EngineLog:
 _opened: dict[int, EngineLog] = {}
 _folders: dict[int, Path] = {}
 _guards: list[Any] = []
-"""What keeps logging alive."""
+"""Keeps logging alive."""
 
 
 def logger_config(level: str | None) -> LoggerConfig:
-    """Return how an engine logs: warnings to the file, and from ``level`` on to standard output."""
+    """Return how an engine logs: warnings to the file, ``level`` and above to standard output."""
     folder = _folders.get(os.getpid())
     if folder is None:
         folder = _folders[os.getpid()] = Path(tempfile.mkdtemp(prefix="trading-runtime-log-"))
@@ -116,7 +116,7 @@ def engine_log() -> EngineLog:
     if log is None:
         folder = _folders[os.getpid()]
         files = list(folder.iterdir())
-        # None when an engine of somebody else's was the first one of this process.
+        # None when the first engine of this process was not made here.
         descriptor = os.open(files[0], os.O_RDWR | os.O_CLOEXEC) if files else None
         shutil.rmtree(folder, ignore_errors=True)
         log = _opened[os.getpid()] = EngineLog(descriptor)
@@ -128,11 +128,11 @@ def _start_without_stderr(folder: Path) -> None:
         os.unshare(os.CLONE_FILES)
     except (AttributeError, OSError):
         return
-    # This thread, and the one that it starts, see no file of the process from here on.
+    # From here on this thread, and the one that it starts, see none of the process's files.
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
-    # It is refused where an engine of somebody else's was the first one of this process.
+    # Refused when the first engine of this process was not made here.
     with contextlib.suppress(Exception):
         _guards.append(
             init_logging(
@@ -150,7 +150,7 @@ def _start_without_stderr(folder: Path) -> None:
 
 
 def read_messages(lines: Iterable[str]) -> EngineMessages:
-    """Return what lines of the engine's log say, each a JSON document."""
+    """Return the content of lines of the engine's log, each a JSON document."""
     found = EngineMessages()
     for line in lines:
         try:
@@ -162,7 +162,7 @@ def read_messages(lines: Iterable[str]) -> EngineMessages:
 
 
 def callback_error(message: str) -> str | None:
-    """Return what failed and how, when a message tells of an error in Python."""
+    """Return what failed and how, when a message reports an error in Python."""
     found = _CALLBACK_ERROR.search(message)
     if found is None:
         return None
@@ -174,6 +174,6 @@ def _add(entry: Mapping[str, str], found: EngineMessages) -> None:
     message = entry["message"]
     if entry["level"] == "ERROR" and message.startswith("Python "):
         found.callback_error = found.callback_error or callback_error(message)
-    # What the strategy logs itself comes from a component of its own name.
+    # The strategy's own log messages come from a component with its name.
     elif entry["component"].startswith("nautilus_") and not _TOLD_ELSEWHERE.match(message):
         found.counts[kind_of(message)] += 1

@@ -1,7 +1,7 @@
-"""What a task feeds to the engine, and how: from a catalog, or rows that were decoded before.
+"""What a task feeds to the engine, and how: from a catalog, or from decoded rows.
 
 Both engines make the same calls with the same rows; what is decoded once serves all points of a
-partition. The engine does not change the rows that it is given.
+partition. The engine does not change the rows it is given.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ _DATA_TYPES = {
 def data_configs(partition: Mapping[str, Any], catalog: Path) -> list[BacktestDataConfig]:
     """Return the engine's configs of all series of a partition, whose rows are in ``catalog``.
 
-    Instruments of the partition that have no rows are asked for all the same: the engine knows
-    those alone whose data it was asked for, and a strategy may look them up.
+    Instruments of the partition without rows are also requested: the engine only knows instruments
+    whose data was requested, and a strategy may look them up.
     """
     configs = []
     for series in partition["data"]:
@@ -93,9 +93,8 @@ def data_configs(partition: Mapping[str, Any], catalog: Path) -> list[BacktestDa
 def last_instant(partition: Mapping[str, Any], closes: Sequence[InstrumentClose] = ()) -> int:
     """Return the instant up to which the engine runs: the last one before the window's end.
 
-    With funding rates it is the end itself, and where a contract expires there at a stated price.
-    What is settled then belongs to the positions that were held up to it: the next window starts
-    flat.
+    It is the end itself with funding rates, or when a contract expires there at a stated price.
+    What is settled then belongs to the positions held until then: the next window starts flat.
     """
     has_funding = any(series["type"] == FUNDING for series in partition["data"])
     end: int = partition["end"]
@@ -113,7 +112,7 @@ def books_without_quotes(data: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the ids of instruments that have order book data, when there are no quotes at all.
 
     The engine's risk checks and its portfolio know prices from quotes, trades and bars only; from
-    such books it has to make quotes, and does so for all books or for none.
+    such books it has to make quotes, which it does for all books or for none.
     """
     if any(series["type"] == "quotes" for series in data):
         return []
@@ -121,7 +120,7 @@ def books_without_quotes(data: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def expected_steps(data: Sequence[Mapping[str, Any]], catalog: Path, rows: int) -> int:
-    """Return how many steps the engine makes of ``rows`` rows: one a row, but one a book update.
+    """Return how many steps the engine makes for ``rows`` rows: one per row, or per book update.
 
     An update of an order book is all deltas up to the one with the flag ``F_LAST``.
     Raises ``DataError`` when the last delta of an instrument lacks it.
@@ -133,12 +132,12 @@ def expected_steps(data: Sequence[Mapping[str, Any]], catalog: Path, rows: int) 
 
 
 def _deltas_within_updates(folder: Path) -> int:
-    """Return how many deltas of an instrument are not the last one of their update."""
+    """Return how many deltas of an instrument are not the last of their update."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     within, complete = 0, True
-    # File names begin with the time of their first row.
+    # File names start with the time of their first row.
     for path in sorted(folder.glob("*.parquet")):
         flags = pq.read_table(path, columns=["flags"])["flags"]
         is_last = pc.not_equal(pc.bit_wise_and(flags, model.RecordFlag.F_LAST.value), 0)
@@ -155,7 +154,7 @@ def _deltas_within_updates(folder: Path) -> int:
 def last_rows(
     data: Sequence[Mapping[str, Any]], catalog: Path, instants: Sequence[int]
 ) -> list[int]:
-    """Return for each of ``instants`` when the last row at or before it comes, 0 for none.
+    """Return for each of ``instants`` the time of the last row at or before it, 0 for none.
 
     Both are ``ts_init`` in nanoseconds since the epoch; ``instants`` are in order.
     """
@@ -182,7 +181,7 @@ def last_rows(
 
 
 def first_rows(data: Sequence[Mapping[str, Any]], catalog: Path) -> list[int]:
-    """Return when the first row of each series comes: ``ts_init`` in nanoseconds."""
+    """Return the time of the first row of each series: ``ts_init`` in nanoseconds."""
     import pyarrow.parquet as pq
 
     firsts: dict[Path, int] = {}
@@ -196,7 +195,7 @@ def first_rows(data: Sequence[Mapping[str, Any]], catalog: Path) -> list[int]:
 
 
 CHUNK_ROWS = 50_000
-"""Rows that the engine holds at a time when it streams, and the most that are decoded ahead."""
+"""Rows that the engine keeps at a time when it streams, and most rows decoded in advance."""
 _RUN = "task"
 _READERS: dict[str, Callable[..., list[Any]]] = {
     "bars": ParquetDataCatalog.query_bars,
@@ -207,7 +206,7 @@ _READERS: dict[str, Callable[..., list[Any]]] = {
 
 
 def fed(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the partition of a task with its series in the order in which they are fed."""
+    """Return the partition of a task with its series in feeding order."""
     partition, bar_execution = inputs["partition"], inputs["common"]["venue"]["bar_execution"]
     data = in_feeding_order(partition["data"], bar_execution=bar_execution)
     return {**partition, "data": data}
@@ -218,12 +217,12 @@ class DecodedRows:
     """A partition's instruments and rows as the engine's own objects."""
 
     instruments: list[Any]
-    """In the order in which a node gives them to the engine, and as often."""
+    """In the order and number in which a node gives them to the engine."""
     rows: list[Any]
-    """In order of ``ts_init``; where it is equal, in the order of the series."""
+    """In order of ``ts_init``; for equal values, in the order of the series."""
 
     def instruments_with(self, closes: Sequence[InstrumentClose]) -> list[Any]:
-        """Return the instruments, once more for each of ``closes``, in front."""
+        """Return the instruments, preceded by one more for each of ``closes``."""
         by_id = {item.id: item for item in self.instruments}
         return [*(by_id[close.instrument_id] for close in closes), *self.instruments]
 
@@ -235,12 +234,12 @@ class DecodedRows:
 
 
 def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
-    """Decode all of a task's partition, ``None`` when it is too large or rows only stream."""
+    """Decode all of a task's partition; ``None`` when it is too large or can only be streamed."""
     partition = fed(inputs)
     if rows > CHUNK_ROWS or any(series["type"] not in _READERS for series in partition["data"]):
         return None
     reader = ParquetDataCatalog(str(catalog))
-    # A node gives the engine one for each series, and the engine makes trade ids of their number.
+    # A node gives the engine one for each series, and the engine makes trade ids from their number.
     names = [series["instrument_id"] for series in partition["data"]]
     names += [item["id"] for item in partition["instruments"] if item["id"] not in names]
     instruments = {str(item.id): item for item in reader.instruments()}
@@ -252,7 +251,7 @@ def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows 
 
 
 class FedEngine(Protocol):
-    """An engine with its venue and instruments, that has not run."""
+    """An engine with its venue and instruments that has not run yet."""
 
     cache: Cache
     portfolio: Portfolio
@@ -268,14 +267,14 @@ class FedEngine(Protocol):
         """Add one of the engine's own strategies."""
 
     def run(self, failures: FailureRecord, was_stopped: Callable[[], bool]) -> int:
-        """Run over all rows and return how many steps the engine made of them.
+        """Run over all rows and return how many steps the engine made.
 
-        What escapes from a strategy goes to ``failures``; ``was_stopped`` says whether the run was
-        shut down on the way. Raises what the engine raises.
+        Exceptions that escape from a strategy go to ``failures``; ``was_stopped`` says whether the
+        run was shut down midway. Raises what the engine raises.
         """
 
     def dispose(self) -> None:
-        """Release the engine, which the process can have one of."""
+        """Release the engine; a process can have only one."""
 
 
 class StreamingEngine:
@@ -326,7 +325,7 @@ class StreamingEngine:
         self._node.add_builtin_strategy(_RUN, name, config)
 
     def run(self, failures: FailureRecord, _was_stopped: Callable[[], bool]) -> int:
-        """Run over all rows and return how many steps the engine made of them."""
+        """Run over all rows and return how many steps the engine made."""
         with watch_escapes(failures, sys._getframe()):  # noqa: SLF001 - it calls the engine
             return int(self._node.run()[0].iterations)
 
@@ -338,7 +337,7 @@ class StreamingEngine:
 
 
 class SharingEngine:
-    """An engine that is given rows which were decoded before."""
+    """An engine that gets already decoded rows."""
 
     def __init__(
         self,
@@ -365,9 +364,9 @@ class SharingEngine:
         self.dispose = self._engine.dispose
 
     def run(self, failures: FailureRecord, was_stopped: Callable[[], bool]) -> int:
-        """Run over all rows and return how many steps the engine made of them.
+        """Run over all rows and return how many steps the engine made.
 
-        These are the calls that a node makes which streams everything in one chunk.
+        These are the calls of a node that streams everything in one chunk.
         """
         engine = self._engine
         with watch_escapes(failures, sys._getframe()):  # noqa: SLF001 - it calls the engine
@@ -381,7 +380,7 @@ class SharingEngine:
 
 
 ENGINE_CALLERS = frozenset({StreamingEngine.run.__code__, SharingEngine.run.__code__})
-"""Code whose frames call the engine, and so all that the engine calls."""
+"""Code whose frames call the engine, and so everything the engine calls."""
 
 
 @contextlib.contextmanager
@@ -400,7 +399,7 @@ def _venue_names() -> frozenset[str]:
 
 
 def _venue_arguments(config: BacktestVenueConfig) -> dict[str, Any]:
-    """Return the arguments of ``add_venue`` that a node makes of a venue's config."""
+    """Return the arguments of ``add_venue`` that a node makes from a venue's config."""
     arguments = {name: getattr(config, name) for name in dir(config) if name in _venue_names()}
     return arguments | {
         "venue": model.Venue(config.name),

@@ -1,9 +1,9 @@
-"""In what order rows of one instant reach the engine, and which callbacks wait for the others.
+"""The order in which rows of one instant reach the engine, and which callbacks wait.
 
-The engine takes rows one by one: the market moves, then the strategy is called. Of bid and ask bars
-the market moves with the second one, so a strategy that is called with the first one would trade at
-the bar before. Therefore rows of one instant come in an order in which the market is known as early
-as can be, and what is called with a bid bar waits for the ask bar of its instant.
+The engine takes rows one by one: the market moves, then the strategy is called. With bid and ask
+bars the market moves on the second one, so a strategy called with the first one would trade at the
+previous bar. Therefore rows of one instant come in an order that makes the market known as early as
+possible, and callbacks for a bid bar wait for the ask bar of its instant.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def in_feeding_order(
 ) -> list[Mapping[str, Any]]:
     """Return the series of a partition in the order in which rows of one instant are fed.
 
-    Of an instrument's bars short ones come before long ones, and of one length those of the bid and
-    then those of the ask last. Bars that do not move the market come after all that may.
+    An instrument's short bars come before long ones; within one length, bid and then ask bars come
+    last. Bars that do not move the market come after all that may.
     """
 
     def key(place: int) -> tuple[Any, ...]:
@@ -51,7 +51,7 @@ def _length_and_side(identifier: str) -> tuple[float, int]:
 
 
 def early_bars(data: Sequence[Mapping[str, Any]], *, bar_execution: bool) -> dict[str, str]:
-    """Return the bid bars that move the market with the ask bars of their instant, and those."""
+    """Return the bid bars that move the market together with their ask bars, and these ask bars."""
     if not bar_execution:
         return {}
     sides: dict[str, dict[float, dict[int, str]]] = {}
@@ -64,7 +64,7 @@ def early_bars(data: Sequence[Mapping[str, Any]], *, bar_execution: bool) -> dic
     found = {}
     for lengths in sides.values():
         pairs = [pair for _, pair in sorted(lengths.items()) if len(pair) == len(_SIDES)]
-        # Longer bars come when the market of their instant is known.
+        # Longer bars come once the market of their instant is known.
         if pairs:
             found[pairs[0][1]] = pairs[0][2]
     return found
@@ -84,7 +84,7 @@ def refuse_early_bars(config: Mapping[str, Any], early: Mapping[str, str]) -> No
 def waiting_for_the_other_side(
     strategy_class: type[Strategy], guard: GuardState, early: Mapping[str, str]
 ) -> dict[str, Callable[..., Any]]:
-    """Return ``on_bar`` of a strategy, called with bid bars once the ask bars are there, too.
+    """Return ``on_bar`` of a strategy, called with bid bars once the ask bars have arrived too.
 
     That is before it is called with the ask bar, or else at the end of the instant.
     """

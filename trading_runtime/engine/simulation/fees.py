@@ -27,7 +27,7 @@ class _Fees(Protocol):
 def fee_model(venue: Mapping[str, Any]) -> Any:
     """Return the engine's fee model for the JSON form of ``VenueSettings``.
 
-    The engine's own where it can tell instruments apart; else one in Python that asks them.
+    The engine's own if it can distinguish instruments; else one in Python that uses them.
     """
     fees, by_instrument = venue["fees"], venue.get("fees_by_instrument", {})
     everywhere = [fees, *by_instrument.values()]
@@ -46,16 +46,16 @@ def fee_model(venue: Mapping[str, Any]) -> Any:
 
 
 class FeesOfVenue(execution.FeeModel):
-    """Fees by instrument, each by a model of the engine's or in tiers."""
+    """Fees by instrument, each by one of the engine's models or in tiers."""
 
     def __new__(cls, *_arguments: Any) -> Self:
-        """Take the arguments of ``__init__``, which the native base class would refuse."""
+        """Accept the arguments of ``__init__``, which the native base class would refuse."""
         return super().__new__(cls)
 
     def __init__(self, venue: Mapping[str, Any]) -> None:
         super().__init__()
         self.now: Callable[[], int] = int
-        """Tells the simulated time; set before the engine runs."""
+        """Returns the simulated time; set before the engine runs."""
         self._fees = self._model(venue["fees"])
         penalty = (venue.get("liquidation") or {}).get("fee")
         self._liquidation = (
@@ -98,7 +98,7 @@ class _Tiers:
         self._fills: deque[tuple[int, Decimal]] = deque()
 
     def get_commission(self, order: Any, quantity: Any, price: Any, instrument: Any) -> Money:
-        """Return the fee at the rates of the tier that was reached before this fill."""
+        """Return the fee at the rates of the tier reached before this fill."""
         now = self._now()
         while self._fills and self._period is not None and self._fills[0][0] <= now - self._period:
             self._traded -= self._fills.popleft()[1]

@@ -1,8 +1,8 @@
 """Kill a task from outside: no more orders, open ones cancelled, then the engine stopped.
 
-Looking at a flag before every row would cost time in every task. Instead ``sys.monitoring`` is
-asked, once the signal has come and not before, to report each Python function that starts: the next
-one that the engine calls is where the task's orders are cancelled and it is ended.
+Checking a flag before every row would cost time in every task. Instead, only once the signal has
+come, ``sys.monitoring`` is asked to report each Python function that starts: at the next one that
+the engine calls, the task's orders are cancelled and the task ends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class KillSignal:
         self._listener: Callable[[], None] | None = None
 
     def send(self) -> None:
-        """End the task that runs, if any does, and let no other begin."""
+        """End the running task, if any, and prevent others from starting."""
         self.is_sent = True
         if self._listener is not None:
             self._listener()
@@ -45,7 +45,7 @@ class KillSignal:
 
     @contextlib.contextmanager
     def listening(self, listener: Callable[[], None]) -> Iterator[None]:
-        """Call ``listener`` when it is sent, at once when it was already."""
+        """Call ``listener`` when it is sent, or at once if it already was."""
         self._listener = listener
         try:
             if self.is_sent:
@@ -95,7 +95,7 @@ def ended_by(
 
 
 class _Ending:
-    """What is done at the first calls out of the engine after the signal came."""
+    """What is done at the engine's first calls out after the signal came."""
 
     def __init__(self, guard: GuardState) -> None:
         self._guard = guard
@@ -118,14 +118,14 @@ class _Ending:
         try:
             self._calls += 1
             strategy = self._guard.strategy
-            # What the engine refuses from where it is, it may take at its next call.
+            # What the engine refuses at this point it may accept at its next call.
             with contextlib.suppress(Exception):
                 if strategy is not None and self._calls == 1:
                     self._cancel(strategy)
             if strategy is None or self._calls > _MOST_WAITS or not _open_orders(strategy):
                 failures = self._guard.failures
                 failures.record_exception(KilledError(self.message))
-                # Where it cannot be stopped yet, it is asked again at its next call.
+                # If it cannot be stopped yet, it is asked again at its next call.
                 with contextlib.suppress(Exception):
                     failures.stop_engine()
         finally:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def stated_closes(inputs: Mapping[str, Any]) -> list[InstrumentClose]:
-    """Return the closing price of each contract that expires while a task runs, and has one.
+    """Return the closing price, if there is one, of each contract that expires while a task runs.
 
-    The instant of an expiry at the window's very end is included: positions are settled there.
+    An expiry exactly at the window's end is included: positions are settled there.
     """
     partition = inputs["partition"]
     prices: dict[str, str] = {}
@@ -46,7 +46,7 @@ def stated_closes(inputs: Mapping[str, Any]) -> list[InstrumentClose]:
 def write_closes(
     folder: Path, closes: Sequence[InstrumentClose], definitions: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write closing prices, with their instruments, into a catalog of their own in ``folder``."""
+    """Write closing prices, with their instruments, into a separate catalog in ``folder``."""
     catalog = ParquetDataCatalog(str(folder))
     names = {str(close.instrument_id) for close in closes}
     catalog.write_instruments(

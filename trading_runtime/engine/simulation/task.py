@@ -76,29 +76,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskOutput:
-    """What one task's engine run gave."""
+    """The result of one task's engine run."""
 
     tables: TaskTables
     warmup_denied_orders: int
     risk_refusals: dict[str, int] | None = None
-    """Orders and changes of orders that each rule of the risk profile refused; none without one."""
+    """Orders and order changes that each rule of the risk profile refused; none without one."""
     funding: Funding = NO_FUNDING
     swap: Swap | None = None
-    """What holding positions cost or brought; none when no venue charges for it."""
+    """What holding positions cost or earned; none when no venue charges for it."""
     liquidations: Liquidations | None = None
     """Positions that venues closed; none when no venue does so."""
     engine_warnings: dict[str, int] = field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
     unfed: Sequence[str] = ()
-    """Data that the strategy subscribed to and was not fed."""
+    """Data that the strategy subscribed to but was not fed."""
 
 
 @dataclass(frozen=True)
 class _Course:
-    """What is known of an engine's run before it begins."""
+    """What is known about an engine's run before it starts."""
 
     steps: int
-    """How many steps the engine makes of the rows."""
+    """How many steps the engine makes for the rows."""
     catalog: Path
     """Where the rows are."""
     is_logged: bool
@@ -118,21 +118,21 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     """Run one task and return its tables.
 
     ``inputs`` (``common``, ``config``, ``partition``: see ``planning.identity``) is the document
-    that the task's identity is the digest of. Nothing else reaches the engine but the strategy's
-    ``code`` and the ``rows`` rows in ``catalog``, whose digests it holds; ``decoded_rows`` are
-    these same rows, when they were decoded for several tasks. With ``log_level`` (``DEBUG``,
-    ``INFO``, ``WARNING``, ``ERROR``) the engine logs to standard output. Once ``kill`` is sent,
-    no order goes out, open ones are cancelled, and the task ends.
+    that the task's identity is the digest of. Nothing else reaches the engine except the strategy's
+    ``code`` and the ``rows`` rows in ``catalog``, whose digests it contains; ``decoded_rows`` are
+    the same rows, when they were decoded for several tasks. With ``log_level`` (``DEBUG``,
+    ``INFO``, ``WARNING``, ``ERROR``) the engine logs to standard output. Once ``kill`` is sent, no
+    order is sent, open ones are cancelled, and the task ends.
 
     Raises ``StrategyError`` when the strategy raises anywhere, leaves early or imports code outside
     its digest; ``DataError`` when an exchange rate is missing; ``UsageError`` when venue or
     strategy refuse their settings; ``KilledError`` when it was killed.
     """
     common = inputs["common"]
-    # Before the strategy is imported: what Arrow imports for it is not the strategy's doing.
+    # Before the strategy is imported: what Arrow imports here is not due to the strategy.
     steps = expected_steps(inputs["partition"]["data"], catalog, rows)
     steps += len(stated_closes(inputs))
-    # A strategy that sets a decimal context sets it for its own task alone.
+    # A strategy that sets a decimal context sets it only for its own task.
     with (
         localcontext(Context()),
         imported_strategy(code, common["strategy"]["config_path"], common["seed"]) as loaded,
@@ -142,7 +142,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
             course = _Course(steps, catalog, log_level is not None)
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
-            # It stays in the process, which the caller has to know first.
+            # It stays in the process, so the caller must learn of it first.
             refuse_foreign_packages(loaded, common["packages"])
             raise
         finally:
@@ -283,7 +283,7 @@ def _refuse_unsettled(ledger: Ledger, end: int) -> None:
 
 
 def _swap(engine: FedEngine, ledger: Ledger, window: tuple[int, int]) -> SwapCharges | None:
-    """Return what charges positions for being held, when a venue does so."""
+    """Return what charges positions for being held, if a venue does."""
     modules = {
         model.Venue(venue.name): module
         for venue in engine.venues
@@ -314,10 +314,10 @@ def _sampled(inputs: Mapping[str, Any]) -> Sequence[int]:
 
 
 def _noted(inputs: Mapping[str, Any], firsts: Sequence[int]) -> Sequence[int]:
-    """Return the instants at which exchange rates are noted, whatever ``equity.interval`` is.
+    """Return the instants at which exchange rates are recorded, whatever ``equity.interval`` is.
 
-    That is at every full hour, at the start, and at the first row of each series: until then a rate
-    may not be known.
+    That is at every full hour, at the start, and at the first row of each series: before it a rate
+    may be unknown.
     """
     partition = inputs["partition"]
     begin, end = partition["warmup_start"], partition["end"]
@@ -326,7 +326,7 @@ def _noted(inputs: Mapping[str, Any], firsts: Sequence[int]) -> Sequence[int]:
 
 
 def _looks(inputs: Mapping[str, Any], instants: Sequence[int], catalog: Path) -> list[Look]:
-    """Return when the account is looked at to know it as of ``instants``."""
+    """Return when the account is read to know it as of ``instants``."""
     common, partition = inputs["common"], inputs["partition"]
     delays = [delay for venue in venues_of(common).values() for delay in venue["latency"].values()]
     if not any(delays):
@@ -362,7 +362,7 @@ def _add_strategy(
 def _run(
     engine: FedEngine, guard: GuardState, sampler: EquitySampler
 ) -> tuple[int, EngineMessages]:
-    """Run, and return the steps that the engine made and what it logged meanwhile."""
+    """Run, and return the steps that the engine made and what it logged."""
     failures = guard.failures
     log = engine_log()
     log.clear()
@@ -373,7 +373,7 @@ def _run(
                 failures, lambda: failures.message is not None or sampler.error is not None
             )
     except Exception as error:
-        # The engine raises what on_start raised, as text; the record may have it whole.
+        # The engine raises the error of on_start as text; the record may have all of it.
         if failures.message is None:
             if (text := callback_error(str(error))) is None:
                 raise

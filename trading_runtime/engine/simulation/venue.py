@@ -1,4 +1,4 @@
-"""From an experiment's venue settings to the engine's, and whether the engine takes them."""
+"""From an experiment's venue settings to the engine's, and whether the engine accepts them."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def venue_config(
 ) -> BacktestVenueConfig:
     """Return the engine's config of the venue ``name``, from the JSON form of ``VenueSettings``.
 
-    ``key`` is where the experiment has them. Raises ``UsageError`` when the engine knows no such
-    currency or instrument id, counts an amount to fewer decimal places, or fees are due in a
+    ``key`` is where they are in the experiment. Raises ``UsageError`` when the engine knows no such
+    currency or instrument id, keeps an amount to fewer decimal places, or fees are due in a
     currency that the account does not hold.
     """
     try:
@@ -104,10 +104,10 @@ def engine_config(
     quotes_from_books: bool = False,
     logging: LoggerConfig | None = None,
 ) -> BacktestEngineConfig:
-    """Return the config of one task's engine, which sees the data in ``catalog`` and no other.
+    """Return the config of one task's engine, which sees only the data in ``catalog``.
 
-    With ``quotes_from_books`` the engine makes a quote of each change at the top of a book. Without
-    ``logging`` it logs nothing, if it is the first engine of its process.
+    With ``quotes_from_books`` the engine makes a quote from each change at the top of a book.
+    Without ``logging`` it logs nothing, if it is the first engine of its process.
     """
     limit = venue["order_rate_limit"]
     rate = f"{limit['orders']}/{_clock_time(parse_duration(limit['per']))}"
@@ -126,7 +126,7 @@ def engine_config(
 def check_amounts(venue: Mapping[str, Any], section: str = "venue") -> None:
     """Raise ``UsageError`` when the engine cannot hold an amount of the venue's settings.
 
-    ``section`` is where the experiment has them.
+    ``section`` is where they are in the experiment.
     """
     charged = {"fees": venue["fees"]} | {
         f"fees_by_instrument.{name}": fees
@@ -142,7 +142,7 @@ def check_amounts(venue: Mapping[str, Any], section: str = "venue") -> None:
             )
     held = [balance.split()[1] for balance in venue["balances"]]
     for key, text in fees:
-        # The engine would charge nothing, and drop the fill's profit or loss with it.
+        # The engine would charge nothing, and also drop the fill's profit or loss.
         if text.split()[1] not in held:
             raise UsageError(
                 f"{section}.{key}: {text}: the account cannot pay in {text.split()[1]}; "
@@ -211,7 +211,7 @@ def check_settings(
 
     ``common`` are the inputs that all tasks share, ``configs`` the encoded values of each point.
     Raises ``UsageError`` when the engine or the strategy refuses them, ``StrategyError`` when the
-    strategy's modules raise or import a foreign package, or its config leaves while it is made.
+    strategy's modules raise or import a foreign package, or its config exits while it is created.
     """
     check_venue(common)
     decoded = [decode_values(values) for values in configs]

@@ -1,1 +1,1 @@
-"""A user's strategy: loaded, configured, guarded, and its commands."""
+"""A user's strategy: loading, config, guard, and commands."""

@@ -39,7 +39,7 @@ _TRADING = (
     "close_all_positions",
     "market_exit",
 )
-"""What sends or changes orders, besides submitting them."""
+"""What sends or changes orders, other than submitting them."""
 
 
 def order_commands(
@@ -61,7 +61,7 @@ def order_commands(
 def _deferring(command: Callable[..., Any], guard: GuardState) -> Callable[..., Any]:
     """Return the order command, with the callbacks it causes called right after it.
 
-    The engine calls some of them while it still holds the strategy, where even ``self.config``
+    The engine calls some of them while it still holds the strategy, when even ``self.config``
     raises, and would only log that.
     """
 
@@ -73,7 +73,7 @@ def _deferring(command: Callable[..., Any], guard: GuardState) -> Callable[..., 
         finally:
             guard.commands_running -= 1
             while guard.deferred and not guard.commands_running:
-                # What it raises is recorded; the command that caused it did nothing wrong.
+                # What it raises is recorded; the command that caused it is not at fault.
                 with contextlib.suppress(BaseException):
                     guard.deferred.popleft()()
 
@@ -137,7 +137,7 @@ def _check(order: Any, guard: GuardState) -> None:
 
 
 def _without_denied(original: Callable[..., Any], guard: GuardState) -> Callable[..., Any]:
-    """Return the method, passing over orders denied in warm-up: the engine does not know them."""
+    """Return the method, skipping orders denied in warm-up: the engine does not know them."""
 
     @functools.wraps(original)
     def command(self: Any, target: Any, *arguments: Any, **keywords: Any) -> Any:

@@ -38,11 +38,11 @@ class ConfigField:
 def config_fields(config_class: type) -> dict[str, ConfigField]:
     """Return the fields that ``config_class`` accepts as keyword arguments, in its order.
 
-    A class that takes ``**kwargs`` accepts the fields of the engine's ``StrategyConfig`` besides
-    its own, and no others: a misspelt key must not pass unseen.
+    A class that takes ``**kwargs`` accepts the fields of the engine's ``StrategyConfig`` in
+    addition to its own, and no others: a misspelt key must not go unnoticed.
 
-    Raises ``UsageError`` when the class's annotations cannot be resolved, or have no effect since
-    the class is no dataclass.
+    Raises ``UsageError`` when the class's annotations cannot be resolved, or have no effect because
+    the class is not a dataclass.
     """
     if config_class.__module__.startswith("nautilus_trader."):
         return _engine_fields(config_class)
@@ -84,10 +84,10 @@ def _has_no_own_init(config_class: type) -> bool:
 def build_config(
     config_class: type, values: Mapping[str, Any], fields: Mapping[str, ConfigField] | None = None
 ) -> Any:
-    """Return ``config_class(**values)``, each value brought to its field's type.
+    """Return ``config_class(**values)``, each value converted to its field's type.
 
     ``fields`` are those of ``config_fields``, for callers that build many configs of one class.
-    Raises ``UsageError`` with all unknown, missing and ill-typed fields, a line each.
+    Raises ``UsageError`` with all unknown, missing and ill-typed fields, one per line.
     """
     fields = config_fields(config_class) if fields is None else fields
     converted, problems = {}, []
@@ -125,7 +125,7 @@ def build_config(
 def convert(value: Any, annotation: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one case a type
     """Return ``value`` (of JSON: None, bool, int, Decimal, str, list, dict) as ``annotation``.
 
-    Raises ``ValueError`` or ``TypeError`` when it is none, saying what was found and wanted.
+    Raises ``ValueError`` or ``TypeError`` when it does not fit, saying what was found and wanted.
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation in (Any, inspect.Parameter.empty, object):
@@ -197,7 +197,7 @@ def _convert_by_class(value: Any, annotation: Any) -> Any:
     try:
         from_str = getattr(annotation, "from_str", None)
         return from_str(text) if from_str is not None else annotation(text)
-    except Exception as error:  # whatever the engine's parser raises means the same
+    except Exception as error:  # any error of the engine's parser means the same
         raise ValueError(f"{_shown(value)} is not a {name}: {error}") from error
 
 
@@ -219,7 +219,7 @@ def _shown(value: Any) -> str:
 
 @functools.cache
 def _stub() -> dict[str, list[tuple[str, str, bool]]]:
-    """Return name, annotation and whether it is required, of the arguments of the engine's configs.
+    """Return name, annotation and whether it is required, per argument of the engine's configs.
 
     The engine's classes are native and have no annotations at run time; its stub file has them.
     """

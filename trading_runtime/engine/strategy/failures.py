@@ -2,9 +2,9 @@
 
 The engine calls a strategy from native code, logs what it raises, and ends with a result that looks
 normal. Two nets catch what escapes. ``sys.monitoring`` reports each exception that leaves a Python
-function, at no cost while nothing is raised: an exception that leaves a function called straight
-from the frame that runs the engine has escaped, be it from a callback, a timer, a topic handler or
-an indicator. Callbacks that the engine calls while the strategy is inside a call of its own have
+function, at no cost while nothing is raised: an exception that leaves a function called directly
+from the frame that runs the engine has escaped, whether from a callback, a timer, a topic handler
+or an indicator. Callbacks that the engine calls while the strategy is inside its own call have
 the strategy's frame above them instead, so those are wrapped (see ``guard``).
 """
 
@@ -33,7 +33,7 @@ _TOOL_IDS = (3, 4)
 
 
 class TaskMemoryError(CrashError):
-    """The system had no memory for what the strategy asked for."""
+    """The system could not provide the memory that the strategy asked for."""
 
     def __init__(self, message: str, strategy_traceback: str) -> None:
         super().__init__(f"out of memory: {message}")
@@ -54,7 +54,7 @@ class FailureRecord:
 
     strategy_files: frozenset[str] = frozenset()
     callbacks: tuple[CodeType, ...] = ()
-    """Code of the strategy's callbacks, which must not return what still has to be run."""
+    """Code of the strategy's callbacks, which must not return anything that still has to be run."""
     message: str | None = None
     traceback: str = ""
     stop_engine: Callable[[], None] = field(default=lambda: None)
@@ -62,7 +62,7 @@ class FailureRecord:
     _thread: int = field(default_factory=threading.get_ident)
 
     def record_exception(self, error: BaseException, note: str = "") -> None:
-        """Keep ``error`` and stop the engine, unless something failed before."""
+        """Record ``error`` and stop the engine, unless something failed before."""
         if self.message is None:
             where = self._place(traceback.extract_tb(error.__traceback__))
             self.message = f"{type(error).__name__}: {error}{note}{where}"
@@ -74,7 +74,7 @@ class FailureRecord:
             self._stop()
 
     def record_departure(self, what: str) -> None:
-        """Keep that the strategy left before the end of its window."""
+        """Record that the strategy left before the end of its window."""
         if self.message is None:
             stack = traceback.extract_stack()
             self.message = (
@@ -85,18 +85,18 @@ class FailureRecord:
             self._stop()
 
     def record_unawaited(self, what: str) -> None:
-        """Keep that something of the strategy's is async, which the engine never runs."""
+        """Record that some code of the strategy is async, which the engine never runs."""
         self._record_text(f"{what}: the engine calls plain functions only, so write 'def' for it")
 
     def record_unrun(self, where: str, kind: str) -> None:
-        """Keep that a callback returned something that nobody runs."""
+        """Record that a callback returned something that is never run."""
         self._record_text(
             f"{where} returned a {kind}, of which nothing is run: the engine calls plain functions "
             "only"
         )
 
     def record_logged(self, error: str) -> None:
-        """Keep an error of a callback that nothing but the engine's log tells of."""
+        """Record a callback's error that only the engine's log shows."""
         self._record_text(f"the engine could not call the strategy: {error}")
 
     def as_error(self, note: str = "") -> TradingRuntimeError | None:
@@ -117,7 +117,7 @@ class FailureRecord:
         return f" ({Path(own[-1].filename).name}:{own[-1].lineno}, {own[-1].name})"
 
     def _stop(self) -> None:
-        # The engine may refuse to be stopped from where it is; the failure is kept all the same.
+        # The engine may refuse to stop at this point; the failure is recorded anyway.
         if threading.get_ident() != self._thread:
             return
         with contextlib.suppress(Exception):
@@ -150,7 +150,7 @@ def watch_escapes_into(
     def on_return(code: CodeType, _offset: int, value: object) -> object:
         if isinstance(value, (GeneratorType, CoroutineType, AsyncGeneratorType)):
             record.record_unrun(code.co_qualname, type(value).__name__.replace("_", " "))
-        # Once for each return in the code: nothing is paid for it later.
+        # Once for each return in the code: there is no cost later.
         return monitoring.DISABLE
 
     tool = next(tool for tool in _TOOL_IDS if monitoring.get_tool(tool) is None)

@@ -1,4 +1,4 @@
-"""The subclass of a user's strategy that holds it to warm-up, failures and its end."""
+"""The subclass of a user's strategy that enforces warm-up, failures and its end."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _UNORDERED = (
     "strategy_ids",
     "exec_algorithm_ids",
 )
-"""What the engine keeps in hash sets, whose order differs from process to process: a strategy sees
-these lists sorted by id."""
+"""What the engine keeps in hash sets, whose order differs between processes: a strategy sees these
+lists sorted by id."""
 
 
 class _View:
-    """An object of the engine's as a strategy sees it, with some of its methods wrapped."""
+    """An engine object as a strategy sees it, with some of its methods wrapped."""
 
     def __init__(self, whole: Any, names: Sequence[str], wrap: Callable[..., Any]) -> None:
         for name in dir(whole):
@@ -88,7 +88,7 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any, **keywords: Any) -> Any:
         callback = signature.bind(*arguments, **keywords).arguments.get("callback")
         if callback is not None:
-            # The engine would drop the call with a line in its log, and the timer be silent.
+            # The engine would only log the dropped call, and the timer would stay silent.
             try:
                 with contextlib.suppress(ValueError):  # A native callable need not have one.
                     inspect.signature(callback).bind(None)
@@ -107,7 +107,7 @@ _DEPARTURES = ("stop", "fault", "degrade", "dispose", "reset", "shutdown_system"
 def guarded(strategy_class: type[Strategy], guard: GuardState) -> type[Strategy]:
     """Return a subclass of ``strategy_class``, of the same name, that reports to ``guard``.
 
-    The name stays since the engine makes strategy and position ids from it.
+    The name stays the same because the engine makes strategy and position ids from it.
     """
     members: dict[str, Any] = {"__module__": strategy_class.__module__}
     guard.failures.callbacks = tuple(method.__code__ for _, method in own_callbacks(strategy_class))

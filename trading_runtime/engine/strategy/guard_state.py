@@ -1,4 +1,4 @@
-"""What the guard of a strategy knows of the task, and how it denies an order."""
+"""What the guard of a strategy knows about the task, and how it denies an order."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ class GuardState:
     closing: bool = False
     """Whether positions are being closed at the end, which no limit may prevent."""
     halted: bool = False
-    """Whether the kill switch is on: no order goes out any more."""
+    """Whether the kill switch is on: no more orders are sent."""
     halted_orders: int = 0
-    """Orders and changes of orders that were refused since."""
+    """Orders and order changes refused since then."""
     early_bars: Mapping[str, str] = field(default_factory=dict)
-    """Bid bars whose callbacks wait for the ask bars of their instant, and those."""
+    """Bid bars whose callbacks wait for the ask bars of their instant, and these ask bars."""
     at_end_of_instant: Callable[[int, Callable[[], None]], None] = lambda _ts, call: call()
-    """Calls what it is given once all rows of the instant, which is now, were processed."""
+    """Calls its argument once all rows of the current instant were processed."""
     check_order: Callable[[Any], None] | None = None
     """Called with the instrument's id before an order of the window is sent; may raise."""
     denied: set[Any] = field(default_factory=set)
     """Ids of the orders that were denied during warm-up."""
     now: Callable[[Any], int] = lambda strategy: strategy.clock.timestamp_ns()
-    """The instant that limits are counted at, for a strategy: its clock's, unless data is replayed
-    in a node whose clock is the wall's."""
+    """The instant that limits use for a strategy: its clock's, unless data is replayed in a node
+    that runs on the wall clock."""
     on_denial: Callable[[Any], None] | None = None
     """Called with the event of each order that the guard denies."""
     commands_running: int = 0
     deferred: deque[Callable[[], Any]] = field(default_factory=deque)
     """Callbacks that wait for the command that caused them to return."""
     subscriptions: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """What the strategy subscribed to, by the command's name and the text of what it was given."""
+    """What the strategy subscribed to, by the command's name and the text of its arguments."""
     topic_handlers: dict[Callable[[Any], None], Callable[[Any], None]] = field(default_factory=dict)
 
     @property
@@ -65,7 +65,7 @@ class GuardState:
 
 
 def listens(strategy_class: type[Strategy], callback: str) -> bool:
-    """Return whether a strategy has the callback, or the one for all events of orders."""
+    """Return whether a strategy has the callback, or the one for all order events."""
     return any(
         getattr(strategy_class, name) is not getattr(Strategy, name)
         for name in (callback, "on_order_event")
@@ -73,7 +73,7 @@ def listens(strategy_class: type[Strategy], callback: str) -> bool:
 
 
 def denial(strategy: Any, instrument_id: Any, order_id: Any, reason: str) -> Any:
-    """Return the event that an order was denied now."""
+    """Return the event that an order is denied now."""
     now = strategy.clock.timestamp_ns()
     return OrderDenied(
         strategy.trader_id,

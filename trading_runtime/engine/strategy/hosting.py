@@ -1,7 +1,7 @@
-"""A strategy made ready for an engine, which may simulate or trade.
+"""Prepares a strategy for an engine, which may simulate or trade.
 
-A task (``engine.simulation.task``) and a session do the same in the same order: the guard state is
-made, then what it needs of the host (ledger, risk profile), then the strategy, guarded.
+A task (``engine.simulation.task``) and a session take the same steps in the same order: they make
+the guard state, then what it needs from the host (ledger, risk profile), then the guarded strategy.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def new_guard(loaded: LoadedStrategy, *, trading_starts: int, close_at_end: bool
 
 
 class _Silence:
-    """A logger that says nothing."""
+    """A logger that logs nothing."""
 
     def __getattr__(self, _name: str) -> Callable[..., None]:
-        """Return what takes a message and drops it."""
+        """Return a function that drops a message."""
         return _drop
 
 
@@ -48,9 +48,9 @@ _SILENCE = _Silence()
 
 
 def silenced(strategy_class: type[Strategy]) -> type[Strategy]:
-    """Return a subclass whose ``log`` says nothing, for a host that shows none of it.
+    """Return a subclass whose ``log`` does nothing, for a host that shows no log.
 
-    The engine would write every warning of the strategy to a file, as many as there are.
+    The engine would write every warning of the strategy to a file, without a limit.
     """
     members = {
         "__module__": strategy_class.__module__,
@@ -66,9 +66,9 @@ def guarded_strategy(
     guard: GuardState,
     below_guard: Callable[[type[Strategy]], type[Strategy]] = lambda strategy_class: strategy_class,
 ) -> Strategy:
-    """Make the strategy of these config values, held to ``guard``; add it to its host next.
+    """Make the strategy with these config values under ``guard``; add it to its host next.
 
-    ``below_guard`` makes of the strategy's class what the guard passes orders to.
+    ``below_guard`` makes from the strategy's class what the guard passes orders to.
     ``guard.risk`` must be set before: the order commands are made for it. Raises ``UsageError`` for
     a bad config, and ``StrategyError`` when the strategy raises while it is made.
     """
@@ -83,7 +83,7 @@ def guarded_strategy(
     except BaseException as error:
         guard.failures.record_exception(error)
         raise (guard.failures.as_error(" (while the strategy was made)") or error) from error
-    # The guard overrides shutdown_system, which would count as the strategy's own departure.
+    # The guard overrides shutdown_system, which would count as the strategy leaving on its own.
     shut_down = loaded.strategy_class.shutdown_system
     guard.strategy = strategy
     guard.failures.stop_engine = lambda: shut_down(strategy, "failed")

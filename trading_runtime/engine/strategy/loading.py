@@ -1,4 +1,4 @@
-"""Import a strategy anew, as if for the first time, and check that it can be run."""
+"""Import a strategy afresh, as if for the first time, and check that it can be run."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ _MOST_SHOWN = 4
 def refuse_legacy_strategy(file: Path) -> None:
     """Raise ``UsageError`` when ``file`` is written for 1.x, with what to write instead.
 
-    A file that does not parse is left to the import, whose error has the better words.
+    A file that does not parse is left to the import, whose error is clearer.
     """
     try:
         found = _legacy_lines(file.read_bytes())
@@ -148,7 +148,7 @@ def _class_changes(node: ast.ClassDef) -> list[tuple[int, str]]:
 
 
 def _moved_module(line: int, module: str) -> list[tuple[int, str]]:
-    """Return the change when 2.x has the package of ``module``, but not the module."""
+    """Return the change when 2.x has the package of ``module`` but not the module."""
     package = ".".join(module.split(".")[:2])
     if not module.startswith("nautilus_trader.") or module == package:
         return []
@@ -183,7 +183,7 @@ _OF_PYTHON = ("stdlib", "platstdlib")
 
 
 class ForeignPackageError(StrategyError):
-    """A task imported a package that its identity does not hold.
+    """A task imported a package that is not in its identity.
 
     The package stays in the process: nothing else may be computed there.
     """
@@ -197,16 +197,16 @@ class LoadedStrategy:
     strategy_class: type[Strategy] | None
     config_class: type
     imported_before: frozenset[str] = frozenset()
-    """Names of the modules that were there before the strategy's."""
+    """Names of the modules that were loaded before the strategy's."""
 
 
 @contextlib.contextmanager
 def imported_strategy(
     code: StrategyCode, config_path: str | None, seed: int
 ) -> Iterator[LoadedStrategy]:
-    """Import the strategy's modules anew, with seeded randomness, and forget them afterwards.
+    """Import the strategy's modules afresh, with seeded randomness, and drop them afterwards.
 
-    Raises ``UsageError`` for a class that is missing, no strategy, or written for 1.x, and
+    Raises ``UsageError`` for a class that is missing, not a strategy, or written for 1.x, and
     ``StrategyError`` when the modules raise while they are imported.
     """
     if code.is_builtin:
@@ -216,7 +216,7 @@ def imported_strategy(
     before = frozenset(sys.modules)
     writes_bytecode = sys.dont_write_bytecode
     sys.path[:0] = search
-    # A file that is changed twice in a second would be run from stale bytecode.
+    # A file changed twice within a second would be run from stale bytecode.
     sys.dont_write_bytecode = True
     try:
         _forget(code, sys.modules.keys())
@@ -233,7 +233,7 @@ def imported_strategy(
             with contextlib.suppress(ValueError):
                 sys.path.remove(path)
         _forget(code, sys.modules.keys() - before)
-        # What it imported from elsewhere goes too: the next task must be seen importing it again.
+        # What it imported from elsewhere is dropped too: the next task's import of it must be seen.
         for name, _ in _foreign_modules(code, before):
             del sys.modules[name]
 
@@ -248,7 +248,7 @@ def own_callbacks(strategy_class: type[Strategy]) -> Iterator[tuple[str, Functio
 
 
 def make_strategy(strategy_class: type[Strategy], config: Any) -> Strategy:
-    """Return a strategy with its config; one whose ``__init__`` takes none is made without."""
+    """Return a strategy with its config, or without one if its ``__init__`` takes none."""
     initialiser = inspect.getattr_static(strategy_class, "__init__")
     if inspect.isfunction(initialiser):
         try:
@@ -265,7 +265,7 @@ def check_configs(
     configs: Sequence[dict[str, Any]],
     packages: Collection[str],
 ) -> dict[str, list[str]]:
-    """Return the texts in fields that a set of values leaves at their default, by field.
+    """Return the texts of fields left at their default by a set of values, by field.
 
     Raises ``UsageError`` when the strategy cannot be made with one of these sets of values,
     ``StrategyError`` when it imports a package other than ``packages``.
@@ -284,7 +284,7 @@ def check_configs(
 
 
 def _texts_in(value: Any) -> Iterator[str]:
-    """Give texts, and ids of the engine's as texts, from what may be a collection of them."""
+    """Yield texts, and engine ids as texts, from a value that may be a collection."""
     if isinstance(value, (str, model.BarType, model.InstrumentId)):
         yield str(value)
     elif isinstance(value, (list, tuple, set, frozenset)):
@@ -297,7 +297,7 @@ def _texts_in(value: Any) -> Iterator[str]:
 
 
 def seed_randomness(code: StrategyCode, seed: int) -> None:
-    """Seed ``random``, and numpy's global generator where the strategy can reach it."""
+    """Seed ``random``, and NumPy's global generator if the strategy can reach it."""
     random.seed(seed)
     if "numpy" not in sys.modules and any(b"numpy" in path.read_bytes() for path in code.files):
         with contextlib.suppress(ImportError):
@@ -342,7 +342,7 @@ def _foreign_modules(code: StrategyCode, before: frozenset[str]) -> list[tuple[s
     found = []
     for name in sorted(sys.modules.keys() - before):
         if name.partition(".")[0] == nautilus_trader.__name__:
-            continue  # a live node makes modules that no file has
+            continue  # a live node makes modules without a file
         file = getattr(sys.modules[name], "__file__", None)
         if file is not None and file.endswith(".py"):
             path = str(Path(file).resolve())
@@ -354,7 +354,7 @@ def _foreign_modules(code: StrategyCode, before: frozenset[str]) -> list[tuple[s
 @functools.cache
 def _is_covered(path: str) -> bool:
     """Return whether a file is Python's own, the runtime's, or one of an installed distribution."""
-    # A distribution may be in any folder that is imported from, as a .pth file adds one.
+    # A distribution may be in any folder on the import path, since a .pth file can add one.
     if path.startswith(f"{RUNTIME}/") or distributions_of_file(path):
         return True
     named = sysconfig.get_paths()
@@ -392,7 +392,7 @@ def _import(code: StrategyCode) -> Any:
         own = [frame for frame in frames if "importlib" not in frame.filename]
         place = f"{own[-1].filename}:{own[-1].lineno}" if own else str(code.file)
         if isinstance(error, SyntaxError) and error.filename is not None:
-            # It is in a file that was being read, so in no frame.
+            # It is in a file that was being read, so it is in no frame.
             place = f"{error.filename}:{error.lineno}"
         raise StrategyError(
             f"{place}: importing the strategy failed: {type(error).__name__}: {error}"
@@ -442,7 +442,7 @@ def _check_callback(code: StrategyCode, name: str, method: Any) -> None:
 
 
 def _function_of(callback: Any) -> Any:
-    """Return the function that is called in the end, whatever it is wrapped in."""
+    """Return the function that is finally called, whatever it is wrapped in."""
     while True:
         if isinstance(callback, functools.partial | functools.partialmethod):
             callback = callback.func
@@ -477,7 +477,7 @@ def _config_class(code: StrategyCode, module: Any, config_path: str | None) -> t
 
 
 def _refuse_taken_names(code: StrategyCode) -> None:
-    """Raise ``UsageError`` when an import of the strategy's own modules would find another one."""
+    """Raise ``UsageError`` when importing the strategy's own modules would find different ones."""
     own = {str(path) for path in code.files}
     for root in code.search_paths:
         names = {path.relative_to(root).parts[0] for path in code.files if root in path.parents}

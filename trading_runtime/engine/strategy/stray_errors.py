@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 _NEVER_AWAITED = "was never awaited"
 _SECONDS_FOR_THREADS = 0.2
-"""How long threads that still run when the engine has ended are waited for, all together."""
+"""How long to wait in total for threads that still run after the engine has ended."""
 
 
 @contextlib.contextmanager
 def watch_strays(record: FailureRecord) -> Iterator[None]:
-    """Record what fails inside in a thread of the strategy, and what is async but never awaited."""
+    """Record failures in the strategy's threads, and coroutines that are never awaited."""
     before = set(threading.enumerate())
     thread_hook, unraisable_hook = threading.excepthook, sys.unraisablehook
 

@@ -1,4 +1,4 @@
-"""Data that a strategy subscribes to, and that its task is not fed: the engine says nothing."""
+"""Data that a strategy subscribes to but its task is not fed: the engine does not report it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _DATA_OF: dict[str, tuple[str, ...]] = {
     "subscribe_book_depth": ("order_book_depths",),
     "subscribe_book_at_interval": _BOOKS,
 }
-"""Commands that subscribe to data of an instrument, and the types of data that they get."""
+"""Commands that subscribe to an instrument's data, and the types of data that they get."""
 _ARGUMENT = {"subscribe_bars": "bar_type"}
-"""The name of the first argument, where it is not that of an instrument."""
+"""The name of the first argument, if it is not an instrument."""
 _BUILT_FROM = {
     model.PriceType.LAST: ("trades",),
     model.PriceType.MARK: ("mark_prices",),
@@ -61,7 +61,7 @@ def unfed(
     *,
     quotes_from_books: bool,
 ) -> list[str]:
-    """Return what of the subscriptions the series in ``data`` cannot give, in words."""
+    """Return, in words, which subscriptions the series in ``data`` cannot serve."""
     fed: dict[str, set[str]] = {}
     for series in data:
         fed.setdefault(series["type"], set()).add(series["identifier"])
@@ -75,7 +75,7 @@ def unfed(
 
 
 def _wanted(command: str, name: str, what: Any) -> list[tuple[str, str]]:
-    """Return types and identifiers of the series of which one is enough."""
+    """Return types and identifiers of the series, any one of which is enough."""
     if command != "subscribe_bars":
         return [(kind, name) for kind in _DATA_OF[command]]
     if what.is_composite():

@@ -1,6 +1,6 @@
 """A picture as SVG, shape by shape, in one style; the same calls give the same bytes.
 
-Texts stay texts, in a font that the reader's machine has: the file is small, and can be searched.
+Texts stay texts, in a font of the reader's machine, so the file is small and searchable.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EMPTY = "#f1f3f6"
 SEAM = "#ccd4dd"
 
 WIDTH = 720.0
-"""Points; every picture is as wide as the page's column."""
+"""In points; every picture is as wide as the page's column."""
 FONT = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
 FONT_SIZE = 9.0
 TITLE_SIZE = 10.0
@@ -89,14 +89,14 @@ class Canvas:
         )
 
     def polyline(self, places: Iterable[Place], colour: str, width: float) -> None:
-        """Draw a line through places."""
+        """Draw a line through points."""
         self._shapes.append(
             f'<path d="M{"L".join(map(_place, places))}" fill="none" stroke="{colour}" '
             f'stroke-width="{width:g}" stroke-linejoin="round"/>'
         )
 
     def area(self, places: Iterable[Place], colour: str, opacity: float) -> None:
-        """Fill the area that a line through places encloses."""
+        """Fill the area enclosed by a line through points."""
         self._shapes.append(
             f'<path d="M{"L".join(map(_place, places))}Z" fill="{colour}" opacity="{opacity:g}"/>'
         )
@@ -130,7 +130,7 @@ class Canvas:
         )
 
     def gradient(self, corner: Place, size: Place, colours: Sequence[str]) -> None:
-        """Draw a rectangle that fades through colours from its foot to its head."""
+        """Draw a rectangle with a colour gradient from bottom to top."""
         stops = "".join(
             f'<stop offset="{number / (len(colours) - 1):g}" stop-color="{colour}"/>'
             for number, colour in enumerate(colours)
@@ -151,7 +151,7 @@ class Canvas:
         is_bold: bool = False,
         turned: float = 0,
     ) -> None:
-        """Write a line whose base begins, ends or has its middle at ``place``, per ``anchor``."""
+        """Write a line whose baseline starts, ends or is centred at ``place``, per ``anchor``."""
         anchored = "" if anchor == "start" else f' text-anchor="{anchor}"'
         sized = "" if size == FONT_SIZE else f' font-size="{size:g}"'
         written = html.escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", content), quote=False)
@@ -174,14 +174,14 @@ class Canvas:
 
 
 def text_width(content: str, size: float = FONT_SIZE) -> float:
-    """Return about how wide a text is, rather too much: which font shows it is not known."""
+    """Return an upper estimate of a text's width: the font that shows it is not known."""
     narrow = sum(each in _NARROW_CHARACTERS for each in content)
     wide = sum(each in _WIDE_CHARACTERS for each in content)
     return size * (narrow * _NARROW + wide * _WIDE + (len(content) - narrow - wide) * _USUAL)
 
 
 def shortened(content: str, room: float) -> str:
-    """Return a text cut to about that many points, with an ellipsis where something is missing."""
+    """Return a text cut to about this many points, with an ellipsis if something is missing."""
     if text_width(content) <= room:
         return content
     while content and text_width(content) > room - FONT_SIZE:
@@ -198,7 +198,7 @@ def _outlined(colour: str, width: float) -> str:
 
 
 def _number(value: float) -> str:
-    # A hundredth of a point is less than what can be seen.
+    # A hundredth of a point is too small to see.
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
@@ -210,7 +210,7 @@ _DARK = 0.55
 
 
 class Colours(NamedTuple):
-    """A fade of ``colours`` from ``low`` to ``high``."""
+    """A gradient of ``colours`` from ``low`` to ``high``."""
 
     low: float
     high: float
@@ -227,7 +227,7 @@ class Colours(NamedTuple):
 
 
 def colours_for(values: Sequence[float]) -> Colours:
-    """Return the fade for values: zero is pale, and losses are red."""
+    """Return the gradient for values: zero is pale, and losses are red."""
     low, high = min(values), max(values)
     if low < 0 < high:
         reach = max(-low, high)
@@ -238,7 +238,7 @@ def colours_for(values: Sequence[float]) -> Colours:
 
 
 def is_dark(colour: str) -> bool:
-    """Return whether white is read better on ``colour`` than ink."""
+    """Return whether white is more readable on ``colour`` than ink."""
     red, green, blue = _parts(colour)
     return (0.299 * red + 0.587 * green + 0.114 * blue) / 255 < _DARK
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SECOND, _MINUTE, _HOUR = (NANOSECONDS[unit] for unit in "smh")
 _STEPS = (1, 2, 2.5, 5, 10, 20, 25, 50, 100)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-"""Written out: what ``strftime`` gives depends on the locale."""
+"""Written out: the output of ``strftime`` depends on the locale."""
 _DAYS_OF_MONDAY = 4
 """Day 4 since the epoch was a Monday, from which steps of weeks are counted."""
 _TIME_STEPS = tuple(
@@ -58,7 +58,7 @@ class AxisScale(NamedTuple):
 
 
 def widened(values: Sequence[float], share: float = 0.05) -> tuple[float, float]:
-    """Return the bounds of ``values`` with some room beyond them, and never of no width."""
+    """Return the bounds of ``values`` with some margin, and never of zero width."""
     low, high = min(values), max(values)
     room = (high - low) * share
     if room <= abs(high) * 1e-12:
@@ -79,9 +79,9 @@ def ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[fl
 
 
 def time_ticks(start: int, end: int, most: int) -> list[tuple[int, str]]:
-    """Return at most ``most`` round moments from ``start`` to ``end``, with what to write there.
+    """Return at most ``most`` round moments from ``start`` to ``end``, with their labels.
 
-    Moments are nanoseconds since the epoch. Dates and years are written where they change.
+    Moments are nanoseconds since the epoch. Dates and years are shown where they change.
     """
     for step in _TIME_STEPS:
         offset = _DAYS_OF_MONDAY * DAY if step >= 7 * DAY else 0
@@ -102,7 +102,7 @@ def time_ticks(start: int, end: int, most: int) -> list[tuple[int, str]]:
 
 
 def thinned(values: Sequence[float], buckets: int = 1_200) -> list[int]:
-    """Return the indexes that keep the look of a long line: each bucket's ends and extremes."""
+    """Return the indexes that keep the shape of a long line: each bucket's ends and extremes."""
     count = len(values)
     if count <= 4 * buckets:
         return list(range(count))
@@ -155,7 +155,7 @@ def _date(moment: int) -> dt.datetime:
 
 
 EDGE = 8.0
-"""Points that stay empty around everything."""
+"""Margins in points."""
 TITLE_HEIGHT = 24.0
 TICKS_HEIGHT = 18.0
 NAME_HEIGHT = 15.0
@@ -174,11 +174,11 @@ class Panel:
     y: AxisScale
 
     def places(self, xs: Iterable[float], ys: Iterable[float]) -> list[tuple[float, float]]:
-        """Return where pairs of values lie."""
+        """Return the positions of pairs of values."""
         return [(self.x.place(x), self.y.place(y)) for x, y in zip(xs, ys, strict=True)]
 
     def level(self, value: float, colour: str, width: float, dashes: str = "") -> None:
-        """Draw a line at one value, from the left to the right."""
+        """Draw a line at one value, from left to right."""
         y = self.y.place(value)
         self.canvas.line((self.x.start, y), (self.x.end, y), colour, width, dashes)
 
@@ -188,7 +188,7 @@ class Panel:
         self.canvas.text(place, text, size=TITLE_SIZE, is_bold=True)
 
     def write_below(self, texts: Iterable[tuple[float, str]], name: str = "") -> None:
-        """Write texts below values, and the axis' name below them; what would overlap is left."""
+        """Write texts below values, and the axis' name below them; leave out overlapping texts."""
         end = 0.0
         for value, text in texts:
             place, half = self.x.place(value), text_width(text) / 2
@@ -214,7 +214,7 @@ class Panel:
             self._quiet(place, text, "end")
 
     def write_name_beside(self, name: str) -> None:
-        """Write the upright axis' name along it."""
+        """Write the vertical axis' name along it."""
         place = (EDGE + FONT_SIZE, (self.y.start + self.y.end) / 2)
         self.canvas.text(place, name, QUIET, anchor="middle", turned=-90)
 
@@ -228,7 +228,7 @@ class Panel:
                 self.level(value, RULE, 0.7)
 
     def legend(self, entries: Sequence[tuple[str, Callable[[float, float], None]]]) -> None:
-        """Write what is what in the title's line, from the right; each has a sample drawn."""
+        """Write the legend in the title's line, from the right; each entry has a drawn sample."""
         x = self.x.end
         for text, draw in reversed(entries):
             x -= text_width(text)
@@ -261,5 +261,5 @@ def value_ticks(low: float, high: float, length: float, form: str) -> list[tuple
 
 
 def left_of(texts: Iterable[str]) -> float:
-    """Return where a plot begins whose upright axis has these texts beside it."""
+    """Return the left edge of a plot whose vertical axis has these texts beside it."""
     return EDGE + _GAP + max((text_width(text) for text in texts), default=0.0)

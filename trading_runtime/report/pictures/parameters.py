@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 MOST_CELLS = 60
-"""Values on one axis of a heat map; with more, or with most cells empty, points are scattered."""
+"""Most values on one axis of a heat map; with more, or with most cells empty, dots are drawn."""
 _MOST_NUMBERS = 180
 _MOST_TICKS = 20
 _LEAST_ROOM = 40.0
@@ -56,7 +56,7 @@ _BAR_TEXT_WIDTH = 46.0
 
 
 class Cell(NamedTuple):
-    """A value at a column and a line, both counted from the lower left."""
+    """A value at a column and a row, both counted from the lower left."""
 
     column: int
     line: int
@@ -70,7 +70,7 @@ def heat_map(
     texts: tuple[Sequence[str], Sequence[str]],
     metric: str,
 ) -> bytes:
-    """Return the picture; ``names`` and ``texts`` are those of the columns and of the lines."""
+    """Return the picture; ``names`` and ``texts`` are those of the columns and of the rows."""
     lines = [shortened(text, _LONGEST_TEXT) for text in texts[1]]
     height = min(_MOST_HEIGHT, max(_LEAST_HEIGHT, _CELL_HEIGHT * len(lines)))
     columns = texts[0]
@@ -111,7 +111,7 @@ def heat_map(
 
 
 def draw_colour_bar(panel: Panel, colours: Colours, metric: str) -> None:
-    """Draw what the colours mean, to the right of a panel that leaves room for it."""
+    """Draw the colour bar, to the right of a panel that leaves room for it."""
     left, head, foot = panel.x.end + _BAR_WIDTH, panel.y.end, panel.y.start
     panel.canvas.gradient((left, head), (_BAR_WIDTH, foot - head), colours.colours)
     along = AxisScale(colours.low, colours.high, foot, head)
@@ -120,7 +120,7 @@ def draw_colour_bar(panel: Panel, colours: Colours, metric: str) -> None:
 
 
 def right_of_plot() -> float:
-    """Return where a plot ends that has a colour bar to its right."""
+    """Return the right edge of a plot with a colour bar to its right."""
     return WIDTH - EDGE - _BAR_TEXT_WIDTH - 2 * _BAR_WIDTH
 
 
@@ -226,7 +226,7 @@ _PAIR = 2
 
 
 class ParameterPicture(NamedTuple):
-    """A picture and what has to be said below it."""
+    """A picture and its caption."""
 
     svg: bytes
     kind: str
@@ -238,7 +238,7 @@ def parameters_picture(
 ) -> ParameterPicture | None:
     """Return the objective over the parameters that vary; ``None`` when none does.
 
-    Two parameters are taken, those with the most values; the others are held at the best point's
+    The two parameters with the most values are used; the others are fixed at the best point's
     values (at the first point's when there is none).
     """
     varying = varying_parameters(points)

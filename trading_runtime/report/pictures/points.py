@@ -96,7 +96,7 @@ _MOST_LABELS = 14
 _BOXES_HEIGHT = 185.0
 _SLANTED_HEIGHT = 44.0
 _WHISKER = 1.5
-"""Values further from the box than so many of its heights are drawn as dots."""
+"""Values further from the box than this many of its heights are drawn as dots."""
 
 
 def partitions_picture(results: pl.DataFrame, best_point: int | None) -> bytes | None:
@@ -147,7 +147,7 @@ def partitions_picture(results: pl.DataFrame, best_point: int | None) -> bytes |
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:
     low, high = widened([0, *values])
-    # Where there is nothing beyond zero, it is the edge.
+    # If there is nothing beyond zero, zero is the edge.
     return (low if min(values) < 0 else 0.0), (high if max(values) > 0 else 0.0)
 
 
