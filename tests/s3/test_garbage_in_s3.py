@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 import pytest
 
+from tests.plans import made_up_plan
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError
+from trading_runtime.records.plan import Task
 from trading_runtime.results.garbage import What
 from trading_runtime.results.garbage_in_s3 import delete_in_s3, find_garbage_in_s3
 from trading_runtime.results.store import Store
@@ -48,10 +49,8 @@ def results(bucket: str) -> S3Folder:
 
 def plan(results: S3Folder, run_id: str, *ids: str) -> None:
     """Write the plan of a run of these tasks."""
-    tasks = [{"task_id": identity, "point": 0, "partition": 0} for identity in ids]
-    parts: dict[str, Any] = {key: {} for key in ("common", "strategy", "instruments")}
-    parts |= {"points": [{}], "partitions": [{}], "tasks": tasks}
-    results.write(f"runs/{run_id}/plan.json", json.dumps(parts).encode())
+    tasks = [Task(identity, 0, 0, cached=False, seconds=None) for identity in ids]
+    results.write(f"runs/{run_id}/plan.json", made_up_plan(tasks).to_json().encode())
 
 
 def collected(results: S3Folder, now: int) -> list[tuple[What, str]]:
