@@ -20,8 +20,8 @@ RUN_ID = "accepted are 1 to 63 lower-case letters, digits, '.' and '-'"
 
 CASES: dict[str, tuple[int, list[str]]] = {
     # no such command, no such option, too many words, too few
-    "": (USAGE, ["no command given", "accepted are config, data, plan"]),
-    "nosuch": (USAGE, ["no command 'nosuch'", "accepted are config, data, plan"]),
+    "": (USAGE, ["no command given", "accepted are init, doctor, config, data, plan"]),
+    "nosuch": (USAGE, ["no command 'nosuch'", "accepted are init, doctor, config, data, plan"]),
     "--nosuch": (USAGE, ["'--nosuch'", "--help"]),
     "config": (USAGE, ["no command given", "check, schema", "trading-runtime config --help"]),
     "config chck small.json": (USAGE, ["'chck'", "'check'"]),
@@ -30,7 +30,7 @@ CASES: dict[str, tuple[int, list[str]]] = {
     "data": (USAGE, ["no command given", "prepare"]),
     "data prepare": (USAGE, ["'FILE'"]),
     "data inspect": (USAGE, ["'FOLDER'"]),
-    "results": (USAGE, ["no command given", "export, list, show"]),
+    "results": (USAGE, ["no command given", "export, list, seams, show"]),
     "results show": (USAGE, ["'RUN'"]),
     "results list more": (USAGE, ["extra argument"]),
     "results export one": (USAGE, ["'--to'", "csv, parquet"]),

@@ -498,6 +498,8 @@ def is_task_id(text: object) -> bool:
 
 
 def _check(content: Any) -> None:
+    if not isinstance(content, dict):
+        raise ValueError("of the wrong type, no JSON object")  # noqa: TRY004 - a fault of the file, not of the code
     try:
         for part in ("common", "strategy", "instruments"):
             _must(isinstance(content[part], dict), part)
