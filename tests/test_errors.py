@@ -44,9 +44,9 @@ def test_every_error_derives_from_the_one_base_and_has_a_kind_of_its_own() -> No
         and item is not TradingRuntimeError
     ]
 
-    kinds = [item.kind for item in classes if issubclass(item, TradingRuntimeError)]
-    assert len(kinds) == len(classes)
+    ours = [item for item in classes if issubclass(item, TradingRuntimeError)]
+    assert ours == classes
     # What is more specific has the kind, and so the exit code, of what it specialises.
-    own = [item.kind for item in classes if TradingRuntimeError in item.__bases__]
+    own = [item.kind for item in ours if TradingRuntimeError in item.__bases__]
     assert len(set(own)) == len(own)
-    assert set(kinds) == set(own)
+    assert {item.kind for item in ours} == set(own)
