@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime import api
+from trading_runtime.records.plan import read_plan
+from trading_runtime.results import reduction
+from trading_runtime.results.store import Store
+from trading_runtime.results.task_reader import TaskReader
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
@@ -61,3 +65,24 @@ def test_the_digest_is_over_tasks_and_manifests_and_nothing_else(small: SmallExp
     text = json.dumps(sorted(pairs), separators=(",", ":"))
 
     assert run.result["run_digest"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_many_tasks_are_read_by_processes_that_find_what_this_one_finds(
+    small: SmallExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = api.run(small.path, run_id="run", workers=2).files
+    plan, store = read_plan(files.plan), Store(small.results)
+    here = reduction.read_points(plan, TaskReader(plan, store, files))
+
+    def read_here(*_: object) -> None:
+        raise AssertionError("a process did not read its points")
+
+    monkeypatch.setattr(reduction, "read_points", read_here)
+    monkeypatch.setattr(reduction, "_FEWEST_TASKS", 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    parts = reduction.read_in_processes(plan, store, files)
+
+    assert parts is not None
+    rows = [row for part in parts for row in part.rows]
+    assert [row["point"] for row in rows] == [0, 1, 2, 3]
+    assert repr(rows) == repr(here.rows)

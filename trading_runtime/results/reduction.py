@@ -61,7 +61,7 @@ def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[Tas
     if (
         count < 2  # noqa: PLR2004 - one process is no gain
         or len(plan.tasks) < _FEWEST_TASKS
-        or type(store) is not Store
+        or store.objects.is_remote
         or not files.plan.is_file()
     ):
         return None
@@ -69,8 +69,6 @@ def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[Tas
 
 
 def _parts(plan: Plan, store: Store, files: RunFiles, count: int) -> Iterator[TaskPart]:
-    from trading_runtime.results.task_reader import TaskReader
-
     bounds = [len(plan.points) * number // count for number in range(count + 1)]
     search = os.pathsep.join([str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
     with Scratch() as scratch:
@@ -105,8 +103,6 @@ def _parts(plan: Plan, store: Store, files: RunFiles, count: int) -> Iterator[Ta
 
 def main() -> None:
     """Read the points that the command line names, and write the parts to the file it names."""
-    from trading_runtime.results.task_reader import TaskReader
-
     gc.disable()
     plan_file, results, run, first, last, target = sys.argv[1:]
     plan = read_plan(Path(plan_file))
@@ -115,10 +111,6 @@ def main() -> None:
         for start in range(int(first), int(last), _POINTS_AT_ONCE):
             end = min(start + _POINTS_AT_ONCE, int(last))
             pickle.dump(read_points(plan, reader, start, end), file)
-
-
-if __name__ == "__main__":
-    main()
 
 
 RESULT_FORMAT = 1
@@ -276,3 +268,7 @@ def _warnings(plan: Plan, results: pl.DataFrame) -> list[dict[str, str]]:
 def _failed_by_kind(statuses: Mapping[str, str]) -> dict[str, int]:
     kinds = [status for status in statuses.values() if status not in (OK, MISSING)]
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+
+
+if __name__ == "__main__":
+    main()
