@@ -12,6 +12,8 @@ from tests.evidence.test_bundle import bundled
 from trading_runtime.errors import DataError
 from trading_runtime.evidence import bundle as bundles
 from trading_runtime.evidence.checking import check_evidence
+from trading_runtime.records.run_files import RunFiles
+from trading_runtime.records.seal import sealed, unsealed, write_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,3 +154,22 @@ def is_noticed(path: Path) -> bool:
         return bool(check_evidence(path).findings)
     except DataError:
         return True
+
+
+def test_a_damaged_result_of_a_run_without_a_summary_is_named(whole: Path, tmp_path: Path) -> None:
+    """A run that was stopped has results, and no summary that they could contradict."""
+    damaged: list[str] = []
+
+    def change(folder: Path) -> None:
+        files = RunFiles(folder / "runs" / "whole")
+        content = json.loads(files.metadata.read_text()) | {"status": "stopped"}
+        write_metadata(files, sealed(unsealed(content), content["files"]))
+        [task] = (folder / "tasks").glob("*/*")
+        (task / "equity.parquet").write_bytes(b"changed")
+        damaged.append(f"tasks/{task.name[:12]}")
+
+    found = check_evidence(again(whole, tmp_path / "forged.zip", change)).findings
+
+    about = [str(item) for item in found if str(item).startswith(damaged[0])]
+    assert len(about) == 1
+    assert "the stored result is damaged" in about[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,10 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.evidence.bundle import LISTING, is_as_written, listing_of, unpack
 from trading_runtime.records.journal import JournalFinding
 from trading_runtime.records.plan import read_plan
+from trading_runtime.results.recomputation import damage
 from trading_runtime.results.store import Store
 from trading_runtime.runs.run_check import check_run
+from trading_runtime.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,9 +58,7 @@ def opened(path: Path) -> Iterator[Evidence]:
     """
     with tempfile.TemporaryDirectory(prefix="trading-runtime-evidence-") as scratch:
         listing = unpack(path, Path(scratch))
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        yield Evidence(listing["run_id"], listing, Store(Path(scratch)), sha256)
+        yield Evidence(listing["run_id"], listing, Store(Path(scratch)), file_sha256(path))
 
 
 def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
@@ -75,7 +74,9 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
             )
         files = evidence.store.run(evidence.run_id)
         found = check_run(files, store=evidence.store)
-        findings = [*found.findings, *_listing_findings(evidence)]
+        # A damaged task may have been reported with the run.
+        new = (item for item in _listing_findings(evidence) if item not in found.findings)
+        findings = [*found.findings, *new]
         if not is_as_written(path, evidence.listing, evidence.store.root):
             what = "it has bytes that its files do not account for, in front, between or in headers"
             findings.append(JournalFinding(path.name, what))
@@ -101,19 +102,25 @@ def _listing_findings(evidence: Evidence) -> Iterator[JournalFinding]:
     for key in sorted(stated.keys() | evidence.listing.keys()):
         if stated.get(key) != evidence.listing.get(key):
             yield JournalFinding(LISTING, f"{key} is not what follows from the files of the run")
-    planned = set(plan.task_ids)
-    for folder in sorted((store.root / "tasks").glob("*/*")):
-        place = f"tasks/{folder.name[:12]}"
-        if folder.name not in planned:
-            yield JournalFinding(place, "the plan has no such task")
-            continue
-        with contextlib.suppress(DataError):  # reported already
-            known = store.read_task(folder.name).keys()
-            for path in sorted(folder.iterdir()):
-                if path.name not in known:
-                    yield JournalFinding(f"{place}/{path.name}", "it is no file of the result")
+    yield from _task_findings(store, set(plan.task_ids))
     folders = {"runs", "tasks"}
     for name in sorted(evidence.listing["files"]):
         parts = name.split("/")
         if parts[0] not in folders or (parts[0] == "tasks" and len(parts) != _PARTS_OF_TASK):
             yield JournalFinding(name, "it belongs to no part of a bundle")
+
+
+def _task_findings(store: Store, planned: set[str]) -> Iterator[JournalFinding]:
+    for folder in sorted((store.root / "tasks").glob("*/*")):
+        place = f"tasks/{folder.name[:12]}"
+        if folder.name not in planned:
+            yield JournalFinding(place, "the plan has no such task")
+            continue
+        try:
+            known = store.read_task(folder.name).keys()
+        except DataError as error:
+            yield damage(folder.name, error)
+            continue
+        for path in sorted(folder.iterdir()):
+            if path.name not in known:
+                yield JournalFinding(f"{place}/{path.name}", "it is no file of the result")

@@ -50,8 +50,9 @@ def check_against_tasks(check: JournalCheck, store: Store, files: RunFiles, plan
     damaged = list(_damaged(store, sorted(stored)))
     check.findings += damaged
     statuses = dict(zip(tables["results"]["task_id"], tables["results"]["status"], strict=True))
-    if any(statuses.get(task_id) == OK for task_id in set(plan.task_ids) - stored):
-        gone = min(task for task in set(plan.task_ids) - stored if statuses.get(task) == OK)
+    lost = (task for task in set(plan.task_ids) - stored if statuses.get(task) == OK)
+    gone = min(lost, default=None)
+    if gone is not None:
         check.findings.append(
             JournalFinding(f"tasks/{gone[:12]}", "the result of a done task is gone")
         )
@@ -74,8 +75,13 @@ def _damaged(store: Store, task_ids: list[str]) -> Iterator[JournalFinding]:
         try:
             store.read_task(task_id)
         except DataError as error:
-            reason = str(error).rpartition(": ")[2]
-            yield JournalFinding(f"tasks/{task_id[:12]}", f"the stored result is damaged: {reason}")
+            yield damage(task_id, error)
+
+
+def damage(task_id: str, error: DataError) -> JournalFinding:
+    """Return the finding for a stored result that cannot be read because of ``error``."""
+    reason = str(error).rpartition(": ")[2]
+    return JournalFinding(f"tasks/{task_id[:12]}", f"the stored result is damaged: {reason}")
 
 
 def _differences(
