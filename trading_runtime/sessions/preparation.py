@@ -23,6 +23,7 @@ from trading_runtime.planning.plan import make_plan
 from trading_runtime.results.opening import open_store
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,7 +97,9 @@ def prepared_of(read: LoadedDeployment) -> PreparedSession:
     return PreparedSession(
         read.deployment,
         read.loaded,
-        find_strategy_code(settings.path, read.loaded.code_folder, settings.code),
+        find_strategy_code(
+            settings.path, read.loaded.code_folder, settings.code, settings.config_path
+        ),
         load_manifest(read.loaded.dataset_place),
         open_store(read.loaded.results_place),
     )
@@ -107,20 +110,12 @@ def _changed(
 ) -> Experiment:
     changes: dict[str, Any] = {}
     given = {"start": start, "end": end}
-    bounds = {key: _instant_text(value) for key, value in given.items() if value is not None}
+    bounds = {key: format_instant(value) for key, value in given.items() if value is not None}
     if bounds:
         changes["partitions"] = experiment.partitions.model_copy(update=bounds)
     if balances is not None:
         changes["venue"] = experiment.venue.model_copy(update={"balances": list(balances)})
     return experiment.model_copy(update=changes)
-
-
-def _instant_text(nanoseconds: int) -> str:
-    import datetime as dt
-
-    moment = dt.datetime.fromtimestamp(nanoseconds // 10**9, dt.UTC)
-    moment = moment.replace(microsecond=nanoseconds // 1_000 % 1_000_000)
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
@@ -161,7 +156,6 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
             if is_s3(dataset):
                 source = scratch / "dataset"
                 fetched = FetchedDataset(S3Folder(dataset), source)
-                fetched.request(data)
                 fetched.wait(data)
                 fetched.close()
             definitions = [plan.instruments[name] for name in partition.instruments]
