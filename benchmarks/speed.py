@@ -8,7 +8,17 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.bench import DATA, LISTENER, PROCESSES, ROOT, Bench, Mark, Row, trading_runtime
+from benchmarks.bench import (
+    DATA,
+    LISTENER,
+    PROCESSES,
+    ROOT,
+    Bench,
+    Mark,
+    Row,
+    program,
+    trading_runtime,
+)
 from benchmarks.environments import peer
 from benchmarks.experiments import (
     BUILTIN_EMA_CROSS,
@@ -72,14 +82,8 @@ def session_of_bars(bench: Bench) -> list[Row]:
         "seed": 1,
     }
     path.write_text(json.dumps(content))
-    finished = run(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.programs.session_against_node",
-            str(path),
-            str(bench.size(7, 2)),
-        ]
+    finished = program(
+        path, str(bench.size(7, 2)), module="benchmarks.programs.session_against_node"
     )
     pairs = [(ours, anchor) for ours, anchor in json.loads(finished.output)]
     name = "session, 45 k bars in burst, EMA cross: CPU"

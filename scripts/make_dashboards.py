@@ -1,7 +1,7 @@
 """Write deploy/monitoring/dashboards/ from the definitions below, with Grafana's own library.
 
-python scripts/make_dashboards.py           writes the files python scripts/make_dashboards.py
---check   lists files that are not current; exit 1 when there are any
+python scripts/make_dashboards.py           writes the files
+python scripts/make_dashboards.py --check   lists files that are not current; exits with 1 if any
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Write docs/reference/ and the schemas of a run's files from the code.
 
-python scripts/make_reference.py           writes the files python scripts/make_reference.py --check
-lists files that are not current; exit 1 when there are any
+python scripts/make_reference.py           writes the files
+python scripts/make_reference.py --check   lists files that are not current; exits with 1 if any
 """
 
 from __future__ import annotations

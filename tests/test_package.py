@@ -15,32 +15,29 @@ import pytest
 
 from trading_runtime import __version__
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.planning.distributions import normal_name
 
 ROOT = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-
-
-def normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_dependencies_are_those_of_requirements_in_at_the_pinned_versions() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "requirements.in").read_text().splitlines()
     named = {
-        normal(match[0])
+        normal_name(match[0])
         for line in lines
         if not line.startswith("#") and (match := _NAME.match(line))
     }
     pinned = {
-        normal(line.split("==")[0]): line.split("==")[1].split()[0]
+        normal_name(line.split("==")[0]): line.split("==")[1].split()[0]
         for line in (ROOT / "requirements.txt").read_text().splitlines()
         if "==" in line and not line.startswith((" ", "#"))
     }
 
     declared = dict(item.split("==") for item in project["dependencies"])
 
-    assert {normal(name): version for name, version in declared.items()} == {
+    assert {normal_name(name): version for name, version in declared.items()} == {
         name: pinned[name] for name in named
     }
 

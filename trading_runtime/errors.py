@@ -148,6 +148,11 @@ def error_of(kind: Kind, message: str) -> TradingRuntimeError:
     return classes.get(kind, TradingRuntimeError)(message)
 
 
+def kind_of_error(error: BaseException) -> Kind:
+    """Return the kind of an error: ``internal`` when this project did not raise it."""
+    return error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
+
+
 def refuse_other_than_utf8(text: str) -> None:
     """Raise ``UsageError`` when a name or argument contains bytes that are not UTF-8.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bad_inputs.harness import assert_refused
-from trading_runtime.cli.run import MOST_WORKERS
+from trading_runtime.cli.options import MOST_WORKERS
 from trading_runtime.config.experiment import Experiment
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.canonical import digest
-from trading_runtime.records.seal import file_sha256, sealed, unsealed, write_metadata
+from trading_runtime.records.seal import sealed, unsealed, write_metadata
 from trading_runtime.results.store import Store
 from trading_runtime.runs.metadata import seal_again
 from trading_runtime.runs.run_check import check_run
+from trading_runtime.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

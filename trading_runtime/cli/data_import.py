@@ -251,7 +251,8 @@ def gc(folder: Path, *, delete: bool) -> None:
 
     paths = set(unnamed_files(folder, load_manifest(folder)))
     for earlier in sorted((folder / MANIFESTS_FOLDER).glob("*.json")):
-        paths &= set(unnamed_files(folder, read_manifest(earlier.read_text(), str(earlier))))
+        old = read_manifest(earlier.read_text(encoding="utf-8"), str(earlier))
+        paths -= {file.path for file in old.files} | {file.path for file in old.instrument_files}
     for path in sorted(paths):
         click.echo(f"{folder / path}: {(folder / path).stat().st_size:,} bytes")
         if delete:

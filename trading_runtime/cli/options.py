@@ -12,16 +12,24 @@ from trading_runtime.config.project_file import results_here
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trading_runtime.results.store import Store
 
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
     type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+MOST_WORKERS = 1_024
+"""As in an experiment; each is a process, so one per task of a large plan would be too many."""
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    help="Worker processes; default: the experiment's, else one per processor.",
+)
+EXPERIMENT = click.option(
+    "--experiment",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Where the experiment file is now; default: where it was.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from trading_runtime.cli.options import MOST_WORKERS, WORKERS
 from trading_runtime.errors import DataError, Kind, StoppedError
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan, ReturnDays
 
-MOST_WORKERS = 1_024
-"""As in an experiment; each is a process, so one per task of a large plan would be too many."""
 _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 
 
@@ -51,11 +50,7 @@ def plan(file: str, workers: int | None, *, as_json: bool) -> None:
 @click.argument("file", required=False)
 @click.option("--config", "config", help="The experiment file; the same as FILE.")
 @click.option("--run-id", help="Name of the run; the same id and plan again resumes it.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, MOST_WORKERS),
-    help="Worker processes; default: the experiment's, else one per processor.",
-)
+@WORKERS
 @click.option(
     "--allow-incomplete", is_flag=True, help="Name a best point even though tasks failed."
 )
@@ -91,8 +86,7 @@ def run(  # noqa: PLR0913 - one argument per option
                 prestarted=prestarted,
             )
         except (StoppedError, KeyboardInterrupt) as error:
-            click.echo(f"stopped: {stopping.message(error)}", err=True)
-            return stopping.exit_code
+            return stopping.report(error)
     if as_json:
         click.echo(json.dumps(_summary(ended), ensure_ascii=False))
     else:
@@ -134,8 +128,12 @@ class Signals:
         """130 after SIGINT and after ``runs stop``, 143 after SIGTERM."""
         return 143 if self.received == signal.SIGTERM else Kind.STOPPED.exit_code
 
-    def message(self, error: BaseException) -> str:
-        """Return the message for a command that was stopped by ``error``."""
+    def report(self, error: BaseException) -> int:
+        """Print that ``error`` stopped the command, and return the exit code."""
+        click.echo(f"stopped: {self._message(error)}", err=True)
+        return self.exit_code
+
+    def _message(self, error: BaseException) -> str:
         if not isinstance(error, KeyboardInterrupt):
             return str(error)
         when = "at once" if self._asked else "before the first task was started"

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_runtime.cli.options import JSON, find_run, results_option
-from trading_runtime.cli.run import MOST_WORKERS, Signals
+from trading_runtime.cli.options import EXPERIMENT, JSON, WORKERS, find_run, results_option
+from trading_runtime.cli.run import Signals
 from trading_runtime.errors import StoppedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from trading_runtime.search.continuous import Seams, Source, Validated
 
 _RESULTS = results_option("folder")
 _SHOWN = ("net_profit", "return", "sharpe", "max_drawdown", "trades", "fees")
-_EXPERIMENT = click.option(
-    "--experiment",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Where the experiment file is now; default: where it was.",
-)
-_WORKERS = click.option(
-    "--workers",
-    type=click.IntRange(1, MOST_WORKERS),
-    help="Worker processes; default: the experiment's, else one per processor.",
-)
 
 
 @click.command()
@@ -36,9 +26,9 @@ _WORKERS = click.option(
 @click.option(
     "--point", "points", type=int, multiple=True, help="Points to look at; the best if not given."
 )
-@_WORKERS
+@WORKERS
 @_RESULTS
-@_EXPERIMENT
+@EXPERIMENT
 @JSON
 def seams(  # noqa: PLR0913 - one argument for each option of the command
     run: str,
@@ -69,8 +59,7 @@ def seams(  # noqa: PLR0913 - one argument for each option of the command
                 source, asked, workers=workers, should_stop=stopping, show_progress=not as_json
             )
         except (StoppedError, KeyboardInterrupt) as error:
-            click.echo(f"stopped: {stopping.message(error)}", err=True)
-            return stopping.exit_code
+            return stopping.report(error)
     if as_json:
         click.echo(json.dumps(seams_document(found), ensure_ascii=False))
     else:
@@ -87,9 +76,9 @@ def seams(  # noqa: PLR0913 - one argument for each option of the command
 )
 @click.option("--expand-train", is_flag=True, help="Train on all windows from the first one.")
 @click.option("--reduce-test", is_flag=True, help="Keep a last test that is shorter.")
-@_WORKERS
+@WORKERS
 @_RESULTS
-@_EXPERIMENT
+@EXPERIMENT
 @JSON
 def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
     run: str,
@@ -135,8 +124,7 @@ def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
                 source, settings, workers=workers, should_stop=stopping, show_progress=not as_json
             )
         except (StoppedError, KeyboardInterrupt) as error:
-            click.echo(f"stopped: {stopping.message(error)}", err=True)
-            return stopping.exit_code
+            return stopping.report(error)
     if as_json:
         click.echo(json.dumps(validated_document(source, found), ensure_ascii=False))
     else:

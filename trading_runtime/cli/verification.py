@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_runtime.cli.options import JSON, find_run, open_results, results_option
-from trading_runtime.cli.run import MOST_WORKERS
+from trading_runtime.cli.options import (
+    EXPERIMENT,
+    JSON,
+    MOST_WORKERS,
+    find_run,
+    open_results,
+    results_option,
+)
+from trading_runtime.cli.run import Signals
 from trading_runtime.errors import DiffersError, Kind, StoppedError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -203,11 +210,6 @@ def _few(items: Sequence[str]) -> str:
 _SAMPLE = 10
 _STRATEGY_CODE = "common.code.strategy"
 _RESULTS = results_option("folder")
-_EXPERIMENT = click.option(
-    "--experiment",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Where the experiment file is now; default: where it was.",
-)
 _DATASET = click.option("--dataset", help="Where the dataset is now; default: where it was.")
 
 
@@ -231,7 +233,7 @@ _DATASET = click.option("--dataset", help="Where the dataset is now; default: wh
     help="Worker processes; default: one per processor.",
 )
 @_RESULTS
-@_EXPERIMENT
+@EXPERIMENT
 @_DATASET
 @JSON
 def verify(  # noqa: PLR0913 - one argument for each option of the command
@@ -255,7 +257,6 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     """
     if asked_again:
         return _verify_search(run, folder, as_json=as_json)
-    from trading_runtime.cli.run import Signals
     from trading_runtime.execution.progress import Progress
     from trading_runtime.verification.rerun import find_origin
     from trading_runtime.verification.verify import (
@@ -365,7 +366,7 @@ def why(first: str, second: str, folder: str, second_folder: str | None, *, as_j
     help="What the engine logs.",
 )
 @_RESULTS
-@_EXPERIMENT
+@EXPERIMENT
 @_DATASET
 def replay(  # noqa: PLR0913 - one argument for each option of the command
     run: str,

@@ -277,7 +277,7 @@ class SearchSettings(Model):
         if self.method == "grid" or self.points is None:
             return GridSampling()
         first = self.points
-        if self.method in {"tpe", "cma-es"}:
+        if self.is_adaptive:
             first = min(self.generation, self.points)
         return RandomSampling(method="random", n=first, seed=self.seed)
 

@@ -207,7 +207,7 @@ def _account(venue: VenueSettings) -> Iterator[ConfigFinding]:
         yield ConfigFinding(
             ("allow_cash_borrowing",), "goes with 'account_type: cash' only", of_key=True
         )
-    currencies = [text.split(" ")[1] for text in venue.balances]
+    currencies = venue.currencies
     yield from check_names(("balances",), currencies)
     if all(Decimal(text.split(" ")[0]) == 0 for text in venue.balances):
         yield ConfigFinding(("balances",), "at least one balance must be above zero")
@@ -276,9 +276,7 @@ def check_currency(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Statistics are stated in a currency of the account."""
     currencies = list(
         dict.fromkeys(
-            text.split(" ")[1]
-            for _, venue in experiment.venue_sections()
-            for text in venue.balances
+            currency for _, venue in experiment.venue_sections() for currency in venue.currencies
         )
     )
     chosen = experiment.statistics.currency

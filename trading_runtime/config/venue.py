@@ -167,3 +167,8 @@ class VenueSettings(Model):
     """Whether stop orders that would trigger at once are rejected."""
     allow_cash_borrowing: bool = False
     """Whether a cash account may go below zero."""
+
+    @property
+    def currencies(self) -> list[str]:
+        """The currency of each balance."""
+        return [balance.split(" ")[1] for balance in self.balances]

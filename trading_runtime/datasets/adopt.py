@@ -23,6 +23,7 @@ from trading_runtime.datasets.manifest import (
     Gap,
     GapFinder,
     Manifest,
+    file_order,
 )
 from trading_runtime.errors import DataError, StorageError
 from trading_runtime.units import format_instant
@@ -81,7 +82,7 @@ def adopt(
         )
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         files = list(pool.map(lambda item: _index(folder, *item), market_paths))
-    files.sort(key=lambda file: (file.type, file.identifier, file.row_groups[0].first))
+    files.sort(key=file_order)
     _check_overlaps(folder, files)
     instruments = read_instruments(folder)
     _check_instruments(folder, files, instruments)

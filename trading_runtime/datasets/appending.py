@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,18 @@ from trading_runtime.datasets.manifest import (
     MANIFESTS_FOLDER,
     DataFile,
     Manifest,
+    file_order,
     load_manifest,
 )
-from trading_runtime.datasets.prepare import described_series, make_all, series_sources
+from trading_runtime.datasets.prepare import (
+    described_series,
+    make_all,
+    partial_folder,
+    series_sources,
+)
 from trading_runtime.datasets.series_making import QUARANTINE
 from trading_runtime.datasets.stored_rows import StoredRows
-from trading_runtime.errors import DataError, StorageError, UsageError
+from trading_runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +65,7 @@ def append(
     """
     manifest = load_manifest(folder)
     sources = series_sources(loaded, instruments)
-    entries = {(item["settings"]["type"], item["identifier"]): item for item in _entries(manifest)}
+    entries = manifest.series_entries
     described = described_series(sources)
     _check_settings(folder, manifest, sources, described, entries)
     new: list[SeriesSource] = []
@@ -75,11 +80,8 @@ def append(
             new_described.append(item | {"files": kept})
     if not new:
         return Appended(folder, manifest, 0, 0)
-    place = folder.resolve()
-    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
     stored = [_stored(source, folder, manifest) for source in new]
-    try:
-        partial.mkdir(parents=True)
+    with partial_folder(folder) as (place, partial):
         made = make_all(new, partial, stored)
         grown = _grown(
             manifest, new, new_described, made, partial=partial, write_instruments=write_instruments
@@ -87,16 +89,8 @@ def append(
         if load_manifest(folder).digest != manifest.digest:
             raise DataError(f"{folder}: was changed meanwhile; append again")
         _put_in_place(partial, place, manifest, grown)
-    except OSError as error:
-        raise StorageError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     rows, known_rows = sum(item.rows for item in made), sum(item.known for item in made)
     return Appended(folder, grown, rows, known_rows)
-
-
-def _entries(manifest: Manifest) -> list[dict[str, Any]]:
-    return list(manifest.source.get("series", []))
 
 
 def _key(source: SeriesSource) -> _Key:
@@ -149,7 +143,7 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
     partial: Path,
     write_instruments: InstrumentWriter,
 ) -> Manifest:
-    entries = {(item["settings"]["type"], item["identifier"]): item for item in _entries(manifest)}
+    entries = manifest.series_entries
     files: list[DataFile] = list(manifest.files)
     gaps = list(manifest.gaps)
     for source, item, series in zip(sources, described, made, strict=True):
@@ -178,11 +172,7 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
             "instrument_files": tuple(
                 sorted((*manifest.instrument_files, *written), key=lambda file: file.path)
             ),
-            "files": tuple(
-                sorted(
-                    files, key=lambda file: (file.type, file.identifier, file.row_groups[0].first)
-                )
-            ),
+            "files": tuple(sorted(files, key=file_order)),
             "gaps": tuple(gaps),
             "source": manifest.source | {"digest": digest(made_from), "series": series_entries},
         }

@@ -18,6 +18,7 @@ from trading_runtime.datasets.columns import DECIMAL, decimals
 from trading_runtime.datasets.data_file import BarSeries, TradeSeries
 from trading_runtime.datasets.manifest import DataFile, DataType, InstrumentFile, RowGroup
 from trading_runtime.errors import DataError
+from trading_runtime.storage.files import file_sha256
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def index_file(file: CatalogFile, dataset: Path, kind: str) -> DataFile:
         identifier=file.metadata.get("bar_type", instrument_id),
         instrument_id=instrument_id,
         bytes=size,
-        sha256=sha256_of(path),
+        sha256=file_sha256(path),
         footer_offset=footer,
         footer_sha256=_sha256_between(path, footer, size),
         schema_sha256=_schema_digest(file),
@@ -147,12 +148,6 @@ def index_instrument_file(path: Path, dataset: Path) -> InstrumentFile:
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
     )
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _schema_digest(file: CatalogFile) -> str:

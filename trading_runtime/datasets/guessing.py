@@ -79,8 +79,6 @@ class Guess:
     """What was found, as name and value."""
     asks: list[tuple[str, str]] = field(default_factory=list)
     """Keys that must be filled in, and why."""
-    tick: str | None = None
-    lot: str | None = None
 
 
 def guess(path: Path, instrument: str | None) -> Guess:
@@ -299,7 +297,6 @@ def _digits(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: G
         increment = format(Decimal(1).scaleb(-_most_digits(plain)), "f")
         if plain:
             found.seen.append((what, f"{increment}, by the digits of the first rows"))
-            setattr(found, what, increment)
 
 
 def _most_digits(texts: Iterable[str]) -> int:

@@ -38,10 +38,7 @@ def summarise(manifest: Manifest) -> list[SeriesSummary]:
     by_series: dict[tuple[str, str], list[DataFile]] = {}
     for file in manifest.files:
         by_series.setdefault((file.type, file.identifier), []).append(file)
-    rounded = {
-        (item["settings"]["type"], item["identifier"]): item["rounded"]
-        for item in manifest.source.get("series", [])
-    }
+    rounded = {key: item["rounded"] for key, item in manifest.series_entries.items()}
     return [
         SeriesSummary(
             type=kind,

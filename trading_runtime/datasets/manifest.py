@@ -138,6 +138,14 @@ class Manifest(_Frozen):
         )
 
     @property
+    def series_entries(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """What a preparation recorded of each series, by type and identifier."""
+        return {
+            (item["settings"]["type"], item["identifier"]): item
+            for item in self.source.get("series", [])
+        }
+
+    @property
     def rows(self) -> int:
         """Rows of market data in all files."""
         return sum(file.rows for file in self.files)
@@ -148,6 +156,11 @@ class Manifest(_Frozen):
         if self.parent is None:
             del content["parent"]
         return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def file_order(file: DataFile) -> tuple[str, str, int]:
+    """Return the sorting key of ``Manifest.files``."""
+    return file.type, file.identifier, file.row_groups[0].first
 
 
 def read_manifest(text: str, where: str) -> Manifest:

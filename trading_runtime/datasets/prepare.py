@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,6 @@ from trading_runtime.canonical import digest
 from trading_runtime.datasets.catalog_files import (
     folder_name,
     index_instrument_file,
-    sha256_of,
 )
 from trading_runtime.datasets.data_file import split_series
 from trading_runtime.datasets.manifest import (
@@ -24,14 +24,18 @@ from trading_runtime.datasets.manifest import (
     Gaps,
     InstrumentFile,
     Manifest,
+    file_order,
     load_manifest,
 )
 from trading_runtime.datasets.raw_files import find_files
 from trading_runtime.datasets.series_making import MadeSeries, make_series
 from trading_runtime.datasets.series_rows import SeriesSource
 from trading_runtime.errors import DataError, StorageError, TradingRuntimeError, UsageError
+from trading_runtime.storage.files import file_sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
     from trading_runtime.datasets.stored_rows import StoredRows
@@ -72,10 +76,7 @@ def prepare(
     existing = _existing(folder, force=force)
     if existing is not None and existing.source.get("digest") == source["digest"]:
         return Prepared(folder, existing, is_unchanged=True)
-    place = folder.resolve()
-    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
+    with partial_folder(folder) as (place, partial):
         manifest = _write(partial, sources, source, write_instruments)
         if existing is not None and existing.digest == manifest.digest:
             return Prepared(folder, existing, is_unchanged=True)
@@ -85,11 +86,25 @@ def prepare(
                 f"{manifest.digest[:12]}); give another folder with --to, or --force to replace it"
             )
         _put_in_place(partial, place)
+    return Prepared(folder, manifest, is_unchanged=False)
+
+
+@contextlib.contextmanager
+def partial_folder(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the resolved path of a dataset's folder, and a new folder beside it to write into.
+
+    The new folder is removed in the end. Raises ``StorageError`` for an error of the operating
+    system in the block.
+    """
+    place = folder.resolve()
+    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield place, partial
     except OSError as error:
         raise StorageError(f"{folder}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Prepared(folder, manifest, is_unchanged=False)
 
 
 def series_sources(
@@ -140,7 +155,7 @@ def described_series(sources: Sequence[SeriesSource]) -> list[dict[str, Any]]:
     for source in sources:
         for file in source.files:
             if file.path not in digests:
-                digests[file.path] = sha256_of(file.path)
+                digests[file.path] = file_sha256(file.path)
     return [
         {
             "settings": source.series.described(),
@@ -211,9 +226,7 @@ def _write(
         format=MANIFEST_FORMAT,
         instruments=tuple(ordered),
         instrument_files=tuple(sorted(instrument_files, key=lambda file: file.path)),
-        files=tuple(
-            sorted(files, key=lambda file: (file.type, file.identifier, file.row_groups[0].first))
-        ),
+        files=tuple(sorted(files, key=file_order)),
         gaps=tuple(gap for found in gaps for gap in found.listed),
         source=source,
     )

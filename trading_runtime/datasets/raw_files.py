@@ -285,9 +285,9 @@ class RawFile:
     def _binary_blocks(self, names: list[str]) -> Iterator[pl.DataFrame]:
         """Yield the columns ``names``, named by their position in the file, and ``row`` from 0."""
         try:
+            every = self._schema().names
             for batch in self._batches(names):
                 frame = pl.DataFrame(pl.from_arrow(batch))
-                every = self._schema().names
                 frame = frame.rename({name: str(every.index(name)) for name in frame.columns})
                 yield frame.with_row_index("row")
         except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
@@ -394,11 +394,8 @@ class RawFile:
 
     def _csv_fault(self, width: int) -> str | None:
         """Return what is wrong with the first line that differs in form from the first, if any."""
-        try:
-            lines = _Lines(self._open_lines(), self.settings.skip_rows, self.settings.comment)
-            reader = csv.reader(lines, delimiter=self.settings.separator, strict=True)
-        except READ_ERRORS as error:
-            return f"{self.name}: cannot be read: {brief(error)}"
+        lines = _Lines(self._open_lines(), self.settings.skip_rows, self.settings.comment)
+        reader = csv.reader(lines, delimiter=self.settings.separator, strict=True)
         try:
             while True:
                 lines.begin()

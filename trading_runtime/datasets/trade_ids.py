@@ -27,11 +27,10 @@ class TradeIds:
     their hash over files in ``folder``, each small enough to be checked at once.
     """
 
-    def __init__(self, folder: Path, last: int | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._last = last
+        self._last: int | None = None
         self._grows = True
-        self._is_first = last is None
         self._parts: _Parts | None = None
 
     def take(self, frame: pl.DataFrame) -> None:
@@ -47,12 +46,11 @@ class TradeIds:
         grows = not numbers.null_count() and bool((numbers.diff() > 0).all())
         if grows and (self._last is None or int(numbers[0]) > self._last):
             self._last = int(numbers[-1])
-        elif self._is_first:
+        elif self._last is None:
             self._parts = _Parts(self._folder)
             self._parts.add(frame)
         else:
             self._grows = False
-        self._is_first = False
 
     def check(self, problems: RowProblems, again: Callable[[], Iterable[pl.DataFrame]]) -> None:
         """Record duplicate ids; ``again`` yields all rows once more, if needed."""

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from trading_runtime.datasets.catalog_files import CatalogFile, sha256_of
+from trading_runtime.datasets.catalog_files import CatalogFile
 from trading_runtime.datasets.manifest import (
     MANIFESTS_FOLDER,
     DataFile,
@@ -18,6 +18,7 @@ from trading_runtime.datasets.manifest import (
     read_manifest,
 )
 from trading_runtime.errors import DataError
+from trading_runtime.storage.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _damage(folder: Path, file: DataFile | InstrumentFile) -> str | None:
     path = folder / file.path
     try:
         size = path.stat().st_size
-        sha256 = sha256_of(path) if size == file.bytes else ""
+        sha256 = file_sha256(path) if size == file.bytes else ""
         rows = _rows(path, file) if sha256 == file.sha256 else None
     except FileNotFoundError:
         return f"{path}: the file is missing"

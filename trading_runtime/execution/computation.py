@@ -54,6 +54,7 @@ class RepeatedFailure:
         """``allowed``: see ``limits.stop_after``; ``None`` for any number."""
         self._allowed = allowed
         self._counts: dict[tuple[str, str], int] = {}
+        self._most = 0
 
     @property
     def is_limited(self) -> bool:
@@ -62,11 +63,13 @@ class RepeatedFailure:
 
     def count(self, kind: str, message: str) -> None:
         """Count a failure."""
-        self._counts[kind, message] = self._counts.get((kind, message), 0) + 1
+        count = self._counts.get((kind, message), 0) + 1
+        self._counts[kind, message] = count
+        self._most = max(self._most, count)
 
     def is_reached(self) -> bool:
         """Return whether the same failure occurred too often."""
-        return self._allowed is not None and self._allowed <= max(self._counts.values(), default=0)
+        return self._allowed is not None and self._allowed <= self._most
 
 
 class Computation:

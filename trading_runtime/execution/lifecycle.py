@@ -141,7 +141,7 @@ def record_beginning(
     for event in (*beginning(metadata, plan), started):
         journal.write(event)
     failures = run.stored_failures()
-    for event in retries(run.files):
+    for event in retries(failures):
         journal.write(event)
     with storage_errors(run.files.failures):
         for path in failures:

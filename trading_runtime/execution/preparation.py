@@ -71,17 +71,19 @@ def prepare_loaded(
     workers: int | None,
     check: Check = check_here,
     points: PointList | None = None,
+    store: Store | None = None,
 ) -> PreparedRun:
     """Expand a loaded experiment to tasks; raises as ``prepare_run`` does, naming no experiment.
 
-    ``points`` are the points to plan, when a search asks for them.
+    ``points`` are the points to plan, when a search asks for them; ``store`` is the experiment's,
+    if it is open.
     """
     settings = loaded.experiment.strategy
     code = find_strategy_code(
         settings.path, loaded.code_folder, settings.code, settings.config_path
     )
     manifest = load_manifest(loaded.dataset_place)
-    store = open_store(loaded.results_place)
+    store = store or open_store(loaded.results_place)
     workers = workers or loaded.experiment.workers or os.cpu_count() or 1
     manifests: dict[str, str] = {}
     try:
@@ -98,9 +100,10 @@ def prepare_loaded(
         raise loaded.placed(error) from error
     # With every point's config, so that a bad parameter fails before anything runs.
     defaults = check(loaded, code, plan)
-    chosen = choose_series(manifest, loaded.experiment.dataset)
-    found = default_warnings(loaded.experiment, manifest, chosen, defaults)
-    plan = replace(plan, warnings=(*plan.warnings, *found))
+    if defaults:
+        chosen = choose_series(manifest, loaded.experiment.dataset)
+        found = default_warnings(loaded.experiment, manifest, chosen, defaults)
+        plan = replace(plan, warnings=(*plan.warnings, *found))
     return PreparedRun(loaded, code, store, plan, workers, manifests)
 
 

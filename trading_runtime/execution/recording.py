@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import Kind, StoppedError, TradingRuntimeError
+from trading_runtime.errors import Kind, StoppedError, kind_of_error
 from trading_runtime.execution.executor import TaskEnded
 from trading_runtime.records import events
 from trading_runtime.records.events import (
@@ -196,11 +196,8 @@ class BatchRecords:
 
     def break_off(self, error: BaseException) -> None:
         """Record that ``error`` ends the batches that have begun."""
-        kind = Kind.INTERNAL
-        if isinstance(error, TradingRuntimeError):
-            kind = error.kind
-        elif isinstance(error, KeyboardInterrupt):
-            kind = StoppedError.kind
+        is_signal = isinstance(error, KeyboardInterrupt)
+        kind = StoppedError.kind if is_signal else kind_of_error(error)
         for number, batch in self._batches.items():
             if batch.left and not batch.is_broken:
                 batch.is_broken = True

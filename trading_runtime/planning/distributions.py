@@ -47,7 +47,7 @@ def installed_version(name: str) -> str | None:
 
 
 def distributions_of_imports(names: Iterable[str]) -> set[str]:
-    """Return the distributions that modules of these dotted names come from, and what they need.
+    """Return the distributions that modules of these dotted names come from.
 
     A name that no installed distribution provides gives none: importing it fails, or finds a file
     outside all distributions.
@@ -55,7 +55,7 @@ def distributions_of_imports(names: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for name in names:
         found |= _providers(name)
-    return with_dependencies(found)
+    return found
 
 
 def with_dependencies(names: Iterable[str]) -> set[str]:

@@ -63,7 +63,7 @@ def environment(requirements: Sequence[str] = (), imported: Sequence[str] = ()) 
             raise UsageError(
                 f"strategy.requirements: {name!r} is not installed; install it, or remove the name"
             )
-    packages = with_dependencies(requirements) | distributions_of_imports(imported)
+    packages = with_dependencies({*requirements, *distributions_of_imports(imported)})
     packages |= set(WORKER_PACKAGES)
     packages.discard(normal_name(ENGINE))
     return {

@@ -163,11 +163,7 @@ def statistics_currency(experiment: Experiment) -> str:
     if named is None and not experiment.venues:
         named = experiment.venue.base_currency
     held = sorted(
-        {
-            balance.split()[1]
-            for _, venue in experiment.venue_sections()
-            for balance in venue.balances
-        }
+        {currency for _, venue in experiment.venue_sections() for currency in venue.currencies}
     )
     if named is None and len(held) > 1:
         raise UsageError(

@@ -144,7 +144,7 @@ def _swap(
 ) -> Iterator[ConfigFinding]:
     """Swap is charged to a balance that the account has."""
     for section, venue in experiment.venue_sections():
-        held = [text.split(" ")[1] for text in venue.balances]
+        held = venue.currencies
         for name in () if venue.swap is None else venue.swap.rates:
             if name not in instruments or venue.base_currency is not None:
                 continue
@@ -170,7 +170,7 @@ def _liquidation(
     for section, venue in experiment.venue_sections():
         if venue.liquidation is None:
             continue
-        held = [text.split(" ")[1] for text in venue.balances]
+        held = venue.currencies
         mine = [name for name in sorted(instruments) if experiment.section_of(name) == section]
         without = {
             "no quotes are fed of {}, and the engine values positions for a liquidation by quotes "

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime import __version__
+from trading_runtime.planning.distributions import installed_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,12 +73,10 @@ def _packages() -> Part:
     pins = _PIN.findall(PINS.read_text(encoding="utf-8"))
     missing, other = [], []
     for name, pinned in pins:
-        try:
-            installed = metadata.version(name)
-        except metadata.PackageNotFoundError:
+        installed = installed_version(name)
+        if installed is None:
             missing.append(name)
-            continue
-        if installed != pinned:
+        elif installed != pinned:
             other.append(f"{name} {installed}, pinned {pinned}")
     if missing:
         message = f"not installed: {', '.join(missing)}; run 'pip install trading-runtime' again"

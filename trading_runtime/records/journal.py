@@ -169,6 +169,16 @@ def writers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
+def entries_of(journals: Path, prefix: str = "") -> list[dict[str, Any]]:
+    """Return the whole lines of the chains in a folder whose names begin with ``prefix``."""
+    return [
+        entry
+        for writer in writers(journals)
+        if writer.startswith(prefix)
+        for _, entry in whole_lines(chain_bytes(journals / writer))
+    ]
+
+
 def merge_journals(files: RunFiles) -> dict[str, dict[str, Any]]:
     """Write ``journal.jsonl``, the lines of all writers in order of time.
 

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.redaction import redacted
-from trading_runtime.storage.files import write_file
+from trading_runtime.storage.files import file_sha256, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,12 +42,6 @@ def sealed_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
 def file_digests(files: RunFiles) -> dict[str, str]:
     """Return the sha256 of every file that belongs to the end of a run, by its name."""
     return {name: file_sha256(path) for name, path in sealed_paths(files)}
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sealed(content: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:

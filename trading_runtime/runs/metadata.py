@@ -15,12 +15,13 @@ from trading_runtime.records.seal import (
     file_digests,
     is_sealed_as,
     sealed,
+    sealed_paths,
     unsealed,
     write_metadata,
 )
 from trading_runtime.records.status import Status
 from trading_runtime.results.run_records import read_metadata
-from trading_runtime.storage.files import read_json
+from trading_runtime.storage.files import file_sha256, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,11 +116,13 @@ def seal_again(files: RunFiles, *changed: Path) -> None:
     if "seal" not in content:
         write_metadata(files, content | {"journal": ends})
         return
-    now = file_digests(files)
     journal = f"{files.journals.name}/"
     names = {path.relative_to(files.folder).as_posix() for path in (files.journal, *changed)}
-    names |= {name for name in now if name.startswith(journal)}
-    digests = content["files"] | {name: now[name] for name in names & now.keys()}
+    digests = content["files"] | {
+        name: file_sha256(path)
+        for name, path in sealed_paths(files)
+        if name in names or name.startswith(journal)
+    }
     write_metadata(files, sealed(unsealed(content) | {"journal": ends}, digests))
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.records.journal import chain_bytes, parse_line, whole_lines, writers
+from trading_runtime.records.journal import (
+    entries_of,
+    parse_line,
+)
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
@@ -116,11 +119,7 @@ def timeline(journals: Path, metadata: Mapping[str, Any]) -> list[tuple[str, str
     ``journals`` is the folder of a run's chains. Tasks are counted; failed ones are named, up to
     ten after each beginning. The last line is the status that the metadata have now.
     """
-    entries = [
-        entry
-        for writer in writers(journals)
-        for _, entry in whole_lines(chain_bytes(journals / writer))
-    ]
+    entries = entries_of(journals)
     entries.sort(key=lambda entry: (entry["time"], entry["writer"], entry["sequence"]))
     lines = list(_lines(entries))
     history = metadata.get("history") or []

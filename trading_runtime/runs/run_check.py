@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
@@ -11,10 +10,10 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.plan_check import plan_contradictions
 from trading_runtime.records.journal import JournalCheck, JournalFinding, check_journal
 from trading_runtime.records.plan import read_plan
-from trading_runtime.records.seal import file_sha256, is_sealed_as, sealed_paths
+from trading_runtime.records.seal import is_sealed_as, sealed_paths
 from trading_runtime.records.status import Status
 from trading_runtime.results.recomputation import check_against_tasks
-from trading_runtime.storage.files import read_json
+from trading_runtime.storage.files import file_sha256, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -175,5 +174,5 @@ def _table_findings(files: RunFiles, result: Mapping[str, Any]) -> Iterator[Jour
     for name, path in (("results", files.results), ("points", files.points)):
         if not path.exists():
             yield JournalFinding(path.name, "it is gone")
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != tables.get(name):
+        elif file_sha256(path) != tables.get(name):
             yield JournalFinding(path.name, "its sha256 is not that of result.json")

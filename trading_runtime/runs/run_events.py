@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.errors import DataError, Kind, TradingRuntimeError
+from trading_runtime.errors import DataError, Kind, kind_of_error
 from trading_runtime.records.events import (
     Event,
     RunCompleted,
@@ -17,10 +17,10 @@ from trading_runtime.records.events import (
 from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from trading_runtime.records.plan import Plan
-    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
 
 
@@ -43,9 +43,9 @@ def beginning(metadata: Metadata, plan: Plan) -> Iterator[Event]:
     )
 
 
-def retries(files: RunFiles) -> Iterator[Event]:
-    """Yield the tasks that failed in a run and are about to be recomputed."""
-    for path in sorted(files.failures.glob("*.json")):
+def retries(failures: Iterable[Path]) -> Iterator[Event]:
+    """Yield the tasks that failed, by their failure files, and are about to be recomputed."""
+    for path in failures:
         try:
             content = read_json(path)
             yield TaskRetried(task_id=content["task_id"], kind=Kind(content["kind"]))
@@ -68,5 +68,4 @@ def completion(result: Mapping[str, Any]) -> RunCompleted:
 
 def breakdown(error: BaseException) -> RunFailed:
     """Return the event for a run that this error ended."""
-    kind = error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
-    return RunFailed(kind=kind, message=f"{type(error).__name__}: {error}")
+    return RunFailed(kind=kind_of_error(error), message=f"{type(error).__name__}: {error}")

@@ -94,7 +94,7 @@ class Lease:
         self._until, content = self._new_content()
         version = self._objects.create(self._name, content)
         if version is None:
-            there = _read(self._objects, self._name)
+            there = read_lease(self._objects, self._name)
             if there is None:  # just released
                 version = self._objects.create(self._name, content)
             elif _until(there[0]) <= self._clock():
@@ -124,7 +124,7 @@ def lease_name(run_id: str) -> str:
 
 def seconds_left(objects: ObjectStore, run_id: str) -> float:
     """Return the seconds left on the run's lease; zero or less when it is not leased."""
-    there = _read(objects, lease_name(run_id))
+    there = read_lease(objects, lease_name(run_id))
     return 0.0 if there is None else _until(there[0]) - time.time()
 
 
@@ -135,7 +135,7 @@ def _until(content: dict[str, Any]) -> float:
         return 0.0
 
 
-def _read(objects: ObjectStore, name: str) -> tuple[dict[str, Any], str] | None:
+def read_lease(objects: ObjectStore, name: str) -> tuple[dict[str, Any], str] | None:
     """Return the content of a lease and its version; ``None`` without one."""
     try:
         content, version = objects.read_version(name)

@@ -30,7 +30,7 @@ from trading_runtime.results.validation import (
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from trading_runtime.config.loading import LoadedExperiment
@@ -72,7 +72,6 @@ class Continuous(NamedTuple):
     run_id: str
     computed: int
     windows: Windows
-    plan: Plan
 
 
 def run_continuously(  # noqa: PLR0913 - keyword-only choices of one call
@@ -97,7 +96,7 @@ def run_continuously(  # noqa: PLR0913 - keyword-only choices of one call
     run_id = f"{stem}-{what}-{plan.digest[:_SHOWN_DIGITS]}"
     run = LocalRun(merged, run_id, should_stop, show_progress)
     ended = run.execute(allow_incomplete=True)
-    return Continuous(run_id, ended.computed, Windows.of_run(plan, source.store, run.files), plan)
+    return Continuous(run_id, ended.computed, Windows.of_run(plan, source.store, run.files))
 
 
 def _prepared(source: Source, stretch: Stretch, workers: int | None) -> PreparedRun:
@@ -125,7 +124,8 @@ def _prepared(source: Source, stretch: Stretch, workers: int | None) -> Prepared
             ),
         }
     )
-    prepared = prepare_loaded(dataclasses.replace(source.loaded, experiment=alone), workers)
+    loaded = dataclasses.replace(source.loaded, experiment=alone)
+    prepared = prepare_loaded(loaded, workers, store=source.store)
     if prepared.plan.common.content != source.plan.common.content:
         raise UsageError(
             f"run {source.run_id!r}: its experiment, code or versions are not those of the run any "
@@ -135,9 +135,14 @@ def _prepared(source: Source, stretch: Stretch, workers: int | None) -> Prepared
     return prepared
 
 
+def _numbers(points: Iterable[int]) -> dict[int, int]:
+    """Return the index in the merged plan of each point of the source's plan."""
+    return {point: number for number, point in enumerate(sorted(set(points)))}
+
+
 def _merged(source: Source, asked: Sequence[Stretch], plans: Sequence[Plan], workers: int) -> Plan:
     """Return one plan with the tasks of all plans, in which equal points are merged."""
-    numbers = {point: number for number, point in enumerate(sorted({s.point for s in asked}))}
+    numbers = _numbers(stretch.point for stretch in asked)
     points = [
         Point(number, source.plan.points[point].parameters, source.plan.points[point].config)
         for point, number in numbers.items()
@@ -188,7 +193,7 @@ def measure_seams(source: Source, points: Sequence[int], **how: Any) -> Seams:
     every = tuple(range(len(bounds)))
     asked = [Stretch(point, bounds[0][0], bounds[-1][1], every) for point in points]
     ran = run_continuously(source, asked, "seams", **how)
-    numbers = {point: number for number, point in enumerate(sorted(points))}
+    numbers = _numbers(points)
     return Seams(
         [
             Seam(

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.live.restoring import RestingOrder
 from trading_runtime.errors import DataError, LeaseLostError, UsageError
-from trading_runtime.records.journal import chain_bytes, whole_lines
+from trading_runtime.records.journal import entries_of
+from trading_runtime.runs.s3_lock import read_lease
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
@@ -156,8 +157,7 @@ class SessionAccount:
         files = self._store.run(state.session)
         return [
             entry
-            for chain in sorted(files.journals.glob("session-*"))
-            for _, entry in whole_lines(chain_bytes(chain))
+            for entry in entries_of(files.journals, "session-")
             if entry["sequence"] >= state.lines
         ]
 
@@ -175,16 +175,7 @@ class SessionAccount:
         )
 
     def _read_lease(self) -> tuple[dict[str, Any], str] | None:
-        """Return what the lease says, and its version; ``None`` without one."""
-        try:
-            content, version = self._store.objects.read_version(self._lease)
-        except FileNotFoundError:
-            return None
-        with contextlib.suppress(ValueError):
-            found = json.loads(content)
-            if isinstance(found, dict):
-                return found, version
-        return {}, version
+        return read_lease(self._store.objects, self._lease)
 
     def _content(self, seconds: float) -> bytes:
         content = {

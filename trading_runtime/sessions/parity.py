@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from trading_runtime.config.deployment import stored_deployment
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.task import TaskRunner
-from trading_runtime.records.journal import chain_bytes, whole_lines
+from trading_runtime.records.journal import entries_of
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.sessions.preparation import cut_window, prepared_of
@@ -236,8 +236,7 @@ def write_parity(store: Store, compared: Compared) -> Path:
 
 
 def _journal(store: Store, run_id: str) -> list[dict[str, Any]]:
-    chains = store.run(run_id).journals.glob("session-*")
-    return [entry for chain in chains for _, entry in whole_lines(chain_bytes(chain))]
+    return entries_of(store.run(run_id).journals, "session-")
 
 
 def _apart(places: Mapping[int, int], one: int, other: int) -> int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.deployment import Deployment
 from trading_runtime.config.experiment import Experiment
-from trading_runtime.errors import StorageError, UsageError
+from trading_runtime.errors import UsageError
 from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.records.plan import read_plan
@@ -194,11 +194,8 @@ def _text(content: dict[str, Any], target: Path) -> str:
     from ruamel.yaml import YAML
 
     sink = io.StringIO()
-    try:
-        yaml = YAML(typ="safe", pure=True)
-        yaml.default_flow_style = False
-        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-        yaml.dump(content, sink)
-    except OSError as error:
-        raise StorageError(f"{target}: cannot be written: {error.strerror}") from error
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.dump(content, sink)
     return sink.getvalue()

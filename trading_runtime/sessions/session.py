@@ -34,6 +34,8 @@ from trading_runtime.sessions.trading import Ending, Trading
 from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_files import RunFiles
@@ -240,8 +242,14 @@ class Session:
         end = None
         if not replay.is_complete:
             end = (replay.last // _MICROSECOND + 1) * _MICROSECOND
-        plan = self._plan(carried, end)
-        with cut_window(plan, prepared.loaded.dataset_place) as window:
+        if end is None:
+            # What was replayed is the whole window, which is cut already.
+            plan = self._window.plan
+            cut: AbstractContextManager[SessionWindow] = contextlib.nullcontext(self._window)
+        else:
+            plan = self._plan(carried, end)
+            cut = cut_window(plan, prepared.loaded.dataset_place)
+        with cut as window:
             tables = self._node.tables(window.partition.end)
             counts: dict[str, Any] = {
                 "rows": window.slice.rows,

@@ -23,6 +23,7 @@ from trading_runtime.errors import (
     StorageError,
     TradingRuntimeError,
     TransientError,
+    kind_of_error,
 )
 from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.records import session_events as events
@@ -65,8 +66,7 @@ class Ending:
     @classmethod
     def of(cls, error: BaseException) -> Ending:
         """Return the ending for an error."""
-        kind = error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
-        return cls(kind, str(error), error)
+        return cls(kind_of_error(error), str(error), error)
 
 
 @dataclass
@@ -187,8 +187,7 @@ class Trading:
         deadline = time.monotonic() + _CONNECT_SECONDS
         while not self.node.handle.is_running:
             self._turned = time.monotonic()
-            if running.done() or self._look_for_ending(running):
-                self._look_for_ending(running)
+            if self._look_for_ending(running):
                 return False
             if time.monotonic() > deadline:
                 message = f"not connected after {_CONNECT_SECONDS:.0f} s"

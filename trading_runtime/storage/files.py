@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,12 @@ def write_file(path: Path, content: str | bytes, *, in_new_folder: bool = True) 
             if isinstance(error, OSError) and error.filename == str(temporary):
                 error.filename = str(path)  # the name that the caller knows
             raise
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_bytes(path: str) -> bytes:

@@ -9,8 +9,10 @@ from nautilus_trader import model
 from nautilus_trader.adapters.sandbox import SandboxExecutionClientConfig
 
 from trading_runtime.engine.instruments.currencies import currency, money
-from trading_runtime.engine.simulation.fees import fee_model
-from trading_runtime.engine.simulation.venue import check_amounts, fill_model, latency_model
+from trading_runtime.engine.simulation.venue import (
+    check_amounts,
+    matching,
+)
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,15 +38,7 @@ def simulated_venue(
             account_type=model.AccountType.from_str(venue["account_type"].upper()),
             default_leverage=Decimal(venue["leverage"]),
             book_type=model.BookType.from_str(venue["book_type"]),
-            bar_execution=venue["bar_execution"],
-            bar_adaptive_high_low_ordering=venue["bar_adaptive_high_low_ordering"],
-            trade_execution=venue["trade_execution"],
-            liquidity_consumption=venue["liquidity_consumption"],
-            queue_position=venue["queue_position"],
-            reject_stop_orders=venue["reject_stop_orders"],
-            fee_model=fee_model(venue),
-            fill_model=fill_model(venue["fill"], seed),
-            latency_model=latency_model(venue["latency"]),
+            **matching(venue, seed),
             use_random_ids=True,
         )
     except (ValueError, TypeError) as error:

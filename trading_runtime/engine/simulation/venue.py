@@ -74,19 +74,32 @@ def venue_config(
             margin_model=_margin_model(venue),
             modules=_modules(venue),
             **_liquidation(venue),
-            fill_model=fill_model(venue["fill"], seed),
-            fee_model=fee_model(venue),
-            latency_model=latency_model(venue["latency"]),
-            bar_execution=venue["bar_execution"],
-            bar_adaptive_high_low_ordering=venue["bar_adaptive_high_low_ordering"],
-            trade_execution=venue["trade_execution"],
-            liquidity_consumption=venue["liquidity_consumption"],
-            queue_position=venue["queue_position"],
-            reject_stop_orders=venue["reject_stop_orders"],
+            **matching(venue, seed),
             allow_cash_borrowing=venue["allow_cash_borrowing"],
         )
     except (ValueError, TypeError) as error:
         raise UsageError(f"{key}: the engine refuses these settings: {error}") from error
+
+
+def matching(venue: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return how a venue fills orders and what that costs, as keyword arguments of its config.
+
+    A backtest and a paper session take the same ones.
+    """
+    names = (
+        "bar_execution",
+        "bar_adaptive_high_low_ordering",
+        "trade_execution",
+        "liquidity_consumption",
+        "queue_position",
+        "reject_stop_orders",
+    )
+    return {
+        "fill_model": fill_model(venue["fill"], seed),
+        "fee_model": fee_model(venue),
+        "latency_model": latency_model(venue["latency"]),
+        **{name: venue[name] for name in names},
+    }
 
 
 def check_venue(common: Mapping[str, Any]) -> None:

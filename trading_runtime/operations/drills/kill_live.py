@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import Kind
-from trading_runtime.operations.drills.running import Steps, waited_for
-from trading_runtime.records.journal import chain_bytes, whole_lines
+from trading_runtime.operations.drills.running import IGNORED_SWITCH, Steps, waited_for
+from trading_runtime.records.journal import entries_of
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from trading_runtime.operations.drills.scratch import DrillFolder
 
-SABOTAGE = """
-from trading_runtime.control.kill_switch import KillSwitch
-KillSwitch.on_for = lambda self, run_id: None
-"""
-"""Nothing checks the switch."""
+SABOTAGE = IGNORED_SWITCH
 _ORDERS_FIRST = 5
 _PATIENCE = 60.0
 _SECOND = 1_000_000_000
@@ -33,7 +29,9 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     scratch.write_deployment(config={"resting": True}, pace="x600", on_failure="flatten")
     process = scratch.start("trade", "drill.json", "--run-id", "drill")
     try:
-        sent = waited_for(lambda: len(_journal(scratch, "order_accepted")) >= _ORDERS_FIRST, 60.0)
+        sent = waited_for(
+            lambda: len(_journal(scratch, "order_accepted")) >= _ORDERS_FIRST, _PATIENCE
+        )
         found = len(_journal(scratch, "order_accepted"))
         if not steps.expect("orders go out", sent, f"{found} at first"):
             return
@@ -63,6 +61,5 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
 
 def _journal(scratch: DrillFolder, event: str) -> list[dict[str, Any]]:
     """Return the lines of the session's journal with an event of this name."""
-    chains = (scratch.results / "runs" / "drill" / "journal").glob("session-*")
-    lines = [entry for chain in chains for _, entry in whole_lines(chain_bytes(chain))]
-    return [entry for entry in lines if entry["event"] == event]
+    entries = entries_of(scratch.store.run("drill").journals, "session-")
+    return [entry for entry in entries if entry["event"] == event]

@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import Kind
-from trading_runtime.operations.drills.running import Steps, waited_for
+from trading_runtime.operations.drills.running import IGNORED_SWITCH, Steps, waited_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.operations.drills.scratch import DrillFolder
 
-SABOTAGE = """
-from trading_runtime.control.kill_switch import KillSwitch
-KillSwitch.on_for = lambda self, run_id: None
-"""
-"""Nothing checks the switch."""
+SABOTAGE = IGNORED_SWITCH
 _ORDERS_FIRST = 5
 _PATIENCE = 60.0
 _SECOND = 1_000_000_000

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     from trading_runtime.results.store import Store
 
+IGNORED_SWITCH = """
+from trading_runtime.control.kill_switch import KillSwitch
+KillSwitch.on_for = lambda self, run_id: None
+"""
+"""A sabotage: nothing checks the kill switch."""
 
 _LOOK_SECONDS = 0.02
 

@@ -23,6 +23,11 @@ TRADED, CLOCK = "BTCUSDT-PERP.SIM", "ETHUSDT-PERP.SIM"
 BARS_A_DAY = 120
 _DAYS = (1_704_067_200, 1_704_153_600)
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent.parent
+_ACCOUNT = {
+    "account_type": "margin",
+    "balances": ["100000 USDT"],
+    "fees": {"model": "maker_taker", "maker": "0.0002", "taker": "0.0005"},
+}
 
 
 class DrillFolder:
@@ -81,19 +86,8 @@ class DrillFolder:
             "seed": 1,
             "dataset": {"path": "data"},
             "partitions": {"by": "day"},
-            "venue": {
-                "account_type": "margin",
-                "balances": ["100000 USDT"],
-                "fees": {"model": "maker_taker", "maker": "0.0002", "taker": "0.0005"},
-            },
-            "strategy": {
-                "path": "trading_runtime.strategies.drill_orders:DrillOrders",
-                "config": {
-                    "bar_type": f"{CLOCK}-1-MINUTE-LAST-EXTERNAL",
-                    "instrument_id": TRADED,
-                    **config,
-                },
-            },
+            "venue": _ACCOUNT,
+            "strategy": _strategy(config),
             "results": "results",
             "workers": 1,
             **sections,
@@ -109,20 +103,8 @@ class DrillFolder:
             "mode": "paper",
             "seed": 1,
             "data": {"source": "replay", "dataset": "data", "end": "2024-01-02", "pace": pace},
-            "execution": {
-                "venue": "simulated",
-                "account_type": "margin",
-                "balances": ["100000 USDT"],
-                "fees": {"model": "maker_taker", "maker": "0.0002", "taker": "0.0005"},
-            },
-            "strategy": {
-                "path": "trading_runtime.strategies.drill_orders:DrillOrders",
-                "config": {
-                    "bar_type": f"{CLOCK}-1-MINUTE-LAST-EXTERNAL",
-                    "instrument_id": TRADED,
-                    **config,
-                },
-            },
+            "execution": {"venue": "simulated", **_ACCOUNT},
+            "strategy": _strategy(config),
             "results": "results",
             **sections,
         }
@@ -179,6 +161,18 @@ class DrillFolder:
         """Return the folders of all results that have a manifest."""
         found = (self.results / "tasks").glob("??/*/manifest.json")
         return sorted(path.parent for path in found)
+
+
+def _strategy(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section of the drill's strategy."""
+    return {
+        "path": "trading_runtime.strategies.drill_orders:DrillOrders",
+        "config": {
+            "bar_type": f"{CLOCK}-1-MINUTE-LAST-EXTERNAL",
+            "instrument_id": TRADED,
+            **config,
+        },
+    }
 
 
 def _bars(walk: random.Random, without: range) -> list[str]:
