@@ -18,6 +18,7 @@ from trading_runtime.config.deployment import Deployment
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.fields import Model
 from trading_runtime.config.messages import describe_fields
+from trading_runtime.config.program import ProgramDeployment
 from trading_runtime.config.schema import schema_text
 from trading_runtime.datasets.data_file import Preparation
 from trading_runtime.errors import Kind, TradingRuntimeError
@@ -52,6 +53,7 @@ def references() -> dict[str, str]:
         "cli.md": _commands(),
         "experiment.md": _model(Experiment, "The experiment file"),
         "deployment.md": _model(Deployment, "The deployment file"),
+        "program.md": _model(ProgramDeployment, "The file of a program"),
         "data-file.md": _model(Preparation, "The data file"),
         "exit-codes.md": _exit_codes(),
         "metrics.md": _metrics(),

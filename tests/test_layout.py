@@ -21,7 +21,7 @@ LEVELS = (
     {"planning", "engine"},
     {"results", "runs", "control", "report", "metrics"}
     | {"execution", "verification", "evidence", "sessions"},
-    {"operations", "project", "search"},
+    {"operations", "project", "search", "deployments"},
     {"cli", "local", "argo", "api"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -134,6 +134,25 @@ def test_only_the_engine_room_and_strategies_import_the_engine() -> None:
     ]
 
     assert others == []
+
+
+def test_what_a_supervisor_imports_leads_to_no_engine_even_where_it_is_imported_late() -> None:
+    by_dotted = {
+        name(path).removesuffix("/__init__.py").removesuffix(".py").replace("/", "."): path
+        for path in modules()
+    }
+    waiting = [path for path in modules() if room_of(path) == "deployments"]
+    reached = set(waiting)
+    while waiting:
+        for imported in imports_of(waiting.pop()):
+            for dotted in (imported, imported.rpartition(".")[0]):
+                path = by_dotted.get(dotted)
+                if path is not None and path not in reached:
+                    reached.add(path)
+                    waiting.append(path)
+
+    assert PACKAGE / "config" / "deployment.py" in reached
+    assert [name(path) for path in reached if room_of(path) in ENGINE_ROOMS] == []
 
 
 def test_the_command_line_starts_without_what_only_some_commands_need() -> None:

@@ -17,6 +17,7 @@ REQUIREMENTS = (
     "requirements-build.txt",
     "requirements-dev.txt",
     "requirements-search.txt",
+    "requirements-terminal.txt",
 )
 
 
@@ -92,7 +93,8 @@ def test_what_tests_need_is_added_to_an_environment_that_is_there(checkout: Chec
 
     (added,) = checkout.make("dev")
 
-    assert "-r requirements.txt -r requirements-search.txt -r requirements-dev.txt" in added
+    names = ("requirements", "requirements-search", "requirements-terminal", "requirements-dev")
+    assert " ".join(f"-r {name}.txt" for name in names) in added
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-build.txt"])

@@ -9,7 +9,13 @@ import pytest
 
 from tests.scripts.machine import ROOT
 
-NAMES = ("requirements", "requirements-build", "requirements-dev", "requirements-search")
+NAMES = (
+    "requirements",
+    "requirements-build",
+    "requirements-dev",
+    "requirements-search",
+    "requirements-terminal",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,20 +63,30 @@ def test_tests_run_with_the_versions_that_runs_use() -> None:
     }
 
 
-def test_a_search_brings_no_other_version_of_what_runs_use() -> None:
-    run, search = pins_of("requirements"), pins_of("requirements-search")
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("requirements-search", {"optuna", "cmaes"}),
+        ("requirements-terminal", {"cronsim", "rich"}),
+    ],
+)
+def test_what_some_commands_need_brings_no_other_version_of_what_runs_use(
+    name: str, own: set[str]
+) -> None:
+    run, some = pins_of("requirements"), pins_of(name)
 
-    assert {name: search[name] for name in run.keys() & search.keys()} == {
-        name: run[name] for name in run.keys() & search.keys()
+    assert {name: some[name] for name in run.keys() & some.keys()} == {
+        name: run[name] for name in run.keys() & some.keys()
     }
-    assert not {"optuna", "cmaes"} & run.keys()
+    assert own <= some.keys() - run.keys()
 
 
-def test_tests_install_beside_what_a_search_needs() -> None:
-    search, dev = pins_of("requirements-search"), pins_of("requirements-dev")
+@pytest.mark.parametrize("name", ["requirements-search", "requirements-terminal"])
+def test_tests_install_beside_what_only_some_commands_need(name: str) -> None:
+    some, dev = pins_of(name), pins_of("requirements-dev")
 
-    assert {name: dev[name] for name in search.keys() & dev.keys()} == {
-        name: search[name] for name in search.keys() & dev.keys()
+    assert {name: dev[name] for name in some.keys() & dev.keys()} == {
+        name: some[name] for name in some.keys() & dev.keys()
     }
 
 

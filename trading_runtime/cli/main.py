@@ -32,6 +32,11 @@ COMMANDS = {
     "plan": ("trading_runtime.cli.run", "plan", "Show what a run would compute; start nothing."),
     "run": ("trading_runtime.cli.run", "run", "Run an experiment on this machine."),
     "trade": ("trading_runtime.cli.trade", "trade", "Trade as a deployment says: one session."),
+    "deployments": (
+        "trading_runtime.cli.deployments",
+        "deployments",
+        "Keep deployments up on this machine; see and steer them.",
+    ),
     "promote": (
         "trading_runtime.cli.trade",
         "promote",

@@ -25,6 +25,12 @@ from trading_runtime.config.loading import LoadedExperiment, failure, read_docum
 from trading_runtime.config.messages import faults_of, problem_at
 from trading_runtime.config.risk import RiskSettings
 from trading_runtime.config.sizes import TaskMemory
+from trading_runtime.config.supervision import (
+    NotifySettings,
+    Processors,
+    RestartSettings,
+    SessionHours,
+)
 from trading_runtime.config.venue import VenueSettings
 from trading_runtime.errors import UsageError, refuse_other_than_utf8
 
@@ -83,6 +89,8 @@ class SessionLimits(Model):
 
     memory: TaskMemory | None = None
     """Resident memory of the session's process, such as ``1 GiB``; no limit when absent."""
+    cpu: Processors | None = None
+    """Processors that it may use where a supervisor runs it, such as 0.5; no limit when absent."""
     heartbeat: Duration = "10s"
     """How often the session writes that it is alive."""
     blocked: Duration = "60s"
@@ -148,6 +156,12 @@ class Deployment(Model):
     """After a failure, once resting orders are cancelled: keep positions, or close them."""
     health: HealthSettings = HealthSettings.model_construct()
     """The HTTP server that reports how the session is."""
+    restart: RestartSettings = RestartSettings.model_construct()
+    """When a supervisor starts it again."""
+    schedule: SessionHours | None = None
+    """When a supervisor runs it; always when absent."""
+    notify: list[NotifySettings] = Field(default_factory=list)
+    """Whom a supervisor tells when it fails."""
     origin: Annotated[Origin | None, Field(alias="from")] = None
     """The research that it comes from."""
     results: str = "results"

@@ -21,6 +21,7 @@ _UNITS = {
 }
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)")
 _LEAST = 256 * 2**20
+_LEAST_OF_A_PROCESS = 2**20
 _MOST = 2**50
 
 
@@ -44,30 +45,39 @@ def _refusal(found: str) -> str:
     )
 
 
-def _check_task_memory(value: Any) -> int | str:
+def _check_memory(value: Any) -> int | str:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError(_refusal(str(value)))  # noqa: TRY004 - pydantic takes these
     size = parse_size(value)
-    if size < _LEAST:
-        raise ValueError(
-            f"{value!r} is too little: the engine alone takes nearly as much; write 256 MiB or more"
-        )
+    if size < _LEAST_OF_A_PROCESS:
+        raise ValueError(f"{value!r} is too little for a process; write 1 MiB or more")
     if size > _MOST:
         raise ValueError(f"{value!r} is more than any machine has")
     return value
 
 
-TaskMemory = Annotated[
-    Any,
-    AfterValidator(_check_task_memory),
-    WithJsonSchema(
+def _check_task_memory(value: Any) -> int | str:
+    if not isinstance(value, bool) and isinstance(value, (int, str)) and parse_size(value) < _LEAST:
+        raise ValueError(
+            f"{value!r} is too little: the engine alone takes nearly as much; write 256 MiB or more"
+        )
+    return _check_memory(value)
+
+
+def _schema(least: int) -> WithJsonSchema:
+    return WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": _LEAST, "maximum": _MOST},
+                {"type": "integer", "minimum": least, "maximum": _MOST},
                 {"type": "string", "pattern": rf"^[0-9]+(\.[0-9]+)? ?({'|'.join(_UNITS)})$"},
             ],
             "examples": ["2 GiB", 2147483648],
         }
-    ),
-]
+    )
+
+
+Memory = Annotated[Any, AfterValidator(_check_memory), _schema(_LEAST_OF_A_PROCESS)]
+"""Memory of a process: bytes, or a text such as ``200 MiB``."""
+
+TaskMemory = Annotated[Any, AfterValidator(_check_task_memory), _schema(_LEAST)]
 """Memory for one task: bytes, or a text such as ``2 GiB``."""

@@ -33,6 +33,8 @@ class RunFiles:
         self.deployment = folder / "deployment.json"
         self.session = folder / "session"
         """A session's progress so far: its tables and its state."""
+        self.logs = folder / "logs"
+        """What a supervisor keeps of the output of the run's process; no part of its end."""
         self.owner: object = None
         """Keeps a temporary copy of the folder alive."""
 

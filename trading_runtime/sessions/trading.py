@@ -47,6 +47,10 @@ _CONNECT_SECONDS = 30.0
 _SETTLE_SECONDS = 5.0
 _FLUSH_SECONDS = 30.0
 _LATE_HEARTBEATS = 3
+_HEARTBEAT = "TRADING_RUNTIME_HEARTBEAT"
+"""The variable in which a supervisor names a file that is touched with every heartbeat."""
+_STORING_SECONDS = 600.0
+"""How long a session may store its results without a heartbeat."""
 _SECOND = 1_000_000_000
 
 
@@ -261,6 +265,7 @@ class Trading:
                 self._turned = time.monotonic()
         if self.ending is not None and not self.ending.is_orderly:
             self._halt(self.ending)
+        _touch_heartbeat(_STORING_SECONDS)
         self.replay.stop()
         if not running.done():
             await asyncio.wait({playing, running}, return_when=asyncio.FIRST_COMPLETED)
@@ -439,6 +444,7 @@ class Trading:
             )
         )
         node.logged_failure()
+        _touch_heartbeat()
 
     def _health(self) -> Health:
         node, now = self.node, time.monotonic()
@@ -474,3 +480,10 @@ class Trading:
     def _note(self, ending: Ending) -> None:
         if self.ending is None:
             self.ending = ending
+
+
+def _touch_heartbeat(ahead: float = 0.0) -> None:
+    """Tell a supervisor, if there is one, that the session lives, or will live so much longer."""
+    if path := os.environ.get(_HEARTBEAT):
+        with contextlib.suppress(OSError), open(path, "ab"):  # noqa: PTH123 - in the event loop
+            os.utime(path, (time.time() + ahead,) * 2)

@@ -1,0 +1,122 @@
+"""A folder of deployments, a supervisor over it, and what both are seen to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.small_experiment import ROOT
+from trading_runtime.deployments.processes import start_mark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_PATIENCE_SECONDS = 60
+
+
+class Supervised:
+    """Programs in a folder, kept up by a supervisor in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        self._started: list[subprocess.Popen[str]] = []
+
+    def write(self, name: str, command: list[str], **content: Any) -> Path:
+        """Write the file of a program."""
+        path = self.folder / f"{name}.json"
+        whole = {"name": name, "program": {"command": command}, **content}
+        whole.setdefault("restart", {"backoff": "100ms"})
+        temporary = self.folder / f".{name}"
+        temporary.write_text(json.dumps(whole, indent=1))
+        temporary.replace(path)
+        return path
+
+    def script(self, name: str, text: str, **content: Any) -> Path:
+        """Write a program in Python and its file."""
+        (self.folder / f"{name}.py").write_text(text)
+        return self.write(name, [sys.executable, f"{name}.py"], **content)
+
+    def up(self, *options: str) -> subprocess.Popen[str]:
+        """Start a supervisor."""
+        with (self.folder / "supervisor.log").open("a") as log:
+            process = subprocess.Popen(
+                [*_COMMAND, "deployments", "up", str(self.folder), *options],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                text=True,
+            )
+        self._started.append(process)
+        return process
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command about the folder."""
+        return subprocess.run(
+            [*_COMMAND, "deployments", *words, "--folder", str(self.folder)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE_SECONDS,
+        )
+
+    @property
+    def said(self) -> str:
+        """What supervisors printed."""
+        return (self.folder / "supervisor.log").read_text()
+
+    def state(self, name: str) -> dict[str, Any]:
+        """Return the state of a deployment as stored; empty before there is one."""
+        path = self.folder / ".deployments" / "state" / f"{name}.json"
+        content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        return content
+
+    def phase(self, name: str) -> str | None:
+        """Return the phase of a deployment."""
+        return self.state(name).get("phase")
+
+    def wait(self, is_so: Callable[[], object]) -> None:
+        """Wait for something that the supervisor does."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not is_so():
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.02)
+
+    def wait_for(self, name: str, phase: str) -> dict[str, Any]:
+        """Wait until a deployment is in a phase; return its state."""
+        self.wait(lambda: self.phase(name) == phase)
+        return self.state(name)
+
+    def close(self) -> None:
+        """End supervisors, and what they left."""
+        for process in self._started:
+            process.terminate()
+        for process in self._started:
+            try:
+                process.wait(_PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        for path in (self.folder / ".deployments" / "state").glob("*.json"):
+            state = json.loads(path.read_text())
+            if state["pid"] and start_mark(state["pid"]) == state["mark"]:
+                os.killpg(state["pid"], signal.SIGKILL)
+
+
+_COMMAND = [sys.executable, "-m", "trading_runtime.cli.main"]
+
+
+@pytest.fixture
+def supervised(tmp_path: Path) -> Iterator[Supervised]:
+    """A folder without deployments, and no supervisor yet."""
+    found = Supervised(tmp_path)
+    yield found
+    found.close()

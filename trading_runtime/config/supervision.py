@@ -1,0 +1,104 @@
+"""How a deployment is kept up: restarts, times, limits, and whom to tell."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from trading_runtime.config.fields import Duration, Model
+
+_FIELDS = ("minute", "hour", "day of month", "month", "day of week")
+_CRON_FIELD = re.compile(r"[0-9A-Za-z*/,-]+")
+_CRON = r"^\S+( +\S+){4}$"
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def _check_cron(text: str) -> str:
+    parts = text.split()
+    if len(parts) != len(_FIELDS):
+        raise ValueError(
+            f"{text!r} has {len(parts)} fields; a cron expression here has five: "
+            f"{', '.join(_FIELDS)}, such as '30 9 * * mon-fri'"
+        )
+    for name, part in zip(_FIELDS, parts, strict=True):
+        if not _CRON_FIELD.fullmatch(part):
+            raise ValueError(
+                f"{text!r}: {part!r} is no {name}; accepted are numbers, names, '*', '/', ',' "
+                "and '-'"
+            )
+    return " ".join(parts)
+
+
+def _check_zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{name!r} is not a time zone; write a name such as 'UTC' or 'America/New_York'"
+        ) from error
+    return name
+
+
+def _check_variable(name: str) -> str:
+    if not re.fullmatch(_VARIABLE, name):
+        raise ValueError(
+            f"{name!r} is not the name of a variable; accepted are letters, digits and '_'"
+        )
+    return name
+
+
+Cron = Annotated[
+    str,
+    AfterValidator(_check_cron),
+    WithJsonSchema({"type": "string", "pattern": _CRON, "examples": ["30 9 * * mon-fri"]}),
+]
+"""A cron expression of five fields."""
+
+TimeZone = Annotated[
+    str,
+    AfterValidator(_check_zone),
+    WithJsonSchema({"type": "string", "examples": ["UTC", "America/New_York"]}),
+]
+"""A time zone's name in the IANA database."""
+
+Variable = Annotated[
+    str, AfterValidator(_check_variable), WithJsonSchema({"type": "string", "pattern": _VARIABLE})
+]
+"""The name of an environment variable."""
+
+Processors = Annotated[Decimal, Field(strict=False, gt=0, le=1_024)]
+"""A number of processors, such as 0.5."""
+
+
+class RestartSettings(Model):
+    """When a deployment that ended although it should run is started again."""
+
+    backoff: Duration = "5s"
+    """Wait before the first restart; it doubles with each further one within an hour, to five
+    minutes at most."""
+    most_in_an_hour: Annotated[int, Field(ge=0, le=1_000)] = 10
+    """After so many restarts within an hour it is given up."""
+
+
+class SessionHours(Model):
+    """When a deployment runs: from each start to the next stop."""
+
+    start: Cron
+    """When it starts."""
+    stop: Cron
+    """When it stops."""
+    time_zone: TimeZone
+    """Where both are read."""
+
+
+class NotifySettings(Model):
+    """A webhook that is told of a failure, a crash loop and a missed start."""
+
+    url_from: Variable
+    """The environment variable that holds the address; a file never does."""
+    form: Literal["json", "slack"] = "json"
+    """``json``: a plain object; ``slack``: an incoming webhook of Slack."""

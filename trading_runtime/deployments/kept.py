@@ -1,0 +1,406 @@
+"""One deployment that is kept up: started, looked at, ended, and started again when it crashes."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_runtime.deployments.desired import What
+from trading_runtime.deployments.limits import NoLimit
+from trading_runtime.deployments.logs import LOG, last_words, log_folder, rotate
+from trading_runtime.deployments.notices import Occasion
+from trading_runtime.deployments.processes import Process
+from trading_runtime.deployments.state import DeploymentState, Phase
+from trading_runtime.deployments.times import is_open, time_before
+from trading_runtime.errors import Kind, TradingRuntimeError, UsageError
+from trading_runtime.runs.opening import new_run_id
+from trading_runtime.storage.files import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trading_runtime.deployments.desired import Desired
+    from trading_runtime.deployments.limits import ControlGroups, Limit
+    from trading_runtime.deployments.logs import LogUploads
+    from trading_runtime.deployments.state import Request, SupervisorFolder
+
+GRACE_SECONDS = 90.0
+"""How long a process may take to end when it is asked to."""
+_SHORT_GRACE_SECONDS = 5.0
+"""The same for one that does not answer, or grows."""
+_LONGEST_BACKOFF = 300.0
+_HOUR = 3_600.0
+_LATE_HEARTBEATS = 3
+_START_SECONDS = 120.0
+"""How long a session may take to its first heartbeat."""
+_ROTATE_SECONDS = 5.0
+_LATE_START_SECONDS = 60.0
+_RESERVE = 1.1
+"""A session looks at its own memory, and ends in good order; the system's bound is above that."""
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
+"""Variables that every program gets."""
+_SETTLED = {Phase.COMPLETE, Phase.KILLED, Phase.GAVE_UP}
+"""Phases that last until the file changes or an operator asks for a start."""
+
+
+@dataclass
+class Surroundings:
+    """What all deployments of a supervisor share."""
+
+    folder: SupervisorFolder
+    groups: ControlGroups
+    prefix: str
+    """Begins the names of its control groups; unique on this machine."""
+    tell: Callable[[str, str], None]
+    """Says in the supervisor's own log what happened to a deployment."""
+    notify: Callable[[Desired, Occasion, str, str | None], None]
+    uploads: LogUploads
+
+
+@dataclass
+class Kept:
+    """A deployment, its process, and its state."""
+
+    desired: Desired
+    state: DeploymentState
+    around: Surroundings
+    is_gone: bool = False
+    """Whether its file is gone: it is ended and then forgotten."""
+    is_closing: bool = False
+    """Whether the supervisor is about to end: nothing is started any more."""
+    _process: Process | None = None
+    _limit: Limit = field(default_factory=NoLimit)
+    _began: float = 0.0
+    """Monotonic; the start of the process as far as its heartbeat is concerned."""
+    _deadline: float | None = None
+    """Monotonic; when a process that was asked to end is killed."""
+    _ends_because: str | None = None
+    _is_to_restart: bool = False
+    """Whether the end that was asked for counts as a crash."""
+    _rotated: float = 0.0
+    _written: str = ""
+
+    def adopt(self) -> None:
+        """Find a process again that an earlier supervisor left."""
+        state = self.state
+        if state.pid is None:
+            return
+        self._process = Process.found(state.pid, state.mark)
+        if self._process is None:
+            self._judge(self._left_code())
+            self._keep()
+            return
+        self._began = time.monotonic()
+        self._limit = self._limits()
+        self._enter(Phase.RUNNING, "found again")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is left."""
+        return self._process is None
+
+    def look(self, now: float, request: Request) -> None:
+        """Do what is due; ``now`` is in seconds since the epoch."""
+        if self._process is not None:
+            self._look_at_process(self._process, request, now)
+        if self._process is None and not self.is_gone and not self.is_closing:
+            self._look_at_rest(request, now)
+        self._keep()
+
+    def end(self, why: str) -> None:
+        """Ask the process to end."""
+        if self._process is not None and self._deadline is None:
+            self._end(self._process, why)
+            self._keep()
+
+    def leave(self) -> None:
+        """Let go of a process that is left alone."""
+        self._process = None
+        self._keep()
+
+    # --- a process that lives, or has just ended ---
+
+    def _look_at_process(self, process: Process, request: Request, now: float) -> None:
+        if not process.lives:
+            code = process.code
+            process.sweep()
+            self._judge(code)
+            return
+        if self._deadline is not None:
+            if time.monotonic() > self._deadline:
+                process.signal(signal.SIGKILL)
+            return
+        if (why := self._unwanted(request, now)) is not None:
+            self._end(process, why)
+        elif self.state.meaning != self.desired.meaning:
+            self._end(process, "its file changed")
+        elif self.state.turn != request.turn:
+            self._end(process, "an operator asked for a restart")
+        elif (late := self._late()) is not None or (late := self._limit.look(process)) is not None:
+            self._is_to_restart = True
+            self._end(process, late)
+        elif self.state.log is not None and time.monotonic() - self._rotated > _ROTATE_SECONDS:
+            self._rotated = time.monotonic()
+            rotate(Path(self.state.log))
+
+    def _unwanted(self, request: Request, now: float) -> str | None:
+        if self.is_gone:
+            return "its file is gone"
+        if not request.wanted:
+            return "an operator stopped it"
+        return None if self._is_open(now) else "its hours are over"
+
+    def _is_open(self, now: float) -> bool:
+        hours = self.desired.schedule
+        return hours is None or is_open(hours, dt.datetime.fromtimestamp(now, dt.UTC))
+
+    def _late(self) -> str | None:
+        """Return that its heartbeat is missing, if it is."""
+        is_session = self.desired.what is What.STRATEGY
+        try:
+            beaten = time.time() - self._heartbeat.stat().st_mtime
+        except OSError:
+            beaten = time.monotonic() - self._began
+            if not is_session or beaten <= _START_SECONDS:
+                return None
+        most = max(_LATE_HEARTBEATS * self.desired.heartbeat, 1.0)
+        lived = time.monotonic() - self._began
+        if beaten <= most or lived <= most:
+            return None
+        return f"no heartbeat for {beaten:.0f} s"
+
+    @property
+    def _heartbeat(self) -> Path:
+        return self.around.folder.heartbeats / self.desired.name
+
+    def _end(self, process: Process, why: str) -> None:
+        self._ends_because = why
+        self._deadline = time.monotonic() + (
+            _SHORT_GRACE_SECONDS if self._is_to_restart else GRACE_SECONDS
+        )
+        self._enter(Phase.ENDING, why)
+        process.signal(signal.SIGTERM)
+        process.signal(signal.SIGCONT)  # one that is paused could not end
+
+    def _judge(self, code: int | None) -> None:
+        """Decide what an end means; ``code`` is unknown for a process that was found again."""
+        state, because = self.state, self._ends_because
+        out_of_memory = self._limit.is_out_of_memory()
+        self._limit.close()
+        words = last_words(Path(state.log)) if state.log else ""
+        if state.log is not None and state.run_id is not None:
+            self.around.uploads.start(Path(state.log), state.results, state.run_id)
+        counts_as_crash = self._is_to_restart or because is None
+        self._process, self._deadline, self._ends_because = None, None, None
+        self._is_to_restart = False
+        state.pid, state.last_code = None, code
+        if because is not None and not counts_as_crash:
+            self._enter(Phase.STOPPED, because)
+            return
+        if because is not None:
+            why = because
+        elif out_of_memory:
+            why = f"out of memory: above limits.memory ({self.desired.memory:,} bytes)"
+        else:
+            why = self._shown(code, words)
+        if because is None and self.desired.what is What.STRATEGY:
+            if code == Kind.OK.exit_code:
+                self._enter(Phase.COMPLETE, "the data came to its end")
+                return
+            if code == Kind.KILLED.exit_code:
+                self._enter(Phase.KILLED, why)
+                self.around.notify(self.desired, Occasion.FAILURE, why, state.run_id)
+                return
+        self._crashed(why)
+
+    def _shown(self, code: int | None, words: str) -> str:
+        said = f": {words}" if words else ""
+        if code is None:
+            return f"it ended while no supervisor ran{said}"
+        if code < 0:
+            return f"ended by signal {_signal_name(-code)}{said}"
+        if code == 0:
+            return "it ended with exit code 0, although it should run on"
+        kinds = {kind.exit_code: kind for kind in Kind}
+        is_ours = self.desired.what is What.STRATEGY and code in kinds
+        return f"exit code {code}{f' ({kinds[code]})' if is_ours else ''}{said}"
+
+    def _crashed(self, why: str) -> None:
+        state, now = self.state, time.time()
+        state.restarts = [at for at in state.restarts if now - at < _HOUR]
+        count, most = len(state.restarts), self.desired.most_in_an_hour
+        if count >= most:
+            why = f"{count} restarts within an hour; the last end: {why}"
+            self._enter(Phase.GAVE_UP, why)
+            self.around.notify(self.desired, Occasion.CRASH_LOOP, why, state.run_id)
+            return
+        longest = max(_LONGEST_BACKOFF, self.desired.backoff)
+        wait = min(self.desired.backoff * 2**count, longest)
+        state.due = now + wait
+        self._enter(Phase.BACKING_OFF, f"{why}; restarted in {wait:g} s")
+        self.around.notify(self.desired, Occasion.FAILURE, why, state.run_id)
+
+    def _left_code(self) -> int | None:
+        """Return the exit code that follows from how a session ended its run, if it did."""
+        if self.desired.what is not What.STRATEGY or self.state.run_id is None:
+            return None
+        path = Path(self.state.results) / "runs" / self.state.run_id / "metadata.json"
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            status = json.loads(path.read_bytes()).get("status")
+            return {"complete": Kind.OK.exit_code, "killed": Kind.KILLED.exit_code}.get(status)
+        return None
+
+    # --- nothing runs ---
+
+    def _look_at_rest(self, request: Request, now: float) -> None:
+        state = self.state
+        self._look_for_missed(now)
+        if not request.wanted:
+            if state.phase is not Phase.STOPPED:
+                self._enter(Phase.STOPPED, "an operator stopped it")
+            return
+        if not self._is_open(now):
+            if state.phase is not Phase.CLOSED:
+                self._enter(Phase.CLOSED, "it is outside its hours")
+            return
+        is_as_before = state.meaning == self.desired.meaning and state.turn == request.turn
+        if is_as_before and state.phase in _SETTLED:
+            return
+        if is_as_before and state.phase is Phase.BACKING_OFF:
+            if state.due is not None and now < state.due:
+                return
+            state.restarts.append(now)
+            state.restart_count += 1
+        elif not is_as_before:
+            state.restarts = []
+        self._start(request)
+
+    def _look_for_missed(self, now: float) -> None:
+        """Tell a start that passed while nobody looked."""
+        state, hours = self.state, self.desired.schedule
+        seen, state.seen = state.seen, now if hours is not None else 0.0
+        if hours is None or not seen or now - seen < _LATE_START_SECONDS:
+            return
+        last = time_before(hours.start, hours.time_zone, dt.datetime.fromtimestamp(now, dt.UTC))
+        if last is not None and seen < last.timestamp() < now - _LATE_START_SECONDS:
+            state.missed += 1
+            why = f"the start at {last:%Y-%m-%d %H:%M} UTC passed while no supervisor looked"
+            state.remember(now, why)
+            self.around.tell(state.name, why)
+            self.around.notify(self.desired, Occasion.MISSED, why, None)
+
+    def _start(self, request: Request) -> None:
+        state, desired = self.state, self.desired
+        state.meaning, state.turn, state.due = desired.meaning, request.turn, None
+        state.file, state.results, state.what = str(desired.path), desired.results, desired.what
+        run_id = new_run_id(desired.name, dt.datetime.now(dt.UTC), self._taken())
+        folder = log_folder(desired.results, run_id, self.around.folder.logs)
+        state.run_id, state.log = run_id, str(folder / LOG)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._heartbeat.unlink(missing_ok=True)
+            self._limit = self._limits()
+            state.limits = self._limit.how
+            self._process = Process.start(
+                self._command(run_id),
+                desired.path.parent,
+                self._environment(run_id, folder),
+                folder / LOG,
+                self._limit.groups,
+            )
+        except (OSError, TradingRuntimeError) as error:
+            self._limit.close()
+            self._crashed(f"it cannot be started: {error}")
+            return
+        self._began = time.monotonic()
+        state.pid, state.mark = self._process.pid, self._process.mark
+        self._enter(Phase.RUNNING, f"run {run_id}")
+
+    def _taken(self) -> set[str]:
+        name = self.desired.name
+        known = {self.state.run_id or ""}
+        for folder in (Path(self.desired.results) / "runs", self.around.folder.logs):
+            known |= {path.name for path in folder.glob(f"{name}-*")}
+        return known
+
+    def _limits(self) -> Limit:
+        memory = self.desired.memory
+        if memory is not None and self.desired.what is What.STRATEGY:
+            memory = round(memory * _RESERVE)
+        name = f"{self.around.prefix}-{self.desired.name}"
+        return self.around.groups.limit(name, memory, self.desired.cpu)
+
+    def _command(self, run_id: str) -> list[str]:
+        program = self.desired.program
+        if program is None:
+            file = str(self.desired.path)
+            module = [sys.executable, "-P", "-m", "trading_runtime.cli.main"]
+            return [*module, "trade", file, "--run-id", run_id]
+        first = program.command[0]
+        here = self.desired.path.parent / first
+        is_path = "/" in first
+        if not (here.is_file() if is_path else shutil.which(first)):
+            raise UsageError(
+                f"program.command: there is no {first!r}; give a program on the PATH, or a path "
+                "relative to the file"
+            )
+        return [str(here) if is_path else first, *program.command[1:]]
+
+    def _environment(self, run_id: str, folder: Path) -> Mapping[str, str]:
+        program = self.desired.program
+        ours = {"TRADING_RUNTIME_HEARTBEAT": str(self._heartbeat), "PYTHONUNBUFFERED": "1"}
+        if program is None:
+            return os.environ | ours
+        missing = [name for name in program.secrets if name not in os.environ]
+        if missing:
+            raise UsageError(
+                f"program.secrets: the supervisor has no variable {', '.join(missing)}; set it "
+                "where the supervisor is started"
+            )
+        content = {"deployment": self.desired.name, "run_id": run_id, "config": program.config}
+        file = folder / "program.json"
+        write_file(file, json.dumps(content, indent=1, default=float) + "\n")
+        return {
+            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            **ours,
+            "TRADING_RUNTIME_DEPLOYMENT": self.desired.name,
+            "TRADING_RUNTIME_RUN_ID": run_id,
+            "TRADING_RUNTIME_CONFIG": json.dumps(program.config, default=float),
+            "TRADING_RUNTIME_CONFIG_FILE": str(file),
+            **{name: os.environ[name] for name in program.secrets},
+            **program.environment,
+        }
+
+    # --- its state ---
+
+    def _enter(self, phase: Phase, why: str) -> None:
+        state, now = self.state, time.time()
+        state.phase, state.why, state.since = phase, why, now
+        state.remember(now, f"{phase}: {why}")
+        self.around.tell(state.name, f"{phase}: {why}")
+
+    def _keep(self) -> None:
+        """Store the state when it has changed, apart from when it was looked at."""
+        state = self.state
+        shown = repr((state.phase, state.since, state.run_id, state.pid, state.problem))
+        shown += repr((state.missed, state.seen // _LATE_START_SECONDS))
+        if shown != self._written:
+            self._written = shown
+            with contextlib.suppress(TradingRuntimeError):
+                self.around.folder.write_state(state)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

@@ -1,0 +1,138 @@
+"""Logs of processes: rotated while they are written, followed, and taken to where results go."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_runtime.errors import TradingRuntimeError
+from trading_runtime.storage.s3 import is_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trading_runtime.deployments.state import DeploymentState
+
+LOG = "output.log"
+MOST_BYTES = 10_000_000
+KEPT = 5
+"""Earlier parts of a log, ``output.log.1`` the latest."""
+_LAST_WORDS = 4_096
+_PAUSE_SECONDS = 0.2
+_UPLOAD_SECONDS = 30.0
+
+
+def log_folder(results: str, run_id: str, copies: Path) -> Path:
+    """Return where the log of a run is written: in its folder, or a copy while that is in S3."""
+    return copies / run_id if is_s3(results) else Path(results) / "runs" / run_id / "logs"
+
+
+def rotate(log: Path, most_bytes: int = MOST_BYTES) -> bool:
+    """Begin a log anew when it is long, and keep its latest parts; return whether it was.
+
+    The process goes on writing into the same file, which is copied and emptied: a line that is
+    written in between is lost.
+    """
+    try:
+        if log.stat().st_size <= most_bytes:
+            return False
+        for number in range(KEPT - 1, 0, -1):
+            older = log.with_name(f"{LOG}.{number}")
+            if older.exists():
+                older.replace(log.with_name(f"{LOG}.{number + 1}"))
+        shutil.copyfile(log, log.with_name(f"{LOG}.1"))
+        with log.open("r+b") as file:
+            file.truncate(0)
+    except OSError:
+        return False  # the disk is full, or the run was removed
+    return True
+
+
+def last_words(log: Path) -> str:
+    """Return the last error in a log, else its last line; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LAST_WORDS))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    lines = [line.strip() for line in lines if line.strip()]
+    told = [line for line in lines if line.startswith("error: ")]
+    return (told or lines or [""])[-1].removeprefix("error: ")
+
+
+def parts_of(state: DeploymentState) -> Iterator[bytes]:
+    """Yield what is kept of the latest log of a deployment, oldest first, wherever it is now."""
+    if state.log is None:
+        return
+    log = Path(state.log)
+    names = [*(f"{LOG}.{number}" for number in range(KEPT, 0, -1)), LOG]
+    if log.exists() or not is_s3(state.results):
+        here = [log.with_name(name) for name in names]
+        yield from (part.read_bytes() for part in here if part.exists())
+        return
+    from trading_runtime.storage.folders import open_folder
+
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            yield open_folder(state.results).read(f"runs/{state.run_id}/logs/{name}")
+
+
+def follow(newest: Callable[[], Path | None]) -> Iterator[bytes]:
+    """Yield what is added to a log, and to that of the next run after it, without end."""
+    log, at = newest(), 0
+    if log is not None and log.exists():
+        at = log.stat().st_size
+    while True:
+        if log is not None and log.exists():
+            if log.stat().st_size < at:
+                at = 0  # it was rotated
+            with log.open("rb") as file:
+                file.seek(at)
+                content = file.read()
+            at += len(content)
+            if content:
+                yield content
+                continue
+        if (later := newest()) != log:
+            log, at = later, 0
+            continue
+        time.sleep(_PAUSE_SECONDS)
+
+
+class LogUploads:
+    """Takes the logs of ended processes to S3, each in a thread of its own."""
+
+    def __init__(self, complain: Callable[[str], None]) -> None:
+        self._complain = complain
+        self._threads: list[threading.Thread] = []
+
+    def start(self, log: Path, results: str, run_id: str) -> None:
+        """Take a log to the folder of its run, and remove the copy here; nothing for a disk."""
+        if is_s3(results):
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            arguments = (log, results, run_id)
+            thread = threading.Thread(target=self._upload, args=arguments, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def finish(self) -> None:
+        """Wait for uploads."""
+        deadline = time.monotonic() + _UPLOAD_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _upload(self, log: Path, results: str, run_id: str) -> None:
+        from trading_runtime.storage.folders import open_folder
+
+        try:
+            folder = open_folder(results)
+            for part in sorted(log.parent.iterdir()):
+                folder.write(f"runs/{run_id}/logs/{part.name}", part.read_bytes())
+            shutil.rmtree(log.parent)
+        except (TradingRuntimeError, OSError) as error:
+            self._complain(f"the log of {run_id} stays in {log.parent}: {error}")
