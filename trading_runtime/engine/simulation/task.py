@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from decimal import Context, localcontext
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ from trading_runtime.engine.simulation.feed import (
 from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
 from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.kill_signal import KillSignal, ended_by
+from trading_runtime.engine.simulation.rate_rows import RateRows
 from trading_runtime.engine.simulation.settlement import stated_closes
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
@@ -134,12 +136,15 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     steps += len(stated_closes(inputs))
     # A strategy that sets a decimal context sets it only for its own task.
     with (
+        nullcontext(decoded_rows)
+        if decoded_rows is not None
+        else closing(RateRows(inputs, catalog)) as added,
         localcontext(Context()),
         imported_strategy(code, common["strategy"]["config_path"], common["seed"]) as loaded,
     ):
-        engine = _make_engine(inputs, catalog, decoded_rows, log_level)
+        engine = _make_engine(inputs, catalog, added, log_level)
         try:
-            course = _Course(steps, catalog, log_level is not None)
+            course = _Course(steps + added.added, catalog, log_level is not None)
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
             # It stays in the process, so the caller must learn of it first.
@@ -154,7 +159,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
 def _make_engine(
     inputs: Mapping[str, Any],
     catalog: Path,
-    decoded_rows: DecodedRows | None,
+    rows: DecodedRows | RateRows,
     log_level: str | None,
 ) -> FedEngine:
     common, partition = inputs["common"], fed(inputs)
@@ -170,9 +175,9 @@ def _make_engine(
     )
     closes = stated_closes(inputs)
     try:
-        if decoded_rows is not None:
-            return SharingEngine(venues, config, partition, decoded_rows, closes)
-        return StreamingEngine(venues, config, partition, catalog, closes)
+        if isinstance(rows, DecodedRows):
+            return SharingEngine(venues, config, partition, rows, closes)
+        return StreamingEngine(venues, config, partition, rows, closes)
     except RuntimeError as error:
         if "single-currency CASH account" not in str(error):
             raise
