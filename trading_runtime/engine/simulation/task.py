@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader import model
 
 from trading_runtime.engine.accounting.equity import EquitySampler, RateNoter, looks
-from trading_runtime.engine.accounting.funding import (
-    LOST_AT_THE_START,
-    NO_FUNDING,
-    Funding,
-    lost_at_the_start,
-)
+from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.liquidation import Liquidations, liquidations
 from trading_runtime.engine.accounting.swap import (
@@ -254,8 +249,6 @@ def _run_engine(
         samples = [ledger.opening(balances, start), *inside, last]
         refused = [] if guard.risk is None else guard.risk.refused_orders
         tables, funding = ledger.tables(samples, refused), ledger.funding()
-    if lost := lost_at_the_start(partition["data"], course.catalog, start):
-        logged.counts[LOST_AT_THE_START] += lost
     refusals = None if guard.risk is None else dict(sorted(guard.risk.refusals.items()))
     return TaskOutput(
         tables,
