@@ -23,6 +23,8 @@ from trading_runtime.datasets.time_formats import (
 from trading_runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trading_runtime.datasets.data_file import TradeSeries
     from trading_runtime.datasets.raw_files import RawFile
 
@@ -90,9 +92,14 @@ class NumberFormat:
     negative: bool = False
     """Whether numbers below zero are allowed."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether numbers have a point, and neither separators nor suffixes."""
+        return self.decimal == "." and self.thousands is None and not self.suffixes
+
     def plain(self, texts: pl.Series) -> pl.Series:
         """Return the texts with a point and without separators and suffixes; odd ones unchanged."""
-        if self.decimal == "." and self.thousands is None and not self.suffixes:
+        if self.is_plain:
             return texts
         point, group = re.escape(self.decimal), re.escape(self.thousands or "")
         whole = rf"[0-9]{{1,3}}(?:{group}[0-9]{{3}})+|[0-9]+" if group else "[0-9]+"
@@ -124,6 +131,8 @@ PLAIN = NumberFormat()
 _SUFFIXES = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
 _LONGEST_EXACT = 17
 """A text of this length has at most ``DECIMAL.scale`` decimal places."""
+_DISTINCT_DIGITS = 15
+"""Different decimal numbers of so many digits are different as floating-point numbers, too."""
 _NOISE = 9
 """Digits of the last place beyond which a difference is the noise of floating point."""
 
@@ -143,7 +152,12 @@ def read_ticks(
     is a separate fault, since only the caller knows whether it is allowed. ``snapped`` marks values
     that were off the tick by a billionth of its last digit or less.
     """
-    texts = form.plain(texts.cast(pl.String).str.strip_chars())
+    texts = texts.cast(pl.String)
+    if form.is_plain:
+        exact = _ticks_by_floats(texts, increment, largest)
+        if exact is not None:
+            return exact
+    texts = form.plain(texts.str.strip_chars())
     exact = _exact_ticks(texts, increment, largest)
     if exact is not None:
         return exact
@@ -175,6 +189,45 @@ def read_ticks(
     return found
 
 
+def _ticks_by_floats(
+    texts: pl.Series, increment: Increment, largest: int | None
+) -> pl.DataFrame | None:
+    """Return what ``read_ticks`` does when all texts are short numbers on the tick; else None.
+
+    Both a text and its ticks are decimals of at most 15 digits. Such decimals are equal if and only
+    if the nearest floating-point numbers are.
+    """
+    longest = texts.str.len_bytes().max()
+    if texts.null_count() or longest is None or longest > _DISTINCT_DIGITS:  # type: ignore[operator]
+        return None
+    floats = texts.cast(pl.Float64, strict=False)
+    power = float(10**increment.digits)
+    most = 10.0**_DISTINCT_DIGITS
+    if floats.null_count() or floats.min() < 0 or floats.max() * power >= most:  # type: ignore[operator]
+        return None
+    # The nearest whole number, as floats are above zero; one that is not a number becomes null.
+    ticks = (floats * (power / increment.units) + 0.5).cast(pl.Int64, strict=False)
+    if ticks.null_count() or ticks.max() > _most_ticks(increment, largest):  # type: ignore[operator]
+        return None
+    # The quotient of two whole numbers that floats hold is rounded once, as the text is. Polars
+    # divides by a single number less exactly than by a column.
+    powers = pl.Series([power]).new_from_index(0, len(ticks))
+    if not ((ticks * increment.units).cast(pl.Float64) / powers == floats).all():
+        return None
+    zero = pl.Series("fault", [None], pl.String).new_from_index(0, len(ticks))
+    if ticks.min() == 0:
+        if texts.str.contains(_EXPONENT).any():
+            return None
+        zero = zero.set(ticks == 0, Fault.ZERO.value)
+    snapped = pl.Series("snapped", [False]).new_from_index(0, len(ticks))
+    return pl.DataFrame([ticks.alias("ticks"), zero, snapped])
+
+
+def _most_ticks(increment: Increment, largest: int | None) -> int:
+    most: int = (largest or _LARGEST_INT64) * 10**increment.digits // increment.units
+    return min(_LARGEST_INT64, most)
+
+
 def _exact_ticks(
     texts: pl.Series, increment: Increment, largest: int | None
 ) -> pl.DataFrame | None:
@@ -185,9 +238,7 @@ def _exact_ticks(
     if raw.null_count() or not len(raw):
         return None
     tick = pl.lit(increment.units * 10 ** (DECIMAL.scale - increment.digits), pl.Int128)
-    most = min(
-        _LARGEST_INT64, (largest or _LARGEST_INT64) * 10**increment.digits // increment.units
-    )
+    most = _most_ticks(increment, largest)
     found = pl.DataFrame({"raw": raw}).select(
         ticks=pl.col("raw") // tick, is_off=pl.col("raw") % tick != 0
     )
@@ -335,6 +386,9 @@ def read_times(  # noqa: PLR0911 - one for each kind of column
             return _verdicts(frame, known.dt.epoch("ns"))
         return _from_local(frame, known, zone)
     if timestamp_format == EPOCH or timestamp_format in EPOCH_DIGITS:
+        exact = _from_whole_epoch(values, timestamp_format)
+        if exact is not None:
+            return exact
         if values.dtype == pl.String:
             # A spreadsheet's 1.70407E+12 has lost digits; such a text is not a time.
             has_exponent = values.str.contains(r"[eE]").fill_null(value=False)
@@ -366,13 +420,30 @@ def local_offset(ns: pl.Series, step: str, zone: str) -> pl.Series:
     return moments.dt.offset_by(step).dt.epoch("ns")
 
 
+def _from_whole_epoch(values: pl.Series, timestamp_format: str) -> pl.DataFrame | None:
+    """Return the times of whole numbers of one unit; None for any others."""
+    if values.dtype != pl.String and not values.dtype.is_integer():
+        return None
+    whole = values.cast(pl.Int64, strict=False)
+    if not len(whole) or whole.null_count():
+        return None
+    least, most = int(whole.min()), int(whole.max())  # type: ignore[arg-type]
+    if timestamp_format == EPOCH:
+        units = {
+            next(unit for beyond, unit in _UNIT_BY_DIGITS if number < 10 ** (beyond - 1))
+            for number in (least, most)
+        }
+        if len(units) > 1:
+            return None
+        timestamp_format = units.pop()
+    unit = 10 ** EPOCH_DIGITS[timestamp_format]
+    if least < 0 or most > _LATEST // unit:
+        return None
+    fault = pl.Series("fault", [None], pl.String).new_from_index(0, len(whole))
+    return pl.DataFrame([(whole * unit).alias("ns"), fault])
+
+
 def _from_epoch(values: pl.Series, digits: int) -> pl.DataFrame:
-    whole = values.cast(pl.Int64, strict=False) if values.dtype == pl.String else None
-    if whole is not None and len(whole) and not whole.null_count():
-        least, most = whole.min(), whole.max()
-        if least >= 0 and most <= _LATEST // 10**digits:  # type: ignore[operator]
-            fault = pl.lit(None, dtype=pl.String)
-            return pl.select(ns=whole * 10**digits, fault=fault)
     numbers = read_ticks(values, Increment.of(Decimal(1).scaleb(-digits)))
     fault = pl.col("fault")
     return numbers.select(
@@ -391,14 +462,6 @@ _UNIT_BY_DIGITS = ((11, "s"), (14, "ms"), (17, "us"), (20, "ns"))
 
 def _from_any_epoch(values: pl.Series) -> pl.DataFrame:
     """Read every number in the unit that its number of digits implies."""
-    whole = values.cast(pl.Int64, strict=False)
-    if len(whole) and not whole.null_count():
-        units = {
-            next(unit for beyond, unit in _UNIT_BY_DIGITS if number < 10 ** (beyond - 1))
-            for number in (int(whole.min() or 0), int(whole.max() or 0))  # type: ignore[arg-type]
-        }
-        if len(units) == 1:
-            return _from_epoch(values, EPOCH_DIGITS[units.pop()])
     texts = values.cast(pl.String).str.strip_chars()
     length = texts.str.extract(r"^[+-]?([0-9]*)").str.len_bytes().fill_null(0)
     lengths = length.unique().to_list()
@@ -490,6 +553,8 @@ def _verdicts(frame: pl.DataFrame, ns: pl.Series) -> pl.DataFrame:
 
 
 NO_AGGRESSOR = "NO_AGGRESSOR"
+_FIRST_ROWS = 64
+"""How many rows are looked at for the texts of sides: there are rarely more than two."""
 LONGEST_TRADE_ID = 36
 """Characters of a trade id that the engine keeps."""
 
@@ -550,6 +615,9 @@ def read_aggressors(
     else:
         return pl.repeat(NO_AGGRESSOR, raw.height, dtype=pl.String, eager=True)
     texts = raw[role].cast(pl.String)
+    sides = _sides_of_few(texts, meanings, fold=fold)
+    if not sides.null_count():
+        return sides
     # There are few distinct texts: each is interpreted once.
     plain = {text: text.strip() for text in texts.unique().drop_nulls()}
     known = {text: meanings.get(name.lower() if fold else name) for text, name in plain.items()}
@@ -568,3 +636,13 @@ def read_aggressors(
             reason=f"{role} {meaning}",
         )  # fmt: skip
     return sides
+
+
+def _sides_of_few(texts: pl.Series, meanings: Mapping[str, str], *, fold: bool) -> pl.Series:
+    """Return the sides of the texts that are among the first; null for any other."""
+    first = texts.head(_FIRST_ROWS).unique().drop_nulls().to_list()
+    sides = [meanings.get(text.strip().lower() if fold else text.strip()) for text in first]
+    places = pl.Series([0], dtype=pl.UInt8).new_from_index(0, len(texts))
+    for place, text in enumerate(first, 1):
+        places += (texts == text).fill_null(value=False).cast(pl.UInt8) * place
+    return pl.Series(texts.name, [None, *sides], pl.String).gather(places.cast(pl.UInt32))
