@@ -15,11 +15,8 @@ from trading_runtime.datasets.columns import (
     Fault,
     Increment,
     NumberFormat,
-    TimeFault,
-    local_offset,
     read_aggressors,
     read_ticks,
-    read_times,
     read_trade_ids,
 )
 from trading_runtime.datasets.data_file import (
@@ -33,6 +30,7 @@ from trading_runtime.datasets.data_file import (
 )
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.datasets.splits import adjusted, factors
+from trading_runtime.datasets.time_columns import TimeFault, local_offset, read_times
 from trading_runtime.datasets.time_doubts import TimeDoubts
 from trading_runtime.datasets.time_formats import EPOCH_DIGITS, ISO, has_time_of_day
 from trading_runtime.errors import DataError, UsageError
