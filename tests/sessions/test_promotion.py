@@ -134,3 +134,49 @@ def test_an_override_is_noted_with_its_reason(
     assert noted["override"] == "only on paper"
     assert "promotion.min_trades is 100000" in noted["failed_gates"][0]
     assert load_deployment(tmp_path / "deployment.json").deployment.strategy.config["fast"] == 5
+
+
+def test_a_deployment_names_the_tasks_that_tested_its_point(
+    ended: tuple[SmallExperiment, Run], tmp_path: Path
+) -> None:
+    _, run = ended
+    target = tmp_path / "deployment.json"
+    assert promoted(run, target) == 0
+    origin = json.loads(target.read_text())["from"]
+
+    results = run.results
+    tested = results.filter(results["point"] == 1)["task_id"].to_list()
+    assert origin["tasks"] == tested
+    assert len(tested) == 1
+
+
+def test_what_was_not_tested_is_refused_unless_a_reason_is_given_that_the_journal_keeps(
+    ended: tuple[SmallExperiment, Run],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, run = ended
+    target = tmp_path / "deployment.json"
+    assert promoted(run, target) == 0
+    content = json.loads(target.read_text())
+    content["strategy"]["config"]["fast"] = 4
+    content["from"]["tested"] |= {"engine": "2.0.0rc1", "strategy": "ab" * 32}
+    content["data"]["pace"] = "burst"
+    content |= {"name": "changed", "results": "results"}
+    target.write_text(json.dumps(content))
+    capsys.readouterr()
+
+    assert invoke(root, ["trade", str(target), "--run-id", "one"]) == 2
+    told = capsys.readouterr().err
+    for what in ("the engine was 2.0.0rc1", "the strategy's code was abababababab", "config was"):
+        assert what in told
+
+    trade = [sys.executable, str(ENTRYPOINT), "--config", str(target), "--run-id", "two"]
+    ran = subprocess.run(
+        [*trade, "--despite", "a hotfix"], check=False, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    journal = (tmp_path / "results" / "runs" / "two" / "journal.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in journal]
+    [kept] = [item["payload"] for item in entries if item["event"] == "origin_overridden"]
+    assert (kept["run"], kept["reason"], len(kept["changed"])) == ("research", "a hotfix", 3)

@@ -77,6 +77,10 @@ class ArgoCommand:
         """Return the current state of a workflow; raises ``UsageError`` when it cannot be read."""
         return sight_of(json.loads(self._run("get", workflow, "--output", "json")))
 
+    def cron(self, *words: str) -> str:
+        """Run a command on CronWorkflows; return what ``argo`` says."""
+        return self._run("cron", *words)
+
     def watch(self, workflow: str, show: Callable[[Sight], None]) -> Sight:
         """Follow a workflow to its end; ``show`` is called at every change.
 
@@ -119,7 +123,7 @@ class ArgoCommand:
         except OSError as error:
             raise UsageError(f"{self._command}: cannot be run: {error.strerror}") from error
         if ended.returncode:
-            raise UsageError(f"argo {arguments[0]}: {_said(ended.stderr or ended.stdout)}")
+            raise UsageError(f"argo {arguments[0]}: {said_by(ended.stderr or ended.stdout)}")
         return ended.stdout
 
 
@@ -153,7 +157,8 @@ def _decisive(pods: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
     return Kind.INCOMPLETE.exit_code, ""
 
 
-def _said(output: str) -> str:
+def said_by(output: str) -> str:
+    """Return the last line of what a command said, with a hint where there is one."""
     lines = [line for line in output.strip().splitlines() if line.strip()]
     text = lines[-1].strip() if lines else "it failed and said nothing"
     hints = [hint for words, hint in _HINTS.items() if words in text]

@@ -27,6 +27,7 @@ from trading_runtime.storage.s3 import is_s3
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.execution.preparation import PreparedRun
 
@@ -159,9 +160,19 @@ def _for_pods(prepared: PreparedRun) -> tuple[dict[str, Any], bytes | None]:
     content = explicit(loaded.experiment)
     content["results"] = loaded.results_place
     content["dataset"]["path"] = loaded.dataset_place
-    strategy = content["strategy"]
+    return content, packed_strategy(loaded, code, content["strategy"])
+
+
+def packed_strategy(
+    loaded: LoadedExperiment, code: StrategyCode, strategy: dict[str, Any]
+) -> bytes | None:
+    """Return the archive of a strategy's code; ``None`` where the image contains it.
+
+    ``strategy`` is the section as pods read it; an absolute path in it is made relative. Raises
+    ``UsageError`` for code that cannot be sent.
+    """
     if _is_in_image(code):
-        return content, None
+        return None
     folder = loaded.code_folder.resolve()
     where, _, name = strategy["path"].rpartition(":")
     if where.startswith(("/", "~")):
@@ -175,7 +186,7 @@ def _for_pods(prepared: PreparedRun) -> tuple[dict[str, Any], bytes | None]:
             )
     packed = pack_code(code, folder)
     _check_packed(packed, strategy, code)
-    return content, packed
+    return packed
 
 
 def _numbered(texts: list[str]) -> list[tuple[str, str]]:

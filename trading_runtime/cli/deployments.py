@@ -16,6 +16,8 @@ from trading_runtime.cli.options import JSON
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trading_runtime.deployments.state import DeploymentState, SupervisorFolder
 
 _FOLDER = click.option(
@@ -25,6 +27,18 @@ _FOLDER = click.option(
     help="The folder of the deployments that a supervisor keeps up; default: the current one.",
 )
 _NAME = click.argument("name")
+_CLUSTER = click.option("--cluster", is_flag=True, help="Of a cluster, through kubectl and argo.")
+_NAMESPACE = click.option(
+    "--namespace", "-n", help="On a cluster; default: that of the current context."
+)
+_IMAGE = click.option("--image", help="The image that pods run, by digest: name@sha256:...")
+_PORTS = click.option(
+    "--egress-port",
+    "ports",
+    type=click.IntRange(1, 65_535),
+    multiple=True,
+    help="A port beside 443 that pods reach: of the venue or of storage; may be repeated.",
+)
 _WATCH_SECONDS = 1.0
 _HISTORY_SHOWN = 10
 
@@ -59,12 +73,55 @@ def up(places: tuple[str, ...], *, detach: bool) -> int:
     return 128 + (received or 0)
 
 
+@deployments.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_IMAGE
+@_PORTS
+def render(file: Path, image: str | None, ports: tuple[int, ...]) -> None:
+    """Print the objects that keep the deployment in FILE up on Kubernetes, as YAML.
+
+    Nothing is sent: 'apply' also sends the strategy's code where the image lacks it.
+    """
+    from trading_runtime.argo.kept_on_cluster import as_yaml, prepare_for_cluster
+
+    prepared = prepare_for_cluster(file, image, ports)
+    click.echo(as_yaml(prepared.documents(dt.datetime.now(dt.UTC))), nl=False)
+
+
+@deployments.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_IMAGE
+@_PORTS
+@_NAMESPACE
+@click.option("--dry-run", is_flag=True, help="Ask the cluster whether it would take the objects.")
+def apply(
+    file: Path, image: str | None, ports: tuple[int, ...], namespace: str | None, *, dry_run: bool
+) -> None:
+    """Keep the deployment in FILE up on Kubernetes; one that is there is rolled over."""
+    from trading_runtime.argo.kept_on_cluster import as_yaml, prepare_for_cluster
+    from trading_runtime.argo.kubectl_command import KubectlCommand
+
+    kubectl = KubectlCommand(namespace)
+    prepared = prepare_for_cluster(file, image, ports)
+    if not dry_run:
+        prepared.upload()
+    text = as_yaml(prepared.documents(dt.datetime.now(dt.UTC)))
+    click.echo(kubectl.apply(text, dry_run=dry_run), nl=False)
+
+
 @deployments.command("list")
 @_FOLDER
 @click.option("--watch", "-w", is_flag=True, help="Show a table that stays current.")
+@_CLUSTER
+@_NAMESPACE
 @JSON
-def list_(folder: Path, *, watch: bool, as_json: bool) -> None:
-    """List the deployments of a folder."""
+def list_(
+    folder: Path, namespace: str | None, *, watch: bool, cluster: bool, as_json: bool
+) -> None:
+    """List the deployments of a folder, or of a cluster."""
+    if cluster:
+        _list_of_cluster(namespace, as_json=as_json)
+        return
     found = _folder(folder)
     if as_json:
         states = [_document(state) for state in found.read_states().values()]
@@ -113,8 +170,14 @@ def show(name: str, folder: Path, *, as_json: bool) -> None:
 @_NAME
 @_FOLDER
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is added.")
-def logs(name: str, folder: Path, *, follow: bool) -> None:
+@_CLUSTER
+@_NAMESPACE
+def logs(name: str, folder: Path, namespace: str | None, *, follow: bool, cluster: bool) -> int:
     """Print what the process of a deployment printed, in its latest run."""
+    if cluster:
+        from trading_runtime.argo.kubectl_command import KubectlCommand
+
+        return KubectlCommand(namespace).logs(name, follow=follow)
     from trading_runtime.deployments.logs import follow as added
     from trading_runtime.deployments.logs import parts_of
 
@@ -132,33 +195,81 @@ def logs(name: str, folder: Path, *, follow: bool) -> None:
         for part in added(newest):
             sys.stdout.buffer.write(part)
             sys.stdout.flush()
+    return 0
 
 
 @deployments.command()
 @_NAME
 @_FOLDER
-def restart(name: str, folder: Path) -> None:
+@_CLUSTER
+@_NAMESPACE
+def restart(name: str, folder: Path, namespace: str | None, *, cluster: bool) -> None:
     """End the process of a deployment, and start it again."""
+    if cluster:
+        from trading_runtime.argo.kubectl_command import KubectlCommand
+
+        KubectlCommand(namespace).restart(name)
+        click.echo(f"{name} is restarted")
+        return
     _ask(name, folder, "is restarted", wanted=True, again=True)
 
 
 @deployments.command()
 @_NAME
 @_FOLDER
-def stop(name: str, folder: Path) -> None:
+@_CLUSTER
+@_NAMESPACE
+def stop(name: str, folder: Path, namespace: str | None, *, cluster: bool) -> None:
     """End the process of a deployment; it stays stopped until it is started again."""
+    if cluster:
+        _scale(namespace, name, 0)
+        return
     _ask(name, folder, "is stopped", wanted=False, again=False)
 
 
 @deployments.command()
 @_NAME
 @_FOLDER
-def start(name: str, folder: Path) -> None:
+@_CLUSTER
+@_NAMESPACE
+def start(name: str, folder: Path, namespace: str | None, *, cluster: bool) -> None:
     """Start a deployment that was stopped, killed, given up or has ended."""
+    if cluster:
+        _scale(namespace, name, 1)
+        return
     from trading_runtime.deployments.state import Phase
 
     is_running = _state(_folder(folder), name).phase is Phase.RUNNING
     _ask(name, folder, "is started", wanted=True, again=not is_running)
+
+
+def _scale(namespace: str | None, name: str, replicas: int) -> None:
+    """Start or stop a deployment on a cluster, with the times that would do it as well."""
+    from trading_runtime.argo.argo_command import ArgoCommand
+    from trading_runtime.argo.kubectl_command import KubectlCommand
+
+    kubectl = KubectlCommand(namespace)
+    # First, so that no time comes in between.
+    for cron in kubectl.crons(name):
+        ArgoCommand(namespace).cron("resume" if replicas else "suspend", cron)
+    kubectl.scale(name, replicas)
+    click.echo(f"{name} is {'started' if replicas else 'stopped'}")
+
+
+def _list_of_cluster(namespace: str | None, *, as_json: bool) -> None:
+    from trading_runtime.argo.kubectl_command import KubectlCommand
+
+    found = KubectlCommand(namespace).deployments()
+    if as_json:
+        content = {"deployments": [asdict(sight) for sight in found]}
+        click.echo(json.dumps(content, ensure_ascii=False))
+        return
+    rows = [("name", "phase", "restarts", "pod", "why")]
+    rows += [
+        (sight.name, sight.phase, str(sight.restarts), sight.pod or "", sight.why)
+        for sight in found
+    ]
+    click.echo("\n".join(_aligned(rows)))
 
 
 def _ask(name: str, folder: Path, what: str, *, wanted: bool, again: bool) -> None:
@@ -222,15 +333,18 @@ def _rows(folder: SupervisorFolder) -> list[tuple[str, ...]]:
 
 
 def _table(folder: SupervisorFolder) -> list[str]:
-    rows = [_COLUMNS, *_rows(folder)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS) - 1)]
-    lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
-        for row in rows
-    ]
+    lines = _aligned([_COLUMNS, *_rows(folder)])
     if not folder.is_held:
         lines.append("no supervisor runs: this is how the last one left them")
-    return [line.rstrip() for line in lines]
+    return lines
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _watch(folder: SupervisorFolder) -> None:

@@ -39,6 +39,11 @@ COMMANDS = {
         "deployments",
         "Keep deployments up on this machine; see and steer them.",
     ),
+    "schedule": (
+        "trading_runtime.cli.schedule",
+        "schedule",
+        "Run experiments again at times, on a cluster.",
+    ),
     "promote": (
         "trading_runtime.cli.trade",
         "promote",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import signal
@@ -13,7 +14,7 @@ import click
 from trading_runtime.cli.options import JSON, RESULTS, find_run
 from trading_runtime.cli.terminal import say
 from trading_runtime.errors import Kind
-from trading_runtime.units import format_instant
+from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
     from trading_runtime.sessions.session import SessionOutcome
@@ -27,12 +28,18 @@ _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 @click.option("--config", "config", help="The deployment file; the same as FILE.")
 @click.option("--run-id", help="Name of the session; made from the deployment's and the time.")
 @click.option("--fresh", is_flag=True, help="Open a new account, whatever an earlier session left.")
+@click.option("--despite", help="Why it may trade what its research did not test; kept.")
+@click.option("--wait", help="Wait so long for another session to leave the account: '1m'.")
+@click.option("--code", help="sha256 of the strategy's code in the results, as pods are given it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def trade(  # noqa: PLR0913 - one argument per option
+def trade(  # noqa: PLR0913, PLR0917 - one argument per option
     file: str | None,
     config: str | None,
     run_id: str | None,
+    despite: str | None,
+    wait: str | None,
+    code: str | None,
     *,
     fresh: bool,
     as_json: bool,
@@ -45,6 +52,7 @@ def trade(  # noqa: PLR0913 - one argument per option
     """
     if (file is None) == (config is None):
         raise click.UsageError("give the deployment file once, as FILE or as --config FILE")
+    patience = _seconds(wait)
     from trading_runtime.config.loading import find_experiment
     from trading_runtime.runs.opening import check_run_id, new_run_id
     from trading_runtime.sessions.preparation import prepare_session
@@ -53,13 +61,16 @@ def trade(  # noqa: PLR0913 - one argument per option
     path, note = find_experiment(config or file or "", _BESIDE_ENTRYPOINT)
     if note:
         say(note, err=True)
-    prepared = prepare_session(path)
-    if run_id is None:
-        taken = set(prepared.store.run_ids())
-        run_id = new_run_id(prepared.deployment.name, dt.datetime.now(dt.UTC), taken)
-    session = Session(prepared, check_run_id(run_id), is_fresh=fresh)
-    say(f"session {run_id}: results in {prepared.store.place}", err=True)
-    ended = session.execute()
+    with contextlib.ExitStack() as stack:
+        prepared = prepare_session(path, None if code is None else _unpacked(path, code, stack))
+        if run_id is None:
+            taken = set(prepared.store.run_ids())
+            run_id = new_run_id(prepared.deployment.name, dt.datetime.now(dt.UTC), taken)
+        session = Session(
+            prepared, check_run_id(run_id), is_fresh=fresh, despite=despite, patience=patience
+        )
+        say(f"session {run_id}: results in {prepared.store.place}", err=True)
+        ended = session.execute()
     if as_json:
         say(json.dumps(_summary(ended), ensure_ascii=False))
     else:
@@ -69,6 +80,24 @@ def trade(  # noqa: PLR0913 - one argument per option
     if ended.ending.kind is Kind.STOPPED and ended.received == signal.SIGTERM:
         return 128 + signal.SIGTERM
     return ended.ending.kind.exit_code
+
+
+def _unpacked(path: Path, code: str, stack: contextlib.ExitStack) -> Path:
+    """Unpack the strategy's code out of the results for as long as ``stack`` is open."""
+    from trading_runtime.argo.code_archive import unpacked_code
+    from trading_runtime.config.loading import results_place_of
+    from trading_runtime.storage.folders import open_folder
+
+    results = results_place_of(path, str(path.absolute()))
+    return stack.enter_context(unpacked_code(open_folder(results), code))
+
+
+def _seconds(text: str | None) -> float:
+    """Return the seconds of a duration, 0 without one."""
+    try:
+        return 0.0 if text is None else parse_duration(text) / 1e9
+    except ValueError as error:
+        raise click.UsageError(f"--wait: {error}") from error
 
 
 def _summary(ended: SessionOutcome) -> dict[str, Any]:

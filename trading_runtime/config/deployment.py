@@ -106,6 +106,17 @@ class HealthSettings(Model):
     """Port; 0 for any free one. Absent: no server."""
 
 
+class Tested(Model):
+    """What the tasks of a run tested."""
+
+    engine: str
+    """The version of NautilusTrader."""
+    strategy: str
+    """The digest of the strategy's code."""
+    config: str
+    """The digest of ``strategy.config`` as it was promoted."""
+
+
 class Origin(Model):
     """The research that a deployment comes from."""
 
@@ -117,6 +128,12 @@ class Origin(Model):
     """The run's digest at the time of promotion."""
     evidence: str | None = None
     """The sha256 of the bundle that proves the run."""
+    tasks: list[str] = Field(default_factory=list)
+    """The tasks that tested the point."""
+    tested: Tested | None = None
+    """What they tested; a session of something else is refused."""
+    despite: str | None = None
+    """Why a session may start although it is something else; kept in its journal."""
 
 
 class Deployment(Model):
@@ -200,8 +217,10 @@ class LoadedDeployment:
     loaded: LoadedExperiment
 
 
-def load_deployment(path: str | Path) -> LoadedDeployment:
+def load_deployment(path: str | Path, code_folder: Path | None = None) -> LoadedDeployment:
     """Read and check the deployment file at ``path``.
+
+    Relative paths of the strategy's code start in ``code_folder``, else at the file.
 
     Raises ``UsageError`` with one line for everything wrong, each with its line and column.
     """
@@ -211,9 +230,10 @@ def load_deployment(path: str | Path) -> LoadedDeployment:
     refuse_other_than_utf8(str(absolute))
     deployment, document = _parsed(source, path)
     experiment = as_experiment(deployment)
+    code_folder = code_folder or absolute.parent
     problems = [
         problem_at(document, _keys(finding.keys), finding.message, of_key=finding.of_key)
-        for finding in find_conflicts(experiment, absolute.parent, frozenset())
+        for finding in find_conflicts(experiment, code_folder, frozenset())
     ]
     problems += [
         problem_at(document, keys, message, of_key=False)
@@ -221,7 +241,7 @@ def load_deployment(path: str | Path) -> LoadedDeployment:
     ]
     if problems:
         raise failure(str(path), problems)
-    loaded = LoadedExperiment(experiment, absolute, source, str(absolute), absolute.parent)
+    loaded = LoadedExperiment(experiment, absolute, source, str(absolute), code_folder)
     return LoadedDeployment(deployment, loaded)
 
 

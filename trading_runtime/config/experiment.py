@@ -21,6 +21,7 @@ from trading_runtime.config.fields import (
 )
 from trading_runtime.config.risk import RiskSettings
 from trading_runtime.config.sizes import TaskMemory
+from trading_runtime.config.supervision import Cron, NotifySettings, TimeZone
 from trading_runtime.config.venue import (
     FillSettings,
     LatencySettings,
@@ -160,6 +161,9 @@ class PartitionSettings(Model):
     """Nothing before this instant is tested (it may still be used as warm-up)."""
     end: Instant | None = None
     """Nothing at or after this instant is tested."""
+    last: Duration | None = None
+    """Only the windows that reach into so much time before the end of the data, such as ``90d``;
+    they are the windows that all of the data would have."""
     warmup: Duration | None = None
     """Data before each window that the strategy sees without being allowed to trade."""
     instruments: Literal["together", "each"] = "together"
@@ -375,6 +379,15 @@ class PromotionSettings(Model):
     """Bound on the objective's metric: a minimum when it is maximised, else a maximum."""
 
 
+class ResearchSchedule(Model):
+    """When an experiment is run again by itself."""
+
+    cron: Cron
+    """The times."""
+    time_zone: TimeZone
+    """Where they are read."""
+
+
 class Experiment(Model):
     """One experiment: what data, what strategy, which parameters, which windows."""
 
@@ -423,6 +436,10 @@ class Experiment(Model):
     """Bounds on one task."""
     promotion: PromotionSettings | None = None
     """Gates before a point may be promoted to a deployment; changes no result."""
+    schedule: ResearchSchedule | None = None
+    """When it is run again by itself; changes no result."""
+    notify: list[NotifySettings] = Field(default_factory=list)
+    """Whom a supervisor tells when such a run fails or is missed; changes no result."""
     operations: OperationSettings = OperationSettings.model_construct()
     """What operating the experiment needs: variables, disk, memory, hosts; changes no result."""
     results: str = "results"

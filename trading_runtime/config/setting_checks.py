@@ -114,6 +114,18 @@ def check_partitions(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]
         yield ConfigFinding(
             ("partitions", "by"), f"{unit.value!r} needs the key 'count' beside it: how many {unit}"
         )
+    if settings.last is not None and settings.start is not None:
+        yield ConfigFinding(
+            ("partitions", "last"),
+            "does not go with 'start': each says where to begin",
+            of_key=True,
+        )
+    if settings.last is not None and unit in {PartitionUnit.ROWS, PartitionUnit.BYTES}:
+        yield ConfigFinding(
+            ("partitions", "last"),
+            f"does not go with 'by: {unit}', whose windows are counted from the first row",
+            of_key=True,
+        )
     longest = _LONGEST.get(unit)
     if longest is not None and settings.count > longest:
         yield ConfigFinding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.deployment import load_deployment
-from trading_runtime.config.loading import SUFFIXES, read_text
+from trading_runtime.config.loading import SUFFIXES, explicit, load_experiment, read_text
 from trading_runtime.config.program import load_program, read_mapping
 from trading_runtime.config.sizes import parse_size
+from trading_runtime.deployments.times import time_after
 from trading_runtime.errors import UsageError
 from trading_runtime.units import parse_duration
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trading_runtime.config.deployment import Deployment
+    from trading_runtime.config.experiment import ResearchSchedule
     from trading_runtime.config.program import ProgramDeployment, ProgramSettings
     from trading_runtime.config.supervision import NotifySettings, SessionHours
 
@@ -33,6 +36,8 @@ class What(StrEnum):
 
     STRATEGY = "strategy"
     PROGRAM = "program"
+    RESEARCH = "research"
+    """An experiment that is run again at times."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,46 @@ class Desired:
     heartbeat: float
     """Seconds between two."""
     program: ProgramSettings | None = None
+    times: ResearchSchedule | None = None
+    """Of research: when it is run."""
 
 
 def read_desired(path: Path) -> Desired:
     """Read and check the file of a deployment; raises ``UsageError`` with all that is wrong."""
     document = read_mapping(path, read_text(path, "a deployment"))
+    if "dataset" in document.value:
+        return _research(path)
     if "program" in document.value:
         program = load_program(path)
         return _desired(program.deployment, path, program.results_place, program.deployment.program)
     session = load_deployment(path)
     return _desired(session.deployment, path, session.loaded.results_place, None)
+
+
+def _research(path: Path) -> Desired:
+    loaded = load_experiment(path)
+    experiment = loaded.experiment
+    if experiment.schedule is None:
+        raise UsageError(
+            f"{path}: schedule: is missing; an experiment without one is run by "
+            "'trading-runtime run' alone"
+        )
+    _check_times(path, "schedule.cron", experiment.schedule.cron, experiment.schedule.time_zone)
+    return Desired(
+        experiment.name,
+        path.absolute(),
+        What.RESEARCH,
+        digest(explicit(experiment)),
+        loaded.results_place,
+        backoff=0.0,
+        most_in_an_hour=0,
+        schedule=None,
+        notify=tuple(experiment.notify),
+        memory=None,
+        cpu=None,
+        heartbeat=0.0,
+        times=experiment.schedule,
+    )
 
 
 def _desired(
@@ -76,7 +111,10 @@ def _desired(
 ) -> Desired:
     content: dict[str, Any] = deployment.model_dump(mode="python", by_alias=True)
     kept = {key: value for key, value in content.items() if key not in _WITHOUT_EFFECT}
-    limits, restart = deployment.limits, deployment.restart
+    limits, restart, hours = deployment.limits, deployment.restart, deployment.schedule
+    if hours is not None:
+        for key in ("start", "stop"):
+            _check_times(path, f"schedule.{key}", getattr(hours, key), hours.time_zone)
     return Desired(
         deployment.name,
         path.absolute(),
@@ -85,13 +123,21 @@ def _desired(
         results,
         _seconds(restart.backoff),
         restart.most_in_an_hour,
-        deployment.schedule,
+        hours,
         tuple(deployment.notify),
         None if limits.memory is None else parse_size(limits.memory),
         None if limits.cpu is None else float(limits.cpu),
         _seconds(limits.heartbeat),
         program,
     )
+
+
+def _check_times(path: Path, key: str, expression: str, time_zone: str) -> None:
+    """Raise ``UsageError`` for a cron expression that has five fields but makes no sense."""
+    try:
+        time_after(expression, time_zone, dt.datetime.now(dt.UTC))
+    except UsageError as error:
+        raise UsageError(f"{path}: {key}: {error}") from error
 
 
 def _seconds(duration: str) -> float:

@@ -77,14 +77,14 @@ class Kept:
     """Whether its file is gone: it is ended and then forgotten."""
     is_closing: bool = False
     """Whether the supervisor is about to end: nothing is started any more."""
-    _process: Process | None = None
-    _limit: Limit = field(default_factory=NoLimit)
+    process: Process | None = None
+    limit: Limit = field(default_factory=NoLimit)
     _began: float = 0.0
     """Monotonic; the start of the process as far as its heartbeat is concerned."""
-    _deadline: float | None = None
+    deadline: float | None = None
     """Monotonic; when a process that was asked to end is killed."""
-    _ends_because: str | None = None
-    _is_to_restart: bool = False
+    ends_because: str | None = None
+    is_to_restart: bool = False
     """Whether the end that was asked for counts as a crash."""
     _rotated: float = 0.0
     _written: str = ""
@@ -94,60 +94,61 @@ class Kept:
         state = self.state
         if state.pid is None:
             return
-        self._process = Process.found(state.pid, state.mark)
-        if self._process is None:
-            self._judge(self._left_code())
+        self.process = Process.found(state.pid, state.mark)
+        if self.process is None:
+            self.judge(self._left_code())
             self._keep()
             return
         self._began = time.monotonic()
-        self._limit = self._limits()
-        self._enter(Phase.RUNNING, "found again")
+        self.limit = self._limits()
+        self.enter(Phase.RUNNING, "found again")
 
     @property
     def is_over(self) -> bool:
         """Whether nothing of it is left."""
-        return self._process is None
+        return self.process is None
 
     def look(self, now: float, request: Request) -> None:
         """Do what is due; ``now`` is in seconds since the epoch."""
-        if self._process is not None:
-            self._look_at_process(self._process, request, now)
-        if self._process is None and not self.is_gone and not self.is_closing:
-            self._look_at_rest(request, now)
+        if self.process is not None:
+            self.look_at_process(self.process, request, now)
+        if self.process is None and not self.is_gone and not self.is_closing:
+            self.look_at_rest(request, now)
         self._keep()
 
     def end(self, why: str) -> None:
         """Ask the process to end."""
-        if self._process is not None and self._deadline is None:
-            self._end(self._process, why)
+        if self.process is not None and self.deadline is None:
+            self.end_process(self.process, why)
             self._keep()
 
     def leave(self) -> None:
         """Let go of a process that is left alone."""
-        self._process = None
+        self.process = None
         self._keep()
 
     # --- a process that lives, or has just ended ---
 
-    def _look_at_process(self, process: Process, request: Request, now: float) -> None:
+    def look_at_process(self, process: Process, request: Request, now: float) -> None:
+        """End what should not run, and judge what has ended."""
         if not process.lives:
             code = process.code
             process.sweep()
-            self._judge(code)
+            self.judge(code)
             return
-        if self._deadline is not None:
-            if time.monotonic() > self._deadline:
+        if self.deadline is not None:
+            if time.monotonic() > self.deadline:
                 process.signal(signal.SIGKILL)
             return
         if (why := self._unwanted(request, now)) is not None:
-            self._end(process, why)
+            self.end_process(process, why)
         elif self.state.meaning != self.desired.meaning:
-            self._end(process, "its file changed")
+            self.end_process(process, "its file changed")
         elif self.state.turn != request.turn:
-            self._end(process, "an operator asked for a restart")
-        elif (late := self._late()) is not None or (late := self._limit.look(process)) is not None:
-            self._is_to_restart = True
-            self._end(process, late)
+            self.end_process(process, "an operator asked for a restart")
+        elif (late := self._late()) is not None or (late := self.limit.look(process)) is not None:
+            self.is_to_restart = True
+            self.end_process(process, late)
         elif self.state.log is not None and time.monotonic() - self._rotated > _ROTATE_SECONDS:
             self._rotated = time.monotonic()
             rotate(Path(self.state.log))
@@ -182,47 +183,55 @@ class Kept:
     def _heartbeat(self) -> Path:
         return self.around.folder.heartbeats / self.desired.name
 
-    def _end(self, process: Process, why: str) -> None:
-        self._ends_because = why
-        self._deadline = time.monotonic() + (
-            _SHORT_GRACE_SECONDS if self._is_to_restart else GRACE_SECONDS
+    def end_process(self, process: Process, why: str) -> None:
+        """Ask a process to end, and kill it when it takes too long."""
+        self.ends_because = why
+        self.deadline = time.monotonic() + (
+            _SHORT_GRACE_SECONDS if self.is_to_restart else GRACE_SECONDS
         )
-        self._enter(Phase.ENDING, why)
+        self.enter(Phase.ENDING, why)
         process.signal(signal.SIGTERM)
         process.signal(signal.SIGCONT)  # one that is paused could not end
 
-    def _judge(self, code: int | None) -> None:
+    def judge(self, code: int | None) -> None:
         """Decide what an end means; ``code`` is unknown for a process that was found again."""
-        state, because = self.state, self._ends_because
-        out_of_memory = self._limit.is_out_of_memory()
-        self._limit.close()
-        words = last_words(Path(state.log)) if state.log else ""
-        if state.log is not None and state.run_id is not None:
-            self.around.uploads.start(Path(state.log), state.results, state.run_id)
-        counts_as_crash = self._is_to_restart or because is None
-        self._process, self._deadline, self._ends_because = None, None, None
-        self._is_to_restart = False
-        state.pid, state.last_code = None, code
+        state, because = self.state, self.ends_because
+        out_of_memory = self.limit.is_out_of_memory()
+        self.limit.close()
+        words = self.let_go(code)
+        counts_as_crash = self.is_to_restart or because is None
+        self.is_to_restart = False
         if because is not None and not counts_as_crash:
-            self._enter(Phase.STOPPED, because)
+            self.enter(Phase.STOPPED, because)
             return
         if because is not None:
             why = because
         elif out_of_memory:
             why = f"out of memory: above limits.memory ({self.desired.memory:,} bytes)"
         else:
-            why = self._shown(code, words)
+            why = self.shown_end(code, words)
         if because is None and self.desired.what is What.STRATEGY:
             if code == Kind.OK.exit_code:
-                self._enter(Phase.COMPLETE, "the data came to its end")
+                self.enter(Phase.COMPLETE, "the data came to its end")
                 return
             if code == Kind.KILLED.exit_code:
-                self._enter(Phase.KILLED, why)
+                self.enter(Phase.KILLED, why)
                 self.around.notify(self.desired, Occasion.FAILURE, why, state.run_id)
                 return
         self._crashed(why)
 
-    def _shown(self, code: int | None, words: str) -> str:
+    def let_go(self, code: int | None) -> str:
+        """Note that the process has ended; return its last words."""
+        state = self.state
+        words = last_words(Path(state.log)) if state.log else ""
+        if state.log is not None and state.run_id is not None:
+            self.around.uploads.start(Path(state.log), state.results, state.run_id)
+        self.process, self.deadline, self.ends_because = None, None, None
+        state.pid, state.last_code = None, code
+        return words
+
+    def shown_end(self, code: int | None, words: str) -> str:
+        """Return how a process ended, for people."""
         said = f": {words}" if words else ""
         if code is None:
             return f"it ended while no supervisor ran{said}"
@@ -231,7 +240,7 @@ class Kept:
         if code == 0:
             return "it ended with exit code 0, although it should run on"
         kinds = {kind.exit_code: kind for kind in Kind}
-        is_ours = self.desired.what is What.STRATEGY and code in kinds
+        is_ours = self.desired.what is not What.PROGRAM and code in kinds
         return f"exit code {code}{f' ({kinds[code]})' if is_ours else ''}{said}"
 
     def _crashed(self, why: str) -> None:
@@ -240,13 +249,13 @@ class Kept:
         count, most = len(state.restarts), self.desired.most_in_an_hour
         if count >= most:
             why = f"{count} restarts within an hour; the last end: {why}"
-            self._enter(Phase.GAVE_UP, why)
+            self.enter(Phase.GAVE_UP, why)
             self.around.notify(self.desired, Occasion.CRASH_LOOP, why, state.run_id)
             return
         longest = max(_LONGEST_BACKOFF, self.desired.backoff)
         wait = min(self.desired.backoff * 2**count, longest)
         state.due = now + wait
-        self._enter(Phase.BACKING_OFF, f"{why}; restarted in {wait:g} s")
+        self.enter(Phase.BACKING_OFF, f"{why}; restarted in {wait:g} s")
         self.around.notify(self.desired, Occasion.FAILURE, why, state.run_id)
 
     def _left_code(self) -> int | None:
@@ -261,16 +270,17 @@ class Kept:
 
     # --- nothing runs ---
 
-    def _look_at_rest(self, request: Request, now: float) -> None:
+    def look_at_rest(self, request: Request, now: float) -> None:
+        """Start what should run, when it is time."""
         state = self.state
         self._look_for_missed(now)
         if not request.wanted:
             if state.phase is not Phase.STOPPED:
-                self._enter(Phase.STOPPED, "an operator stopped it")
+                self.enter(Phase.STOPPED, "an operator stopped it")
             return
         if not self._is_open(now):
             if state.phase is not Phase.CLOSED:
-                self._enter(Phase.CLOSED, "it is outside its hours")
+                self.enter(Phase.CLOSED, "it is outside its hours")
             return
         is_as_before = state.meaning == self.desired.meaning and state.turn == request.turn
         if is_as_before and state.phase in _SETTLED:
@@ -282,7 +292,7 @@ class Kept:
             state.restart_count += 1
         elif not is_as_before:
             state.restarts = []
-        self._start(request)
+        self.start(request)
 
     def _look_for_missed(self, now: float) -> None:
         """Tell a start that passed while nobody looked."""
@@ -298,7 +308,8 @@ class Kept:
             self.around.tell(state.name, why)
             self.around.notify(self.desired, Occasion.MISSED, why, None)
 
-    def _start(self, request: Request) -> None:
+    def start(self, request: Request) -> None:
+        """Start a process under a new run id."""
         state, desired = self.state, self.desired
         state.meaning, state.turn, state.due = desired.meaning, request.turn, None
         state.file, state.results, state.what = str(desired.path), desired.results, desired.what
@@ -308,22 +319,22 @@ class Kept:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._heartbeat.unlink(missing_ok=True)
-            self._limit = self._limits()
-            state.limits = self._limit.how
-            self._process = Process.start(
-                self._command(run_id),
+            self.limit = self._limits()
+            state.limits = self.limit.how
+            self.process = Process.start(
+                self.command(run_id),
                 desired.path.parent,
                 self._environment(run_id, folder),
                 folder / LOG,
-                self._limit.groups,
+                self.limit.groups,
             )
         except (OSError, TradingRuntimeError) as error:
-            self._limit.close()
+            self.limit.close()
             self._crashed(f"it cannot be started: {error}")
             return
         self._began = time.monotonic()
-        state.pid, state.mark = self._process.pid, self._process.mark
-        self._enter(Phase.RUNNING, f"run {run_id}")
+        state.pid, state.mark = self.process.pid, self.process.mark
+        self.enter(Phase.RUNNING, f"run {run_id}")
 
     def _taken(self) -> set[str]:
         name = self.desired.name
@@ -339,12 +350,13 @@ class Kept:
         name = f"{self.around.prefix}-{self.desired.name}"
         return self.around.groups.limit(name, memory, self.desired.cpu)
 
-    def _command(self, run_id: str) -> list[str]:
+    def command(self, run_id: str) -> list[str]:
+        """Return what is run under an id; raises ``UsageError`` when it cannot be."""
         program = self.desired.program
         if program is None:
-            file = str(self.desired.path)
+            does = "run" if self.desired.what is What.RESEARCH else "trade"
             module = [sys.executable, "-P", "-m", "trading_runtime.cli.main"]
-            return [*module, "trade", file, "--run-id", run_id]
+            return [*module, does, str(self.desired.path), "--run-id", run_id]
         first = program.command[0]
         here = self.desired.path.parent / first
         is_path = "/" in first
@@ -382,7 +394,8 @@ class Kept:
 
     # --- its state ---
 
-    def _enter(self, phase: Phase, why: str) -> None:
+    def enter(self, phase: Phase, why: str) -> None:
+        """Begin a phase, and say so."""
         state, now = self.state, time.time()
         state.phase, state.why, state.since = phase, why, now
         state.remember(now, f"{phase}: {why}")

@@ -30,6 +30,8 @@ _MOST_HISTORY = 50
 class Phase(StrEnum):
     """What a deployment is doing."""
 
+    WAITING = "waiting"
+    """Research whose time has not come."""
     RUNNING = "running"
     ENDING = "ending"
     BACKING_OFF = "backing off"

@@ -11,12 +11,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trading_runtime.deployments.desired import DesiredFiles
+from trading_runtime.deployments.desired import DesiredFiles, What
 from trading_runtime.deployments.kept import GRACE_SECONDS, Kept, Surroundings
 from trading_runtime.deployments.limits import ControlGroups
 from trading_runtime.deployments.logs import LogUploads
 from trading_runtime.deployments.notices import Notices, notice
 from trading_runtime.deployments.processes import Process
+from trading_runtime.deployments.recurring import Recurring
 from trading_runtime.deployments.state import DeploymentState, SupervisorFolder
 from trading_runtime.errors import StorageError
 
@@ -138,8 +139,12 @@ class Supervisor:
         for name, desired in wanted.items():
             if name not in self._kept:
                 state = DeploymentState(name, str(desired.path), desired.what)
-                self._kept[name] = Kept(desired, state, self._around)
+                kind = Recurring if desired.what is What.RESEARCH else Kept
+                self._kept[name] = kind(desired, state, self._around)
             kept = self._kept[name]
+            if kept.desired.what is not desired.what:
+                kept.is_gone = True  # and the next look begins with what it is now
+                continue
             kept.desired, kept.is_gone = desired, False
             kept.state.problem = problems.get(desired.path)
         for name, kept in self._kept.items():

@@ -9,6 +9,7 @@ row groups; no row of market data is read.
 
 - Calendar units and durations: whole windows, clipped only to ``partitions.start`` and
   ``partitions.end``. They keep their bounds when data is appended.
+  With ``partitions.last``, the first of them is the one that the asked time begins in.
 - ``whole``: from the UTC midnight before the first row to the one after the last row, so that
   equity samples and daily returns fall on its bounds; clipped in the same way.
 - ``rows`` and ``bytes``: from the first row on, cut before a row group as soon as the size is
@@ -335,6 +336,11 @@ class _Bounds:
         last = max(series.last for series in chosen)
         start = parse_instant(settings.start) if settings.start else None
         end = parse_instant(settings.end) if settings.end else None
+        if settings.last is not None:
+            asked = min(last + 1, end or last + 1) - parse_duration(settings.last)
+            calendar = calendar_windows(settings)
+            # Where a window begins: windows do not move when data is appended.
+            start = floor_day(asked) if calendar is None else calendar.start(calendar.index(asked))
         if start is not None and end is not None and end <= start:
             raise UsageError(f"partitions.end: {settings.end} is not after start {settings.start}")
         for key, outside, side in (

@@ -41,6 +41,17 @@ class SessionStarted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OriginOverridden(Event):
+    """The session is not what its tasks tested, and starts all the same."""
+
+    run: str
+    """The run that tested it."""
+    changed: list[str]
+    """What is no longer as it was."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SessionConnected(Event):
     """Data arrives and orders may go out."""
 

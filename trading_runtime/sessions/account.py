@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _LEASE_SECONDS = 15.0
+_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -90,31 +91,44 @@ class SessionAccount:
         self._renewed = 0.0
 
     @contextlib.contextmanager
-    def held(self, session: str) -> Iterator[None]:
-        """Take the account for ``session``; raises ``UsageError`` when another session has it."""
+    def held(self, session: str, patience: float = 0.0) -> Iterator[None]:
+        """Take the account for ``session``; raises ``UsageError`` when another session has it.
+
+        With ``patience``, another session may take so many seconds to leave it.
+        """
         with contextlib.ExitStack() as leaving:
-            is_remote = self._store.objects.is_remote
-            if not is_remote:
-                # It ends with the process: after 'kill -9' no one has to wait for a lease to
-                # expire.
-                leaving.enter_context(self._locked())
-            there = self._read_lease()
-            if is_remote and there is not None and there[0].get("until", 0) > time.time():
-                raise self._taken(there[0].get("session"))
-            self._session = session
-            self._token = 1 if there is None else int(there[0].get("token", 0)) + 1
-            content = self._content(_LEASE_SECONDS)
-            if there is None:
-                version = self._store.objects.create(self._lease, content)
-            else:
-                version = self._store.objects.replace(self._lease, content, there[1])
-            if version is None:
-                raise self._taken(None)
-            self._renewed, self._version = time.monotonic(), version
+            deadline = time.monotonic() + patience
+            while True:
+                try:
+                    self._take(session, leaving)
+                    break
+                except UsageError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(_WAIT_SECONDS)
             try:
                 yield
             finally:
                 self._store.objects.replace(self._lease, self._content(0.0), self._version)
+
+    def _take(self, session: str, leaving: contextlib.ExitStack) -> None:
+        is_remote = self._store.objects.is_remote
+        if not is_remote:
+            # It ends with the process: after 'kill -9' no one has to wait for a lease to expire.
+            leaving.enter_context(self._locked())
+        there = self._read_lease()
+        if is_remote and there is not None and there[0].get("until", 0) > time.time():
+            raise self._taken(there[0].get("session"))
+        self._session = session
+        self._token = 1 if there is None else int(there[0].get("token", 0)) + 1
+        content = self._content(_LEASE_SECONDS)
+        if there is None:
+            version = self._store.objects.create(self._lease, content)
+        else:
+            version = self._store.objects.replace(self._lease, content, there[1])
+        if version is None:
+            raise self._taken(None)
+        self._renewed, self._version = time.monotonic(), version
 
     def check(self) -> None:
         """Raise ``LeaseLostError`` when another session has since taken the account."""

@@ -78,13 +78,15 @@ class PreparedSession:
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def prepare_session(path: str | Path) -> PreparedSession:
+def prepare_session(path: str | Path, code_folder: Path | None = None) -> PreparedSession:
     """Check the deployment file: its keys, the dataset's manifest, venue and strategy.
+
+    Relative paths of the strategy's code start in ``code_folder``, else at the file.
 
     Raises ``UsageError`` for a bad deployment, ``DataError`` for a dataset without a sound
     manifest, ``StrategyError`` when the strategy's modules raise while they are imported.
     """
-    read = load_deployment(path)
+    read = load_deployment(path, code_folder)
     with naming(path):
         prepared = prepared_of(read)
         check_here(read.loaded, prepared.code, prepared.plan(None))

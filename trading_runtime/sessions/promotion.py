@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.deployment import Deployment
 from trading_runtime.config.experiment import Experiment
+from trading_runtime.config.loading import read_document
 from trading_runtime.errors import UsageError
 from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
 from trading_runtime.planning.identity import decode_values
@@ -17,6 +18,7 @@ from trading_runtime.records.plan import read_plan
 from trading_runtime.records.session_events import PointPromoted
 from trading_runtime.results.run_records import read_metadata, read_result, read_table
 from trading_runtime.runs.opening import append_events, is_running
+from trading_runtime.sessions.origin import config_digest
 from trading_runtime.storage.files import read_json, write_file
 from trading_runtime.storage.s3 import is_s3
 
@@ -95,6 +97,13 @@ def promote(
     config = {**experiment.strategy.config, **decode_values(point.config)}
     content = _content(experiment, config, origin, _Places(metadata["experiment_file"], target))
     _check(content)
+    origin["tasks"] = [task.task_id for task in plan.tasks if task.point == number]
+    origin["tested"] = {
+        "engine": plan.common.engine_version,
+        "strategy": plan.common.strategy_code,
+        # As it is read again, with the numbers as the file has them.
+        "config": config_digest(read_document(_text(content, target), target.suffix).plain()),
+    }
     write_file(target, _text(content, target))
     return Promotion(target, evidence.path, evidence.sha256, refused)
 

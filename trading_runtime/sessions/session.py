@@ -27,6 +27,7 @@ from trading_runtime.runs.opening import acquire_run, append_events
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
+from trading_runtime.sessions.origin import check_origin
 from trading_runtime.sessions.preparation import cut_window
 from trading_runtime.sessions.recording import SessionRecords
 from trading_runtime.sessions.rolling import rolled_forward
@@ -72,6 +73,10 @@ class Session:
     run_id: str
     is_fresh: bool = False
     """Whether the account starts afresh, whatever an earlier session left."""
+    despite: str | None = None
+    """Why it may start although it is not what its tasks tested."""
+    patience: float = 0.0
+    """Seconds that another session may take to leave the account."""
     _opened: OpenRun = field(init=False)
     _files: RunFiles = field(init=False)
     _metadata: Metadata = field(init=False)
@@ -93,11 +98,12 @@ class Session:
         KillSwitch(prepared.store).refuse_start(self.run_id)
         self._account = SessionAccount(prepared.store, prepared.deployment.name)
         with (
-            self._account.held(self.run_id),
+            self._account.held(self.run_id, self.patience),
             acquire_run(prepared.store, self.run_id) as self._opened,
         ):
             carried = self._carried()
             plan = self._plan(carried)
+            overridden = check_origin(prepared, plan, self.despite)
             self._files = files = self._opened.files
             self._metadata = begin_run(
                 files,
@@ -111,6 +117,8 @@ class Session:
                 self._records = SessionRecords(self._journal)
                 mode = self._metadata.content["mode"]
                 self._journal.write(RunInitialised(run_id=self.run_id, mode=mode))
+                if overridden is not None:
+                    self._journal.write(overridden)
                 with recorded(self._opened, self._metadata, self._journal):
                     ending, result = self._lived(plan, carried, started)
             return SessionOutcome(
