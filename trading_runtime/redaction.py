@@ -33,12 +33,12 @@ _QUERY = re.compile(
 
 def redact(text: str) -> str:
     """Return ``text`` without secrets; ``[hidden]`` replaces each one."""
-    return _without(text, _secrets())
+    return _without(text, known_secrets())
 
 
 def redacted(value: Any) -> Any:
     """Return JSON content with every string in it redacted; keys are unchanged."""
-    return _plain(value, _secrets())
+    return _plain(value, known_secrets())
 
 
 def _plain(value: Any, secrets: Sequence[str]) -> Any:
@@ -60,8 +60,8 @@ def _without(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
-def _secrets() -> tuple[str, ...]:
-    """Return secret values in every form that a text may contain, the longest first."""
+def known_secrets() -> tuple[str, ...]:
+    """Return secret values in every form that a text or JSON may contain, the longest first."""
     # The bytes themselves: a journal asks at each line, and decoding would slow it down.
     found: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
     return _secrets_of(tuple(found.items()))
@@ -80,7 +80,8 @@ def _secrets_of(encoded: tuple[tuple[bytes, bytes], ...]) -> tuple[str, ...]:
     forms = {
         form
         for value in values
-        for form in (value, unquote(value), json.dumps(value, ensure_ascii=False)[1:-1])
+        for plain in (value, unquote(value))
+        for form in (plain, json.dumps(plain, ensure_ascii=False)[1:-1])
         # The path of a file with a secret is not a secret.
         if len(form) >= _SHORTEST and not form.startswith("/")
     }

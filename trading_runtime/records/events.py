@@ -6,6 +6,7 @@ An event's name is that of its class: ``task_completed`` for ``TaskCompleted``. 
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -53,8 +54,16 @@ class Event(Record):
 
     def payload(self) -> dict[str, Any]:
         """Return the fields that have a value, in the order in which they are declared."""
-        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {name: value for name, value in pairs if value is not None}
+        return {
+            name: value
+            for name in _names_of(type(self))
+            if (value := getattr(self, name)) is not None
+        }
+
+
+@functools.cache
+def _names_of(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 @dataclass(frozen=True, kw_only=True)

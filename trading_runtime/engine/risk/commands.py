@@ -12,7 +12,7 @@ from trading_runtime.engine.risk.profile import Proposal
 from trading_runtime.engine.strategy.guard_state import denial, listens, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nautilus_trader.trading import Strategy
 
@@ -63,7 +63,7 @@ class _Held:
                     "with a risk section, submit_order_list takes a list of orders, as "
                     "order_factory.bracket returns"
                 )
-            refusal = self._refuse(strategy, [Proposal.of(item) for item in orders])
+            refusal = self._refuse(strategy, (Proposal.of(item) for item in orders))
             if refusal is None:
                 return original(strategy, order, *arguments, **keywords)
             for item in orders:
@@ -109,7 +109,7 @@ class _Held:
         order = strategy.cache.order(change[0])
         if order is None:
             return True  # the engine reports that it knows no such order
-        refusal = self._refuse(strategy, [Proposal.of(order, *change[1:])])
+        refusal = self._refuse(strategy, (Proposal.of(order, *change[1:]),))
         if refusal is not None and self._tells_rejected:
             now = strategy.clock.timestamp_ns()
             event = OrderModifyRejected(
@@ -130,11 +130,11 @@ class _Held:
         self._told += 1
         return f"refused-{self._told}"
 
-    def _refuse(self, strategy: Any, proposals: Sequence[Proposal]) -> Refusal | None:
-        if self._guard.closing:
+    def _refuse(self, strategy: Any, proposals: Iterable[Proposal]) -> Refusal | None:
+        if self._guard.closing or self._risk.is_open:
             return None
         try:
-            return self._risk.refuse(proposals, self._guard.now(strategy))
+            return self._risk.refuse(list(proposals), self._guard.now(strategy))
         except Exception as error:
             # Recorded here, since the strategy may well catch it.
             self._guard.failures.record_exception(error)
