@@ -20,8 +20,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from trading_runtime.redaction import known_secrets, redacted
+from trading_runtime.redaction import redact, redacted
 from trading_runtime.storage.files import storage_errors, write_file
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -97,14 +98,14 @@ class Journal:
         if not self._held:
             return
         held, self._held = self._held, []
-        secrets, previous, lines = known_secrets(), self._previous, []
-        for number, (moment, event) in enumerate(held, self._sequence):
+        texts, previous, lines = _texts([event for _, event in held]), self._previous, []
+        for number, ((moment, event), text) in enumerate(zip(held, texts, strict=True)):
             # As encode_line has it, of which this is the fast form.
-            line = (
-                f'{{"sequence":{number},"time":"{instant_text(moment)}","writer":"{self.writer}",'
-                f'"event":"{event.event}","payload":{_payload_text(event, secrets)},'
+            line = for_records(
+                f'{{"sequence":{self._sequence + number},"time":"{instant_text(moment)}",'
+                f'"writer":"{self.writer}","event":"{event.event}","payload":{text},'
                 f'"previous":"{previous}"}}'
-            ).encode(errors="backslashreplace")
+            ).encode()
             previous = hashlib.sha256(line).hexdigest()
             lines.append(line + b"\n")
         with storage_errors(self._path):
@@ -155,13 +156,16 @@ def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _payload_text(event: Event, secrets: Sequence[str]) -> str:
-    payload = event.payload()
-    text = _encode(payload)
-    # Hardly any line has a secret, and none of its strings has one that its text does not have.
-    if "://" in text or any(secret in text for secret in secrets):
-        return _encode(_without_secrets(payload))
-    return text
+def _texts(events: Sequence[Event]) -> list[str]:
+    """Return the payloads of events as JSON, without secrets."""
+    payloads = [event.payload() for event in events]
+    texts = [_encode(payload) for payload in payloads]
+    # Where JSON escapes nothing, its text has every secret that one of its strings has; hardly
+    # any has one.
+    whole = "\n".join(texts)
+    if "\\" not in whole and redact(whole) == whole:
+        return texts
+    return [_encode(_without_secrets(payload)) for payload in payloads]
 
 
 def new_writer(name: str) -> str:
@@ -171,9 +175,7 @@ def new_writer(name: str) -> str:
 
 def encode_line(entry: dict[str, Any]) -> bytes:
     """Return an entry as its line, without the line break."""
-    text = _encode(entry)
-    # A lone surrogate, which a strategy's message may contain, has no UTF-8.
-    return text.encode(errors="backslashreplace")
+    return for_records(_encode(entry)).encode()
 
 
 def instant_text(nanoseconds: int) -> str:
