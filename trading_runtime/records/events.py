@@ -6,9 +6,8 @@ An event's name is that of its class: ``task_completed`` for ``TaskCompleted``. 
 
 from __future__ import annotations
 
-import functools
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -54,16 +53,8 @@ class Event(Record):
 
     def payload(self) -> dict[str, Any]:
         """Return the fields that have a value, in the order in which they are declared."""
-        return {
-            name: value
-            for name in _names_of(type(self))
-            if (value := getattr(self, name)) is not None
-        }
-
-
-@functools.cache
-def _names_of(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+        # Only its fields are in there, in the order in which they are declared.
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

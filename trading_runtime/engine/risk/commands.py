@@ -12,7 +12,7 @@ from trading_runtime.engine.risk.profile import Proposal
 from trading_runtime.engine.strategy.guard_state import denial, listens, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nautilus_trader.trading import Strategy
 
@@ -21,19 +21,24 @@ if TYPE_CHECKING:
 
 
 def held_to_risk(
-    strategy_class: type[Strategy], guard: GuardState, risk: Risk
+    strategy_class: type[Strategy],
+    guard: GuardState,
+    risk: Risk,
+    sending: Mapping[str, Callable[..., Any]],
 ) -> dict[str, Callable[..., Any]]:
     """Return the commands of ``strategy_class`` that send or change orders, by name.
+
+    ``sending`` are those that send what passes.
 
     The engine makes the orders of ``close_position`` and ``close_all_positions`` where limits
     cannot reach them, so they are made in Python here; those of ``market_exit`` cannot be.
     """
     held = _Held(strategy_class, guard, risk)
     commands: dict[str, Callable[..., Any]] = {
-        "submit_order": held.submit(strategy_class.submit_order),
-        "submit_order_list": held.submit(strategy_class.submit_order_list),
-        "modify_order": held.modify(strategy_class.modify_order),
-        "modify_orders": held.modify_several(strategy_class.modify_orders),
+        "submit_order": held.submit(sending["submit_order"]),
+        "submit_order_list": held.submit(sending["submit_order_list"]),
+        "modify_order": held.modify(sending["modify_order"]),
+        "modify_orders": held.modify_several(sending["modify_orders"]),
     }
     for name, made in (
         ("close_position", _close_position),

@@ -126,6 +126,8 @@ RULES = (
 )
 """In the order in which they are checked; the first that an order breaks refuses it."""
 
+NO_LIMITS: Mapping[str, Any] = {**dict.fromkeys(RULES), "instruments": {}}
+"""The settings of a profile that refuses nothing."""
 _OF_INSTRUMENT = RULES[:6]
 _OF_LOSSES = ("max_loss", "max_daily_loss")
 _SHOWN_DIGITS = 12
@@ -171,19 +173,24 @@ class Risk:
         """Whether there is nothing to check at all."""
         return self._is_unlimited and not self.closed and not self.only_reducing
 
-    def refuse(self, proposals: Sequence[Proposal], now: int) -> Refusal | None:
+    def refuse(
+        self, proposals: Sequence[Proposal], now: int, *, is_repeated: bool = False
+    ) -> Refusal | None:
         """Return why none of ``proposals`` is sent at ``now``; ``None`` when they all are.
 
-        Raises ``DataError`` when a limit is in a currency without an exchange rate.
+        With ``is_repeated`` they passed before, and were counted then. Raises ``DataError`` when a
+        limit is in a currency without an exchange rate.
         """
         with localcontext(EXACT):
             refusal = next(
                 (found for item in proposals if (found := self._broken(item, now))), None
-            ) or self._too_many(len(proposals), now)
+            )
+            if refusal is None and not is_repeated:
+                refusal = self._too_many(len(proposals), now)
         if refusal is not None:
             self.refusals[refusal.rule] += len(proposals)
             return refusal
-        if self._settings["max_orders"] is not None:
+        if self._settings["max_orders"] is not None and not is_repeated:
             self._sent.extend([now] * len(proposals))
         if self._limits_positions:
             self._working |= {item.order_id: item for item in proposals if not item.only_reduces}
