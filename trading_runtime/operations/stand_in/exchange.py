@@ -67,7 +67,7 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class Entry:
+class RecordedFact:
     """A line of the venue's own record."""
 
     at: float
@@ -89,7 +89,7 @@ class Exchange:
         self.positions: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.averages: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.wallet = Decimal(100_000)
-        self.record: list[Entry] = []
+        self.record: list[RecordedFact] = []
         self.clock_offset = 0.0
         """By how many seconds the venue's clock is ahead of this machine's."""
         self.refusal: str | None = None
@@ -110,9 +110,9 @@ class Exchange:
 
     def note(self, what: str, about: str, **facts: Any) -> None:
         """Write a line of the record."""
-        self.record.append(Entry(time.time(), what, about, facts))
+        self.record.append(RecordedFact(time.time(), what, about, facts))
 
-    def recorded(self, what: str) -> list[Entry]:
+    def recorded(self, what: str) -> list[RecordedFact]:
         """Return the lines of one kind."""
         return [entry for entry in list(self.record) if entry.what == what]
 
