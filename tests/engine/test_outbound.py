@@ -59,8 +59,9 @@ def test_a_request_that_waited_too_long_is_denied_and_the_strategy_is_told(
         "steps": {"1": ["market BUY 1"] * 5},
         "log": str(log),
     }
-    settings = {"venue": TWO_A_SECOND, "queue": {"max_wait": "1s"}}
-    output = run(minutes, "scripted.py:Scripted", config, **settings)
+    output = run(
+        minutes, "scripted.py:Scripted", config, venue=TWO_A_SECOND, queue={"max_wait": "1s"}
+    )
     orders = output.tables.columns["orders"]
 
     assert seconds(output) == [0, 0, 1, 1]
@@ -139,13 +140,13 @@ def test_equity_may_be_stated_at_any_interval(minutes: Market, interval: int) ->
     assert seconds(output) == [0, 0, 1, 1, 2, 60, 60, 61, 61, 62, 62]
 
 
-def test_a_request_whose_turn_comes_with_a_row_goes_before_it(minutes: Market) -> None:
+def test_a_request_whose_turn_comes_with_a_row_goes_after_it(minutes: Market) -> None:
     limit = {"order_rate_limit": {"orders": 1, "per": "1m"}}
     output = queued(minutes, {"1": ["market BUY 1"] * 2}, venue=limit, queue={"max_wait": "5m"})
 
     assert seconds(output) == [0, 60]
-    # The row that comes then would have filled it at 101.
-    assert [fill["price"] for fill in output.tables.fills] == [100, 100]
+    # Before that row it would have been filled at 100.
+    assert [fill["price"] for fill in output.tables.fills] == [100, 101]
 
 
 def test_without_a_queue_what_is_above_the_rate_is_denied(minutes: Market) -> None:
