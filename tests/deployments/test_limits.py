@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.deployments.limits import ControlGroups, GroupLimit, OutsideLimit
-from trading_runtime.deployments.processes import GroupUsage, Process
+from trading_runtime.deployments.processes import GroupUsage, SupervisedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,22 +34,24 @@ def groups(request: pytest.FixtureRequest) -> ControlGroups:
 
 
 @pytest.fixture
-def started() -> Iterator[list[Process]]:
+def started() -> Iterator[list[SupervisedProcess]]:
     """Processes that a test starts; they are ended after it."""
-    found: list[Process] = []
+    found: list[SupervisedProcess] = []
     yield found
     for process in found:
         end(process)
 
 
-def end(process: Process) -> None:
+def end(process: SupervisedProcess) -> None:
     process.sweep()
     while process.lives:
         time.sleep(0.01)
 
 
-def start(code: str, limit: Limit, folder: Path, started: list[Process]) -> Process:
-    process = Process.start(
+def start(
+    code: str, limit: Limit, folder: Path, started: list[SupervisedProcess]
+) -> SupervisedProcess:
+    process = SupervisedProcess.start(
         [sys.executable, "-c", code], folder, os.environ, folder / "log", limit.groups
     )
     started.append(process)
@@ -74,7 +76,7 @@ def test_a_program_above_its_memory_is_ended_and_told_as_out_of_memory(
 
 
 def test_memory_is_kept_whatever_keeps_it(
-    groups: ControlGroups, tmp_path: Path, started: list[Process]
+    groups: ControlGroups, tmp_path: Path, started: list[SupervisedProcess]
 ) -> None:
     limit = groups.limit(f"trading-runtime-test-{os.getpid()}", 60 * 2**20, None)
     process = start(HUNGRY, limit, tmp_path, started)
@@ -93,7 +95,7 @@ def test_memory_is_kept_whatever_keeps_it(
 
 
 def test_processor_time_is_kept_whatever_keeps_it(
-    groups: ControlGroups, tmp_path: Path, started: list[Process]
+    groups: ControlGroups, tmp_path: Path, started: list[SupervisedProcess]
 ) -> None:
     limit = groups.limit(f"trading-runtime-test-{os.getpid()}", None, 0.2)
     process = start(BUSY, limit, tmp_path, started)
@@ -109,7 +111,9 @@ def test_processor_time_is_kept_whatever_keeps_it(
     assert 0.2 < seconds < 2.2
 
 
-def test_what_a_process_starts_counts_as_well(tmp_path: Path, started: list[Process]) -> None:
+def test_what_a_process_starts_counts_as_well(
+    tmp_path: Path, started: list[SupervisedProcess]
+) -> None:
     code = (
         "import subprocess, sys\n"
         "subprocess.run([sys.executable, '-c', 'data = b\"x\" * 80_000_000; input()'],"
@@ -132,7 +136,7 @@ def test_without_a_limit_nothing_is_kept() -> None:
     limit = NO_GROUPS.limit("x", None, None)
 
     assert limit.how == "none"
-    assert limit.look(Process(os.getpid(), "")) is None
+    assert limit.look(SupervisedProcess(os.getpid(), "")) is None
 
 
 @groups_needed

@@ -28,6 +28,7 @@ _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 @click.option("--config", "config", help="The deployment file; the same as FILE.")
 @click.option("--run-id", help="Name of the session; made from the deployment's and the time.")
 @click.option("--fresh", is_flag=True, help="Open a new account, whatever an earlier session left.")
+@click.option("--live", is_flag=True, help="Let orders go to a venue; for 'mode: live'.")
 @click.option("--despite", help="Why it may trade what its research did not test; kept.")
 @click.option("--wait", help="Wait so long for another session to leave the account: '1m'.")
 @click.option("--code", help="sha256 of the strategy's code in the results, as pods are given it.")
@@ -42,6 +43,7 @@ def trade(  # noqa: PLR0913, PLR0917 - one argument per option
     code: str | None,
     *,
     fresh: bool,
+    live: bool,
     as_json: bool,
     debug: bool,  # noqa: ARG001 - read by the caller, which also shows errors of the options
 ) -> int:
@@ -67,7 +69,12 @@ def trade(  # noqa: PLR0913, PLR0917 - one argument per option
             taken = set(prepared.store.run_ids())
             run_id = new_run_id(prepared.deployment.name, dt.datetime.now(dt.UTC), taken)
         session = Session(
-            prepared, check_run_id(run_id), is_fresh=fresh, despite=despite, patience=patience
+            prepared,
+            check_run_id(run_id),
+            is_fresh=fresh,
+            is_live=live,
+            despite=despite,
+            patience=patience,
         )
         say(f"session {run_id}: results in {prepared.store.place}", err=True)
         ended = session.execute()

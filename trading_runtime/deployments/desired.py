@@ -31,7 +31,7 @@ _WITHOUT_EFFECT = {"$schema", "notes", "labels", "restart", "schedule", "notify"
 """Keys whose change needs no new process: they change nothing, or are the supervisor's own."""
 
 
-class What(StrEnum):
+class DeploymentKind(StrEnum):
     """What a deployment runs."""
 
     STRATEGY = "strategy"
@@ -47,7 +47,7 @@ class Desired:
     name: str
     path: Path
     """Absolute."""
-    what: What
+    what: DeploymentKind
     meaning: str
     """The digest of what its process depends on: comments, order and spelling are none of it."""
     results: str
@@ -89,7 +89,7 @@ def _research(path: Path) -> Desired:
     return Desired(
         experiment.name,
         path.absolute(),
-        What.RESEARCH,
+        DeploymentKind.RESEARCH,
         digest(explicit(experiment)),
         loaded.results_place,
         backoff=0.0,
@@ -118,7 +118,7 @@ def _desired(
     return Desired(
         deployment.name,
         path.absolute(),
-        What.STRATEGY if program is None else What.PROGRAM,
+        DeploymentKind.STRATEGY if program is None else DeploymentKind.PROGRAM,
         digest({**kept, "results": results}),
         results,
         _seconds(restart.backoff),

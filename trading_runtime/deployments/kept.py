@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_runtime.deployments.desired import What
+from trading_runtime.deployments.desired import DeploymentKind
 from trading_runtime.deployments.limits import NoLimit
 from trading_runtime.deployments.logs import LOG, last_words, log_folder, rotate
 from trading_runtime.deployments.notices import Occasion
-from trading_runtime.deployments.processes import Process
+from trading_runtime.deployments.processes import SupervisedProcess
 from trading_runtime.deployments.state import DeploymentState, Phase
 from trading_runtime.deployments.times import is_open, time_before
 from trading_runtime.errors import Kind, TradingRuntimeError, UsageError
@@ -77,7 +77,7 @@ class Kept:
     """Whether its file is gone: it is ended and then forgotten."""
     is_closing: bool = False
     """Whether the supervisor is about to end: nothing is started any more."""
-    process: Process | None = None
+    process: SupervisedProcess | None = None
     limit: Limit = field(default_factory=NoLimit)
     _began: float = 0.0
     """Monotonic; the start of the process as far as its heartbeat is concerned."""
@@ -94,7 +94,7 @@ class Kept:
         state = self.state
         if state.pid is None:
             return
-        self.process = Process.found(state.pid, state.mark)
+        self.process = SupervisedProcess.found(state.pid, state.mark)
         if self.process is None:
             self.judge(self._left_code())
             self._keep()
@@ -129,7 +129,7 @@ class Kept:
 
     # --- a process that lives, or has just ended ---
 
-    def look_at_process(self, process: Process, request: Request, now: float) -> None:
+    def look_at_process(self, process: SupervisedProcess, request: Request, now: float) -> None:
         """End what should not run, and judge what has ended."""
         if not process.lives:
             code = process.code
@@ -166,7 +166,7 @@ class Kept:
 
     def _late(self) -> str | None:
         """Return that its heartbeat is missing, if it is."""
-        is_session = self.desired.what is What.STRATEGY
+        is_session = self.desired.what is DeploymentKind.STRATEGY
         try:
             beaten = time.time() - self._heartbeat.stat().st_mtime
         except OSError:
@@ -183,7 +183,7 @@ class Kept:
     def _heartbeat(self) -> Path:
         return self.around.folder.heartbeats / self.desired.name
 
-    def end_process(self, process: Process, why: str) -> None:
+    def end_process(self, process: SupervisedProcess, why: str) -> None:
         """Ask a process to end, and kill it when it takes too long."""
         self.ends_because = why
         self.deadline = time.monotonic() + (
@@ -210,7 +210,7 @@ class Kept:
             why = f"out of memory: above limits.memory ({self.desired.memory:,} bytes)"
         else:
             why = self.shown_end(code, words)
-        if because is None and self.desired.what is What.STRATEGY:
+        if because is None and self.desired.what is DeploymentKind.STRATEGY:
             if code == Kind.OK.exit_code:
                 self.enter(Phase.COMPLETE, "the data came to its end")
                 return
@@ -240,7 +240,7 @@ class Kept:
         if code == 0:
             return "it ended with exit code 0, although it should run on"
         kinds = {kind.exit_code: kind for kind in Kind}
-        is_ours = self.desired.what is not What.PROGRAM and code in kinds
+        is_ours = self.desired.what is not DeploymentKind.PROGRAM and code in kinds
         return f"exit code {code}{f' ({kinds[code]})' if is_ours else ''}{said}"
 
     def _crashed(self, why: str) -> None:
@@ -260,7 +260,7 @@ class Kept:
 
     def _left_code(self) -> int | None:
         """Return the exit code that follows from how a session ended its run, if it did."""
-        if self.desired.what is not What.STRATEGY or self.state.run_id is None:
+        if self.desired.what is not DeploymentKind.STRATEGY or self.state.run_id is None:
             return None
         path = Path(self.state.results) / "runs" / self.state.run_id / "metadata.json"
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -321,7 +321,7 @@ class Kept:
             self._heartbeat.unlink(missing_ok=True)
             self.limit = self._limits()
             state.limits = self.limit.how
-            self.process = Process.start(
+            self.process = SupervisedProcess.start(
                 self.command(run_id),
                 desired.path.parent,
                 self._environment(run_id, folder),
@@ -345,7 +345,7 @@ class Kept:
 
     def _limits(self) -> Limit:
         memory = self.desired.memory
-        if memory is not None and self.desired.what is What.STRATEGY:
+        if memory is not None and self.desired.what is DeploymentKind.STRATEGY:
             memory = round(memory * _RESERVE)
         name = f"{self.around.prefix}-{self.desired.name}"
         return self.around.groups.limit(name, memory, self.desired.cpu)
@@ -354,7 +354,7 @@ class Kept:
         """Return what is run under an id; raises ``UsageError`` when it cannot be."""
         program = self.desired.program
         if program is None:
-            does = "run" if self.desired.what is What.RESEARCH else "trade"
+            does = "run" if self.desired.what is DeploymentKind.RESEARCH else "trade"
             module = [sys.executable, "-P", "-m", "trading_runtime.cli.main"]
             return [*module, does, str(self.desired.path), "--run-id", run_id]
         first = program.command[0]

@@ -8,12 +8,9 @@ import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from trading_runtime.deployments.processes import GroupUsage
-
-if TYPE_CHECKING:
-    from trading_runtime.deployments.processes import Process
 
 _ROOT = Path("/sys/fs/cgroup")
 _PERIOD = 100_000
@@ -29,7 +26,7 @@ class Limit(Protocol):
     groups: tuple[Path, ...]
     """Control groups that the process is to be started in."""
 
-    def look(self, process: Process) -> str | None:
+    def look(self, process: SupervisedProcess) -> str | None:
         """Enforce what no kernel does; return why the process has to end, if it has to."""
 
     def is_out_of_memory(self) -> bool:
@@ -46,7 +43,7 @@ class NoLimit:
     how: str = "none"
     groups: tuple[Path, ...] = ()
 
-    def look(self, process: Process) -> str | None:  # noqa: ARG002
+    def look(self, process: SupervisedProcess) -> str | None:  # noqa: ARG002
         """Enforce nothing."""
         return None
 
@@ -67,7 +64,7 @@ class GroupLimit:
     _events: Path | None
     """The file that counts processes ended for lack of memory."""
 
-    def look(self, process: Process) -> str | None:  # noqa: ARG002
+    def look(self, process: SupervisedProcess) -> str | None:  # noqa: ARG002
         """Enforce nothing: the kernel does."""
         return None
 
@@ -103,7 +100,7 @@ class OutsideLimit:
     _paused_until: float | None = None
     _was_too_large: bool = False
 
-    def look(self, process: Process) -> str | None:
+    def look(self, process: SupervisedProcess) -> str | None:
         """Pause a process that used more than its share; say so when it has too much memory."""
         now = time.monotonic()
         if self._paused_until is not None:

@@ -20,7 +20,7 @@ _IN_GROUPS = 'for group in $1; do echo $$ > "$group/cgroup.procs"; done; shift; 
 
 
 @dataclass
-class Process:
+class SupervisedProcess:
     """A process with all that it started, told from a later one of the same number."""
 
     pid: int
@@ -37,7 +37,7 @@ class Process:
         environment: Mapping[str, str],
         log: Path,
         groups: Sequence[Path] = (),
-    ) -> Process:
+    ) -> SupervisedProcess:
         """Start a program in a session of its own, in control groups, writing to a log.
 
         Raises ``OSError`` when it cannot be started.
@@ -58,7 +58,7 @@ class Process:
         return cls(child.pid, start_mark(child.pid) or "", child)
 
     @classmethod
-    def found(cls, pid: int, mark: str) -> Process | None:
+    def found(cls, pid: int, mark: str) -> SupervisedProcess | None:
         """Return a process that an earlier supervisor started, if it still lives."""
         return cls(pid, mark) if mark and start_mark(pid) == mark else None
 

@@ -12,7 +12,7 @@ from trading_runtime.deployments.times import time_after
 from trading_runtime.errors import Kind
 
 if TYPE_CHECKING:
-    from trading_runtime.deployments.processes import Process
+    from trading_runtime.deployments.processes import SupervisedProcess
     from trading_runtime.deployments.state import Request
 
 _LATE_SECONDS = 60.0
@@ -21,7 +21,7 @@ _LATE_SECONDS = 60.0
 class Recurring(Kept):
     """Research on a schedule, on this machine."""
 
-    def look_at_process(self, process: Process, request: Request, now: float) -> None:
+    def look_at_process(self, process: SupervisedProcess, request: Request, now: float) -> None:
         """Wait for the end of a run; a changed file counts from the next one on."""
         if not process.lives:
             code = process.code

@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trading_runtime.deployments.desired import DesiredFiles, What
+from trading_runtime.deployments.desired import DeploymentKind, DesiredFiles
 from trading_runtime.deployments.kept import GRACE_SECONDS, Kept, Surroundings
 from trading_runtime.deployments.limits import ControlGroups
 from trading_runtime.deployments.logs import LogUploads
 from trading_runtime.deployments.notices import Notices, notice
-from trading_runtime.deployments.processes import Process
+from trading_runtime.deployments.processes import SupervisedProcess
 from trading_runtime.deployments.recurring import Recurring
 from trading_runtime.deployments.state import DeploymentState, SupervisorFolder
 from trading_runtime.errors import StorageError
@@ -139,7 +139,7 @@ class Supervisor:
         for name, desired in wanted.items():
             if name not in self._kept:
                 state = DeploymentState(name, str(desired.path), desired.what)
-                kind = Recurring if desired.what is What.RESEARCH else Kept
+                kind = Recurring if desired.what is DeploymentKind.RESEARCH else Kept
                 self._kept[name] = kind(desired, state, self._around)
             kept = self._kept[name]
             if kept.desired.what is not desired.what:
@@ -193,7 +193,7 @@ class Supervisor:
 
 
 def _end_forgotten(state: DeploymentState) -> None:
-    process = Process.found(state.pid or 0, state.mark)
+    process = SupervisedProcess.found(state.pid or 0, state.mark)
     deadline = time.monotonic() + GRACE_SECONDS
     while process is not None and process.lives:
         is_late = time.monotonic() > deadline
