@@ -16,6 +16,7 @@ REQUIREMENTS = (
     "requirements.txt",
     "requirements-build.txt",
     "requirements-dev.txt",
+    "requirements-drills.txt",
     "requirements-search.txt",
     "requirements-terminal.txt",
 )
@@ -93,8 +94,8 @@ def test_what_tests_need_is_added_to_an_environment_that_is_there(checkout: Chec
 
     (added,) = checkout.make("dev")
 
-    names = ("requirements", "requirements-search", "requirements-terminal", "requirements-dev")
-    assert " ".join(f"-r {name}.txt" for name in names) in added
+    files = ("", "-search", "-drills", "-terminal", "-dev")
+    assert " ".join(f"-r requirements{name}.txt" for name in files) in added
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-build.txt"])

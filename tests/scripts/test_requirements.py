@@ -13,6 +13,7 @@ NAMES = (
     "requirements",
     "requirements-build",
     "requirements-dev",
+    "requirements-drills",
     "requirements-search",
     "requirements-terminal",
 )
@@ -81,8 +82,10 @@ def test_what_some_commands_need_brings_no_other_version_of_what_runs_use(
     assert own <= some.keys() - run.keys()
 
 
-@pytest.mark.parametrize("name", ["requirements-search", "requirements-terminal"])
-def test_tests_install_beside_what_only_some_commands_need(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["requirements-search", "requirements-drills", "requirements-terminal"]
+)
+def test_tests_install_beside_what_some_commands_need(name: str) -> None:
     some, dev = pins_of(name), pins_of("requirements-dev")
 
     assert {name: dev[name] for name in some.keys() & dev.keys()} == {
