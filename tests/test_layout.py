@@ -40,6 +40,7 @@ IMPORTED_ONCE = {
     "datasets/file_kinds.py": "names the formats that messages list, apart from reading them",
     "datasets/quality_gate.py": "one rule of a dataset, with its messages",
     "datasets/row_order.py": "an algorithm: rows in order within bounded memory",
+    "deployments/recurring.py": "research at times, beside what is kept up",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
     "engine/live/reporting.py": "a subclass of the strategy, as the guard is",
     "engine/live/simulated.py": "what paper and live differ in",

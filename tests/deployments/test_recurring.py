@@ -55,6 +55,14 @@ class Watched:
         state = DeploymentState(desired.name, str(path), desired.what)
         self.kept = Recurring(desired, state, around)
 
+    @property
+    def phase(self) -> str:
+        return str(self.kept.state.phase)
+
+    @property
+    def run_id(self) -> str | None:
+        return self.kept.state.run_id
+
     def look(self, now: float) -> None:
         self.kept.look(now, self.request)
 
@@ -85,14 +93,13 @@ def test_it_runs_at_its_time_and_not_before(nightly: Watched, tmp_path: Path) ->
         "the first run is at 2024-01-01 01:00 UTC",
     )
     nightly.look(MIDNIGHT + HOUR - 1)
-    assert state.run_id is None
+    assert nightly.run_id is None
 
     nightly.look(MIDNIGHT + HOUR + 1)
-    assert state.phase is Phase.RUNNING
+    assert nightly.phase == "running"
     nightly.finish()
     assert state.why == "the last run is complete; the next is at 2024-01-01 02:00 UTC"
-    assert state.run_id is not None
-    metadata = next((tmp_path / "results" / "runs" / state.run_id).glob("metadata.json"))
+    metadata = tmp_path / "results" / "runs" / str(nightly.run_id) / "metadata.json"
     assert json.loads(metadata.read_text())["status"] == "complete"
 
 
@@ -136,12 +143,12 @@ def test_a_run_that_fails_is_told_and_the_next_comes_at_its_time(nightly: Watche
 def test_an_operator_runs_it_now_and_stops_it(nightly: Watched) -> None:
     nightly.request = Request(wanted=True, turn=1)
     nightly.look(MIDNIGHT + 120)
-    assert nightly.kept.state.phase is Phase.RUNNING
+    assert nightly.phase == "running"
     assert nightly.kept.state.due == MIDNIGHT + HOUR
 
     nightly.request = replace(nightly.request, wanted=False)
     nightly.look(MIDNIGHT + 130)
     nightly.finish()
-    assert nightly.kept.state.phase is Phase.STOPPED
+    assert nightly.phase == "stopped"
     nightly.look(MIDNIGHT + 2 * HOUR)
     assert nightly.kept.process is None

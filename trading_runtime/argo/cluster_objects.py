@@ -23,7 +23,7 @@ class ClusterModel(BaseModel):
     )
 
 
-class Metadata(ClusterModel):
+class ObjectMetadata(ClusterModel):
     """Name, labels and annotations."""
 
     name: str | None = None
@@ -36,7 +36,7 @@ class ClusterObject(ClusterModel):
 
     api_version: str
     kind: str
-    metadata: Metadata
+    metadata: ObjectMetadata
 
     def document(self) -> dict[str, Any]:
         """Return the object as it is applied."""
@@ -121,7 +121,7 @@ class PodSpec(ClusterModel):
 class PodTemplate(ClusterModel):
     """The pods of a Deployment."""
 
-    metadata: Metadata
+    metadata: ObjectMetadata
     spec: PodSpec
 
 

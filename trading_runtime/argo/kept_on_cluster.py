@@ -22,9 +22,9 @@ from trading_runtime.argo.cluster_objects import (
     Egress,
     Ingress,
     IpBlock,
-    Metadata,
     NetworkPolicy,
     NetworkPolicySpec,
+    ObjectMetadata,
     Peer,
     PodSpec,
     PodTemplate,
@@ -140,8 +140,8 @@ class OnCluster:
             NAME: self.name,
         }
 
-    def _metadata(self, suffix: str = "") -> Metadata:
-        return Metadata(name=self.name + suffix, labels=self._labels)
+    def _metadata(self, suffix: str = "") -> ObjectMetadata:
+        return ObjectMetadata(name=self.name + suffix, labels=self._labels)
 
     @property
     def _selector(self) -> Selector:
@@ -168,7 +168,7 @@ class OnCluster:
                 replicas=replicas,
                 selector=self._selector,
                 template=PodTemplate(
-                    metadata=Metadata(labels=self._labels, annotations=about),
+                    metadata=ObjectMetadata(labels=self._labels, annotations=about),
                     spec=PodSpec(
                         containers=[self._container()],
                         service_account_name=ACCOUNT,

@@ -8,9 +8,12 @@ import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trading_runtime.deployments.processes import GroupUsage
+
+if TYPE_CHECKING:
+    from trading_runtime.deployments.processes import SupervisedProcess
 
 _ROOT = Path("/sys/fs/cgroup")
 _PERIOD = 100_000

@@ -102,7 +102,9 @@ class SessionAccount:
             deadline = time.monotonic() + patience
             while True:
                 try:
-                    self._take(session, leaving)
+                    with contextlib.ExitStack() as taking:
+                        self._take(session, taking)
+                        leaving.push(taking.pop_all())
                     break
                 except UsageError:
                     if time.monotonic() > deadline:
