@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_runtime.cli.terminal import say
 from trading_runtime.config.project_file import results_here
 from trading_runtime.errors import UsageError
 
@@ -75,7 +76,7 @@ def find_run(run: str, folder: str) -> tuple[Store, str]:
 def print_findings(findings: Sequence[Any], notes: Sequence[Any]) -> str:
     """Print a line for each, and return in one word whether everything is ``sound``."""
     for item in findings:
-        click.echo(f"broken: {item}")
+        say(f"broken: {item}")
     for item in notes:
-        click.echo(f"note: {item}")
+        say(f"note: {item}")
     return "broken" if findings else "sound"
