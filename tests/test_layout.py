@@ -21,7 +21,7 @@ LEVELS = (
     {"planning", "engine"},
     {"results", "runs", "control", "report", "metrics"}
     | {"execution", "verification", "evidence", "sessions"},
-    {"operations", "project", "search", "deployments"},
+    {"operations", "project", "search", "charts", "deployments"},
     {"cli", "local", "argo", "api"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -52,6 +52,7 @@ IMPORTED_ONCE = {
     "records/metadata.py": "the form of a stored document",
     "report/pictures/equity.py": "a picture",
     "report/pictures/two_curves.py": "a picture",
+    "results/curves.py": "tables of a point's curves, which only notebooks read",
     "sessions/starting.py": "checks before anything is started",
     "sessions/health.py": "a server, apart from the trading that it reports on",
 }
@@ -161,7 +162,7 @@ def test_what_a_supervisor_imports_leads_to_no_engine_even_where_it_is_imported_
 def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
     heavy = (
         "nautilus_trader polars pyarrow numpy pydantic jinja2 ruamel hera "
-        "prometheus_client obstore botocore"
+        "prometheus_client obstore botocore plotly rich pandas mlflow"
     )
     code = (
         "import sys, trading_runtime.cli.main\n"
