@@ -48,11 +48,7 @@ def seams(  # noqa: PLR0913 - one argument for each option of the command
 
     store, run_id = find_run(run, folder)
     source = Source.of(store, run_id, experiment)
-    asked = list(dict.fromkeys(points)) or [_best(source)]
-    last = len(source.plan.points) - 1
-    for point in asked:
-        if point not in range(last + 1):
-            raise UsageError(f"--point {point}: the run's points are 0 to {last}")
+    asked = [source.checked(point) for point in dict.fromkeys(points)] or [source.best()]
     with Signals() as stopping:
         try:
             found = measure_seams(
@@ -241,12 +237,3 @@ def _span(source: Source, windows: Sequence[int]) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.6g}"
-
-
-def _best(source: Source) -> int:
-    from trading_runtime.results.run_records import read_result
-
-    result = read_result(source.store.run(source.run_id))
-    if result is None or result["best"] is None:
-        raise UsageError("the run names no best point; give --point N")
-    return int(result["best"]["point"])

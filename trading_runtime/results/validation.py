@@ -223,7 +223,9 @@ class Stretch(NamedTuple):
     point: int
     start: int
     end: int
-    windows: tuple[int, ...]
+    windows: tuple[int, ...] = ()
+    warmup: int | None = None
+    """Nanoseconds of warm-up; the experiment's when ``None``."""
 
 
 def window_stretches(windows: Windows, choices: Iterable[Choice]) -> list[Stretch]:

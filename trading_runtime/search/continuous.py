@@ -17,7 +17,7 @@ from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.planning.plan import batches
 from trading_runtime.records.plan import PlannedPartition, Point, Task, read_plan
-from trading_runtime.results.run_records import read_metadata
+from trading_runtime.results.run_records import read_metadata, read_result
 from trading_runtime.results.validation import (
     Choice,
     Stretch,
@@ -27,7 +27,7 @@ from trading_runtime.results.validation import (
     stability,
     window_stretches,
 )
-from trading_runtime.units import format_instant
+from trading_runtime.units import format_duration, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,6 +65,20 @@ class Source(NamedTuple):
         loaded = load_experiment(noted)
         return cls(store, run_id, plan, loaded, Windows.of_run(plan, store, files))
 
+    def best(self) -> int:
+        """Return the run's best point; raises ``UsageError`` when it names none."""
+        result = read_result(self.store.run(self.run_id))
+        if result is None or result["best"] is None:
+            raise UsageError("the run names no best point; give --point N")
+        return int(result["best"]["point"])
+
+    def checked(self, point: int) -> int:
+        """Return ``point``; raises ``UsageError`` when the run has no such point."""
+        last = len(self.plan.points) - 1
+        if point not in range(last + 1):
+            raise UsageError(f"--point {point}: the run's points are 0 to {last}")
+        return point
+
 
 class Continuous(NamedTuple):
     """The results of the periods that were run."""
@@ -89,14 +103,25 @@ def run_continuously(  # noqa: PLR0913 - keyword-only choices of one call
     what ``LocalRun.execute`` raises, and ``UsageError`` when the experiment is no longer that of
     the run.
     """
-    prepared = [_prepared(source, stretch, workers) for stretch in asked]
-    plan = _merged(source, asked, [each.plan for each in prepared], prepared[0].workers)
-    merged = dataclasses.replace(prepared[0], loaded=source.loaded, store=source.store, plan=plan)
+    merged = prepare_stretches(source, asked, workers)
+    plan = merged.plan
     stem = source.run_id[:_LONGEST_STEM].rstrip(".-")
     run_id = f"{stem}-{what}-{plan.digest[:_SHOWN_DIGITS]}"
     run = LocalRun(merged, run_id, should_stop, show_progress)
     ended = run.execute(allow_incomplete=True)
     return Continuous(run_id, ended.computed, Windows.of_run(plan, source.store, run.files))
+
+
+def prepare_stretches(
+    source: Source, asked: Sequence[Stretch], workers: int | None = None
+) -> PreparedRun:
+    """Plan one task for each period, in their order (for each instrument, if they are separated).
+
+    Raises ``UsageError`` when the experiment is no longer that of the run.
+    """
+    prepared = [_prepared(source, stretch, workers) for stretch in asked]
+    plan = _merged(source, asked, [each.plan for each in prepared], prepared[0].workers)
+    return dataclasses.replace(prepared[0], loaded=source.loaded, store=source.store, plan=plan)
 
 
 def _prepared(source: Source, stretch: Stretch, workers: int | None) -> PreparedRun:
@@ -120,6 +145,7 @@ def _prepared(source: Source, stretch: Stretch, workers: int | None) -> Prepared
                     "length": None,
                     "start": format_instant(stretch.start),
                     "end": format_instant(stretch.end),
+                    **({} if stretch.warmup is None else {"warmup": _warmup(stretch.warmup)}),
                 }
             ),
         }
@@ -133,6 +159,10 @@ def _prepared(source: Source, stretch: Stretch, workers: int | None) -> Prepared
             "experiment again"
         )
     return prepared
+
+
+def _warmup(nanoseconds: int) -> str | None:
+    return format_duration(nanoseconds) if nanoseconds else None
 
 
 def _numbers(points: Iterable[int]) -> dict[int, int]:
