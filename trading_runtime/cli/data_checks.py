@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.search.continuous import Source
-    from trading_runtime.search.data_checks import Difference, Lookahead, Warmup
+    from trading_runtime.search.data_checks import OrderDifference, Lookahead, Warmup
 
 _RESULTS = results_option("folder")
 _POINT = click.option("--point", type=int, help="The point to look at; the best if not given.")
@@ -182,7 +182,7 @@ def _warmup_lines(found: Warmup) -> Iterator[str]:
         yield from _difference_lines(last.difference, format_duration(last.warmup), "longer")
 
 
-def _difference_lines(found: Difference, first: str, second: str) -> Iterator[str]:
+def _difference_lines(found: OrderDifference, first: str, second: str) -> Iterator[str]:
     yield f"the first that differs is order {found.place + 1:,}"
     for name, order in ((first, found.first), (second, found.second)):
         yield f"  {name}: {_order_text(order)}"
@@ -243,7 +243,7 @@ def _warmup_document(found: Warmup) -> dict[str, Any]:
     }
 
 
-def _difference_document(found: Difference | None) -> dict[str, Any] | None:
+def _difference_document(found: OrderDifference | None) -> dict[str, Any] | None:
     if found is None:
         return None
     orders = (None if order is None else _order_text(order) for order in found[1:])

@@ -34,7 +34,7 @@ Order = dict[str, Any]
 """A row of ``orders.parquet``, times in nanoseconds."""
 
 
-class Difference(NamedTuple):
+class OrderDifference(NamedTuple):
     """The first order that differs; ``None`` where there is no such order."""
 
     place: int
@@ -50,7 +50,7 @@ class Cut(NamedTuple):
     """The time of the last row that it sees, nanoseconds since the epoch."""
     orders: int
     """How many orders the whole window's task has sent by then."""
-    difference: Difference | None
+    difference: OrderDifference | None
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Rung(NamedTuple):
     warmup: int
     """Nanoseconds."""
     orders: int
-    difference: Difference | None
+    difference: OrderDifference | None
 
 
 @dataclass(frozen=True)
@@ -224,15 +224,15 @@ def _evenly(times: Sequence[int], most: int) -> list[int]:
 
 def _difference(
     first: Sequence[Order], second: Sequence[Order], cut: int | None
-) -> Difference | None:
+) -> OrderDifference | None:
     """Return the first difference; with a ``cut``, of orders that were sent by then."""
     for place, order in enumerate(first):
         other = second[place] if place < len(second) else None
         if other is None or not _is_same(order, other, cut):
-            return Difference(place, order, other)
+            return OrderDifference(place, order, other)
     for place, other in enumerate(second[len(first) :], len(first)):
         if cut is None or other["ts_init"] < cut:
-            return Difference(place, None, other)
+            return OrderDifference(place, None, other)
     return None
 
 
