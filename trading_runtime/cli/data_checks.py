@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.search.continuous import Source
-    from trading_runtime.search.data_checks import OrderDifference, Lookahead, Warmup
+    from trading_runtime.search.data_checks import Lookahead, OrderDifference, Warmup
 
 _RESULTS = results_option("folder")
 _POINT = click.option("--point", type=int, help="The point to look at; the best if not given.")
