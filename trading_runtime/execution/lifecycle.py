@@ -92,12 +92,13 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     *,
     allow_incomplete: bool = False,
     verified: Mapping[str, str] = MappingProxyType({}),
+    has_trials: bool = True,
 ) -> Reduction:
     """Reduce the run over its tasks, and write its tables, ``result.json`` and report.
 
     Afterwards the metadata record whether the run is complete. ``verified`` maps task ids to the
-    sha256 of manifests that this run has just verified. Raises ``StorageError`` when nothing can be
-    written.
+    sha256 of manifests that this run has just verified. Without ``has_trials`` the ledger is left
+    as it is. Raises ``StorageError`` when nothing can be written.
     """
     from trading_runtime.report import ReportInputs, write_report
     from trading_runtime.results.judgement import drawn_points
@@ -111,7 +112,8 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         verified=verified,
         drawn=drawn_points(experiment),
     )
-    trials = note_trials(store, plan, reduced.results, reduced.result.get("luck"))
+    results = reduced.results if has_trials else reduced.results.clear()
+    trials = note_trials(store, plan, results, reduced.result.get("luck"))
     write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
     metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
     write_report(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan
@@ -124,10 +125,11 @@ def prepare_stretches(
     return dataclasses.replace(prepared[0], loaded=source.loaded, store=source.store, plan=plan)
 
 
-def _prepared(source: Source, stretch: Stretch, workers: int | None) -> PreparedRun:
+def single_point(source: Source, point: int) -> Experiment:
+    """Return the run's experiment with one point of its plan and nothing to choose."""
     experiment = source.loaded.experiment
-    config = decode_values(dict(source.plan.points[stretch.point].config))
-    alone = experiment.model_copy(
+    config = decode_values(dict(source.plan.points[point].config))
+    return experiment.model_copy(
         update={
             "results": source.store.place,
             "parameters": {},
@@ -138,19 +140,16 @@ def _prepared(source: Source, stretch: Stretch, workers: int | None) -> Prepared
             "strategy": experiment.strategy.model_copy(
                 update={"config": experiment.strategy.config | config}
             ),
-            "partitions": experiment.partitions.model_copy(
-                update={
-                    "by": PartitionUnit.WHOLE,
-                    "count": 1,
-                    "length": None,
-                    "start": format_instant(stretch.start),
-                    "end": format_instant(stretch.end),
-                    **({} if stretch.warmup is None else {"warmup": _warmup(stretch.warmup)}),
-                }
-            ),
         }
     )
-    loaded = dataclasses.replace(source.loaded, experiment=alone)
+
+
+def prepare_same(source: Source, experiment: Experiment, workers: int | None) -> PreparedRun:
+    """Plan an experiment that only has other points or windows than the run.
+
+    Raises ``UsageError`` when code, settings or versions are no longer those of the run.
+    """
+    loaded = dataclasses.replace(source.loaded, experiment=experiment)
     prepared = prepare_loaded(loaded, workers, store=source.store)
     if prepared.plan.common.content != source.plan.common.content:
         raise UsageError(
@@ -159,6 +158,21 @@ def _prepared(source: Source, stretch: Stretch, workers: int | None) -> Prepared
             "experiment again"
         )
     return prepared
+
+
+def _prepared(source: Source, stretch: Stretch, workers: int | None) -> PreparedRun:
+    alone = single_point(source, stretch.point)
+    window = {
+        "by": PartitionUnit.WHOLE,
+        "count": 1,
+        "length": None,
+        "start": format_instant(stretch.start),
+        "end": format_instant(stretch.end),
+    }
+    if stretch.warmup is not None:
+        window["warmup"] = _warmup(stretch.warmup)
+    partitions = alone.partitions.model_copy(update=window)
+    return prepare_same(source, alone.model_copy(update={"partitions": partitions}), workers)
 
 
 def _warmup(nanoseconds: int) -> str | None:
