@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.options import EXPERIMENT, JSON, find_run, results_option
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import DiffersError
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def check_lookahead(  # noqa: PLR0913 - one argument for each option of the comm
     known = {str(Path(name).absolute()) for name in allowed}
     opened = [path for path in found.opened if path not in known]
     if as_json:
-        click.echo(json.dumps(_lookahead_document(found, opened), ensure_ascii=False))
+        say(json.dumps(_lookahead_document(found, opened), ensure_ascii=False))
     else:
-        click.echo("\n".join(_lookahead_lines(found)))
+        say("\n".join(_lookahead_lines(found)))
     if found.first is not None:
         raise DiffersError(
             f"run {run!r}, point {chosen}: orders depend on rows that lie after them; look at what "
@@ -127,9 +128,9 @@ def check_warmup(  # noqa: PLR0913 - one argument for each option of the command
     place = data_checks.window_of(source, window, last=True)
     found = data_checks.check_warmup(source, chosen, place, most, _reporter(as_json))
     if as_json:
-        click.echo(json.dumps(_warmup_document(found), ensure_ascii=False))
+        say(json.dumps(_warmup_document(found), ensure_ascii=False))
     else:
-        click.echo("\n".join(_warmup_lines(found)))
+        say("\n".join(_warmup_lines(found)))
     if found.needed is None:
         longest = format_duration(found.rungs[-1].warmup)
         raise DiffersError(
@@ -155,7 +156,7 @@ def _source(
 
 
 def _reporter(as_json: bool) -> Any:  # noqa: FBT001 - passed on
-    return lambda text: None if as_json else click.echo(text, err=True)
+    return lambda text: None if as_json else say(text, err=True)
 
 
 def _lookahead_lines(found: Lookahead) -> Iterator[str]:

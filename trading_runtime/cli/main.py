@@ -85,6 +85,11 @@ COMMANDS = {
         "replay",
         "Run one task again with the engine's log.",
     ),
+    "holdout": (
+        "trading_runtime.cli.holdout",
+        "holdout",
+        "Open rows that are held out; list them.",
+    ),
     "lookahead": (
         "trading_runtime.cli.data_checks",
         "lookahead",

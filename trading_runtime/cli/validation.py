@@ -167,9 +167,9 @@ def robustness(  # noqa: PLR0913 - one argument for each option of the command
             return stopping.report(error)
     if as_json:
         document = found._asdict() | {"findings": [each._asdict() for each in found.findings]}
-        click.echo(json.dumps(document, ensure_ascii=False))
+        say(json.dumps(document, ensure_ascii=False))
     else:
-        click.echo("\n".join(_robustness_lines(source, found)))
+        say("\n".join(_robustness_lines(source, found)))
     return 0
 
 

@@ -92,6 +92,7 @@ __all__ = [
     "Experiment",
     "FillSettings",
     "GridSampling",
+    "HoldOutSettings",
     "LatencySettings",
     "Limits",
     "Model",
@@ -377,6 +378,13 @@ class PromotionSettings(Model):
     """Bound on the objective's metric: a minimum when it is maximised, else a maximum."""
 
 
+class HoldOutSettings(Model):
+    """Rows that no run may touch before ``holdout open``."""
+
+    start: Instant
+    """Everything from here on is held out, rows that are added later among it."""
+
+
 class RobustnessSettings(Model):
     """What ``results robustness`` changes about a point to see whether its result holds."""
 
@@ -436,6 +444,8 @@ class Experiment(Model):
     """Open positions at a window's end: marked to market, or closed by market orders."""
     limits: Limits = Limits.model_construct()
     """Bounds on one task."""
+    holdout: HoldOutSettings | None = None
+    """The end of the data, kept for a last test; binds all experiments with the same results."""
     robustness: RobustnessSettings = RobustnessSettings.model_construct()
     """What ``results robustness`` tries; changes no result."""
     promotion: PromotionSettings | None = None

@@ -19,6 +19,7 @@ from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.records.events import KillActivated, RunKilled, RunStopped
 from trading_runtime.redaction import redacted
+from trading_runtime.results.holdout import record_holdout
 from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
 from trading_runtime.runs.metadata import Metadata, Status, reopen_run
@@ -52,6 +53,8 @@ def begin_run(
     """
     plan, experiment = prepared.plan, prepared.loaded.experiment
     refuse_other_plan(read_metadata(files), plan.digest, run_id)
+    if prepared.held is not None:
+        record_holdout(prepared.store, prepared.held)
     # Done first: if the process is killed in between, the run counts as died, not as damaged.
     reopen_run(files)
     content = redacted(explicit(experiment))
