@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from trading_runtime.errors import Kind
 from trading_runtime.execution.workers.processes import worker_environment
@@ -41,10 +41,10 @@ class FreshTasks:
         """Where the results are stored."""
         return self.scratch / "results"
 
-    def run(self, tasks: Sequence[int]) -> list[FreshOutcome]:
+    def run(self, tasks: Sequence[int], output: IO[bytes] | None = None) -> list[FreshOutcome]:
         """Run tasks of the plan one after another; those after a crash are not run.
 
-        What the tasks print goes to standard output.
+        What the tasks print goes to ``output``, to standard output and error without one.
         """
         reader, writer = os.pipe()
         job = {
@@ -64,6 +64,8 @@ class FreshTasks:
         with subprocess.Popen(
             [sys.executable, "-P", "-m", "trading_runtime.verification.fresh_tasks", str(writer)],
             stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
             pass_fds=(writer,),
             env=worker_environment(),
             cwd=work,

@@ -88,14 +88,7 @@ def replay(origin: TaskOrigin, index: int, store: Store, files: RunFiles, log_le
     """
     identity = origin.plan.tasks[index].task_id
     with Scratch() as scratch:
-        [now] = FreshTasks(
-            present_plan(origin, scratch.path),
-            origin.folder,
-            origin.dataset,
-            origin.code.search_paths,
-            scratch.path,
-            log_level,
-        ).run([index])
+        [now] = _fresh(origin, scratch, log_level).run([index])
         if now.kind is Kind.OK:
             fresh = Store(scratch.path / "results").read_task(identity)
         before = None
@@ -110,3 +103,22 @@ def replay(origin: TaskOrigin, index: int, store: Store, files: RunFiles, log_le
         elif failed := read_json(files.failure(identity)):
             before = FreshOutcome(Kind(failed["kind"]), failed["message"], failed["traceback"])
         return Replay(identity, now, before)
+
+
+def task_log(origin: TaskOrigin, index: int, log_level: str) -> str:
+    """Run task ``index`` again, and return the engine's log and what the strategy printed."""
+    with Scratch() as scratch, (scratch.path / "log").open("w+b") as log:
+        _fresh(origin, scratch, log_level).run([index], log)
+        log.seek(0)
+        return log.read().decode(errors="replace")
+
+
+def _fresh(origin: TaskOrigin, scratch: Scratch, log_level: str) -> FreshTasks:
+    return FreshTasks(
+        present_plan(origin, scratch.path),
+        origin.folder,
+        origin.dataset,
+        origin.code.search_paths,
+        scratch.path,
+        log_level,
+    )
