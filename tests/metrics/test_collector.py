@@ -492,7 +492,7 @@ def test_deployments_are_told_as_their_supervisor_told_them(tmp_path: Path) -> N
     (tmp_path / "deployments").mkdir()
     told = {"wanted": True, "running": False, "gave_up": True, "restarts": 7, "missed": 2}
     (tmp_path / "deployments" / "ema.json").write_text(json.dumps({**told, "time": 1_700_000_000}))
-    text = text_of(FolderCollector(open_results_folder(tmp_path), 5))
+    text = text_of(FolderCollector(open_results_folder(tmp_path), 5)).decode()
 
     for line in (
         'trading_runtime_deployment_wanted{deployment="ema"} 1.0',
@@ -502,4 +502,4 @@ def test_deployments_are_told_as_their_supervisor_told_them(tmp_path: Path) -> N
         'trading_runtime_deployment_missed_total{deployment="ema"} 2.0',
         'trading_runtime_deployment_seen_timestamp_seconds{deployment="ema"} 1.7e+09',
     ):
-        assert line in str(text, "utf-8") if isinstance(text, bytes) else line in text
+        assert line in text

@@ -33,8 +33,9 @@ def _check_cron(text: str) -> str:
     numbered = []
     for name, part in zip(_FIELDS, parts, strict=True):
         numbers = _NUMBERS.get(name, {})
-        # Argo takes no names.
-        found = re.sub(r"[A-Za-z]+", lambda m, n=numbers: n.get(m[0].lower(), m[0]), part)
+        found = part.lower()
+        for word, number in numbers.items():
+            found = found.replace(word, number)  # Argo takes no names
         if not _CRON_FIELD.fullmatch(found):
             names = f", names such as {next(iter(numbers))!r}" if numbers else ""
             raise ValueError(
