@@ -58,7 +58,7 @@ _FULL_WIDTH = 24
 
 def dashboards() -> dict[str, str]:
     """Return the text of every dashboard by its file name."""
-    made = {"runs.json": _runs(), "run.json": _run()}
+    made = {"runs.json": _deployments(_runs()), "run.json": _run()}
     encoder = JSONEncoder(sort_keys=True, indent=1)
     return {name: encoder.encode(dashboard.build()) + "\n" for name, dashboard in made.items()}
 
@@ -123,6 +123,36 @@ def _runs() -> Dashboard:
             .with_target(_over_time("time() - trading_runtime_collected_timestamp_seconds", "age"))
             .with_target(
                 _over_time("trading_runtime_collection_duration_seconds", "collecting", "B")
+            )
+        )
+    )
+
+
+def _deployments(dashboard: Dashboard) -> Dashboard:
+    """Add what a supervisor keeps up."""
+    down = (
+        "sum(trading_runtime_deployment_wanted == 1 and trading_runtime_deployment_running == 0)"
+        " or vector(0)"
+    )
+    return (
+        dashboard.with_row(Row("Deployments"))
+        .with_panel(_stat("Up", "sum(trading_runtime_deployment_running) or vector(0)"))
+        .with_panel(_stat("Down", down, red_from=1))
+        .with_panel(
+            _stat("Given up", "sum(trading_runtime_deployment_gave_up) or vector(0)", red_from=1)
+        )
+        .with_panel(
+            _lines("Restarts within an hour").with_target(
+                _over_time(
+                    "increase(trading_runtime_deployment_restarts_total[1h])", "{{deployment}}"
+                )
+            )
+        )
+        .with_panel(
+            _lines("Starts missed within a day").with_target(
+                _over_time(
+                    "increase(trading_runtime_deployment_missed_total[1d])", "{{deployment}}"
+                )
             )
         )
     )

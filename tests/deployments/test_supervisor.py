@@ -194,6 +194,19 @@ def test_one_that_no_longer_touches_its_heartbeat_is_ended_and_restarted(
     assert start_mark(first["pid"]) != first["mark"]
 
 
+def test_metrics_are_told_beside_the_results(supervised: Supervised) -> None:
+    path = supervised.write("one", ["false"], restart={"most_in_an_hour": 0})
+    told = supervised.folder / "results" / "deployments" / "one.json"
+    supervised.up()
+    supervised.wait_for("one", "gave up")
+    supervised.wait(lambda: told.exists() and json.loads(told.read_text())["gave_up"])
+    content = json.loads(told.read_text())
+
+    assert (content["wanted"], content["running"], content["restarts"]) == (True, False, 0)
+    path.unlink()
+    supervised.wait(lambda: not told.exists())
+
+
 def test_a_second_supervisor_over_one_folder_refuses(supervised: Supervised) -> None:
     supervised.write("one", FOREVER)
     supervised.up()

@@ -91,6 +91,8 @@ def test_a_time_is_found_in_the_minute_that_it_names() -> None:
         ({"start": "0 30 9 * * *"}, "has 6 fields; a cron expression here has five"),
         ({"start": "@daily"}, "has 1 fields"),
         ({"stop": "0 16 ? * *"}, "'?' is no day of month"),
+        ({"stop": "0 16 * * 5-7"}, "Sunday is 0 or 'sun'"),
+        ({"stop": "0 16 * * funday"}, "'funday' is no day of week"),
         ({"time_zone": "Mars/Olympus"}, "'Mars/Olympus' is not a time zone"),
     ],
 )
@@ -111,3 +113,9 @@ def test_what_is_no_schedule_is_refused_with_its_place(
 def test_five_fields_that_make_no_sense_are_refused_when_they_are_used() -> None:
     with pytest.raises(UsageError, match=r"'99 9 \* \* \*' is not a cron expression: Bad minute"):
         time_after("99 9 * * *", "UTC", at("2024-01-01 00:00:00"))
+
+
+def test_names_become_the_numbers_that_argo_takes_as_well() -> None:
+    hours = SessionHours(start="0 9 * jan-MAR mon,wed", stop="0 16 * * sun", time_zone="UTC")
+
+    assert (hours.start, hours.stop) == ("0 9 * 1-3 1,3", "0 16 * * 0")

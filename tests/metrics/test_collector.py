@@ -44,6 +44,7 @@ STORED = (
     "operations/readiness.json",
     "operations/probe.json",
     "drills/kill-switch.json",
+    "deployments/ema.json",
 )
 KEYS = st.sampled_from(
     [
@@ -485,3 +486,20 @@ def test_a_thousand_runs_are_collected_in_less_than_half_a_second(tmp_path: Path
     assert value(collected(tmp_path), "runs", status="complete") == 1_000
     assert first < 0.5
     assert second < 0.5
+
+
+def test_deployments_are_told_as_their_supervisor_told_them(tmp_path: Path) -> None:
+    (tmp_path / "deployments").mkdir()
+    told = {"wanted": True, "running": False, "gave_up": True, "restarts": 7, "missed": 2}
+    (tmp_path / "deployments" / "ema.json").write_text(json.dumps({**told, "time": 1_700_000_000}))
+    text = text_of(FolderCollector(open_results_folder(tmp_path), 5)).decode()
+
+    for line in (
+        'trading_runtime_deployment_wanted{deployment="ema"} 1.0',
+        'trading_runtime_deployment_running{deployment="ema"} 0.0',
+        'trading_runtime_deployment_gave_up{deployment="ema"} 1.0',
+        'trading_runtime_deployment_restarts_total{deployment="ema"} 7.0',
+        'trading_runtime_deployment_missed_total{deployment="ema"} 2.0',
+        'trading_runtime_deployment_seen_timestamp_seconds{deployment="ema"} 1.7e+09',
+    ):
+        assert line in text

@@ -38,13 +38,13 @@ class KubectlCommand:
 
     def __init__(self, namespace: str | None) -> None:
         """Find the command; raises ``UsageError`` when there is none."""
-        named = os.environ.get("KUBECTL") or "kubectl"
+        named, *given = (os.environ.get("KUBECTL") or "kubectl").split() or ["kubectl"]
         found = shutil.which(named)
         if found is None:
             raise UsageError(
                 f"{named!r}: there is no such command; install kubectl, or set KUBECTL to its path"
             )
-        self._command = found
+        self._command = [found, *given]
         self._namespace = ["--namespace", namespace] if namespace else []
 
     def apply(self, text: str, *, dry_run: bool) -> str:
@@ -85,13 +85,13 @@ class KubectlCommand:
     def logs(self, name: str, *, follow: bool) -> int:
         """Print a deployment's log; return the exit code of ``kubectl``."""
         given = ["--follow"] if follow else []
-        command = [self._command, "logs", f"deployment/{name}", "--tail=-1", *given]
+        command = [*self._command, "logs", f"deployment/{name}", "--tail=-1", *given]
         return subprocess.run([*command, *self._namespace], check=False).returncode
 
     def _run(self, *arguments: str, given: str | None = None) -> str:
         try:
             ended = subprocess.run(
-                [self._command, *arguments, *self._namespace],
+                [*self._command, *arguments, *self._namespace],
                 input=given,
                 capture_output=True,
                 text=True,
@@ -104,7 +104,7 @@ class KubectlCommand:
                 "and does KUBECONFIG name it?"
             ) from error
         except OSError as error:
-            raise UsageError(f"{self._command}: cannot be run: {error.strerror}") from error
+            raise UsageError(f"{self._command[0]}: cannot be run: {error.strerror}") from error
         if ended.returncode:
             raise UsageError(f"kubectl {arguments[0]}: {said_by(ended.stderr or ended.stdout)}")
         return ended.stdout

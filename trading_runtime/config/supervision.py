@@ -12,7 +12,13 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from trading_runtime.config.fields import Duration, Model
 
 _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
-_CRON_FIELD = re.compile(r"[0-9A-Za-z*/,-]+")
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+_NUMBERS = {
+    "month": {name: str(number) for number, name in enumerate(_MONTHS, 1)},
+    "day of week": {name: str(number) for number, name in enumerate(_DAYS)},
+}
+_CRON_FIELD = re.compile(r"[0-9*/,-]+")
 _CRON = r"^\S+( +\S+){4}$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
@@ -24,13 +30,22 @@ def _check_cron(text: str) -> str:
             f"{text!r} has {len(parts)} fields; a cron expression here has five: "
             f"{', '.join(_FIELDS)}, such as '30 9 * * mon-fri'"
         )
+    numbered = []
     for name, part in zip(_FIELDS, parts, strict=True):
-        if not _CRON_FIELD.fullmatch(part):
+        numbers = _NUMBERS.get(name, {})
+        found = part.lower()
+        for word, number in numbers.items():
+            found = found.replace(word, number)  # Argo takes no names
+        if not _CRON_FIELD.fullmatch(found):
+            names = f", names such as {next(iter(numbers))!r}" if numbers else ""
             raise ValueError(
-                f"{text!r}: {part!r} is no {name}; accepted are numbers, names, '*', '/', ',' "
-                "and '-'"
+                f"{text!r}: {part!r} is no {name}; accepted are numbers{names}, '*', '/', ',' and "
+                "'-'"
             )
-    return " ".join(parts)
+        if name == "day of week" and "7" in found:
+            raise ValueError(f"{text!r}: {part!r} is no day of week; Sunday is 0 or 'sun'")
+        numbered.append(found)
+    return " ".join(numbered)
 
 
 def _check_zone(name: str) -> str:

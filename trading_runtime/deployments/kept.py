@@ -64,6 +64,8 @@ class Surroundings:
     """Says in the supervisor's own log what happened to a deployment."""
     notify: Callable[[Desired, Occasion, str, str | None], None]
     uploads: LogUploads
+    publish: Callable[[str, str, str | None], None]
+    """Puts a deployment's document into its results, or takes it away, for metrics."""
 
 
 @dataclass
@@ -88,6 +90,7 @@ class Kept:
     """Whether the end that was asked for counts as a crash."""
     _rotated: float = 0.0
     _written: str = ""
+    _published: str = ""
 
     def adopt(self) -> None:
         """Find a process again that an earlier supervisor left."""
@@ -401,15 +404,43 @@ class Kept:
         state.remember(now, f"{phase}: {why}")
         self.around.tell(state.name, f"{phase}: {why}")
 
+    def _publish(self) -> None:
+        """Tell what metrics are made of, when it changes and once a minute."""
+        state = self.state
+        if not state.results:
+            return
+        document = {
+            "wanted": state.phase not in _NOT_WANTED,
+            "running": state.phase in _AT_WORK,
+            "gave_up": state.phase is Phase.GAVE_UP,
+            "restarts": state.restart_count,
+            "missed": state.missed,
+        }
+        shown = repr((document, time.time() // _LATE_START_SECONDS))
+        if shown != self._published:
+            self._published = shown
+            content = json.dumps({**document, "time": time.time()}) + "\n"
+            self.around.publish(state.results, state.name, content)
+
+    def forget(self) -> None:
+        """Take away what is told of it."""
+        if self.state.results:
+            self.around.publish(self.state.results, self.state.name, None)
+
     def _keep(self) -> None:
         """Store the state when it has changed, apart from when it was looked at."""
         state = self.state
         shown = repr((state.phase, state.since, state.run_id, state.pid, state.problem))
         shown += repr((state.missed, state.seen // _LATE_START_SECONDS))
+        self._publish()
         if shown != self._written:
             self._written = shown
             with contextlib.suppress(TradingRuntimeError):
                 self.around.folder.write_state(state)
+
+
+_AT_WORK = {Phase.RUNNING, Phase.ENDING}
+_NOT_WANTED = {Phase.STOPPED, Phase.CLOSED, Phase.COMPLETE, Phase.KILLED, Phase.WAITING}
 
 
 def _signal_name(number: int) -> str:

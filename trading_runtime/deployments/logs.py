@@ -120,6 +120,28 @@ class LogUploads:
             thread.start()
             self._threads.append(thread)
 
+    def publish(self, results: str, name: str, content: str | None) -> None:
+        """Put the document that metrics are made of into the results, or take it away."""
+        if is_s3(results):
+            arguments = (results, name, content)
+            thread = threading.Thread(target=self._publish, args=arguments, daemon=True)
+            thread.start()
+            self._threads = [*(item for item in self._threads if item.is_alive()), thread]
+        else:
+            self._publish(results, name, content)
+
+    def _publish(self, results: str, name: str, content: str | None) -> None:
+        from trading_runtime.storage.folders import open_folder
+
+        try:
+            folder = open_folder(results)
+            if content is None:
+                folder.remove(f"deployments/{name}.json")
+            else:
+                folder.write(f"deployments/{name}.json", content.encode())
+        except (TradingRuntimeError, OSError) as error:
+            self._complain(f"{name}: metrics are not told: {error}")
+
     def finish(self) -> None:
         """Wait for uploads."""
         deadline = time.monotonic() + _UPLOAD_SECONDS

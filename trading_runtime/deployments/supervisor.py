@@ -77,6 +77,7 @@ class Supervisor:
                 lambda name, text: self.say(f"{name}: {text}"),
                 notify,
                 uploads,
+                uploads.publish,
             )
             self._read_files(thoroughly=False)
             self._find_again()
@@ -176,6 +177,7 @@ class Supervisor:
             except StorageError as error:
                 self.say(f"{name}: {error}")
             if kept.is_gone and kept.is_over:
+                kept.forget()
                 del self._kept[name]
                 self.folder.forget(name)
 

@@ -204,6 +204,17 @@ class FolderCollector(Collector):
         yield "kill_switch_active", _ALL_RUNS in switches, ()
         yield "kill_switch_runs", sum(name.startswith(_RUN_SWITCH) for name in switches), ()
         yield from self._of_checks()
+        yield from self._of_deployments()
+
+    def _of_deployments(self) -> Iterator[Sample]:
+        for path in self._folder.names("deployments"):
+            told, name = self._document(path), path.rpartition("/")[2].removesuffix(".json")
+            for key in ("wanted", "running", "gave_up"):
+                yield f"deployment_{key}", told.get(key) is True, (name,)
+            for key in ("restarts", "missed"):
+                yield f"deployment_{key}_total", count_of(told, key) or 0, (name,)
+            if isinstance(seen := told.get("time"), int | float):
+                yield "deployment_seen_timestamp_seconds", seen, (name,)
 
     def _of_checks(self) -> Iterator[Sample]:
         readiness = self._document("operations/readiness.json")

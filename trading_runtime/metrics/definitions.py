@@ -52,6 +52,7 @@ VALUES: dict[str, tuple[str, ...]] = {
 """Labels with known values; labels of runs are limited by the number of runs shown."""
 
 _RUN = ("run_id",)
+_DEPLOYMENT = ("deployment",)
 
 OF_FOLDER = (
     MetricDefinition("build_info", "gauge", "Always 1; the label is the version.", ("version",)),
@@ -73,6 +74,23 @@ OF_FOLDER = (
         "drill_passed", "gauge", "1 if the drill passed last time, else 0.", ("drill",)
     ),
     MetricDefinition("drill_timestamp_seconds", "gauge", "When it was held last.", ("drill",)),
+    MetricDefinition(
+        "deployment_wanted", "gauge", "1 if a deployment is to run now, else 0.", _DEPLOYMENT
+    ),
+    MetricDefinition("deployment_running", "gauge", "1 if it runs, else 0.", _DEPLOYMENT),
+    MetricDefinition(
+        "deployment_gave_up", "gauge", "1 if it crashed too often to be restarted.", _DEPLOYMENT
+    ),
+    MetricDefinition(
+        "deployment_restarts_total", "counter", "Restarts after crashes.", _DEPLOYMENT
+    ),
+    MetricDefinition("deployment_missed_total", "counter", "Starts that were missed.", _DEPLOYMENT),
+    MetricDefinition(
+        "deployment_seen_timestamp_seconds",
+        "gauge",
+        "When its supervisor last told of it; once a minute.",
+        _DEPLOYMENT,
+    ),
     MetricDefinition("collected_timestamp_seconds", "gauge", "When these numbers were collected."),
     MetricDefinition("collection_duration_seconds", "gauge", "How long collecting them took."),
 )

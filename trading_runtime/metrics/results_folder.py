@@ -110,7 +110,7 @@ class _S3Folder:
 
     def look(self) -> None:
         stamps: dict[str, Stamp] = {**self._objects.stamps("runs/")}
-        for prefix in ("kill-switch/on/", "operations/", "drills/"):
+        for prefix in ("kill-switch/on/", "operations/", "drills/", "deployments/"):
             stamps |= self._objects.stamps(prefix)
         below = defaultdict(list)
         for name in sorted(stamps):
