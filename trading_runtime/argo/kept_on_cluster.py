@@ -180,6 +180,7 @@ class OnCluster:
                             fs_group=USER,
                             seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
                         ),
+                        share_process_namespace=True,
                         image_pull_secrets=[models.LocalObjectReference(name=PULL_SECRET)],
                         volumes=[
                             models.Volume(
