@@ -14,7 +14,7 @@ import pytest
 
 from trading_runtime.config.program import load_program
 from trading_runtime.config.supervision import SessionHours
-from trading_runtime.deployments.times import is_open, time_after, time_before
+from trading_runtime.deployments.times import is_within_hours, time_after, time_before
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,17 +49,17 @@ def at(text: str) -> dt.datetime:
     ],
 )
 def test_market_hours_follow_the_clocks_of_their_place(now: str, expected: bool) -> None:  # noqa: FBT001
-    assert is_open(MARKET, at(now)) is expected
+    assert is_within_hours(MARKET, at(now)) is expected
 
 
 def test_hours_over_midnight_and_a_weekend_stay_open() -> None:
     week = SessionHours(start="0 18 * * sun", stop="0 17 * * fri", time_zone=NEW_YORK)
 
-    assert is_open(week, at("2024-11-06 05:00:00"))
-    assert is_open(week, at("2024-11-08 21:59:00"))
-    assert not is_open(week, at("2024-11-08 22:00:00"))
-    assert not is_open(week, at("2024-11-10 22:59:00"))
-    assert is_open(week, at("2024-11-10 23:00:00"))
+    assert is_within_hours(week, at("2024-11-06 05:00:00"))
+    assert is_within_hours(week, at("2024-11-08 21:59:00"))
+    assert not is_within_hours(week, at("2024-11-08 22:00:00"))
+    assert not is_within_hours(week, at("2024-11-10 22:59:00"))
+    assert is_within_hours(week, at("2024-11-10 23:00:00"))
 
 
 def test_a_time_that_the_spring_skips_comes_right_after_the_gap() -> None:

@@ -113,6 +113,8 @@ class PodSpec(ClusterModel):
     service_account_name: str
     automount_service_account_token: bool
     security_context: models.PodSecurityContext
+    share_process_namespace: bool
+    """Otherwise the process has number 1, and a signal that comes before it is ready is lost."""
     image_pull_secrets: list[models.LocalObjectReference]
     volumes: list[models.Volume]
     termination_grace_period_seconds: int

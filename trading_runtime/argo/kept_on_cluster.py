@@ -46,7 +46,7 @@ from trading_runtime.config.loading import explicit
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.deployments.desired import Desired, read_desired
 from trading_runtime.deployments.kept import GRACE_SECONDS
-from trading_runtime.deployments.times import is_open
+from trading_runtime.deployments.times import is_within_hours
 from trading_runtime.errors import UsageError
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
@@ -120,7 +120,7 @@ class OnCluster:
     def documents(self, now: dt.datetime) -> list[dict[str, Any]]:
         """Return all objects; ``now`` decides whether one with hours is running at first."""
         hours = self.desired.schedule
-        runs = hours is None or is_open(hours, now)
+        runs = hours is None or is_within_hours(hours, now)
         objects: list[ClusterObject] = [
             self._files(),
             self._deployment(1 if runs else 0),
@@ -180,6 +180,7 @@ class OnCluster:
                             fs_group=USER,
                             seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
                         ),
+                        share_process_namespace=True,
                         image_pull_secrets=[models.LocalObjectReference(name=PULL_SECRET)],
                         volumes=[
                             models.Volume(

@@ -20,7 +20,7 @@ from trading_runtime.deployments.logs import LOG, last_words, log_folder, rotate
 from trading_runtime.deployments.notices import Occasion
 from trading_runtime.deployments.processes import SupervisedProcess
 from trading_runtime.deployments.state import DeploymentState, Phase
-from trading_runtime.deployments.times import is_open, time_before
+from trading_runtime.deployments.times import is_within_hours, time_before
 from trading_runtime.errors import Kind, TradingRuntimeError, UsageError
 from trading_runtime.runs.opening import new_run_id
 from trading_runtime.storage.files import write_file
@@ -165,7 +165,7 @@ class Kept:
 
     def _is_open(self, now: float) -> bool:
         hours = self.desired.schedule
-        return hours is None or is_open(hours, dt.datetime.fromtimestamp(now, dt.UTC))
+        return hours is None or is_within_hours(hours, dt.datetime.fromtimestamp(now, dt.UTC))
 
     def _late(self) -> str | None:
         """Return that its heartbeat is missing, if it is."""

@@ -29,7 +29,7 @@ def time_after(expression: str, time_zone: str, now: dt.datetime) -> dt.datetime
     return _nearest(expression, time_zone, now, reverse=False)
 
 
-def is_open(hours: SessionHours, now: dt.datetime) -> bool:
+def is_within_hours(hours: SessionHours, now: dt.datetime) -> bool:
     """Return whether ``now`` is between a start and the next stop; raises ``UsageError``.
 
     A start and a stop at the same time open nothing.

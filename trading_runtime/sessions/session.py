@@ -21,7 +21,14 @@ from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import rounded_balance
 from trading_runtime.engine.live.venue_node import VenueNode
 from trading_runtime.engine.strategy.loading import imported_strategy, refuse_foreign_modules
-from trading_runtime.errors import DataError, Kind, StoppedError, TaskTimeoutError, UsageError
+from trading_runtime.errors import (
+    DataError,
+    Kind,
+    StoppedError,
+    TaskTimeoutError,
+    TransientError,
+    UsageError,
+)
 from trading_runtime.execution.lifecycle import begin_run, record_error, recorded, summarise_run
 from trading_runtime.planning.arriving import ArrivingWindow
 from trading_runtime.records import session_events as events
@@ -259,11 +266,14 @@ class Session:
 
     def _flush(self) -> None:
         """Write the tables as they are now, so that they survive a killed session."""
+        written = []
         with contextlib.suppress(DataError):
             tables = self._node.tables(self._replay.last + 1)
             for name, table in tables.as_arrow().items():
-                write_file(self._files.session / f"{name}.parquet", table_bytes(table))
-        self._opened.publish()
+                written.append(self._files.session / f"{name}.parquet")
+                write_file(written[-1], table_bytes(table))
+        with contextlib.suppress(TransientError):  # the next time
+            self._opened.publish(*written)
 
     def _end_blocked(self, seconds: float) -> None:
         """End the process from the watchdog's thread: the event loop does not come back."""

@@ -273,6 +273,8 @@ class Trading:
             if now - self._beaten >= heartbeat:
                 self._beaten = now
                 self._beat()
+            with contextlib.suppress(TransientError):  # a lost run is noticed by looking
+                self.opened.publish_when_due()
             if now - flushed >= _FLUSH_SECONDS:
                 flushed = now
                 self.flush()

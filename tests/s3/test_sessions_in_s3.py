@@ -1,0 +1,37 @@
+"""A session whose results are in S3: others can follow it, and a killed one leaves its journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from tests.s3.conftest import bucket, server, storage
+from tests.sessions.small_session import SmallSession
+from trading_runtime.storage.s3 import S3Folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["bucket", "server", "storage"]
+
+
+def test_the_journal_is_in_s3_while_the_session_trades(
+    tmp_path: Path, small_dataset: Path, bucket: str
+) -> None:
+    session = SmallSession(tmp_path, small_dataset)
+    session.play("x60")
+    session.write(results=f"{bucket}/results")
+    process = session.start()
+    folder = S3Folder(f"{bucket}/results")
+
+    def entries() -> list[dict[str, Any]]:
+        names = folder.sizes("runs/one/journal/")
+        return [json.loads(line) for name in names for line in folder.read(name).splitlines()]
+
+    session.wait(lambda: any(item["event"] == "session_connected" for item in entries()), process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+    assert {"run_initialised", "session_started"} <= {item["event"] for item in entries()}
