@@ -375,7 +375,7 @@ class PaperNode:
         """Whether the venue has answered to every order, those still on their way included."""
         cache = self.cache
         settled = cache.orders_open_count() + cache.orders_closed_count()
-        return cache.orders_total_count() == settled + cache.orders_emulated_count()
+        return bool(cache.orders_total_count() == settled + cache.orders_emulated_count())
 
     def newest_rows(self) -> dict[str, int]:
         """Return when the newest row of each instrument arrived, by its id, 0 before the first."""
