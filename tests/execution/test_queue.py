@@ -40,7 +40,7 @@ def test_what_waited_is_counted_and_does_not_depend_on_how_it_was_computed(
     assert "waits, cancellations first, for 1h at most" in page
     assert f"waited ({waited:,})" in page
 
-    small.write(equity={"interval": "7m"})
+    small.write(equity={"interval": "15m"})
     small.summary("--run-id", "two", "--workers", "1")
     assert trading(small, "two") == trading(small, "one")
 
