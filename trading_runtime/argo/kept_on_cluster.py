@@ -386,9 +386,11 @@ def prepare_for_cluster(path: Path, image: str | None, ports: Sequence[int]) -> 
                 f"{path}: {key}: {place} is a folder of this machine, which pods do not see; name "
                 "a place in S3: s3://bucket/prefix"
             )
-    content = json.loads(json.dumps(read.deployment.model_dump(mode="json", by_alias=True)))
+    # As it is written: what it leaves out is the image's to fill in.
+    written = read.deployment.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    content = json.loads(json.dumps(written))
     for key in _OF_A_SUPERVISOR:
-        content.pop(key)
+        content.pop(key, None)
     content["results"] = read.loaded.results_place
     content["data"]["dataset"] = read.loaded.dataset_place
     content["strategy"] = explicit(as_experiment(read.deployment))["strategy"]
