@@ -12,7 +12,7 @@ from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.plan import read_plan
-from trading_runtime.search.halving import Rung, rungs_of, spread
+from trading_runtime.search.halving import Rung, rungs_of, window_order
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
@@ -50,9 +50,9 @@ def test_each_rung_has_one_point_in_eta_on_eta_times_the_windows(
 
 def test_the_first_windows_of_any_rung_are_spread_over_all() -> None:
     # The binary digits of 0 to 7 read backwards.
-    assert spread(8) == [0, 4, 2, 6, 1, 5, 3, 7]
-    assert spread(3) == [0, 2, 1]
-    assert spread(1) == [0]
+    assert window_order(8) == [0, 4, 2, 6, 1, 5, 3, 7]
+    assert window_order(3) == [0, 2, 1]
+    assert window_order(1) == [0]
 
 
 def test_the_best_points_of_a_rung_go_on_and_the_run_has_them_on_all_windows(

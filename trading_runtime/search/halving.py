@@ -55,7 +55,7 @@ def rungs_of(points: int, windows: int, eta: int) -> list[Rung]:
     ]
 
 
-def spread(count: int) -> list[int]:
+def window_order(count: int) -> list[int]:
     """Return the numbers below ``count`` in an order of which any beginning is spread evenly.
 
     That is the order of their binary digits read backwards.
@@ -96,7 +96,7 @@ def run_halving(  # noqa: PLR0913 - what a run is started with
         planned = prepare_loaded(prepared.loaded, prepared.workers, points=points)
         is_last = number == len(rungs) - 1
         if not is_last:
-            kept = {windows[place] for place in spread(len(windows))[: rung.windows]}
+            kept = {windows[place] for place in window_order(len(windows))[: rung.windows]}
             planned = dataclasses.replace(planned, plan=_on(planned.plan, kept, planned.workers))
         name = run_id if is_last else _rung_id(run_id, number)
         run = LocalRun(planned, name, should_stop, show_progress, prestarted)
