@@ -27,13 +27,14 @@ class FetchedDataset:
         self._objects = objects
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="fetch")
         self._files: dict[str, Future[None]] = {}
-        self._counting = threading.Lock()
+        self._counting, self._asking = threading.Lock(), threading.Lock()
 
     def request(self, partition: Mapping[str, Any]) -> None:
         """Start fetching the missing files of ``partition``, and return at once."""
         for name in _names(partition):
-            if name not in self._files:
-                self._files[name] = self._threads.submit(self._fetch, name)
+            with self._asking:
+                if name not in self._files:
+                    self._files[name] = self._threads.submit(self._fetch, name)
 
     def wait(self, partition: Mapping[str, Any]) -> None:
         """Return once all files of ``partition`` are local.
@@ -52,7 +53,7 @@ class FetchedDataset:
                 ) from error
             except BaseException:
                 # The storage may have recovered by the next task.
-                del self._files[name]
+                self._files.pop(name, None)
                 raise
 
     def keep_only(self, *partitions: Mapping[str, Any]) -> None:

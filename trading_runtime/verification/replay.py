@@ -16,6 +16,7 @@ from trading_runtime.execution.workers.processes import worker_environment
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import pick
 from trading_runtime.storage.files import read_json
+from trading_runtime.storage.s3 import S3Folder, is_s3
 from trading_runtime.storage.scratch import Scratch
 from trading_runtime.verification.rerun import present_plan
 from trading_runtime.verification.why import first_difference
@@ -125,7 +126,7 @@ def _run(origin: TaskOrigin, index: int, scratch: Path, log_level: str) -> Repla
     job = {
         "plan": str(present_plan(origin, scratch)),
         "folder": str(origin.folder),
-        "dataset": origin.dataset,
+        "dataset": _local_dataset(origin, index, scratch),
         "results": str(scratch / "results"),
         "scratch": str(scratch),
         "search_paths": [str(path) for path in origin.code.search_paths],
@@ -159,6 +160,18 @@ def _run(origin: TaskOrigin, index: int, scratch: Path, log_level: str) -> Repla
     code = process.returncode
     cause = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     return ReplayOutcome(Kind.CRASH, f"the task's process ended {cause}")
+
+
+def _local_dataset(origin: TaskOrigin, index: int, scratch: Path) -> str:
+    """Return the folder with a task's data: the process that runs it has no credentials."""
+    if not is_s3(origin.dataset):
+        return origin.dataset
+    from trading_runtime.datasets.fetching import FetchedDataset
+
+    fetched = FetchedDataset(S3Folder(origin.dataset), scratch / "dataset")
+    fetched.wait(origin.plan.partitions[origin.plan.tasks[index].partition].as_mapping())
+    fetched.close()
+    return str(fetched.folder)
 
 
 def main() -> None:
