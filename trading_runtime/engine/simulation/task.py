@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from decimal import Context, localcontext
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader import model
 
 from trading_runtime.engine.accounting.equity import EquitySampler, RateNoter, looks
-from trading_runtime.engine.accounting.funding import (
-    LOST_AT_THE_START,
-    NO_FUNDING,
-    Funding,
-    lost_at_the_start,
-)
+from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.liquidation import Liquidations, liquidations
 from trading_runtime.engine.accounting.swap import (
@@ -25,7 +21,8 @@ from trading_runtime.engine.accounting.swap import (
 )
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
-from trading_runtime.engine.risk.profile import Risk
+from trading_runtime.engine.risk.outbound import queue_of
+from trading_runtime.engine.risk.profile import NO_LIMITS, Risk
 from trading_runtime.engine.simulation.engine_log import (
     EngineMessages,
     callback_error,
@@ -47,6 +44,7 @@ from trading_runtime.engine.simulation.feed import (
 from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
 from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.kill_signal import KillSignal, ended_by
+from trading_runtime.engine.simulation.rate_rows import RateRows
 from trading_runtime.engine.simulation.settlement import stated_closes
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
@@ -89,6 +87,8 @@ class TaskOutput:
     """Positions that venues closed; none when no venue does so."""
     engine_warnings: dict[str, int] = field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
+    queued: dict[str, int] | None = None
+    """Requests that waited, and what became of them but being sent; none without a queue."""
     unfed: Sequence[str] = ()
     """Data that the strategy subscribed to but was not fed."""
 
@@ -134,12 +134,15 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     steps += len(stated_closes(inputs))
     # A strategy that sets a decimal context sets it only for its own task.
     with (
+        nullcontext(decoded_rows)
+        if decoded_rows is not None
+        else closing(RateRows(inputs, catalog)) as added,
         localcontext(Context()),
         imported_strategy(code, common["strategy"]["config_path"], common["seed"]) as loaded,
     ):
-        engine = _make_engine(inputs, catalog, decoded_rows, log_level)
+        engine = _make_engine(inputs, catalog, added, log_level)
         try:
-            course = _Course(steps, catalog, log_level is not None)
+            course = _Course(steps + added.added, catalog, log_level is not None)
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
             # It stays in the process, so the caller must learn of it first.
@@ -154,7 +157,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
 def _make_engine(
     inputs: Mapping[str, Any],
     catalog: Path,
-    decoded_rows: DecodedRows | None,
+    rows: DecodedRows | RateRows,
     log_level: str | None,
 ) -> FedEngine:
     common, partition = inputs["common"], fed(inputs)
@@ -166,13 +169,14 @@ def _make_engine(
         common["venue"],
         str(catalog),
         quotes_from_books=bool(books_without_quotes(partition["data"])),
+        is_queued="queue" in common,
         logging=logger_config(log_level),
     )
     closes = stated_closes(inputs)
     try:
-        if decoded_rows is not None:
-            return SharingEngine(venues, config, partition, decoded_rows, closes)
-        return StreamingEngine(venues, config, partition, catalog, closes)
+        if isinstance(rows, DecodedRows):
+            return SharingEngine(venues, config, partition, rows, closes)
+        return StreamingEngine(venues, config, partition, rows, closes)
     except RuntimeError as error:
         if "single-currency CASH account" not in str(error):
             raise
@@ -220,8 +224,7 @@ def _run_engine(
             settings.fee_model.now = sampler.now
     guard.at_end_of_instant = sampler.at_end_of_instant
     failures.stop_engine = lambda: sampler.shutdown_system("failed")
-    if "risk" in common:
-        guard.risk = Risk(common["risk"], ledger, sampler.samples)
+    _set_limits(guard, common, ledger, sampler)
     _add_strategy(engine, loaded, inputs, guard, is_logged=course.is_logged)
     single = ledger.in_single_currency(
         {name: venue["base_currency"] for name, venue in venues.items()}
@@ -247,21 +250,27 @@ def _run_engine(
             swap.charge(end)
             last = last._replace(raw=last.raw + swap.not_booked())
         samples = [ledger.opening(balances, start), *inside, last]
-        refused = [] if guard.risk is None else guard.risk.refused_orders
-        tables, funding = ledger.tables(samples, refused), ledger.funding()
-    if lost := lost_at_the_start(partition["data"], course.catalog, start):
-        logged.counts[LOST_AT_THE_START] += lost
-    refusals = None if guard.risk is None else dict(sorted(guard.risk.refusals.items()))
+        tables, funding = ledger.tables(samples, guard.refused_orders), ledger.funding()
+    refusals = guard.risk.refusals if guard.risk is not None and "risk" in common else None
     return TaskOutput(
         tables,
         guard.warmup_denied_orders,
-        refusals,
+        None if refusals is None else dict(sorted(refusals.items())),
         funding,
         engine_warnings=counted_kinds(logged.counts),
         unfed=unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
         swap=None if swap is None else swap.total,
         liquidations=liquidations(tables) if _liquidates(common) else None,
+        queued=None if guard.queue is None else dict(sorted(guard.queue.counts.items())),
     )
+
+
+def _set_limits(
+    guard: GuardState, common: Mapping[str, Any], ledger: Ledger, sampler: EquitySampler
+) -> None:
+    if "risk" in common or "queue" in common:
+        guard.risk = Risk(common.get("risk", NO_LIMITS), ledger, sampler.samples)
+        guard.queue = queue_of(common, guard, guard.risk)
 
 
 def _refuse_unsettled(ledger: Ledger, end: int) -> None:
