@@ -7,12 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError
+from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-    from trading_runtime.storage.s3 import S3Folder
 
 _CONNECTIONS = 4
 
@@ -74,6 +73,22 @@ class FetchedDataset:
         path.write_bytes(content)
         with self._counting:
             self.fetched_bytes += len(content)
+
+
+def fetched_dataset(dataset: str, partitions: Iterable[Mapping[str, Any]], folder: Path) -> str:
+    """Return a folder with the data of ``partitions``: the dataset's, or ``folder`` if it is in S3.
+
+    Raises what ``FetchedDataset.wait`` raises.
+    """
+    if not is_s3(dataset):
+        return dataset
+    fetched = FetchedDataset(S3Folder(dataset), folder)
+    try:
+        for partition in partitions:
+            fetched.wait(partition)
+    finally:
+        fetched.close()
+    return str(folder)
 
 
 def _names(partition: Mapping[str, Any]) -> list[str]:
