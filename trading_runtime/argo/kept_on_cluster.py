@@ -158,10 +158,7 @@ class OnCluster:
 
     def _deployment(self, replicas: Literal[0, 1]) -> ClusterDeployment:
         # A pod does not notice a changed file: the template has to change as well.
-        about = {
-            "trading-runtime/meaning": self.desired.meaning,
-            "trading-runtime/content": digest(json.loads(json.dumps(self.content))),
-        }
+        about = {"trading-runtime/content": digest(json.loads(json.dumps(self.content)))}
         return ClusterDeployment(
             metadata=self._metadata(),
             spec=DeploymentSpec(

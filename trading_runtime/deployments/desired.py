@@ -109,7 +109,7 @@ def _desired(
     results: str,
     program: ProgramSettings | None,
 ) -> Desired:
-    content: dict[str, Any] = deployment.model_dump(mode="python", by_alias=True)
+    content: dict[str, Any] = deployment.model_dump(by_alias=True, exclude_defaults=True)
     kept = {key: value for key, value in content.items() if key not in _WITHOUT_EFFECT}
     limits, restart, hours = deployment.limits, deployment.restart, deployment.schedule
     if hours is not None:
