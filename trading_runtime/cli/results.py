@@ -308,6 +308,29 @@ def chart_results(  # noqa: PLR0913 - one argument for each option of the comman
     say(str(target))
 
 
+@results.command("explore")
+@click.argument("run")
+@_RESULTS
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; default: RUN-points.html in the current folder.",
+)
+def explore_results(run: str, folder: str, *, output: Path | None) -> None:
+    """Write a page with all points of RUN, to sort and filter, and heat maps of all pairs.
+
+    It stands alone. It needs the extra 'charts'.
+    """
+    from trading_runtime.charts.pages import explore_page
+
+    store, run_id = find_run(run, folder)
+    result, points = _read_table(store.run(run_id), "points")
+    page = explore_page(run_id, points, result)
+    target = output or Path(f"{run_id}-points.html")
+    _write(target, lambda: target.write_text(page, encoding="utf-8"))
+    say(str(target))
+
+
 def _write(target: Path, write: Callable[[], object]) -> None:
     """Write the file that ``--output`` names."""
     if not target.absolute().parent.is_dir():

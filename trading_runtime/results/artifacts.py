@@ -102,6 +102,7 @@ _WHERE_KNOWN = (
     "liquidations_by_instrument",
     "risk_refusals",
     "unfed_subscriptions",
+    "daily_closes",
 )
 
 Tables = Mapping[str, Mapping[str, list[Any]]]
@@ -117,8 +118,9 @@ def task_summary(
     ``warmup_short``, ``warmup_denied_orders``, ``funding`` and ``funding_settlements``, and
     ``engine_warnings`` by kind, which the tables do not contain. With a risk profile it gives
     ``risk_refusals``: how many orders and order changes each rule refused. It also gives
-    ``unfed_subscriptions``, if any: what the strategy subscribed to and was not fed; and what
-    venues charge for, such as ``swap``.
+    ``unfed_subscriptions``, if any: what the strategy subscribed to and was not fed;
+    ``daily_closes``, the prices that holding the instruments is valued by; and what venues charge
+    for, such as ``swap``.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
