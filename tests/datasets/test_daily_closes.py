@@ -25,7 +25,8 @@ def test_each_day_has_its_last_close_after_the_close_of_the_first_row(
     found = daily_closes(window.as_mapping(), tmp_path / "catalog")
 
     source = small_dataset.with_name(f"{small_dataset.name}-source") / "bars.csv"
-    closes = [Decimal(row["close"]) for row in csv.DictReader(source.open())]
+    rows = csv.DictReader(source.read_text().splitlines())
+    closes = [Decimal(row["close"]) for row in rows]
     days = [start // 86_400 for start in DAY_STARTS]
     expected = [(days[0], closes[0])]
     expected += [(day, closes[(n + 1) * BARS_A_DAY - 1]) for n, day in enumerate(days)]
