@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from trading_runtime.canonical import digest
 from trading_runtime.config.adapters import AdapterExecution
 from trading_runtime.errors import UsageError
 
@@ -47,3 +48,20 @@ def check_start(deployment: Deployment, *, is_live: bool) -> None:
             f"{', '.join(missing)}: not set; keys come from the environment alone, never from a "
             "file"
         )
+
+
+def venue_account(deployment: Deployment) -> str | None:
+    """Return the name of the account at a venue, the same for all deployments that share it.
+
+    It is told apart by ``account_id``, or by a digest of the key: whoever has another key for the
+    same account gives both deployments the same ``account_id``.
+    """
+    execution = deployment.execution
+    if not isinstance(execution, AdapterExecution):
+        return None
+    environment = (execution.environment or "default").lower()
+    account = execution.config.get("account_id")
+    if account is None:
+        keys = [os.environ.get(name, "") for name in key_variables(execution)[:1]]
+        account = digest(keys)[:12]
+    return f"{execution.adapter}-{environment}-{str(account).lower()}"

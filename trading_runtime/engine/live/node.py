@@ -108,6 +108,8 @@ class PaperNode:
         self.guard = new_guard(loaded, trading_starts=0, close_at_end=False)
         self.failures = self.guard.failures
         self.risk = self.guard.risk = Risk(limits, self._ledger, self.samples)
+        if isinstance(replay, ArrivingData):
+            self.risk.allowed = frozenset(replay.names)
         self.guard.now = lambda _strategy: replay.now(self.cache)
         self.guard.on_denial = listener.on_order_event
         self._times: list[tuple[int, int]] = []
@@ -360,6 +362,10 @@ class PaperNode:
     def newest_rows(self) -> dict[str, int]:
         """Return when the newest row of each instrument arrived, by its id, 0 before the first."""
         return self._replay.newest(self.cache)
+
+    def hold(self, why: str | None) -> None:
+        """Block orders in all instruments, or allow them again."""
+        self.risk.held = None if why is None else Refusal("venue", why)
 
     def close_instrument(self, name: str, why: str) -> None:
         """Block orders in an instrument."""
