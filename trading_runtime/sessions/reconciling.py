@@ -74,7 +74,7 @@ def known_of(store: Store, state: AccountState | None) -> Known:
 
 
 @dataclass
-class Reconciliation:
+class VenueComparison:
     """What follows from the comparison."""
 
     events: list[Event] = field(default_factory=list)
@@ -91,13 +91,13 @@ def reconciled(
     positions: Mapping[str, Decimal],
     instruments: Iterable[str],
     earliest: int,
-) -> Reconciliation:
+) -> VenueComparison:
     """Compare what is known with the venue's orders and positions.
 
     ``instruments`` are the deployment's. ``earliest`` is the instant from which on the venue was
     asked, in nanoseconds since the epoch.
     """
-    found = Reconciliation()
+    found = VenueComparison()
     ours = set(instruments)
     there = {order.order_id: order for order in orders if not order.is_made_up}
     for order in there.values():
@@ -127,7 +127,7 @@ def reconciled(
     return found
 
 
-def _compare(known: Known, order: VenueOrder, found: Reconciliation) -> None:
+def _compare(known: Known, order: VenueOrder, found: VenueComparison) -> None:
     """Take over what the venue says about one order."""
     if order.order_id not in known.sent and order.ending is None:
         found.claimed += 1
