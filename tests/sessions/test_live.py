@@ -421,3 +421,28 @@ def test_a_paper_account_is_no_live_account(live: LiveSession) -> None:
 
     assert code == 2
     assert "is of another kind" in text
+
+
+def test_an_adapter_that_no_test_runs_is_told_so() -> None:
+    from trading_runtime.config.deployment import Deployment
+    from trading_runtime.sessions.starting import untested_adapters
+
+    with_okx = Deployment.model_validate(
+        {
+            "name": "x",
+            "mode": "paper",
+            "data": {"source": "adapter", "adapter": "okx", "instruments": ["BTC-USDT.OKX"]},
+            "execution": {
+                "venue": "simulated",
+                "account_type": "margin",
+                "balances": ["1 USDT"],
+                "fees": {"model": "none"},
+            },
+            "strategy": {"path": "a:B"},
+            "seed": 1,
+        }
+    )
+
+    assert untested_adapters(with_okx) == [
+        "data.adapter: okx is untested here; try it on the venue's test environment first"
+    ]

@@ -17,6 +17,7 @@ from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.datasets.observed_days import Observed, stretches
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.node import PaperNode
+from trading_runtime.engine.live.recorder import Recorder
 from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import rounded_balance
 from trading_runtime.engine.live.venue_node import VenueNode
@@ -32,6 +33,7 @@ from trading_runtime.runs.opening import acquire_run, append_events
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
+from trading_runtime.sessions.data_recording import recording_place
 from trading_runtime.sessions.preparation import arrived_window, cut_window
 from trading_runtime.sessions.recording import SessionRecords
 from trading_runtime.sessions.rolling import rolled_forward
@@ -216,6 +218,8 @@ class Session:
             if isinstance(data, AdapterData):
                 self._replay = ArrivingData(data.model_dump(), common["equity_interval"])
                 source = f"{data.adapter} {data.environment or ''}".strip()
+                if deployment.record is not None:
+                    self._replay.recorder = Recorder(recording_place(prepared.read))
             else:
                 rows = self._window.slice.rows
                 self._replay = DataReplay(inputs, self._window.catalog, data.pace, rows)
@@ -249,6 +253,8 @@ class Session:
                     started=started,
                 )
                 ending = asyncio.run(self._trading.run())
+                if isinstance(self._replay, ArrivingData) and self._replay.recorder is not None:
+                    self._replay.recorder.finish()
                 self._node.logged_failure()
                 if ending.is_orderly:
                     refuse_foreign_modules(loaded, common["packages"])

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
-from trading_runtime.config.adapters import AdapterExecution
+from trading_runtime.config.adapters import AdapterData, AdapterExecution
+from trading_runtime.engine.live.adapters import TESTED
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,6 +49,17 @@ def check_start(deployment: Deployment, *, is_live: bool) -> None:
             f"{', '.join(missing)}: not set; keys come from the environment alone, never from a "
             "file"
         )
+
+
+def untested_adapters(deployment: Deployment) -> list[str]:
+    """Return a line for each adapter of the deployment that no test of this project runs."""
+    return [
+        f"{section}.adapter: {part.adapter} is untested here; try it on the venue's test "
+        "environment first"
+        for section in ("data", "execution")
+        if isinstance(part := getattr(deployment, section), (AdapterData, AdapterExecution))
+        and part.adapter not in TESTED[section]
+    ]
 
 
 def venue_account(deployment: Deployment) -> str | None:

@@ -232,6 +232,8 @@ class Trading:
             return False
         if isinstance(self.replay, ArrivingData):
             self.account.write_instruments(self.node.definitions)
+            if self.replay.recorder is not None:
+                self.replay.recorder.define(self.node.definitions)
         if isinstance(self.node, VenueNode):
             return self._reconcile(self.node)
         return self.carried is None or await self._restore(self.carried)
@@ -483,6 +485,8 @@ class Trading:
 
     def _beat(self) -> None:
         node = self.node
+        if isinstance(self.replay, ArrivingData) and self.replay.recorder is not None:
+            self.replay.recorder.flush()
         equity = None
         with contextlib.suppress(DataError):
             equity = f"{node.equity().equity:f}"

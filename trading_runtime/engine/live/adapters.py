@@ -21,16 +21,11 @@ from trading_runtime.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TESTED = {"data": frozenset({"bybit", "binance"}), "execution": frozenset({"bybit"})}
+TESTED = {"data": frozenset({"bybit"}), "execution": frozenset({"bybit"})}
 """The adapters that tests run against a stand-in venue."""
 _SECRETS = frozenset({"api_key", "api_secret"})
 _PACKAGE = "nautilus_trader.adapters"
 _KINDS = {"data": "DataClient", "execution": "ExecutionClient"}
-
-
-def is_tested(adapter: str, section: str) -> bool:
-    """Return whether tests of this project run the adapter; ``section`` as in a deployment."""
-    return adapter in TESTED[section]
 
 
 def adapter_client(

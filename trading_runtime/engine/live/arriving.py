@@ -18,6 +18,8 @@ from trading_runtime.engine.live.adapters import adapter_client
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from trading_runtime.engine.live.recorder import Recorder
+
 _SECOND = 1_000_000_000
 _SETTLE = 0.01
 
@@ -52,6 +54,8 @@ class ArrivingData:
         self.first = 0
         """The instant of the first row's arrival, 0 before it."""
         self._skew: float | None = None
+        self.recorder: Recorder | None = None
+        """Takes each row as well, when what comes is recorded."""
         self._newest = dict.fromkeys(self.names, 0)
         self._stopping = asyncio.Event()
 
@@ -141,10 +145,20 @@ class _Watcher(DataActor):
         self._data.on_socket(str(event.endpoint), event.state == SocketState.CONNECTED)
 
     def on_quote(self, quote: Any) -> None:
-        self._data.note(str(quote.instrument_id), quote.ts_event)
+        name = str(quote.instrument_id)
+        self._data.note(name, quote.ts_event)
+        self._record("quotes", name, quote)
 
     def on_trade(self, trade: Any) -> None:
-        self._data.note(str(trade.instrument_id), trade.ts_event)
+        name = str(trade.instrument_id)
+        self._data.note(name, trade.ts_event)
+        self._record("trades", name, trade)
 
     def on_bar(self, bar: Any) -> None:
         self._data.note(str(bar.bar_type.instrument_id), bar.ts_event, is_tick=False)
+        self._record("bars", str(bar.bar_type), bar)
+
+    def _record(self, kind: str, series: str, row: Any) -> None:
+        recorder = self._data.recorder
+        if recorder is not None:
+            recorder.add(kind, series, row)
