@@ -15,6 +15,9 @@ from tests.sessions.live_session import INSTRUMENT, LiveSession
 from tests.small_experiment import ROOT
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.verify import verify
+from trading_runtime.operations.stand_in.binance import BinanceProtocol
+from trading_runtime.operations.stand_in.exchange import Exchange
+from trading_runtime.operations.stand_in.serving import StandInVenue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,3 +95,41 @@ def test_a_session_records_what_it_sees(live: LiveSession) -> None:
     assert process.returncode == 143, errors
     [stopped] = live.events("session_stopped")
     assert sum(file.rows for file in manifest.files) == stopped["rows"]
+
+
+def test_data_of_binance_is_recorded_by_the_engines_adapter(live: LiveSession) -> None:
+    exchange = Exchange({"BTCUSDT": "46000.0"})
+    with StandInVenue(BinanceProtocol(exchange)) as venue:
+        live.write(
+            data={
+                "source": "adapter",
+                "adapter": "binance",
+                "environment": "testnet",
+                "instruments": ["BTCUSDT-PERP.BINANCE"],
+                "config": {
+                    "product_type": "usd_m",
+                    "base_url_http": venue.address,
+                    "base_url_ws": f"{venue.socket_address}/ws",
+                },
+            },
+            mode="paper",
+            execution={
+                "venue": "simulated",
+                "account_type": "margin",
+                "balances": ["1000 USDT"],
+                "fees": {"model": "none"},
+            },
+        )
+        recording = start_recording(live)
+        wait_for_rows(live, recording, 5)
+        recording.send_signal(signal.SIGTERM)
+        _, errors = recording.communicate(timeout=30)
+    [quotes] = (live.folder / "recorded" / "data" / "quotes").glob("*")
+
+    assert recording.returncode == 143, errors
+    assert quotes.name == "BTCUSDT-PERP.BINANCE"
+    assert rows_in_files(live.folder / "recorded", "quotes") >= 5
+    assert {file.type for file in load_manifest(live.folder / "recorded").files} == {
+        "quotes",
+        "trades",
+    }

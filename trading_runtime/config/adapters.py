@@ -72,7 +72,7 @@ class AdapterData(Model):
     source: Literal["adapter"]
     """An adapter of the engine delivers the data."""
     adapter: AdapterName
-    """Which one. Bybit is tested; the others can be named, untested."""
+    """Which one. Bybit and Binance are tested; the others can be named, untested."""
     environment: str | None = None
     """The venue's environment, such as ``testnet``; what the adapter takes by itself when
     absent."""

@@ -21,7 +21,7 @@ from trading_runtime.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TESTED = {"data": frozenset({"bybit"}), "execution": frozenset({"bybit"})}
+TESTED = {"data": frozenset({"bybit", "binance"}), "execution": frozenset({"bybit"})}
 """The adapters that tests run against a stand-in venue."""
 _SECRETS = frozenset({"api_key", "api_secret"})
 _PACKAGE = "nautilus_trader.adapters"
