@@ -18,6 +18,14 @@ from trading_runtime.units import DAY
 
 HOUR = DAY // 24
 MONDAY = 18_995  # 2022-01-03
+QUANTSTATS = {
+    "return": 0.01599999999999757,
+    "volatility": 0.12463235554969371,
+    "sharpe": 0.18801294909486482,
+    "sortino": 0.20813618185008692,
+    "max_drawdown": 0.022535763276503973,
+}
+"""What QuantStats 0.0.86 says of ``stock_year``: the output of ``quantstats_opinion.py``."""
 
 
 def root(value: Fraction) -> Fraction:
@@ -85,6 +93,11 @@ def test_a_year_of_stock_closes_has_the_ratios_of_a_reckoning_by_hand(
     assert (found["volatility"], found["sharpe"], found["sortino"]) == pytest.approx(
         by_hand(rows, periods), rel=1e-11
     )
+
+
+def test_a_year_of_stock_closes_has_the_statistics_of_quantstats() -> None:
+    found = found_for(stock_year(), Calendar(periods_per_year=252), overhang=40 * DAY)
+    assert {name: found[name] for name in QUANTSTATS} == pytest.approx(QUANTSTATS, rel=1e-9)
 
 
 def test_with_every_day_weekends_are_returns_of_zero_and_a_year_has_365() -> None:
