@@ -11,7 +11,7 @@ from trading_runtime.engine.accounting.valuation import EXACT, from_raw, to_raw
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from decimal import Decimal
 
     from nautilus_trader.common import Cache
@@ -74,6 +74,8 @@ class Account:
         self._venues = venues
         self._rates = rates
         self._currency = currency
+        self.without_price: set[str] = set()
+        """Instruments with a position that could not be marked when the account was valued."""
 
     def sample(self, ts: int) -> EquitySample:
         """Return the value of all accounts now, stated as of ``ts``.
@@ -82,7 +84,7 @@ class Account:
         """
         raw = open_positions = 0
         for venue in self._venues:
-            for currency, money in self._portfolio.equity(venue).items():
+            for currency, money in self._worth(venue).items():
                 code = currency.code
                 raw += money.raw if code == self._currency else self._converted(money, code)
             open_positions += self._cache.positions_open_count(venue=venue)
@@ -93,10 +95,18 @@ class Account:
         amounts = [
             (currency.code, money.as_decimal())
             for venue in self._venues
-            for currency, money in self._portfolio.equity(venue).items()
+            for currency, money in self._worth(venue).items()
         ]
         count = sum(self._cache.positions_open_count(venue=venue) for venue in self._venues)
         return Holdings(0, tuple(amounts), count)
+
+    def _worth(self, venue: Venue) -> Mapping[Any, Money]:
+        # The engine marks positions when quotes or bars arrive, but not when trades do: this does.
+        for position in self._cache.positions_open(venue=venue):
+            if self._portfolio.unrealized_pnl(position.instrument_id) is None:
+                self.without_price.add(str(position.instrument_id))
+        worth: Mapping[Any, Money] = self._portfolio.equity(venue)
+        return worth
 
     def _converted(self, money: Money, code: str) -> int:
         with localcontext(EXACT):

@@ -249,6 +249,11 @@ def _run_engine(
         samples = [ledger.opening(balances, start), *inside, last]
         refused = [] if guard.risk is None else guard.risk.refused_orders
         tables, funding = ledger.tables(samples, refused), ledger.funding()
+    if unmarked := sorted(ledger.account.without_price):
+        raise DataError(
+            f"a position in {', '.join(unmarked)} cannot be marked: no quotes, trades or bars give "
+            "its price; add some, or leave out the quotes of instruments that have books as well"
+        )
     refusals = None if guard.risk is None else dict(sorted(guard.risk.refusals.items()))
     return TaskOutput(
         tables,
