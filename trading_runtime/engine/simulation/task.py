@@ -261,7 +261,12 @@ def _run_engine(
         refusals,
         funding,
         engine_warnings=counted_kinds(logged.counts),
-        unfed=unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
+        unfed=unfed(
+            guard.subscriptions,
+            engine.cache.orders_emulated(),
+            partition["data"],
+            quotes_from_books=bool(books),
+        ),
         swap=None if swap is None else swap.total,
         liquidations=liquidations(tables) if _liquidates(common) else None,
     )
