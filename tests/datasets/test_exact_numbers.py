@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -286,7 +286,11 @@ def test_a_volume_beyond_the_engines_sizes_fits_in_thousands(
             "size_increment": size,
         }
         (tmp_path / "instrument.json").write_text(json.dumps(instrument))
-        series = {"type": "bars", "instrument": f"{symbol}.SIM", "bar": "1-MINUTE-LAST"}
+        series: dict[str, Any] = {
+            "type": "bars",
+            "instrument": f"{symbol}.SIM",
+            "bar": "1-MINUTE-LAST",
+        }
         series |= {"files": "a.csv", "timestamp_marks": "close"} | (
             {"scale": scale} if scale else {}
         )

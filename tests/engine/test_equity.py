@@ -306,7 +306,7 @@ def test_an_order_under_way_over_a_gap_fills_at_the_next_row_and_not_at_a_sample
 
 
 def test_looks_between_rows_are_made_after_the_last_row_when_orders_take_time() -> None:
-    assert equity.looks([10, 20, 30], None) == [(10, [10]), (20, [20]), (30, [30])]
+    assert equity.looks([10, 20, 30], [10, 20, 20]) == [(10, [10]), (20, [20, 30])]
     assert equity.looks([10, 20, 30, 40], [0, 17, 17, 40]) == [
         (0, [10]),
         (17, [20, 30]),
@@ -372,6 +372,35 @@ def test_a_book_beside_quotes_of_another_instrument_is_marked_or_refused(
     else:
         # Bought 1 at 101, the last bid is 119; both accounts have 100,000.
         assert output().tables.equity[-1]["equity"] == 200_018
+
+
+@pytest.mark.parametrize(
+    ("oms_type", "orders", "made"),
+    [
+        # Bought at the ask of 101, sold at the bid of 100; at the end 120 to 122.
+        ("netting", ["market BUY 1.000"], "19"),
+        ("netting", ["market SELL 1.000"], "-22"),
+        ("hedging", ["market BUY 1.000", "market SELL 2.000"], "-25"),
+    ],
+)
+def test_bars_of_both_sides_mark_longs_at_the_bid_and_shorts_at_the_ask(
+    tmp_path: Path, oms_type: str, orders: list[str], made: str
+) -> None:
+    instrument = perpetual()
+    rows = [
+        model.Bar(
+            model.BarType.from_str(f"{instrument.id}-1-MINUTE-{side}-EXTERNAL"),
+            *(instrument.make_price(price),) * 4,
+            instrument.make_qty(1000),
+            T0 + minute * MINUTE,
+            T0 + minute * MINUTE,
+        )
+        for minute, prices in enumerate([(100, 101), (110, 111), (120, 122)], 1)
+        for side, price in zip(("BID", "ASK"), prices, strict=True)
+    ]
+    market = Market.write(tmp_path, [instrument], rows)
+    output = run_steps(market, {"2": orders}, venue={"oms_type": oms_type})
+    assert output.tables.equity[-1]["equity"] == 100_000 + Decimal(made)
 
 
 def test_a_position_is_marked_at_the_last_trade_where_trades_are_all_there_is(

@@ -6,6 +6,7 @@ from decimal import localcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nautilus_trader.common import DataActor
+from nautilus_trader.model import Money
 
 from trading_runtime.engine.accounting.valuation import EXACT, from_raw, to_raw
 from trading_runtime.errors import DataError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from nautilus_trader.common import Cache
-    from nautilus_trader.model import BookType, InstrumentId, Money, Venue
+    from nautilus_trader.model import BarType, BookType, Currency, InstrumentId, Position, Venue
     from nautilus_trader.portfolio import Portfolio
 
     from trading_runtime.engine.accounting.swap import SwapCharges
@@ -76,6 +77,8 @@ class Account:
         self._currency = currency
         self.without_price: set[str] = set()
         """Instruments with a position that could not be marked when the account was valued."""
+        self.sides: Mapping[InstrumentId, tuple[BarType, BarType]] = {}
+        """Instruments whose prices are bars of bid and ask alone, with these bars."""
 
     def sample(self, ts: int) -> EquitySample:
         """Return the value of all accounts now, stated as of ``ts``.
@@ -100,13 +103,40 @@ class Account:
         count = sum(self._cache.positions_open_count(venue=venue) for venue in self._venues)
         return Holdings(0, tuple(amounts), count)
 
-    def _worth(self, venue: Venue) -> Mapping[Any, Money]:
+    def _worth(self, venue: Venue) -> Mapping[Currency, Money]:
         # The engine marks positions when quotes or bars arrive, but not when trades do: this does.
-        for position in self._cache.positions_open(venue=venue):
+        positions = self._cache.positions_open(venue=venue)
+        for position in positions:
             if self._portfolio.unrealized_pnl(position.instrument_id) is None:
                 self.without_price.add(str(position.instrument_id))
-        worth: Mapping[Any, Money] = self._portfolio.equity(venue)
+        worth: dict[Currency, Money] = self._portfolio.equity(venue)
+        for instrument_id, (bid, ask) in self.sides.items():
+            held = [item for item in positions if item.instrument_id == instrument_id]
+            if held and (change := self._by_side(held, bid, ask)) is not None:
+                worth[change.currency] += change
         return worth
+
+    def _by_side(self, held: Sequence[Position], bid: BarType, ask: BarType) -> Money | None:
+        """Return what equity gains when longs are marked at the bid, and shorts at the ask.
+
+        The engine marks at the close of whichever bar came last.
+        """
+        prices = [bar.close for name in (bid, ask) if (bar := self._cache.bar(name)) is not None]
+        if len(prices) < len((bid, ask)):
+            return None
+        shorts = [position for position in held if position.is_short]
+        all_short = len(shorts) == len(held)
+        marked = self._portfolio.unrealized_pnl(held[0].instrument_id)
+        right = self._portfolio.unrealized_pnl(held[0].instrument_id, prices[all_short])
+        if marked is None or right is None:
+            return None
+        with localcontext(EXACT):
+            gain = right.as_decimal() - marked.as_decimal()
+            for position in () if all_short else shorts:
+                at_bid, at_ask = (position.unrealized_pnl(price) for price in prices)
+                spread = at_ask.as_decimal() - at_bid.as_decimal()
+                gain += self._rates.convert(spread, at_ask.currency.code, right.currency.code)
+        return Money.from_decimal(gain, right.currency)
 
     def _converted(self, money: Money, code: str) -> int:
         with localcontext(EXACT):
@@ -122,22 +152,21 @@ class Look(NamedTuple):
     """The instants that the samples are stated for."""
 
 
-def looks(instants: Sequence[int], last_rows: Sequence[int] | None) -> list[Look]:
+def looks(instants: Sequence[int], read_at: Sequence[int]) -> list[Look]:
     """Return when the account is read to state it at ``instants``, which are in order.
 
-    An instant of the engine's clock between two rows is harmless when nothing is in flight: then
-    the account is read at the stated instant. With latency, the engine would deliver at such an
-    instant what it delivers at the next row. So the account is read after the last row at or before
-    an instant: ``last_rows`` has it for each instant, 0 if there is none.
+    ``read_at`` has the instant of the reading for each of them. An instant of the engine's clock
+    between two rows is harmless when nothing is in flight: then the account is read at the stated
+    instant. With latency, the engine would deliver at such an instant what it delivers at the next
+    row: then it is read after the last row before, 0 if there is none. After the last row of all it
+    is never read, since the engine's clock would stand there when the strategy is stopped.
     """
-    if last_rows is None:
-        return [Look(ts, [ts]) for ts in instants]
     found: list[Look] = []
-    for ts, last in zip(instants, last_rows, strict=True):
-        if found and found[-1].ts == last:
+    for ts, at in zip(instants, read_at, strict=True):
+        if found and found[-1].ts == at:
             found[-1].samples.append(ts)
         else:
-            found.append(Look(last, [ts]))
+            found.append(Look(at, [ts]))
     return found
 
 

@@ -201,6 +201,20 @@ def first_rows(data: Sequence[Mapping[str, Any]], catalog: Path) -> list[int]:
     return sorted(firsts.values())
 
 
+def last_row(data: Sequence[Mapping[str, Any]], catalog: Path) -> int:
+    """Return the time of the last row of all series, 0 when there is none."""
+    import pyarrow.parquet as pq
+
+    last = 0
+    for kind in {series["type"] for series in data}:
+        for path in (catalog / "data" / kind).rglob("*.parquet"):
+            with pq.ParquetFile(path) as file:
+                if file.metadata.num_rows:
+                    final = file.read_row_group(file.metadata.num_row_groups - 1, ["ts_init"])
+                    last = max(last, instants_of(final)[-1])
+    return last
+
+
 CHUNK_ROWS = 50_000
 """Rows that the engine keeps at a time when it streams, and most rows decoded in advance."""
 _RUN = "task"

@@ -39,9 +39,14 @@ from trading_runtime.engine.simulation.feed import (
     expected_steps,
     fed,
     first_rows,
+    last_row,
     last_rows,
 )
-from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
+from trading_runtime.engine.simulation.feeding_order import (
+    early_bars,
+    refuse_early_bars,
+    two_sided,
+)
 from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.kill_signal import KillSignal, ended_by
 from trading_runtime.engine.simulation.rate_rows import RateRows
@@ -206,6 +211,7 @@ def _run_engine(
         balances,
         further_venues=common.get("venues", ()),
     )
+    ledger.account.sides = two_sided(partition["data"])
     with_books = map(model.InstrumentId.from_str, books_without_quotes(partition["data"]))
     books = [
         (name, model.BookType.from_str(venues[name.venue.value]["book_type"]))
@@ -345,12 +351,17 @@ def _noted(inputs: Mapping[str, Any], firsts: Sequence[int]) -> Sequence[int]:
 
 
 def _looks(inputs: Mapping[str, Any], instants: Sequence[int], catalog: Path) -> list[Look]:
-    """Return when the account is read to know it as of ``instants``."""
-    common, partition = inputs["common"], inputs["partition"]
+    """Return when the account is read to know it as of ``instants``.
+
+    After the last row no instant is looked at: the clock would stand there when the strategy stops.
+    """
+    common, data = inputs["common"], inputs["partition"]["data"]
     delays = [delay for venue in venues_of(common).values() for delay in venue["latency"].values()]
-    if not any(delays):
-        return looks(instants, None)
-    return looks(instants, last_rows(partition["data"], catalog, instants))
+    if any(delays):
+        return looks(instants, last_rows(data, catalog, instants))
+    closes = [close.ts_init for close in stated_closes(inputs)]
+    last = max([last_row(data, catalog), *closes])
+    return looks(instants, [min(ts, last) for ts in instants])
 
 
 def _multiple(ts: int, unit: int) -> int:
