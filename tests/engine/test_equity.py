@@ -306,7 +306,7 @@ def test_an_order_under_way_over_a_gap_fills_at_the_next_row_and_not_at_a_sample
 
 
 def test_looks_between_rows_are_made_after_the_last_row_when_orders_take_time() -> None:
-    assert equity.looks([10, 20, 30], [10, 20, 20]) == [(10, [10]), (20, [20, 30])]
+    assert equity.looks([10, 20, 30], None) == [(10, [10]), (20, [20]), (30, [30])]
     assert equity.looks([10, 20, 30, 40], [0, 17, 17, 40]) == [
         (0, [10]),
         (17, [20, 30]),
