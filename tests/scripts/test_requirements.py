@@ -12,7 +12,9 @@ from tests.scripts.machine import ROOT
 NAMES = (
     "requirements",
     "requirements-build",
+    "requirements-charts",
     "requirements-dev",
+    "requirements-docs",
     "requirements-drills",
     "requirements-search",
     "requirements-terminal",
@@ -83,7 +85,14 @@ def test_what_some_commands_need_brings_no_other_version_of_what_runs_use(
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements-search", "requirements-drills", "requirements-terminal"]
+    "name",
+    [
+        "requirements-search",
+        "requirements-drills",
+        "requirements-charts",
+        "requirements-docs",
+        "requirements-terminal",
+    ],
 )
 def test_tests_install_beside_what_some_commands_need(name: str) -> None:
     some, dev = pins_of(name), pins_of("requirements-dev")
