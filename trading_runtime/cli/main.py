@@ -21,6 +21,9 @@ from trading_runtime.text import for_terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SHOWN_PATH = 100
+_NO_FILES = {errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EFBIG, errno.ENXIO, errno.ELOOP}
+"""How the system, and ``storage.files``, say that something is no file that can be read."""
 _OUTPUT_FAULTS = {errno.EBADF, errno.EIO, errno.ENOSPC}
 COMMANDS = {
     "init": ("trading_runtime.cli.project", "init", "Begin a project of your own."),
@@ -170,6 +173,16 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
         _drop_output()
         _complain(f"standard output cannot be written: {error.strerror}")
         return Kind.STORAGE.exit_code
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        shown = str(error.filename)
+        _complain(f"{shown[:_SHOWN_PATH]}…: the path is too long ({len(shown):,} characters)")
+        return Kind.USAGE.exit_code
+    if isinstance(error, OSError) and error.filename and error.errno in _NO_FILES:
+        _complain(f"{error.filename}: {error.strerror}; give the path of a file")
+        return Kind.DATA.exit_code
+    if isinstance(error, MemoryError):
+        _complain("there is not enough memory for this; give it more (ulimit -v, the machine's)")
+        return Kind.CRASH.exit_code
     if debug:
         say(redact(traceback.format_exc()), err=True, nl=False)
     _complain(
