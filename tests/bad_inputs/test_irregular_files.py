@@ -144,3 +144,13 @@ def test_a_grid_is_bounded_before_it_is_expanded(
     assert invoke(root, ["plan", str(small.path)]) == 2
     assert time.process_time() - started < 10
     assert "combinations" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "many", ""])
+def test_no_threads_for_polars_are_told(
+    threads: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POLARS_MAX_THREADS", threads)
+
+    assert invoke(root, ["runs", "list"]) == 2
+    assert "POLARS_MAX_THREADS" in capsys.readouterr().err

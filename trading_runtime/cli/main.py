@@ -14,7 +14,12 @@ import click
 
 from trading_runtime import __version__
 from trading_runtime.cli.terminal import say
-from trading_runtime.errors import Kind, TradingRuntimeError, refuse_other_than_utf8
+from trading_runtime.errors import (
+    Kind,
+    TradingRuntimeError,
+    UsageError,
+    refuse_other_than_utf8,
+)
 from trading_runtime.redaction import redact
 from trading_runtime.text import for_terminal
 
@@ -144,6 +149,7 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
     # Pydantic would search all installed packages for plugins; there are none here.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
+        _refuse_no_threads()
         for argument in arguments:
             refuse_other_than_utf8(argument)
         outcome: Any = command.main(
@@ -166,6 +172,15 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
     except Exception as error:  # noqa: BLE001 - every error gets its line and its code
         return _unexpected(error, debug=debug)
     return outcome if isinstance(outcome, int) else Kind.OK.exit_code
+
+
+def _refuse_no_threads() -> None:
+    """Raise ``UsageError`` for a number of threads with which polars would not even start."""
+    text = os.environ.get("POLARS_MAX_THREADS", "1")
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UsageError(
+            f"POLARS_MAX_THREADS is {text[:20]!r}; set it to a number above 0, or leave it out"
+        )
 
 
 def _unexpected(error: Exception, *, debug: bool) -> int:
