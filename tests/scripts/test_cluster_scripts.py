@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from tests.scripts.machine import ROOT
 
@@ -77,7 +77,9 @@ def test_with_egress_pods_of_work_reach_storage_and_the_api_and_nothing_else(
     assert ended.returncode == 0, ended.stderr
     applied = (tmp_path / "applied.apply").read_text()
     [policy] = [
-        found for found in yaml.safe_load_all(applied) if found and found["kind"] == "NetworkPolicy"
+        found
+        for found in YAML(typ="safe").load_all(applied)
+        if found and found["kind"] == "NetworkPolicy"
     ]
     reached = {
         rule["to"][0]["ipBlock"]["cidr"]: [port["port"] for port in rule["ports"]]
