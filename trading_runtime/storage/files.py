@@ -81,7 +81,7 @@ def open_regular(path: str | Path, most: int | None = None) -> int:
     return descriptor
 
 
-def read_text(path: Path, most: int | None = None, encoding: str = "utf-8") -> str:
+def text_of_file(path: Path, most: int | None = None, encoding: str = "utf-8") -> str:
     """Return the text of a regular file of at most ``most`` bytes; raises as ``read_bytes``."""
     return read_bytes(path, most).decode(encoding)
 
