@@ -29,7 +29,8 @@ from trading_runtime.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from trading_runtime.datasets.data_file import Columns, Series
+    from trading_runtime.datasets.column_settings import Columns
+    from trading_runtime.datasets.data_file import Series
 
 BLOCK_BYTES = 2 << 20
 """Text that is parsed at once: more needs more memory, less needs more calls."""
