@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "message_kinds", "redaction", "units"} | {"storage"},
+    {"canonical", "errors", "message_kinds", "redaction", "text", "units"} | {"storage"},
     {"config", "datasets", "records"},
     {"planning", "engine"},
     {"results", "runs", "control", "report", "metrics"}

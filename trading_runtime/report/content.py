@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -23,6 +23,7 @@ from trading_runtime.report.formatting import (
 from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names, ranked
 from trading_runtime.results.judgement import sentences
 from trading_runtime.results.points import OK
+from trading_runtime.text import MOST_MESSAGE, MOST_TRACEBACK, abridged
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
@@ -361,23 +362,18 @@ def _tiles(metric: str, row: Mapping[str, Any]) -> list[str]:
 
 def _failures(failures: Sequence[Mapping[str, Any]]) -> list[Failures]:
     """Return failures grouped by kind and message, the most frequent first."""
-    ordered = sorted(failures, key=lambda each: str(each["task_id"]))
-    counts = Counter((str(each["kind"]), str(each["message"])) for each in ordered)
+    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for each in sorted(failures, key=lambda each: str(each["task_id"])):
+        alike[str(each["kind"]), str(each["message"])].append(each)
     return [
         Failures(
             kind=kind,
-            message=message,
-            count=count,
-            tasks=[
-                str(each["task_id"])
-                for each in ordered
-                if (each["kind"], each["message"]) == (kind, message)
-            ],
-            traceback=next(
-                str(each.get("traceback") or "")
-                for each in ordered
-                if (each["kind"], each["message"]) == (kind, message)
-            ),
+            message=abridged(message, MOST_MESSAGE),
+            count=len(each),
+            tasks=[str(one["task_id"]) for one in each],
+            traceback=abridged(str(each[0].get("traceback") or ""), MOST_TRACEBACK),
         )
-        for (kind, message), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        for (kind, message), each in sorted(
+            alike.items(), key=lambda item: (-len(item[1]), item[0])
+        )
     ]

@@ -36,6 +36,7 @@ from trading_runtime.results.store import Store
 from trading_runtime.results.task_reader import TaskPart, TaskReader
 from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.storage.scratch import Scratch
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -181,7 +182,7 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
         write_frame(points, files.points)
     if complete:
         result |= tables_identity(plan, result["run_digest"], files, drawn)
-    write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    write_file(files.result, for_records(json.dumps(result, indent=1, ensure_ascii=False)) + "\n")
     curve = []
     if chosen is not None:
         curve = chained_curve(reader.outcomes(reader.by_point[chosen["point"]]))
@@ -224,7 +225,7 @@ def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> R
     result = reused.result | {"warnings": _warnings(plan, results)}
     write_file(files.results, reused.results)
     write_file(files.points, reused.points)
-    write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    write_file(files.result, for_records(json.dumps(result, indent=1, ensure_ascii=False)) + "\n")
     chosen = result["best"]
     curve = []
     if chosen is not None:

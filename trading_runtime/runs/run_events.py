@@ -15,6 +15,7 @@ from trading_runtime.records.events import (
     TaskRetried,
 )
 from trading_runtime.storage.files import read_json
+from trading_runtime.text import MOST_MESSAGE, abridged, for_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -68,4 +69,5 @@ def completion(result: Mapping[str, Any]) -> RunCompleted:
 
 def breakdown(error: BaseException) -> RunFailed:
     """Return the event for a run that this error ended."""
-    return RunFailed(kind=kind_of_error(error), message=f"{type(error).__name__}: {error}")
+    message = abridged(for_records(f"{type(error).__name__}: {error}"), MOST_MESSAGE)
+    return RunFailed(kind=kind_of_error(error), message=message)
