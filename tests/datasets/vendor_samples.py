@@ -10,10 +10,13 @@ import io
 import sys
 import zipfile
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +75,34 @@ def freqtrade() -> bytes:
     buffer = io.BytesIO()
     frame.write_ipc(buffer, compression="lz4", compat_level=pl.CompatLevel.oldest())
     return buffer.getvalue()
+
+
+def nautilus_one(
+    numbers: dict[str, str], *, width: int = 16, is_trade: bool = False, bar_type: str = ""
+) -> Callable[[], bytes]:
+    """Two rows as NautilusTrader 1.x keeps them: numbers in bytes, with 16 or 9 decimal places."""
+
+    def made() -> bytes:
+        places = 16 if width == 16 else 9
+        kind = pa.binary(width)
+        columns: dict[str, pa.Array] = {
+            name: pa.array(
+                [int(Decimal(text).scaleb(places)).to_bytes(width, "little", signed=True)] * 2, kind
+            )
+            for name, text in numbers.items()
+        }
+        if is_trade:
+            columns["aggressor_side"] = pa.array([2, 1], pa.uint8())
+            columns["trade_id"] = pa.array(["77", "78"])
+        times = pa.array([NOON * 10**9, (NOON + 60) * 10**9], pa.uint64())
+        columns |= {"ts_event": times, "ts_init": times}
+        name = {"bar_type": bar_type} if bar_type else {"instrument_id": "BTCUSDT.BINANCE"}
+        metadata = name | {"price_precision": "1", "size_precision": "4"}
+        buffer = io.BytesIO()
+        pq.write_table(pa.table(columns, metadata=metadata), buffer)
+        return buffer.getvalue()
+
+    return made
 
 
 def tardis_snapshot(levels: int) -> str:
@@ -348,6 +379,26 @@ SAMPLES = (
         "databento-mbp-10", "xnas-itch-20240102.mbp-10.csv",
         text(databento_levels()),
         "AAPL.XNAS", ("187.15", "187.17", "2"), 1_704_205_800, "order_book_depths",
+    ),
+    Sample(
+        "nautilus-1-bars", "bars.parquet",
+        nautilus_one(
+            {"open": "42000.1", "high": "42010.0", "low": "41990.5", "close": "42001.0",
+             "volume": "1.25"},
+            bar_type="BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL",
+        ),
+        "BTCUSDT.BINANCE", BAR, NOON,
+    ),
+    Sample(
+        "nautilus-1-trades", "trades.parquet",
+        nautilus_one({"price": "42000.1", "size": "0.0025"}, is_trade=True),
+        "BTCUSDT.BINANCE", ("42000.1", "0.0025", "SELL", "77"), NOON, "trades",
+    ),
+    Sample(
+        "nautilus-1-quotes", "quotes.parquet",
+        nautilus_one({"bid_price": "42000.1", "ask_price": "42000.2", "bid_size": "5.5",
+                      "ask_size": "3.5"}, width=8),
+        "BTCUSDT.BINANCE", ("42000.1", "42000.2", "5.5", "3.5"), NOON, "quotes",
     ),
     Sample(
         "freqtrade", "BTC_USDT-5m.feather", freqtrade, "BTC/USDT.BINANCE", BAR, NOON + 300,

@@ -26,6 +26,7 @@ from trading_runtime.datasets.column_settings import (
     TradeColumns,
     ValueColumns,
 )
+from trading_runtime.datasets.remote_files import is_address
 from trading_runtime.datasets.settings_files import checked, read_settings, settings_error
 from trading_runtime.datasets.time_formats import (
     UTC_NAMES,
@@ -134,8 +135,8 @@ class _Series(Model):
     """Id of the instrument, such as ``BTCUSDT-PERP.SIM``, defined in the instrument file. With
     ``split_by``, ``{}`` stands for the value of that column: ``{}.XNAS``."""
     files: str | Annotated[list[str | FileLayout], Field(min_length=1)]
-    """One file, many, or a pattern such as ``raw/btc-*.csv``; CSV, Parquet or feather, plain or
-    compressed (gzip, zstd, xz, bz2, zip), detected from their content."""
+    """One file, many, or a pattern such as ``raw/btc-*.csv``, also at an address (``s3://``,
+    ``https://``); CSV, Parquet, feather or dbn, plain or compressed, detected from the content."""
     members: str | None = None
     """Pattern of the members to read from a zip archive, such as ``*.csv``; all by default."""
     separator: Annotated[str, AfterValidator(_check_separator)] = ","
@@ -462,13 +463,16 @@ class LoadedPreparation:
     def inputs(self, series: Series) -> Iterator[tuple[list[str], Series]]:
         """Yield the raw files of a series and the settings that they are read with.
 
-        Files are absolute paths, or patterns with ``*``, ``?`` or ``[``.
+        Files are absolute paths, addresses, or patterns with ``*``, ``?`` or ``[``.
         """
         for entry in _as_list(series.files):
             if isinstance(entry, str):
-                yield [str(self.resolve(entry))], series
+                yield [self._raw(entry)], series
             else:
-                yield [str(self.resolve(text)) for text in entry.files], laid_out(series, entry)
+                yield [self._raw(text) for text in entry.files], laid_out(series, entry)
+
+    def _raw(self, text: str) -> str:
+        return text if is_address(text) else str(self.resolve(text))
 
     def resolve(self, text: str) -> Path:
         """Return the path that ``text`` in this file names."""
@@ -492,7 +496,7 @@ def load_preparation(path: Path) -> LoadedPreparation:
         where = ("series", index)
         for entry in _as_list(series.files):
             texts = [entry] if isinstance(entry, str) else entry.files
-            named += [((*where, "files"), text) for text in texts]
+            named += [((*where, "files"), text) for text in texts if not is_address(text)]
             try:
                 as_laid_out = series if isinstance(entry, str) else laid_out(series, entry)
             except ValueError as error:

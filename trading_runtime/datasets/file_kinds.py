@@ -22,7 +22,6 @@ _MARKS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x93NUMPY", "a NumPy file", _SAVE),
     (b"\x80\x04", "a pickle", _SAVE),
     (b"\x80\x05", "a pickle", _SAVE),
-    (b"DBN", "a Databento file", _SAVE),
     (b"%PDF", "a PDF document", _SAVE),
     (b"\xff\xfe\x00\x00", "text in UTF-32", _TEXT),
 )

@@ -20,6 +20,7 @@ from trading_runtime.datasets.data_file import (
     column_roles,
 )
 from trading_runtime.datasets.raw_files import RawFile, find_files
+from trading_runtime.datasets.remote_files import is_address
 from trading_runtime.datasets.series_rows import price_columns, size_columns
 from trading_runtime.datasets.time_columns import read_times
 from trading_runtime.errors import UsageError
@@ -101,7 +102,7 @@ def plan_import(
 
 
 def _document(form: Format, paths: Sequence[str], options: ImportOptions) -> dict[str, Any]:
-    files = [str(Path(path).absolute()) for path in paths]
+    files = [path if is_address(path) else str(Path(path).absolute()) for path in paths]
     series = []
     for table in form.series:
         entry = {**table, "instrument": options.instrument, "files": files}

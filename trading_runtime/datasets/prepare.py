@@ -27,17 +27,19 @@ from trading_runtime.datasets.manifest import (
     file_order,
     load_manifest,
 )
+from trading_runtime.datasets.raw_content import raw_sha256
 from trading_runtime.datasets.raw_files import find_files
+from trading_runtime.datasets.remote_files import RemoteFile
 from trading_runtime.datasets.series_making import MadeSeries, make_series
 from trading_runtime.datasets.series_rows import SeriesSource
 from trading_runtime.errors import DataError, StorageError, TradingRuntimeError, UsageError
-from trading_runtime.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.datasets.raw_content import RawPath
     from trading_runtime.datasets.stored_rows import StoredRows
 
 InstrumentWriter = Callable[[Path, Sequence[dict[str, Any]]], list[Path]]
@@ -151,11 +153,11 @@ def _check_series_differ(loaded: LoadedPreparation, sources: Sequence[SeriesSour
 
 def described_series(sources: Sequence[SeriesSource]) -> list[dict[str, Any]]:
     """Return settings and raw files of every series, without the files' locations."""
-    digests: dict[Path, str] = {}
+    digests: dict[RawPath, str] = {}
     for source in sources:
         for file in source.files:
             if file.path not in digests:
-                digests[file.path] = file_sha256(file.path)
+                digests[file.path] = raw_sha256(file.path)
     return [
         {
             "settings": source.series.described(),
@@ -270,7 +272,7 @@ def _outcomes(jobs: Sequence[_Job], folder: Path) -> list[_Outcome]:
     blocks cost more than they gain.
     """
     paths = {file.path for source, _ in jobs for file in source.files}
-    if sum(path.stat().st_size for path in paths) < _SMALL:
+    if sum(map(_size, paths)) < _SMALL:
         return [_outcome(folder, job) for job in jobs]
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
@@ -289,6 +291,10 @@ def _outcomes(jobs: Sequence[_Job], folder: Path) -> list[_Outcome]:
             del os.environ["POLARS_MAX_THREADS"]
         else:
             os.environ["POLARS_MAX_THREADS"] = before
+
+
+def _size(path: RawPath) -> int:
+    return path.size if isinstance(path, RemoteFile) else path.stat().st_size
 
 
 def _outcome(folder: Path, job: _Job) -> _Outcome:

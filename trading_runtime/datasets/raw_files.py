@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from trading_runtime.config.messages import nearest
 from trading_runtime.datasets.data_file import column_roles
+from trading_runtime.datasets.nautilus_one import with_decimals
 from trading_runtime.datasets.raw_content import (
     FEATHER_MARK,
     PARQUET_MARK,
@@ -24,13 +25,15 @@ from trading_runtime.datasets.raw_content import (
     members_of,
     open_text,
 )
+from trading_runtime.datasets.remote_files import RemoteFile, find_remote, is_address
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from trading_runtime.datasets.column_settings import Columns
     from trading_runtime.datasets.data_file import Series
+    from trading_runtime.datasets.raw_content import RawPath
 
 BLOCK_BYTES = 2 << 20
 """Text that is parsed at once: more needs more memory, less needs more calls."""
@@ -64,7 +67,7 @@ class SymbolColumn(NamedTuple):
 class RawFile:
     """A raw file, or a member of a zip archive, with the settings it is read with."""
 
-    path: Path
+    path: RawPath
     settings: Series
     member: str = ""
     """Name in the archive; empty for a separate file."""
@@ -273,9 +276,10 @@ class RawFile:
 
     def _schema(self) -> Any:
         try:
-            if self.kind == "parquet":
-                return pq.ParquetFile(self.path).schema_arrow
-            return pa.ipc.open_file(pa.memory_map(str(self.path))).schema
+            with self._open_binary() as file:
+                if self.kind == "parquet":
+                    return pq.ParquetFile(file).schema_arrow
+                return pa.ipc.open_file(file).schema
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.name}: cannot be read: {brief(error)}") from error
 
@@ -288,7 +292,7 @@ class RawFile:
         try:
             every = self._schema().names
             for batch in self._batches(names):
-                frame = pl.DataFrame(pl.from_arrow(batch))
+                frame = pl.DataFrame(pl.from_arrow(with_decimals(batch)))
                 frame = frame.rename({name: str(every.index(name)) for name in frame.columns})
                 yield frame.with_row_index("row")
         except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
@@ -296,14 +300,19 @@ class RawFile:
                 f"{self.name}: cannot be read as {self.kind}: {brief(error)}"
             ) from error
 
+    def _open_binary(self) -> Any:
+        if isinstance(self.path, RemoteFile):
+            return pa.PythonFile(self.path.open(), "r")
+        return pa.memory_map(str(self.path))
+
     def _batches(self, names: list[str]) -> Iterator[Any]:
         if self.kind == "parquet":
-            with pq.ParquetFile(self.path) as file:
+            with self._open_binary() as opened, pq.ParquetFile(opened) as file:
                 yield from file.iter_batches(
                     batch_size=BLOCK_ROWS, columns=names, use_threads=False
                 )
             return
-        with pa.memory_map(str(self.path)) as mapped, pa.ipc.open_file(mapped) as file:
+        with self._open_binary() as opened, pa.ipc.open_file(opened) as file:
             for index in range(file.num_record_batches):
                 yield file.get_batch(index).select(names)
 
@@ -481,7 +490,7 @@ def find_files(inputs: Iterable[tuple[list[str], Series]]) -> list[RawFile]:
 
     Raises ``DataError`` for a path or pattern that leads to no file.
     """
-    found: dict[Path, Series] = {}
+    found: dict[RawPath, Series] = {}
     for patterns, settings in inputs:
         for pattern in patterns:
             for path in _paths(pattern):
@@ -500,7 +509,9 @@ def find_files(inputs: Iterable[tuple[list[str], Series]]) -> list[RawFile]:
     return files
 
 
-def _paths(pattern: str) -> list[Path]:
+def _paths(pattern: str) -> Sequence[RawPath]:
+    if is_address(pattern):
+        return find_remote(pattern)
     is_pattern = glob.has_magic(pattern) and not Path(pattern).exists()
     names = sorted(glob.glob(pattern, recursive=True)) if is_pattern else [pattern]  # noqa: PTH207 - patterns may be absolute
     files = [Path(name) for name in names if Path(name).is_file()]

@@ -102,7 +102,7 @@ class TaskRunner:
         if self._fetched is None:
             return
         ahead = list(dict.fromkeys(self._plan.tasks[index].partition for index in tasks))
-        needed = [self._plan.partitions[index].as_mapping() for index in ahead[:2]]
+        needed = [self._plan.partitions[index] for index in ahead[:2]]
         for partition in needed:
             self._fetched.request(partition)
         self._fetched.keep_only(*needed)
@@ -228,7 +228,7 @@ class TaskRunner:
         shutil.rmtree(catalog, ignore_errors=True)
         catalog.mkdir()
         if self._fetched is not None:
-            self._fetched.wait(data)
+            self._fetched.wait(partition)
         definitions = [self._plan.instruments[name] for name in partition.instruments]
         write_instruments(catalog, definitions)
         inputs = partition_inputs(partition, self._plan.instruments)

@@ -156,7 +156,7 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
             if is_s3(dataset):
                 source = scratch / "dataset"
                 fetched = FetchedDataset(S3Folder(dataset), source)
-                fetched.wait(data)
+                fetched.wait(partition)
                 fetched.close()
             definitions = [plan.instruments[name] for name in partition.instruments]
             write_instruments(catalog, definitions)
