@@ -27,6 +27,7 @@ _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 @click.option("--config", "config", help="The deployment file; the same as FILE.")
 @click.option("--run-id", help="Name of the session; made from the deployment's and the time.")
 @click.option("--fresh", is_flag=True, help="Open a new account, whatever an earlier session left.")
+@click.option("--live", is_flag=True, help="Let orders go to a venue; for 'mode: live'.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def trade(  # noqa: PLR0913 - one argument per option
@@ -35,6 +36,7 @@ def trade(  # noqa: PLR0913 - one argument per option
     run_id: str | None,
     *,
     fresh: bool,
+    live: bool,
     as_json: bool,
     debug: bool,  # noqa: ARG001 - read by the caller, which also shows errors of the options
 ) -> int:
@@ -57,7 +59,7 @@ def trade(  # noqa: PLR0913 - one argument per option
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.deployment.name, dt.datetime.now(dt.UTC), taken)
-    session = Session(prepared, check_run_id(run_id), is_fresh=fresh)
+    session = Session(prepared, check_run_id(run_id), is_fresh=fresh, is_live=live)
     say(f"session {run_id}: results in {prepared.store.place}", err=True)
     ended = session.execute()
     if as_json:

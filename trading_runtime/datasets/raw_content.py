@@ -33,6 +33,7 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF32_MARK = b"\xff\xfe\x00\x00"
 _ENOUGH = 512
+_HASHED_BYTES = 1 << 20
 
 READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 """What reading a damaged or encrypted file raises."""
@@ -54,8 +55,11 @@ _UNPACKERS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
 
 def raw_sha256(path: RawPath) -> str:
     """Return the sha256 of a file as stored."""
+    found = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(_HASHED_BYTES):
+            found.update(part)
+    return found.hexdigest()
 
 
 def first_bytes(path: RawPath) -> bytes:
