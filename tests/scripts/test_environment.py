@@ -94,7 +94,7 @@ def test_what_tests_need_is_added_to_an_environment_that_is_there(checkout: Chec
 
     (added,) = checkout.make("dev")
 
-    files = ("", "-search", "-drills", "-dev")
+    files = ("", "-search", "-data", "-drills", "-dev")
     assert " ".join(f"-r requirements{name}.txt" for name in files) in added
 
 
