@@ -39,6 +39,7 @@ SHORT_LINES = 100
 IMPORTED_ONCE = {
     "datasets/file_kinds.py": "names the formats that messages list, apart from reading them",
     "datasets/quality_gate.py": "one rule of a dataset, with its messages",
+    "datasets/nautilus_one.py": "the numbers of another version's files",
     "datasets/symbols.py": "a doubt over all rows of a series, as those about times are",
     "datasets/row_order.py": "an algorithm: rows in order within bounded memory",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",

@@ -21,6 +21,7 @@ from trading_runtime.datasets.manifest import (
     MANIFEST_FORMAT,
     MANIFEST_NAME,
     DataFile,
+    Gap,
     Gaps,
     InstrumentFile,
     Manifest,
@@ -74,7 +75,7 @@ def prepare(
     cannot be written.
     """
     sources = series_sources(loaded, instruments)
-    source = _source(sources)
+    source = source_of(sources, described_series(sources))
     existing = _existing(folder, force=force)
     if existing is not None and existing.source.get("digest") == source["digest"]:
         return Prepared(folder, existing, is_unchanged=True)
@@ -170,9 +171,10 @@ def described_series(sources: Sequence[SeriesSource]) -> list[dict[str, Any]]:
     ]
 
 
-def _source(sources: Sequence[SeriesSource]) -> dict[str, Any]:
-    """Return what the dataset is made from."""
-    described = described_series(sources)
+def source_of(
+    sources: Sequence[SeriesSource], described: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what the dataset is made from, for its manifest."""
     definitions = {item.instrument.id: item.instrument.definition for item in sources}
     made_from = {"version": _VERSION, "series": described, "instruments": definitions}
     return {"digest": digest(made_from), "version": _VERSION, "series": described}
@@ -219,21 +221,43 @@ def _write(
         files += made.files
         gaps.append(made.gaps)
         described.update(made.described(item.identifier))
+    manifest = assembled(
+        sources,
+        source,
+        files,
+        [gap for found in gaps for gap in found.listed],
+        written=(write_instruments, folder),
+    )
+    (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def assembled(
+    sources: Sequence[SeriesSource],
+    source: dict[str, Any],
+    files: Sequence[DataFile],
+    gaps: Sequence[Gap],
+    *,
+    written: tuple[InstrumentWriter, Path],
+) -> Manifest:
+    """Return the manifest over the files of all series.
+
+    The instruments are ``written`` by a function into a folder.
+    """
+    write_instruments, folder = written
     definitions = {item.instrument.id: item.instrument.definition for item in sources}
     ordered = [definitions[name] for name in sorted(definitions)]
     instrument_files: list[InstrumentFile] = [
         index_instrument_file(path, folder) for path in write_instruments(folder, ordered)
     ]
-    manifest = Manifest(
+    return Manifest(
         format=MANIFEST_FORMAT,
         instruments=tuple(ordered),
         instrument_files=tuple(sorted(instrument_files, key=lambda file: file.path)),
         files=tuple(sorted(files, key=file_order)),
-        gaps=tuple(gap for found in gaps for gap in found.listed),
+        gaps=tuple(gaps),
         source=source,
     )
-    (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    return manifest
 
 
 def make_all(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 4 << 20
 _WEB = ("http://", "https://")
+_SCHEMES = frozenset({"s3", "http", "https", "zip"})
 
 
 def is_address(text: str) -> bool:
@@ -121,6 +123,12 @@ def find_remote(pattern: str) -> list[RemoteFile]:
 
 def _system(address: str) -> tuple[Any, str]:
     """Return the file system that an address leads to, and the path in it."""
+    schemes = {part.partition("://")[0] for part in address.split("::")}
+    if not schemes <= _SCHEMES:
+        raise UsageError(
+            f"{address}: not an address that can be read; write s3://, https:// or a path, or "
+            "zip://*.csv:: before one of them"
+        )
     try:
         import fsspec
     except ImportError as error:
@@ -128,13 +136,11 @@ def _system(address: str) -> tuple[Any, str]:
     try:
         # A kept archive would still have its earlier content.
         is_archive = "::" in address
-        system, path = fsspec.core.url_to_fs(address, skip_instance_cache=is_archive)
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        options = {"s3": {"endpoint_url": endpoint}} if "s3" in schemes else {}
+        system, path = fsspec.core.url_to_fs(address, skip_instance_cache=is_archive, **options)
     except ImportError as error:
         raise UsageError(_needs(address)) from error
-    except ValueError as error:
-        raise UsageError(
-            f"{address}: not an address that can be read; write s3://, https:// or a path"
-        ) from error
     except FileNotFoundError as error:
         raise DataError(f"{address}: there is no such file") from error
     except Exception as error:
