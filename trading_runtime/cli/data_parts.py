@@ -19,12 +19,30 @@ if TYPE_CHECKING:
 @click.option("--config", required=True, help="The data file, or its address in S3.")
 @click.option("--to", "place", required=True, help="Where the dataset goes: s3://bucket/prefix.")
 @click.option("--batch", type=click.IntRange(0), help="batch: the series, counted from 0.")
-def part(step: str, config: str, place: str, batch: int | None) -> None:
+@click.option(
+    "--round",
+    "round_number",
+    type=click.IntRange(1, 2),
+    default=1,
+    help="batch: 1 for all series, 2 for those that check found missing.",
+)
+def part(step: str, config: str, place: str, batch: int | None, round_number: int) -> None:
     """Run one STEP of making a dataset in pods; the dataset is that of 'data prepare'.
 
     plan: list the raw files of each series. batch: make one series. check: list series that are
     missing. summary: write the manifest, last.
     """
+    from trading_runtime.argo.outputs import write_termination_message
+    from trading_runtime.errors import TradingRuntimeError
+
+    try:
+        _run(step, config, place, batch, round_number)
+    except TradingRuntimeError as error:
+        write_termination_message(str(error))
+        raise
+
+
+def _run(step: str, config: str, place: str, batch: int | None, round_number: int) -> None:
     from trading_runtime.argo.outputs import write_outputs
     from trading_runtime.errors import UsageError
 
@@ -37,10 +55,11 @@ def part(step: str, config: str, place: str, batch: int | None) -> None:
         elif step == "batch":
             if batch is None:
                 raise UsageError("data part batch: needs --batch")
-            click.echo(f"series {batch}: {preparation.make(batch):,} rows")
+            number = batch if round_number == 1 else preparation.found_missing(batch)
+            click.echo(f"series {number}: {preparation.make(number):,} rows")
         elif step == "check":
-            missing = preparation.missing()
-            write_outputs({"batches": str(len(missing)), "missing": json.dumps(missing)})
+            missing = preparation.check()
+            write_outputs({"batches": str(len(missing))})
             click.echo(f"{len(missing):,} series are missing")
         else:
             manifest = _finish(preparation)

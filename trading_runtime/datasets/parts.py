@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _PARTS = "parts"
 _PLAN = f"{_PARTS}/plan.json"
+_MISSING = f"{_PARTS}/missing.json"
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,22 @@ class PartedPreparation:
                 f"{self.store.url}/{name}: is there with other content and is left alone; give "
                 "another address, or remove what an unfinished preparation left"
             )
+
+    def check(self) -> list[int]:
+        """Write down which parts are missing, for a second round, and return them."""
+        missing = self.missing()
+        self.store.write(_MISSING, json.dumps(missing).encode())
+        return missing
+
+    def found_missing(self, index: int) -> int:
+        """Return a part that ``check`` found missing, by its place among them."""
+        missing: list[int] = json.loads(self.store.read(_MISSING))
+        if not 0 <= index < len(missing):
+            raise UsageError(
+                f"{self.store.url}: 'check' found {len(missing)} parts missing; there is no "
+                f"number {index} among them, counted from 0"
+            )
+        return missing[index]
 
     def missing(self) -> list[int]:
         """Return the parts that were neither made nor refused."""

@@ -181,14 +181,12 @@ def open_text(path: RawPath, member: str) -> Any:
     one of ``READ_ERRORS``.
     """
     file = path.open("rb")
-    if member:
-        stream: Any = zipfile.ZipFile(file).open(member)  # noqa: SIM115 - returned open
-    else:
-        start = _read(file, _ENOUGH)
-        file.seek(0)
-        unpack = next((unpack for mark, unpack in _UNPACKERS if start.startswith(mark)), None)
-        stream = file if unpack is None else unpack(file)
-    first = _read(stream, _ENOUGH)
+    try:
+        stream = _unpacked(file, member)
+        first = _read(stream, _ENOUGH)
+    except BaseException:
+        file.close()
+        raise
     text = _Prefixed(first.removeprefix(_UTF8_MARK), stream, file)
     if first.startswith(_UTF16_MARKS) and not first.startswith(_UTF32_MARK):
         return _AsUtf8(_Prefixed(first, stream, file))  # type: ignore[arg-type]
@@ -199,6 +197,16 @@ def open_text(path: RawPath, member: str) -> Any:
         text.close()
         raise DataError(f"{where}: {kind}")
     return text
+
+
+def _unpacked(file: IO[bytes], member: str) -> Any:
+    """Return the content of a file, or of a member of the zip archive that it is."""
+    if member:
+        return zipfile.ZipFile(file).open(member)
+    start = _read(file, _ENOUGH)
+    file.seek(0)
+    unpack = next((unpack for mark, unpack in _UNPACKERS if start.startswith(mark)), None)
+    return file if unpack is None else unpack(file)
 
 
 def _read(stream: Any, size: int) -> bytes:

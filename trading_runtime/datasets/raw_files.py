@@ -41,6 +41,8 @@ BLOCK_ROWS = 65_536
 """Rows of a binary file that are read at once."""
 _LONGEST_RECORD = 64 << 20
 _HEAD_BYTES = 1 << 16
+_BEYOND = "(beyond the header)"
+"""The name of a last column that the header lacks, and that is empty in all rows."""
 _DATUM = re.compile(r"[+-]?[0-9.][0-9.:/eE+\-, TZ]*")
 _TEXT_ROLES = frozenset({"aggressor", "buyer_maker", "trade_id", "side", "is_snapshot", "order_id"})
 _SYMBOL_NAMES = frozenset({
@@ -105,6 +107,8 @@ class RawFile:
             for name, values in (self.settings.where or {}).items()
         }
         read = sorted({at for ats in positions.values() for at in ats} | wanted.keys())
+        empty = len(names) - 1 if names[-1:] == [_BEYOND] else None
+        read += [] if empty is None or empty in read else [empty]
         frames = (
             self._csv_blocks(read, len(names), size or BLOCK_BYTES, has_header=has_header)
             if self.is_text
@@ -113,6 +117,8 @@ class RawFile:
         row = 0
         for frame in frames:
             kept = frame
+            if empty is not None:
+                self._refuse_beyond(frame[str(empty)], row + frame["row"], len(names) - 1)
             for at, values in wanted.items():
                 texts = pl.col(str(at)).cast(pl.String).str.strip_chars()
                 kept = kept.filter(texts.is_in([values] if isinstance(values, str) else values))
@@ -120,6 +126,13 @@ class RawFile:
                 columns = [_joined(ats).alias(role) for role, ats in positions.items()]
                 yield kept.select(*columns, row=pl.col("row") + row)
             row += frame.height
+
+    def _refuse_beyond(self, values: pl.Series, rows: pl.Series, width: int) -> None:
+        """Raise ``DataError`` when the column that the header lacks has a value."""
+        wrong = values.fill_null("").str.strip_chars() != ""
+        if wrong.any():
+            place = self.where(int(rows.filter(wrong)[0]))
+            raise DataError(f"{place}: {width + 1} columns where the first line has {width}")
 
     def symbol_columns(self, roles: Mapping[str, Columns]) -> list[SymbolColumn]:
         """Return the columns that may contain symbols, except those of ``roles``."""
@@ -249,10 +262,19 @@ class RawFile:
     def _column_names(self) -> list[str]:
         if not self.is_text:
             return list(self._schema().names)
-        first = next(self._records(), None)
+        records = self._records()
+        first, second = next(records, None), next(records, [])
         if not first:
+            if any(second):
+                raise DataError(
+                    f"{self.name}:{self.settings.skip_rows + 1}: the line is blank; set "
+                    f"'skip_rows: {self.settings.skip_rows + 1}' to begin below it"
+                )
             raise DataError(f"{self.name}: the file is empty; expected rows of market data")
-        return [name.strip() for name in first]
+        names = [name.strip() for name in first]
+        # Some programs end each row with a separator, but not the header.
+        ends_open = len(second) == len(first) + 1 and not second[-1].strip()
+        return [*names, _BEYOND] if ends_open else names
 
     def _position(self, role: str, column: int | str, names: list[str]) -> int:
         if isinstance(column, int):
