@@ -82,7 +82,7 @@ def _series(window: PlannedPartition, instrument: str | None) -> PlannedSeries:
 @contextmanager
 def _rows(window: PlannedPartition, dataset: str, series: PlannedSeries) -> Iterator[list[Path]]:
     """Yield files with the rows of a series in a window, each verified against the plan."""
-    alone = replace(window, data=(series,), rows_min=0)
+    alone = replace(window, data=(series,), rows_min=0).as_mapping()
     with Scratch() as scratch:
         folder = Path(dataset)
         if is_s3(dataset):
@@ -94,7 +94,7 @@ def _rows(window: PlannedPartition, dataset: str, series: PlannedSeries) -> Iter
             folder = fetched.folder
         elif not folder.is_dir():
             raise DataError(f"{dataset}: the run's dataset is gone; a chart needs its prices")
-        cut_partition(alone.as_mapping(), folder, scratch.path / "catalog")
+        cut_partition(alone, folder, scratch.path / "catalog")
         yield sorted((scratch.path / "catalog").rglob("*.parquet"))
 
 

@@ -217,7 +217,7 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
             if is_s3(dataset):
                 source = scratch / "dataset"
                 fetched = FetchedDataset(S3Folder(dataset), source)
-                fetched.wait(partition)
+                fetched.wait(data)
                 fetched.close()
             definitions = [plan.instruments[name] for name in partition.instruments]
             write_instruments(catalog, definitions)
