@@ -111,12 +111,33 @@ def test_every_statistic_is_explained() -> None:
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
+def require_named_tests(text: str) -> None:
+    """Fail when a page names a test that is not there."""
+    for path, name in NAMED_TEST.findall(text):
+        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
+    assert text.count("::") == len(NAMED_TEST.findall(text))
+
+
+def test_each_statement_on_results_has_tests_that_are_there() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    statistics = text.partition("## Statistics\n")[2].partition("\n## ")[0]
+    assumed = text.partition("## What the numbers assume\n")[2].partition("\n## ")[0]
+    table = text.partition("## Tests of these statements\n")[2].partition("\n## ")[0]
+    said = [part.replace("*", "") for part in statistics.strip().split("\n\n")]
+    said = [part for part in said if not part.startswith(("|", "Formulas"))]
+    said += re.findall(r"^- (.*)$", assumed, re.MULTILINE)
+    rows = dict(re.findall(r"^\| (?!statement)(.+?) \| (`.+`) \|$", table, re.MULTILINE))
+
+    assert len(rows) > 20
+    assert [part for part in said if not any(map(part.startswith, rows))] == []
+    assert [key for key in rows if not any(part.startswith(key) for part in said)] == []
+    require_named_tests(text)
+
+
 def test_each_sentence_on_determinism_names_tests_that_are_there() -> None:
     text = (ROOT / "docs" / "determinism.md").read_text(encoding="utf-8")
     said = re.findall(r"^- .*?(?=\n- |\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
 
     assert len(said) > 20
     assert [part for part in said if not NAMED_TEST.search(part)] == []
-    for path, name in NAMED_TEST.findall(text):
-        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
-    assert text.count("::") == len(NAMED_TEST.findall(text))
+    require_named_tests(text)

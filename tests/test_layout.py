@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "message_kinds", "redaction", "text", "units"} | {"storage"},
+    {"canonical", "currency_codes", "errors", "message_kinds", "redaction", "text", "units"}
+    | {"storage"},
     {"config", "datasets", "records"},
     {"planning", "engine"},
     {"results", "runs", "control", "report", "metrics"}
@@ -43,6 +44,7 @@ IMPORTED_ONCE = {
     "datasets/symbols.py": "a doubt over all rows of a series, as those about times are",
     "datasets/row_order.py": "an algorithm: rows in order within bounded memory",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
+    "engine/live/data_node.py": "a node of another kind, which trades nothing",
     "engine/live/reporting.py": "a subclass of the strategy, as the guard is",
     "engine/live/simulated.py": "what paper and live differ in",
     "engine/live/venue_node.py": "what paper and live differ in",

@@ -138,7 +138,7 @@ def task_summary(
                 positions["ts_closed"],
             )
         ),
-        Calendar.of(common),
+        Calendar.of(common, partition["instruments"]),
     )
     values = {
         "task_id": task_id,

@@ -193,7 +193,7 @@ def read_points(
     plan: Plan, reader: TaskReader, first: int = 0, last: int | None = None
 ) -> TaskPart:
     """Read the results of the points from ``first`` to before ``last``, and aggregate each."""
-    calendar = Calendar(plan.common.every_day, plan.common.periods_per_year)
+    calendar = Calendar.of_plan(plan)
     points = plan.points[first:last]
     tasks = [reader.by_point.get(point.index, []) for point in points]
     outcomes = reader.outcomes(task for of_point in tasks for task in of_point)
