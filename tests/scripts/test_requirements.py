@@ -12,7 +12,9 @@ from tests.scripts.machine import ROOT
 NAMES = (
     "requirements",
     "requirements-build",
+    "requirements-charts",
     "requirements-dev",
+    "requirements-docs",
     "requirements-drills",
     "requirements-data",
     "requirements-search",
@@ -74,7 +76,14 @@ def test_a_search_brings_no_other_version_of_what_runs_use() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements-data", "requirements-search", "requirements-drills"]
+    "name",
+    [
+        "requirements-data",
+        "requirements-search",
+        "requirements-drills",
+        "requirements-charts",
+        "requirements-docs",
+    ],
 )
 def test_tests_install_beside_what_some_commands_need(name: str) -> None:
     some, dev = pins_of(name), pins_of("requirements-dev")
