@@ -209,7 +209,7 @@ def _best_curves(
         return [], [], None
     outcomes = list(reader.outcomes(reader.by_point[chosen["point"]]))
     curve = chained_curve(outcomes)
-    days = point_days(outcomes, Calendar.of(plan.common.content))
+    days = point_days(outcomes, Calendar.of_plan(plan))
     return curve, point_returns(curve, days), buy_and_hold(outcomes)
 
 

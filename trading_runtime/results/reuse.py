@@ -20,7 +20,7 @@ from trading_runtime.errors import DataError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.results.judgement import LUCK_FORMAT
-from trading_runtime.storage.files import read_json
+from trading_runtime.storage.files import read_bytes, read_json
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def tables_identity(
     return {
         _TABLES: {
             "made_from": _made_from(plan, run_digest, drawn),
-            "results": _sha256(files.results.read_bytes()),
-            "points": _sha256(files.points.read_bytes()),
+            "results": _sha256(read_bytes(files.results)),
+            "points": _sha256(read_bytes(files.points)),
         }
     }
 
@@ -117,7 +117,7 @@ def _states_tables(run: RunFiles) -> bool:
 
 def _sound(path: Path, result: Mapping[str, Any], name: str) -> bytes | None:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError:
         return None
     return content if _sha256(content) == result[_TABLES][name] else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import DataError
 from trading_runtime.records.forms import check_form
-from trading_runtime.storage.files import read_json
+from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ def read_table(path: Path, result: Mapping[str, Any]) -> pl.DataFrame:
     import polars as pl
 
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, MOST_DOCUMENT)
         stated = result.get("tables", {}).get(path.stem)
         if stated not in {None, hashlib.sha256(content).hexdigest()}:
             raise DataError(f"{path}: damaged: its sha256 is not the one in result.json; {_AGAIN}")

@@ -194,7 +194,7 @@ class Store:
         except FileNotFoundError as error:
             raise DataError(f"{error}: the stored result is not whole") from error
         with _damages(self.root / folder):
-            facts = json.loads((self.root / folder / MANIFEST).read_bytes())["files"][name]
+            facts = json.loads(read_bytes(self.root / folder / MANIFEST))["files"][name]
             return _verified(self.root / folder / name, facts["sha256"])
 
     def read_task(self, task_id: str) -> dict[str, bytes]:
@@ -241,7 +241,7 @@ class Store:
         """Return the sha256 of a result's manifest."""
         name = f"{task_folder(task_id)}/{MANIFEST}"
         self.copy.fetch(name)
-        return hashlib.sha256((self.root / name).read_bytes()).hexdigest()
+        return hashlib.sha256(read_bytes(self.root / name)).hexdigest()
 
     def write_task(self, task_id: str, files: Mapping[str, bytes]) -> None:
         """Store a result completely or not at all.

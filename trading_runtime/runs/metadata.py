@@ -21,7 +21,7 @@ from trading_runtime.records.seal import (
 )
 from trading_runtime.records.status import Status
 from trading_runtime.results.run_records import read_metadata
-from trading_runtime.storage.files import file_sha256, read_json
+from trading_runtime.storage.files import file_sha256, read_bytes, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ def seal_again(files: RunFiles, *changed: Path) -> None:
         merge_journals(files)
         return
     if "seal" in content and not (
-        is_sealed_as(files.metadata.read_bytes(), content) and isinstance(content["files"], dict)
+        is_sealed_as(read_bytes(files.metadata), content) and isinstance(content["files"], dict)
     ):
         raise DataError(f"{files.metadata}: damaged: it is not what it was sealed as")
     ends = merge_journals(files)
