@@ -16,6 +16,7 @@ NAMES = (
     "requirements-dev",
     "requirements-docs",
     "requirements-drills",
+    "requirements-data",
     "requirements-search",
     "requirements-terminal",
 )
@@ -87,6 +88,7 @@ def test_what_some_commands_need_brings_no_other_version_of_what_runs_use(
 @pytest.mark.parametrize(
     "name",
     [
+        "requirements-data",
         "requirements-search",
         "requirements-drills",
         "requirements-charts",
