@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.run_metadata import made_up_metadata
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
 from trading_runtime.metrics.results_folder import open_results_folder
@@ -28,16 +29,12 @@ class SampleRun:
         self.folder = results / "runs" / run_id
         self.chain = self.folder / "journal" / "local-1" / "000001.jsonl"
         self.chain.parent.mkdir(parents=True)
-        self.metadata = {
-            "run_id": run_id,
-            "experiment_name": "sample",
-            "engine": {"nautilus_trader": "2.0.0"},
-            "executor": "local",
-            "started": "2024-01-01T00:00:00.000000Z",
-            "ended": None if status == "running" else "2024-01-01T01:00:00.250000Z",
-            "status": status,
-            **facts,
-        }
+        self.metadata = made_up_metadata(
+            run_id=run_id,
+            ended=None if status == "running" else "2024-01-01T01:00:00.250000Z",
+            status=status,
+        ).to_document()
+        self.metadata |= facts
         self.write("metadata.json", self.metadata)
         self.write("experiment.json", {"limits": {"task_seconds": 600}})
         self._lines = 0
@@ -65,6 +62,8 @@ class SampleRun:
             file.write(line + b"\n")
         self._previous = hashlib.sha256(line).hexdigest()
         self._lines += 1
+        end = {"lines": self._lines, "last": self._previous}
+        self.write("metadata.json", self.metadata | {"journal": {"local-1": end}})
 
 
 def collected(results: Path, now: float = NEW_YEAR + 100, most_runs: int = 50) -> Values:

@@ -289,7 +289,8 @@ def test_labels_have_no_values_but_their_own(tmp_path: Path, ten: SampleRun) -> 
     ten.say(21, "task_failed", task_id="t3", seconds=1.0, kind="a new kind")
     ten.say(22, "order_refused", task_id="t3", rule="a new rule", count=4)
     ten.say(22, "order_refused", task_id="t3", rule="stale_after", count=2)
-    SampleRun(tmp_path, "strange", "a new status", experiment_name="x" * 1_000)
+    SampleRun(tmp_path, "strange", "a new status")
+    SampleRun(tmp_path, "long", experiment_name="x" * 1_000)
     found = collected(tmp_path)
 
     assert value(found, "run_tasks_failed_total", run_id="ten", kind="other") == 1

@@ -118,7 +118,7 @@ def _job(run: SharedPlannedRun, folder: Path, code: StrategyCode) -> Job:
     return Job(
         plan=run.shared.files.plan.absolute(),
         folder=folder,
-        dataset=run.metadata["dataset"],
+        dataset=run.metadata.dataset,
         results=run.store.place,
         task_seconds=run.plan.task_seconds,
         task_memory=run.plan.task_memory,
@@ -148,8 +148,8 @@ def _tasks(run: SharedPlannedRun, order: BatchOrder) -> list[int]:
 @contextlib.contextmanager
 def _strategy_code(run: SharedPlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
     """Find the strategy's code in this pod; also yields the base folder of its paths."""
-    strategy, archive = run.plan.strategy, run.metadata.get("code_archive")
-    file = run.metadata["experiment_file"]
+    strategy, archive = run.plan.strategy, run.metadata.code_archive
+    file = run.metadata.experiment_file
     with contextlib.ExitStack() as stack:
         if archive:
             folder = stack.enter_context(unpacked_code(open_folder(run.store.place), archive))

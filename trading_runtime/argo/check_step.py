@@ -30,8 +30,8 @@ def run_check_step(results: str, run_id: str) -> int:
     batches = pod_batches(
         run.plan,
         missing,
-        run.metadata.get("batch_seconds", BATCH_SECONDS),
-        run.metadata.get("most_batches", MOST_BATCHES),
+        run.metadata.batch_seconds or BATCH_SECONDS,
+        run.metadata.most_batches or MOST_BATCHES,
     )
     files = run.shared.files
     write_file(files.missing, json.dumps({"batches": batches}) + "\n")

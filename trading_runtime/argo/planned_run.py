@@ -13,6 +13,7 @@ from trading_runtime.runs.opening import SharedRun, check_run_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
@@ -27,7 +28,7 @@ class SharedPlannedRun:
     store: Store
     shared: SharedRun
     plan: Plan
-    metadata: dict[str, Any]
+    metadata: RunMetadata
 
     def failure(self, task_id: str) -> dict[str, Any]:
         """Return a task's stored failure; empty when there is none any more."""
@@ -45,8 +46,8 @@ def open_planned_run(results: str, run_id: str) -> SharedPlannedRun:
         raise UsageError(f"run {run_id!r}: {NOT_PLANNED}")
     store = open_store(results)
     shared = SharedRun(store, run_id)
-    metadata = shared.read_json(shared.files.metadata)
-    if shared.read(shared.files.plan) is None or not isinstance(metadata, dict):
+    metadata = shared.metadata()
+    if shared.read(shared.files.plan) is None or metadata is None:
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
     return SharedPlannedRun(run_id, store, shared, read_plan(shared.files.plan), metadata)
 

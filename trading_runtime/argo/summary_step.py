@@ -13,6 +13,7 @@ from trading_runtime.errors import IncompleteError, KilledError, TransientError,
 from trading_runtime.execution.lifecycle import record_end, summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
 from trading_runtime.records.journal import Journal, new_writer
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.metadata import Metadata, reopen_run
@@ -22,6 +23,7 @@ from trading_runtime.storage.files import read_json
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.store import Store
 
@@ -90,14 +92,14 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
         raise UsageError(f"run {run_id!r}: {NOT_PLANNED}")
     store = open_store(results)
     files = store.run(run_id)
-    content = read_json(files.metadata)
-    if not files.plan.is_file() or not isinstance(content, dict):
+    stored = read_metadata(files)
+    if not files.plan.is_file() or stored is None:
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
     plan = read_plan(files.plan)
     reopen_run(files)
     store.publish(files.metadata)
     _forget_passed_failures(store, files)
-    metadata = Metadata(files, content)
+    metadata = Metadata(files, stored)
     with Journal(files.journals, new_writer("summary")) as journal:
         reduction = summarise_run(plan, store, files, metadata, allow_incomplete=allow_incomplete)
         killed = record_end(
@@ -109,9 +111,9 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
             stop_requested=files.stop.exists(),
         )
 
-    def write_numbers(content: dict[str, Any]) -> None:
+    def write_numbers(final: RunMetadata) -> None:
         _write_metrics(files, plan.common.strategy_path)
-        write_run_metrics(files, content)
+        write_run_metrics(files, final)
 
     metadata.seal(write_numbers)
     store.publish_part(journal.end_part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 from pathlib import Path
@@ -270,28 +271,21 @@ def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
         return _overview(run_id, files, None) | {"status": "damaged"}
 
 
-def _metadata(files: RunFiles) -> dict[str, Any]:
-    """Return a run's metadata, empty when absent or damaged: results do not depend on it."""
-    from trading_runtime.results.run_records import read_metadata
-
-    try:
-        return read_metadata(files) or {}
-    except DataError:
-        return {}
-
-
 def _overview(run_id: str, files: RunFiles, found: dict[str, Any] | None) -> dict[str, Any]:
-    from trading_runtime.records.status import DIED, Status
+    from trading_runtime.records.metadata import read_metadata
+    from trading_runtime.records.status import standing
     from trading_runtime.runs.lock import is_locked
 
-    metadata, result = _metadata(files), found or {}
-    status = metadata.get("status", "unknown")
+    metadata, result = None, found or {}
+    # Results do not depend on metadata that are damaged.
+    with contextlib.suppress(DataError):
+        metadata = read_metadata(files)
     return {
         "run_id": run_id,
-        "experiment": metadata.get("experiment_name"),
-        "status": DIED if status == Status.RUNNING and not is_locked(files) else status,
-        "started": metadata.get("started"),
-        "ended": metadata.get("ended"),
+        "experiment": metadata and metadata.experiment_name,
+        "status": standing(metadata, lambda: is_locked(files)),
+        "started": metadata and metadata.started,
+        "ended": metadata and metadata.ended,
         "run_digest": result.get("run_digest"),
         "counts": result.get("counts"),
         "failed_by_kind": result.get("failed_by_kind", {}),

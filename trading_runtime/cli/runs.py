@@ -14,13 +14,14 @@ from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.events import ExecutorKind
 from trading_runtime.records.status import DIED, Status
 from trading_runtime.runs.opening import is_running
-from trading_runtime.runs.overview import read_run_document, shown_status
+from trading_runtime.runs.overview import shown_status, stored_metadata
 from trading_runtime.runs.progress import JournalFollower, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.results.store import Store
 
 
@@ -121,7 +122,7 @@ def watch(store: Store, run_id: str, every: float) -> int:
     while True:
         # Checked before the journal is read, so that what a run wrote before it ended is not
         # missed.
-        metadata = read_run_document(store, run_id, "metadata.json")
+        metadata = stored_metadata(store, run_id)
         status = shown_status(store, run_id, metadata)
         is_finishing = status != DIED and is_running(store, run_id)
         entries = follower.entries()
@@ -150,9 +151,9 @@ def _progress(tally: Tally) -> str:
     return ", ".join(parts)
 
 
-def _silence(tally: Tally, metadata: Mapping[str, Any]) -> str:
+def _silence(tally: Tally, metadata: RunMetadata | None) -> str:
     """Say when pods were last heard from: whether they are alive cannot be seen from here."""
-    if metadata.get("executor") != ExecutorKind.ARGO or tally.latest is None:
+    if metadata is None or metadata.executor is not ExecutorKind.ARGO or tally.latest is None:
         return ""
     return f", last event {short_time((time.time_ns() - tally.latest) / 1e9)} ago"
 

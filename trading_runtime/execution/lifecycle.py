@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import platform
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,11 @@ from trading_runtime.config.loading import explicit
 from trading_runtime.errors import KilledError, StoppedError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
-from trading_runtime.records.events import KillActivated, RunKilled, RunStopped
+from trading_runtime.records.events import KillActivated, Mode, RunKilled, RunStopped
+from trading_runtime.records.metadata import Code, RunMetadata, read_metadata
 from trading_runtime.redaction import redacted
-from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
-from trading_runtime.runs.metadata import Metadata, Status, reopen_run
+from trading_runtime.runs.metadata import Metadata, Status, now_text, reopen_run, user_name
 from trading_runtime.runs.progress import timeline
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
 from trading_runtime.storage.files import read_json, storage_errors, write_file
@@ -40,12 +41,21 @@ if TYPE_CHECKING:
     from trading_runtime.runs.opening import OpenRun, WorkingRun
 
 
-def begin_run(
-    files: RunFiles, prepared: PreparedRun, run_id: str, executor: ExecutorKind, **facts: Any
+def begin_run(  # noqa: PLR0913 - keyword-only facts of one call
+    files: RunFiles,
+    prepared: PreparedRun,
+    run_id: str,
+    executor: ExecutorKind,
+    *,
+    mode: Mode = Mode.RESEARCH,
+    image: str | None = None,
+    code_archive: str | None = None,
+    batch_seconds: float | None = None,
+    most_batches: int | None = None,
 ) -> Metadata:
     """Write the files that a run begins with; the same id with the same plan resumes.
 
-    ``facts`` are added to the metadata, such as ``image``, the image by digest. Raises
+    ``image`` is the pods' image by digest; see ``RunMetadata`` for the others. Raises
     ``UsageError`` when the id belongs to another plan, and ``StorageError`` when nothing can be
     written.
     """
@@ -57,10 +67,11 @@ def begin_run(
     write_file(files.experiment, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_file(files.plan, plan.to_json())
     common = plan.common
-    return Metadata.begin(
-        files,
-        run_id=run_id,
+    described = RunMetadata(
+        mode=mode,
         executor=executor,
+        image=image,
+        run_id=run_id,
         experiment_name=experiment.name,
         labels=experiment.labels,
         experiment_file=prepared.loaded.shown,
@@ -68,7 +79,7 @@ def begin_run(
         plan_digest=plan.digest,
         dataset_digest=plan.dataset_digest,
         config_digest=digest(content),
-        code=common.code,
+        code=Code(runtime=common.runtime_code, strategy=common.strategy_code),
         engine=common.engine,
         python=common.python,
         versions={
@@ -78,8 +89,18 @@ def begin_run(
             **{name: str(installed_version(name)) for name in pinned_packages()},
             **{name: str(version) for name, version in common.packages.items()},
         },
-        **facts,
+        code_archive=code_archive,
+        batch_seconds=batch_seconds,
+        most_batches=most_batches,
+        host=platform.node(),
+        user=user_name(),
+        started=now_text(),
+        ended=None,
+        history=(),
+        journal={},
+        status=Status.RUNNING,
     )
+    return Metadata.begin(files, described)
 
 
 def summarise_run(  # noqa: PLR0913 - what a summary is made from
@@ -114,7 +135,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
     write_report(
         ReportInputs(
-            run_id=metadata.content["run_id"],
+            run_id=metadata.now.run_id,
             experiment=experiment,
             plan=plan,
             result=reduced.result,
@@ -126,8 +147,8 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
             data_types=_data_types(plan),
             identities=_identities(plan, reduced),
             packages={name: str(version) for name, version in plan.common.packages.items()},
-            metadata=metadata.content,
-            timeline=timeline(files.journals, metadata.content),
+            metadata=metadata.now,
+            timeline=timeline(files.journals, metadata.now.history),
         ),
         files.folder,
     )
@@ -165,7 +186,7 @@ def record_end(  # noqa: PLR0913 - what the end of a run is known by
     if switched is not None and not result["complete"]:
         counts = result["counts"]
         killed = KilledError(
-            f"run {metadata.content['run_id']!r} was killed with {counts['ok']:,} of "
+            f"run {metadata.now.run_id!r} was killed with {counts['ok']:,} of "
             f"{counts['planned']:,} tasks finished, which are kept: the kill switch is "
             f"{switched.shown}; {files.folder} has what it had"
         )
@@ -223,7 +244,7 @@ def recorded(run: OpenRun, metadata: Metadata, journal: Journal) -> Iterator[Non
         metadata.seal(functools.partial(_write_metrics, run.files))
 
 
-def _write_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
+def _write_metrics(files: RunFiles, metadata: RunMetadata) -> None:
     from trading_runtime.metrics.exposition import write_run_metrics  # needed at the end only
 
     write_run_metrics(files, metadata)

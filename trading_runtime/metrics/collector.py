@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.metrics.definitions import MetricDefinition
     from trading_runtime.metrics.results_folder import ResultsFolder
+    from trading_runtime.records.metadata import RunMetadata
 
 
 type Sample = tuple[str, float, tuple[str, ...]]
@@ -64,10 +65,11 @@ def run_metrics(reader: RunReader, now: float, *, is_killed: bool) -> Iterator[S
         yield from _by_label(reader)
 
 
-def _labels(metadata: dict[str, Any]) -> tuple[str, str, str]:
-    version = part_of(metadata, "engine").get("nautilus_trader") or ""
-    executor = metadata.get("executor") or metadata.get("mode") or ""
-    return str(metadata.get("experiment_name") or ""), str(executor), str(version)
+def _labels(metadata: RunMetadata | None) -> tuple[str, str, str]:
+    if metadata is None:
+        return "", "", ""
+    version = metadata.engine.get("nautilus_trader", "")
+    return metadata.experiment_name, metadata.executor, version
 
 
 def _of_reconciliation(reader: RunReader) -> Iterator[Sample]:
@@ -239,7 +241,7 @@ class RunCollector(Collector):
         folder: ResultsFolder,
         run_id: str,
         clock: Callable[[], float] = time.time,
-        metadata: dict[str, Any] | None = None,
+        metadata: RunMetadata | None = None,
     ) -> None:
         """``metadata`` are those of a run that is about to end, before they are stored."""
         self._folder = folder

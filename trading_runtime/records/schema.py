@@ -9,7 +9,7 @@ from trading_runtime.config.schema import DRAFT, tidy
 from trading_runtime.records import events, session_events
 from trading_runtime.records.events import Event
 from trading_runtime.records.journal import WRITER
-from trading_runtime.records.metadata import MetadataDocument
+from trading_runtime.records.metadata import RunMetadata
 
 _HASH = "^[0-9a-f]{64}$"
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$"
@@ -80,7 +80,7 @@ def metadata_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``metadata.json``, draft 2020-12."""
     from pydantic import TypeAdapter
 
-    content: dict[str, Any] = tidy(TypeAdapter(MetadataDocument).json_schema())
+    content: dict[str, Any] = tidy(TypeAdapter(RunMetadata).json_schema())
     return {"$schema": DRAFT, "title": "Trading Runtime metadata", **content}
 
 

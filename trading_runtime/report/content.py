@@ -28,6 +28,7 @@ from trading_runtime.units import parse_instant
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.points import CurvePoint
 
@@ -58,8 +59,8 @@ class ReportInputs:
     """What was used, by a readable name: digests, versions; shown in this order."""
     packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Installed version of each package whose version can change a result."""
-    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Content of ``metadata.json``; ``started`` and ``ended`` are shown if present."""
+    metadata: RunMetadata | None = None
+    """Shown are when the run started and ended."""
     timeline: Sequence[tuple[str, str]] = ()
     """Times and events, the earliest first."""
 
@@ -294,13 +295,11 @@ def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str,
         if balances := venue.get("balances"):
             title = "Initial balance" if len(venues) == 1 else f"Initial balance ({name})"
             facts.append((title, ", ".join(_grouped(each) for each in balances)))
-    moments = [
-        _moment(str(inputs.metadata[key]))
-        for key in ("started", "ended")
-        if inputs.metadata.get(key)
-    ]
-    if moments:
-        facts.append(("Computed", f"{' to '.join(moments)} UTC"))
+    if inputs.metadata is not None:
+        times = [_moment(inputs.metadata.started)]
+        if inputs.metadata.ended is not None:
+            times.append(_moment(inputs.metadata.ended))
+        facts.append(("Computed", f"{' to '.join(times)} UTC"))
     return facts
 
 

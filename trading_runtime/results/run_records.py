@@ -30,13 +30,6 @@ _RESULT: Form = {
     "best": (dict, NoneType),
 }
 _BEST: Form = {"point": int, "parameters": dict, "value": (str, int, float)}
-_METADATA: dict[str, Form] = {
-    "started": str,
-    "ended": (str, NoneType),
-    "history": list,
-    "plan_digest": str,
-}
-"""Present only once the run has come this far; the status always is."""
 
 _COLUMNS = {
     "points": ("point", "tasks", "ok", *POINT_STATISTICS),
@@ -53,18 +46,6 @@ def read_result(files: RunFiles) -> dict[str, Any] | None:
     content = _read(files.result, _RESULT)
     if content is not None and content["best"] is not None:
         _check(files.result, content["best"], _BEST, "best")
-    return content
-
-
-def read_metadata(files: RunFiles) -> dict[str, Any] | None:
-    """Return the content of ``metadata.json``, ``None`` when the run has not reached it.
-
-    Raises ``DataError`` when it is damaged.
-    """
-    content = _read(files.metadata, {"status": str})
-    if content is not None:
-        there = {key: form for key, form in _METADATA.items() if key in content}
-        _check(files.metadata, content, there)
     return content
 
 

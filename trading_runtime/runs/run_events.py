@@ -26,13 +26,11 @@ if TYPE_CHECKING:
 
 def beginning(metadata: Metadata, plan: Plan) -> Iterator[Event]:
     """Yield that a run is new or resumed, and what it is to compute."""
-    content = metadata.content
+    now = metadata.now
     if metadata.earlier is None:
-        yield RunInitialised(
-            run_id=content["run_id"], mode=content["mode"], executor=content["executor"]
-        )
+        yield RunInitialised(run_id=now.run_id, mode=now.mode, executor=now.executor)
     else:
-        yield RunResumed(run_id=content["run_id"], earlier=metadata.earlier)
+        yield RunResumed(run_id=now.run_id, earlier=metadata.earlier)
     yield RunPlanned(
         plan_digest=plan.digest,
         points=len(plan.points),

@@ -16,8 +16,8 @@ from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.planning.plan import batches
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import PlannedPartition, Point, Task, read_plan
-from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.validation import (
     Choice,
     Stretch,
@@ -59,10 +59,13 @@ class Source(NamedTuple):
         """
         files = store.run(run_id)
         plan = read_plan(files.plan)
-        noted = experiment or (read_metadata(files) or {}).get("experiment_file")
-        if noted is None:
-            raise UsageError(f"{files.metadata}: names no experiment file; give --experiment FILE")
-        loaded = load_experiment(noted)
+        metadata = read_metadata(files)
+        if experiment is None and metadata is None:
+            raise UsageError(
+                f"{files.metadata}: there is none, which would name the experiment file; give "
+                "--experiment FILE"
+            )
+        loaded = load_experiment(experiment or (metadata.experiment_file if metadata else ""))
         return cls(store, run_id, plan, loaded, Windows.of_run(plan, store, files))
 
 

@@ -13,9 +13,10 @@ from trading_runtime.config.experiment import Experiment
 from trading_runtime.errors import UsageError
 from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
 from trading_runtime.planning.identity import decode_values
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.session_events import PointPromoted
-from trading_runtime.results.run_records import read_metadata, read_result, read_table
+from trading_runtime.results.run_records import read_result, read_table
 from trading_runtime.runs.opening import append_events, is_running
 from trading_runtime.storage.files import read_json, write_file
 from trading_runtime.storage.s3 import is_s3
@@ -93,7 +94,7 @@ def promote(
         "evidence": evidence.sha256,
     }
     config = {**experiment.strategy.config, **decode_values(point.config)}
-    content = _content(experiment, config, origin, _Places(metadata["experiment_file"], target))
+    content = _content(experiment, config, origin, _Places(metadata.experiment_file, target))
     _check(content)
     write_file(target, _text(content, target))
     return Promotion(target, evidence.path, evidence.sha256, refused)

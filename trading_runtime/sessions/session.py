@@ -109,7 +109,7 @@ class Session:
             write_file(files.deployment, prepared.explicit_deployment())
             with self._opened.open_journal("session") as self._journal:
                 self._records = SessionRecords(self._journal)
-                mode = self._metadata.content["mode"]
+                mode = self._metadata.now.mode
                 self._journal.write(RunInitialised(run_id=self.run_id, mode=mode))
                 with recorded(self._opened, self._metadata, self._journal):
                     ending, result = self._lived(plan, carried, started)
@@ -269,7 +269,7 @@ class Session:
                 result_files(window.task_id, window.stored_inputs, tables.as_arrow(), summary),
             )
         write_file(self._files.plan, plan.to_json())
-        self._metadata.content["plan_digest"] = plan.digest
+        self._metadata.replan(plan.digest)
         seconds = time.monotonic() - started
         write_metrics(self._files, prepared.code.path, seconds, [(seconds, replay.rows)])
         return summarise_run(plan, prepared.store, self._files, self._metadata).result

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import CrashError
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.results.store import Store
 from trading_runtime.storage.files import read_json
 
@@ -154,8 +155,8 @@ class DrillFolder:
 
     def status(self, run_id: str) -> str | None:
         """Return the status in a run's metadata."""
-        status = (read_json(self.store.run(run_id).metadata) or {}).get("status")
-        return None if status is None else str(status)
+        metadata = read_metadata(self.store.run(run_id))
+        return None if metadata is None else metadata.status
 
     def stored_tasks(self) -> list[Path]:
         """Return the folders of all results that have a manifest."""
