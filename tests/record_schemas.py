@@ -36,12 +36,10 @@ def check_line(line: bytes) -> None:
 
 
 def check_records(folder: Path) -> None:
-    """Fail unless all journals and metadata below a folder are of their schemas."""
+    """Fail unless all journals and documents of runs below a folder are of their schemas."""
     for path in sorted(folder.rglob("journal/*/*.jsonl")):
         for line in path.read_bytes().splitlines():
             check_line(line)
-    for path in sorted(folder.rglob("runs/*/metadata.json")):
-        content = json.loads(path.read_bytes())
-        # Those that a test made up hold only what it is about.
-        if "config_digest" in content:
-            validator("metadata").validate(content)
+    for name in ("metadata", "result"):
+        for path in sorted(folder.rglob(f"runs/*/{name}.json")):
+            validator(name).validate(json.loads(path.read_bytes()))

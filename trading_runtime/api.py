@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.execution.preparation import PreparedRun, check_here, prepare_run
+from trading_runtime.records.result import read_result
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.opening import check_run_id, new_run_id
 from trading_runtime.storage.files import read_json
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from trading_runtime.execution.workers.processes import PrestartedWorker
+    from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
 
 
@@ -34,8 +36,8 @@ class Run:
 
     run_id: str
     files: RunFiles
-    result: dict[str, Any]
-    """Content of ``result.json``."""
+    summary: RunResult
+    """Its result, typed."""
     computed: int
     """Tasks that were computed; all others were already stored."""
     seconds: float
@@ -44,9 +46,14 @@ class Run:
     """How an adaptive search ended, as a sentence."""
 
     @property
+    def result(self) -> dict[str, Any]:
+        """Content of ``result.json``."""
+        return self.summary.to_document()
+
+    @property
     def kind(self) -> Kind:
         """``ok`` when every planned task is ok, else ``incomplete``."""
-        return Kind.OK if self.result["complete"] else Kind.INCOMPLETE
+        return Kind.OK if self.summary.complete else Kind.INCOMPLETE
 
     @property
     def results(self) -> pl.DataFrame:
@@ -133,7 +140,7 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 def open_run(results: str | Path, run_id: str) -> Run:
     """Return a run stored in the folder ``results``; raises ``UsageError`` when there is none."""
     files = open_store(results).run(check_run_id(run_id))
-    result = read_json(files.result)
+    result = read_result(files)
     if result is None:
         raise UsageError(f"{files.result}: the run {run_id!r} has no result; see 'runs list'")
     return Run(run_id, files, result, computed=0, seconds=0.0)

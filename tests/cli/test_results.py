@@ -32,7 +32,7 @@ def store(folder: Path, run_id: str, inputs: ReportInputs, started: str) -> Path
     """Lay out the files of a run as ``run`` does."""
     run = folder / "runs" / run_id
     run.mkdir(parents=True)
-    complete = inputs.result["complete"]
+    complete = inputs.result.complete
     metadata = made_up_metadata(
         run_id=run_id,
         experiment_name=inputs.plan.experiment_name,
@@ -41,7 +41,7 @@ def store(folder: Path, run_id: str, inputs: ReportInputs, started: str) -> Path
         ended=started,
     )
     (run / "metadata.json").write_text(json.dumps(metadata.to_document()))
-    (run / "result.json").write_text(json.dumps(inputs.result))
+    (run / "result.json").write_text(inputs.result.to_json())
     write_frame(inputs.results, run / "results.parquet")
     write_frame(inputs.points, run / "points.parquet")
     return run

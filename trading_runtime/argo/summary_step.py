@@ -12,6 +12,7 @@ from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import IncompleteError, KilledError, TransientError, UsageError
 from trading_runtime.execution.lifecycle import record_end, summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
+from trading_runtime.records.forms import to_document
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
@@ -24,6 +25,7 @@ from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from trading_runtime.records.metadata import RunMetadata
+    from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.store import Store
 
@@ -36,8 +38,7 @@ need an expression, and would then report that it did not hold, instead of the s
 class Summary:
     """The outcome of a run."""
 
-    result: dict[str, Any]
-    """Content of ``result.json``."""
+    result: RunResult
     failures: list[dict[str, Any]]
     files: RunFiles
     killed: KilledError | None = None
@@ -46,27 +47,30 @@ class Summary:
     @property
     def counts(self) -> dict[str, Any]:
         """Tasks planned, ok, failed, missing, and the failed ones by kind."""
-        return {**self.result["counts"], "failed_by_kind": self.result["failed_by_kind"]}
+        return {
+            **to_document(self.result.counts),
+            "failed_by_kind": dict(self.result.failed_by_kind),
+        }
 
     def check_complete(self) -> None:
         """Raise ``IncompleteError``, with kinds and counts, unless every planned task is ok.
 
         Raises ``KilledError`` instead when the kill switch is on.
         """
-        if self.result["complete"]:
+        if self.result.complete:
             return
         if self.killed is not None:
             raise self.killed
-        counts = self.result["counts"]
-        kinds = [f"{count:,} {kind}" for kind, count in self.result["failed_by_kind"].items()]
-        kinds += [f"{counts['missing']:,} missing"] if counts["missing"] else []
+        counts = self.result.counts
+        kinds = [f"{count:,} {kind}" for kind, count in self.result.failed_by_kind.items()]
+        kinds += [f"{counts.missing:,} missing"] if counts.missing else []
         first = ""
         if self.failures:
             failed = min(self.failures, key=lambda item: str(item["task_id"]))
             message = str(failed["message"]).partition("\n")[0]
             first = f"; first: {failed['task_id'][:12]}: {message}"
         raise IncompleteError(
-            f"incomplete: {counts['ok']:,} of {counts['planned']:,} tasks are ok, "
+            f"incomplete: {counts.ok:,} of {counts.planned:,} tasks are ok, "
             f"{', '.join(kinds)}{first}"
         )
 

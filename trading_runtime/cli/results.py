@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trading_runtime.records.plan import PlannedObjective
+    from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
 
 
@@ -199,7 +201,7 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
     result, stored = _read_table(files, "points" if point is None else "results")
     overview = _overview(run_id, files, result)
     if point is None:
-        table = _sorted_points(stored, overview["objective"], key, ascending=ascending)
+        table = _sorted_points(stored, result.objective, key, ascending=ascending)
     else:
         tasks = _of_point(stored, point)
         table = (
@@ -212,7 +214,7 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
     print_overview(overview)
     click.echo("")
     shown = table.head(limit) if limit else table
-    emphasis = [key or "", (overview["objective"] or {}).get("metric", "")]
+    emphasis = [key or "", result.objective.metric]
     (print_points if point is None else print_tasks)(shown, emphasis)
     if shown.height < table.height:
         click.echo(f"the first {shown.height} of {table.height}; --limit 0 shows all", err=True)
@@ -263,7 +265,7 @@ def export_results(run: str, folder: str, form: str, table: str, output: Path | 
 
 def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
     """Return what can be said about a run, even a damaged one: the others are still listed."""
-    from trading_runtime.results.run_records import read_result
+    from trading_runtime.records.result import read_result
 
     try:
         return _overview(run_id, files, read_result(files))
@@ -271,12 +273,12 @@ def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
         return _overview(run_id, files, None) | {"status": "damaged"}
 
 
-def _overview(run_id: str, files: RunFiles, found: dict[str, Any] | None) -> dict[str, Any]:
+def _overview(run_id: str, files: RunFiles, result: RunResult | None) -> dict[str, Any]:
     from trading_runtime.records.metadata import read_metadata
     from trading_runtime.records.status import standing
     from trading_runtime.runs.lock import is_locked
 
-    metadata, result = None, found or {}
+    metadata, document = None, {} if result is None else result.to_document()
     # Results do not depend on metadata that are damaged.
     with contextlib.suppress(DataError):
         metadata = read_metadata(files)
@@ -286,39 +288,38 @@ def _overview(run_id: str, files: RunFiles, found: dict[str, Any] | None) -> dic
         "status": standing(metadata, lambda: is_locked(files)),
         "started": metadata and metadata.started,
         "ended": metadata and metadata.ended,
-        "run_digest": result.get("run_digest"),
-        "counts": result.get("counts"),
-        "failed_by_kind": result.get("failed_by_kind", {}),
-        "objective": result.get("objective"),
-        "best": result.get("best"),
+        "run_digest": document.get("run_digest"),
+        "counts": document.get("counts"),
+        "failed_by_kind": document.get("failed_by_kind", {}),
+        "objective": document.get("objective"),
+        "best": document.get("best"),
     }
 
 
-def _read_table(files: RunFiles, name: str) -> tuple[dict[str, Any], pl.DataFrame]:
+def _read_table(files: RunFiles, name: str) -> tuple[RunResult, pl.DataFrame]:
     """Return the result of the run, and one of its tables."""
-    from trading_runtime.results.run_records import read_result, read_table
+    from trading_runtime.records.result import read_result
+    from trading_runtime.results.run_records import read_table
 
     path: Path = files.points if name == "points" else files.results
     result = read_result(files)
-    for needed, is_there in ((path, path.exists()), (files.result, result is not None)):
-        if not is_there:
-            raise UsageError(
-                f"run {files.folder.name!r} has no {needed.name}: it did not come to its summary; "
-                "run the experiment again with this run id to finish it"
-            )
-    return result or {}, read_table(path, result or {})
+    if result is None or not path.exists():
+        needed = files.result if path.exists() else path
+        raise UsageError(
+            f"run {files.folder.name!r} has no {needed.name}: it did not come to its summary; "
+            "run the experiment again with this run id to finish it"
+        )
+    return result, read_table(path, result.tables)
 
 
 def _sorted_points(
-    points: pl.DataFrame, objective: Mapping[str, Any] | None, key: str | None, *, ascending: bool
+    points: pl.DataFrame, objective: PlannedObjective, key: str | None, *, ascending: bool
 ) -> pl.DataFrame:
     from trading_runtime.results.frames import ranked
 
     if key is not None:
         return _sort(points, key, descending=not ascending)
-    if objective is None:
-        return points.sort("point")
-    return ranked(points, objective["metric"], objective["direction"])
+    return ranked(points, objective.metric, objective.direction)
 
 
 def _sort(table: pl.DataFrame, key: str, *, descending: bool) -> pl.DataFrame:

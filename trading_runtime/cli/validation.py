@@ -10,6 +10,7 @@ import click
 from trading_runtime.cli.options import EXPERIMENT, JSON, WORKERS, find_run, results_option
 from trading_runtime.cli.run import Signals
 from trading_runtime.errors import StoppedError, UsageError
+from trading_runtime.records.forms import to_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -154,7 +155,7 @@ def validated_document(source: Source, found: Validated) -> dict[str, Any]:
     return {
         "run": found.run_id,
         "computed": found.computed,
-        "objective": source.plan.objective._asdict(),
+        "objective": to_document(source.plan.objective),
         "splits": [
             {
                 "train": _span(source, choice.split.train),
@@ -244,9 +245,9 @@ def _number(value: float | None) -> str:
 
 
 def _best(source: Source) -> int:
-    from trading_runtime.results.run_records import read_result
+    from trading_runtime.records.result import read_result
 
     result = read_result(source.store.run(source.run_id))
-    if result is None or result["best"] is None:
+    if result is None or result.best is None:
         raise UsageError("the run names no best point; give --point N")
-    return int(result["best"]["point"])
+    return result.best.point

@@ -11,7 +11,7 @@ import functools
 import json
 import platform
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.events import ExecutorKind, RunStarted
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
     from trading_runtime.results.store import Store
@@ -130,9 +131,9 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         verified=verified,
         drawn=drawn_points(experiment),
     )
-    trials = note_trials(store, plan, reduced.results, reduced.result.get("luck"))
+    trials = note_trials(store, plan, reduced.results, reduced.result.luck)
     write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
-    metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
+    metadata.set(Status.COMPLETE if reduced.result.complete else Status.INCOMPLETE)
     write_report(
         ReportInputs(
             run_id=metadata.now.run_id,
@@ -173,27 +174,26 @@ def record_end(  # noqa: PLR0913 - what the end of a run is known by
     files: RunFiles,
     metadata: Metadata,
     journal: Journal,
-    result: Mapping[str, Any],
+    result: RunResult,
     switched: Switching | None,
     *,
     stop_requested: bool = False,
 ) -> KilledError | None:
-    """Record how a summarised run ended; ``result`` is the content of ``result.json``.
+    """Record how a summarised run ended.
 
     Returns the error to raise when the kill switch ended the run: ``switched`` was seen on, and not
     every task had finished before.
     """
-    if switched is not None and not result["complete"]:
-        counts = result["counts"]
+    if switched is not None and not result.complete:
         killed = KilledError(
-            f"run {metadata.now.run_id!r} was killed with {counts['ok']:,} of "
-            f"{counts['planned']:,} tasks finished, which are kept: the kill switch is "
+            f"run {metadata.now.run_id!r} was killed with {result.counts.ok:,} of "
+            f"{result.counts.planned:,} tasks finished, which are kept: the kill switch is "
             f"{switched.shown}; {files.folder} has what it had"
         )
         record_error(killed, metadata, journal, switched)
         return killed
     journal.write(completion(result))
-    if stop_requested and not result["complete"]:
+    if stop_requested and not result.complete:
         record_error(StoppedError(), metadata, journal)
     return None
 
@@ -253,7 +253,7 @@ def _write_metrics(files: RunFiles, metadata: RunMetadata) -> None:
 def _identities(plan: Plan, reduced: Reduction) -> dict[str, str]:
     common = plan.common
     return {
-        "run digest": reduced.result["run_digest"],
+        "run digest": reduced.result.run_digest,
         "plan digest": plan.digest,
         "dataset digest": plan.dataset_digest,
         "strategy": common.strategy_path,

@@ -28,6 +28,7 @@ from trading_runtime.metrics.run_reader import (
 )
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.records.events import DRILLS, DrillVerdict
+from trading_runtime.records.forms import to_document
 from trading_runtime.records.status import Status
 
 if TYPE_CHECKING:
@@ -197,10 +198,10 @@ class FolderCollector(Collector):
             yield "runs", states[state], (state,)
         tasks: Counter[str] = Counter()
         for reader in readers:
-            result = reader.document("result.json")
-            counts, kinds = part_of(result, "counts"), part_of(result, "failed_by_kind")
-            for name in VALUES["result"]:
-                tasks[name] += count_of(counts, name) or count_of(kinds, name) or 0
+            if (result := reader.result) is not None:
+                ended = {**to_document(result.counts), **result.failed_by_kind}
+                for name in VALUES["result"]:
+                    tasks[name] += ended.get(name, 0)
         for name in VALUES["result"]:
             yield "tasks", tasks[name], (name,)
         yield "kill_switch_active", _ALL_RUNS in switches, ()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.metrics.definitions import FAILURES, OTHER, RULES, STATUSES
 from trading_runtime.records.journal import FIRST_HASH, parse_line
 from trading_runtime.records.metadata import ChainEnd, parse_metadata
+from trading_runtime.records.result import parse_result
 from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.metrics.results_folder import ResultsFolder, Stamp
     from trading_runtime.records.metadata import RunMetadata
+    from trading_runtime.records.result import RunResult
 
 
 def parse_document(content: bytes) -> dict[str, Any]:
@@ -230,6 +232,11 @@ class RunReader:
     def ended(self) -> float | None:
         """When the run ended."""
         return None if self.metadata is None else seconds_of(self.metadata.ended)
+
+    @property
+    def result(self) -> RunResult | None:
+        """The run's result, ``None`` when there is none that can be read."""
+        return self._read("result.json", parse_result)
 
     def document(self, name: str) -> dict[str, Any]:
         """Return a JSON file of the run, empty when there is none that can be read."""

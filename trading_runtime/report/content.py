@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import BestPoint, RunResult
     from trading_runtime.results.points import CurvePoint
 
 
@@ -41,8 +42,7 @@ class ReportInputs:
     experiment: Mapping[str, Any]
     """Content of ``experiment.json``: the experiment with every default made explicit."""
     plan: Plan
-    result: Mapping[str, Any]
-    """Content of ``result.json``."""
+    result: RunResult
     results: pl.DataFrame
     """Content of ``results.parquet``."""
     trials: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -90,7 +90,7 @@ class Table:
 
 
 def points_table(
-    points: pl.DataFrame, metric: str, direction: str, best: Mapping[str, Any] | None
+    points: pl.DataFrame, metric: str, direction: str, best: BestPoint | None
 ) -> Table:
     """Return the top points by the objective."""
     order = ranked(points, metric, direction)
@@ -104,7 +104,7 @@ def points_table(
         cells += [statistic(name, row[name]) for name in shown]
         rows.append([*cells, _tasks_text(row)] if incomplete else cells)
     marked = None
-    if best is not None and order.height and order["point"][0] == best["point"]:
+    if best is not None and order.height and order["point"][0] == best.point:
         marked = 0
     left = order.height - len(rows)
     return Table(
@@ -119,13 +119,11 @@ def points_table(
     )
 
 
-def partitions_table(
-    results: pl.DataFrame, best: Mapping[str, Any] | None, metric: str
-) -> Table | None:
+def partitions_table(results: pl.DataFrame, best: BestPoint | None, metric: str) -> Table | None:
     """Return the best point's partitions; ``None`` without a best point or a second partition."""
     if best is None:
         return None
-    rows = results.filter(pl.col("point") == best["point"]).sort("start", "partition")
+    rows = results.filter(pl.col("point") == best.point).sort("start", "partition")
     if rows.height <= 1:
         return None
     many = rows["instruments"].n_unique() > 1
@@ -209,17 +207,15 @@ class Content:
 
 def content(inputs: ReportInputs) -> Content:
     """Return what the report of ``inputs`` says."""
-    objective = inputs.result.get("objective") or inputs.plan.objective._asdict()
-    metric = objective.get("metric", "net_profit")
-    direction = objective.get("direction", "maximize")
-    best = inputs.result.get("best")
+    metric, direction = inputs.result.objective.metric, inputs.result.objective.direction
+    best = inputs.result.best
     heading, note = _best_words(inputs, best, metric, direction)
     row = _best_row(inputs, best)
     failures = _failures(inputs.failures)
     return Content(
         name=str(inputs.plan.experiment_name or inputs.experiment.get("name", "")),
         run_id=inputs.run_id,
-        complete=bool(inputs.result.get("complete")),
+        complete=inputs.result.complete,
         status=_status(inputs.result),
         facts=_facts(inputs, metric, direction),
         best_heading=heading,
@@ -233,7 +229,7 @@ def content(inputs: ReportInputs) -> Content:
         ]
         if row
         else [],
-        luck=list(sentences(inputs.result.get("luck"), inputs.trials)),
+        luck=list(sentences(inputs.result.luck, inputs.trials)),
         points=points_table(inputs.points, metric, direction, best),
         partitions=partitions_table(inputs.results, best, metric),
         failures=failures[:MOST_FAILURES],
@@ -251,17 +247,17 @@ def currency_of_run(inputs: ReportInputs) -> str:
     return str(known[0]) if len(known) else ""
 
 
-def _status(result: Mapping[str, Any]) -> str:
-    counts = result.get("counts", {})
-    planned, ok = counts.get("planned", 0), counts.get("ok", 0)
-    if result.get("complete"):
+def _status(result: RunResult) -> str:
+    planned, ok = result.counts.planned, result.counts.ok
+    if result.complete:
         return (
             "Complete: the only task is ok"
             if planned == 1
             else f"Complete: all {planned:,} tasks are ok"
         )
     parts = [f"{number(ok, 0)} of {counted(planned, 'task')} ok"]
-    parts += [f"{number(counts[key], 0)} {key}" for key in ("failed", "missing") if counts.get(key)]
+    others = {"failed": result.counts.failed, "missing": result.counts.missing}
+    parts += [f"{number(count, 0)} {key}" for key, count in others.items() if count]
     return f"Incomplete: {', '.join(parts)}"
 
 
@@ -318,17 +314,17 @@ def _grouped(balance: str) -> str:
 
 
 def _best_words(
-    inputs: ReportInputs, best: Mapping[str, Any] | None, metric: str, direction: str
+    inputs: ReportInputs, best: BestPoint | None, metric: str, direction: str
 ) -> tuple[str, str]:
     usable = inputs.points[metric].count() if metric in inputs.points.columns else 0
-    counts = inputs.result.get("counts", {})
+    counts = inputs.result.counts
     undone = [
-        counted(counts[key], f"task {word}", f"tasks {words}")
-        for key, word, words in (
-            ("failed", "failed", "failed"),
-            ("missing", "is missing", "are missing"),
+        counted(count, f"task {word}", f"tasks {words}")
+        for count, word, words in (
+            (counts.failed, "failed", "failed"),
+            (counts.missing, "is missing", "are missing"),
         )
-        if counts.get(key)
+        if count
     ]
     if best is not None:
         extreme = "highest" if direction == "maximize" else "lowest"
@@ -336,7 +332,7 @@ def _best_words(
         note = note if usable > 1 else "the only point that has a result"
         if undone:
             note += f"; {sentence_list(undone)}, so another may be better"
-        return f"Best: point {best['point']}", _headed(note) + "."
+        return f"Best: point {best.point}", _headed(note) + "."
     if undone and usable:
         why = f"{sentence_list(undone)}, so no best point is named"
     elif undone:
@@ -346,10 +342,10 @@ def _best_words(
     return "No best point", _headed(why) + "."
 
 
-def _best_row(inputs: ReportInputs, best: Mapping[str, Any] | None) -> dict[str, Any]:
+def _best_row(inputs: ReportInputs, best: BestPoint | None) -> dict[str, Any]:
     if best is None:
         return {}
-    return inputs.points.row(by_predicate=pl.col("point") == best["point"], named=True)
+    return inputs.points.row(by_predicate=pl.col("point") == best.point, named=True)
 
 
 def _tiles(metric: str, row: Mapping[str, Any]) -> list[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
-import json
 import os
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +19,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.message_kinds import added
 from trading_runtime.planning.run_warnings import no_fills, no_orders
 from trading_runtime.records.plan import read_plan
+from trading_runtime.records.result import RunResult, TaskCounts
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.calendar import Calendar
 from trading_runtime.results.frames import (
@@ -31,7 +31,7 @@ from trading_runtime.results.frames import (
 )
 from trading_runtime.results.judgement import judge
 from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
-from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
+from trading_runtime.results.reuse import ReusedTables, earlier_tables, table_digests
 from trading_runtime.results.store import Store
 from trading_runtime.results.task_reader import TaskPart, TaskReader
 from trading_runtime.storage.files import storage_errors, write_file
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_warnings import RunWarning
     from trading_runtime.results.points import CurvePoint
 
 
@@ -113,15 +114,11 @@ def main() -> None:
             pickle.dump(read_points(plan, reader, start, end), file)
 
 
-RESULT_FORMAT = 1
-
-
 @dataclass(frozen=True)
 class Reduction:
     """The outcome of a run's tasks."""
 
-    result: dict[str, Any]
-    """Content of ``result.json``."""
+    result: RunResult
     results: pl.DataFrame
     points: pl.DataFrame
     curve: list[CurvePoint]
@@ -159,32 +156,33 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
     points = points_frame(rows)
     results = results_frame(plan, reader.statuses, reader.summaries)
     of_tasks = counts(reader.statuses)
-    complete = of_tasks["ok"] == of_tasks["planned"]
+    complete = of_tasks.ok == of_tasks.planned
     chosen = None
     if complete or allow_incomplete:
-        chosen = best(points, plan.objective._asdict(), allow_incomplete=True)
-    luck = judge(rows, None if chosen is None else chosen["point"], drawn)
-    result: dict[str, Any] = {
-        "format": RESULT_FORMAT,
-        "run_digest": digest(sorted(reader.manifest_digests.items())),
-        "complete": complete,
-        "counts": of_tasks,
-        "failed_by_kind": _failed_by_kind(reader.statuses),
-        "objective": plan.objective._asdict(),
-        "best": chosen,
-        **({} if luck is None else {"luck": luck}),
-        "incidents": _incidents(reader.summaries.values()),
-        "warnings": _warnings(plan, results),
-    }
+        chosen = best(
+            points, plan.objective.metric, plan.objective.direction, allow_incomplete=True
+        )
+    luck = judge(rows, None if chosen is None else chosen.point, drawn)
+    result = RunResult(
+        run_digest=digest(sorted(reader.manifest_digests.items())),
+        complete=complete,
+        counts=of_tasks,
+        failed_by_kind=_failed_by_kind(reader.statuses),
+        objective=plan.objective,
+        best=chosen,
+        luck=luck,
+        incidents=_incidents(reader.summaries.values()),
+        warnings=_warnings(plan, results),
+    )
     with storage_errors(files.folder):
         write_frame(results, files.results)
         write_frame(points, files.points)
     if complete:
-        result |= tables_identity(plan, result["run_digest"], files, drawn)
-    write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        result = replace(result, tables=table_digests(plan, result.run_digest, files, drawn))
+    write_file(files.result, result.to_json())
     curve = []
     if chosen is not None:
-        curve = chained_curve(reader.outcomes(reader.by_point[chosen["point"]]))
+        curve = chained_curve(reader.outcomes(reader.by_point[chosen.point]))
     return Reduction(result, results, points, curve, list(reader.failures.values()))
 
 
@@ -221,24 +219,25 @@ def _collector_paused() -> Iterator[None]:
 def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> Reduction:
     """Copy the tables of an earlier run with identical results into this run."""
     results, points = read_frame(reused.results), read_frame(reused.points)
-    result = reused.result | {"warnings": _warnings(plan, results)}
+    result = replace(reused.result, warnings=_warnings(plan, results))
     write_file(files.results, reused.results)
     write_file(files.points, reused.points)
-    write_file(files.result, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    chosen = result["best"]
+    write_file(files.result, result.to_json())
+    chosen = result.best
     curve = []
     if chosen is not None:
         reader = TaskReader(plan, store, files)
-        curve = chained_curve(reader.outcomes(reader.by_point[chosen["point"]]))
+        curve = chained_curve(reader.outcomes(reader.by_point[chosen.point]))
     return Reduction(result, results, points, curve, [])
 
 
-def counts(statuses: Mapping[str, str]) -> dict[str, int]:
+def counts(statuses: Mapping[str, str]) -> TaskCounts:
     """Return the number of tasks, and how they ended, from their statuses by task id."""
     planned = len(statuses)
     ok = sum(status == OK for status in statuses.values())
     missing = sum(status == MISSING for status in statuses.values())
-    return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}
+    failed = planned - ok - missing
+    return TaskCounts(planned=planned, ok=ok, failed=failed, missing=missing)
 
 
 def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
@@ -253,7 +252,7 @@ def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, 
     return {name: added(summary.get(name, {}) for summary in summaries) for name in names}
 
 
-def _warnings(plan: Plan, results: pl.DataFrame) -> list[dict[str, str]]:
+def _warnings(plan: Plan, results: pl.DataFrame) -> list[RunWarning]:
     """Return the warnings of the plan, and the one about tasks that never traded."""
     warnings = list(plan.warnings)
     done = results.filter(results["status"] == OK)
@@ -262,7 +261,7 @@ def _warnings(plan: Plan, results: pl.DataFrame) -> list[dict[str, str]]:
         warnings.append(no_orders(done.height))
     elif done.height and not done["fills"].sum():
         warnings.append(no_fills(orders))
-    return [item.document() for item in warnings]
+    return warnings
 
 
 def _failed_by_kind(statuses: Mapping[str, str]) -> dict[str, int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.events import Mode
-from trading_runtime.records.forms import check_form
+from trading_runtime.records.forms import to_document
 from trading_runtime.records.journal import instant_text
 from trading_runtime.records.metadata import parse_metadata
+from trading_runtime.records.result import parse_result
 from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.progress import JournalFollower, Tally
@@ -20,17 +20,9 @@ from trading_runtime.units import parse_instant
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from trading_runtime.records.forms import Form
     from trading_runtime.records.metadata import RunMetadata
+    from trading_runtime.records.result import RunResult
     from trading_runtime.results.store import Store
-
-
-_FORMS: dict[str, Form] = {
-    "run_digest": str,
-    "counts": dict.fromkeys(("planned", "ok", "failed", "missing"), int),
-    "failed_by_kind": dict,
-}
-"""Fields read from the result, where present."""
 
 
 def stored_metadata(store: Store, run_id: str) -> RunMetadata | None:
@@ -39,26 +31,17 @@ def stored_metadata(store: Store, run_id: str) -> RunMetadata | None:
     return None if content is None else parse_metadata(content)
 
 
+def stored_result(store: Store, run_id: str) -> RunResult | None:
+    """Return the result as stored now; ``None`` when it is absent or damaged."""
+    content = _stored(store, run_id, "result.json")
+    return None if content is None else parse_result(content)
+
+
 def _stored(store: Store, run_id: str, name: str) -> bytes | None:
     # A file that cannot be read hides no other run; a storage that refuses access hides them all.
     with contextlib.suppress(OSError, UnreadableError):
         return store.objects.read(f"runs/{run_id}/{name}")
     return None
-
-
-def read_run_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
-    """Return a JSON file of a run as stored now; empty when it is absent or damaged."""
-    stored = _stored(store, run_id, name)
-    if stored is None:
-        return {}
-    try:
-        content = json.loads(stored)
-        check_form(content, {})
-        there = {key: form for key, form in _FORMS.items() if key in content}
-        check_form(content, there)
-    except (ValueError, RecursionError):
-        return {}
-    return dict(content)
 
 
 def shown_status(store: Store, run_id: str, metadata: RunMetadata | None) -> str:
@@ -85,7 +68,7 @@ def started(store: Store, run_id: str) -> str:
 def overview(store: Store, run_id: str) -> dict[str, Any]:
     """Return a run's status, times and counts of tasks, for a list."""
     metadata = stored_metadata(store, run_id)
-    result = read_run_document(store, run_id, "result.json")
+    result = stored_result(store, run_id)
     return _facts(store, run_id, metadata, result, lambda: _tally(_entries(store, run_id)))
 
 
@@ -93,12 +76,12 @@ def _facts(
     store: Store,
     run_id: str,
     metadata: RunMetadata | None,
-    result: Mapping[str, Any],
+    result: RunResult | None,
     tally: Callable[[], Tally],
 ) -> dict[str, Any]:
     """Return what ``overview`` does; ``tally`` is used only where there is no summary to count."""
     status = shown_status(store, run_id, metadata)
-    counts = result.get("counts", {})
+    counts = {} if result is None else to_document(result.counts)
     if status in _UNFINISHED or not counts:
         counts = _counted(tally()) or counts
     return {
@@ -119,7 +102,7 @@ def _facts(
 def details(store: Store, run_id: str) -> dict[str, Any]:
     """Return all that ``runs show`` prints: what ran, where, on what data, and what to do next."""
     metadata = stored_metadata(store, run_id)
-    result = read_run_document(store, run_id, "result.json")
+    result = stored_result(store, run_id)
     entries = _entries(store, run_id)
     tally = _tally(entries)
     facts = _facts(store, run_id, metadata, result, lambda: tally)
@@ -149,8 +132,8 @@ def details(store: Store, run_id: str) -> dict[str, Any]:
                 "labels",
             )
         },
-        "run_digest": result.get("run_digest"),
-        "failed_by_kind": result.get("failed_by_kind") or dict(tally.kinds),
+        "run_digest": result and result.run_digest,
+        "failed_by_kind": (result and result.failed_by_kind) or dict(tally.kinds),
         "failures": failures,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, Kind, kind_of_error
 from trading_runtime.records.events import (
@@ -17,10 +17,11 @@ from trading_runtime.records.events import (
 from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import RunResult
     from trading_runtime.runs.metadata import Metadata
 
 
@@ -51,16 +52,15 @@ def retries(failures: Iterable[Path]) -> Iterator[Event]:
             continue  # its failure cannot be read
 
 
-def completion(result: Mapping[str, Any]) -> RunCompleted:
-    """Return the event for a run that ended with this content of ``result.json``."""
-    counts = result["counts"]
+def completion(result: RunResult) -> RunCompleted:
+    """Return the event for a run that ended with this result."""
     return RunCompleted(
-        run_digest=result["run_digest"],
-        complete=result["complete"],
-        planned=counts["planned"],
-        ok=counts["ok"],
-        failed=counts["failed"],
-        missing=counts["missing"],
+        run_digest=result.run_digest,
+        complete=result.complete,
+        planned=result.counts.planned,
+        ok=result.counts.ok,
+        failed=result.counts.failed,
+        missing=result.counts.missing,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.run_records import read_result, read_table
+from trading_runtime.records.result import read_result
+from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import Space, Told, ask
 from trading_runtime.search.generations import read_generation
 from trading_runtime.search.running import objective_values
@@ -36,8 +37,8 @@ def check_asked(store: Store, run_id: str) -> CheckedSearch:
             f"run {run_id!r} has no adaptive search that ended; --search is for runs whose "
             "experiment has 'search: {method: tpe | cma-es}'"
         )
-    points = read_table(files.points, result)
-    values = objective_values(points, result["objective"]["metric"])
+    points = read_table(files.points, result.tables)
+    values = objective_values(points, result.objective.metric)
     told: list[Told] = []
     number = 0
     differs = None

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
@@ -60,8 +61,8 @@ class SessionOutcome:
     orders: int
     fills: int
     seconds: float
-    result: dict[str, Any] | None = None
-    """The content of ``result.json``; none when no row came."""
+    result: RunResult | None = None
+    """``None`` when no row came."""
 
 
 @dataclass
@@ -160,7 +161,7 @@ class Session:
 
     def _lived(
         self, plan: Plan, carried: AccountState | None, started: float
-    ) -> tuple[Ending, dict[str, Any] | None]:
+    ) -> tuple[Ending, RunResult | None]:
         prepared, common = self.prepared, plan.common.content
         deployment = prepared.deployment
         with (
@@ -236,8 +237,8 @@ class Session:
         finally:
             os._exit(Kind.TIMEOUT.exit_code)
 
-    def _left(self, carried: AccountState | None, started: float) -> dict[str, Any]:
-        """Store the session's outcome as the result of its one task; return ``result.json``."""
+    def _left(self, carried: AccountState | None, started: float) -> RunResult:
+        """Store the session's outcome as the result of its one task; return the run's result."""
         prepared, replay = self.prepared, self._replay
         end = None
         if not replay.is_complete:
@@ -274,7 +275,7 @@ class Session:
         write_metrics(self._files, prepared.code.path, seconds, [(seconds, replay.rows)])
         return summarise_run(plan, prepared.store, self._files, self._metadata).result
 
-    def _tell_end(self, ending: Ending, result: dict[str, Any] | None) -> None:
+    def _tell_end(self, ending: Ending, result: RunResult | None) -> None:
         node, journal, metadata = self._node, self._journal, self._metadata
         journal.write(
             events.SessionStopped(

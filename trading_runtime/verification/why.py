@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import decode_values, partition_inputs
+from trading_runtime.records.forms import to_document
 from trading_runtime.results.artifacts import MANIFEST
 from trading_runtime.storage.files import read_json
 from trading_runtime.units import format_instant
@@ -423,7 +424,7 @@ def _shared_inputs(run: RunSide) -> dict[str, Any]:
     return {
         "common": run.plan.common.content,
         "config": run.plan.strategy.config,
-        "objective": run.plan.objective._asdict(),
+        "objective": to_document(run.plan.objective),
     }
 
 
