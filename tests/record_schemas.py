@@ -10,6 +10,12 @@ from typing import Any
 import jsonschema
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+DOCUMENTS = {
+    "failure": "failures/*.json",
+    "metadata": "metadata.json",
+    "missing": "missing.json",
+    "result": "result.json",
+}
 
 
 @functools.cache
@@ -40,6 +46,6 @@ def check_records(folder: Path) -> None:
     for path in sorted(folder.rglob("journal/*/*.jsonl")):
         for line in path.read_bytes().splitlines():
             check_line(line)
-    for name in ("metadata", "result"):
-        for path in sorted(folder.rglob(f"runs/*/{name}.json")):
+    for name, place in DOCUMENTS.items():
+        for path in sorted(folder.rglob(f"runs/*/{place}")):
             validator(name).validate(json.loads(path.read_bytes()))

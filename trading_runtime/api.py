@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.execution.preparation import PreparedRun, check_here, prepare_run
+from trading_runtime.records.failures import read_failure
 from trading_runtime.records.result import read_result
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.opening import check_run_id, new_run_id
@@ -68,7 +69,8 @@ class Run:
     @property
     def failures(self) -> list[dict[str, Any]]:
         """The failed tasks, sorted by task id, as in their failure files."""
-        return [read_json(path) for path in sorted(self.files.failures.glob("*.json"))]
+        found = (read_failure(path) for path in sorted(self.files.failures.glob("*.json")))
+        return [failure.to_document() for failure in found if failure is not None]
 
     @property
     def trials(self) -> dict[str, Any]:

@@ -9,7 +9,13 @@ import jsonschema
 import pytest
 
 from tests.record_schemas import SCHEMAS, validator
-from trading_runtime.records.schema import DOCUMENTS, EVENTS, journal_schema, record_schema, schema_texts
+from trading_runtime.records.schema import (
+    DOCUMENTS,
+    EVENTS,
+    journal_schema,
+    record_schema,
+    schema_texts,
+)
 
 LINE: dict[str, Any] = {
     "sequence": 0,

@@ -7,11 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.argo.planned_run import NOT_PLANNED, may_pass
+from trading_runtime.argo.planned_run import NOT_PLANNED
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import IncompleteError, KilledError, TransientError, UsageError
 from trading_runtime.execution.lifecycle import record_end, summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
+from trading_runtime.records.failures import read_failure
 from trading_runtime.records.forms import to_document
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.metadata import read_metadata
@@ -20,10 +21,10 @@ from trading_runtime.results.opening import open_store
 from trading_runtime.runs.metadata import Metadata, reopen_run
 from trading_runtime.runs.opening import check_run_id
 from trading_runtime.runs.rates import write_metrics
-from trading_runtime.storage.files import read_json
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
+    from trading_runtime.records.failures import TaskFailure
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
@@ -39,7 +40,7 @@ class Summary:
     """The outcome of a run."""
 
     result: RunResult
-    failures: list[dict[str, Any]]
+    failures: list[TaskFailure]
     files: RunFiles
     killed: KilledError | None = None
     """The error to raise when the kill switch ended the run."""
@@ -66,9 +67,9 @@ class Summary:
         kinds += [f"{counts.missing:,} missing"] if counts.missing else []
         first = ""
         if self.failures:
-            failed = min(self.failures, key=lambda item: str(item["task_id"]))
-            message = str(failed["message"]).partition("\n")[0]
-            first = f"; first: {failed['task_id'][:12]}: {message}"
+            failed = min(self.failures, key=lambda item: item.task_id)
+            message = failed.message.partition("\n")[0]
+            first = f"; first: {failed.task_id[:12]}: {message}"
         raise IncompleteError(
             f"incomplete: {counts.ok:,} of {counts.planned:,} tasks are ok, "
             f"{', '.join(kinds)}{first}"
@@ -128,8 +129,10 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
 def _forget_passed_failures(store: Store, files: RunFiles) -> None:
     """Remove the failures of tasks that later succeeded in a pod that was then killed."""
     for path in sorted(files.failures.glob("*.json")):
-        if store.has_task(path.stem) and may_pass(read_json(path) or {}):
-            store.remove(path)
+        if store.has_task(path.stem):
+            failure = read_failure(path)
+            if failure is not None and failure.may_pass:
+                store.remove(path)
 
 
 def _write_metrics(files: RunFiles, strategy: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from trading_runtime.config.schema import DRAFT, tidy
 from trading_runtime.records import events, session_events
 from trading_runtime.records.events import Event, Record
+from trading_runtime.records.failures import MissingTasks, TaskFailure
 from trading_runtime.records.journal import WRITER
 from trading_runtime.records.metadata import RunMetadata
 from trading_runtime.records.result import RunResult
@@ -15,8 +16,13 @@ from trading_runtime.records.result import RunResult
 _HASH = "^[0-9a-f]{64}$"
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$"
 
-DOCUMENTS: dict[str, type[Record]] = {"metadata": RunMetadata, "result": RunResult}
-"""Every stored document of a run by its name, which is that of its file."""
+DOCUMENTS: dict[str, type[Record]] = {
+    "failure": TaskFailure,
+    "metadata": RunMetadata,
+    "missing": MissingTasks,
+    "result": RunResult,
+}
+"""Every stored document of a run, by name."""
 EVENTS: dict[str, type[Event]] = {
     item.event: item
     for module in (events, session_events)

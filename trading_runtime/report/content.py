@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -28,6 +27,7 @@ from trading_runtime.units import parse_instant
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trading_runtime.records.failures import TaskFailure
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.result import BestPoint, RunResult
@@ -51,7 +51,7 @@ class ReportInputs:
     """Content of ``points.parquet``."""
     curve: Sequence[CurvePoint] = ()
     """``chained_curve`` of the best point; empty when there is none."""
-    failures: Sequence[Mapping[str, Any]] = ()
+    failures: Sequence[TaskFailure] = ()
     """Content of the files under ``failures/``."""
     data_types: Sequence[str] = ()
     """Types of data that were fed, such as ``bars``; empty when unknown."""
@@ -354,25 +354,20 @@ def _tiles(metric: str, row: Mapping[str, Any]) -> list[str]:
     return [metric, *(name for name in _TILES if name != metric)][: len(_TILES)] + costs
 
 
-def _failures(failures: Sequence[Mapping[str, Any]]) -> list[Failures]:
+def _failures(failures: Sequence[TaskFailure]) -> list[Failures]:
     """Return failures grouped by kind and message, the most frequent first."""
-    ordered = sorted(failures, key=lambda each: str(each["task_id"]))
-    counts = Counter((str(each["kind"]), str(each["message"])) for each in ordered)
+    equal: dict[tuple[str, str], list[TaskFailure]] = {}
+    for each in sorted(failures, key=lambda each: each.task_id):
+        equal.setdefault((each.kind.value, each.message), []).append(each)
     return [
         Failures(
             kind=kind,
             message=message,
-            count=count,
-            tasks=[
-                str(each["task_id"])
-                for each in ordered
-                if (each["kind"], each["message"]) == (kind, message)
-            ],
-            traceback=next(
-                str(each.get("traceback") or "")
-                for each in ordered
-                if (each["kind"], each["message"]) == (kind, message)
-            ),
+            count=len(group),
+            tasks=[each.task_id for each in group],
+            traceback=group[0].traceback,
         )
-        for (kind, message), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        for (kind, message), group in sorted(
+            equal.items(), key=lambda item: (-len(item[1]), item[0])
+        )
     ]

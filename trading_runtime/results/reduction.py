@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trading_runtime.records.failures import TaskFailure
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_warnings import RunWarning
     from trading_runtime.results.points import CurvePoint
@@ -123,7 +124,7 @@ class Reduction:
     points: pl.DataFrame
     curve: list[CurvePoint]
     """Chained equity of the best point; empty when none is named."""
-    failures: list[dict[str, Any]]
+    failures: list[TaskFailure]
 
 
 def reduce_run(  # noqa: PLR0913 - what a summary is made from

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import DataError, Kind, kind_of_error
+from trading_runtime.errors import DataError, kind_of_error
 from trading_runtime.records.events import (
     Event,
     RunCompleted,
@@ -14,7 +15,7 @@ from trading_runtime.records.events import (
     RunResumed,
     TaskRetried,
 )
-from trading_runtime.storage.files import read_json
+from trading_runtime.records.failures import read_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,11 +46,10 @@ def beginning(metadata: Metadata, plan: Plan) -> Iterator[Event]:
 def retries(failures: Iterable[Path]) -> Iterator[Event]:
     """Yield the tasks that failed, by their failure files, and are about to be recomputed."""
     for path in failures:
-        try:
-            content = read_json(path)
-            yield TaskRetried(task_id=content["task_id"], kind=Kind(content["kind"]))
-        except (DataError, KeyError, TypeError, ValueError):
-            continue  # its failure cannot be read
+        with contextlib.suppress(DataError):  # its failure cannot be read
+            failure = read_failure(path)
+            if failure is not None:
+                yield TaskRetried(task_id=failure.task_id, kind=failure.kind)
 
 
 def completion(result: RunResult) -> RunCompleted:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.execution.workers.processes import worker_environment
+from trading_runtime.records.failures import read_failure
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import pick
-from trading_runtime.storage.files import read_json
 from trading_runtime.storage.scratch import Scratch
 from trading_runtime.verification.rerun import present_plan
 from trading_runtime.verification.why import first_difference
@@ -115,8 +115,8 @@ def replay(origin: TaskOrigin, index: int, store: Store, files: RunFiles, log_le
             before = ReplayOutcome(Kind.OK)
             if now.kind is Kind.OK:
                 return Replay(identity, now, before, first_difference(stored, fresh))
-        elif failed := read_json(files.failure(identity)):
-            before = ReplayOutcome(Kind(failed["kind"]), failed["message"], failed["traceback"])
+        elif failed := read_failure(files.failure(identity)):
+            before = ReplayOutcome(failed.kind, failed.message, failed.traceback)
         return Replay(identity, now, before)
 
 
