@@ -12,7 +12,7 @@ import polars as pl
 
 from trading_runtime.errors import DataError, Kind
 from trading_runtime.records.failures import TaskFailure, read_failure, write_failure
-from trading_runtime.results.artifacts import MANIFEST, files_of
+from trading_runtime.records.task_manifest import MANIFEST, files_of
 from trading_runtime.results.exact import amounts
 from trading_runtime.results.points import MISSING, OK, TaskOutcome
 from trading_runtime.results.statistics import Trade
@@ -133,7 +133,7 @@ class TaskReader:
         whole = [content for content in contents if content is not None]
         facts = [files_of(content[MANIFEST]) for content in whole]
         equity, positions = (
-            ([content[name] for content in whole], [each[name]["rows"] for each in facts])
+            ([content[name] for content in whole], [each[name].rows or 0 for each in facts])
             for name in _TABLES
         )
         tables = zip(equities(*equity), trades(*positions), strict=True)

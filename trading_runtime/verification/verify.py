@@ -14,7 +14,7 @@ from trading_runtime.execution.workers.pool import WorkerPool
 from trading_runtime.execution.workers.processes import Job
 from trading_runtime.records.events import RunVerified
 from trading_runtime.records.result import read_result
-from trading_runtime.results.artifacts import MANIFEST
+from trading_runtime.records.task_manifest import MANIFEST
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import run_digest
 from trading_runtime.runs.opening import append_events

@@ -12,8 +12,7 @@ from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import decode_values, partition_inputs
 from trading_runtime.records.forms import to_document
-from trading_runtime.results.artifacts import MANIFEST
-from trading_runtime.storage.files import read_json
+from trading_runtime.records.task_manifest import MANIFEST, files_of, parse_manifest
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from trading_runtime.records.plan import Plan, PlannedPartition, Point
+    from trading_runtime.records.task_manifest import ResultFile
     from trading_runtime.results.store import Store
 
 
@@ -338,7 +338,7 @@ def compare_tasks(first: Store, first_id: str, second: Store, second_id: str) ->
     pairs = ((first, first_id), (second, second_id))
     result, other_result = (store.read_task(identity) for store, identity in pairs)
     inputs, other_inputs = (
-        json.loads(files[MANIFEST])["inputs"] for files in (result, other_result)
+        parse_manifest(files[MANIFEST]).inputs for files in (result, other_result)
     )
     return TaskComparison(
         first_id,
@@ -412,11 +412,11 @@ def _is_same(first: Store, first_id: str, second: Store, second_id: str) -> bool
     return first_difference(summary, other_summary, ignored=_IGNORED) is None
 
 
-def _files(store: Store, identity: str) -> dict[str, Any]:
+def _files(store: Store, identity: str) -> dict[str, ResultFile]:
     path = store.task(identity) / MANIFEST
     try:
-        return dict(read_json(path)["files"])
-    except (KeyError, TypeError, ValueError) as error:
+        return files_of(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: damaged: it names no files; run the experiment again") from error
 
 
