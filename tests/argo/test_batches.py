@@ -21,7 +21,9 @@ from trading_runtime.argo.check_step import run_check_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.argo.summary_step import run_summary_step
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.errors import Kind
 from trading_runtime.execution.executors import pods as pods_executor
+from trading_runtime.records.failures import TaskFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +157,8 @@ def test_a_failure_that_passed_in_a_pod_which_then_was_killed_is_forgotten(
     (task_id,) = started(needing)
     stale = needing.run_file("one", f"failures/{task_id}.json")
     stale.parent.mkdir(exist_ok=True)
-    stale.write_text(json.dumps({"task_id": task_id, "kind": "transient", "message": "away"}))
+    failure = TaskFailure.of(task_id, Kind.TRANSIENT, "away")
+    stale.write_text(json.dumps(failure.to_document()))
 
     assert run_check_step(plan.results, "one") == 0
     assert run_summary_step(plan.results, "one").result.complete
