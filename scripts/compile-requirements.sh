@@ -64,4 +64,5 @@ compile() {
 compile requirements "$@"
 compile requirements-build "$@"
 compile requirements-search "$@"
+compile requirements-drills "$@"
 compile requirements-dev "$@"

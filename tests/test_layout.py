@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "message_kinds", "redaction", "units"} | {"storage"},
+    {"canonical", "errors", "message_kinds", "redaction", "text", "units"} | {"storage"},
     {"config", "datasets", "records"},
     {"planning", "engine"},
     {"results", "runs", "control", "report", "metrics"}
@@ -43,6 +43,7 @@ IMPORTED_ONCE = {
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
     "engine/live/reporting.py": "a subclass of the strategy, as the guard is",
     "engine/live/simulated.py": "what paper and live differ in",
+    "engine/live/venue_node.py": "what paper and live differ in",
     "execution/executors/pods.py": "an executor",
     "operations/drills/cutting_proxy.py": "a network that fails, beside the drill that uses it",
     "planning/plan_check.py": "checks a stored plan against itself, which making one does not",
@@ -50,6 +51,7 @@ IMPORTED_ONCE = {
     "records/metadata.py": "the form of a stored document",
     "report/pictures/equity.py": "a picture",
     "report/pictures/two_curves.py": "a picture",
+    "sessions/starting.py": "checks before anything is started",
     "sessions/health.py": "a server, apart from the trading that it reports on",
 }
 """Short modules that a single place imports, and why they are no part of it."""

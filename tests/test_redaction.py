@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import time
+
 import pytest
 
 from trading_runtime.redaction import redact, redacted
@@ -75,3 +78,82 @@ def test_ordinary_words_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "run with /etc/keys/one and plain-value-of-a-variable"
 
     assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "name", ["DB_PASS", "SMTP_PWD", "PGPASSFILE_PASS", "SLACK_HOOK", "db_pw", "SESSION_ID"]
+)
+def test_a_secret_under_another_usual_name_is_hidden(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "hunter2hunter2")
+
+    assert redact("it is hunter2hunter2.") == "it is [hidden]."
+
+
+LONG = "CaNaRy-s3cr3t-0123456789"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        LONG[:12],
+        LONG[12:],
+        LONG[5:20],
+        LONG[::-1],
+        LONG.encode().hex(),
+        LONG.encode().hex().upper(),
+        "Q2FOYVJ5LXMzY3IzdC0wMTIzNDU2Nzg5",
+        "Q2FOYVJ5LXMz",
+    ],
+)
+def test_what_a_strategy_derives_from_a_secret_is_hidden(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", LONG)
+
+    assert redact(f"it is {form} now") == "it is [hidden] now"
+
+
+def test_little_is_left_of_a_secret_inside_something_encoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", LONG)
+    encoded = base64.b64encode(f"user:{LONG}!".encode()).decode()
+
+    shown = redact(f"Basic {encoded}")
+
+    left = [part for part in shown.removeprefix("Basic ").split("[hidden]") if part]
+    assert len(left) == 2
+    assert max(map(len, left)) <= 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://hooks.slack.com/services/T00/B00/abcdefghijklmnop",
+        "https://discord.com/api/webhooks/123456/abcdefghijklmnop",
+        "https://api.telegram.org/bot12345:abcdefghijklmnop",
+        "ghp_abcdefghijklmnop1234",
+        "xoxb-abcdefghijklmnop",
+        "AKIAABCDEFGHIJKLMNOP",
+        "-----BEGIN RSA PRIVATE KEY-----\nabcdefghijklmnop\n-----END RSA PRIVATE KEY-----",
+    ],
+)
+def test_what_gives_access_by_its_form_is_hidden(text: str) -> None:
+    shown = redact(f"it is {text} now")
+
+    assert "abcdefghijklmnop" not in shown.lower()
+    assert "[hidden]" in shown
+    assert shown.endswith(" now")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["?key" * 30_000, "eyJ-" * 10_000, "://" * 30_000, "-----BEGIN PRIVATE KEY-----" * 4_000],
+)
+def test_a_text_made_to_take_long_does_not(text: str) -> None:
+    started = time.process_time()
+    redact(text)
+
+    assert time.process_time() - started < 1

@@ -15,6 +15,7 @@ _VARYING = re.compile(r"[^\s'\"=(),:;]*(?:\d|\.[A-Z])[^\s'\"=(),:;]*")
 """A word with a digit, or an instrument's id."""
 _MOST_KINDS = 20
 _LONGEST = 160
+_READ = 1_000
 OTHER = "other"
 
 
@@ -24,7 +25,7 @@ def kind_of(message: str) -> str:
     if code is not None:
         return code[1]
     lines = message.strip().splitlines()
-    return _VARYING.sub("…", lines[0])[:_LONGEST] if lines else ""
+    return _VARYING.sub("…", lines[0][:_READ])[:_LONGEST] if lines else ""
 
 
 def counted_kinds(counts: Mapping[str, int]) -> dict[str, int]:

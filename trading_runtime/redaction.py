@@ -6,27 +6,50 @@ happened (journal, metadata, failures, errors) goes through here first.
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from trading_runtime.text import abridged, for_records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping
 
 HIDDEN = "[hidden]"
 _NAMES = re.compile(
-    r"SECRET|TOKEN|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE|SIGNATURE|AUTH|COOKIE|KEY|DSN", re.IGNORECASE
+    r"SECRET|TOKEN|PASS|PASSPHRASE|CRED|PRIVATE|SIGNATURE|AUTH|COOKIE|KEY|DSN|HOOK|PWD$|(^|_)PW$|"
+    r"SESSION|BEARER|CONN(ECTION)?_?STR",
+    re.IGNORECASE,
 )
+_FOLDERS = frozenset({"PWD", "OLDPWD"})
+"""Variables of the shell that only look like it."""
 _SHORTEST = 8
 """Shorter values are not worth calling secrets, and would hide parts of ordinary words."""
 _LONG = 16
 """A user name of at least this length is a token."""
+_LEAST_DERIVED = 12
+"""A shorter secret is hidden as it is; parts and encoded forms would look like ordinary text."""
+_SHAPES = re.compile(
+    r"(?<=hooks\.slack\.com/)[\w/-]+|(?<=/api/webhooks/)[\w/-]+|"
+    r"(?<=api\.telegram\.org/bot)[\w:-]+|"
+    r"(?<=outlook\.office\.com/webhook)[^\s\"']+|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|"
+    r"\b(?:gh[oprsu]_|github_pat_|glpat-|xox[abeoprs]-|sk_live_|sk-)[\w-]{16,}|"
+    r"\beyJ[\w-]{8,999}\.[\w-]{8,999}\.[\w-]{8,999}|"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
+)
+"""What gives access whatever it is called: addresses of webhooks, keys and tokens by their form."""
+_HINTS = (
+    "hooks.slack", "/webhook", "telegram.org/bot", "AKIA", "ASIA", "gh", "github_pat_", "glpat-",
+    "xox", "sk_live_", "sk-", "eyJ", "PRIVATE KEY",
+)  # fmt: skip
+"""One of these is in every text that ``_SHAPES`` finds something in."""
 _LOGIN = re.compile(r"(?<=://)[^/\s@\"']+(?=@)")
 _QUERY = re.compile(
-    r"([?&][\w.-]*(?:secret|token|passw|credential|signature|key|auth)[\w.-]*=)[^&\s\"'#]+",
+    r"([?&][\w.-]{0,80}(?:secret|token|passw|credential|signature|key|auth)[\w.-]{0,80}=)[^&\s\"'#]+",
     re.IGNORECASE,
 )
 
@@ -41,7 +64,22 @@ def redacted(value: Any) -> Any:
     return _plain(value, _secrets())
 
 
-def _plain(value: Any, secrets: Sequence[str]) -> Any:
+def of_others(text: str, most: int) -> str:
+    """Return what a strategy said as it is kept: without secrets, steering nothing, not too long.
+
+    Secrets first: in a text that was cut, half of one would not be recognised.
+    """
+    return abridged(for_records(redact(text)), most)
+
+
+class _Secrets(NamedTuple):
+    whole: tuple[str, ...]
+    """Forms of secret values, the longest first."""
+    parts: Mapping[str, tuple[str, ...]]
+    """Pieces of them, one of which is in each half, with the forms that they are pieces of."""
+
+
+def _plain(value: Any, secrets: _Secrets) -> Any:
     if isinstance(value, str):
         return _without(value, secrets)
     if isinstance(value, dict):
@@ -51,37 +89,90 @@ def _plain(value: Any, secrets: Sequence[str]) -> Any:
     return value
 
 
-def _without(text: str, secrets: Sequence[str]) -> str:
-    for value in secrets:
+def _without(text: str, secrets: _Secrets) -> str:
+    for value in secrets.whole:
         if value in text:
             text = text.replace(value, HIDDEN)
     if "://" in text:
         text = _QUERY.sub(rf"\1{HIDDEN}", _LOGIN.sub(HIDDEN, text))
+    if any(hint in text for hint in _HINTS):
+        text = _SHAPES.sub(HIDDEN, text)
+    for part, forms in secrets.parts.items():
+        at = text.find(part)
+        while at >= 0:
+            reaches = [_reach(text, at, part, form) for form in forms]
+            start, end = min(start for start, _ in reaches), max(end for _, end in reaches)
+            text = text[:start] + HIDDEN + text[end:]
+            at = text.find(part, start + len(HIDDEN))
     return text
 
 
-def _secrets() -> tuple[str, ...]:
-    """Return secret values in every form that a text may contain, the longest first."""
+def _reach(text: str, at: int, part: str, form: str) -> tuple[int, int]:
+    """Return from where to where ``text`` has the form of a secret that ``part`` is a piece of."""
+    first, last = form.find(part), form.find(part) + len(part)
+    start, end = at, at + len(part)
+    while start and first and text[start - 1] == form[first - 1]:
+        start, first = start - 1, first - 1
+    while end < len(text) and last < len(form) and text[end] == form[last]:
+        end, last = end + 1, last + 1
+    return start, end
+
+
+def _secrets() -> _Secrets:
+    """Return secret values in every form that a text may contain."""
     # The bytes themselves: a journal asks at each line, and decoding would slow it down.
     found: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
     return _secrets_of(tuple(found.items()))
 
 
 @functools.lru_cache(maxsize=1)
-def _secrets_of(encoded: tuple[tuple[bytes, bytes], ...]) -> tuple[str, ...]:
+def _secrets_of(encoded: tuple[tuple[bytes, bytes], ...]) -> _Secrets:
     variables = {os.fsdecode(name): os.fsdecode(value) for name, value in encoded}
-    values = {value for name, value in variables.items() if _NAMES.search(name)}
+    values = {
+        value for name, value in variables.items() if _NAMES.search(name) and name not in _FOLDERS
+    }
     for value in variables.values():
         for login in _LOGIN.findall(value) if "://" in value else ():
             user, _, password = login.partition(":")
             values.add(password)
             if len(user) >= _LONG:
                 values.add(user)
-    forms = {
-        form
-        for value in values
-        for form in (value, unquote(value), json.dumps(value, ensure_ascii=False)[1:-1])
-        # The path of a file with a secret is not a secret.
-        if len(form) >= _SHORTEST and not form.startswith("/")
-    }
-    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+        if any(hint in value for hint in _HINTS):
+            values.update(found[0] for found in _SHAPES.finditer(value))
+    # The path of a file with a secret is not a secret.
+    kept = [value for value in values if len(value) >= _SHORTEST and not value.startswith("/")]
+    forms = {form for value in kept for form in _forms(value)}
+    long = [value for value in kept if len(value) >= _LEAST_DERIVED]
+    derived = {form for value in long for form in _derived(value)}
+    pieces: dict[str, tuple[str, ...]] = {}
+    for form in sorted({*long, *derived}):
+        size, half = max(_LEAST_DERIVED // 2, len(form) // 4), len(form) // 2
+        parts = {form[at : at + size] for at in range(0, len(form) - size + 1, size)}
+        for piece in {*parts, form[:half], form[half:]}:
+            # A short word of letters may be in any text.
+            if (len(piece) >= _SHORTEST or not piece.isalpha()) and piece not in HIDDEN:
+                pieces[piece] = (*pieces.get(piece, ()), form)
+    whole = {form for form in forms | derived if len(form) >= _SHORTEST}
+    return _Secrets(tuple(sorted(whole, key=lambda form: (-len(form), form))), pieces)
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Yield a secret as it is written in text, in an address and in JSON."""
+    yield from (value, unquote(value), quote(value, safe="", errors="surrogateescape"))
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield json.dumps(value)[1:-1]
+
+
+def _derived(value: str) -> Iterator[str]:
+    """Yield what little programs make of a secret: its hex, base64, and itself turned around."""
+    content = os.fsencode(value)
+    yield from (content.hex(), content.hex().upper(), value[::-1])
+    yield from (base64.b64encode(content).decode(), base64.urlsafe_b64encode(content).decode())
+    for before in range(3):
+        # Wherever it begins in what was encoded; the ends depend on what is around it.
+        text = base64.b64encode(bytes(before) + content).decode()
+        inner = text[-(-before * 8 // 6) : len(text) - 4 if text.endswith("=") else None]
+        yield from (inner, inner.translate(_URL_SAFE))
+
+
+_URL_SAFE = str.maketrans("+/", "-_")

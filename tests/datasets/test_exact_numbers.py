@@ -110,6 +110,28 @@ def test_rounding_agrees_with_exact_decimal_arithmetic(
         assert fault == (None if in_last_digits < Decimal("1e-9") else "off tick")
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    ticks_=st.integers(0, 10**15),
+    off=st.integers(-3, 3),
+    digits=st.integers(0, 8),
+    increment=st.sampled_from(INCREMENTS),
+)
+def test_short_texts_are_on_the_tick_exactly_when_their_decimals_are(
+    ticks_: int, off: int, digits: int, increment: str
+) -> None:
+    value = ticks_ * Decimal(increment) + Decimal(off).scaleb(-digits)
+    if value <= 0 or ticks_ * Decimal(increment).scaleb(8) >= 2**62:
+        return
+    whole, rest = divmod(value, Decimal(increment))
+
+    [(found, fault)] = ticks([format(value, "f")], increment)
+
+    assert (fault is None) == (rest == 0)
+    if rest == 0:
+        assert found == int(whole)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

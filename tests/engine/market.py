@@ -12,6 +12,7 @@ from nautilus_trader import model
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from trading_runtime.config.strategy_code import find_strategy_code
+from trading_runtime.engine.simulation.feed import decoded
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
 
 if TYPE_CHECKING:
@@ -323,12 +324,18 @@ def run(  # noqa: PLR0913 - what a task is made from
     folder: Path = STRATEGIES,
     code: Sequence[str] = (),
     rows: int | None = None,
+    is_decoded: bool = False,
     **settings: Any,
 ) -> TaskOutput:
-    """Run one task of the strategy ``file.py:Class`` in ``folder``; the rest as ``task_inputs``."""
+    """Run one task of the strategy ``file.py:Class`` in ``folder``; the rest as ``task_inputs``.
+
+    With ``is_decoded`` the engine gets decoded rows, as it does from the second task of a batch on.
+    """
     found = find_strategy_code(strategy, folder, code)
     inputs = task_inputs(market, config, **settings)
-    return run_task(inputs, found, market.catalog, market.rows if rows is None else rows)
+    ahead = decoded(inputs, market.catalog, market.rows) if is_decoded else None
+    expected = market.rows if rows is None else rows
+    return run_task(inputs, found, market.catalog, expected, decoded_rows=ahead)
 
 
 def run_steps(market: Market, steps: dict[str, list[str]], **settings: Any) -> TaskOutput:

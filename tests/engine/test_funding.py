@@ -12,7 +12,7 @@ from nautilus_trader.model import FundingRateUpdate
 from nautilus_trader.serialization import get_arrow_schema_bytes
 
 from tests.engine.market import MINUTE, SECOND, T0, Market, bars, perpetual, run_steps
-from trading_runtime.engine.accounting.funding import LOST_AT_THE_START
+from trading_runtime.datasets.catalog_files import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,15 @@ def market(catalog: Path, start: int, rates: Sequence[tuple[int, int, str]]) -> 
     """Ten bars at 100, a minute apart, and rates of (time, next settlement, rate)."""
     instrument = perpetual()
     written = Market.write(catalog, [instrument], bars(instrument, ["100"] * 10, start))
+    write_rates(catalog, rates)
+    series = {"type": "funding_rates", "identifier": NAME, "instrument_id": NAME}
+    return dataclasses.replace(
+        written, rows=written.rows + len(rates), data=[*written.data, series]
+    )
+
+
+def write_rates(catalog: Path, rates: Sequence[tuple[int, int, str]]) -> None:
+    """Write rates of (time, next settlement, rate) into a catalog, which the engine cannot."""
     schema = pa.ipc.open_stream(get_arrow_schema_bytes(FundingRateUpdate)).schema
     schema = schema.with_metadata({"instrument_id": NAME})
     rows = [
@@ -40,14 +49,9 @@ def market(catalog: Path, start: int, rates: Sequence[tuple[int, int, str]]) -> 
     ]
     folder = catalog / "data" / "funding_rates" / NAME
     folder.mkdir(parents=True)
-    # Named as the engine names its files: by the times of the first and the last row.
-    first, last = (
-        f"2022-01-01T00-{ts // 60 % 60:02}-{ts % 60:02}-000000000Z"
-        for ts in ((rates[place][0] - T0) // SECOND for place in (0, -1))
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema), folder / file_name(rates[0][0], rates[-1][0])
     )
-    pq.write_table(pa.Table.from_pylist(rows, schema), folder / f"{first}_{last}.parquet")
-    series = {"type": "funding_rates", "identifier": NAME, "instrument_id": NAME}
-    return dataclasses.replace(written, rows=written.rows + len(rows), data=[*written.data, series])
 
 
 def test_a_position_pays_its_value_times_the_rate_at_the_time_that_the_rate_names(
@@ -83,14 +87,9 @@ def test_a_settlement_at_a_seam_is_charged_once_to_the_window_that_ends_there(
     assert rested.tables.equity[-1]["equity"] == Decimal(100_000)
 
 
-def test_a_rate_that_is_sent_at_a_seam_and_settles_there_is_counted_as_lost(tmp_path: Path) -> None:
-    seam = T0 + 11 * MINUTE
-    rates = [(seam, seam, "0.001"), (seam + MINUTE, seam + MINUTE, "0.001")]
-    found = run_steps(market(tmp_path, seam, rates), {}, start=seam, end=seam + 11 * MINUTE)
-    assert found.engine_warnings == {LOST_AT_THE_START: 1}
-    # A rate of its own instant inside a window is charged.
-    inside = market(tmp_path / "inside", T0, [(T0 + 5 * MINUTE, T0 + 5 * MINUTE, "0.001")])
-    found = run_steps(inside, {"1": ["market BUY 2"]})
+def test_a_rate_that_is_sent_when_it_settles_is_charged(tmp_path: Path) -> None:
+    at_once = [(T0 + 5 * MINUTE, T0 + 5 * MINUTE, "0.001")]
+    found = run_steps(market(tmp_path, T0, at_once), {"1": ["market BUY 2"]})
     assert (found.funding, found.engine_warnings) == ((Decimal("-0.2"), 1), {})
 
 

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nautilus_trader import model
 
-from tests.engine.market import HOUR, MINUTE, SECOND, T0, Market, bars, pair, quotes, run, run_steps
+from tests.engine.market import (
+    HOUR,
+    MINUTE,
+    SECOND,
+    T0,
+    VENUE,
+    Market,
+    bars,
+    pair,
+    quotes,
+    run,
+    run_steps,
+    trades,
+)
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
@@ -89,17 +102,87 @@ def test_a_single_currency_account_converts_with_bars_of_bid_and_ask(tmp_path: P
     assert equities(market, {"3": ["market BUY 1000"]}, venue=SINGLE)[-1] == 10200
 
 
-@pytest.mark.parametrize("margin", ["0.05", "0"])
-def test_a_single_currency_account_without_quotes_that_give_the_rate_is_refused(
-    tmp_path: Path, margin: str
+@pytest.mark.parametrize("interval", [7 * SECOND, MINUTE, 24 * HOUR])
+@pytest.mark.parametrize("of_trades", [True, False])
+@pytest.mark.parametrize("symbol", ["USD/JPY", "USDJPY"])
+def test_a_single_currency_account_converts_by_the_instruments_own_price(
+    tmp_path: Path, interval: int, symbol: str, *, of_trades: bool
 ) -> None:
-    # The engine denies the order; without margin it would fill it and leave its profit out.
-    definition = USDJPY.to_dict() | {"margin_init": margin, "margin_maint": margin}
-    instrument = type(USDJPY).from_dict(definition)
-    market = written(tmp_path, [instrument], bars(instrument, ["100", "110"]))
+    instrument = pair(symbol, "USD", "JPY", "0.001", "1")
+    prices = [f"150.{tenth}" for tenth in range(8)]
+    if of_trades:
+        rows = trades(instrument, prices, step=MINUTE, size="100000")
+    else:
+        rows = bars(instrument, prices)
+    market = written(tmp_path, [instrument], rows)
+    steps = {"2": ["market BUY 10000"], "6": ["market SELL 10000"]}
 
-    with pytest.raises(DataError, match=r"from JPY to USD when USD/JPY\.SIM is traded.*quotes"):
-        equities(market, {"1": ["market BUY 1000"]}, venue=SINGLE)
+    output = run_steps(
+        market, steps, currency="USD", equity_interval=interval, venue=SINGLE | {"leverage": "30"}
+    )
+
+    # Bought at 150.1, sold at 150.5: 4000 yen, at 150.5 a dollar 26.578 dollars.
+    assert [fill["price"] for fill in output.tables.fills] == [Decimal("150.1"), Decimal("150.5")]
+    assert output.tables.equity[-1]["equity"] == Decimal("10026.58")
+    assert output.tables.positions[0]["realized_pnl"] == Decimal("26.5780730897009967")
+    assert output.engine_warnings == {}
+
+
+def test_rows_decoded_for_several_tasks_convert_as_streamed_ones_do(tmp_path: Path) -> None:
+    market = written(tmp_path, [USDJPY], bars(USDJPY, ["150", "150", "160", "170"]))
+    steps = {"2": ["market BUY 1000"]}
+    settings: dict[str, Any] = {"currency": "USD", "venue": SINGLE, "equity_interval": MINUTE}
+
+    streamed = run_steps(market, steps, **settings)
+    shared = run_steps(market, steps, is_decoded=True, **settings)
+
+    # A thousand dollars gain 10000 yen at 160 and 20000 yen at 170 a dollar.
+    worth = [row["equity"] for row in streamed.tables.equity]
+    assert worth[:5] == [10000, 10000, 10000, Decimal("10062.5"), Decimal("10117.65")]
+    assert shared == streamed
+
+
+def test_a_rate_of_another_venue_converts_too(tmp_path: Path) -> None:
+    other = pair("USD/JPY", "USD", "JPY", "0.001", "1", venue="OTHER")
+    rows = [*bars(EURJPY, ["100", "110", "110"]), *quotes(other, [("99", "101")] * 200)]
+    market = written(tmp_path, [EURJPY, other], rows)
+
+    found = run_steps(
+        market,
+        {"100": ["EUR/JPY:market BUY 1000"]},
+        currency="USD",
+        venue=SINGLE,
+        venues={"OTHER": VENUE | {"balances": ["0 USD"]}},
+    )
+
+    # A thousand euros gain 10000 yen: 100 dollars at the middle, 101.01 at the bid of 99.
+    assert found.tables.equity[-1]["equity"] in {Decimal(10100), Decimal("10101.01")}
+
+
+def test_with_a_latency_a_fill_converts_at_the_price_before_and_trades_as_without_conversion(
+    tmp_path: Path,
+) -> None:
+    market = written(tmp_path, [USDJPY], bars(USDJPY, ["150", "150.1", "150.2", "150.3", "160"]))
+    steps = {"2": ["market BUY 10000"], "4": ["market SELL 10000"]}
+    delay = {"latency": {"base": "20s", "insert": None, "update": None, "cancel": None}}
+
+    several = run_steps(market, steps, currency="USD", venue=MANY | delay)
+    single = run_steps(market, steps, currency="USD", venue=SINGLE | delay)
+
+    assert single.tables.fills == several.tables.fills
+    # Bought at 150.2, sold at 160: 98000 yen, at 150.3 a dollar 652.03 dollars.
+    assert single.tables.equity[-1]["equity"] == Decimal("10652.03")
+
+
+def test_a_single_currency_account_without_any_rate_is_refused(tmp_path: Path) -> None:
+    # The engine denies the order; without margin it would fill it and leave its profit out.
+    for margin in ("0.05", "0"):
+        definition = EURJPY.to_dict() | {"margin_init": margin, "margin_maint": margin}
+        instrument = type(EURJPY).from_dict(definition)
+        market = written(tmp_path / margin, [instrument], bars(instrument, ["100", "110"]))
+
+        with pytest.raises(DataError, match=r"from JPY to USD is known when EUR/JPY\.SIM is trad"):
+            equities(market, {"1": ["market BUY 1000"]}, venue=SINGLE)
 
 
 def test_an_order_before_the_rate_is_known_is_refused_even_if_the_strategy_catches_that(

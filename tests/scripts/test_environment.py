@@ -16,6 +16,7 @@ REQUIREMENTS = (
     "requirements.txt",
     "requirements-build.txt",
     "requirements-dev.txt",
+    "requirements-drills.txt",
     "requirements-search.txt",
 )
 
@@ -92,7 +93,8 @@ def test_what_tests_need_is_added_to_an_environment_that_is_there(checkout: Chec
 
     (added,) = checkout.make("dev")
 
-    assert "-r requirements.txt -r requirements-search.txt -r requirements-dev.txt" in added
+    files = ("", "-search", "-drills", "-dev")
+    assert " ".join(f"-r requirements{name}.txt" for name in files) in added
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-build.txt"])

@@ -9,7 +9,13 @@ import pytest
 
 from tests.scripts.machine import ROOT
 
-NAMES = ("requirements", "requirements-build", "requirements-dev", "requirements-search")
+NAMES = (
+    "requirements",
+    "requirements-build",
+    "requirements-dev",
+    "requirements-drills",
+    "requirements-search",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,11 +72,12 @@ def test_a_search_brings_no_other_version_of_what_runs_use() -> None:
     assert not {"optuna", "cmaes"} & run.keys()
 
 
-def test_tests_install_beside_what_a_search_needs() -> None:
-    search, dev = pins_of("requirements-search"), pins_of("requirements-dev")
+@pytest.mark.parametrize("name", ["requirements-search", "requirements-drills"])
+def test_tests_install_beside_what_some_commands_need(name: str) -> None:
+    some, dev = pins_of(name), pins_of("requirements-dev")
 
-    assert {name: dev[name] for name in search.keys() & dev.keys()} == {
-        name: search[name] for name in search.keys() & dev.keys()
+    assert {name: dev[name] for name in some.keys() & dev.keys()} == {
+        name: some[name] for name in some.keys() & dev.keys()
     }
 
 

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trading_runtime.text import for_records
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -39,7 +41,7 @@ def write_termination_message(text: str) -> None:
     """Write why a step ended to where Kubernetes reads it; elsewhere do nothing."""
     path = os.environ.get("TRADING_RUNTIME_TERMINATION_LOG")
     if path:
-        content = text.encode(errors="backslashreplace")[:_MOST_MESSAGE_BYTES]
+        content = for_records(text).encode()[:_MOST_MESSAGE_BYTES]
         with contextlib.suppress(OSError):  # the error itself matters more
             Path(path).write_bytes(content)
 

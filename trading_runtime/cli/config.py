@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_runtime.cli.terminal import say
+
 if TYPE_CHECKING:
     from trading_runtime.config.experiment import PartitionSettings, Values
     from trading_runtime.config.loading import LoadedExperiment
@@ -43,18 +45,18 @@ def check(file: str, *, as_json: bool) -> None:
     except UsageError as error:
         raise UsageError(f"{file}: {error}") from error
     for warning in warnings:
-        click.echo(f"{file}: warning: {warning}", err=True)
+        say(f"{file}: warning: {warning}", err=True)
     summary = _summary(loaded, len(expanded.points))
     summary["warnings"] = [item.document() for item in warnings]
     if as_json:
-        click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
+        say(json.dumps(summary, indent=1, ensure_ascii=False))
         return
-    click.echo(f"{file}: {'nothing wrong' if not warnings else 'valid, with warnings'}")
+    say(f"{file}: {'nothing wrong' if not warnings else 'valid, with warnings'}")
     for key, value in summary.items():
         if key == "warnings":
             continue
         shown = ", ".join(value) if isinstance(value, list) else value
-        click.echo(f"  {key:<11} {shown}")
+        say(f"  {key:<11} {shown}")
 
 
 @config_group.command("schema")
@@ -63,7 +65,7 @@ def schema(*, deployment: bool) -> None:
     """Print the JSON Schema of experiment files, for editors."""
     from trading_runtime.config.schema import schema_text
 
-    click.echo(schema_text(deployment=deployment), nl=False)
+    say(schema_text(deployment=deployment), nl=False)
 
 
 def _warnings(loaded: LoadedExperiment, points: PointList) -> list[RunWarning]:

@@ -10,6 +10,7 @@ import click
 
 from trading_runtime.cli import data_import
 from trading_runtime.cli.options import JSON
+from trading_runtime.cli.terminal import say
 
 if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import LoadedPreparation
@@ -49,7 +50,7 @@ def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> N
     prepared = make_dataset(file, folder, force=force)
     if not as_json:
         what = "is up to date" if prepared.is_unchanged else "prepared"
-        click.echo(f"dataset      {prepared.folder} {what}")
+        say(f"dataset      {prepared.folder} {what}")
     show_dataset(prepared.manifest, as_json=as_json)
 
 
@@ -99,12 +100,12 @@ def verify(folder: Path, *, as_json: bool) -> None:
             "bytes": found.bytes,
             "damages": list(found.damages),
         }
-        click.echo(json.dumps(facts, indent=1))
+        say(json.dumps(facts, indent=1))
     if found.damages:
         raise DataError("\n".join(found.damages))
     if not as_json:
         what = f"{found.files} files, {found.bytes:,} bytes, all as the manifest says"
-        click.echo(f"{folder}: {what}")
+        say(f"{folder}: {what}")
 
 
 @data.command()
@@ -118,9 +119,9 @@ def adopt(folder: Path, *, as_json: bool) -> None:
 
     adopted = take(folder, frozenset(instrument_types()), read_catalog_instruments)
     for kind in adopted.skipped:
-        click.echo(f"{folder / 'data' / kind}: not used; no strategy is fed from it", err=True)
+        say(f"{folder / 'data' / kind}: not used; no strategy is fed from it", err=True)
     if not as_json:
-        click.echo(f"dataset      {folder} adopted")
+        say(f"dataset      {folder} adopted")
     show_dataset(adopted.manifest, as_json=as_json)
 
 
@@ -141,9 +142,9 @@ def show_dataset(manifest: Manifest, *, as_json: bool) -> None:
     from trading_runtime.datasets import inspection
 
     if as_json:
-        click.echo(json.dumps(inspection.as_json(manifest), indent=1))
+        say(json.dumps(inspection.as_json(manifest), indent=1))
     else:
-        click.echo(inspection.as_text(manifest))
+        say(inspection.as_text(manifest))
 
 
 for _command in (

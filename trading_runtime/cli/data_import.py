@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.options import JSON
+from trading_runtime.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +79,7 @@ def import_(  # noqa: PLR0913 - one for each option
     if planned.definition is not None:
         known[instrument] = define_instrument(planned.definition)
     for line in planned.found if not as_json else ():
-        click.echo(line)
+        say(line)
     _make_or_grow(planned.loaded, known, target, as_json=as_json)
 
 
@@ -132,7 +133,7 @@ def _make_or_grow(
         if grown.known:
             line += f"; {grown.known:,} rows of new files were there already"
     if not as_json:
-        click.echo(line)
+        say(line)
     show_dataset(manifest, as_json=as_json)
 
 
@@ -166,15 +167,15 @@ def formats(name: str | None, *, as_json: bool) -> None:
     from trading_runtime.datasets.formats import formats as known
 
     if name is not None:
-        click.echo(json.dumps(find_format(name).model_dump(exclude_defaults=True), indent=1))
+        say(json.dumps(find_format(name).model_dump(exclude_defaults=True), indent=1))
     elif as_json:
         content = {key: form.model_dump(exclude_defaults=True) for key, form in known().items()}
-        click.echo(json.dumps(content, indent=1))
+        say(json.dumps(content, indent=1))
     else:
         width = max(map(len, known()))
         for key, form in known().items():
             asks = "".join(f"; needs --{ask.replace('_', '-')}" for ask in form.asks)
-            click.echo(f"{key.ljust(width)}  {form.about}{asks}")
+            say(f"{key.ljust(width)}  {form.about}{asks}")
 
 
 @click.command()
@@ -200,10 +201,10 @@ def instruments(
     found = definitions_from(content, str(source), venue, only)
     text = json.dumps(found, indent=1) + "\n"
     if target is None:
-        click.echo(text, nl=False)
+        say(text, nl=False)
     else:
         target.write_text(text, encoding="utf-8")
-        click.echo(f"{target}: {len(found):,} instruments")
+        say(f"{target}: {len(found):,} instruments")
 
 
 @click.command()
@@ -229,12 +230,10 @@ def guess(file: Path, instrument: str | None, target: Path | None) -> None:
                "instruments": "instruments.json", "series": [series]}  # fmt: skip
     written.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     for name, value in found.seen:
-        click.echo(f"{name:<16} {value}")
+        say(f"{name:<16} {value}")
     for name, why in found.asks:
-        click.echo(f"{name:<16} ?  {why}")
-    click.echo(
-        f"written          {written}; the instrument is defined in instruments.json beside it"
-    )
+        say(f"{name:<16} ?  {why}")
+    say(f"written          {written}; the instrument is defined in instruments.json beside it")
 
 
 @click.command()
@@ -254,8 +253,8 @@ def gc(folder: Path, *, delete: bool) -> None:
         old = read_manifest(earlier.read_text(encoding="utf-8"), str(earlier))
         paths -= {file.path for file in old.files} | {file.path for file in old.instrument_files}
     for path in sorted(paths):
-        click.echo(f"{folder / path}: {(folder / path).stat().st_size:,} bytes")
+        say(f"{folder / path}: {(folder / path).stat().st_size:,} bytes")
         if delete:
             (folder / path).unlink()
     what = "removed" if delete else "can go; --delete removes them"
-    click.echo(f"{len(paths):,} files that no manifest names{' ' + what if paths else ''}")
+    say(f"{len(paths):,} files that no manifest names{' ' + what if paths else ''}")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_runtime.cli.options import JSON, RESULTS, print_findings
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import Kind
+from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,15 +64,13 @@ def bundle(run: str, results: str, target: Path | None, key: Path | None, *, as_
     if as_json:
         content = {**vars(written), "path": str(written.path), "run_id": run_id}
         content["signature"] = None if signature is None else str(signature)
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
         return
-    click.echo(f"bundle  {written.path}")
-    click.echo(f"sha256  {written.sha256}")
-    click.echo(
-        f"holds   {written.files:,} files, {written.tasks:,} results, {written.bytes:,} bytes"
-    )
+    say(f"bundle  {written.path}")
+    say(f"sha256  {written.sha256}")
+    say(f"holds   {written.files:,} files, {written.tasks:,} results, {written.bytes:,} bytes")
     if signature is not None:
-        click.echo(f"signed  {signature}")
+        say(f"signed  {signature}")
 
 
 @evidence.command("check")
@@ -98,16 +98,16 @@ def check(file: Path, sha256: str | None, signer: Path | None, *, as_json: bool)
             "findings": [vars(item) for item in found.findings],
             "notes": [vars(item) for item in found.notes],
         }
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
     else:
         verdict = print_findings(found.findings, found.notes)
-        click.echo(
+        say(
             f"{found.run_id}: {verdict}; {found.files:,} files, {found.tasks:,} results, "
             f"{found.lines:,} lines of the journal"
         )
-        click.echo(f"sha256 {found.sha256}")
+        say(f"sha256 {found.sha256}")
         if signed_by is not None:
-            click.echo(f"signed by {signed_by}")
+            say(f"signed by {signed_by}")
     return (Kind.DATA if found.findings else Kind.OK).exit_code
 
 
@@ -127,7 +127,7 @@ def compare(first: str, second: str, results: str, *, as_json: bool) -> int:
     with _side(first, results) as one, _side(second, results) as other:
         found = compare_evidence(one, other)
     if as_json:
-        click.echo(json.dumps(evidence_document(found), ensure_ascii=False))
+        say(json.dumps(evidence_document(found), ensure_ascii=False))
     else:
         _print(found, first, second)
     return (Kind.OK if found.same else Kind.DIFFERS).exit_code
@@ -158,10 +158,10 @@ def _print(found: EvidenceComparison, first: str, second: str) -> None:
             if row.part == part and not (row.same and row.what.startswith("package ")):
                 mark = "" if row.same else "*"
                 lines.append([mark, part, row.what, row.first, row.second])
-    cut = [[cell[:_WIDEST] for cell in line] for line in lines]
+    cut = [[for_line(cell[:_WIDEST]) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
     for line in cut:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
     print_runs(found.runs, (first, second))
-    click.echo("same" if found.same else "different; * marks what is not the same")
+    say("same" if found.same else "different; * marks what is not the same")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_runtime.cli.options import JSON, RESULTS
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,12 +74,12 @@ def status(results: str, *, as_json: bool) -> None:
             "active": [asdict(item) for item in active],
             "history": [asdict(item) for item in history],
         }
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
         return
-    click.echo("\n".join(item.shown for item in active) or "off")
+    say("\n".join(item.shown for item in active) or "off")
     for item in history:
         run = "all runs" if item.run_id is None else item.run_id
-        click.echo(f"{item.time}  {item.action:<8}  {run}  {item.user or '-'}  {item.reason}")
+        say(f"{item.time}  {item.action:<8}  {run}  {item.user or '-'}  {item.reason}")
 
 
 def _switch(results: str, run_id: str | None, *, reduce: bool = False) -> KillSwitch:
@@ -97,6 +98,6 @@ def _switch(results: str, run_id: str | None, *, reduce: bool = False) -> KillSw
 
 def _tell(switched: Switching, line: str, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(asdict(switched), ensure_ascii=False))
+        say(json.dumps(asdict(switched), ensure_ascii=False))
     else:
-        click.echo(line, err=True)
+        say(line, err=True)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime import __version__
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import Kind, TradingRuntimeError, refuse_other_than_utf8
 from trading_runtime.redaction import redact
+from trading_runtime.text import for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,7 +148,7 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
         )
     except TradingRuntimeError as error:
         if debug:
-            click.echo(redact(traceback.format_exc()), err=True, nl=False)
+            say(redact(traceback.format_exc()), err=True, nl=False)
         _complain(str(error))
         return error.exit_code
     except click.ClickException as error:
@@ -169,7 +171,7 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
         _complain(f"standard output cannot be written: {error.strerror}")
         return Kind.STORAGE.exit_code
     if debug:
-        click.echo(redact(traceback.format_exc()), err=True, nl=False)
+        say(redact(traceback.format_exc()), err=True, nl=False)
     _complain(
         f"internal error: {type(error).__name__}: {error}\n"
         "this is a defect of trading-runtime; please report it with what --debug shows"
@@ -217,13 +219,13 @@ def _name(command: click.Command) -> str:
 
 
 def _complain(text: str) -> None:
-    text = redact(text)
+    text = for_terminal(redact(text))
     if os.environ.get("TRADING_RUNTIME_TERMINATION_LOG"):
         from trading_runtime.argo.outputs import write_termination_message
 
         write_termination_message(text)
-    for line in text.splitlines():
-        click.echo(f"error: {line}", err=True)
+    for line in text.split("\n"):
+        say(f"error: {line}", err=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_runtime.cli.options import results_option
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def export(run: str, place: str, to: Path | None) -> None:
     folder = open_results_folder(place)
     content = text_of(RunCollector(folder, _known_run(run, folder, place)))
     if to is None:
-        click.echo(content, nl=False)
+        say(content.decode(), nl=False)
     else:
         write_file(to, content)
 
@@ -79,7 +80,7 @@ def serve(place: str, host: str, port: int, every: float | None, most_runs: int)
         for number in (signal.SIGINT, signal.SIGTERM):
             # In a separate thread: it waits for the loop that the signal interrupts.
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-        click.echo(f"http://{host}:{server.server_port}/metrics", err=True)
+        say(f"http://{host}:{server.server_port}/metrics", err=True)
         server.serve_forever(poll_interval=0.1)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_runtime.cli.options import JSON, RESULTS, results_option
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.events import DRILLS
 
@@ -34,11 +35,11 @@ def drill(name: str, results: str, *, sabotage: bool, as_json: bool) -> int:
 
     drilled = run_drill(name, open_store(results), sabotage=sabotage)
     if as_json:
-        click.echo(json.dumps(drilled.content(), ensure_ascii=False))
+        say(json.dumps(drilled.content(), ensure_ascii=False))
     else:
         for step in drilled.steps.taken:
-            click.echo(f"{'holds' if step.ok else 'BROKEN':<7} {step.name}: {step.message}")
-        click.echo(f"{name}: {drilled.verdict}, {drilled.seconds:.1f} s")
+            say(f"{'holds' if step.ok else 'BROKEN':<7} {step.name}: {step.message}")
+        say(f"{name}: {drilled.verdict}, {drilled.seconds:.1f} s")
     return (Kind.OK if drilled.verdict is DrillVerdict.PASSED else Kind.DIFFERS).exit_code
 
 
@@ -91,9 +92,9 @@ def probe(file: Path, url: str, seconds: float, max_bytes: int, *, as_json: bool
     )
     records.journal(store, "probe", event)
     if as_json:
-        click.echo(json.dumps(found.content(), ensure_ascii=False))
+        say(json.dumps(found.content(), ensure_ascii=False))
     else:
-        click.echo(f"{found.state}: {found.address}, {found.message}, {found.seconds:.3f} s")
+        say(f"{found.state}: {found.address}, {found.message}, {found.seconds:.3f} s")
     return (Kind.OK if found.state is ProbeState.UP else Kind.TRANSIENT).exit_code
 
 
@@ -136,13 +137,13 @@ def check(file: Path, target: Path | None, *, as_json: bool) -> int:
     except TradingRuntimeError as error:
         if found.is_ready:
             raise
-        click.echo(f"the findings could not be left with the results: {error}", err=True)
+        say(f"the findings could not be left with the results: {error}", err=True)
     if as_json:
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
     else:
         for item in found.checks:
-            click.echo(f"{item.state:<8} {item.name:<13} {item.message}")
-        click.echo("ready" if found.is_ready else f"NOT READY ({found.kind})")
+            say(f"{item.state:<8} {item.name:<13} {item.message}")
+        say("ready" if found.is_ready else f"NOT READY ({found.kind})")
     return found.kind.exit_code
 
 
@@ -209,7 +210,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
         outcome=found.kind,
     )
     append_events(store, run_id, "reconcile", event, changed=[store.root / name])
-    click.echo(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
+    say(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
     return found.kind.exit_code
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_runtime.cli.terminal import say
 from trading_runtime.config.project_file import results_here
 from trading_runtime.errors import UsageError
 
@@ -107,7 +108,7 @@ def runs_by_start(store: Store) -> list[str]:
 def print_findings(findings: Sequence[Any], notes: Sequence[Any]) -> str:
     """Print a line for each, and return in one word whether everything is ``sound``."""
     for item in findings:
-        click.echo(f"broken: {item}")
+        say(f"broken: {item}")
     for item in notes:
-        click.echo(f"note: {item}")
+        say(f"note: {item}")
     return "broken" if findings else "sound"

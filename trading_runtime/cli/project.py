@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from trading_runtime.cli.options import JSON
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import Kind
 from trading_runtime.project.scaffold import EXPERIMENT, STRATEGIES, create_project
 
@@ -33,9 +34,9 @@ def init(folder: Path, strategy: str) -> None:
 
     made = make_dataset(create_project(folder, strategy))
     rows = sum(file.rows for file in made.manifest.files)
-    click.echo(f"project  {folder.absolute()}")
-    click.echo(f"data     {made.folder.name}: {rows:,} made-up rows")
-    click.echo(f"next     {_change(folder)}trading-runtime run {EXPERIMENT}")
+    say(f"project  {folder.absolute()}")
+    say(f"data     {made.folder.name}: {rows:,} made-up rows")
+    say(f"next     {_change(folder)}trading-runtime run {EXPERIMENT}")
 
 
 def _change(folder: Path) -> str:
@@ -51,8 +52,8 @@ def doctor(*, as_json: bool) -> int:
     found = list(examine())
     is_sound = all(part.state is not State.FAILED for part in found)
     if as_json:
-        click.echo(json.dumps({"sound": is_sound, "parts": [asdict(part) for part in found]}))
+        say(json.dumps({"sound": is_sound, "parts": [asdict(part) for part in found]}))
     else:
         for part in found:
-            click.echo(f"{part.name:<{_LABEL_WIDTH}} {part.state:<7} {part.message}")
+            say(f"{part.name:<{_LABEL_WIDTH}} {part.state:<7} {part.message}")
     return (Kind.OK if is_sound else Kind.USAGE).exit_code

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.options import JSON, find_run, open_results, results_option, runs_by_start
+from trading_runtime.cli.terminal import say
 from trading_runtime.cli.validation import seams, walk_forward
 from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.report.formatting import METRICS, instant, label, statistic, value_text
+from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,7 +48,7 @@ def print_runs(overviews: Iterable[Mapping[str, Any]]) -> None:
 def print_overview(overview: Mapping[str, Any]) -> None:
     """Print how a run ended, what failed, and which point is the best."""
     for line in _overview_lines(overview):
-        click.echo(line)
+        say(line)
 
 
 def print_points(points: pl.DataFrame, emphasis: Sequence[str]) -> None:
@@ -124,14 +126,17 @@ def _columns(usual: Sequence[str], emphasis: Sequence[str]) -> list[str]:
 
 
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> None:
-    lines = [list(heads), *([_typed(cell) for cell in row] for row in rows)]
+    lines = [
+        [for_line(head) for head in heads],
+        *([for_line(_typed(cell)) for cell in row] for row in rows),
+    ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for cells in lines:
         line = (
             cell.rjust(width) if side == "r" else cell.ljust(width)
             for cell, width, side in zip(cells, widths, align, strict=True)
         )
-        click.echo("  ".join(line).rstrip())
+        say("  ".join(line).rstrip())
 
 
 def _typed(text: str) -> str:
@@ -163,10 +168,10 @@ def list_results(folder: str, *, as_json: bool) -> None:
     store = open_results(folder)
     found = [_overview_of_any(run_id, store.run(run_id)) for run_id in runs_by_start(store)]
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        say(json.dumps(found, ensure_ascii=False))
         return
     if not found:
-        click.echo(f"no runs in {folder}", err=True)
+        say(f"no runs in {folder}", err=True)
         return
     print_runs(found)
 
@@ -209,17 +214,17 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
         )
     if as_json:
         name = "points" if point is None else "tasks"
-        click.echo(json.dumps({**overview, name: plain_rows(table)}, ensure_ascii=False))
+        say(json.dumps({**overview, name: plain_rows(table)}, ensure_ascii=False))
         return
     print_overview(overview)
-    click.echo("")
+    say("")
     shown = table.head(limit) if limit else table
     emphasis = [key or "", result.objective.metric]
     (print_points if point is None else print_tasks)(shown, emphasis)
     if shown.height < table.height:
-        click.echo(f"the first {shown.height} of {table.height}; --limit 0 shows all", err=True)
+        say(f"the first {shown.height} of {table.height}; --limit 0 shows all", err=True)
     if files.report_page.exists():
-        click.echo(f"report: {files.report_page}", err=True)
+        say(f"report: {files.report_page}", err=True)
 
 
 @results.command("export")
@@ -246,7 +251,7 @@ def export_results(run: str, folder: str, form: str, table: str, output: Path | 
     files = store.run(run_id)
     _, frame = _read_table(files, table)
     if form == "csv" and output is None:
-        click.echo(csv_text(frame), nl=False)
+        say(csv_text(frame), nl=False)
         return
     target = output or Path(f"{run_id}-{table}.parquet")
     if not target.absolute().parent.is_dir():
@@ -260,7 +265,7 @@ def export_results(run: str, folder: str, form: str, table: str, output: Path | 
         raise StorageError(
             f"--output {target}: cannot be written: {error.strerror or error}"
         ) from error
-    click.echo(f"{frame.height} rows written to {target}", err=True)
+    say(f"{frame.height} rows written to {target}", err=True)
 
 
 def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from trading_runtime.cli.options import MOST_WORKERS, WORKERS
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import DataError, Kind, StoppedError
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def plan(file: str, workers: int | None, *, as_json: bool) -> None:
             "estimated_seconds": prepared.plan.seconds,
             "workers": prepared.workers,
         }
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
     else:
-        click.echo("\n".join(_plan_lines(prepared)))
+        say("\n".join(_plan_lines(prepared)))
 
 
 @click.command()
@@ -88,9 +89,9 @@ def run(  # noqa: PLR0913 - one argument per option
         except (StoppedError, KeyboardInterrupt) as error:
             return stopping.report(error)
     if as_json:
-        click.echo(json.dumps(_summary(ended), ensure_ascii=False))
+        say(json.dumps(_summary(ended), ensure_ascii=False))
     else:
-        click.echo("\n".join(_run_lines(ended)))
+        say("\n".join(_run_lines(ended)))
     return ended.kind.exit_code
 
 
@@ -130,7 +131,7 @@ class Signals:
 
     def report(self, error: BaseException) -> int:
         """Print that ``error`` stopped the command, and return the exit code."""
-        click.echo(f"stopped: {self._message(error)}", err=True)
+        say(f"stopped: {self._message(error)}", err=True)
         return self.exit_code
 
     def _message(self, error: BaseException) -> str:
@@ -151,7 +152,7 @@ def _resolved(name: str) -> Path:
 
     path, note = find_experiment(name, _BESIDE_ENTRYPOINT)
     if note:
-        click.echo(note, err=True)
+        say(note, err=True)
     return path
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.options import JSON, RESULTS, find_run, open_results, print_findings
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.events import ExecutorKind
 from trading_runtime.records.status import DIED, Status
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.overview import shown_status, stored_metadata
 from trading_runtime.runs.progress import JournalFollower, Tally
+from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,10 +46,11 @@ def print_list(found: Sequence[Mapping[str, Any]]) -> None:
         ]
         for each in found
     ]
+    rows = [[for_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     for cells in (heads, *rows):
         line = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        click.echo("  ".join(line).rstrip())
+        say("  ".join(line).rstrip())
 
 
 def print_details(content: Mapping[str, Any]) -> None:
@@ -55,7 +58,7 @@ def print_details(content: Mapping[str, Any]) -> None:
     pairs = list(_detail_pairs(content))
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
-        click.echo(f"{name:<{width}}  {value}")
+        say(f"{name:<{width}}  {for_line(str(value))}")
 
 
 def short_time(seconds: float) -> str:
@@ -178,6 +181,7 @@ class _Shown:
 
     def progress(self, text: str) -> None:
         """Show the run's progress, when it has changed."""
+        text = for_line(text)
         if text != self._before:
             self._before = text
             self._stream.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")
@@ -185,12 +189,13 @@ class _Shown:
 
     def last(self, text: str) -> None:
         """Show how the run ended."""
+        text = for_line(text)
         self._stream.write(f"\r\x1b[K{text}\n" if self._terminal else f"{text}\n")
         self._stream.flush()
 
     def _line(self, entry: Mapping[str, Any], text: str) -> None:
         clear = "\r\x1b[K" if self._terminal else ""
-        self._stream.write(f"{clear}{entry['time'][:19]}  {text}\n")
+        self._stream.write(f"{clear}{for_line(entry['time'][:19])}  {for_line(text)}\n")
 
 
 @click.group()
@@ -211,11 +216,11 @@ def list_runs(results: str, *, as_json: bool) -> None:
         key=lambda facts: (facts["started"] or "", facts["run_id"]),
     )
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        say(json.dumps(found, ensure_ascii=False))
     elif found:
         print_list(found)
     else:
-        click.echo(f"no runs in {results}", err=True)
+        say(f"no runs in {results}", err=True)
 
 
 @runs.command("show")
@@ -229,7 +234,7 @@ def show_run(run: str, results: str, *, as_json: bool) -> None:
     store, run_id = find_run(run, results)
     content = details(store, run_id)
     if as_json:
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
     else:
         print_details(content)
 
@@ -279,10 +284,10 @@ def check_run(run: str, results: str, *, as_json: bool) -> int:
             "findings": [vars(item) for item in found.findings],
             "notes": [vars(item) for item in found.notes],
         }
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
     else:
         verdict = print_findings(found.findings, found.notes)
-        click.echo(f"{run_id}: {verdict}; {found.lines:,} lines of {found.writers} writers")
+        say(f"{run_id}: {verdict}; {found.lines:,} lines of {found.writers} writers")
     return (Kind.DATA if found.findings else Kind.OK).exit_code
 
 
@@ -306,8 +311,8 @@ def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
     with hold_run(store, run_id):
         summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
     counts = ", ".join(f"{summary.counts[key]:,} {key}" for key in ("ok", "failed", "missing"))
-    click.echo(f"{run_id}: {summary.counts['planned']:,} tasks planned: {counts}")
-    click.echo(f"report {summary.files.report_page}")
+    say(f"{run_id}: {summary.counts['planned']:,} tasks planned: {counts}")
+    say(f"report {summary.files.report_page}")
     summary.check_complete()
 
 
@@ -323,4 +328,4 @@ def stop_run(run_id: str, results: str) -> None:
     if not may_be_running(store, run_id):
         raise UsageError(f"run {run_id!r} is not running; see 'trading-runtime runs list'")
     request_stop(store, run_id)
-    click.echo(f"run {run_id} was asked to stop; finished tasks are kept", err=True)
+    say(f"run {run_id} was asked to stop; finished tasks are kept", err=True)

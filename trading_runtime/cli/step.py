@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_runtime.cli.run import Signals
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import StoppedError, UsageError
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES
 
@@ -98,7 +99,7 @@ def step(  # noqa: PLR0913 - one argument per option
             from trading_runtime.argo.outputs import write_termination_message
 
             write_termination_message(f"stopped: {error}")
-            click.echo(f"stopped: {error}", err=True)
+            say(f"stopped: {error}", err=True)
             return stopping.exit_code
 
 
@@ -116,7 +117,7 @@ def _plan(experiment: str, run_id: str, settings: PodSettings) -> int:
             "results_argument": planned.results.replace("$", "$$"),
         }
     )
-    click.echo(
+    say(
         f"run {planned.run_id}: {planned.tasks:,} tasks, of which {planned.pending:,} are to be "
         f"computed, in {planned.batches:,} batches",
         err=True,
@@ -136,7 +137,7 @@ def _check(results: str, run_id: str) -> int:
 
     batches = run_check_step(results, run_id)
     write_outputs({"batches": str(batches)})
-    click.echo(f"run {run_id}: {batches:,} batches of tasks that are missing", err=True)
+    say(f"run {run_id}: {batches:,} batches of tasks that are missing", err=True)
     return 0
 
 
@@ -148,9 +149,9 @@ def _summarise(results: str, run_id: str, *, allow_incomplete: bool) -> int:
     digest = summary.result.run_digest
     write_outputs({"run_digest": digest, "counts": json.dumps(summary.counts)})
     output_report(summary.files.folder)
-    click.echo(f"run {run_id}: digest {digest}", err=True)
+    say(f"run {run_id}: digest {digest}", err=True)
     for warning in summary.result.warnings:
-        click.echo(f"run {run_id}: warning: {warning}", err=True)
+        say(f"run {run_id}: warning: {warning}", err=True)
     summary.check_complete()
     return 0
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_runtime.cli.options import JSON
+from trading_runtime.cli.terminal import say
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES
 
 if TYPE_CHECKING:
@@ -65,28 +66,28 @@ def submit(  # noqa: PLR0913 - one argument per option
     submission = prepare_submission(
         file, run_id=run_id, image=image, batch_seconds=batch_seconds, most_batches=most_batches
     )
-    click.echo("\n".join(_lines(submission)), err=as_json)
+    say("\n".join(_lines(submission)), err=as_json)
     workflow = None
     if argo is not None:
         submission.upload()
         workflow = argo.submit(submission.parameters)
         if not as_json:
             where = f" -n {namespace}" if namespace else ""
-            click.echo(f"workflow    {workflow}: follow it with 'argo watch {workflow}{where}'")
+            say(f"workflow    {workflow}: follow it with 'argo watch {workflow}{where}'")
     if as_json:
-        click.echo(json.dumps(_facts(submission, workflow), ensure_ascii=False))
+        say(json.dumps(_facts(submission, workflow), ensure_ascii=False))
     return _follow(argo, workflow) if watch and argo and workflow else 0
 
 
 def _follow(argo: ArgoCommand, workflow: str) -> int:
     def show(sight: Sight) -> None:
         parts = [sight.phase, sight.progress, sight.message]
-        click.echo(f"{workflow}: {' '.join(part for part in parts if part)}", err=True)
+        say(f"{workflow}: {' '.join(part for part in parts if part)}", err=True)
 
     try:
         ended = argo.watch(workflow, show)
     except KeyboardInterrupt:
-        click.echo(f"{workflow} continues; 'argo stop {workflow}' ends it", err=True)
+        say(f"{workflow} continues; 'argo stop {workflow}' ends it", err=True)
         raise
     return ended.exit_code or 0
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.options import JSON, RESULTS, find_run
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import Kind
 from trading_runtime.units import format_instant
 
@@ -26,6 +27,7 @@ _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 @click.option("--config", "config", help="The deployment file; the same as FILE.")
 @click.option("--run-id", help="Name of the session; made from the deployment's and the time.")
 @click.option("--fresh", is_flag=True, help="Open a new account, whatever an earlier session left.")
+@click.option("--live", is_flag=True, help="Let orders go to a venue; for 'mode: live'.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def trade(  # noqa: PLR0913 - one argument per option
@@ -34,6 +36,7 @@ def trade(  # noqa: PLR0913 - one argument per option
     run_id: str | None,
     *,
     fresh: bool,
+    live: bool,
     as_json: bool,
     debug: bool,  # noqa: ARG001 - read by the caller, which also shows errors of the options
 ) -> int:
@@ -51,18 +54,18 @@ def trade(  # noqa: PLR0913 - one argument per option
 
     path, note = find_experiment(config or file or "", _BESIDE_ENTRYPOINT)
     if note:
-        click.echo(note, err=True)
+        say(note, err=True)
     prepared = prepare_session(path)
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.deployment.name, dt.datetime.now(dt.UTC), taken)
-    session = Session(prepared, check_run_id(run_id), is_fresh=fresh)
-    click.echo(f"session {run_id}: results in {prepared.store.place}", err=True)
+    session = Session(prepared, check_run_id(run_id), is_fresh=fresh, is_live=live)
+    say(f"session {run_id}: results in {prepared.store.place}", err=True)
     ended = session.execute()
     if as_json:
-        click.echo(json.dumps(_summary(ended), ensure_ascii=False))
+        say(json.dumps(_summary(ended), ensure_ascii=False))
     else:
-        click.echo("\n".join(_lines(ended)))
+        say("\n".join(_lines(ended)))
     if not ended.ending.is_orderly:
         raise ended.ending.error or RuntimeError(ended.ending.why)
     if ended.ending.kind is Kind.STOPPED and ended.received == signal.SIGTERM:
@@ -111,15 +114,15 @@ def parity(session: str, results: str, *, as_json: bool) -> int:
     picture = write_parity(store, compared)
     found = compared.parity
     if as_json:
-        click.echo(json.dumps({"run_id": run_id, **found.document()}, ensure_ascii=False))
+        say(json.dumps({"run_id": run_id, **found.document()}, ensure_ascii=False))
     else:
-        click.echo(f"{run_id}: {found.verdict}")
+        say(f"{run_id}: {found.verdict}")
         for mine, other in found.one_row_apart[:_MOST_SHOWN]:
-            click.echo(f"one row apart  {mine.shown} (backtest {format_instant(other.ts)})")
+            say(f"one row apart  {mine.shown} (backtest {format_instant(other.ts)})")
         for where, fills in (("session", found.only_session), ("backtest", found.only_backtest)):
             for fill in fills[:_MOST_SHOWN]:
-                click.echo(f"only {where}  {fill.shown}")
-        click.echo(f"equity of both: {picture}", err=True)
+                say(f"only {where}  {fill.shown}")
+        say(f"equity of both: {picture}", err=True)
     return (Kind.OK if found.holds else Kind.DIFFERS).exit_code
 
 
@@ -158,9 +161,9 @@ def promote(  # noqa: PLR0913 - one argument per option
             "sha256": written.sha256,
             "overridden": written.failed_gates,
         }
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
         return
-    click.echo(f"deployment  {written.deployment}")
-    click.echo(f"evidence    {written.evidence} ({written.sha256})")
+    say(f"deployment  {written.deployment}")
+    say(f"evidence    {written.evidence} ({written.sha256})")
     for gate in written.failed_gates:
-        click.echo(f"overridden  {gate}")
+        say(f"overridden  {gate}")

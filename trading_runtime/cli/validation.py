@@ -9,6 +9,7 @@ import click
 
 from trading_runtime.cli.options import EXPERIMENT, JSON, WORKERS, find_run, results_option
 from trading_runtime.cli.run import Signals
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import StoppedError, UsageError
 from trading_runtime.records.forms import to_document
 
@@ -62,9 +63,9 @@ def seams(  # noqa: PLR0913 - one argument for each option of the command
         except (StoppedError, KeyboardInterrupt) as error:
             return stopping.report(error)
     if as_json:
-        click.echo(json.dumps(seams_document(found), ensure_ascii=False))
+        say(json.dumps(seams_document(found), ensure_ascii=False))
     else:
-        click.echo("\n".join(_seam_lines(found, len(source.windows.bounds))))
+        say("\n".join(_seam_lines(found, len(source.windows.bounds))))
     return 0
 
 
@@ -127,9 +128,9 @@ def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
         except (StoppedError, KeyboardInterrupt) as error:
             return stopping.report(error)
     if as_json:
-        click.echo(json.dumps(validated_document(source, found), ensure_ascii=False))
+        say(json.dumps(validated_document(source, found), ensure_ascii=False))
     else:
-        click.echo("\n".join(validated_lines(source, found)))
+        say("\n".join(validated_lines(source, found)))
     return 0
 
 

@@ -19,6 +19,7 @@ from trading_runtime.cli.options import (
     results_option,
 )
 from trading_runtime.cli.run import Signals
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import DiffersError, Kind, StoppedError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -80,56 +81,56 @@ _MOST_TOLD = 10
 def print_verification(found: RunVerification) -> None:
     """Print the counts, and what is wrong with each task."""
     counted = ", ".join(f"{count:,} {verdict}" for verdict, count in found.counts.items() if count)
-    click.echo(f"run       {found.run_id}: {found.planned:,} planned, {found.stored:,} stored")
-    click.echo(f"verified  {len(found.findings):,} tasks in fresh processes: {counted}")
+    say(f"run       {found.run_id}: {found.planned:,} planned, {found.stored:,} stored")
+    say(f"verified  {len(found.findings):,} tasks in fresh processes: {counted}")
     wrong = [item for item in found.findings if item.kind is not Kind.OK]
     for item in wrong[:_MOST_TOLD]:
-        click.echo(f"error: task {item.task_id[:_SHOWN]}: {item.message}", err=True)
+        say(f"error: task {item.task_id[:_SHOWN]}: {item.message}", err=True)
     if len(wrong) > _MOST_TOLD:
-        click.echo(f"error: and {len(wrong) - _MOST_TOLD:,} more; --json has all", err=True)
+        say(f"error: and {len(wrong) - _MOST_TOLD:,} more; --json has all", err=True)
     if found.damage:
-        click.echo(f"error: {found.damage}", err=True)
+        say(f"error: {found.damage}", err=True)
 
 
 def print_tasks(comparison: TaskComparison) -> None:
     """Print what differs between two tasks."""
     first, second = comparison.first[:_SHOWN], comparison.second[:_SHOWN]
     if comparison.same:
-        click.echo(f"{first} and {second} are the same: inputs, orders, fills, statistics")
+        say(f"{first} and {second} are the same: inputs, orders, fills, statistics")
         return
     for line in _task_lines(comparison):
-        click.echo(line)
+        say(line)
 
 
 def print_runs(comparison: RunComparison, names: Sequence[str]) -> None:
     """Print what differs between two runs that are called ``names``."""
     if comparison.same:
-        click.echo(
+        say(
             f"{names[0]} and {names[1]} are the same: {comparison.equal:,} tasks, "
             f"inputs and stored results"
         )
         return
     for line in _listed("inputs", comparison.inputs, _MOST_INPUTS):
-        click.echo(line)
+        say(line)
     for number, name in enumerate(names):
         points = [_parameters(values) for values in comparison.points[number]]
         for what, items in (("point", points), ("window", comparison.windows[number])):
             if items:
                 head = f"only in {name}: {len(items):,} {what}{'s' * (len(items) > 1)}"
-                click.echo(f"{head}: {_few(items)}")
-    click.echo(
+                say(f"{head}: {_few(items)}")
+    say(
         f"tasks      {comparison.shared:,} with the same id in both; with the same parameters and "
         f"window: {comparison.equal:,} same, {comparison.different:,} different"
     )
     for name, count in zip(names, comparison.missing, strict=True):
         if count:
-            click.echo(f"           {count:,} more have no stored result in {name}")
+            say(f"           {count:,} more have no stored result in {name}")
     if comparison.first_pair is not None:
         pair = comparison.first_pair
         ids = f"{pair.first[:_SHOWN]} and {pair.second[:_SHOWN]}"
-        click.echo(f"the first pair with different results: {ids}")
+        say(f"the first pair with different results: {ids}")
         for line in _task_lines(pair):
-            click.echo(f"  {line}")
+            say(f"  {line}")
 
 
 def print_replay(replayed: Replay, *, comparable: bool) -> None:
@@ -137,27 +138,27 @@ def print_replay(replayed: Replay, *, comparable: bool) -> None:
     now, before = replayed.now, replayed.before
     task = f"task {replayed.task_id[:_SHOWN]}"
     if now.kind is not Kind.OK:
-        click.echo(f"{task} failed: {now.kind}: {now.message}")
+        say(f"{task} failed: {now.kind}: {now.message}")
         if now.traceback:
-            click.echo(now.traceback.rstrip("\n"), err=True)
+            say(now.traceback.rstrip("\n"), err=True)
     if before is None:
-        click.echo(f"{task}: nothing is stored to compare with")
+        say(f"{task}: nothing is stored to compare with")
     elif before.kind is Kind.DATA and not before.traceback and now.kind is Kind.OK:
-        click.echo(f"{task}: ok now; what is stored is no result: {before.message}")
+        say(f"{task}: ok now; what is stored is no result: {before.message}")
     elif before.kind is not Kind.OK:
         is_same = (now.kind, now.message) == (before.kind, before.message)
-        click.echo(
+        say(
             f"{task}: the stored outcome is the same failure"
             if is_same
             else f"{task}: {now.kind} now; the stored outcome is: {before.kind}: {before.message}"
         )
     elif now.kind is not Kind.OK:
-        click.echo(f"{task}: the stored outcome is a result: it was ok")
+        say(f"{task}: the stored outcome is a result: it was ok")
     elif replayed.difference is None:
-        click.echo(f"{task}: the same bytes as the stored result")
+        say(f"{task}: the same bytes as the stored result")
     else:
         why = "" if comparable else "; code or versions are not those of the run (see the notes)"
-        click.echo(f"{task}: other bytes: {replayed.difference.summary('stored', 'now')}{why}")
+        say(f"{task}: other bytes: {replayed.difference.summary('stored', 'now')}{why}")
 
 
 def print_garbage(found: Garbage, *, deleted: bool, older_than: str) -> None:
@@ -165,18 +166,18 @@ def print_garbage(found: Garbage, *, deleted: bool, older_than: str) -> None:
     for what in dict.fromkeys(item.what for item in found.items):
         items = [item for item in found.items if item.what is what]
         size = sum(item.bytes for item in items)
-        click.echo(f"{what:<10} {len(items):>9,}  {size / 1e6:>12,.3f} MB")
+        say(f"{what:<10} {len(items):>9,}  {size / 1e6:>12,.3f} MB")
         for item in items[:_MOST_NAMED]:
-            click.echo(f"  {item.place}")
+            say(f"  {item.place}")
         if len(items) > _MOST_NAMED:
-            click.echo(f"  and {len(items) - _MOST_NAMED:,} more")
+            say(f"  and {len(items) - _MOST_NAMED:,} more")
     done = "removed" if deleted else "can go"
-    click.echo(
+    say(
         f"{len(found.items):,} {done}, {found.bytes:,} bytes; {found.kept:,} results are of runs, "
         f"{found.young:,} other things are younger than {older_than}"
     )
     if found.items and not deleted:
-        click.echo("nothing was removed; --delete removes it", err=True)
+        say("nothing was removed; --delete removes it", err=True)
 
 
 def _task_lines(comparison: TaskComparison) -> Iterable[str]:
@@ -290,14 +291,14 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
                 report=report,
             )
         except (StoppedError, KeyboardInterrupt) as error:
-            click.echo(f"stopped: {str(error) or 'at once'}", err=True)
+            say(f"stopped: {str(error) or 'at once'}", err=True)
             return stopping.exit_code
     try:
         note_verification(verification, store, files)
     except StorageError as error:
-        click.echo(f"note: not written to the run's journal: {error}", err=True)
+        say(f"note: not written to the run's journal: {error}", err=True)
     if as_json:
-        click.echo(json.dumps(verification_document(verification), ensure_ascii=False))
+        say(json.dumps(verification_document(verification), ensure_ascii=False))
     else:
         print_verification(verification)
     return verification.kind.exit_code
@@ -309,11 +310,9 @@ def _verify_search(run: str, folder: str, *, as_json: bool) -> int:
     store, run_id = find_run(run, folder)
     checked = check_asked(store, run_id)
     if as_json:
-        click.echo(json.dumps(checked._asdict()))
+        say(json.dumps(checked._asdict()))
     elif checked.differs is None:
-        click.echo(
-            f"{checked.points:,} points of {checked.generations:,} generations are asked for again"
-        )
+        say(f"{checked.points:,} points of {checked.generations:,} generations are asked for again")
     if checked.differs is not None:
         raise DiffersError(
             f"run {run_id!r}: generation {checked.differs} is asked otherwise here: another "
@@ -342,7 +341,7 @@ def why(first: str, second: str, folder: str, second_folder: str | None, *, as_j
 
     comparison = compare_named((first, second), (folder, second_folder or folder))
     if as_json:
-        click.echo(json.dumps(comparison_document(comparison), ensure_ascii=False))
+        say(json.dumps(comparison_document(comparison), ensure_ascii=False))
     elif isinstance(comparison, TaskComparison):
         print_tasks(comparison)
     else:
@@ -401,7 +400,7 @@ def replay(  # noqa: PLR0913 - one argument for each option of the command
     # strategy.
     refuse_changed_inputs([item for item in changed if item.path == _STRATEGY_CODE], origin)
     for item in changed:
-        click.echo(f"note: {item.path}: then {item.first}, now {item.second}", err=True)
+        say(f"note: {item.path}: then {item.first}, now {item.second}", err=True)
     replayed = run_again(origin, index, store, files, log_level.upper())
     print_replay(replayed, comparable=not changed)
     if changed and replayed.difference is not None:
@@ -456,6 +455,6 @@ def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
             "kept": found.kept,
             "young": found.young,
         }
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
     else:
         print_garbage(found, deleted=delete, older_than=older_than)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 
+from trading_runtime.config.adapters import AdapterData, AdapterExecution
 from trading_runtime.config.checks import find_conflicts
 from trading_runtime.config.document import DocumentError, Problem
 from trading_runtime.config.experiment import (
@@ -20,6 +21,7 @@ from trading_runtime.config.experiment import (
     StatisticsSettings,
     StrategySettings,
 )
+from trading_runtime.config.fees import NoFees
 from trading_runtime.config.fields import Duration, Instant, InstrumentName, Model, Name
 from trading_runtime.config.loading import LoadedExperiment, failure, read_document, read_text
 from trading_runtime.config.messages import faults_of, problem_at
@@ -78,6 +80,13 @@ class SimulatedExecution(VenueSettings):
     """Orders go to a simulated venue; no request leaves the process."""
 
 
+DataSource = Annotated[ReplayData | AdapterData, Field(discriminator="source")]
+"""Where market data comes from."""
+
+Execution = Annotated[SimulatedExecution | AdapterExecution, Field(discriminator="venue")]
+"""Where orders go."""
+
+
 class SessionLimits(Model):
     """Limits of a session; exceeding one ends it as ``on_failure`` says."""
 
@@ -87,6 +96,10 @@ class SessionLimits(Model):
     """How often the session writes that it is alive."""
     blocked: Duration = "60s"
     """A callback of the strategy that takes longer than this ends the session, kind ``timeout``."""
+    venue_lost: Duration = "60s"
+    """A connection to the venue that is lost for longer than this ends the session."""
+    clock_skew: Duration = "2s"
+    """How far the venue's clock may be from this machine's; beyond it no order goes out."""
 
 
 class HealthSettings(Model):
@@ -122,12 +135,12 @@ class Deployment(Model):
     """Anything worth keeping; changes nothing."""
     labels: dict[str, str] = Field(default_factory=dict)
     """Anything to find sessions by; changes nothing."""
-    mode: Literal["paper"]
-    """``paper``: simulated orders."""
-    data: ReplayData
-    """Where market data comes from."""
-    execution: SimulatedExecution
-    """Where orders go."""
+    mode: Literal["paper", "live"]
+    """``paper``: simulated orders. ``live``: orders at a venue; needs ``--live`` as well."""
+    data: DataSource
+    """Where market data comes from: a dataset that is replayed, or an adapter."""
+    execution: Execution
+    """Where orders go: a simulated venue, or an adapter's."""
     strategy: StrategySettings
     """Which strategy trades, with all of its config."""
     risk: RiskSettings | None = None
@@ -146,6 +159,9 @@ class Deployment(Model):
     """On a stop: leave orders and positions, cancel resting orders, or also close positions."""
     on_failure: Literal["hold", "flatten"] = "hold"
     """After a failure, once resting orders are cancelled: keep positions, or close them."""
+    record: str | None = None
+    """Folder of the dataset that what comes is added to, relative to the deployment file; absent:
+    nothing is recorded."""
     health: HealthSettings = HealthSettings.model_construct()
     """The HTTP server that reports how the session is."""
     origin: Annotated[Origin | None, Field(alias="from")] = None
@@ -158,16 +174,34 @@ _PLACES: dict[str, str] = {"dataset": "data", "partitions": "data", "venue": "ex
 """Where a section of an experiment is in a deployment."""
 
 
+_NOWHERE = "no-dataset"
+"""The dataset of a session that neither replays nor records one."""
+
+
 def as_experiment(deployment: Deployment) -> Experiment:
     """Return the experiment that asks for the same trading: one window, one point."""
-    data = deployment.data
-    venue = deployment.execution.model_dump(exclude={"venue"})
+    data, execution = deployment.data, deployment.execution
+    if isinstance(data, ReplayData):
+        dataset = DatasetSettings(path=data.dataset, instruments=data.instruments, types=data.types)
+        partitions = PartitionSettings(start=data.start, end=data.end)
+    else:
+        dataset = DatasetSettings(path=deployment.record or _NOWHERE, instruments=data.instruments)
+        partitions = PartitionSettings()
+    if isinstance(execution, SimulatedExecution):
+        venue = VenueSettings(**execution.model_dump(exclude={"venue"}))
+    else:
+        # What the account holds is known once the venue has said it.
+        venue = VenueSettings(
+            account_type=execution.account_type,
+            balances=[f"1 {execution.currency}"],
+            fees=NoFees(model="none"),
+        )
     return Experiment(
         name=deployment.name,
         labels=deployment.labels,
-        dataset=DatasetSettings(path=data.dataset, instruments=data.instruments, types=data.types),
-        partitions=PartitionSettings(start=data.start, end=data.end),
-        venue=VenueSettings(**venue),
+        dataset=dataset,
+        partitions=partitions,
+        venue=venue,
         risk=deployment.risk,
         strategy=deployment.strategy,
         seed=deployment.seed,
@@ -249,11 +283,21 @@ def _keys(keys: tuple[Key, ...]) -> tuple[Key, ...]:
 
 def _conflicts(deployment: Deployment) -> Iterator[tuple[tuple[Key, ...], str]]:
     """Yield what a session cannot do but a backtest can."""
-    execution = deployment.execution
+    execution, data = deployment.execution, deployment.data
     if deployment.strategy.path.startswith("builtin:"):
         yield (
             ("strategy", "path"),
             "a strategy that runs inside the engine cannot be held or stopped; use one in Python",
+        )
+    if isinstance(data, ReplayData) and deployment.record is not None:
+        yield ("record",), "a replay is a dataset already; leave it out"
+    if isinstance(execution, AdapterExecution):
+        yield from _live_conflicts(deployment)
+        return
+    if deployment.mode == "live":
+        yield (
+            ("execution", "venue"),
+            "a live session needs 'venue: adapter'; for simulated orders write 'mode: paper'",
         )
     for name in (
         "leverages",
@@ -269,8 +313,31 @@ def _conflicts(deployment: Deployment) -> Iterator[tuple[tuple[Key, ...], str]]:
                 "the engine's simulated venue for sessions does not have it; leave it out",
             )
     latency: dict[str, Any] = execution.latency.model_dump()
-    if any(latency.values()) and deployment.data.pace != "real":
+    if any(latency.values()) and isinstance(data, ReplayData) and data.pace != "real":
         yield (
             ("execution", "latency"),
             "a session counts latency on the wall clock: it needs 'data.pace: real'",
+        )
+
+
+def _live_conflicts(deployment: Deployment) -> Iterator[tuple[tuple[Key, ...], str]]:
+    """Yield what orders at a venue need."""
+    if deployment.mode != "live":
+        yield (
+            ("mode",),
+            "orders at a venue need 'mode: live'; a paper session has 'venue: simulated'",
+        )
+    if not isinstance(deployment.data, AdapterData):
+        yield (
+            ("data", "source"),
+            "a live session needs 'source: adapter': orders follow data as it comes",
+        )
+    if deployment.risk is None:
+        yield ("mode",), "a live session needs a section 'risk', with at least one limit"
+    elif deployment.risk == RiskSettings():
+        yield ("risk",), "a live session needs at least one limit, such as max_position_notional"
+    if deployment.stale_after is None:
+        yield (
+            ("mode",),
+            "a live session needs 'stale_after': how old an instrument's data may be for orders",
         )

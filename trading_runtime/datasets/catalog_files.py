@@ -266,10 +266,12 @@ class SeriesWriter:
             frame = frame.with_columns(trade_id=numbers.cast(pl.String))
         self.rows += frame.height
         times = frame["ts"]
-        days = times // DAY
-        starts = [0, *(days != days.shift()).fill_null(value=False).arg_true()]
+        starts = [0]
+        if times[0] // DAY != times[-1] // DAY:
+            days = times // DAY
+            starts = [0, *(days != days.shift()).fill_null(value=False).arg_true()]
         for start, end in zip(starts, [*starts[1:], frame.height], strict=True):
-            day = int(days[start])
+            day = int(times[start]) // DAY
             if day != self._day:
                 self._finish_day()
                 self._begin_day(day)
@@ -377,11 +379,10 @@ def table_of(source: SeriesSource, frame: pl.DataFrame) -> pa.Table:
     if kind == DataType.TRADES:
         # Encoded by row group: a dictionary of the whole series would make a day's bytes depend on
         # others.
-        sides = frame["aggressor"].to_arrow().cast(pa.string())
-        arrays["aggressor_side"] = sides.dictionary_encode().cast(_SIDE)
+        arrays["aggressor_side"] = _texts(frame["aggressor"]).dictionary_encode().cast(_SIDE)
         if "trade_id" not in frame.columns:
             frame = frame.with_columns(trade_id=pl.lit(""))
-        arrays["trade_id"] = frame["trade_id"].to_arrow().cast(pa.string())
+        arrays["trade_id"] = _texts(frame["trade_id"])
     if kind == DataType.FUNDING_RATES:
         rates = [_plain(rate) for rate in frame["rate"]]
         arrays |= {
@@ -396,6 +397,11 @@ def table_of(source: SeriesSource, frame: pl.DataFrame) -> pa.Table:
     if kind in _UPDATES:
         arrays["identifier"] = pa.repeat(pa.scalar(source.instrument.id), frame.height)
     return pa.Table.from_arrays(list(arrays.values()), schema=_schema(source))
+
+
+def _texts(texts: pl.Series) -> Any:
+    # Arrow takes long to cast the texts' newer form.
+    return texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
 
 
 def _plain(rate: int) -> str:

@@ -1,4 +1,4 @@
-"""Columns of raw files: decimal texts, times and trade columns as exact whole numbers."""
+"""Columns of raw files: decimal texts as exact whole numbers, and the columns of trades."""
 
 from __future__ import annotations
 
@@ -13,16 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trading_runtime.datasets.row_checks import RowProblems, shown
-from trading_runtime.datasets.time_formats import (
-    EPOCH,
-    EPOCH_DIGITS,
-    ISO,
-    chrono_pattern,
-    with_minutes,
-)
-from trading_runtime.errors import DataError, UsageError
+from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trading_runtime.datasets.data_file import TradeSeries
     from trading_runtime.datasets.raw_files import RawFile
 
@@ -90,9 +85,14 @@ class NumberFormat:
     negative: bool = False
     """Whether numbers below zero are allowed."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether numbers have a point, and neither separators nor suffixes."""
+        return self.decimal == "." and self.thousands is None and not self.suffixes
+
     def plain(self, texts: pl.Series) -> pl.Series:
         """Return the texts with a point and without separators and suffixes; odd ones unchanged."""
-        if self.decimal == "." and self.thousands is None and not self.suffixes:
+        if self.is_plain:
             return texts
         point, group = re.escape(self.decimal), re.escape(self.thousands or "")
         whole = rf"[0-9]{{1,3}}(?:{group}[0-9]{{3}})+|[0-9]+" if group else "[0-9]+"
@@ -124,6 +124,8 @@ PLAIN = NumberFormat()
 _SUFFIXES = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
 _LONGEST_EXACT = 17
 """A text of this length has at most ``DECIMAL.scale`` decimal places."""
+_DISTINCT_DIGITS = 15
+"""Different decimal numbers of so many digits are different as floating-point numbers, too."""
 _NOISE = 9
 """Digits of the last place beyond which a difference is the noise of floating point."""
 
@@ -143,7 +145,12 @@ def read_ticks(
     is a separate fault, since only the caller knows whether it is allowed. ``snapped`` marks values
     that were off the tick by a billionth of its last digit or less.
     """
-    texts = form.plain(texts.cast(pl.String).str.strip_chars())
+    texts = texts.cast(pl.String)
+    if form.is_plain:
+        exact = _ticks_by_floats(texts, increment, largest)
+        if exact is not None:
+            return exact
+    texts = form.plain(texts.str.strip_chars())
     exact = _exact_ticks(texts, increment, largest)
     if exact is not None:
         return exact
@@ -175,6 +182,45 @@ def read_ticks(
     return found
 
 
+def _ticks_by_floats(
+    texts: pl.Series, increment: Increment, largest: int | None
+) -> pl.DataFrame | None:
+    """Return what ``read_ticks`` does when all texts are short numbers on the tick; else None.
+
+    Both a text and its ticks are decimals of at most 15 digits. Such decimals are equal if and only
+    if the nearest floating-point numbers are.
+    """
+    longest = texts.str.len_bytes().max()
+    if texts.null_count() or longest is None or longest > _DISTINCT_DIGITS:  # type: ignore[operator]
+        return None
+    floats = texts.cast(pl.Float64, strict=False)
+    power = float(10**increment.digits)
+    most = 10.0**_DISTINCT_DIGITS
+    if floats.null_count() or floats.min() < 0 or floats.max() * power >= most:  # type: ignore[operator]
+        return None
+    # The nearest whole number, as floats are above zero; one that is not a number becomes null.
+    ticks = (floats * (power / increment.units) + 0.5).cast(pl.Int64, strict=False)
+    if ticks.null_count() or ticks.max() > _most_ticks(increment, largest):  # type: ignore[operator]
+        return None
+    # The quotient of two whole numbers that floats hold is rounded once, as the text is. Polars
+    # divides by a single number less exactly than by a column.
+    powers = pl.Series([power]).new_from_index(0, len(ticks))
+    if not ((ticks * increment.units).cast(pl.Float64) / powers == floats).all():
+        return None
+    zero = pl.Series("fault", [None], pl.String).new_from_index(0, len(ticks))
+    if ticks.min() == 0:
+        if texts.str.contains(_EXPONENT).any():
+            return None
+        zero = zero.set(ticks == 0, Fault.ZERO.value)
+    snapped = pl.Series("snapped", [False]).new_from_index(0, len(ticks))
+    return pl.DataFrame([ticks.alias("ticks"), zero, snapped])
+
+
+def _most_ticks(increment: Increment, largest: int | None) -> int:
+    most: int = (largest or _LARGEST_INT64) * 10**increment.digits // increment.units
+    return min(_LARGEST_INT64, most)
+
+
 def _exact_ticks(
     texts: pl.Series, increment: Increment, largest: int | None
 ) -> pl.DataFrame | None:
@@ -185,9 +231,7 @@ def _exact_ticks(
     if raw.null_count() or not len(raw):
         return None
     tick = pl.lit(increment.units * 10 ** (DECIMAL.scale - increment.digits), pl.Int128)
-    most = min(
-        _LARGEST_INT64, (largest or _LARGEST_INT64) * 10**increment.digits // increment.units
-    )
+    most = _most_ticks(increment, largest)
     found = pl.DataFrame({"raw": raw}).select(
         ticks=pl.col("raw") // tick, is_off=pl.col("raw") % tick != 0
     )
@@ -292,204 +336,9 @@ def _in_full(text: str) -> str:
     return format(value, "f")
 
 
-_OFFSET = r" ?(?:Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)$"
-_UTC_OFFSETS = ["Z", "UTC", "GMT"]
-_BASIC = (
-    r"^([0-9]{4})([0-9]{2})([0-9]{2})[T ]([0-9]{2}):?([0-9]{2})(?::?([0-9]{2}(?:[.,][0-9]+)?))?"
-)
-_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-5][0-9](?:[.,][0-9]{1,9})?)?)?$"
-_ISO_PATTERN = "%Y-%m-%d %H:%M:%S%.f"
-_DATE_LENGTH = len("2022-01-31")
-_MINUTE_LENGTH = len("2022-01-31 12:30")
-_FIRST_YEAR = 1970
-_LAST_YEAR = 2261
-_LATEST = 9_223_372_036_854_775_807 // 10**9 * 10**9
-
-
-class TimeFault(StrEnum):
-    """Why a value is not a usable time."""
-
-    MISSING = "missing"
-    UNREADABLE = "unreadable"
-    OUT_OF_RANGE = "out of range"
-    UNUSUAL = "unusual"
-    NO_SUCH_TIME = "no such local time"
-    AMBIGUOUS = "ambiguous local time"
-
-
-def read_times(  # noqa: PLR0911 - one for each kind of column
-    values: pl.Series, timestamp_format: str, zone: str
-) -> pl.DataFrame:
-    """Return ``ns`` (Int64, null with a fault) and ``fault`` (a ``TimeFault`` or null).
-
-    ``values`` are texts, or the types of a Parquet file: timestamps, dates, numbers since 1970.
-    Raises ``UsageError`` when numbers come without an epoch unit to read them in.
-    """
-    kind = values.dtype
-    if isinstance(kind, pl.Datetime) or kind == pl.Date:
-        moments = values.cast(pl.Datetime("us")) if kind == pl.Date else values
-        in_range = moments.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR)
-        known = pl.select(pl.when(in_range).then(moments)).to_series().dt.cast_time_unit("ns")
-        frame = pl.DataFrame({"missing": values.is_null(), "odd": ~in_range})
-        if getattr(kind, "time_zone", None):
-            return _verdicts(frame, known.dt.epoch("ns"))
-        return _from_local(frame, known, zone)
-    if timestamp_format == EPOCH or timestamp_format in EPOCH_DIGITS:
-        if values.dtype == pl.String:
-            # A spreadsheet's 1.70407E+12 has lost digits; such a text is not a time.
-            has_exponent = values.str.contains(r"[eE]").fill_null(value=False)
-            values = values.set(has_exponent, "?") if has_exponent.any() else values
-        if timestamp_format == EPOCH:
-            return _from_any_epoch(values)
-        return _from_epoch(values, EPOCH_DIGITS[timestamp_format])
-    if kind != pl.String:
-        raise UsageError(
-            f"the times are numbers ({kind}); say with 'timestamp_format' whether they count "
-            "s, ms, us or ns since 1970"
-        )
-    texts = values.str.strip_chars()
-    frame = pl.DataFrame({"missing": texts.is_null() | (texts == "")})
-    if timestamp_format == ISO:
-        return _from_iso(texts, frame, zone)
-    pattern = chrono_pattern(timestamp_format)
-    moments = with_minutes(timestamp_format, texts, " 00").str.to_datetime(  # type: ignore[attr-defined]
-        pattern, time_unit="ns", strict=False
-    )
-    if getattr(moments.dtype, "time_zone", None):
-        return _verdicts(frame, moments.dt.epoch("ns"))
-    return _from_local(frame, moments, zone)
-
-
-def local_offset(ns: pl.Series, step: str, zone: str) -> pl.Series:
-    """Return times moved by calendar units such as ``1d`` or ``1mo`` in local time of ``zone``."""
-    moments = ns.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
-    return moments.dt.offset_by(step).dt.epoch("ns")
-
-
-def _from_epoch(values: pl.Series, digits: int) -> pl.DataFrame:
-    whole = values.cast(pl.Int64, strict=False) if values.dtype == pl.String else None
-    if whole is not None and len(whole) and not whole.null_count():
-        least, most = whole.min(), whole.max()
-        if least >= 0 and most <= _LATEST // 10**digits:  # type: ignore[operator]
-            fault = pl.lit(None, dtype=pl.String)
-            return pl.select(ns=whole * 10**digits, fault=fault)
-    numbers = read_ticks(values, Increment.of(Decimal(1).scaleb(-digits)))
-    fault = pl.col("fault")
-    return numbers.select(
-        ns=pl.when(fault.is_null() | (fault == Fault.ZERO)).then(pl.col("ticks")),
-        fault=pl.when(fault.is_in([Fault.NEGATIVE, Fault.TOO_LARGE]))
-        .then(pl.lit(TimeFault.OUT_OF_RANGE.value))
-        .when(fault == Fault.MISSING).then(pl.lit(TimeFault.MISSING.value))
-        .when(fault.is_not_null() & (fault != Fault.ZERO))
-        .then(pl.lit(TimeFault.UNREADABLE.value)),
-    )  # fmt: skip
-
-
-_UNIT_BY_DIGITS = ((11, "s"), (14, "ms"), (17, "us"), (20, "ns"))
-"""A time with fewer whole digits than this is in this unit: unambiguous from 1973 to 2286."""
-
-
-def _from_any_epoch(values: pl.Series) -> pl.DataFrame:
-    """Read every number in the unit that its number of digits implies."""
-    whole = values.cast(pl.Int64, strict=False)
-    if len(whole) and not whole.null_count():
-        units = {
-            next(unit for beyond, unit in _UNIT_BY_DIGITS if number < 10 ** (beyond - 1))
-            for number in (int(whole.min() or 0), int(whole.max() or 0))  # type: ignore[arg-type]
-        }
-        if len(units) == 1:
-            return _from_epoch(values, EPOCH_DIGITS[units.pop()])
-    texts = values.cast(pl.String).str.strip_chars()
-    length = texts.str.extract(r"^[+-]?([0-9]*)").str.len_bytes().fill_null(0)
-    lengths = length.unique().to_list()
-    least = 0
-    found: pl.DataFrame | None = None
-    for beyond, unit in _UNIT_BY_DIGITS:
-        if any(least <= value < beyond for value in lengths) or found is None:
-            read = _from_epoch(values, EPOCH_DIGITS[unit])
-            if found is None:
-                found = read
-            is_unit = (length >= least) & (length < beyond)
-            found = pl.select(
-                ns=pl.when(is_unit).then(read["ns"]).otherwise(found["ns"]),
-                fault=pl.when(is_unit).then(read["fault"]).otherwise(found["fault"]),
-            )
-        least = beyond
-    return found if found is not None else _from_epoch(values, 0)
-
-
-def _from_iso(texts: pl.Series, frame: pl.DataFrame, zone: str) -> pl.DataFrame:
-    is_basic = texts.str.contains(_BASIC).fill_null(value=False)
-    if is_basic.any():
-        # 20240102T093000Z, the basic format of ISO 8601.
-        texts = texts.str.replace(_BASIC, "$1-$2-$3 $4:$5:$6").str.replace(r":($| ?[Z+-])", ":00$1")
-    has_offset = texts.str.slice(_DATE_LENGTH).str.contains(_OFFSET).fill_null(value=False)
-    plain = texts.str.replace(_OFFSET, "") if has_offset.any() else texts
-    length = plain.str.len_bytes()
-    full = pl.select(
-        pl.when(plain.str.contains(_ISO)).then(
-            pl.when(length == _DATE_LENGTH).then(pl.concat_str(plain, pl.lit(" 00:00:00")))
-            .when(length == _MINUTE_LENGTH).then(pl.concat_str(plain, pl.lit(":00")))
-            .otherwise(plain).str.replace("T", " ", literal=True)
-            .str.replace(",", ".", literal=True)
-        )
-    ).to_series()  # fmt: skip
-    local = full.str.to_datetime(_ISO_PATTERN, time_unit="ns", strict=False)
-    if not has_offset.any():
-        return _from_local(frame, local, zone)
-    offset = texts.str.extract(f"({_OFFSET})").str.strip_chars().str.to_uppercase()
-    minutes = pl.select(
-        pl.when(offset.is_in(_UTC_OFFSETS)).then(0).otherwise(
-            (60 * offset.str.slice(1, 2).cast(pl.Int64, strict=False)
-             + offset.str.slice(3).str.strip_chars_start(":").replace("", "0")
-             .cast(pl.Int64, strict=False))
-            * pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
-        )
-    ).to_series()  # fmt: skip
-    exact = local.dt.epoch("ns") - minutes * 60_000_000_000
-    if has_offset.all():
-        return _verdicts(frame, exact)
-    by_zone = _from_local(frame, local, zone)
-    with_offset = _verdicts(frame, exact)
-    return pl.select(
-        ns=pl.when(has_offset).then(with_offset["ns"]).otherwise(by_zone["ns"]),
-        fault=pl.when(has_offset).then(with_offset["fault"]).otherwise(by_zone["fault"]),
-    )
-
-
-def _from_local(frame: pl.DataFrame, local: pl.Series, zone: str) -> pl.DataFrame:
-    if zone == "UTC":
-        return _verdicts(frame, local.dt.epoch("ns"))
-    moments = local.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
-    either = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    frame = frame.with_columns(
-        ambiguous=moments.is_null() & either.is_not_null(),
-        nowhere=local.is_not_null() & either.is_null(),
-    )
-    return _verdicts(frame, moments.dt.epoch("ns"))
-
-
-def _verdicts(frame: pl.DataFrame, ns: pl.Series) -> pl.DataFrame:
-    def flag(name: str) -> pl.Expr:
-        return pl.col(name) if name in frame.columns else pl.lit(value=False)
-
-    def says(fault: TimeFault) -> pl.Expr:
-        return pl.lit(fault.value)
-
-    frame = frame.with_columns(ns=ns)
-    in_range = pl.col("ns").is_between(0, _LATEST)
-    return frame.select(
-        ns=pl.when(in_range).then(pl.col("ns")),
-        fault=pl.when(flag("missing")).then(says(TimeFault.MISSING))
-        .when(flag("odd")).then(says(TimeFault.OUT_OF_RANGE))
-        .when(flag("ambiguous")).then(says(TimeFault.AMBIGUOUS))
-        .when(flag("nowhere")).then(says(TimeFault.NO_SUCH_TIME))
-        .when(pl.col("ns").is_null()).then(says(TimeFault.UNREADABLE))
-        .when(~in_range).then(says(TimeFault.OUT_OF_RANGE)),
-    )  # fmt: skip
-
-
 NO_AGGRESSOR = "NO_AGGRESSOR"
+_FIRST_ROWS = 64
+"""How many rows are looked at for the texts of sides: there are rarely more than two."""
 LONGEST_TRADE_ID = 36
 """Characters of a trade id that the engine keeps."""
 
@@ -550,6 +399,9 @@ def read_aggressors(
     else:
         return pl.repeat(NO_AGGRESSOR, raw.height, dtype=pl.String, eager=True)
     texts = raw[role].cast(pl.String)
+    sides = _sides_of_few(texts, meanings, fold=fold)
+    if not sides.null_count():
+        return sides
     # There are few distinct texts: each is interpreted once.
     plain = {text: text.strip() for text in texts.unique().drop_nulls()}
     known = {text: meanings.get(name.lower() if fold else name) for text, name in plain.items()}
@@ -568,3 +420,13 @@ def read_aggressors(
             reason=f"{role} {meaning}",
         )  # fmt: skip
     return sides
+
+
+def _sides_of_few(texts: pl.Series, meanings: Mapping[str, str], *, fold: bool) -> pl.Series:
+    """Return the sides of the texts that are among the first; null for any other."""
+    first = texts.head(_FIRST_ROWS).unique().drop_nulls().to_list()
+    sides = [meanings.get(text.strip().lower() if fold else text.strip()) for text in first]
+    places = pl.Series([0], dtype=pl.UInt8).new_from_index(0, len(texts))
+    for place, text in enumerate(first, 1):
+        places += (texts == text).fill_null(value=False).cast(pl.UInt8) * place
+    return pl.Series(texts.name, [None, *sides], pl.String).gather(places.cast(pl.UInt32))

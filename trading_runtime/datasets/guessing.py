@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trading_runtime.datasets.columns import read_times
 from trading_runtime.datasets.data_file import BarSeries
 from trading_runtime.datasets.formats import formats
 from trading_runtime.datasets.importing import bar_as_long_as
 from trading_runtime.datasets.raw_files import RawFile, find_files
+from trading_runtime.datasets.time_columns import read_times
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import format_duration
 

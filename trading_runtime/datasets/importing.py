@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from pydantic import ValidationError
 
-from trading_runtime.datasets.columns import read_times
 from trading_runtime.datasets.data_file import (
     BarSeries,
     LoadedPreparation,
@@ -22,6 +21,7 @@ from trading_runtime.datasets.data_file import (
 )
 from trading_runtime.datasets.raw_files import RawFile, find_files
 from trading_runtime.datasets.series_rows import PRICES, SIZES
+from trading_runtime.datasets.time_columns import read_times
 from trading_runtime.errors import UsageError
 from trading_runtime.units import DAY, NANOSECONDS
 

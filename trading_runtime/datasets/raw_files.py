@@ -317,8 +317,8 @@ class RawFile:
                 if pending is not None:
                     frame = pl.concat([pending, frame])
                     pending = None
-                kept = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
-                if not kept.all():
+                if frame.height and all(value is None for value in frame.row(-1)):
+                    kept = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
                     used = kept.arg_true()
                     end = used[-1] + 1 if len(used) else 0
                     frame, pending = frame.head(end), frame.slice(end)

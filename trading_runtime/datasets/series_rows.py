@@ -15,11 +15,8 @@ from trading_runtime.datasets.columns import (
     Fault,
     Increment,
     NumberFormat,
-    TimeFault,
-    local_offset,
     read_aggressors,
     read_ticks,
-    read_times,
     read_trade_ids,
 )
 from trading_runtime.datasets.data_file import (
@@ -33,6 +30,7 @@ from trading_runtime.datasets.data_file import (
 )
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.datasets.splits import adjusted, factors
+from trading_runtime.datasets.time_columns import TimeFault, local_offset, read_times
 from trading_runtime.datasets.time_doubts import TimeDoubts
 from trading_runtime.datasets.time_formats import EPOCH_DIGITS, ISO, has_time_of_day
 from trading_runtime.errors import DataError, UsageError
@@ -147,7 +145,7 @@ class SeriesSource:
                 is_empty = False
                 if symbols is not None:
                     symbols.take(raw)
-                frame = _read_block(self, index, raw.drop(columns), problems)
+                frame = _read_block(self, index, raw.drop(columns) if columns else raw, problems)
                 doubts.take(file, raw["timestamp"], frame["ts"])
                 yield frame
             if is_empty and not file.settings.where:
@@ -271,8 +269,8 @@ def _read_block(
     if isinstance(series, FundingSeries):
         columns |= block.funding(times)
         needed = [name for name in columns if name != "interval"]
-    frame = pl.DataFrame(columns).with_columns(file=pl.lit(index, dtype=pl.UInt32), row=raw["row"])
-    frame = frame.drop_nulls(needed)
+    place = pl.Series([index], dtype=pl.UInt32).new_from_index(0, raw.height)
+    frame = pl.DataFrame(columns | {"file": place, "row": raw["row"]}).drop_nulls(needed)
     if bad := {row.row for row in problems.dropped[dropped:]}:
         frame = frame.filter(~pl.col("row").is_in(list(bad)))
     return frame
@@ -403,6 +401,9 @@ def _refuse_dates_as_closes(block: _Block) -> None:
 
 def _refuse_unusual(times: pl.DataFrame) -> pl.DataFrame:
     beyond = int(dt.datetime(_next_year() + 1, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
+    least, most = times["ns"].min(), times["ns"].max()
+    if least is not None and least >= _USUAL_FIRST and most < beyond:  # type: ignore[operator]
+        return times
     is_unusual = ~pl.col("ns").is_between(_USUAL_FIRST, beyond, closed="left")
     return times.with_columns(
         fault=pl.when(pl.col("fault").is_null() & is_unusual)
@@ -560,9 +561,9 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
 def _refuse_fixed_point(block: _Block, name: str, ticks: pl.Series, tick: Increment) -> None:
     """Record prices that are too high to be real: mostly billionths, such as Databento's."""
     # Ticks of 128 bits: in small ticks the highest price does not fit into 64 bits.
-    most = pl.lit(int(_HIGHEST_PRICE / tick.value), dtype=pl.Int128)
-    wrong = pl.select(ticks.cast(pl.Int128) > most).to_series()
-    if wrong.any():
+    most = int(_HIGHEST_PRICE / tick.value)
+    if (ticks.max() or 0) > most:  # type: ignore[operator]
+        wrong = pl.select(ticks.cast(pl.Int128) > pl.lit(most, dtype=pl.Int128)).to_series()
         value = shown(block.raw[name].filter(wrong.fill_null(value=False))[0])
         block.add(
             "fixed point", wrong, f"{name} {value} is above {_HIGHEST_PRICE:,}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 _PARQUET_MARK = b"PAR1"
+_FUNDING = "funding_rates"
+_DUE = "next_funding_ns"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
     and the files that contain them. Every row group is verified before it is used, and so is the
     footer that says how to decode it.
 
+    Funding that is settled at a seam is due from positions held until then. So a rate that is sent
+    at ``end`` and settles there counts as a row of this partition, and rates that settle at
+    ``start``, where it begins flat, settle nothing.
+
     Raises ``DataError`` when a file is missing, its bytes are not those of the manifest, or the
     rows are fewer or more than the plan allows.
     """
@@ -52,7 +58,9 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
         # The engine's own name for the folder: it drops some characters that identifiers may have.
         name = Path(series["row_groups"][0]["path"]).parent.name
         folder = catalog / "data" / series["type"] / name
-        if (whole := _whole_files(series, dataset, partition, seen)) is not None:
+        is_funding = series["type"] == _FUNDING
+        whole = None if is_funding else _whole_files(series, dataset, partition, seen)
+        if whole is not None:
             _copy(series, dataset, folder)
             rows += whole.rows
             warmup_rows += whole.warmup_rows
@@ -61,6 +69,8 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
             for table in _row_groups(series, dataset):
                 kept, before, times = _inside(table, partition)
                 seen.add(times)
+                if is_funding:
+                    kept = _due_inside(kept, table, partition)
                 file.write(kept)
                 warmup_rows += before
                 rows += kept.num_rows - before
@@ -158,6 +168,29 @@ def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, in
         bisect_left(times, partition[key]) for key in ("warmup_start", "start", "end")
     )
     return table.slice(first, end - first), start - first, times[start:end]
+
+
+def _due_inside(kept: pa.Table, table: pa.Table, partition: Mapping[str, Any]) -> pa.Table:
+    """Return ``kept``, the funding rates inside, with what settles at the partition's two ends."""
+    start, end = partition["start"], partition["end"]
+    times = instants_of(table)
+    first, last = bisect_left(times, end), bisect_right(times, end)
+    sent_at_end = table.slice(first, last - first)
+    at_end = [place for place, due in enumerate(_dues(sent_at_end)) if due == end]
+    kept = pa.concat_tables([kept, *(sent_at_end.slice(place, 1) for place in at_end)])
+    column = kept.schema.get_field_index(_DUE)
+    dues = [None if due == start else due for due in _dues(kept)]
+    return kept.set_column(
+        column,
+        kept.schema.field(column),
+        pa.array(dues, pa.int64()).cast(kept.schema.field(column).type),
+    )
+
+
+def _dues(rates: pa.Table) -> list[int | None]:
+    """Return when each rate settles, nanoseconds since the epoch."""
+    found: list[int | None] = rates[_DUE].cast(pa.int64()).to_pylist()
+    return found
 
 
 def _verified(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trading_runtime.datasets.columns import read_times
 from trading_runtime.datasets.data_file import BarSeries
+from trading_runtime.datasets.time_columns import read_times
 from trading_runtime.datasets.time_formats import exchanged_pattern
 from trading_runtime.errors import DataError
 from trading_runtime.units import DAY, format_duration

@@ -26,6 +26,7 @@ from trading_runtime.runs.metadata import Metadata, Status, now_text, reopen_run
 from trading_runtime.runs.progress import timeline
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
 from trading_runtime.storage.files import read_json, storage_errors, write_file
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +66,8 @@ def begin_run(  # noqa: PLR0913 - keyword-only facts of one call
     # Done first: if the process is killed in between, the run counts as died, not as damaged.
     reopen_run(files)
     content = redacted(explicit(experiment))
-    write_file(files.experiment, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_file(files.experiment, for_records(text))
     write_file(files.plan, plan.to_json())
     common = plan.common
     described = RunMetadata(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.redaction import redacted
 from trading_runtime.storage.files import write_file
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,8 @@ FORMAT = 1
 
 def content_of(state: Mapping[str, Any]) -> str:
     """Return a state as the text of its file, without secrets."""
-    return json.dumps(redacted({"format": FORMAT, **state}), indent=1, ensure_ascii=False) + "\n"
+    content = redacted({"format": FORMAT, **state})
+    return for_records(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def leave_state(store: Store, name: str, state: Mapping[str, Any]) -> None:

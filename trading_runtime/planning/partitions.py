@@ -263,11 +263,11 @@ class Partition:
     instruments: tuple[str, ...]
     """Instruments of the chosen series that the task sees, sorted."""
     row_groups: tuple[Piece, ...]
-    """What can have rows in ``[warmup_start, end)``, by type, identifier and time."""
+    """What can have rows of warm-up and window, by type, identifier and time."""
     rows_min: int
-    """Rows in ``[start, end)``, at least."""
+    """Rows of the window, at least."""
     rows_max: int
-    """Rows in ``[start, end)``, at most."""
+    """Rows of the window, at most."""
     bytes: int
     """Size of ``row_groups``."""
     warmup_short: bool
@@ -421,14 +421,15 @@ def _partition(
     rows_min = rows_max = 0
     short = False
     for series in group:
-        touched = series.touching(warmup_start, end)
+        # A funding rate that is sent at the end and settles there belongs to this window, too.
+        last = end + 1 if series.type == "funding_rates" else end
+        touched = series.touching(warmup_start, last)
         pieces += touched
         for piece in touched:
-            fewest, most = series.rows(piece, start, end)
-            rows_min += fewest
-            rows_max += most
+            rows_min += series.rows(piece, start, end)[0]
+            rows_max += series.rows(piece, start, last)[1]
         short |= bool(touched) and series.first - series.spacing > warmup_start
-    if not rows_max:
+    if not any(series.touching(start, end) for series in group):
         return None
     return Partition(
         index=0,

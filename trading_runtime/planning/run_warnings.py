@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _MOST_NAMES = 5
 _INSTRUMENT = re.compile(r"[^\s,;@]+\.[^\s,;.@]+")
 _BARS = re.compile(
-    r"(?P<instrument>[^\s,;@]+?\.[^\s,;.@-]+)-(?P<length>[0-9]+-[A-Z_]+)-(?P<price>[A-Z]+)"
+    r"(?<![^\s,;@])(?P<instrument>[^\s,;@]+?\.[^\s,;.@-]+)"
+    r"-(?P<length>[0-9]+-[A-Z_]+)-(?P<price>[A-Z]+)"
     r"-(?P<source>EXTERNAL|INTERNAL)(?:@(?P<built_from>[0-9]+-[A-Z_]+)-(?P<its>EXTERNAL|INTERNAL))?"
 )
 _BOOKS = ("order_book_deltas", "order_book_depths")

@@ -21,6 +21,8 @@ class Mode(StrEnum):
     """Simulated orders on stored data."""
     PAPER = "paper"
     """Simulated orders on data as it comes."""
+    LIVE = "live"
+    """Orders at a venue."""
 
 
 class ExecutorKind(StrEnum):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from trading_runtime.records.metadata import ChainEnd
 from trading_runtime.redaction import redacted
 from trading_runtime.storage.files import storage_errors, write_file
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -145,8 +146,7 @@ def new_writer(name: str) -> str:
 def encode_line(entry: dict[str, Any]) -> bytes:
     """Return an entry as its line, without the line break."""
     text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate, which a strategy's message may contain, has no UTF-8.
-    return text.encode(errors="backslashreplace")
+    return for_records(text).encode()
 
 
 def instant_text(nanoseconds: int) -> str:

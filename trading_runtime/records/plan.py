@@ -12,6 +12,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.forms import check_form, to_document
 from trading_runtime.records.run_warnings import read_warnings
+from trading_runtime.text import for_records
 from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
@@ -419,7 +420,8 @@ class Plan:
 
     def to_json(self) -> str:
         """Return the text of ``plan.json``."""
-        return json.dumps(self.to_document(), ensure_ascii=False, separators=(",", ":")) + "\n"
+        text = json.dumps(self.to_document(), ensure_ascii=False, separators=(",", ":"))
+        return for_records(text) + "\n"
 
 
 def read_plan(path: Path) -> Plan:

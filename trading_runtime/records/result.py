@@ -13,6 +13,7 @@ from trading_runtime.records.forms import read_as, to_document
 from trading_runtime.records.plan import PlannedObjective
 from trading_runtime.records.run_warnings import RunWarning
 from trading_runtime.storage.files import read_json
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
@@ -88,7 +89,7 @@ class RunResult(Record):
 
     def to_json(self) -> str:
         """Return the text of ``result.json``."""
-        return json.dumps(self.to_document(), indent=1, ensure_ascii=False) + "\n"
+        return for_records(json.dumps(self.to_document(), indent=1, ensure_ascii=False)) + "\n"
 
 
 def read_result(files: RunFiles) -> RunResult | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.redaction import redacted
 from trading_runtime.storage.files import file_sha256, write_file
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,6 +74,4 @@ def _seal_of(content: Mapping[str, Any]) -> str:
 
 
 def _text(content: Mapping[str, Any]) -> bytes:
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    # A lone surrogate, which a strategy's message may contain, has no UTF-8.
-    return text.encode(errors="backslashreplace")
+    return for_records(json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -22,6 +23,7 @@ from trading_runtime.report.formatting import (
 from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names, ranked
 from trading_runtime.results.judgement import sentences
 from trading_runtime.results.points import OK
+from trading_runtime.text import MOST_MESSAGE, MOST_TRACEBACK, abridged
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
@@ -356,18 +358,18 @@ def _tiles(metric: str, row: Mapping[str, Any]) -> list[str]:
 
 def _failures(failures: Sequence[TaskFailure]) -> list[Failures]:
     """Return failures grouped by kind and message, the most frequent first."""
-    equal: dict[tuple[str, str], list[TaskFailure]] = {}
+    alike: dict[tuple[str, str], list[TaskFailure]] = defaultdict(list)
     for each in sorted(failures, key=lambda each: each.task_id):
-        equal.setdefault((each.kind.value, each.message), []).append(each)
+        alike[each.kind.value, each.message].append(each)
     return [
         Failures(
             kind=kind,
-            message=message,
-            count=len(group),
-            tasks=[each.task_id for each in group],
-            traceback=group[0].traceback,
+            message=abridged(message, MOST_MESSAGE),
+            count=len(each),
+            tasks=[one.task_id for one in each],
+            traceback=abridged(each[0].traceback, MOST_TRACEBACK),
         )
-        for (kind, message), group in sorted(
-            equal.items(), key=lambda item: (-len(item[1]), item[0])
+        for (kind, message), each in sorted(
+            alike.items(), key=lambda item: (-len(item[1]), item[0])
         )
     ]

@@ -6,12 +6,15 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trading_runtime.text import abridged
 from trading_runtime.units import format_duration, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 UNDEFINED = "\N{EN DASH}"
+MOST_VALUE = 300
+"""Characters shown of the value of a parameter."""
 _MINUS = "\N{MINUS SIGN}"
 _SECOND = 1_000_000_000
 _DURATION_PARTS = 2
@@ -135,7 +138,7 @@ def value_text(value: Any) -> str:
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: UNDEFINED}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else abridged(str(value), MOST_VALUE)
 
 
 def counted(count: int, singular: str, plural: str | None = None) -> str:

@@ -13,6 +13,7 @@ from trading_runtime.report.pictures.equity import MOST_SEAMS, equity_picture
 from trading_runtime.report.pictures.parameters import parameters_picture
 from trading_runtime.report.pictures.points import partitions_picture, ranking_picture
 from trading_runtime.storage.files import storage_errors, write_file
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from trading_runtime.report.content import ReportInputs
@@ -56,7 +57,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> list[Path]:
             .get_template(template)
             .render(report=said, pictures=pictures, folder=FOLDER, currency=currency_of_run(inputs))
         )
-        write_file(path, text.rstrip() + "\n")
+        write_file(path, for_records(text).rstrip() + "\n")
         written.append(path)
     return written
 

@@ -26,6 +26,7 @@ from trading_runtime.records.result import BestPoint
 from trading_runtime.results.exact import EXACT, MONEY_STEP
 from trading_runtime.results.points import MISSING, OK
 from trading_runtime.storage.files import write_file
+from trading_runtime.text import for_spreadsheet
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -289,16 +290,25 @@ def plain_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def csv_text(frame: pl.DataFrame) -> str:
-    """Return ``frame`` as CSV with a header; undefined is empty, a flag is true or false."""
+    """Return ``frame`` as CSV with a header; undefined is empty, a flag is true or false.
+
+    No text in it is a formula for a spreadsheet (see ``text.for_spreadsheet``).
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(frame.columns)
+    writer.writerow(map(for_spreadsheet, frame.columns))
     writer.writerows(map(_cells, plain_rows(frame)))
     return buffer.getvalue()
 
 
 def _cells(row: Mapping[str, Any]) -> list[Any]:
-    return [str(value).lower() if isinstance(value, bool) else value for value in row.values()]
+    return [_cell(value) for value in row.values()]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return for_spreadsheet(value) if isinstance(value, str) else value
 
 
 def _plain_value(value: Any, *, is_time: bool) -> Any:

@@ -16,6 +16,7 @@ from trading_runtime.records.events import (
     TaskRetried,
 )
 from trading_runtime.records.failures import read_failure
+from trading_runtime.text import MOST_MESSAGE, abridged, for_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,4 +67,5 @@ def completion(result: RunResult) -> RunCompleted:
 
 def breakdown(error: BaseException) -> RunFailed:
     """Return the event for a run that this error ended."""
-    return RunFailed(kind=kind_of_error(error), message=f"{type(error).__name__}: {error}")
+    message = abridged(for_records(f"{type(error).__name__}: {error}"), MOST_MESSAGE)
+    return RunFailed(kind=kind_of_error(error), message=message)

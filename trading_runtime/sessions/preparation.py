@@ -6,33 +6,42 @@ import contextlib
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.config.adapters import AdapterData, AdapterExecution
 from trading_runtime.config.deployment import Deployment, load_deployment
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.datasets.fetching import FetchedDataset
-from trading_runtime.datasets.manifest import Manifest, load_manifest
+from trading_runtime.datasets.manifest import MANIFEST_FORMAT, Manifest, load_manifest
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.instruments.catalog import write_instruments
+from trading_runtime.engine.live.adapters import adapter_client
 from trading_runtime.execution.preparation import PreparedRun, check_here, naming
+from trading_runtime.planning.arriving import ArrivingWindow, arriving_plan
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.planning.plan import make_plan
 from trading_runtime.results.opening import open_store
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
-from trading_runtime.units import format_instant
+from trading_runtime.units import DAY, format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trading_runtime.config.deployment import LoadedDeployment
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.loading import LoadedExperiment
+    from trading_runtime.datasets.observed_days import Observed
     from trading_runtime.records.plan import Plan, PlannedPartition
     from trading_runtime.results.store import Store
+
+
+_MICROSECOND = 1_000
+_NOTHING = Manifest(format=MANIFEST_FORMAT, instruments=(), instrument_files=(), files=())
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,9 @@ class PreparedSession:
     loaded: LoadedExperiment
     code: StrategyCode
     manifest: Manifest
+    """Without content when the data arrives."""
     store: Store
+    prepared_at: int = field(default_factory=lambda: time.time_ns() // _MICROSECOND * _MICROSECOND)
 
     def plan(
         self,
@@ -59,6 +70,10 @@ class PreparedSession:
         ``balances`` are the starting balances instead of the deployment's.
         """
         mode = self.deployment.mode
+        data = self.deployment.data
+        if isinstance(data, AdapterData):
+            window = ArrivingWindow(self.prepared_at, self.prepared_at + DAY)
+            return self.arriving_plan(run_id, [{"id": name} for name in data.instruments], window)
         return make_plan(
             _changed(self.loaded.experiment, start, end, balances),
             self.manifest,
@@ -66,6 +81,26 @@ class PreparedSession:
             is_cached=lambda _task: False,
             workers=1,
             session=None if run_id is None else {"run_id": run_id, "mode": mode},
+        )
+
+    def arriving_plan(
+        self,
+        run_id: str | None,
+        instruments: Sequence[Mapping[str, Any]],
+        window: ArrivingWindow,
+        balances: Sequence[str] | None = None,
+    ) -> Plan:
+        """Return the plan of a session whose data arrives in ``window``.
+
+        ``instruments`` are their definitions, or only their ids; ``balances`` are as in ``plan``.
+        """
+        return arriving_plan(
+            _changed(self.loaded.experiment, None, None, balances),
+            self.code,
+            instruments,
+            window,
+            {"run_id": run_id or "", "mode": self.deployment.mode},
+            self.manifest.digest,
         )
 
     def as_run(self, plan: Plan) -> PreparedRun:
@@ -88,7 +123,15 @@ def prepare_session(path: str | Path) -> PreparedSession:
     with naming(path):
         prepared = prepared_of(read)
         check_here(read.loaded, prepared.code, prepared.plan(None))
+        _check_adapters(read.deployment)
     return prepared
+
+
+def _check_adapters(deployment: Deployment) -> None:
+    for section in ("data", "execution"):
+        part = getattr(deployment, section)
+        if isinstance(part, (AdapterData, AdapterExecution)):
+            adapter_client(section, part.adapter, part.environment, part.config)
 
 
 def prepared_of(read: LoadedDeployment) -> PreparedSession:
@@ -100,7 +143,9 @@ def prepared_of(read: LoadedDeployment) -> PreparedSession:
         find_strategy_code(
             settings.path, read.loaded.code_folder, settings.code, settings.config_path
         ),
-        load_manifest(read.loaded.dataset_place),
+        _NOTHING
+        if isinstance(read.deployment.data, AdapterData)
+        else load_manifest(read.loaded.dataset_place),
         open_store(read.loaded.results_place),
     )
 
@@ -138,6 +183,22 @@ class SessionWindow:
     def stored_inputs(self) -> dict[str, Any]:
         """The inputs in the form of a result's manifest."""
         return self.inputs | {"config": self.plan.configs[0]}
+
+
+def arrived_window(plan: Plan, observed: Observed | None = None) -> SessionWindow:
+    """Return the window of a session whose data arrived: there are no rows in a catalog."""
+    partition = plan.partitions[0]
+    return SessionWindow(
+        plan,
+        partition,
+        {
+            "common": plan.common.content,
+            "config": decode_values(plan.configs[0]),
+            "partition": partition_inputs(partition, plan.instruments),
+        },
+        Path(),
+        Slice(partition.rows_max, 0, observed),
+    )
 
 
 @contextlib.contextmanager

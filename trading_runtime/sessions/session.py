@@ -12,13 +12,18 @@ from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import canonical_json, digest
+from trading_runtime.config.adapters import AdapterData, AdapterExecution
 from trading_runtime.control.kill_switch import KillSwitch
+from trading_runtime.datasets.observed_days import Observed, stretches
+from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.node import PaperNode
 from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import rounded_balance
+from trading_runtime.engine.live.venue_node import VenueNode
 from trading_runtime.engine.strategy.loading import imported_strategy, refuse_foreign_modules
 from trading_runtime.errors import DataError, Kind, StoppedError, TaskTimeoutError, UsageError
 from trading_runtime.execution.lifecycle import begin_run, record_error, recorded, summarise_run
+from trading_runtime.planning.arriving import ArrivingWindow
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import ExecutorKind, Mode, RunInitialised
 from trading_runtime.records.status import Status
@@ -27,15 +32,18 @@ from trading_runtime.runs.opening import acquire_run, append_events
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
-from trading_runtime.sessions.preparation import cut_window
+from trading_runtime.sessions.preparation import arrived_window, cut_window
 from trading_runtime.sessions.recording import SessionRecords
 from trading_runtime.sessions.rolling import rolled_forward
+from trading_runtime.sessions.starting import check_start
 from trading_runtime.sessions.trading import Ending, Trading
 from trading_runtime.storage.files import write_file
+from trading_runtime.units import day_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from trading_runtime.engine.strategy.loading import LoadedStrategy
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.result import RunResult
@@ -73,6 +81,8 @@ class Session:
     run_id: str
     is_fresh: bool = False
     """Whether the account starts afresh, whatever an earlier session left."""
+    is_live: bool = False
+    """Whether orders may go to a venue."""
     _opened: OpenRun = field(init=False)
     _files: RunFiles = field(init=False)
     _metadata: Metadata = field(init=False)
@@ -80,7 +90,7 @@ class Session:
     _records: SessionRecords = field(init=False)
     _window: SessionWindow = field(init=False)
     _node: PaperNode = field(init=False)
-    _replay: DataReplay = field(init=False)
+    _replay: DataReplay | ArrivingData = field(init=False)
     _trading: Trading = field(init=False)
     _account: SessionAccount = field(init=False)
 
@@ -91,6 +101,7 @@ class Session:
         ``KilledError`` when the kill switch is on. Any other ending is in the return value.
         """
         prepared, started = self.prepared, time.monotonic()
+        check_start(prepared.deployment, is_live=self.is_live)
         KillSwitch(prepared.store).refuse_start(self.run_id)
         self._account = SessionAccount(prepared.store, prepared.deployment.name)
         with (
@@ -138,7 +149,11 @@ class Session:
         """
         deployment = self.prepared.deployment
         state = None if self.is_fresh else self._account.read()
-        if state is None or state.is_complete or deployment.execution.oms_type == "hedging":
+        if (
+            state is None
+            or state.is_complete
+            or getattr(deployment.execution, "oms_type", "") == "hedging"
+        ):
             return None
         if state.terms != self._terms:
             raise UsageError(
@@ -164,28 +179,38 @@ class Session:
     ) -> tuple[Ending, RunResult | None]:
         prepared, common = self.prepared, plan.common.content
         deployment = prepared.deployment
+        data = deployment.data
+        cut: AbstractContextManager[SessionWindow]
+        if isinstance(data, AdapterData):
+            cut = contextlib.nullcontext(arrived_window(plan))
+        else:
+            cut = cut_window(plan, prepared.loaded.dataset_place)
         with (
             localcontext(Context()),
-            cut_window(plan, prepared.loaded.dataset_place) as self._window,
+            cut as self._window,
             imported_strategy(
                 prepared.code, common["strategy"]["config_path"], common["seed"]
             ) as loaded,
         ):
             inputs = self._window.inputs
-            pace, rows = deployment.data.pace, self._window.slice.rows
-            self._replay = DataReplay(inputs, self._window.catalog, pace, rows)
+            if isinstance(data, AdapterData):
+                self._replay = ArrivingData(data.model_dump(), common["equity_interval"])
+                source = f"{data.adapter} {data.environment or ''}".strip()
+            else:
+                rows = self._window.slice.rows
+                self._replay = DataReplay(inputs, self._window.catalog, data.pace, rows)
+                source = f"replay {data.pace}"
             balances = common["venue"]["balances"]
             self._journal.write(
                 events.SessionStarted(
                     deployment=deployment.name,
                     mode=Mode(deployment.mode),
-                    data=f"replay {deployment.data.pace}",
+                    data=source,
                     balances=balances,
                     carried_from=None if carried is None else carried.session,
                 )
             )
-            saved = None if carried is None else carried.saved
-            self._node = PaperNode(inputs, loaded, self._replay, self._records, balances, saved)
+            self._node = self._new_node(loaded, balances, carried)
             self._records.now = lambda: self._replay.now(self._node.cache)
             try:
                 self._trading = Trading(
@@ -212,6 +237,17 @@ class Session:
             finally:
                 self._node.dispose()
         return ending, result
+
+    def _new_node(
+        self, loaded: LoadedStrategy, balances: list[str], carried: AccountState | None
+    ) -> PaperNode:
+        saved = None if carried is None else carried.saved
+        inputs, replay = self._window.inputs, self._replay
+        execution = self.prepared.deployment.execution
+        if isinstance(execution, AdapterExecution) and isinstance(replay, ArrivingData):
+            settings = execution.model_dump()
+            return VenueNode(inputs, loaded, replay, self._records, settings, saved)
+        return PaperNode(inputs, loaded, replay, self._records, balances, saved)
 
     def _flush(self) -> None:
         """Write the tables as they are now, so that they survive a killed session."""
@@ -240,17 +276,17 @@ class Session:
     def _left(self, carried: AccountState | None, started: float) -> RunResult:
         """Store the session's outcome as the result of its one task; return the run's result."""
         prepared, replay = self.prepared, self._replay
-        end = None
-        if not replay.is_complete:
-            end = (replay.last // _MICROSECOND + 1) * _MICROSECOND
-        if end is None:
+        cut: AbstractContextManager[SessionWindow]
+        if isinstance(replay, ArrivingData):
+            cut = contextlib.nullcontext(self._arrived(replay))
+        elif replay.is_complete:
             # What was replayed is the whole window, which is cut already.
-            plan = self._window.plan
-            cut: AbstractContextManager[SessionWindow] = contextlib.nullcontext(self._window)
+            cut = contextlib.nullcontext(self._window)
         else:
-            plan = self._plan(carried, end)
-            cut = cut_window(plan, prepared.loaded.dataset_place)
+            end = (replay.last // _MICROSECOND + 1) * _MICROSECOND
+            cut = cut_window(self._plan(carried, end), prepared.loaded.dataset_place)
         with cut as window:
+            plan = window.plan
             tables = self._node.tables(window.partition.end)
             counts: dict[str, Any] = {
                 "rows": window.slice.rows,
@@ -274,6 +310,16 @@ class Session:
         seconds = time.monotonic() - started
         write_metrics(self._files, prepared.code.path, seconds, [(seconds, replay.rows)])
         return summarise_run(plan, prepared.store, self._files, self._metadata).result
+
+    def _arrived(self, data: ArrivingData) -> SessionWindow:
+        """Return the window of what came."""
+        end = (max(data.last, time.time_ns()) // _MICROSECOND + 1) * _MICROSECOND
+        days = range(day_of(data.first), day_of(data.last) + 1)
+        window = ArrivingWindow(self.prepared.prepared_at, end, data.rows, len(days))
+        plan = self.prepared.arriving_plan(
+            self.run_id, self._node.definitions, window, self._node.opening_balances
+        )
+        return arrived_window(plan, Observed(data.first, data.last, stretches(days)))
 
     def _tell_end(self, ending: Ending, result: RunResult | None) -> None:
         node, journal, metadata = self._node, self._journal, self._metadata

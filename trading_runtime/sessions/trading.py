@@ -23,6 +23,7 @@ from trading_runtime.errors import (
     StorageError,
     TradingRuntimeError,
     TransientError,
+    UsageError,
     kind_of_error,
 )
 from trading_runtime.execution.workers.memory import resident_bytes
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trading_runtime.config.deployment import Deployment
+    from trading_runtime.engine.live.arriving import ArrivingData
     from trading_runtime.engine.live.node import PaperNode
     from trading_runtime.engine.live.replay import DataReplay
     from trading_runtime.results.store import Store
@@ -80,7 +82,7 @@ class Trading:
     records: SessionRecords
     account: SessionAccount
     node: PaperNode
-    replay: DataReplay
+    replay: DataReplay | ArrivingData
     terms: str
     """The digest of the settings that apply to the account."""
     carried: AccountState | None
@@ -112,7 +114,7 @@ class Trading:
         """Trade until there is a reason to end; return it."""
         self._wanted = asyncio.Event()
         self.node.failures.stop_engine = self._wanted.set
-        if self.deployment.data.pace != "burst":
+        if getattr(self.deployment.data, "pace", "real") != "burst":
             # As soon as the engine has returned, since a kill may come at any moment.
             loop = asyncio.get_running_loop()
             self.records.on_change = lambda: loop.call_soon(self._keep)
@@ -201,7 +203,13 @@ class Trading:
             passed.cancel()
             self._look_for_ending(running)
             return False
-        if self.carried is not None and not await self._restore(self.carried):
+        try:
+            self.node.learn_instruments()
+        except UsageError as error:
+            self._note(Ending.of(error))
+            return False
+        is_paper = self.deployment.mode == "paper"
+        if is_paper and self.carried is not None and not await self._restore(self.carried):
             return False
         self._is_connected = True
         # From here on it is this session's account, whatever ends it.

@@ -51,9 +51,9 @@ def missing_rate(source: str, target: str) -> DataError:
 class SingleCurrencyAccounts:
     """The engine's own conversions into the base currencies of single-currency accounts.
 
-    The engine converts with quotes, or bars of bid and ask. Without these it denies orders that
-    need margin; for others it leaves profit, loss and fees out of the balance, and reports that
-    only in its log.
+    The engine converts with quotes, or bars of bid and ask; ``rate_rows`` makes quotes of other
+    prices. Without any it denies orders that need margin; for others it leaves profit, loss and
+    fees out of the balance, and reports that only in its log.
     """
 
     def __init__(self, cache: Cache, bases: Mapping[Venue, str]) -> None:
@@ -73,10 +73,9 @@ class SingleCurrencyAccounts:
             instrument_id.venue, currency, known_currency(base), PriceType.MID
         ):
             raise DataError(
-                f"no exchange rate from {currency.code} to {base} when {instrument_id} is "
-                f"traded: a single-currency account converts with quotes, or bars of both BID and "
-                f"ASK; add them, or leave venue.base_currency out and hold a balance in "
-                f"{currency.code} as well"
+                f"no exchange rate from {currency.code} to {base} is known when {instrument_id} is "
+                f"traded: add an instrument with data that trades one for the other, or leave "
+                f"venue.base_currency out and hold a balance in {currency.code} that covers margin"
             )
 
     def check_orders(self) -> None:

@@ -12,12 +12,12 @@ from collections import Counter
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from itertools import compress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nautilus_trader import model
 from nautilus_trader.adapters.sandbox import SandboxExecutionClientFactory
-from nautilus_trader.common import DataActor, Environment
-from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
+from nautilus_trader.common import Environment
+from nautilus_trader.config import ExecutionClientConfig
 from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
 
 from trading_runtime.config.risk import RiskSettings
@@ -25,7 +25,7 @@ from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.live import restoring as restorer
-from trading_runtime.engine.live.replay import CLIENT, MARKS, replay_factory
+from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.reporting import reporting
 from trading_runtime.engine.live.restoring import RestingOrder, restoring_factory
 from trading_runtime.engine.live.simulated import simulated_venue
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
+    from nautilus_trader.live import LiveNodeBuilder
     from nautilus_trader.trading import Strategy
 
     from trading_runtime.engine.accounting.equity import EquitySample
@@ -51,30 +52,16 @@ if TYPE_CHECKING:
     from trading_runtime.engine.live.restoring import RestoringClient
     from trading_runtime.engine.strategy.loading import LoadedStrategy
 
-_TRADER = model.TraderId("TRADER-001")
-_NO_RATE = "1000000000/00:00:01"
+TRADER = model.TraderId("TRADER-001")
+NO_RATE = "1000000000/00:00:01"
+_MOST_NAMES = 10
 
 
-class _Ear(DataActor):
-    """Receives the marks that follow the rows of a replay."""
+class GivenAway(NamedTuple):
+    """What a node gives away before it runs."""
 
-    def __new__(cls, *_arguments: Any) -> Self:
-        """Accept the arguments of ``__init__``, which the native base class would refuse."""
-        return super().__new__(cls)
-
-    def __init__(self, replay: DataReplay, fail: Callable[[BaseException], None]) -> None:
-        super().__init__()
-        self._replay = replay
-        self._fail = fail
-
-    def on_start(self) -> None:
-        self.subscribe_instrument_status(MARKS, client_id=model.ClientId(CLIENT))
-
-    def on_instrument_status(self, status: Any) -> None:
-        try:
-            self._replay.acknowledge(status.ts_event)
-        except Exception as error:  # noqa: BLE001 - the engine would only log it
-            self._fail(error)
+    cache: Any
+    portfolio: Any
 
 
 class PaperNode:
@@ -84,7 +71,7 @@ class PaperNode:
         self,
         inputs: Mapping[str, Any],
         loaded: LoadedStrategy,
-        replay: DataReplay,
+        replay: DataReplay | ArrivingData,
         listener: Listener,
         balances: Sequence[str],
         saved: Mapping[str, bytes] | None = None,
@@ -101,38 +88,17 @@ class PaperNode:
         self._replay = replay
         self.venue = model.Venue(common["venue_name"])
         register_currencies(partition["instruments"])
-        builder = (
-            LiveNode.builder(common["venue_name"], _TRADER, Environment.SANDBOX)
-            .with_logging(logger_config(None))
-            .with_reconciliation(False)  # noqa: FBT003 - the engine takes no keywords
-            .with_delay_post_stop_secs(0)
-            .with_risk_engine_config(
-                LiveRiskEngineConfig(max_order_submit_rate=_NO_RATE, max_order_modify_rate=_NO_RATE)
-            )
-            .add_data_client(CLIENT, replay_factory(replay), DataClientConfig(), None)
-        )
         self._restorers: list[RestoringClient] = []
-        settings = common["venue"]
-        restoring = restoring_factory(
-            self._restorers,
-            f"{common['venue_name']}-SANDBOX-001",
-            model.AccountType.from_str(settings["account_type"].upper()),
-            model.OmsType.from_str(settings["oms_type"].upper()),
-        )
-        builder.add_exec_client(restorer.CLIENT, restoring, ExecutionClientConfig(), None)
-        config = simulated_venue(common["venue"], common["venue_name"], common["seed"], balances)
-        if isinstance(config.fee_model, FeesOfVenue):
-            config.fee_model.now = lambda: replay.now(self.cache)
-        builder.add_simulated_exec_client(
-            common["venue_name"], SandboxExecutionClientFactory(), config
-        )
+        self._balances = balances
+        builder = self._new_builder()
+        builder = replay.attach(builder)
+        self._add_execution(builder)
         self._node = builder.build()
         self.handle = self._node.handle()
         self.cache = self._node.cache
-        self._ledger = Ledger.of(
-            self._node, common["venue_name"], common["currency"], balances, replay.instruments
-        )
-        self._balances = balances
+        # A node that runs gives it to no one.
+        self._portfolio = self._node.portfolio
+        self._ledger = self._opened_ledger(balances)
         self.samples: list[EquitySample] = []
         """The account's value at each multiple of the interval of equity, in the data's time."""
         replay.on_look = self._look
@@ -146,8 +112,77 @@ class PaperNode:
         self.guard.on_denial = listener.on_order_event
         self._times: list[tuple[int, int]] = []
         self._warnings: Counter[str] = Counter()
-        self._node.add_actor(_Ear(replay, self.failures.record_exception))
+        for actor in replay.actors(self.failures.record_exception):
+            self._node.add_actor(actor)
         self._add_strategy(loaded, inputs, _Timing(listener, self._note_time), saved)
+
+    def _new_builder(self) -> LiveNodeBuilder:
+        """Return the beginning of a node that reconciles with no venue."""
+        return (
+            LiveNode.builder(self._common["venue_name"], TRADER, Environment.SANDBOX)
+            .with_logging(logger_config(None))
+            .with_reconciliation(False)  # noqa: FBT003 - the engine takes no keywords
+            .with_delay_post_stop_secs(0)
+            .with_risk_engine_config(
+                LiveRiskEngineConfig(max_order_submit_rate=NO_RATE, max_order_modify_rate=NO_RATE)
+            )
+        )
+
+    def _add_execution(self, builder: LiveNodeBuilder) -> None:
+        """Add the simulated venue, and the client that puts positions back into it."""
+        common, replay = self._common, self._replay
+        settings = common["venue"]
+        restoring = restoring_factory(
+            self._restorers,
+            f"{common['venue_name']}-SANDBOX-001",
+            model.AccountType.from_str(settings["account_type"].upper()),
+            model.OmsType.from_str(settings["oms_type"].upper()),
+        )
+        builder.add_exec_client(restorer.CLIENT, restoring, ExecutionClientConfig(), None)
+        config = simulated_venue(settings, common["venue_name"], common["seed"], self._balances)
+        if isinstance(config.fee_model, FeesOfVenue):
+            config.fee_model.now = lambda: replay.now(self.cache)
+        builder.add_simulated_exec_client(
+            common["venue_name"], SandboxExecutionClientFactory(), config
+        )
+
+    def learn_instruments(self) -> None:
+        """Take the instruments that the venue has told; a replay's are known beforehand.
+
+        Raises ``UsageError`` when the venue does not have one.
+        """
+        replay = self._replay
+        if not isinstance(replay, ArrivingData):
+            return
+        found = {str(item.id): item for item in self.cache.instruments()}
+        missing = sorted(set(replay.names) - found.keys())
+        if missing:
+            raise UsageError(
+                f"data.instruments: the venue has no {', '.join(missing)}; it has "
+                f"{', '.join(sorted(found)[:_MOST_NAMES])}"
+            )
+        replay.instruments = [found[name] for name in replay.names]
+        self._ledger = self._opened_ledger(self.balances())
+
+    @property
+    def opening_balances(self) -> Sequence[str]:
+        """What the account held when the session connected."""
+        return self._balances
+
+    @property
+    def definitions(self) -> list[dict[str, Any]]:
+        """The instruments, as the engine's ``to_dict`` states them."""
+        return [item.to_dict() for item in self._replay.instruments]
+
+    def _opened_ledger(self, balances: Sequence[str]) -> Ledger:
+        self._balances = balances
+        return Ledger.of(
+            GivenAway(self.cache, self._portfolio),
+            self._common["venue_name"],
+            self._common["currency"],
+            balances,
+            self._replay.instruments,
+        )
 
     def _add_strategy(
         self,
@@ -360,6 +395,8 @@ class PaperNode:
                 ledger.account.sample(end),
             ]
         tables = ledger.tables(samples, self.risk.refused_orders)
+        if isinstance(self._replay, ArrivingData):
+            return tables
         return _in_time_of_data(tables, self._times, end)
 
     def dispose(self) -> None:

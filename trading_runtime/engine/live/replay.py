@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from nautilus_trader import model
+from nautilus_trader.common import DataActor
+from nautilus_trader.config import DataClientConfig
 from nautilus_trader.live.clients import DataClient, DataClientFactory
 from nautilus_trader.persistence import ParquetDataCatalog
 
@@ -22,8 +24,6 @@ from trading_runtime.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-
-    from nautilus_trader.config import DataClientConfig
 
 CLIENT = "REPLAY"
 MARKS = model.InstrumentId.from_str("SESSION.MARKS")
@@ -75,6 +75,14 @@ class DataReplay:
         self._sent = 0
         self._count = rows
         self._stopping = asyncio.Event()
+
+    def attach(self, builder: Any) -> Any:
+        """Add the client that delivers the rows to a node under construction."""
+        return builder.add_data_client(CLIENT, replay_factory(self), DataClientConfig(), None)
+
+    def actors(self, fail: Callable[[BaseException], None]) -> list[DataActor]:
+        """Return what receives the marks in the node."""
+        return [_Ear(self, fail)]
 
     def stop(self) -> None:
         """Deliver no more rows, except those of the current microsecond."""
@@ -195,6 +203,28 @@ def _latest_of(series: Mapping[str, Any]) -> tuple[str, str, Any]:
         return name, "bar", model.BarType.from_str(series["identifier"])
     kind = {"quotes": "quote", "trades": "trade"}[series["type"]]
     return name, kind, model.InstrumentId.from_str(name)
+
+
+class _Ear(DataActor):
+    """Receives the marks that follow the rows of a replay."""
+
+    def __new__(cls, *_arguments: Any) -> Self:
+        """Accept the arguments of ``__init__``, which the native base class would refuse."""
+        return super().__new__(cls)
+
+    def __init__(self, replay: DataReplay, fail: Callable[[BaseException], None]) -> None:
+        super().__init__()
+        self._replay = replay
+        self._fail = fail
+
+    def on_start(self) -> None:
+        self.subscribe_instrument_status(MARKS, client_id=model.ClientId(CLIENT))
+
+    def on_instrument_status(self, status: Any) -> None:
+        try:
+            self._replay.acknowledge(status.ts_event)
+        except Exception as error:  # noqa: BLE001 - the engine would only log it
+            self._fail(error)
 
 
 class ReplayClient(DataClient):

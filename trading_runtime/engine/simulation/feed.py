@@ -29,6 +29,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from trading_runtime.datasets.slices import instants_of
 from trading_runtime.engine.instruments.currencies import money
 from trading_runtime.engine.simulation.feeding_order import in_feeding_order
+from trading_runtime.engine.simulation.rate_rows import RateRows
 from trading_runtime.engine.simulation.settlement import write_closes
 from trading_runtime.engine.strategy.failures import watch_escapes
 from trading_runtime.errors import DataError
@@ -106,6 +107,11 @@ def _close_configs(folder: Path, closes: Sequence[InstrumentClose]) -> list[Back
     return [
         BacktestDataConfig(kind, str(folder), instrument_id=close.instrument_id) for close in closes
     ]
+
+
+def _rate_configs(rates: RateRows) -> list[BacktestDataConfig]:
+    kind = model.NautilusDataType.QuoteTick
+    return [BacktestDataConfig(kind, rates.path, instrument_id=pair.id) for pair in rates.pairs]
 
 
 def books_without_quotes(data: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -220,6 +226,8 @@ class DecodedRows:
     """In the order and number in which a node gives them to the engine."""
     rows: list[Any]
     """In order of ``ts_init``; for equal values, in the order of the series."""
+    added: int = 0
+    """How many of them are quotes of stand-in pairs (see ``rate_rows``)."""
 
     def instruments_with(self, closes: Sequence[InstrumentClose]) -> list[Any]:
         """Return the instruments, preceded by one more for each of ``closes``."""
@@ -246,8 +254,15 @@ def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows 
     found: list[Any] = []
     for series in partition["data"]:
         found += _READERS[series["type"]](reader, [series["identifier"]])
+    with contextlib.closing(RateRows(inputs, catalog)) as rates:
+        quotes = rates.decoded()
+    known = [instruments[name] for name in names]
+    if rates.come_first:
+        found, known = [*quotes, *found], [*rates.pairs, *known]
+    else:
+        found, known = [*found, *quotes], [*known, *rates.pairs]
     found.sort(key=attrgetter("ts_init"))
-    return DecodedRows([instruments[name] for name in names], found)
+    return DecodedRows(known, found, len(quotes))
 
 
 class FedEngine(Protocol):
@@ -285,16 +300,19 @@ class StreamingEngine:
         venues: Sequence[BacktestVenueConfig],
         config: BacktestEngineConfig,
         partition: Mapping[str, Any],
-        catalog: Path,
+        rates: RateRows,
         closes: Sequence[InstrumentClose] = (),
     ) -> None:
         self.venues = venues
+        catalog = rates.catalog
         self._closes = tempfile.TemporaryDirectory(dir=catalog) if closes else None
         configs = data_configs(partition, catalog)
         if self._closes is not None:
             folder = Path(self._closes.name)
             write_closes(folder, closes, partition["instruments"])
             configs = [*_close_configs(folder, closes), *configs]
+        added = _rate_configs(rates)
+        configs = [*added, *configs] if rates.come_first else [*configs, *added]
         run = BacktestRunConfig(
             venues,
             configs,

@@ -37,14 +37,15 @@ def in_feeding_order(
     def key(place: int) -> tuple[Any, ...]:
         series = data[place]
         is_bars = series["type"] == "bars"
-        length, side = _length_and_side(series["identifier"]) if is_bars else (0.0, 0)
+        length, side = length_and_side(series["identifier"]) if is_bars else (0.0, 0)
         kind = (is_bars and not bar_execution, series["type"])
         return (*kind, series["instrument_id"], length, side, place)
 
     return [data[place] for place in sorted(range(len(data)), key=key)]
 
 
-def _length_and_side(identifier: str) -> tuple[float, int]:
+def length_and_side(identifier: str) -> tuple[float, int]:
+    """Return the seconds of a bar type, and its side: 1 for bid, 2 for ask, else 0."""
     spec = model.BarType.from_str(identifier).spec
     length = spec.timedelta.total_seconds() if spec.is_time_aggregated() else math.inf
     return length, _SIDES.get(spec.price_type, 0)
@@ -57,7 +58,7 @@ def early_bars(data: Sequence[Mapping[str, Any]], *, bar_execution: bool) -> dic
     sides: dict[str, dict[float, dict[int, str]]] = {}
     for series in data:
         if series["type"] == "bars":
-            length, side = _length_and_side(series["identifier"])
+            length, side = length_and_side(series["identifier"])
             if side and length < math.inf:
                 of_instrument = sides.setdefault(series["instrument_id"], {})
                 of_instrument.setdefault(length, {})[side] = series["identifier"]

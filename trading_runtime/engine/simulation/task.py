@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from decimal import Context, localcontext
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader import model
 
 from trading_runtime.engine.accounting.equity import EquitySampler, RateNoter, looks
-from trading_runtime.engine.accounting.funding import (
-    LOST_AT_THE_START,
-    NO_FUNDING,
-    Funding,
-    lost_at_the_start,
-)
+from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.liquidation import Liquidations, liquidations
 from trading_runtime.engine.accounting.swap import (
@@ -47,6 +43,7 @@ from trading_runtime.engine.simulation.feed import (
 from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
 from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.kill_signal import KillSignal, ended_by
+from trading_runtime.engine.simulation.rate_rows import RateRows
 from trading_runtime.engine.simulation.settlement import stated_closes
 from trading_runtime.engine.simulation.venue import engine_config, venue_config
 from trading_runtime.engine.strategy.config import build_config
@@ -134,12 +131,15 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     steps += len(stated_closes(inputs))
     # A strategy that sets a decimal context sets it only for its own task.
     with (
+        nullcontext(decoded_rows)
+        if decoded_rows is not None
+        else closing(RateRows(inputs, catalog)) as added,
         localcontext(Context()),
         imported_strategy(code, common["strategy"]["config_path"], common["seed"]) as loaded,
     ):
-        engine = _make_engine(inputs, catalog, decoded_rows, log_level)
+        engine = _make_engine(inputs, catalog, added, log_level)
         try:
-            course = _Course(steps, catalog, log_level is not None)
+            course = _Course(steps + added.added, catalog, log_level is not None)
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
             # It stays in the process, so the caller must learn of it first.
@@ -154,7 +154,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
 def _make_engine(
     inputs: Mapping[str, Any],
     catalog: Path,
-    decoded_rows: DecodedRows | None,
+    rows: DecodedRows | RateRows,
     log_level: str | None,
 ) -> FedEngine:
     common, partition = inputs["common"], fed(inputs)
@@ -170,9 +170,9 @@ def _make_engine(
     )
     closes = stated_closes(inputs)
     try:
-        if decoded_rows is not None:
-            return SharingEngine(venues, config, partition, decoded_rows, closes)
-        return StreamingEngine(venues, config, partition, catalog, closes)
+        if isinstance(rows, DecodedRows):
+            return SharingEngine(venues, config, partition, rows, closes)
+        return StreamingEngine(venues, config, partition, rows, closes)
     except RuntimeError as error:
         if "single-currency CASH account" not in str(error):
             raise
@@ -249,8 +249,6 @@ def _run_engine(
         samples = [ledger.opening(balances, start), *inside, last]
         refused = [] if guard.risk is None else guard.risk.refused_orders
         tables, funding = ledger.tables(samples, refused), ledger.funding()
-    if lost := lost_at_the_start(partition["data"], course.catalog, start):
-        logged.counts[LOST_AT_THE_START] += lost
     refusals = None if guard.risk is None else dict(sorted(guard.risk.refusals.items()))
     return TaskOutput(
         tables,

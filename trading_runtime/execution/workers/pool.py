@@ -11,7 +11,9 @@ from trading_runtime.errors import CrashError, Kind
 from trading_runtime.execution.executor import TaskBegun, TaskEnded, TaskEvent
 from trading_runtime.execution.workers.memory import format_size
 from trading_runtime.execution.workers.processes import WorkerProcess
+from trading_runtime.redaction import of_others
 from trading_runtime.storage.scratch import Scratch
+from trading_runtime.text import MOST_MESSAGE, MOST_TRACEBACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -130,8 +132,8 @@ class WorkerPool:
                     message["status"],
                     message["seconds"],
                     message["rows"],
-                    message.get("message", ""),
-                    message.get("traceback", ""),
+                    of_others(message.get("message", ""), MOST_MESSAGE),
+                    of_others(message.get("traceback", ""), MOST_TRACEBACK),
                     message["memory_bytes"],
                     message["fetched_bytes"],
                     message.get("out_of_memory", False),
@@ -196,7 +198,9 @@ class WorkerPool:
             self._idle_deaths = 0
             seconds = time.monotonic() - worker.since
             yield TaskEnded(
-                *(task, worker.number, kind, seconds, 0, message, output),
+                *(task, worker.number, kind, seconds, 0),
+                of_others(message, MOST_MESSAGE),
+                of_others(output, MOST_TRACEBACK),
                 out_of_memory=out_of_memory,
             )
         elif rest and not self._killing:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import Kind, TradingRuntimeError
 from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.execution.workers.processes import KILL_SWITCH_SIGNAL
+from trading_runtime.text import abridged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from trading_runtime.execution.task import TaskRunner
 
 _WATCH_SECONDS = 1.0
+_MOST_TOLD = 100_000
+"""Characters of a message that are sent; the parent keeps less, once it has hidden secrets."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -160,8 +163,10 @@ def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
     except BaseException as error:  # noqa: BLE001 - every failure is a fact about this task
         return {
             "status": _kind(error),
-            "message": str(error) or type(error).__name__,
-            "traceback": getattr(error, "strategy_traceback", "") or traceback.format_exc(),
+            "message": abridged(_said(error), _MOST_TOLD),
+            "traceback": abridged(
+                getattr(error, "strategy_traceback", "") or _traceback_text(), _MOST_TOLD
+            ),
             "seconds": time.perf_counter() - started,
             "rows": 0,
             "out_of_memory": isinstance(error, (MemoryError, TaskMemoryError)),
@@ -173,6 +178,21 @@ def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
         "rows": rows,
         "risk_refusals": runner.risk_refusals,
     }
+
+
+def _said(error: BaseException) -> str:
+    """Return what an error of anybody's says; its class may be one that cannot be shown."""
+    try:
+        return str(error) or type(error).__name__
+    except BaseException:  # noqa: BLE001 - the strategy's own code
+        return type(error).__name__
+
+
+def _traceback_text() -> str:
+    try:
+        return traceback.format_exc()
+    except BaseException:  # noqa: BLE001 - as above
+        return ""
 
 
 def _kind(error: BaseException) -> Kind:

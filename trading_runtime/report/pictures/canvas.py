@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import html
 import math
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.report.formatting import METRICS, number
+from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,6 @@ if TYPE_CHECKING:
 _USUAL, _NARROW, _WIDE = 0.62, 0.36, 0.95
 _NARROW_CHARACTERS = frozenset(" .,:;'|!ijlt()[]/-")
 _WIDE_CHARACTERS = frozenset("%mwMW@\N{MINUS SIGN}")
-_NOT_XML = re.compile("[^\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Canvas:
@@ -154,7 +153,7 @@ class Canvas:
         """Write a line whose baseline starts, ends or is centred at ``place``, per ``anchor``."""
         anchored = "" if anchor == "start" else f' text-anchor="{anchor}"'
         sized = "" if size == FONT_SIZE else f' font-size="{size:g}"'
-        written = html.escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", content), quote=False)
+        written = html.escape(for_line(content), quote=False)
         bold = ' font-weight="bold"' if is_bold else ""
         rotated = f' transform="rotate({turned:g} {_place(place)})"' if turned else ""
         self._shapes.append(
@@ -182,8 +181,10 @@ def text_width(content: str, size: float = FONT_SIZE) -> float:
 
 def shortened(content: str, room: float) -> str:
     """Return a text cut to about this many points, with an ellipsis if something is missing."""
-    if text_width(content) <= room:
+    most = int(room / (FONT_SIZE * _NARROW)) + 1
+    if len(content) <= most and text_width(content) <= room:
         return content
+    content = content[:most]  # no more can fit, however narrow
     while content and text_width(content) > room - FONT_SIZE:
         content = content[:-1]
     return content + "\N{HORIZONTAL ELLIPSIS}"

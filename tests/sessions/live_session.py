@@ -1,0 +1,121 @@
+"""A deployment whose data and orders go to a stand-in venue on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tests.sessions.small_session import ENTRYPOINT, SmallSession
+from trading_runtime.operations.stand_in.bybit import BybitProtocol
+from trading_runtime.operations.stand_in.exchange import Exchange
+from trading_runtime.operations.stand_in.serving import StandInVenue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+SYMBOL = "BTCUSDT"
+INSTRUMENT = "BTCUSDT-LINEAR.BYBIT"
+PRICE = "46000.0"
+KEYS = {"BYBIT_TESTNET_API_KEY": "key-of-a-test", "BYBIT_TESTNET_API_SECRET": "secret-of-a-test"}
+
+
+class LiveSession(SmallSession):
+    """A live deployment, its stand-in venue, and what comes of its sessions."""
+
+    def __init__(self, folder: Path, symbols: dict[str, str] | None = None) -> None:
+        """A strategy that does what ``order`` says."""
+        self.exchange = Exchange(symbols or {SYMBOL: PRICE})
+        self.protocol = BybitProtocol(self.exchange)
+        self.venue = StandInVenue(self.protocol)
+        self.orders = folder / "orders.txt"
+        self.variables = dict(KEYS)
+        super().__init__(folder, folder)
+
+    def __enter__(self) -> Self:
+        """Start the venue, and write the deployment with its address."""
+        self.venue.__enter__()
+        address, sockets = self.venue.address, self.venue.socket_address
+        self.content = {
+            "name": "live",
+            "mode": "live",
+            "data": {
+                "source": "adapter",
+                "adapter": "bybit",
+                "environment": "testnet",
+                "instruments": [INSTRUMENT],
+                "config": {
+                    "product_types": ["linear"],
+                    "base_url_http": address,
+                    "base_url_ws_public": f"{sockets}/ws/v5/public/linear",
+                    "base_url_ws_private": f"{sockets}/ws/v5/private",
+                    "max_retries": 1,
+                },
+            },
+            "execution": {
+                "venue": "adapter",
+                "adapter": "bybit",
+                "environment": "testnet",
+                "currency": "USDT",
+                "config": {
+                    "product_types": ["linear"],
+                    "base_url_http": address,
+                    "base_url_ws_private": f"{sockets}/ws/v5/private",
+                    "base_url_ws_trade": f"{sockets}/ws/v5/trade",
+                },
+            },
+            "risk": {"max_order_quantity": 1},
+            "stale_after": "2s",
+            "seed": 1,
+        }
+        self.use("obedient.py:Obedient", instrument_id=INSTRUMENT, orders=str(self.orders))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the venue."""
+        self.venue.__exit__(kind, error, trace)
+
+    def use(self, strategy: str, **config: Any) -> None:
+        """Use a strategy of ``tests/sessions/strategies``."""
+        super().use(strategy, **config)
+        del self.content["strategy"]["config"]["bar_type"]
+        self.write()
+
+    def order(self, line: str) -> None:
+        """Tell the strategy what to do next."""
+        with self.orders.open("a") as file:
+            file.write(f"{line}\n")
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start a session named ``one``, and do not wait for it."""
+        named = () if "--run-id" in options else ("--run-id", "one")
+        live = ("--live",) if self.content["mode"] == "live" else ()
+        return subprocess.Popen(
+            [sys.executable, str(ENTRYPOINT), "--config", self.path.name, *named, *live, *options],
+            cwd=self.folder,
+            env={**os.environ, **self.variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def written(self) -> str:
+        """Return everything that is in files of the results."""
+        files = [path for path in self.results.rglob("*") if path.is_file()]
+        return "\n".join(path.read_bytes().decode("latin-1") for path in files)
+
+    def state(self) -> dict[str, Any]:
+        """Return the account as last saved."""
+        [path] = self.results.glob("accounts/*/state.json")
+        content: dict[str, Any] = json.loads(path.read_text())
+        return content

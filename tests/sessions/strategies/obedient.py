@@ -1,0 +1,60 @@
+"""Does what a test writes into a file, line by line, at the next quote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nautilus_trader.model import InstrumentId, OrderSide, Price, Quantity, QuoteTick
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+
+@dataclass
+class ObedientConfig(StrategyConfig):
+    """What to trade, and where the orders are."""
+
+    instrument_id: InstrumentId
+    orders: str
+
+
+class Obedient(Strategy):
+    """Knows ``buy Q``, ``sell Q``, ``rest Q P``, ``cancel`` and ``raise``."""
+
+    def __init__(self, config: ObedientConfig) -> None:
+        super().__init__(config)
+        self.settings = config
+        self.done = 0
+
+    def on_start(self) -> None:
+        self.subscribe_quotes(self.settings.instrument_id)
+
+    def on_save(self) -> dict[str, bytes]:
+        return {"done": str(self.done).encode()}
+
+    def on_load(self, state: dict[str, bytes]) -> None:
+        self.done = int(state["done"])
+
+    def on_quote(self, quote: QuoteTick) -> None:
+        try:
+            lines = Path(self.settings.orders).read_text().splitlines()
+        except FileNotFoundError:
+            return
+        while self.done < len(lines):
+            self.done += 1
+            self.obey(lines[self.done - 1].split(), quote)
+
+    def obey(self, words: list[str], quote: QuoteTick) -> None:
+        """Carry out one line."""
+        if words[0] == "raise":
+            raise ValueError("as told")
+        if words[0] == "cancel":
+            self.cancel_all_orders(quote.instrument_id)
+            return
+        side = OrderSide.SELL if words[0] == "sell" else OrderSide.BUY
+        size = Quantity.from_str(words[1])
+        if words[0] == "rest":
+            price = Price.from_str(words[2])
+            order = self.order_factory.limit(quote.instrument_id, side, size, price)
+        else:
+            order = self.order_factory.market(quote.instrument_id, side, size)
+        self.submit_order(order)

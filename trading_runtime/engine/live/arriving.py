@@ -1,0 +1,140 @@
+"""Market data as it comes from a venue, with the same interface as rows of a replay.
+
+How old an instrument's data is, is measured here at the data's own instants: a connection that
+lives, or one that repeats the same old row, says nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from nautilus_trader import model
+from nautilus_trader.common import DataActor, SocketState
+
+from trading_runtime.engine.live.adapters import adapter_client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_SECOND = 1_000_000_000
+_SETTLE = 0.01
+
+
+class ArrivingData:
+    """What one adapter's data client delivers for some instruments, until stopped."""
+
+    is_complete = False
+    """Data as it comes has no end."""
+
+    def __init__(
+        self, section: Mapping[str, Any], interval: int, client: tuple[Any, Any] | None = None
+    ) -> None:
+        """``section`` is the JSON form of ``AdapterData``; ``interval`` that of equity samples.
+
+        Raises ``UsageError`` when the adapter refuses its settings.
+        """
+        self._client = client or adapter_client(
+            "data", section["adapter"], section["environment"], section["config"]
+        )
+        self.names: list[str] = list(section["instruments"])
+        self.types: list[str] = list(section["types"])
+        self.bar_kinds: list[str] = list(section["bars"])
+        self._interval = interval
+        self.instruments: Sequence[Any] = ()
+        self.on_look: Callable[[int], None] = lambda _ts: None
+        self.on_socket: Callable[[str, bool], None] = lambda _endpoint, _is_connected: None
+        """Called when a socket of the venue is connected or lost."""
+        self.rows = 0
+        self.last = 0
+        self.first = 0
+        """The instant of the first row's arrival, 0 before it."""
+        self.skew = 0.0
+        """By how many seconds the newest row seems to come from the future."""
+        self._newest = dict.fromkeys(self.names, 0)
+        self._stopping = asyncio.Event()
+
+    def attach(self, builder: Any) -> Any:
+        """Add the adapter's client to a node under construction."""
+        factory, config = self._client
+        return builder.add_data_client(None, factory, config)
+
+    def actors(self, fail: Callable[[BaseException], None]) -> list[DataActor]:
+        """Return what receives the data in the node, apart from the strategy."""
+        return [_Watcher(self, fail)]
+
+    def stop(self) -> None:
+        """End ``play``."""
+        self._stopping.set()
+
+    async def play(self) -> None:
+        """Sample the account at each multiple of the interval, until stopped."""
+        while not self._stopping.is_set():
+            now = time.time_ns()
+            due = (now // self._interval + 1) * self._interval
+            try:
+                await asyncio.wait_for(self._stopping.wait(), (due - now) / _SECOND)
+            except TimeoutError:
+                if self.rows:
+                    self.on_look(due)
+
+    async def pass_mark(self, look: int | None = None) -> None:  # noqa: ARG002
+        """Let the node work: what a venue sends has no place in a queue of ours."""
+        await asyncio.sleep(_SETTLE)
+
+    def now(self, cache: Any) -> int:  # noqa: ARG002
+        """Return the wall clock's instant."""
+        return time.time_ns()
+
+    def newest(self, cache: Any) -> dict[str, int]:  # noqa: ARG002
+        """Return the instant, by the venue's clock, of each instrument's newest row."""
+        return dict(self._newest)
+
+    def note(self, name: str, ts_event: int) -> None:
+        """Count a row that arrived."""
+        now = time.time_ns()
+        self.rows += 1
+        self.last = now
+        self.first = self.first or now
+        self._newest[name] = max(self._newest[name], ts_event)
+        self.skew = (ts_event - now) / _SECOND
+
+
+class _Watcher(DataActor):
+    """Subscribes to each instrument, and notes what comes and which sockets are lost."""
+
+    def __new__(cls, *_arguments: Any) -> Self:
+        """Accept the arguments of ``__init__``, which the native base class would refuse."""
+        return super().__new__(cls)
+
+    def __init__(self, data: ArrivingData, fail: Callable[[BaseException], None]) -> None:
+        super().__init__()
+        self._data = data
+        self._fail = fail
+
+    def on_start(self) -> None:
+        try:
+            self.subscribe_socket_state()
+            for name in self._data.names:
+                instrument_id = model.InstrumentId.from_str(name)
+                if "quotes" in self._data.types:
+                    self.subscribe_quotes(instrument_id)
+                if "trades" in self._data.types:
+                    self.subscribe_trades(instrument_id)
+                for kind in self._data.bar_kinds:
+                    self.subscribe_bars(model.BarType.from_str(f"{name}-{kind}-EXTERNAL"))
+        except Exception as error:  # noqa: BLE001 - the engine would only log it
+            self._fail(error)
+
+    def on_socket_state(self, event: Any) -> None:
+        self._data.on_socket(str(event.endpoint), event.state == SocketState.CONNECTED)
+
+    def on_quote(self, quote: Any) -> None:
+        self._data.note(str(quote.instrument_id), quote.ts_event)
+
+    def on_trade(self, trade: Any) -> None:
+        self._data.note(str(trade.instrument_id), trade.ts_event)
+
+    def on_bar(self, bar: Any) -> None:
+        self._data.note(str(bar.bar_type.instrument_id), bar.ts_event)

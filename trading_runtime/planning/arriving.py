@@ -1,0 +1,98 @@
+"""The plan of a session whose data arrives: one task, whose rows are known at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from trading_runtime.canonical import digest
+from trading_runtime.planning.identity import (
+    common_inputs,
+    encode_values,
+    partition_inputs,
+    task_id_of_digests,
+)
+from trading_runtime.planning.plan import statistics_currency
+from trading_runtime.planning.unsupported import main_venue
+from trading_runtime.records.plan import (
+    CommonInputs,
+    Plan,
+    PlannedObjective,
+    PlannedPartition,
+    PlannedStrategy,
+    Point,
+    ReturnDays,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from trading_runtime.config.experiment import Experiment
+    from trading_runtime.config.strategy_code import StrategyCode
+
+
+class ArrivingWindow(NamedTuple):
+    """What a session saw, or is going to see; instants are nanoseconds since the epoch."""
+
+    start: int
+    end: int
+    rows: int = 0
+    days: int = 0
+    """UTC days that count as returns."""
+
+
+def arriving_plan(  # noqa: PLR0913, PLR0917 - what a plan is made from
+    experiment: Experiment,
+    code: StrategyCode,
+    instruments: Sequence[Mapping[str, Any]],
+    window: ArrivingWindow,
+    session: Mapping[str, str],
+    dataset_digest: str,
+) -> Plan:
+    """Return the plan; ``instruments`` are definitions, or only ids while the venue is not asked.
+
+    Raises ``UsageError`` as ``make_plan`` does.
+    """
+    definitions = {str(item["id"]): dict(item) for item in instruments}
+    venue_name = main_venue(experiment, definitions)
+    common = common_inputs(experiment, code, venue_name, statistics_currency(experiment))
+    common["session"] = dict(session)
+    partition = PlannedPartition(
+        index=0,
+        start=window.start,
+        end=window.end,
+        warmup_start=window.start,
+        instruments=tuple(definitions),
+        rows_min=0,
+        rows_max=window.rows,
+        bytes=0,
+        warmup_short=False,
+        data=(),
+    )
+    fixed = encode_values(experiment.strategy.config)
+    identity = task_id_of_digests(
+        digest(common), digest(fixed), digest(partition_inputs(partition, definitions))
+    )
+    return Plan(
+        experiment_name=experiment.name,
+        objective=PlannedObjective(experiment.objective.metric, experiment.objective.direction),
+        dataset_digest=dataset_digest,
+        common=CommonInputs(common),
+        strategy=PlannedStrategy(
+            experiment.strategy.path,
+            tuple(experiment.strategy.code),
+            fixed,
+            dict(code.sha256),
+        ),
+        task_seconds=experiment.limits.task_seconds,
+        task_memory=None,
+        instruments=definitions,
+        warnings=(),
+        partitions=(partition,),
+        days=ReturnDays(window.days, window.days),
+        empty_windows=(),
+        points=(Point(0, {}, {}),),
+        tasks=(Task(identity, 0, 0, cached=False, seconds=None),),
+        batches=((0, 1),),
+    )

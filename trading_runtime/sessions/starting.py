@@ -1,0 +1,49 @@
+"""What is checked before a session starts anything."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from trading_runtime.config.adapters import AdapterExecution
+from trading_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from trading_runtime.config.deployment import Deployment
+
+_KEYS = {
+    ("bybit", None): ("BYBIT_API_KEY", "BYBIT_API_SECRET"),
+    ("bybit", "mainnet"): ("BYBIT_API_KEY", "BYBIT_API_SECRET"),
+    ("bybit", "testnet"): ("BYBIT_TESTNET_API_KEY", "BYBIT_TESTNET_API_SECRET"),
+    ("bybit", "demo"): ("BYBIT_DEMO_API_KEY", "BYBIT_DEMO_API_SECRET"),
+}
+"""The variables that adapters of venues read, where tests have shown it."""
+
+
+def key_variables(execution: AdapterExecution) -> tuple[str, ...]:
+    """Return the variables with the keys of a venue, as far as they are known."""
+    environment = execution.environment and execution.environment.lower()
+    return _KEYS.get((execution.adapter, environment), ())
+
+
+def check_start(deployment: Deployment, *, is_live: bool) -> None:
+    """Raise ``UsageError`` unless the deployment may start as it was asked to."""
+    execution = deployment.execution
+    if not isinstance(execution, AdapterExecution):
+        if is_live:
+            raise UsageError(
+                "--live: the deployment has 'mode: paper', whose orders are simulated; leave "
+                "--live out, or write 'mode: live'"
+            )
+        return
+    if not is_live:
+        raise UsageError(
+            f"mode: live sends orders to {execution.adapter} ({execution.environment or 'its own'} "
+            "environment); give --live as well when you mean it"
+        )
+    missing = [name for name in key_variables(execution) if not os.environ.get(name)]
+    if missing:
+        raise UsageError(
+            f"{', '.join(missing)}: not set; keys come from the environment alone, never from a "
+            "file"
+        )
