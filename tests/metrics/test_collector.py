@@ -240,12 +240,9 @@ def test_times_keep_their_fractions(tmp_path: Path) -> None:
 @pytest.mark.damages_journals
 def test_runs_are_counted_by_status_and_their_tasks_by_what_became_of_them(tmp_path: Path) -> None:
     first = SampleRun(tmp_path, "first", "complete")
-    first.write("result.json", {"counts": {"ok": 7, "missing": 0}, "failed_by_kind": {}})
+    first.summarise(ok=7)
     second = SampleRun(tmp_path, "second", "incomplete")
-    second.write(
-        "result.json",
-        {"counts": {"ok": 1, "missing": 2}, "failed_by_kind": {"strategy": 3, "crash": 1}},
-    )
+    second.summarise(ok=1, missing=2, failed={"strategy": 3, "crash": 1})
     damaged = SampleRun(tmp_path, "damaged", "complete")
     (damaged.folder / "metadata.json").write_text("{")
     found = collected(tmp_path)

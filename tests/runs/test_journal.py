@@ -19,8 +19,17 @@ from trading_runtime.records.events import (
     RunStarted,
     RunStopped,
     TaskCompleted,
+    TaskStarted,
 )
-from trading_runtime.records.journal import Journal, chain_bytes, merge_journals, new_writer
+from trading_runtime.records.journal import (
+    Journal,
+    chain_bytes,
+    check_journal,
+    encode_line,
+    merge_journals,
+    new_writer,
+    whole_lines,
+)
 from trading_runtime.records.metadata import ChainEnd
 from trading_runtime.records.run_files import RunFiles
 
@@ -191,3 +200,42 @@ def test_a_chain_is_written_by_one_writer_only(files: RunFiles) -> None:
 def test_the_name_of_a_writer_leads_nowhere_else(files: RunFiles, writer: str) -> None:
     with pytest.raises(ValueError, match="no name for a writer"):
         Journal(files.journals, writer)
+
+
+def test_held_events_are_written_at_once_and_as_single_ones_are(files: RunFiles) -> None:
+    with Journal(files.journals, "run-1") as journal:
+        journal.hold(TaskStarted(task_id="a"))
+        journal.hold(RunInitialised(run_id="one"))
+        before = part(files, "run-1").read_bytes(), journal.lines
+        journal.flush()
+        journal.hold(TaskStarted(task_id="b"))
+        journal.write(TaskStarted(task_id="c"))
+    lines = whole_lines(part(files, "run-1").read_bytes())
+
+    assert before == (b"", 0)
+    assert [entry["event"] for _, entry in lines] == [
+        "task_started",
+        "run_initialised",
+        "task_started",
+        "task_started",
+    ]
+    assert [line for line, entry in lines if encode_line(entry) != line] == []
+    assert not check_journal(files, {}, ended=False).findings
+
+
+def test_closing_a_journal_writes_what_is_held(files: RunFiles) -> None:
+    with Journal(files.journals, "run-1") as journal:
+        journal.hold(RunInitialised(run_id="one"))
+
+    assert len(whole_lines(part(files, "run-1").read_bytes())) == 1
+
+
+def test_a_secret_is_hidden_however_json_writes_it(
+    files: RunFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENUE_SECRET", 'se"cr\\et-value')
+    with Journal(files.journals, "run-1") as journal:
+        journal.write(RunStopped(message='it was se"cr\\et-value, and more'))
+
+    [(_, entry)] = whole_lines(part(files, "run-1").read_bytes())
+    assert entry["payload"] == {"message": "it was [hidden], and more"}

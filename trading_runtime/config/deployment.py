@@ -169,6 +169,11 @@ class Deployment(Model):
     results: str = "results"
     """Folder of the results, relative to the deployment file."""
 
+    @property
+    def pace(self) -> str:
+        """How fast the data comes: that of a replay, else ``real``."""
+        return self.data.pace if isinstance(self.data, ReplayData) else "real"
+
 
 _PLACES: dict[str, str] = {"dataset": "data", "partitions": "data", "venue": "execution"}
 """Where a section of an experiment is in a deployment."""

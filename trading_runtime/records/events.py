@@ -7,7 +7,7 @@ An event's name is that of its class: ``task_completed`` for ``TaskCompleted``. 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -55,8 +55,8 @@ class Event(Record):
 
     def payload(self) -> dict[str, Any]:
         """Return the fields that have a value, in the order in which they are declared."""
-        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {name: value for name, value in pairs if value is not None}
+        # Only its fields are in there, in the order in which they are declared.
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ reveals it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.records.metadata import ChainEnd
-from trading_runtime.redaction import redacted
+from trading_runtime.redaction import redact, redacted
 from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.text import for_records
 
@@ -37,6 +38,7 @@ FIRST_HASH = hashlib.sha256(b"").hexdigest()
 _PART_DIGITS = 6
 _OURS = frozenset({"kind", "outcome", "plan_digest", "run_digest", "task_id"})
 """Event fields whose strings are digests and kinds, which contain no secret."""
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 WRITER = r"[a-z0-9]([a-z0-9.-]{0,198}[a-z0-9])?"
 """Names that a chain may have; a pod's may be long."""
 
@@ -55,6 +57,7 @@ class Journal:
         self.folder = folder / writer
         self._sequence = self._part = self._length = self._latest = 0
         self._previous = FIRST_HASH
+        self._held: list[tuple[int, Event]] = []
         self._closed = False
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True)
@@ -66,12 +69,15 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         """Close the file; its content is still available through ``end_part``."""
-        self._closed = True
-        os.close(self._file)
+        try:
+            self.flush()
+        finally:
+            self._closed = True
+            os.close(self._file)
 
     @property
     def lines(self) -> int:
-        """Number of lines written."""
+        """Number of lines in the files."""
         return self._sequence
 
     def write(self, event: Event) -> None:
@@ -79,28 +85,41 @@ class Journal:
 
         Raises ``StorageError`` when it cannot be written; the chain then ends with the line before.
         """
+        self.hold(event)
+        self.flush()
+
+    def hold(self, event: Event) -> None:
+        """Append an event with the time of now; it is in the file after the next ``flush``."""
         # A clock that is set back must not reverse the order of a chain.
         self._latest = max(time.time_ns(), self._latest + 1)
-        line = encode_line(
-            {
-                "sequence": self._sequence,
-                "time": instant_text(self._latest),
-                "writer": self.writer,
-                "event": event.event,
-                "payload": _without_secrets(event.payload()),
-                "previous": self._previous,
-            }
-        )
+        self._held.append((self._latest, event))
+
+    def flush(self) -> None:
+        """Write the events that are held, all at once; raises as ``write`` does."""
+        if not self._held:
+            return
+        held, self._held = self._held, []
+        texts, previous, lines = _texts([event for _, event in held]), self._previous, []
+        for number, ((moment, event), text) in enumerate(zip(held, texts, strict=True)):
+            # As encode_line has it, of which this is the fast form.
+            line = for_records(
+                f'{{"sequence":{self._sequence + number},"time":"{instant_text(moment)}",'
+                f'"writer":"{self.writer}","event":"{event.event}","payload":{text},'
+                f'"previous":"{previous}"}}'
+            ).encode()
+            previous = hashlib.sha256(line).hexdigest()
+            lines.append(line + b"\n")
         with storage_errors(self._path):
-            self._append(line + b"\n")
-        self._previous = hashlib.sha256(line).hexdigest()
-        self._sequence += 1
+            self._append(b"".join(lines))
+        self._previous = previous
+        self._sequence += len(lines)
 
     def end_part(self) -> Path | None:
         """Let later lines go to a new file, and return the previous one; ``None`` if it is empty.
 
         Raises ``StorageError`` when the new file cannot be made.
         """
+        self.flush()
         if not self._length:
             return None
         ended = self._path
@@ -138,6 +157,18 @@ def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+def _texts(events: Sequence[Event]) -> list[str]:
+    """Return the payloads of events as JSON, without secrets."""
+    payloads = [event.payload() for event in events]
+    texts = [_encode(payload) for payload in payloads]
+    # Where JSON escapes nothing, its text has every secret that one of its strings has; hardly
+    # any has one.
+    whole = "\n".join(texts)
+    if "\\" not in whole and redact(whole) == whole:
+        return texts
+    return [_encode(_without_secrets(payload)) for payload in payloads]
+
+
 def new_writer(name: str) -> str:
     """Return the name of a new chain: ``name`` and the time."""
     return f"{name}-{time.time_ns()}"
@@ -145,8 +176,7 @@ def new_writer(name: str) -> str:
 
 def encode_line(entry: dict[str, Any]) -> bytes:
     """Return an entry as its line, without the line break."""
-    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
-    return for_records(text).encode()
+    return for_records(_encode(entry)).encode()
 
 
 def instant_text(nanoseconds: int) -> str:
@@ -155,7 +185,12 @@ def instant_text(nanoseconds: int) -> str:
     Such strings sort in the order of their instants.
     """
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
+    return f"{_second_text(seconds)}.{fraction:09d}Z"
+
+
+@functools.lru_cache(maxsize=4)
+def _second_text(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def chain_bytes(folder: Path) -> bytes:

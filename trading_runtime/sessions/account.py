@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _LEASE_SECONDS = 15.0
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class SessionAccount:
         self._token = 0
         self._holder = uuid.uuid4().hex
         self._session = self._version = ""
-        self._renewed = 0.0
+        self._renewed = self._looked = self._until = 0.0
+        self._expires = store.objects.is_remote
 
     @contextlib.contextmanager
     def held(self, session: str) -> Iterator[None]:
@@ -103,6 +105,7 @@ class SessionAccount:
                 raise self._taken(there[0].get("session"))
             self._session = session
             self._token = 1 if there is None else int(there[0].get("token", 0)) + 1
+            self._renewed, self._until = time.monotonic(), time.time() + _LEASE_SECONDS
             content = self._content(_LEASE_SECONDS)
             if there is None:
                 version = self._store.objects.create(self._lease, content)
@@ -110,26 +113,55 @@ class SessionAccount:
                 version = self._store.objects.replace(self._lease, content, there[1])
             if version is None:
                 raise self._taken(None)
-            self._renewed, self._version = time.monotonic(), version
+            self._version = version
             try:
                 yield
             finally:
                 self._store.objects.replace(self._lease, self._content(0.0), self._version)
 
     def check(self) -> None:
-        """Raise ``LeaseLostError`` when another session has since taken the account."""
+        """Raise ``LeaseLostError`` when another session has since taken the account.
+
+        The storage is asked every half second at most, and a renewal, which succeeds only for the
+        holder, counts as a look. In between ``fence`` holds.
+        """
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        if now - self._renewed > _LEASE_SECONDS / 3:
+            until = time.time() + _LEASE_SECONDS
+            content = self._content(_LEASE_SECONDS)
+            version = self._store.objects.replace(self._lease, content, self._version)
+            if version is not None:
+                self._looked = self._renewed = now
+                self._until = until
+                self._version = version
+                return
         there = self._read_lease()
         found = {} if there is None else there[0]
-        if found.get("token") != self._token or found.get("holder") != self._holder:
+        if there is None or (found.get("token"), found.get("holder")) != (
+            self._token,
+            self._holder,
+        ):
             raise LeaseLostError(
                 f"session {found.get('session')!r} has taken the account of {self.name!r}: this "
                 "one sends nothing more"
             )
-        if time.monotonic() - self._renewed > _LEASE_SECONDS / 3:
-            content = self._content(_LEASE_SECONDS)
-            version = self._store.objects.replace(self._lease, content, self._version)
-            if version is not None:
-                self._renewed, self._version = time.monotonic(), version
+        self._looked, self._version = now, there[1]
+
+    def fence(self) -> None:
+        """Raise ``LeaseLostError`` when another session may have taken the account by now.
+
+        Asked before each order, it reads only the clock: this process may have been suspended.
+        """
+        if self._expires and (
+            time.monotonic() - self._renewed > _LEASE_SECONDS or time.time() > self._until
+        ):
+            raise LeaseLostError(
+                f"the lease on the account of {self.name!r} was not renewed in "
+                f"{_LEASE_SECONDS:.0f} s: another session may have it, and this one sends nothing "
+                "more"
+            )
 
     def read(self) -> AccountState | None:
         """Return what the account holds, ``None`` when it has no history.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.live.restoring import PREFIX
+from trading_runtime.errors import TradingRuntimeError
 from trading_runtime.records import session_events as events
 from trading_runtime.units import format_instant
 
@@ -29,9 +30,18 @@ class SessionRecords:
     sent.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, is_held: bool = False) -> None:
+        """With ``is_held``, what happens to orders is in the file after the next ``flush``.
+
+        That is for a venue that forgets everything with this process: an order that it knows and
+        the journal does not cannot outlive either.
+        """
         self._journal = journal
+        self._append = journal.hold if is_held else journal.write
+        self._shown: tuple[int, str | None] = 0, None
         self._denied: set[str] = set()
+        self.fence: Callable[[], None] = lambda: None
+        """Called before orders are sent; what it raises prevents that, and ends the session."""
         self.now: Callable[[], int] = lambda: 0
         """The time of the market data."""
         self.fills = 0
@@ -51,8 +61,20 @@ class SessionRecords:
         """Write an event that the session itself reports."""
         self._journal.write(event)
 
+    def flush(self) -> None:
+        """Write what is held; the error is kept."""
+        try:
+            self._journal.flush()
+        except Exception as error:  # noqa: BLE001 - the session raises it
+            self.error = self.error or error
+
     def sending(self, orders: Sequence[Any]) -> None:
-        """Record orders before they are sent; raises ``StorageError`` when that fails."""
+        """Record orders before they are sent; raises when that fails, or the fence does."""
+        try:
+            self.fence()
+        except TradingRuntimeError as error:
+            self.error = self.error or error
+            raise
         at = self._at()
         for order in orders:
             self.orders += 1
@@ -152,13 +174,15 @@ class SessionRecords:
 
     def _at(self) -> str | None:
         now = self.now()
-        return format_instant(now) if now else None
+        if now != self._shown[0]:
+            self._shown = now, format_instant(now) if now else None
+        return self._shown[1]
 
     def _write(self, event: Event) -> None:
         if self.error is not None:
             return
         try:
-            self._journal.write(event)
+            self._append(event)
         except Exception as error:  # noqa: BLE001 - the session raises it
             self.error = error
 

@@ -120,7 +120,8 @@ class Session:
             )
             write_file(files.deployment, prepared.explicit_deployment())
             with self._opened.open_journal("session") as self._journal:
-                self._records = SessionRecords(self._journal)
+                is_burst = prepared.deployment.pace == "burst"
+                self._records = SessionRecords(self._journal, is_held=is_burst)
                 mode = self._metadata.now.mode
                 self._journal.write(RunInitialised(run_id=self.run_id, mode=mode))
                 with recorded(self._opened, self._metadata, self._journal):

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from trading_runtime.sessions.account import SessionAccount
     from trading_runtime.sessions.recording import SessionRecords
 
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.3
+_KEEP_IN_BURST_SECONDS = 1.0
 _CONNECT_SECONDS = 30.0
 _SETTLE_SECONDS = 5.0
 _FLUSH_SECONDS = 30.0
@@ -114,7 +115,9 @@ class Trading:
         """Trade until there is a reason to end; return it."""
         self._wanted = asyncio.Event()
         self.node.failures.stop_engine = self._wanted.set
-        if getattr(self.deployment.data, "pace", "real") != "burst":
+        self.replay.on_mark = self.records.flush
+        self.records.fence = self.account.fence
+        if self.deployment.pace != "burst":
             # As soon as the engine has returned, since a kill may come at any moment.
             loop = asyncio.get_running_loop()
             self.records.on_change = lambda: loop.call_soon(self._keep)
@@ -249,7 +252,8 @@ class Trading:
         """Let rows come until there is a reason to end; look for one several times a second."""
         playing: asyncio.Future[None] = asyncio.ensure_future(self.replay.play())
         heartbeat = parse_duration(self.deployment.limits.heartbeat) / _SECOND
-        flushed = self._beaten = time.monotonic()
+        flushed = kept = self._beaten = time.monotonic()
+        between = _KEEP_IN_BURST_SECONDS if self.deployment.pace == "burst" else 0.0
         for each in (playing, running):
             each.add_done_callback(lambda _ended: self._wanted.set())
         while not self._look_for_ending(running) and not playing.done():
@@ -259,7 +263,9 @@ class Trading:
             now = self._turned = time.monotonic()
             self._look_at_data(now)
             self._look_at_reducing()
-            self._keep()
+            if now - kept >= between:
+                kept = now
+                self._keep()
             if now - self._beaten >= heartbeat:
                 self._beaten = now
                 self._beat()
@@ -408,6 +414,7 @@ class Trading:
         """Save what the account holds, when it has changed."""
         if not self._is_connected or (not whole and self.records.changes == self._kept):
             return
+        self.records.flush()
         lines = self.records.lines
         strategy = self.node.save()
         if self.node.failures.message is not None and not whole:

@@ -1,8 +1,8 @@
 """Rows of a dataset, fed to a live node as if they came from a venue.
 
 The node puts what a client delivers into an unbounded queue, and drops what is left there when it
-stops. So no more than a few hundred rows are in flight at a time: a mark is sent after them, and
-when it comes out at the other end, all rows before it have been processed.
+stops. So only the rows of a fraction of a second are in flight at a time: a mark is sent after
+them, and when it comes out at the other end, all rows before it have been processed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ CLIENT = "REPLAY"
 MARKS = model.InstrumentId.from_str("SESSION.MARKS")
 """An instrument that does not exist: its status events are the marks between rows."""
 
-_ROWS_UNDER_WAY = 256
+_FEWEST_ROWS, _MOST_ROWS = 16, 4_096
+"""Between two marks: fewer when the node is slow, so that it can be stopped at any moment."""
+_QUICK, _SLOW = 0.05, 0.2
+"""Seconds between two marks, below which more rows are sent at a time, and above which fewer."""
 _SHORTEST_WAIT = 0.001
 _MICROSECOND = 1_000
 _READERS: dict[str, Callable[..., list[Any]]] = {
@@ -64,6 +67,8 @@ class DataReplay:
         self._factor = {"burst": None, "real": 1.0}[pace] if pace[0] != "x" else float(pace[1:])
         self.on_look: Callable[[int], None] = lambda _ts: None
         """Called at each multiple of the equity interval, once all rows up to it were seen."""
+        self.on_mark: Callable[[], None] = lambda: None
+        """Called at each mark, from within the engine."""
         self.rows = 0
         """How many rows were delivered."""
         self.last = 0
@@ -90,17 +95,17 @@ class DataReplay:
 
     async def play(self) -> None:
         """Deliver all rows; return when the node has processed them, or those before a stop."""
-        hand = self._bound().hand
-        next_look = 0
+        hand, is_stopping = self._bound().hand, self._stopping.is_set
+        next_look, count, size = 0, 0, 256
         started, first = time.monotonic(), 0
-        pending: asyncio.Event | None = None
+        pending, sent = self._mark(None), started
         for row in self._rows():
             ts: int = row.ts_init
-            if self._stopping.is_set() and ts // _MICROSECOND != self.last // _MICROSECOND:
+            if is_stopping() and ts // _MICROSECOND != self.last // _MICROSECOND:
                 break
             if ts > next_look:
                 if self.rows:
-                    await self.pass_mark(look=next_look)
+                    self._mark(next_look)
                 next_look = -(-ts // self._interval) * self._interval
             if self._factor is not None:
                 first = first or ts
@@ -110,25 +115,31 @@ class DataReplay:
             hand(row)
             self.last = ts
             self.rows += 1
-            if not self.rows % _ROWS_UNDER_WAY:
-                if pending is not None:
-                    await pending.wait()
-                pending = self._mark(None)
+            count += 1
+            if count >= size:
                 # Yield to other tasks even if there is nothing to wait for.
                 await asyncio.sleep(0)
+                await pending.wait()
+                now, count = time.monotonic(), 0
+                if now - sent < _QUICK:
+                    size = min(size * 2, _MOST_ROWS)
+                elif now - sent > _SLOW:
+                    size = max(size // 2, _FEWEST_ROWS)
+                pending, sent = self._mark(None), now
         else:
             self.is_complete = True
         await self.pass_mark()
 
-    async def pass_mark(self, look: int | None = None) -> None:
+    async def pass_mark(self) -> None:
         """Wait until everything delivered has been processed."""
-        await self._mark(look).wait()
+        await self._mark(None).wait()
 
     def acknowledge(self, number: int) -> None:
         """Record that a mark came out at the other end."""
         event, look = self._marks.pop(number)
         if look is not None:
             self.on_look(look)
+        self.on_mark()
         event.set()
 
     def bind(self, client: ReplayClient) -> None:
@@ -137,7 +148,13 @@ class DataReplay:
 
     def now(self, cache: Any) -> int:
         """Return the instant of the newest row in ``cache``, 0 before the first one."""
-        return max(self.newest(cache).values(), default=0)
+        # Asked at each event of an order.
+        newest = 0
+        for _, kind, key in self._latest:
+            row = getattr(cache, kind)(key)
+            if row is not None and row.ts_init > newest:
+                newest = row.ts_init
+        return newest
 
     def newest(self, cache: Any) -> dict[str, int]:
         """Return the instant of each instrument's newest row in ``cache``, by its id."""
@@ -192,7 +209,8 @@ class DataReplay:
             for series in self._partition["data"]:
                 reader = _READERS[series["type"]]
                 rows += reader(self._catalog, [series["identifier"]], first, last)
-            rows.sort(key=attrgetter("ts_init"))
+            if len(self._partition["data"]) > 1:
+                rows.sort(key=attrgetter("ts_init"))
             yield from rows
 
 

@@ -12,7 +12,7 @@ from trading_runtime.engine.risk.profile import Proposal
 from trading_runtime.engine.strategy.guard_state import denial, listens, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nautilus_trader.trading import Strategy
 
@@ -21,19 +21,24 @@ if TYPE_CHECKING:
 
 
 def held_to_risk(
-    strategy_class: type[Strategy], guard: GuardState, risk: Risk
+    strategy_class: type[Strategy],
+    guard: GuardState,
+    risk: Risk,
+    sending: Mapping[str, Callable[..., Any]],
 ) -> dict[str, Callable[..., Any]]:
     """Return the commands of ``strategy_class`` that send or change orders, by name.
+
+    ``sending`` are those that send what passes.
 
     The engine makes the orders of ``close_position`` and ``close_all_positions`` where limits
     cannot reach them, so they are made in Python here; those of ``market_exit`` cannot be.
     """
     held = _Held(strategy_class, guard, risk)
     commands: dict[str, Callable[..., Any]] = {
-        "submit_order": held.submit(strategy_class.submit_order),
-        "submit_order_list": held.submit(strategy_class.submit_order_list),
-        "modify_order": held.modify(strategy_class.modify_order),
-        "modify_orders": held.modify_several(strategy_class.modify_orders),
+        "submit_order": held.submit(sending["submit_order"]),
+        "submit_order_list": held.submit(sending["submit_order_list"]),
+        "modify_order": held.modify(sending["modify_order"]),
+        "modify_orders": held.modify_several(sending["modify_orders"]),
     }
     for name, made in (
         ("close_position", _close_position),
@@ -63,7 +68,7 @@ class _Held:
                     "with a risk section, submit_order_list takes a list of orders, as "
                     "order_factory.bracket returns"
                 )
-            refusal = self._refuse(strategy, [Proposal.of(item) for item in orders])
+            refusal = self._refuse(strategy, (Proposal.of(item) for item in orders))
             if refusal is None:
                 return original(strategy, order, *arguments, **keywords)
             for item in orders:
@@ -109,7 +114,7 @@ class _Held:
         order = strategy.cache.order(change[0])
         if order is None:
             return True  # the engine reports that it knows no such order
-        refusal = self._refuse(strategy, [Proposal.of(order, *change[1:])])
+        refusal = self._refuse(strategy, (Proposal.of(order, *change[1:]),))
         if refusal is not None and self._tells_rejected:
             now = strategy.clock.timestamp_ns()
             event = OrderModifyRejected(
@@ -130,11 +135,11 @@ class _Held:
         self._told += 1
         return f"refused-{self._told}"
 
-    def _refuse(self, strategy: Any, proposals: Sequence[Proposal]) -> Refusal | None:
-        if self._guard.closing:
+    def _refuse(self, strategy: Any, proposals: Iterable[Proposal]) -> Refusal | None:
+        if self._guard.closing or self._risk.is_open:
             return None
         try:
-            return self._risk.refuse(proposals, self._guard.now(strategy))
+            return self._risk.refuse(list(proposals), self._guard.now(strategy))
         except Exception as error:
             # Recorded here, since the strategy may well catch it.
             self._guard.failures.record_exception(error)

@@ -126,7 +126,10 @@ RULES = (
 )
 """In the order in which they are checked; the first that an order breaks refuses it."""
 
+NO_LIMITS: Mapping[str, Any] = {**dict.fromkeys(RULES), "instruments": {}}
+"""The settings of a profile that refuses nothing."""
 _OF_INSTRUMENT = RULES[:6]
+_OF_LOSSES = ("max_loss", "max_daily_loss")
 _SHOWN_DIGITS = 12
 _ONE = Quantity.from_int(1)
 _EXTERNAL = AggregationSource.EXTERNAL
@@ -147,6 +150,15 @@ class Risk:
         self._limits: dict[str, dict[str, Any]] = {}
         self._working: dict[Any, Proposal] = {}
         self._sent: deque[int] = deque()
+        self._is_unlimited = not any(settings.values())
+        self._limits_losses = any(settings[rule] is not None for rule in _OF_LOSSES)
+        self._limits_positions = any(
+            each[rule] is not None
+            for each in (settings, *settings["instruments"].values())
+            for rule in ("max_position_quantity", "max_position_notional")
+        )
+        most = settings["max_orders"]
+        self._period = 0 if most is None else parse_duration(most["per"])
         self.only_reducing = False
         """Whether only orders that reduce a position are sent."""
         self.closed: dict[str, Refusal] = {}
@@ -156,21 +168,32 @@ class Risk:
         self.refused_orders: list[Any] = []
         """The refused orders, denied, in the order of refusal."""
 
-    def refuse(self, proposals: Sequence[Proposal], now: int) -> Refusal | None:
+    @property
+    def is_open(self) -> bool:
+        """Whether there is nothing to check at all."""
+        return self._is_unlimited and not self.closed and not self.only_reducing
+
+    def refuse(
+        self, proposals: Sequence[Proposal], now: int, *, is_repeated: bool = False
+    ) -> Refusal | None:
         """Return why none of ``proposals`` is sent at ``now``; ``None`` when they all are.
 
-        Raises ``DataError`` when a limit is in a currency without an exchange rate.
+        With ``is_repeated`` they passed before, and were counted then. Raises ``DataError`` when a
+        limit is in a currency without an exchange rate.
         """
         with localcontext(EXACT):
             refusal = next(
                 (found for item in proposals if (found := self._broken(item, now))), None
-            ) or self._too_many(len(proposals), now)
+            )
+            if refusal is None and not is_repeated:
+                refusal = self._too_many(len(proposals), now)
         if refusal is not None:
             self.refusals[refusal.rule] += len(proposals)
             return refusal
-        if self._settings["max_orders"] is not None:
+        if self._settings["max_orders"] is not None and not is_repeated:
             self._sent.extend([now] * len(proposals))
-        self._working |= {item.order_id: item for item in proposals if not item.only_reduces}
+        if self._limits_positions:
+            self._working |= {item.order_id: item for item in proposals if not item.only_reduces}
         return None
 
     def _broken(self, item: Proposal, now: int) -> Refusal | None:
@@ -182,6 +205,8 @@ class Risk:
         limits = self._limits.get(name)
         if limits is None:
             limits = self._limits[name] = self._limits_of(name)
+        if not limits and not self._limits_losses:
+            return None
         instrument = self._cache.instrument(item.instrument_id)
         if instrument is None:
             return None  # the engine itself denies it
@@ -287,7 +312,7 @@ class Risk:
     def _too_much_lost(self, item: Proposal, now: int) -> Refusal | None:
         limits = {
             rule: Decimal(self._settings[rule])
-            for rule in ("max_loss", "max_daily_loss")
+            for rule in _OF_LOSSES
             if self._settings[rule] is not None
         }
         if not limits:
@@ -303,7 +328,7 @@ class Risk:
         settings = self._settings["max_orders"]
         if settings is None:
             return None
-        while self._sent and self._sent[0] <= now - parse_duration(settings["per"]):
+        while self._sent and self._sent[0] <= now - self._period:
             self._sent.popleft()
         if len(self._sent) + count > settings["orders"]:
             return Refusal("max_orders", f"more than {settings['orders']} in {settings['per']}")

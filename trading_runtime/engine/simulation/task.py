@@ -21,7 +21,8 @@ from trading_runtime.engine.accounting.swap import (
 )
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
-from trading_runtime.engine.risk.profile import Risk
+from trading_runtime.engine.risk.outbound import queue_of
+from trading_runtime.engine.risk.profile import NO_LIMITS, Risk
 from trading_runtime.engine.simulation.engine_log import (
     EngineMessages,
     callback_error,
@@ -86,6 +87,8 @@ class TaskOutput:
     """Positions that venues closed; none when no venue does so."""
     engine_warnings: dict[str, int] = field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
+    queued: dict[str, int] | None = None
+    """Requests that waited, and what became of them but being sent; none without a queue."""
     unfed: Sequence[str] = ()
     """Data that the strategy subscribed to but was not fed."""
 
@@ -166,6 +169,7 @@ def _make_engine(
         common["venue"],
         str(catalog),
         quotes_from_books=bool(books_without_quotes(partition["data"])),
+        is_queued="queue" in common,
         logging=logger_config(log_level),
     )
     closes = stated_closes(inputs)
@@ -220,8 +224,7 @@ def _run_engine(
             settings.fee_model.now = sampler.now
     guard.at_end_of_instant = sampler.at_end_of_instant
     failures.stop_engine = lambda: sampler.shutdown_system("failed")
-    if "risk" in common:
-        guard.risk = Risk(common["risk"], ledger, sampler.samples)
+    _set_limits(guard, common, ledger, sampler)
     _add_strategy(engine, loaded, inputs, guard, is_logged=course.is_logged)
     single = ledger.in_single_currency(
         {name: venue["base_currency"] for name, venue in venues.items()}
@@ -247,19 +250,27 @@ def _run_engine(
             swap.charge(end)
             last = last._replace(raw=last.raw + swap.not_booked())
         samples = [ledger.opening(balances, start), *inside, last]
-        refused = [] if guard.risk is None else guard.risk.refused_orders
-        tables, funding = ledger.tables(samples, refused), ledger.funding()
-    refusals = None if guard.risk is None else dict(sorted(guard.risk.refusals.items()))
+        tables, funding = ledger.tables(samples, guard.refused_orders), ledger.funding()
+    refusals = guard.risk.refusals if guard.risk is not None and "risk" in common else None
     return TaskOutput(
         tables,
         guard.warmup_denied_orders,
-        refusals,
+        None if refusals is None else dict(sorted(refusals.items())),
         funding,
         engine_warnings=counted_kinds(logged.counts),
         unfed=unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
         swap=None if swap is None else swap.total,
         liquidations=liquidations(tables) if _liquidates(common) else None,
+        queued=None if guard.queue is None else dict(sorted(guard.queue.counts.items())),
     )
+
+
+def _set_limits(
+    guard: GuardState, common: Mapping[str, Any], ledger: Ledger, sampler: EquitySampler
+) -> None:
+    if "risk" in common or "queue" in common:
+        guard.risk = Risk(common.get("risk", NO_LIMITS), ledger, sampler.samples)
+        guard.queue = queue_of(common, guard, guard.risk)
 
 
 def _refuse_unsettled(ledger: Ledger, end: int) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from trading_runtime.config.strategy_code import StrategyCode
 
 
+NO_RATE = "1000000000/00:00:01"
+"""A rate of orders that nothing reaches."""
 _FILL_MODELS = {
     "default": execution.DefaultFillModel,
     "best_price": execution.BestPriceFillModel,
@@ -115,15 +117,19 @@ def engine_config(
     catalog: str,
     *,
     quotes_from_books: bool = False,
+    is_queued: bool = False,
     logging: LoggerConfig | None = None,
 ) -> BacktestEngineConfig:
     """Return the config of one task's engine, which sees only the data in ``catalog``.
 
     With ``quotes_from_books`` the engine makes a quote from each change at the top of a book.
+    With ``is_queued`` a queue keeps the venue's rate, and the engine denies nothing for it.
     Without ``logging`` it logs nothing, if it is the first engine of its process.
     """
     limit = venue["order_rate_limit"]
     rate = f"{limit['orders']}/{_clock_time(parse_duration(limit['per']))}"
+    if is_queued:
+        rate = NO_RATE
     return BacktestEngineConfig(
         logging=logging or LoggerConfig(bypass_logging=True),
         run_analysis=False,

@@ -47,8 +47,11 @@ def order_commands(
 ) -> dict[str, Callable[..., Any]]:
     """Return the order commands of ``strategy_class`` by name, as the guard has them."""
     commands = {name: getattr(strategy_class, name) for name in _COMMANDS}
+    if (queue := guard.queue) is not None:
+        commands |= queue.commands(strategy_class)
+        queue.released = _deferring(queue.release, guard)
     if guard.risk is not None:
-        commands |= held_to_risk(strategy_class, guard, guard.risk)
+        commands |= held_to_risk(strategy_class, guard, guard.risk, commands)
     for name in ("cancel_order", "cancel_orders", "modify_order", "modify_orders"):
         commands[name] = _without_denied(commands[name], guard)
     for name in ("submit_order", "submit_order_list"):
@@ -96,6 +99,7 @@ def _warmed_up(
             if guard.check_order is not None:
                 _check(order, guard)
             return original(self, order, *arguments, **keywords)
+        guard.warmup_denied_orders += len(_ids_of(order))
         _deny(self, order, WARMUP_REASON, guard, tells=tells)
         return None
 

@@ -148,6 +148,8 @@ def _on_stop(strategy_class: type[Strategy], guard: GuardState) -> Callable[[Any
             return
         try:
             strategy_class.on_stop(self)
+            if guard.queue is not None:
+                guard.queue.end(self)
             if guard.close_at_end:
                 guard.closing = True
                 for instrument_id in sorted(

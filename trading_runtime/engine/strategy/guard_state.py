@@ -13,8 +13,13 @@ from nautilus_trader.trading import Strategy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from trading_runtime.engine.risk.outbound import OutboundQueue
     from trading_runtime.engine.risk.profile import Risk
     from trading_runtime.engine.strategy.failures import FailureRecord
+
+
+def _wake_by_clock(strategy: Any, name: str, at: int, call: Callable[[int], None]) -> None:
+    strategy.clock.set_time_alert_ns(name, at, lambda event: call(event.ts_event))
 
 
 @dataclass
@@ -32,6 +37,8 @@ class GuardState:
     """The guarded strategy; none when it runs inside the engine."""
     risk: Risk | None = None
     """The risk profile, when the experiment has one."""
+    queue: OutboundQueue | None = None
+    """The requests that wait for their turn, when the experiment has a queue."""
     closing: bool = False
     """Whether positions are being closed at the end, which no limit may prevent."""
     halted: bool = False
@@ -45,10 +52,14 @@ class GuardState:
     check_order: Callable[[Any], None] | None = None
     """Called with the instrument's id before an order of the window is sent; may raise."""
     denied: set[Any] = field(default_factory=set)
-    """Ids of the orders that were denied during warm-up."""
+    """Ids of the orders that were denied, which the engine does not know."""
+    warmup_denied_orders: int = 0
+    """How many orders were denied during warm-up."""
     now: Callable[[Any], int] = lambda strategy: strategy.clock.timestamp_ns()
     """The instant that limits use for a strategy: its clock's, unless data is replayed in a node
     that runs on the wall clock."""
+    wake: Callable[[Any, str, int, Callable[[int], None]], None] = _wake_by_clock
+    """Calls, for a strategy and under a name, at an instant of what ``now`` returns."""
     on_denial: Callable[[Any], None] | None = None
     """Called with the event of each order that the guard denies."""
     commands_running: int = 0
@@ -59,9 +70,14 @@ class GuardState:
     topic_handlers: dict[Callable[[Any], None], Callable[[Any], None]] = field(default_factory=dict)
 
     @property
-    def warmup_denied_orders(self) -> int:
-        """How many orders were denied during warm-up."""
-        return len(self.denied)
+    def refused_orders(self) -> list[Any]:
+        """The orders that risk profile and queue denied, which never reached the engine."""
+        return [
+            order
+            for part in (self.risk, self.queue)
+            if part is not None
+            for order in part.refused_orders
+        ]
 
 
 def listens(strategy_class: type[Strategy], callback: str) -> bool:
