@@ -21,7 +21,7 @@ LEVELS = (
     {"planning", "engine"},
     {"results", "runs", "control", "report", "metrics"}
     | {"execution", "verification", "evidence", "sessions"},
-    {"operations", "project", "search"},
+    {"operations", "project", "search", "charts"},
     {"cli", "local", "argo", "api"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -51,6 +51,7 @@ IMPORTED_ONCE = {
     "records/metadata.py": "the form of a stored document",
     "report/pictures/equity.py": "a picture",
     "report/pictures/two_curves.py": "a picture",
+    "results/curves.py": "tables of a point's curves, which only notebooks read",
     "sessions/starting.py": "checks before anything is started",
     "sessions/health.py": "a server, apart from the trading that it reports on",
 }
@@ -141,7 +142,7 @@ def test_only_the_engine_room_and_strategies_import_the_engine() -> None:
 def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
     heavy = (
         "nautilus_trader polars pyarrow numpy pydantic jinja2 ruamel hera "
-        "prometheus_client obstore botocore"
+        "prometheus_client obstore botocore plotly rich pandas mlflow"
     )
     code = (
         "import sys, trading_runtime.cli.main\n"

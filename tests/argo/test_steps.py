@@ -112,4 +112,4 @@ def test_steps_over_s3_give_the_bytes_of_a_laptop_run(
         assert here[f"runs/one/{name}"] == there[f"runs/one/{name}"], name
     assert here["runs/one/report/index.html"]
     assert json.loads(here["runs/one/metadata.json"])["dataset"] == f"{bucket}/data"
-    assert api.open_run(f"{bucket}/results", "one").points.equals(laptop.points)
+    assert api.open_run("one", f"{bucket}/results").points.equals(laptop.points)

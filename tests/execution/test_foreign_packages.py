@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from trading_runtime import api
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def test_only_the_tasks_that_import_it_fail_in_a_worker_that_runs_all(
     file.write_text(text.replace(started, started + condition))
 
     summary = small.summary("--workers", "1", "--run-id", "late")
-    failures = api.open_run(small.results, "late").failures
+    failures = api.open_run("late", small.results).failures
 
     assert summary["counts"] == {"planned": 12, "ok": 6, "failed": 6, "missing": 0}
     assert {failure["kind"] for failure in failures} == {"strategy"}
@@ -55,3 +57,28 @@ def test_one_that_the_strategy_imports_by_a_statement_needs_no_declaring(
 
     assert "jmespath" in api.plan(small.path).plan.common.packages
     assert small.summary()["counts"]["ok"] == 12
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_pandas_that_is_merely_installed_is_hidden_from_a_task(
+    small: SmallExperiment, monkeypatch: pytest.MonkeyPatch, *, declared: bool
+) -> None:
+    """The engine imports it where it finds it, and then gives other objects as times."""
+    site = small.folder / "site"
+    (site / "pandas").mkdir(parents=True)
+    (site / "pandas" / "__init__.py").write_text("raise RuntimeError('pandas was imported')\n")
+    found = site / "pandas-3.0.dist-info"
+    found.mkdir()
+    (found / "METADATA").write_text("Metadata-Version: 2.1\nName: pandas\nVersion: 3.0\n")
+    (found / "RECORD").write_text("pandas/__init__.py,,\n")
+    monkeypatch.syspath_prepend(site)
+    requirements = ["pandas"] if declared else []
+    small.write(
+        parameters={"every": [20]},
+        strategy=small.content["strategy"] | {"requirements": requirements},
+    )
+
+    ended = small.run(environment={"PYTHONPATH": str(site)})
+
+    assert ("pandas was imported" in ended.stdout + ended.stderr) == declared, ended.stderr
+    assert (ended.returncode == 0) != declared

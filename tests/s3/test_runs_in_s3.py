@@ -73,7 +73,7 @@ def test_the_run_is_in_s3_with_its_report_and_opens_from_there(
     for name in ("result.json", "points.parquet", "journal.jsonl", "report/index.html"):
         assert stored[f"runs/one/{name}"] > 0
     assert not {"runs/one/lock", "runs/one/stop"} & set(stored)
-    opened = api.open_run(f"{remote}/results", "one")
+    opened = api.open_run("one", f"{remote}/results")
     assert opened.points.equals(run.points)
 
 
@@ -120,7 +120,7 @@ def test_a_failure_that_passed_is_gone_from_s3_too(
     well.touch()
 
     assert api.run(path, run_id="one").result["complete"]
-    assert api.open_run(f"{bucket}/results", "one").failures == []
+    assert api.open_run("one", f"{bucket}/results").failures == []
 
 
 def test_a_plan_is_estimated_by_the_latest_run_in_s3_and_fetches_its_metrics_alone(

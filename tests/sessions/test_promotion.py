@@ -78,7 +78,7 @@ def test_the_deployment_trades_as_the_point_did(
     )
     results = run.results
     [point] = results.filter(results["point"] == 1).iter_rows(named=True)
-    live = api.open_run(run.files.folder.parent.parent, "live")
+    live = api.open_run("live", run.files.folder.parent.parent)
 
     assert session.returncode == 0, session.stderr
     for statistic in ("net_profit", "fees", "orders", "fills", "trades", "sharpe"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,46 +62,15 @@ def open_results(place: str) -> Store:
     return store
 
 
-_LATEST = "latest"
-_SHOWN = 5
-
-
 def find_run(run: str, folder: str) -> tuple[Store, str]:
     """Return the store in ``folder``, and the id of the run that ``run`` names.
 
-    The name is checked before any path is built from it. Raises ``UsageError`` when there is no
-    such run.
+    Raises ``UsageError`` when there is no such run.
     """
-    from trading_runtime.runs.opening import check_run_id
+    from trading_runtime.runs.finding import named_run
 
-    check_run_id(run)
     store = open_results(folder)
-    if run in store.run_ids():
-        return store, run
-    known = runs_by_start(store)
-    if not known:
-        raise UsageError(f"no run {run!r}: there are no runs in {folder}; --results names another")
-    if run == _LATEST:
-        return store, known[-1]
-    near = difflib.get_close_matches(run, known, n=1)
-    latest = f"the latest are: {', '.join(known[-_SHOWN:])}"
-    hint = f"did you mean {near[0]!r}?" if near else latest
-    raise UsageError(f"no run {run!r} in {folder}; {hint}")
-
-
-def runs_by_start(store: Store) -> list[str]:
-    """Return the ids of all runs, oldest first."""
-    from trading_runtime.runs.opening import check_run_id
-    from trading_runtime.runs.overview import started
-
-    known = []
-    for run_id in store.run_ids():
-        try:
-            check_run_id(run_id)
-        except UsageError:
-            continue  # a folder that is not a run's
-        known.append((started(store, run_id), run_id))
-    return [run_id for _, run_id in sorted(known)]
+    return store, named_run(store, run, folder)
 
 
 def print_findings(findings: Sequence[Any], notes: Sequence[Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_runtime.cli.options import JSON, find_run, open_results, results_option, runs_by_start
+from trading_runtime.cli.options import JSON, find_run, open_results, results_option
 from trading_runtime.cli.terminal import say
 from trading_runtime.cli.validation import seams, walk_forward
 from trading_runtime.errors import DataError, StorageError, UsageError
@@ -18,7 +18,7 @@ from trading_runtime.report.formatting import METRICS, instant, label, statistic
 from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -165,6 +165,8 @@ results.add_command(walk_forward)
 @JSON
 def list_results(folder: str, *, as_json: bool) -> None:
     """List the results of the runs in a folder, oldest first."""
+    from trading_runtime.runs.finding import runs_by_start
+
     store = open_results(folder)
     found = [_overview_of_any(run_id, store.run(run_id)) for run_id in runs_by_start(store)]
     if as_json:
@@ -254,18 +256,72 @@ def export_results(run: str, folder: str, form: str, table: str, output: Path | 
         say(csv_text(frame), nl=False)
         return
     target = output or Path(f"{run_id}-{table}.parquet")
+    if form == "csv":
+        text = csv_text(frame)
+        _write(target, lambda: target.write_text(text, encoding="utf-8", newline=""))
+    else:
+        _write(target, lambda: write_frame(frame, target))
+    say(f"{frame.height} rows written to {target}", err=True)
+
+
+@results.command("chart")
+@click.argument("run")
+@_RESULTS
+@click.option("--point", type=int, help="The point; default: the best.")
+@click.option("--partition", type=int, default=0, show_default=True, help="The partition.")
+@click.option("--instrument", help="The instrument; default: the first of the partition.")
+@click.option("--dataset", help="Where the dataset is now; default: where it was.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; default: RUN-POINT-PARTITION.html in the current folder.",
+)
+def chart_results(  # noqa: PLR0913 - one argument for each option of the command
+    run: str,
+    folder: str,
+    *,
+    point: int | None,
+    partition: int,
+    instrument: str | None,
+    dataset: str | None,
+    output: Path | None,
+) -> None:
+    """Write a page with the trades of one task of RUN over its prices.
+
+    It shows entries, exits, orders that rested, volume, position, equity and drawdown, can be
+    zoomed, and stands alone. It needs the extra 'charts'.
+    """
+    from trading_runtime.charts.pages import chart_page
+    from trading_runtime.charts.trades import read_trades
+    from trading_runtime.records.plan import read_plan
+    from trading_runtime.records.result import read_result
+    from trading_runtime.verification.replay import find_task
+
+    store, run_id = find_run(run, folder)
+    files = store.run(run_id)
+    if point is None:
+        result = read_result(files)
+        best = None if result is None else result.best
+        if best is None:
+            raise UsageError(f"run {run_id!r} names no best point; give --point")
+        point = best.point
+    index = find_task(read_plan(files.plan), None, point, partition)
+    page = chart_page(read_trades(files, store, index, instrument, dataset))
+    target = output or Path(f"{run_id}-{point}-{partition}.html")
+    _write(target, lambda: target.write_text(page, encoding="utf-8"))
+    say(str(target))
+
+
+def _write(target: Path, write: Callable[[], object]) -> None:
+    """Write the file that ``--output`` names."""
     if not target.absolute().parent.is_dir():
         raise UsageError(f"--output {target}: there is no folder {target.parent}; make it first")
     try:
-        if form == "csv":
-            target.write_text(csv_text(frame), encoding="utf-8", newline="")
-        else:
-            write_frame(frame, target)
+        write()
     except OSError as error:
         raise StorageError(
             f"--output {target}: cannot be written: {error.strerror or error}"
         ) from error
-    say(f"{frame.height} rows written to {target}", err=True)
 
 
 def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:

@@ -209,7 +209,6 @@ def _few(items: Sequence[str]) -> str:
 
 
 _SAMPLE = 10
-_STRATEGY_CODE = "common.code.strategy"
 _RESULTS = results_option("folder")
 _DATASET = click.option("--dataset", help="Where the dataset is now; default: where it was.")
 
@@ -386,6 +385,7 @@ def replay(  # noqa: PLR0913 - one argument for each option of the command
     from trading_runtime.verification.replay import find_task
     from trading_runtime.verification.replay import replay as run_again
     from trading_runtime.verification.rerun import (
+        STRATEGY_CODE,
         changed_inputs,
         find_origin,
         refuse_changed_inputs,
@@ -398,7 +398,7 @@ def replay(  # noqa: PLR0913 - one argument for each option of the command
     changed = changed_inputs(origin)
     # With other versions it may still be useful to see what happens; with other code it is another
     # strategy.
-    refuse_changed_inputs([item for item in changed if item.path == _STRATEGY_CODE], origin)
+    refuse_changed_inputs([item for item in changed if item.path == STRATEGY_CODE], origin)
     for item in changed:
         say(f"note: {item.path}: then {item.first}, now {item.second}", err=True)
     replayed = run_again(origin, index, store, files, log_level.upper())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os.path
+import re
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -20,7 +23,7 @@ from trading_runtime.config.project_file import default_results
 from trading_runtime.errors import UsageError, refuse_other_than_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from trading_runtime.config.document import Node
     from trading_runtime.config.messages import ConfigFinding, SettingsError
@@ -128,6 +131,44 @@ def load_experiment(
     experiment = parse_experiment(source, path.suffix, address or str(path), code_folder)
     shown = address or str(absolute)
     return LoadedExperiment(experiment, absolute, source, shown, code_folder)
+
+
+def experiment_of(content: Mapping[str, Any], folder: Path | None = None) -> LoadedExperiment:
+    """Check an experiment given as a mapping, as from a notebook.
+
+    Paths start at ``folder``, the current one by default. Raises ``UsageError`` as
+    ``load_experiment`` does, without lines and columns.
+    """
+    folder = (folder or Path.cwd()).absolute()
+    try:
+        source = json.dumps(content, default=_written, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"experiment: cannot be written as JSON: {error}") from error
+    path = folder / "experiment.json"
+    with without_places(str(path)):
+        experiment = parse_experiment(source, path.suffix, str(path), folder)
+    return LoadedExperiment(experiment, path, source, str(path), folder)
+
+
+@contextlib.contextmanager
+def without_places(shown: str) -> Iterator[None]:
+    """Leave line and column out of messages about an experiment that is in no file."""
+    try:
+        yield
+    except UsageError as error:
+        place = re.compile(rf"(?m)^{re.escape(shown)}(:\d+:\d+)?: ")
+        raise UsageError(place.sub("experiment: ", str(error))) from error
+
+
+def _written(value: object) -> Any:
+    """Return what JSON has of a value that a notebook may hold."""
+    if isinstance(value, (Decimal, PurePath)):
+        return str(value)
+    if isinstance(value, (range, tuple)):
+        return list(value)
+    if callable(plain := getattr(value, "tolist", None)):
+        return plain()  # an array or a number of numpy
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 
 def results_place_of(path: Path, address: str) -> str:

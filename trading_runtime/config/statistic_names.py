@@ -36,3 +36,13 @@ POINT_STATISTICS = (
 MONEY_WHERE_CHARGED = ("swap", "liquidation_fees")
 COUNTS_WHERE_CHARGED = ("swap_charges", "liquidations")
 """Further statistics, only for experiments whose venues charge swap or liquidate."""
+
+BETTER_LOW = frozenset(
+    {
+        *("fees", "volatility", "max_drawdown", "max_drawdown_seconds", "partly_filled_orders"),
+        *("denied_orders", "warmup_denied_orders", "open_positions", "warmup_short", "ruined"),
+        *COUNTS_WHERE_CHARGED,
+        "liquidation_fees",
+    }
+)
+"""Statistics of which a lower value is the better one."""

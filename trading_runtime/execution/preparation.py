@@ -7,9 +7,14 @@ import functools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from trading_runtime.config.loading import LoadedExperiment, load_experiment
+from trading_runtime.config.loading import (
+    LoadedExperiment,
+    experiment_of,
+    load_experiment,
+    without_places,
+)
 from trading_runtime.config.messages import SettingsError
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
@@ -21,7 +26,7 @@ from trading_runtime.results.opening import open_store
 from trading_runtime.runs.rates import measured_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from trading_runtime.planning.points import PointList
     from trading_runtime.records.plan import Plan
@@ -52,15 +57,22 @@ def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> dict[str,
 
 
 def prepare_run(
-    experiment: str | Path, workers: int | None = None, check: Check = check_here
+    experiment: str | Path | Mapping[str, Any],
+    workers: int | None = None,
+    check: Check = check_here,
 ) -> PreparedRun:
-    """Check the experiment file and expand it to tasks; no row of market data is read.
+    """Check the experiment and expand it to tasks; no row of market data is read.
 
+    It is the path of a file, or its content, whose paths then start at the current folder.
     ``check`` asks the engine about venue and strategy, in this process or in another one.
 
     Raises ``UsageError`` for a bad experiment, ``DataError`` for a dataset without a sound
     manifest, ``StrategyError`` when the strategy's modules raise while they are imported.
     """
+    if not isinstance(experiment, (str, Path)):
+        loaded = experiment_of(experiment)
+        with without_places(loaded.shown), naming("experiment"):
+            return prepare_loaded(loaded, workers, check)
     loaded = load_experiment(experiment)
     with naming(experiment):
         return prepare_loaded(loaded, workers, check)

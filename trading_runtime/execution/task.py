@@ -21,6 +21,7 @@ from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.engine.simulation.feed import DecodedRows, decoded
 from trading_runtime.engine.simulation.kill_signal import KillSignal
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
+from trading_runtime.engine.strategy.loading import without_pandas
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import (
@@ -113,6 +114,10 @@ class TaskRunner:
         Raises what ``engine.simulation.task.run_task``, ``datasets.slices.cut_partition`` and
         ``Store.write_task`` raise.
         """
+        with without_pandas(self._plan.common.packages):
+            return self._computed(index)
+
+    def _computed(self, index: int) -> int:
         self._kill.check()
         task = self._plan.tasks[index]
         cut = self._partition(task.partition)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from trading_runtime.datasets.observed_days import Observed
-    from trading_runtime.results.calendar import Calendar
+    from trading_runtime.results.calendar import Calendar, Interval
     from trading_runtime.results.statistics import Samples
 
 _FIFTY_DIGITS = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
@@ -149,12 +149,30 @@ def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
     return curve
 
 
+def point_days(outcomes: Iterable[TaskOutcome], calendar: Calendar) -> list[Interval]:
+    """Return the days since the epoch that count as returns of a point."""
+    observed = (outcome.observed for outcome in outcomes)
+    return calendar.days(stretch for each in observed if each is not None for stretch in each.days)
+
+
+def point_returns(
+    curve: Sequence[CurvePoint], days: Sequence[Interval]
+) -> list[tuple[int, Decimal | None]]:
+    """Return each day that counts, since the epoch, with its simple return.
+
+    ``curve`` is the point's ``chained_curve``. A return after a ruin is ``None``.
+    """
+    growth = [(moment.ts, moment.growth) for moment in curve]
+    each = itertools.chain.from_iterable(itertools.starmap(range, days))
+    return list(zip(each, daily_returns(growth, days), strict=True))
+
+
 def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str, Any]:
     summaries = [outcome.summary or {} for outcome in outcomes]
     curve = chained_curve(outcomes)
     trades = [trade for outcome in outcomes for trade in _within_window(outcome)]
     observed = [found for outcome in outcomes if (found := outcome.observed) is not None]
-    days = calendar.days(stretch for each in observed for stretch in each.days)
+    days = point_days(outcomes, calendar)
     ruined = sum(bool(summary["ruined"]) for summary in summaries)
     growth = [(moment.ts, moment.growth) for moment in curve]
     returns = daily_returns(growth, days)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trading_runtime.errors import DataError, Kind
+from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.records.failures import TaskFailure, read_failure, write_failure
 from trading_runtime.records.task_manifest import MANIFEST, files_of
 from trading_runtime.results.exact import amounts
@@ -72,6 +72,37 @@ def _parted[Item](items: Iterable[Item], rows: Sequence[int]) -> Iterator[list[I
 _AT_ONCE = 100
 """Results whose tables are decoded together: singly, opening them takes most of the time."""
 _TABLES = ("equity.parquet", "positions.parquet")
+
+
+def stored_outcomes(plan: Plan, store: Store, point: int) -> list[TaskOutcome]:
+    """Return the outcomes of a point's tasks, in order of partitions; nothing is changed.
+
+    Raises ``UsageError`` when a task has no result, ``DataError`` when one is damaged.
+    """
+    outcomes = []
+    for task in sorted((task for task in plan.tasks if task.point == point), key=_by_partition):
+        if not store.has_task(task.task_id):
+            raise UsageError(
+                f"point {point} has no result for partition {task.partition}: its task failed or "
+                "is missing; run the experiment again with this run id"
+            )
+        files = store.read_task(task.task_id)
+        rows = files_of(files[MANIFEST])
+        equity, positions = (([files[name]], [rows[name].rows or 0]) for name in _TABLES)
+        window = plan.partitions[task.partition]
+        outcomes.append(
+            TaskOutcome(
+                *(task.partition, window.start, window.end, window.instruments, OK),
+                json.loads(files["summary.json"]),
+                next(equities(*equity)),
+                next(trades(*positions)),
+            )
+        )
+    return outcomes
+
+
+def _by_partition(task: Task) -> int:
+    return task.partition
 
 
 @dataclass(frozen=True)

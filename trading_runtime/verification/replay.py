@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.execution.workers.processes import worker_environment
@@ -120,7 +120,21 @@ def replay(origin: TaskOrigin, index: int, store: Store, files: RunFiles, log_le
         return Replay(identity, now, before)
 
 
-def _run(origin: TaskOrigin, index: int, scratch: Path, log_level: str) -> ReplayOutcome:
+def task_log(origin: TaskOrigin, index: int, log_level: str) -> str:
+    """Run task ``index`` again, and return the engine's log and what the strategy printed."""
+    with Scratch() as scratch, (scratch.path / "log").open("w+b") as log:
+        _run(origin, index, scratch.path, log_level, log)
+        log.seek(0)
+        return log.read().decode(errors="replace")
+
+
+def _run(
+    origin: TaskOrigin,
+    index: int,
+    scratch: Path,
+    log_level: str,
+    output: IO[bytes] | None = None,
+) -> ReplayOutcome:
     reader, writer = os.pipe()
     job = {
         "plan": str(present_plan(origin, scratch)),
@@ -138,6 +152,8 @@ def _run(origin: TaskOrigin, index: int, scratch: Path, log_level: str) -> Repla
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "trading_runtime.verification.replay", str(writer)],
         stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
         pass_fds=(writer,),
         env=worker_environment(),
         cwd=work,

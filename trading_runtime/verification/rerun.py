@@ -94,6 +94,10 @@ def changed_inputs(origin: TaskOrigin) -> list[InputDifference]:
     return input_differences({key: then.get(key) for key in now}, now, "common")
 
 
+STRATEGY_CODE = "common.code.strategy"
+"""The input whose change makes a task another one."""
+
+
 def refuse_changed_inputs(changed: Iterable[InputDifference], origin: TaskOrigin) -> None:
     """Raise ``UsageError`` when code or versions differ from those of the run."""
     lines = [f"{item.path}: then {item.first}, now {item.second}" for item in changed]

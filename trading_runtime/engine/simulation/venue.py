@@ -16,7 +16,7 @@ from nautilus_trader.risk import RiskEngineConfig
 from trading_runtime.engine.accounting.swap import SwapModule
 from trading_runtime.engine.instruments.currencies import currency, money
 from trading_runtime.engine.simulation.fees import fee_model
-from trading_runtime.engine.strategy.loading import check_configs
+from trading_runtime.engine.strategy.loading import check_configs, without_pandas
 from trading_runtime.errors import StrategyError, UsageError
 from trading_runtime.planning.identity import decode_values, venues_of
 from trading_runtime.units import NANOSECONDS, parse_duration
@@ -232,11 +232,11 @@ def check_settings(
     Raises ``UsageError`` when the engine or the strategy refuses them, ``StrategyError`` when the
     strategy's modules raise or import a foreign package, or its config exits while it is created.
     """
-    check_venue(common)
     decoded = [decode_values(values) for values in configs]
     try:
         # A strategy that sets a decimal context while it is imported must not affect anything else.
-        with localcontext(Context()):
+        with localcontext(Context()), without_pandas(common["packages"]):
+            check_venue(common)
             return check_configs(
                 code, common["strategy"]["config_path"], decoded, common["packages"]
             )
