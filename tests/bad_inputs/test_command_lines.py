@@ -30,7 +30,7 @@ CASES: dict[str, tuple[int, list[str]]] = {
     "data": (USAGE, ["no command given", "prepare"]),
     "data prepare": (USAGE, ["'FILE'"]),
     "data inspect": (USAGE, ["'FOLDER'"]),
-    "results": (USAGE, ["no command given", "export, list, seams, show"]),
+    "results": (USAGE, ["no command given", "export, list, robustness, seams, show"]),
     "results show": (USAGE, ["'RUN'"]),
     "results list more": (USAGE, ["extra argument"]),
     "results export one": (USAGE, ["'--to'", "csv, parquet"]),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAY = 24 * HOUR
-LATENCIES = [None, "1ns", "20ms", "20s", "30s", "60s", "90s", "1h"]
+LATENCIES = [None, None, None, None, "1ns", "20ms", "20s", "30s", "60s", "90s", "1h"]
 FILLS: list[dict[str, Any]] = [
     VENUE["fill"],
     VENUE["fill"] | {"prob_fill_on_limit": "0.5", "prob_slippage": "0.5"},

@@ -11,7 +11,8 @@ from tests.execution.wayward_run import WAYS, Copy, flip_byte, wayward
 from tests.plans import made_up_plan, partition
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.plan import Plan, Task
-from trading_runtime.verification.replay import Replay, ReplayOutcome, find_task, replay
+from trading_runtime.verification.fresh_tasks import FreshOutcome
+from trading_runtime.verification.replay import Replay, find_task, replay
 from trading_runtime.verification.rerun import find_origin
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def test_a_sound_task_gives_the_stored_bytes_and_shows_its_log_and_prints(
 ) -> None:
     replayed = again(copy, "sound", "INFO")
 
-    assert replayed == Replay(copy.task_id("sound"), ReplayOutcome(Kind.OK), ReplayOutcome(Kind.OK))
+    assert replayed == Replay(copy.task_id("sound"), FreshOutcome(Kind.OK), FreshOutcome(Kind.OK))
     assert replayed.kind is Kind.OK
     shown = capfd.readouterr().out
     # An order at every fortieth of 240 bars.
@@ -94,7 +95,7 @@ def test_a_failure_is_shown_with_its_traceback_and_is_the_stored_one(copy: Copy)
 def test_a_process_that_dies_is_a_crash(copy: Copy) -> None:
     replayed = again(copy, "os exit")
 
-    assert replayed.now == ReplayOutcome(Kind.CRASH, "the task's process ended with exit code 3")
+    assert replayed.now == FreshOutcome(Kind.CRASH, "the task's process ended with exit code 3")
     assert replayed.before is not None
     assert replayed.before.kind is Kind.CRASH
 
@@ -107,7 +108,7 @@ def test_a_failure_where_a_result_is_stored_depends_on_something_else(
     replayed = again(copy, "surroundings")
 
     assert replayed.now.kind is Kind.STRATEGY
-    assert replayed.before == ReplayOutcome(Kind.OK)
+    assert replayed.before == FreshOutcome(Kind.OK)
     assert replayed.kind is Kind.NONDETERMINISTIC
 
 
@@ -116,7 +117,7 @@ def test_a_stored_result_that_is_damaged_is_said_to_be_so(copy: Copy) -> None:
 
     replayed = again(copy, "sound")
 
-    assert replayed.now == ReplayOutcome(Kind.OK)
+    assert replayed.now == FreshOutcome(Kind.OK)
     assert replayed.before is not None
     assert (replayed.before.kind, replayed.kind) == (Kind.DATA, Kind.DATA)
     assert "fills.parquet" in replayed.before.message

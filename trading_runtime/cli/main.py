@@ -85,6 +85,21 @@ COMMANDS = {
         "replay",
         "Run one task again with the engine's log.",
     ),
+    "holdout": (
+        "trading_runtime.cli.holdout",
+        "holdout",
+        "Open rows that are held out; list them.",
+    ),
+    "lookahead": (
+        "trading_runtime.cli.data_checks",
+        "lookahead",
+        "Tell whether orders depend on later rows.",
+    ),
+    "warmup": (
+        "trading_runtime.cli.data_checks",
+        "warmup",
+        "Tell whether orders depend on the length of the warm-up.",
+    ),
     "gc": (
         "trading_runtime.cli.verification",
         "gc",

@@ -12,7 +12,7 @@ import click
 
 from trading_runtime.cli.options import JSON, find_run, open_results, results_option
 from trading_runtime.cli.terminal import say
-from trading_runtime.cli.validation import seams, walk_forward
+from trading_runtime.cli.validation import robustness, seams, walk_forward
 from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.report.formatting import METRICS, instant, label, statistic, value_text
 from trading_runtime.text import for_line
@@ -156,6 +156,7 @@ def results() -> None:
     """List, show and export results."""
 
 
+results.add_command(robustness)
 results.add_command(seams)
 results.add_command(walk_forward)
 

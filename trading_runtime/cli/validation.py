@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.search.continuous import Seams, Source, Validated
+    from trading_runtime.search.robustness import Robustness
 
 _RESULTS = results_option("folder")
 _SHOWN = ("net_profit", "return", "sharpe", "max_drawdown", "trades", "fees")
@@ -50,11 +51,7 @@ def seams(  # noqa: PLR0913 - one argument for each option of the command
 
     store, run_id = find_run(run, folder)
     source = Source.of(store, run_id, experiment)
-    asked = list(dict.fromkeys(points)) or [_best(source)]
-    last = len(source.plan.points) - 1
-    for point in asked:
-        if point not in range(last + 1):
-            raise UsageError(f"--point {point}: the run's points are 0 to {last}")
+    asked = [source.checked(point) for point in dict.fromkeys(points)] or [source.best()]
     with Signals() as stopping:
         try:
             found = measure_seams(
@@ -132,6 +129,66 @@ def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
     else:
         say("\n".join(validated_lines(source, found)))
     return 0
+
+
+@click.command()
+@click.argument("run")
+@click.option("--point", type=int, help="The point to look at; the best if not given.")
+@WORKERS
+@_RESULTS
+@EXPERIMENT
+@JSON
+def robustness(  # noqa: PLR0913 - one argument for each option of the command
+    run: str,
+    folder: str,
+    *,
+    point: int | None,
+    workers: int | None,
+    experiment: Path | None,
+    as_json: bool,
+) -> int:
+    """Tell whether the result of a point of RUN holds when small things change.
+
+    Its neighbours and its trades are read from stored results. Its twins (higher fees, latency,
+    other seeds, other windows; see 'robustness' in the experiment) are run, stored like any other
+    tasks, and count as no trials.
+    """
+    from trading_runtime.search.continuous import Source
+    from trading_runtime.search.robustness import check_robustness
+
+    store, run_id = find_run(run, folder)
+    source = Source.of(store, run_id, experiment)
+    chosen = source.best() if point is None else source.checked(point)
+    with Signals() as stopping:
+        try:
+            found = check_robustness(
+                source, chosen, workers=workers, should_stop=stopping, show_progress=not as_json
+            )
+        except (StoppedError, KeyboardInterrupt) as error:
+            return stopping.report(error)
+    if as_json:
+        document = found._asdict() | {"findings": [each._asdict() for each in found.findings]}
+        say(json.dumps(document, ensure_ascii=False))
+    else:
+        say("\n".join(_robustness_lines(source, found)))
+    return 0
+
+
+def _robustness_lines(source: Source, found: Robustness) -> Iterator[str]:
+    values = source.plan.points[found.point].parameters.items()
+    parameters = ", ".join(f"{name} {value}" for name, value in values) or "no parameters"
+    metric = source.plan.objective.metric
+    yield f"point {found.point} ({parameters}): {metric} {_number(found.objective)}"
+    width = max(len(each.name) for each in found.findings)
+    for each in found.findings:
+        verdict = {True: "holds", False: "fragile", None: "-"}[each.holds]
+        yield f"{each.name:<{width}}  {verdict:<7}  {each.text}"
+    fragile = sum(each.holds is False for each in found.findings)
+    judged = sum(each.holds is not None for each in found.findings)
+    yield (
+        f"{judged - fragile} of {judged} checks hold; {len(found.run_ids):,} runs of twins, "
+        f"{found.computed:,} tasks computed"
+    )
 
 
 def seams_document(found: Seams) -> dict[str, Any]:
@@ -243,12 +300,3 @@ def _span(source: Source, windows: Sequence[int]) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.6g}"
-
-
-def _best(source: Source) -> int:
-    from trading_runtime.records.result import read_result
-
-    result = read_result(source.store.run(source.run_id))
-    if result is None or result.best is None:
-        raise UsageError("the run names no best point; give --point N")
-    return result.best.point

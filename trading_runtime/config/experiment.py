@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -91,6 +92,7 @@ __all__ = [
     "Experiment",
     "FillSettings",
     "GridSampling",
+    "HoldOutSettings",
     "LatencySettings",
     "Limits",
     "Model",
@@ -103,6 +105,7 @@ __all__ = [
     "RandomSampling",
     "RangeValues",
     "RiskSettings",
+    "RobustnessSettings",
     "Sampling",
     "StatisticsSettings",
     "StrategySettings",
@@ -375,6 +378,26 @@ class PromotionSettings(Model):
     """Bound on the objective's metric: a minimum when it is maximised, else a maximum."""
 
 
+class HoldOutSettings(Model):
+    """Rows that no run may touch before ``holdout open``."""
+
+    start: Instant
+    """Everything from here on is held out, rows that are added later among it."""
+
+
+class RobustnessSettings(Model):
+    """What ``results robustness`` changes about a point to see whether its result holds."""
+
+    fee_factor: Number = Decimal(2)
+    """All fees are multiplied by it."""
+    latency: Duration = "1s"
+    """Added to all latencies."""
+    seeds: Annotated[int, Field(ge=0, le=100)] = 2
+    """Other seeds to try."""
+    dropped: Annotated[Decimal, Field(gt=0, lt=1)] = Decimal("0.1")
+    """Share of the trades that is left out at random."""
+
+
 class Experiment(Model):
     """One experiment: what data, what strategy, which parameters, which windows."""
 
@@ -421,6 +444,10 @@ class Experiment(Model):
     """Open positions at a window's end: marked to market, or closed by market orders."""
     limits: Limits = Limits.model_construct()
     """Bounds on one task."""
+    holdout: HoldOutSettings | None = None
+    """The end of the data, kept for a last test; binds all experiments with the same results."""
+    robustness: RobustnessSettings = RobustnessSettings.model_construct()
+    """What ``results robustness`` tries; changes no result."""
     promotion: PromotionSettings | None = None
     """Gates before a point may be promoted to a deployment; changes no result."""
     operations: OperationSettings = OperationSettings.model_construct()

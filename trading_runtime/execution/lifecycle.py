@@ -21,6 +21,7 @@ from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.records.events import KillActivated, Mode, RunKilled, RunStopped
 from trading_runtime.records.metadata import Code, RunMetadata, read_metadata
 from trading_runtime.redaction import redacted
+from trading_runtime.results.holdout import record_holdout
 from trading_runtime.results.stored_plan import refuse_other_plan
 from trading_runtime.runs.metadata import Metadata, Status, now_text, reopen_run, user_name
 from trading_runtime.runs.progress import timeline
@@ -63,6 +64,8 @@ def begin_run(  # noqa: PLR0913 - keyword-only facts of one call
     """
     plan, experiment = prepared.plan, prepared.loaded.experiment
     refuse_other_plan(read_metadata(files), plan.digest, run_id)
+    if prepared.held is not None:
+        record_holdout(prepared.store, prepared.held)
     # Done first: if the process is killed in between, the run counts as died, not as damaged.
     reopen_run(files)
     content = redacted(explicit(experiment))
@@ -114,12 +117,13 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     *,
     allow_incomplete: bool = False,
     verified: Mapping[str, str] = MappingProxyType({}),
+    has_trials: bool = True,
 ) -> Reduction:
     """Reduce the run over its tasks, and write its tables, ``result.json`` and report.
 
     Afterwards the metadata record whether the run is complete. ``verified`` maps task ids to the
-    sha256 of manifests that this run has just verified. Raises ``StorageError`` when nothing can be
-    written.
+    sha256 of manifests that this run has just verified. Without ``has_trials`` the ledger is left
+    as it is. Raises ``StorageError`` when nothing can be written.
     """
     from trading_runtime.report import ReportInputs, write_report
     from trading_runtime.results.judgement import drawn_points
@@ -133,7 +137,8 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         verified=verified,
         drawn=drawn_points(experiment),
     )
-    trials = note_trials(store, plan, reduced.results, reduced.result.luck)
+    results = reduced.results if has_trials else reduced.results.clear()
+    trials = note_trials(store, plan, results, reduced.result.luck)
     write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
     metadata.set(Status.COMPLETE if reduced.result.complete else Status.INCOMPLETE)
     write_report(

@@ -58,6 +58,8 @@ class LocalRun:
     should_stop: Callable[[], bool]
     show_progress: bool
     prestarted: PrestartedWorker | None = None
+    has_trials: bool = True
+    """Whether its points are trials; a check of a known point is none."""
     files: RunFiles = field(init=False)
     _opened: OpenRun = field(init=False)
     _started: float = field(init=False)
@@ -196,6 +198,7 @@ class LocalRun:
             metadata,
             allow_incomplete=incomplete,
             verified=verified,
+            has_trials=self.has_trials,
         )
 
 

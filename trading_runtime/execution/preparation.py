@@ -22,12 +22,17 @@ from trading_runtime.errors import UsageError
 from trading_runtime.planning.partitions import choose_series
 from trading_runtime.planning.plan import make_plan
 from trading_runtime.planning.run_warnings import default_warnings
+from trading_runtime.records.run_warnings import RunWarning, WarningKind
+from trading_runtime.results.holdout import HoldOut, is_open, refuse_held_out
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.rates import measured_rate
+from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from trading_runtime.config.experiment import Experiment
+    from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.planning.points import PointList
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
@@ -47,6 +52,8 @@ class PreparedRun:
     workers: int
     manifests: dict[str, str]
     """The sha256 of each manifest verified during planning, by task id."""
+    held: HoldOut | None = None
+    """What the experiment holds out."""
 
 
 def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> dict[str, list[str]]:
@@ -98,9 +105,11 @@ def prepare_loaded(
     store = store or open_store(loaded.results_place)
     workers = workers or loaded.experiment.workers or os.cpu_count() or 1
     manifests: dict[str, str] = {}
+    held = held_out(loaded.experiment, manifest)
+    is_opened = held is not None and is_open(store, held)
     try:
         plan = make_plan(
-            loaded.experiment,
+            loaded.experiment if held is None or is_opened else _before(loaded.experiment, held),
             manifest,
             code,
             is_cached=functools.partial(store.has_task, sound=manifests),
@@ -110,13 +119,43 @@ def prepare_loaded(
         )
     except SettingsError as error:
         raise loaded.placed(error) from error
+    refuse_held_out(store, plan, () if held is None else (held,))
+    if held is not None:
+        plan = replace(plan, warnings=(*plan.warnings, _warning(held, is_opened=is_opened)))
     # With every point's config, so that a bad parameter fails before anything runs.
     defaults = check(loaded, code, plan)
     if defaults:
         chosen = choose_series(manifest, loaded.experiment.dataset)
         found = default_warnings(loaded.experiment, manifest, chosen, defaults)
         plan = replace(plan, warnings=(*plan.warnings, *found))
-    return PreparedRun(loaded, code, store, plan, workers, manifests)
+    return PreparedRun(loaded, code, store, plan, workers, manifests, held)
+
+
+def held_out(experiment: Experiment, manifest: Manifest) -> HoldOut | None:
+    """Return the hold-out that an experiment declares over a dataset, open or not."""
+    if experiment.holdout is None:
+        return None
+    named = experiment.dataset.instruments or [str(item["id"]) for item in manifest.instruments]
+    return HoldOut.of(named, experiment.holdout.start)
+
+
+def _before(experiment: Experiment, held: HoldOut) -> Experiment:
+    """Return the experiment without held-out rows; raises ``UsageError`` when nothing is left."""
+    partitions = experiment.partitions
+    if partitions.start is not None and parse_instant(partitions.start) >= held.start:
+        raise UsageError(
+            f"partitions.start: {partitions.start} is held out (holdout.start); start before it, "
+            "or open the hold-out with 'trading-runtime holdout open'"
+        )
+    if partitions.end is not None and parse_instant(partitions.end) <= held.start:
+        return experiment
+    clipped = partitions.model_copy(update={"end": format_instant(held.start)})
+    return experiment.model_copy(update={"partitions": clipped})
+
+
+def _warning(held: HoldOut, *, is_opened: bool) -> RunWarning:
+    said = "is open: 'trading-runtime holdout list' says why" if is_opened else "is not planned"
+    return RunWarning(WarningKind.HELD_OUT, f"{held} {said}", "holdout")
 
 
 @contextlib.contextmanager

@@ -83,9 +83,13 @@ class Windows:
             )
         return windows
 
+    def outcomes(self, point: int, windows: Iterable[int]) -> list[TaskOutcome]:
+        """Return the outcomes of a point's tasks on some windows."""
+        return [each for window in windows for each in self._outcomes[window].get(point, ())]
+
     def row(self, point: int, windows: Iterable[int]) -> dict[str, Any]:
         """Return the row that ``points.parquet`` would have for some windows alone."""
-        outcomes = [each for window in windows for each in self._outcomes[window].get(point, ())]
+        outcomes = self.outcomes(point, windows)
         return aggregate_point(point, self.parameters[point], outcomes, self._calendar)
 
     def all(self) -> dict[str, Any]:
@@ -223,7 +227,9 @@ class Stretch(NamedTuple):
     point: int
     start: int
     end: int
-    windows: tuple[int, ...]
+    windows: tuple[int, ...] = ()
+    warmup: int | None = None
+    """Nanoseconds of warm-up; the experiment's when ``None``."""
 
 
 def window_stretches(windows: Windows, choices: Iterable[Choice]) -> list[Stretch]:

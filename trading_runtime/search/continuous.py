@@ -18,6 +18,7 @@ from trading_runtime.planning.identity import decode_values
 from trading_runtime.planning.plan import batches
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import PlannedPartition, Point, Task, read_plan
+from trading_runtime.records.result import read_result
 from trading_runtime.results.validation import (
     Choice,
     Stretch,
@@ -27,12 +28,13 @@ from trading_runtime.results.validation import (
     stability,
     window_stretches,
 )
-from trading_runtime.units import format_instant
+from trading_runtime.units import format_duration, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan
@@ -68,6 +70,20 @@ class Source(NamedTuple):
         loaded = load_experiment(experiment or (metadata.experiment_file if metadata else ""))
         return cls(store, run_id, plan, loaded, Windows.of_run(plan, store, files))
 
+    def best(self) -> int:
+        """Return the run's best point; raises ``UsageError`` when it names none."""
+        result = read_result(self.store.run(self.run_id))
+        if result is None or result.best is None:
+            raise UsageError("the run names no best point; give --point N")
+        return result.best.point
+
+    def checked(self, point: int) -> int:
+        """Return ``point``; raises ``UsageError`` when the run has no such point."""
+        last = len(self.plan.points) - 1
+        if point not in range(last + 1):
+            raise UsageError(f"--point {point}: the run's points are 0 to {last}")
+        return point
+
 
 class Continuous(NamedTuple):
     """The results of the periods that were run."""
@@ -92,9 +108,8 @@ def run_continuously(  # noqa: PLR0913 - keyword-only choices of one call
     what ``LocalRun.execute`` raises, and ``UsageError`` when the experiment is no longer that of
     the run.
     """
-    prepared = [_prepared(source, stretch, workers) for stretch in asked]
-    plan = _merged(source, asked, [each.plan for each in prepared], prepared[0].workers)
-    merged = dataclasses.replace(prepared[0], loaded=source.loaded, store=source.store, plan=plan)
+    merged = prepare_stretches(source, asked, workers)
+    plan = merged.plan
     stem = source.run_id[:_LONGEST_STEM].rstrip(".-")
     run_id = f"{stem}-{what}-{plan.digest[:_SHOWN_DIGITS]}"
     run = LocalRun(merged, run_id, should_stop, show_progress)
@@ -102,10 +117,23 @@ def run_continuously(  # noqa: PLR0913 - keyword-only choices of one call
     return Continuous(run_id, ended.computed, Windows.of_run(plan, source.store, run.files))
 
 
-def _prepared(source: Source, stretch: Stretch, workers: int | None) -> PreparedRun:
+def prepare_stretches(
+    source: Source, asked: Sequence[Stretch], workers: int | None = None
+) -> PreparedRun:
+    """Plan one task for each period, in their order (for each instrument, if they are separated).
+
+    Raises ``UsageError`` when the experiment is no longer that of the run.
+    """
+    prepared = [_prepared(source, stretch, workers) for stretch in asked]
+    plan = _merged(source, asked, [each.plan for each in prepared], prepared[0].workers)
+    return dataclasses.replace(prepared[0], loaded=source.loaded, store=source.store, plan=plan)
+
+
+def single_point(source: Source, point: int) -> Experiment:
+    """Return the run's experiment with one point of its plan and nothing to choose."""
     experiment = source.loaded.experiment
-    config = decode_values(dict(source.plan.points[stretch.point].config))
-    alone = experiment.model_copy(
+    config = decode_values(dict(source.plan.points[point].config))
+    return experiment.model_copy(
         update={
             "results": source.store.place,
             "parameters": {},
@@ -116,18 +144,16 @@ def _prepared(source: Source, stretch: Stretch, workers: int | None) -> Prepared
             "strategy": experiment.strategy.model_copy(
                 update={"config": experiment.strategy.config | config}
             ),
-            "partitions": experiment.partitions.model_copy(
-                update={
-                    "by": PartitionUnit.WHOLE,
-                    "count": 1,
-                    "length": None,
-                    "start": format_instant(stretch.start),
-                    "end": format_instant(stretch.end),
-                }
-            ),
         }
     )
-    loaded = dataclasses.replace(source.loaded, experiment=alone)
+
+
+def prepare_same(source: Source, experiment: Experiment, workers: int | None) -> PreparedRun:
+    """Plan an experiment that only has other points or windows than the run.
+
+    Raises ``UsageError`` when code, settings or versions are no longer those of the run.
+    """
+    loaded = dataclasses.replace(source.loaded, experiment=experiment)
     prepared = prepare_loaded(loaded, workers, store=source.store)
     if prepared.plan.common.content != source.plan.common.content:
         raise UsageError(
@@ -136,6 +162,25 @@ def _prepared(source: Source, stretch: Stretch, workers: int | None) -> Prepared
             "experiment again"
         )
     return prepared
+
+
+def _prepared(source: Source, stretch: Stretch, workers: int | None) -> PreparedRun:
+    alone = single_point(source, stretch.point)
+    window = {
+        "by": PartitionUnit.WHOLE,
+        "count": 1,
+        "length": None,
+        "start": format_instant(stretch.start),
+        "end": format_instant(stretch.end),
+    }
+    if stretch.warmup is not None:
+        window["warmup"] = _warmup(stretch.warmup)
+    partitions = alone.partitions.model_copy(update=window)
+    return prepare_same(source, alone.model_copy(update={"partitions": partitions}), workers)
+
+
+def _warmup(nanoseconds: int) -> str | None:
+    return format_duration(nanoseconds) if nanoseconds else None
 
 
 def _numbers(points: Iterable[int]) -> dict[int, int]:

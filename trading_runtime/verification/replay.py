@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, Kind, UsageError
-from trading_runtime.execution.workers.processes import worker_environment
 from trading_runtime.records.failures import read_failure
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import pick
 from trading_runtime.storage.scratch import Scratch
+from trading_runtime.verification.fresh_tasks import FreshOutcome, FreshTasks
 from trading_runtime.verification.rerun import present_plan
 from trading_runtime.verification.why import first_difference
 
@@ -30,21 +24,12 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 @dataclass(frozen=True)
-class ReplayOutcome:
-    """How a task ended: ``ok``, or its failure."""
-
-    kind: Kind
-    message: str = ""
-    traceback: str = ""
-
-
-@dataclass(frozen=True)
 class Replay:
     """How a task ended now, and how it ended before."""
 
     task_id: str
-    now: ReplayOutcome
-    before: ReplayOutcome | None
+    now: FreshOutcome
+    before: FreshOutcome | None
     """``None`` when nothing is stored; of kind ``data`` when what is stored is damaged."""
     difference: FileDifference | None = None
     """Where the bytes differ from the stored ones, when both are ok."""
@@ -103,7 +88,7 @@ def replay(origin: TaskOrigin, index: int, store: Store, files: RunFiles, log_le
     """
     identity = origin.plan.tasks[index].task_id
     with Scratch() as scratch:
-        now = _run(origin, index, scratch.path, log_level)
+        [now] = _fresh(origin, scratch, log_level).run([index])
         if now.kind is Kind.OK:
             fresh = Store(scratch.path / "results").read_task(identity)
         before = None
@@ -111,105 +96,29 @@ def replay(origin: TaskOrigin, index: int, store: Store, files: RunFiles, log_le
             try:
                 stored = store.read_task(identity)
             except DataError as error:
-                return Replay(identity, now, ReplayOutcome(Kind.DATA, str(error)))
-            before = ReplayOutcome(Kind.OK)
+                return Replay(identity, now, FreshOutcome(Kind.DATA, str(error)))
+            before = FreshOutcome(Kind.OK)
             if now.kind is Kind.OK:
                 return Replay(identity, now, before, first_difference(stored, fresh))
         elif failed := read_failure(files.failure(identity)):
-            before = ReplayOutcome(failed.kind, failed.message, failed.traceback)
+            before = FreshOutcome(failed.kind, failed.message, failed.traceback)
         return Replay(identity, now, before)
 
 
 def task_log(origin: TaskOrigin, index: int, log_level: str) -> str:
     """Run task ``index`` again, and return the engine's log and what the strategy printed."""
     with Scratch() as scratch, (scratch.path / "log").open("w+b") as log:
-        _run(origin, index, scratch.path, log_level, log)
+        _fresh(origin, scratch, log_level).run([index], log)
         log.seek(0)
         return log.read().decode(errors="replace")
 
 
-def _run(
-    origin: TaskOrigin,
-    index: int,
-    scratch: Path,
-    log_level: str,
-    output: IO[bytes] | None = None,
-) -> ReplayOutcome:
-    reader, writer = os.pipe()
-    job = {
-        "plan": str(present_plan(origin, scratch)),
-        "folder": str(origin.folder),
-        "dataset": origin.dataset,
-        "results": str(scratch / "results"),
-        "scratch": str(scratch),
-        "search_paths": [str(path) for path in origin.code.search_paths],
-        "task": index,
-        "log_level": log_level,
-    }
-    work = scratch / "work"
-    work.mkdir()
-    sys.stdout.flush()
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "trading_runtime.verification.replay", str(writer)],
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        pass_fds=(writer,),
-        env=worker_environment(),
-        cwd=work,
-    ) as process:
-        os.close(writer)
-        try:
-            process.communicate(json.dumps(job).encode())
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            with os.fdopen(reader, encoding="utf-8") as answers:
-                answer = answers.read()
-    if answer:
-        said = json.loads(answer)
-        return ReplayOutcome(
-            Kind(said["status"]), said.get("message", ""), said.get("traceback", "")
-        )
-    code = process.returncode
-    cause = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    return ReplayOutcome(Kind.CRASH, f"the task's process ended {cause}")
-
-
-def main() -> None:
-    """Run the task that standard input names, and report how it ended on a separate descriptor."""
-    from trading_runtime.config.strategy_code import find_strategy_code
-    from trading_runtime.execution.task import TaskRunner
-    from trading_runtime.execution.workers.worker import attempt, end_with_parent
-    from trading_runtime.records.plan import read_plan
-
-    # Ctrl-C reaches the whole process group; the parent decides when this process ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent(os.getppid())
-    job = json.loads(sys.stdin.read())
-    plan = read_plan(Path(job["plan"]))
-    sys.path.extend(path for path in job["search_paths"] if path not in sys.path)
-    strategy = plan.strategy
-    code = find_strategy_code(
-        strategy.path, Path(job["folder"]), strategy.code, plan.common.config_path
+def _fresh(origin: TaskOrigin, scratch: Scratch, log_level: str) -> FreshTasks:
+    return FreshTasks(
+        present_plan(origin, scratch.path),
+        origin.folder,
+        origin.dataset,
+        origin.code.search_paths,
+        scratch.path,
+        log_level,
     )
-    store = Store(Path(job["results"]))
-    runner = TaskRunner(
-        plan,
-        job["dataset"],
-        store,
-        code,
-        scratch=Path(job["scratch"]),
-        log_level=job["log_level"],
-    )
-    try:
-        ended = attempt(runner, job["task"])
-    finally:
-        runner.close()
-    with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answers:
-        answers.write(json.dumps(ended))
-
-
-if __name__ == "__main__":
-    main()

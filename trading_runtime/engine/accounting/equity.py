@@ -135,18 +135,22 @@ class _Observer(DataActor):
     """Reads the account without changing the order of events.
 
     Its alerts are due at instants that change nothing (see ``looks``), after all rows and all other
-    timers of their instant.
+    timers of their instant. After the last row it does not move the clock beyond the strategy's own
+    timers: ``on_stop`` runs when it does without an observer.
     """
 
     def __new__(cls, *_arguments: Any) -> Self:
         """Accept the arguments of ``__init__``, which the native base class would refuse."""
         return super().__new__(cls)
 
-    def __init__(self, looks: Sequence[Look]) -> None:
+    def __init__(self, looks: Sequence[Look], last_row: int) -> None:
         super().__init__()
         self.error: Exception | None = None
+        self.next_timer: Callable[[], int | None] = lambda: None
+        """Returns when the next timer of the strategy is due within the task."""
         self._looks = iter(looks)
         self._next: Look | None = None
+        self._last_row = last_row
 
     def on_start(self) -> None:
         """Set the first alert."""
@@ -157,13 +161,26 @@ class _Observer(DataActor):
         self._set_alert()
 
     def _set_alert(self) -> None:
-        if self._next is not None:
-            self.clock.set_time_alert_ns(_LAST_AT_ITS_INSTANT, self._next.ts, self._take)
+        if self._next is None:
+            return
+        due = self._next.ts
+        if due > self._last_row:
+            is_over = self.clock.timestamp_ns() >= self._last_row
+            moved = self.next_timer() if is_over else self._last_row
+            if moved is None:
+                # Nothing happens any more: the account stays as it is.
+                rest = [self._next, *self._looks]
+                self._look(Look(rest[0].ts, [ts for look in rest for ts in look.samples]))
+                self._next = None
+                return
+            due = min(due, moved)
+        self.clock.set_time_alert_ns(_LAST_AT_ITS_INSTANT, due, self._take)
 
     def _take(self, _event: Any) -> None:
         if self.error is None and self._next is not None:
-            self._look(self._next)
-            self._next = next(self._looks, None)
+            if self._next.ts <= self.clock.timestamp_ns():
+                self._look(self._next)
+                self._next = next(self._looks, None)
             self._set_alert()
 
     def _look(self, look: Look) -> None:
@@ -173,8 +190,8 @@ class _Observer(DataActor):
 class RateNoter(_Observer):
     """Records exchange rates, at instants that do not depend on when equity is sampled."""
 
-    def __init__(self, history: RateHistory, looks: Sequence[Look]) -> None:
-        super().__init__(looks)
+    def __init__(self, history: RateHistory, looks: Sequence[Look], last_row: int) -> None:
+        super().__init__(looks, last_row)
         self._history = history
 
     def _look(self, look: Look) -> None:
@@ -190,9 +207,10 @@ class EquitySampler(_Observer):
         account: Account,
         window: tuple[int, int],
         looks: Sequence[Look],
+        last_row: int,
         books: Sequence[tuple[InstrumentId, BookType]] = (),
     ) -> None:
-        super().__init__(looks)
+        super().__init__(looks, last_row)
         self.samples: list[EquitySample] = []
         self._unpriced: list[Holdings] = []
         self._account = account

@@ -186,6 +186,20 @@ def last_rows(
     return found
 
 
+def last_row(data: Sequence[Mapping[str, Any]], catalog: Path) -> int:
+    """Return the time of the last row of all series, ``ts_init`` in nanoseconds; 0 for none."""
+    import pyarrow.parquet as pq
+
+    found = 0
+    for kind in sorted({series["type"] for series in data}):
+        for path in (catalog / "data" / kind).rglob("*.parquet"):
+            with pq.ParquetFile(path) as file:
+                if file.metadata.num_rows:
+                    last = file.metadata.num_row_groups - 1
+                    found = max(found, instants_of(file.read_row_group(last, ["ts_init"]))[-1])
+    return found
+
+
 def first_rows(data: Sequence[Mapping[str, Any]], catalog: Path) -> list[int]:
     """Return the time of the first row of each series: ``ts_init`` in nanoseconds."""
     import pyarrow.parquet as pq

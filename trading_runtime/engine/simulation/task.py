@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from decimal import Context, localcontext
@@ -39,6 +40,8 @@ from trading_runtime.engine.simulation.feed import (
     expected_steps,
     fed,
     first_rows,
+    last_instant,
+    last_row,
     last_rows,
 )
 from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
@@ -65,6 +68,8 @@ from trading_runtime.units import DAY, NANOSECONDS, format_instant
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from nautilus_trader.model import InstrumentClose
 
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.engine.accounting.equity import Look
@@ -101,6 +106,8 @@ class _Course:
     """How many steps the engine makes for the rows."""
     catalog: Path
     """Where the rows are."""
+    closes: Sequence[InstrumentClose]
+    """Contracts that expire at a stated price."""
     is_logged: bool
     """Whether the engine's log, and with it the strategy's, is shown."""
 
@@ -131,7 +138,8 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     common = inputs["common"]
     # Before the strategy is imported: what Arrow imports here is not due to the strategy.
     steps = expected_steps(inputs["partition"]["data"], catalog, rows)
-    steps += len(stated_closes(inputs))
+    closes = stated_closes(inputs)
+    steps += len(closes)
     # A strategy that sets a decimal context sets it only for its own task.
     with (
         nullcontext(decoded_rows)
@@ -140,9 +148,9 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
         localcontext(Context()),
         imported_strategy(code, common["strategy"]["config_path"], common["seed"]) as loaded,
     ):
-        engine = _make_engine(inputs, catalog, added, log_level)
+        engine = _make_engine(inputs, catalog, added, closes, log_level)
         try:
-            course = _Course(steps + added.added, catalog, log_level is not None)
+            course = _Course(steps + added.added, catalog, closes, log_level is not None)
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
             # It stays in the process, so the caller must learn of it first.
@@ -158,6 +166,7 @@ def _make_engine(
     inputs: Mapping[str, Any],
     catalog: Path,
     rows: DecodedRows | RateRows,
+    closes: Sequence[InstrumentClose],
     log_level: str | None,
 ) -> FedEngine:
     common, partition = inputs["common"], fed(inputs)
@@ -172,7 +181,6 @@ def _make_engine(
         is_queued="queue" in common,
         logging=logger_config(log_level),
     )
-    closes = stated_closes(inputs)
     try:
         if isinstance(rows, DecodedRows):
             return SharingEngine(venues, config, partition, rows, closes)
@@ -212,13 +220,8 @@ def _run_engine(
         for name in with_books
     ]
     swap = _swap(engine, ledger, (start, end))
-    looked = _looks(inputs, _sampled(inputs), course.catalog)
-    sampler = EquitySampler(ledger.account, (start, end), looked, books)
+    sampler = _observer(engine, inputs, ledger, guard, course, books)
     sampler.swap = swap
-    engine.add_actor(sampler)
-    if ledger.history.is_needed:
-        noted = _noted(inputs, first_rows(partition["data"], course.catalog))
-        engine.add_actor(RateNoter(ledger.history, _looks(inputs, noted, course.catalog)))
     for settings in engine.venues:
         if isinstance(settings.fee_model, FeesOfVenue):
             settings.fee_model.now = sampler.now
@@ -263,6 +266,31 @@ def _run_engine(
         liquidations=liquidations(tables) if _liquidates(common) else None,
         queued=None if guard.queue is None else dict(sorted(guard.queue.counts.items())),
     )
+
+
+def _observer(  # noqa: PLR0913, PLR0917 - what is observed, and when
+    engine: FedEngine,
+    inputs: Mapping[str, Any],
+    ledger: Ledger,
+    guard: GuardState,
+    course: _Course,
+    books: Sequence[tuple[model.InstrumentId, model.BookType]],
+) -> EquitySampler:
+    """Return what samples equity, added to the engine; exchange rates are recorded, too."""
+    partition = inputs["partition"]
+    closed = (close.ts_init for close in course.closes)
+    last = max([last_row(partition["data"], course.catalog), *closed])
+    looked = _looks(inputs, _sampled(inputs), course.catalog)
+    window = partition["start"], partition["end"]
+    sampler = EquitySampler(ledger.account, window, looked, last, books)
+    sampler.next_timer = functools.partial(guard.next_timer, last_instant(partition, course.closes))
+    engine.add_actor(sampler)
+    if ledger.history.is_needed:
+        noted = _noted(inputs, first_rows(partition["data"], course.catalog))
+        noter = RateNoter(ledger.history, _looks(inputs, noted, course.catalog), last)
+        noter.next_timer = sampler.next_timer
+        engine.add_actor(noter)
+    return sampler
 
 
 def _set_limits(

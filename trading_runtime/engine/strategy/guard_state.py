@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader.core import UUID4
-from nautilus_trader.model import OrderDenied
+from nautilus_trader.model import BarType, OrderDenied
 from nautilus_trader.trading import Strategy
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from trading_runtime.engine.risk.outbound import OutboundQueue
     from trading_runtime.engine.risk.profile import Risk
     from trading_runtime.engine.strategy.failures import FailureRecord
+
+_LONGEST_TIMED_BAR = dt.timedelta(days=1)
 
 
 def _wake_by_clock(strategy: Any, name: str, at: int, call: Callable[[int], None]) -> None:
@@ -78,6 +81,23 @@ class GuardState:
             if part is not None
             for order in part.refused_orders
         ]
+
+    def next_timer(self, last: int) -> int | None:
+        """Return when the strategy's next timer is due, or the end of its next internal bar.
+
+        ``None`` when that is after ``last``; all in nanoseconds since the epoch.
+        """
+        if self.strategy is None:
+            return None
+        clock = self.strategy.clock
+        due = [clock.next_time_ns(name) for name in clock.timer_names()]
+        for bars in self.subscriptions.values():
+            if isinstance(bars, BarType) and bars.standard().is_internally_aggregated():
+                spec = bars.spec
+                if spec.is_time_aggregated() and spec.timedelta <= _LONGEST_TIMED_BAR:
+                    length = spec.get_interval_ns()
+                    due.append((clock.timestamp_ns() // length + 1) * length)
+        return min((ts for ts in due if ts <= last), default=None)
 
 
 def listens(strategy_class: type[Strategy], callback: str) -> bool:

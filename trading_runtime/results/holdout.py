@@ -1,0 +1,155 @@
+"""Hold-outs: the end of the data, which no run over a store may touch until it is opened.
+
+A hold-out is declared in an experiment, and recorded in the store by its first run. From then on it
+binds every experiment over that store. Opening it is recorded with a reason; neither record is ever
+removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from trading_runtime.canonical import canonical_json, digest
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.units import format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.results.store import Store
+
+FOLDER = "holdouts"
+_FORMAT = 1
+_OPENED = ".opened.json"
+_LONGEST_REASON = 500
+
+
+class HoldOut(NamedTuple):
+    """Everything of some instruments from ``start`` on, nanoseconds since the epoch."""
+
+    instruments: tuple[str, ...]
+    start: int
+
+    @classmethod
+    def of(cls, instruments: Collection[str], start: str) -> Self:
+        """Return a hold-out from the text of its start."""
+        return cls(tuple(sorted(instruments)), parse_instant(start))
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        few = ", ".join(self.instruments[:3])
+        more = len(self.instruments) - 3
+        names = few + (f" and {more} more" if more > 0 else "")
+        return f"the hold-out of {names} from {format_instant(self.start)} on"
+
+    def touches(self, plan: Plan) -> bool:
+        """Return whether a plan has a window with rows that are held out."""
+        return any(
+            partition.end > self.start
+            and not set(self.instruments).isdisjoint(partition.instruments)
+            for partition in plan.partitions
+        )
+
+
+class Opening(NamedTuple):
+    """Who opened a hold-out, when and why."""
+
+    reason: str
+    user: str | None
+    time: str
+
+
+class RecordedHoldOut(NamedTuple):
+    """A hold-out of a store; ``opened`` is ``None`` while it is closed."""
+
+    held: HoldOut
+    opened: Opening | None
+
+
+def recorded_holdouts(store: Store) -> list[RecordedHoldOut]:
+    """Return the hold-outs of a store, by their start. Raises ``DataError`` for a damaged one."""
+    names = sorted(store.objects.sizes(f"{FOLDER}/"))
+    found = []
+    for name in names:
+        if name.endswith(_OPENED):
+            continue
+        content = _read(store, name, "instruments", "start")
+        held = HoldOut(tuple(content["instruments"]), content["start"])
+        opened = _opened_name(held)
+        opening = None
+        if opened in names:
+            content = _read(store, opened, *Opening._fields)
+            opening = Opening(*(content[field] for field in Opening._fields))
+        found.append(RecordedHoldOut(held, opening))
+    return sorted(found, key=lambda each: (each.held.start, each.held.instruments))
+
+
+def is_open(store: Store, held: HoldOut) -> bool:
+    """Return whether a hold-out was opened in a store."""
+    return bool(store.objects.sizes(_opened_name(held)))
+
+
+def record_holdout(store: Store, held: HoldOut) -> None:
+    """Record a hold-out for all who use the store; do nothing when it is known."""
+    store.objects.create(_name(held), _content(held._asdict()))
+
+
+def open_holdout(store: Store, held: HoldOut, reason: str, time: str) -> bool:
+    """Open a hold-out for good, and return whether it was closed before.
+
+    Raises ``UsageError`` when the reason is empty or too long.
+    """
+    reason = " ".join(reason.split())
+    if not 0 < len(reason) <= _LONGEST_REASON:
+        raise UsageError(
+            f"--reason: {len(reason)} characters; accepted are 1 to {_LONGEST_REASON}: say why, "
+            "for whoever reads the result"
+        )
+    user = None
+    with contextlib.suppress(OSError, KeyError):  # a container's user may have no name
+        user = getpass.getuser()
+    record_holdout(store, held)
+    opening = _content(Opening(reason, user, time)._asdict())
+    return store.objects.create(_opened_name(held), opening) is not None
+
+
+def refuse_held_out(store: Store, plan: Plan, own: Iterable[HoldOut]) -> None:
+    """Raise ``UsageError`` when a plan has rows of a closed hold-out of the store.
+
+    ``own`` are the experiment's, which its plan respects already.
+    """
+    known = set(own)
+    for held, opened in recorded_holdouts(store):
+        if opened is None and held not in known and held.touches(plan):
+            raise UsageError(
+                f"partitions: windows touch {held}; set partitions.end to "
+                f"{format_instant(held.start)} or before, or open it: 'trading-runtime holdout "
+                "open' with the experiment that declares it, and a reason"
+            )
+
+
+def _name(held: HoldOut) -> str:
+    return f"{FOLDER}/{digest(held._asdict())}.json"
+
+
+def _opened_name(held: HoldOut) -> str:
+    return _name(held).removesuffix(".json") + _OPENED
+
+
+def _content(document: dict[str, Any]) -> bytes:
+    return canonical_json({"format": _FORMAT, **document}) + b"\n"
+
+
+def _read(store: Store, name: str, *keys: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(store.objects.read(name))
+        return {key: content[key] for key in keys}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{store.objects.url}/{name}: damaged: {error}; restore the file: without it held-out "
+            "rows could be used"
+        ) from error

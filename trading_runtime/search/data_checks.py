@@ -1,0 +1,256 @@
+"""Whether orders depend on data that they must not depend on: on what lies ahead, on the warm-up.
+
+Both checks run a point of a run on other data and compare orders. The tasks run in a fresh process,
+and their results are not kept: they are no trials.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trading_runtime.errors import StrategyError, UsageError
+from trading_runtime.results.store import Store
+from trading_runtime.results.validation import Stretch
+from trading_runtime.search.continuous import prepare_stretches
+from trading_runtime.storage.scratch import Scratch
+from trading_runtime.units import NANOSECONDS, parse_duration
+from trading_runtime.verification.fresh_tasks import FreshTasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from trading_runtime.search.continuous import Source
+
+    Report = Callable[[str], None]
+
+_DECISION = ("instrument_id", "side", "ts_init", "reduce_only")
+"""What an order keeps for life; the engine changes the rest of one that rests or is emulated."""
+_TERMS = (*_DECISION, "type", "quantity", "price", "trigger_price", "time_in_force")
+_FIRST_WARMUP = NANOSECONDS["h"]
+
+Order = dict[str, Any]
+"""A row of ``orders.parquet``, times in nanoseconds."""
+
+
+class OrderDifference(NamedTuple):
+    """The first order that differs; ``None`` where there is no such order."""
+
+    place: int
+    """Counted from 0, in the order in which the orders were sent."""
+    first: Order | None
+    second: Order | None
+
+
+class Cut(NamedTuple):
+    """A task whose data ends at an order."""
+
+    at: int
+    """The time of the last row that it sees, nanoseconds since the epoch."""
+    orders: int
+    """How many orders the whole window's task has sent by then."""
+    difference: OrderDifference | None
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    """What cutting the data changed."""
+
+    point: int
+    start: int
+    end: int
+    orders: int
+    """Orders on the whole window."""
+    cuts: Sequence[Cut]
+    opened: Sequence[str]
+    """Files that the strategy opened: cutting the data does not cut them."""
+
+    @property
+    def first(self) -> Cut | None:
+        """The earliest cut with other orders."""
+        return next((cut for cut in self.cuts if cut.difference is not None), None)
+
+
+def check_lookahead(
+    source: Source, point: int, window: int, most_cuts: int, report: Report = lambda _: None
+) -> Lookahead:
+    """Run a point of a run on a window that ends at each of some of its orders.
+
+    The orders up to there must be those of the whole window: data behind an order is not known when
+    it is sent. What a strategy sends in ``on_stop``, and what closes its positions at the end,
+    comes last in either task and is not compared. Raises ``StrategyError`` when a task fails.
+    """
+    start, end = source.windows.bounds[window]
+    report(f"point {point} on window {window}")
+    with Scratch() as scratch:
+        [whole], opened = _orders(source, [Stretch(point, start, end)], scratch, watch=True)
+    times = sorted({order["ts_init"] for order in whole if order["ts_init"] < end - 1})
+    chosen = _evenly(times, most_cuts) or [start + (end - start) // 2]
+    report(f"{len(whole):,} orders; the same with data that ends at {len(chosen):,} of them")
+    with Scratch() as scratch:
+        stretches = [Stretch(point, start, at + 1) for at in chosen]
+        cut, _ = _orders(source, stretches, scratch)
+    found = [
+        Cut(at, len(before), _difference(before, orders, at))
+        for at, orders in zip(chosen, cut, strict=True)
+        for before in ([order for order in whole if order["ts_init"] <= at],)
+    ]
+    return Lookahead(point, start, end, len(whole), found, opened)
+
+
+class Rung(NamedTuple):
+    """A warm-up, and how its orders compare with those of the next longer one."""
+
+    warmup: int
+    """Nanoseconds."""
+    orders: int
+    difference: OrderDifference | None
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """How orders depend on the warm-up."""
+
+    point: int
+    start: int
+    end: int
+    asked: int
+    """The experiment's warm-up, nanoseconds."""
+    rungs: Sequence[Rung]
+    """By rising warm-up; the last has no longer one to compare with."""
+
+    @property
+    def needed(self) -> int | None:
+        """The shortest of the warm-ups tried from which on orders are the same.
+
+        ``None`` when orders still change between the two longest, or only one was tried.
+        """
+        needed = None
+        for rung in reversed(self.rungs[:-1]):
+            if rung.difference is not None:
+                break
+            needed = rung.warmup
+        return needed
+
+
+def check_warmup(
+    source: Source, point: int, window: int, most_rungs: int, report: Report = lambda _: None
+) -> Warmup:
+    """Run a point of a run on a window with warm-ups that double, as far as the data goes back.
+
+    Raises ``UsageError`` when there is no data before the window, ``StrategyError`` when a task
+    fails.
+    """
+    start, end = source.windows.bounds[window]
+    settings = source.loaded.experiment.partitions
+    asked = parse_duration(settings.warmup) if settings.warmup else 0
+    reach = start - source.windows.bounds[0][0]
+    if reach <= 0:
+        raise UsageError(
+            f"--partition {window}: no data of the run lies before this window; choose a later one"
+        )
+    ladder = [asked] if asked else [0, min(_FIRST_WARMUP, reach)]
+    while len(ladder) < most_rungs and ladder[-1] * 2 <= reach:
+        ladder.append(ladder[-1] * 2)
+    if len(ladder) == 1:
+        raise UsageError(
+            f"--partition {window}: the data before this window is shorter than two warm-ups; "
+            "choose a later one"
+        )
+    report(f"point {point} on window {window}, with {len(ladder)} warm-ups")
+    with Scratch() as scratch:
+        stretches = [Stretch(point, start, end, warmup=warmup) for warmup in ladder]
+        orders, _ = _orders(source, stretches, scratch)
+    rungs = [
+        Rung(warmup, len(mine), None if longer is None else _difference(mine, longer, None))
+        for warmup, mine, longer in zip(ladder, orders, [*orders[1:], None], strict=True)
+    ]
+    return Warmup(point, start, end, asked, rungs)
+
+
+def _orders(
+    source: Source, stretches: Sequence[Stretch], scratch: Scratch, *, watch: bool = False
+) -> tuple[list[list[Order]], list[str]]:
+    """Return the orders of each stretch, and the files that were opened if they are watched."""
+    prepared = prepare_stretches(source, stretches)
+    plan, path = prepared.plan, scratch.path / "plan.json"
+    path.write_text(plan.to_json(), encoding="utf-8")
+    fresh = FreshTasks(
+        path,
+        prepared.loaded.code_folder,
+        prepared.loaded.dataset_place,
+        prepared.code.search_paths,
+        scratch.path,
+        watches_files=watch,
+    )
+    outcomes = fresh.run(range(len(plan.tasks)))
+    for outcome in outcomes:
+        if outcome.message:
+            raise StrategyError(f"{outcome.kind}: {outcome.message}")
+    store = Store(fresh.results)
+    found: list[list[Order]] = [[] for _ in stretches]
+    for task in plan.tasks:
+        partition = plan.partitions[task.partition]
+        [place] = (
+            number
+            for number, stretch in enumerate(stretches)
+            if (stretch.start, stretch.end) == (partition.start, partition.end)
+            and _has_warmup(stretch, partition.start - partition.warmup_start)
+        )
+        found[place] += _table(store.read_task(task.task_id)["orders.parquet"])
+    for orders in found:
+        orders.sort(key=lambda order: order["ts_init"])
+    return found, sorted({path for outcome in outcomes for path in outcome.opened})
+
+
+def _has_warmup(stretch: Stretch, warmup: int) -> bool:
+    return stretch.warmup is None or stretch.warmup == warmup
+
+
+def _table(content: bytes) -> list[Order]:
+    import polars as pl
+
+    table = pl.read_parquet(io.BytesIO(content))
+    times = pl.col("ts_init", "ts_last").to_physical()
+    return table.with_columns(times).to_dicts()
+
+
+def _evenly(times: Sequence[int], most: int) -> list[int]:
+    """Return at most so many of ``times``, the last one among them."""
+    count = min(most, len(times))
+    return [times[number * len(times) // count - 1] for number in range(1, count + 1)]
+
+
+def _difference(
+    first: Sequence[Order], second: Sequence[Order], cut: int | None
+) -> OrderDifference | None:
+    """Return the first difference; with a ``cut``, of orders that were sent by then."""
+    for place, order in enumerate(first):
+        other = second[place] if place < len(second) else None
+        if other is None or not _is_same(order, other, cut):
+            return OrderDifference(place, order, other)
+    for place, other in enumerate(second[len(first) :], len(first)):
+        if cut is None or other["ts_init"] < cut:
+            return OrderDifference(place, None, other)
+    return None
+
+
+def _is_same(first: Mapping[str, Any], second: Mapping[str, Any], cut: int | None) -> bool:
+    """Whether two orders are one decision; what happened to them after the cut does not count."""
+    is_over = cut is None or first["ts_last"] <= cut
+    compared: Iterable[str] = _TERMS if is_over or first["type"] == "MARKET" else _DECISION
+    return all(first[name] == second[name] for name in compared)
+
+
+def window_of(source: Source, asked: int | None, *, last: bool) -> int:
+    """Return the window that a command names, or the first or last one of the run.
+
+    Raises ``UsageError`` when the run has no such window.
+    """
+    count = len(source.windows.bounds)
+    if asked is None:
+        return count - 1 if last else 0
+    if asked not in range(count):
+        raise UsageError(f"--partition {asked}: the run's windows are 0 to {count - 1}")
+    return asked

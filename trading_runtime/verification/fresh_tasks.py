@@ -1,0 +1,153 @@
+"""Runs tasks of a plan in a fresh process of this machine, and keeps their results in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from trading_runtime.errors import Kind
+from trading_runtime.execution.workers.processes import worker_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class FreshTasks:
+    """Tasks to run, and where what they need is."""
+
+    plan: Path
+    folder: Path
+    """The experiment file's folder; paths in the experiment are relative to it."""
+    dataset: str
+    """A folder, or an address in S3."""
+    search_paths: Sequence[Path]
+    """Where further modules of the strategy are found."""
+    scratch: Path
+    """For results, below ``results``, and files of the tasks."""
+    log_level: str | None = None
+    """Shows the engine's log, when given."""
+    watches_files: bool = False
+    """Whether to report the files that tasks open; each then runs twice."""
+
+    @property
+    def results(self) -> Path:
+        """Where the results are stored."""
+        return self.scratch / "results"
+
+    def run(self, tasks: Sequence[int], output: IO[bytes] | None = None) -> list[FreshOutcome]:
+        """Run tasks of the plan one after another; those after a crash are not run.
+
+        What the tasks print goes to ``output``, to standard output and error without one.
+        """
+        reader, writer = os.pipe()
+        job = {
+            "plan": str(self.plan.absolute()),
+            "folder": str(self.folder),
+            "dataset": self.dataset,
+            "results": str(self.results),
+            "scratch": str(self.scratch),
+            "search_paths": [str(path) for path in self.search_paths],
+            "tasks": list(tasks),
+            "log_level": self.log_level,
+            "watches_files": self.watches_files,
+        }
+        work = self.scratch / "work"
+        work.mkdir(exist_ok=True)
+        sys.stdout.flush()
+        with subprocess.Popen(
+            [sys.executable, "-P", "-m", "trading_runtime.verification.fresh_tasks", str(writer)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=(writer,),
+            env=worker_environment(),
+            cwd=work,
+        ) as process:
+            os.close(writer)
+            try:
+                process.communicate(json.dumps(job).encode())
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                with os.fdopen(reader, encoding="utf-8") as answers:
+                    ended = [_outcome(line) for line in answers]
+        if len(ended) < len(tasks):
+            code = process.returncode
+            cause = (
+                f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+            )
+            ended.append(FreshOutcome(Kind.CRASH, f"the task's process ended {cause}"))
+        return ended
+
+
+@dataclass(frozen=True)
+class FreshOutcome:
+    """How a task ended: ``ok``, or its failure."""
+
+    kind: Kind
+    message: str = ""
+    traceback: str = ""
+    opened: tuple[str, ...] = ()
+    """Files that the strategy opened, its own code excluded, if they were to be reported."""
+
+
+def _outcome(line: str) -> FreshOutcome:
+    said = json.loads(line)
+    return FreshOutcome(
+        Kind(said["status"]),
+        said.get("message", ""),
+        said.get("traceback", ""),
+        tuple(said.get("opened", ())),
+    )
+
+
+def main() -> None:
+    """Run the tasks that standard input names, and report how they ended on a descriptor."""
+    from trading_runtime.config.strategy_code import find_strategy_code
+    from trading_runtime.execution.task import TaskRunner
+    from trading_runtime.execution.workers.worker import attempt, end_with_parent
+    from trading_runtime.records.plan import read_plan
+    from trading_runtime.results.store import Store
+    from trading_runtime.verification.opened_files import OpenedFiles
+
+    # Ctrl-C reaches the whole process group; the parent decides when this process ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(os.getppid())
+    job = json.loads(sys.stdin.read())
+    plan = read_plan(Path(job["plan"]))
+    sys.path.extend(path for path in job["search_paths"] if path not in sys.path)
+    strategy, folder = plan.strategy, Path(job["folder"])
+    code = find_strategy_code(strategy.path, folder, strategy.code, plan.common.config_path)
+    runner = TaskRunner(
+        plan,
+        job["dataset"],
+        Store(Path(job["results"])),
+        code,
+        scratch=Path(job["scratch"]),
+        log_level=job["log_level"],
+    )
+    try:
+        with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answers:
+            for index in job["tasks"]:
+                ended = attempt(runner, index)
+                if job["watches_files"] and ended["status"] == Kind.OK:
+                    # The data is cut by now: who opens a file of the dataset is the strategy.
+                    with OpenedFiles(job["dataset"], folder, Path(job["scratch"])) as opened:
+                        ended = attempt(runner, index)
+                    ended["opened"] = opened.found()
+                answers.write(json.dumps(ended) + "\n")
+                answers.flush()
+    finally:
+        runner.close()
+
+
+if __name__ == "__main__":
+    main()
