@@ -254,6 +254,41 @@ def _run() -> Dashboard:
                 )
             )
         )
+        .with_row(Row("Session"))
+        .with_panel(
+            _stat(
+                "Since the heartbeat",
+                f"time() - trading_runtime_session_heartbeat_timestamp_seconds{{{run}}}",
+                red_from=60,
+            )
+            .unit("s")
+            .mappings([_nothing("no session")])
+        )
+        .with_panel(
+            _stat(
+                "Instruments without data",
+                f"trading_runtime_session_stale_instruments{{{run}}}",
+                red_from=1,
+            ).mappings([_nothing("no session")])
+        )
+        .with_panel(
+            _stat(
+                "Only reducing", f"trading_runtime_session_reducing{{{run}}}", red_from=1
+            ).mappings([_named({"0": "no", "1": "YES"}), _nothing("no session")])
+        )
+        .with_panel(_lines("Equity").with_target(_of("trading_runtime_session_equity", run, "")))
+        .with_panel(
+            _lines("Orders and fills")
+            .with_target(_of("trading_runtime_session_orders_total", run, "sent"))
+            .with_target(_of("trading_runtime_session_fills_total", run, "filled", "B"))
+            .with_target(_of("trading_runtime_session_orders_denied_total", run, "denied", "C"))
+            .with_target(_of("trading_runtime_session_requests_queued_total", run, "waited", "D"))
+        )
+        .with_panel(
+            _lines("Open")
+            .with_target(_of("trading_runtime_session_positions", run, "positions"))
+            .with_target(_of("trading_runtime_session_resting_orders", run, "orders", "B"))
+        )
         .with_row(Row("Safety"))
         .with_panel(
             _lines("Orders refused").with_target(

@@ -21,6 +21,9 @@ BROKEN = {
     "reconciliation-mismatch": "an altered one differs",
     "kill-switch": "no order after a second",
     "kill-live": "no order after a second",
+    "restart-with-open-position": "the position is the journal's",
+    "duplicate-fill": "the fill is booked once",
+    "stale-feed-live": "no order goes out at old prices",
     "corrupt-result": "it is not reported as a result",
     "disk-full": "the run says that storage failed",
 }

@@ -300,6 +300,7 @@ def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]
         "engine_warnings": "engine",
         "unfed_subscriptions": "not fed",
         "liquidations_by_instrument": "closed",
+        "queued_requests": "queued",
     }
     for name, head in heads.items():
         for number, (kind, count) in enumerate(incidents.get(name, {}).items()):

@@ -28,6 +28,7 @@ _CHECKS = (
     (frozenset({"venue", "venues", "partitions"}), setting_checks.check_venues),
     (frozenset({"risk", "dataset"}), setting_checks.check_risk),
     (frozenset({"risk", "strategy"}), setting_checks.check_builtin_risk),
+    (frozenset({"queue", "strategy"}), setting_checks.check_queue),
     (frozenset({"equity"}), setting_checks.check_equity),
     (frozenset({"objective"}), setting_checks.check_objective),
     (frozenset({"parameters"}), parameter_checks.check_parameters),

@@ -25,7 +25,7 @@ from trading_runtime.config.fees import NoFees
 from trading_runtime.config.fields import Duration, Instant, InstrumentName, Model, Name
 from trading_runtime.config.loading import LoadedExperiment, failure, read_document, read_text
 from trading_runtime.config.messages import faults_of, problem_at
-from trading_runtime.config.risk import RiskSettings
+from trading_runtime.config.risk import QueueSettings, RiskSettings
 from trading_runtime.config.sizes import TaskMemory
 from trading_runtime.config.venue import VenueSettings
 from trading_runtime.errors import UsageError, refuse_other_than_utf8
@@ -145,6 +145,8 @@ class Deployment(Model):
     """Which strategy trades, with all of its config."""
     risk: RiskSettings | None = None
     """Limits that each order is checked against before it is sent; absent: none."""
+    queue: QueueSettings | None = None
+    """A queue for what is above the venue's rate of requests; absent: the excess is denied."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     """Seed of everything random, as in an experiment."""
     equity: EquitySettings = EquitySettings.model_construct()
@@ -208,6 +210,7 @@ def as_experiment(deployment: Deployment) -> Experiment:
         partitions=partitions,
         venue=venue,
         risk=deployment.risk,
+        queue=deployment.queue,
         strategy=deployment.strategy,
         seed=deployment.seed,
         equity=deployment.equity,

@@ -20,7 +20,7 @@ from trading_runtime.config.fields import (
     Number,
     VenueName,
 )
-from trading_runtime.config.risk import RiskSettings
+from trading_runtime.config.risk import QueueSettings, RiskSettings
 from trading_runtime.config.sizes import TaskMemory
 from trading_runtime.config.venue import (
     FillSettings,
@@ -420,6 +420,8 @@ class Experiment(Model):
     ``venue`` is then the one that is not named here."""
     risk: RiskSettings | None = None
     """Limits that each order is checked against before it is sent; absent: none."""
+    queue: QueueSettings | None = None
+    """A queue for what is above the venue's rate of requests; absent: the excess is denied."""
     strategy: StrategySettings
     """Which strategy is run."""
     parameters: dict[str, Values] = Field(default_factory=dict)

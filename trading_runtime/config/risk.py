@@ -31,6 +31,14 @@ class InstrumentRisk(Model):
     """No order when the instrument's newest data is older than this."""
 
 
+class QueueSettings(Model):
+    """Requests above the venue's ``order_rate_limit`` wait instead of being denied."""
+
+    max_wait: Duration = "5s"
+    """How long an order or an order change may wait for its turn; then it is denied. Cancellations
+    go first, and do not expire."""
+
+
 class RiskSettings(InstrumentRisk):
     """Limits that every order is checked against before it is sent; absent means no limit."""
 

@@ -313,6 +313,23 @@ def check_risk(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
             )
 
 
+def check_queue(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
+    """A queue lets requests wait, and is in the path of the strategy's orders."""
+    queue = experiment.queue
+    if queue is None:
+        return
+    if not parse_duration(queue.max_wait):
+        yield ConfigFinding(
+            ("queue", "max_wait"), "is 0: nothing would wait; leave the 'queue' section out"
+        )
+    if experiment.strategy.path.startswith("builtin:"):
+        yield ConfigFinding(
+            ("queue",),
+            "a builtin strategy runs inside the engine, where its orders cannot wait; leave the "
+            "section out, or use a strategy written in Python",
+        )
+
+
 def check_builtin_risk(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """A strategy in Rust cannot be guarded, so its orders cannot be limited."""
     if experiment.risk is not None and experiment.strategy.path.startswith("builtin:"):

@@ -69,10 +69,11 @@ class LatencySettings(Model):
 
 
 class OrderRateLimit(Model):
-    """How many orders may be sent in a period of simulated time; the excess is denied."""
+    """How many orders may be sent in a period of simulated time; the excess is denied, or waits."""
 
     orders: Annotated[int, Field(ge=1)] = 100
-    """New orders, and separately order changes, allowed in the period."""
+    """New orders, and separately order changes, allowed in the period. With a ``queue`` section:
+    requests of any kind, cancellations included."""
     per: Duration = "1s"
     """The period, in whole seconds."""
 

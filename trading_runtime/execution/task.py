@@ -151,6 +151,8 @@ class TaskRunner:
                 "liquidation_fees": fees,
                 "liquidations_by_instrument": by_instrument,
             }
+        if output.queued is not None:
+            counts["queued_requests"] = output.queued
         if output.unfed:
             counts["unfed_subscriptions"] = dict.fromkeys(output.unfed, 1)
         self.risk_refusals = output.risk_refusals

@@ -105,10 +105,31 @@ def _of_journal(reader: RunReader, now: float) -> Iterator[tuple[str, float]]:
     yield "run_rows_total", journal.rows
     yield "run_fetched_bytes_total", journal.fetched_bytes
     yield from _rates(reader, now)
+    yield from _of_session(reader)
     if (memory := journal.nearest_memory_limit()) is not None:
         yield "run_memory_bytes", memory[0]
         if memory[1] is not None:
             yield "run_memory_limit_bytes", memory[1]
+
+
+def _of_session(reader: RunReader) -> Iterator[tuple[str, float]]:
+    session, is_running = reader.journal.session, reader.state == Status.RUNNING
+    if session.beaten is None:
+        return
+    yield "session_heartbeat_timestamp_seconds", session.beaten
+    yield "session_stale_instruments", len(session.stale) if is_running else 0
+    yield "session_reducing", session.is_reducing
+    for name, of_heartbeat in (
+        ("session_positions", "positions"),
+        ("session_resting_orders", "resting"),
+        ("session_equity", "equity"),
+    ):
+        if of_heartbeat in session.state:
+            yield name, session.state[of_heartbeat]
+    yield "session_orders_total", session.counts["order_submitted"]
+    yield "session_fills_total", session.counts["order_filled"]
+    yield "session_orders_denied_total", session.counts["order_denied"]
+    yield "session_requests_queued_total", session.counts["request_queued"]
 
 
 def _rates(reader: RunReader, now: float) -> Iterator[tuple[str, float]]:

@@ -137,6 +137,31 @@ OF_RUN = (
         "run_orders_refused_total", "counter", "Orders refused, by rule.", ("run_id", "rule")
     ),
     MetricDefinition(
+        "session_heartbeat_timestamp_seconds", "gauge", "When a session was alive last.", _RUN
+    ),
+    MetricDefinition(
+        "session_stale_instruments", "gauge", "Instruments of a session without data.", _RUN
+    ),
+    MetricDefinition(
+        "session_reducing", "gauge", "1 while only position-reducing orders go out.", _RUN
+    ),
+    MetricDefinition("session_positions", "gauge", "Positions that a session has open.", _RUN),
+    MetricDefinition("session_resting_orders", "gauge", "Orders that rest at the venue.", _RUN),
+    MetricDefinition(
+        "session_equity", "gauge", "Value of a session's account at its last heartbeat.", _RUN
+    ),
+    MetricDefinition("session_orders_total", "counter", "Orders that a session sent.", _RUN),
+    MetricDefinition("session_fills_total", "counter", "Fills of a session.", _RUN),
+    MetricDefinition(
+        "session_orders_denied_total", "counter", "Orders of a session that did not go out.", _RUN
+    ),
+    MetricDefinition(
+        "session_requests_queued_total",
+        "counter",
+        "Requests of a session that waited for the venue's rate.",
+        _RUN,
+    ),
+    MetricDefinition(
         "run_kill_switch_active", "gauge", "1 while the kill switch is on for the run.", _RUN
     ),
     MetricDefinition(

@@ -102,6 +102,46 @@ class Chain:
 
 
 @dataclass
+class SessionFacts:
+    """What a session's journal says of its trading; empty for other runs."""
+
+    beaten: float | None = None
+    """When it was alive last; none unless the run is a session."""
+    stale: set[str] = field(default_factory=set)
+    is_reducing: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    """Events by name."""
+    state: dict[str, float] = field(default_factory=dict)
+    """``positions``, ``resting`` and ``equity`` of the last heartbeat."""
+
+    def add(self, event: str, payload: Mapping[str, Any], at: float) -> None:
+        """Add a line; raises for one that this program did not write."""
+        if event in _COUNTED:
+            self.counts[event] += 1
+        match event:
+            case "session_started":
+                # A restart under the same id begins without what was known of data.
+                self.stale.clear()
+                self.beaten = at
+            case "session_connected":
+                self.beaten = at
+            case "session_heartbeat":
+                self.beaten = at
+                for name in ("positions", "resting", "equity"):
+                    if name in payload:
+                        self.state[name] = float(payload[name])
+            case "session_reduced":
+                self.is_reducing = bool(payload["on"])
+            case "data_stale":
+                self.stale.add(payload["instrument"])
+            case "data_recovered":
+                self.stale.discard(payload["instrument"])
+
+
+_COUNTED = frozenset({"order_submitted", "order_filled", "order_denied", "request_queued"})
+
+
+@dataclass
 class JournalFacts:
     """The totals over a journal's events, over all attempts unless stated otherwise."""
 
@@ -127,6 +167,7 @@ class JournalFacts:
     memory: dict[tuple[str, Any], int] = field(default_factory=dict)
     """Memory of each worker when its last task ended, by writer and number."""
     memory_limits: dict[str, int] = field(default_factory=dict)
+    session: SessionFacts = field(default_factory=SessionFacts)
 
     def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Add lines of any writers, in order of time."""
@@ -135,6 +176,7 @@ class JournalFacts:
             self.last_event = max(at, self.last_event or at)
             try:
                 self._add(entry["event"], entry["payload"], entry["writer"], at)
+                self.session.add(entry["event"], entry["payload"], at)
             except (KeyError, TypeError, ValueError):
                 continue  # not written by this program: nothing to learn from it
 

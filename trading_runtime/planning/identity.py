@@ -35,7 +35,7 @@ def common_inputs(
     no result. Raises ``UsageError`` when a package that the strategy requires is not installed.
     """
     settings = experiment.strategy
-    risk = experiment.risk
+    risk, queue = experiment.risk, experiment.queue
     return {
         **environment(settings.requirements, code.imported),
         "code": {"runtime": runtime_digest(), "strategy": code.digest},
@@ -50,6 +50,7 @@ def common_inputs(
         "periods_per_year": experiment.statistics.periods_per_year,
         "at_end": experiment.at_end,
         **({} if risk is None else {"risk": json.loads(canonical_json(risk.model_dump()))}),
+        **({} if queue is None else {"queue": queue.model_dump()}),
     }
 
 

@@ -81,6 +81,18 @@ class OrderSubmitted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestQueued(Event):
+    """A request is above the venue's rate, and waits for its turn."""
+
+    what: str
+    """``order``, ``change`` or ``cancellation``."""
+    order_id: str
+    """For a cancellation of all orders of an instrument, the instrument."""
+    waiting: int
+    """How many wait now, this one included."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderAccepted(Event):
     """The venue accepted the order."""
 

@@ -330,8 +330,13 @@ def _orders(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumpti
     limit = venue.get("order_rate_limit") or {}
     denied = _total(results, "denied_orders")
     allowed = f"{number(int(limit.get('orders', 100)), 0)} orders per {limit.get('per', '1s')}"
-    yield Assumption("Order rate", f"At most {allowed} of simulated time; the excess is denied.")
     incidents = inputs.result.incidents
+    queue = inputs.experiment.get("queue")
+    excess = "is denied"
+    if queue:
+        waited = _by_kind(incidents.get("queued_requests", {})) or "none waited"
+        excess = f"waits, cancellations first, for {queue.get('max_wait', '5s')} at most ({waited})"
+    yield Assumption("Order rate", f"At most {allowed} of simulated time; the excess {excess}.")
     if denied:
         tasks = _tasks_with(results, pl.col("denied_orders") > 0)
         reasons = _by_kind(incidents.get("denied_by_reason", {}))

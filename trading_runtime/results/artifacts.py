@@ -68,6 +68,7 @@ _WHERE_KNOWN = (
     *COUNTS_WHERE_CHARGED,
     "liquidations_by_instrument",
     "risk_refusals",
+    "queued_requests",
     "unfed_subscriptions",
 )
 
@@ -83,7 +84,8 @@ def task_summary(
     ``counts`` gives ``rows``, ``observed`` (the times of the rows), ``warmup_rows``,
     ``warmup_short``, ``warmup_denied_orders``, ``funding`` and ``funding_settlements``, and
     ``engine_warnings`` by kind, which the tables do not contain. With a risk profile it gives
-    ``risk_refusals``: how many orders and order changes each rule refused. It also gives
+    ``risk_refusals``: how many orders and order changes each rule refused; with a queue
+    ``queued_requests``: how many waited, and of these expired or were dropped. It also gives
     ``unfed_subscriptions``, if any: what the strategy subscribed to and was not fed; and what
     venues charge for, such as ``swap``.
     """

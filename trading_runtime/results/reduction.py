@@ -244,10 +244,10 @@ def counts(statuses: Mapping[str, str]) -> TaskCounts:
 def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Return what went wrong without failing a task: counts over all tasks, by kind."""
     names = ["denied_by_reason", "rejected_by_reason", "engine_warnings", "unfed_subscriptions"]
-    # Only for venues that liquidate.
+    # Only for venues that liquidate, and experiments with a queue.
     names += [
         name
-        for name in ("liquidations_by_instrument",)
+        for name in ("liquidations_by_instrument", "queued_requests")
         if any(name in summary for summary in summaries)
     ]
     return {name: added(summary.get(name, {}) for summary in summaries) for name in names}

@@ -27,7 +27,7 @@ from trading_runtime.runs.s3_lock import read_lease
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from trading_runtime.results.store import Store
@@ -189,7 +189,7 @@ class SessionAccount:
         files = self._store.run(state.session)
         return [
             entry
-            for entry in entries_of(files.journals, "session-")
+            for entry in without_repeated_fills(entries_of(files.journals, "session-"))
             if entry["sequence"] >= state.lines
         ]
 
@@ -217,6 +217,20 @@ class SessionAccount:
             "until": time.time() + seconds,
         }
         return json.dumps(content).encode() + b"\n"
+
+
+def without_repeated_fills(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return lines of journals without those of fills that were reported before."""
+    seen: set[tuple[str, str]] = set()
+    found = []
+    for entry in entries:
+        if entry["event"] == "order_filled":
+            fill = entry["payload"]["order_id"], entry["payload"]["trade_id"]
+            if fill in seen:
+                continue
+            seen.add(fill)
+        found.append(entry)
+    return found
 
 
 def _state_of(content: dict[str, Any]) -> AccountState:

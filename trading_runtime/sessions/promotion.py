@@ -172,7 +172,9 @@ def _content(
         "results": places.moved(experiment.results),
     }
     return content | {
-        key: whole[key] for key in ("risk", "equity", "statistics", "labels") if key in whole
+        key: whole[key]
+        for key in ("risk", "queue", "equity", "statistics", "labels")
+        if key in whole
     }
 
 

@@ -96,6 +96,11 @@ class SessionRecords:
             raise self.error
         self._changed()
 
+    def queued(self, what: str, order_ids: Sequence[Any], waiting: int) -> None:
+        """Record that a request waits for its turn."""
+        for order_id in order_ids:
+            self._write(events.RequestQueued(what=what, order_id=str(order_id), waiting=waiting))
+
     def on_order_event(self, event: Any) -> None:
         """Record what became of an order."""
         kind = type(event).__name__
@@ -164,8 +169,8 @@ class SessionRecords:
             return
         self._denied.add(order_id)
         word, _, rest = reason.partition(" ")
-        rule = rest.partition(":")[0] if word == "RISK" else word.removesuffix(":")
-        is_ours = word in {"RISK", "KILL_SWITCH:", "WARMUP:"}
+        rule = rest.partition(":")[0] if word in {"RISK", "QUEUE"} else word.removesuffix(":")
+        is_ours = word in {"RISK", "QUEUE", "KILL_SWITCH:", "WARMUP:"}
         self._write(
             events.OrderDenied(
                 order_id=order_id, rule=rule if is_ours else "engine", message=reason

@@ -299,6 +299,8 @@ class Session:
                 "warmup_denied_orders": 0,
                 "engine_warnings": self._node.warnings,
             }
+            if self._node.guard.queue is not None:
+                counts["queued_requests"] = dict(sorted(self._node.guard.queue.counts.items()))
             if plan.common.has_risk_profile:
                 counts["risk_refusals"] = dict(sorted(self._node.risk.refusals.items()))
             summary = task_summary(window.task_id, window.inputs, tables.columns, counts)

@@ -386,6 +386,7 @@ class Trading:
         if running.done() or ending is None:
             return
         node = self.node
+        node.drop_waiting("QUEUE end: the session ended before its turn")
         await self._settled(lambda: node.is_quiet)
         if ending.is_orderly:
             cancels = self.deployment.on_stop != "hold"

@@ -20,7 +20,6 @@ from nautilus_trader.common import Environment
 from nautilus_trader.config import ExecutionClientConfig
 from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
 
-from trading_runtime.config.risk import RiskSettings
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
@@ -29,9 +28,11 @@ from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.reporting import reporting
 from trading_runtime.engine.live.restoring import RestingOrder, restoring_factory
 from trading_runtime.engine.live.simulated import simulated_venue
-from trading_runtime.engine.risk.profile import Refusal, Risk
+from trading_runtime.engine.risk.outbound import queue_of
+from trading_runtime.engine.risk.profile import NO_LIMITS, Refusal, Risk
 from trading_runtime.engine.simulation.engine_log import engine_log, logger_config
 from trading_runtime.engine.simulation.fees import FeesOfVenue
+from trading_runtime.engine.simulation.kill_signal import KILL_REASON
 from trading_runtime.engine.strategy.failures import watch_escapes_into
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
@@ -102,12 +103,19 @@ class PaperNode:
         self.samples: list[EquitySample] = []
         """The account's value at each multiple of the interval of equity, in the data's time."""
         replay.on_look = self._look
-        limits = dict(common.get("risk") or RiskSettings().model_dump(mode="json"))
+        limits = dict(common.get("risk", NO_LIMITS))
         # The engine would count by the wall clock, which a replay does not follow.
-        limits["max_orders"] = limits["max_orders"] or common["venue"]["order_rate_limit"]
+        if "queue" not in common:
+            limits["max_orders"] = limits["max_orders"] or common["venue"]["order_rate_limit"]
         self.guard = new_guard(loaded, trading_starts=0, close_at_end=False)
         self.failures = self.guard.failures
         self.risk = self.guard.risk = Risk(limits, self._ledger, self.samples)
+        self.guard.queue = queue_of(common, self.guard, self.risk)
+        if self.guard.queue is not None:
+            self.guard.queue.on_waiting = listener.queued
+            if not isinstance(replay, ArrivingData):
+                replay.has_calls, replay.is_quiet = True, self._has_settled
+                self.guard.wake = lambda _strategy, _name, at, call: replay.call_at(at, call)
         self.guard.now = lambda _strategy: replay.now(self.cache)
         self.guard.on_denial = listener.on_order_event
         self._times: list[tuple[int, int]] = []
@@ -240,6 +248,12 @@ class PaperNode:
     def halt(self) -> None:
         """Block all further orders of the strategy, even those that close a position."""
         self.guard.halted = True
+        self.drop_waiting(KILL_REASON)
+
+    def drop_waiting(self, reason: str) -> None:
+        """Send nothing of what waits in the queue."""
+        if self.guard.queue is not None:
+            self.guard.queue.drop(self.strategy, reason)
 
     def cancel_resting(self) -> int:
         """Ask the venue to cancel every resting order; return how many there are."""
@@ -357,6 +371,12 @@ class PaperNode:
         """Whether nothing is in flight to the venue."""
         return not self.cache.orders_inflight_count()
 
+    def _has_settled(self) -> bool:
+        """Whether the venue has answered to every order, those still on their way included."""
+        cache = self.cache
+        settled = cache.orders_open_count() + cache.orders_closed_count()
+        return bool(cache.orders_total_count() == settled + cache.orders_emulated_count())
+
     def newest_rows(self) -> dict[str, int]:
         """Return when the newest row of each instrument arrived, by its id, 0 before the first."""
         return self._replay.newest(self.cache)
@@ -394,7 +414,7 @@ class PaperNode:
                 *(item for item in self.samples if self._start < item.ts < end),
                 ledger.account.sample(end),
             ]
-        tables = ledger.tables(samples, self.risk.refused_orders)
+        tables = ledger.tables(samples, self.guard.refused_orders)
         if isinstance(self._replay, ArrivingData):
             return tables
         return _in_time_of_data(tables, self._times, end)
@@ -409,6 +429,9 @@ class PaperNode:
             self.samples.append(self._ledger.account.sample(ts))
 
     def _note_time(self, event: Any) -> None:
+        # An order that waited was made before what happened meanwhile.
+        if self._times and event.ts_event < self._times[-1][0]:
+            return
         now = self._replay.now(self.cache)
         # In order, since the next event has a later instant.
         self._times += sorted(((event.ts_event, now), (event.ts_init, now)))
@@ -421,6 +444,7 @@ class _Timing:
         self._listener = listener
         self._note = note
         self.sending = listener.sending
+        self.queued = listener.queued
 
     def on_order_event(self, event: Any) -> None:
         self._note(event)

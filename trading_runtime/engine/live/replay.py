@@ -8,6 +8,9 @@ them, and when it comes out at the other end, all rows before it have been proce
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import heapq
+import itertools
 import time
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
@@ -34,6 +37,7 @@ _FEWEST_ROWS, _MOST_ROWS = 16, 4_096
 _QUICK, _SLOW = 0.05, 0.2
 """Seconds between two marks, below which more rows are sent at a time, and above which fewer."""
 _SHORTEST_WAIT = 0.001
+_MOST_MARKS = 100
 _MICROSECOND = 1_000
 _READERS: dict[str, Callable[..., list[Any]]] = {
     "bars": ParquetDataCatalog.query_bars,
@@ -80,6 +84,13 @@ class DataReplay:
         self._sent = 0
         self._count = rows
         self._stopping = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._calls: list[tuple[int, int, Callable[[int], None]]] = []
+        self._called, self._numbers = 0, itertools.count()
+        self.is_quiet: Callable[[], bool] = lambda: True
+        """Whether no order is under way to the venue."""
+        self.has_calls = False
+        """Whether ``call_at`` is used: only rows of one instant are then under way."""
 
     def attach(self, builder: Any) -> Any:
         """Add the client that delivers the rows to a node under construction."""
@@ -92,6 +103,12 @@ class DataReplay:
     def stop(self) -> None:
         """Deliver no more rows, except those of the current microsecond."""
         self._stopping.set()
+        self._woken.set()
+
+    def call_at(self, at: int, call: Callable[[int], None]) -> None:
+        """Call back at an instant of the data, after the rows up to it and before later ones."""
+        heapq.heappush(self._calls, (at, next(self._numbers), call))
+        self._woken.set()
 
     async def play(self) -> None:
         """Deliver all rows; return when the node has processed them, or those before a stop."""
@@ -103,15 +120,19 @@ class DataReplay:
             ts: int = row.ts_init
             if is_stopping() and ts // _MICROSECOND != self.last // _MICROSECOND:
                 break
+            first = first or ts
+            if (
+                self.has_calls
+                and ts > self.last
+                and not await self._called_before(ts, started, first)
+            ):
+                break
             if ts > next_look:
                 if self.rows:
                     self._mark(next_look)
                 next_look = -(-ts // self._interval) * self._interval
-            if self._factor is not None:
-                first = first or ts
-                due = started + (ts - first) / 1e9 / self._factor
-                if not await self._waited(due):
-                    break
+            if self._factor is not None and not await self._waited(self._due(ts, started, first)):
+                break
             hand(row)
             self.last = ts
             self.rows += 1
@@ -121,13 +142,11 @@ class DataReplay:
                 await asyncio.sleep(0)
                 await pending.wait()
                 now, count = time.monotonic(), 0
-                if now - sent < _QUICK:
-                    size = min(size * 2, _MOST_ROWS)
-                elif now - sent > _SLOW:
-                    size = max(size // 2, _FEWEST_ROWS)
+                size = _fitting(size, now - sent)
                 pending, sent = self._mark(None), now
         else:
             self.is_complete = True
+            await self._called_before(self._partition["end"], started, first)
         await self.pass_mark()
 
     async def pass_mark(self) -> None:
@@ -149,7 +168,7 @@ class DataReplay:
     def now(self, cache: Any) -> int:
         """Return the instant of the newest row in ``cache``, 0 before the first one."""
         # Asked at each event of an order.
-        newest = 0
+        newest = self._called
         for _, kind, key in self._latest:
             row = getattr(cache, kind)(key)
             if row is not None and row.ts_init > newest:
@@ -188,6 +207,43 @@ class DataReplay:
         )
         return event
 
+    async def _called_before(self, ts: int, started: float, first: int) -> bool:
+        """Make the calls that are due before ``ts``, each in its time; return whether to go on."""
+        if not self.has_calls:
+            return True
+        await self._processed()
+        while not self._stopping.is_set():
+            is_call = bool(self._calls) and self._calls[0][0] < ts
+            if not is_call and self.is_complete:
+                break
+            if self._factor is not None:
+                self._woken.clear()
+                at = self._calls[0][0] if is_call else ts
+                wait = self._due(at, started, first) - time.monotonic()
+                if wait > _SHORTEST_WAIT:
+                    # An earlier call may be added meanwhile.
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._woken.wait(), wait)
+                    continue
+            if not is_call:
+                break
+            self._called, _, call = heapq.heappop(self._calls)
+            call(self._called)
+            await self._processed()
+        return not self._stopping.is_set()
+
+    async def _processed(self) -> None:
+        """Wait until what was delivered is processed, and what it caused has come back."""
+        await self.pass_mark()
+        for _ in range(_MOST_MARKS):
+            if self.is_quiet():
+                return
+            await self.pass_mark()
+
+    def _due(self, ts: int, started: float, first: int) -> float:
+        """Return when a paced replay comes to an instant of the data."""
+        return started + (ts - first) / 1e9 / (self._factor or 1.0)
+
     async def _waited(self, due: float) -> bool:
         """Wait until it is time; return whether the replay continues."""
         wait = due - time.monotonic()
@@ -212,6 +268,13 @@ class DataReplay:
             if len(self._partition["data"]) > 1:
                 rows.sort(key=attrgetter("ts_init"))
             yield from rows
+
+
+def _fitting(size: int, seconds: float) -> int:
+    """Return how many rows are sent at a time, after so many have taken ``seconds``."""
+    if seconds < _QUICK:
+        return min(size * 2, _MOST_ROWS)
+    return max(size // 2, _FEWEST_ROWS) if seconds > _SLOW else size
 
 
 def _latest_of(series: Mapping[str, Any]) -> tuple[str, str, Any]:

@@ -16,6 +16,9 @@ class Listener(Protocol):
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders that are about to be sent; raising prevents it."""
 
+    def queued(self, what: str, order_ids: Sequence[Any], waiting: int) -> None:
+        """Record that a request waits for its turn."""
+
     def on_order_event(self, event: Any) -> None:
         """Record what became of an order."""
 

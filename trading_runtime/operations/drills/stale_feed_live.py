@@ -1,0 +1,49 @@
+"""Drill: in a running session one instrument's data stops while another's continues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trading_runtime.operations.drills.scratch import TRADED
+from trading_runtime.operations.drills.sessions import journalled
+from trading_runtime.units import NANOSECONDS, parse_instant
+
+if TYPE_CHECKING:
+    from trading_runtime.operations.drills.running import Steps
+    from trading_runtime.operations.drills.scratch import DrillFolder
+
+SABOTAGE = """
+from trading_runtime.sessions.trading import Trading
+Trading._look_at_data = lambda self, now: None
+"""
+"""Nothing looks at how old an instrument's data is."""
+_GAP = range(30, 90)
+_FIRST = parse_instant("2024-01-01T00:00:00Z")
+_STALE = 20
+"""Bars after which data is stale: at a twentieth of a second each, a second."""
+_LATE = 20
+"""Bars that pass before it is noticed, at the most: another second."""
+
+
+def drill(scratch: DrillFolder, steps: Steps) -> None:
+    """Let a session trade over a gap in one instrument's data."""
+    scratch.make_dataset(gap=_GAP)
+    scratch.write_deployment(config={}, pace="x1200", stale_after="1s")
+    ended = scratch.command("trade", "drill.json", "--run-id", "drill")
+    sent = [
+        (parse_instant(entry["at"]) - _FIRST) // NANOSECONDS["m"] - 1
+        for entry in journalled(scratch, "order_submitted")
+    ]
+    held_back = range(_GAP.start + _STALE + _LATE, _GAP.stop)
+    late = [minute for minute in sent if minute in held_back]
+    steps.expect("no order goes out at old prices", not late, f"{len(late)} did")
+    denied = [entry["rule"] for entry in journalled(scratch, "order_denied")]
+    named = bool(denied) and set(denied) == {"stale_after"}
+    steps.expect("each is denied by its rule", named, f"{len(denied)} denied")
+    stale = [entry["instrument"] for entry in journalled(scratch, "data_stale")]
+    steps.expect("the instrument is named", stale == [TRADED], f"stale: {stale or 'none'}")
+    recovered = [entry["instrument"] for entry in journalled(scratch, "data_recovered")]
+    steps.expect("it recovers", recovered == [TRADED], f"recovered: {recovered or 'none'}")
+    after = [minute for minute in sent if minute >= _GAP.stop]
+    steps.expect("fresh data is traded again", len(after) > 1, f"{len(after)} orders")
+    steps.expect("the session goes on", ended.returncode == 0, f"exit code {ended.returncode}")
