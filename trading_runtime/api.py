@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.project_file import results_here
 from trading_runtime.errors import Kind, UsageError
-from trading_runtime.execution.preparation import PreparedRun, check_here, prepare_run
+from trading_runtime.execution.preparation import PreparedRun, prepare_run
+from trading_runtime.execution.workers.processes import PrestartedWorker
 from trading_runtime.records.failures import read_failure
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     import polars as pl
     from plotly.graph_objects import Figure
 
-    from trading_runtime.execution.workers.processes import PrestartedWorker
     from trading_runtime.records.plan import Plan, Task
     from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
@@ -337,7 +337,8 @@ def plan(experiment: str | Path | Mapping[str, Any], *, workers: int | None = No
 
     Raises what ``execution.preparation.prepare_run`` raises.
     """
-    return prepare_run(experiment, workers)
+    with PrestartedWorker() as prestarted:
+        return prepare_run(experiment, workers, prestarted.check)
 
 
 def run(  # noqa: PLR0913 - keyword-only choices of one call
@@ -368,9 +369,18 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 
     if run_id is not None:
         check_run_id(run_id)
-    prepared = prepare_run(
-        experiment, workers, check_here if prestarted is None else prestarted.check
-    )
+    if prestarted is None:
+        with PrestartedWorker() as own:
+            return run(
+                experiment,
+                run_id=run_id,
+                workers=workers,
+                allow_incomplete=allow_incomplete,
+                show_progress=show_progress,
+                should_stop=should_stop,
+                prestarted=own,
+            )
+    prepared = prepare_run(experiment, workers, prestarted.check)
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)

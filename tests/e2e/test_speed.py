@@ -54,17 +54,6 @@ def test_no_pod_compiles_what_it_imports(site: Site, image: str) -> None:
     site.backtests.succeeded(site.backtests.create(bare_pods(image, 1, COMPILED)))
 
 
-SET_UP = """
-import sys
-from trading_runtime.execution.workers.processes import is_set_up_as_worker
-sys.exit(0 if is_set_up_as_worker() else "the worker would be started anew")
-"""
-
-
-def test_a_pod_of_work_forks_its_worker(site: Site, image: str) -> None:
-    site.backtests.succeeded(site.backtests.create(bare_pods(image, 1, SET_UP)))
-
-
 def test_two_hundred_batches_take_little_longer_than_two_hundred_pods(
     site: Site, image: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

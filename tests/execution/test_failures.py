@@ -143,7 +143,8 @@ def test_again_only_the_failed_ones_run_and_fail_the_same_way(failing: SmallExpe
 
     assert ended.returncode == 5
     assert "1 of 13 tasks are stored already" in ended.stderr
-    assert sorted(again) == sorted(facts["task_id"] for facts in before[1].values())
+    # The one that is killed is tried more than once: it might have been from outside.
+    assert set(again) == {facts["task_id"] for facts in before[1].values()}
     assert retried == {facts["task_id"]: facts["kind"] for facts in before[1].values()}
     after = failures(failing)
     assert result(failing) == before[0]

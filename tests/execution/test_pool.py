@@ -98,7 +98,8 @@ def test_the_environment_of_workers_is_fixed_where_it_can_change_a_result(
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": f"here{os.pathsep}/there",
         "TZ": "Asia/Tokyo",
-        "MINE": "kept",
+        "MINE": "not kept",
+        "TMPDIR": "/kept",
     }.items():
         monkeypatch.setenv(name, value)
     found = worker_environment()
@@ -106,7 +107,8 @@ def test_the_environment_of_workers_is_fixed_where_it_can_change_a_result(
     assert (found["PYTHONHASHSEED"], found["TZ"], found["LC_ALL"]) == ("0", "UTC", "C.UTF-8")
     assert "PYTHONOPTIMIZE" not in found
     assert "PYTHONWARNINGS" not in found
-    assert (found["PYTHONDONTWRITEBYTECODE"], found["MINE"]) == ("1", "kept")
+    assert "MINE" not in found
+    assert (found["PYTHONDONTWRITEBYTECODE"], found["TMPDIR"]) == ("1", "/kept")
     assert found["PYTHONPATH"].split(os.pathsep)[1:] == [str(tmp_path / "here"), "/there"]
 
 

@@ -104,6 +104,7 @@ def test_a_failure_where_a_result_is_stored_depends_on_something_else(
     copy: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WAYWARD", "yes")
+    monkeypatch.setenv("TRADING_RUNTIME_PASS", "WAYWARD")
 
     replayed = again(copy, "surroundings")
 

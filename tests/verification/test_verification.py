@@ -83,6 +83,7 @@ def test_a_strategy_that_fails_now_depends_on_something_else(
     copy: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WAYWARD", "yes")
+    monkeypatch.setenv("TRADING_RUNTIME_PASS", "WAYWARD")
 
     found = verify(copy)
 

@@ -19,7 +19,7 @@ from trading_runtime.errors import Kind, UsageError
 from trading_runtime.execution.computation import Computation, Share
 from trading_runtime.execution.executors.pods import PodExecutor
 from trading_runtime.execution.workers.memory import memory_limit
-from trading_runtime.execution.workers.processes import Job, PrestartedWorker, fork_or_start
+from trading_runtime.execution.workers.processes import Job, PrestartedWorker
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.records.failures import read_missing
 from trading_runtime.storage.folders import open_folder
@@ -62,7 +62,7 @@ def run_batch_step(
     plan's tasks, ``StoppedError`` when asked to stop, ``KilledError`` when the kill switch is on or
     is turned on, and ``StorageError`` when nothing can be written; finished tasks are kept.
     """
-    with PrestartedWorker(fork_or_start) as prestarted:
+    with PrestartedWorker() as prestarted:
         run = open_planned_run(results, run_id)
         KillSwitch(run.store).refuse_start(run_id)
         refuse_other_environment(run.plan.common.content)

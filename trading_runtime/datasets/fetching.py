@@ -7,12 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError
+from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-    from trading_runtime.storage.s3 import S3Folder
 
 _CONNECTIONS = 4
 
@@ -27,13 +26,14 @@ class FetchedDataset:
         self._objects = objects
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="fetch")
         self._files: dict[str, Future[None]] = {}
-        self._counting = threading.Lock()
+        self._counting, self._asking = threading.Lock(), threading.Lock()
 
     def request(self, partition: Mapping[str, Any]) -> None:
         """Start fetching the missing files of ``partition``, and return at once."""
         for name in _names(partition):
-            if name not in self._files:
-                self._files[name] = self._threads.submit(self._fetch, name)
+            with self._asking:
+                if name not in self._files:
+                    self._files[name] = self._threads.submit(self._fetch, name)
 
     def wait(self, partition: Mapping[str, Any]) -> None:
         """Return once all files of ``partition`` are local.
@@ -52,7 +52,7 @@ class FetchedDataset:
                 ) from error
             except BaseException:
                 # The storage may have recovered by the next task.
-                del self._files[name]
+                self._files.pop(name, None)
                 raise
 
     def keep_only(self, *partitions: Mapping[str, Any]) -> None:
@@ -73,6 +73,22 @@ class FetchedDataset:
         path.write_bytes(content)
         with self._counting:
             self.fetched_bytes += len(content)
+
+
+def fetched_dataset(dataset: str, partitions: Iterable[Mapping[str, Any]], folder: Path) -> str:
+    """Return a folder with the data of ``partitions``: the dataset's, or ``folder`` if it is in S3.
+
+    Raises what ``FetchedDataset.wait`` raises.
+    """
+    if not is_s3(dataset):
+        return dataset
+    fetched = FetchedDataset(S3Folder(dataset), folder)
+    try:
+        for partition in partitions:
+            fetched.wait(partition)
+    finally:
+        fetched.close()
+    return str(folder)
 
 
 def _names(partition: Mapping[str, Any]) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trading_runtime.control.stopping import StopControl
+    from trading_runtime.errors import Kind
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class TaskEnded:
     """Whether the failure is of kind ``crash`` and more memory would have helped."""
     risk_refusals: dict[str, int] | None = None
     """Orders and order changes that the risk profile refused, by rule."""
+
+    def failed(self, kind: Kind, message: str) -> TaskEnded:
+        """Return the same end as a failure."""
+        return replace(self, status=kind, rows=0, message=message, risk_refusals=None)
 
 
 TaskEvent = TaskBegun | TaskEnded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.accounting.equity import EquitySample
 from trading_runtime.engine.accounting.liquidation import NO_LIQUIDATIONS
@@ -32,10 +32,9 @@ from trading_runtime.planning.identity import (
 )
 from trading_runtime.results.artifacts import result_files, task_summary
 from trading_runtime.storage.files import storage_errors
-from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.records.plan import Plan, PlannedPartition
@@ -74,15 +73,21 @@ class TaskRunner:
         *,
         scratch: Path | None = None,
         log_level: str | None = None,
+        fetch: Callable[[int, Sequence[int]], None] | None = None,
     ) -> None:
-        """Prepare to run; partitions are cut into a new folder in ``scratch``."""
+        """Prepare to run; partitions are cut into a new folder in ``scratch``.
+
+        ``fetch`` brings the data of a partition into the folder ``dataset``, and begins with that
+        of others; without it, all data is there.
+        """
         if plan.common.strategy_code != code.digest:
             raise UsageError(
                 f"{code.path}: the strategy's code was changed after planning; start the run again"
             )
         refuse_other_environment(plan.common.content)
         self._plan = plan
-        self._fetched: FetchedDataset | None = None
+        self._fetch = fetch
+        self._ahead: Sequence[int] = ()
         self._store = store
         self._code = code
         self._log_level = log_level
@@ -92,21 +97,14 @@ class TaskRunner:
         self._common_digest = digest(plan.common.content)
         self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-", dir=scratch))
         self._cut: _CutPartition | None = None
-        if is_s3(str(dataset)):
-            self._dataset = self._scratch / "dataset"
-            self._fetched = FetchedDataset(S3Folder(str(dataset)), self._dataset)
-        else:
-            self._dataset = Path(dataset)
+        self._dataset = Path(dataset)
+        self._mask = os.umask(0o022)
+        os.umask(self._mask)
 
     def expect(self, tasks: Sequence[int]) -> None:
-        """Start fetching what the first of ``tasks`` needs, and the data of the next partition."""
-        if self._fetched is None:
-            return
-        ahead = list(dict.fromkeys(self._plan.tasks[index].partition for index in tasks))
-        needed = [self._plan.partitions[index].as_mapping() for index in ahead[:2]]
-        for partition in needed:
-            self._fetched.request(partition)
-        self._fetched.keep_only(*needed)
+        """Note that these tasks come next: the data of the next partition is fetched early."""
+        ahead = dict.fromkeys(self._plan.tasks[index].partition for index in tasks)
+        self._ahead = list(ahead)[1:2]
 
     def run(self, index: int) -> int:
         """Run task ``index`` of the plan, store its result, and return the rows it consumed.
@@ -160,16 +158,13 @@ class TaskRunner:
             counts["risk_refusals"] = output.risk_refusals or {}
         summary = task_summary(identity, inputs, output.tables.columns, counts)
         self._kill.check()
+        # The strategy may have changed it, and others could not read what is stored.
+        os.umask(self._mask)
         stored = inputs | {"config": values}
         self._store.write_task(
             identity, result_files(identity, stored, output.tables.as_arrow(), summary)
         )
         return rows
-
-    @property
-    def fetched_bytes(self) -> int:
-        """Bytes of market data fetched from storage so far."""
-        return 0 if self._fetched is None else self._fetched.fetched_bytes
 
     def kill(self) -> None:
         """Let no more orders out, end the running task and begin no other."""
@@ -177,8 +172,6 @@ class TaskRunner:
 
     def close(self) -> None:
         """Remove the scratch folder."""
-        if self._fetched is not None:
-            self._fetched.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _run(self, inputs: Mapping[str, Any], cut: _CutPartition, rows: int) -> TaskOutput:
@@ -234,8 +227,8 @@ class TaskRunner:
         # Left by an earlier point for which the partition could not be cut.
         shutil.rmtree(catalog, ignore_errors=True)
         catalog.mkdir()
-        if self._fetched is not None:
-            self._fetched.wait(data)
+        if self._fetch is not None:
+            self._fetch(index, self._ahead)
         definitions = [self._plan.instruments[name] for name in partition.instruments]
         write_instruments(catalog, definitions)
         inputs = partition_inputs(partition, self._plan.instruments)

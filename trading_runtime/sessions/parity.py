@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.config.deployment import stored_deployment
+from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.task import TaskRunner
 from trading_runtime.records.journal import entries_of
@@ -17,6 +18,7 @@ from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.sessions.preparation import cut_window, prepared_of
 from trading_runtime.storage.files import read_json
+from trading_runtime.storage.scratch import Scratch
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -147,11 +149,15 @@ def compare_session(store: Store, run_id: str) -> Compared:
             )
     backtest_id = plan.tasks[0].task_id
     if not store.has_task(backtest_id):
-        runner = TaskRunner(plan, prepared.loaded.dataset_place, store, prepared.code)
-        try:
-            runner.run(0)
-        finally:
-            runner.close()
+        with Scratch() as scratch:
+            partition = plan.partitions[plan.tasks[0].partition].as_mapping()
+            place, fetched = prepared.loaded.dataset_place, scratch.path / "dataset"
+            dataset = fetched_dataset(place, [partition], fetched)
+            runner = TaskRunner(plan, dataset, store, prepared.code)
+            try:
+                runner.run(0)
+            finally:
+                runner.close()
     mine, other = (_fills(store, identity) for identity in (task_id, backtest_id))
     with cut_window(plan, prepared.loaded.dataset_place) as window:
         rows = row_times(window)

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.errors import Kind
 from trading_runtime.execution.workers.processes import worker_environment
+from trading_runtime.records.plan import read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +48,16 @@ class FreshTasks:
 
         What the tasks print goes to ``output``, to standard output and error without one.
         """
+        plan = read_plan(self.plan)
+        needed = {plan.tasks[task].partition for task in tasks}
+        partitions = [plan.partitions[index].as_mapping() for index in sorted(needed)]
+        # Here: the process that runs the strategy has no credentials.
+        dataset = fetched_dataset(self.dataset, partitions, self.scratch / "dataset")
         reader, writer = os.pipe()
         job = {
             "plan": str(self.plan.absolute()),
             "folder": str(self.folder),
-            "dataset": self.dataset,
+            "dataset": dataset,
             "results": str(self.results),
             "scratch": str(self.scratch),
             "search_paths": [str(path) for path in self.search_paths],
@@ -114,7 +121,6 @@ def main() -> None:
     from trading_runtime.config.strategy_code import find_strategy_code
     from trading_runtime.execution.task import TaskRunner
     from trading_runtime.execution.workers.worker import attempt, end_with_parent
-    from trading_runtime.records.plan import read_plan
     from trading_runtime.results.store import Store
     from trading_runtime.verification.opened_files import OpenedFiles
 

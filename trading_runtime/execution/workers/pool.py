@@ -1,30 +1,46 @@
-"""A pool of worker processes: each runs batches, and a task that kills one harms no other."""
+"""A pool of worker processes: each runs batches, and a task that kills one harms no other.
+
+Workers run the code of a strategy, so nothing that they say is believed unseen. What may be no
+fault of a task is tried again in a fresh process: a worker that was killed from outside, and an
+error of ours or of a disk in a process in which a strategy may have changed anything.
+"""
 
 from __future__ import annotations
 
 import selectors
 import time
-from collections import deque
-from typing import TYPE_CHECKING, Any, Self
+from collections import Counter, deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from trading_runtime.errors import CrashError, Kind
 from trading_runtime.execution.executor import TaskBegun, TaskEnded, TaskEvent
+from trading_runtime.execution.workers.answers import Ended, GarbledError, Needs, Started
+from trading_runtime.execution.workers.descendants import adopt_orphans, end_adopted
 from trading_runtime.execution.workers.memory import format_size
 from trading_runtime.execution.workers.processes import WorkerProcess
+from trading_runtime.execution.workers.supply import Supply
 from trading_runtime.redaction import of_others
 from trading_runtime.storage.scratch import Scratch
 from trading_runtime.text import MOST_MESSAGE, MOST_TRACEBACK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from trading_runtime.execution.workers.answers import Answer
     from trading_runtime.execution.workers.processes import Job, PrestartedWorker
 
 _TICK_SECONDS = 0.25
 _MEMORY_TICK_SECONDS = 0.05
 """A task that allocates as fast as it can takes a few hundred MB in this time."""
 _MOST_IDLE_DEATHS = 3
+_MOST_KILLS_BY_OTHERS = 3
+"""How often a task is tried again after its worker was killed from outside."""
 _KILL_SECONDS = 0.5
+_DOUBTFUL = frozenset({Kind.INTERNAL, Kind.STORAGE, Kind.DATA})
+"""What a task may report because a strategy changed its process, or removed its files."""
+_PROBE_BYTES = 1 << 16
+_NO_RESULT = "the task's process said that it ended well, and left no sound result"
 
 
 class WorkerPool:
@@ -42,13 +58,21 @@ class WorkerPool:
         self._should_stop = should_stop
         self._scratch = Scratch()
         self._selector = selectors.DefaultSelector()
+        self._supply = Supply(job.plan, job.dataset, job.results, self._scratch.path)
+        self._selector.register(self._supply.done, selectors.EVENT_READ)
         self._workers: list[WorkerProcess | None] = [None] * workers
+        self._storing: dict[int, TaskEnded] = {}
+        """Tasks that ended well and whose results are being stored."""
         self._idle_deaths = 0
+        self._kills_by_others: Counter[int] = Counter()
+        self._doubted: set[int] = set()
+        """Tasks that are tried a second time, in a fresh process."""
         self._tick = _TICK_SECONDS if job.task_memory is None else _MEMORY_TICK_SECONDS
         self._killing = False
 
     def __enter__(self) -> Self:
         """Start nothing: workers start with their first batch."""
+        adopt_orphans()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,6 +80,8 @@ class WorkerPool:
         for worker in self._workers:
             if worker is not None:
                 worker.end()
+        end_adopted(frozenset())
+        self._supply.close()
         self._selector.close()
         self._scratch.remove()
 
@@ -69,10 +95,9 @@ class WorkerPool:
             for number in range(len(self._workers)):
                 self._assign(number, waiting)
             busy = [worker for worker in self._workers if worker is not None and worker.pending]
-            if not busy:
+            if not busy and not self._storing:
                 return
-            for key, _ in self._selector.select(self._tick):
-                yield from self._listen(key.data, waiting)
+            yield from self._wait(self._tick, waiting)
             for worker in busy:
                 if not worker.is_ended:
                     yield from self._hold_to_limits(worker, waiting)
@@ -89,8 +114,7 @@ class WorkerPool:
         ends = time.monotonic() + _KILL_SECONDS
         nothing_waits: deque[list[int]] = deque()
         while any(not worker.is_ended for worker in busy) and time.monotonic() < ends:
-            for key, _ in self._selector.select(_KILL_SECONDS / 10):
-                yield from self._listen(key.data, nothing_waits)
+            yield from self._wait(_KILL_SECONDS / 10, nothing_waits)
         message = "the kill switch is on, and the task's process was ended; nothing is stored"
         for worker in busy:
             if not worker.is_ended:
@@ -101,44 +125,123 @@ class WorkerPool:
         if waiting and (worker is None or not worker.pending):
             if worker is None:
                 started = None if self._prestarted is None else self._prestarted.take()
-                worker = WorkerProcess(number, self._job, self._scratch.path, started)
+                scratch = self._scratch.path
+                worker = WorkerProcess(number, self._job, self._supply, scratch, started)
                 self._workers[number] = worker
                 self._selector.register(worker.answers, selectors.EVENT_READ, worker)
             worker.give(waiting.popleft())
 
+    def _wait(self, seconds: float, waiting: deque[list[int]]) -> Iterator[TaskEvent]:
+        """Wait for what workers and the supply say, and yield what that means."""
+        for key, _ in self._selector.select(seconds):
+            if key.data is None:
+                yield from self._take_deliveries()
+            elif not key.data.is_ended:
+                yield from self._listen(key.data, waiting)
+
+    def _take_deliveries(self) -> Iterator[TaskEvent]:
+        for delivery in self._supply.taken():
+            if delivery.task is None:
+                worker = self._workers[delivery.worker]
+                if worker is not None and worker.waits_for == delivery.partition:
+                    worker.deliver(delivery.kind, delivery.message, delivery.fetched_bytes)
+                continue
+            ended = self._storing.pop(delivery.task)
+            if delivery.kind is not Kind.OK:
+                ended = ended.failed(delivery.kind, delivery.message)
+            yield ended
+
     def _listen(self, worker: WorkerProcess, waiting: deque[list[int]]) -> Iterator[TaskEvent]:
         messages = worker.messages()
         if messages is not None:
-            yield from self._events(worker, messages)
+            yield from self._events(worker, messages, waiting)
+            if worker.garbled is not None and not worker.is_ended:
+                yield from self._end(worker, waiting, Kind.CRASH, _garbled(worker.garbled))
         elif worker.needs_recycling:
             self._replace(worker, waiting)
         else:
-            message, out_of_memory = worker.cause_of_death()
-            yield from self._fail(worker, waiting, Kind.CRASH, message, out_of_memory=out_of_memory)
+            death = worker.cause_of_death()
+            task = worker.current
+            if death.by_others and task is not None and not self._killing:
+                self._kills_by_others[task] += 1
+                if self._kills_by_others[task] <= _MOST_KILLS_BY_OTHERS:
+                    self._replace(worker, waiting)
+                    return
+            yield from self._fail(
+                worker, waiting, Kind.CRASH, death.message, out_of_memory=death.out_of_memory
+            )
 
     def _events(
-        self, worker: WorkerProcess, messages: Iterable[Mapping[str, Any]]
+        self, worker: WorkerProcess, messages: Iterable[Answer], waiting: deque[list[int]]
     ) -> Iterator[TaskEvent]:
         for message in messages:
-            if message["event"] == "task_started":
-                worker.begin(message["task"])
-                yield TaskBegun(message["task"], worker.number)
-            else:
-                worker.finish(message["task"])
-                self._idle_deaths = 0
-                yield TaskEnded(
-                    message["task"],
-                    worker.number,
-                    message["status"],
-                    message["seconds"],
-                    message["rows"],
-                    of_others(message.get("message", ""), MOST_MESSAGE),
-                    of_others(message.get("traceback", ""), MOST_TRACEBACK),
-                    message["memory_bytes"],
-                    message["fetched_bytes"],
-                    message.get("out_of_memory", False),
-                    message.get("risk_refusals"),
-                )
+            try:
+                _check_turn(worker, message)
+            except GarbledError as error:
+                worker.garbled = str(error)
+                return
+            if isinstance(message, Needs):
+                worker.waits_for = message.partition
+                try:
+                    self._supply.fetch(worker.number, message.partition, message.ahead)
+                except GarbledError as error:
+                    worker.garbled = str(error)
+                    return
+            elif isinstance(message, Started):
+                worker.begin(message.task)
+                yield TaskBegun(message.task, worker.number)
+            elif isinstance(message, Ended):
+                yield from self._task_ended(worker, message, waiting)
+                if worker.is_ended:
+                    return
+
+    def _task_ended(
+        self, worker: WorkerProcess, message: Ended, waiting: deque[list[int]]
+    ) -> Iterator[TaskEvent]:
+        if self._is_doubtful(worker, message):
+            # It is still pending, and the first that a fresh process gets.
+            self._doubted.add(message.task)
+            self._replace(worker, waiting)
+            return
+        ended = message.as_event(worker.number, worker.fetched_bytes)
+        is_doubted = message.task in self._doubted
+        if message.status is Kind.STORAGE and is_doubted and self._can_write(worker):
+            why = "the task's process could not write, twice, and this one can"
+            ended = ended.failed(Kind.CRASH, f"{why}: {message.message}")
+        worker.finish(message.task)
+        self._idle_deaths = 0
+        if message.status is Kind.OK and self._supply.stores:
+            self._storing[message.task] = ended
+            self._supply.store(worker.number, message.task)
+            return
+        if message.status is Kind.OK and not self._supply.is_stored(message.task):
+            ended = ended.failed(Kind.CRASH, _NO_RESULT)
+        yield ended
+
+    def _is_doubtful(self, worker: WorkerProcess, ended: Ended) -> bool:
+        """Return whether a failure is tried again before it is believed."""
+        return (
+            ended.status in _DOUBTFUL
+            and ended.task not in self._doubted
+            and worker.refused is None
+            and not self._killing
+        )
+
+    def _can_write(self, worker: WorkerProcess) -> bool:
+        """Return whether this process can write where a worker says that it could not."""
+        places = [self._scratch.path]
+        if not self._supply.stores:
+            places.append(Path(self._supply.results_of(worker.number)))
+        try:
+            for place in places:
+                probe = place / f".probe-{worker.pid}"
+                try:
+                    probe.write_bytes(bytes(_PROBE_BYTES))
+                finally:
+                    probe.unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
 
     def _hold_to_limits(
         self, worker: WorkerProcess, waiting: deque[list[int]]
@@ -151,6 +254,8 @@ class WorkerPool:
                 "the limit, or look for an endless loop in the strategy"
             )
             yield from self._end(worker, waiting, Kind.TIMEOUT, message)
+        elif worker.is_idle:
+            yield from self._end(worker, waiting, Kind.CRASH, "a process did not begin its batch")
         elif memory is not None and (taken := worker.memory()) > memory:
             message = (
                 f"out of memory: the task's process had {format_size(taken)}, more than "
@@ -173,8 +278,10 @@ class WorkerPool:
         # What earlier tasks left in the process is not this task's fault.
         is_blamed = not (out_of_memory and worker.tasks_ended)
         worker.kill()
-        while (messages := worker.messages()) is not None:
-            yield from self._events(worker, messages)
+        while not worker.is_ended and (messages := worker.messages()) is not None:
+            yield from self._events(worker, messages, waiting)
+        if worker.is_ended:
+            return
         if is_blamed and worker.current == task:
             yield from self._fail(worker, waiting, kind, message, out_of_memory=out_of_memory)
         else:
@@ -194,13 +301,13 @@ class WorkerPool:
         if task is not None:
             worker.pending.remove(task)
         rest = self._replace(worker, waiting)
+        message = of_others(message, MOST_MESSAGE)
         if task is not None:
             self._idle_deaths = 0
             seconds = time.monotonic() - worker.since
             yield TaskEnded(
                 *(task, worker.number, kind, seconds, 0),
-                of_others(message, MOST_MESSAGE),
-                of_others(output, MOST_TRACEBACK),
+                *(message, of_others(output, MOST_TRACEBACK)),
                 out_of_memory=out_of_memory,
             )
         elif rest and not self._killing:
@@ -215,7 +322,27 @@ class WorkerPool:
         self._selector.unregister(worker.answers)
         worker.end()
         self._workers[worker.number] = None
+        end_adopted(frozenset(each.pid for each in self._workers if each is not None))
         rest = list(worker.pending)
         if rest:
             waiting.appendleft(rest)
         return rest
+
+
+def _check_turn(worker: WorkerProcess, message: Answer) -> None:
+    """Raise ``GarbledError`` when a worker says what is not its to say now."""
+    if isinstance(message, Started):
+        if worker.current is not None or message.task not in worker.pending:
+            raise GarbledError("it began a task that is not its own")
+    elif isinstance(message, Ended):
+        if message.task != worker.current or (worker.waits_for is not None):
+            raise GarbledError("it ended a task that it had not begun")
+    elif isinstance(message, Needs) and (worker.current is None or worker.waits_for is not None):
+        raise GarbledError("it asked for data out of turn")
+
+
+def _garbled(how: str) -> str:
+    return (
+        "the task's process answered what no process of ours does, and was ended: the strategy "
+        f"writes where it should not, or changes the interpreter ({how})"
+    )

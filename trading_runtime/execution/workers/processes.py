@@ -1,8 +1,7 @@
-"""Worker processes as their parent sees them: started, forked, given batches, ended.
+"""Worker processes as their parent sees them: started, given batches, ended.
 
-A worker is forked where this process is set up as a worker is, and started fresh elsewhere. A pod
-computes one batch, mostly with one worker: started fresh, that worker would import again what the
-pod has already imported, which is a good part of the time a small batch takes.
+A worker runs the code of a strategy: it has no credentials, an environment of what is allowed and
+nothing else, a process group of its own, and its parent believes nothing that it says unseen.
 """
 
 from __future__ import annotations
@@ -10,31 +9,37 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from trading_runtime.errors import CrashError, Kind, error_of
+from trading_runtime.errors import CrashError, Kind, TaskTimeoutError, UsageError, error_of
+from trading_runtime.execution.workers.answers import MOST_LINE, GarbledError, read_answer
+from trading_runtime.execution.workers.descendants import MARK, end_descendants, hide_from_children
 from trading_runtime.execution.workers.memory import (
     resident_bytes,
     says_out_of_memory,
     system_kills,
 )
+from trading_runtime.redaction import of_others
 from trading_runtime.storage.scratch import Scratch
+from trading_runtime.text import MOST_TRACEBACK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import NoReturn
+    from collections.abc import Sequence
 
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.execution.workers.answers import Answer
+    from trading_runtime.execution.workers.supply import Supply
     from trading_runtime.records.plan import Plan
 
 
@@ -47,6 +52,17 @@ _KEPT_OF_PYTHON = frozenset({
 """The interpreter's settings for locations; others (optimise, UTF-8 mode, warnings as errors) could
 change what a strategy does."""
 
+_ALLOWED = frozenset({"PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "TMPDIR"})
+"""Variables that say where programs, libraries and temporary files are."""
+PASSED_VARIABLES = "TRADING_RUNTIME_PASS"
+_FITS_PIPE = 1 << 15
+_START_SECONDS = 180.0
+IMPORT_SECONDS = 30.0
+"""How long a strategy's modules may take to be imported."""
+_END_SECONDS = 5.0
+_CLOSED = 1
+_LEAST_ADDRESS_SPACE = 2 << 30
+
 FIXED_ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "TZ": "UTC",
@@ -54,6 +70,7 @@ FIXED_ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "PYTHONUNBUFFERED": "1",
     "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
     # A single heap that returns memory: Arrow's own, beside the engine's, keeps what it once had.
     # Arrow's is then unused and needs no clean-up thread.
@@ -64,37 +81,18 @@ FIXED_ENVIRONMENT = {
 """What is the same for every worker: what could change a result, or cost time or memory."""
 
 
-class Process(Protocol):
-    """The interface of a process, whether forked or started."""
-
-    pid: int
-    stdin: IO[bytes] | None
-
-    def kill(self) -> None:
-        """End it at once."""
-
-    def send_signal(self, sig: int) -> None:
-        """Send it a signal, unless it is known to be gone."""
-
-    def wait(self) -> int:
-        """Wait for its end; return its exit code, below zero for the signal that ended it."""
-
-
 class StartedProcess:
     """A worker process that has started but has no job yet: it imports what any task needs."""
 
     def __init__(self, number: int, scratch: Path) -> None:
+        refuse_little_address_space()
+        hide_from_children()
         self.folder = scratch / f"worker-{number}-{time.monotonic_ns()}"
         self.folder.mkdir()
         self.output = self.folder.with_suffix(".log").open("w+b")
         self.answers, sender = os.pipe()
         os.set_blocking(self.answers, False)
-        self.process = self._start(sender)
-        os.close(sender)
-
-    def _start(self, sender: int) -> Process:
-        """Start a process that reads from its ``stdin`` and answers into ``sender``."""
-        return subprocess.Popen(
+        self.process = subprocess.Popen(
             # -P: no module is imported from the worker's current folder.
             [
                 sys.executable,
@@ -110,27 +108,96 @@ class StartedProcess:
             pass_fds=(sender,),
             env=worker_environment(),
             cwd=self.folder,
+            # Of its own, so that all in it can be ended; in the session of the run.
+            process_group=0,
         )
+        os.close(sender)
+        self._said = b""
+        self.is_ready = self._has_closed = False
 
     def send(self, message: dict[str, Any]) -> None:
         """Send the process a message, as one line."""
+        content = json.dumps(message).encode() + b"\n"
+        if len(content) <= _FITS_PIPE:
+            self._write(content)
+        else:
+            # One that does not read must not make this process wait.
+            threading.Thread(target=self._write, args=(content,), daemon=True).start()
+
+    def _write(self, content: bytes) -> None:
         # A dead process takes no message; reading its answers shows that it died.
         if self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.write(json.dumps(message).encode() + b"\n")
+            with contextlib.suppress(OSError, ValueError):
+                self.process.stdin.write(content)
                 self.process.stdin.flush()
 
-    def wait_for_answer(self) -> dict[str, Any] | None:
-        """Return the next line from the process; ``None`` when it died without an answer."""
-        said = b""
-        while not said.endswith(b"\n"):
-            select.select([self.answers], [], [])
+    def wait_for_answer(self, seconds: float) -> dict[str, Any] | None:
+        """Return the next line from the process; ``None`` when it died without an answer.
+
+        Raises ``TimeoutError`` when there is none after ``seconds``, and ``ValueError`` or
+        ``TypeError`` for a line that no worker writes.
+        """
+        ends = time.monotonic() + seconds
+        while b"\n" not in self._said:
+            left = ends - time.monotonic()
+            if left <= 0 or not select.select([self.answers], [], [], left)[0]:
+                raise TimeoutError
             chunk = os.read(self.answers, 1 << 16)
             if not chunk:
                 return None
-            said += chunk
-        answer: dict[str, Any] = json.loads(said)
+            self._said += chunk
+            if len(self._said) > MOST_LINE:
+                raise ValueError("an answer without an end")
+        line, _, self._said = self._said.partition(b"\n")
+        answer = json.loads(line)
+        if not isinstance(answer, dict):
+            raise TypeError("an answer that is no object")
         return answer
+
+    def wait_until_ready(self) -> None:
+        """Return once it has imported the engine, or has died.
+
+        Raises ``CrashError`` when that takes too long.
+        """
+        if self.is_ready:
+            return
+        try:
+            self.wait_for_answer(_START_SECONDS)
+        except TimeoutError:
+            raise CrashError(
+                f"a worker process has not started within {_START_SECONDS:.0f} s: the machine is "
+                "overloaded, or its limits (ulimit -a) are too low"
+            ) from None
+        self.is_ready = True
+
+    def wait(self) -> int:
+        """Return the exit code of a process that has closed its answers, which ends it."""
+        if self._has_closed:
+            return _CLOSED
+        try:
+            return self.process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            # The strategy closed them.
+            self._has_closed = True
+            self.kill()
+            return _CLOSED
+
+    def kill(self) -> None:
+        """Kill the process and everything that it started."""
+        if self.process.poll() is None:
+            end_descendants(self.process.pid)
+        self._kill_group()
+        self.process.kill()
+        self.process.wait()
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def unread(self) -> bytes:
+        """Return what it said that nobody has read."""
+        said, self._said = self._said, b""
+        return said
 
     def last_output(self) -> str:
         """Return the end of what the strategy and Python printed."""
@@ -141,11 +208,10 @@ class StartedProcess:
         return output if size <= _SHOWN_OUTPUT else output.lstrip().partition(" ")[2]
 
     def end(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.wait()
+        """End the process, and what it started."""
+        self.kill()
         if self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(OSError):
                 self.process.stdin.close()
         os.close(self.answers)
         self.output.close()
@@ -153,103 +219,29 @@ class StartedProcess:
 
 
 def worker_environment() -> dict[str, str]:
-    """Return the environment of workers: the parent's, with what can change a result fixed."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PYTHON") or name in _KEPT_OF_PYTHON
-    }
+    """Return the environment of workers: what is allowed, and what can change a result fixed.
+
+    Nothing else reaches a strategy, above all no credentials. ``TRADING_RUNTIME_PASS`` names more
+    variables, separated by commas.
+    """
+    passed = {name.strip() for name in os.environ.get(PASSED_VARIABLES, "").split(",")}
+    allowed = _ALLOWED | _KEPT_OF_PYTHON | passed
+    kept = {name: value for name, value in os.environ.items() if name in allowed}
     # Workers run in another folder, where a relative path would lead elsewhere.
     named = [Path(path).absolute() for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
              if path]  # fmt: skip
     paths = os.pathsep.join(str(path) for path in (_PACKAGE_PARENT, *named))
-    return kept | FIXED_ENVIRONMENT | {"PYTHONPATH": paths}
+    return kept | FIXED_ENVIRONMENT | MARK | {"PYTHONPATH": paths}
 
 
-_THREADS = Path("/proc/self/task")
-_SAID_BY_IMAGES = ("PYTHON_VERSION", "PYTHON_SHA256")
-"""Variables with which Python's official images describe themselves; no interpreter reads them."""
-
-
-def fork_or_start(number: int, scratch: Path) -> StartedProcess:
-    """Return a forked worker, or a started one where a fork would not be the same."""
-    if not is_set_up_as_worker():
-        return StartedProcess(number, scratch)
-    from trading_runtime.execution.workers.worker import import_engine
-
-    import_engine()
-    # Threads are not forked, and a lock that one of them holds would stay locked.
-    is_alone = len(list(_THREADS.iterdir())) == 1
-    return ForkedProcess(number, scratch) if is_alone else StartedProcess(number, scratch)
-
-
-def is_set_up_as_worker() -> bool:
-    """Return whether this interpreter was started with the settings of a worker."""
-    options = sys.flags.optimize or sys.warnoptions or sys._xoptions  # noqa: SLF001 - documented
-    if options or not _THREADS.exists():
-        return False
-    found = {name: value for name, value in os.environ.items() if name not in _SAID_BY_IMAGES}
-    # The package is importable without a path to it.
-    return {"PYTHONPATH": "", **found} == {**worker_environment(), "PYTHONPATH": ""}
-
-
-class ForkedProcess(StartedProcess):
-    """A worker that begins as a copy of this process, which has imported the engine already."""
-
-    def _start(self, sender: int) -> Process:
-        requests, sender_end = os.pipe()
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        parent = os.getpid()
-        child = os.fork()
-        if child == 0:
-            os.close(sender_end)
-            self._work(requests, sender, parent)
-        os.close(requests)
-        return _Child(child, sender_end)
-
-    def _work(self, requests: int, sender: int, parent: int) -> NoReturn:
-        exit_code = 1
-        try:
-            os.dup2(requests, 0)
-            for stream in (1, 2):
-                os.dup2(self.output.fileno(), stream)
-            os.chdir(self.folder)
-            environment = worker_environment()
-            os.environ.clear()
-            os.environ.update(environment)
-            from trading_runtime.execution.workers.worker import serve
-
-            serve(sender, parent)
-            exit_code = 0
-        except BaseException:  # noqa: BLE001 - nothing of this process's own may follow
-            traceback.print_exc()
-        finally:
-            with contextlib.suppress(Exception):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(exit_code)
-
-
-class _Child:
-    """A forked process with the interface that ``subprocess`` gives a started one."""
-
-    def __init__(self, pid: int, requests: int) -> None:
-        self.pid = pid
-        self.stdin: IO[bytes] | None = os.fdopen(requests, "wb")
-        self._exit_code: int | None = None
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-    def send_signal(self, sig: int) -> None:
-        if self._exit_code is None:
-            os.kill(self.pid, sig)
-
-    def wait(self) -> int:
-        if self._exit_code is None:
-            self._exit_code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return self._exit_code
+def refuse_little_address_space() -> None:
+    """Raise ``UsageError`` when a worker could not even import the engine."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft not in {resource.RLIM_INFINITY, -1} and soft < _LEAST_ADDRESS_SPACE:
+        raise UsageError(
+            f"the address space of a process is limited to {soft >> 20:,} MiB here, and a worker "
+            f"takes about {_LEAST_ADDRESS_SPACE >> 20:,} MiB of it; raise the limit (ulimit -v)"
+        )
 
 
 KILL_SWITCH_SIGNAL = signal.SIGUSR1
@@ -280,11 +272,32 @@ class Job:
     """Folders where this process found the strategy's modules."""
 
 
+class Death(NamedTuple):
+    """How a worker died."""
+
+    message: str
+    out_of_memory: bool = False
+    by_others: bool = False
+    """Whether a signal of somebody outside the run ended it, which is not the strategy's fault."""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
 class WorkerProcess:
     """One worker process and what it is known to be doing."""
 
     def __init__(
-        self, number: int, job: Job, scratch: Path, started: StartedProcess | None = None
+        self,
+        number: int,
+        job: Job,
+        supply: Supply,
+        scratch: Path,
+        started: StartedProcess | None = None,
     ) -> None:
         self.number = number
         self.pending: list[int] = []
@@ -292,17 +305,26 @@ class WorkerProcess:
         self.current: int | None = None
         self.since = 0.0
         self.tasks_ended = 0
+        self.garbled: str | None = None
+        """What it wrote that no worker writes."""
+        self.waits_for: int | None = None
+        """The partition whose data it waits for."""
+        self.refused: Kind | None = None
+        """Why data that its task asked for could not be fetched."""
+        self.fetched_bytes = 0
+        """What was fetched since its last task ended."""
         self._kills_before = system_kills()
-        self._buffer = b""
         self._started = started = started or StartedProcess(number, scratch)
+        self._buffer = started.unread()
         self._folder, self._output = started.folder, started.output
         self.answers, self._process = started.answers, started.process
         started.send(
             {
                 "plan": str(job.plan),
                 "folder": str(job.folder),
-                "dataset": job.dataset,
-                "results": job.results,
+                "dataset": supply.dataset,
+                "results": supply.results_of(number),
+                "fetches": supply.fetches,
                 "most_growth": job.most_growth,
                 "search_paths": [str(path) for path in job.search_paths],
                 "scratch": str(self._folder),
@@ -319,18 +341,40 @@ class WorkerProcess:
         self.pending = tasks
         self._kills_before = system_kills()
         self.current = None
+        self.since = time.monotonic()
         self._started.send({"tasks": tasks})
 
     def begin(self, task: int) -> None:
         """Note that it started a task."""
         self.current = task
+        self.refused = None
         self.since = time.monotonic()
 
     def finish(self, task: int) -> None:
         """Note that it ended a task."""
         self.pending.remove(task)
         self.current = None
+        self.fetched_bytes = 0
+        self.since = time.monotonic()
         self.tasks_ended += 1
+
+    def deliver(self, kind: Kind, message: str, fetched_bytes: int) -> None:
+        """Tell it that the data it waits for is there, or why not."""
+        self.waits_for = None
+        self.fetched_bytes += fetched_bytes
+        self.refused = None if kind is Kind.OK else kind
+        self._started.send({"kind": kind, "message": message})
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has work and has not begun it for far longer than that takes."""
+        waits = self.current is None and self.pending
+        return bool(waits) and time.monotonic() - self.since > _START_SECONDS
+
+    @property
+    def has_folder(self) -> bool:
+        """Whether its folder for scratch files is still there."""
+        return self._folder.is_dir()
 
     def is_overdue(self, seconds: int) -> bool:
         """Return whether its task has run for longer than ``seconds``."""
@@ -342,45 +386,57 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kill the process; what it sent before can still be read."""
-        self._process.kill()
-        self._process.wait()
+        self._started.kill()
 
-    def messages(self) -> list[dict[str, Any]] | None:
-        """Return the worker's messages since the last call; ``None`` when it is gone."""
+    def messages(self) -> list[Answer] | None:
+        """Return the worker's answers since the last call; ``None`` when it is gone.
+
+        Those before something that is no answer are returned, and ``garbled`` is set.
+        """
         try:
             chunk = os.read(self.answers, 1 << 16)
         except BlockingIOError:
             return None
-        if not chunk:
+        if not chunk or self.garbled is not None:
             return None
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
-        return [json.loads(line) for line in lines]
+        found: list[Answer] = []
+        if len(self._buffer) > MOST_LINE:
+            self.garbled = "a line without an end"
+        try:
+            found.extend(map(read_answer, lines))
+        except GarbledError as error:
+            self.garbled = str(error)
+        return found
 
     @property
     def needs_recycling(self) -> bool:
         """Whether it exited because it had grown too much, which it signals by a clean exit."""
-        return self._process.wait() == 0 and self.current is None and self.tasks_ended > 0
+        return self._started.wait() == 0 and self.current is None and self.tasks_ended > 0
 
-    def cause_of_death(self) -> tuple[str, bool]:
+    def cause_of_death(self) -> Death:
         """Return how a worker died and its last words, and whether memory ran out."""
-        code = self._process.wait()
+        code = self._started.wait()
         output = self.last_output().strip()
         out_of_memory = code == -signal.SIGABRT and says_out_of_memory(output)
+        by_others = False
         cause = f"it left with exit code {code}"
         if code < 0:
-            cause = f"it was ended by signal {signal.Signals(-code).name}"
+            cause = f"it was ended by signal {_signal_name(-code)}"
         if code == -signal.SIGKILL:
             # This process did not send it.
             kills = system_kills()
             out_of_memory = kills is None or kills != self._kills_before
+            by_others = not out_of_memory
             cause += " from " + ("the system" if out_of_memory else "someone outside this run")
         words = f"; it last said: {output.splitlines()[-1]}" if output else ""
         if out_of_memory:
-            return (
+            return Death(
                 f"out of memory: the task's process died: {cause}{words}; give it more memory, or "
-                "use fewer workers"
-            ), True
-        return f"the task's process died: {cause}{words}", False
+                "use fewer workers",
+                out_of_memory=True,
+            )
+        return Death(f"the task's process died: {cause}{words}", by_others=by_others)
 
     def last_output(self) -> str:
         """Return the end of what the strategy and Python printed."""
@@ -390,6 +446,11 @@ class WorkerProcess:
         """Tell the process that the kill switch is on: its strategy sends no more orders."""
         self._process.send_signal(KILL_SWITCH_SIGNAL)
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
     def end(self) -> None:
         """End the process."""
         self._started.end()
@@ -398,10 +459,9 @@ class WorkerProcess:
 class PrestartedWorker:
     """The first worker of a run, started while the run is still being planned."""
 
-    def __init__(self, start: Callable[[int, Path], StartedProcess] = StartedProcess) -> None:
-        """``start`` makes the process from a number and a folder for its files."""
+    def __init__(self) -> None:
         self._scratch = Scratch()
-        self._started: StartedProcess | None = start(0, self._scratch.path)
+        self._started: StartedProcess | None = StartedProcess(0, self._scratch.path)
 
     def __enter__(self) -> Self:
         """Started already."""
@@ -419,10 +479,13 @@ class PrestartedWorker:
         """Let the worker's engine check venue and strategy, so that this process needs no engine.
 
         Returns and raises what ``engine.simulation.venue.check_settings`` does; raises
-        ``CrashError`` when the strategy's modules end the process that imports them.
+        ``CrashError`` when the strategy's modules end the process that imports them, or make it
+        answer nonsense, and ``TaskTimeoutError`` when they do not come to an end.
         """
         if self._started is None:
             raise RuntimeError("the worker was handed over before")
+        self._started.wait_until_ready()
+        where = code.file or code.path
         self._started.send(
             {
                 "path": plan.strategy.path,
@@ -433,23 +496,43 @@ class PrestartedWorker:
                 "configs": plan.configs,
             }
         )
-        answer = self._started.wait_for_answer()
+        try:
+            answer = self._started.wait_for_answer(IMPORT_SECONDS)
+            kind = Kind.OK if answer is None else Kind(answer["kind"])
+            if answer is not None and kind is Kind.OK:
+                return _checked_defaults(answer["defaults"])
+            message = "" if answer is None else of_others(str(answer["message"]), MOST_TRACEBACK)
+        except TimeoutError:
+            raise TaskTimeoutError(
+                f"{where}: importing the strategy took longer than {IMPORT_SECONDS:.0f} s and was "
+                "ended; look for an endless loop or a download outside its classes"
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise CrashError(
+                f"{where}: importing the strategy made its process answer nonsense"
+            ) from error
         if answer is None:
-            exit_code = self._started.process.wait()
+            exit_code = self._started.wait()
             said = self._started.last_output().strip().splitlines()
             words = f"; it last said: {said[-1]}" if said else ""
             raise CrashError(
-                f"{code.file or code.path}: importing the strategy ended the process (exit code "
-                f"{exit_code}){words}"
+                f"{where}: importing the strategy ended the process (exit code {exit_code}){words}"
             )
-        if answer["kind"] == Kind.INTERNAL:
-            raise RuntimeError(answer["message"])
-        if answer["kind"] != Kind.OK:
-            raise error_of(Kind(answer["kind"]), answer["message"])
-        defaults: dict[str, list[str]] = answer["defaults"]
-        return defaults
+        if kind is Kind.INTERNAL:
+            raise RuntimeError(message)
+        raise error_of(kind, message)
 
     def take(self) -> StartedProcess | None:
         """Hand over the process; ``None`` when it was handed over before."""
         started, self._started = self._started, None
         return started
+
+
+def _checked_defaults(content: Any) -> dict[str, list[str]]:
+    """Return the fields that keep their defaults; raises ``ValueError`` for anything else."""
+    if not isinstance(content, dict) or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+        for names in content.values()
+    ):
+        raise ValueError("no lists of names")
+    return content

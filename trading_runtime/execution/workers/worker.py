@@ -6,6 +6,7 @@ strategy prints goes to standard error, so that it cannot break the protocol.
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import gc
 import json
@@ -18,23 +19,38 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.errors import Kind, TradingRuntimeError
+from trading_runtime.errors import Kind, TradingRuntimeError, error_of
+from trading_runtime.execution.workers.descendants import adopt_orphans, end_descendants
 from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.execution.workers.processes import KILL_SWITCH_SIGNAL
 from trading_runtime.text import abridged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from typing import TextIO
 
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.execution.task import TaskRunner
 
 _WATCH_SECONDS = 1.0
+_OURS = frozenset({Kind.INTERNAL, Kind.DATA, Kind.STORAGE})
+"""Kinds of failure that are not the strategy's, unless it changed what we use."""
 _MOST_TOLD = 100_000
 """Characters of a message that are sent; the parent keeps less, once it has hidden secrets."""
 _PR_SET_PDEATHSIG = 1
 
+
+_dumps, _loads = json.dumps, json.loads
+_SHARED = {
+    (module, name): getattr(module, name)
+    for module, names in (
+        (json, ("dumps", "loads")),
+        (os, ("open", "read", "write", "rename", "replace", "mkdir", "stat")),
+        (builtins, ("open", "len", "sorted", "isinstance", "print")),
+    )
+    for name in names
+}
+"""What everybody uses, from before any strategy was imported, which may replace it."""
 
 _kill_switch_is_on = threading.Event()
 _to_kill: list[TaskRunner] = []
@@ -52,13 +68,15 @@ def serve(sender: int, parent: int) -> None:
     os.dup2(2, 1)
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    adopt_orphans()
     # Before the job is known: the run may still be being planned.
     import_engine()
-    job = json.loads(requests.readline())
+    _say(answers, {"event": "ready"})
+    job = _loads(requests.readline())
     if "configs" in job:
         _say(answers, _checked(job))
-        job = json.loads(requests.readline())
-    runner = _runner(job)
+        job = _loads(requests.readline())
+    runner = _runner(job, lambda *asked: _fetch(requests, answers, *asked))
     try:
         _serve(runner, requests, answers, job["most_growth"])
     finally:
@@ -82,11 +100,12 @@ def _note_kill_switch(*_: object) -> None:
         runner.kill()
 
 
-def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_growth: int) -> None:
+def _serve(runner: TaskRunner, requests: TextIO, answers: TextIO, most_growth: int) -> None:
     most = None
-    fetched = 0
-    for line in requests:
-        tasks = json.loads(line)["tasks"]
+    threads = set(threading.enumerate())
+    # Not in a loop over the file, which reads ahead: ``_fetch`` reads from it, too.
+    while line := requests.readline():
+        tasks = _loads(line)["tasks"]
         for at, index in enumerate(tasks):
             if _kill_switch_is_on.is_set():
                 return
@@ -94,14 +113,39 @@ def _serve(runner: TaskRunner, requests: Iterable[str], answers: TextIO, most_gr
             _say(answers, {"event": "task_started", "task": index})
             ended = attempt(runner, index)
             is_spoilt = ended.pop("is_spoilt", False)
-            before, fetched = fetched, runner.fetched_bytes
+            if replaced := _restored():
+                is_spoilt = True
+                if ended["status"] in _OURS:
+                    why = f"the strategy replaced {', '.join(replaced)}, which everybody uses"
+                    ended |= {"status": Kind.STRATEGY, "message": f"{why}: {ended['message']}"}
+            # What the task started ends with it; a thread can only end with its process.
+            is_spoilt |= end_descendants(os.getpid()) > 0 or bool(
+                set(threading.enumerate()) - threads
+            )
             memory = resident_bytes(os.getpid())
-            used = {"memory_bytes": memory, "fetched_bytes": fetched - before}
-            _say(answers, {"event": "task_ended", "task": index, **ended, **used})
+            _say(answers, {"event": "task_ended", "task": index, **ended, "memory_bytes": memory})
             most = most or memory + most_growth
             if memory > most or is_spoilt:
                 # The parent replaces it with a fresh process, for the rest of the batch too.
                 return
+
+
+def _restored() -> list[str]:
+    """Put back what the strategy replaced, and return its names."""
+    found = []
+    for (module, name), ours in _SHARED.items():
+        if getattr(module, name, None) is not ours:
+            setattr(module, name, ours)
+            found.append(f"{module.__name__}.{name}")
+    return found
+
+
+def _fetch(requests: TextIO, answers: TextIO, partition: int, ahead: Sequence[int]) -> None:
+    """Let the parent fetch the data of a partition; raises what it ran into."""
+    _say(answers, {"event": "needs", "partition": partition, "ahead": list(ahead)})
+    reply = _loads(requests.readline())
+    if reply["kind"] != Kind.OK:
+        raise error_of(Kind(reply["kind"]), reply["message"])
 
 
 def _checked(asked: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +175,7 @@ def _found_code(
     return find_strategy_code(path, folder, further, config_path)
 
 
-def _runner(job: dict[str, Any]) -> TaskRunner:
+def _runner(job: dict[str, Any], fetch: Callable[[int, Sequence[int]], None]) -> TaskRunner:
     from trading_runtime.execution.task import TaskRunner
     from trading_runtime.records.plan import read_plan
     from trading_runtime.results.opening import open_store
@@ -141,7 +185,11 @@ def _runner(job: dict[str, Any]) -> TaskRunner:
     code = _found_code(job, strategy.path, strategy.code, plan.common.config_path)
     scratch = Path(job["scratch"])
     store = open_store(job["results"])
-    runner = TaskRunner(plan, job["dataset"], store, code, scratch=scratch)
+    runner = TaskRunner(
+        *(plan, job["dataset"], store, code),
+        scratch=scratch,
+        fetch=fetch if job["fetches"] else None,
+    )
     _to_kill.append(runner)
     if _kill_switch_is_on.is_set():
         runner.kill()
@@ -205,7 +253,7 @@ def _kind(error: BaseException) -> Kind:
 
 
 def _say(answers: TextIO, message: dict[str, Any]) -> None:
-    answers.write(json.dumps(message) + "\n")
+    answers.write(_dumps(message) + "\n")
     answers.flush()
 
 
