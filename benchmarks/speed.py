@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.bench import (
     DATA,
@@ -29,11 +30,16 @@ from benchmarks.experiments import (
     write_experiment,
 )
 from benchmarks.market_data import BAR_TYPE
-from benchmarks.measuring import of_pairs, run, turn_by_turn
+from benchmarks.measuring import of_pairs, of_values, run, turn_by_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from benchmarks.measuring import Measured
+
+_END_OF_LIVE_ROWS = "2024-01-01T06:40:30Z"
+"""The 400 minutes that ``live_start`` plays, fifty of them a second."""
 
 
 def task_of_bars(bench: Bench) -> list[Row]:
@@ -67,10 +73,70 @@ def session_of_bars(bench: Bench) -> list[Row]:
     path = bench.folder() / "deployment.json"
     path.parent.mkdir(parents=True)
     strategy = {**EMA_CROSS, "config": {**EMA_CROSS["config"], "fast": 20, "slow": SLOWS[-1]}}
-    content = {
+    content = _deployment(dataset, strategy, "burst")
+    path.write_text(json.dumps(content))
+    finished = program(
+        path, str(bench.size(7, 2)), module="benchmarks.programs.session_against_node"
+    )
+    pairs = [(ours, anchor) for ours, anchor in json.loads(finished.output)]
+    name = "session, 45 k bars in burst, EMA cross: CPU"
+    return [Row(name, Mark(1.10, "ratio"), of_pairs(pairs))]
+
+
+def session_start(bench: Bench) -> list[Row]:
+    """A paper session against a bare live node: start, memory, and from a row to its order."""
+    dataset = bench.dataset("bars", bench.size(45_000, 5_000))
+    folder = bench.folder()
+    folder.mkdir(parents=True)
+    path = folder / "deployment.json"
+    strategy = ROOT / "benchmarks" / "strategies" / "prompt.py"
+    section = {"path": f"{strategy}:Prompt", "config": {"bar_type": BAR_TYPE}}
+    path.write_text(json.dumps(_deployment(dataset, section, "x3000", _END_OF_LIVE_ROWS)))
+
+    def measured(*arguments: str | Path) -> dict[str, Any]:
+        finished = run(
+            [sys.executable, "-m", "benchmarks.programs.live_start", *arguments],
+            environment={"BENCH_SENT": str(folder / "sent.json")},
+        )
+        found: dict[str, Any] = json.loads(finished.output.splitlines()[-1])
+        return found
+
+    runs = [
+        (measured("session", path), measured("node", dataset, BAR_TYPE))
+        for _ in range(bench.size(5, 2))
+    ]
+
+    def ratio(of: Callable[[dict[str, Any]], float]) -> Measured:
+        return of_pairs([(of(ours), of(anchor)) for ours, anchor in runs])
+
+    above = [(ours["memory"] - anchor["memory"]) / 1e6 for ours, anchor in runs]
+    return [
+        Row(
+            "session, process start to connected",
+            Mark(1.5, "ratio"),
+            ratio(lambda each: each["connected"]),
+        ),
+        Row("session, memory above a bare live node", Mark(60, "MB"), of_values(above)),
+        Row(
+            "session, row to order, median",
+            Mark(1.10, "ratio"),
+            ratio(lambda each: statistics.median(each["delays"])),
+        ),
+        Row(
+            "session, row to order, p99",
+            Mark(1.25, "ratio"),
+            ratio(lambda each: statistics.quantiles(each["delays"], n=100)[-1]),
+        ),
+    ]
+
+
+def _deployment(
+    dataset: Path, strategy: dict[str, Any], pace: str, end: str | None = None
+) -> dict[str, Any]:
+    return {
         "name": "bench",
         "mode": "paper",
-        "data": {"source": "replay", "dataset": str(dataset), "pace": "burst"},
+        "data": {"source": "replay", "dataset": str(dataset), "pace": pace, "end": end},
         "execution": {
             "venue": "simulated",
             "account_type": "margin",
@@ -81,13 +147,6 @@ def session_of_bars(bench: Bench) -> list[Row]:
         "strategy": strategy,
         "seed": 1,
     }
-    path.write_text(json.dumps(content))
-    finished = program(
-        path, str(bench.size(7, 2)), module="benchmarks.programs.session_against_node"
-    )
-    pairs = [(ours, anchor) for ours, anchor in json.loads(finished.output)]
-    name = "session, 45 k bars in burst, EMA cross: CPU"
-    return [Row(name, Mark(1.10, "ratio"), of_pairs(pairs))]
 
 
 def sweep_nautilus_1(bench: Bench) -> list[Row]:

@@ -132,7 +132,7 @@ def check_warmup(  # noqa: PLR0913 - one argument for each option of the command
     else:
         say("\n".join(_warmup_lines(found)))
     if found.needed is None:
-        longest = format_duration(found.rungs[-1].warmup)
+        longest = format_duration(found.steps[-1].warmup)
         raise DiffersError(
             f"run {run!r}, point {chosen}: orders still change at a warm-up of {longest}; start "
             "the window later, or look for what the strategy never forgets"
@@ -172,13 +172,13 @@ def _lookahead_lines(found: Lookahead) -> Iterator[str]:
 def _warmup_lines(found: Warmup) -> Iterator[str]:
     from trading_runtime.units import format_duration
 
-    for rung, longer in zip(found.rungs, [*found.rungs[1:], None], strict=True):
-        text = f"warm-up {format_duration(rung.warmup)}: {rung.orders:,} orders"
+    for step, longer in zip(found.steps, [*found.steps[1:], None], strict=True):
+        text = f"warm-up {format_duration(step.warmup)}: {step.orders:,} orders"
         if longer is not None:
-            verdict = "the same as" if rung.difference is None else "other than"
+            verdict = "the same as" if step.difference is None else "other than"
             text += f", {verdict} with {format_duration(longer.warmup)}"
         yield text
-    last = next((rung for rung in reversed(found.rungs) if rung.difference is not None), None)
+    last = next((step for step in reversed(found.steps) if step.difference is not None), None)
     if last is not None and last.difference is not None:
         yield from _difference_lines(last.difference, format_duration(last.warmup), "longer")
 
@@ -235,11 +235,11 @@ def _warmup_document(found: Warmup) -> dict[str, Any]:
         "needed": None if found.needed is None else format_duration(found.needed),
         "warmups": [
             {
-                "warmup": format_duration(rung.warmup),
-                "orders": rung.orders,
-                "difference": _difference_document(rung.difference),
+                "warmup": format_duration(step.warmup),
+                "orders": step.orders,
+                "difference": _difference_document(step.difference),
             }
-            for rung in found.rungs
+            for step in found.steps
         ],
     }
 

@@ -255,9 +255,10 @@ Sampling = Annotated[GridSampling | RandomSampling, Field(discriminator="method"
 class SearchSettings(Model):
     """How points are asked for; replaces ``sampling``."""
 
-    method: Literal["grid", "random", "tpe", "cma-es"]
+    method: Literal["grid", "random", "tpe", "cma-es", "successive-halving"]
     """``grid``: every combination. ``random``: drawn. ``tpe``, ``cma-es``: each generation from the
-    results of those before."""
+    results of those before. ``successive-halving``: many points on few windows, the best of them on
+    more."""
     points: Annotated[int, Field(ge=1)] | None = None
     """How many points are asked for in total; ``grid`` takes all of them."""
     generation: Annotated[int, Field(ge=1)] = 32
@@ -268,6 +269,9 @@ class SearchSettings(Model):
     """No generation starts that would exceed this many tasks; no limit when absent."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """The search ends after this many generations in a row without improvement."""
+    eta: Annotated[int, Field(ge=2)] = 3
+    """Of ``successive-halving``: each rung keeps one point in so many, on so many times the windows
+    of the rung before."""
 
     @property
     def is_adaptive(self) -> bool:
@@ -280,7 +284,7 @@ class SearchSettings(Model):
         if self.method == "grid" or self.points is None:
             return GridSampling()
         first = self.points
-        if self.is_adaptive:
+        if self.is_adaptive and self.method != "successive-halving":
             first = min(self.generation, self.points)
         return RandomSampling(method="random", n=first, seed=self.seed)
 

@@ -50,7 +50,7 @@ def judge(
     independent = [point for point in sorted(columns) if drawn is None or point < drawn]
     tracks = [Track.of(columns[point]) for point in independent]
     between = sample_variance([each.sharpe for each in tracks if each is not None])
-    # With a single point: that of trials without skill, which follows from the track's length
+    # With fewer than two: that of trials without skill, which follows from the track's length
     # alone.
     variance = 1 / (track.returns - 1) if between is None else between
     facts = {
@@ -76,9 +76,12 @@ def judge(
 def drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
     """Return how many points an adaptive search drew at random; ``None`` for other runs.
 
+    None of the points that successive halving leaves: they were chosen by their results.
     ``experiment`` is the content of a run's ``experiment.json``.
     """
     search = (experiment or {}).get("search") or {}
+    if search.get("method") == "successive-halving":
+        return 0
     return search["generation"] if search.get("method") in {"tpe", "cma-es"} else None
 
 

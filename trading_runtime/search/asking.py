@@ -142,6 +142,8 @@ def ask(space: Space, inputs: SearchInputs, generation: int, told: Sequence[Told
     """
     settings, direction = inputs.search, inputs.objective.direction
     size = min(settings.generation, (settings.points or 0) - len(told))
+    if settings.method == "successive-halving":
+        size = settings.points or 0
     seen = {each.asked.indices for each in told}
     if generation == 0 or settings.method == "random":
         draws = _random(space, settings.seed)

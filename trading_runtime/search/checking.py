@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.result import read_result
 from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import Space, Told, ask
-from trading_runtime.search.generations import read_generation
+from trading_runtime.search.generations import CheckedSearch, read_generation
+from trading_runtime.search.halving import check_halving
 from trading_runtime.search.running import objective_values
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import Store
-
-
-class CheckedSearch(NamedTuple):
-    """The result of asking again."""
-
-    generations: int
-    points: int
-    differs: int | None
-    """The first generation that differs; the later ones follow from it."""
 
 
 def check_asked(store: Store, run_id: str) -> CheckedSearch:
@@ -32,11 +24,14 @@ def check_asked(store: Store, run_id: str) -> CheckedSearch:
     """
     files = store.run(run_id)
     result = read_result(files)
-    if read_generation(store, run_id, 0) is None or result is None:
+    first = read_generation(store, run_id, 0)
+    if first is None or result is None:
         raise UsageError(
             f"run {run_id!r} has no adaptive search that ended; --search is for runs whose "
-            "experiment has 'search: {method: tpe | cma-es}'"
+            "experiment has 'search: {method: tpe | cma-es | successive-halving}'"
         )
+    if first.inputs.search.method == "successive-halving":
+        return check_halving(store, run_id, first.inputs)
     points = read_table(files.points, result.tables)
     values = objective_values(points, result.objective.metric)
     told: list[Told] = []

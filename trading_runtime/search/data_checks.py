@@ -99,7 +99,7 @@ def check_lookahead(
     return Lookahead(point, start, end, len(whole), found, opened)
 
 
-class Rung(NamedTuple):
+class WarmupStep(NamedTuple):
     """A warm-up, and how its orders compare with those of the next longer one."""
 
     warmup: int
@@ -117,7 +117,7 @@ class Warmup:
     end: int
     asked: int
     """The experiment's warm-up, nanoseconds."""
-    rungs: Sequence[Rung]
+    steps: Sequence[WarmupStep]
     """By rising warm-up; the last has no longer one to compare with."""
 
     @property
@@ -127,10 +127,10 @@ class Warmup:
         ``None`` when orders still change between the two longest, or only one was tried.
         """
         needed = None
-        for rung in reversed(self.rungs[:-1]):
-            if rung.difference is not None:
+        for step in reversed(self.steps[:-1]):
+            if step.difference is not None:
                 break
-            needed = rung.warmup
+            needed = step.warmup
         return needed
 
 
@@ -162,11 +162,11 @@ def check_warmup(
     with Scratch() as scratch:
         stretches = [Stretch(point, start, end, warmup=warmup) for warmup in ladder]
         orders, _ = _orders(source, stretches, scratch)
-    rungs = [
-        Rung(warmup, len(mine), None if longer is None else _difference(mine, longer, None))
+    steps = [
+        WarmupStep(warmup, len(mine), None if longer is None else _difference(mine, longer, None))
         for warmup, mine, longer in zip(ladder, orders, [*orders[1:], None], strict=True)
     ]
-    return Warmup(point, start, end, asked, rungs)
+    return Warmup(point, start, end, asked, steps)
 
 
 def _orders(

@@ -24,6 +24,15 @@ class Generation(NamedTuple):
     asked: list[Asked]
 
 
+class CheckedSearch(NamedTuple):
+    """The result of asking again."""
+
+    generations: int
+    points: int
+    differs: int | None
+    """The first generation that differs; the later ones follow from it."""
+
+
 def name_of(run_id: str, number: int) -> str:
     """Return the name of a generation's file in a store."""
     return f"runs/{run_id}/search/{number:03}.json"
