@@ -6,7 +6,7 @@ EXAMPLE_DATA := data/example
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help backtest paper test check format environment environment-dev example-data requirements reference argo e2e bench clean
+.PHONY: help docs backtest paper test check format environment environment-dev example-data requirements reference argo e2e bench clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ reference: environment-dev  ## write docs/reference/, the JSON Schemas and the d
 	$(PYTHON) scripts/make_reference.py
 	$(PYTHON) scripts/make_dashboards.py
 	$(PYTHON) -m trading_runtime.cli.main config schema > schemas/experiment.schema.json
+
+docs: environment-dev  ## build the documentation site in site/; warnings fail
+	$(PYTHON) scripts/make_site.py
 
 argo: environment  ## render the cluster's templates from their sources
 	$(PYTHON) -m argo.render

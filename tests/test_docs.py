@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
@@ -12,14 +13,18 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.small_experiment import BAR_TYPE, INSTRUMENT, SmallExperiment
+from trading_runtime import api
 from trading_runtime.cli.main import root
 from trading_runtime.config.loading import parse_experiment
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.datasets.data_file import Preparation
+from trading_runtime.errors import Kind
 from trading_runtime.planning.points import points
+from trading_runtime.records.schema import EVENTS
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
 FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
@@ -108,7 +113,65 @@ def test_every_statistic_is_explained() -> None:
     assert set(POINT_STATISTICS) - counted_by_name <= named
 
 
+def test_the_strategy_in_the_pages_runs_and_trades(small: SmallExperiment) -> None:
+    [source] = blocks(ROOT / "docs" / "strategies.md", "python")
+    (small.folder / "own.py").write_text(source)
+    config = {"instrument_id": INSTRUMENT, "bar_type": BAR_TYPE, "trade_size": "0.1"}
+    strategy = {"path": "own.py:AboveAverage", "config": config}
+    small.write(strategy=strategy, parameters={"period": [10]})
+
+    run = api.run(small.path, workers=2)
+
+    assert run.failures == []
+    assert run.points["trades"][0] > 0
+
+
+def test_the_cells_about_notebooks_run(
+    small: SmallExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small.folder)
+    (small.folder / "experiment.yaml").write_text(small.path.read_text())
+    first, charts = blocks(ROOT / "docs" / "notebook.md", "python")
+    cells = [first] if importlib.util.find_spec("plotly") is None else [first, charts]
+    for cell in cells:
+        exec(cell, {})  # noqa: S102 - a page of ours
+
+
+def test_the_failures_in_the_pages_are_those_of_the_code() -> None:
+    text = (ROOT / "docs" / "failures.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|[^|]*\| `(\w+)`, ([\w ]+) \|[^|]*\| ([^|]*) \|", text, re.MULTILINE)
+    said = {kind: int(code.split()[0]) for kind, code, _ in rows}
+    events = {event for *_, cell in rows for event in re.findall(r"`(\w+)`", cell)}
+
+    known = {kind.value: kind.exit_code for kind in Kind if kind not in {Kind.OK, Kind.INTERNAL}}
+    assert said == known
+    assert events <= EVENTS.keys()
+
+
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def require_named_tests(text: str) -> None:
+    """Fail when a page names a test that is not there."""
+    for path, name in NAMED_TEST.findall(text):
+        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
+    assert text.count("::") == len(NAMED_TEST.findall(text))
+
+
+def test_each_statement_on_results_has_tests_that_are_there() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    statistics = text.partition("## Statistics\n")[2].partition("\n## ")[0]
+    assumed = text.partition("## What the numbers assume\n")[2].partition("\n## ")[0]
+    table = text.partition("## Tests of these statements\n")[2].partition("\n## ")[0]
+    said = [part.replace("*", "") for part in statistics.strip().split("\n\n")]
+    said = [part for part in said if not part.startswith(("|", "Formulas"))]
+    said += re.findall(r"^- (.*)$", assumed, re.MULTILINE)
+    rows = dict(re.findall(r"^\| (?!statement)(.+?) \| (`.+`) \|$", table, re.MULTILINE))
+
+    assert len(rows) > 20
+    assert [part for part in said if not any(map(part.startswith, rows))] == []
+    assert [key for key in rows if not any(part.startswith(key) for part in said)] == []
+    require_named_tests(text)
 
 
 def test_each_sentence_on_determinism_names_tests_that_are_there() -> None:
@@ -117,6 +180,4 @@ def test_each_sentence_on_determinism_names_tests_that_are_there() -> None:
 
     assert len(said) > 20
     assert [part for part in said if not NAMED_TEST.search(part)] == []
-    for path, name in NAMED_TEST.findall(text):
-        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
-    assert text.count("::") == len(NAMED_TEST.findall(text))
+    require_named_tests(text)

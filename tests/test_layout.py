@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "errors", "message_kinds", "redaction", "text", "units"} | {"storage"},
+    {"canonical", "currency_codes", "errors", "message_kinds", "redaction", "text", "units"}
+    | {"storage"},
     {"config", "datasets", "records"},
     {"planning", "engine"},
     {"results", "runs", "control", "report", "metrics"}
@@ -37,10 +38,12 @@ NAMES_OF_COMMANDS = {"cli", "api"}
 
 SHORT_LINES = 100
 IMPORTED_ONCE = {
+    "datasets/daily_closes.py": "prices for a benchmark, apart from what the engine is fed",
     "datasets/file_kinds.py": "names the formats that messages list, apart from reading them",
     "datasets/quality_gate.py": "one rule of a dataset, with its messages",
     "datasets/row_order.py": "an algorithm: rows in order within bounded memory",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
+    "engine/live/data_node.py": "a node of another kind, which trades nothing",
     "engine/live/reporting.py": "a subclass of the strategy, as the guard is",
     "engine/live/simulated.py": "what paper and live differ in",
     "engine/live/venue_node.py": "what paper and live differ in",
@@ -51,6 +54,7 @@ IMPORTED_ONCE = {
     "records/metadata.py": "the form of a stored document",
     "report/pictures/equity.py": "a picture",
     "report/pictures/two_curves.py": "a picture",
+    "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
     "results/curves.py": "tables of a point's curves, which only notebooks read",
     "sessions/starting.py": "checks before anything is started",
     "sessions/health.py": "a server, apart from the trading that it reports on",

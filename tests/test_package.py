@@ -42,6 +42,19 @@ def test_dependencies_are_those_of_requirements_in_at_the_pinned_versions() -> N
     }
 
 
+@pytest.mark.parametrize("extra", ["charts"])
+def test_an_extra_is_what_its_requirements_file_names(extra: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / f"requirements-{extra}.txt").read_text().splitlines()
+    named = (ROOT / f"requirements-{extra}.in").read_text().splitlines()
+    asked = {line for line in named if _NAME.match(line) and not line.startswith("-")}
+
+    pinned = {line.split(" ")[0] for line in lines if line.split("==")[0] in asked}
+
+    assert set(project["optional-dependencies"][extra]) == pinned
+    assert len(pinned) == len(asked) > 0
+
+
 @pytest.mark.parametrize("option", ["-V", "--version"])
 def test_the_command_says_its_version(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(root, [option]) == 0

@@ -319,7 +319,7 @@ class Plots:
         """
         from trading_runtime.charts.figures import heat_map_figure
 
-        return heat_map_figure(self.run.points, self.run.result["objective"], (x, y), statistic)
+        return heat_map_figure(self.run.points, self.run.summary.objective, (x, y), statistic)
 
     def trades(self, point: int | None = None, partition: int = 0) -> Figure:
         """Return the price with entries, exits and orders, and position, equity and drawdown."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
+    from tests.small_experiment import SmallExperiment
     from trading_runtime.report import ReportInputs
 
 # The metadata are made here, with what these commands read of them.
@@ -123,6 +125,37 @@ def test_sort_takes_any_statistic_and_any_parameter(folder: Path) -> None:
     text = shown(folder, "show", "ema-b", "--sort", "volatility", "--ascending")
     volatility = [float(cell.rstrip("%")) for cell in column(text, "volatility")]
     assert volatility == sorted(volatility)
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "reverse"),
+    [
+        ("max_drawdown", [], False),
+        ("volatility", [], False),
+        ("net_profit", [], True),
+        ("max_drawdown", ["--descending"], True),
+        ("net_profit", ["--ascending"], False),
+    ],
+)
+def test_the_better_values_of_a_statistic_come_first_unless_said_otherwise(
+    folder: Path, key: str, options: list[str], *, reverse: bool
+) -> None:
+    content = json.loads(shown(folder, "show", "ema-b", "--sort", key, *options, "--json"))
+    values = [float(point[key]) for point in content["points"]]
+    assert values == sorted(values, reverse=reverse)
+    assert len(set(values)) > 1
+
+
+def test_daily_returns_are_exported_with_the_ratio_that_they_make(
+    ended: SmallExperiment,
+) -> None:
+    options = ["--table", "returns", "--to", "csv"]
+    rows = list(csv.DictReader(shown(ended.results, "export", "whole", *options).splitlines()))
+
+    assert list(rows[0]) == ["day", "return"]
+    grown = math.prod(1 + float(row["return"]) for row in rows) - 1
+    content = json.loads(shown(ended.results, "show", "whole", "--json"))
+    assert grown == pytest.approx(content["points"][0]["return"])
 
 
 def test_a_point_is_shown_partition_by_partition(folder: Path) -> None:

@@ -347,3 +347,24 @@ def test_a_run_that_failed_as_a_whole_can_be_run_again(
 
     assert api.run(small.path, run_id="run", workers=1).result["complete"]
     assert printed(capsys, "runs", "show", "run", *where)["status"] == "complete"
+
+
+def test_runs_are_listed_by_their_labels(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(parameters={"every": [20]}, partitions={"by": "week"})
+    for run_id, labels in (("one", {"team": "a"}), ("two", {"team": "b"}), ("three", {})):
+        small.write(labels=labels)
+        api.run(small.path, run_id=run_id, workers=1)
+
+    def listed(*wanted: str) -> list[str]:
+        capsys.readouterr()
+        options = [word for label in wanted for word in ("--label", label)]
+        command = ["runs", "list", "--results", str(small.results), "--json", *options]
+        assert invoke(root, command) == 0
+        return [each["run_id"] for each in json.loads(capsys.readouterr().out)]
+
+    assert listed() == ["one", "two", "three"]
+    assert listed("team") == ["one", "two"]
+    assert listed("team=b") == ["two"]
+    assert listed("team=b", "team=a") == []

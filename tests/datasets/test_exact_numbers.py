@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -267,3 +268,42 @@ def test_prices_of_many_digits_are_prepared(tmp_path: Path, tick: str) -> None:
     command = ["data", "prepare", str(tmp_path / "a.data.json"), "--to", str(tmp_path / "ds")]
 
     assert invoke(root, command) == 0
+
+
+def test_a_volume_beyond_the_engines_sizes_fits_in_thousands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = "2024-01-02T00:01,0.0000012,0.0000012,0.0000012,0.0000012,123456789012345\n"
+    (tmp_path / "a.csv").write_text(f"timestamp,open,high,low,close,volume\n{row}")
+
+    def prepared(symbol: str, price: str, size: str, **scale: str) -> int:
+        instrument = {
+            "type": "CurrencyPair",
+            "id": f"{symbol}.SIM",
+            "base_currency": "PEPE",
+            "quote_currency": "USDT",
+            "price_increment": price,
+            "size_increment": size,
+        }
+        (tmp_path / "instrument.json").write_text(json.dumps(instrument))
+        series: dict[str, Any] = {
+            "type": "bars",
+            "instrument": f"{symbol}.SIM",
+            "bar": "1-MINUTE-LAST",
+        }
+        series |= {"files": "a.csv", "timestamp_marks": "close"} | (
+            {"scale": scale} if scale else {}
+        )
+        (tmp_path / "a.data.json").write_text(
+            json.dumps({"instruments": "instrument.json", "series": [series]})
+        )
+        command = ["data", "prepare", str(tmp_path / "a.data.json"), "--to", str(tmp_path / symbol)]
+        return invoke(root, command)
+
+    assert prepared("PEPEUSDT", "0.0000001", "1") == 3
+    advice = "or count in thousands, as 1000PEPEUSDT does"
+    assert f"holds sizes up to 34,028,236,692,093; {advice}" in capsys.readouterr().err
+    assert prepared("1000PEPEUSDT", "0.0001", "0.001", prices="1000", sizes="0.001") == 0
+    (file,) = (tmp_path / "1000PEPEUSDT").glob("data/bars/*/*.parquet")
+    (bar,) = pq.read_table(file).select(["close", "volume"]).to_pylist()
+    assert bar == {"close": Decimal("0.0012"), "volume": Decimal("123456789012.345")}

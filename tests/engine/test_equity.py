@@ -13,6 +13,7 @@ from tests.engine.market import (
     MINUTE,
     SECOND,
     T0,
+    VENUE,
     Market,
     bars,
     future,
@@ -21,8 +22,10 @@ from tests.engine.market import (
     quotes,
     run,
     run_steps,
+    trades,
 )
 from trading_runtime.engine.accounting import equity
+from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -333,6 +336,91 @@ def test_an_account_whose_book_data_has_no_quotes_is_marked_at_the_books_top(
     assert fills == [(1, 101), (2, 102), (1, 109)]
     # Paid 305 for 3: at the bid of 99 - 8; sold one at 109, two at a bid of 109, then 119.
     assert last_minutes(output)[1:4] == amounts("99992", "100022", "100042")
+
+
+@pytest.mark.parametrize("has_both", [False, True])
+def test_a_book_beside_quotes_of_another_instrument_is_marked_or_refused(
+    tmp_path: Path, *, has_both: bool
+) -> None:
+    booked = perpetual()
+    other = perpetual("ETHUSDT-PERP", ("ETH", "USDT", "USDT"), venue="EXB")
+    rows = [
+        delta
+        for number, mid in enumerate((100, 110, 120), 1)
+        for delta in book_update(booked, mid, T0 + number * MINUTE)
+    ]
+    rows += quotes(other, [("10", "10")] * 3, step=MINUTE)
+    if has_both:
+        rows += [
+            delta
+            for number in (1, 2, 3)
+            for delta in book_update(other, 10, T0 + number * MINUTE + SECOND)
+        ]
+    market = Market.write(tmp_path, [booked, other], rows)
+
+    def output() -> TaskOutput:
+        return run_steps(
+            market,
+            {"1": ["BTCUSDT-PERP.SIM:limit BUY 1.000 150.0"]},
+            venue={"book_type": "L2_MBP"},
+            venues={"EXB": VENUE | ({"book_type": "L2_MBP"} if has_both else {})},
+        )
+
+    if has_both:
+        with pytest.raises(DataError, match=r"position in BTCUSDT-PERP\.SIM cannot be marked"):
+            output()
+    else:
+        # Bought 1 at 101, the last bid is 119; both accounts have 100,000.
+        assert output().tables.equity[-1]["equity"] == 200_018
+
+
+@pytest.mark.parametrize(
+    ("oms_type", "orders", "made"),
+    [
+        # Bought at the ask of 101, sold at the bid of 100; at the end 120 to 122.
+        ("netting", ["market BUY 1.000"], "19"),
+        ("netting", ["market SELL 1.000"], "-22"),
+        ("hedging", ["market BUY 1.000", "market SELL 2.000"], "-25"),
+    ],
+)
+def test_bars_of_both_sides_mark_longs_at_the_bid_and_shorts_at_the_ask(
+    tmp_path: Path, oms_type: str, orders: list[str], made: str
+) -> None:
+    instrument = perpetual()
+    rows = [
+        model.Bar(
+            model.BarType.from_str(f"{instrument.id}-1-MINUTE-{side}-EXTERNAL"),
+            *(instrument.make_price(price),) * 4,
+            instrument.make_qty(1000),
+            T0 + minute * MINUTE,
+            T0 + minute * MINUTE,
+        )
+        for minute, prices in enumerate([(100, 101), (110, 111), (120, 122)], 1)
+        for side, price in zip(("BID", "ASK"), prices, strict=True)
+    ]
+    market = Market.write(tmp_path, [instrument], rows)
+    output = run_steps(market, {"2": orders}, venue={"oms_type": oms_type})
+    assert output.tables.equity[-1]["equity"] == 100_000 + Decimal(made)
+
+
+def test_a_position_is_marked_at_the_last_trade_where_trades_are_all_there_is(
+    tmp_path: Path,
+) -> None:
+    linear, inverse = perpetual(), perpetual("BTCUSD-INV", ("BTC", "USD", "BTC"), "0.5", "1")
+    market = Market.write(
+        tmp_path / "linear", [linear], trades(linear, ["100", "100", "125", "126", "90"], size="10")
+    )
+    output = run_steps(market, {"2": ["market BUY 1.000"]}, equity_interval=SECOND)
+    assert [value - 100_000 for value in last_minutes(output)] == [0, 0, 0, 25, 26, -10, -10]
+
+    market = Market.write(
+        tmp_path / "inverse", [inverse], trades(inverse, ["50000"] * 2 + ["40000"], size="100000")
+    )
+    output = run_steps(
+        market, {"2": ["market SELL 10000"]}, venue={"balances": ["1 BTC"]}, currency="BTC"
+    )
+    # Sold 10,000 contracts of a dollar: 0.2 bitcoin at 50,000, and 0.25 at 40,000.
+    assert output.tables.equity[-1]["equity"] == Decimal("1.05")
 
 
 def book_update(instrument: Any, mid: int, ts: int) -> list[Any]:

@@ -139,6 +139,36 @@ def test_a_timer_whose_callback_takes_no_event_is_refused_where_it_is_set(
         run_failing(all_kinds, "timer without argument")
 
 
+def test_an_exception_of_a_native_timer_callback_fails_the_task(all_kinds: Market) -> None:
+    with pytest.raises(StrategyFailureError, match=r"TypeError: int\(\) argument must be"):
+        run_failing(all_kinds, "native timer")
+
+
+def test_an_order_that_is_sent_twice_fails_the_task(all_kinds: Market, written: Path) -> None:
+    # The engine would fill it again: a position of 2, with one fill of 1 in the tables.
+    (written / "twice.py").write_text(
+        "from nautilus_trader.model import BarType, OrderSide, Quantity\n"
+        "from nautilus_trader.trading import Strategy\n"
+        f"BARS = BarType.from_str({BAR_TYPE!r})\n"
+        "class Twice(Strategy):\n"
+        "    def on_start(self):\n"
+        "        self.subscribe_bars(BARS)\n"
+        "        self.order = None\n"
+        "    def on_bar(self, bar):\n"
+        "        if self.order is None:\n"
+        "            one = Quantity.from_str('1.000')\n"
+        "            self.order = self.order_factory.market(\n"
+        "                BARS.instrument_id, OrderSide.BUY, one\n"
+        "            )\n"
+        "        try:\n"
+        "            self.submit_order(self.order)\n"
+        "        except ValueError:\n"
+        "            pass\n"
+    )
+    with pytest.raises(StrategyFailureError, match="was sent before, and would be filled again"):
+        run(all_kinds, "twice.py:Twice", {}, folder=written)
+
+
 def test_an_exception_that_the_strategy_handles_itself_is_no_failure(
     all_kinds: Market, written: Path
 ) -> None:

@@ -72,7 +72,11 @@ def test_books_give_prices_where_no_quotes_are() -> None:
     books = series("order_book_deltas", "bars", "order_book_depths")
 
     assert books_without_quotes(books) == ["order_book_deltas.SIM", "order_book_depths.SIM"]
-    assert books_without_quotes([*books, *series("quotes")]) == []
+    other = {"type": "quotes", "identifier": "ETH.SIM", "instrument_id": "ETH.SIM"}
+    assert books_without_quotes([*books, other]) == books_without_quotes(books)
+    assert (
+        books_without_quotes([*books, other | {"instrument_id": books[0]["instrument_id"]}]) == []
+    )
     assert books_without_quotes(series("bars", "trades")) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,10 @@ SWAP = {
     "time": "03:17",
     "triple_day": None,
 }
-INTERVALS = [11 * MINUTE, HOUR, DAY]
+INTERVALS = [11 * MINUTE, HOUR, DAY, 1000 * DAY]
+"""The last one has no sample within any window: equity is switched off."""
+AGGRESSORS = [model.AggressorSide.BUY, model.AggressorSide.SELL]
+SEEDS = int(os.environ.get("TRADING_SEEDS", "24"))
 
 
 class Case:
@@ -129,7 +133,7 @@ def _rows(draw: random.Random) -> list[Any]:
     """A random walk over a few days, each with a night, some with a weekend behind it."""
     instrument = perpetual()
     step = draw.choice([SECOND, 20 * SECOND, MINUTE, 5 * MINUTE, HOUR])
-    is_bars = draw.random() < 0.6
+    kind = draw.choices(["bars", "quotes", "trades"], [6, 3, 2])[0]
     bar_type = model.BarType.from_str(f"{instrument.id}-1-MINUTE-LAST-EXTERNAL")
     size = instrument.make_qty(1000)
     rows: list[Any] = []
@@ -137,12 +141,16 @@ def _rows(draw: random.Random) -> list[Any]:
     for _ in range(3):
         for _ in range(draw.randint(5, 40)):
             path = [ticks + draw.randint(-8, 8) for _ in range(3)] + [ticks]
-            if is_bars:
+            if kind == "bars":
                 opened, high, low, close = (
                     instrument.make_price(price / 10)
                     for price in (path[0], max(path), min(path), path[3])
                 )
                 rows.append(model.Bar(bar_type, opened, high, low, close, size, ts, ts))
+            elif kind == "trades":
+                number, side = model.TradeId(str(len(rows))), draw.choice(AGGRESSORS)
+                price = instrument.make_price(path[3] / 10)
+                rows.append(model.TradeTick(instrument.id, price, size, side, number, ts, ts))
             else:
                 bid, ask = (instrument.make_price(p / 10) for p in (path[0], path[0] + 1))
                 rows.append(model.QuoteTick(instrument.id, bid, ask, size, size, ts, ts))
@@ -162,7 +170,7 @@ def case(tmp_path: Path) -> Callable[[int], Case]:
     return lambda seed: Case(seed, tmp_path)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_task_trades_as_the_bare_engine_whatever_is_observed(
     seed: int, case: Callable[[int], Case]
 ) -> None:

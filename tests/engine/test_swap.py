@@ -122,9 +122,15 @@ def test_it_changes_nothing_else(week: Market) -> None:
         assert with_swap[table] == without[table]
 
 
-def test_an_account_of_one_currency_is_charged_in_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["quotes", "bars"])
+def test_an_account_of_one_currency_is_charged_in_it(tmp_path: Path, kind: str) -> None:
     yen = pair("USD/JPY", "USD", "JPY")
-    market = Market.write(tmp_path, [yen], quotes(yen, [("110", "110")] * 30, step=HOUR))
+    rows = (
+        quotes(yen, [("110", "110")] * 30, step=HOUR)
+        if kind == "quotes"
+        else bars(yen, ["110"] * 60, minutes=30)
+    )
+    market = Market.write(tmp_path, [yen], rows)
     rates = {"USD/JPY.SIM": {"long": "-0.0001", "short": "0"}}
     settings = venue(rates=rates) | {"base_currency": "USD"}
     output = run_steps(market, BUY, venue=settings, currency="USD")

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nautilus_trader import model
 
-from tests.engine.market import MINUTE, T0, Market, bars, perpetual, run, run_steps, statuses
+from tests.engine.market import (
+    MINUTE,
+    T0,
+    Market,
+    bars,
+    perpetual,
+    quotes,
+    run,
+    run_steps,
+    statuses,
+    trades,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,4 +131,41 @@ def test_what_a_strategy_subscribes_to_and_is_not_fed_is_named(
 
     output = run(market, "subscribing.py:Subscribing", {}, folder=tmp_path / "strategy")
 
+    assert output.unfed == found
+
+
+@pytest.mark.parametrize(
+    ("trigger", "fed", "status", "found"),
+    [
+        (
+            "LAST_PRICE",
+            "bars",
+            "EMULATED",
+            ["trades of BTCUSDT-PERP.SIM, which trigger emulated orders"],
+        ),
+        (
+            "BID_ASK",
+            "bars",
+            "EMULATED",
+            ["quotes of BTCUSDT-PERP.SIM, which trigger emulated orders"],
+        ),
+        ("LAST_PRICE", "trades", "FILLED", []),
+        ("BID_ASK", "quotes", "FILLED", []),
+    ],
+)
+def test_an_emulated_order_that_no_data_can_trigger_is_named(
+    tmp_path: Path, trigger: str, fed: str, status: str, found: list[str]
+) -> None:
+    instrument = perpetual()
+    prices = ["100", "101", "103", "104"]
+    rows = {
+        "bars": bars(instrument, prices),
+        "trades": trades(instrument, prices, size="100"),
+        "quotes": quotes(instrument, [(price, price) for price in prices]),
+    }[fed]
+    market = Market.write(tmp_path, [instrument], rows)
+
+    output = run_steps(market, {"1": [f"emulated BUY 1.000 102.0 {trigger}"]})
+
+    assert statuses(output) == {status: 1}
     assert output.unfed == found

@@ -84,6 +84,23 @@ def test_a_settlement_price_is_of_a_contract_that_expires(
     assert findings(small, expiring, settlement_prices={INSTRUMENT: "100.10"}) == []
 
 
+@pytest.mark.parametrize("bar", ["100-TICK-LAST", "5-RENKO-LAST", "1000-VALUE-MID"])
+def test_bars_without_a_length_fill_no_orders(small: SmallExperiment, bar: str) -> None:
+    manifest = load_manifest(small.content["dataset"]["path"])
+    name = f"{INSTRUMENT}-{bar}-EXTERNAL"
+    files = [file.model_copy(update={"identifier": name}) for file in manifest.files]
+    manifest = manifest.model_copy(update={"files": files})
+
+    def check(*, bar_execution: bool) -> None:
+        small.write(venue=small.content["venue"] | {"bar_execution": bar_execution})
+        experiment = load_experiment(small.path).experiment
+        refuse_unsupported(experiment, manifest, choose_series(manifest, experiment.dataset))
+
+    with pytest.raises(SettingsError, match=f"without a fixed length .{name}"):
+        check(bar_execution=True)
+    check(bar_execution=False)
+
+
 def test_swap_is_charged_to_a_balance_that_is_held(small: SmallExperiment) -> None:
     swap = {"rates": {INSTRUMENT: {"long": "-0.0001", "short": 0}}}
     assert findings(small, {}, swap=swap) == []

@@ -89,3 +89,20 @@ def test_the_notebook_and_the_pin_are_of_this_version(tmp_path: Path) -> None:
     assert 'api.run("experiment.yaml")' in sources[0]
     pins = (tmp_path / "mine" / "requirements.txt").read_text()
     assert pins == f"trading-runtime=={__version__}\n"
+
+
+def test_the_cells_of_the_notebook_run_in_the_new_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mine"
+    assert invoke(root, ["init", str(folder)]) == 0
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+
+    notebook = json.loads((folder / "notebook.ipynb").read_text())
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)  # noqa: S102 - cells of ours
+
+    assert isinstance(names["run"], api.Run)
+    assert names["run"].kind is Kind.OK

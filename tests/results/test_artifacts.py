@@ -19,7 +19,7 @@ START, END = parse_instant("2024-01-01"), parse_instant("2024-01-02")
 INPUTS: dict[str, Any] = {
     "common": {"currency": "USDT", "calendar": "observed", "periods_per_year": 365},
     "config": {"fast": 5},
-    "partition": {"start": START, "end": END},
+    "partition": {"start": START, "end": END, "instruments": []},
 }
 COUNTS = {
     "rows": 240,

@@ -18,6 +18,14 @@ from trading_runtime.units import DAY
 
 HOUR = DAY // 24
 MONDAY = 18_995  # 2022-01-03
+QUANTSTATS = {
+    "return": 0.01599999999999757,
+    "volatility": 0.12463235554969371,
+    "sharpe": 0.18801294909486482,
+    "sortino": 0.20813618185008692,
+    "max_drawdown": 0.022535763276503973,
+}
+"""What QuantStats 0.0.86 says of ``stock_year``: the output of ``quantstats_opinion.py``."""
 
 
 def root(value: Fraction) -> Fraction:
@@ -76,15 +84,20 @@ def test_a_year_of_stock_closes_has_the_ratios_of_a_reckoning_by_hand(
 ) -> None:
     rows = stock_year()
     # 260 weekdays less 3 holidays; the first close is where returns begin. From Tuesday 2022-01-04
-    # to Friday 2022-12-30 there are 361 days.
+    # to Friday 2022-12-30 there are 51 Mondays, 48 of them without a holiday.
     assert len(rows) == 257
-    periods = Fraction(given) if given else Fraction(365 * 256, 361)
+    periods = Fraction(given) if given else Fraction(365, 7) * (4 + Fraction(48, 51))
     found = found_for(rows, Calendar(periods_per_year=given), overhang)
     assert found["days"] == 256
     assert found["periods_per_year"] == pytest.approx(float(periods), rel=1e-11)
     assert (found["volatility"], found["sharpe"], found["sortino"]) == pytest.approx(
         by_hand(rows, periods), rel=1e-11
     )
+
+
+def test_a_year_of_stock_closes_has_the_statistics_of_quantstats() -> None:
+    found = found_for(stock_year(), Calendar(periods_per_year=252), overhang=40 * DAY)
+    assert {name: found[name] for name in QUANTSTATS} == pytest.approx(QUANTSTATS, rel=1e-9)
 
 
 def test_with_every_day_weekends_are_returns_of_zero_and_a_year_has_365() -> None:
@@ -104,6 +117,50 @@ def test_with_every_day_weekends_are_returns_of_zero_and_a_year_has_365() -> Non
 def test_data_of_every_day_has_365_returns_a_year_whatever_the_calendar() -> None:
     days = [(MONDAY, MONDAY + 10)]
     assert Calendar().year(days) == Calendar(every_day=True).year(days) == 365
+
+
+@pytest.mark.parametrize(
+    ("days", "open_on_weekends", "in_a_week"),
+    [
+        # Monday to Friday alone do not show whether weekends are open: the instruments tell.
+        ([(MONDAY, MONDAY + 5)], False, 5),
+        ([(MONDAY, MONDAY + 5)], True, 7),
+        # Two working weeks show it, whatever the instruments are.
+        ([(MONDAY, MONDAY + 5), (MONDAY + 7, MONDAY + 12)], True, 5),
+        ([(MONDAY + 4, MONDAY + 5), (MONDAY + 7, MONDAY + 8)], True, 5),
+        # One day, and a week of a currency pair that opens on Sunday evening.
+        ([(MONDAY, MONDAY + 1)], False, 5),
+        ([(MONDAY, MONDAY + 1)], True, 7),
+        ([(MONDAY - 1, MONDAY + 5)], False, 6),
+        # Four weeks with one holiday on a Monday: three of four Mondays.
+        ([(MONDAY, MONDAY + 5), *((MONDAY + i, MONDAY + i + 4) for i in (8, 15, 22))], False, 4.25),
+        ([(MONDAY + 5, MONDAY + 7)], True, 7),
+    ],
+)
+def test_a_year_has_365_sevenths_of_the_days_that_count_in_a_week(
+    days: list[tuple[int, int]], in_a_week: float, *, open_on_weekends: bool
+) -> None:
+    year = Calendar(open_on_weekends=open_on_weekends).year(days)
+    assert float(year or 0) == pytest.approx(365 * in_a_week / 7, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("currencies", "is_open"),
+    [
+        (["USD"], False),
+        (["EUR", "JPY"], False),
+        (["XAU", "USD"], False),
+        (["BTC", "USD"], True),
+        (["NEAR", "USDT"], True),
+    ],
+)
+def test_weekends_that_the_data_does_not_show_are_open_for_crypto_currencies(
+    currencies: list[str], *, is_open: bool
+) -> None:
+    keys = ("quote_currency", "base_currency")
+    instrument = {"id": "A.SIM"} | dict(zip(keys, reversed(currencies), strict=False))
+    calendar = Calendar.of({"calendar": "observed", "periods_per_year": None}, [instrument])
+    assert calendar.open_on_weekends is is_open
 
 
 def test_a_row_at_midnight_belongs_to_the_day_that_it_ends() -> None:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 REQUIREMENTS = (
     "requirements.txt",
     "requirements-build.txt",
+    "requirements-charts.txt",
     "requirements-dev.txt",
+    "requirements-docs.txt",
     "requirements-drills.txt",
     "requirements-search.txt",
 )
@@ -93,7 +95,7 @@ def test_what_tests_need_is_added_to_an_environment_that_is_there(checkout: Chec
 
     (added,) = checkout.make("dev")
 
-    files = ("", "-search", "-drills", "-dev")
+    files = ("", "-search", "-drills", "-charts", "-docs", "-dev")
     assert " ".join(f"-r requirements{name}.txt" for name in files) in added
 
 

@@ -12,7 +12,9 @@ from tests.scripts.machine import ROOT
 NAMES = (
     "requirements",
     "requirements-build",
+    "requirements-charts",
     "requirements-dev",
+    "requirements-docs",
     "requirements-drills",
     "requirements-search",
 )
@@ -72,7 +74,10 @@ def test_a_search_brings_no_other_version_of_what_runs_use() -> None:
     assert not {"optuna", "cmaes"} & run.keys()
 
 
-@pytest.mark.parametrize("name", ["requirements-search", "requirements-drills"])
+@pytest.mark.parametrize(
+    "name",
+    ["requirements-search", "requirements-drills", "requirements-charts", "requirements-docs"],
+)
 def test_tests_install_beside_what_some_commands_need(name: str) -> None:
     some, dev = pins_of(name), pins_of("requirements-dev")
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from typing import TYPE_CHECKING
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sessions.live_session import LiveSession
+from tests.sessions.live_session import INSTRUMENT, KEYS, SYMBOL, LiveSession
+from trading_runtime.operations.stand_in.exchange import HeldOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -21,18 +26,423 @@ def live(tmp_path: Path) -> Iterator[LiveSession]:
         yield session
 
 
-def test_an_order_is_accepted_and_filled_at_the_venue(live: LiveSession) -> None:
+def ended(process: subprocess.Popen[str], signalled: int | None = None) -> tuple[int, str]:
+    """Return how a session ended, after a signal if one is given."""
+    if signalled is not None:
+        process.send_signal(signalled)
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output + errors
+
+
+def accepted(live: LiveSession) -> list[str]:
+    """Return the ids of the orders that the venue accepted."""
+    return [fact.about for fact in live.exchange.recorded("accepted")]
+
+
+def until(is_there: Callable[[], Any]) -> None:
+    """Wait for something at the venue."""
+    deadline = time.monotonic() + 30
+    while not is_there():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def connected(live: LiveSession, process: subprocess.Popen[str], name: str) -> None:
+    """Wait until a session of this name has connected."""
+    live.wait(lambda: bool(live.events("session_connected", name)), process)
+
+
+def booked(live: LiveSession, *runs: str) -> list[str]:
+    """Return the venue's ids of all fills in the journals of these sessions."""
+    return [item["trade_id"] for run in runs for item in live.events("order_filled", run)]
+
+
+def executed(live: LiveSession) -> list[str]:
+    """Return the ids of all fills of the venue."""
+    return [execution.id for execution in live.exchange.executions]
+
+
+def test_an_order_is_written_down_then_accepted_and_filled(live: LiveSession) -> None:
     live.order("buy 0.010")
     process = live.start()
     live.wait_for("order_filled", process)
-    process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=30)
-    [accepted] = live.exchange.recorded("accepted")
+    code, text = ended(process, signal.SIGTERM)
+    [at_venue] = live.exchange.recorded("accepted")
     [filled] = live.exchange.recorded("filled")
     [journalled] = live.events("order_filled")
+    times = {entry["event"]: entry["time"] for entry in live.journal()}
 
-    assert process.returncode == 143, (output, errors)
-    assert journalled["order_id"] == accepted.about == filled.about
+    assert code == 143, text
+    assert journalled["order_id"] == at_venue.about == filled.about
     assert journalled["trade_id"] == filled.facts["trade_id"]
     assert journalled["price"] == "46000.10"
+    assert times["order_submitted"] < times["order_accepted"] < times["order_filled"]
     assert (live.metadata()["mode"], live.metadata()["status"]) == ("live", "stopped")
+    assert not [value for value in KEYS.values() if value in live.written() + text]
+
+
+def test_nothing_is_sent_without_the_word_the_keys_and_a_limit(live: LiveSession) -> None:
+    from trading_runtime.cli.main import invoke, root
+
+    config, words = str(live.path), ("trade", "--config", str(live.path))
+    assert invoke(root, list(words)) == 2
+    assert invoke(root, [*words, "--live"]) == 2  # the keys are not set
+    changes: dict[str, Any]
+    for changes in ({"risk": {}}, {"stale_after": None}, {"risk": None}, {"mode": "paper"}):
+        before = dict(live.content)
+        live.write(**changes)
+        assert invoke(root, ["trade", config, "--live"]) == 2, changes
+        live.write(**before)
+    live.content["execution"]["config"]["api_key"] = "abc"
+    live.write()
+    assert invoke(root, ["trade", config, "--live"]) == 2
+    assert live.exchange.recorded("request") == []
+
+
+def test_a_restart_books_once_what_was_filled_while_nothing_ran(live: LiveSession) -> None:
+    live.write(on_stop="hold")
+    live.order("buy 0.010")
+    live.order("rest 0.020 40000.0")
+    live.order("rest 0.030 41000.0")
+    first = live.start()
+    live.wait_for("order_accepted", first, 3)
+    live.wait_for("order_filled", first)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    [resting] = [o for o in live.exchange.open_orders if o.price == Decimal("41000.0")]
+    live.venue.do(live.exchange.fill, resting, resting.left)
+    foreign = HeldOrder(SYMBOL, "Sell", "Limit", Decimal("0.005"), Decimal(50_000))
+    live.venue.do(live.exchange.place, foreign)
+    for name in ("two", "three"):
+        again = live.start("--run-id", name)
+        connected(live, again, name)
+        code, text = ended(again, signal.SIGTERM)
+        assert code == 143, text
+    [reconciled] = live.events("session_reconciled", "two")
+
+    assert sorted(booked(live, "one", "two", "three")) == sorted(executed(live))
+    assert reconciled["positions"] == [f"{INSTRUMENT} 0.04"]
+    assert (reconciled["fills_found"], reconciled["orders_claimed"]) == (1, 1)
+    assert [item["order_id"] for item in live.events("order_claimed", "two")] == [foreign.id]
+    assert live.events("order_claimed", "three") == []
+    assert len(accepted(live)) == 4  # nothing was sent by the restarts
+
+
+def test_a_position_that_nothing_explains_is_a_refusal_with_its_rows(live: LiveSession) -> None:
+    live.write(on_stop="hold")
+    live.order("buy 0.010")
+    first = live.start()
+    live.wait_for("order_filled", first)
+    ended(first, signal.SIGTERM)
+    live.venue.do(live.exchange.positions.__setitem__, SYMBOL, Decimal("0.1"))
+    live.order("buy 0.010")
+    code, text = ended(live.start("--run-id", "two"))
+
+    assert code == 11, text
+    assert f"{INSTRUMENT}: the venue has 0.1, the journals and the venue's fills give 0.01" in text
+    assert len(accepted(live)) == 1
+
+    fresh = live.start("--run-id", "three", "--fresh")
+    connected(live, fresh, "three")
+    assert ended(fresh, signal.SIGTERM)[0] == 143
+
+
+def test_each_report_that_comes_twice_is_booked_once(live: LiveSession) -> None:
+    live.protocol.sends_twice = True
+    live.order("buy 0.010")
+    live.order("buy 0.020")
+    process = live.start()
+    live.wait_for("position_changed", process, 2)
+    ended(process, signal.SIGTERM)
+
+    assert booked(live, "one") == executed(live)
+    assert live.events("position_changed")[-1]["quantity"] == "0.03"
+
+
+def test_a_lost_venue_holds_orders_back_and_its_fills_are_booked_once(live: LiveSession) -> None:
+    for number in range(6):
+        live.order(f"rest 0.010 4{number}000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process, 6)
+    live.venue.go_away()
+    lost = time.time()
+    live.wait_for("venue_lost", process)
+    noticed = time.time() - lost
+    for order in live.exchange.open_orders:
+        live.exchange.fill(order, order.left)
+    time.sleep(3)
+    live.venue.come_back()
+    live.wait_for("venue_back", process)
+    live.wait_for("order_filled", process, 6)
+    ended(process, signal.SIGTERM)
+
+    assert noticed < 1
+    assert sorted(booked(live, "one")) == sorted(executed(live))
+    assert live.events("order_ended") == []
+    assert live.events("order_rejected") == []
+    assert live.events("fill_inferred") == []
+
+
+def test_a_venue_that_stays_away_ends_the_session(live: LiveSession) -> None:
+    live.write(limits={"venue_lost": "1s"})
+    process = live.start()
+    live.wait_for("session_connected", process)
+    live.venue.go_away()
+    code, text = ended(process)
+
+    assert code == 75, text
+    assert "longer than limits.venue_lost" in text
+
+
+def test_a_venue_that_is_away_at_the_start_ends_it(live: LiveSession) -> None:
+    live.venue.go_away()
+    code, text = ended(live.start())
+
+    assert code == 75, text
+    assert live.exchange.recorded("accepted") == []
+
+
+def test_an_order_whose_answer_is_late_is_sent_once(live: LiveSession) -> None:
+    live.protocol.order_delay = 20
+    live.order("rest 0.010 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process)
+    ended(process, signal.SIGTERM)
+
+    assert len(accepted(live)) == live.protocol.requests["order.create"] == 1
+
+
+def test_an_order_without_the_venues_word_is_neither_failed_nor_done(live: LiveSession) -> None:
+    live.protocol.hides_reports, live.protocol.order_delay = True, 60
+    live.order("rest 0.010 40000.0")
+    process = live.start()
+    until(lambda: accepted(live))
+    live.venue.go_away()
+    live.wait_for("venue_lost", process)
+    time.sleep(2)
+    assert live.events("order_rejected") == live.events("order_ended") == []
+    live.protocol.hides_reports = False
+    live.venue.come_back()
+    live.wait_for("order_accepted", process)
+    ended(process, signal.SIGTERM)
+
+    assert len(accepted(live)) == 1
+
+
+def test_a_rejected_order_is_told_and_the_session_goes_on(live: LiveSession) -> None:
+    live.exchange.refusal = "ab not enough for new order"
+    live.order("buy 0.010")
+    live.order("buy 0.020")
+    process = live.start()
+    live.wait_for("order_filled", process)
+    ended(process, signal.SIGTERM)
+    [rejected] = live.events("order_rejected")
+
+    assert "not enough" in rejected["message"]
+    assert [item["quantity"] for item in live.events("order_filled")] == ["0.020"]
+
+
+def test_a_cancel_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
+    live.order("rest 0.010 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process)
+    live.exchange.fill_before_cancel = True
+    live.order("cancel")
+    live.wait_for("order_filled", process)
+    ended(process, signal.SIGTERM)
+
+    assert booked(live, "one") == executed(live)
+    assert live.events("order_ended") == []
+
+
+def test_a_partial_fill_before_a_loss_is_completed_after_it(live: LiveSession) -> None:
+    live.order("rest 0.030 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process)
+    [order] = live.exchange.open_orders
+    live.venue.do(live.exchange.fill, order, Decimal("0.010"))
+    live.wait_for("order_filled", process)
+    live.venue.go_away()
+    live.wait_for("venue_lost", process)
+    live.exchange.fill(order, Decimal("0.020"))
+    live.venue.come_back()
+    live.wait_for("order_filled", process, 2)
+    ended(process, signal.SIGTERM)
+
+    assert booked(live, "one") == executed(live)
+
+
+def test_data_of_one_instrument_that_stops_holds_its_orders_back(live: LiveSession) -> None:
+    live.write(stale_after="500ms")
+    process = live.start()
+    live.wait_for("session_connected", process)
+    live.protocol.silent.add(SYMBOL)
+    live.wait_for("data_stale", process)
+    live.protocol.silent.clear()
+    live.wait_for("data_recovered", process)
+    live.order("buy 0.010")
+    live.wait_for("order_filled", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.events("venue_lost") == []
+
+
+def test_the_same_old_row_for_ever_is_no_news(live: LiveSession) -> None:
+    live.write(stale_after="1s", limits={"clock_skew": "1h"})
+    process = live.start()
+    live.wait_for("session_connected", process)
+    live.protocol.frozen.add(SYMBOL)
+    live.wait_for("data_stale", process)
+    live.order("buy 0.010")
+    live.wait_for("order_denied", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.events("order_denied")[0]["rule"] == "stale_after"
+    assert accepted(live) == []
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 10.0])
+def test_a_clock_that_is_apart_denies_orders_and_says_so(live: LiveSession, seconds: float) -> None:
+    process = live.start()
+    live.wait_for("session_connected", process)
+    live.exchange.clock_offset = seconds
+    live.wait_for("clock_apart", process)
+    live.order("buy 0.010")
+    live.wait_for("order_denied", process)
+    ended(process, signal.SIGTERM)
+
+    assert abs(live.events("clock_apart")[0]["seconds"] - seconds) < 2
+    assert accepted(live) == []
+
+
+@pytest.mark.parametrize(("on_stop", "left", "held"), [("hold", 1, "0.01"), ("flatten", 0, "0")])
+def test_the_end_leaves_what_the_deployment_says(
+    live: LiveSession, on_stop: str, left: int, held: str
+) -> None:
+    live.write(on_stop=on_stop)
+    live.order("buy 0.010")
+    live.order("rest 0.020 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process, 2)
+    live.wait_for("order_filled", process)
+    assert ended(process, signal.SIGTERM)[0] == 143
+
+    assert len(live.exchange.open_orders) == left
+    assert live.exchange.positions[SYMBOL] == Decimal(held)
+
+
+@pytest.mark.parametrize(("on_failure", "held"), [("hold", "0.010"), ("flatten", "0")])
+def test_a_failing_callback_cancels_and_sends_nothing_that_opens(
+    live: LiveSession, on_failure: str, held: str
+) -> None:
+    live.write(on_failure=on_failure)
+    live.order("buy 0.010")
+    live.order("rest 0.020 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process, 2)
+    live.wait_for("order_filled", process)
+    live.order("raise")
+    live.order("buy 0.010")
+    code, text = ended(process)
+    later = live.exchange.recorded("accepted")[2:]
+
+    assert code == 4, text
+    assert live.exchange.open_orders == []
+    assert live.exchange.positions[SYMBOL] == Decimal(held)
+    assert all(fact.facts["reduce_only"] for fact in later)
+
+
+def test_a_kill_switch_that_cannot_be_read_is_on(live: LiveSession) -> None:
+    live.order("rest 0.020 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process)
+    (live.results / "kill-switch").write_text("not a folder")
+    code, text = ended(process)
+
+    assert code == 10, text
+    assert live.exchange.open_orders == []
+
+
+def test_one_session_trades_an_account_whatever_the_deployment_is_called(live: LiveSession) -> None:
+    process = live.start()
+    live.wait_for("session_connected", process)
+    live.write(name="other")
+    code, text = ended(live.start("--run-id", "two"))
+    ended(process, signal.SIGTERM)
+
+    assert code == 2
+    assert "is in use by session 'one'" in text
+
+
+def test_a_session_that_lost_its_lease_sends_nothing_more(live: LiveSession) -> None:
+    process = live.start()
+    live.wait_for("session_connected", process)
+    [lease] = live.results.glob("accounts/bybit-testnet-*/lease.json")
+    content = lease.read_text().replace('"token": 1', '"token": 2')
+    lease.write_text(content)
+    live.wait_for("session_halted", process)
+    live.order("buy 0.010")
+    code, text = ended(process)
+
+    assert code == 75, text
+    assert accepted(live) == []
+
+
+def test_a_deaf_venue_does_not_keep_a_session_from_ending(live: LiveSession) -> None:
+    live.order("rest 0.020 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process)
+    live.protocol.is_deaf = True
+    started = time.monotonic()
+    code, text = ended(process, signal.SIGTERM)
+    [left] = live.events("orders_left")
+
+    assert code == 143, text
+    assert time.monotonic() - started < 28
+    assert left["orders"] == accepted(live)
+
+
+def test_a_paper_account_is_no_live_account(live: LiveSession) -> None:
+    live_execution = live.content["execution"]
+    simulated = {
+        "venue": "simulated",
+        "account_type": "margin",
+        "balances": ["1000 USDT"],
+        "fees": {"model": "none"},
+    }
+    live.write(mode="paper", execution=simulated)
+    live.order("buy 0.001")
+    paper = live.start()
+    live.wait_for("order_filled", paper)
+    assert ended(paper, signal.SIGTERM)[0] == 143
+    assert live.exchange.recorded("accepted") == []
+    live.write(mode="live", execution=live_execution)
+    code, text = ended(live.start("--run-id", "two"))
+
+    assert code == 2
+    assert "is of another kind" in text
+
+
+def test_an_adapter_that_no_test_runs_is_told_so() -> None:
+    from trading_runtime.config.deployment import Deployment
+    from trading_runtime.sessions.starting import untested_adapters
+
+    with_okx = Deployment.model_validate(
+        {
+            "name": "x",
+            "mode": "paper",
+            "data": {"source": "adapter", "adapter": "okx", "instruments": ["BTC-USDT.OKX"]},
+            "execution": {
+                "venue": "simulated",
+                "account_type": "margin",
+                "balances": ["1 USDT"],
+                "fees": {"model": "none"},
+            },
+            "strategy": {"path": "a:B"},
+            "seed": 1,
+        }
+    )
+
+    assert untested_adapters(with_okx) == [
+        "data.adapter: okx is untested here; try it on the venue's test environment first"
+    ]

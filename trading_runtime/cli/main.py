@@ -39,6 +39,7 @@ COMMANDS = {
         "promote",
         "Make a deployment of a run's point, through its gates.",
     ),
+    "record": ("trading_runtime.cli.trade", "record", "Record data as it comes, without trading."),
     "parity": (
         "trading_runtime.cli.trade",
         "parity",

@@ -185,7 +185,11 @@ def list_results(folder: str, *, as_json: bool) -> None:
 @click.option(
     "--sort", "key", help="Statistic or parameter to sort by; the objective if not given."
 )
-@click.option("--ascending", is_flag=True, help="With --sort: smallest first.")
+@click.option(
+    "--ascending/--descending",
+    default=None,
+    help="With --sort: smallest or largest first; default: the better values of a statistic first.",
+)
 @click.option("--point", type=int, help="Show the partitions of this point.")
 @click.option(
     "--limit", type=click.IntRange(min=0), default=50, show_default=True, help="Rows; 0 for all."
@@ -196,7 +200,7 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
     folder: str,
     *,
     key: str | None,
-    ascending: bool,
+    ascending: bool | None,
     point: int | None,
     limit: int,
     as_json: bool,
@@ -212,8 +216,9 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
         table = _sorted_points(stored, result.objective, key, ascending=ascending)
     else:
         tasks = _of_point(stored, point)
+        descending = _is_descending(key, overview["objective"], ascending=ascending)
         table = (
-            _sort(tasks, key, descending=not ascending) if key else tasks.sort("start", "partition")
+            _sort(tasks, key, descending=descending) if key else tasks.sort("start", "partition")
         )
     if as_json:
         name = "points" if point is None else "tasks"
@@ -234,25 +239,33 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
 @click.argument("run")
 @_RESULTS
 @click.option("--to", "form", type=click.Choice(["csv", "parquet"]), required=True)
+@click.option("--point", type=int, help="With --table returns: the point; default: the best.")
 @click.option(
     "--table",
-    type=click.Choice(["points", "results"]),
+    type=click.Choice(["points", "results", "returns"]),
     default="points",
     show_default=True,
-    help="One row per point, or per task.",
+    help="One row per point, per task, or per day of one point, as QuantStats reads them.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write; otherwise CSV goes to standard output, Parquet to RUN-TABLE.parquet.",
 )
-def export_results(run: str, folder: str, form: str, table: str, output: Path | None) -> None:
+def export_results(  # noqa: PLR0913 - one argument for each option of the command
+    run: str, folder: str, form: str, table: str, *, point: int | None, output: Path | None
+) -> None:
     """Export a table of RUN (a run id, or 'latest'); amounts keep all their digits."""
     from trading_runtime.results.frames import csv_text, write_frame
 
     store, run_id = find_run(run, folder)
     files = store.run(run_id)
-    _, frame = _read_table(files, table)
+    if table == "returns":
+        from trading_runtime.api import open_run
+
+        frame = open_run(run_id, folder).returns(point)
+    else:
+        _, frame = _read_table(files, table)
     if form == "csv" and output is None:
         say(csv_text(frame), nl=False)
         return
@@ -309,6 +322,29 @@ def chart_results(  # noqa: PLR0913 - one argument for each option of the comman
     index = find_task(read_plan(files.plan), None, point, partition)
     page = chart_page(read_trades(files, store, index, instrument, dataset))
     target = output or Path(f"{run_id}-{point}-{partition}.html")
+    _write(target, lambda: target.write_text(page, encoding="utf-8"))
+    say(str(target))
+
+
+@results.command("explore")
+@click.argument("run")
+@_RESULTS
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; default: RUN-points.html in the current folder.",
+)
+def explore_results(run: str, folder: str, *, output: Path | None) -> None:
+    """Write a page with all points of RUN, to sort and filter, and heat maps of all pairs.
+
+    It stands alone. It needs the extra 'charts'.
+    """
+    from trading_runtime.charts.pages import explore_page
+
+    store, run_id = find_run(run, folder)
+    result, points = _read_table(store.run(run_id), "points")
+    page = explore_page(run_id, points, result)
+    target = output or Path(f"{run_id}-points.html")
     _write(target, lambda: target.write_text(page, encoding="utf-8"))
     say(str(target))
 
@@ -375,13 +411,29 @@ def _read_table(files: RunFiles, name: str) -> tuple[RunResult, pl.DataFrame]:
 
 
 def _sorted_points(
-    points: pl.DataFrame, objective: PlannedObjective, key: str | None, *, ascending: bool
+    points: pl.DataFrame,
+    objective: PlannedObjective,
+    key: str | None,
+    *,
+    ascending: bool | None,
 ) -> pl.DataFrame:
     from trading_runtime.results.frames import ranked
 
     if key is not None:
-        return _sort(points, key, descending=not ascending)
+        descending = _is_descending(key, objective, ascending=ascending)
+        return _sort(points, key, descending=descending)
     return ranked(points, objective.metric, objective.direction)
+
+
+def _is_descending(key: str | None, objective: PlannedObjective, *, ascending: bool | None) -> bool:
+    """Return whether the largest value comes first: asked for, or the better one."""
+    from trading_runtime.config.statistic_names import BETTER_LOW
+
+    if ascending is not None:
+        return not ascending
+    if key == objective.metric:
+        return objective.direction != "minimize"
+    return key not in BETTER_LOW
 
 
 def _sort(table: pl.DataFrame, key: str, *, descending: bool) -> pl.DataFrame:

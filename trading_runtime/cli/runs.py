@@ -205,14 +205,21 @@ def runs() -> None:
 
 @runs.command("list")
 @RESULTS
+@click.option(
+    "--label", "wanted", multiple=True, help="Only runs with this label, NAME or NAME=VALUE."
+)
 @JSON
-def list_runs(results: str, *, as_json: bool) -> None:
+def list_runs(results: str, wanted: tuple[str, ...], *, as_json: bool) -> None:
     """List the runs in a folder of results, oldest first: status, tasks, age."""
     from trading_runtime.runs.overview import overview
 
     store = open_results(results)
     found = sorted(
-        (overview(store, run_id) for run_id in store.run_ids()),
+        (
+            overview(store, run_id)
+            for run_id in store.run_ids()
+            if not wanted or _has_labels(store, run_id, wanted)
+        ),
         key=lambda facts: (facts["started"] or "", facts["run_id"]),
     )
     if as_json:
@@ -220,7 +227,18 @@ def list_runs(results: str, *, as_json: bool) -> None:
     elif found:
         print_list(found)
     else:
-        say(f"no runs in {results}", err=True)
+        which = f" with the label {' and '.join(wanted)}" if wanted else ""
+        say(f"no runs in {results}{which}", err=True)
+
+
+def _has_labels(store: Store, run_id: str, wanted: Sequence[str]) -> bool:
+    """Return whether a run has each label, ``NAME`` or ``NAME=VALUE``."""
+    metadata = stored_metadata(store, run_id)
+    labels = {} if metadata is None else metadata.labels
+    pairs = (each.partition("=") for each in wanted)
+    return all(
+        name in labels and (not given or labels[name] == value) for name, given, value in pairs
+    )
 
 
 @runs.command("show")

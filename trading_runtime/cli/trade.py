@@ -51,11 +51,14 @@ def trade(  # noqa: PLR0913 - one argument per option
     from trading_runtime.runs.opening import check_run_id, new_run_id
     from trading_runtime.sessions.preparation import prepare_session
     from trading_runtime.sessions.session import Session
+    from trading_runtime.sessions.starting import untested_adapters
 
     path, note = find_experiment(config or file or "", _BESIDE_ENTRYPOINT)
     if note:
         say(note, err=True)
     prepared = prepare_session(path)
+    for line in untested_adapters(prepared.deployment):
+        say(f"warning: {line}", err=True)
     if run_id is None:
         taken = set(prepared.store.run_ids())
         run_id = new_run_id(prepared.deployment.name, dt.datetime.now(dt.UTC), taken)
@@ -100,6 +103,26 @@ def _lines(ended: SessionOutcome) -> list[str]:
             lines.append(f"queued   {what}")
         lines.append(f"report   {ended.files.report_page}")
     return lines
+
+
+@click.command()
+@click.argument("file")
+@click.option("--seconds", type=click.FloatRange(min=0.1), help="Stop after so long.")
+@JSON
+def record(file: str, seconds: float | None, *, as_json: bool) -> int:
+    """Add the data of the deployment in FILE to its dataset ('record:'), until stopped.
+
+    Nothing is traded. What was flushed survives a kill; the next start puts it into the manifest.
+    """
+    from trading_runtime.sessions.data_recording import record_data
+
+    found = record_data(file, seconds)
+    if as_json:
+        content = {"folder": str(found.folder), "rows": found.rows, "seconds": found.seconds}
+        say(json.dumps(content, ensure_ascii=False))
+    else:
+        say(f"recorded {found.rows:,} rows in {found.seconds:,.1f} s to {found.folder}")
+    return 128 + signal.SIGTERM if found.received == signal.SIGTERM else Kind.OK.exit_code
 
 
 @click.command()

@@ -352,8 +352,8 @@ class StatisticsSettings(Model):
     """``observed``: a day without any row of the instruments has no return. ``every_day``: its
     return is zero."""
     periods_per_year: Annotated[int, Field(ge=1)] | None = None
-    """Daily returns in a year, used to annualise; when absent, 365 for ``every_day`` and the
-    observed days of a year for ``observed``."""
+    """Daily returns in a year, used to annualise; when absent, 365 for ``every_day`` and, for
+    ``observed``, 365 / 7 x the days of a week that have data."""
 
 
 class Limits(Model):

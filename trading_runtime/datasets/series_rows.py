@@ -500,6 +500,11 @@ def _report_times(block: _Block, role: str, faults: pl.Series) -> None:
             )
 
 
+_IN_THOUSANDS = (
+    'or count in thousands, as 1000PEPEUSDT does: \'scale: {prices: "1000", sizes: "0.001"}\''
+)
+
+
 def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
     source = block.source
     if numbers["snapped"].any():
@@ -524,7 +529,10 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
             "is not a number",
             "see 'columns', 'separator', 'decimal', 'thousands' and 'suffixes' in the data file",
         ),
-        Fault.TOO_LARGE: (f"is too large: the engine holds {what}s up to {largest:,}", ""),
+        Fault.TOO_LARGE: (
+            f"is too large: the engine holds {what}s up to {largest:,}",
+            "" if is_price else _IN_THOUSANDS,
+        ),
         Fault.NEGATIVE: (
             "is negative",
             negative if instrument.definition.get("type") in _MAY_BE_NEGATIVE else "",

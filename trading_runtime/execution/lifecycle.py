@@ -151,6 +151,8 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
             results=reduced.results,
             points=reduced.points,
             curve=reduced.curve,
+            returns=reduced.returns,
+            benchmark=reduced.benchmark,
             failures=reduced.failures,
             data_types=_data_types(plan),
             identities=_identities(plan, reduced),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.datasets.daily_closes import DailyCloses, daily_closes
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.accounting.equity import EquitySample
 from trading_runtime.engine.accounting.liquidation import NO_LIQUIDATIONS
@@ -55,6 +56,7 @@ class _CutPartition:
     """Digest of ``inputs``."""
     catalog: Path
     slice: Slice
+    closes: DailyCloses
     tasks: int = 0
     """Number of tasks run on it."""
     decoded: DecodedRows | None = None
@@ -140,6 +142,8 @@ class TaskRunner:
             "warmup_denied_orders": output.warmup_denied_orders,
             "engine_warnings": output.engine_warnings,
         }
+        if cut.closes:
+            counts["daily_closes"] = cut.closes
         if output.swap is not None:
             counts |= {"swap": output.swap.amount, "swap_charges": output.swap.charges}
         if output.liquidations is not None:
@@ -233,7 +237,8 @@ class TaskRunner:
         write_instruments(catalog, definitions)
         inputs = partition_inputs(partition, self._plan.instruments)
         part = cut_partition(data, self._dataset, catalog)
-        return _CutPartition(index, partition, inputs, digest(inputs), catalog, part)
+        closes = daily_closes(data, catalog)
+        return _CutPartition(index, partition, inputs, digest(inputs), catalog, part, closes)
 
     def _drop(self) -> None:
         if self._cut is not None:

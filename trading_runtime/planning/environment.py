@@ -26,6 +26,7 @@ RUNTIME_CODE = (
     "canonical.py",
     "config/import_closure.py",
     "config/strategy_code.py",
+    "currency_codes.py",
     "datasets/observed_days.py",
     "datasets/slices.py",
     "engine",

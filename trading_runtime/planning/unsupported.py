@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trading_runtime.planning.partitions import Series
 
 
+_LENGTHS = {"MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"}
 _BOOKS = {"order_book_deltas", "order_book_depths"}
 
 
@@ -34,6 +35,7 @@ def refuse_unsupported(
         *_settlement(experiment, instruments),
         *_swap(experiment, instruments),
         *_liquidation(experiment, instruments, chosen),
+        *_bars_without_length(experiment, chosen),
     ]
     if findings:
         raise SettingsError(findings)
@@ -165,8 +167,9 @@ def _liquidation(
 ) -> Iterator[ConfigFinding]:
     """The engine values positions by quotes alone, in balances alone, against their margin."""
     quoted = {series.instrument_id for series in chosen if series.type == "quotes"}
-    # If there are no quotes at all, the engine makes them from books.
-    quoted = quoted or {series.instrument_id for series in chosen if series.type in _BOOKS}
+    # If no instrument has both, the engine makes quotes from books.
+    books = {series.instrument_id for series in chosen if series.type in _BOOKS}
+    quoted |= set() if books & quoted else books
     for section, venue in experiment.venue_sections():
         if venue.liquidation is None:
             continue
@@ -189,6 +192,27 @@ def _liquidation(
                 yield ConfigFinding(
                     (*section, "liquidation"), message.format(", ".join(names)), of_key=True
                 )
+
+
+def _bars_without_length(
+    experiment: Experiment, chosen: Sequence[Series]
+) -> Iterator[ConfigFinding]:
+    """The engine ends the process when it fills orders at bars of ticks, volume or value."""
+    for section, venue in experiment.venue_sections():
+        names = [
+            series.identifier
+            for series in chosen
+            if series.type == "bars"
+            and experiment.section_of(series.instrument_id) == section
+            and series.identifier.split("-")[-3] not in _LENGTHS
+        ]
+        if names and venue.bar_execution:
+            yield ConfigFinding(
+                section,
+                f"the engine cannot fill orders at bars without a fixed length "
+                f"({', '.join(names)}); set 'bar_execution: false', and feed quotes or trades too",
+                of_key=True,
+            )
 
 
 def traded_currency(definition: Mapping[str, Any]) -> str:

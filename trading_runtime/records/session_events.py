@@ -65,6 +65,80 @@ class AccountRestored(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SessionReconciled(Event):
+    """What the venue has was compared with what earlier sessions wrote down."""
+
+    positions: list[str]
+    """The venue's positions, with their instruments."""
+    resting: list[str]
+    """The ids of the orders that rest there."""
+    fills_found: int
+    """Fills that came while no session ran."""
+    orders_claimed: int
+    """Orders that no session sent, taken over."""
+    unresolved: list[str]
+    """Differences that nothing explains; with any, the session does not trade."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderClaimed(Event):
+    """An order at the venue that no session sent was taken over."""
+
+    order_id: str
+    instrument: str
+    side: str
+    type: str
+    quantity: str
+    price: str | None = None
+    venue_order_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillInferred(Event):
+    """The engine moved its position to the venue's; the venue has shown no such fill."""
+
+    order_id: str
+    instrument: str
+    side: str
+    quantity: str
+    price: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VenueLost(Event):
+    """A connection to the venue is lost: no order goes out until all are back."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VenueBack(Event):
+    """All connections to the venue are back. Rows of the meantime are missing."""
+
+    endpoint: str
+    """The one that came back last."""
+    seconds: float
+    """How long one of them was lost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockApart(Event):
+    """The venue's clock and this machine's differ by more than the limit, or no longer do."""
+
+    on: bool
+    seconds: float
+    """By how much the newest row is ahead of this machine's clock; below zero: behind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrdersLeft(Event):
+    """Orders or positions that the end of the session could not remove as the deployment asks."""
+
+    orders: list[str]
+    positions: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderSubmitted(Event):
     """An order is about to go out: the line is written before the request is sent."""
 

@@ -20,6 +20,7 @@ from trading_runtime.report.formatting import (
     statistic,
     value_text,
 )
+from trading_runtime.report.periods import Table, benchmark_facts, months_table
 from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names, ranked
 from trading_runtime.results.judgement import sentences
 from trading_runtime.results.points import OK
@@ -28,11 +29,13 @@ from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
     from trading_runtime.records.failures import TaskFailure
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.result import BestPoint, RunResult
+    from trading_runtime.results.benchmark import Benchmark
     from trading_runtime.results.points import CurvePoint
 
 
@@ -53,6 +56,10 @@ class ReportInputs:
     """Content of ``points.parquet``."""
     curve: Sequence[CurvePoint] = ()
     """``chained_curve`` of the best point; empty when there is none."""
+    returns: Sequence[tuple[int, Decimal | None]] = ()
+    """Each day of the best point, since the epoch, with its return."""
+    benchmark: Benchmark | None = None
+    """Holding the instruments over the same windows."""
     failures: Sequence[TaskFailure] = ()
     """Content of the files under ``failures/``."""
     data_types: Sequence[str] = ()
@@ -77,18 +84,6 @@ _PARTITION_COLUMNS = (
     "net_profit", "return", "max_drawdown", "exposure", "trades", "win_rate", "fees",
     "open_positions",
 )  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Table:
-    """A table of texts, with the note below it, the sort column and the highlighted row."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numeric: Sequence[bool]
-    note: str = ""
-    sorted_by: str = ""
-    marked: int | None = None
 
 
 def points_table(
@@ -197,6 +192,8 @@ class Content:
     best_parameters: Sequence[tuple[str, str]]
     tiles: Sequence[tuple[str, str, bool]]
     luck: Sequence[str]
+    benchmark: Sequence[tuple[str, str]]
+    months: Table | None
     points: Table
     partitions: Table | None
     failures: Sequence[Failures]
@@ -232,6 +229,8 @@ def content(inputs: ReportInputs) -> Content:
         if row
         else [],
         luck=list(sentences(inputs.result.luck, inputs.trials)),
+        benchmark=benchmark_facts(inputs, row),
+        months=months_table(inputs.returns),
         points=points_table(inputs.points, metric, direction, best),
         partitions=partitions_table(inputs.results, best, metric),
         failures=failures[:MOST_FAILURES],

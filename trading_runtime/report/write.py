@@ -9,13 +9,23 @@ import jinja2
 
 from trading_runtime.report.content import content, currency_of_run
 from trading_runtime.report.formatting import label
-from trading_runtime.report.pictures.equity import MOST_SEAMS, equity_picture
+from trading_runtime.report.pictures.equity import (
+    MOST_SEAMS,
+    ROLLING_DAYS,
+    equity_picture,
+    rolling_sharpe_picture,
+)
 from trading_runtime.report.pictures.parameters import parameters_picture
 from trading_runtime.report.pictures.points import partitions_picture, ranking_picture
+from trading_runtime.report.pictures.two_curves import two_curves_picture
+from trading_runtime.results.exact import EXACT
 from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
     from trading_runtime.report.content import ReportInputs
 
 FOLDER = "report"
@@ -69,6 +79,8 @@ def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
     if len(inputs.curve) > 1:
         partitions = inputs.plan.partitions
         starts = sorted({partition.start for partition in partitions})
+        held = _held(inputs)
+        is_shown_beside = _is_shown_beside(inputs, held)
         caption = ""
         if len(starts) > 1:
             caption = (
@@ -79,8 +91,24 @@ def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
                 caption += " Upright lines are the seams."
         found["equity"] = (
             Picture("equity.svg", f"Equity and drawdown of point {best} over time", caption),
-            equity_picture(inputs.curve, starts[1:], currency_of_run(inputs)),
+            equity_picture(
+                inputs.curve,
+                starts[1:],
+                currency_of_run(inputs),
+                held if is_shown_beside else (),
+            ),
         )
+        if held and not is_shown_beside:
+            alt = f"Equity of point {best}, and of holding the instruments"
+            curves = (("point", [(each.ts, each.equity) for each in inputs.curve]), ("held", held))
+            found["benchmark"] = (
+                Picture("benchmark.svg", alt, ""),
+                two_curves_picture(curves, currency_of_run(inputs)),
+            )
+    rolling = rolling_sharpe_picture(inputs.returns, _year(inputs))
+    if rolling is not None:
+        alt = f"Sharpe ratio of point {best} over the {ROLLING_DAYS} days before each day"
+        found["rolling"] = (Picture("rolling.svg", alt, ""), rolling)
     over = parameters_picture(inputs.points, metric, best)
     if over is not None:
         alt = f"{label(metric)} over the parameters, as a {over.kind}"
@@ -94,6 +122,32 @@ def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
         alt = "Return by partition, of the best point and of all points"
         found["partitions"] = (Picture("partitions.svg", alt, ""), spread)
     return found
+
+
+_MOST_TIMES_WIDER = 4
+
+
+def _is_shown_beside(inputs: ReportInputs, held: Sequence[tuple[int, Decimal]]) -> bool:
+    """Return whether both lines can be read in one picture."""
+    equity = [each.equity for each in inputs.curve]
+    values = [value for _, value in held] or equity
+    own = max(equity) - min(equity)
+    both = [*values, *equity]
+    return max(both) - min(both) <= _MOST_TIMES_WIDER * own
+
+
+def _held(inputs: ReportInputs) -> list[tuple[int, Decimal]]:
+    """Return the initial equity, had it been held in the instruments, within the curve's time."""
+    if inputs.benchmark is None:
+        return []
+    initial, end = inputs.curve[0].equity, inputs.curve[-1].ts
+    curve = inputs.benchmark.curve
+    return [(min(ts, end), EXACT.multiply(initial, growth)) for ts, growth in curve]
+
+
+def _year(inputs: ReportInputs) -> float | None:
+    known = inputs.points["periods_per_year"].drop_nulls()
+    return float(known[0]) if len(known) else None
 
 
 def _environment() -> jinja2.Environment:

@@ -70,6 +70,7 @@ _WHERE_KNOWN = (
     "risk_refusals",
     "queued_requests",
     "unfed_subscriptions",
+    "daily_closes",
 )
 
 Tables = Mapping[str, Mapping[str, list[Any]]]
@@ -86,8 +87,9 @@ def task_summary(
     ``engine_warnings`` by kind, which the tables do not contain. With a risk profile it gives
     ``risk_refusals``: how many orders and order changes each rule refused; with a queue
     ``queued_requests``: how many waited, and of these expired or were dropped. It also gives
-    ``unfed_subscriptions``, if any: what the strategy subscribed to and was not fed; and what
-    venues charge for, such as ``swap``.
+    ``unfed_subscriptions``, if any: what the strategy subscribed to and was not fed;
+    ``daily_closes``, the prices that holding the instruments is valued by; and what venues charge
+    for, such as ``swap``.
     """
     common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
@@ -105,7 +107,7 @@ def task_summary(
                 positions["ts_closed"],
             )
         ),
-        Calendar.of(common),
+        Calendar.of(common, partition["instruments"]),
     )
     values = {
         "task_id": task_id,

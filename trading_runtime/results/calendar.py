@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from trading_runtime.currency_codes import is_crypto
 from trading_runtime.datasets.observed_days import Observed
 from trading_runtime.results.exact import EXACT
 from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from trading_runtime.records.plan import Plan
 
 type Interval = tuple[int, int]
 """Start and end in nanoseconds since the epoch; the end is excluded."""
@@ -42,6 +46,7 @@ def common_length(left: Sequence[Interval], right: Sequence[Interval]) -> int:
 
 DAYS_OF_A_YEAR = 365
 _EPOCH = dt.date(1970, 1, 1).toordinal()
+_WEEK, _WORKDAYS = 7, 5
 
 
 class Calendar(NamedTuple):
@@ -51,11 +56,27 @@ class Calendar(NamedTuple):
     """Whether days without data count as returns of zero, or not at all."""
     periods_per_year: int | None = None
     """Returns per year; when not given, it is derived from the days that count."""
+    open_on_weekends: bool = True
+    """What is assumed of Saturdays and Sundays when the days do not show it."""
 
     @classmethod
-    def of(cls, common: Mapping[str, Any]) -> Self:
-        """Return the calendar that a plan's common inputs state."""
-        return cls(common["calendar"] == "every_day", common["periods_per_year"])
+    def of(cls, common: Mapping[str, Any], instruments: Iterable[Mapping[str, Any]]) -> Self:
+        """Return the calendar that a task's inputs state."""
+        return cls(
+            common["calendar"] == "every_day",
+            common["periods_per_year"],
+            any(map(_trades_on_weekends, instruments)),
+        )
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Self:
+        """Return the calendar of all tasks of a plan."""
+        traded = {name for partition in plan.partitions for name in partition.instruments}
+        return cls(
+            plan.common.every_day,
+            plan.common.periods_per_year,
+            any(_trades_on_weekends(plan.instruments[name]) for name in traded),
+        )
 
     def days(self, observed: Iterable[Interval]) -> list[Interval]:
         """Return the days that count, given the observed ones, in one window or several."""
@@ -65,16 +86,49 @@ class Calendar(NamedTuple):
     def year(self, days: Sequence[Interval]) -> Decimal | None:
         """Return how many returns a year has; ``None`` when no day counts.
 
-        When not given, it is 365 x the days that count / the days from the first of them to the
-        last: 365 for every day, about 252 for a stock exchange.
+        When not given, it is 365 / 7 x the sum, over the days of the week, of the share of such
+        days that count, from the first that does to the last. A day of the week that is not among
+        them counts as the mean of the others from Monday to Friday, or, on a weekend, as open or
+        closed. So it is 365 for every day and about 261 for working days, in any stretch.
         """
         if self.periods_per_year is not None:
             return Decimal(self.periods_per_year)
         if not days:
             return None
-        return EXACT.divide(
-            Decimal(DAYS_OF_A_YEAR * day_count(days)), Decimal(days[-1][1] - days[0][0])
+        in_span = _by_weekday([(days[0][0], days[-1][1])])
+        counting = _by_weekday(days)
+        shares = [
+            Fraction(some, of) if of else None for some, of in zip(counting, in_span, strict=True)
+        ]
+        known = [share for share in shares[:_WORKDAYS] if share is not None]
+        usual = sum(known, Fraction(0)) / len(known) if known else Fraction(1)
+        weekend = usual if self.open_on_weekends else Fraction(0)
+        week = sum(
+            (weekend if place >= _WORKDAYS else usual) if share is None else share
+            for place, share in enumerate(shares)
         )
+        year = Fraction(DAYS_OF_A_YEAR, _WEEK) * week
+        return EXACT.divide(Decimal(year.numerator), Decimal(year.denominator))
+
+
+def _by_weekday(days: Iterable[Interval]) -> list[int]:
+    """Return how many of the days are a Monday, a Tuesday, and so on."""
+    counts = [0] * _WEEK
+    for start, end in days:
+        weeks, rest = divmod(end - start, _WEEK)
+        counts = [count + weeks for count in counts]
+        for day in range(start, start + rest):
+            # Day 0, 1970-01-01, was a Thursday.
+            counts[(day + 3) % _WEEK] += 1
+    return counts
+
+
+def _trades_on_weekends(instrument: Mapping[str, Any]) -> bool:
+    """Return whether an instrument involves a crypto currency, which no exchange closes for."""
+    return any(
+        key.endswith("currency") and isinstance(code, str) and is_crypto(code)
+        for key, code in instrument.items()
+    )
 
 
 def day_count(days: Iterable[Interval]) -> int:

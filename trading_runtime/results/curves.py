@@ -33,7 +33,7 @@ def equity_frame(plan: Plan, store: Store, point: int) -> pl.DataFrame:
 def returns_frame(plan: Plan, store: Store, point: int) -> pl.DataFrame:
     """Return ``day`` and ``return`` of a point; raises as ``stored_outcomes`` does."""
     outcomes = stored_outcomes(plan, store, point)
-    days = point_days(outcomes, Calendar.of(plan.common.content))
+    days = point_days(outcomes, Calendar.of_plan(plan))
     found = point_returns(chained_curve(outcomes), days)
     values = [None if value is None else float(value) for _, value in found]
     return pl.DataFrame(

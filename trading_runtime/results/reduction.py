@@ -19,8 +19,9 @@ from trading_runtime.canonical import digest
 from trading_runtime.message_kinds import added
 from trading_runtime.planning.run_warnings import no_fills, no_orders
 from trading_runtime.records.plan import read_plan
-from trading_runtime.records.result import RunResult, TaskCounts
+from trading_runtime.records.result import BestPoint, RunResult, TaskCounts
 from trading_runtime.records.run_files import RunFiles
+from trading_runtime.results.benchmark import buy_and_hold
 from trading_runtime.results.calendar import Calendar
 from trading_runtime.results.frames import (
     best,
@@ -30,7 +31,14 @@ from trading_runtime.results.frames import (
     write_frame,
 )
 from trading_runtime.results.judgement import judge
-from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
+from trading_runtime.results.points import (
+    MISSING,
+    OK,
+    aggregate_point,
+    chained_curve,
+    point_days,
+    point_returns,
+)
 from trading_runtime.results.reuse import ReusedTables, earlier_tables, table_digests
 from trading_runtime.results.store import Store
 from trading_runtime.results.task_reader import TaskPart, TaskReader
@@ -39,12 +47,14 @@ from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from decimal import Decimal
 
     import polars as pl
 
     from trading_runtime.records.failures import TaskFailure
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_warnings import RunWarning
+    from trading_runtime.results.benchmark import Benchmark
     from trading_runtime.results.points import CurvePoint
 
 
@@ -124,6 +134,10 @@ class Reduction:
     points: pl.DataFrame
     curve: list[CurvePoint]
     """Chained equity of the best point; empty when none is named."""
+    returns: list[tuple[int, Decimal | None]]
+    """Each day of the best point, since the epoch, with its return."""
+    benchmark: Benchmark | None
+    """Holding the instruments over the windows of the best point."""
     failures: list[TaskFailure]
 
 
@@ -181,17 +195,27 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
     if complete:
         result = replace(result, tables=table_digests(plan, result.run_digest, files, drawn))
     write_file(files.result, result.to_json())
-    curve = []
-    if chosen is not None:
-        curve = chained_curve(reader.outcomes(reader.by_point[chosen.point]))
-    return Reduction(result, results, points, curve, list(reader.failures.values()))
+    failures = list(reader.failures.values())
+    return Reduction(result, results, points, *_best_curves(plan, reader, chosen), failures)
+
+
+def _best_curves(
+    plan: Plan, reader: TaskReader, chosen: BestPoint | None
+) -> tuple[list[CurvePoint], list[tuple[int, Decimal | None]], Benchmark | None]:
+    """Return curve, daily returns and benchmark of the best point."""
+    if chosen is None:
+        return [], [], None
+    outcomes = list(reader.outcomes(reader.by_point[chosen.point]))
+    curve = chained_curve(outcomes)
+    days = point_days(outcomes, Calendar.of_plan(plan))
+    return curve, point_returns(curve, days), buy_and_hold(outcomes)
 
 
 def read_points(
     plan: Plan, reader: TaskReader, first: int = 0, last: int | None = None
 ) -> TaskPart:
     """Read the results of the points from ``first`` to before ``last``, and aggregate each."""
-    calendar = Calendar(plan.common.every_day, plan.common.periods_per_year)
+    calendar = Calendar.of_plan(plan)
     points = plan.points[first:last]
     tasks = [reader.by_point.get(point.index, []) for point in points]
     outcomes = reader.outcomes(task for of_point in tasks for task in of_point)
@@ -224,12 +248,8 @@ def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> R
     write_file(files.results, reused.results)
     write_file(files.points, reused.points)
     write_file(files.result, result.to_json())
-    chosen = result.best
-    curve = []
-    if chosen is not None:
-        reader = TaskReader(plan, store, files)
-        curve = chained_curve(reader.outcomes(reader.by_point[chosen.point]))
-    return Reduction(result, results, points, curve, [])
+    reader = TaskReader(plan, store, files)
+    return Reduction(result, results, points, *_best_curves(plan, reader, result.best), [])
 
 
 def counts(statuses: Mapping[str, str]) -> TaskCounts:

@@ -73,7 +73,7 @@ class Windows:
         windows = cls(
             {point.index: point.parameters for point in plan.points},
             zip((task.point for task in plan.tasks), reader.outcomes(plan.tasks), strict=True),
-            Calendar(plan.common.every_day, plan.common.periods_per_year),
+            Calendar.of_plan(plan),
         )
         undone = sum(status != OK for status in reader.statuses.values())
         if undone:

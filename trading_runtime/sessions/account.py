@@ -27,7 +27,7 @@ from trading_runtime.runs.s3_lock import read_lease
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trading_runtime.results.store import Store
@@ -65,6 +65,8 @@ class AccountState:
     """What the strategy's ``save()`` returned, in base64."""
     lines: int = 0
     """How many lines of that session's journal it covers."""
+    sessions: list[str] = field(default_factory=list)
+    """At a venue: the sessions whose journals say what is known, oldest first."""
 
     @property
     def saved(self) -> dict[str, bytes]:
@@ -80,11 +82,14 @@ def encoded(saved: Mapping[str, bytes]) -> dict[str, str]:
 class SessionAccount:
     """The account of one deployment."""
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Store, name: str, at_venue: str | None = None) -> None:
+        """``at_venue`` names an account at a venue, which deployments may share: one at a time."""
         self._store = store
         self.name = name
+        self._place = at_venue or name
         self._state = f"accounts/{name}/state.json"
-        self._lease = f"accounts/{name}/lease.json"
+        self._instruments = f"accounts/{name}/instruments.json"
+        self._lease = f"accounts/{self._place}/lease.json"
         self._token = 0
         self._holder = uuid.uuid4().hex
         self._session = self._version = ""
@@ -184,6 +189,18 @@ class SessionAccount:
         content = {"format": _FORMAT, **asdict(state)}
         self._store.objects.write(self._state, json.dumps(content, indent=1).encode() + b"\n")
 
+    def write_instruments(self, definitions: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the definitions of instruments that no dataset has."""
+        self._store.objects.write(self._instruments, json.dumps(definitions).encode() + b"\n")
+
+    def instruments(self) -> list[dict[str, Any]]:
+        """Return these definitions."""
+        try:
+            found: list[dict[str, Any]] = json.loads(self._store.objects.read(self._instruments))
+        except FileNotFoundError:
+            return []
+        return found
+
     def later_entries(self, state: AccountState) -> list[dict[str, Any]]:
         """Return what the session that saved ``state`` wrote into its journal afterwards."""
         files = self._store.run(state.session)
@@ -194,7 +211,9 @@ class SessionAccount:
         ]
 
     def _locked(self) -> contextlib.AbstractContextManager[None]:
-        return _file_lock(self._store.root / "accounts" / self.name / "lock", self._taken_by_lease)
+        return _file_lock(
+            self._store.root / "accounts" / self._place / "lock", self._taken_by_lease
+        )
 
     def _taken_by_lease(self) -> UsageError:
         there = self._read_lease()
@@ -202,8 +221,9 @@ class SessionAccount:
 
     def _taken(self, session: object) -> UsageError:
         return UsageError(
-            f"the account of {self.name!r} is in use by session {session!r}: one session trades "
-            "it at a time; stop that one first, or give the deployment another name"
+            f"the account of {self._place!r} is in use by session {session!r}: one session trades "
+            "it at a time; stop that one first, or give the deployment another "
+            f"{'name' if self._place == self.name else 'account'}"
         )
 
     def _read_lease(self) -> tuple[dict[str, Any], str] | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.adapters import AdapterData, AdapterExecution
-from trading_runtime.config.deployment import Deployment, load_deployment
+from trading_runtime.config.deployment import Deployment, LoadedDeployment, load_deployment
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.datasets.manifest import MANIFEST_FORMAT, Manifest, load_manifest
@@ -32,7 +32,6 @@ from trading_runtime.units import DAY, format_instant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from trading_runtime.config.deployment import LoadedDeployment
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.datasets.observed_days import Observed
@@ -106,6 +105,11 @@ class PreparedSession:
     def as_run(self, plan: Plan) -> PreparedRun:
         """Return the preparation of the equivalent research run."""
         return PreparedRun(self.loaded, self.code, self.store, plan, 1, {})
+
+    @property
+    def read(self) -> LoadedDeployment:
+        """The deployment with its file."""
+        return LoadedDeployment(self.deployment, self.loaded)
 
     def explicit_deployment(self) -> str:
         """Return the deployment as JSON with all defaults."""

@@ -10,7 +10,7 @@ from trading_runtime.records import session_events as events
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from trading_runtime.records.events import Event
     from trading_runtime.records.journal import Journal
@@ -40,6 +40,7 @@ class SessionRecords:
         self._append = journal.hold if is_held else journal.write
         self._shown: tuple[int, str | None] = 0, None
         self._denied: set[str] = set()
+        self._known: set[str] = set()
         self.fence: Callable[[], None] = lambda: None
         """Called before orders are sent; what it raises prevents that, and ends the session."""
         self.now: Callable[[], int] = lambda: 0
@@ -78,6 +79,7 @@ class SessionRecords:
         at = self._at()
         for order in orders:
             self.orders += 1
+            self._known.add(str(order.client_order_id))
             self._write(
                 events.OrderSubmitted(
                     order_id=str(order.client_order_id),
@@ -107,7 +109,20 @@ class SessionRecords:
         order_id = str(event.client_order_id)
         if order_id.startswith(PREFIX):
             return  # it puts a position back, and is not a trade
-        if kind == "OrderFilled":
+        if kind == "OrderInitialized" and order_id not in self._known:
+            self._claim(event)
+        elif kind == "OrderFilled" and event.liquidity_side.name == "NO_LIQUIDITY_SIDE":
+            self._changed()
+            self._write(
+                events.FillInferred(
+                    order_id=order_id,
+                    instrument=str(event.instrument_id),
+                    side=event.order_side.name,
+                    quantity=str(event.last_qty),
+                    price=str(event.last_px),
+                )
+            )
+        elif kind == "OrderFilled":
             self.fills += 1
             self._changed()
             self._write(
@@ -147,6 +162,10 @@ class SessionRecords:
             self._changed()
             self._write(events.OrderEnded(order_id=order_id, how=_ENDED[kind]))
 
+    def know(self, order_ids: Iterable[str]) -> None:
+        """Take over orders that an earlier session sent or claimed."""
+        self._known.update(order_ids)
+
     def on_position_event(self, event: Any) -> None:
         """Record a change of a position."""
         quantity = event.signed_qty
@@ -156,6 +175,20 @@ class SessionRecords:
                 quantity=f"{quantity:g}",
                 average_price=str(event.avg_px_open),
                 realised=_text(getattr(event, "realized_pnl", None)),
+            )
+        )
+
+    def _claim(self, event: Any) -> None:
+        self._known.add(str(event.client_order_id))
+        self._changed()
+        self._write(
+            events.OrderClaimed(
+                order_id=str(event.client_order_id),
+                instrument=str(event.instrument_id),
+                side=event.order_side.name,
+                type=event.order_type.name,
+                quantity=str(event.quantity),
+                price=_text(getattr(event, "price", None)),
             )
         )
 

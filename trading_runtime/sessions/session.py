@@ -17,6 +17,7 @@ from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.datasets.observed_days import Observed, stretches
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.node import PaperNode
+from trading_runtime.engine.live.recorder import Recorder
 from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import rounded_balance
 from trading_runtime.engine.live.venue_node import VenueNode
@@ -32,15 +33,17 @@ from trading_runtime.runs.opening import acquire_run, append_events
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
+from trading_runtime.sessions.data_recording import recording_place
 from trading_runtime.sessions.preparation import arrived_window, cut_window
 from trading_runtime.sessions.recording import SessionRecords
 from trading_runtime.sessions.rolling import rolled_forward
-from trading_runtime.sessions.starting import check_start
+from trading_runtime.sessions.starting import check_start, venue_account
 from trading_runtime.sessions.trading import Ending, Trading
 from trading_runtime.storage.files import write_file
 from trading_runtime.units import day_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from trading_runtime.engine.strategy.loading import LoadedStrategy
@@ -103,7 +106,8 @@ class Session:
         prepared, started = self.prepared, time.monotonic()
         check_start(prepared.deployment, is_live=self.is_live)
         KillSwitch(prepared.store).refuse_start(self.run_id)
-        self._account = SessionAccount(prepared.store, prepared.deployment.name)
+        name = prepared.deployment.name
+        self._account = SessionAccount(prepared.store, name, venue_account(prepared.deployment))
         with (
             self._account.held(self.run_id),
             acquire_run(prepared.store, self.run_id) as self._opened,
@@ -140,6 +144,9 @@ class Session:
 
     @property
     def _terms(self) -> str:
+        at_venue = venue_account(self.prepared.deployment)
+        if at_venue is not None:
+            return f"live {at_venue}"
         execution = self.prepared.deployment.execution.model_dump()
         return digest(json.loads(canonical_json(execution)))
 
@@ -157,17 +164,32 @@ class Session:
         ):
             return None
         if state.terms != self._terms:
+            if state.terms.startswith("live ") or self._terms.startswith("live "):
+                raise UsageError(
+                    f"the account of {deployment.name!r} is of another kind: it was opened as "
+                    f"{state.terms if state.terms.startswith('live ') else 'paper'}, and this is "
+                    f"{self._terms if self._terms.startswith('live ') else 'paper'}; give the "
+                    "deployment another name"
+                )
             raise UsageError(
                 f"the account of {deployment.name!r} was opened under another 'execution' section "
                 "than the deployment has now; give --fresh to open a new one"
             )
+        if self._terms.startswith("live "):
+            return state  # the venue knows the rest
         rolled = rolled_forward(
             state,
             self._account.later_entries(state),
-            {item["id"]: item for item in self.prepared.manifest.instruments},
+            {item["id"]: item for item in self._definitions()},
             is_cash=deployment.execution.account_type == "cash",
         )
         return replace(rolled, balances=[rounded_balance(text) for text in rolled.balances])
+
+    def _definitions(self) -> Sequence[Mapping[str, Any]]:
+        """Return the instruments of the earlier session."""
+        if isinstance(self.prepared.deployment.data, AdapterData):
+            return self._account.instruments()
+        return self.prepared.manifest.instruments
 
     def _plan(self, carried: AccountState | None, end: int | None = None) -> Plan:
         if carried is None:
@@ -197,6 +219,8 @@ class Session:
             if isinstance(data, AdapterData):
                 self._replay = ArrivingData(data.model_dump(), common["equity_interval"])
                 source = f"{data.adapter} {data.environment or ''}".strip()
+                if deployment.record is not None:
+                    self._replay.recorder = Recorder(recording_place(prepared.read))
             else:
                 rows = self._window.slice.rows
                 self._replay = DataReplay(inputs, self._window.catalog, data.pace, rows)
@@ -230,6 +254,8 @@ class Session:
                     started=started,
                 )
                 ending = asyncio.run(self._trading.run())
+                if isinstance(self._replay, ArrivingData) and self._replay.recorder is not None:
+                    self._replay.recorder.finish()
                 self._node.logged_failure()
                 if ending.is_orderly:
                     refuse_foreign_modules(loaded, common["packages"])

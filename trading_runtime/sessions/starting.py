@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from trading_runtime.config.adapters import AdapterExecution
+from trading_runtime.canonical import digest
+from trading_runtime.config.adapters import AdapterData, AdapterExecution
+from trading_runtime.engine.live.adapters import TESTED
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,3 +49,31 @@ def check_start(deployment: Deployment, *, is_live: bool) -> None:
             f"{', '.join(missing)}: not set; keys come from the environment alone, never from a "
             "file"
         )
+
+
+def untested_adapters(deployment: Deployment) -> list[str]:
+    """Return a line for each adapter of the deployment that no test of this project runs."""
+    return [
+        f"{section}.adapter: {part.adapter} is untested here; try it on the venue's test "
+        "environment first"
+        for section in ("data", "execution")
+        if isinstance(part := getattr(deployment, section), (AdapterData, AdapterExecution))
+        and part.adapter not in TESTED[section]
+    ]
+
+
+def venue_account(deployment: Deployment) -> str | None:
+    """Return the name of the account at a venue, the same for all deployments that share it.
+
+    It is told apart by ``account_id``, or by a digest of the key: whoever has another key for the
+    same account gives both deployments the same ``account_id``.
+    """
+    execution = deployment.execution
+    if not isinstance(execution, AdapterExecution):
+        return None
+    environment = (execution.environment or "default").lower()
+    account = execution.config.get("account_id")
+    if account is None:
+        keys = [os.environ.get(name, "") for name in key_variables(execution)[:1]]
+        account = digest(keys)[:12]
+    return f"{execution.adapter}-{environment}-{str(account).lower()}"

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.sizes import parse_size
 from trading_runtime.control.kill_switch import KillWatch
+from trading_runtime.engine.live.arriving import ArrivingData
+from trading_runtime.engine.live.venue_node import VenueNode
 from trading_runtime.errors import (
     CrashError,
     DataError,
+    DiffersError,
     KilledError,
     Kind,
     LeaseLostError,
-    StorageError,
-    TradingRuntimeError,
     TransientError,
     UsageError,
     kind_of_error,
@@ -30,13 +31,14 @@ from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.records import session_events as events
 from trading_runtime.sessions.account import AccountState, HeldPosition, encoded
 from trading_runtime.sessions.health import Health, serving
+from trading_runtime.sessions.reconciling import known_of, reconciled
+from trading_runtime.sessions.watching import HealthWatch
 from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trading_runtime.config.deployment import Deployment
-    from trading_runtime.engine.live.arriving import ArrivingData
     from trading_runtime.engine.live.node import PaperNode
     from trading_runtime.engine.live.replay import DataReplay
     from trading_runtime.results.store import Store
@@ -51,6 +53,7 @@ _SETTLE_SECONDS = 5.0
 _FLUSH_SECONDS = 30.0
 _LATE_HEARTBEATS = 3
 _SECOND = 1_000_000_000
+_MINUTE = 60 * _SECOND
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,8 @@ class Trading:
     _wanted: asyncio.Event = field(init=False)
     _killed: KillWatch = field(init=False)
     _reducing: KillWatch = field(init=False)
-    _stale: dict[str, float] = field(default_factory=dict)
-    _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _watch: HealthWatch = field(init=False)
+    _sessions: list[str] = field(default_factory=list)
     _is_connected: bool = False
     _turned: float = field(default_factory=time.monotonic)
     _beaten: float = field(default_factory=time.monotonic)
@@ -110,6 +113,10 @@ class Trading:
         """Watch the kill switch of this session."""
         self._killed = KillWatch(self.store, self.run_id)
         self._reducing = KillWatch(self.store, self.run_id, reduce=True)
+        self._watch = HealthWatch(self.deployment, self.node, self.replay, self.records, self._wake)
+
+    def _wake(self) -> None:
+        self._wanted.set()
 
     async def run(self) -> Ending:
         """Trade until there is a reason to end; return it."""
@@ -206,19 +213,55 @@ class Trading:
             passed.cancel()
             self._look_for_ending(running)
             return False
-        try:
-            self.node.learn_instruments()
-        except UsageError as error:
-            self._note(Ending.of(error))
+        if not await self._prepared():
             return False
-        is_paper = self.deployment.mode == "paper"
-        if is_paper and self.carried is not None and not await self._restore(self.carried):
-            return False
+        self._watch.open()
         self._is_connected = True
         # From here on it is this session's account, whatever ends it.
         self._keep()
         seconds = round(time.monotonic() - self.started, 3)
         self.records.write(events.SessionConnected(seconds=seconds))
+        return True
+
+    async def _prepared(self) -> bool:
+        """Put back, or compare with the venue, what the account holds; return whether it is so."""
+        try:
+            self.node.learn_instruments()
+        except UsageError as error:
+            self._note(Ending.of(error))
+            return False
+        if isinstance(self.replay, ArrivingData):
+            self.account.write_instruments(self.node.definitions)
+            if self.replay.recorder is not None:
+                self.replay.recorder.define(self.node.definitions)
+        if isinstance(self.node, VenueNode):
+            return self._reconcile(self.node)
+        return self.carried is None or await self._restore(self.carried)
+
+    def _reconcile(self, node: VenueNode) -> bool:
+        """Compare the venue with what is known; return whether everything is explained."""
+        known = known_of(self.store, self.carried)
+        self.records.know(known.sent)
+        execution = self.deployment.execution
+        lookback = getattr(execution, "lookback", 0)
+        found = reconciled(
+            known,
+            node.venue_orders(),
+            node.quantities(),
+            [str(item.id) for item in self.replay.instruments],
+            time.time_ns() - lookback * _MINUTE,
+        )
+        for event in found.events:
+            self.records.write(event)
+        if found.rows:
+            message = (
+                "what the venue has is not explained, and nothing was traded: "
+                + "; ".join(found.rows)
+                + "; look at it, then start with --fresh to take over what the venue has"
+            )
+            self._note(Ending.of(DiffersError(message)))
+            return False
+        self._sessions = [*(self.carried.sessions if self.carried else ()), self.run_id]
         return True
 
     async def _restore(self, state: AccountState) -> bool:
@@ -261,7 +304,7 @@ class Trading:
                 await asyncio.wait_for(self._wanted.wait(), _LOOK_SECONDS)
             self._wanted.clear()
             now = self._turned = time.monotonic()
-            self._look_at_data(now)
+            self._watch.look(now)
             self._look_at_reducing()
             if now - kept >= between:
                 kept = now
@@ -291,6 +334,7 @@ class Trading:
                 self._failure,
                 self._kill_switch,
                 self._lost_account,
+                self._lost_venue,
                 self._request,
                 self._memory,
             ):
@@ -299,8 +343,17 @@ class Trading:
                     break
             else:
                 if running.done():
-                    self._note(Ending(Kind.INTERNAL, "the engine's node ended by itself"))
+                    self._note(self._node_ended(running.exception()))
         return self.ending is not None
+
+    def _node_ended(self, error: BaseException | None) -> Ending:
+        if error is None:
+            return Ending(Kind.INTERNAL, "the engine's node ended by itself")
+        if not isinstance(self.replay, ArrivingData) or self._is_connected:
+            return Ending.of(error)
+        if "reconcil" in str(error).lower():
+            return Ending.of(DiffersError(f"the engine could not reconcile: {error}"))
+        return Ending.of(TransientError(f"the venue did not answer: {error}"))
 
     def _own_error(self) -> Ending | None:
         return None if self.records.error is None else Ending.of(self.records.error)
@@ -314,17 +367,20 @@ class Trading:
             if not self._killed():
                 return None
             message = f"the kill switch is {self._killed.switched.shown}"  # type: ignore[union-attr]
-        except (StorageError, TransientError, OSError) as error:
-            # A switch that cannot be read counts as on.
+        except Exception as error:  # noqa: BLE001 - a switch that cannot be read counts as on
             message = f"the kill switch cannot be read, and so counts as on: {error}"
         return Ending.of(KilledError(message))
 
     def _lost_account(self) -> Ending | None:
         try:
             self.account.check()
-        except TradingRuntimeError as error:
+        except Exception as error:  # noqa: BLE001 - an account that cannot be read is lost
             return Ending.of(error)
         return None
+
+    def _lost_venue(self) -> Ending | None:
+        error = self._watch.error(time.monotonic())
+        return None if error is None else Ending.of(error)
 
     def _request(self) -> Ending | None:
         if self.received is not None:
@@ -344,32 +400,12 @@ class Trading:
             CrashError(f"the session has {used:,} bytes of memory, above limits.memory ({limit})")
         )
 
-    def _look_at_data(self, now: float) -> None:
-        """Hold back orders in instruments without new data."""
-        longest = self.deployment.stale_after
-        if longest is None:
-            return
-        seconds = parse_duration(longest) / _SECOND
-        for name, newest in self.node.newest_rows().items():
-            seen, since = self._seen.get(name, (-1, now))
-            if newest != seen:
-                self._seen[name] = newest, now
-                if name in self._stale:
-                    silent = round(now - self._stale.pop(name), 3)
-                    self.node.open_instrument(name)
-                    self.records.write(events.DataRecovered(instrument=name, seconds=silent))
-            elif now - since > seconds and name not in self._stale:
-                self._stale[name] = since
-                silent = round(now - since, 3)
-                self.node.close_instrument(name, f"no data for {silent} s")
-                self.records.write(events.DataStale(instrument=name, seconds=silent))
-
     def _look_at_reducing(self) -> None:
         """Obey ``kill activate --reduce``, and its end."""
         try:
             found = self._reducing.look()
             on, why = found is not None, "" if found is None else found.shown
-        except (StorageError, TransientError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a switch that cannot be read counts as on
             on, why = True, f"the switch cannot be read, and so counts as on: {error}"
         if on != self.node.risk.only_reducing:
             self.node.risk.only_reducing = on
@@ -401,7 +437,16 @@ class Trading:
             node.halt()
             if node.close_positions():
                 await self._settled(lambda: not node.quantities())
+        self._tell_left(cancels=cancels, flattens=flattens)
         self._keep(whole=True)
+
+    def _tell_left(self, *, cancels: bool, flattens: bool) -> None:
+        """Record what should be gone and is not."""
+        orders = [item.order_id for item in self.node.resting_facts()] if cancels else []
+        held = self.node.positions() if flattens else []
+        if orders or held:
+            positions = [f"{name} {quantity}" for name, quantity, _ in held]
+            self.records.write(events.OrdersLeft(orders=orders, positions=positions))
 
     async def _settled(self, is_settled: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + _SETTLE_SECONDS
@@ -434,12 +479,15 @@ class Trading:
             orders=self.node.resting_facts(),
             strategy=encoded(strategy),
             lines=lines,
+            sessions=self._sessions,
         )
         with contextlib.suppress(TransientError):
             self.account.write(state)
 
     def _beat(self) -> None:
         node = self.node
+        if isinstance(self.replay, ArrivingData) and self.replay.recorder is not None:
+            self.replay.recorder.flush()
         equity = None
         with contextlib.suppress(DataError):
             equity = f"{node.equity().equity:f}"
@@ -466,7 +514,7 @@ class Trading:
             ready.append(f"it ends: {self.ending.why}")
         if not self._is_connected:
             ready.append("not connected")
-        ready += [f"no data of {name}" for name in sorted(self._stale)]
+        ready += self._watch.reasons()
         if node.risk.only_reducing:
             ready.append("only orders that make a position smaller go out")
         at = self.replay.now(node.cache) if self._is_connected else 0

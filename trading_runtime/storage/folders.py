@@ -39,9 +39,10 @@ class LocalFolder:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
                 file.seek(start)
                 return file.read()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             raise MissingError(f"{path}: there is no such file") from None
         except OSError as error:
+            # A file where a folder belongs is no answer: a kill switch there may be on.
             raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from error
 
     def read_version(self, name: str, start: int = 0) -> tuple[bytes, str]:

@@ -64,6 +64,8 @@ class Failing(Strategy):
                 clock.set_time_alert_ns("t", clock.timestamp_ns() + 120_000_000_000)
         if where == "timer without argument":
             clock.set_timer("t", hour, callback=lambda: None)
+        if where == "native timer":
+            clock.set_timer("t", hour, callback=int)
         if where == "alert":
             later = clock.timestamp_ns() + 120_000_000_000
             clock.set_time_alert_ns("t", later, lambda _event: self.fail("alert"))

@@ -12,6 +12,7 @@ from nautilus_trader.model import (
     InstrumentId,
     OrderSide,
     OrderType,
+    TimeInForce,
     TrailingOffsetType,
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
@@ -43,6 +44,7 @@ class RandomTrader(Strategy):
         self.price: Any = None
         self.sent: list[Any] = []
         self.instrument: Any = None
+        self.alerts = 0
 
     def on_start(self) -> None:
         """Subscribe and set the timers."""
@@ -53,7 +55,10 @@ class RandomTrader(Strategy):
         else:
             instrument_id = InstrumentId.from_str(self.settings.name)
             self.instrument = self.cache.instrument(instrument_id)
-            self.subscribe_quotes(instrument_id)
+            if self.settings.kind == "quotes":
+                self.subscribe_quotes(instrument_id)
+            else:
+                self.subscribe_trades(instrument_id)
         for number, interval in enumerate(self.settings.timers):
             self.clock.set_timer_ns(
                 f"own {number}", interval * MILLISECOND, None, None, self.on_timer
@@ -67,6 +72,11 @@ class RandomTrader(Strategy):
     def on_quote(self, quote: Any) -> None:
         """Maybe do something."""
         self.price = quote.ask_price
+        self.act()
+
+    def on_trade(self, trade: Any) -> None:
+        """Maybe do something."""
+        self.price = trade.price
         self.act()
 
     def on_timer(self, _event: Any) -> None:
@@ -84,7 +94,21 @@ class RandomTrader(Strategy):
         if self.price is None or self.random.randrange(100) >= self.settings.activity:
             return
         what = self.random.choice(
-            ["market", "limit", "stop", "trailing", "bracket", "cancel", "modify", "close"]
+            [
+                "market",
+                "limit",
+                "stop",
+                "stop_limit",
+                "if_touched",
+                "trailing",
+                "bracket",
+                "short_lived",
+                "reduce_only",
+                "alert",
+                "cancel",
+                "modify",
+                "close",
+            ]
         )
         getattr(self, f"_{what}")(self.random.choice([OrderSide.BUY, OrderSide.SELL]))
 
@@ -111,6 +135,49 @@ class RandomTrader(Strategy):
             self.order_factory.stop_market(
                 self.instrument.id, side, self._quantity(), self._away(ticks)
             )
+        )
+
+    def _stop_limit(self, side: Any) -> None:
+        sign = 1 if side == OrderSide.BUY else -1
+        ticks = self.random.randint(1, 20)
+        price, trigger = self._away((ticks + 2) * sign), self._away(ticks * sign)
+        order = self.order_factory.stop_limit(
+            self.instrument.id, side, self._quantity(), price, trigger
+        )
+        self._send(order)
+
+    def _if_touched(self, side: Any) -> None:
+        ticks = self.random.randint(1, 20) * (-1 if side == OrderSide.BUY else 1)
+        order = self.order_factory.market_if_touched(
+            self.instrument.id, side, self._quantity(), self._away(ticks)
+        )
+        self._send(order)
+
+    def _short_lived(self, side: Any) -> None:
+        """Send an order that expires between rows, or in a gap of them."""
+        seconds = self.random.choice([1, 30, 3600, 20 * 3600])
+        order = self.order_factory.limit(
+            self.instrument.id,
+            side,
+            self._quantity(),
+            self._away(self.random.randint(-20, 20)),
+            time_in_force=TimeInForce.GTD,
+            expire_time=self.clock.timestamp_ns() + seconds * 1000 * MILLISECOND,
+        )
+        self._send(order)
+
+    def _reduce_only(self, side: Any) -> None:
+        order = self.order_factory.market(
+            self.instrument.id, side, self._quantity(), reduce_only=True
+        )
+        self._send(order)
+
+    def _alert(self, _side: Any) -> None:
+        """Wake up once, at an instant that may lie in a gap."""
+        self.alerts += 1
+        later = self.random.choice([1, 59_999, 3_600_000, 20 * 3_600_000]) * MILLISECOND
+        self.clock.set_time_alert_ns(
+            f"alert {self.alerts}", self.clock.timestamp_ns() + later, self.on_timer
         )
 
     def _trailing(self, side: Any) -> None:

@@ -14,6 +14,7 @@ from nautilus_trader.model import (
     OrderSide,
     Price,
     Quantity,
+    TriggerType,
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
@@ -127,6 +128,14 @@ class Scripted(Strategy):
         quantity = Quantity.from_str(words[1])
         if what == "market":
             return self.order_factory.market(instrument_id, side, quantity)
+        if what == "emulated":
+            return self.order_factory.stop_market(
+                instrument_id,
+                side,
+                quantity,
+                Price.from_str(words[2]),
+                emulation_trigger=TriggerType.from_str(words[3]),
+            )
         if what == "limit":
             price = Price.from_str(words[2])
             return self.order_factory.limit(instrument_id, side, quantity, price)

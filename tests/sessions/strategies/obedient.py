@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nautilus_trader.model import InstrumentId, OrderSide, Price, Quantity, QuoteTick
+from nautilus_trader.model import (
+    InstrumentId,
+    OrderDenied,
+    OrderSide,
+    Price,
+    Quantity,
+    QuoteTick,
+)
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 
@@ -24,6 +31,7 @@ class Obedient(Strategy):
         super().__init__(config)
         self.settings = config
         self.done = 0
+        self.early = False
 
     def on_start(self) -> None:
         self.subscribe_quotes(self.settings.instrument_id)
@@ -39,9 +47,16 @@ class Obedient(Strategy):
             lines = Path(self.settings.orders).read_text().splitlines()
         except FileNotFoundError:
             return
+        if self.early:
+            self.done, self.early = 0, False
         while self.done < len(lines):
             self.done += 1
             self.obey(lines[self.done - 1].split(), quote)
+
+    def on_order_denied(self, event: OrderDenied) -> None:
+        # An order from before the session has reconciled: the same again at the next quote.
+        if "not compared" in event.reason:
+            self.early = True
 
     def obey(self, words: list[str], quote: QuoteTick) -> None:
         """Carry out one line."""

@@ -6,16 +6,17 @@ from decimal import localcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nautilus_trader.common import DataActor
+from nautilus_trader.model import Money
 
 from trading_runtime.engine.accounting.valuation import EXACT, from_raw, to_raw
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from decimal import Decimal
 
     from nautilus_trader.common import Cache
-    from nautilus_trader.model import BookType, InstrumentId, Money, Venue
+    from nautilus_trader.model import BarType, BookType, Currency, InstrumentId, Position, Venue
     from nautilus_trader.portfolio import Portfolio
 
     from trading_runtime.engine.accounting.swap import SwapCharges
@@ -74,6 +75,10 @@ class Account:
         self._venues = venues
         self._rates = rates
         self._currency = currency
+        self.without_price: set[str] = set()
+        """Instruments with a position that could not be marked when the account was valued."""
+        self.sides: Mapping[InstrumentId, tuple[BarType, BarType]] = {}
+        """Instruments whose prices are bars of bid and ask alone, with these bars."""
 
     def sample(self, ts: int) -> EquitySample:
         """Return the value of all accounts now, stated as of ``ts``.
@@ -82,7 +87,7 @@ class Account:
         """
         raw = open_positions = 0
         for venue in self._venues:
-            for currency, money in self._portfolio.equity(venue).items():
+            for currency, money in self._worth(venue).items():
                 code = currency.code
                 raw += money.raw if code == self._currency else self._converted(money, code)
             open_positions += self._cache.positions_open_count(venue=venue)
@@ -93,10 +98,45 @@ class Account:
         amounts = [
             (currency.code, money.as_decimal())
             for venue in self._venues
-            for currency, money in self._portfolio.equity(venue).items()
+            for currency, money in self._worth(venue).items()
         ]
         count = sum(self._cache.positions_open_count(venue=venue) for venue in self._venues)
         return Holdings(0, tuple(amounts), count)
+
+    def _worth(self, venue: Venue) -> Mapping[Currency, Money]:
+        # The engine marks positions when quotes or bars arrive, but not when trades do: this does.
+        positions = self._cache.positions_open(venue=venue)
+        for position in positions:
+            if self._portfolio.unrealized_pnl(position.instrument_id) is None:
+                self.without_price.add(str(position.instrument_id))
+        worth: dict[Currency, Money] = self._portfolio.equity(venue)
+        for instrument_id, (bid, ask) in self.sides.items():
+            held = [item for item in positions if item.instrument_id == instrument_id]
+            if held and (change := self._by_side(held, bid, ask)) is not None:
+                worth[change.currency] += change
+        return worth
+
+    def _by_side(self, held: Sequence[Position], bid: BarType, ask: BarType) -> Money | None:
+        """Return what equity gains when longs are marked at the bid, and shorts at the ask.
+
+        The engine marks at the close of whichever bar came last.
+        """
+        prices = [bar.close for name in (bid, ask) if (bar := self._cache.bar(name)) is not None]
+        if len(prices) < len((bid, ask)):
+            return None
+        shorts = [position for position in held if position.is_short]
+        all_short = len(shorts) == len(held)
+        marked = self._portfolio.unrealized_pnl(held[0].instrument_id)
+        right = self._portfolio.unrealized_pnl(held[0].instrument_id, prices[all_short])
+        if marked is None or right is None:
+            return None
+        with localcontext(EXACT):
+            gain = right.as_decimal() - marked.as_decimal()
+            for position in () if all_short else shorts:
+                at_bid, at_ask = (position.unrealized_pnl(price) for price in prices)
+                spread = at_ask.as_decimal() - at_bid.as_decimal()
+                gain += self._rates.convert(spread, at_ask.currency.code, right.currency.code)
+        return Money.from_decimal(gain, right.currency)
 
     def _converted(self, money: Money, code: str) -> int:
         with localcontext(EXACT):

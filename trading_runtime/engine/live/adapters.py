@@ -28,11 +28,6 @@ _PACKAGE = "nautilus_trader.adapters"
 _KINDS = {"data": "DataClient", "execution": "ExecutionClient"}
 
 
-def is_tested(adapter: str, section: str) -> bool:
-    """Return whether tests of this project run the adapter; ``section`` as in a deployment."""
-    return adapter in TESTED[section]
-
-
 def adapter_client(
     section: str, adapter: str, environment: str | None, values: Mapping[str, Any]
 ) -> tuple[Any, Any]:

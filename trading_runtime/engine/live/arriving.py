@@ -18,6 +18,8 @@ from trading_runtime.engine.live.adapters import adapter_client
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from trading_runtime.engine.live.recorder import Recorder
+
 _SECOND = 1_000_000_000
 _SETTLE = 0.01
 
@@ -51,8 +53,9 @@ class ArrivingData:
         self.last = 0
         self.first = 0
         """The instant of the first row's arrival, 0 before it."""
-        self.skew = 0.0
-        """By how many seconds the newest row seems to come from the future."""
+        self._skew: float | None = None
+        self.recorder: Recorder | None = None
+        """Takes each row as well, when what comes is recorded."""
         self._newest = dict.fromkeys(self.names, 0)
         self._stopping = asyncio.Event()
 
@@ -92,14 +95,24 @@ class ArrivingData:
         """Return the instant, by the venue's clock, of each instrument's newest row."""
         return dict(self._newest)
 
-    def note(self, name: str, ts_event: int) -> None:
+    def freshest(self) -> float | None:
+        """Return by how many seconds the freshest tick since the last call was ahead of the clock.
+
+        Below zero: it was late, or the venue's clock is behind. ``None`` without a tick.
+        """
+        skew, self._skew = self._skew, None
+        return skew
+
+    def note(self, name: str, ts_event: int, *, is_tick: bool = True) -> None:
         """Count a row that arrived."""
         now = time.time_ns()
         self.rows += 1
         self.last = now
         self.first = self.first or now
         self._newest[name] = max(self._newest[name], ts_event)
-        self.skew = (ts_event - now) / _SECOND
+        if is_tick:
+            skew = (ts_event - now) / _SECOND
+            self._skew = skew if self._skew is None else max(self._skew, skew)
 
 
 class _Watcher(DataActor):
@@ -132,10 +145,20 @@ class _Watcher(DataActor):
         self._data.on_socket(str(event.endpoint), event.state == SocketState.CONNECTED)
 
     def on_quote(self, quote: Any) -> None:
-        self._data.note(str(quote.instrument_id), quote.ts_event)
+        name = str(quote.instrument_id)
+        self._data.note(name, quote.ts_event)
+        self._record("quotes", name, quote)
 
     def on_trade(self, trade: Any) -> None:
-        self._data.note(str(trade.instrument_id), trade.ts_event)
+        name = str(trade.instrument_id)
+        self._data.note(name, trade.ts_event)
+        self._record("trades", name, trade)
 
     def on_bar(self, bar: Any) -> None:
-        self._data.note(str(bar.bar_type.instrument_id), bar.ts_event)
+        self._data.note(str(bar.bar_type.instrument_id), bar.ts_event, is_tick=False)
+        self._record("bars", str(bar.bar_type), bar)
+
+    def _record(self, kind: str, series: str, row: Any) -> None:
+        recorder = self._data.recorder
+        if recorder is not None:
+            recorder.add(kind, series, row)

@@ -110,6 +110,8 @@ class PaperNode:
         self.guard = new_guard(loaded, trading_starts=0, close_at_end=False)
         self.failures = self.guard.failures
         self.risk = self.guard.risk = Risk(limits, self._ledger, self.samples)
+        if isinstance(replay, ArrivingData):
+            self.risk.allowed = frozenset(replay.names)
         self.guard.queue = queue_of(common, self.guard, self.risk)
         if self.guard.queue is not None:
             self.guard.queue.on_waiting = listener.queued
@@ -380,6 +382,10 @@ class PaperNode:
     def newest_rows(self) -> dict[str, int]:
         """Return when the newest row of each instrument arrived, by its id, 0 before the first."""
         return self._replay.newest(self.cache)
+
+    def hold(self, why: str | None) -> None:
+        """Block orders in all instruments, or allow them again."""
+        self.risk.held = None if why is None else Refusal("venue", why)
 
     def close_instrument(self, name: str, why: str) -> None:
         """Block orders in an instrument."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import model
@@ -16,6 +17,8 @@ from nautilus_trader.live import (
 from trading_runtime.engine.live.adapters import adapter_client
 from trading_runtime.engine.live.node import NO_RATE, TRADER, PaperNode
 from trading_runtime.engine.simulation.engine_log import logger_config
+from trading_runtime.records.session_events import OrderClaimed, OrderFilled
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +29,40 @@ if TYPE_CHECKING:
     from trading_runtime.engine.live.reporting import Listener
     from trading_runtime.engine.strategy.loading import LoadedStrategy
 
+
+@dataclass(frozen=True)
+class VenueOrder:
+    """An order that the venue listed when the node reconciled."""
+
+    order_id: str
+    venue_order_id: str | None
+    instrument: str
+    side: str
+    type: str
+    quantity: str
+    price: str | None
+    ending: str | None
+    """How it ended; ``None`` while it rests."""
+    is_filled: bool
+    is_made_up: bool
+    """Whether the engine made it up to explain a position."""
+    fills: tuple[OrderFilled, ...]
+    """Those that the venue showed."""
+
+    def as_claimed(self) -> OrderClaimed:
+        """Return the event of taking it over."""
+        return OrderClaimed(
+            order_id=self.order_id,
+            instrument=self.instrument,
+            side=self.side,
+            type=self.type,
+            quantity=self.quantity,
+            price=self.price,
+            venue_order_id=self.venue_order_id,
+        )
+
+
+_MADE_UP = "RECONCILIATION"
 _CHECK_SECONDS = 2.0
 _CONNECT_SECONDS = 20
 _RECONCILE_SECONDS = 20
@@ -81,6 +118,43 @@ class VenueNode(PaperNode):
             )
         )
 
+    def venue_orders(self) -> list[VenueOrder]:
+        """Return the orders that the venue listed, and those the engine made up."""
+        orders = sorted(self.cache.orders(), key=lambda order: order.ts_init)
+        return [_as_listed(order) for order in orders]
+
     def _add_execution(self, builder: LiveNodeBuilder) -> None:
         factory, config = self._client
         builder.add_exec_client(None, factory, config)
+
+
+def _as_listed(order: Any) -> VenueOrder:
+    fills = [event for event in order.events() if type(event).__name__ == "OrderFilled"]
+    price, venue_order_id = getattr(order, "price", None), order.venue_order_id
+    return VenueOrder(
+        order_id=str(order.client_order_id),
+        venue_order_id=None if venue_order_id is None else str(venue_order_id),
+        instrument=str(order.instrument_id),
+        side=order.side.name,
+        type=order.order_type.name,
+        quantity=str(order.quantity),
+        price=None if price is None else str(price),
+        ending=order.status.name.lower() if order.is_closed else None,
+        is_filled=order.status.name == "FILLED",
+        is_made_up=_MADE_UP in (order.tags or ()),
+        fills=tuple(
+            OrderFilled(
+                order_id=str(fill.client_order_id),
+                trade_id=str(fill.trade_id),
+                instrument=str(fill.instrument_id),
+                side=fill.order_side.name,
+                quantity=str(fill.last_qty),
+                price=str(fill.last_px),
+                fee=None if fill.commission is None else str(fill.commission),
+                liquidity=fill.liquidity_side.name,
+                at=format_instant(fill.ts_event),
+            )
+            for fill in fills
+            if fill.liquidity_side.name != "NO_LIQUIDITY_SIDE"
+        ),
+    )

@@ -161,6 +161,10 @@ class Risk:
         self._period = 0 if most is None else parse_duration(most["per"])
         self.only_reducing = False
         """Whether only orders that reduce a position are sent."""
+        self.held: Refusal | None = None
+        """Why no order is sent at all; ``None`` when orders may be sent."""
+        self.allowed: frozenset[str] | None = None
+        """The instruments, by id, that may be traded; ``None`` when all may."""
         self.closed: dict[str, Refusal] = {}
         """Instruments, by id, in which no order is sent, and why."""
         self.refusals: Counter[str] = Counter()
@@ -171,7 +175,8 @@ class Risk:
     @property
     def is_open(self) -> bool:
         """Whether there is nothing to check at all."""
-        return self._is_unlimited and not self.closed and not self.only_reducing
+        bars = self.closed or self.only_reducing or self.held or self.allowed
+        return self._is_unlimited and not bars
 
     def refuse(
         self, proposals: Sequence[Proposal], now: int, *, is_repeated: bool = False
@@ -198,10 +203,8 @@ class Risk:
 
     def _broken(self, item: Proposal, now: int) -> Refusal | None:
         name = str(item.instrument_id)
-        if name in self.closed:
-            return self.closed[name]
-        if self.only_reducing and not self._reduces(item):
-            return Refusal("reduce", "only orders that make a position smaller go out")
+        if (barred := self._barred(item, name)) is not None:
+            return barred
         limits = self._limits.get(name)
         if limits is None:
             limits = self._limits[name] = self._limits_of(name)
@@ -216,6 +219,17 @@ class Risk:
             return refusal
         price = latest_price(self._cache, instrument) if limits.keys() - {"stale_after"} else None
         return self._too_large(item, instrument, limits, price) or self._too_much_lost(item, now)
+
+    def _barred(self, item: Proposal, name: str) -> Refusal | None:
+        if self.held is not None:
+            return self.held
+        if self.allowed is not None and name not in self.allowed:
+            return Refusal("instruments", f"{name} is not among the deployment's instruments")
+        if name in self.closed:
+            return self.closed[name]
+        if self.only_reducing and not self._reduces(item):
+            return Refusal("reduce", "only orders that make a position smaller go out")
+        return None
 
     def _limits_of(self, name: str) -> dict[str, Any]:
         own = self._settings["instruments"].get(name, {})

@@ -115,14 +115,15 @@ def _rate_configs(rates: RateRows) -> list[BacktestDataConfig]:
 
 
 def books_without_quotes(data: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the ids of instruments that have order book data, when there are no quotes at all.
+    """Return the ids of instruments that have order book data and no quotes.
 
     The engine's risk checks and its portfolio know prices from quotes, trades and bars only; from
-    such books it has to make quotes, which it does for all books or for none.
+    such books it has to make quotes. It does so for all books or for none, so there are none when
+    an instrument has both.
     """
-    if any(series["type"] == "quotes" for series in data):
-        return []
-    return sorted({item["instrument_id"] for item in data if item["type"] in {DELTAS, DEPTHS}})
+    quoted = {series["instrument_id"] for series in data if series["type"] == "quotes"}
+    books = {item["instrument_id"] for item in data if item["type"] in {DELTAS, DEPTHS}}
+    return [] if books & quoted else sorted(books)
 
 
 def expected_steps(data: Sequence[Mapping[str, Any]], catalog: Path, rows: int) -> int:

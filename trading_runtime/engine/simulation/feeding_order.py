@@ -71,6 +71,19 @@ def early_bars(data: Sequence[Mapping[str, Any]], *, bar_execution: bool) -> dic
     return found
 
 
+def two_sided(
+    data: Sequence[Mapping[str, Any]],
+) -> dict[model.InstrumentId, tuple[model.BarType, model.BarType]]:
+    """Return the instruments whose prices are bars of bid and ask alone, with the shortest ones."""
+    priced = {item["instrument_id"] for item in data if item["type"] in {"quotes", "trades"}}
+    bars = [item for item in data if item["instrument_id"] not in priced]
+    pairs = (
+        tuple(map(model.BarType.from_str, pair))
+        for pair in early_bars(bars, bar_execution=True).items()
+    )
+    return {bid.instrument_id: (bid, ask) for bid, ask in pairs}
+
+
 def refuse_early_bars(config: Mapping[str, Any], early: Mapping[str, str]) -> None:
     """Raise ``UsageError`` when a strategy inside the engine listens to bars that have to wait."""
     for value in config.values():

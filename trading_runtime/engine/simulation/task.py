@@ -44,7 +44,11 @@ from trading_runtime.engine.simulation.feed import (
     last_row,
     last_rows,
 )
-from trading_runtime.engine.simulation.feeding_order import early_bars, refuse_early_bars
+from trading_runtime.engine.simulation.feeding_order import (
+    early_bars,
+    refuse_early_bars,
+    two_sided,
+)
 from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.kill_signal import KillSignal, ended_by
 from trading_runtime.engine.simulation.rate_rows import RateRows
@@ -214,6 +218,7 @@ def _run_engine(
         balances,
         further_venues=common.get("venues", ()),
     )
+    ledger.account.sides = two_sided(partition["data"])
     with_books = map(model.InstrumentId.from_str, books_without_quotes(partition["data"]))
     books = [
         (name, model.BookType.from_str(venues[name.venue.value]["book_type"]))
@@ -254,6 +259,11 @@ def _run_engine(
             last = last._replace(raw=last.raw + swap.not_booked())
         samples = [ledger.opening(balances, start), *inside, last]
         tables, funding = ledger.tables(samples, guard.refused_orders), ledger.funding()
+    if unmarked := sorted(ledger.account.without_price):
+        raise DataError(
+            f"a position in {', '.join(unmarked)} cannot be marked: no quotes, trades or bars give "
+            "its price; add some, or leave out the quotes of instruments that have books as well"
+        )
     refusals = guard.risk.refusals if guard.risk is not None and "risk" in common else None
     return TaskOutput(
         tables,
@@ -261,7 +271,12 @@ def _run_engine(
         None if refusals is None else dict(sorted(refusals.items())),
         funding,
         engine_warnings=counted_kinds(logged.counts),
-        unfed=unfed(guard.subscriptions, partition["data"], quotes_from_books=bool(books)),
+        unfed=unfed(
+            guard.subscriptions,
+            engine.cache.orders_emulated(),
+            partition["data"],
+            quotes_from_books=bool(books),
+        ),
         swap=None if swap is None else swap.total,
         liquidations=liquidations(tables) if _liquidates(common) else None,
         queued=None if guard.queue is None else dict(sorted(guard.queue.counts.items())),

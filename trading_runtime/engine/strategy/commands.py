@@ -96,8 +96,7 @@ def _warmed_up(
             return None
         if guard.warmed_up or self.clock.timestamp_ns() >= guard.trading_starts:
             guard.warmed_up = True
-            if guard.check_order is not None:
-                _check(order, guard)
+            _check(self, order, guard)
             return original(self, order, *arguments, **keywords)
         guard.warmup_denied_orders += len(_ids_of(order))
         _deny(self, order, WARMUP_REASON, guard, tells=tells)
@@ -129,15 +128,26 @@ def _deny(strategy: Any, order: Any, reason: str, guard: GuardState, *, tells: b
             tell(strategy, event, "on_order_denied", f"warmup-denied-{len(guard.denied)}")
 
 
-def _check(order: Any, guard: GuardState) -> None:
+def _check(strategy: Any, order: Any, guard: GuardState) -> None:
     try:
-        for instrument_id in {instrument_id for instrument_id, _ in _ids_of(order)}:
-            if guard.check_order is not None:
+        ids = _ids_of(order)
+        _refuse_known(strategy, ids)
+        if guard.check_order is not None:
+            for instrument_id in {instrument_id for instrument_id, _ in ids}:
                 guard.check_order(instrument_id)
     except Exception as error:
         # Recorded here, since the strategy may well catch it.
         guard.failures.record_exception(error)
         raise
+
+
+def _refuse_known(strategy: Any, ids: list[tuple[Any, Any]]) -> None:
+    for _, order_id in ids:
+        if strategy.cache.order_exists(order_id):
+            raise ValueError(
+                f"order {order_id} was sent before, and would be filled again without being in any "
+                "table: make a new order each time"
+            )
 
 
 def _without_denied(original: Callable[..., Any], guard: GuardState) -> Callable[..., Any]:

@@ -86,7 +86,8 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(method)
 
     def call(*arguments: Any, **keywords: Any) -> Any:
-        callback = signature.bind(*arguments, **keywords).arguments.get("callback")
+        bound = signature.bind(*arguments, **keywords)
+        callback = bound.arguments.get("callback")
         if callback is not None:
             # The engine would only log the dropped call, and the timer would stay silent.
             try:
@@ -96,7 +97,10 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
                 raise TypeError(
                     f"a timer's callback takes one argument, the event: {error}"
                 ) from None
-        return method(*arguments, **keywords)
+            if not (inspect.isfunction(callback) or inspect.ismethod(callback)):
+                # What escapes from native code alone would not be noticed.
+                bound.arguments["callback"] = lambda event: callback(event)  # noqa: PLW0108
+        return method(*bound.args, **bound.kwargs)
 
     return call
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader import model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nautilus_trader.trading import Strategy
 
@@ -57,21 +57,31 @@ def _noted(command: Callable[..., Any], name: str, guard: GuardState) -> Callabl
 
 def unfed(
     subscriptions: Mapping[tuple[str, str], Any],
+    emulated: Iterable[Any],
     data: Sequence[Mapping[str, Any]],
     *,
     quotes_from_books: bool,
 ) -> list[str]:
-    """Return, in words, which subscriptions the series in ``data`` cannot serve."""
+    """Return, in words, which subscriptions the series in ``data`` cannot serve.
+
+    ``emulated`` are orders that the engine holds back until their trigger: it listens for them.
+    """
     fed: dict[str, set[str]] = {}
     for series in data:
         fed.setdefault(series["type"], set()).add(series["identifier"])
     if quotes_from_books:
         fed["quotes"] = set().union(*(fed.get(kind, set()) for kind in _BOOKS))
-    return sorted(
+    found = {
         f"{command.removeprefix('subscribe_').replace('_', ' ')} of {name}"
         for (command, name), what in subscriptions.items()
         if not any(wanted in fed.get(kind, ()) for kind, wanted in _wanted(command, name, what))
-    )
+    }
+    for order in emulated:
+        kind = "trades" if order.emulation_trigger == model.TriggerType.LAST_PRICE else "quotes"
+        name = str(order.trigger_instrument_id or order.instrument_id)
+        if name not in fed.get(kind, ()):
+            found.add(f"{kind} of {name}, which trigger emulated orders")
+    return sorted(found)
 
 
 def _wanted(command: str, name: str, what: Any) -> list[tuple[str, str]]:

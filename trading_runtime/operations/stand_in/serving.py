@@ -51,6 +51,7 @@ class StandInVenue:
     def __exit__(self, *_error: object) -> None:
         """Answer no more."""
         self.go_away()
+        asyncio.run_coroutine_threadsafe(_end_others(), self._loop).result(_PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_PATIENCE)
         self._loop.close()
@@ -102,3 +103,11 @@ class StandInVenue:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+
+async def _end_others() -> None:
+    """Cancel what still waits, such as answers that come late."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

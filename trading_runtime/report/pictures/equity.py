@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING
 
 from trading_runtime.report.formatting import percent
-from trading_runtime.report.pictures.canvas import BLUE, INK, RED, SEAM, WIDTH, Canvas
+from trading_runtime.report.pictures.canvas import BLUE, INK, QUIET, RED, SEAM, WIDTH, Canvas
 from trading_runtime.report.pictures.panel import (
     DASHES,
     EDGE,
@@ -19,9 +20,11 @@ from trading_runtime.report.pictures.panel import (
     value_ticks,
     widened,
 )
+from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from trading_runtime.results.points import CurvePoint
 
@@ -31,13 +34,24 @@ _DRAWDOWN_HEIGHT = 73.0
 _MOST_DATES = 9
 
 
-def equity_picture(curve: Sequence[CurvePoint], seams: Sequence[int], currency: str) -> bytes:
-    """Return the picture of a chained curve; ``seams`` are starts of partitions in nanoseconds."""
+def equity_picture(
+    curve: Sequence[CurvePoint],
+    seams: Sequence[int],
+    currency: str,
+    held: Sequence[tuple[int, Decimal]] = (),
+) -> bytes:
+    """Return the picture of a chained curve; ``seams`` are starts of partitions in nanoseconds.
+
+    ``held`` is what holding the instruments would have made of the initial equity.
+    """
     times = [each.ts for each in curve]
     equity = [float(each.equity) for each in curve]
     falls = _drawdowns([float(each.growth) for each in curve])
     deepest = min(falls)
-    above, below = widened(equity), (deepest * 1.08 or -0.01, 0.0)
+    above, below = (
+        widened([*equity, *(float(value) for _, value in held)]),
+        (deepest * 1.08 or -0.01, 0.0),
+    )
     amounts = value_ticks(*above, _EQUITY_HEIGHT, "money")
     shares = value_ticks(*below, _DRAWDOWN_HEIGHT, "percent")
     head = EDGE + TITLE_HEIGHT
@@ -56,6 +70,17 @@ def equity_picture(curve: Sequence[CurvePoint], seams: Sequence[int], currency: 
                 canvas.line((at, panel.y.start), (at, panel.y.end), SEAM, 0.8)
         panel.grid(value for value, _ in shown)
         panel.write_beside(shown)
+    if held:
+        worth = [float(value) for _, value in held]
+        kept = thinned(worth)
+        places = upper.places((held[i][0] for i in kept), (worth[i] for i in kept))
+        canvas.polyline(places, QUIET, 1)
+        upper.legend(
+            [
+                ("Point", upper.sample_line(BLUE, 1.4)),
+                ("Buy and hold", upper.sample_line(QUIET, 1)),
+            ]
+        )
     kept = thinned(equity)
     upper.level(equity[0], INK, 0.7, DASHES)
     canvas.polyline(upper.places((times[i] for i in kept), (equity[i] for i in kept)), BLUE, 1.4)
@@ -69,6 +94,47 @@ def equity_picture(curve: Sequence[CurvePoint], seams: Sequence[int], currency: 
         at = falls.index(deepest)
         canvas.dot((x.place(times[at]), lower.y.place(deepest)), 2, RED)
     lower.write_below(time_ticks(times[0], end, _MOST_DATES))
+    return canvas.svg()
+
+
+ROLLING_DAYS = 30
+_ROLLING_HEIGHT = 90.0
+
+
+def rolling_sharpe_picture(
+    returns: Sequence[tuple[int, Decimal | None]], periods_per_year: float | None
+) -> bytes | None:
+    """Return the Sharpe ratio over the last ``ROLLING_DAYS`` days that count.
+
+    ``None`` with less than twice as many days, or after a ruin.
+    """
+    values = [float(value) for _, value in returns if value is not None]
+    if len(values) < max(2 * ROLLING_DAYS, len(returns)) or periods_per_year is None:
+        return None
+    points = []
+    for end in range(ROLLING_DAYS, len(values) + 1):
+        part = values[end - ROLLING_DAYS : end]
+        spread = statistics.stdev(part)
+        if spread > 0:
+            moment = (returns[end - 1][0] + 1) * DAY
+            points.append((moment, statistics.mean(part) / spread * periods_per_year**0.5))
+    if len(points) < 2:  # noqa: PLR2004 - a line has two ends
+        return None
+    times, ratios = zip(*points, strict=True)
+    bounds = widened([*ratios, 0.0])
+    shown = value_ticks(*bounds, _ROLLING_HEIGHT, "ratio")
+    head = EDGE + TITLE_HEIGHT
+    foot = head + _ROLLING_HEIGHT
+    canvas = Canvas(foot + TICKS_HEIGHT + EDGE)
+    x = AxisScale(times[0], times[-1], left_of(text for _, text in shown), WIDTH - EDGE)
+    panel = Panel(canvas, x, AxisScale(*bounds, foot, head))
+    panel.grid(value for value, _ in shown)
+    panel.write_beside(shown)
+    panel.level(0.0, INK, 0.7, DASHES)
+    kept = thinned(ratios)
+    canvas.polyline(panel.places((times[i] for i in kept), (ratios[i] for i in kept)), BLUE, 1.2)
+    panel.title(f"Sharpe ratio over {ROLLING_DAYS} days")
+    panel.write_below(time_ticks(times[0], times[-1], _MOST_DATES))
     return canvas.svg()
 
 

@@ -1,0 +1,135 @@
+"""Data as it comes, recorded into a dataset that grows, alone and beside a session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from tests.sessions.live_session import INSTRUMENT, LiveSession
+from tests.small_experiment import ROOT
+from trading_runtime.datasets.manifest import load_manifest
+from trading_runtime.datasets.verify import verify
+from trading_runtime.operations.stand_in.binance import BinanceProtocol
+from trading_runtime.operations.stand_in.exchange import Exchange
+from trading_runtime.operations.stand_in.serving import StandInVenue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[LiveSession]:
+    """A live deployment that records, flushed every half second."""
+    with LiveSession(tmp_path) as session:
+        session.write(record="recorded", limits={"heartbeat": "500ms"})
+        yield session
+
+
+def start_recording(live: LiveSession) -> subprocess.Popen[str]:
+    """Start the command ``record``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "trading_runtime.cli.main", "record", live.path.name],
+        cwd=live.folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def rows_in_files(folder: Path, kind: str) -> int:
+    """Return how many rows of one type are in the catalog's files."""
+    return sum(pl.read_parquet(path).height for path in (folder / "data" / kind).rglob("*.parquet"))
+
+
+def wait_for_rows(live: LiveSession, process: subprocess.Popen[str], least: int) -> None:
+    """Wait until so many quotes are in files."""
+    folder = live.folder / "recorded"
+    live.wait(lambda: rows_in_files(folder, "quotes") >= least, process)
+
+
+def test_what_was_flushed_survives_a_kill_and_the_dataset_grows(live: LiveSession) -> None:
+    folder = live.folder / "recorded"
+    first = start_recording(live)
+    wait_for_rows(live, first, 10)
+    first.kill()
+    first.communicate()
+    kept = rows_in_files(folder, "quotes")
+    second = start_recording(live)
+    wait_for_rows(live, second, kept + 10)
+    second.send_signal(signal.SIGTERM)
+    output, errors = second.communicate(timeout=30)
+    manifest = load_manifest(folder)
+    times = [
+        instant
+        for path in sorted((folder / "data" / "quotes").rglob("*.parquet"))
+        for instant in pl.read_parquet(path)["ts_init"].to_list()
+    ]
+
+    assert second.returncode == 143, output + errors
+    assert sum(file.rows for file in manifest.files if file.type == "quotes") == len(times)
+    assert len(times) >= kept + 10
+    assert times == sorted(set(times))
+    assert {file.type for file in manifest.files} == {"quotes", "trades"}
+    assert [item["id"] for item in manifest.instruments] == [INSTRUMENT]
+    assert list(verify(folder).damages) == []
+    assert live.exchange.recorded("accepted") == []
+
+
+def test_a_session_records_what_it_sees(live: LiveSession) -> None:
+    live.order("buy 0.010")
+    process = live.start()
+    live.wait_for("order_filled", process)
+    wait_for_rows(live, process, 5)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    manifest = load_manifest(live.folder / "recorded")
+
+    assert process.returncode == 143, errors
+    [stopped] = live.events("session_stopped")
+    assert sum(file.rows for file in manifest.files) == stopped["rows"]
+
+
+def test_data_of_binance_is_recorded_by_the_engines_adapter(live: LiveSession) -> None:
+    exchange = Exchange({"BTCUSDT": "46000.0"})
+    with StandInVenue(BinanceProtocol(exchange)) as venue:
+        live.write(
+            data={
+                "source": "adapter",
+                "adapter": "binance",
+                "environment": "testnet",
+                "instruments": ["BTCUSDT-PERP.BINANCE"],
+                "config": {
+                    "product_type": "usd_m",
+                    "base_url_http": venue.address,
+                    "base_url_ws": f"{venue.socket_address}/ws",
+                },
+            },
+            mode="paper",
+            execution={
+                "venue": "simulated",
+                "account_type": "margin",
+                "balances": ["1000 USDT"],
+                "fees": {"model": "none"},
+            },
+        )
+        recording = start_recording(live)
+        wait_for_rows(live, recording, 5)
+        recording.send_signal(signal.SIGTERM)
+        _, errors = recording.communicate(timeout=30)
+    [quotes] = (live.folder / "recorded" / "data" / "quotes").glob("*")
+
+    assert recording.returncode == 143, errors
+    assert quotes.name == "BTCUSDT-PERP.BINANCE"
+    assert rows_in_files(live.folder / "recorded", "quotes") >= 5
+    assert {file.type for file in load_manifest(live.folder / "recorded").files} == {
+        "quotes",
+        "trades",
+    }

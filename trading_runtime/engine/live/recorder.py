@@ -1,0 +1,87 @@
+"""Market data as it comes, added to a dataset that grows.
+
+Rows are kept in memory, and every few seconds written to new files of the catalog: a file gets its
+name only when it is whole, so a killed process loses what was not flushed, and nothing else.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from trading_runtime.datasets.adopt import adopt
+from trading_runtime.engine.instruments.catalog import read_catalog_instruments, write_instruments
+from trading_runtime.engine.instruments.files import instrument_types
+from trading_runtime.storage.files import storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+_WRITERS: dict[str, Callable[..., Any]] = {
+    "quotes": ParquetDataCatalog.write_quote_ticks,
+    "trades": ParquetDataCatalog.write_trade_ticks,
+    "bars": ParquetDataCatalog.write_bars,
+}
+_PARTIAL = ".recording"
+
+
+class Recorder:
+    """Adds rows to the dataset in a folder; one at a time does."""
+
+    def __init__(self, folder: Path) -> None:
+        """Finish what a killed process left: its whole files get into the manifest."""
+        self._folder = folder
+        self._partial = folder / _PARTIAL
+        self._rows: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+        self.rows = 0
+        """How many rows are in files."""
+        with storage_errors(folder):
+            shutil.rmtree(self._partial, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+        self._adopt()
+
+    def add(self, kind: str, series: str, row: Any) -> None:
+        """Take a row; ``kind`` is ``quotes``, ``trades`` or ``bars``."""
+        self._rows[kind, series].append(row)
+
+    def define(self, definitions: Sequence[Mapping[str, Any]]) -> None:
+        """Write the definitions of instruments whose rows are added."""
+        with storage_errors(self._folder):
+            write_instruments(self._folder, definitions)
+
+    def flush(self, *, whole: bool = False) -> None:
+        """Write what came; rows of the last instant stay, since more may come, unless ``whole``.
+
+        Raises ``StorageError`` when that fails.
+        """
+        for (kind, series), rows in list(self._rows.items()):
+            rows.sort(key=lambda row: row.ts_init)
+            last = rows[-1].ts_init if rows and not whole else None
+            ready = [row for row in rows if row.ts_init != last]
+            if not ready:
+                continue
+            with storage_errors(self._folder):
+                self._partial.mkdir(exist_ok=True)
+                catalog = ParquetDataCatalog(str(self._partial.absolute()))
+                _WRITERS[kind](catalog, ready)
+                for path in sorted((self._partial / "data").rglob("*.parquet")):
+                    final = self._folder / path.relative_to(self._partial)
+                    final.parent.mkdir(parents=True, exist_ok=True)
+                    path.replace(final)
+                shutil.rmtree(self._partial)
+            self.rows += len(ready)
+            self._rows[kind, series] = [row for row in rows if row.ts_init == last]
+
+    def finish(self) -> None:
+        """Write the rest, and the dataset's manifest."""
+        self.flush(whole=True)
+        self._adopt()
+
+    def _adopt(self) -> None:
+        folders = [path.name for path in (self._folder / "data").glob("*")]
+        if set(folders) & _WRITERS.keys():
+            adopt(self._folder, frozenset(instrument_types()), read_catalog_instruments)

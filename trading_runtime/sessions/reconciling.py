@@ -1,0 +1,152 @@
+"""What a venue has, against what earlier sessions wrote down: done before the first order.
+
+The venue is right about what exists. Fills that it has and no journal has are booked, once; orders
+that ended meanwhile are ended; orders in the deployment's instruments that no session sent are
+taken over. A position that is not explained by all that is a refusal.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.canonical import decimal_text
+from trading_runtime.records import session_events as events
+from trading_runtime.records.journal import entries_of
+from trading_runtime.units import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from trading_runtime.engine.live.venue_node import VenueOrder
+    from trading_runtime.records.events import Event
+    from trading_runtime.results.store import Store
+    from trading_runtime.sessions.account import AccountState
+
+
+@dataclass
+class Known:
+    """What the journals of earlier sessions say."""
+
+    sent: dict[str, int] = field(default_factory=dict)
+    """When each order was sent, by its id."""
+    ended: set[str] = field(default_factory=set)
+    trades: set[str] = field(default_factory=set)
+    """The venue's ids of fills."""
+    positions: defaultdict[str, Decimal] | None = None
+    """The quantity of each instrument; ``None`` when no session has traded before."""
+    since: int = 0
+    """When the first of the sessions had reconciled."""
+
+    def enter(self, entry: Mapping[str, Any], *, is_covered: bool) -> None:
+        """Take over a line; ``is_covered`` says that the positions contain it already."""
+        event, payload = entry["event"], entry["payload"]
+        if event in {"order_submitted", "order_claimed"}:
+            self.sent[payload["order_id"]] = parse_instant(entry["time"])
+        elif event == "order_ended" or (
+            event == "order_rejected" and payload.get("what", "order") == "order"
+        ):
+            self.ended.add(payload["order_id"])
+        elif event == "order_filled":
+            self.trades.add(payload["trade_id"])
+            if not is_covered and self.positions is not None:
+                self.positions[payload["instrument"]] += _signed(
+                    payload["side"], payload["quantity"]
+                )
+
+
+def known_of(store: Store, state: AccountState | None) -> Known:
+    """Return what is known of the account that ``state`` was the last to save."""
+    known = Known()
+    if state is None:
+        return known
+    known.positions = defaultdict(Decimal)
+    for position in state.positions:
+        known.positions[position.instrument] += Decimal(position.quantity)
+    for session in state.sessions:
+        is_last = session == state.session
+        for entry in entries_of(store.run(session).journals, "session-"):
+            covered = not is_last or entry["sequence"] < state.lines
+            known.enter(entry, is_covered=covered)
+    return known
+
+
+@dataclass
+class VenueComparison:
+    """What follows from the comparison."""
+
+    events: list[Event] = field(default_factory=list)
+    """Lines for the journal, in order."""
+    rows: list[str] = field(default_factory=list)
+    """What cannot be resolved."""
+    fills: int = 0
+    claimed: int = 0
+
+
+def reconciled(
+    known: Known,
+    orders: Sequence[VenueOrder],
+    positions: Mapping[str, Decimal],
+    instruments: Iterable[str],
+    earliest: int,
+) -> VenueComparison:
+    """Compare what is known with the venue's orders and positions.
+
+    ``instruments`` are the deployment's. ``earliest`` is the instant from which on the venue was
+    asked, in nanoseconds since the epoch.
+    """
+    found = VenueComparison()
+    ours = set(instruments)
+    there = {order.order_id: order for order in orders if not order.is_made_up}
+    for order in there.values():
+        if order.instrument in ours:
+            _compare(known, order, found)
+    for order_id, sent in known.sent.items():
+        if order_id not in there and order_id not in known.ended and sent >= earliest:
+            # The venue lists open and closed orders since then: this one never reached it.
+            found.events.append(events.OrderEnded(order_id=order_id, how="unknown to the venue"))
+    if known.positions is not None:
+        for name in sorted(ours):
+            venue, expected = positions.get(name, Decimal(0)), known.positions[name]
+            if venue != expected:
+                found.rows.append(
+                    f"{name}: the venue has {decimal_text(venue)}, the journals and the venue's "
+                    f"fills give {decimal_text(expected)}"
+                )
+    found.events.append(
+        events.SessionReconciled(
+            positions=[f"{name} {decimal_text(held)}" for name, held in sorted(positions.items())],
+            resting=[order.order_id for order in there.values() if order.ending is None],
+            fills_found=found.fills,
+            orders_claimed=found.claimed,
+            unresolved=list(found.rows),
+        )
+    )
+    return found
+
+
+def _compare(known: Known, order: VenueOrder, found: VenueComparison) -> None:
+    """Take over what the venue says about one order."""
+    if order.order_id not in known.sent and order.ending is None:
+        found.claimed += 1
+        found.events.append(order.as_claimed())
+    if known.positions is None:
+        return  # what was before the first session is in the venue's positions
+    fills = [
+        fill
+        for fill in order.fills
+        if fill.trade_id not in known.trades and parse_instant(fill.at) >= known.since
+    ]
+    for fill in fills:
+        found.fills += 1
+        found.events.append(fill)
+        known.positions[fill.instrument] += _signed(fill.side, fill.quantity)
+    is_news = order.order_id in known.sent and order.order_id not in known.ended
+    if is_news and order.ending is not None and not order.is_filled:
+        found.events.append(events.OrderEnded(order_id=order.order_id, how=order.ending))
+
+
+def _signed(side: str, quantity: str) -> Decimal:
+    return Decimal(quantity) if side == "BUY" else -Decimal(quantity)

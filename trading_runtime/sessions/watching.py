@@ -1,0 +1,144 @@
+"""The health of a session's data and of its venue, and what is held back because of it.
+
+It is measured at the data of each instrument: how old its newest row is, not whether a connection
+lives. A lost connection and a clock that is apart hold back orders in all instruments.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from trading_runtime.engine.live.arriving import ArrivingData
+from trading_runtime.errors import TransientError
+from trading_runtime.records import session_events as events
+from trading_runtime.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trading_runtime.config.deployment import Deployment
+    from trading_runtime.engine.live.node import PaperNode
+    from trading_runtime.engine.live.replay import DataReplay
+    from trading_runtime.sessions.recording import SessionRecords
+
+_SECOND = 1_000_000_000
+
+
+class HealthWatch:
+    """Closes instruments for orders, and opens them again."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        node: PaperNode,
+        data: DataReplay | ArrivingData,
+        records: SessionRecords,
+        wake: Callable[[], None],
+    ) -> None:
+        """``wake`` is called when something has happened that cannot wait for the next look."""
+        self._node, self._records, self._wake = node, records, wake
+        self._data = data
+        longest = deployment.stale_after
+        self._longest = None if longest is None else parse_duration(longest) / _SECOND
+        limits = deployment.limits
+        self._most_lost = parse_duration(limits.venue_lost) / _SECOND
+        self._most_apart = parse_duration(limits.clock_skew) / _SECOND
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._stale: dict[str, float] = {}
+        self._lost: dict[str, float] = {}
+        self._lost_since = 0.0
+        self._is_apart = False
+        self._closed: set[str] = set()
+        self._is_open = not isinstance(data, ArrivingData)
+        if isinstance(data, ArrivingData):
+            data.on_socket = self._socket
+            self._hold_back()
+
+    def look(self, now: float) -> None:
+        """Compare everything with its limits; ``now`` is of the monotonic clock."""
+        for name, newest in self._node.newest_rows().items():
+            self._look_at_rows(name, newest, now)
+        if isinstance(self._data, ArrivingData):
+            self._look_at_clock(self._data)
+        self._hold_back()
+
+    def reasons(self) -> list[str]:
+        """Return why orders are held back."""
+        found = [f"no connection to {endpoint}" for endpoint in sorted(self._lost)]
+        if self._is_apart:
+            found.append("the venue's clock is apart")
+        return found + [f"no data of {name}" for name in sorted(self._stale)]
+
+    def error(self, now: float) -> TransientError | None:
+        """Return the error that ends the session, if the venue was lost for too long."""
+        if not self._lost or now - self._lost_since <= self._most_lost:
+            return None
+        return TransientError(
+            f"{', '.join(sorted(self._lost))}: lost for {now - self._lost_since:.1f} s, longer "
+            "than limits.venue_lost"
+        )
+
+    def _socket(self, endpoint: str, is_connected: bool) -> None:  # noqa: FBT001 - a callback
+        now = time.monotonic()
+        if not is_connected:
+            if not self._lost:
+                self._lost_since = now
+            self._lost[endpoint] = now
+            self._hold_back()
+            self._records.write(events.VenueLost(endpoint=endpoint))
+        elif self._lost.pop(endpoint, None) is not None and not self._lost:
+            seconds = round(now - self._lost_since, 3)
+            self._records.write(events.VenueBack(endpoint=endpoint, seconds=seconds))
+        self._wake()
+
+    def _look_at_rows(self, name: str, newest: int, now: float) -> None:
+        seen, since = self._seen.setdefault(name, (newest, now))
+        silent = now - since
+        if newest != seen:
+            self._seen[name] = newest, now
+            silent = 0.0
+        if isinstance(self._data, ArrivingData) and newest:
+            # The same old row, sent for ever, is no news.
+            silent = max(silent, (time.time_ns() - newest) / _SECOND)
+        if self._longest is None:
+            return
+        if silent > self._longest and name not in self._stale:
+            self._stale[name] = since
+            self._hold_back()
+            self._records.write(events.DataStale(instrument=name, seconds=round(silent, 3)))
+        elif silent <= self._longest and name in self._stale and newest:
+            seconds = round(now - self._stale.pop(name), 3)
+            self._records.write(events.DataRecovered(instrument=name, seconds=seconds))
+
+    def _look_at_clock(self, data: ArrivingData) -> None:
+        skew = data.freshest()
+        if skew is None:
+            return
+        # Rows from the past are either late or of a clock that is behind; both are told.
+        is_apart = abs(skew) > self._most_apart
+        if is_apart != self._is_apart:
+            self._is_apart = is_apart
+            self._hold_back()
+            self._records.write(events.ClockApart(on=is_apart, seconds=round(skew, 3)))
+
+    def open(self) -> None:
+        """Let orders out for the first time."""
+        self._is_open = True
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Close what has a reason to be closed, and open the rest."""
+        why = None
+        if not self._is_open:
+            why = "the venue was not compared with the journals yet"
+        elif self._lost:
+            why = f"no connection to {', '.join(sorted(self._lost))}"
+        elif self._is_apart:
+            why = "the venue's clock is apart"
+        self._node.hold(why)
+        for name in self._stale.keys() - self._closed:
+            self._node.close_instrument(name, "no data for longer than stale_after")
+        for name in self._closed - self._stale.keys():
+            self._node.open_instrument(name)
+        self._closed = set(self._stale)
