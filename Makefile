@@ -6,7 +6,7 @@ EXAMPLE_DATA := data/example
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help docs backtest paper test check format environment environment-dev example-data requirements reference argo e2e bench clean
+.PHONY: help docs backtest paper test check format environment environment-dev example-data requirements reference argo e2e bench fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ e2e: environment-dev  ## the end-to-end tests, on the cluster, S3 and registry t
 
 bench: environment-dev  ## measure speed and memory against pinned peers; ARGS="--quick", "--only NAME", "--write"
 	$(PYTHON) -m benchmarks $(ARGS)
+
+fuzz: environment-dev  ## try every parser with a few thousand damaged documents; FUZZ_EXAMPLES=20000 tries more
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(PYTHON) -m pytest -q tests/fuzz $(ARGS)
 
 clean:  ## remove what make made: environment, example data, caches (results stay)
 	rm -rf .venv $(EXAMPLE_DATA) .mypy_cache .pytest_cache .ruff_cache .hypothesis

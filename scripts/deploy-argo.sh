@@ -4,7 +4,7 @@
 #   IMAGE=ghcr.io/owner/trading-runtime@sha256:... scripts/deploy-argo.sh
 #
 # Settings are environment variables; .env.example lists them: KUBECTL, K8S_NAMESPACE,
-# K8S_BUILD_NAMESPACE, IMAGE, PARAMETERS, EGRESS_PORTS. Safe to run again.
+# K8S_BUILD_NAMESPACE, IMAGE, PARAMETERS, EGRESS, EGRESS_PORTS. Safe to run again.
 set -euo pipefail
 cd "$(dirname "$0")/../argo"
 
@@ -14,6 +14,7 @@ image=${IMAGE-}
 # Words: "microk8s kubectl", "kubectl --context production".
 read -ra kubectl <<<"${KUBECTL:-kubectl}"
 read -ra ports <<<"${EGRESS_PORTS-}"
+read -ra egress <<<"${EGRESS-}"
 read -ra parameters <<<"${PARAMETERS-}"
 
 fail() {
@@ -29,6 +30,11 @@ name='^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
     fail "K8S_NAMESPACE and K8S_BUILD_NAMESPACE are both '$namespace'; images are built in a namespace of their own"
 [[ -z $image || $image =~ ^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$ ]] ||
     fail "IMAGE is '$image'; write it by digest: ghcr.io/owner/name@sha256:..."
+
+for each in "${egress[@]}"; do
+    [[ $each =~ ^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}(:[0-9]{1,5})?$ ]] ||
+        fail "EGRESS: '$each' is no range of addresses; write 192.0.2.0/24, or 192.0.2.7/32:9000 with a port"
+done
 
 apply() { "${kubectl[@]}" apply --namespace "$1" --filename "$2"; }
 
@@ -79,6 +85,36 @@ spec:
 EOF
 }
 
+# Lets pods of work reach these ranges and the Kubernetes API, and nothing else: code of a strategy
+# can send nothing to anybody.
+only_egress() {
+    local rules='' each range port
+    for each in "${egress[@]}"; do
+        range=${each%%:*} port=443
+        [[ $each == *:* ]] && port=${each##*:}
+        rules+=$'\n'"    - {to: [{ipBlock: {cidr: $range}}], ports: [{protocol: TCP, port: $port}]}"
+    done
+    # Its address inside the cluster, and those behind it: networks differ in which of them counts.
+    for each in $("${kubectl[@]}" get service kubernetes --namespace default --output 'jsonpath={.spec.clusterIP}') \
+        $("${kubectl[@]}" get endpoints kubernetes --namespace default --output 'jsonpath={.subsets[*].addresses[*].ip}'); do
+        rules+=$'\n'"    - {to: [{ipBlock: {cidr: $each/32}}], ports: [{protocol: TCP, port: 443}, {protocol: TCP, port: 6443}, {protocol: TCP, port: 16443}]}"
+    done
+    "${kubectl[@]}" apply --namespace "$1" --filename - <<EOF
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: api-and-storage
+  labels:
+    app.kubernetes.io/name: trading-runtime
+spec:
+  podSelector:
+    matchLabels:
+      app.kubernetes.io/name: trading-runtime
+  policyTypes: [Egress]
+  egress:$rules
+EOF
+}
+
 create_namespace "$namespace" manifests/namespace.yaml
 create_namespace "$build_namespace" manifests/namespace-builds.yaml
 apply "$namespace" manifests/accounts.yaml
@@ -90,6 +126,8 @@ for each in "$namespace" "$build_namespace"; do
         open_port "$each" "$port"
     done
 done
+# Builds fetch sources and packages from anywhere.
+if ((${#egress[@]})); then only_egress "$namespace"; fi
 
 if [[ -z $image ]]; then
     # Deployed again without an image: the one that was there stays.

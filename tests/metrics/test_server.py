@@ -7,9 +7,11 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,12 +21,13 @@ from tests.execution.processes import PATIENCE, wait_for
 from tests.metrics.sample_folder import SampleRun, value, values_of
 from tests.small_experiment import ROOT
 from trading_runtime.errors import TransientError, UsageError
+from trading_runtime.metrics import server
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.results_folder import open_results_folder
 from trading_runtime.metrics.server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from prometheus_client.metrics_core import Metric
@@ -36,15 +39,17 @@ HOST = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def served(collector: Collector, every: float = 0) -> Iterator[int]:
+def served(
+    collector: Collector, every: float = 0, unread: Callable[[], dict[str, str]] = dict
+) -> Iterator[int]:
     """Serve in a thread; gives the port."""
-    with serving(collector, HOST, 0, every) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    with serving(collector, HOST, 0, every, unread) as bound:
+        thread = threading.Thread(target=bound.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield server.server_port
+            yield bound.server_port
         finally:
-            server.shutdown()
+            bound.shutdown()
             thread.join()
 
 
@@ -153,3 +158,73 @@ def test_the_command_serves_until_it_is_asked_to_end(
     assert value(values_of(text), "run_status", run_id="run", status="failed") == 1
     assert said == ""
     assert "canary" not in text
+
+
+def test_results_that_are_gone_are_no_health(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    SampleRun(results, "run", "complete")
+    with served(FolderCollector(open_results_folder(results), 50)) as port:
+        assert ask(port, "/healthz")[0] == 200
+        results.rename(tmp_path / "gone")
+        status, said = ask(port, "/healthz")
+        assert (status, ask(port, "/metrics")[0]) == (503, 503)
+        assert f"{results}: the results cannot be read" in said
+        (tmp_path / "gone").rename(results)
+        assert ask(port, "/healthz")[0] == 200
+
+
+def test_what_cannot_be_read_is_told_and_holds_nothing_up(tmp_path: Path) -> None:
+    SampleRun(tmp_path, "run", "complete")
+    (tmp_path / "runs" / "fifo").mkdir()
+    os.mkfifo(tmp_path / "runs" / "fifo" / "metadata.json")
+    (tmp_path / "runs" / "zero").mkdir()
+    (tmp_path / "runs" / "zero" / "metadata.json").symlink_to("/dev/zero")
+    folder = open_results_folder(tmp_path)
+    with served(FolderCollector(folder, 50), unread=lambda: folder.unread) as port:
+        text = ask(port, "/metrics")[1]
+        status, said = ask(port, "/healthz")
+
+    assert value(values_of(text), "files_not_read") == 2
+    assert value(values_of(text), "runs", status="complete") == 1
+    assert status == 200
+    assert "not read: runs/fifo/metadata.json: is a FIFO, no regular file" in said
+    assert "not read: runs/zero/metadata.json: is a device, no regular file" in said
+
+
+def test_two_hundred_scrapes_at_once_are_all_served(tmp_path: Path) -> None:
+    SampleRun(tmp_path, "run", "complete")
+    with (
+        served(FolderCollector(open_results_folder(tmp_path), 50)) as port,
+        ThreadPoolExecutor(200) as scrapers,
+    ):
+        found = list(scrapers.map(lambda _: ask(port, "/metrics")[0], range(200)))
+
+    assert found == [200] * 200
+
+
+def test_slow_clients_are_dropped_and_keep_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_MOST_SECONDS", 0.3)
+    with served(FolderCollector(open_results_folder(tmp_path), 50)) as port:
+        slow = [socket.create_connection((HOST, port)) for _ in range(2 * server._THREADS)]
+        for each in slow:
+            each.sendall(b"GET /healthz HT")
+        assert ask(port, "/healthz")[0] == 200
+        for each in slow:
+            each.settimeout(PATIENCE)
+            assert each.recv(1) == b""
+            each.close()
+
+
+def test_more_connections_than_can_wait_are_closed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_MOST_WAITING", 1)
+    with served(FolderCollector(open_results_folder(tmp_path), 50)) as port:
+        first = socket.create_connection((HOST, port))
+        second = socket.create_connection((HOST, port))
+        second.settimeout(PATIENCE)
+        assert second.recv(1) == b""
+        for each in (first, second):
+            each.close()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.scripts.machine import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Where a script went on, it would call this, and end with another exit code.
 NO_CLUSTER = {"PATH": os.environ["PATH"], "KUBECTL": "false"}
@@ -23,6 +28,7 @@ NO_CLUSTER = {"PATH": os.environ["PATH"], "KUBECTL": "false"}
             {"K8S_NAMESPACE": "one", "K8S_BUILD_NAMESPACE": "one"},
             "a namespace of their own",
         ),
+        ("deploy-argo.sh", {"EGRESS": "s3.example.org:443"}, "no range of addresses"),
         ("create-registry-secrets.sh", {}, "GHCR_TOKEN is not set"),
         (
             "create-registry-secrets.sh",
@@ -43,3 +49,49 @@ def test_it_says_what_is_not_right(script: str, settings: dict[str, str], said: 
     )
     assert ended.returncode != 0
     assert said in ended.stderr
+
+
+KUBECTL = """#!/bin/bash
+case "$*" in
+*"get service"*) printf 10.152.183.1 ;;
+*"get endpoints"*) printf '192.0.2.50 192.0.2.51' ;;
+apply*"--filename -"*) { echo ---; cat; } >>"$APPLIED.apply" ;;
+esac
+"""
+
+
+def test_with_egress_pods_of_work_reach_storage_and_the_api_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(KUBECTL)
+    kubectl.chmod(0o755)
+    settings = {"KUBECTL": str(kubectl), "APPLIED": str(tmp_path / "applied")}
+    ended = subprocess.run(
+        [str(ROOT / "scripts" / "deploy-argo.sh")],
+        env=NO_CLUSTER | settings | {"EGRESS": "192.0.2.0/24 198.51.100.7/32:9000"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    applied = (tmp_path / "applied.apply").read_text()
+    [policy] = [
+        found
+        for found in YAML(typ="safe").load_all(applied)
+        if found and found["kind"] == "NetworkPolicy"
+    ]
+    reached = {
+        rule["to"][0]["ipBlock"]["cidr"]: [port["port"] for port in rule["ports"]]
+        for rule in policy["spec"]["egress"]
+    }
+
+    # It takes the place of the policy of this name that lets port 443 of any address be reached.
+    assert policy["metadata"]["name"] == "api-and-storage"
+    assert reached == {
+        "192.0.2.0/24": [443],
+        "198.51.100.7/32": [9000],
+        "10.152.183.1/32": [443, 6443, 16443],
+        "192.0.2.50/32": [443, 6443, 16443],
+        "192.0.2.51/32": [443, 6443, 16443],
+    }

@@ -193,9 +193,10 @@ def instruments(
     """
     from trading_runtime.datasets.exchange_instruments import definitions_from
     from trading_runtime.errors import UsageError
+    from trading_runtime.storage.files import MOST_DOCUMENT, text_of_file
 
     try:
-        content = json.loads(source.read_text(encoding="utf-8-sig"))
+        content = json.loads(text_of_file(source, MOST_DOCUMENT, "utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{source}: cannot be read as JSON: {error}") from error
     found = definitions_from(content, str(source), venue, only)

@@ -14,13 +14,21 @@ import click
 
 from trading_runtime import __version__
 from trading_runtime.cli.terminal import say
-from trading_runtime.errors import Kind, TradingRuntimeError, refuse_other_than_utf8
+from trading_runtime.errors import (
+    Kind,
+    TradingRuntimeError,
+    UsageError,
+    refuse_other_than_utf8,
+)
 from trading_runtime.redaction import redact
 from trading_runtime.text import for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SHOWN_PATH = 100
+_NO_FILES = {errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EFBIG, errno.ENXIO, errno.ELOOP}
+"""How the system, and ``storage.files``, say that something is no file that can be read."""
 _OUTPUT_FAULTS = {errno.EBADF, errno.EIO, errno.ENOSPC}
 COMMANDS = {
     "init": ("trading_runtime.cli.project", "init", "Begin a project of your own."),
@@ -157,6 +165,7 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
     # Pydantic would search all installed packages for plugins; there are none here.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
+        _refuse_no_threads()
         for argument in arguments:
             refuse_other_than_utf8(argument)
         outcome: Any = command.main(
@@ -181,11 +190,30 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
     return outcome if isinstance(outcome, int) else Kind.OK.exit_code
 
 
+def _refuse_no_threads() -> None:
+    """Raise ``UsageError`` for a number of threads with which polars would not even start."""
+    text = os.environ.get("POLARS_MAX_THREADS", "1")
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UsageError(
+            f"POLARS_MAX_THREADS is {text[:20]!r}; set it to a number above 0, or leave it out"
+        )
+
+
 def _unexpected(error: Exception, *, debug: bool) -> int:
     if isinstance(error, OSError) and not error.filename and error.errno in _OUTPUT_FAULTS:
         _drop_output()
         _complain(f"standard output cannot be written: {error.strerror}")
         return Kind.STORAGE.exit_code
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        shown = str(error.filename)
+        _complain(f"{shown[:_SHOWN_PATH]}…: the path is too long ({len(shown):,} characters)")
+        return Kind.USAGE.exit_code
+    if isinstance(error, OSError) and error.filename and error.errno in _NO_FILES:
+        _complain(f"{error.filename}: {error.strerror}; give the path of a file")
+        return Kind.DATA.exit_code
+    if isinstance(error, MemoryError):
+        _complain("there is not enough memory for this; give it more (ulimit -v, the machine's)")
+        return Kind.CRASH.exit_code
     if debug:
         say(redact(traceback.format_exc()), err=True, nl=False)
     _complain(

@@ -75,8 +75,9 @@ def serve(place: str, host: str, port: int, every: float | None, most_runs: int)
 
     if every is None:
         every = _SECONDS_IN_S3 if is_s3(place) else 0.0
-    collector = FolderCollector(open_results_folder(place), most_runs)
-    with serving(collector, host, port, every) as server:
+    folder = open_results_folder(place)
+    collector = FolderCollector(folder, most_runs)
+    with serving(collector, host, port, every, lambda: folder.unread) as server:
         for number in (signal.SIGINT, signal.SIGTERM):
             # In a separate thread: it waits for the loop that the signal interrupts.
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import UsageError
+from trading_runtime.storage.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _TYPING = {"typing", "typing_extensions"}
 _CHECKING = "TYPE_CHECKING"
+
+_MOST_SOURCE = 20_000_000
+"""Bytes of a source file that is read."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ def _from(node: ast.ImportFrom, package: list[str]) -> Iterator[_Import]:
 
 def _parsed(path: Path) -> ast.Module | None:
     try:
-        return ast.parse(path.read_bytes())
+        return ast.parse(read_bytes(path, _MOST_SOURCE))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError):

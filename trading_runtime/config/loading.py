@@ -21,6 +21,7 @@ from trading_runtime.config.messages import faults_of, problem_at
 from trading_runtime.config.places import PathError, resolve_path, resolve_place
 from trading_runtime.config.project_file import default_results
 from trading_runtime.errors import UsageError, refuse_other_than_utf8
+from trading_runtime.storage.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -281,7 +282,7 @@ def read_text(path: Path, what: str = "an experiment") -> str:
             f"{path}: a file with the ending {path.suffix!r} is not {what}; accepted are {accepted}"
         )
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, MAX_BYTES)
     except FileNotFoundError as error:
         raise UsageError(
             f"{path}: there is no such file; give the path of {what} file ({accepted})"

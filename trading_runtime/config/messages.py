@@ -70,6 +70,7 @@ def _of_class(owner: type) -> dict[str, str]:
 
 Key = str | int
 _WIDTH = 60
+_MOST_UNKNOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,16 @@ def faults_of(error: ValidationError, document: Node, model: type[BaseModel]) ->
     faults: list[RefusedValue] = []
     misspelt: set[tuple[Key, ...]] = set()
     missing: set[tuple[Key, ...]] = set()
+    unknown = 0
     for item in error.errors(include_url=False):
         keys, owner = _resolve(item["loc"], model)
         is_unknown_key = item["type"] == "extra_forbidden"
+        unknown += is_unknown_key
+        if unknown > _MOST_UNKNOWN and is_unknown_key:
+            # So many are no mistake of typing: what they may mean is not looked for.
+            problem = problem_at(document, keys, "unknown key", of_key=True)
+            faults.append(RefusedValue(keys, problem, is_unknown_key))
+            continue
         if is_unknown_key:
             misspelt.add((*keys[:-1], _nearest_name(str(keys[-1]), _fields(owner)) or ""))
         if item["type"] == "missing":
@@ -137,6 +145,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _nearest_name(name: str, known: Iterable[str]) -> str | None:
+    if len(name) > _WIDTH:
+        return None  # comparing long texts takes long, and none of ours is
     lower = {item.lower(): item for item in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     return lower[close[0]] if close else None

@@ -13,6 +13,7 @@ from typing import Any
 
 from trading_runtime.config.places import PathError, resolve_place
 from trading_runtime.errors import UsageError
+from trading_runtime.storage.files import text_of_file
 
 RESULTS_VARIABLE = "TRADING_RUNTIME_RESULTS"
 PROJECT_FILE = "trading-runtime.toml"
@@ -20,6 +21,7 @@ _PYPROJECT = "pyproject.toml"
 _TABLE = "trading-runtime"
 _KEYS = ("results",)
 _DEFAULT = "results"
+_MOST_BYTES = 1_000_000
 
 
 def default_results(folder: Path | None = None) -> str | None:
@@ -66,7 +68,7 @@ def _project_file(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(text_of_file(path, _MOST_BYTES))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -6,8 +6,8 @@ The files of a strategy are those that it imports from its own package or folder
 
 from __future__ import annotations
 
-import hashlib
 import importlib.machinery
+import itertools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from trading_runtime.canonical import digest
 from trading_runtime.config.import_closure import Area, import_closure
 from trading_runtime.errors import UsageError
+from trading_runtime.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 BUILTIN_PREFIX = "builtin:"
+_MOST_ENTRIES = 20_000
 _MOST_FILES = 2_000
 _PASSED_OVER = {"__pycache__", "node_modules", "site-packages"}
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -130,15 +132,28 @@ def _sha256_by_name(named: Iterable[tuple[str, Path]]) -> dict[str, str]:
     found = {}
     for name, path in sorted(named):
         try:
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[name] = file_sha256(path)
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     return found
 
 
-def python_files(folder: Path) -> Iterator[Path]:
-    """Yield the ``*.py`` below ``folder``, skipping hidden folders and environments."""
-    for path in sorted(folder.iterdir()):
+def python_files(folder: Path, seen: Iterator[int] | None = None) -> Iterator[Path]:
+    """Yield the ``*.py`` below ``folder``, skipping hidden folders and environments.
+
+    Raises ``UsageError`` when a folder cannot be read, or there is far more in it than code.
+    """
+    seen = itertools.count() if seen is None else seen
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be read: {error.strerror}") from error
+    for path in found:
+        if next(seen) > _MOST_ENTRIES:
+            raise UsageError(
+                f"strategy.code: {folder}: more than {_MOST_ENTRIES:,} files and folders were "
+                "looked at; name the folder of the strategy's code, and nothing above it"
+            )
         if path.is_file() and path.suffix == ".py":
             yield path
         elif (
@@ -147,7 +162,7 @@ def python_files(folder: Path) -> Iterator[Path]:
             and path.name not in _PASSED_OVER
             and not (path / "pyvenv.cfg").exists()
         ):
-            yield from python_files(path)
+            yield from python_files(path, seen)
 
 
 def _name(path: Path, root: Path) -> str:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
+from trading_runtime.storage.files import MOST_DOCUMENT, text_of_file
 from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
 from trading_runtime.units import NANOSECONDS
 
@@ -212,7 +213,7 @@ def load_manifest(place: str | Path) -> Manifest:
     folder = Path(place)
     path = folder / MANIFEST_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of_file(path, MOST_DOCUMENT)
     except FileNotFoundError as error:
         what = "has no manifest.json" if folder.is_dir() else "does not exist"
         raise DataError(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from trading_runtime.config.document import DocumentError, Node, Problem, parse_json
 from trading_runtime.config.messages import faults_of
 from trading_runtime.errors import UsageError
+from trading_runtime.storage.files import MOST_DOCUMENT, text_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,7 @@ def read_settings(path: Path) -> Node:
 
 
 def _read(path: Path) -> Node:
-    text = path.read_text(encoding="utf-8-sig")
+    text = text_of_file(path, MOST_DOCUMENT, "utf-8-sig")
     if path.suffix.lower() == ".json":
         return parse_json(text)
     from trading_runtime.config.yaml_document import read_yaml  # only YAML files need it

@@ -18,7 +18,7 @@ from trading_runtime.datasets.manifest import (
     read_manifest,
 )
 from trading_runtime.errors import DataError
-from trading_runtime.storage.files import file_sha256
+from trading_runtime.storage.files import MOST_DOCUMENT, file_sha256, text_of_file
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _chain(folder: Path, manifest: Manifest) -> list[str]:
     while manifest.parent is not None:
         path = folder / MANIFESTS_FOLDER / f"{manifest.parent}.json"
         try:
-            parent = read_manifest(path.read_text(encoding="utf-8"), str(path))
+            parent = read_manifest(text_of_file(path, MOST_DOCUMENT), str(path))
         except FileNotFoundError:
             return [f"{path}: is missing; a run that was planned before rows were added needs it"]
         except DataError as error:

@@ -24,7 +24,7 @@ from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
 from trading_runtime.runs.opening import check_run_id
-from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.files import open_regular, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -213,7 +213,7 @@ def unpack(path: Path, target: Path) -> dict[str, Any]:
         raise DataError(f"{path}: {error}; get the bundle again from where it was made") from error
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, struct.error) as error:
         raise DataError(f"{path}: damaged, or no bundle of evidence: {error}") from error
-    except (NotImplementedError, RuntimeError, RecursionError) as error:
+    except (NotImplementedError, RuntimeError, RecursionError, OSError) as error:
         raise DataError(f"{path}: no bundle of evidence: {error}") from error
     return listing
 
@@ -225,7 +225,7 @@ class _RefusedError(Exception):
 def _check_directory(path: Path) -> None:
     """Refuse a directory that is too large before anything reads it into memory."""
     tail_size = _END.size + _LOCATOR.size + _LARGE_END.size
-    with path.open("rb") as file:
+    with os.fdopen(open_regular(path), "rb") as file:
         size = file.seek(0, 2)
         if size > MOST_BYTES:
             raise _RefusedError(

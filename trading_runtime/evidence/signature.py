@@ -12,12 +12,15 @@ import tempfile
 from pathlib import Path
 
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.storage.files import text_of_file
 
 NAMESPACE = "trading-runtime-evidence"
 SUFFIX = ".sig"
 _KEY_TYPES = ("ssh-", "ecdsa-", "sk-")
 _NAME = "signer"
 _SECONDS = 60
+
+_MOST_KEYS = 1_000_000
 
 
 def signature_path(bundle: Path) -> Path:
@@ -50,7 +53,7 @@ def check_signature(bundle: Path, signer: Path) -> str:
     if not signature.is_file():
         raise DataError(f"{bundle}: it is not signed: {signature.name} is not beside it")
     try:
-        lines = signer.read_text(encoding="utf-8").splitlines()
+        lines = text_of_file(signer, _MOST_KEYS).splitlines()
     except (OSError, ValueError) as error:
         raise UsageError(f"--signer {signer}: cannot be read: {error}") from error
     keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]

@@ -30,6 +30,7 @@ from trading_runtime.planning.distributions import installed_version
 from trading_runtime.records.events import DRILLS, DrillVerdict
 from trading_runtime.records.forms import to_document
 from trading_runtime.records.status import Status
+from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -184,12 +185,14 @@ class FolderCollector(Collector):
         """Yield the families; raises as the storage does."""
         began = time.perf_counter()
         now = self._clock()
+        self._folder.require()
         self._folder.look()
         readers = self._look_at_runs()
         switches = set(self._folder.names(_ON))
         shown = sorted(readers, key=_importance)[: self._most_runs]
         samples = [*self._of_folder(readers, switches)]
         samples.append(("runs_not_shown", len(readers) - len(shown), ()))
+        samples.append(("files_not_read", len(self._folder.unread), ()))
         for reader in shown:
             if (
                 reader.state == Status.RUNNING
@@ -302,5 +305,5 @@ def _families(
         for label, text in zip(item.labels, labels, strict=True):
             if text not in VALUES.get(label, (text,)):
                 raise ValueError(f"{name}: {label}={text!r} is not among {VALUES[label]}")
-        family.add_metric([text[:_LONGEST_LABEL] for text in labels], float(value))
+        family.add_metric([for_line(text[:_LONGEST_LABEL]) for text in labels], float(value))
     yield from (family for _, family in families.values() if family.samples)

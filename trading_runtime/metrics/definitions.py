@@ -57,6 +57,7 @@ OF_FOLDER = (
     MetricDefinition("build_info", "gauge", "Always 1; the label is the version.", ("version",)),
     MetricDefinition("runs", "gauge", "Runs in the results folder.", ("status",)),
     MetricDefinition("runs_not_shown", "gauge", "Runs that have no metrics of their own here."),
+    MetricDefinition("files_not_read", "gauge", "Files of runs that could not be read."),
     MetricDefinition("tasks", "gauge", "Tasks of runs that were summed up.", ("result",)),
     MetricDefinition("kill_switch_active", "gauge", "1 while the kill switch is on for all runs."),
     MetricDefinition(

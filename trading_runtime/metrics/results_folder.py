@@ -8,14 +8,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from trading_runtime.errors import StorageError
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.lock import is_locked
 from trading_runtime.runs.opening import is_running
+from trading_runtime.storage.files import open_regular
 from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import Store
+
+_MOST_BYTES = 64 << 20
+"""Bytes that are read at once; the rest follows at the next collection."""
 
 type Stamp = tuple[object, ...]
 """Changes when the file does."""
@@ -24,8 +29,14 @@ type Stamp = tuple[object, ...]
 class ResultsFolder(Protocol):
     """Files by their names below the folder."""
 
+    unread: dict[str, str]
+    """What could not be read, and why."""
+
     def look(self) -> None:
         """Refresh the view of the folder."""
+
+    def require(self) -> None:
+        """Raise ``StorageError`` when the folder is gone."""
 
     def run_ids(self) -> list[str]:
         """Return the ids of all runs, sorted."""
@@ -53,9 +64,22 @@ class _LocalFolder:
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
+        self.unread: dict[str, str] = {}
 
     def look(self) -> None:
-        pass
+        self.unread = {
+            name: why for name, why in self.unread.items() if self.stamp(name) is not None
+        }
+
+    def require(self) -> None:
+        try:
+            with os.scandir(self._root):
+                pass
+        except OSError as error:
+            raise StorageError(
+                f"{self._root}: the results cannot be read: {error.strerror}; put them back, or "
+                "name the folder where they are with --results"
+            ) from error
 
     def run_ids(self) -> list[str]:
         with (
@@ -84,13 +108,18 @@ class _LocalFolder:
 
     def read(self, name: str, start: int = 0) -> bytes:
         try:
-            file = os.open(f"{self._root}/{name}", os.O_RDONLY)
-        except OSError:
+            file = open_regular(f"{self._root}/{name}")
+        except FileNotFoundError:
             return b""
+        except OSError as error:
+            self.unread[name] = error.strerror or str(error)
+            return b""
+        self.unread.pop(name, None)
         try:
             size = os.fstat(file).st_size - start
-            return os.pread(file, size, start) if size > 0 else b""
-        except OSError:
+            return os.pread(file, min(size, _MOST_BYTES), start) if size > 0 else b""
+        except OSError as error:
+            self.unread[name] = error.strerror or str(error)
             return b""
         finally:
             os.close(file)
@@ -103,10 +132,14 @@ class _S3Folder:
     """A folder in S3, listed once for all questions of one collection."""
 
     def __init__(self, url: str) -> None:
+        self.unread: dict[str, str] = {}
         self._objects = S3Folder(url)
         self._store: Store = open_store(url)
         self._stamps: dict[str, Stamp] = {}
         self._below: dict[str, list[str]] = {}
+
+    def require(self) -> None:
+        """Do nothing: a bucket that is gone is noticed when it is listed."""
 
     def look(self) -> None:
         stamps: dict[str, Stamp] = {**self._objects.stamps("runs/")}

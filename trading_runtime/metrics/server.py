@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import socket
 import threading
 import time
-from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client.exposition import make_wsgi_app
@@ -14,16 +16,27 @@ from prometheus_client.registry import Collector
 
 from trading_runtime.errors import TradingRuntimeError, UsageError
 from trading_runtime.metrics.exposition import registry_of
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from prometheus_client.metrics_core import Metric
 
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
+_MOST_LINES = 100
 _MISSED = 4
 """Rounds without numbers after which the server reports that it is unhealthy."""
+
+
+_THREADS = 16
+_MOST_WAITING = 1_000
+"""Connections that wait for a thread; more are closed at once."""
+_IDLE_SECONDS = 5.0
+"""How long a client may say nothing."""
+_MOST_SECONDS = 20.0
+"""How long a connection may take in all, however busy it is with single bytes."""
 
 
 class LatestNumbers(Collector):
@@ -38,7 +51,7 @@ class LatestNumbers(Collector):
         self._asking = threading.Lock()
         self._families: list[Metric] = []
         self._error: TradingRuntimeError | None = None
-        self._at = 0.0
+        self._at = self._began = 0.0
         self._ended = threading.Event()
         self._has_asked = threading.Event()
         if every:
@@ -54,18 +67,26 @@ class LatestNumbers(Collector):
             raise self._error
         yield from self._families
 
-    def is_well(self) -> bool:
-        """Return whether the latest numbers exist and are not old."""
+    def fault(self) -> str | None:
+        """Return why there are no numbers, or only old ones; ``None`` when all is well."""
         if not self._every:
             self._ask()
-        return self._error is None and time.monotonic() - self._at < _MISSED * (self._every or 1)
+        if self._error is not None:
+            return str(self._error)
+        age = time.monotonic() - self._at
+        is_old = bool(self._every) and age >= _MISSED * self._every
+        return f"the latest numbers are {age:.0f} s old" if is_old else None
 
     def end(self) -> None:
         """Stop the thread."""
         self._ended.set()
 
     def _ask(self) -> None:
+        asked = time.monotonic()
         with self._asking:
+            if self._began > asked:
+                return  # somebody else has collected since then
+            self._began = time.monotonic()
             try:
                 self._families = list(self._collector.collect())
             except TradingRuntimeError as error:
@@ -81,8 +102,58 @@ class LatestNumbers(Collector):
             self._ended.wait(self._every)
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+class _Server(WSGIServer):
+    """Answers in a bounded number of threads; whoever is too slow, or one too many, is dropped."""
+
+    request_queue_size = 512
+
+    def __init__(self, *arguments: Any) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="scrape")
+        self._open: dict[socket.socket, float] = {}
+        self._changing = threading.Lock()
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._changing:
+            is_full = len(self._open) >= _MOST_WAITING
+            if not is_full:
+                self._open[request] = math.inf
+        if is_full:
+            self.shutdown_request(request)
+        else:
+            self._threads.submit(self._answer, request, client_address)
+
+    def _answer(self, request: socket.socket, client_address: Any) -> None:
+        with self._changing:
+            self._open[request] = time.monotonic()
+        try:
+            self.finish_request(request, client_address)
+        except (OSError, ValueError):
+            pass  # the client is gone, or was dropped
+        except Exception:  # noqa: BLE001 - as the base does
+            self.handle_error(request, client_address)
+        finally:
+            with self._changing:
+                del self._open[request]
+            self.shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Drop clients that are too slow; called between requests, several times a second."""
+        latest = time.monotonic() - _MOST_SECONDS
+        with self._changing:
+            slow = [request for request, since in self._open.items() if since < latest]
+        for request in slow:
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
+    def server_close(self) -> None:
+        super().server_close()
+        with self._changing:
+            left = list(self._open)
+        for request in left:
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+        self._threads.shutdown(cancel_futures=True)
 
     def server_bind(self) -> None:
         # Without the base's look-up of the host's full name, which can take seconds.
@@ -92,19 +163,28 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Silent(WSGIRequestHandler):
+    timeout = _IDLE_SECONDS
+
     def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the base's name
         """Do not log a successful request."""
 
 
 @contextlib.contextmanager
-def serving(collector: Collector, host: str, port: int, every: float) -> Iterator[WSGIServer]:
+def serving(
+    collector: Collector,
+    host: str,
+    port: int,
+    every: float,
+    unread: Callable[[], Mapping[str, str]] = dict,
+) -> Iterator[WSGIServer]:
     """Bind a server to an address; ``serve_forever`` then answers until ``shutdown``.
 
-    Port 0 picks any free port. Raises ``UsageError`` when the address cannot be bound.
+    ``unread`` says which files could not be read, and why; ``/healthz`` tells it. Port 0 picks
+    any free port. Raises ``UsageError`` when the address cannot be bound.
     """
     latest = LatestNumbers(collector, every)
     try:
-        server = make_server(host, port, _application(latest), _Server, _Silent)
+        server = make_server(host, port, _application(latest, unread), _Server, _Silent)
     except (OSError, OverflowError) as error:
         latest.end()
         raise UsageError(
@@ -118,7 +198,7 @@ def serving(collector: Collector, host: str, port: int, every: float) -> Iterato
 
 
 def _application(
-    latest: LatestNumbers,
+    latest: LatestNumbers, unread: Callable[[], Mapping[str, str]]
 ) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
     metrics = make_wsgi_app(registry_of(latest))
 
@@ -128,9 +208,11 @@ def _application(
             start("405 Method Not Allowed", [_TEXT, ("Allow", "GET")])
             return [b"GET only\n"]
         if path == "/healthz":
-            is_well = latest.is_well()
-            start("200 OK" if is_well else "503 Service Unavailable", [_TEXT])
-            return [b"ok\n" if is_well else b"no numbers\n"]
+            wrong = latest.fault()
+            start("200 OK" if wrong is None else "503 Service Unavailable", [_TEXT])
+            lines = ["ok" if wrong is None else wrong]
+            lines += [f"not read: {name}: {why}" for name, why in sorted(unread().items())]
+            return [f"{for_records(line)}\n".encode() for line in lines[:_MOST_LINES]]
         if path != "/metrics":
             start("404 Not Found", [_TEXT])
             return [b"/metrics, /healthz\n"]
@@ -138,7 +220,7 @@ def _application(
             answered: Iterable[bytes] = metrics(environ, start)
         except TradingRuntimeError as error:
             start("503 Service Unavailable", [_TEXT])
-            return [f"{error}\n".encode()]
+            return [f"{for_records(str(error))}\n".encode()]
         return answered
 
     return answer

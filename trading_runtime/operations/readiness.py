@@ -19,7 +19,7 @@ from trading_runtime.errors import Kind, StorageError, TradingRuntimeError
 from trading_runtime.redaction import redact
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.metadata import now_text
-from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.files import read_bytes, storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _on_disk(place: str, name: str, content: bytes) -> tuple[bytes, float]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             path.write_bytes(content)
-            return path.read_bytes(), path.stat().st_mtime
+            return read_bytes(path), path.stat().st_mtime
         finally:
             path.unlink(missing_ok=True)
 

@@ -16,6 +16,7 @@ from trading_runtime.errors import DataError, Kind, UsageError
 from trading_runtime.records.task_manifest import MANIFEST, parse_manifest
 from trading_runtime.results.exact import EXACT
 from trading_runtime.runs.metadata import now_text
+from trading_runtime.storage.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,9 +73,9 @@ def _contents(path: Path) -> list[tuple[Path, bytes]]:
     try:
         if path.is_dir():
             files = [path / f"{name}{ending}" for name in TABLES for ending in _ENDINGS]
-            found = [(file, file.read_bytes()) for file in files if file.is_file()]
+            found = [(file, read_bytes(file)) for file in files if file.is_file()]
         else:
-            found = [(path, path.read_bytes())]
+            found = [(path, read_bytes(path))]
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file; give a venue's snapshot") from error
     except OSError as error:

@@ -205,6 +205,8 @@ _ARITHMETIC: dict[str, Arithmetic] = {
 MAX_POINTS = 1_000_000
 """Most combinations of a grid, and most points of an experiment, that are accepted."""
 
+_MOST_WORK = 500_000_000
+"""Characters of constraints times combinations: about a minute."""
 _MISSES_BEFORE_LISTING = 200
 _MISSES_BEFORE_GIVING_UP = 20_000
 _LOGARITHMS = Context(prec=28, rounding=ROUND_HALF_EVEN)
@@ -249,6 +251,12 @@ def expand_points(experiment: Experiment) -> PointList:
         raise UsageError(
             f"parameters: the grid has {size:,} combinations, at most {MAX_POINTS:,} are "
             "accepted; use fewer values, or 'sampling: {method: random, n: ..., seed: ...}'"
+        )
+    work = size * sum(len(text) for text in experiment.constraints)
+    if work > _MOST_WORK:
+        raise UsageError(
+            f"constraints: {len(constraints):,} of them for each of {size:,} combinations would "
+            "take long to compute; use fewer or shorter ones, or fewer values"
         )
     allowed = list(_allowed(_grid(axes), constraints))
     if not allowed:

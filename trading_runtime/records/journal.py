@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.records.metadata import ChainEnd
 from trading_runtime.redaction import redact, redacted
-from trading_runtime.storage.files import storage_errors, write_file
+from trading_runtime.storage.files import read_bytes, storage_errors, write_file
 from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _second_text(seconds: int) -> str:
 
 def chain_bytes(folder: Path) -> bytes:
     """Return everything a writer wrote, its parts in order."""
-    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.jsonl")))
+    return b"".join(read_bytes(path) for path in sorted(folder.glob("*.jsonl")))
 
 
 def writers(folder: Path) -> list[str]:
@@ -376,7 +376,7 @@ def _end_findings(
 def _merged_findings(files: RunFiles, expected: Sequence[bytes]) -> Iterator[JournalFinding]:
     name = files.journal.name
     try:
-        content = files.journal.read_bytes()
+        content = read_bytes(files.journal)
     except FileNotFoundError:
         yield JournalFinding(name, "it is gone; the chains below journal/ hold its lines")
         return

@@ -12,6 +12,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.forms import check_form, to_document
 from trading_runtime.records.run_warnings import read_warnings
+from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes
 from trading_runtime.text import for_records
 from trading_runtime.units import format_instant, parse_instant
 
@@ -430,7 +431,7 @@ def read_plan(path: Path) -> Plan:
     Raises ``UsageError`` when there is none, ``DataError`` when it cannot be read or is not a plan.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_bytes(path, MOST_DOCUMENT))
     except FileNotFoundError as error:
         raise UsageError(
             f"{path}: there is no plan: the run did not come to its start; run the experiment "

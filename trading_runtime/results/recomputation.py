@@ -15,7 +15,7 @@ from trading_runtime.results.judgement import drawn_points
 from trading_runtime.results.points import MISSING, OK
 from trading_runtime.results.reduction import counts, reduce_run
 from trading_runtime.results.run_records import read_table
-from trading_runtime.storage.files import read_json
+from trading_runtime.storage.files import read_bytes, read_json
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _differences(
         named = result["best"] is not None
         drawn = drawn_points(read_json(files.experiment))
         reduce_run(plan, store, again, allow_incomplete=named, reuse=False, drawn=drawn)
-        whole = json.loads(again.result.read_bytes())
+        whole = json.loads(read_bytes(again.result))
         found = {name: read_frame(getattr(again, name).read_bytes()) for name in _TABLES}
     for key in sorted((result.keys() - _NOT_COMPARED) | _ALWAYS):
         if result.get(key) != whole.get(key):

@@ -23,6 +23,7 @@ from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.records.forms import to_document
 from trading_runtime.records.result import RunResult, TableDigests, read_result
 from trading_runtime.results.judgement import LUCK_FORMAT
+from trading_runtime.storage.files import read_bytes
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def table_digests(
     """Return what identifies the tables of a run, so that they can be reused."""
     return TableDigests(
         made_from=_made_from(plan, run_digest, drawn),
-        results=_sha256(files.results.read_bytes()),
-        points=_sha256(files.points.read_bytes()),
+        results=_sha256(read_bytes(files.results)),
+        points=_sha256(read_bytes(files.points)),
     )
 
 
@@ -115,7 +116,7 @@ def _with_tables(runs: Iterable[RunFiles]) -> Iterator[tuple[RunFiles, RunResult
 
 def _sound(path: Path, sha256: str) -> bytes | None:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError:
         return None
     return content if _sha256(content) == sha256 else None

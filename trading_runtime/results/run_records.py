@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import DataError
+from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ def read_table(path: Path, tables: TableDigests | None) -> pl.DataFrame:
     import polars as pl
 
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, MOST_DOCUMENT)
         if tables is not None and sha256(content).hexdigest() != getattr(tables, path.stem):
             raise DataError(f"{path}: damaged: its sha256 is not the one in result.json; {_AGAIN}")
         table = pl.read_parquet(io.BytesIO(content))

@@ -193,7 +193,7 @@ class Store:
         except FileNotFoundError as error:
             raise DataError(f"{error}: the stored result is not whole") from error
         with _damages(self.root / folder):
-            stated = files_of((self.root / folder / MANIFEST).read_bytes())[name]
+            stated = files_of(read_bytes(self.root / folder / MANIFEST))[name]
             return _verified(self.root / folder / name, stated.sha256)
 
     def read_task(self, task_id: str) -> dict[str, bytes]:
@@ -238,7 +238,7 @@ class Store:
         """Return the sha256 of a result's manifest."""
         name = f"{task_folder(task_id)}/{MANIFEST}"
         self.copy.fetch(name)
-        return hashlib.sha256((self.root / name).read_bytes()).hexdigest()
+        return hashlib.sha256(read_bytes(self.root / name)).hexdigest()
 
     def write_task(self, task_id: str, files: Mapping[str, bytes]) -> None:
         """Store a result completely or not at all.

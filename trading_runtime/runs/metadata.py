@@ -20,7 +20,7 @@ from trading_runtime.records.seal import (
     write_metadata,
 )
 from trading_runtime.records.status import Status
-from trading_runtime.storage.files import file_sha256
+from trading_runtime.storage.files import file_sha256, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ def seal_again(files: RunFiles, *changed: Path) -> None:
         merge_journals(files)
         return
     if metadata.seal is not None and not (
-        is_sealed_as(files.metadata.read_bytes()) and metadata.files is not None
+        is_sealed_as(read_bytes(files.metadata)) and metadata.files is not None
     ):
         raise DataError(f"{files.metadata}: damaged: it is not what it was sealed as")
     metadata = replace(metadata, journal=merge_journals(files))

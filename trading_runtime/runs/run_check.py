@@ -15,7 +15,7 @@ from trading_runtime.records.plan import read_plan
 from trading_runtime.records.seal import is_sealed_as, sealed_paths
 from trading_runtime.records.status import Status
 from trading_runtime.results.recomputation import check_against_tasks
-from trading_runtime.storage.files import file_sha256, read_json
+from trading_runtime.storage.files import file_sha256, read_bytes, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +85,7 @@ def _seal_findings(
             )
         ]
     findings = []
-    if not is_sealed_as(files.metadata.read_bytes()):
+    if not is_sealed_as(read_bytes(files.metadata)):
         findings.append(JournalFinding(name, "it was changed: it is not what it was sealed as"))
     there = dict(sealed_paths(files))
     for path in sorted(digests.keys() | there.keys()):

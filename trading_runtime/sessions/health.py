@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _LONGEST_REQUEST = 8_192
 _REQUEST_SECONDS = 5.0
+_MOST_SECONDS = 10.0
+_MOST_CLIENTS = 500
+"""Clients at once; one more is dropped."""
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
@@ -34,8 +37,21 @@ async def serving(host: str, port: int, health: Callable[[], Health]) -> AsyncIt
 
     Raises ``UsageError`` when it cannot listen on the address.
     """
+    clients = 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal clients
+        clients += 1
+        try:
+            if clients <= _MOST_CLIENTS:
+                await asyncio.wait_for(reply(reader, writer), _MOST_SECONDS)
+        except TimeoutError:
+            writer.transport.abort()
+        finally:
+            clients -= 1
+            writer.close()
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.LimitOverrunError, ValueError):
             request = await asyncio.wait_for(reader.readline(), _REQUEST_SECONDS)
             code, content = _answered(request.decode("latin-1").split(" "), health)
@@ -46,10 +62,11 @@ async def serving(host: str, port: int, health: Callable[[], Health]) -> AsyncIt
             )
             writer.write(head.encode() + body)
             await writer.drain()
-        writer.close()
 
     try:
-        server = await asyncio.start_server(answer, host, port, limit=_LONGEST_REQUEST)
+        server = await asyncio.start_server(
+            answer, host, port, limit=_LONGEST_REQUEST, backlog=_MOST_CLIENTS
+        )
     except OSError as error:
         raise UsageError(
             f"health: cannot listen at {host}:{port}: {error.strerror}; choose another port, or 0 "

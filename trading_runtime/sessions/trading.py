@@ -510,6 +510,8 @@ class Trading:
         lives, ready = [], []
         if self._is_connected and now - self._beaten > _LATE_HEARTBEATS * heartbeat:
             lives.append(f"no heartbeat for {now - self._beaten:.1f} s")
+        if not (self.store.root / "runs" / self.run_id).is_dir():
+            lives.append("the folder of its results is gone")
         if self.ending is not None:
             ready.append(f"it ends: {self.ending.why}")
         if not self._is_connected:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import hashlib
 import json
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, StorageError
@@ -16,6 +19,14 @@ if TYPE_CHECKING:
 
 
 _READ_AT_ONCE = 1 << 16
+MOST_DOCUMENT = 1 << 30
+"""Bytes of a document of a run or a dataset: more than a plan of a million tasks has."""
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def write_file(path: Path, content: str | bytes, *, in_new_folder: bool = True) -> None:
@@ -39,18 +50,63 @@ def write_file(path: Path, content: str | bytes, *, in_new_folder: bool = True) 
 
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file."""
-    with path.open("rb") as file:
+    with os.fdopen(open_regular(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_bytes(path: str) -> bytes:
-    """Return the content of a file."""
+def read_bytes(path: str | Path, most: int | None = None) -> bytes:
+    """Return the content of a regular file of at most ``most`` bytes.
+
+    Raises ``OSError`` for anything else: a FIFO would block, a device may have no end, and what
+    the system makes up in ``/proc`` has no size.
+    """
     # Called for six files a task: a file object around the descriptor would take half the time.
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_regular(path, most)
     try:
         return b"".join(iter(lambda: os.read(descriptor, _READ_AT_ONCE), b""))
     finally:
         os.close(descriptor)
+
+
+def open_regular(path: str | Path, most: int | None = None) -> int:
+    """Return a descriptor for reading a regular file; raises ``OSError`` as ``read_bytes`` does."""
+    _refuse_irregular(os.stat(path), path, most)  # noqa: PTH116 - see ``read_bytes``
+    # Not blocking: it may be another file by now.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _refuse_irregular(os.fstat(descriptor), path, most)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def text_of_file(path: Path, most: int | None = None, encoding: str = "utf-8") -> str:
+    """Return the text of a regular file of at most ``most`` bytes; raises as ``read_bytes``."""
+    return read_bytes(path, most).decode(encoding)
+
+
+def _refuse_irregular(facts: os.stat_result, path: str | Path, most: int | None) -> None:
+    kind = stat.S_IFMT(facts.st_mode)
+    if kind == stat.S_IFDIR:
+        raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+    if kind != stat.S_IFREG:
+        raise OSError(errno.EINVAL, f"is {_KINDS.get(kind, 'no file')}, no regular file", str(path))
+    if facts.st_dev in _made_up():
+        raise OSError(errno.EINVAL, "is made up by the system, no regular file", str(path))
+    if most is not None and facts.st_size > most:
+        raise OSError(
+            errno.EFBIG, f"has {facts.st_size:,} bytes; at most {most:,} are accepted", str(path)
+        )
+
+
+@functools.cache
+def _made_up() -> frozenset[int]:
+    found = set()
+    for path in ("/proc", "/sys"):
+        with contextlib.suppress(OSError):
+            found.add(os.stat(path).st_dev)  # noqa: PTH116 - see ``read_bytes``
+    return frozenset(found)
 
 
 def read_json(path: Path) -> Any:
@@ -59,7 +115,7 @@ def read_json(path: Path) -> Any:
     Raises ``DataError`` when it is damaged.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_bytes(path, MOST_DOCUMENT))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:

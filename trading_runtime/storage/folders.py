@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_runtime.storage.files import storage_errors, write_file
+from trading_runtime.storage.files import open_regular, storage_errors, write_file
 from trading_runtime.storage.object_store import MissingError, UnreadableError
 from trading_runtime.storage.s3 import S3Folder, is_s3
 
@@ -36,7 +36,7 @@ class LocalFolder:
         """Return a file from byte ``start``; raises ``MissingError`` when there is none."""
         path = f"{self.url}/{name}"  # text: a running run asks several times a second
         try:
-            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
+            with os.fdopen(open_regular(path), "rb") as file:
                 file.seek(start)
                 return file.read()
         except FileNotFoundError:

@@ -13,6 +13,7 @@ from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import decode_values, partition_inputs
 from trading_runtime.records.forms import to_document
 from trading_runtime.records.task_manifest import MANIFEST, files_of, parse_manifest
+from trading_runtime.storage.files import read_bytes
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -415,7 +416,7 @@ def _is_same(first: Store, first_id: str, second: Store, second_id: str) -> bool
 def _files(store: Store, identity: str) -> dict[str, ResultFile]:
     path = store.task(identity) / MANIFEST
     try:
-        return files_of(path.read_bytes())
+        return files_of(read_bytes(path))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: damaged: it names no files; run the experiment again") from error
 

@@ -1,0 +1,156 @@
+"""What is no regular file is refused before it is opened, and size is known before reading."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trading_runtime.cli.main import invoke, root
+from trading_runtime.config import strategy_code
+from trading_runtime.storage.files import read_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.small_experiment import SmallExperiment
+
+
+def irregular(folder: Path, kind: str, name: str) -> Path:
+    """Make what is no file under a name."""
+    path = folder / name
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to({"device": "/dev/zero", "made up": "/proc/self/maps"}[kind])
+    return path
+
+
+KINDS = ["fifo", "device", "made up", "folder"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "plan {}", "config check {}", "run {}", "data prepare {}", "trade {}",
+        "reconcile run --against {}", "evidence check {}.zip",
+    ],
+)  # fmt: skip
+def test_an_argument_that_is_no_file_is_told_in_a_line(
+    kind: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "x.json.zip" if ".zip" in command else "x.json"
+    irregular(tmp_path, kind, name)
+    started = time.monotonic()
+
+    code = invoke(root, command.format(tmp_path / "x.json").split())
+
+    said = capsys.readouterr().err
+    assert code in {2, 3}, said
+    assert "internal error" not in said
+    assert said.startswith("error: ")
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.damages_journals
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("fifo", "metadata.json"), ("device", "plan.json"), ("made up", "result.json"),
+        ("fifo", "journal.jsonl"), ("folder", "metadata.json"),
+    ],
+)  # fmt: skip
+def test_a_file_of_a_run_that_is_none_ends_no_command_as_our_defect(
+    kind: str, name: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (results / "runs" / "whole" / name).unlink()
+    irregular(results / "runs" / "whole", kind, name)
+
+    for command in ("runs list", "runs show whole", "runs check whole", "results show whole"):
+        invoke(root, [*command.split(), "--results", str(results)])
+        assert "internal error" not in capsys.readouterr().err
+
+
+def test_size_is_known_before_bytes_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # a terabyte of nothing
+
+    with pytest.raises(OSError, match="at most 1,000 are accepted"):
+        read_bytes(path, 1_000)
+
+
+def test_a_hundred_thousand_unknown_keys_are_refused_at_once(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(small.path.read_text())
+    small.path.write_text(json.dumps(content | {f"key_{n}_{'x' * 20}": n for n in range(100_000)}))
+    started = time.process_time()
+
+    assert invoke(root, ["config", "check", str(small.path)]) == 2
+    assert time.process_time() - started < 20
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 51
+    assert "more" in said[-1]
+
+
+def test_the_code_of_a_strategy_is_not_the_whole_machine(
+    small: SmallExperiment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(strategy_code, "_MOST_ENTRIES", 500)
+    small.content["strategy"]["code"] = ["/"]
+    small.write()
+
+    assert invoke(root, ["plan", str(small.path)]) == 2
+    assert "more than 500 files and folders" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"strategy": {"path": f"{'x' * 300}.py:X"}},
+        {"strategy": {"path": "counting.py:Counting", "code": ["x" * 300]}},
+        {"dataset": {"path": "x" * 300}},
+        {"dataset": {"path": "x/" * 3_000}},
+        {"results": "x" * 300},
+    ],
+)
+def test_a_path_that_is_too_long_is_told_in_a_line(
+    changes: dict[str, object], small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(**changes)
+
+    assert invoke(root, ["plan", str(small.path)]) in {2, 3, 8}
+    said = capsys.readouterr().err
+    assert "internal error" not in said
+    assert len(said.splitlines()) <= 2
+
+
+def test_a_grid_is_bounded_before_it_is_expanded(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(
+        parameters={"every": {"start": 1, "stop": 1000, "step": 1}, "size_step": list(range(1000))},
+        constraints=[f"every > {n}" for n in range(100)],
+    )
+    started = time.process_time()
+
+    assert invoke(root, ["plan", str(small.path)]) == 2
+    assert time.process_time() - started < 10
+    assert "combinations" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "many", ""])
+def test_no_threads_for_polars_are_told(
+    threads: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POLARS_MAX_THREADS", threads)
+
+    assert invoke(root, ["runs", "list"]) == 2
+    assert "POLARS_MAX_THREADS" in capsys.readouterr().err

@@ -1,0 +1,158 @@
+"""Every parser of what others may have written: any bytes are read, or refused as the docs say.
+
+``make fuzz`` tries many more (``FUZZ_EXAMPLES``), from another beginning each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.small_experiment import ROOT, SmallExperiment
+from trading_runtime.argo.code_archive import archive_name, pack_code, unpacked_code
+from trading_runtime.config.deployment import load_deployment
+from trading_runtime.config.loading import load_experiment
+from trading_runtime.config.strategy_code import find_strategy_code
+from trading_runtime.datasets.data_file import load_preparation
+from trading_runtime.datasets.manifest import read_manifest
+from trading_runtime.errors import TradingRuntimeError
+from trading_runtime.evidence.bundle import bundle_run, unpack
+from trading_runtime.execution.workers.answers import GarbledError, read_answer
+from trading_runtime.operations.reconciliation import read_snapshot
+from trading_runtime.records.journal import parse_line, whole_lines
+from trading_runtime.records.plan import read_plan
+from trading_runtime.results.store import Store
+from trading_runtime.storage.folders import LocalFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
+bounded = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+TOKENS = [
+    b"", b"\0", b"\xff", b"\xed\xa0\x80", b"{", b"}", b"[" * 500, b'"', b"null", b"-1", b"1e999",
+    b"NaN", b"9" * 400, b"true", b'{"a":1,"a":2}', b"\r\n", b"..", b"/", b"=", b"\x1b[31m",
+    b"&x *x",     b"!!python/object:os.system", b"\xe2\x80\xae", b"PK\x05\x06",
+]  # fmt: skip
+
+
+@st.composite
+def damaged(draw: st.DrawFn, sound: bytes) -> bytes:
+    """Draw a sound document with some of it cut out, doubled or replaced."""
+    content = sound
+    for _ in range(draw(st.integers(1, 4))):
+        first = draw(st.integers(0, len(content)))
+        last = min(len(content), first + draw(st.sampled_from([0, 1, 2, 8, 60, 10_000])))
+        piece = draw(
+            st.sampled_from(TOKENS) | st.binary(max_size=8) | st.just(content[first:last] * 2)
+        )
+        content = content[:first] + piece + content[last:]
+    return content
+
+
+@pytest.fixture(scope="module")
+def sound(
+    ended: SmallExperiment, small_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, bytes]:
+    """A sound document of each kind."""
+    folder = tmp_path_factory.mktemp("sound")
+    store = Store(ended.results)
+    bundle = folder / "bundle.zip"
+    bundle_run(store, store.run("whole"), bundle)
+    code = find_strategy_code("failing.py:Failing", ended.folder)
+    journal = ended.run_file("whole", "journal.jsonl").read_bytes()
+    snapshot = {"orders": [{"order_id": "O-1", "quantity": "1", "status": "FILLED"}]}
+    return {
+        "experiment": ended.path.read_bytes(),
+        "yaml": b"name: x\nseed: 1\ndataset: {path: data}\nparameters:\n  fast: [1, 2]\n",
+        "deployment": (ROOT / "trading_runtime" / "local" / "paper.yaml").read_bytes(),
+        "data file": (ROOT / "tests" / "data" / "parts" / "bars.data.json").read_bytes(),
+        "manifest": (small_dataset / "manifest.json").read_bytes(),
+        "plan": ended.run_file("whole", "plan.json").read_bytes(),
+        "journal": journal,
+        "bundle": bundle.read_bytes(),
+        "code": pack_code(code, ended.folder),
+        "snapshot": json.dumps(snapshot).encode(),
+        "table": b"order_id,quantity,status\nO-1,1,FILLED\n",
+        "answer": b'{"event": "task_ended", "task": 1, "status": "ok", "seconds": 1, "rows": 5, '
+        b'"memory_bytes": 5}',
+    }
+
+
+def _archive(path: Path) -> None:
+    content = path.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    folder = LocalFolder(path.parent)
+    folder.write(archive_name(sha256), content)
+    with unpacked_code(folder, sha256):
+        pass
+
+
+PARSERS: Mapping[str, tuple[str, Callable[[Path], object]]] = {
+    "experiment": ("x.json", load_experiment),
+    "yaml": ("x.yaml", load_experiment),
+    "deployment": ("x.yaml", load_deployment),
+    "data file": ("x.data.json", load_preparation),
+    "manifest": ("x.json", lambda path: read_manifest(_text(path), "manifest.json")),
+    "plan": ("plan.json", read_plan),
+    "journal": ("journal.jsonl", lambda path: whole_lines(path.read_bytes())),
+    "bundle": ("x.zip", lambda path: unpack(path, path.parent / "unpacked")),
+    "code": ("x.tar", _archive),
+    "snapshot": ("x.json", read_snapshot),
+    "table": ("orders.csv", read_snapshot),
+}
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode(errors="replace")
+
+
+@pytest.mark.parametrize("kind", PARSERS)
+def test_any_bytes_are_read_or_refused(
+    kind: str, sound: Mapping[str, bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    name, parse = PARSERS[kind]
+
+    @bounded
+    @given(damaged(sound[kind]))
+    def try_it(content: bytes) -> None:
+        path = tmp_path_factory.mktemp("fuzz") / name
+        path.write_bytes(content)
+        with suppress(TradingRuntimeError):
+            parse(path)
+
+    try_it()
+
+
+def test_any_bytes_of_a_worker_are_an_answer_or_refused(sound: Mapping[str, bytes]) -> None:
+    @bounded
+    @given(damaged(sound["answer"]))
+    def try_it(content: bytes) -> None:
+        with suppress(GarbledError):
+            read_answer(content)
+        parse_line(content)
+
+    try_it()
+
+
+def test_what_is_sound_is_read(sound: Mapping[str, bytes], tmp_path: Path) -> None:
+    for kind in ("plan", "manifest", "bundle", "code", "table", "journal"):
+        name, parse = PARSERS[kind]
+        path = tmp_path / kind / name
+        path.parent.mkdir()
+        path.write_bytes(sound[kind])
+        parse(path)
