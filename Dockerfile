@@ -12,18 +12,18 @@ FROM ${PYTHON_IMAGE} AS environment
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 RUN python -m venv --without-pip /opt/venv
-COPY requirements.txt requirements-build.txt ./
+COPY requirements.txt requirements-build.txt requirements-data.txt ./
 RUN pip --python /opt/venv/bin/python install --no-compile --require-hashes --only-binary :all: \
-        -r requirements.txt -r requirements-build.txt
+        -r requirements.txt -r requirements-build.txt -r requirements-data.txt
 # What no pod uses: tests, headers, Arrow's own network clients, the descriptions of AWS services other
-# than those that log in. The packages stay installed by name and
+# than S3 and those that log in. The packages stay installed by name and
 # version, which are part of every task's identity.
 RUN cd /opt/venv/lib/python3.13/site-packages \
     && find numpy pyarrow -type d -name tests -prune -exec rm -rf {} + \
     && rm -rf pyarrow/include pyarrow/src pyarrow/lib*_flight.so* pyarrow/_flight.* \
         pyarrow/libarrow_s3.so* pyarrow/_s3fs.* \
     && for library in pyarrow/lib*.so.*.*.*; do rm "$library" "${library%.so.*}.so"; done \
-    && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name sts ! -name 'sso*' -exec rm -rf {} +
+    && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name sts ! -name s3 ! -name 'sso*' -exec rm -rf {} +
 COPY pyproject.toml ./
 COPY trading_runtime/__init__.py trading_runtime/
 RUN pip --python /opt/venv/bin/python install --no-compile --no-index --no-deps --no-build-isolation --editable . \

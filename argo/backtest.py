@@ -12,24 +12,7 @@ from argo.steps import batch, check, plan, summary
 PARALLELISM = 100
 MOST_BATCHES = 1_000
 
-PARAMETERS = (
-    Parameter(name="experiment", description="The experiment file: s3://bucket/folder/name.json"),
-    Parameter(name="image", description="The image, by digest: ghcr.io/owner/name@sha256:..."),
-    Parameter(name="run-id", value="", description="Default: the workflow's name"),
-    Parameter(
-        name="code",
-        value="",
-        description="sha256 of the strategy's code in the results, where the image lacks it",
-    ),
-    Parameter(
-        name="allow-mutable-image",
-        value="false",
-        description="true: an image without a digest is taken",
-    ),
-    Parameter(name="batch-seconds", value="420", description="What a pod shall work for"),
-    Parameter(
-        name="most-batches", value=str(MOST_BATCHES), description="Pods of work, 1000 at most"
-    ),
+POD_PARAMETERS = (
     Parameter(name="retries", value="4", description="Of a pod that was lost, or met a fault"),
     Parameter(name="cpu", value="1", description="Request of a pod of work"),
     Parameter(
@@ -53,6 +36,28 @@ PARAMETERS = (
     Parameter(name="node-selector", value="{}", description="JSON"),
     Parameter(name="tolerations", value="[]", description="JSON"),
     Parameter(name="priority-class", value="", description="Of all pods"),
+)
+"""What is said about the pods of a workflow, whatever they do."""
+
+PARAMETERS = (
+    Parameter(name="experiment", description="The experiment file: s3://bucket/folder/name.json"),
+    Parameter(name="image", description="The image, by digest: ghcr.io/owner/name@sha256:..."),
+    Parameter(name="run-id", value="", description="Default: the workflow's name"),
+    Parameter(
+        name="code",
+        value="",
+        description="sha256 of the strategy's code in the results, where the image lacks it",
+    ),
+    Parameter(
+        name="allow-mutable-image",
+        value="false",
+        description="true: an image without a digest is taken",
+    ),
+    Parameter(name="batch-seconds", value="420", description="What a pod shall work for"),
+    Parameter(
+        name="most-batches", value=str(MOST_BATCHES), description="Pods of work, 1000 at most"
+    ),
+    *POD_PARAMETERS,
     Parameter(
         name="report-artifact",
         value="true",
@@ -93,22 +98,27 @@ def backtest_template() -> WorkflowTemplate:
         executor=models.ExecutorConfig(service_account_name=EXECUTOR),
         image_pull_secrets=[models.LocalObjectReference(name=PULL_SECRET)],
         security_context=POD_SECURITY,
-        pod_spec_patch=patch(
-            executor_patch(RESTRICTED)
-            | {
-                "nodeSelector": "@node-selector",
-                "priorityClassName": "@priority-class",
-                "tolerations": "@tolerations",
-                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "@scratch-size"}}],
-            },
-            {
-                "@node-selector": json_value("node-selector"),
-                "@priority-class": json_text("priority-class"),
-                "@tolerations": json_value("tolerations"),
-                "@scratch-size": json_text("scratch-size"),
-            },
-        ),
+        pod_spec_patch=placed_pods(),
         volumes=[models.Volume(name="scratch", empty_dir=models.EmptyDirVolumeSource())],
+    )
+
+
+def placed_pods() -> str:
+    """Return where the pods of a workflow run, and the disk that they may fill."""
+    return patch(
+        executor_patch(RESTRICTED)
+        | {
+            "nodeSelector": "@node-selector",
+            "priorityClassName": "@priority-class",
+            "tolerations": "@tolerations",
+            "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "@scratch-size"}}],
+        },
+        {
+            "@node-selector": json_value("node-selector"),
+            "@priority-class": json_text("priority-class"),
+            "@tolerations": json_value("tolerations"),
+            "@scratch-size": json_text("scratch-size"),
+        },
     )
 
 

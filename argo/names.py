@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 BACKTEST_TEMPLATE = "backtest"
+PREPARE_TEMPLATE = "prepare"
 BUILD_TEMPLATE = "build-push-ghcr"
 
 ACCOUNT = "backtest"

@@ -17,6 +17,7 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 
 from argo.backtest import backtest_template
 from argo.build import build_template
+from argo.prepare import prepare_template
 
 if TYPE_CHECKING:
     from hera.workflows import WorkflowTemplate
@@ -29,6 +30,7 @@ def rendered() -> dict[str, str]:
     """Return the text of every file by name."""
     return {
         "workflowtemplate-backtest.yaml": _text(backtest_template(), "backtest"),
+        "workflowtemplate-prepare.yaml": _text(prepare_template(), "prepare"),
         "workflowtemplate-build-push-ghcr.yaml": _text(build_template(), "build"),
     }
 

@@ -12,10 +12,11 @@ from argo.pods import CONTAINER_SECURITY, patch
 from trading_runtime.execution.workers.processes import FIXED_ENVIRONMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 type Output = Parameter | models.Artifact
 
+_BACKTEST = ("python", "trading_runtime/local/backtest.py")
 OUTPUTS = "/tmp/outputs"  # noqa: S108 - in the pod's own volume
 
 # Where the results are, as plan reports it, with every $ already doubled. Only the summary also
@@ -45,13 +46,25 @@ _LOST_OR_TRANSIENT = (
 _BACKOFF = models.Backoff(duration="2s", factor="4", cap="5m")
 
 
-def _retry(otherwise: str = "") -> models.RetryStrategy:
+STEP_MEMORY = f"asInt({parameter('step-memory-mib')}) * (lastRetry.exitCode == '137' ? 2 : 1)"
+"""The memory of a step, in MiB: twice as much after it ran out."""
+ONCE_MORE_WITH_MEMORY = " || (lastRetry.exitCode == '137' && asInt(retries) < 1)"
+"""Out of memory: once more, with twice as much."""
+
+
+def retried(otherwise: str = "") -> models.RetryStrategy:
+    """Return when a pod is tried again: when it was lost, met a fault, or ``otherwise``."""
     return models.RetryStrategy(
         limit=simple("retries"),
         retry_policy="Always",
         expression=f"{_LOST_OR_TRANSIENT}{otherwise})",
         backoff=_BACKOFF,
     )
+
+
+def when_lost() -> models.RetryStrategy:
+    """Return that only a lost pod is tried again, so that the pod's message is the workflow's."""
+    return models.RetryStrategy(limit=simple("retries"), retry_policy="OnError", backoff=_BACKOFF)
 
 
 def plan() -> Container:
@@ -88,7 +101,7 @@ def batch(name: str, attempt: int) -> Container:
     # keeps: what it leaves undone is left to the second round, with twice the memory and more
     # tries. Argo evaluates these for each batch whenever it processes the workflow. The parameters
     # are inserted as plan wrote them, so that no expression has to be evaluated.
-    return _container(
+    return container(
         name,
         [
             "--step=batch",
@@ -102,7 +115,7 @@ def batch(name: str, attempt: int) -> Container:
         cpu="cpu",
         deadline="batch-deadline-seconds",
         inputs=[Parameter(name="index")],
-        retry=_retry() if attempt > 1 else None,
+        retry=retried() if attempt > 1 else None,
     )
 
 
@@ -142,9 +155,7 @@ def summary() -> Container:
         ],
         # Its message becomes the workflow's, and must be the pod's own: when an expression rules
         # out a retry, Argo reports only that. So only a lost pod is retried.
-        retry=models.RetryStrategy(
-            limit=simple("retries"), retry_policy="OnError", backoff=_BACKOFF
-        ),
+        retry=when_lost(),
     )
 
 
@@ -154,19 +165,18 @@ def _step(
     outputs: list[Output],
     retry: models.RetryStrategy | None = None,
 ) -> Container:
-    return _container(
+    return container(
         name,
         [f"--step={name}", *arguments, f"--run-id={literal(RUN_ID)}"],
-        memory=f"asInt({parameter('step-memory-mib')}) * (lastRetry.exitCode == '137' ? 2 : 1)",
+        memory=STEP_MEMORY,
         cpu="step-cpu",
         deadline="step-deadline-seconds",
         outputs=outputs,
-        # Out of memory: once more, with twice as much.
-        retry=retry or _retry(" || (lastRetry.exitCode == '137' && asInt(retries) < 1)"),
+        retry=retry or retried(ONCE_MORE_WITH_MEMORY),
     )
 
 
-def _container(  # noqa: PLR0913 - a container needs this much
+def container(  # noqa: PLR0913 - a container needs this much
     name: str,
     arguments: list[str],
     *,
@@ -177,11 +187,13 @@ def _container(  # noqa: PLR0913 - a container needs this much
     inputs: list[Parameter] | None = None,
     outputs: list[Output] | None = None,
     retry: models.RetryStrategy | None = None,
+    command: Sequence[str] = _BACKTEST,
 ) -> Container:
+    """Return a pod of a workflow, with what all have in common."""
     return Container(
         name=name,
         image=simple("image"),
-        command=["python", "trading_runtime/local/backtest.py"],
+        command=list(command),
         args=arguments,
         env=[
             *(models.EnvVar(name=name, value=value) for name, value in (environment or {}).items()),

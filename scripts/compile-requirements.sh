@@ -64,6 +64,7 @@ compile() {
 compile requirements "$@"
 compile requirements-build "$@"
 compile requirements-search "$@"
+compile requirements-data "$@"
 compile requirements-drills "$@"
 compile requirements-charts "$@"
 compile requirements-dev "$@"

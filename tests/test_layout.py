@@ -41,6 +41,8 @@ IMPORTED_ONCE = {
     "datasets/daily_closes.py": "prices for a benchmark, apart from what the engine is fed",
     "datasets/file_kinds.py": "names the formats that messages list, apart from reading them",
     "datasets/quality_gate.py": "one rule of a dataset, with its messages",
+    "datasets/nautilus_one.py": "the numbers of another version's files",
+    "datasets/symbols.py": "a doubt over all rows of a series, as those about times are",
     "datasets/row_order.py": "an algorithm: rows in order within bounded memory",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
     "engine/live/data_node.py": "a node of another kind, which trades nothing",

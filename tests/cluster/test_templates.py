@@ -93,7 +93,7 @@ def test_argo_finds_nothing_to_complain_of(path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr"])
+@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr", "prepare"])
 def test_every_parameter_is_used_and_every_one_that_is_used_is_there(name: str) -> None:
     spec = template(name)["spec"]
     declared = {item["name"] for item in spec["arguments"].pop("parameters")}
@@ -115,7 +115,7 @@ AS_THEY_ARE = {
 }
 
 
-@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr"])
+@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr", "prepare"])
 def test_parameters_reach_containers_as_they_are_given(name: str) -> None:
     """Kubernetes reads `$(NAME)` in arguments and values; a doubled `$` is a plain one."""
     for item in template(name)["spec"]["templates"]:
@@ -177,7 +177,7 @@ def test_every_pod_has_a_deadline_and_limits(name: str) -> None:
     assert set(main["resources"]["limits"]) == {"memory"}
 
 
-@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr"])
+@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr", "prepare"])
 def test_only_argos_container_has_a_token(name: str) -> None:
     spec = template(name)["spec"]
     assert spec["automountServiceAccountToken"] is False
@@ -243,3 +243,19 @@ def test_what_a_pod_leaves_undone_is_tried_again_in_the_second_round_alone() -> 
 def test_the_workflow_says_what_the_summary_says() -> None:
     """Where an expression decides against another try, Argo's message is that it did."""
     assert "expression" not in part("summary")["retryStrategy"]
+
+
+def test_a_dataset_is_made_by_the_steps_that_a_laptop_has_too() -> None:
+    templates = {item["name"]: item for item in template("prepare")["spec"]["templates"]}
+    groups = [step for [step] in templates["make"]["steps"]]
+    assert [step["name"] for step in groups] == ["plan", "batch", "check", "again", "summary"]
+    for name, source in (("batch", "plan"), ("again", "check")):
+        [group] = [step for step in groups if step["name"] == name]
+        count = f"{{{{steps.{source}.outputs.parameters.batches}}}}"
+        assert group["withSequence"] == {"count": count}
+        assert group["continueOn"] == {"error": True, "failed": True}
+    for name, step in (("batch", "batch"), ("again", "batch"), ("summary", "summary")):
+        container = templates[name]["container"]
+        assert container["command"][-2:] == ["data", "part"]
+        assert container["args"][0] == step
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True

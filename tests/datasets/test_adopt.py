@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -164,11 +165,12 @@ def test_types_that_are_not_fed_to_strategies_are_left_out_and_named(
         model.InstrumentId.from_str(NAME), model.MarketStatusAction.TRADING, MINUTE, MINUTE
     )
     catalog.write_instrument_statuses([status])
+    shutil.copytree(tmp_path / "data" / "instrument_status", tmp_path / "data" / "custom_signals")
 
     adopted = take(tmp_path)
 
-    assert adopted.skipped == ("instrument_status",)
-    assert {file.type for file in adopted.manifest.files} == {"quotes"}
+    assert adopted.skipped == ("custom_signals",)
+    assert {file.type for file in adopted.manifest.files} == {"quotes", "instrument_status"}
     assert verify(tmp_path).damages == ()
 
 

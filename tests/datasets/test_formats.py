@@ -26,6 +26,8 @@ TYPES = {
     "quotes": NautilusDataType.QuoteTick,
     "mark_prices": NautilusDataType.MarkPriceUpdate,
     "funding_rates": NautilusDataType.FundingRateUpdate,
+    "order_book_deltas": NautilusDataType.OrderBookDelta,
+    "order_book_depths": NautilusDataType.OrderBookDepth,
 }
 
 
@@ -42,6 +44,10 @@ def values(row: Any, kind: str) -> tuple[Any, ...]:
         return row.price, row.size, row.aggressor_side.name, row.trade_id
     if kind == "quotes":
         return row.bid_price, row.ask_price, row.bid_size, row.ask_size
+    if kind == "order_book_deltas":
+        return row.action.name, row.order.price, row.order.size
+    if kind == "order_book_depths":
+        return row.bids[0].price, row.asks[0].price, len(row.bids)
     return (row.rate,) if kind == "funding_rates" else (row.value,)
 
 

@@ -10,10 +10,13 @@ import io
 import sys
 import zipfile
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +35,8 @@ class Sample:
     instrument: str
     first: tuple[str, ...]
     """Bars: open, high, low, close, volume. Trades: price, size, side, id. Quotes: bid, ask and
-    their sizes. Funding: the rate. Prices: the value."""
+    their sizes. Funding: the rate. Prices: the value. Deltas: action, price, size. Levels: the best
+    prices and the number of bids."""
     ts: int
     """``ts_init`` of the first row in seconds."""
     kind: str = "bars"
@@ -71,6 +75,63 @@ def freqtrade() -> bytes:
     buffer = io.BytesIO()
     frame.write_ipc(buffer, compression="lz4", compat_level=pl.CompatLevel.oldest())
     return buffer.getvalue()
+
+
+def nautilus_one(
+    numbers: dict[str, str], *, width: int = 16, is_trade: bool = False, bar_type: str = ""
+) -> Callable[[], bytes]:
+    """Two rows as NautilusTrader 1.x keeps them: numbers in bytes, with 16 or 9 decimal places."""
+
+    def made() -> bytes:
+        places = 16 if width == 16 else 9
+        kind = pa.binary(width)
+        columns: dict[str, pa.Array] = {
+            name: pa.array(
+                [int(Decimal(text).scaleb(places)).to_bytes(width, "little", signed=True)] * 2, kind
+            )
+            for name, text in numbers.items()
+        }
+        if is_trade:
+            columns["aggressor_side"] = pa.array([2, 1], pa.uint8())
+            columns["trade_id"] = pa.array(["77", "78"])
+        times = pa.array([NOON * 10**9, (NOON + 60) * 10**9], pa.uint64())
+        columns |= {"ts_event": times, "ts_init": times}
+        name = {"bar_type": bar_type} if bar_type else {"instrument_id": "BTCUSDT.BINANCE"}
+        metadata = name | {"price_precision": "1", "size_precision": "4"}
+        buffer = io.BytesIO()
+        pq.write_table(pa.table(columns, metadata=metadata), buffer)
+        return buffer.getvalue()
+
+    return made
+
+
+def tardis_snapshot(levels: int) -> str:
+    """Two rows; the best bid is 42000.5, the best ask 42000.6, and other levels are 0.1 apart."""
+    names = [f"{side}[{n}].{what}" for n in range(levels) for side in ("asks", "bids")
+             for what in ("price", "amount")]  # fmt: skip
+    values = [
+        text
+        for n in range(levels)
+        for text in (f"{42000.6 + n / 10:.1f}", "1.5", f"{42000.5 - n / 10:.1f}", "2")
+    ]
+    rows = [
+        ",".join([f"binance-futures,BTCUSDT,{NOON}{at}0000,{NOON}{at}5000", *values])
+        for at in ("00", "10")
+    ]
+    return "\n".join([",".join(["exchange,symbol,timestamp,local_timestamp", *names]), *rows, ""])
+
+
+def databento_levels() -> str:
+    """Two rows with two levels; the others have no price, as in Databento's own files."""
+    names = [f"{side}_{what}_{n:02}" for n in range(10) for what in ("px", "sz", "ct")
+             for side in ("bid", "ask")]  # fmt: skip
+    levels = "187150000000,187170000000,100,50,1,1,187140000000,187180000000,200,60,2,2"
+    rest = ",".join([",,0,0,0,0"] * 8)
+    head = ("ts_recv,ts_event,rtype,publisher_id,instrument_id,action,side,depth,price,size,flags,"
+            "ts_in_delta,sequence")  # fmt: skip
+    row = "{0}165000,{0}000000,10,2,32,A,B,0,187150000000,100,130,165000,5,{1},{2},AAPL"
+    rows = [row.format(f"1704205800{at}", levels, rest) for at in ("000", "001")]
+    return "\n".join([",".join([head, *names, "symbol"]), *rows, ""])
 
 
 KLINE = "42000.10000000,42010.00000000,41990.50000000,42001.00000000,1.25000000"
@@ -286,6 +347,58 @@ SAMPLES = (
                 f"binance-futures,BTCUSDT,{NOON}100000,{NOON}105000,{NOON + 14_400}000000,0.0001,,"
                 "9000,42000,42000.5,42000.1\n"),
         "BTCUSDT-PERP.BINANCE", ("42000.1",), NOON, "mark_prices",
+    ),
+    Sample(
+        "tardis-incremental-book",
+        "binance-futures_incremental_book_L2_2024-01-01_BTCUSDT.csv.gz",
+        gzipped("exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount\n"
+                f"binance-futures,BTCUSDT,{NOON}000000,{NOON}005000,true,bid,42000.1,2.5\n"),
+        "BTCUSDT-PERP.BINANCE", ("CLEAR", "0", "0"), NOON, "order_book_deltas",
+    ),
+    Sample(
+        "tardis-book-snapshot-5", "binance-futures_book_snapshot_5_2024-01-01_BTCUSDT.csv.gz",
+        gzipped(tardis_snapshot(5)),
+        "BTCUSDT-PERP.BINANCE", ("42000.5", "42000.6", "5"), NOON, "order_book_depths",
+    ),
+    Sample(
+        "tardis-book-snapshot-25", "binance-futures_book_snapshot_25_2024-01-01_BTCUSDT.csv.gz",
+        gzipped(tardis_snapshot(25)),
+        "BTCUSDT-PERP.BINANCE", ("42000.5", "42000.6", "25"), NOON, "order_book_depths",
+    ),
+    Sample(
+        "databento-mbo", "xnas-itch-20240102.mbo.csv",
+        text("ts_recv,ts_event,rtype,publisher_id,instrument_id,action,side,price,size,channel_id,"
+             "order_id,flags,ts_in_delta,sequence,symbol\n"
+             "1704205800000165000,1704205800000000000,160,2,32,R,N,9223372036854775807,0,0,0,8,0,0,"
+             "AAPL\n"
+             "1704205800000165000,1704205800000000000,160,2,32,A,B,187150000000,100,0,647784973705,"
+             "130,165000,5,AAPL\n"),
+        "AAPL.XNAS", ("CLEAR", "0", "0"), 1_704_205_800, "order_book_deltas",
+    ),
+    Sample(
+        "databento-mbp-10", "xnas-itch-20240102.mbp-10.csv",
+        text(databento_levels()),
+        "AAPL.XNAS", ("187.15", "187.17", "2"), 1_704_205_800, "order_book_depths",
+    ),
+    Sample(
+        "nautilus-1-bars", "bars.parquet",
+        nautilus_one(
+            {"open": "42000.1", "high": "42010.0", "low": "41990.5", "close": "42001.0",
+             "volume": "1.25"},
+            bar_type="BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL",
+        ),
+        "BTCUSDT.BINANCE", BAR, NOON,
+    ),
+    Sample(
+        "nautilus-1-trades", "trades.parquet",
+        nautilus_one({"price": "42000.1", "size": "0.0025"}, is_trade=True),
+        "BTCUSDT.BINANCE", ("42000.1", "0.0025", "SELL", "77"), NOON, "trades",
+    ),
+    Sample(
+        "nautilus-1-quotes", "quotes.parquet",
+        nautilus_one({"bid_price": "42000.1", "ask_price": "42000.2", "bid_size": "5.5",
+                      "ask_size": "3.5"}, width=8),
+        "BTCUSDT.BINANCE", ("42000.1", "42000.2", "5.5", "3.5"), NOON, "quotes",
     ),
     Sample(
         "freqtrade", "BTC_USDT-5m.feather", freqtrade, "BTC/USDT.BINANCE", BAR, NOON + 300,

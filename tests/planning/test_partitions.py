@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from trading_runtime.config.experiment import DatasetSettings, PartitionSettings
 from trading_runtime.datasets.manifest import DataFile, Gap, Manifest, RowGroup
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.planning.partitions import MAX_WINDOWS, PartitionList, partitions
+from trading_runtime.planning.partitions import (
+    MAX_WINDOWS,
+    PartitionList,
+    choose_series,
+    partitions,
+)
 from trading_runtime.units import format_instant, parse_instant
 
 MINUTE = 60 * 10**9
@@ -63,11 +68,8 @@ def manifest(*files: DataFile, gaps: tuple[Gap, ...] = ()) -> Manifest:
 
 
 def cut(data: Manifest, dataset: dict[str, Any] | None = None, **settings: Any) -> PartitionList:
-    return partitions(
-        data,
-        DatasetSettings.model_validate({"path": "data"} | (dataset or {})),
-        PartitionSettings.model_validate(settings),
-    )
+    chosen = choose_series(data, DatasetSettings.model_validate({"path": "data"} | (dataset or {})))
+    return partitions(chosen, PartitionSettings.model_validate(settings))
 
 
 def shown(found: PartitionList) -> list[tuple[str, str]]:

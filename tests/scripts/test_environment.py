@@ -19,6 +19,7 @@ REQUIREMENTS = (
     "requirements-dev.txt",
     "requirements-docs.txt",
     "requirements-drills.txt",
+    "requirements-data.txt",
     "requirements-search.txt",
 )
 
@@ -95,7 +96,7 @@ def test_what_tests_need_is_added_to_an_environment_that_is_there(checkout: Chec
 
     (added,) = checkout.make("dev")
 
-    files = ("", "-search", "-drills", "-charts", "-docs", "-dev")
+    files = ("", "-search", "-data", "-drills", "-charts", "-docs", "-dev")
     assert " ".join(f"-r requirements{name}.txt" for name in files) in added
 
 

@@ -16,6 +16,7 @@ NAMES = (
     "requirements-dev",
     "requirements-docs",
     "requirements-drills",
+    "requirements-data",
     "requirements-search",
 )
 
@@ -76,7 +77,13 @@ def test_a_search_brings_no_other_version_of_what_runs_use() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["requirements-search", "requirements-drills", "requirements-charts", "requirements-docs"],
+    [
+        "requirements-data",
+        "requirements-search",
+        "requirements-drills",
+        "requirements-charts",
+        "requirements-docs",
+    ],
 )
 def test_tests_install_beside_what_some_commands_need(name: str) -> None:
     some, dev = pins_of(name), pins_of("requirements-dev")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_runtime.cli import data_import
+from trading_runtime.cli import data_import, data_parts
 from trading_runtime.cli.options import JSON
 from trading_runtime.cli.terminal import say
 
@@ -37,17 +37,27 @@ def data() -> None:
 
 @data.command()
 @click.argument("file", type=_PATH)
-@click.option("--to", "folder", type=_PATH, help="Folder of the dataset to make.")
+@click.option("--to", "target", help="Folder of the dataset to make, or its address in S3.")
 @click.option("--force", is_flag=True, help="Replace the dataset that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
-def prepare(file: Path, folder: Path | None, *, force: bool, as_json: bool) -> None:
+def prepare(file: Path, target: str | None, *, force: bool, as_json: bool) -> None:
     """Make the dataset that the data file FILE describes.
 
     FILE (JSON or YAML) names raw files, CSV or Parquet, of bars, trades or quotes, what their
     columns mean, and the instruments. Rows that are unordered, duplicate, negative, not finite or
     off the tick are refused with file and line, and nothing is written.
     """
-    prepared = make_dataset(file, folder, force=force)
+    from trading_runtime.storage.s3 import is_s3, refuse_other_address
+
+    if target is not None and is_s3(target):
+        manifest = data_parts.prepare_at(file, target)
+        if not as_json:
+            click.echo(f"dataset      {target} prepared")
+        show_dataset(manifest, as_json=as_json)
+        return
+    if target is not None:
+        refuse_other_address(target)
+    prepared = make_dataset(file, None if target is None else Path(target), force=force)
     if not as_json:
         what = "is up to date" if prepared.is_unchanged else "prepared"
         say(f"dataset      {prepared.folder} {what}")
@@ -154,5 +164,6 @@ for _command in (
     data_import.guess,
     data_import.gc,
     data_import.instruments,
+    data_parts.part,
 ):
     data.add_command(_command)

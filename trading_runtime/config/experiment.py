@@ -122,6 +122,8 @@ DataTypeName = Literal[
     "mark_prices",
     "index_prices",
     "funding_rates",
+    "instrument_status",
+    "instrument_closes",
 ]
 """A type of market data, by the name of its folder in the catalog."""
 

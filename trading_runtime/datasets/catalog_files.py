@@ -14,8 +14,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trading_runtime.canonical import digest
-from trading_runtime.datasets.columns import DECIMAL, decimals
-from trading_runtime.datasets.data_file import BarSeries, TradeSeries
+from trading_runtime.datasets.books import LAST, LEVELS, levels
+from trading_runtime.datasets.columns import DECIMAL, Increment, decimals
+from trading_runtime.datasets.data_file import (
+    BarSeries,
+    BookDeltaSeries,
+    CloseSeries,
+    TradeSeries,
+)
 from trading_runtime.datasets.manifest import DataFile, DataType, InstrumentFile, RowGroup
 from trading_runtime.errors import DataError
 from trading_runtime.storage.files import file_sha256
@@ -202,12 +208,29 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "ask_size": "ask_size",
     },
     DataType.FUNDING_RATES: {},
+    DataType.BOOK_DELTAS: {"price": "price", "size": "size"},
+    DataType.BOOK_DEPTHS: {},
+    DataType.INSTRUMENT_STATUS: {},
+    DataType.INSTRUMENT_CLOSES: {"close_price": "price"},
     DataType.MARK_PRICES: {"value": "value"},
     DataType.INDEX_PRICES: {"value": "value"},
 }
-_NULLABLE = frozenset({"value", "interval", "next_funding_ns", "identifier"})
+_NULLABLE: dict[str, frozenset[str]] = {
+    DataType.FUNDING_RATES: frozenset({"interval", "next_funding_ns", "identifier"}),
+    DataType.MARK_PRICES: frozenset({"value", "identifier"}),
+    DataType.INDEX_PRICES: frozenset({"value", "identifier"}),
+    DataType.BOOK_DELTAS: frozenset({"price", "size"}),
+    DataType.INSTRUMENT_CLOSES: frozenset({"close_price"}),
+    DataType.INSTRUMENT_STATUS: frozenset(
+        {"reason", "trading_event", "is_trading", "is_quoting", "is_short_sell_restricted"}
+    ),
+}
+"""Columns that may be null, as the engine's writer has them."""
+_FLAGS = dict.fromkeys(("is_trading", "is_quoting", "is_short_sell_restricted"), pa.bool_())
 _UPDATES = frozenset({DataType.FUNDING_RATES, DataType.MARK_PRICES, DataType.INDEX_PRICES})
-"""Types whose rows name their instrument, and whose values may be null."""
+"""Types whose rows name their instrument."""
+_WORDS = ("aggressor_side", "action", "side", "close_type")
+"""Columns of few texts, each kept once in a row group."""
 _TYPE_NAMES: dict[str, str] = {
     DataType.BARS: "Bar",
     DataType.TRADES: "TradeTick",
@@ -215,6 +238,10 @@ _TYPE_NAMES: dict[str, str] = {
     DataType.FUNDING_RATES: "FundingRateUpdate",
     DataType.MARK_PRICES: "MarkPriceUpdate",
     DataType.INDEX_PRICES: "IndexPriceUpdate",
+    DataType.BOOK_DELTAS: "OrderBookDelta",
+    DataType.BOOK_DEPTHS: "OrderBookDepth",
+    DataType.INSTRUMENT_STATUS: "InstrumentStatus",
+    DataType.INSTRUMENT_CLOSES: "InstrumentClose",
 }
 
 
@@ -343,15 +370,33 @@ class SeriesWriter:
         self._first = None
 
 
+def _types(kind: str) -> dict[str, Any]:
+    """Return the columns of a file, in its order, by type of data."""
+    numbers = {"flags": pa.uint8(), "sequence": pa.uint64()}
+    ticks: dict[str, Any] = dict.fromkeys(_COLUMNS[kind], DECIMAL)
+    times = {"ts_event": _TIME, "ts_init": _TIME}
+    before: dict[str, dict[str, Any]] = {
+        DataType.FUNDING_RATES: {
+            "rate": pa.string(), "interval": pa.uint64(), "next_funding_ns": _TIME,
+        },
+        DataType.BOOK_DELTAS: {"action": _SIDE, "side": _SIDE},
+        DataType.BOOK_DEPTHS: {"bids": LEVELS, "asks": LEVELS, **numbers},
+        DataType.INSTRUMENT_STATUS: {"action": _SIDE},
+    }  # fmt: skip
+    behind: dict[str, dict[str, Any]] = {
+        DataType.TRADES: {"aggressor_side": _SIDE, "trade_id": pa.string()},
+        DataType.BOOK_DELTAS: {"order_id": pa.uint64(), **numbers},
+        DataType.INSTRUMENT_CLOSES: {"close_type": _SIDE},
+    }
+    last: dict[str, Any] = {"identifier": pa.string()} if kind in _UPDATES else {}
+    if kind == DataType.INSTRUMENT_STATUS:
+        last = dict.fromkeys(("reason", "trading_event"), pa.string()) | _FLAGS
+    return before.get(kind, {}) | ticks | behind.get(kind, {}) | times | last
+
+
 def _schema(source: SeriesSource) -> pa.Schema:
     kind: str = source.series.type
-    types: dict[str, Any] = dict.fromkeys(_COLUMNS[kind], DECIMAL)
-    if kind == DataType.TRADES:
-        types |= {"aggressor_side": _SIDE, "trade_id": pa.string()}
-    if kind == DataType.FUNDING_RATES:
-        types = {"rate": pa.string(), "interval": pa.uint64(), "next_funding_ns": _TIME}
-    types |= {"ts_event": _TIME, "ts_init": _TIME}
-    types |= {"identifier": pa.string()} if kind in _UPDATES else {}
+    types = _types(kind)
     metadata = {
         "instrument_id": source.instrument.id,
         "price_precision": str(source.instrument.price_precision),
@@ -360,10 +405,12 @@ def _schema(source: SeriesSource) -> pa.Schema:
     }
     if kind == DataType.BARS:
         metadata = {"bar_type": source.identifier, **metadata}
-    if kind == DataType.FUNDING_RATES:
+    if kind in {DataType.FUNDING_RATES, DataType.INSTRUMENT_STATUS}:
         metadata = {key: metadata[key] for key in ("instrument_id", "type_name")}
+    if kind == DataType.INSTRUMENT_CLOSES:
+        del metadata["size_precision"]
     fields = [
-        pa.field(name, held, nullable=kind in _UPDATES and name in _NULLABLE)
+        pa.field(name, held, nullable=name in _NULLABLE.get(kind, ()))
         for name, held in types.items()
     ]
     return pa.schema(fields, metadata=metadata)
@@ -390,13 +437,49 @@ def table_of(source: SeriesSource, frame: pl.DataFrame) -> pa.Table:
             "interval": frame["interval"].to_arrow(),
             "next_funding_ns": frame["next_funding"].to_arrow().cast(_TIME),
         }
+    if kind in {DataType.BOOK_DELTAS, DataType.BOOK_DEPTHS}:
+        arrays |= _book(source, frame)
+    if kind == DataType.INSTRUMENT_STATUS:
+        empty = pa.nulls(frame.height)
+        arrays["action"] = _texts(frame["action"]).dictionary_encode().cast(_SIDE)
+        arrays["reason"] = _texts(frame["reason"]) if "reason" in frame.columns else empty
+        arrays |= dict.fromkeys(("trading_event", *_FLAGS), empty)
+    if isinstance(source.series, CloseSeries):
+        kinds = pa.repeat(pa.scalar("END_OF_SESSION"), frame.height)
+        arrays["close_type"] = kinds.dictionary_encode().cast(_SIDE)
     known = frame["ts"].to_arrow().cast(_TIME)
     has_both = "ts_event" in frame.columns
     arrays["ts_event"] = frame["ts_event"].to_arrow().cast(_TIME) if has_both else known
     arrays["ts_init"] = known
     if kind in _UPDATES:
         arrays["identifier"] = pa.repeat(pa.scalar(source.instrument.id), frame.height)
-    return pa.Table.from_arrays(list(arrays.values()), schema=_schema(source))
+    schema = _schema(source)
+    ordered = [
+        arrays[field.name].cast(field.type) if pa.types.is_null(arrays[field.name].type)
+        else arrays[field.name]
+        for field in schema
+    ]  # fmt: skip
+    return pa.Table.from_arrays(ordered, schema=schema)
+
+
+def _book(source: SeriesSource, frame: pl.DataFrame) -> dict[str, Any]:
+    """Return the columns of deltas or of levels."""
+    if isinstance(source.series, BookDeltaSeries):
+        words = {
+            name: _texts(frame[name]).dictionary_encode().cast(_SIDE) for name in ("action", "side")
+        }
+        numbers = ("order_id", "flags", "sequence")
+        return words | {name: frame[name].to_arrow() for name in numbers}
+    price = Increment.of(source.instrument.price_increment)
+    size = Increment.of(source.instrument.size_increment)
+    zero = pl.Series([0], dtype=pl.UInt64).new_from_index(0, frame.height)
+    sequence = frame["sequence"] if "sequence" in frame.columns else zero
+    return {
+        "bids": levels(frame, "bid", price, size),
+        "asks": levels(frame, "ask", price, size),
+        "flags": pa.array([LAST] * frame.height, pa.uint8()),
+        "sequence": sequence.to_arrow(),
+    }
 
 
 def _texts(texts: pl.Series) -> Any:
@@ -416,7 +499,7 @@ def _writer(path: Path, schema: pa.Schema) -> Any:
         schema,
         version="2.6",
         compression="zstd",
-        use_dictionary=["aggressor_side"],
+        use_dictionary=list(_WORDS),
         column_encoding={"ts_event": "DELTA_BINARY_PACKED", "ts_init": "DELTA_BINARY_PACKED"},
     )
 

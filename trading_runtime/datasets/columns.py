@@ -338,7 +338,7 @@ def _in_full(text: str) -> str:
 
 NO_AGGRESSOR = "NO_AGGRESSOR"
 _FIRST_ROWS = 64
-"""How many rows are looked at for the texts of sides: there are rarely more than two."""
+"""How many rows are looked at for the texts of a column that has only a few."""
 LONGEST_TRADE_ID = 36
 """Characters of a trade id that the engine keeps."""
 
@@ -398,32 +398,49 @@ def read_aggressors(
         role, meanings, fold = "buyer_maker", _BUYER_IS_MAKER, True
     else:
         return pl.repeat(NO_AGGRESSOR, raw.height, dtype=pl.String, eager=True)
+    advice = "" if role == "buyer_maker" else "say with 'aggressor_values' what the texts mean"
+    return read_words(index, raw, role, meanings, problems, fold=fold, advice=advice)
+
+
+def read_words(  # noqa: PLR0913 - a column and its place
+    index: int,
+    raw: pl.DataFrame,
+    role: str,
+    meanings: Mapping[str, str],
+    problems: RowProblems,
+    *,
+    fold: bool = True,
+    advice: str = "",
+) -> pl.Series:
+    """Return what the texts of a column mean, null for those that are recorded as wrong.
+
+    With ``fold``, upper and lower case are the same.
+    """
     texts = raw[role].cast(pl.String)
-    sides = _sides_of_few(texts, meanings, fold=fold)
-    if not sides.null_count():
-        return sides
+    words = _few_words(texts, meanings, fold=fold)
+    if not words.null_count():
+        return words
     # There are few distinct texts: each is interpreted once.
     plain = {text: text.strip() for text in texts.unique().drop_nulls()}
     known = {text: meanings.get(name.lower() if fold else name) for text, name in plain.items()}
-    sides = texts.replace_strict(known, default=None, return_dtype=pl.String)
+    words = texts.replace_strict(known, default=None, return_dtype=pl.String)
     missing = texts.is_null()
     if missing.any():
         what = f"{role} has no value"
         problems.add("missing", index, raw["row"].filter(missing), what, reason=what)
-    wrong = sides.is_null() & ~missing
+    wrong = words.is_null() & ~missing
     if wrong.any():
-        advice = "" if role == "buyer_maker" else "say with 'aggressor_values' what the texts mean"
         meaning = f"is none of {', '.join(meanings)}"
         value = shown(raw[role].filter(wrong)[0])
         problems.add(
-            "aggressor", index, raw["row"].filter(wrong), f"{role} {value} {meaning}", advice,
+            role, index, raw["row"].filter(wrong), f"{role} {value} {meaning}", advice,
             reason=f"{role} {meaning}",
         )  # fmt: skip
-    return sides
+    return words
 
 
-def _sides_of_few(texts: pl.Series, meanings: Mapping[str, str], *, fold: bool) -> pl.Series:
-    """Return the sides of the texts that are among the first; null for any other."""
+def _few_words(texts: pl.Series, meanings: Mapping[str, str], *, fold: bool) -> pl.Series:
+    """Return the meanings of the texts that are among the first; null for any other."""
     first = texts.head(_FIRST_ROWS).unique().drop_nulls().to_list()
     sides = [meanings.get(text.strip().lower() if fold else text.strip()) for text in first]
     places = pl.Series([0], dtype=pl.UInt8).new_from_index(0, len(texts))

@@ -13,6 +13,20 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from trading_runtime.config.document import Problem
 from trading_runtime.config.fields import Duration, Model
 from trading_runtime.config.places import PathError, resolve_path
+from trading_runtime.datasets.column_settings import (
+    BarColumns,
+    BookDeltaColumns,
+    BookDepthColumns,
+    CloseColumns,
+    Column,
+    Columns,
+    FundingColumns,
+    QuoteColumns,
+    StatusColumns,
+    TradeColumns,
+    ValueColumns,
+)
+from trading_runtime.datasets.remote_files import is_address
 from trading_runtime.datasets.settings_files import checked, read_settings, settings_error
 from trading_runtime.datasets.time_formats import (
     UTC_NAMES,
@@ -63,95 +77,16 @@ def _to_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Column = Annotated[int, Field(ge=1)] | str
-"""A column by its name in the header, or by its position, counted from 1."""
-
-Columns = Column | Annotated[list[Column], Field(min_length=2, max_length=2)]
-"""A column, or two whose texts are joined with a space: ``[date, time]``."""
-
 Amount = Annotated[Decimal, BeforeValidator(_to_decimal), Field(gt=0)]
 """The same size for every row, as a decimal text or number: ``"1000000"``."""
 
 Side = Literal["BUY", "SELL", "NONE"]
-
-
-class BarColumns(Model):
-    """The columns of a bar's values."""
-
-    timestamp: Columns = "timestamp"
-    """The bar's time, or its date and its time: ``[date, time]``; see ``timestamp_marks``."""
-    open: Column = "open"
-    """The first price."""
-    high: Column = "high"
-    """The highest price."""
-    low: Column = "low"
-    """The lowest price."""
-    close: Column = "close"
-    """The last price."""
-    volume: Column | None = None
-    """The traded volume, by default the column named ``volume``; see also ``volume`` above."""
-
-
-class TradeColumns(Model):
-    """The columns of a trade's values."""
-
-    timestamp: Columns = "timestamp"
-    """The time of the trade, or its date and its time: ``[date, time]``."""
-    received: Column | None = None
-    """When the trade was received: strategies see it at this time, and rows are ordered by it."""
-    price: Column = "price"
-    """The price."""
-    size: Column = "size"
-    """The size, in units of the instrument."""
-    trade_id: Column | None = None
-    """The id of the trade; when absent, trades are numbered from 1."""
-    aggressor: Column | None = None
-    """The side that took liquidity: BUY or SELL, or what ``aggressor_values`` names."""
-    buyer_maker: Column | None = None
-    """Whether the buyer was the maker (true or false): true makes the aggressor SELL."""
-
-
-class QuoteColumns(Model):
-    """The columns of a quote's values."""
-
-    timestamp: Columns = "timestamp"
-    """The time of the quote, or its date and its time: ``[date, time]``."""
-    received: Column | None = None
-    """When the quote was received: strategies see it at this time, and rows are ordered by it."""
-    bid: Column = "bid"
-    """The best bid price."""
-    ask: Column = "ask"
-    """The best ask price."""
-    bid_size: Column | None = None
-    """The size at the bid; absent when ``size`` is given."""
-    ask_size: Column | None = None
-    """The size at the ask; absent when ``size`` is given."""
-
-
-class FundingColumns(Model):
-    """The columns of a funding rate's values."""
-
-    timestamp: Columns = "timestamp"
-    """The time of the rate; see ``timestamp_marks``."""
-    received: Column | None = None
-    """When the rate was received: strategies see it at this time, and rows are ordered by it."""
-    rate: Column = "rate"
-    """The rate per settlement, such as ``0.0001``."""
-    next_funding: Column | None = None
-    """When the rate is settled."""
-    interval_hours: Column | None = None
-    """Hours between settlements."""
-
-
-class ValueColumns(Model):
-    """The columns of a mark or index price's values."""
-
-    timestamp: Columns = "timestamp"
-    """The time of the price."""
-    received: Column | None = None
-    """When the price was received: strategies see it at this time, and rows are ordered by it."""
-    value: Column = "value"
-    """The price."""
+MarketStatus = Literal[
+    "NONE", "PRE_OPEN", "PRE_CROSS", "QUOTING", "CROSS", "ROTATION", "NEW_PRICE_INDICATION",
+    "TRADING", "HALT", "PAUSE", "SUSPEND", "PRE_CLOSE", "CLOSE", "POST_CLOSE",
+    "SHORT_SELL_RESTRICTION_CHANGE", "NOT_AVAILABLE_FOR_TRADING",
+]  # fmt: skip
+"""The engine's names of what a venue may do with an instrument."""
 
 
 class Scale(Model):
@@ -200,8 +135,8 @@ class _Series(Model):
     """Id of the instrument, such as ``BTCUSDT-PERP.SIM``, defined in the instrument file. With
     ``split_by``, ``{}`` stands for the value of that column: ``{}.XNAS``."""
     files: str | Annotated[list[str | FileLayout], Field(min_length=1)]
-    """One file, many, or a pattern such as ``raw/btc-*.csv``; CSV, Parquet or feather, plain or
-    compressed (gzip, zstd, xz, bz2, zip), detected from their content."""
+    """One file, many, or a pattern such as ``raw/btc-*.csv``, also at an address (``s3://``,
+    ``https://``); CSV, Parquet, feather or dbn, plain or compressed, detected from the content."""
     members: str | None = None
     """Pattern of the members to read from a zip archive, such as ``*.csv``; all by default."""
     separator: Annotated[str, AfterValidator(_check_separator)] = ","
@@ -423,7 +358,66 @@ class PriceSeries(_Series):
     """Leave out rows that repeat the previous one."""
 
 
-Series = BarSeries | TradeSeries | QuoteSeries | FundingSeries | PriceSeries
+BookSide = Literal["BUY", "SELL"]
+BookAction = Literal["ADD", "UPDATE", "DELETE", "CLEAR", "NONE"]
+
+
+class BookDeltaSeries(_Series):
+    """Changes of an order book, by level (L2) or by order (L3); snapshots as whole books."""
+
+    type: Literal["order_book_deltas"]
+    """What the rows are."""
+    columns: BookDeltaColumns = BookDeltaColumns.model_construct()
+    """The columns of the values."""
+    side_values: dict[str, BookSide] | None = None
+    """What the texts of the column ``side`` mean: ``{"B": "BUY", "A": "SELL"}``."""
+    action_values: dict[str, BookAction] | None = None
+    """What the texts of the column ``action`` mean; rows of NONE change no book."""
+
+    @model_validator(mode="after")
+    def _has_actions(self) -> BookDeltaSeries:
+        if self.action_values is not None and self.columns.action is None:
+            raise ValueError("'action_values' needs 'columns.action'")
+        if self.columns.order_id is not None and self.columns.action is None:
+            raise ValueError("books of orders ('columns.order_id') need 'columns.action'")
+        return self
+
+
+class BookDepthSeries(_Series):
+    """Snapshots of the best levels of an order book."""
+
+    type: Literal["order_book_depths"]
+    """What the rows are."""
+    columns: BookDepthColumns = BookDepthColumns.model_construct()
+    """The columns of the values."""
+    levels: Annotated[int, Field(ge=1, le=50)] = 10
+    """How many levels of each side are read."""
+
+
+class StatusSeries(_Series):
+    """Changes of an instrument's trading status."""
+
+    type: Literal["instrument_status"]
+    """What the rows are."""
+    columns: StatusColumns = StatusColumns.model_construct()
+    """The columns of the values."""
+    action_values: dict[str, MarketStatus] | None = None
+    """What the texts of the column ``action`` mean: ``{"halted": "HALT"}``."""
+
+
+class CloseSeries(_Series):
+    """Official closing prices of sessions."""
+
+    type: Literal["instrument_closes"]
+    """What the rows are."""
+    columns: CloseColumns = CloseColumns.model_construct()
+    """The columns of the values."""
+
+
+Series = (
+    BarSeries | TradeSeries | QuoteSeries | FundingSeries | PriceSeries | BookDeltaSeries
+    | BookDepthSeries | StatusSeries | CloseSeries
+)  # fmt: skip
 
 
 class Preparation(Model):
@@ -469,13 +463,16 @@ class LoadedPreparation:
     def inputs(self, series: Series) -> Iterator[tuple[list[str], Series]]:
         """Yield the raw files of a series and the settings that they are read with.
 
-        Files are absolute paths, or patterns with ``*``, ``?`` or ``[``.
+        Files are absolute paths, addresses, or patterns with ``*``, ``?`` or ``[``.
         """
         for entry in _as_list(series.files):
             if isinstance(entry, str):
-                yield [str(self.resolve(entry))], series
+                yield [self._raw(entry)], series
             else:
-                yield [str(self.resolve(text)) for text in entry.files], laid_out(series, entry)
+                yield [self._raw(text) for text in entry.files], laid_out(series, entry)
+
+    def _raw(self, text: str) -> str:
+        return text if is_address(text) else str(self.resolve(text))
 
     def resolve(self, text: str) -> Path:
         """Return the path that ``text`` in this file names."""
@@ -499,7 +496,7 @@ def load_preparation(path: Path) -> LoadedPreparation:
         where = ("series", index)
         for entry in _as_list(series.files):
             texts = [entry] if isinstance(entry, str) else entry.files
-            named += [((*where, "files"), text) for text in texts]
+            named += [((*where, "files"), text) for text in texts if not is_address(text)]
             try:
                 as_laid_out = series if isinstance(entry, str) else laid_out(series, entry)
             except ValueError as error:
@@ -537,6 +534,10 @@ def laid_out(series: Series, layout: FileLayout) -> Series:
 def column_roles(series: Series) -> dict[str, Columns]:
     """Return the columns to read, by role."""
     roles = {role: column for role, column in series.columns if column is not None}
+    if isinstance(series, BookDepthSeries):
+        for role in ("bid_price", "bid_size", "ask_price", "ask_size"):
+            pattern = roles.pop(role)
+            roles |= {f"{role}_{number}": pattern.format(number) for number in range(series.levels)}
     if isinstance(series, BarSeries) and series.volume is None:
         roles.setdefault("volume", "volume")
     return roles

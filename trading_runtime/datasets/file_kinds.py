@@ -5,6 +5,13 @@ from __future__ import annotations
 _UNPACK = "unpack it, or compress it with gzip"
 _SAVE = "save it as CSV or Parquet"
 _TEXT = "save the file as UTF-8"
+_TAR, _TAR_AT = b"ustar", 257
+_ARCHIVE = (b"", "a tar archive", "unpack it, or make it a zip archive")
+_PACKED = tuple(
+    (mark, "compressed twice", _UNPACK)
+    for mark in (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"BZh", b"PK\x03\x04")
+)
+"""What compressed files begin with; their content is looked at after unpacking once."""
 _MARKS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x04\x22\x4d\x18", "compressed with lz4", _UNPACK),
     (b"7z\xbc\xaf", "a 7z archive", _UNPACK),
@@ -22,7 +29,6 @@ _MARKS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x93NUMPY", "a NumPy file", _SAVE),
     (b"\x80\x04", "a pickle", _SAVE),
     (b"\x80\x05", "a pickle", _SAVE),
-    (b"DBN", "a Databento file", _SAVE),
     (b"%PDF", "a PDF document", _SAVE),
     (b"\xff\xfe\x00\x00", "text in UTF-32", _TEXT),
 )
@@ -34,7 +40,8 @@ _MARKUP = (b"<!", b"<?xml", b"<html", b"<head", b"<body", b"<table", b"<error")
 
 def other_kind(first: bytes) -> str | None:
     """Return what a file that begins with ``first`` is and what to do, when it cannot be read."""
-    for mark, kind, advice in _MARKS:
+    is_tar = first[_TAR_AT:].startswith(_TAR)
+    for mark, kind, advice in (*_MARKS, *_PACKED, *([_ARCHIVE] if is_tar else [])):
         if first.startswith(mark):
             return f"the file is {kind}, which is not read; {advice}"
     text = first.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -20,13 +20,14 @@ from trading_runtime.datasets.data_file import (
     column_roles,
 )
 from trading_runtime.datasets.raw_files import RawFile, find_files
-from trading_runtime.datasets.series_rows import PRICES, SIZES
+from trading_runtime.datasets.remote_files import is_address
+from trading_runtime.datasets.series_rows import price_columns, size_columns
 from trading_runtime.datasets.time_columns import read_times
 from trading_runtime.errors import UsageError
 from trading_runtime.units import DAY, NANOSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from trading_runtime.datasets.formats import Format
 
@@ -101,7 +102,7 @@ def plan_import(
 
 
 def _document(form: Format, paths: Sequence[str], options: ImportOptions) -> dict[str, Any]:
-    files = [str(Path(path).absolute()) for path in paths]
+    files = [path if is_address(path) else str(Path(path).absolute()) for path in paths]
     series = []
     for table in form.series:
         entry = {**table, "instrument": options.instrument, "files": files}
@@ -158,7 +159,7 @@ def _definition(
     if not name or not venue:
         raise UsageError(f"--instrument {options.instrument!r}: write SYMBOL.VENUE")
     digits: dict[str, int] = {}
-    for option, columns in (("tick", PRICES), ("lot", SIZES)):
+    for option, columns in (("tick", price_columns), ("lot", size_columns)):
         if getattr(options, option) is None:
             digits[option] = _digits(loaded, columns)
     sizes = {
@@ -196,27 +197,24 @@ def _currencies(symbol: str, quote: str | None) -> tuple[str, str]:
     )
 
 
-def _digits(loaded: LoadedPreparation, columns: Mapping[str, Sequence[str]]) -> int:
+def _digits(loaded: LoadedPreparation, columns: Callable[[Series], Sequence[str]]) -> int:
     """Return the largest number of decimal places in the first rows of the files."""
     most = 0
     for series in loaded.preparation.series:
-        names = [name for name in columns[series.type] if _is_read(series, name)]
-        roles = {name: column_roles(series)[name] for name in names}
+        roles = column_roles(series)
+        names = [name for name in columns(series) if name in roles]
+        roles = {name: roles[name] for name in names}
         if not names:
             continue
         files = find_files(loaded.inputs(series))
         for file in {0: files[0], len(files) - 1: files[-1]}.values():
             for number, raw in enumerate(file.blocks(roles)):
                 texts = pl.concat([raw[name].cast(pl.String) for name in names])
-                factor = _factor(series, columns is PRICES)
+                factor = _factor(series, columns is price_columns)
                 most = max(most, _digits_of(texts, factor))
                 if number + 1 == _MOST_BLOCKS:
                     break
     return min(most, _MOST_DIGITS)
-
-
-def _is_read(series: Series, name: str) -> bool:
-    return name in column_roles(series)
 
 
 def _factor(series: Series, is_price: bool) -> Decimal:  # noqa: FBT001 - one of two columns

@@ -39,6 +39,9 @@ def summarise(manifest: Manifest) -> list[SeriesSummary]:
     for file in manifest.files:
         by_series.setdefault((file.type, file.identifier), []).append(file)
     rounded = {key: item["rounded"] for key, item in manifest.series_entries.items()}
+    gaps: dict[str, list[Gap]] = {}
+    for gap in manifest.gaps:
+        gaps.setdefault(gap.identifier, []).append(gap)
     return [
         SeriesSummary(
             type=kind,
@@ -50,7 +53,7 @@ def summarise(manifest: Manifest) -> list[SeriesSummary]:
             bytes=sum(file.bytes for file in files),
             first=files[0].row_groups[0].first,
             last=files[-1].row_groups[-1].last,
-            gaps=tuple(gap for gap in manifest.gaps if gap.identifier == identifier),
+            gaps=tuple(gaps.get(identifier, ())),
             rounded=rounded.get((kind, identifier), {}),
         )
         for (kind, identifier), files in sorted(by_series.items())

@@ -35,6 +35,8 @@ class DataType(StrEnum):
     MARK_PRICES = "mark_prices"
     INDEX_PRICES = "index_prices"
     FUNDING_RATES = "funding_rates"
+    INSTRUMENT_STATUS = "instrument_status"
+    INSTRUMENT_CLOSES = "instrument_closes"
 
 
 def _inside(path: str) -> str:

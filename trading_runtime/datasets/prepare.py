@@ -21,23 +21,26 @@ from trading_runtime.datasets.manifest import (
     MANIFEST_FORMAT,
     MANIFEST_NAME,
     DataFile,
+    Gap,
     Gaps,
     InstrumentFile,
     Manifest,
     file_order,
     load_manifest,
 )
+from trading_runtime.datasets.raw_content import raw_sha256
 from trading_runtime.datasets.raw_files import find_files
+from trading_runtime.datasets.remote_files import RemoteFile
 from trading_runtime.datasets.series_making import MadeSeries, make_series
 from trading_runtime.datasets.series_rows import SeriesSource
 from trading_runtime.errors import DataError, StorageError, TradingRuntimeError, UsageError
-from trading_runtime.storage.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.datasets.raw_content import RawPath
     from trading_runtime.datasets.stored_rows import StoredRows
 
 InstrumentWriter = Callable[[Path, Sequence[dict[str, Any]]], list[Path]]
@@ -72,7 +75,7 @@ def prepare(
     cannot be written.
     """
     sources = series_sources(loaded, instruments)
-    source = _source(sources)
+    source = source_of(sources, described_series(sources))
     existing = _existing(folder, force=force)
     if existing is not None and existing.source.get("digest") == source["digest"]:
         return Prepared(folder, existing, is_unchanged=True)
@@ -151,11 +154,11 @@ def _check_series_differ(loaded: LoadedPreparation, sources: Sequence[SeriesSour
 
 def described_series(sources: Sequence[SeriesSource]) -> list[dict[str, Any]]:
     """Return settings and raw files of every series, without the files' locations."""
-    digests: dict[Path, str] = {}
+    digests: dict[RawPath, str] = {}
     for source in sources:
         for file in source.files:
             if file.path not in digests:
-                digests[file.path] = file_sha256(file.path)
+                digests[file.path] = raw_sha256(file.path)
     return [
         {
             "settings": source.series.described(),
@@ -168,9 +171,10 @@ def described_series(sources: Sequence[SeriesSource]) -> list[dict[str, Any]]:
     ]
 
 
-def _source(sources: Sequence[SeriesSource]) -> dict[str, Any]:
-    """Return what the dataset is made from."""
-    described = described_series(sources)
+def source_of(
+    sources: Sequence[SeriesSource], described: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what the dataset is made from, for its manifest."""
     definitions = {item.instrument.id: item.instrument.definition for item in sources}
     made_from = {"version": _VERSION, "series": described, "instruments": definitions}
     return {"digest": digest(made_from), "version": _VERSION, "series": described}
@@ -217,21 +221,43 @@ def _write(
         files += made.files
         gaps.append(made.gaps)
         described.update(made.described(item.identifier))
+    manifest = assembled(
+        sources,
+        source,
+        files,
+        [gap for found in gaps for gap in found.listed],
+        written=(write_instruments, folder),
+    )
+    (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def assembled(
+    sources: Sequence[SeriesSource],
+    source: dict[str, Any],
+    files: Sequence[DataFile],
+    gaps: Sequence[Gap],
+    *,
+    written: tuple[InstrumentWriter, Path],
+) -> Manifest:
+    """Return the manifest over the files of all series.
+
+    The instruments are ``written`` by a function into a folder.
+    """
+    write_instruments, folder = written
     definitions = {item.instrument.id: item.instrument.definition for item in sources}
     ordered = [definitions[name] for name in sorted(definitions)]
     instrument_files: list[InstrumentFile] = [
         index_instrument_file(path, folder) for path in write_instruments(folder, ordered)
     ]
-    manifest = Manifest(
+    return Manifest(
         format=MANIFEST_FORMAT,
         instruments=tuple(ordered),
         instrument_files=tuple(sorted(instrument_files, key=lambda file: file.path)),
         files=tuple(sorted(files, key=file_order)),
-        gaps=tuple(gap for found in gaps for gap in found.listed),
+        gaps=tuple(gaps),
         source=source,
     )
-    (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    return manifest
 
 
 def make_all(
@@ -270,7 +296,7 @@ def _outcomes(jobs: Sequence[_Job], folder: Path) -> list[_Outcome]:
     blocks cost more than they gain.
     """
     paths = {file.path for source, _ in jobs for file in source.files}
-    if sum(path.stat().st_size for path in paths) < _SMALL:
+    if sum(map(_size, paths)) < _SMALL:
         return [_outcome(folder, job) for job in jobs]
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
@@ -289,6 +315,10 @@ def _outcomes(jobs: Sequence[_Job], folder: Path) -> list[_Outcome]:
             del os.environ["POLARS_MAX_THREADS"]
         else:
             os.environ["POLARS_MAX_THREADS"] = before
+
+
+def _size(path: RawPath) -> int:
+    return path.size if isinstance(path, RemoteFile) else path.stat().st_size
 
 
 def _outcome(folder: Path, job: _Job) -> _Outcome:

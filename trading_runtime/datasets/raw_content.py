@@ -6,38 +6,46 @@ import bz2
 import codecs
 import fnmatch
 import gzip
+import hashlib
+import io
 import lzma
 import zipfile
 import zlib
-from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 from trading_runtime.datasets.file_kinds import other_kind
-from trading_runtime.errors import DataError
+from trading_runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from trading_runtime.datasets.remote_files import RemoteFile
+
+    type RawPath = Path | RemoteFile
+    """Where a raw file is: on this machine, or at an address."""
+
 PARQUET_MARK = b"PAR1"
 FEATHER_MARK = b"ARROW1"
 _ZIP_MARK = b"PK\x03\x04"
+_DBN_MARK = b"DBN"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF32_MARK = b"\xff\xfe\x00\x00"
 _ENOUGH = 512
+_HASHED_BYTES = 1 << 20
 
 READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 """What reading a damaged or encrypted file raises."""
 
 
-def _zstd(path: Path) -> Any:
+def _zstd(file: IO[bytes]) -> Any:
     import pyarrow as pa
 
-    return pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+    return pa.CompressedInputStream(pa.PythonFile(file), "zstd")
 
 
-_UNPACKERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
+_UNPACKERS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
     (b"\x1f\x8b", gzip.open),
     (b"\x28\xb5\x2f\xfd", _zstd),
     (b"\xfd7zXZ\x00", lzma.open),
@@ -45,16 +53,25 @@ _UNPACKERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
 )
 
 
-def first_bytes(path: Path) -> bytes:
+def raw_sha256(path: RawPath) -> str:
+    """Return the sha256 of a file as stored."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_HASHED_BYTES):
+            found.update(part)
+    return found.hexdigest()
+
+
+def first_bytes(path: RawPath) -> bytes:
     """Return the first bytes of a file as stored; raises ``DataError`` if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(_ENOUGH)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def members_of(path: Path, pattern: str | None) -> list[str]:
+def members_of(path: RawPath, pattern: str | None) -> list[str]:
     """Return the members of a zip archive that contain rows; one empty name for any other file.
 
     Raises ``DataError`` for an archive without such members, and for an Excel workbook.
@@ -62,7 +79,7 @@ def members_of(path: Path, pattern: str | None) -> list[str]:
     if not first_bytes(path).startswith(_ZIP_MARK):
         return [""]
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             names = [item.filename for item in archive.infolist() if not item.is_dir()]
     except READ_ERRORS as error:
         raise DataError(
@@ -104,9 +121,10 @@ class _AsUtf8:
 class _Prefixed:
     """A stream whose first bytes were already read."""
 
-    def __init__(self, first: bytes, stream: Any) -> None:
+    def __init__(self, first: bytes, stream: Any, file: IO[bytes]) -> None:
         self._first = first
         self._stream = stream
+        self._file = file
 
     def read(self, size: int) -> bytes:
         if not self._first:
@@ -117,31 +135,78 @@ class _Prefixed:
 
     def close(self) -> None:
         self._stream.close()
+        self._file.close()
 
 
-def open_text(path: Path, member: str) -> Any:
+class _FromDbn:
+    """A stream of Databento's binary records, written as their CSV: fixed-point, with symbols."""
+
+    def __init__(self, stream: Any, where: str) -> None:
+        try:
+            import databento_dbn as dbn
+        except ImportError as error:
+            raise UsageError(
+                f"{where}: a Databento file needs one package more; install those of "
+                "requirements-data.txt: pip install -r requirements-data.txt"
+            ) from error
+        self._stream = stream
+        self._text = io.BytesIO()
+        self._transcoder = dbn.Transcoder(
+            self._text, encoding=dbn.Encoding("csv"), compression=dbn.Compression("none"),
+            pretty_px=False, pretty_ts=False, map_symbols=True,
+        )  # fmt: skip
+        self._error: type[Exception] = dbn.DBNError
+
+    def read(self, size: int) -> bytes:
+        try:
+            while raw := self._stream.read(size):
+                self._transcoder.write(raw)
+                self._transcoder.flush()
+                if text := self._text.getvalue():
+                    self._text.seek(0)
+                    self._text.truncate()
+                    return text
+        except self._error as error:
+            raise OSError(f"not a sound Databento file: {error}") from error
+        return b""
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def open_text(path: RawPath, member: str) -> Any:
     """Return a stream of the file's text: unpacked, in UTF-8, without a byte order mark.
 
     Raises ``DataError`` for a file that is neither CSV nor packed in a known way; reading may raise
     one of ``READ_ERRORS``.
     """
-    stream: Any
-    if member:
-        stream = zipfile.ZipFile(path).open(member)  # noqa: SIM115 - returned open
-    else:
-        start = first_bytes(path)
-        plain = partial(path.open, "rb")
-        unpackers = (partial(unpack, path) for mark, unpack in _UNPACKERS if start.startswith(mark))
-        stream = next(unpackers, plain)()
-    first = _read(stream, _ENOUGH)
-    text = _Prefixed(first.removeprefix(_UTF8_MARK), stream)
+    file = path.open("rb")
+    try:
+        stream = _unpacked(file, member)
+        first = _read(stream, _ENOUGH)
+    except BaseException:
+        file.close()
+        raise
+    text = _Prefixed(first.removeprefix(_UTF8_MARK), stream, file)
     if first.startswith(_UTF16_MARKS) and not first.startswith(_UTF32_MARK):
-        return _AsUtf8(_Prefixed(first, stream))  # type: ignore[arg-type]
+        return _AsUtf8(_Prefixed(first, stream, file))  # type: ignore[arg-type]
+    where = f"{path}/{member}" if member else str(path)
+    if first.startswith(_DBN_MARK):
+        return _FromDbn(_Prefixed(first, stream, file), where)
     if kind := other_kind(first):
-        stream.close()
-        where = f"{path}/{member}" if member else str(path)
+        text.close()
         raise DataError(f"{where}: {kind}")
     return text
+
+
+def _unpacked(file: IO[bytes], member: str) -> Any:
+    """Return the content of a file, or of a member of the zip archive that it is."""
+    if member:
+        return zipfile.ZipFile(file).open(member)
+    start = _read(file, _ENOUGH)
+    file.seek(0)
+    unpack = next((unpack for mark, unpack in _UNPACKERS if start.startswith(mark)), None)
+    return file if unpack is None else unpack(file)
 
 
 def _read(stream: Any, size: int) -> bytes:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from trading_runtime.config.messages import nearest
 from trading_runtime.datasets.data_file import column_roles
+from trading_runtime.datasets.nautilus_one import with_decimals
 from trading_runtime.datasets.raw_content import (
     FEATHER_MARK,
     PARQUET_MARK,
@@ -24,12 +25,15 @@ from trading_runtime.datasets.raw_content import (
     members_of,
     open_text,
 )
+from trading_runtime.datasets.remote_files import RemoteFile, find_remote, is_address
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from trading_runtime.datasets.data_file import Columns, Series
+    from trading_runtime.datasets.column_settings import Columns
+    from trading_runtime.datasets.data_file import Series
+    from trading_runtime.datasets.raw_content import RawPath
 
 BLOCK_BYTES = 2 << 20
 """Text that is parsed at once: more needs more memory, less needs more calls."""
@@ -37,6 +41,8 @@ BLOCK_ROWS = 65_536
 """Rows of a binary file that are read at once."""
 _LONGEST_RECORD = 64 << 20
 _HEAD_BYTES = 1 << 16
+_BEYOND = "(beyond the header)"
+"""The name of a last column that the header lacks, and that is empty in all rows."""
 _DATUM = re.compile(r"[+-]?[0-9.][0-9.:/eE+\-, TZ]*")
 _TEXT_ROLES = frozenset({"aggressor", "buyer_maker", "trade_id", "side", "is_snapshot", "order_id"})
 _SYMBOL_NAMES = frozenset({
@@ -63,7 +69,7 @@ class SymbolColumn(NamedTuple):
 class RawFile:
     """A raw file, or a member of a zip archive, with the settings it is read with."""
 
-    path: Path
+    path: RawPath
     settings: Series
     member: str = ""
     """Name in the archive; empty for a separate file."""
@@ -101,6 +107,8 @@ class RawFile:
             for name, values in (self.settings.where or {}).items()
         }
         read = sorted({at for ats in positions.values() for at in ats} | wanted.keys())
+        empty = len(names) - 1 if names[-1:] == [_BEYOND] else None
+        read += [] if empty is None or empty in read else [empty]
         frames = (
             self._csv_blocks(read, len(names), size or BLOCK_BYTES, has_header=has_header)
             if self.is_text
@@ -109,6 +117,8 @@ class RawFile:
         row = 0
         for frame in frames:
             kept = frame
+            if empty is not None:
+                self._refuse_beyond(frame[str(empty)], row + frame["row"], len(names) - 1)
             for at, values in wanted.items():
                 texts = pl.col(str(at)).cast(pl.String).str.strip_chars()
                 kept = kept.filter(texts.is_in([values] if isinstance(values, str) else values))
@@ -116,6 +126,13 @@ class RawFile:
                 columns = [_joined(ats).alias(role) for role, ats in positions.items()]
                 yield kept.select(*columns, row=pl.col("row") + row)
             row += frame.height
+
+    def _refuse_beyond(self, values: pl.Series, rows: pl.Series, width: int) -> None:
+        """Raise ``DataError`` when the column that the header lacks has a value."""
+        wrong = values.fill_null("").str.strip_chars() != ""
+        if wrong.any():
+            place = self.where(int(rows.filter(wrong)[0]))
+            raise DataError(f"{place}: {width + 1} columns where the first line has {width}")
 
     def symbol_columns(self, roles: Mapping[str, Columns]) -> list[SymbolColumn]:
         """Return the columns that may contain symbols, except those of ``roles``."""
@@ -245,10 +262,19 @@ class RawFile:
     def _column_names(self) -> list[str]:
         if not self.is_text:
             return list(self._schema().names)
-        first = next(self._records(), None)
+        records = self._records()
+        first, second = next(records, None), next(records, [])
         if not first:
+            if any(second):
+                raise DataError(
+                    f"{self.name}:{self.settings.skip_rows + 1}: the line is blank; set "
+                    f"'skip_rows: {self.settings.skip_rows + 1}' to begin below it"
+                )
             raise DataError(f"{self.name}: the file is empty; expected rows of market data")
-        return [name.strip() for name in first]
+        names = [name.strip() for name in first]
+        # Some programs end each row with a separator, but not the header.
+        ends_open = len(second) == len(first) + 1 and not second[-1].strip()
+        return [*names, _BEYOND] if ends_open else names
 
     def _position(self, role: str, column: int | str, names: list[str]) -> int:
         if isinstance(column, int):
@@ -272,9 +298,10 @@ class RawFile:
 
     def _schema(self) -> Any:
         try:
-            if self.kind == "parquet":
-                return pq.ParquetFile(self.path).schema_arrow
-            return pa.ipc.open_file(pa.memory_map(str(self.path))).schema
+            with self._open_binary() as file:
+                if self.kind == "parquet":
+                    return pq.ParquetFile(file).schema_arrow
+                return pa.ipc.open_file(file).schema
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.name}: cannot be read: {brief(error)}") from error
 
@@ -287,7 +314,7 @@ class RawFile:
         try:
             every = self._schema().names
             for batch in self._batches(names):
-                frame = pl.DataFrame(pl.from_arrow(batch))
+                frame = pl.DataFrame(pl.from_arrow(with_decimals(batch)))
                 frame = frame.rename({name: str(every.index(name)) for name in frame.columns})
                 yield frame.with_row_index("row")
         except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
@@ -295,14 +322,19 @@ class RawFile:
                 f"{self.name}: cannot be read as {self.kind}: {brief(error)}"
             ) from error
 
+    def _open_binary(self) -> Any:
+        if isinstance(self.path, RemoteFile):
+            return pa.PythonFile(self.path.open(), "r")
+        return pa.memory_map(str(self.path))
+
     def _batches(self, names: list[str]) -> Iterator[Any]:
         if self.kind == "parquet":
-            with pq.ParquetFile(self.path) as file:
+            with self._open_binary() as opened, pq.ParquetFile(opened) as file:
                 yield from file.iter_batches(
                     batch_size=BLOCK_ROWS, columns=names, use_threads=False
                 )
             return
-        with pa.memory_map(str(self.path)) as mapped, pa.ipc.open_file(mapped) as file:
+        with self._open_binary() as opened, pa.ipc.open_file(opened) as file:
             for index in range(file.num_record_batches):
                 yield file.get_batch(index).select(names)
 
@@ -480,7 +512,7 @@ def find_files(inputs: Iterable[tuple[list[str], Series]]) -> list[RawFile]:
 
     Raises ``DataError`` for a path or pattern that leads to no file.
     """
-    found: dict[Path, Series] = {}
+    found: dict[RawPath, Series] = {}
     for patterns, settings in inputs:
         for pattern in patterns:
             for path in _paths(pattern):
@@ -499,7 +531,9 @@ def find_files(inputs: Iterable[tuple[list[str], Series]]) -> list[RawFile]:
     return files
 
 
-def _paths(pattern: str) -> list[Path]:
+def _paths(pattern: str) -> Sequence[RawPath]:
+    if is_address(pattern):
+        return find_remote(pattern)
     is_pattern = glob.has_magic(pattern) and not Path(pattern).exists()
     names = sorted(glob.glob(pattern, recursive=True)) if is_pattern else [pattern]  # noqa: PTH207 - patterns may be absolute
     files = [Path(name) for name in names if Path(name).is_file()]

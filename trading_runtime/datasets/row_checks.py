@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from trading_runtime.datasets.data_file import BarSeries, QuoteSeries, TradeSeries
+from trading_runtime.datasets.data_file import (
+    BarSeries,
+    BookDepthSeries,
+    QuoteSeries,
+    TradeSeries,
+)
 from trading_runtime.datasets.splits import looks_split
 from trading_runtime.datasets.time_formats import ISO, has_time_of_day
 from trading_runtime.errors import DataError
@@ -233,6 +238,8 @@ def _values(series: object, frame: pl.DataFrame) -> Iterator[_Finding]:
     if isinstance(series, QuoteSeries):
         crossed = frame["bid"] > frame["ask"]
         yield _Finding("crossed", crossed, "bid is above ask", "", "bid is above ask")
+    if isinstance(series, BookDepthSeries):
+        yield from _levels(series, frame)
     if not isinstance(series, BarSeries):
         return
     lowest, highest = pl.min_horizontal("open", "close"), pl.max_horizontal("open", "close")
@@ -243,6 +250,18 @@ def _values(series: object, frame: pl.DataFrame) -> Iterator[_Finding]:
     yield _Finding("high < low", found["below"], message, "", message)
     message = "open or close is not between low and high"
     yield _Finding("outside", found["outside"], message, "", message)
+
+
+def _levels(series: BookDepthSeries, frame: pl.DataFrame) -> Iterator[_Finding]:
+    crossed = (frame["bid_price_0"] > frame["ask_price_0"]).fill_null(value=False)
+    yield _Finding("crossed", crossed, "bid is above ask", "", "bid is above ask")
+    wrong = pl.lit(value=False)
+    for at in range(1, series.levels):
+        bid, ask = pl.col(f"bid_price_{at}"), pl.col(f"ask_price_{at}")
+        wrong |= (bid >= pl.col(f"bid_price_{at - 1}")).fill_null(value=False)
+        wrong |= (ask <= pl.col(f"ask_price_{at - 1}")).fill_null(value=False)
+    message = "levels are not in order, the best first"
+    yield _Finding("levels", frame.with_columns(wrong=wrong)["wrong"], message, "", message)
 
 
 def _first(wrong: pl.Series) -> int | None:

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trading_runtime.datasets.books import deltas
 from trading_runtime.datasets.catalog_files import (
     CatalogFile,
     SeriesWriter,
     folder_name,
     index_file,
 )
-from trading_runtime.datasets.data_file import FundingSeries, PriceSeries, TradeSeries
+from trading_runtime.datasets.data_file import (
+    BookDeltaSeries,
+    FundingSeries,
+    PriceSeries,
+    TradeSeries,
+)
 from trading_runtime.datasets.manifest import DEFAULT_TICK_GAP, DataFile, GapFinder, Gaps
 from trading_runtime.datasets.quality_gate import QualityGate
 from trading_runtime.datasets.row_checks import RowChecks, RowProblems
@@ -138,6 +144,8 @@ def _kept(source: SeriesSource, problems: RowProblems, scratch: Path) -> Iterato
     frames = map(checks.take, frames)
     if isinstance(source.series, FundingSeries | PriceSeries) and source.series.changes_only:
         frames = _changes(frames)
+    if isinstance(source.series, BookDeltaSeries):
+        frames = deltas(frames)
     for kept in frames:
         if kept.height:
             yield kept

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from trading_runtime.datasets.bar_lengths import BarLength, bar_length
+from trading_runtime.datasets.book_rows import (
+    absent_levels,
+    read_changes,
+    read_numbers,
+    read_statuses,
+)
 from trading_runtime.datasets.columns import (
     LARGEST_PRICE,
     LARGEST_SIZE,
@@ -21,15 +27,19 @@ from trading_runtime.datasets.columns import (
 )
 from trading_runtime.datasets.data_file import (
     BarSeries,
+    BookDeltaSeries,
+    BookDepthSeries,
     FundingSeries,
     QuoteSeries,
     Scale,
     Series,
+    StatusSeries,
     TradeSeries,
     column_roles,
 )
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.datasets.splits import adjusted, factors
+from trading_runtime.datasets.symbols import Symbols
 from trading_runtime.datasets.time_columns import TimeFault, local_offset, read_times
 from trading_runtime.datasets.time_doubts import TimeDoubts
 from trading_runtime.datasets.time_formats import EPOCH_DIGITS, ISO, has_time_of_day
@@ -37,9 +47,9 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
+    from decimal import Decimal
 
-    from trading_runtime.datasets.data_file import Columns
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
     from trading_runtime.datasets.raw_files import RawFile
 
@@ -48,28 +58,39 @@ _USUAL_FIRST = 31 * 86_400 * 10**9
 _CENTURY = 946_684_800 * 10**9
 """2000-01-01; three times as much is 2059."""
 
-PRICES = {
+_PRICES: dict[str, tuple[str, ...]] = {
     "bars": ("open", "high", "low", "close"),
     "trades": ("price",),
     "quotes": ("bid", "ask"),
-    "funding_rates": (),
     "mark_prices": ("value",),
     "index_prices": ("value",),
+    "order_book_deltas": ("price",),
+    "instrument_closes": ("price",),
 }
-"""The columns of prices, by type."""
-SIZES = {
+_SIZES: dict[str, tuple[str, ...]] = {
     "bars": ("volume",),
     "trades": ("size",),
     "quotes": ("bid_size", "ask_size"),
-    "funding_rates": (),
-    "mark_prices": (),
-    "index_prices": (),
+    "order_book_deltas": ("size",),
 }
-"""The columns of sizes, by type."""
 RATE = Increment(1, 16)
 """Funding rates are read in units of the catalog's last digit."""
 _LEAD = 10**9
 """How long before its settlement a rate is seen, when only the settlement's time is known."""
+
+
+def price_columns(series: Series) -> tuple[str, ...]:
+    """Return the columns of prices."""
+    if isinstance(series, BookDepthSeries):
+        return tuple(f"{side}_price_{at}" for side in ("bid", "ask") for at in range(series.levels))
+    return _PRICES.get(series.type, ())
+
+
+def size_columns(series: Series) -> tuple[str, ...]:
+    """Return the columns of sizes."""
+    if isinstance(series, BookDepthSeries):
+        return tuple(f"{side}_size_{at}" for side in ("bid", "ask") for at in range(series.levels))
+    return _SIZES.get(series.type, ())
 
 
 @dataclass
@@ -103,8 +124,8 @@ class SeriesSource:
         """The tick of every column."""
         price = Increment.of(self.instrument.price_increment)
         size = Increment.of(self.instrument.size_increment)
-        kind = self.series.type
-        return dict.fromkeys(PRICES[kind], price) | dict.fromkeys(SIZES[kind], size)
+        prices = dict.fromkeys(price_columns(self.series), price)
+        return prices | dict.fromkeys(size_columns(self.series), size)
 
     def check(self) -> None:
         """Raise ``UsageError`` when the settings do not fit the instrument or each other."""
@@ -120,7 +141,7 @@ class SeriesSource:
                 f"negative_prices: a {kind} such as {self.instrument.id} has prices above 0; "
                 f"'accept' is for {', '.join(sorted(_MAY_BE_NEGATIVE))}"
             )
-        for name in PRICES[series.type] + SIZES[series.type]:
+        for name in price_columns(series) + size_columns(series):
             _constant(self, name)
 
     def frames(self, problems: RowProblems) -> Iterator[pl.DataFrame]:
@@ -134,7 +155,7 @@ class SeriesSource:
         Records in ``problems`` what is wrong with single rows. Raises ``DataError`` for a file
         that cannot be read or has no rows, ``UsageError`` for settings that do not fit.
         """
-        symbols = _Symbols(self) if self.series.mixed_symbols == "refuse" else None
+        symbols = Symbols(self.instrument.id) if self.series.mixed_symbols == "refuse" else None
         doubts = TimeDoubts(self.length)
         for index in self._order():
             file = self.files[index]
@@ -174,67 +195,15 @@ class SeriesSource:
 
 
 _PEEKED_BYTES = 1 << 14
+_LEVELS = ("bid_price_", "bid_size_", "ask_price_", "ask_size_")
+"""How the columns of levels begin, which a row may lack."""
 _MAY_BE_NEGATIVE = frozenset({
     "FuturesContract", "FuturesSpread", "CryptoFuturesSpread", "OptionSpread",
     "CryptoOptionSpread", "Cfd", "Commodity", "IndexInstrument",
 })  # fmt: skip
-_MOST_SYMBOLS = 10_000
 _HIGHEST_RATE = 100
 _HIGHEST_PRICE = 100_000_000_000
 """Higher than any price of a unit in any currency."""
-
-
-class _Symbols:
-    """Detects a symbol column with more than one symbol, over all files of a series."""
-
-    def __init__(self, source: SeriesSource) -> None:
-        self._own = _plain(source.instrument.id.rpartition(".")[0])
-        self._id = source.instrument.id
-        self._found: dict[str, dict[str, None]] = {}
-        self._named: dict[str, bool] = {}
-        self._last: dict[str, RawFile] = {}
-        self._roles: dict[str, str] = {}
-
-    def columns(self, file: RawFile, roles: Mapping[str, Columns]) -> dict[str, int]:
-        """Return the file's columns to check, under separate names."""
-        columns = file.symbol_columns(roles)
-        self._roles = {f"symbol {column.position}": column.shown for column in columns}
-        for column in columns:
-            self._named[column.shown] = column.is_named
-            self._last[column.shown] = file
-        return {f"symbol {column.position}": column.position + 1 for column in columns}
-
-    def take(self, raw: pl.DataFrame) -> None:
-        for role, shown_name in self._roles.items():
-            if shown_name not in self._named:
-                continue
-            values = self._found.setdefault(shown_name, {})
-            column = raw[role]
-            if column.dtype.is_nested() or column.dtype == pl.Binary:
-                continue
-            texts = column.cast(pl.String).str.strip_chars().drop_nulls()
-            values |= dict.fromkeys(texts.unique(maintain_order=True))
-            values.pop("", None)
-            if len(values) > _MOST_SYMBOLS and not self._named[shown_name]:
-                del self._named[shown_name]
-
-    def check(self) -> None:
-        """Raise ``DataError`` for the first column with several symbols."""
-        for name, is_named in self._named.items():
-            values = self._found.get(name, {})
-            is_symbol = is_named or self._own in {_plain(value) for value in values}
-            if is_symbol and len(values) > 1:
-                listed = ", ".join(shown(value) for value in list(values)[:3])
-                raise DataError(
-                    f"{self._last[name].name}: column {name} holds {len(values)} symbols ({listed}"
-                    f"{', ...' if len(values) > 3 else ''}), but a series is of one instrument; "  # noqa: PLR2004 - as listed
-                    "choose one with 'where: {column: symbol}', take all with 'split_by', or set "
-                    f"'mixed_symbols: accept' if all are {self._id}"
-                )
-
-
-def _plain(symbol: str) -> str:
-    return "".join(sign for sign in symbol.upper() if sign.isalnum())
 
 
 def _read_block(
@@ -247,6 +216,8 @@ def _read_block(
     block.check_types()
     dropped = len(problems.dropped)
     _refuse_dates_as_closes(block)
+    block, words = _with_words(block)
+    raw = block.raw
     times = block.times("timestamp")
     columns = {"ts": times}
     if isinstance(series, BarSeries):
@@ -258,14 +229,15 @@ def _read_block(
     for name, increment in source.increments.items():
         columns[name] = block.numbers(name, increment)
         if by:
-            is_price = name in PRICES[series.type]
+            is_price = name in price_columns(series)
             columns[name], rounded = adjusted(columns[name], by, is_price=is_price)
             source.rounded[name] = source.rounded.get(name, 0) + rounded
     if isinstance(series, TradeSeries):
         columns["aggressor"] = read_aggressors(series, index, raw, problems)
         if "trade_id" in raw.columns:
             columns["trade_id"] = read_trade_ids(file, index, raw, problems)
-    needed = list(columns)
+    columns |= words
+    needed = [name for name in columns if name != "reason" and not name.startswith(_LEVELS)]
     if isinstance(series, FundingSeries):
         columns |= block.funding(times)
         needed = [name for name in columns if name != "interval"]
@@ -274,6 +246,21 @@ def _read_block(
     if bad := {row.row for row in problems.dropped[dropped:]}:
         frame = frame.filter(~pl.col("row").is_in(list(bad)))
     return frame
+
+
+def _with_words(block: _Block) -> tuple[_Block, dict[str, pl.Series]]:
+    """Return the rows that count, and the columns of theirs that are neither times nor ticks."""
+    series, raw, problems = block.series, block.raw, block.problems
+    if isinstance(series, BookDeltaSeries):
+        ticks = block.source.increments.items()
+        usual = {name: _one_tick(series, name, tick) for name, tick in ticks}
+        raw, words = read_changes(series, block.index, raw, problems, usual)
+        return replace(block, raw=raw), words
+    if isinstance(series, BookDepthSeries):
+        return block, read_numbers(block.index, raw, problems)
+    if isinstance(series, StatusSeries):
+        return block, read_statuses(series, block.index, raw, problems)
+    return block, {}
 
 
 @dataclass(frozen=True)
@@ -350,10 +337,18 @@ class _Block:
             kind = pl.Int64() if constant < 2**63 else pl.Int128()
             return pl.repeat(constant, self.raw.height, dtype=kind, eager=True)
         series = self.series
-        is_price = name in PRICES[series.type]
+        if isinstance(series, BookDepthSeries) and (absent := absent_levels(self.raw, name)).any():
+            filler = _one_tick(series, name, increment)
+            filled = pl.when(absent).then(pl.lit(filler)).otherwise(pl.col(name).cast(pl.String))
+            present = replace(self, raw=self.raw.with_columns(filled.alias(name)))
+            return present._ticks(name, increment).set(absent, None)  # noqa: SLF001 - the same class
+        return self._ticks(name, increment)
+
+    def _ticks(self, name: str, increment: Increment) -> pl.Series:
+        series = self.series
+        is_price = name in price_columns(series)
         largest = LARGEST_PRICE if is_price else LARGEST_SIZE
-        scale = series.scale or Scale()
-        factor = scale.prices if is_price else scale.sizes
+        factor = _factor(series, name)
         form = NumberFormat(
             series.decimal,
             series.thousands,
@@ -369,6 +364,16 @@ class _Block:
         if is_price and series.scale is None:
             _refuse_fixed_point(self, name, numbers["ticks"], increment)
         return numbers["ticks"]
+
+
+def _factor(series: Series, name: str) -> Decimal:
+    scale = series.scale or Scale()
+    return scale.prices if name in price_columns(series) else scale.sizes
+
+
+def _one_tick(series: Series, name: str, tick: Increment) -> str:
+    """Return a tick as a raw file would have it."""
+    return format(tick.value / _factor(series, name), "f")
 
 
 def _refuse_dates_as_closes(block: _Block) -> None:
@@ -440,7 +445,7 @@ def _constant(source: SeriesSource, column: str) -> int | None:
     series = source.series
     if isinstance(series, BarSeries) and column == "volume":
         value = series.volume
-    elif isinstance(series, QuoteSeries) and column in SIZES["quotes"]:
+    elif isinstance(series, QuoteSeries) and column in _SIZES["quotes"]:
         value = series.size
     else:
         value = None
@@ -510,7 +515,7 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
     if numbers["snapped"].any():
         count = int(numbers["snapped"].sum())
         source.snapped[name] = source.snapped.get(name, 0) + count
-    is_price = name in PRICES[source.series.type]
+    is_price = name in price_columns(source.series)
     rounds = source.series.off_tick == "round"
     faults = numbers["fault"]
     if rounds:
@@ -552,7 +557,7 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
             value = "" if fault is Fault.MISSING else f" {shown(raw.filter(wrong)[0])}"
             kind = f"{fault} {what}" if fault is Fault.OFF_TICK else fault.value
             block.add(kind, wrong, f"{name}{value} {meaning}", advice, f"{name} {meaning}")
-    if name == "volume" or (is_price and source.series.negative_prices == "accept"):
+    if _may_be_zero(source.series, name, is_price=is_price):
         return
     usable = faults.is_null() | faults.is_in(_with_ticks(rounds=rounds))
     zeros = (usable & (numbers["ticks"] == 0)).fill_null(value=False)
@@ -564,6 +569,12 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
             f"zero {what}", zeros, f"{name} {shown(raw.filter(zeros)[0])} is zero", advice,
             f"{name} is zero",
         )  # fmt: skip
+
+
+def _may_be_zero(series: Series, name: str, *, is_price: bool) -> bool:
+    if is_price:
+        return series.negative_prices == "accept"
+    return name == "volume" or isinstance(series, BookDeltaSeries)
 
 
 def _refuse_fixed_point(block: _Block, name: str, ticks: pl.Series, tick: Increment) -> None:

@@ -22,7 +22,7 @@ import bisect
 import datetime as dt
 import difflib
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -184,33 +184,32 @@ def choose_series(manifest: Manifest, settings: DatasetSettings) -> list[Series]
         if is_type and is_instrument and file.row_groups:
             chosen[file.type, file.identifier].append(file)
     _check_all_present(settings, chosen)
-    identifiers = [identifier for _, identifier in {(f.type, f.identifier) for f in manifest.files}]
+    series = {(file.type, file.identifier) for file in manifest.files}
+    types_of = Counter(identifier for _, identifier in series)
+    gaps: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for gap in manifest.gaps:
+        # A gap names its series without the type: with two types it can belong to either.
+        if types_of[gap.identifier] == 1:
+            gaps[gap.identifier].append((gap.after, gap.before))
     return [
-        _series(
-            type_,
-            identifier,
-            files,
-            # A gap names its series without the type: with two types it can belong to either.
-            manifest if identifiers.count(identifier) == 1 else None,
-        )
+        _series(type_, identifier, files, gaps.get(identifier, []))
         for (type_, identifier), files in sorted(chosen.items())
     ]
 
 
 def _series(
-    type_: str, identifier: str, files: list[DataFile], manifest: Manifest | None
+    type_: str, identifier: str, files: list[DataFile], gaps: list[tuple[int, int]]
 ) -> Series:
     pieces = sorted(
         ((file, group) for file in files for group in file.row_groups),
         key=lambda piece: (piece[1].first, piece[1].last, piece[0].path, piece[1].offset),
     )
-    gaps = manifest.gaps if manifest else ()
     return Series(
         type=type_,
         identifier=identifier,
         instrument_id=files[0].instrument_id,
         pieces=tuple(pieces),
-        gaps=tuple(sorted((gap.after, gap.before) for gap in gaps if gap.identifier == identifier)),
+        gaps=tuple(sorted(gaps)),
         _firsts=tuple(group.first for _, group in pieces),
         _lasts=tuple(itertools.accumulate((group.last for _, group in pieces), max)),
     )
@@ -282,15 +281,12 @@ class PartitionList:
     empty: tuple[EmptyWindow, ...]
 
 
-def partitions(
-    manifest: Manifest, dataset_settings: DatasetSettings, partition_settings: PartitionSettings
-) -> PartitionList:
-    """Cut the chosen series of a dataset into partitions, as the module's docstring says.
+def partitions(chosen: list[Series], partition_settings: PartitionSettings) -> PartitionList:
+    """Cut the ``chosen`` series of a dataset into partitions, as the module's docstring says.
 
-    Raises ``UsageError`` when the settings name what the dataset does not have, leave no rows,
-    or make more than ``MAX_WINDOWS`` windows; ``DataError`` for a dataset without rows.
+    Raises ``UsageError`` when the settings leave no rows, or make more than ``MAX_WINDOWS``
+    windows.
     """
-    chosen = choose_series(manifest, dataset_settings)
     bounds = _Bounds.of(chosen, partition_settings)
     warmup = parse_duration(partition_settings.warmup) if partition_settings.warmup else 0
     planned: list[Partition] = []

@@ -80,7 +80,8 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     one venue, or has no single currency to state results in; ``SettingsError`` for settings that
     the data cannot support.
     """
-    cut = partitions(manifest, experiment.dataset, experiment.partitions)
+    chosen = choose_series(manifest, experiment.dataset)
+    cut = partitions(chosen, experiment.partitions)
     if code.is_builtin and (experiment.partitions.warmup or experiment.at_end == "close"):
         what = "partitions.warmup" if experiment.partitions.warmup else "at_end: close"
         raise UsageError(
@@ -94,7 +95,6 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     if session is not None:
         common["session"] = dict(session)
     points = points or expand_points(experiment)
-    chosen = choose_series(manifest, experiment.dataset)
     refuse_unsupported(experiment, manifest, chosen)
     planned = tuple(_planned(item) for item in cut.partitions)
     common_digest = digest(common)

@@ -57,6 +57,8 @@ _DATA_TYPES = {
     "mark_prices": model.NautilusDataType.MarkPriceUpdate,
     "index_prices": model.NautilusDataType.IndexPriceUpdate,
     FUNDING: model.NautilusDataType.FundingRateUpdate,
+    "instrument_status": model.NautilusDataType.InstrumentStatus,
+    "instrument_closes": model.NautilusDataType.InstrumentClose,
 }
 
 

@@ -21,6 +21,8 @@ _DATA_OF: dict[str, tuple[str, ...]] = {
     "subscribe_mark_prices": ("mark_prices",),
     "subscribe_index_prices": ("index_prices",),
     "subscribe_funding_rates": ("funding_rates",),
+    "subscribe_instrument_status": ("instrument_status",),
+    "subscribe_instrument_close": ("instrument_closes",),
     "subscribe_book_deltas": ("order_book_deltas",),
     "subscribe_book_depth": ("order_book_depths",),
     "subscribe_book_at_interval": _BOOKS,

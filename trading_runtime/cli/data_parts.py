@@ -1,0 +1,132 @@
+"""``trading-runtime data part``: the steps of a preparation that several pods share."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from trading_runtime.datasets.manifest import Manifest
+    from trading_runtime.datasets.parts import PartedPreparation
+
+
+@click.command()
+@click.argument("step", type=click.Choice(["plan", "batch", "check", "summary"]))
+@click.option("--config", required=True, help="The data file, or its address in S3.")
+@click.option("--to", "place", required=True, help="Where the dataset goes: s3://bucket/prefix.")
+@click.option("--batch", type=click.IntRange(0), help="batch: the series, counted from 0.")
+@click.option(
+    "--round",
+    "round_number",
+    type=click.IntRange(1, 2),
+    default=1,
+    help="batch: 1 for all series, 2 for those that check found missing.",
+)
+def part(step: str, config: str, place: str, batch: int | None, round_number: int) -> None:
+    """Run one STEP of making a dataset in pods; the dataset is that of 'data prepare'.
+
+    plan: list the raw files of each series. batch: make one series. check: list series that are
+    missing. summary: write the manifest, last.
+    """
+    from trading_runtime.argo.outputs import write_termination_message
+    from trading_runtime.errors import TradingRuntimeError
+
+    try:
+        _run(step, config, place, batch, round_number)
+    except TradingRuntimeError as error:
+        write_termination_message(str(error))
+        raise
+
+
+def _run(step: str, config: str, place: str, batch: int | None, round_number: int) -> None:
+    from trading_runtime.argo.outputs import write_outputs
+    from trading_runtime.errors import UsageError
+
+    with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
+        preparation = _opened(config, place, Path(scratch))
+        if step == "plan":
+            count = preparation.plan()
+            write_outputs({"batches": str(count)})
+            click.echo(f"{count:,} series to make")
+        elif step == "batch":
+            if batch is None:
+                raise UsageError("data part batch: needs --batch")
+            number = batch if round_number == 1 else preparation.found_missing(batch)
+            click.echo(f"series {number}: {preparation.make(number):,} rows")
+        elif step == "check":
+            missing = preparation.check()
+            write_outputs({"batches": str(len(missing))})
+            click.echo(f"{len(missing):,} series are missing")
+        else:
+            manifest = _finish(preparation)
+            write_outputs({"digest": manifest.digest})
+            click.echo(f"dataset {place}: digest {manifest.digest}")
+
+
+def prepare_at(file: Path, address: str) -> Manifest:
+    """Make the dataset of a data file at an address in S3, all parts here."""
+    with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
+        preparation = _opened(str(file), address, Path(scratch))
+        for number in range(preparation.plan()):
+            preparation.make(number)
+        return _finish(preparation)
+
+
+def _finish(preparation: PartedPreparation) -> Manifest:
+    from trading_runtime.engine.instruments.catalog import write_instruments
+
+    return preparation.finish(write_instruments)
+
+
+def _opened(config: str, place: str, scratch: Path) -> PartedPreparation:
+    from trading_runtime.cli.data import check_bar_types
+    from trading_runtime.datasets.data_file import load_preparation
+    from trading_runtime.datasets.parts import PartedPreparation
+    from trading_runtime.engine.instruments.files import read_instruments
+    from trading_runtime.storage.folders import open_folder
+    from trading_runtime.storage.s3 import is_s3
+
+    path = _local(config, scratch) if is_s3(config) else Path(config)
+    loaded = load_preparation(path)
+    check_bar_types(loaded)
+    instruments = read_instruments(loaded.instrument_files)
+    return PartedPreparation(loaded, instruments, open_folder(place))
+
+
+def _local(address: str, scratch: Path) -> Path:
+    """Copy a data file in S3 and its instrument files; its raw files are then at addresses."""
+    from trading_runtime.datasets.settings_files import read_settings
+    from trading_runtime.storage.s3 import S3Folder
+
+    place, _, name = address.rpartition("/")
+    folder = S3Folder(place)
+    copy = scratch / name
+    copy.write_bytes(folder.read(name))
+    document: dict[str, Any] = read_settings(copy).plain()
+    named = document.get("instruments", [])
+    for text in [named] if isinstance(named, str) else named:
+        (scratch / text).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / text).write_bytes(folder.read(text))
+    for series in document.get("series", []):
+        files = series.get("files", [])
+        series["files"] = [
+            _address(entry, place)
+            if isinstance(entry, str)
+            else entry | {"files": [_address(text, place) for text in _as_list(entry["files"])]}
+            for entry in _as_list(files)
+        ]
+    path = scratch / f"{copy.stem}.json"
+    path.write_text(json.dumps(document, default=str), encoding="utf-8")
+    return path
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _address(text: str, place: str) -> str:
+    return text if "://" in text else f"{place}/{text}"

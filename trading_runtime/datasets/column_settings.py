@@ -1,0 +1,170 @@
+"""The columns of raw files, by what their values are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from trading_runtime.config.fields import Model
+
+
+def _check_pattern(text: str) -> str:
+    try:
+        if text.format(0) != text.format(1):
+            return text
+    except (IndexError, KeyError, ValueError):
+        pass
+    raise ValueError(f"{text!r} is not a pattern of columns; write {{}} for the level's number")
+
+
+Column = Annotated[int, Field(ge=1)] | str
+"""A column by its name in the header, or by its position, counted from 1."""
+
+Columns = Column | Annotated[list[Column], Field(min_length=2, max_length=2)]
+"""A column, or two whose texts are joined with a space: ``[date, time]``."""
+
+
+class BarColumns(Model):
+    """The columns of a bar's values."""
+
+    timestamp: Columns = "timestamp"
+    """The bar's time, or its date and its time: ``[date, time]``; see ``timestamp_marks``."""
+    open: Column = "open"
+    """The first price."""
+    high: Column = "high"
+    """The highest price."""
+    low: Column = "low"
+    """The lowest price."""
+    close: Column = "close"
+    """The last price."""
+    volume: Column | None = None
+    """The traded volume, by default the column named ``volume``; see also ``volume`` above."""
+
+
+class TradeColumns(Model):
+    """The columns of a trade's values."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the trade, or its date and its time: ``[date, time]``."""
+    received: Column | None = None
+    """When the trade was received: strategies see it at this time, and rows are ordered by it."""
+    price: Column = "price"
+    """The price."""
+    size: Column = "size"
+    """The size, in units of the instrument."""
+    trade_id: Column | None = None
+    """The id of the trade; when absent, trades are numbered from 1."""
+    aggressor: Column | None = None
+    """The side that took liquidity: BUY or SELL, or what ``aggressor_values`` names."""
+    buyer_maker: Column | None = None
+    """Whether the buyer was the maker (true or false): true makes the aggressor SELL."""
+
+
+class QuoteColumns(Model):
+    """The columns of a quote's values."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the quote, or its date and its time: ``[date, time]``."""
+    received: Column | None = None
+    """When the quote was received: strategies see it at this time, and rows are ordered by it."""
+    bid: Column = "bid"
+    """The best bid price."""
+    ask: Column = "ask"
+    """The best ask price."""
+    bid_size: Column | None = None
+    """The size at the bid; absent when ``size`` is given."""
+    ask_size: Column | None = None
+    """The size at the ask; absent when ``size`` is given."""
+
+
+class FundingColumns(Model):
+    """The columns of a funding rate's values."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the rate; see ``timestamp_marks``."""
+    received: Column | None = None
+    """When the rate was received: strategies see it at this time, and rows are ordered by it."""
+    rate: Column = "rate"
+    """The rate per settlement, such as ``0.0001``."""
+    next_funding: Column | None = None
+    """When the rate is settled."""
+    interval_hours: Column | None = None
+    """Hours between settlements."""
+
+
+class ValueColumns(Model):
+    """The columns of a mark or index price's values."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the price."""
+    received: Column | None = None
+    """When the price was received: strategies see it at this time, and rows are ordered by it."""
+    value: Column = "value"
+    """The price."""
+
+
+class BookDeltaColumns(Model):
+    """The columns of a change of an order book."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the change; rows of one time are one update."""
+    received: Column | None = None
+    """When the change was received: strategies see it at this time, and rows are ordered by it."""
+    side: Column = "side"
+    """The side of the book: bid or ask, or what ``side_values`` names."""
+    price: Column = "price"
+    """The price of the level or order."""
+    size: Column = "size"
+    """The size that is there now; without ``action``, a size of zero removes the level."""
+    action: Column | None = None
+    """What happened: add, update, delete or clear, or what ``action_values`` names."""
+    order_id: Column | None = None
+    """The number of the order, for books of single orders (L3)."""
+    sequence: Column | None = None
+    """The venue's number of the change."""
+    is_snapshot: Column | None = None
+    """Whether the row is part of a whole book (true or false), which replaces the book before."""
+
+
+class BookDepthColumns(Model):
+    """The columns of an order book's best levels; ``{}`` stands for the level's number from 0."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the snapshot."""
+    received: Column | None = None
+    """When it was received: strategies see it at this time, and rows are ordered by it."""
+    bid_price: Annotated[str, AfterValidator(_check_pattern)] = "bids[{}].price"
+    """The bids' prices, best first; empty where there is no level."""
+    bid_size: Annotated[str, AfterValidator(_check_pattern)] = "bids[{}].amount"
+    """The bids' sizes."""
+    ask_price: Annotated[str, AfterValidator(_check_pattern)] = "asks[{}].price"
+    """The asks' prices, best first; empty where there is no level."""
+    ask_size: Annotated[str, AfterValidator(_check_pattern)] = "asks[{}].amount"
+    """The asks' sizes."""
+    sequence: Column | None = None
+    """The venue's number of the snapshot."""
+
+
+class StatusColumns(Model):
+    """The columns of a change of an instrument's trading status."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the change."""
+    received: Column | None = None
+    """When it was received: strategies see it at this time, and rows are ordered by it."""
+    action: Column = "action"
+    """The status: TRADING, HALT, CLOSE ..., or what ``action_values`` names."""
+    reason: Column | None = None
+    """The reason, a text."""
+
+
+class CloseColumns(Model):
+    """The columns of an official closing price."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the close."""
+    received: Column | None = None
+    """When it was received: strategies see it at this time, and rows are ordered by it."""
+    price: Column = "price"
+    """The price."""

@@ -1,0 +1,210 @@
+"""A dataset made in parts: each series by itself, by one process or by many pods, then a manifest.
+
+The files of a series do not depend on others, so the dataset is the same byte for byte, however
+many machines make it. It is complete when its manifest is there, which is written last.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.datasets.manifest import (
+    MANIFEST_NAME,
+    DataFile,
+    Gap,
+    Manifest,
+    read_manifest,
+)
+from trading_runtime.datasets.prepare import (
+    InstrumentWriter,
+    assembled,
+    described_series,
+    series_sources,
+    source_of,
+)
+from trading_runtime.datasets.series_making import make_series
+from trading_runtime.errors import DataError, IncompleteError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.datasets.data_file import LoadedPreparation
+    from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.datasets.series_rows import SeriesSource
+    from trading_runtime.storage.object_store import ObjectStore
+
+_PARTS = "parts"
+_PLAN = f"{_PARTS}/plan.json"
+_MISSING = f"{_PARTS}/missing.json"
+
+
+@dataclass(frozen=True)
+class PartedPreparation:
+    """A preparation whose parts, and then manifest, go to ``store``."""
+
+    loaded: LoadedPreparation
+    instruments: Mapping[str, InstrumentFacts]
+    store: ObjectStore
+    """The dataset's folder, or its address in S3."""
+
+    def plan(self) -> int:
+        """Write down which raw files each series is made from; return the number of parts.
+
+        What an earlier preparation left unfinished is dropped.
+        """
+        sources = series_sources(self.loaded, self.instruments)
+        for name in self.store.sizes(_PARTS):
+            self.store.remove(name)
+        content = {"series": [[str(file.path) for file in source.files] for source in sources]}
+        self.store.write(_PLAN, json.dumps(content).encode())
+        return len(sources)
+
+    def make(self, number: int) -> int:
+        """Make part ``number``, counted from 0, unless it is there; return its rows.
+
+        Raises ``DataError`` for raw data that is refused, which is also kept for ``finish``.
+        """
+        names = self._planned()
+        if not 0 <= number < len(names):
+            raise UsageError(
+                f"{self.store.url}: there is no part {number}; there are {len(names)}, from 0"
+            )
+        if self.store.has(_part(number)):
+            return 0
+        wanted = set(names[number])
+        source = series_sources(self.loaded, self.instruments)[number]
+        source = replace(source, files=[f for f in source.files if str(f.path) in wanted])
+        with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
+            try:
+                rows = self._make(source, number, Path(scratch))
+            except (DataError, UsageError) as error:
+                self.store.write(_fault(number), str(error).encode())
+                raise
+        if self.store.has(_fault(number)):
+            self.store.remove(_fault(number))
+        return rows
+
+    def _make(self, source: SeriesSource, number: int, folder: Path) -> int:
+        [described] = described_series([source])
+        made = make_series(source, folder)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self._put(path.relative_to(folder).as_posix(), path.read_bytes())
+        part = {
+            "series": described | made.described(source.identifier),
+            "files": [file.model_dump(mode="json") for file in made.files],
+            "gaps": [gap.model_dump(mode="json") for gap in made.gaps.listed],
+        }
+        self.store.write(_part(number), json.dumps(part).encode())
+        return made.rows
+
+    def _put(self, name: str, content: bytes) -> None:
+        """Write a file of the dataset; one with other content may belong to another dataset."""
+        if self.store.create(name, content) is None and self.store.read(name) != content:
+            raise UsageError(
+                f"{self.store.url}/{name}: is there with other content and is left alone; give "
+                "another address, or remove what an unfinished preparation left"
+            )
+
+    def check(self) -> list[int]:
+        """Write down which parts are missing, for a second round, and return them."""
+        missing = self.missing()
+        self.store.write(_MISSING, json.dumps(missing).encode())
+        return missing
+
+    def found_missing(self, index: int) -> int:
+        """Return a part that ``check`` found missing, by its place among them."""
+        missing: list[int] = json.loads(self.store.read(_MISSING))
+        if not 0 <= index < len(missing):
+            raise UsageError(
+                f"{self.store.url}: 'check' found {len(missing)} parts missing; there is no "
+                f"number {index} among them, counted from 0"
+            )
+        return missing[index]
+
+    def missing(self) -> list[int]:
+        """Return the parts that were neither made nor refused."""
+        return [
+            number
+            for number in range(len(self._planned()))
+            if not self.store.has(_part(number)) and not self.store.has(_fault(number))
+        ]
+
+    def finish(self, write_instruments: InstrumentWriter) -> Manifest:
+        """Write the manifest over all parts, and return it.
+
+        Raises ``DataError`` with everything that was refused in any part, ``IncompleteError`` when
+        one is missing, ``UsageError`` when another dataset is there. No manifest is written then.
+        """
+        count = len(self._planned())
+        faults = [
+            self.store.read(_fault(number)).decode()
+            for number in range(count)
+            if self.store.has(_fault(number))
+        ]
+        if faults:
+            raise DataError("\n".join(faults))
+        if missing := self.missing():
+            raise IncompleteError(
+                f"{self.store.url}: {len(missing)} of {count} parts are missing "
+                f"({', '.join(map(str, missing[:5]))}); make them, then finish again"
+            )
+        parts = [json.loads(self.store.read(_part(number))) for number in range(count)]
+        manifest = self._manifest(parts, write_instruments)
+        if self.store.create(MANIFEST_NAME, manifest.to_json().encode()) is None:
+            self._refuse_other(manifest)
+        for name in self.store.sizes(_PARTS):
+            self.store.remove(name)
+        return manifest
+
+    def _manifest(
+        self, parts: list[dict[str, Any]], write_instruments: InstrumentWriter
+    ) -> Manifest:
+        sources = series_sources(self.loaded, self.instruments)
+        raw = [{key: part["series"][key] for key in ("settings", "files")} for part in parts]
+        with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
+            manifest = assembled(
+                sources,
+                source_of(sources, raw) | {"series": [part["series"] for part in parts]},
+                _read(DataFile, [file for part in parts for file in part["files"]]),
+                _read(Gap, [gap for part in parts for gap in part["gaps"]]),
+                written=(write_instruments, Path(scratch)),
+            )
+            for file in manifest.instrument_files:
+                self._put(file.path, Path(scratch, file.path).read_bytes())
+        return manifest
+
+    def _refuse_other(self, manifest: Manifest) -> None:
+        where = f"{self.store.url}/{MANIFEST_NAME}"
+        existing = read_manifest(self.store.read(MANIFEST_NAME).decode(), where)
+        if existing.digest != manifest.digest:
+            raise UsageError(
+                f"{self.store.url}: holds another dataset (digest {existing.digest[:12]}, this one "
+                f"{manifest.digest[:12]}); give another address"
+            )
+
+    def _planned(self) -> list[list[str]]:
+        try:
+            content = json.loads(self.store.read(_PLAN))
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"{self.store.url}: no preparation was planned there; run the step 'plan' first"
+            ) from error
+        planned: list[list[str]] = content["series"]
+        return planned
+
+
+def _read[Item: (DataFile, Gap)](kind: type[Item], items: list[dict[str, Any]]) -> list[Item]:
+    return [kind.model_validate_json(json.dumps(item)) for item in items]
+
+
+def _part(number: int) -> str:
+    return f"{_PARTS}/{number}.json"
+
+
+def _fault(number: int) -> str:
+    return f"{_PARTS}/{number}.refused"

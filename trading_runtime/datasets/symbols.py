@@ -1,0 +1,72 @@
+"""Files with rows of several instruments where a series is of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from trading_runtime.datasets.row_checks import shown
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trading_runtime.datasets.column_settings import Columns
+    from trading_runtime.datasets.raw_files import RawFile
+
+_MOST_SYMBOLS = 10_000
+
+
+class Symbols:
+    """Detects a symbol column with more than one symbol, over all files of a series."""
+
+    def __init__(self, instrument_id: str) -> None:
+        self._own = _plain(instrument_id.rpartition(".")[0])
+        self._id = instrument_id
+        self._found: dict[str, dict[str, None]] = {}
+        self._named: dict[str, bool] = {}
+        self._last: dict[str, RawFile] = {}
+        self._roles: dict[str, str] = {}
+
+    def columns(self, file: RawFile, roles: Mapping[str, Columns]) -> dict[str, int]:
+        """Return the file's columns to check, under separate names."""
+        columns = file.symbol_columns(roles)
+        self._roles = {f"symbol {column.position}": column.shown for column in columns}
+        for column in columns:
+            self._named[column.shown] = column.is_named
+            self._last[column.shown] = file
+        return {f"symbol {column.position}": column.position + 1 for column in columns}
+
+    def take(self, raw: pl.DataFrame) -> None:
+        """Note the symbols of a block."""
+        for role, shown_name in self._roles.items():
+            if shown_name not in self._named:
+                continue
+            values = self._found.setdefault(shown_name, {})
+            column = raw[role]
+            if column.dtype.is_nested() or column.dtype == pl.Binary:
+                continue
+            texts = column.cast(pl.String).str.strip_chars().drop_nulls()
+            values |= dict.fromkeys(texts.unique(maintain_order=True))
+            values.pop("", None)
+            if len(values) > _MOST_SYMBOLS and not self._named[shown_name]:
+                del self._named[shown_name]
+
+    def check(self) -> None:
+        """Raise ``DataError`` for the first column with several symbols."""
+        for name, is_named in self._named.items():
+            values = self._found.get(name, {})
+            is_symbol = is_named or self._own in {_plain(value) for value in values}
+            if is_symbol and len(values) > 1:
+                listed = ", ".join(shown(value) for value in list(values)[:3])
+                raise DataError(
+                    f"{self._last[name].name}: column {name} holds {len(values)} symbols ({listed}"
+                    f"{', ...' if len(values) > 3 else ''}), but a series is of one instrument; "  # noqa: PLR2004 - as listed
+                    "choose one with 'where: {column: symbol}', take all with 'split_by', or set "
+                    f"'mixed_symbols: accept' if all are {self._id}"
+                )
+
+
+def _plain(symbol: str) -> str:
+    return "".join(sign for sign in symbol.upper() if sign.isalnum())
