@@ -10,6 +10,13 @@ from typing import Any
 import jsonschema
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+DOCUMENTS = {
+    "failure": ("failures/*.json", "exit_code"),
+    "metadata": ("metadata.json", "config_digest"),
+    "missing": ("missing.json", "batches"),
+    "result": ("result.json", "incidents"),
+}
+"""Where each document of a run is, and a key that the program always writes."""
 
 
 @functools.cache
@@ -36,12 +43,13 @@ def check_line(line: bytes) -> None:
 
 
 def check_records(folder: Path) -> None:
-    """Fail unless all journals and metadata below a folder are of their schemas."""
+    """Fail unless all journals and documents of runs below a folder are of their schemas."""
     for path in sorted(folder.rglob("journal/*/*.jsonl")):
         for line in path.read_bytes().splitlines():
             check_line(line)
-    for path in sorted(folder.rglob("runs/*/metadata.json")):
-        content = json.loads(path.read_bytes())
-        # Those that a test made up hold only what it is about.
-        if "config_digest" in content:
-            validator("metadata").validate(content)
+    for name, (place, always) in DOCUMENTS.items():
+        for path in sorted(folder.rglob(f"runs/*/{place}")):
+            content = json.loads(path.read_bytes())
+            # Those that a test made up hold only what it is about.
+            if always in content:
+                validator(name).validate(content)

@@ -21,7 +21,9 @@ from trading_runtime.config.project_file import results_here
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.execution.preparation import PreparedRun, prepare_run
 from trading_runtime.execution.workers.processes import PrestartedWorker
+from trading_runtime.records.failures import read_failure
 from trading_runtime.records.plan import read_plan
+from trading_runtime.records.result import read_result
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.opening import check_run_id, new_run_id
 from trading_runtime.storage.files import read_json
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from trading_runtime.records.plan import Plan, Task
+    from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.store import Store
 
@@ -66,8 +69,8 @@ class Run:
 
     run_id: str
     files: RunFiles
-    result: dict[str, Any]
-    """Content of ``result.json``."""
+    summary: RunResult
+    """Its result, typed."""
     computed: int
     """Tasks that were computed; all others were already stored."""
     seconds: float
@@ -77,9 +80,14 @@ class Run:
     _store: Store | None = field(default=None, repr=False, compare=False)
 
     @property
+    def result(self) -> dict[str, Any]:
+        """Content of ``result.json``."""
+        return self.summary.to_document()
+
+    @property
     def kind(self) -> Kind:
         """``ok`` when every planned task is ok, else ``incomplete``."""
-        return Kind.OK if self.result["complete"] else Kind.INCOMPLETE
+        return Kind.OK if self.summary.complete else Kind.INCOMPLETE
 
     @property
     def results(self) -> pl.DataFrame:
@@ -98,7 +106,8 @@ class Run:
     @property
     def failures(self) -> list[dict[str, Any]]:
         """The failed tasks, sorted by task id, as in their failure files."""
-        return [read_json(path) for path in sorted(self.files.failures.glob("*.json"))]
+        found = (read_failure(path) for path in sorted(self.files.failures.glob("*.json")))
+        return [failure.to_document() for failure in found if failure is not None]
 
     @property
     def trials(self) -> dict[str, Any]:
@@ -113,8 +122,8 @@ class Run:
     @property
     def best_point(self) -> int | None:
         """The number of the best point; ``None`` when none is named."""
-        best = self.result["best"]
-        return None if best is None else int(best["point"])
+        best = self.summary.best
+        return None if best is None else best.point
 
     def task(self, point: int | None = None, partition: int = 0) -> TaskResult:
         """Return the result of one point, by default the best, in one partition.
@@ -188,11 +197,8 @@ class Run:
         """Show status, the best points and the equity curve in a notebook."""
         from trading_runtime.report.content import points_table
 
-        objective = self.result["objective"]
-        counts = self.result["counts"]
-        table = points_table(
-            self.points, objective["metric"], objective["direction"], self.result["best"]
-        )
+        objective, counts = self.summary.objective, self.summary.counts
+        table = points_table(self.points, objective.metric, objective.direction, self.summary.best)
         rows = [table.columns, *table.rows[:_SHOWN_POINTS]]
         cells = "".join(
             f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)}</tr>"
@@ -200,10 +206,10 @@ class Run:
         )
         picture = self.files.report_page.parent / "equity.svg"
         drawn = picture.read_text(encoding="utf-8") if picture.is_file() else ""
-        status = "complete" if self.result["complete"] else "incomplete"
+        status = "complete" if self.summary.complete else "incomplete"
         return (
-            f"<h4>{html.escape(self.run_id)}: {status}, {counts['ok']:,} of {counts['planned']:,} "
-            f"tasks ok</h4><p>{objective['direction']} {objective['metric']}; the first "
+            f"<h4>{html.escape(self.run_id)}: {status}, {counts.ok:,} of {counts.planned:,} "
+            f"tasks ok</h4><p>{objective.direction} {objective.metric}; the first "
             f"{len(rows) - 1} of {self.points.height:,} points</p><table>{cells}</table>{drawn}"
         )
 
@@ -313,7 +319,7 @@ class Plots:
         """
         from trading_runtime.charts.figures import heat_map_figure
 
-        return heat_map_figure(self.run.points, self.run.result["objective"], (x, y), statistic)
+        return heat_map_figure(self.run.points, self.run.summary.objective, (x, y), statistic)
 
     def trades(self, point: int | None = None, partition: int = 0) -> Figure:
         """Return the price with entries, exits and orders, and position, equity and drawdown."""
@@ -439,7 +445,7 @@ def open_run(run_id: str = "latest", results: str | Path | None = None) -> Run:
     store = open_store(place)
     found = named_run(store, run_id, str(place), "results=")
     files = store.run(found)
-    result = read_json(files.result)
+    result = read_result(files)
     if result is None:
         raise UsageError(f"{files.result}: the run {found!r} has no result; see 'runs list'")
     return Run(found, files, result, computed=0, seconds=0.0, _store=store)

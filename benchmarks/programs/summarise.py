@@ -21,8 +21,8 @@ def main() -> None:
     started = time.perf_counter()
     run = LocalRun(prepared, "bench", lambda: False, show_progress=False)
     outcome = run.execute(allow_incomplete=False)
-    if outcome.computed or not outcome.reduction.result["complete"]:
-        raise SystemExit(f"not all results were stored: {outcome.reduction.result['counts']}")
+    if outcome.computed or not outcome.reduction.result.complete:
+        raise SystemExit(f"not all results were stored: {outcome.reduction.result.counts}")
     sys.stdout.write(json.dumps({"seconds": time.perf_counter() - started}) + "\n")
 
 

@@ -21,7 +21,9 @@ from trading_runtime.argo.check_step import run_check_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.argo.summary_step import run_summary_step
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.errors import Kind
 from trading_runtime.execution.executors import pods as pods_executor
+from trading_runtime.records.failures import TaskFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +115,7 @@ def test_out_of_memory_is_told_and_a_retry_with_more_computes_the_rest(
 
     assert failures(needing) == {}
     assert sorted(started(needing).count(task) for task in set(started(needing))) == [1, 1, 2]
-    assert run_summary_step(plan.results, "one").result["complete"]
+    assert run_summary_step(plan.results, "one").result.complete
 
 
 def test_less_memory_than_the_pod_has_is_the_experiment_s_to_ask(
@@ -143,7 +145,7 @@ def test_a_storage_that_is_away_for_a_task_is_tried_again(
     assert run_batch_step(plan.results, "one", BatchOrder(0)) == 0
 
     assert failures(needing) == {}
-    assert run_summary_step(plan.results, "one").result["complete"]
+    assert run_summary_step(plan.results, "one").result.complete
 
 
 def test_a_failure_that_passed_in_a_pod_which_then_was_killed_is_forgotten(
@@ -155,10 +157,11 @@ def test_a_failure_that_passed_in_a_pod_which_then_was_killed_is_forgotten(
     (task_id,) = started(needing)
     stale = needing.run_file("one", f"failures/{task_id}.json")
     stale.parent.mkdir(exist_ok=True)
-    stale.write_text(json.dumps({"task_id": task_id, "kind": "transient", "message": "away"}))
+    failure = TaskFailure.of(task_id, Kind.TRANSIENT, "away")
+    stale.write_text(json.dumps(failure.to_document()))
 
     assert run_check_step(plan.results, "one") == 0
-    assert run_summary_step(plan.results, "one").result["complete"]
+    assert run_summary_step(plan.results, "one").result.complete
     assert failures(needing) == {}
 
 
@@ -263,7 +266,7 @@ def test_the_same_id_again_tries_failed_tasks_again_and_computes_nothing_else(
     assert pods.step("summary", *run_of(needing)).code == 0
     third = run_plan_step(path, "two", ONE_BATCH)
     assert (third.tasks, third.pending, third.batches) == (2, 0, 0)
-    assert run_summary_step(plan.results, "two").result["complete"]
+    assert run_summary_step(plan.results, "two").result.complete
 
 
 def test_a_batch_that_is_none_is_refused(needing: SmallExperiment, pods: Pods) -> None:

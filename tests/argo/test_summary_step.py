@@ -44,7 +44,7 @@ def test_storage_that_comes_back_is_asked_again(
     storage = Storage(faults=2)
     monkeypatch.setattr(summary_step, "open_store", storage.open)
     summary = summary_step.run_summary_step(str(small.results), "one")
-    assert summary.result["run_digest"] == run.result["run_digest"]
+    assert summary.result.run_digest == run.result["run_digest"]
     assert storage.asked == 3
 
 

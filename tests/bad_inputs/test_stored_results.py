@@ -101,7 +101,7 @@ CASES = {
         METADATA, "folder", "run small.json --run-id one", DATA, ["metadata.json"]
     ),
     "metadata-history": Case(
-        METADATA, edited(history=3), "run small.json --run-id one", DATA, ["history is of the"]
+        METADATA, edited(history=3), "run small.json --run-id one", DATA, ["history is no list"]
     ),
     "metadata-started": Case(
         METADATA,
@@ -111,7 +111,7 @@ CASES = {
         ["started is of the wrong type"],
     ),
     "metadata-says-nothing": Case(
-        METADATA, edited(dataset=3), VERIFY, USAGE, ["nothing of 'dataset'", "--dataset"]
+        METADATA, edited(dataset=3), VERIFY, DATA, ["dataset is of the wrong type"]
     ),
     "metadata-leads-nowhere": Case(
         METADATA, edited(experiment_file="/gone/x.json"), VERIFY, USAGE, ["/gone", "--experiment"]

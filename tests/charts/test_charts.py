@@ -161,7 +161,8 @@ def test_the_page_of_all_points_sorts_and_filters(opened: Any) -> None:
         found: list[str] = page.locator(f"#points tbody td:nth-child({number})").all_inner_texts()
         return found
 
-    best = str(inputs.result["best"]["point"])
+    assert inputs.result.best is not None
+    best = str(inputs.result.best.point)
     assert column(1)[0] == best
     assert page.locator("tr.best td").first.inner_text() == best
     page.get_by_text("fast", exact=True).first.click()
@@ -202,7 +203,7 @@ def test_a_cell_of_a_statistic_that_is_better_low_has_the_lowest() -> None:
 
 def test_a_parameter_that_is_not_one_is_refused() -> None:
     inputs = sample_run({"fast": [1, 2], "slow": [3, 4]})
-    objective = inputs.result["objective"]
+    objective = inputs.result.objective
 
     with pytest.raises(UsageError, match="no parameter 'fats'; accepted are fast, slow"):
         heat_map_figure(inputs.points, objective, ("fats", None), None)

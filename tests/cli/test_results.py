@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.results.sample_run import sample_run
+from tests.run_metadata import made_up_metadata
 from trading_runtime.cli.results import results
 from trading_runtime.errors import DataError, TradingRuntimeError, UsageError
 from trading_runtime.results.frames import write_frame
@@ -33,15 +34,16 @@ def store(folder: Path, run_id: str, inputs: ReportInputs, started: str) -> Path
     """Lay out the files of a run as ``run`` does."""
     run = folder / "runs" / run_id
     run.mkdir(parents=True)
-    complete = inputs.result["complete"]
-    metadata = {
-        "experiment_name": inputs.plan.experiment_name,
-        "status": "complete" if complete else "incomplete",
-        "started": started,
-        "ended": started,
-    }
-    (run / "metadata.json").write_text(json.dumps(metadata))
-    (run / "result.json").write_text(json.dumps(inputs.result))
+    complete = inputs.result.complete
+    metadata = made_up_metadata(
+        run_id=run_id,
+        experiment_name=inputs.plan.experiment_name,
+        status="complete" if complete else "incomplete",
+        started=started,
+        ended=started,
+    )
+    (run / "metadata.json").write_text(json.dumps(metadata.to_document()))
+    (run / "result.json").write_text(inputs.result.to_json())
     write_frame(inputs.results, run / "results.parquet")
     write_frame(inputs.points, run / "points.parquet")
     return run

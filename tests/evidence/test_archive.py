@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# The files in these archives are no records.
+pytestmark = pytest.mark.damages_journals
+
 FILE = 0o100644 << 16
 LINK = 0o120777 << 16
 DEVICE = 0o020666 << 16

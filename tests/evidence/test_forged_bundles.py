@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +13,10 @@ from tests.evidence.test_bundle import bundled
 from trading_runtime.errors import DataError
 from trading_runtime.evidence import bundle as bundles
 from trading_runtime.evidence.checking import check_evidence
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.run_files import RunFiles
-from trading_runtime.records.seal import sealed, unsealed, write_metadata
+from trading_runtime.records.seal import sealed, write_metadata
+from trading_runtime.records.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,8 +165,10 @@ def test_a_damaged_result_of_a_run_without_a_summary_is_named(whole: Path, tmp_p
 
     def change(folder: Path) -> None:
         files = RunFiles(folder / "runs" / "whole")
-        content = json.loads(files.metadata.read_text()) | {"status": "stopped"}
-        write_metadata(files, sealed(unsealed(content), content["files"]))
+        metadata = read_metadata(files)
+        assert metadata is not None
+        stopped = replace(metadata, status=Status.STOPPED)
+        write_metadata(files, sealed(stopped, metadata.files or {}))
         [task] = (folder / "tasks").glob("*/*")
         (task / "equity.parquet").write_bytes(b"changed")
         damaged.append(f"tasks/{task.name[:12]}")

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.run_metadata import made_up_metadata
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
 from trading_runtime.metrics.results_folder import open_results_folder
+from trading_runtime.records.plan import PlannedObjective
+from trading_runtime.records.result import RunResult, TaskCounts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 NEW_YEAR = 1_704_067_200
 """2024-01-01T00:00:00Z."""
+
+NONE: Mapping[str, int] = MappingProxyType({})
 
 type Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -28,16 +35,12 @@ class SampleRun:
         self.folder = results / "runs" / run_id
         self.chain = self.folder / "journal" / "local-1" / "000001.jsonl"
         self.chain.parent.mkdir(parents=True)
-        self.metadata = {
-            "run_id": run_id,
-            "experiment_name": "sample",
-            "engine": {"nautilus_trader": "2.0.0"},
-            "executor": "local",
-            "started": "2024-01-01T00:00:00.000000Z",
-            "ended": None if status == "running" else "2024-01-01T01:00:00.250000Z",
-            "status": status,
-            **facts,
-        }
+        self.metadata = made_up_metadata(
+            run_id=run_id,
+            ended=None if status == "running" else "2024-01-01T01:00:00.250000Z",
+            status=status,
+        ).to_document()
+        self.metadata |= facts
         self.write("metadata.json", self.metadata)
         self.write("experiment.json", {"limits": {"task_seconds": 600}})
         self._lines = 0
@@ -46,6 +49,26 @@ class SampleRun:
     def write(self, name: str, content: object) -> None:
         """Write a JSON file of the run."""
         (self.folder / name).write_text(json.dumps(content))
+
+    def summarise(self, ok: int, missing: int = 0, failed: Mapping[str, int] = NONE) -> None:
+        """Write the result of as many tasks; ``failed`` by kind."""
+        counts = TaskCounts(
+            planned=ok + missing + sum(failed.values()),
+            ok=ok,
+            failed=sum(failed.values()),
+            missing=missing,
+        )
+        result = RunResult(
+            run_digest="0" * 64,
+            complete=counts.ok == counts.planned,
+            counts=counts,
+            failed_by_kind=failed,
+            objective=PlannedObjective("sharpe", "maximize"),
+            best=None,
+            incidents={},
+            warnings=(),
+        )
+        (self.folder / "result.json").write_text(result.to_json())
 
     def say(self, second: float, event: str, **payload: Any) -> None:
         """Append a line, so many seconds after the new year."""
@@ -65,6 +88,8 @@ class SampleRun:
             file.write(line + b"\n")
         self._previous = hashlib.sha256(line).hexdigest()
         self._lines += 1
+        end = {"lines": self._lines, "last": self._previous}
+        self.write("metadata.json", self.metadata | {"journal": {"local-1": end}})
 
 
 def collected(results: Path, now: float = NEW_YEAR + 100, most_runs: int = 50) -> Values:

@@ -241,12 +241,9 @@ def test_times_keep_their_fractions(tmp_path: Path) -> None:
 @pytest.mark.damages_journals
 def test_runs_are_counted_by_status_and_their_tasks_by_what_became_of_them(tmp_path: Path) -> None:
     first = SampleRun(tmp_path, "first", "complete")
-    first.write("result.json", {"counts": {"ok": 7, "missing": 0}, "failed_by_kind": {}})
+    first.summarise(ok=7)
     second = SampleRun(tmp_path, "second", "incomplete")
-    second.write(
-        "result.json",
-        {"counts": {"ok": 1, "missing": 2}, "failed_by_kind": {"strategy": 3, "crash": 1}},
-    )
+    second.summarise(ok=1, missing=2, failed={"strategy": 3, "crash": 1})
     damaged = SampleRun(tmp_path, "damaged", "complete")
     (damaged.folder / "metadata.json").write_text("{")
     found = collected(tmp_path)
@@ -290,7 +287,8 @@ def test_labels_have_no_values_but_their_own(tmp_path: Path, ten: SampleRun) -> 
     ten.say(21, "task_failed", task_id="t3", seconds=1.0, kind="a new kind")
     ten.say(22, "order_refused", task_id="t3", rule="a new rule", count=4)
     ten.say(22, "order_refused", task_id="t3", rule="stale_after", count=2)
-    SampleRun(tmp_path, "strange", "a new status", experiment_name="x" * 1_000)
+    SampleRun(tmp_path, "strange", "a new status")
+    SampleRun(tmp_path, "long", experiment_name="x" * 1_000)
     found = collected(tmp_path)
 
     assert value(found, "run_tasks_failed_total", run_id="ten", kind="other") == 1

@@ -109,7 +109,8 @@ def test_two_parameters_and_partitions_give_all_four_pictures(tmp_path: Path) ->
 def test_the_third_parameter_is_held_at_the_best_value_and_that_is_said(tmp_path: Path) -> None:
     run = sample_run({"fast": [1, 2, 3], "slow": [7, 8, 9], "size": SIZES})
     page, _ = written(run, tmp_path)
-    held = run.result["best"]["parameters"]["size"]
+    assert run.result.best is not None
+    held = run.result.best.parameters["size"]
     assert f"Held: size = {held}. The best point is framed." in page.text
 
 
@@ -138,10 +139,11 @@ def test_text_from_a_run_is_never_markup(tmp_path: Path) -> None:
 def test_the_best_point_and_its_statistics_are_shown(tmp_path: Path) -> None:
     run = sample_run({"fast": [1, 2, 3]}, metric="net_profit")
     page, markdown = written(run, tmp_path)
-    winner = run.result["best"]
-    assert f"Best: point {winner['point']}" in page.text
+    winner = run.result.best
+    assert winner is not None
+    assert f"Best: point {winner.point}" in page.text
     assert "Highest net profit of 3 points." in page.text
-    shown = f"{Decimal(winner['value']):,.2f}".replace("-", "\N{MINUS SIGN}")
+    shown = f"{Decimal(str(winner.value)):,.2f}".replace("-", "\N{MINUS SIGN}")
     assert f"| Net profit (objective) | {shown} |" in markdown
 
 

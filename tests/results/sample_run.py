@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from tests.plans import made_up_plan, partition
 from tests.results.observed import YEAR, throughout
 from trading_runtime.canonical import digest
+from trading_runtime.errors import Kind
+from trading_runtime.records.failures import TaskFailure
 from trading_runtime.records.plan import PlannedObjective, Task
+from trading_runtime.records.result import RunResult, TaskCounts
 from trading_runtime.report import ReportInputs
 from trading_runtime.results.calendar import observed_facts
 from trading_runtime.results.frames import best, points_frame, results_frame
@@ -98,28 +101,31 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
         rows.append(aggregate_point(k, point, outcomes, YEAR))
         curves[k] = outcomes
     frame = points_frame(rows)
-    winner = best(frame, plan.objective._asdict())
-    counts = {"planned": len(plan.tasks), "ok": len(summaries), "failed": len(failures)}
-    counts["missing"] = counts["planned"] - counts["ok"] - counts["failed"]
-    kinds = sorted({failure["kind"] for failure in failures})
+    winner = best(frame, metric)
+    counts = TaskCounts(
+        planned=len(plan.tasks),
+        ok=len(summaries),
+        failed=len(failures),
+        missing=len(plan.tasks) - len(summaries) - len(failures),
+    )
+    kinds = sorted({failure.kind.value for failure in failures})
     return ReportInputs(
         run_id="btc-ema-cross-20220201",
         experiment=EXPERIMENT,
         plan=plan,
-        result={
-            "format": 1,
-            "run_digest": digest("run"),
-            "complete": counts["ok"] == counts["planned"],
-            "counts": counts,
-            "failed_by_kind": {
-                kind: sum(each["kind"] == kind for each in failures) for kind in kinds
-            },
-            "objective": plan.objective._asdict(),
-            "best": winner,
-        },
+        result=RunResult(
+            run_digest=digest("run"),
+            complete=counts.ok == counts.planned,
+            counts=counts,
+            failed_by_kind={kind: sum(each.kind == kind for each in failures) for kind in kinds},
+            objective=plan.objective,
+            best=winner,
+            incidents={},
+            warnings=(),
+        ),
         results=results_frame(plan, statuses, summaries),
         points=frame,
-        curve=chained_curve(curves[winner["point"]]) if winner else (),
+        curve=chained_curve(curves[winner.point]) if winner else (),
         failures=failures,
         data_types=("bars",),
         identities={
@@ -133,20 +139,15 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
     )
 
 
-def _failure(task_id: str, kind: str) -> dict[str, Any]:
+def _failure(task_id: str, kind: str) -> TaskFailure:
     traceback = (
         "Traceback (most recent call last):\n"
         '  File "strategies/ema_cross.py", line 41, in on_bar\n'
         "    size = self.cash / bar.close\n"
         "ZeroDivisionError: division by zero\n"
     )
-    return {
-        "task_id": task_id,
-        "kind": kind,
-        "exit_code": 4,
-        "message": "on_bar raised ZeroDivisionError: division by zero <script>alert(1)</script>",
-        "traceback": traceback,
-    }
+    message = "on_bar raised ZeroDivisionError: division by zero <script>alert(1)</script>"
+    return TaskFailure.of(task_id, Kind(kind), message, traceback)
 
 
 def _done(outcome: TaskOutcome, point: int, *, ruined: bool, trades: int) -> TaskOutcome:

@@ -13,6 +13,7 @@ import pytest
 from tests.results.sample_run import sample_run
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import UsageError
+from trading_runtime.records.result import BestPoint
 from trading_runtime.results.frames import (
     TASK_STATISTICS,
     best,
@@ -26,7 +27,7 @@ from trading_runtime.results.frames import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAXIMIZE = {"metric": "sharpe", "direction": "maximize"}
+OBJECTIVE = "sharpe"
 
 
 def row(point: int, sharpe: float | None, **more: Any) -> dict[str, Any]:
@@ -121,48 +122,46 @@ def test_a_run_without_points_has_an_empty_table(tmp_path: Path) -> None:
     frame = points_frame([])
     write_frame(frame, tmp_path / "empty.parquet")
     assert pl.read_parquet(tmp_path / "empty.parquet").height == 0
-    assert best(frame, MAXIMIZE) is None
+    assert best(frame, OBJECTIVE) is None
 
 
 def test_the_best_point_is_the_highest_and_of_equal_ones_the_first() -> None:
     frame = points_frame([row(0, 1.0), row(1, 2.0), row(2, 2.0)])
-    assert best(frame, MAXIMIZE) == {"point": 1, "parameters": {"fast": 1}, "value": 2.0}
+    assert best(frame, OBJECTIVE) == BestPoint(point=1, parameters={"fast": 1}, value=2.0)
 
 
 def test_minimize_takes_the_lowest() -> None:
     frame = points_frame([row(0, 1.0), row(1, -2.0), row(2, None)])
-    found = best(frame, {"metric": "sharpe", "direction": "minimize"})
+    found = best(frame, "sharpe", "minimize")
     assert found is not None
-    assert found["point"] == 1
+    assert found.point == 1
 
 
 def test_an_undefined_value_never_wins() -> None:
-    assert best(points_frame([row(0, None), row(1, -5.0)]), MAXIMIZE) == {
-        "point": 1,
-        "parameters": {"fast": 1},
-        "value": -5.0,
-    }
-    assert best(points_frame([row(0, None)]), MAXIMIZE) is None
+    assert best(points_frame([row(0, None), row(1, -5.0)]), OBJECTIVE) == BestPoint(
+        point=1, parameters={"fast": 1}, value=-5.0
+    )
+    assert best(points_frame([row(0, None)]), OBJECTIVE) is None
 
 
 def test_no_best_point_is_named_while_a_task_is_missing_unless_asked() -> None:
     frame = points_frame([row(0, 1.0), row(1, None, ok=0, missing=1)])
-    assert best(frame, MAXIMIZE) is None
-    found = best(frame, MAXIMIZE, allow_incomplete=True)
+    assert best(frame, OBJECTIVE) is None
+    found = best(frame, OBJECTIVE, allow_incomplete=True)
     assert found is not None
-    assert found["point"] == 0
+    assert found.point == 0
 
 
 def test_money_is_named_as_a_decimal_text() -> None:
     frame = points_frame([row(0, 1.0, net_profit="12.50")])
-    found = best(frame, {"metric": "net_profit", "direction": "maximize"})
+    found = best(frame, "net_profit")
     assert found is not None
-    assert found["value"] == "12.5"
+    assert found.value == "12.5"
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest_known_one() -> None:
     with pytest.raises(UsageError, match=r"'sharp' is not a statistic .* did you mean 'sharpe'"):
-        best(points_frame([row(0, 1.0)]), {"metric": "sharp"})
+        best(points_frame([row(0, 1.0)]), "sharp")
 
 
 def test_ranking_puts_undefined_last_and_equal_ones_in_order() -> None:

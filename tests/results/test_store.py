@@ -24,7 +24,7 @@ def result(summary: bytes = b'{"net_profit": "1"}\n') -> dict[str, bytes]:
     """Return the files of a result of ``TASK``."""
     files = {"orders.parquet": b"orders", "summary.json": summary}
     facts = {
-        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        name: {"bytes": len(content), "rows": None, "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in files.items()
     }
     manifest = {"task_id": TASK, "inputs": INPUTS, "files": facts}

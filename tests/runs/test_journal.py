@@ -30,6 +30,7 @@ from trading_runtime.records.journal import (
     new_writer,
     whole_lines,
 )
+from trading_runtime.records.metadata import ChainEnd
 from trading_runtime.records.run_files import RunFiles
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ def test_the_lines_of_all_writers_are_merged_by_time_and_unchanged(files: RunFil
         line for path in files.journals.rglob("*.jsonl") for line in path.read_bytes().splitlines()
     }
     assert ends == {
-        "local-1": {"lines": 2, "last": hashlib.sha256(merged[2]).hexdigest()},
-        "local-2": {"lines": 1, "last": hashlib.sha256(merged[1]).hexdigest()},
+        "local-1": ChainEnd(lines=2, last=hashlib.sha256(merged[2]).hexdigest()),
+        "local-2": ChainEnd(lines=1, last=hashlib.sha256(merged[1]).hexdigest()),
     }
 
 

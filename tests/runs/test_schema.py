@@ -9,7 +9,13 @@ import jsonschema
 import pytest
 
 from tests.record_schemas import SCHEMAS, validator
-from trading_runtime.records.schema import EVENTS, journal_schema, metadata_schema, schema_texts
+from trading_runtime.records.schema import (
+    DOCUMENTS,
+    EVENTS,
+    journal_schema,
+    record_schema,
+    schema_texts,
+)
 
 LINE: dict[str, Any] = {
     "sequence": 0,
@@ -29,7 +35,8 @@ def test_the_committed_schemas_are_current() -> None:
 
 def test_they_are_schemas_of_draft_2020_12() -> None:
     jsonschema.Draft202012Validator.check_schema(journal_schema())
-    jsonschema.Draft202012Validator.check_schema(metadata_schema())
+    for name in DOCUMENTS:
+        jsonschema.Draft202012Validator.check_schema(record_schema(name))
 
 
 def test_every_event_that_an_operator_asks_for_has_a_form() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.canonical import digest
+from trading_runtime.records.metadata import RunMetadata, read_metadata
 from trading_runtime.records.seal import sealed, unsealed, write_metadata
 from trading_runtime.results.store import Store
 from trading_runtime.runs.metadata import seal_again
@@ -85,7 +86,7 @@ def test_a_link_in_place_of_a_file_is_noticed(files: RunFiles, tmp_path: Path) -
 
 
 def test_a_seal_that_was_taken_out_is_noticed(files: RunFiles) -> None:
-    write_metadata(files, unsealed(json.loads(files.metadata.read_bytes())))
+    write_metadata(files, unsealed(metadata_of(files)))
 
     [finding] = check_run(files).findings
     assert str(finding).startswith("metadata.json: the end of the run is not sealed")
@@ -99,12 +100,19 @@ def test_metadata_in_other_words_are_noticed(files: RunFiles) -> None:
     ]
 
 
+def metadata_of(files: RunFiles) -> RunMetadata:
+    """Return the metadata of a run that has ended."""
+    metadata = read_metadata(files)
+    assert metadata is not None
+    return metadata
+
+
 def seal_anew(files: RunFiles, *changed: Path) -> None:
     """Do what a forger does that knows of digests and seals."""
-    content = json.loads(files.metadata.read_bytes())
+    metadata = metadata_of(files)
     names = {path.relative_to(files.folder).as_posix(): path for path in changed}
-    digests = content["files"] | {name: file_sha256(path) for name, path in names.items()}
-    write_metadata(files, sealed(unsealed(content), digests))
+    digests = {**(metadata.files or {})} | {name: file_sha256(path) for name, path in names.items()}
+    write_metadata(files, sealed(metadata, digests))
 
 
 def test_a_result_that_was_sealed_anew_does_not_follow_from_the_tasks(

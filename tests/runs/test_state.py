@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.results.store import Store
-from trading_runtime.runs.overview import read_run_document
+from trading_runtime.runs.overview import stored_metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +24,10 @@ def test_a_file_that_is_absent_or_damaged_says_nothing(
     if content is not None:
         file.write_bytes(content)
 
-    assert read_run_document(Store(tmp_path), "one", "metadata.json") == {}
+    assert stored_metadata(Store(tmp_path), "one") is None
 
 
 def test_a_folder_in_the_place_of_a_file_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "runs" / "one" / "metadata.json").mkdir(parents=True)
 
-    assert read_run_document(Store(tmp_path), "one", "metadata.json") == {}
+    assert stored_metadata(Store(tmp_path), "one") is None

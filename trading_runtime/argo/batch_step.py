@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.argo.code_archive import unpacked_code
 from trading_runtime.argo.outputs import PodProgress
-from trading_runtime.argo.planned_run import may_pass, open_planned_run
+from trading_runtime.argo.planned_run import open_planned_run
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.control.stopping import StopControl
@@ -21,6 +21,7 @@ from trading_runtime.execution.executors.pods import PodExecutor
 from trading_runtime.execution.workers.memory import memory_limit
 from trading_runtime.execution.workers.processes import Job, PrestartedWorker
 from trading_runtime.planning.environment import refuse_other_environment
+from trading_runtime.records.failures import read_missing
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
 
@@ -83,8 +84,7 @@ class _Batch:
         ids = {index: run.plan.tasks[index].task_id for index in tasks}
         stored = run.store.stored_of(list(ids.values()))
         self._failed = run.shared.failures().keys() & set(ids.values())
-        failures = {task_id: run.failure(task_id) for task_id in self._failed - stored}
-        final = {task_id for task_id, content in failures.items() if not may_pass(content)}
+        final = {task_id for task_id in self._failed - stored if not run.may_pass(task_id)}
         self.pending = [index for index, task_id in ids.items() if task_id not in stored | final]
 
     def compute(self, executor: PodExecutor, should_stop: Callable[[], bool]) -> int:
@@ -118,7 +118,7 @@ def _job(run: SharedPlannedRun, folder: Path, code: StrategyCode) -> Job:
     return Job(
         plan=run.shared.files.plan.absolute(),
         folder=folder,
-        dataset=run.metadata["dataset"],
+        dataset=run.metadata.dataset,
         results=run.store.place,
         task_seconds=run.plan.task_seconds,
         task_memory=run.plan.task_memory,
@@ -129,11 +129,11 @@ def _job(run: SharedPlannedRun, folder: Path, code: StrategyCode) -> Job:
 def _tasks(run: SharedPlannedRun, order: BatchOrder) -> list[int]:
     """Return the tasks of a batch."""
     number, round_number = order.number, order.round_number
-    batches: Sequence[Sequence[int]]
-    if round_number == FIRST_ROUND:
-        batches = run.plan.batches
-    else:
-        batches = (run.shared.read_json(run.shared.files.missing) or {"batches": []})["batches"]
+    batches: Sequence[Sequence[int]] = run.plan.batches
+    if round_number != FIRST_ROUND:
+        run.shared.read(run.shared.files.missing)
+        missing = read_missing(run.shared.files.missing)
+        batches = () if missing is None else missing.batches
     if not 0 <= number < len(batches):
         raise UsageError(
             f"run {run.run_id!r}: there is no batch {number} in round {round_number}; it has "
@@ -148,8 +148,8 @@ def _tasks(run: SharedPlannedRun, order: BatchOrder) -> list[int]:
 @contextlib.contextmanager
 def _strategy_code(run: SharedPlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
     """Find the strategy's code in this pod; also yields the base folder of its paths."""
-    strategy, archive = run.plan.strategy, run.metadata.get("code_archive")
-    file = run.metadata["experiment_file"]
+    strategy, archive = run.plan.strategy, run.metadata.code_archive
+    file = run.metadata.experiment_file
     with contextlib.ExitStack() as stack:
         if archive:
             folder = stack.enter_context(unpacked_code(open_folder(run.store.place), archive))

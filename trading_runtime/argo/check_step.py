@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
-from trading_runtime.argo.planned_run import may_pass, open_planned_run
+from trading_runtime.argo.planned_run import open_planned_run
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
+from trading_runtime.records.failures import MissingTasks
 from trading_runtime.storage.files import write_file
 
 
@@ -25,15 +24,15 @@ def run_check_step(results: str, run_id: str) -> int:
     for index, task_id in enumerate(run.plan.task_ids):
         if run.store.has_task(task_id):
             continue
-        if task_id not in failed or may_pass(run.failure(task_id)):
+        if task_id not in failed or run.may_pass(task_id):
             missing.append(index)
     batches = pod_batches(
         run.plan,
         missing,
-        run.metadata.get("batch_seconds", BATCH_SECONDS),
-        run.metadata.get("most_batches", MOST_BATCHES),
+        run.metadata.batch_seconds or BATCH_SECONDS,
+        run.metadata.most_batches or MOST_BATCHES,
     )
     files = run.shared.files
-    write_file(files.missing, json.dumps({"batches": batches}) + "\n")
+    write_file(files.missing, MissingTasks(batches=batches).to_json())
     run.shared.publish(files.missing)
     return len(batches)

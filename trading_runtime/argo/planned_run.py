@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trading_runtime.errors import Kind, UsageError
+from trading_runtime.errors import UsageError
+from trading_runtime.records.failures import read_failure
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.opening import SharedRun, check_run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
@@ -27,12 +27,14 @@ class SharedPlannedRun:
     store: Store
     shared: SharedRun
     plan: Plan
-    metadata: dict[str, Any]
+    metadata: RunMetadata
 
-    def failure(self, task_id: str) -> dict[str, Any]:
-        """Return a task's stored failure; empty when there is none any more."""
-        content = self.shared.read_json(self.shared.files.failure(task_id))
-        return content if isinstance(content, dict) else {}
+    def may_pass(self, task_id: str) -> bool:
+        """Return whether a task that failed may succeed when retried elsewhere."""
+        path = self.shared.files.failure(task_id)
+        self.shared.read(path)
+        failure = read_failure(path)
+        return failure is not None and failure.may_pass
 
 
 def open_planned_run(results: str, run_id: str) -> SharedPlannedRun:
@@ -45,13 +47,7 @@ def open_planned_run(results: str, run_id: str) -> SharedPlannedRun:
         raise UsageError(f"run {run_id!r}: {NOT_PLANNED}")
     store = open_store(results)
     shared = SharedRun(store, run_id)
-    metadata = shared.read_json(shared.files.metadata)
-    if shared.read(shared.files.plan) is None or not isinstance(metadata, dict):
+    metadata = shared.metadata()
+    if shared.read(shared.files.plan) is None or metadata is None:
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
     return SharedPlannedRun(run_id, store, shared, read_plan(shared.files.plan), metadata)
-
-
-def may_pass(failure: Mapping[str, Any]) -> bool:
-    """Return whether a task with this failure may succeed when retried elsewhere."""
-    kind = failure.get("kind")
-    return kind in {Kind.TRANSIENT, Kind.STORAGE} or bool(failure.get("out_of_memory"))

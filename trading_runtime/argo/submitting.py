@@ -123,7 +123,7 @@ def prepare_submission(
     elif is_running(store, run_id):
         raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
     run = SharedRun(store, run_id)
-    refuse_other_plan(run.read_json(run.files.metadata), prepared.plan.digest, run_id)
+    refuse_other_plan(run.metadata(), prepared.plan.digest, run_id)
     return Submission(prepared, run_id, image, content, code, batch_seconds, most_batches)
 
 

@@ -7,21 +7,26 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.argo.planned_run import NOT_PLANNED, may_pass
+from trading_runtime.argo.planned_run import NOT_PLANNED
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import IncompleteError, KilledError, TransientError, UsageError
 from trading_runtime.execution.lifecycle import record_end, summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
+from trading_runtime.records.failures import read_failure
+from trading_runtime.records.forms import to_document
 from trading_runtime.records.journal import Journal, new_writer
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.metadata import Metadata, reopen_run
 from trading_runtime.runs.opening import check_run_id
 from trading_runtime.runs.rates import write_metrics
-from trading_runtime.storage.files import read_json
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
+    from trading_runtime.records.failures import TaskFailure
+    from trading_runtime.records.metadata import RunMetadata
+    from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.store import Store
 
@@ -34,9 +39,8 @@ need an expression, and would then report that it did not hold, instead of the s
 class Summary:
     """The outcome of a run."""
 
-    result: dict[str, Any]
-    """Content of ``result.json``."""
-    failures: list[dict[str, Any]]
+    result: RunResult
+    failures: list[TaskFailure]
     files: RunFiles
     killed: KilledError | None = None
     """The error to raise when the kill switch ended the run."""
@@ -44,27 +48,30 @@ class Summary:
     @property
     def counts(self) -> dict[str, Any]:
         """Tasks planned, ok, failed, missing, and the failed ones by kind."""
-        return {**self.result["counts"], "failed_by_kind": self.result["failed_by_kind"]}
+        return {
+            **to_document(self.result.counts),
+            "failed_by_kind": dict(self.result.failed_by_kind),
+        }
 
     def check_complete(self) -> None:
         """Raise ``IncompleteError``, with kinds and counts, unless every planned task is ok.
 
         Raises ``KilledError`` instead when the kill switch is on.
         """
-        if self.result["complete"]:
+        if self.result.complete:
             return
         if self.killed is not None:
             raise self.killed
-        counts = self.result["counts"]
-        kinds = [f"{count:,} {kind}" for kind, count in self.result["failed_by_kind"].items()]
-        kinds += [f"{counts['missing']:,} missing"] if counts["missing"] else []
+        counts = self.result.counts
+        kinds = [f"{count:,} {kind}" for kind, count in self.result.failed_by_kind.items()]
+        kinds += [f"{counts.missing:,} missing"] if counts.missing else []
         first = ""
         if self.failures:
-            failed = min(self.failures, key=lambda item: str(item["task_id"]))
-            message = str(failed["message"]).partition("\n")[0]
-            first = f"; first: {failed['task_id'][:12]}: {message}"
+            failed = min(self.failures, key=lambda item: item.task_id)
+            message = failed.message.partition("\n")[0]
+            first = f"; first: {failed.task_id[:12]}: {message}"
         raise IncompleteError(
-            f"incomplete: {counts['ok']:,} of {counts['planned']:,} tasks are ok, "
+            f"incomplete: {counts.ok:,} of {counts.planned:,} tasks are ok, "
             f"{', '.join(kinds)}{first}"
         )
 
@@ -90,14 +97,14 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
         raise UsageError(f"run {run_id!r}: {NOT_PLANNED}")
     store = open_store(results)
     files = store.run(run_id)
-    content = read_json(files.metadata)
-    if not files.plan.is_file() or not isinstance(content, dict):
+    stored = read_metadata(files)
+    if not files.plan.is_file() or stored is None:
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
     plan = read_plan(files.plan)
     reopen_run(files)
     store.publish(files.metadata)
     _forget_passed_failures(store, files)
-    metadata = Metadata(files, content)
+    metadata = Metadata(files, stored)
     with Journal(files.journals, new_writer("summary")) as journal:
         reduction = summarise_run(plan, store, files, metadata, allow_incomplete=allow_incomplete)
         killed = record_end(
@@ -109,9 +116,9 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
             stop_requested=files.stop.exists(),
         )
 
-    def write_numbers(content: dict[str, Any]) -> None:
+    def write_numbers(final: RunMetadata) -> None:
         _write_metrics(files, plan.common.strategy_path)
-        write_run_metrics(files, content)
+        write_run_metrics(files, final)
 
     metadata.seal(write_numbers)
     store.publish_part(journal.end_part)
@@ -122,8 +129,10 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
 def _forget_passed_failures(store: Store, files: RunFiles) -> None:
     """Remove the failures of tasks that later succeeded in a pod that was then killed."""
     for path in sorted(files.failures.glob("*.json")):
-        if store.has_task(path.stem) and may_pass(read_json(path) or {}):
-            store.remove(path)
+        if store.has_task(path.stem):
+            failure = read_failure(path)
+            if failure is not None and failure.may_pass:
+                store.remove(path)
 
 
 def _write_metrics(files: RunFiles, strategy: str) -> None:

@@ -12,7 +12,7 @@ from trading_runtime.report.formatting import label, value_text
 from trading_runtime.results.frames import PARAMETER_PREFIX, check_metric, parameter_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from trading_runtime.records.plan import PlannedObjective
 
 
 def equity_figure(equity: pl.DataFrame) -> Any:
@@ -36,7 +36,7 @@ def equity_figure(equity: pl.DataFrame) -> Any:
 
 def heat_map_figure(
     points: pl.DataFrame,
-    objective: Mapping[str, str],
+    objective: PlannedObjective,
     axes: tuple[str | None, str | None],
     statistic: str | None,
 ) -> Any:
@@ -44,7 +44,7 @@ def heat_map_figure(
 
     Raises ``UsageError`` when the run has no such parameters or statistic.
     """
-    metric = check_metric(statistic or objective["metric"])
+    metric = check_metric(statistic or objective.metric)
     x, y = chosen_axes(points, axes)
     across, along, values = cells(points, (x, y), metric, lowest=is_better_low(metric, objective))
     chart = graph_objects()
@@ -59,12 +59,12 @@ def heat_map_figure(
     return styled(figure, title_text=label(metric), height=460)
 
 
-def is_better_low(metric: str, objective: Mapping[str, str]) -> bool:
+def is_better_low(metric: str, objective: PlannedObjective) -> bool:
     """Return whether a lower value of a statistic is the better one."""
     from trading_runtime.config.statistic_names import BETTER_LOW
 
-    if metric == objective["metric"]:
-        return objective["direction"] == "minimize"
+    if metric == objective.metric:
+        return objective.direction == "minimize"
     return metric in BETTER_LOW
 
 

@@ -19,11 +19,11 @@ from trading_runtime.report.formatting import label, statistic, value_text
 from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import polars as pl
 
     from trading_runtime.charts.trades import TaskChart
+    from trading_runtime.records.plan import PlannedObjective
+    from trading_runtime.records.result import RunResult
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_HEAT_CELLS = 40_000
@@ -38,9 +38,9 @@ def chart_page(chart: TaskChart) -> str:
     })  # fmt: skip
 
 
-def explore_page(run_id: str, points: pl.DataFrame, result: Mapping[str, Any]) -> str:
+def explore_page(run_id: str, points: pl.DataFrame, result: RunResult) -> str:
     """Return the page with all points: a table to sort and filter, and heat maps of all pairs."""
-    objective, best = result["objective"], result["best"]
+    objective, best = result.objective, result.best
     names = parameter_names(points.columns)
     shown = [name for name in POINT_STATISTICS if points[name].null_count() < points.height]
     heads = [
@@ -60,20 +60,20 @@ def explore_page(run_id: str, points: pl.DataFrame, result: Mapping[str, Any]) -
     return _page("explore.html", title=f"{run_id}: all points", data={
         "heads": heads,
         "rows": rows,
-        "best": None if best is None else best["point"],
-        "sorted": label(objective["metric"]),
-        "descending": objective["direction"] == "maximize",
+        "best": None if best is None else best.point,
+        "sorted": label(objective.metric),
+        "descending": objective.direction == "maximize",
         "maps": _maps(points, objective, names, shown),
         "scale": [[place / (len(SCALE) - 1), colour] for place, colour in enumerate(SCALE)],
     })  # fmt: skip
 
 
 def _maps(
-    points: pl.DataFrame, objective: Mapping[str, str], names: list[str], shown: list[str]
+    points: pl.DataFrame, objective: PlannedObjective, names: list[str], shown: list[str]
 ) -> dict[str, Any]:
     """Return the cells of each pair of parameters, by statistic."""
     varied = [name for name in names if points[PARAMETER_PREFIX + name].n_unique() > 1]
-    first = [name for name in shown if name == objective["metric"]]
+    first = [name for name in shown if name == objective.metric]
     found: dict[str, Any] = {}
     for metric in (*first, *(name for name in shown if name not in first)):
         pairs = []

@@ -20,8 +20,8 @@ from trading_runtime.charts.library import (
 )
 from trading_runtime.charts.prices import candles, merged
 from trading_runtime.errors import UsageError
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
-from trading_runtime.results.run_records import read_metadata
 
 if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
@@ -70,7 +70,8 @@ def read_trades(
             f"point {task.point} has no result for partition {task.partition}: its task failed or "
             "is missing"
         )
-    place = dataset or str((read_metadata(files) or {}).get("dataset", ""))
+    metadata = read_metadata(files)
+    place = dataset or ("" if metadata is None else metadata.dataset)
     named = instrument or plan.partitions[task.partition].instruments[0]
     prices = candles(plan, place, task.partition, named)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trading_runtime.records.plan import PlannedObjective
+    from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
 
 
@@ -210,7 +213,7 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
     result, stored = _read_table(files, "points" if point is None else "results")
     overview = _overview(run_id, files, result)
     if point is None:
-        table = _sorted_points(stored, overview["objective"], key, ascending=ascending)
+        table = _sorted_points(stored, result.objective, key, ascending=ascending)
     else:
         tasks = _of_point(stored, point)
         descending = _is_descending(key, overview["objective"], ascending=ascending)
@@ -224,7 +227,7 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
     print_overview(overview)
     say("")
     shown = table.head(limit) if limit else table
-    emphasis = [key or "", (overview["objective"] or {}).get("metric", "")]
+    emphasis = [key or "", result.objective.metric]
     (print_points if point is None else print_tasks)(shown, emphasis)
     if shown.height < table.height:
         say(f"the first {shown.height} of {table.height}; --limit 0 shows all", err=True)
@@ -305,16 +308,17 @@ def chart_results(  # noqa: PLR0913 - one argument for each option of the comman
     from trading_runtime.charts.pages import chart_page
     from trading_runtime.charts.trades import read_trades
     from trading_runtime.records.plan import read_plan
-    from trading_runtime.results.run_records import read_result
+    from trading_runtime.records.result import read_result
     from trading_runtime.verification.replay import find_task
 
     store, run_id = find_run(run, folder)
     files = store.run(run_id)
     if point is None:
-        best = (read_result(files) or {}).get("best")
+        result = read_result(files)
+        best = None if result is None else result.best
         if best is None:
             raise UsageError(f"run {run_id!r} names no best point; give --point")
-        point = int(best["point"])
+        point = best.point
     index = find_task(read_plan(files.plan), None, point, partition)
     page = chart_page(read_trades(files, store, index, instrument, dataset))
     target = output or Path(f"{run_id}-{point}-{partition}.html")
@@ -359,7 +363,7 @@ def _write(target: Path, write: Callable[[], object]) -> None:
 
 def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
     """Return what can be said about a run, even a damaged one: the others are still listed."""
-    from trading_runtime.results.run_records import read_result
+    from trading_runtime.records.result import read_result
 
     try:
         return _overview(run_id, files, read_result(files))
@@ -367,54 +371,48 @@ def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
         return _overview(run_id, files, None) | {"status": "damaged"}
 
 
-def _metadata(files: RunFiles) -> dict[str, Any]:
-    """Return a run's metadata, empty when absent or damaged: results do not depend on it."""
-    from trading_runtime.results.run_records import read_metadata
-
-    try:
-        return read_metadata(files) or {}
-    except DataError:
-        return {}
-
-
-def _overview(run_id: str, files: RunFiles, found: dict[str, Any] | None) -> dict[str, Any]:
-    from trading_runtime.records.status import DIED, Status
+def _overview(run_id: str, files: RunFiles, result: RunResult | None) -> dict[str, Any]:
+    from trading_runtime.records.metadata import read_metadata
+    from trading_runtime.records.status import standing
     from trading_runtime.runs.lock import is_locked
 
-    metadata, result = _metadata(files), found or {}
-    status = metadata.get("status", "unknown")
+    metadata, document = None, {} if result is None else result.to_document()
+    # Results do not depend on metadata that are damaged.
+    with contextlib.suppress(DataError):
+        metadata = read_metadata(files)
     return {
         "run_id": run_id,
-        "experiment": metadata.get("experiment_name"),
-        "status": DIED if status == Status.RUNNING and not is_locked(files) else status,
-        "started": metadata.get("started"),
-        "ended": metadata.get("ended"),
-        "run_digest": result.get("run_digest"),
-        "counts": result.get("counts"),
-        "failed_by_kind": result.get("failed_by_kind", {}),
-        "objective": result.get("objective"),
-        "best": result.get("best"),
+        "experiment": metadata and metadata.experiment_name,
+        "status": standing(metadata, lambda: is_locked(files)),
+        "started": metadata and metadata.started,
+        "ended": metadata and metadata.ended,
+        "run_digest": document.get("run_digest"),
+        "counts": document.get("counts"),
+        "failed_by_kind": document.get("failed_by_kind", {}),
+        "objective": document.get("objective"),
+        "best": document.get("best"),
     }
 
 
-def _read_table(files: RunFiles, name: str) -> tuple[dict[str, Any], pl.DataFrame]:
+def _read_table(files: RunFiles, name: str) -> tuple[RunResult, pl.DataFrame]:
     """Return the result of the run, and one of its tables."""
-    from trading_runtime.results.run_records import read_result, read_table
+    from trading_runtime.records.result import read_result
+    from trading_runtime.results.run_records import read_table
 
     path: Path = files.points if name == "points" else files.results
     result = read_result(files)
-    for needed, is_there in ((path, path.exists()), (files.result, result is not None)):
-        if not is_there:
-            raise UsageError(
-                f"run {files.folder.name!r} has no {needed.name}: it did not come to its summary; "
-                "run the experiment again with this run id to finish it"
-            )
-    return result or {}, read_table(path, result or {})
+    if result is None or not path.exists():
+        needed = files.result if path.exists() else path
+        raise UsageError(
+            f"run {files.folder.name!r} has no {needed.name}: it did not come to its summary; "
+            "run the experiment again with this run id to finish it"
+        )
+    return result, read_table(path, result.tables)
 
 
 def _sorted_points(
     points: pl.DataFrame,
-    objective: Mapping[str, Any] | None,
+    objective: PlannedObjective,
     key: str | None,
     *,
     ascending: bool | None,
@@ -424,21 +422,17 @@ def _sorted_points(
     if key is not None:
         descending = _is_descending(key, objective, ascending=ascending)
         return _sort(points, key, descending=descending)
-    if objective is None:
-        return points.sort("point")
-    return ranked(points, objective["metric"], objective["direction"])
+    return ranked(points, objective.metric, objective.direction)
 
 
-def _is_descending(
-    key: str | None, objective: Mapping[str, Any] | None, *, ascending: bool | None
-) -> bool:
+def _is_descending(key: str | None, objective: PlannedObjective, *, ascending: bool | None) -> bool:
     """Return whether the largest value comes first: asked for, or the better one."""
     from trading_runtime.config.statistic_names import BETTER_LOW
 
     if ascending is not None:
         return not ascending
-    if objective is not None and key == objective["metric"]:
-        return bool(objective["direction"] != "minimize")
+    if key == objective.metric:
+        return objective.direction != "minimize"
     return key not in BETTER_LOW
 
 

@@ -231,14 +231,14 @@ def _days_text(plan: Plan, days: ReturnDays) -> str:
 
 
 def _run_lines(ended: Run) -> list[str]:
-    from trading_runtime.records.run_warnings import read_warnings
+    from trading_runtime.records.forms import to_document
     from trading_runtime.report.formatting import counted, statistic
     from trading_runtime.results.judgement import sentences
 
-    counts, result = ended.result["counts"], ended.result
-    by_kind = result["failed_by_kind"].items()
+    result = ended.summary
+    counts, by_kind = to_document(result.counts), result.failed_by_kind.items()
     lines = [
-        f"run       {ended.run_id}: {'complete' if result['complete'] else 'INCOMPLETE'}",
+        f"run       {ended.run_id}: {'complete' if result.complete else 'INCOMPLETE'}",
         f"tasks     {', '.join(f'{count:,} {name}' for name, count in counts.items())}",
         *(f"          {count:,} of kind {kind}" for kind, count in by_kind),
         *([f"search    {ended.search}"] if ended.search else []),
@@ -251,21 +251,20 @@ def _run_lines(ended: Run) -> list[str]:
         f"{statistic('periods_per_year', row['periods_per_year'])} of them a year"
         for row in known.iter_rows(named=True)
     ]
-    lines += list(_incident_lines(result.get("incidents", {})))
-    lines += [f"warning   {item}" for item in read_warnings(result)]
-    best = result["best"]
-    objective = result["objective"]
+    lines += list(_incident_lines(result.incidents))
+    lines += [f"warning   {item}" for item in result.warnings]
+    best = result.best
     if best is not None:
-        values = ", ".join(f"{name} {value}" for name, value in best["parameters"].items())
+        values = ", ".join(f"{name} {value}" for name, value in best.parameters.items())
         lines.append(
-            f"best      point {best['point']} ({values or 'no parameters'}): "
-            f"{objective['metric']} {best['value']}"
+            f"best      point {best.point} ({values or 'no parameters'}): "
+            f"{result.objective.metric} {best.value}"
         )
     else:
         lines.append(f"best      none: {_why_no_best(ended)}")
-    said = sentences(result.get("luck"), ended.trials)
+    said = sentences(result.luck, ended.trials)
     lines += [f"{'' if n else 'luck':<9} {text}" for n, text in enumerate(said)]
-    return [*lines, f"digest    {result['run_digest']}", f"report    {ended.report}"]
+    return [*lines, f"digest    {result.run_digest}", f"report    {ended.report}"]
 
 
 def _failure_lines(ended: Run) -> Iterator[str]:
@@ -285,7 +284,7 @@ def _failure_lines(ended: Run) -> Iterator[str]:
     same = f"{count:,} x, " if count > 1 else ""
     yield f"first     {same}{first[:12]}: {message.splitlines()[0]}"
     allowed = (read_json(ended.files.experiment) or {}).get("limits", {}).get("stop_after")
-    missing = ended.result["counts"]["missing"]
+    missing = ended.summary.counts.missing
     if allowed is not None and count >= allowed and missing:
         yield (
             f"ended     after {counted(count, 'equal failure')} (limits.stop_after); "
@@ -310,8 +309,8 @@ def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]
 
 
 def _why_no_best(ended: Run) -> str:
-    if ended.result["complete"]:
-        return f"{ended.result['objective']['metric']} is undefined for every point"
+    if ended.summary.complete:
+        return f"{ended.summary.objective.metric} is undefined for every point"
     return "tasks are missing or failed (--allow-incomplete names one all the same)"
 
 

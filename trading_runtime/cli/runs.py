@@ -15,7 +15,7 @@ from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.events import ExecutorKind
 from trading_runtime.records.status import DIED, Status
 from trading_runtime.runs.opening import is_running
-from trading_runtime.runs.overview import read_run_document, shown_status
+from trading_runtime.runs.overview import shown_status, stored_metadata
 from trading_runtime.runs.progress import JournalFollower, Tally
 from trading_runtime.text import for_line
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.results.store import Store
 
 
@@ -124,7 +125,7 @@ def watch(store: Store, run_id: str, every: float) -> int:
     while True:
         # Checked before the journal is read, so that what a run wrote before it ended is not
         # missed.
-        metadata = read_run_document(store, run_id, "metadata.json")
+        metadata = stored_metadata(store, run_id)
         status = shown_status(store, run_id, metadata)
         is_finishing = status != DIED and is_running(store, run_id)
         entries = follower.entries()
@@ -153,9 +154,9 @@ def _progress(tally: Tally) -> str:
     return ", ".join(parts)
 
 
-def _silence(tally: Tally, metadata: Mapping[str, Any]) -> str:
+def _silence(tally: Tally, metadata: RunMetadata | None) -> str:
     """Say when pods were last heard from: whether they are alive cannot be seen from here."""
-    if metadata.get("executor") != ExecutorKind.ARGO or tally.latest is None:
+    if metadata is None or metadata.executor is not ExecutorKind.ARGO or tally.latest is None:
         return ""
     return f", last event {short_time((time.time_ns() - tally.latest) / 1e9)} ago"
 
@@ -232,10 +233,11 @@ def list_runs(results: str, wanted: tuple[str, ...], *, as_json: bool) -> None:
 
 def _has_labels(store: Store, run_id: str, wanted: Sequence[str]) -> bool:
     """Return whether a run has each label, ``NAME`` or ``NAME=VALUE``."""
-    labels = read_run_document(store, run_id, "metadata.json").get("labels") or {}
+    metadata = stored_metadata(store, run_id)
+    labels = {} if metadata is None else metadata.labels
     pairs = (each.partition("=") for each in wanted)
     return all(
-        name in labels and (not given or str(labels[name]) == value) for name, given, value in pairs
+        name in labels and (not given or labels[name] == value) for name, given, value in pairs
     )
 
 

@@ -144,14 +144,13 @@ def _check(results: str, run_id: str) -> int:
 def _summarise(results: str, run_id: str, *, allow_incomplete: bool) -> int:
     from trading_runtime.argo.outputs import output_report, write_outputs
     from trading_runtime.argo.summary_step import run_summary_step
-    from trading_runtime.records.run_warnings import read_warnings
 
     summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
-    digest = summary.result["run_digest"]
+    digest = summary.result.run_digest
     write_outputs({"run_digest": digest, "counts": json.dumps(summary.counts)})
     output_report(summary.files.folder)
     say(f"run {run_id}: digest {digest}", err=True)
-    for warning in read_warnings(summary.result):
+    for warning in summary.result.warnings:
         say(f"run {run_id}: warning: {warning}", err=True)
     summary.check_complete()
     return 0

@@ -131,7 +131,7 @@ def _lines(ended: SessionOutcome) -> list[str]:
         f"traded   {ended.orders:,} orders, {ended.fills:,} fills",
     ]
     if ended.result is not None:
-        queued = ended.result.get("incidents", {}).get("queued_requests", {})
+        queued = ended.result.incidents.get("queued_requests", {})
         if queued:
             what = ", ".join(f"{count:,} {kind}" for kind, count in queued.items())
             lines.append(f"queued   {what}")

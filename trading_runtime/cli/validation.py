@@ -11,6 +11,7 @@ from trading_runtime.cli.options import EXPERIMENT, JSON, WORKERS, find_run, res
 from trading_runtime.cli.run import Signals
 from trading_runtime.cli.terminal import say
 from trading_runtime.errors import StoppedError, UsageError
+from trading_runtime.records.forms import to_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -212,7 +213,7 @@ def validated_document(source: Source, found: Validated) -> dict[str, Any]:
     return {
         "run": found.run_id,
         "computed": found.computed,
-        "objective": source.plan.objective._asdict(),
+        "objective": to_document(source.plan.objective),
         "splits": [
             {
                 "train": _span(source, choice.split.train),

@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
+from trading_runtime.records.result import read_result
 from trading_runtime.runs.opening import check_run_id
-from trading_runtime.storage.files import open_regular, read_json, storage_errors
+from trading_runtime.storage.files import open_regular, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,13 +105,13 @@ def listing_of(
     files: RunFiles, plan: Plan, listed: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the ``evidence.json`` of a run and the files that are ``listed``."""
-    metadata, result = (read_json(path) or {} for path in (files.metadata, files.result))
+    metadata, result = read_metadata(files), read_result(files)
     common = plan.common
     return {
         "format": FORMAT,
         "run_id": files.folder.name,
-        "status": metadata.get("status"),
-        "run_digest": result.get("run_digest"),
+        "status": metadata and metadata.status,
+        "run_digest": result and result.run_digest,
         "environment": {
             "engine": common.engine,
             "python": common.python,
@@ -117,7 +119,7 @@ def listing_of(
             "machine": common.machine,
             "packages": common.packages,
             "code": common.code,
-            "image": metadata.get("image"),
+            "image": metadata and metadata.image,
         },
         "files": dict(listed),
     }

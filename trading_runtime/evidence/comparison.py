@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.plan import read_plan
-from trading_runtime.runs.overview import read_run_document
+from trading_runtime.runs.overview import stored_metadata, stored_result
 from trading_runtime.verification.why import RunComparison, RunSide, compare_runs
 from trading_runtime.verification.why import comparison_document as runs_document
 
@@ -79,11 +79,11 @@ def evidence_document(comparison: EvidenceComparison) -> dict[str, Any]:
 
 
 def _facts(side: Side, plan: Plan) -> Iterator[tuple[tuple[str, str], str]]:
-    metadata = read_run_document(side.store, side.run_id, "metadata.json")
-    result = read_run_document(side.store, side.run_id, "result.json")
+    metadata = stored_metadata(side.store, side.run_id)
+    result = stored_result(side.store, side.run_id)
     common = plan.common
     yield ("inputs", "tasks"), str(len(plan.tasks))
-    yield ("inputs", "plan digest"), str(metadata.get("plan_digest"))
+    yield ("inputs", "plan digest"), str(metadata and metadata.plan_digest)
     yield ("inputs", "dataset digest"), str(plan.dataset_digest)
     yield ("inputs", "strategy code"), common.strategy_code
     yield ("environment", "runtime code"), common.runtime_code
@@ -93,11 +93,12 @@ def _facts(side: Side, plan: Plan) -> Iterator[tuple[tuple[str, str], str]]:
     yield ("environment", "system"), f"{common.system} {common.machine}"
     for name, installed in common.packages.items():
         yield ("environment", f"package {name}"), str(installed)
-    counts = result.get("counts", {})
-    yield ("results", "run digest"), str(result.get("run_digest"))
+    counts = None if result is None else result.counts
+    yield ("results", "run digest"), str(result and result.run_digest)
     for key in ("planned", "ok", "failed", "missing"):
-        yield ("results", key), str(counts.get(key))
-    yield ("results", "best"), str((result.get("best") or {}).get("point"))
+        yield ("results", key), str(getattr(counts, key, None))
+    best = None if result is None else result.best
+    yield ("results", "best"), str(getattr(best, "point", None))
     for key in ("run_id", "status", "started", "ended", "user", "host", "executor", "image"):
-        yield ("record", key), str(metadata.get(key))
-    yield ("record", "config digest"), str(metadata.get("config_digest"))
+        yield ("record", key), str(getattr(metadata, key, None))
+    yield ("record", "config digest"), str(metadata and metadata.config_digest)

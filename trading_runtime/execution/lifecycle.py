@@ -9,20 +9,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import platform
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
 from trading_runtime.errors import KilledError, StoppedError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
-from trading_runtime.records.events import KillActivated, RunKilled, RunStopped
+from trading_runtime.records.events import KillActivated, Mode, RunKilled, RunStopped
+from trading_runtime.records.metadata import Code, RunMetadata, read_metadata
 from trading_runtime.redaction import redacted
 from trading_runtime.results.holdout import record_holdout
-from trading_runtime.results.run_records import read_metadata
 from trading_runtime.results.stored_plan import refuse_other_plan
-from trading_runtime.runs.metadata import Metadata, Status, reopen_run
+from trading_runtime.runs.metadata import Metadata, Status, now_text, reopen_run, user_name
 from trading_runtime.runs.progress import timeline
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
 from trading_runtime.storage.files import read_json, storage_errors, write_file
@@ -36,18 +37,28 @@ if TYPE_CHECKING:
     from trading_runtime.records.events import ExecutorKind, RunStarted
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
     from trading_runtime.results.store import Store
     from trading_runtime.runs.opening import OpenRun, WorkingRun
 
 
-def begin_run(
-    files: RunFiles, prepared: PreparedRun, run_id: str, executor: ExecutorKind, **facts: Any
+def begin_run(  # noqa: PLR0913 - keyword-only facts of one call
+    files: RunFiles,
+    prepared: PreparedRun,
+    run_id: str,
+    executor: ExecutorKind,
+    *,
+    mode: Mode = Mode.RESEARCH,
+    image: str | None = None,
+    code_archive: str | None = None,
+    batch_seconds: float | None = None,
+    most_batches: int | None = None,
 ) -> Metadata:
     """Write the files that a run begins with; the same id with the same plan resumes.
 
-    ``facts`` are added to the metadata, such as ``image``, the image by digest. Raises
+    ``image`` is the pods' image by digest; see ``RunMetadata`` for the others. Raises
     ``UsageError`` when the id belongs to another plan, and ``StorageError`` when nothing can be
     written.
     """
@@ -62,10 +73,11 @@ def begin_run(
     write_file(files.experiment, for_records(text))
     write_file(files.plan, plan.to_json())
     common = plan.common
-    return Metadata.begin(
-        files,
-        run_id=run_id,
+    described = RunMetadata(
+        mode=mode,
         executor=executor,
+        image=image,
+        run_id=run_id,
         experiment_name=experiment.name,
         labels=experiment.labels,
         experiment_file=prepared.loaded.shown,
@@ -73,7 +85,7 @@ def begin_run(
         plan_digest=plan.digest,
         dataset_digest=plan.dataset_digest,
         config_digest=digest(content),
-        code=common.code,
+        code=Code(runtime=common.runtime_code, strategy=common.strategy_code),
         engine=common.engine,
         python=common.python,
         versions={
@@ -83,8 +95,18 @@ def begin_run(
             **{name: str(installed_version(name)) for name in pinned_packages()},
             **{name: str(version) for name, version in common.packages.items()},
         },
-        **facts,
+        code_archive=code_archive,
+        batch_seconds=batch_seconds,
+        most_batches=most_batches,
+        host=platform.node(),
+        user=user_name(),
+        started=now_text(),
+        ended=None,
+        history=(),
+        journal={},
+        status=Status.RUNNING,
     )
+    return Metadata.begin(files, described)
 
 
 def summarise_run(  # noqa: PLR0913 - what a summary is made from
@@ -116,12 +138,12 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         drawn=drawn_points(experiment),
     )
     results = reduced.results if has_trials else reduced.results.clear()
-    trials = note_trials(store, plan, results, reduced.result.get("luck"))
+    trials = note_trials(store, plan, results, reduced.result.luck)
     write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
-    metadata.set(Status.COMPLETE if reduced.result["complete"] else Status.INCOMPLETE)
+    metadata.set(Status.COMPLETE if reduced.result.complete else Status.INCOMPLETE)
     write_report(
         ReportInputs(
-            run_id=metadata.content["run_id"],
+            run_id=metadata.now.run_id,
             experiment=experiment,
             plan=plan,
             result=reduced.result,
@@ -135,8 +157,8 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
             data_types=_data_types(plan),
             identities=_identities(plan, reduced),
             packages={name: str(version) for name, version in plan.common.packages.items()},
-            metadata=metadata.content,
-            timeline=timeline(files.journals, metadata.content),
+            metadata=metadata.now,
+            timeline=timeline(files.journals, metadata.now.history),
         ),
         files.folder,
     )
@@ -161,27 +183,26 @@ def record_end(  # noqa: PLR0913 - what the end of a run is known by
     files: RunFiles,
     metadata: Metadata,
     journal: Journal,
-    result: Mapping[str, Any],
+    result: RunResult,
     switched: Switching | None,
     *,
     stop_requested: bool = False,
 ) -> KilledError | None:
-    """Record how a summarised run ended; ``result`` is the content of ``result.json``.
+    """Record how a summarised run ended.
 
     Returns the error to raise when the kill switch ended the run: ``switched`` was seen on, and not
     every task had finished before.
     """
-    if switched is not None and not result["complete"]:
-        counts = result["counts"]
+    if switched is not None and not result.complete:
         killed = KilledError(
-            f"run {metadata.content['run_id']!r} was killed with {counts['ok']:,} of "
-            f"{counts['planned']:,} tasks finished, which are kept: the kill switch is "
+            f"run {metadata.now.run_id!r} was killed with {result.counts.ok:,} of "
+            f"{result.counts.planned:,} tasks finished, which are kept: the kill switch is "
             f"{switched.shown}; {files.folder} has what it had"
         )
         record_error(killed, metadata, journal, switched)
         return killed
     journal.write(completion(result))
-    if stop_requested and not result["complete"]:
+    if stop_requested and not result.complete:
         record_error(StoppedError(), metadata, journal)
     return None
 
@@ -232,7 +253,7 @@ def recorded(run: OpenRun, metadata: Metadata, journal: Journal) -> Iterator[Non
         metadata.seal(functools.partial(_write_metrics, run.files))
 
 
-def _write_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
+def _write_metrics(files: RunFiles, metadata: RunMetadata) -> None:
     from trading_runtime.metrics.exposition import write_run_metrics  # needed at the end only
 
     write_run_metrics(files, metadata)
@@ -241,7 +262,7 @@ def _write_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
 def _identities(plan: Plan, reduced: Reduction) -> dict[str, str]:
     common = plan.common
     return {
-        "run digest": reduced.result["run_digest"],
+        "run digest": reduced.result.run_digest,
         "plan digest": plan.digest,
         "dataset digest": plan.dataset_digest,
         "strategy": common.strategy_path,

@@ -132,7 +132,7 @@ class LocalRun:
         verified = {} if plan.uncached else self.prepared.manifests
         reduction = self._summarise(computation, metadata, verified, incomplete=incomplete)
         # Results that were stored before and have just been quarantined on reading.
-        damaged = {item["task_id"] for item in reduction.failures} - computation.failed
+        damaged = {item.task_id for item in reduction.failures} - computation.failed
         if damaged:
             for task_id in sorted(damaged):
                 journal.write(TaskRetried(task_id=task_id, kind=Kind.DATA))

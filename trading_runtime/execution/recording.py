@@ -16,6 +16,7 @@ from trading_runtime.records.events import (
     BatchStarted,
     OrderRefused,
 )
+from trading_runtime.records.failures import TaskFailure, write_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,17 +81,14 @@ class TaskRecords:
             for rule, count in (event.risk_refusals or {}).items():
                 self._journal.write(OrderRefused(task_id=task_id, rule=rule, count=count))
             return
-        # Most runs need it only at the end.
-        from trading_runtime.results.task_failures import task_failure, write_failure
-
-        content = task_failure(
+        failure = TaskFailure.of(
             task_id,
-            event.status,
+            Kind(event.status),
             event.message,
             event.traceback,
             out_of_memory=event.out_of_memory,
         )
-        write_failure(self._files, content)
+        write_failure(self._files, failure)
         self._journal.write(
             events.TaskFailed(
                 task_id=task_id,

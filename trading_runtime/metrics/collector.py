@@ -28,6 +28,7 @@ from trading_runtime.metrics.run_reader import (
 )
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.records.events import DRILLS, DrillVerdict
+from trading_runtime.records.forms import to_document
 from trading_runtime.records.status import Status
 from trading_runtime.text import for_line
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.metrics.definitions import MetricDefinition
     from trading_runtime.metrics.results_folder import ResultsFolder
+    from trading_runtime.records.metadata import RunMetadata
 
 
 type Sample = tuple[str, float, tuple[str, ...]]
@@ -65,10 +67,11 @@ def run_metrics(reader: RunReader, now: float, *, is_killed: bool) -> Iterator[S
         yield from _by_label(reader)
 
 
-def _labels(metadata: dict[str, Any]) -> tuple[str, str, str]:
-    version = part_of(metadata, "engine").get("nautilus_trader") or ""
-    executor = metadata.get("executor") or metadata.get("mode") or ""
-    return str(metadata.get("experiment_name") or ""), str(executor), str(version)
+def _labels(metadata: RunMetadata | None) -> tuple[str, str, str]:
+    if metadata is None:
+        return "", "", ""
+    version = metadata.engine.get("nautilus_trader", "")
+    return metadata.experiment_name, metadata.executor, version
 
 
 def _of_reconciliation(reader: RunReader) -> Iterator[Sample]:
@@ -219,10 +222,10 @@ class FolderCollector(Collector):
             yield "runs", states[state], (state,)
         tasks: Counter[str] = Counter()
         for reader in readers:
-            result = reader.document("result.json")
-            counts, kinds = part_of(result, "counts"), part_of(result, "failed_by_kind")
-            for name in VALUES["result"]:
-                tasks[name] += count_of(counts, name) or count_of(kinds, name) or 0
+            if (result := reader.result) is not None:
+                ended = {**to_document(result.counts), **result.failed_by_kind}
+                for name in VALUES["result"]:
+                    tasks[name] += ended.get(name, 0)
         for name in VALUES["result"]:
             yield "tasks", tasks[name], (name,)
         yield "kill_switch_active", _ALL_RUNS in switches, ()
@@ -274,7 +277,7 @@ class RunCollector(Collector):
         folder: ResultsFolder,
         run_id: str,
         clock: Callable[[], float] = time.time,
-        metadata: dict[str, Any] | None = None,
+        metadata: RunMetadata | None = None,
     ) -> None:
         """``metadata`` are those of a run that is about to end, before they are stored."""
         self._folder = folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from trading_runtime.storage.files import write_file
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.run_files import RunFiles
 
 
@@ -33,7 +34,7 @@ def text_of(collector: Collector) -> bytes:
     return generate_latest(registry_of(collector))
 
 
-def write_run_metrics(files: RunFiles, metadata: dict[str, Any]) -> None:
+def write_run_metrics(files: RunFiles, metadata: RunMetadata) -> None:
     """Write ``metrics.prom`` of a run whose folder is complete except for its metadata.
 
     ``metadata`` are the final ones. Raises ``StorageError`` when the file cannot be written.

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.metrics.definitions import FAILURES, OTHER, RULES, STATUSES
 from trading_runtime.records.journal import FIRST_HASH, parse_line
+from trading_runtime.records.metadata import ChainEnd, parse_metadata
+from trading_runtime.records.result import parse_result
 from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from trading_runtime.metrics.results_folder import ResultsFolder, Stamp
+    from trading_runtime.records.metadata import RunMetadata
+    from trading_runtime.records.result import RunResult
 
 
 def parse_document(content: bytes) -> dict[str, Any]:
@@ -243,44 +247,54 @@ class RunReader:
     def __init__(self, folder: ResultsFolder, run_id: str) -> None:
         self.run_id = run_id
         self.state = UNKNOWN
-        self.metadata: dict[str, Any] = {}
-        """The content of ``metadata.json``; empty when it cannot be read."""
+        self.metadata: RunMetadata | None = None
+        """``None`` when they cannot be read."""
         self.journal = JournalFacts()
         self.is_read = False
         """Whether the journal was read, which not every refresh does."""
         self._folder = folder
         self._prefix = f"runs/{run_id}"
-        self._documents: dict[str, tuple[Stamp, dict[str, Any]]] = {}
+        self._documents: dict[str, tuple[Stamp, Any]] = {}
         self._chains: dict[str, Chain] = {}
         self._journal_stamps: list[Stamp | None] = []
         self._had_ended = False
 
-    def look(self, metadata: dict[str, Any] | None = None) -> None:
+    def look(self, metadata: RunMetadata | None = None) -> None:
         """Refresh the run's status, from its metadata as stored or given."""
-        self.metadata = self.document("metadata.json") if metadata is None else metadata
+        self.metadata = metadata or self._read("metadata.json", parse_metadata)
         found = standing(self.metadata, lambda: self._folder.is_running(self.run_id))
         self.state = found if found in STATUSES else UNKNOWN
 
     @property
     def started(self) -> float | None:
         """When the run began, seconds since the epoch."""
-        return seconds_of(self.metadata.get("started"))
+        return None if self.metadata is None else seconds_of(self.metadata.started)
 
     @property
     def ended(self) -> float | None:
         """When the run ended."""
-        return seconds_of(self.metadata.get("ended"))
+        return None if self.metadata is None else seconds_of(self.metadata.ended)
+
+    @property
+    def result(self) -> RunResult | None:
+        """The run's result, ``None`` when there is none that can be read."""
+        return self._read("result.json", parse_result)
 
     def document(self, name: str) -> dict[str, Any]:
         """Return a JSON file of the run, empty when there is none that can be read."""
+        return self._read(name, parse_document) or {}
+
+    def _read[T](self, name: str, parse: Callable[[bytes], T]) -> T | None:
+        """Return a file of the run as parsed; ``None`` when there is none."""
         path = f"{self._prefix}/{name}"
         stamp = self._folder.stamp(path)
         if stamp is None:
-            return {}
+            return None
         known = self._documents.get(name)
         if known is None or known[0] != stamp:
-            known = self._documents[name] = stamp, parse_document(self._folder.read(path))
-        return known[1]
+            known = self._documents[name] = stamp, parse(self._folder.read(path))
+        parsed: T = known[1]
+        return parsed
 
     def read_journal(self) -> None:
         """Read what was added to the journal; all of it when an ended journal was changed."""
@@ -310,11 +324,11 @@ class RunReader:
         """Whether each line follows from the one before, up to the ends that the metadata name."""
         if not all(chain.is_intact for chain in self._chains.values()):
             return False
-        ends = self.metadata.get("journal")
-        if self.state in {Status.RUNNING, DIED} or not isinstance(ends, dict):
+        if self.state in {Status.RUNNING, DIED} or self.metadata is None:
             return True
+        ends = self.metadata.journal
         found = {
-            name: {"lines": chain.lines, "last": chain.last_hash}
+            name: ChainEnd(lines=chain.lines, last=chain.last_hash)
             for name, chain in self._chains.items()
         }
         # The process that still holds the run has ended it, but not yet recorded its journal's end.

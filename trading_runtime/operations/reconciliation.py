@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import decimal_text
 from trading_runtime.errors import DataError, Kind, UsageError
+from trading_runtime.records.task_manifest import MANIFEST, parse_manifest
 from trading_runtime.results.exact import EXACT
 from trading_runtime.runs.metadata import now_text
 from trading_runtime.storage.files import read_bytes
@@ -218,7 +219,7 @@ def books_of(store: Store, task_id: str) -> dict[str, Table]:
     orders, fills, positions = (
         _rows(files[f"{name}.parquet"]) for name in ("orders", "fills", "positions")
     )
-    inputs = json.loads(files["manifest.json"])["inputs"]
+    inputs = parse_manifest(files[MANIFEST]).inputs
     open_quantities: dict[str, Decimal] = {}
     for row in positions:
         name = row["instrument_id"]

@@ -36,6 +36,7 @@ RUNTIME_CODE = (
     "execution/workers/worker.py",
     "message_kinds.py",
     "planning/identity.py",
+    "records/task_manifest.py",
     "results/artifacts.py",
     "results/calendar.py",
     "results/exact.py",

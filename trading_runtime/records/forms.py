@@ -1,8 +1,126 @@
-"""The form that a stored document must have, so that damage is reported as such."""
+"""Stored documents as typed records: damage is found where they are read, and named by its place.
+
+A record is a frozen dataclass; its annotations are the form of the document. ``read_as`` checks a
+parsed document and returns the record, ``to_document`` returns the record as JSON content.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    type _Reader = Callable[[Any, str], Any]
+
+
+def read_as[T](record: type[T], content: object, place: str = "") -> T:
+    """Return a parsed JSON document as a ``record``, checked as a whole.
+
+    Keys that the record does not have are ignored: a later version may have written them. Raises
+    ``ValueError`` naming the place that does not have the right form.
+    """
+    form: Any = record
+    found: T = _reader(form)(content, place)
+    return found
+
+
+def to_document(record: Any) -> dict[str, Any]:
+    """Return a record as JSON content; an optional field that is ``None`` is left out."""
+    return {
+        field.name: _plain(value)
+        for field in fields(record)
+        if (value := getattr(record, field.name)) is not None or field.default is not None
+    }
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return to_document(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+@functools.cache
+def _reader(form: Any) -> _Reader:
+    """Return the function that checks a value of this type and returns it."""
+    origin, inner = get_origin(form), get_args(form)
+    if origin is UnionType:
+        return _union_reader(inner)
+    if origin is not None:
+        if issubclass(origin, Mapping):
+            return functools.partial(_read_mapping, _reader(inner[1]))
+        return functools.partial(_read_items, _reader(inner[0]))
+    if is_dataclass(form):
+        return _record_reader(form)
+    if issubclass(form, Enum):
+        return functools.partial(_read_member, form)
+    return functools.partial(_read_plain, (object if form is Any else form,))
+
+
+def _record_reader(record: Any) -> _Reader:
+    hints = get_type_hints(record)
+    parts = [
+        (field.name, _reader(hints[field.name]), field.default is not MISSING)
+        for field in fields(record)
+    ]
+
+    def read(value: Any, place: str) -> Any:
+        _must(isinstance(value, dict), place, "no mapping")
+        found = {}
+        for name, reader, is_optional in parts:
+            at = f"{place}.{name}" if place else name
+            if name in value:
+                found[name] = reader(value[name], at)
+            else:
+                _must(is_optional, at, "missing")
+        return record(**found)
+
+    return read
+
+
+def _union_reader(forms: tuple[Any, ...]) -> _Reader:
+    others = tuple(form for form in forms if form is not NoneType)
+    if len(others) == 1:
+        reader = _reader(others[0])
+        return lambda value, place: None if value is None else reader(value, place)
+    return functools.partial(_read_plain, forms)
+
+
+def _read_mapping(reader: _Reader, value: Any, place: str) -> dict[str, Any]:
+    _must(isinstance(value, dict), place, "no mapping")
+    return {key: reader(item, f"{place}.{key}") for key, item in value.items()}
+
+
+def _read_items(reader: _Reader, value: Any, place: str) -> tuple[Any, ...]:
+    _must(isinstance(value, list), place, "no list")
+    return tuple(reader(item, f"{place}[{number}]") for number, item in enumerate(value))
+
+
+def _read_member(members: type[Enum], value: Any, place: str) -> Enum:
+    try:
+        return members(value)
+    except ValueError:
+        _must(isinstance(value, str), place, "of the wrong type")
+        accepted = ", ".join(str(item.value) for item in members)
+        raise ValueError(f"{place} is {value[:80]!r}; accepted are {accepted}") from None
+
+
+def _read_plain(forms: tuple[type, ...], value: Any, place: str) -> Any:
+    accepted = (*forms, int) if float in forms else forms
+    # Python counts True and False among the integers, JSON does not.
+    is_other = isinstance(value, bool) and forms[0] is not object and bool not in forms
+    _must(isinstance(value, accepted) and not is_other, place, "of the wrong type")
+    return value
+
 
 type Form = type | tuple[type, ...] | dict[str, Any] | list[Any]
 """A type, or several; a mapping with at least these keys; or a list with items of one form."""

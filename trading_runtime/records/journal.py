@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from trading_runtime.records.metadata import ChainEnd
 from trading_runtime.redaction import redact, redacted
 from trading_runtime.storage.files import read_bytes, storage_errors, write_file
 from trading_runtime.text import for_records
@@ -214,7 +215,7 @@ def entries_of(journals: Path, prefix: str = "") -> list[dict[str, Any]]:
     ]
 
 
-def merge_journals(files: RunFiles) -> dict[str, dict[str, Any]]:
+def merge_journals(files: RunFiles) -> dict[str, ChainEnd]:
     """Write ``journal.jsonl``, the lines of all writers in order of time.
 
     Returns how many lines each chain has, and the sha256 of its last one: with these kept
@@ -226,7 +227,7 @@ def merge_journals(files: RunFiles) -> dict[str, dict[str, Any]]:
         lines = whole_lines(chain_bytes(files.journals / writer))
         entries += [(entry["time"], writer, entry["sequence"], line) for line, entry in lines]
         last = lines[-1][0] if lines else b""
-        ends[writer] = {"lines": len(lines), "last": hashlib.sha256(last).hexdigest()}
+        ends[writer] = ChainEnd(lines=len(lines), last=hashlib.sha256(last).hexdigest())
     entries.sort(key=lambda item: item[:3])
     content = b"".join(line + b"\n" for *_, line in entries)
     write_file(files.journal, content, in_new_folder=False)
@@ -286,9 +287,7 @@ class JournalCheck:
     """Notes that are not faults."""
 
 
-def check_journal(
-    files: RunFiles, ends: Mapping[str, Mapping[str, Any]], *, ended: bool
-) -> JournalCheck:
+def check_journal(files: RunFiles, ends: Mapping[str, ChainEnd], *, ended: bool) -> JournalCheck:
     """Check every chain of a run's journal and, once the run has ended, the merged journal.
 
     ``ends`` are the ends of chains as recorded in the metadata. Raises ``OSError`` when a file
@@ -353,7 +352,7 @@ def _chain_findings(name: str, writer: str, lines: Sequence[bytes]) -> Iterator[
 
 
 def _end_findings(
-    name: str, lines: Sequence[bytes], end: Mapping[str, Any] | None, *, ended: bool
+    name: str, lines: Sequence[bytes], end: ChainEnd | None, *, ended: bool
 ) -> Iterator[JournalFinding]:
     if end is None:
         if ended:
@@ -361,10 +360,10 @@ def _end_findings(
                 name, "the metadata do not name this chain: it was added, or never sealed"
             )
         return
-    count = end["lines"]
+    count = end.lines
     if len(lines) < count:
         yield JournalFinding(name, f"cut off: {len(lines)} lines of {count}")
-    elif count and hashlib.sha256(lines[count - 1]).hexdigest() != end["last"]:
+    elif count and hashlib.sha256(lines[count - 1]).hexdigest() != end.last:
         yield JournalFinding(
             f"{name}, line {count}", "it is not the last line that the metadata name"
         )

@@ -1,12 +1,20 @@
-"""The keys of ``metadata.json``, from which ``schemas/metadata.schema.json`` is made."""
+"""The metadata of a run, typed: the content of ``metadata.json``, read and checked in one place."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from trading_runtime.errors import DataError
 from trading_runtime.records.events import ExecutorKind, Mode, Record
+from trading_runtime.records.forms import read_as, to_document
 from trading_runtime.records.status import Status
+from trading_runtime.storage.files import read_json
+
+if TYPE_CHECKING:
+    from trading_runtime.records.run_files import RunFiles
 
 STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
 
@@ -42,54 +50,86 @@ class Code(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetadataDocument(Record):
+class RunMetadata(Record):
     """What a run is and how it is doing: who ran what, where, when, with which inputs."""
 
     __pydantic_config__: ClassVar = STRICT
-    run_id: str
-    status: Status
-    history: list[StatusChange]
-    """Every status that the run has had, oldest first."""
-    started: str
-    """When it first began, UTC."""
-    ended: str | None
-    """When it got its last status; null while it runs."""
-    error: str | None = None
-    """What ended a failed run."""
     mode: Mode
     executor: ExecutorKind
-    user: str | None
-    """The user who ran it; null where the user has no name, as in some containers."""
-    host: str
     image: str | None
     """The image of the pods, by digest; null outside of images."""
+    run_id: str
     experiment_name: str
-    labels: dict[str, str]
+    labels: Mapping[str, str]
     experiment_file: str
     """Path of the experiment file."""
     dataset: str
     """Path or address of the dataset."""
-    config_digest: str
-    """The sha256 of the canonical JSON of ``experiment.json``."""
-    dataset_digest: str
-    """The sha256 of the dataset's manifest."""
     plan_digest: str
     """The sha256 over all task ids."""
+    dataset_digest: str
+    """The sha256 of the dataset's manifest."""
+    config_digest: str
+    """The sha256 of the canonical JSON of ``experiment.json``."""
     code: Code
-    engine: dict[str, str]
+    engine: Mapping[str, str]
     """The engine and its version."""
     python: str
     """Its minor version."""
-    versions: dict[str, str]
+    versions: Mapping[str, str]
     """Runtime, operating system, processor, and every pinned package, with versions."""
-    journal: dict[str, ChainEnd]
-    """How each writer's chain ended; unknown for those that are still writing."""
-    files: dict[str, str] | None = None
-    """The sha256 of every other file of an ended run, by name."""
-    seal: str | None = None
-    """The sha256 of this file without its seal."""
     code_archive: str | None = None
     """The digest of the strategy's code, where pods fetched it."""
     batch_seconds: float | None = None
     """Intended running time of a pod's batch."""
     most_batches: int | None = None
+    host: str
+    user: str | None
+    """The user who ran it; null where the user has no name, as in some containers."""
+    started: str
+    """When it first began, UTC."""
+    ended: str | None
+    """When it got its last status; null while it runs."""
+    history: Sequence[StatusChange]
+    """Every status that the run has had, oldest first."""
+    journal: Mapping[str, ChainEnd]
+    """How each writer's chain ended; unknown for those that are still writing."""
+    status: Status
+    error: str | None = None
+    """What ended a failed run."""
+    files: Mapping[str, str] | None = None
+    """The sha256 of every other file of an ended run, by name."""
+    seal: str | None = None
+    """The sha256 of this file without its seal."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the content of ``metadata.json``."""
+        return to_document(self)
+
+
+def read_metadata(files: RunFiles) -> RunMetadata | None:
+    """Return the metadata of a run, ``None`` when it has not come to them.
+
+    Raises ``DataError`` when they are damaged.
+    """
+    content = read_json(files.metadata)
+    if content is None:
+        return None
+    try:
+        return read_as(RunMetadata, content)
+    except ValueError as error:
+        raise DataError(
+            f"{files.metadata}: damaged: {error}; remove the folder of the run and run the "
+            "experiment again: stored results are kept"
+        ) from error
+
+
+def parse_metadata(content: bytes) -> RunMetadata | None:
+    """Return the metadata in the bytes of a file, ``None`` when they are damaged.
+
+    For lists, in which a damaged run must not hide the others.
+    """
+    try:
+        return read_as(RunMetadata, json.loads(content))
+    except (ValueError, RecursionError):
+        return None

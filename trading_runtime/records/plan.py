@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.records.forms import check_form
+from trading_runtime.records.forms import check_form, to_document
 from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes
 from trading_runtime.text import for_records
@@ -218,7 +218,8 @@ class EmptyWindow(NamedTuple):
         }
 
 
-class PlannedObjective(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PlannedObjective:
     """The metric by which the best point is chosen."""
 
     metric: str
@@ -392,7 +393,7 @@ class Plan:
         return {
             "format": PLAN_FORMAT,
             "experiment_name": self.experiment_name,
-            "objective": self.objective._asdict(),
+            "objective": to_document(self.objective),
             "dataset_digest": self.dataset_digest,
             "common": self.common.content,
             "strategy": self.strategy._asdict(),

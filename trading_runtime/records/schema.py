@@ -1,4 +1,4 @@
-"""The JSON Schemas of a run's journal and metadata; the committed copies are in ``schemas``."""
+"""The JSON Schemas of what a run stores; the committed copies are in ``schemas``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from typing import Any
 
 from trading_runtime.config.schema import DRAFT, tidy
 from trading_runtime.records import events, session_events
-from trading_runtime.records.events import Event
+from trading_runtime.records.events import Event, Record
+from trading_runtime.records.failures import MissingTasks, TaskFailure
 from trading_runtime.records.journal import WRITER
-from trading_runtime.records.metadata import MetadataDocument
+from trading_runtime.records.metadata import RunMetadata
+from trading_runtime.records.result import RunResult
 
 _HASH = "^[0-9a-f]{64}$"
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$"
 
+DOCUMENTS: dict[str, type[Record]] = {
+    "failure": TaskFailure,
+    "metadata": RunMetadata,
+    "missing": MissingTasks,
+    "result": RunResult,
+}
+"""Every stored document of a run, by name."""
 EVENTS: dict[str, type[Event]] = {
     item.event: item
     for module in (events, session_events)
@@ -76,19 +85,19 @@ def journal_schema() -> dict[str, Any]:
     return {"$schema": DRAFT, "title": "Trading Runtime journal", **content}
 
 
-def metadata_schema() -> dict[str, Any]:
-    """Return the JSON Schema of ``metadata.json``, draft 2020-12."""
+def record_schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of a stored document of a run, draft 2020-12."""
     from pydantic import TypeAdapter
 
-    content: dict[str, Any] = tidy(TypeAdapter(MetadataDocument).json_schema())
-    return {"$schema": DRAFT, "title": "Trading Runtime metadata", **content}
+    content: dict[str, Any] = tidy(TypeAdapter(DOCUMENTS[name]).json_schema())
+    return {"$schema": DRAFT, "title": f"Trading Runtime {name}", **content}
 
 
 def schema_texts() -> dict[str, str]:
     """Return the schemas as committed, by file name."""
     schemas = {
         "journal.schema.json": journal_schema(),
-        "metadata.schema.json": metadata_schema(),
+        **{f"{name}.schema.json": record_schema(name) for name in DOCUMENTS},
     }
     return {
         name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

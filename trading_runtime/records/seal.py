@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.redaction import redacted
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.run_files import RunFiles
-
-_FILES, _SEAL = "files", "seal"
 
 
 def sealed_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
@@ -47,28 +47,32 @@ def file_digests(files: RunFiles) -> dict[str, str]:
     return {name: file_sha256(path) for name, path in sealed_paths(files)}
 
 
-def sealed(content: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
+def sealed(metadata: RunMetadata, digests: Mapping[str, str]) -> RunMetadata:
     """Return the metadata of a run whose files have these digests, including their seal."""
-    whole: dict[str, Any] = redacted({**content, _FILES: dict(sorted(digests.items()))})
-    return whole | {_SEAL: hashlib.sha256(_text(whole)).hexdigest()}
+    whole = replace(metadata, files=dict(sorted(digests.items())), seal=None)
+    return replace(whole, seal=_seal_of(redacted(whole.to_document())))
 
 
-def unsealed(content: Mapping[str, Any]) -> dict[str, Any]:
+def unsealed(metadata: RunMetadata) -> RunMetadata:
     """Return metadata without digests and seal, for a run that is about to change."""
-    return {key: value for key, value in content.items() if key not in {_FILES, _SEAL}}
+    return replace(metadata, files=None, seal=None)
 
 
-def is_sealed_as(stored: bytes, content: Mapping[str, Any]) -> bool:
-    """Return whether ``metadata.json``, read as ``content``, is byte for byte what was sealed."""
-    whole = {key: value for key, value in content.items() if key != _SEAL}
-    seal = hashlib.sha256(_text(whole)).hexdigest()
-    return content.get(_SEAL) == seal and stored == _text(whole | {_SEAL: seal})
+def is_sealed_as(stored: bytes) -> bool:
+    """Return whether the bytes of a ``metadata.json`` are exactly what was sealed."""
+    content = json.loads(stored)
+    seal = content.pop("seal", None)
+    return seal == _seal_of(content) and stored == _text(content | {"seal": seal})
 
 
-def write_metadata(files: RunFiles, content: Mapping[str, Any]) -> None:
+def write_metadata(files: RunFiles, metadata: RunMetadata) -> None:
     """Write ``metadata.json``, without secrets."""
     # The experiment is the first file in the folder; a folder missing since then was removed.
-    write_file(files.metadata, _text(redacted(dict(content))), in_new_folder=False)
+    write_file(files.metadata, _text(redacted(metadata.to_document())), in_new_folder=False)
+
+
+def _seal_of(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_text(content)).hexdigest()
 
 
 def _text(content: Mapping[str, Any]) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.records.events import ExecutorKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+    from trading_runtime.records.metadata import RunMetadata
 
 
 class Status(StrEnum):
@@ -28,12 +30,14 @@ UNKNOWN = "unknown"
 """Shown for a run whose metadata are missing or damaged."""
 
 
-def standing(metadata: Mapping[str, Any], is_running: Callable[[], bool]) -> str:
+def standing(metadata: RunMetadata | None, is_running: Callable[[], bool]) -> str:
     """Return the status of a run, by its metadata; ``is_running`` says whether a process holds it.
 
     A killed process cannot record its end: ``running`` without a process is ``died``. Whether a pod
     is alive cannot be seen from here.
     """
-    status = str(metadata.get("status", UNKNOWN))
-    is_local = metadata.get("executor", ExecutorKind.LOCAL) == ExecutorKind.LOCAL
-    return DIED if status == Status.RUNNING and is_local and not is_running() else status
+    if metadata is None:
+        return UNKNOWN
+    is_local = metadata.executor is ExecutorKind.LOCAL
+    has_died = metadata.status is Status.RUNNING and is_local and not is_running()
+    return DIED if has_died else metadata.status.value

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.report.formatting import amount, counted, number, sentence_list, statistic
 from trading_runtime.results.points import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from trading_runtime.records.run_warnings import RunWarning
     from trading_runtime.report.content import ReportInputs
 
 FEW_DAYS = 30
@@ -32,7 +32,7 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     """Return what applies to this run: warnings first, then in the order of an order's life."""
     venue: Mapping[str, Any] = inputs.experiment.get("venue", {})
     found = [
-        *_warnings(inputs.result),
+        *_warnings(inputs.result.warnings),
         *_venues(inputs),
         *_partial_fills(inputs.results),
         _funding(inputs),
@@ -77,8 +77,8 @@ def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
             yield each if len(venues) == 1 else each._replace(title=f"{each.title} ({name})")
 
 
-def _warnings(result: Mapping[str, Any]) -> Iterator[Assumption]:
-    for item in read_warnings(result):
+def _warnings(warnings: Sequence[RunWarning]) -> Iterator[Assumption]:
+    for item in warnings:
         title = item.kind.value.replace("_", " ").capitalize()
         yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
 
@@ -330,7 +330,7 @@ def _orders(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumpti
     limit = venue.get("order_rate_limit") or {}
     denied = _total(results, "denied_orders")
     allowed = f"{number(int(limit.get('orders', 100)), 0)} orders per {limit.get('per', '1s')}"
-    incidents = inputs.result.get("incidents", {})
+    incidents = inputs.result.incidents
     queue = inputs.experiment.get("queue")
     excess = "is denied"
     if queue:

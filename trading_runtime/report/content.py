@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
+    from trading_runtime.records.failures import TaskFailure
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import BestPoint, RunResult
     from trading_runtime.results.benchmark import Benchmark
     from trading_runtime.results.points import CurvePoint
 
@@ -44,8 +47,7 @@ class ReportInputs:
     experiment: Mapping[str, Any]
     """Content of ``experiment.json``: the experiment with every default made explicit."""
     plan: Plan
-    result: Mapping[str, Any]
-    """Content of ``result.json``."""
+    result: RunResult
     results: pl.DataFrame
     """Content of ``results.parquet``."""
     trials: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -58,7 +60,7 @@ class ReportInputs:
     """Each day of the best point, since the epoch, with its return."""
     benchmark: Benchmark | None = None
     """Holding the instruments over the same windows."""
-    failures: Sequence[Mapping[str, Any]] = ()
+    failures: Sequence[TaskFailure] = ()
     """Content of the files under ``failures/``."""
     data_types: Sequence[str] = ()
     """Types of data that were fed, such as ``bars``; empty when unknown."""
@@ -66,8 +68,8 @@ class ReportInputs:
     """What was used, by a readable name: digests, versions; shown in this order."""
     packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Installed version of each package whose version can change a result."""
-    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Content of ``metadata.json``; ``started`` and ``ended`` are shown if present."""
+    metadata: RunMetadata | None = None
+    """Shown are when the run started and ended."""
     timeline: Sequence[tuple[str, str]] = ()
     """Times and events, the earliest first."""
 
@@ -85,7 +87,7 @@ _PARTITION_COLUMNS = (
 
 
 def points_table(
-    points: pl.DataFrame, metric: str, direction: str, best: Mapping[str, Any] | None
+    points: pl.DataFrame, metric: str, direction: str, best: BestPoint | None
 ) -> Table:
     """Return the top points by the objective."""
     order = ranked(points, metric, direction)
@@ -99,7 +101,7 @@ def points_table(
         cells += [statistic(name, row[name]) for name in shown]
         rows.append([*cells, _tasks_text(row)] if incomplete else cells)
     marked = None
-    if best is not None and order.height and order["point"][0] == best["point"]:
+    if best is not None and order.height and order["point"][0] == best.point:
         marked = 0
     left = order.height - len(rows)
     return Table(
@@ -114,13 +116,11 @@ def points_table(
     )
 
 
-def partitions_table(
-    results: pl.DataFrame, best: Mapping[str, Any] | None, metric: str
-) -> Table | None:
+def partitions_table(results: pl.DataFrame, best: BestPoint | None, metric: str) -> Table | None:
     """Return the best point's partitions; ``None`` without a best point or a second partition."""
     if best is None:
         return None
-    rows = results.filter(pl.col("point") == best["point"]).sort("start", "partition")
+    rows = results.filter(pl.col("point") == best.point).sort("start", "partition")
     if rows.height <= 1:
         return None
     many = rows["instruments"].n_unique() > 1
@@ -206,17 +206,15 @@ class Content:
 
 def content(inputs: ReportInputs) -> Content:
     """Return what the report of ``inputs`` says."""
-    objective = inputs.result.get("objective") or inputs.plan.objective._asdict()
-    metric = objective.get("metric", "net_profit")
-    direction = objective.get("direction", "maximize")
-    best = inputs.result.get("best")
+    metric, direction = inputs.result.objective.metric, inputs.result.objective.direction
+    best = inputs.result.best
     heading, note = _best_words(inputs, best, metric, direction)
     row = _best_row(inputs, best)
     failures = _failures(inputs.failures)
     return Content(
         name=str(inputs.plan.experiment_name or inputs.experiment.get("name", "")),
         run_id=inputs.run_id,
-        complete=bool(inputs.result.get("complete")),
+        complete=inputs.result.complete,
         status=_status(inputs.result),
         facts=_facts(inputs, metric, direction),
         best_heading=heading,
@@ -230,7 +228,7 @@ def content(inputs: ReportInputs) -> Content:
         ]
         if row
         else [],
-        luck=list(sentences(inputs.result.get("luck"), inputs.trials)),
+        luck=list(sentences(inputs.result.luck, inputs.trials)),
         benchmark=benchmark_facts(inputs, row),
         months=months_table(inputs.returns),
         points=points_table(inputs.points, metric, direction, best),
@@ -250,17 +248,17 @@ def currency_of_run(inputs: ReportInputs) -> str:
     return str(known[0]) if len(known) else ""
 
 
-def _status(result: Mapping[str, Any]) -> str:
-    counts = result.get("counts", {})
-    planned, ok = counts.get("planned", 0), counts.get("ok", 0)
-    if result.get("complete"):
+def _status(result: RunResult) -> str:
+    planned, ok = result.counts.planned, result.counts.ok
+    if result.complete:
         return (
             "Complete: the only task is ok"
             if planned == 1
             else f"Complete: all {planned:,} tasks are ok"
         )
     parts = [f"{number(ok, 0)} of {counted(planned, 'task')} ok"]
-    parts += [f"{number(counts[key], 0)} {key}" for key in ("failed", "missing") if counts.get(key)]
+    others = {"failed": result.counts.failed, "missing": result.counts.missing}
+    parts += [f"{number(count, 0)} {key}" for key, count in others.items() if count]
     return f"Incomplete: {', '.join(parts)}"
 
 
@@ -294,13 +292,11 @@ def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str,
         if balances := venue.get("balances"):
             title = "Initial balance" if len(venues) == 1 else f"Initial balance ({name})"
             facts.append((title, ", ".join(_grouped(each) for each in balances)))
-    moments = [
-        _moment(str(inputs.metadata[key]))
-        for key in ("started", "ended")
-        if inputs.metadata.get(key)
-    ]
-    if moments:
-        facts.append(("Computed", f"{' to '.join(moments)} UTC"))
+    if inputs.metadata is not None:
+        times = [_moment(inputs.metadata.started)]
+        if inputs.metadata.ended is not None:
+            times.append(_moment(inputs.metadata.ended))
+        facts.append(("Computed", f"{' to '.join(times)} UTC"))
     return facts
 
 
@@ -319,17 +315,17 @@ def _grouped(balance: str) -> str:
 
 
 def _best_words(
-    inputs: ReportInputs, best: Mapping[str, Any] | None, metric: str, direction: str
+    inputs: ReportInputs, best: BestPoint | None, metric: str, direction: str
 ) -> tuple[str, str]:
     usable = inputs.points[metric].count() if metric in inputs.points.columns else 0
-    counts = inputs.result.get("counts", {})
+    counts = inputs.result.counts
     undone = [
-        counted(counts[key], f"task {word}", f"tasks {words}")
-        for key, word, words in (
-            ("failed", "failed", "failed"),
-            ("missing", "is missing", "are missing"),
+        counted(count, f"task {word}", f"tasks {words}")
+        for count, word, words in (
+            (counts.failed, "failed", "failed"),
+            (counts.missing, "is missing", "are missing"),
         )
-        if counts.get(key)
+        if count
     ]
     if best is not None:
         extreme = "highest" if direction == "maximize" else "lowest"
@@ -337,7 +333,7 @@ def _best_words(
         note = note if usable > 1 else "the only point that has a result"
         if undone:
             note += f"; {sentence_list(undone)}, so another may be better"
-        return f"Best: point {best['point']}", _headed(note) + "."
+        return f"Best: point {best.point}", _headed(note) + "."
     if undone and usable:
         why = f"{sentence_list(undone)}, so no best point is named"
     elif undone:
@@ -347,10 +343,10 @@ def _best_words(
     return "No best point", _headed(why) + "."
 
 
-def _best_row(inputs: ReportInputs, best: Mapping[str, Any] | None) -> dict[str, Any]:
+def _best_row(inputs: ReportInputs, best: BestPoint | None) -> dict[str, Any]:
     if best is None:
         return {}
-    return inputs.points.row(by_predicate=pl.col("point") == best["point"], named=True)
+    return inputs.points.row(by_predicate=pl.col("point") == best.point, named=True)
 
 
 def _tiles(metric: str, row: Mapping[str, Any]) -> list[str]:
@@ -359,18 +355,18 @@ def _tiles(metric: str, row: Mapping[str, Any]) -> list[str]:
     return [metric, *(name for name in _TILES if name != metric)][: len(_TILES)] + costs
 
 
-def _failures(failures: Sequence[Mapping[str, Any]]) -> list[Failures]:
+def _failures(failures: Sequence[TaskFailure]) -> list[Failures]:
     """Return failures grouped by kind and message, the most frequent first."""
-    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for each in sorted(failures, key=lambda each: str(each["task_id"])):
-        alike[str(each["kind"]), str(each["message"])].append(each)
+    alike: dict[tuple[str, str], list[TaskFailure]] = defaultdict(list)
+    for each in sorted(failures, key=lambda each: each.task_id):
+        alike[each.kind.value, each.message].append(each)
     return [
         Failures(
             kind=kind,
             message=abridged(message, MOST_MESSAGE),
             count=len(each),
-            tasks=[str(one["task_id"]) for one in each],
-            traceback=abridged(str(each[0].get("traceback") or ""), MOST_TRACEBACK),
+            tasks=[one.task_id for one in each],
+            traceback=abridged(each[0].traceback, MOST_TRACEBACK),
         )
         for (kind, message), each in sorted(
             alike.items(), key=lambda item: (-len(item[1]), item[0])

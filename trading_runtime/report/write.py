@@ -73,10 +73,8 @@ def write_report(inputs: ReportInputs, folder: Path) -> list[Path]:
 
 
 def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
-    objective = inputs.result.get("objective") or inputs.plan.objective._asdict()
-    metric = objective.get("metric", "net_profit")
-    direction = objective.get("direction", "maximize")
-    best = (inputs.result.get("best") or {}).get("point")
+    metric, direction = inputs.result.objective.metric, inputs.result.objective.direction
+    best = None if inputs.result.best is None else inputs.result.best.point
     found: dict[str, tuple[Picture, bytes]] = {}
     if len(inputs.curve) > 1:
         partitions = inputs.plan.partitions

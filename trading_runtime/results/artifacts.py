@@ -11,47 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.config.statistic_names import COUNTS_WHERE_CHARGED, MONEY_WHERE_CHARGED
 from trading_runtime.message_kinds import kinds_of
+from trading_runtime.records.task_manifest import MANIFEST, ResultFile, TaskManifest
 from trading_runtime.results.calendar import Calendar, observed_facts
 from trading_runtime.results.exact import amounts, money_text
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
 from trading_runtime.units import format_instant
 
-MANIFEST = "manifest.json"
-"""The file of a result that lists the others; its name in the folder of the result."""
-
-
-def sound_digest(content: bytes) -> str:
-    """Return the sha256 of a manifest; raises ``ValueError`` unless it is intact."""
-    check_digest(content)
-    return hashlib.sha256(content).hexdigest()
-
-
-def check_digest(content: bytes) -> None:
-    """Raise ``ValueError`` unless ``content`` is an intact manifest.
-
-    Its first key is the digest of the others, and both are canonical JSON: the bytes after that key
-    are hashed as they are.
-    """
-    start, stated, rest = content[:11], content[11:75], content[75:]
-    if start != b'{"digest":"' or rest[:2] != b'",' or rest[-2:] != b"}\n":
-        raise ValueError("it is not written as manifests are")
-    if hashlib.sha256(b"{" + rest[2:-1]).hexdigest() != stated.decode(errors="replace"):
-        raise ValueError("it was changed")
-
-
-def files_of(content: bytes) -> Any:
-    """Return ``files`` of a manifest, without parsing its far larger inputs where they follow."""
-    start = content.find(b'"files":{') + len(b'"files":')
-    end = content.find(b'},"format":', start)
-    if content.startswith(b'{"digest":"') and start > 0 and end > 0:
-        return json.loads(content[start : end + 1])
-    return json.loads(content)["files"]
-
-
-RESULT_FORMAT = 1
 _ORDER = (
     "task_id",
     "start",
@@ -185,22 +152,15 @@ def result_files(
     files = {f"{name}.parquet": table_bytes(table) for name, table in tables.items()}
     files["summary.json"] = (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode()
     rows = {f"{name}.parquet": table.num_rows for name, table in tables.items()}
-    manifest = {
-        "format": RESULT_FORMAT,
-        "task_id": task_id,
-        "inputs": inputs,
-        "files": {
-            name: {
-                "bytes": len(content),
-                "rows": rows.get(name),
-                "sha256": hashlib.sha256(content).hexdigest(),
-            }
+    manifest = TaskManifest(
+        task_id,
+        inputs,
+        {
+            name: ResultFile(len(content), rows.get(name), hashlib.sha256(content).hexdigest())
             for name, content in files.items()
         },
-    }
-    # With its own digest, a damaged manifest cannot be taken for a sound one.
-    manifest["digest"] = digest(manifest)
-    return files | {"manifest.json": canonical_json(manifest) + b"\n"}
+    )
+    return files | {MANIFEST: manifest.to_bytes()}
 
 
 def table_bytes(table: pa.Table) -> bytes:

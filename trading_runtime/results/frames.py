@@ -22,6 +22,7 @@ from trading_runtime.config.statistic_names import (
     POINT_STATISTICS,
 )
 from trading_runtime.errors import UsageError
+from trading_runtime.records.result import BestPoint
 from trading_runtime.results.exact import EXACT, MONEY_STEP
 from trading_runtime.results.points import MISSING, OK
 from trading_runtime.storage.files import write_file
@@ -169,26 +170,26 @@ def read_frame(content: bytes) -> pl.DataFrame:
 
 
 def best(
-    points: pl.DataFrame, objective: Mapping[str, Any], *, allow_incomplete: bool = False
-) -> dict[str, Any] | None:
-    """Return ``{"point", "parameters", "value"}`` of the best point, or ``None``.
+    points: pl.DataFrame,
+    metric: str,
+    direction: str = "maximize",
+    *,
+    allow_incomplete: bool = False,
+) -> BestPoint | None:
+    """Return the best point by ``metric``, or ``None``.
 
     The result is ``None`` while a task is missing, unless ``allow_incomplete``. An undefined value
     never wins; among equal values the lower point index does. Money is a decimal string. Raises
-    ``UsageError`` when the objective's metric is not a statistic of a point.
+    ``UsageError`` when the metric is not a statistic of a point.
     """
-    metric = check_metric(objective["metric"])
+    check_metric(metric)
     if points.height == 0 or (not allow_incomplete and points["missing"].sum() > 0):
         return None
     known = points.filter(pl.col(metric).is_not_null())
     if known.height == 0:
         return None
-    row = ranked(known, metric, objective.get("direction", "maximize")).row(0, named=True)
-    return {
-        "point": row["point"],
-        "parameters": row_parameters(row),
-        "value": _plain(row[metric]),
-    }
+    row = ranked(known, metric, direction).row(0, named=True)
+    return BestPoint(point=row["point"], parameters=row_parameters(row), value=_plain(row[metric]))
 
 
 def ranked(points: pl.DataFrame, metric: str, direction: str = "maximize") -> pl.DataFrame:

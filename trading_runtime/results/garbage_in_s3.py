@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError
 from trading_runtime.records.plan import is_task_id
-from trading_runtime.results.artifacts import MANIFEST
+from trading_runtime.records.task_manifest import MANIFEST
 from trading_runtime.results.garbage import Garbage, Item, What, wanted_tasks
 
 if TYPE_CHECKING:

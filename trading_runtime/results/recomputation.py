@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError
 from trading_runtime.records.journal import JournalFinding
+from trading_runtime.records.result import read_result
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.frames import read_frame
 from trading_runtime.results.judgement import drawn_points
 from trading_runtime.results.points import MISSING, OK
 from trading_runtime.results.reduction import counts, reduce_run
-from trading_runtime.results.run_records import read_result, read_table
+from trading_runtime.results.run_records import read_table
 from trading_runtime.storage.files import read_bytes, read_json
 from trading_runtime.storage.scratch import Scratch
 
@@ -41,11 +42,11 @@ def check_against_tasks(check: JournalCheck, store: Store, files: RunFiles, plan
     """
     try:
         result = read_result(files)
-        tables = {name: read_table(getattr(files, name), result or {}) for name in _TABLES}
+        if result is None:
+            return
+        tables = {name: read_table(getattr(files, name), result.tables) for name in _TABLES}
     except DataError:
         return  # reported with the files
-    if result is None:
-        return
     stored = {task_id for task_id in plan.task_ids if store.has_manifest(task_id)}
     damaged = list(_damaged(store, sorted(stored)))
     check.findings += damaged
@@ -57,7 +58,7 @@ def check_against_tasks(check: JournalCheck, store: Store, files: RunFiles, plan
             JournalFinding(f"tasks/{gone[:12]}", "the result of a done task is gone")
         )
     elif since := sum(statuses.get(task_id) == MISSING for task_id in stored):
-        if counts(statuses) != result["counts"]:
+        if counts(statuses) != result.counts:
             check.findings.append(JournalFinding(files.result.name, f"counts: {_AGAIN}"))
         check.notes.append(
             JournalFinding(
@@ -67,7 +68,7 @@ def check_against_tasks(check: JournalCheck, store: Store, files: RunFiles, plan
             )
         )
     elif not damaged:
-        check.findings += _differences(store, files, plan, result, tables)
+        check.findings += _differences(store, files, plan, tables)
 
 
 def _damaged(store: Store, task_ids: list[str]) -> Iterator[JournalFinding]:
@@ -88,9 +89,9 @@ def _differences(
     store: Store,
     files: RunFiles,
     plan: Plan,
-    result: Mapping[str, Any],
     tables: Mapping[str, pl.DataFrame],
 ) -> Iterator[JournalFinding]:
+    result = read_json(files.result)
     with Scratch() as scratch:
         again = RunFiles(scratch.path / files.folder.name)
         again.folder.mkdir()

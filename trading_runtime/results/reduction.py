@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
-import json
 import os
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +19,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.message_kinds import added
 from trading_runtime.planning.run_warnings import no_fills, no_orders
 from trading_runtime.records.plan import read_plan
+from trading_runtime.records.result import BestPoint, RunResult, TaskCounts
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.benchmark import buy_and_hold
 from trading_runtime.results.calendar import Calendar
@@ -39,12 +39,11 @@ from trading_runtime.results.points import (
     point_days,
     point_returns,
 )
-from trading_runtime.results.reuse import ReusedTables, earlier_tables, tables_identity
+from trading_runtime.results.reuse import ReusedTables, earlier_tables, table_digests
 from trading_runtime.results.store import Store
 from trading_runtime.results.task_reader import TaskPart, TaskReader
 from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.storage.scratch import Scratch
-from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -52,7 +51,9 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trading_runtime.records.failures import TaskFailure
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_warnings import RunWarning
     from trading_runtime.results.benchmark import Benchmark
     from trading_runtime.results.points import CurvePoint
 
@@ -124,15 +125,11 @@ def main() -> None:
             pickle.dump(read_points(plan, reader, start, end), file)
 
 
-RESULT_FORMAT = 1
-
-
 @dataclass(frozen=True)
 class Reduction:
     """The outcome of a run's tasks."""
 
-    result: dict[str, Any]
-    """Content of ``result.json``."""
+    result: RunResult
     results: pl.DataFrame
     points: pl.DataFrame
     curve: list[CurvePoint]
@@ -141,7 +138,7 @@ class Reduction:
     """Each day of the best point, since the epoch, with its return."""
     benchmark: Benchmark | None
     """Holding the instruments over the windows of the best point."""
-    failures: list[dict[str, Any]]
+    failures: list[TaskFailure]
 
 
 def reduce_run(  # noqa: PLR0913 - what a summary is made from
@@ -174,40 +171,41 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
     points = points_frame(rows)
     results = results_frame(plan, reader.statuses, reader.summaries)
     of_tasks = counts(reader.statuses)
-    complete = of_tasks["ok"] == of_tasks["planned"]
+    complete = of_tasks.ok == of_tasks.planned
     chosen = None
     if complete or allow_incomplete:
-        chosen = best(points, plan.objective._asdict(), allow_incomplete=True)
-    luck = judge(rows, None if chosen is None else chosen["point"], drawn)
-    result: dict[str, Any] = {
-        "format": RESULT_FORMAT,
-        "run_digest": digest(sorted(reader.manifest_digests.items())),
-        "complete": complete,
-        "counts": of_tasks,
-        "failed_by_kind": _failed_by_kind(reader.statuses),
-        "objective": plan.objective._asdict(),
-        "best": chosen,
-        **({} if luck is None else {"luck": luck}),
-        "incidents": _incidents(reader.summaries.values()),
-        "warnings": _warnings(plan, results),
-    }
+        chosen = best(
+            points, plan.objective.metric, plan.objective.direction, allow_incomplete=True
+        )
+    luck = judge(rows, None if chosen is None else chosen.point, drawn)
+    result = RunResult(
+        run_digest=digest(sorted(reader.manifest_digests.items())),
+        complete=complete,
+        counts=of_tasks,
+        failed_by_kind=_failed_by_kind(reader.statuses),
+        objective=plan.objective,
+        best=chosen,
+        luck=luck,
+        incidents=_incidents(reader.summaries.values()),
+        warnings=_warnings(plan, results),
+    )
     with storage_errors(files.folder):
         write_frame(results, files.results)
         write_frame(points, files.points)
     if complete:
-        result |= tables_identity(plan, result["run_digest"], files, drawn)
-    write_file(files.result, for_records(json.dumps(result, indent=1, ensure_ascii=False)) + "\n")
+        result = replace(result, tables=table_digests(plan, result.run_digest, files, drawn))
+    write_file(files.result, result.to_json())
     failures = list(reader.failures.values())
     return Reduction(result, results, points, *_best_curves(plan, reader, chosen), failures)
 
 
 def _best_curves(
-    plan: Plan, reader: TaskReader, chosen: Mapping[str, Any] | None
+    plan: Plan, reader: TaskReader, chosen: BestPoint | None
 ) -> tuple[list[CurvePoint], list[tuple[int, Decimal | None]], Benchmark | None]:
     """Return curve, daily returns and benchmark of the best point."""
     if chosen is None:
         return [], [], None
-    outcomes = list(reader.outcomes(reader.by_point[chosen["point"]]))
+    outcomes = list(reader.outcomes(reader.by_point[chosen.point]))
     curve = chained_curve(outcomes)
     days = point_days(outcomes, Calendar.of_plan(plan))
     return curve, point_returns(curve, days), buy_and_hold(outcomes)
@@ -246,20 +244,21 @@ def _collector_paused() -> Iterator[None]:
 def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> Reduction:
     """Copy the tables of an earlier run with identical results into this run."""
     results, points = read_frame(reused.results), read_frame(reused.points)
-    result = reused.result | {"warnings": _warnings(plan, results)}
+    result = replace(reused.result, warnings=_warnings(plan, results))
     write_file(files.results, reused.results)
     write_file(files.points, reused.points)
-    write_file(files.result, for_records(json.dumps(result, indent=1, ensure_ascii=False)) + "\n")
+    write_file(files.result, result.to_json())
     reader = TaskReader(plan, store, files)
-    return Reduction(result, results, points, *_best_curves(plan, reader, result["best"]), [])
+    return Reduction(result, results, points, *_best_curves(plan, reader, result.best), [])
 
 
-def counts(statuses: Mapping[str, str]) -> dict[str, int]:
+def counts(statuses: Mapping[str, str]) -> TaskCounts:
     """Return the number of tasks, and how they ended, from their statuses by task id."""
     planned = len(statuses)
     ok = sum(status == OK for status in statuses.values())
     missing = sum(status == MISSING for status in statuses.values())
-    return {"planned": planned, "ok": ok, "failed": planned - ok - missing, "missing": missing}
+    failed = planned - ok - missing
+    return TaskCounts(planned=planned, ok=ok, failed=failed, missing=missing)
 
 
 def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
@@ -274,7 +273,7 @@ def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, 
     return {name: added(summary.get(name, {}) for summary in summaries) for name in names}
 
 
-def _warnings(plan: Plan, results: pl.DataFrame) -> list[dict[str, str]]:
+def _warnings(plan: Plan, results: pl.DataFrame) -> list[RunWarning]:
     """Return the warnings of the plan, and the one about tasks that never traded."""
     warnings = list(plan.warnings)
     done = results.filter(results["status"] == OK)
@@ -283,7 +282,7 @@ def _warnings(plan: Plan, results: pl.DataFrame) -> list[dict[str, str]]:
         warnings.append(no_orders(done.height))
     elif done.height and not done["fills"].sum():
         warnings.append(no_fills(orders))
-    return [item.document() for item in warnings]
+    return warnings
 
 
 def _failed_by_kind(statuses: Mapping[str, str]) -> dict[str, int]:

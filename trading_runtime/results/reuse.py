@@ -12,19 +12,22 @@ to read it detects the damage. When tasks have run in between, all manifests are
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
+from trading_runtime.records.forms import to_document
+from trading_runtime.records.result import RunResult, TableDigests, read_result
 from trading_runtime.results.judgement import LUCK_FORMAT
-from trading_runtime.storage.files import read_bytes, read_json
+from trading_runtime.storage.files import read_bytes
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan
@@ -33,28 +36,25 @@ if TYPE_CHECKING:
 
 FEWEST_TASKS = 1_000
 """Below this, reading all results takes about as long as looking for tables."""
-_TABLES = "tables"
 
 
 class ReusedTables(NamedTuple):
     """The tables written by an earlier run."""
 
-    result: dict[str, Any]
+    result: RunResult
     results: bytes
     points: bytes
 
 
-def tables_identity(
+def table_digests(
     plan: Plan, run_digest: str, files: RunFiles, drawn: int | None = None
-) -> dict[str, Any]:
-    """Return the entry of ``result.json`` about its tables, so that they can be reused."""
-    return {
-        _TABLES: {
-            "made_from": _made_from(plan, run_digest, drawn),
-            "results": _sha256(read_bytes(files.results)),
-            "points": _sha256(read_bytes(files.points)),
-        }
-    }
+) -> TableDigests:
+    """Return what identifies the tables of a run, so that they can be reused."""
+    return TableDigests(
+        made_from=_made_from(plan, run_digest, drawn),
+        results=_sha256(read_bytes(files.results)),
+        points=_sha256(read_bytes(files.points)),
+    )
 
 
 def earlier_tables(
@@ -68,7 +68,7 @@ def earlier_tables(
     """
     if len(plan.tasks) < FEWEST_TASKS:
         return None
-    runs = [run for run in store.ended_runs() if _states_tables(run)]
+    runs = list(_with_tables(store.ended_runs()))
     if not runs or any(files.failures.glob("*.json")):
         return None
     manifests = {}
@@ -78,11 +78,10 @@ def earlier_tables(
             return None
         manifests[task.task_id] = sha256
     wanted = _made_from(plan, digest(sorted(manifests.items())), drawn)
-    for run in runs:
-        result = read_json(run.result)
-        if result[_TABLES]["made_from"] == wanted:
-            results = _sound(run.results, result, "results")
-            points = _sound(run.points, result, "points")
+    for run, result, tables in runs:
+        if tables.made_from == wanted:
+            results = _sound(run.results, tables.results)
+            points = _sound(run.points, tables.points)
             if results is not None and points is not None:
                 return ReusedTables(result, results, points)
     return None
@@ -96,7 +95,7 @@ def _made_from(plan: Plan, run_digest: str, drawn: int | None) -> str:
             "luck": [LUCK_FORMAT, drawn],
             "runtime": plan.common.runtime_code,
             "packages": {name: installed_version(name) for name in pinned_packages()},
-            "objective": plan.objective._asdict(),
+            "objective": to_document(plan.objective),
             "points": [point.to_document() for point in plan.points],
             "tasks": [[task.task_id, task.point, task.partition] for task in plan.tasks],
             "windows": [
@@ -107,20 +106,20 @@ def _made_from(plan: Plan, run_digest: str, drawn: int | None) -> str:
     )
 
 
-def _states_tables(run: RunFiles) -> bool:
-    try:
-        result = read_json(run.result)
-        return bool(result["complete"] and result[_TABLES]["made_from"])
-    except (DataError, KeyError, TypeError):
-        return False
+def _with_tables(runs: Iterable[RunFiles]) -> Iterator[tuple[RunFiles, RunResult, TableDigests]]:
+    for run in runs:
+        with contextlib.suppress(DataError):
+            result = read_result(run)
+            if result is not None and result.complete and result.tables is not None:
+                yield run, result, result.tables
 
 
-def _sound(path: Path, result: Mapping[str, Any], name: str) -> bytes | None:
+def _sound(path: Path, sha256: str) -> bytes | None:
     try:
         content = read_bytes(path)
     except OSError:
         return None
-    return content if _sha256(content) == result[_TABLES][name] else None
+    return content if _sha256(content) == sha256 else None
 
 
 def _sha256(content: bytes) -> str:

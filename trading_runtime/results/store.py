@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import task_id as task_id_of
 from trading_runtime.records.run_files import RunFiles
-from trading_runtime.results.artifacts import MANIFEST, check_digest, files_of
+from trading_runtime.records.task_manifest import MANIFEST, files_of, parse_manifest
 from trading_runtime.results.task_places import TaskFolders, TaskObjects, old_list, task_folder
 from trading_runtime.storage.files import read_bytes
 from trading_runtime.storage.folders import LocalFolder
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 _REPORT = "report/"
 _REDUCED = (MANIFEST, "summary.json", "equity.parquet", "positions.parquet")
 _PLANNED = ("/plan.json", "/metadata.json", "/result.json")
-_WRONG_FORMS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_WRONG_FORMS = (ValueError, KeyError, RecursionError)
 """Errors that a manifest of the wrong form raises in its reader."""
 _DEPTH = 2
 """Slashes in the name of a file directly in a run's folder."""
@@ -194,8 +193,8 @@ class Store:
         except FileNotFoundError as error:
             raise DataError(f"{error}: the stored result is not whole") from error
         with _damages(self.root / folder):
-            facts = json.loads(read_bytes(self.root / folder / MANIFEST))["files"][name]
-            return _verified(self.root / folder / name, facts["sha256"])
+            stated = files_of(read_bytes(self.root / folder / MANIFEST))[name]
+            return _verified(self.root / folder / name, stated.sha256)
 
     def read_task(self, task_id: str) -> dict[str, bytes]:
         """Return every file of a result by its name, verified against the manifest and the id.
@@ -207,19 +206,17 @@ class Store:
         with _damages(Path(folder)):
             self.copy.fetch(f"{stored}/{MANIFEST}")
             content = read_bytes(f"{folder}/{MANIFEST}")
-            check_digest(content)
-            manifest = json.loads(content)
-            self.copy.fetch(*(f"{stored}/{name}" for name in manifest["files"]))
-            if self._id_of(manifest) != task_id:
+            manifest = parse_manifest(content)
+            self.copy.fetch(*(f"{stored}/{name}" for name in manifest.files))
+            if self._id_of(manifest.inputs) != task_id:
                 raise ValueError("it is not the manifest of this task")
             files = {
-                name: _verified(f"{folder}/{name}", facts["sha256"])
-                for name, facts in manifest["files"].items()
+                name: _verified(f"{folder}/{name}", file.sha256)
+                for name, file in manifest.files.items()
             }
         return files | {MANIFEST: content}
 
-    def _id_of(self, manifest: Mapping[str, Any]) -> str:
-        inputs = manifest["inputs"]
+    def _id_of(self, inputs: Mapping[str, Any]) -> str:
         parts = []
         for name in ("common", "partition"):
             # The tasks of a run share these: their digests are computed once.

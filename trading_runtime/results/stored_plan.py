@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import UsageError
 from trading_runtime.records.plan import is_task_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
@@ -19,9 +20,9 @@ _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _SHOWN = 12
 
 
-def refuse_other_plan(metadata: Mapping[str, Any] | None, plan_digest: str, run_id: str) -> None:
-    """Raise ``UsageError`` when a run's ``metadata.json`` states another plan."""
-    if metadata is not None and metadata.get("plan_digest") != plan_digest:
+def refuse_other_plan(metadata: RunMetadata | None, plan_digest: str, run_id: str) -> None:
+    """Raise ``UsageError`` when a run's metadata state another plan."""
+    if metadata is not None and metadata.plan_digest != plan_digest:
         raise UsageError(
             f"run {run_id!r} exists with another plan (other tasks); choose another "
             "--run-id, or leave it out to get a new one"

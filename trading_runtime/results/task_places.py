@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from trading_runtime.errors import NondeterministicError, TransientError
-from trading_runtime.results.artifacts import MANIFEST, files_of, sound_digest
+from trading_runtime.records.task_manifest import MANIFEST, files_of, sound_digest
 from trading_runtime.storage.files import read_bytes, storage_errors
 from trading_runtime.storage.scratch import Scratch, remove_abandoned_staging, staging_prefix
 
@@ -79,10 +79,10 @@ class TaskFolders:
         folder = f"{self._tasks}/{task_id[:2]}/{task_id}"
         try:
             content = read_bytes(f"{folder}/{MANIFEST}")
-            for name, facts in files_of(content).items():
-                if os.stat(f"{folder}/{name}").st_size != facts["bytes"]:  # noqa: PTH116
+            for name, file in files_of(content).items():
+                if os.stat(f"{folder}/{name}").st_size != file.bytes:  # noqa: PTH116
                     return False
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, RecursionError):
             return False
         if sound is not None:
             with contextlib.suppress(ValueError):

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trading_runtime.errors import DataError, Kind, UsageError
-from trading_runtime.results.artifacts import MANIFEST, files_of
+from trading_runtime.records.failures import TaskFailure, read_failure, write_failure
+from trading_runtime.records.task_manifest import MANIFEST, files_of
 from trading_runtime.results.exact import amounts
 from trading_runtime.results.points import MISSING, OK, TaskOutcome
 from trading_runtime.results.statistics import Trade
-from trading_runtime.results.task_failures import task_failure, write_failure
-from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,7 +88,7 @@ def stored_outcomes(plan: Plan, store: Store, point: int) -> list[TaskOutcome]:
             )
         files = store.read_task(task.task_id)
         rows = files_of(files[MANIFEST])
-        equity, positions = (([files[name]], [rows[name]["rows"]]) for name in _TABLES)
+        equity, positions = (([files[name]], [rows[name].rows or 0]) for name in _TABLES)
         window = plan.partitions[task.partition]
         outcomes.append(
             TaskOutcome(
@@ -115,7 +114,7 @@ class TaskPart:
     statuses: dict[str, str]
     summaries: dict[str, dict[str, Any]]
     manifest_digests: dict[str, str]
-    failures: dict[str, dict[str, Any]]
+    failures: dict[str, TaskFailure]
 
 
 class TaskReader:
@@ -139,7 +138,7 @@ class TaskReader:
         self.statuses: dict[str, str] = {}
         self.summaries: dict[str, dict[str, Any]] = {}
         self.manifest_digests: dict[str, str] = {}
-        self.failures: dict[str, dict[str, Any]] = {}
+        self.failures: dict[str, TaskFailure] = {}
 
     def part(self, rows: list[dict[str, Any]]) -> TaskPart:
         """Return what was read since the last part."""
@@ -165,7 +164,7 @@ class TaskReader:
         whole = [content for content in contents if content is not None]
         facts = [files_of(content[MANIFEST]) for content in whole]
         equity, positions = (
-            ([content[name] for content in whole], [each[name]["rows"] for each in facts])
+            ([content[name] for content in whole], [each[name].rows or 0 for each in facts])
             for name in _TABLES
         )
         tables = zip(equities(*equity), trades(*positions), strict=True)
@@ -192,7 +191,7 @@ class TaskReader:
                 self.manifest_digests[task_id] = hashlib.sha256(content[MANIFEST]).hexdigest()
         except DataError as error:
             status = Kind.DATA
-            self.failures[task_id] = task_failure(task_id, Kind.DATA, str(error))
+            self.failures[task_id] = TaskFailure.of(task_id, Kind.DATA, str(error))
         self.statuses[task_id] = status
         return content
 
@@ -203,13 +202,13 @@ class TaskReader:
             # Out of the way, it cannot be taken for a result again: the next run computes it.
             self._store.quarantine(task_id)
             message = f"{error}; it was quarantined: run again to compute it"
-            write_failure(self._files, task_failure(task_id, Kind.DATA, message))
+            write_failure(self._files, TaskFailure.of(task_id, Kind.DATA, message))
             raise DataError(message) from error
 
     def _status(self, task_id: str) -> str:
-        failed = read_json(self._files.failure(task_id)) if task_id in self._failed else None
+        failed = read_failure(self._files.failure(task_id)) if task_id in self._failed else None
         if failed is not None:
             self.failures[task_id] = failed
-            return str(failed["kind"])
+            return failed.kind
         # Damage is detected when it is read, right after.
         return OK if self._store.has_manifest(task_id) else MISSING

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.runs.lock import is_locked, locked
 from trading_runtime.runs.metadata import seal_again
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.records.events import Event
+    from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.results.store import Store
 
 
@@ -144,6 +146,11 @@ class SharedRun(WorkingRun):
         except ValueError as error:
             place = f"{self.store.objects.url}/{self._name(path)}"
             raise DataError(f"{place}: cannot be read: {error}") from error
+
+    def metadata(self) -> RunMetadata | None:
+        """Return the run's metadata as stored now; ``DataError`` if they are damaged."""
+        self.read(self.files.metadata)
+        return read_metadata(self.files)
 
     def failures(self) -> dict[str, Path]:
         """Return the failure files stored now, by task id; they are not fetched."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import time
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.events import Mode
-from trading_runtime.records.forms import check_form
+from trading_runtime.records.forms import to_document
 from trading_runtime.records.journal import instant_text
+from trading_runtime.records.metadata import parse_metadata
+from trading_runtime.records.result import parse_result
 from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.progress import JournalFollower, Tally
@@ -19,42 +20,38 @@ from trading_runtime.units import parse_instant
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from trading_runtime.records.forms import Form
+    from trading_runtime.records.metadata import RunMetadata
+    from trading_runtime.records.result import RunResult
     from trading_runtime.results.store import Store
 
 
-_FORMS: dict[str, Form] = {
-    **dict.fromkeys(("status", "started", "run_digest"), str),
-    "ended": (str, NoneType),
-    "history": list,
-    "counts": dict.fromkeys(("planned", "ok", "failed", "missing"), int),
-    "failed_by_kind": dict,
-}
-"""Fields read from metadata and result, where present."""
+def stored_metadata(store: Store, run_id: str) -> RunMetadata | None:
+    """Return the metadata of a run as stored now; ``None`` when they are absent or damaged."""
+    content = _stored(store, run_id, "metadata.json")
+    return None if content is None else parse_metadata(content)
 
 
-def read_run_document(store: Store, run_id: str, name: str) -> dict[str, Any]:
-    """Return a JSON file of a run as stored now; empty when it is absent or damaged."""
-    try:
-        content = json.loads(store.objects.read(f"runs/{run_id}/{name}"))
-        check_form(content, {})
-        there = {key: form for key, form in _FORMS.items() if key in content}
-        check_form(content, there)
-    except (OSError, ValueError, RecursionError, UnreadableError):
-        # A file that cannot be read hides no other run; a storage that refuses access hides them
-        # all.
-        return {}
-    return dict(content)
+def stored_result(store: Store, run_id: str) -> RunResult | None:
+    """Return the result as stored now; ``None`` when it is absent or damaged."""
+    content = _stored(store, run_id, "result.json")
+    return None if content is None else parse_result(content)
 
 
-def shown_status(store: Store, run_id: str, metadata: Mapping[str, Any]) -> str:
+def _stored(store: Store, run_id: str, name: str) -> bytes | None:
+    # A file that cannot be read hides no other run; a storage that refuses access hides them all.
+    with contextlib.suppress(OSError, UnreadableError):
+        return store.objects.read(f"runs/{run_id}/{name}")
+    return None
+
+
+def shown_status(store: Store, run_id: str, metadata: RunMetadata | None) -> str:
     """Return the status of a run as shown to people; see ``status.standing``."""
     return standing(metadata, lambda: is_running(store, run_id))
 
 
 def may_be_running(store: Store, run_id: str) -> bool:
     """Return whether a process holds the run now, or pods may hold it."""
-    metadata = read_run_document(store, run_id, "metadata.json")
+    metadata = stored_metadata(store, run_id)
     return is_running(store, run_id) or shown_status(store, run_id, metadata) == Status.RUNNING
 
 
@@ -64,36 +61,37 @@ _UNFINISHED = {Status.RUNNING, DIED}
 
 def started(store: Store, run_id: str) -> str:
     """Return when a run first began; empty when unknown."""
-    return str(read_run_document(store, run_id, "metadata.json").get("started") or "")
+    metadata = stored_metadata(store, run_id)
+    return "" if metadata is None else metadata.started
 
 
 def overview(store: Store, run_id: str) -> dict[str, Any]:
     """Return a run's status, times and counts of tasks, for a list."""
-    metadata = read_run_document(store, run_id, "metadata.json")
-    result = read_run_document(store, run_id, "result.json")
+    metadata = stored_metadata(store, run_id)
+    result = stored_result(store, run_id)
     return _facts(store, run_id, metadata, result, lambda: _tally(_entries(store, run_id)))
 
 
 def _facts(
     store: Store,
     run_id: str,
-    metadata: Mapping[str, Any],
-    result: Mapping[str, Any],
+    metadata: RunMetadata | None,
+    result: RunResult | None,
     tally: Callable[[], Tally],
 ) -> dict[str, Any]:
     """Return what ``overview`` does; ``tally`` is used only where there is no summary to count."""
     status = shown_status(store, run_id, metadata)
-    counts = result.get("counts", {})
+    counts = {} if result is None else to_document(result.counts)
     if status in _UNFINISHED or not counts:
         counts = _counted(tally()) or counts
     return {
         "run_id": run_id,
         "status": status,
-        "experiment": metadata.get("experiment_name"),
-        "executor": metadata.get("executor"),
-        "started": metadata.get("started"),
-        "ended": metadata.get("ended"),
-        "age_seconds": _seconds_since(metadata.get("started")),
+        "experiment": metadata and metadata.experiment_name,
+        "executor": metadata and metadata.executor,
+        "started": metadata and metadata.started,
+        "ended": metadata and metadata.ended,
+        "age_seconds": metadata and _seconds_since(metadata.started),
         "planned": counts.get("planned"),
         "ok": counts.get("ok"),
         "failed": counts.get("failed"),
@@ -103,24 +101,25 @@ def _facts(
 
 def details(store: Store, run_id: str) -> dict[str, Any]:
     """Return all that ``runs show`` prints: what ran, where, on what data, and what to do next."""
-    metadata = read_run_document(store, run_id, "metadata.json")
-    result = read_run_document(store, run_id, "result.json")
+    metadata = stored_metadata(store, run_id)
+    result = stored_result(store, run_id)
     entries = _entries(store, run_id)
     tally = _tally(entries)
     facts = _facts(store, run_id, metadata, result, lambda: tally)
     failures = _failures(entries)
     latest = None if tally.latest is None else instant_text(tally.latest)
     ended_by = _why(facts, metadata, tally, failures)
+    document = {} if metadata is None else metadata.to_document()
     return {
         **facts,
         "why": ended_by,
         "next": _next_steps(facts["status"], run_id, metadata, store.place),
-        "history": metadata.get("history", []),
+        "history": document.get("history", []),
         "last_event": None if latest is None else {"time": latest, "event": tally.latest_event},
         "seconds_left": tally.seconds_left if facts["status"] == Status.RUNNING else None,
-        "where": {key: metadata.get(key) for key in ("user", "host", "executor", "image")},
+        "where": {key: document.get(key) for key in ("user", "host", "executor", "image")},
         "inputs": {
-            key: metadata.get(key)
+            key: document.get(key)
             for key in (
                 "experiment_file",
                 "config_digest",
@@ -133,8 +132,8 @@ def details(store: Store, run_id: str) -> dict[str, Any]:
                 "labels",
             )
         },
-        "run_digest": result.get("run_digest"),
-        "failed_by_kind": result.get("failed_by_kind") or dict(tally.kinds),
+        "run_digest": result and result.run_digest,
+        "failed_by_kind": (result and result.failed_by_kind) or dict(tally.kinds),
         "failures": failures,
     }
 
@@ -158,9 +157,7 @@ def _counted(tally: Tally) -> dict[str, int]:
     return {"planned": tally.tasks, "ok": ok, "failed": tally.failed, "missing": missing}
 
 
-def _seconds_since(moment: str | None) -> float | None:
-    if not moment:
-        return None
+def _seconds_since(moment: str) -> float:
     return round(max(time.time_ns() - parse_instant(moment), 0) / 1e9, 3)
 
 
@@ -182,7 +179,7 @@ def _failures(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _why(
     facts: Mapping[str, Any],
-    metadata: Mapping[str, Any],
+    metadata: RunMetadata | None,
     tally: Tally,
     failures: list[dict[str, Any]],
 ) -> str:
@@ -198,18 +195,18 @@ def _why(
         f"{tally.failed:,} failed",
         Status.STOPPED: f"it was stopped by a signal or by 'runs stop', with {left}",
         Status.KILLED: f"the kill switch ended it, with {left}",
-        Status.FAILED: str(metadata.get("error") or "an error ended it"),
+        Status.FAILED: (metadata and metadata.error) or "an error ended it",
         DIED: f"its process is gone without having ended it, with {left}{last}",
     }
     return reasons.get(facts["status"], "its metadata are missing or damaged")
 
 
-def _next_steps(status: str, run_id: str, metadata: Mapping[str, Any], results: str) -> list[str]:
+def _next_steps(status: str, run_id: str, metadata: RunMetadata | None, results: str) -> list[str]:
     """Return an operator's next steps, as commands and short sentences."""
     where = f" --results {results}"
-    file = metadata.get("experiment_file") or "FILE"
+    file = "FILE" if metadata is None else metadata.experiment_file
     again = f"trading-runtime run {file} --run-id {run_id}"
-    if metadata.get("mode", Mode.RESEARCH) != Mode.RESEARCH:
+    if metadata is not None and metadata.mode is not Mode.RESEARCH:
         return _next_of_session(status, run_id, file, where)
     steps = {
         Status.COMPLETE: [

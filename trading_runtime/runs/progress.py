@@ -12,9 +12,10 @@ from trading_runtime.records.journal import (
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from trading_runtime.records.metadata import StatusChange
     from trading_runtime.results.store import Store
 
 
@@ -113,18 +114,18 @@ _COUNTED = {"task_started", "task_completed", "batch_started", "batch_completed"
 """Too many to be listed one by one."""
 
 
-def timeline(journals: Path, metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+def timeline(journals: Path, history: Sequence[StatusChange]) -> list[tuple[str, str]]:
     """Return times (UTC, to the second) and what happened, in order of time.
 
     ``journals`` is the folder of a run's chains. Tasks are counted; failed ones are named, up to
-    ten after each beginning. The last line is the status that the metadata have now.
+    ten after each beginning. The last line is the last status of the ``history`` in the
+    metadata.
     """
     entries = entries_of(journals)
     entries.sort(key=lambda entry: (entry["time"], entry["writer"], entry["sequence"]))
     lines = list(_lines(entries))
-    history = metadata.get("history") or []
     if history:
-        lines.append((_second(history[-1]["time"]), f"status {history[-1]['status']}"))
+        lines.append((_second(history[-1].time), f"status {history[-1].status}"))
     return lines
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.plan_check import plan_contradictions
+from trading_runtime.records.forms import read_as
 from trading_runtime.records.journal import JournalCheck, JournalFinding, check_journal
+from trading_runtime.records.metadata import RunMetadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.seal import is_sealed_as, sealed_paths
 from trading_runtime.records.status import Status
@@ -43,26 +45,22 @@ def check_run(
         )
         return check
     try:
-        metadata = _document(check, files.metadata)
-        ends = metadata.get("journal", {})
-        if not _are_ends(ends):
-            check.findings.append(
-                JournalFinding(files.metadata.name, "journal is of the wrong form")
-            )
-            ends = {}
-        ended = not running and metadata.get("status", Status.RUNNING) != Status.RUNNING
-        found = check_journal(files, ends, ended=ended)
+        metadata = _metadata(check, files.metadata)
+        ended = not running and metadata is not None and metadata.status is not Status.RUNNING
+        found = check_journal(files, {} if metadata is None else metadata.journal, ended=ended)
         check.writers, check.lines = found.writers, found.lines
         check.notes += found.notes
         check.findings += found.findings
-        check.findings += _input_findings(files, metadata)
+        plan = _read_plan(check, files)
+        if metadata is not None:
+            check.findings += _input_findings(files, plan, metadata)
         result = _document(check, files.result) if files.result.exists() else {}
         check.findings += _table_findings(files, result)
-        if ended:
+        if metadata is not None and ended:
             check.findings += _seal_findings(files, metadata, check.findings)
-        if ended and store is not None and metadata.get("status") in _SUMMARISED:
-            with contextlib.suppress(DataError, UsageError):  # already reported
-                check_against_tasks(check, store, files, read_plan(files.plan))
+            if store is not None and plan is not None and metadata.status in _SUMMARISED:
+                with contextlib.suppress(DataError, UsageError):  # already reported
+                    check_against_tasks(check, store, files, plan)
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
     return check
@@ -73,14 +71,12 @@ _SUMMARISED = {Status.COMPLETE, Status.INCOMPLETE}
 
 
 def _seal_findings(
-    files: RunFiles, metadata: Mapping[str, Any], told: Sequence[JournalFinding]
+    files: RunFiles, metadata: RunMetadata, reported: Sequence[JournalFinding]
 ) -> list[JournalFinding]:
     """Compare each file of an ended run with its sealed end, except those already reported."""
     name = files.metadata.name
-    if not metadata:
-        return []
-    digests = metadata.get("files")
-    if not isinstance(digests, dict) or not isinstance(metadata.get("seal"), str):
+    digests = metadata.files
+    if digests is None or metadata.seal is None:
         return [
             JournalFinding(
                 name,
@@ -89,11 +85,11 @@ def _seal_findings(
             )
         ]
     findings = []
-    if not is_sealed_as(read_bytes(files.metadata), metadata):
+    if not is_sealed_as(read_bytes(files.metadata)):
         findings.append(JournalFinding(name, "it was changed: it is not what it was sealed as"))
     there = dict(sealed_paths(files))
     for path in sorted(digests.keys() | there.keys()):
-        if any(_is_about(finding, path) for finding in told):
+        if any(_is_about(finding, path) for finding in reported):
             continue
         if path not in there:
             findings.append(JournalFinding(path, "it is gone"))
@@ -125,27 +121,33 @@ def _document(check: JournalCheck, path: Path) -> dict[str, Any]:
     return content
 
 
-def _are_ends(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(end, dict)
-        and isinstance(end.get("lines"), int)
-        and isinstance(end.get("last"), str)
-        for end in value.values()
-    )
+def _metadata(check: JournalCheck, path: Path) -> RunMetadata | None:
+    if not (content := _document(check, path)):
+        return None
+    try:
+        return read_as(RunMetadata, content)
+    except ValueError as error:
+        check.findings.append(JournalFinding(path.name, f"damaged: {error}"))
+        return None
 
 
-def _input_findings(files: RunFiles, metadata: Mapping[str, Any]) -> Iterator[JournalFinding]:
-    if not metadata:
-        return
+def _read_plan(check: JournalCheck, files: RunFiles) -> Plan | None:
     name = files.plan.name
     try:
-        plan = read_plan(files.plan)
+        return read_plan(files.plan)
     except UsageError:
-        yield JournalFinding(name, "it is gone")
+        check.findings.append(JournalFinding(name, "it is gone"))
     except DataError as error:
-        yield JournalFinding(name, str(error).partition("; ")[0].rpartition("damaged: ")[2])
-    else:
-        yield from _plan_findings(name, plan, metadata)
+        what = str(error).partition("; ")[0].rpartition("damaged: ")[2]
+        check.findings.append(JournalFinding(name, what))
+    return None
+
+
+def _input_findings(
+    files: RunFiles, plan: Plan | None, metadata: RunMetadata
+) -> Iterator[JournalFinding]:
+    if plan is not None:
+        yield from _plan_findings(files.plan.name, plan, metadata)
     name = files.experiment.name
     try:
         experiment = read_json(files.experiment)
@@ -154,14 +156,14 @@ def _input_findings(files: RunFiles, metadata: Mapping[str, Any]) -> Iterator[Jo
         return
     if experiment is None:
         yield JournalFinding(name, "it is gone")
-    elif digest(experiment) != metadata.get("config_digest"):
+    elif digest(experiment) != metadata.config_digest:
         yield JournalFinding(name, "its content is not that of the metadata's config_digest")
 
 
-def _plan_findings(name: str, plan: Plan, metadata: Mapping[str, Any]) -> Iterator[JournalFinding]:
-    if plan.digest != metadata.get("plan_digest"):
+def _plan_findings(name: str, plan: Plan, metadata: RunMetadata) -> Iterator[JournalFinding]:
+    if plan.digest != metadata.plan_digest:
         yield JournalFinding(name, "its tasks are not those of the metadata's plan_digest")
-    if plan.dataset_digest != metadata.get("dataset_digest"):
+    if plan.dataset_digest != metadata.dataset_digest:
         yield JournalFinding(name, "dataset_digest is not that of the metadata")
     for contradiction in plan_contradictions(plan):
         yield JournalFinding(name, contradiction)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING
 
-from trading_runtime.errors import DataError, Kind, kind_of_error
+from trading_runtime.errors import DataError, kind_of_error
 from trading_runtime.records.events import (
     Event,
     RunCompleted,
@@ -14,26 +15,25 @@ from trading_runtime.records.events import (
     RunResumed,
     TaskRetried,
 )
-from trading_runtime.storage.files import read_json
+from trading_runtime.records.failures import read_failure
 from trading_runtime.text import MOST_MESSAGE, abridged, for_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import RunResult
     from trading_runtime.runs.metadata import Metadata
 
 
 def beginning(metadata: Metadata, plan: Plan) -> Iterator[Event]:
     """Yield that a run is new or resumed, and what it is to compute."""
-    content = metadata.content
+    now = metadata.now
     if metadata.earlier is None:
-        yield RunInitialised(
-            run_id=content["run_id"], mode=content["mode"], executor=content["executor"]
-        )
+        yield RunInitialised(run_id=now.run_id, mode=now.mode, executor=now.executor)
     else:
-        yield RunResumed(run_id=content["run_id"], earlier=metadata.earlier)
+        yield RunResumed(run_id=now.run_id, earlier=metadata.earlier)
     yield RunPlanned(
         plan_digest=plan.digest,
         points=len(plan.points),
@@ -47,23 +47,21 @@ def beginning(metadata: Metadata, plan: Plan) -> Iterator[Event]:
 def retries(failures: Iterable[Path]) -> Iterator[Event]:
     """Yield the tasks that failed, by their failure files, and are about to be recomputed."""
     for path in failures:
-        try:
-            content = read_json(path)
-            yield TaskRetried(task_id=content["task_id"], kind=Kind(content["kind"]))
-        except (DataError, KeyError, TypeError, ValueError):
-            continue  # its failure cannot be read
+        with contextlib.suppress(DataError):  # its failure cannot be read
+            failure = read_failure(path)
+            if failure is not None:
+                yield TaskRetried(task_id=failure.task_id, kind=failure.kind)
 
 
-def completion(result: Mapping[str, Any]) -> RunCompleted:
-    """Return the event for a run that ended with this content of ``result.json``."""
-    counts = result["counts"]
+def completion(result: RunResult) -> RunCompleted:
+    """Return the event for a run that ended with this result."""
     return RunCompleted(
-        run_digest=result["run_digest"],
-        complete=result["complete"],
-        planned=counts["planned"],
-        ok=counts["ok"],
-        failed=counts["failed"],
-        missing=counts["missing"],
+        run_digest=result.run_digest,
+        complete=result.complete,
+        planned=result.counts.planned,
+        ok=result.counts.ok,
+        failed=result.counts.failed,
+        missing=result.counts.missing,
     )
 
 

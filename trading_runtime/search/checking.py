@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.results.run_records import read_result, read_table
+from trading_runtime.records.result import read_result
+from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import Space, Told, ask
 from trading_runtime.search.generations import CheckedSearch, read_generation
 from trading_runtime.search.halving import check_halving
@@ -31,8 +32,8 @@ def check_asked(store: Store, run_id: str) -> CheckedSearch:
         )
     if first.inputs.search.method == "successive-halving":
         return check_halving(store, run_id, first.inputs)
-    points = read_table(files.points, result)
-    values = objective_values(points, result["objective"]["metric"])
+    points = read_table(files.points, result.tables)
+    values = objective_values(points, result.objective.metric)
     told: list[Told] = []
     number = 0
     differs = None

@@ -16,8 +16,9 @@ from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.planning.plan import batches
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import PlannedPartition, Point, Task, read_plan
-from trading_runtime.results.run_records import read_metadata, read_result
+from trading_runtime.records.result import read_result
 from trading_runtime.results.validation import (
     Choice,
     Stretch,
@@ -60,18 +61,21 @@ class Source(NamedTuple):
         """
         files = store.run(run_id)
         plan = read_plan(files.plan)
-        noted = experiment or (read_metadata(files) or {}).get("experiment_file")
-        if noted is None:
-            raise UsageError(f"{files.metadata}: names no experiment file; give --experiment FILE")
-        loaded = load_experiment(noted)
+        metadata = read_metadata(files)
+        if experiment is None and metadata is None:
+            raise UsageError(
+                f"{files.metadata}: there is none, which would name the experiment file; give "
+                "--experiment FILE"
+            )
+        loaded = load_experiment(experiment or (metadata.experiment_file if metadata else ""))
         return cls(store, run_id, plan, loaded, Windows.of_run(plan, store, files))
 
     def best(self) -> int:
         """Return the run's best point; raises ``UsageError`` when it names none."""
         result = read_result(self.store.run(self.run_id))
-        if result is None or result["best"] is None:
+        if result is None or result.best is None:
             raise UsageError("the run names no best point; give --point N")
-        return int(result["best"]["point"])
+        return result.best.point
 
     def checked(self, point: int) -> int:
         """Return ``point``; raises ``UsageError`` when the run has no such point."""

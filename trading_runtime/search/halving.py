@@ -18,7 +18,8 @@ from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.plan import batches
 from trading_runtime.planning.points import PointList
-from trading_runtime.results.run_records import read_result, read_table
+from trading_runtime.records.result import read_result
+from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import SearchInputs, Space, ask
 from trading_runtime.search.generations import CheckedSearch, keep_generation, read_generation
 from trading_runtime.search.running import Searched, objective_values
@@ -133,7 +134,9 @@ def check_halving(store: Store, run_id: str, inputs: SearchInputs) -> CheckedSea
                 raise DataError(
                     f"{files.result}: is missing; run the experiment again with this run id"
                 )
-            values = objective_values(read_table(files.points, result), inputs.objective.metric)
+            values = objective_values(
+                read_table(files.points, result.tables), inputs.objective.metric
+            )
             asked = _best(asked, values, len(stored.asked), inputs.objective.direction)
         if differs is None and asked != stored.asked:
             differs = number

@@ -14,8 +14,8 @@ from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.task import TaskRunner
 from trading_runtime.records.journal import entries_of
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
-from trading_runtime.results.run_records import read_metadata
 from trading_runtime.sessions.preparation import cut_window, prepared_of
 from trading_runtime.storage.files import read_json
 from trading_runtime.storage.scratch import Scratch
@@ -126,7 +126,7 @@ def compare_session(store: Store, run_id: str) -> Compared:
         raise UsageError(
             f"session {run_id!r} left no tables to compare: it did not come to its end"
         )
-    prepared = prepared_of(stored_deployment(content, Path(metadata["experiment_file"])))
+    prepared = prepared_of(stored_deployment(content, Path(metadata.experiment_file)))
     common = session.common.content
     if any(entry["event"] == "account_restored" for entry in _journal(store, run_id)):
         raise UsageError(

@@ -14,9 +14,11 @@ from trading_runtime.config.loading import read_document
 from trading_runtime.errors import UsageError
 from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
 from trading_runtime.planning.identity import decode_values
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
+from trading_runtime.records.result import read_result
 from trading_runtime.records.session_events import PointPromoted
-from trading_runtime.results.run_records import read_metadata, read_result, read_table
+from trading_runtime.results.run_records import read_table
 from trading_runtime.runs.opening import append_events, is_running
 from trading_runtime.sessions.origin import config_digest
 from trading_runtime.storage.files import read_json, write_file
@@ -54,7 +56,7 @@ def promote(
     files = store.run(run_id)
     refuse_running(run_id, running=is_running(store, run_id))
     result, metadata = read_result(files), read_metadata(files)
-    if result is None or metadata is None or not result["complete"]:
+    if result is None or metadata is None or not result.complete:
         raise UsageError(f"run {run_id!r} is not complete; finish it before a point is promoted")
     if target.suffix not in _SUFFIXES or target.exists():
         what = "is there already" if target.exists() else "is no .yaml or .json file"
@@ -66,7 +68,7 @@ def promote(
     point = next((item for item in plan.points if item.index == number), None)
     if point is None:
         raise UsageError(f"--point {number}: the run's points are 0 to {len(plan.points) - 1}")
-    table = read_table(files.points, result)
+    table = read_table(files.points, result.tables)
     statistics = next(row for row in table.iter_rows(named=True) if row["point"] == number)
     refused = list(_refusals(experiment, statistics))
     if refused and override is None:
@@ -91,11 +93,11 @@ def promote(
     origin = {
         "run": run_id,
         "point": number,
-        "run_digest": result["run_digest"],
+        "run_digest": result.run_digest,
         "evidence": evidence.sha256,
     }
     config = {**experiment.strategy.config, **decode_values(point.config)}
-    content = _content(experiment, config, origin, _Places(metadata["experiment_file"], target))
+    content = _content(experiment, config, origin, _Places(metadata.experiment_file, target))
     _check(content)
     origin["tasks"] = [task.task_id for task in plan.tasks if task.point == number]
     origin["tested"] = {

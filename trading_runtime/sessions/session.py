@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from trading_runtime.engine.strategy.loading import LoadedStrategy
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
@@ -79,8 +80,8 @@ class SessionOutcome:
     orders: int
     fills: int
     seconds: float
-    result: dict[str, Any] | None = None
-    """The content of ``result.json``; none when no row came."""
+    result: RunResult | None = None
+    """``None`` when no row came."""
 
 
 @dataclass
@@ -138,7 +139,7 @@ class Session:
             with self._opened.open_journal("session") as self._journal:
                 is_burst = prepared.deployment.pace == "burst"
                 self._records = SessionRecords(self._journal, is_held=is_burst)
-                mode = self._metadata.content["mode"]
+                mode = self._metadata.now.mode
                 self._journal.write(RunInitialised(run_id=self.run_id, mode=mode))
                 if overridden is not None:
                     self._journal.write(overridden)
@@ -213,7 +214,7 @@ class Session:
 
     def _lived(
         self, plan: Plan, carried: AccountState | None, started: float
-    ) -> tuple[Ending, dict[str, Any] | None]:
+    ) -> tuple[Ending, RunResult | None]:
         prepared, common = self.prepared, plan.common.content
         deployment = prepared.deployment
         data = deployment.data
@@ -317,8 +318,8 @@ class Session:
         finally:
             os._exit(Kind.TIMEOUT.exit_code)
 
-    def _left(self, carried: AccountState | None, started: float) -> dict[str, Any]:
-        """Store the session's outcome as the result of its one task; return ``result.json``."""
+    def _left(self, carried: AccountState | None, started: float) -> RunResult:
+        """Store the session's outcome as the result of its one task; return the run's result."""
         prepared, replay = self.prepared, self._replay
         cut: AbstractContextManager[SessionWindow]
         if isinstance(replay, ArrivingData):
@@ -352,7 +353,7 @@ class Session:
                 result_files(window.task_id, window.stored_inputs, tables.as_arrow(), summary),
             )
         write_file(self._files.plan, plan.to_json())
-        self._metadata.content["plan_digest"] = plan.digest
+        self._metadata.replan(plan.digest)
         seconds = time.monotonic() - started
         write_metrics(self._files, prepared.code.path, seconds, [(seconds, replay.rows)])
         return summarise_run(plan, prepared.store, self._files, self._metadata).result
@@ -367,7 +368,7 @@ class Session:
         )
         return arrived_window(plan, Observed(data.first, data.last, stretches(days)))
 
-    def _tell_end(self, ending: Ending, result: dict[str, Any] | None) -> None:
+    def _tell_end(self, ending: Ending, result: RunResult | None) -> None:
         node, journal, metadata = self._node, self._journal, self._metadata
         journal.write(
             events.SessionStopped(

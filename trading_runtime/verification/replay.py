@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, Kind, UsageError
+from trading_runtime.records.failures import read_failure
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import pick
-from trading_runtime.storage.files import read_json
 from trading_runtime.storage.scratch import Scratch
 from trading_runtime.verification.fresh_tasks import FreshOutcome, FreshTasks
 from trading_runtime.verification.rerun import present_plan
@@ -100,8 +100,8 @@ def replay(origin: TaskOrigin, index: int, store: Store, files: RunFiles, log_le
             before = FreshOutcome(Kind.OK)
             if now.kind is Kind.OK:
                 return Replay(identity, now, before, first_difference(stored, fresh))
-        elif failed := read_json(files.failure(identity)):
-            before = FreshOutcome(Kind(failed["kind"]), failed["message"], failed["traceback"])
+        elif failed := read_failure(files.failure(identity)):
+            before = FreshOutcome(failed.kind, failed.message, failed.traceback)
         return Replay(identity, now, before)
 
 

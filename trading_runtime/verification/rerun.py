@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import environment, runtime_digest
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import PlannedFile, read_plan
-from trading_runtime.results.run_records import read_metadata
 from trading_runtime.storage.s3 import is_s3
 from trading_runtime.verification.why import InputDifference, input_differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.datasets.manifest import Manifest
@@ -55,9 +55,14 @@ def find_origin(
             f"run {files.folder.name!r} is a session, which no repeat gives again; compare it with "
             f"a backtest of the same rows: 'trading-runtime parity {files.folder.name}'"
         )
-    metadata = read_metadata(files) or {}
-    experiment = experiment or Path(_noted(files, metadata, "experiment_file", "--experiment FILE"))
-    dataset = dataset or _noted(files, metadata, "dataset", "--dataset DIR")
+    metadata = read_metadata(files)
+    if metadata is None and (experiment is None or dataset is None):
+        raise UsageError(
+            f"{files.metadata}: there is none, which would name the run's experiment and dataset; "
+            "give --experiment FILE and --dataset DIR"
+        )
+    experiment = experiment or Path(metadata.experiment_file if metadata else "")
+    dataset = dataset or (metadata.dataset if metadata else "")
     if not experiment.parent.is_dir():
         raise UsageError(
             f"{experiment.parent}: the folder of the run's experiment file is gone; name the file "
@@ -166,10 +171,3 @@ def _row_groups(manifest: Manifest) -> dict[tuple[str, int], str]:
         for file in manifest.files
         for group in file.row_groups
     }
-
-
-def _noted(files: RunFiles, metadata: Mapping[str, Any], key: str, option: str) -> str:
-    noted = metadata.get(key)
-    if not isinstance(noted, str):
-        raise UsageError(f"{files.metadata}: says nothing of {key!r}; give {option}")
-    return noted

@@ -13,8 +13,8 @@ from trading_runtime.execution.executor import TaskEnded
 from trading_runtime.execution.workers.pool import WorkerPool
 from trading_runtime.execution.workers.processes import Job
 from trading_runtime.records.events import RunVerified
-from trading_runtime.results.artifacts import MANIFEST
-from trading_runtime.results.run_records import read_result
+from trading_runtime.records.result import read_result
+from trading_runtime.records.task_manifest import MANIFEST
 from trading_runtime.results.store import Store
 from trading_runtime.results.stored_plan import run_digest
 from trading_runtime.runs.opening import append_events
@@ -263,7 +263,7 @@ class _Rerun:
 def _damage(store: Store, files: RunFiles, plan: Plan, stored: int, *, whole: bool) -> str:
     """Return what is wrong with the results as a whole, compared with the end of the run."""
     result = read_result(files)
-    if result is None or not result["complete"]:
+    if result is None or not result.complete:
         return ""
     planned = len(plan.tasks)
     if stored < planned:
@@ -271,9 +271,9 @@ def _damage(store: Store, files: RunFiles, plan: Plan, stored: int, *, whole: bo
             f"{files.result}: the run ended with {planned} results, {planned - stored} are gone; "
             f"run the experiment again with --run-id {files.folder.name}"
         )
-    if whole and (found := run_digest(store, plan)) != result.get("run_digest"):
+    if whole and (found := run_digest(store, plan)) != result.run_digest:
         return (
-            f"{files.result}: run_digest is {result.get('run_digest')}, and that of the stored "
+            f"{files.result}: run_digest is {result.run_digest}, and that of the stored "
             f"results is {found}: one of the two was changed"
         )
     return ""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import decode_values, partition_inputs
-from trading_runtime.results.artifacts import MANIFEST
-from trading_runtime.storage.files import read_json
+from trading_runtime.records.forms import to_document
+from trading_runtime.records.task_manifest import MANIFEST, files_of, parse_manifest
+from trading_runtime.storage.files import read_bytes
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from trading_runtime.records.plan import Plan, PlannedPartition, Point
+    from trading_runtime.records.task_manifest import ResultFile
     from trading_runtime.results.store import Store
 
 
@@ -337,7 +339,7 @@ def compare_tasks(first: Store, first_id: str, second: Store, second_id: str) ->
     pairs = ((first, first_id), (second, second_id))
     result, other_result = (store.read_task(identity) for store, identity in pairs)
     inputs, other_inputs = (
-        json.loads(files[MANIFEST])["inputs"] for files in (result, other_result)
+        parse_manifest(files[MANIFEST]).inputs for files in (result, other_result)
     )
     return TaskComparison(
         first_id,
@@ -411,11 +413,11 @@ def _is_same(first: Store, first_id: str, second: Store, second_id: str) -> bool
     return first_difference(summary, other_summary, ignored=_IGNORED) is None
 
 
-def _files(store: Store, identity: str) -> dict[str, Any]:
+def _files(store: Store, identity: str) -> dict[str, ResultFile]:
     path = store.task(identity) / MANIFEST
     try:
-        return dict(read_json(path)["files"])
-    except (KeyError, TypeError, ValueError) as error:
+        return files_of(read_bytes(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: damaged: it names no files; run the experiment again") from error
 
 
@@ -423,7 +425,7 @@ def _shared_inputs(run: RunSide) -> dict[str, Any]:
     return {
         "common": run.plan.common.content,
         "config": run.plan.strategy.config,
-        "objective": run.plan.objective._asdict(),
+        "objective": to_document(run.plan.objective),
     }
 
 

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from trading_runtime.records.forms import to_document
+
 if TYPE_CHECKING:
     from trading_runtime.operations.drills.running import Steps
     from trading_runtime.operations.drills.scratch import DrillFolder
@@ -37,10 +39,11 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     ):
         return
     scratch.command("run", "drill.json", "--run-id", "after")
+    found = scratch.result("after")
     steps.expect(
         "it is not reported as a result",
-        _table(scratch, "after") == table and scratch.result("after") == sound,
-        f"counts {json.dumps(scratch.result('after').get('counts'))}",
+        _table(scratch, "after") == table and found == sound,
+        f"counts {json.dumps(found and to_document(found.counts))}",
     )
     aside = list(victim.parent.parent.glob(f"{victim.parent.name}.damaged-*"))
     steps.expect("it is kept as evidence", len(aside) == 1, f"{len(aside)} quarantined")

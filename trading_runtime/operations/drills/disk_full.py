@@ -33,7 +33,8 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     scratch.make_dataset()
     scratch.write_experiment(config={}, parameters={"every": [1]})
     full = scratch.command("run", "drill.json", "--run-id", "drill", before=_limit)
-    failed = scratch.result("drill").get("failed_by_kind", {})
+    result = scratch.result("drill")
+    failed = {} if result is None else result.failed_by_kind
     says = full.returncode == Kind.STORAGE.exit_code or set(failed) == {str(Kind.STORAGE)}
     steps.expect(
         "the run says that storage failed",

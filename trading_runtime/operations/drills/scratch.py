@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import CrashError
+from trading_runtime.records.metadata import read_metadata
+from trading_runtime.records.result import RunResult, read_result
 from trading_runtime.results.store import Store
-from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -148,14 +149,14 @@ class DrillFolder:
             preexec_fn=before,  # noqa: PLW1509 - this process has no other threads here
         )
 
-    def result(self, run_id: str) -> dict[str, Any]:
-        """Return the content of a run's ``result.json``, empty when there is none."""
-        return dict(read_json(self.store.run(run_id).result) or {})
+    def result(self, run_id: str) -> RunResult | None:
+        """Return the result of a run, ``None`` when there is none."""
+        return read_result(self.store.run(run_id))
 
     def status(self, run_id: str) -> str | None:
         """Return the status in a run's metadata."""
-        status = (read_json(self.store.run(run_id).metadata) or {}).get("status")
-        return None if status is None else str(status)
+        metadata = read_metadata(self.store.run(run_id))
+        return None if metadata is None else metadata.status
 
     def stored_tasks(self) -> list[Path]:
         """Return the folders of all results that have a manifest."""

@@ -1,0 +1,103 @@
+"""A document is checked as a whole where it is read, and damage is named by its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence  # noqa: TC003 - read from the annotations
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from trading_runtime.records.forms import read_as, to_document
+
+
+class Colour(StrEnum):
+    """A choice."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A record inside another."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A record with a field of each kind."""
+
+    colour: Colour
+    parts: Sequence[Part]
+    named: Mapping[str, Part]
+    share: float
+    value: str | int | None
+    anything: Any
+    flag: bool
+    note: str | None = None
+    last: str | None
+
+
+SOUND: dict[str, Any] = {
+    "colour": "blue",
+    "parts": [{"number": 1}, {"number": 2}],
+    "named": {"x": {"number": 3}},
+    "share": 1,
+    "value": "v",
+    "anything": [1, {"deep": None}],
+    "flag": True,
+    "last": None,
+}
+
+
+def test_a_sound_document_becomes_typed_objects() -> None:
+    whole = read_as(Whole, SOUND)
+
+    assert whole.colour is Colour.BLUE
+    assert whole.parts == (Part(number=1), Part(number=2))
+    assert whole.named["x"].number == 3
+    assert (whole.note, whole.last) == (None, None)
+
+
+def test_a_record_is_written_as_it_was_read() -> None:
+    """An optional field without a value is left out, a required one is written as null."""
+    document = to_document(read_as(Whole, SOUND))
+
+    assert document == SOUND
+    assert list(document) == list(SOUND)
+
+
+def test_keys_of_a_later_version_are_ignored() -> None:
+    assert read_as(Whole, SOUND | {"later": 1}) == read_as(Whole, SOUND)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parts": [{"number": 1}, {}]}, "parts[1].number is missing"),
+        ({"parts": {}}, "parts is no list"),
+        ({"named": []}, "named is no mapping"),
+        ({"named": {"x": {"number": "3"}}}, "named.x.number is of the wrong type"),
+        ({"parts": [{"number": True}]}, "parts[0].number is of the wrong type"),
+        ({"colour": "green"}, "colour is 'green'; accepted are red, blue"),
+        ({"colour": 3}, "colour is of the wrong type"),
+        ({"share": "1"}, "share is of the wrong type"),
+        ({"value": 1.5}, "value is of the wrong type"),
+        ({"flag": 1}, "flag is of the wrong type"),
+        ({"note": 1}, "note is of the wrong type"),
+    ],
+)
+def test_damage_is_named_by_its_place(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match="is ") as refused:
+        read_as(Whole, SOUND | change)
+
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("content", [None, [], "x", 3])
+def test_what_is_no_object_is_refused(content: object) -> None:
+    with pytest.raises(ValueError, match="the document is no mapping"):
+        read_as(Whole, content)
