@@ -456,7 +456,7 @@ def test_no_document_however_damaged_keeps_the_numbers_from_coming(
 
 
 def test_an_empty_folder_has_numbers_too(tmp_path: Path) -> None:
-    found = collected(tmp_path / "none")
+    found = collected(tmp_path)
 
     assert value(found, "runs", status="running") == 0
     assert value(found, "kill_switch_active") == 0
