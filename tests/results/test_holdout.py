@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.sessions.small_session import SmallSession
 from tests.small_experiment import INSTRUMENT
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
@@ -64,7 +66,10 @@ def test_an_experiment_without_a_hold_out_is_bound_by_those_of_its_store(
 
     assert invoke(root, ["plan", str(small.path)]) == Kind.USAGE.exit_code
     said = capsys.readouterr().err
-    assert f"windows touch the hold-out of {INSTRUMENT} from 2024-01-03T00:00:00Z on" in said
+    assert (
+        f"partitions.end: windows touch the hold-out of {INSTRUMENT} from 2024-01-03T00:00:00Z on"
+        in said
+    )
     assert "holdout open" in said
 
     # Before the hold-out it may run.
@@ -75,6 +80,18 @@ def test_an_experiment_without_a_hold_out_is_bound_by_those_of_its_store(
     assert invoke(root, ["holdout", "open", str(small.path), "--reason", "the last test"]) == 0
     small.write(holdout=None)
     assert windows(small, "after") == {"2024-01-01", "2024-01-02", "2024-01-03"}
+
+
+def test_a_session_that_replays_held_out_rows_is_refused(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(parameters={"every": [20]}, holdout={"start": THIRD_DAY})
+    api.run(small.path, run_id="before", workers=1)
+    session = SmallSession(small.folder, Path(small.content["dataset"]["path"]))
+    capsys.readouterr()
+
+    assert invoke(root, ["trade", str(session.path)]) == Kind.USAGE.exit_code
+    assert "data.end: windows touch the hold-out" in capsys.readouterr().err
 
 
 def test_a_damaged_record_of_a_hold_out_lets_nothing_run(

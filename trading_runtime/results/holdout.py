@@ -117,16 +117,19 @@ def open_holdout(store: Store, held: HoldOut, reason: str, time: str) -> bool:
     return store.objects.create(_opened_name(held), opening) is not None
 
 
-def refuse_held_out(store: Store, plan: Plan, own: Iterable[HoldOut]) -> None:
+def refuse_held_out(
+    store: Store, plan: Plan, own: Iterable[HoldOut] = (), *, key: str = "partitions.end"
+) -> None:
     """Raise ``UsageError`` when a plan has rows of a closed hold-out of the store.
 
-    ``own`` are the experiment's, which its plan respects already.
+    ``own`` are the experiment's, which its plan respects already; ``key`` is the setting that says
+    where rows end.
     """
     known = set(own)
     for held, opened in recorded_holdouts(store):
         if opened is None and held not in known and held.touches(plan):
             raise UsageError(
-                f"partitions: windows touch {held}; set partitions.end to "
+                f"{key}: windows touch {held}; set it to "
                 f"{format_instant(held.start)} or before, or open it: 'trading-runtime holdout "
                 "open' with the experiment that declares it, and a reason"
             )

@@ -24,6 +24,7 @@ from trading_runtime.execution.preparation import PreparedRun, check_here, namin
 from trading_runtime.planning.arriving import ArrivingWindow, arriving_plan
 from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
 from trading_runtime.planning.plan import make_plan
+from trading_runtime.results.holdout import refuse_held_out
 from trading_runtime.results.opening import open_store
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
@@ -128,8 +129,11 @@ def prepare_session(path: str | Path, code_folder: Path | None = None) -> Prepar
     read = load_deployment(path, code_folder)
     with naming(path):
         prepared = prepared_of(read)
-        check_here(read.loaded, prepared.code, prepared.plan(None))
+        plan = prepared.plan(None)
+        check_here(read.loaded, prepared.code, plan)
         _check_adapters(read.deployment)
+        if not isinstance(read.deployment.data, AdapterData):
+            refuse_held_out(prepared.store, plan, key="data.end")
     return prepared
 
 
