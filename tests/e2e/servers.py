@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 IN_THE_IMAGE = (
     ".dockerignore",
     "Dockerfile",
-    "LICENSE",
-    "pyproject.toml",
-    "requirements-build.txt",
-    "requirements.txt",
-    "trading_runtime",
+    *(
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ),
 )
 
 
