@@ -216,7 +216,7 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
         table = _sorted_points(stored, result.objective, key, ascending=ascending)
     else:
         tasks = _of_point(stored, point)
-        descending = _is_descending(key, overview["objective"], ascending=ascending)
+        descending = _is_descending(key, result.objective, ascending=ascending)
         table = (
             _sort(tasks, key, descending=descending) if key else tasks.sort("start", "partition")
         )
