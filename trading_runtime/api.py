@@ -437,7 +437,7 @@ def open_run(run_id: str = "latest", results: str | Path | None = None) -> Run:
     >>> api.open_run("first").run_id
     'first'
 
-    Raises ``UsageError`` when there is no such run, or when it did not come to its summary.
+    Raises ``UsageError`` when there is no such run, or when it did not reach its summary.
     """
     from trading_runtime.runs.finding import named_run
 

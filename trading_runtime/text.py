@@ -47,7 +47,7 @@ def for_line(text: str) -> str:
 def for_spreadsheet(text: str) -> str:
     """Return ``text`` for a cell of CSV: no spreadsheet takes it for a formula.
 
-    A number stays one. Before anything else that could begin a formula stands an apostrophe.
+    A number stays one. Anything else that could begin a formula gets an apostrophe in front.
     """
     shown = for_records(text)
     is_formula = _FORMULA.match(shown) and not _NUMBER.fullmatch(shown)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trading_runtime.control.kill_switch import KillSwitch, KillWatch
+from trading_runtime.control.kill_switch import KillSwitch, KillSwitchPoller
 from trading_runtime.errors import KilledError, UsageError
 from trading_runtime.results.store import Store
 
@@ -54,14 +54,14 @@ def test_a_run_named_all_is_not_all_runs(switch: KillSwitch) -> None:
 def test_clearing_it_keeps_the_history(switch: KillSwitch) -> None:
     switch.activate("the feed lies")
     switch.activate("wrong size", "one")
-    switch.clear("feed mended")
+    switch.clear("feed fixed")
 
     assert switch.on_for("two") is None
     assert switch.on_for("one") is not None
     assert [(item.action, item.run_id, item.reason) for item in switch.history()] == [
         ("activate", None, "the feed lies"),
         ("activate", "one", "wrong size"),
-        ("clear", None, "feed mended"),
+        ("clear", None, "feed fixed"),
     ]
 
 
@@ -96,17 +96,17 @@ def test_a_run_is_refused_with_the_reason_and_the_way_out(switch: KillSwitch) ->
 
 
 def test_a_watch_sees_it_and_never_forgets(store: Store, switch: KillSwitch) -> None:
-    watch = KillWatch(store, "one")
+    watch = KillSwitchPoller(store, "one")
     assert not watch()
 
     switch.activate("the feed lies")
     assert watch()
-    switch.clear("feed mended")
+    switch.clear("feed fixed")
     assert watch()
 
 
 def test_looking_at_a_switch_that_is_off_costs_next_to_nothing(store: Store) -> None:
-    watch = KillWatch(store, "one")
+    watch = KillSwitchPoller(store, "one")
     started = time.perf_counter()
     for _ in range(1_000):
         watch()

@@ -1,4 +1,4 @@
-"""Numbers follow a real run: while it goes, when it is killed, and when it came to its end."""
+"""Numbers follow a real run: while it goes, when it is killed, and when it reached its end."""
 
 from __future__ import annotations
 

@@ -170,6 +170,7 @@ def with_series(small: SmallExperiment, *kinds: str, **changes: Any) -> list[Run
         (["5-MINUTE-LAST", "1-MINUTE-BID"], "of BID alone"),
         (["1-MINUTE-MID", "1-HOUR-LAST"], "market orders are denied"),
         (["30-SECOND-BID", "2-MINUTE-ASK", "2-MINUTE-BID"], "of BID alone"),
+        (["100-MILLISECOND-BID", "1-SECOND-LAST"], "of BID alone"),
     ],
 )
 def test_an_instrument_without_a_market_to_trade_at_is_named(

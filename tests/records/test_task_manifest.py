@@ -13,6 +13,7 @@ from trading_runtime.records.task_manifest import (
     TaskManifest,
     files_of,
     parse_manifest,
+    sizes_of,
     sound_digest,
 )
 
@@ -26,6 +27,7 @@ def test_a_manifest_reads_back_as_it_was_written() -> None:
 
     assert parse_manifest(content) == MANIFEST
     assert files_of(content) == FILES
+    assert sizes_of(content) == {"equity.parquet": 120, "summary.json": 9}
     assert sound_digest(content) == hashlib.sha256(content).hexdigest()
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "name",
     ["summary.json", "equity.parquet", "orders.parquet", "fills.parquet", "manifest.json"],
 )
-def test_a_flipped_byte_is_found_by_the_next_run_set_aside_and_computed_again(
+def test_a_flipped_byte_is_found_by_the_next_run_quarantined_and_computed_again(
     small: SmallExperiment, name: str
 ) -> None:
     small.write(parameters={"every": [20]})

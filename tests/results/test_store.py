@@ -85,7 +85,7 @@ def test_other_bytes_are_refused_and_the_stored_ones_stay(stored: Store) -> None
 
 
 @pytest.mark.parametrize("missing", ["orders.parquet", "summary.json", "manifest.json"])
-def test_a_result_with_a_missing_file_is_none_and_is_set_aside_for_a_new_one(
+def test_a_result_with_a_missing_file_is_none_and_is_quarantined_for_a_new_one(
     stored: Store, missing: str
 ) -> None:
     (stored.task(TASK) / missing).unlink()

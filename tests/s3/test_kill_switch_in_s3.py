@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime import api
-from trading_runtime.control.kill_switch import KillSwitch, KillWatch
+from trading_runtime.control.kill_switch import KillSwitch, KillSwitchPoller
 from trading_runtime.errors import KilledError
 from trading_runtime.results.opening import open_store
 
@@ -23,14 +23,14 @@ def test_switched_on_and_off_with_its_history(bucket: str) -> None:
     other = KillSwitch(open_store(f"{bucket}/results"))
     assert other.on_for("one") is not None
 
-    other.clear("feed mended")
+    other.clear("feed fixed")
     assert switch.on_for("one") is None
     assert [item.action for item in switch.history()] == ["activate", "clear"]
 
 
 def test_a_watch_looks_twice_a_second_and_no_more(bucket: str) -> None:
     store = open_store(f"{bucket}/results")
-    watch = KillWatch(store, "one")
+    watch = KillSwitchPoller(store, "one")
     started = time.monotonic()
     assert not watch()
     KillSwitch(store).activate("the feed lies")

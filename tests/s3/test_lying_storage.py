@@ -173,7 +173,7 @@ def test_a_file_that_is_listed_and_not_there_is_a_passing_fault(
             open_store(f"{bucket}/results").fetch("")
 
 
-def test_a_damaged_result_is_set_aside_as_it_is(bucket: str, storage: S3Server) -> None:
+def test_a_damaged_result_is_quarantined_as_it_is(bucket: str, storage: S3Server) -> None:
     store = open_store(f"{bucket}/results")
     store.write_task(TASK, result())
     name = f"tasks/{TASK[:2]}/{TASK}/orders.parquet"

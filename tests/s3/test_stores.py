@@ -94,7 +94,7 @@ def test_a_result_without_its_manifest_is_none_until_it_is_stored_again(stored: 
     assert later.read_task(TASK) == result()
 
 
-def test_a_damaged_result_is_told_and_set_aside_and_kept(stored: Store) -> None:
+def test_a_damaged_result_is_reported_quarantined_and_kept(stored: Store) -> None:
     name = f"tasks/{TASK[:2]}/{TASK}/summary.json"
     stored.objects.write(name, b'{"net_profit": "9"}\n')
     with pytest.raises(DataError, match="the stored result is damaged"):

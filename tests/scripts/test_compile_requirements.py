@@ -30,7 +30,7 @@ def test_without_a_file_of_ones_own_the_example_counts(machine: Machine, folder:
     [
         "NAUTILUS_TRADER_VERSION=2.0.1",
         'NAUTILUS_TRADER_VERSION="2.0.1"',
-        "NAUTILUS_TRADER_VERSION='2.0.1'  # the first mended one",
+        "NAUTILUS_TRADER_VERSION='2.0.1'  # the first fixed one",
         "export NAUTILUS_TRADER_VERSION=2.0.1",
         "OTHER=1\nNAUTILUS_TRADER_VERSION=2.0.0\nNAUTILUS_TRADER_VERSION=2.0.1",
     ],

@@ -25,7 +25,7 @@ def subplots(**settings: Any) -> Any:
 
 
 def script() -> str:
-    """Return Plotly's script, for a page that stands alone."""
+    """Return Plotly's script, for a self-contained page."""
     text: str = _module("plotly.offline").get_plotlyjs()
     return text
 

@@ -303,7 +303,7 @@ def chart_results(  # noqa: PLR0913 - one argument for each option of the comman
     """Write a page with the trades of one task of RUN over its prices.
 
     It shows entries, exits, orders that rested, volume, position, equity and drawdown, can be
-    zoomed, and stands alone. It needs the extra 'charts'.
+    zoomed, and is self-contained. It needs the extra 'charts'.
     """
     from trading_runtime.charts.pages import chart_page
     from trading_runtime.charts.trades import read_trades
@@ -404,7 +404,7 @@ def _read_table(files: RunFiles, name: str) -> tuple[RunResult, pl.DataFrame]:
     if result is None or not path.exists():
         needed = files.result if path.exists() else path
         raise UsageError(
-            f"run {files.folder.name!r} has no {needed.name}: it did not come to its summary; "
+            f"run {files.folder.name!r} has no {needed.name}: it did not reach its summary; "
             "run the experiment again with this run id to finish it"
         )
     return result, read_table(path, result.tables)

@@ -311,7 +311,7 @@ def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]
 def _why_no_best(ended: Run) -> str:
     if ended.summary.complete:
         return f"{ended.summary.objective.metric} is undefined for every point"
-    return "tasks are missing or failed (--allow-incomplete names one all the same)"
+    return "tasks are missing or failed (--allow-incomplete names one anyway)"
 
 
 def _summary(ended: Run) -> dict[str, Any]:

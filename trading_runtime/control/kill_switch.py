@@ -32,7 +32,7 @@ _ON = "kill-switch/on/"
 _REDUCING = "kill-switch/reduce/"
 _HISTORY = "kill-switch/history/"
 _LONGEST_REASON = 500
-_LOOK_IN_S3_SECONDS = 0.5
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class KillSwitch:
         self._action = "reduce" if reduce else "activate"
         self._place = store.place
         self._objects = store.objects
-        self.seconds_between_looks = _LOOK_IN_S3_SECONDS if store.objects.is_remote else 0.0
+        self.seconds_between_looks = store.objects.pause(_LOOK_SECONDS)
 
     def activate(self, reason: str, run_id: str | None = None) -> Switching:
         """Turn it on, for one run or for all."""
@@ -154,7 +154,7 @@ class KillSwitch:
         self._objects.write(name, _content(switched))
 
 
-class KillWatch:
+class KillSwitchPoller:
     """Reads the switch for one active run, as often as is cheap."""
 
     def __init__(self, store: Store, run_id: str, *, reduce: bool = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trading_runtime.control.kill_switch import KillWatch
+from trading_runtime.control.kill_switch import KillSwitchPoller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ class StopControl:
 
     def __init__(self, store: Store, run_id: str, *requests: Callable[[], bool]) -> None:
         """``requests`` return whether the end was requested: by a signal, by ``runs stop``."""
-        self._watch = KillWatch(store, run_id)
+        self._watch = KillSwitchPoller(store, run_id)
         self._requests = requests
 
     def should_end(self) -> bool:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from trading_runtime.canonical import digest
+from trading_runtime.canonical import decimal_text, digest
 from trading_runtime.datasets.books import LAST, LEVELS, levels
 from trading_runtime.datasets.columns import DECIMAL, Increment, decimals
 from trading_runtime.datasets.data_file import (
@@ -176,7 +176,7 @@ def _byte_range(path: Path, group: Any) -> tuple[int, int]:
     start = chunks[0][0]
     end = max(offset + size for offset, size in chunks)
     if start < 0 or end > path.stat().st_size:
-        raise DataError(f"{path}: a row group lies outside the file; the file is damaged")
+        raise DataError(f"{path}: a row group is outside the file; the file is damaged")
     return start, end - start
 
 
@@ -489,8 +489,7 @@ def _texts(texts: pl.Series) -> Any:
 
 def _plain(rate: int) -> str:
     """Return a rate in units of the catalog's last digit as a decimal text."""
-    text = format(Decimal(rate).scaleb(-DECIMAL.scale), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return decimal_text(Decimal(rate).scaleb(-DECIMAL.scale))
 
 
 def _writer(path: Path, schema: pa.Schema) -> Any:

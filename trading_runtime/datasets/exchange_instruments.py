@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.canonical import decimal_text
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -178,10 +179,9 @@ def _definition(  # noqa: PLR0913 - what defines a market
 
 def _plain(value: object) -> str:
     try:
-        text = format(Decimal(str(value)), "f")
-    except InvalidOperation as error:
+        return decimal_text(Decimal(str(value)))
+    except (InvalidOperation, ValueError) as error:
         raise UsageError(f"{value!r} is not an increment") from error
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _is_ccxt(content: Any) -> bool:

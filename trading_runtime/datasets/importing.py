@@ -170,9 +170,9 @@ def _definition(
         if not _TICK.fullmatch(text):
             raise UsageError(f"--{option} {text!r}: is not a decimal above 0, such as 0.01")
     if digits:
-        told = ", ".join(f"{option} {sizes[option]}" for option in digits)
+        stated = ", ".join(f"{option} {sizes[option]}" for option in digits)
         wanted = " and ".join(f"--{option}" for option in digits)
-        found.append(f"instrument   {told}, from the digits in the files; {wanted} say others")
+        found.append(f"instrument   {stated}, from the digits in the files; {wanted} say others")
     kind = "CryptoPerpetual" if name.endswith("-PERP") else form.instrument
     definition = {"type": kind, "id": options.instrument, "price_increment": sizes["tick"]}
     if kind == "Equity":

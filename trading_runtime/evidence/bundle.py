@@ -23,11 +23,12 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
+from trading_runtime.records.seal import run_paths
 from trading_runtime.runs.opening import check_run_id
 from trading_runtime.storage.files import open_regular, storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 LISTING = "evidence.json"
 FORMAT = 1
 SUFFIX = ".evidence.zip"
-_NOT_EVIDENCE = {"lock", "stop"}
 _MODE = 0o644
 _REGULAR = 0o100000
 _UNIX = 3
@@ -67,7 +67,11 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
     """
     plan = read_plan(files.plan)
     tasks = [task_id for task_id in plan.task_ids if store.has_task(task_id)]
-    paths = dict(_run_paths(files))
+    paths = {
+        f"runs/{files.folder.name}/{name}": path
+        for name, path in run_paths(files)
+        if path not in {files.lock, files.stop} and not path.is_symlink()
+    }
     for task_id in tasks:
         store.read_task(task_id)
         folder = store.task(task_id)
@@ -84,15 +88,6 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
         finally:
             temporary.unlink(missing_ok=True)
     return Bundle(target, facts["sha256"], facts["bytes"], len(listed), len(tasks))
-
-
-def _run_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
-    for path in files.folder.rglob("*"):
-        name = path.relative_to(files.folder).as_posix()
-        # Names with a leading dot were left by a killed writer.
-        hidden = any(part.startswith(".") for part in name.split("/"))
-        if path.is_file() and not path.is_symlink() and not hidden and name not in _NOT_EVIDENCE:
-            yield f"runs/{files.folder.name}/{name}", path
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from trading_runtime.storage.files import file_sha256
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from trading_runtime.records.plan import Plan
+
 
 _PARTS_OF_TASK = 4
 """The parts of a file name: ``tasks``, two digits, the id, the file."""
@@ -75,7 +77,9 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
         files = evidence.store.run(evidence.run_id)
         found = check_run(files, store=evidence.store)
         # A damaged task may have been reported with the run.
-        new = (item for item in _listing_findings(evidence) if item not in found.findings)
+        new = (
+            item for item in _listing_findings(evidence, found.plan) if item not in found.findings
+        )
         findings = [*found.findings, *new]
         if not is_as_written(path, evidence.listing, evidence.store.root):
             what = "it has bytes that its files do not account for, in front, between or in headers"
@@ -91,11 +95,11 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
         )
 
 
-def _listing_findings(evidence: Evidence) -> Iterator[JournalFinding]:
+def _listing_findings(evidence: Evidence, plan: Plan | None) -> Iterator[JournalFinding]:
     """Compare the bundle's content and listing with what follows from its run."""
     store, files = evidence.store, evidence.store.run(evidence.run_id)
     try:
-        plan = read_plan(files.plan)
+        plan = plan or read_plan(files.plan)
         stated = listing_of(files, plan, evidence.listing["files"])
     except (DataError, UsageError):
         return  # reported already

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.messages import key_text, nearest
 from trading_runtime.config.setting_checks import named_instruments
+from trading_runtime.datasets.bar_lengths import bar_length
 from trading_runtime.records.run_warnings import RunWarning, WarningKind
 from trading_runtime.units import DAY, format_instant, parse_instant
 
@@ -34,16 +35,8 @@ _BARS = re.compile(
 _BOOKS = ("order_book_deltas", "order_book_depths")
 _BUILT_FROM = {"LAST": ("trades",), "MARK": ("mark_prices",)}
 """Types of data that the engine builds bars from, by price; other prices are built from quotes."""
-_UNIT_SECONDS = {
-    "SECOND": 1,
-    "MINUTE": 60,
-    "HOUR": 3_600,
-    "DAY": 86_400,
-    "WEEK": 7 * 86_400,
-    "MONTH": 30 * 86_400,
-    "YEAR": 365 * 86_400,
-}
-_LONGEST = 10**12
+_LONGEST = 10**21
+"""Stands for bars that are not cut by time."""
 _LONG_WEEKEND = 5 * DAY
 
 
@@ -160,8 +153,8 @@ def _never_filled(experiment: Experiment, chosen: Sequence[Series]) -> Iterator[
         types[series.instrument_id].add(series.type)
         found = _BARS.fullmatch(series.identifier) if series.type == "bars" else None
         if found is not None:
-            step, unit = found["length"].split("-")
-            length = int(step) * _UNIT_SECONDS.get(unit, _LONGEST)
+            known = bar_length(f"{found['length']}-{found['price']}", "UTC")
+            length = _LONGEST if known is None else known.shortest
             bars[series.instrument_id][length].add(found["price"])
     for name in sorted(types):
         if types[name] & {"trades", "quotes", *_BOOKS} or "bars" not in types[name]:

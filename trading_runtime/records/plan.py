@@ -434,7 +434,7 @@ def read_plan(path: Path) -> Plan:
         content = json.loads(read_bytes(path, MOST_DOCUMENT))
     except FileNotFoundError as error:
         raise UsageError(
-            f"{path}: there is no plan: the run did not come to its start; run the experiment "
+            f"{path}: there is no plan: the run did not reach its start; run the experiment "
             "again with this run id"
         ) from error
     except (OSError, ValueError, RecursionError) as error:

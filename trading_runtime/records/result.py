@@ -93,7 +93,7 @@ class RunResult(Record):
 
 
 def read_result(files: RunFiles) -> RunResult | None:
-    """Return the result of a run, ``None`` when it has not come to its summary.
+    """Return the result of a run, ``None`` when it has not reached its summary.
 
     Raises ``DataError`` when it is damaged.
     """

@@ -23,18 +23,27 @@ if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
 
 
+def run_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
+    """Yield name and path of every file and link in a run's folder, by name.
+
+    Names with a leading dot, left by a killed writer, are left out.
+    """
+    for path in sorted(files.folder.rglob("*")):
+        name = path.relative_to(files.folder).as_posix()
+        is_file = path.is_file() or path.is_symlink()
+        if is_file and not any(part.startswith(".") for part in name.split("/")):
+            yield name, path
+
+
 def sealed_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
     """Yield name and path of every file that belongs to the end of a run.
 
     These are left out: the metadata, which contain the digests of the others; the lock and the stop
-    request; the logs, which go on after the end; names with a leading dot, left by a killed writer;
-    and journal parts without a line, which others never see.
+    request; the logs, which go on after the end; and journal parts without a line, which others
+    never see.
     """
-    for path in sorted(files.folder.rglob("*")):
-        name = path.relative_to(files.folder).as_posix()
-        hidden = any(part.startswith(".") for part in name.split("/"))
-        is_file = path.is_file() or path.is_symlink()
-        if not is_file or hidden or path in {files.metadata, files.lock, files.stop}:
+    for name, path in run_paths(files):
+        if path in {files.metadata, files.lock, files.stop}:
             continue
         if files.logs in path.parents:
             continue

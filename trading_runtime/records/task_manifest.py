@@ -69,17 +69,32 @@ def parse_manifest(content: bytes) -> TaskManifest:
 
 
 def files_of(content: bytes) -> dict[str, ResultFile]:
-    """Return ``files`` of a manifest, without parsing its far larger inputs where they follow.
+    """Return the files that a manifest states; raises ``ValueError`` when it is no manifest."""
+    return _files(_section(content))
 
-    Raises ``ValueError`` when it is no manifest.
+
+def sizes_of(content: bytes) -> dict[str, int]:
+    """Return the bytes of each file that a manifest states; raises as ``files_of`` does.
+
+    Planning asks for them for each of 100,000 tasks, and for nothing else.
     """
+    try:
+        return {name: facts["bytes"] for name, facts in _section(content).items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("files is of the wrong form") from error
+
+
+def _section(content: bytes) -> dict[str, Any]:
+    """Return ``files`` of a manifest, without parsing its far larger inputs where they follow."""
     start = content.find(b'"files":{') + len(b'"files":')
     end = content.find(b'},"format":', start)
     if content.startswith(b'{"digest":"') and start > 0 and end > 0:
-        return _files(json.loads(content[start : end + 1]))
-    document = json.loads(content)
+        document = {"files": json.loads(content[start : end + 1])}
+    else:
+        document = json.loads(content)
     check_form(document, {"files": dict})
-    return _files(document["files"])
+    section: dict[str, Any] = document["files"]
+    return section
 
 
 def sound_digest(content: bytes) -> str:

@@ -283,7 +283,7 @@ def _charged_by_venues(inputs: ReportInputs) -> Iterator[Assumption]:
             "Liquidations",
             f"The venue closed positions by {counted(times, 'order')} of its own in "
             f"{counted(tasks, 'task')}, which cost {amount(fees)} {known['currency'][0]} in fees; "
-            "the strategy goes on with what is left.",
+            "the strategy continues with what is left.",
             warning=True,
         )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.plan import is_task_id, read_plan
+from trading_runtime.results.task_places import STAGING
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.store import Store
 
-_STAGING = ".new-"
 _DAMAGED = re.compile(r"([0-9a-f]{64})\.damaged-[0-9]+")
 _TEMPORARY = re.compile(r"\..+\.[0-9]+")
 
@@ -112,11 +112,11 @@ def delete(store: Store, garbage: Garbage) -> None:
 
 
 def _delete_folder(folder: Path, tasks: Path) -> None:
-    if folder.name.startswith(_STAGING):
+    if folder.name.startswith(STAGING):
         shutil.rmtree(folder)
         return
     # A staging name: what is left of it after a kill is found by the next collection.
-    going = Path(tempfile.mkdtemp(prefix=_STAGING, dir=tasks))
+    going = Path(tempfile.mkdtemp(prefix=STAGING, dir=tasks))
     folder.rename(going)
     shutil.rmtree(going)
 
@@ -125,7 +125,7 @@ def _in_tasks(store: Store) -> Iterator[tuple[What, Path]]:
     for folder in _entries(store.root / "tasks"):
         if folder.is_symlink() or not folder.is_dir():
             continue
-        if folder.name.startswith(_STAGING):
+        if folder.name.startswith(STAGING):
             yield What.STAGING, folder
             continue
         for path in _entries(folder):

@@ -131,7 +131,7 @@ def entries(store: Store) -> Iterator[Entry]:
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise DataError(
                 f"{store.objects.url}/{name}: damaged: {error}; the trials of a run would be "
-                "counted wrong; restore the file, or remove it if its trials shall not count"
+                "counted wrong; restore the file, or remove it if its trials should not count"
             ) from error
 
 

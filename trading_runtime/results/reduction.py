@@ -73,7 +73,7 @@ def read_in_processes(plan: Plan, store: Store, files: RunFiles) -> Iterator[Tas
     if (
         count < 2  # noqa: PLR2004 - one process is no gain
         or len(plan.tasks) < _FEWEST_TASKS
-        or store.objects.is_remote
+        or not store.copy.is_complete
         or not files.plan.is_file()
     ):
         return None

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from trading_runtime.errors import NondeterministicError, TransientError
-from trading_runtime.records.task_manifest import MANIFEST, files_of, sound_digest
+from trading_runtime.records.task_manifest import MANIFEST, sizes_of, sound_digest
 from trading_runtime.storage.files import read_bytes, storage_errors
 from trading_runtime.storage.scratch import Scratch, remove_abandoned_staging, staging_prefix
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from trading_runtime.storage.s3 import S3Folder
 
-_STAGING = ".new-"
+STAGING = ".new-"
+"""The beginning of the names of results that are not complete."""
 _FILES_OF_A_TASK = 6
 _CONNECTIONS = 16
 _MOST_ASKED = 20
@@ -66,7 +67,7 @@ class TaskFolders:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._tasks = root / "tasks"
-        self._staging = staging_prefix(_STAGING)
+        self._staging = staging_prefix(STAGING)
         # A missing folder was moved or removed under this process: it is not made again.
         self._is_new = not root.exists()
 
@@ -79,8 +80,8 @@ class TaskFolders:
         folder = f"{self._tasks}/{task_id[:2]}/{task_id}"
         try:
             content = read_bytes(f"{folder}/{MANIFEST}")
-            for name, file in files_of(content).items():
-                if os.stat(f"{folder}/{name}").st_size != file.bytes:  # noqa: PTH116
+            for name, size in sizes_of(content).items():
+                if os.stat(f"{folder}/{name}").st_size != size:  # noqa: PTH116
                     return False
         except (OSError, ValueError, RecursionError):
             return False
@@ -129,7 +130,7 @@ class TaskFolders:
 
     def clear_staging(self) -> None:
         """Remove what killed writers of results left behind."""
-        remove_abandoned_staging(self._tasks, _STAGING)
+        remove_abandoned_staging(self._tasks, STAGING)
 
 
 class TaskObjects:

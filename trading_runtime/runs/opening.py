@@ -96,7 +96,7 @@ class WorkingRun(abc.ABC):
     def stop_requested(self) -> bool:
         """Return whether ``runs stop`` asked the run to end."""
         now = time.monotonic()
-        pause = self.seconds_between_questions if self.store.objects.is_remote else 0.0
+        pause = self.store.objects.pause(self.seconds_between_questions)
         if not self._stopping and now - self._asked >= pause:
             self._asked = now
             self._stopping = self.store.objects.has(self._name(self.files.stop))
@@ -251,7 +251,7 @@ def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
     and ``StorageError`` once its folder is no longer in its place. Raises ``UsageError`` when
     another process holds the run.
     """
-    if store.objects.is_remote:
+    if not store.objects.has_file_locks:
         lease = Lease(store.objects, run_id)
         try:
             store.objects.remove(_stop_name(run_id))
@@ -291,7 +291,7 @@ def _is_alive(process: int) -> bool:
 
 def is_running(store: Store, run_id: str) -> bool:
     """Return whether a process holds the run now."""
-    if store.objects.is_remote:
+    if not store.objects.has_file_locks:
         return seconds_left(store.objects, run_id) > 0
     return is_locked(store.run(run_id))
 
@@ -328,7 +328,7 @@ def seal_changes(store: Store, run_id: str, *changed: Path) -> None:
     A run in progress takes them in when it ends.
     """
     files = store.run(run_id)
-    if store.objects.is_remote:
+    if not store.objects.has_file_locks:
         if not is_running(store, run_id):
             _seal(files, changed)
             store.publish(files.journal, files.metadata)

@@ -205,56 +205,35 @@ def _next_steps(status: str, run_id: str, metadata: RunMetadata | None, results:
     """Return an operator's next steps, as commands and short sentences."""
     where = f" --results {results}"
     file = "FILE" if metadata is None else metadata.experiment_file
-    again = f"trading-runtime run {file} --run-id {run_id}"
-    if metadata is not None and metadata.mode is not Mode.RESEARCH:
-        return _next_of_session(status, run_id, file, where)
+    if metadata is None or metadata.mode is Mode.RESEARCH:
+        proof, again = "evidence bundle", f"trading-runtime run {file} --run-id {run_id}"
+        resume, retry = "resumes where it stopped", "finished tasks are kept"
+    else:
+        proof, again = "parity", f"trading-runtime trade {file}"
+        resume = retry = "continues with the account as it was left"
+    show, check, compare = (
+        f"trading-runtime {command} {run_id}{where}"
+        for command in ("results show", "runs check", proof)
+    )
     steps = {
-        Status.COMPLETE: [
-            f"trading-runtime results show {run_id}{where}",
-            f"trading-runtime evidence bundle {run_id}{where}",
-        ],
-        Status.INCOMPLETE: [
-            f"fix what failed, then: {again} (computes only what has no result)",
-        ],
+        Status.COMPLETE: [show, compare],
+        Status.INCOMPLETE: [f"fix what failed, then: {again} (computes only what has no result)"],
         Status.RUNNING: [
             f"trading-runtime runs watch {run_id}{where}",
             f"trading-runtime runs stop {run_id}{where}",
         ],
-        Status.STOPPED: [f"{again} (resumes where it stopped)"],
-        Status.FAILED: [f"fix the cause, then: {again} (finished tasks are kept)"],
+        Status.STOPPED: [f"{again} ({resume})"],
+        Status.FAILED: [f"fix the cause, then: {again} ({retry})"],
         Status.KILLED: [
             f"trading-runtime kill status{where}",
             f"once the switch is cleared: {again}",
         ],
-        DIED: [
-            f"trading-runtime runs check {run_id}{where}",
-            f"{again} (finished tasks are kept)",
-            f"trading-runtime runs summarise {run_id}{where} (what it has is enough)",
-        ],
-        UNKNOWN: [f"trading-runtime runs check {run_id}{where}"],
+        DIED: [check, f"{again} ({retry})"],
+        UNKNOWN: [check],
     }
-    return steps.get(status, [])
-
-
-def _next_of_session(status: str, run_id: str, file: str, where: str) -> list[str]:
-    """Return an operator's next steps during or after a session."""
-    trade = f"trading-runtime trade {file} (goes on with the account as it was left)"
-    steps = {
-        Status.COMPLETE: [
-            f"trading-runtime results show {run_id}{where}",
-            f"trading-runtime parity {run_id}{where}",
-        ],
-        Status.RUNNING: [
-            f"trading-runtime runs watch {run_id}{where}",
-            f"trading-runtime runs stop {run_id}{where}",
-        ],
-        Status.STOPPED: [f"trading-runtime parity {run_id}{where}", trade],
-        Status.FAILED: [f"mend the cause, then: {trade}"],
-        Status.KILLED: [
-            f"trading-runtime kill status{where}",
-            f"once the switch is cleared: {trade}",
-        ],
-        DIED: [f"trading-runtime runs check {run_id}{where}", trade],
-        UNKNOWN: [f"trading-runtime runs check {run_id}{where}"],
-    }
-    return steps.get(status, [])
+    found = steps.get(status, [])
+    if proof == "parity":
+        return [compare, *found] if status == Status.STOPPED else found
+    if status == DIED:
+        found.append(f"trading-runtime runs summarise {run_id}{where} (what it has is enough)")
+    return found

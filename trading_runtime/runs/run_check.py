@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
@@ -26,9 +27,15 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
 
-def check_run(
-    files: RunFiles, *, running: bool = False, store: Store | None = None
-) -> JournalCheck:
+@dataclass
+class RunCheck(JournalCheck):
+    """The findings of a check of a run's files."""
+
+    plan: Plan | None = None
+    """The run's plan, if it is sound."""
+
+
+def check_run(files: RunFiles, *, running: bool = False, store: Store | None = None) -> RunCheck:
     """Check the files of a run against its sealed end, its journal, and what they follow from.
 
     Task ids are derived again from the plan, and result and tables from the tasks in ``store``, if
@@ -37,7 +44,7 @@ def check_run(
     Files that a run has not reached yet are not missed; ``running`` says that a process holds it
     now. Raises ``DataError`` when its folder cannot be read.
     """
-    check = JournalCheck()
+    check = RunCheck()
     if not any(path.exists() for path in (files.metadata, files.journals, files.result)):
         # The inputs are written first: its process died, or is about to write the metadata.
         check.notes.append(
@@ -51,7 +58,7 @@ def check_run(
         check.writers, check.lines = found.writers, found.lines
         check.notes += found.notes
         check.findings += found.findings
-        plan = _read_plan(check, files)
+        check.plan = plan = _read_plan(check, files)
         if metadata is not None:
             check.findings += _input_findings(files, plan, metadata)
         result = _document(check, files.result) if files.result.exists() else {}

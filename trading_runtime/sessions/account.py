@@ -95,7 +95,7 @@ class SessionAccount:
         self._holder = uuid.uuid4().hex
         self._session = self._version = ""
         self._renewed = self._looked = self._until = 0.0
-        self._expires = store.objects.is_remote
+        self._expires = not store.objects.has_file_locks
 
     @contextlib.contextmanager
     def held(self, session: str, patience: float = 0.0) -> Iterator[None]:
@@ -121,12 +121,11 @@ class SessionAccount:
                 self._store.objects.replace(self._lease, self._content(0.0), self._version)
 
     def _take(self, session: str, leaving: contextlib.ExitStack) -> None:
-        is_remote = self._store.objects.is_remote
-        if not is_remote:
+        if not self._expires:
             # It ends with the process: after 'kill -9' no one has to wait for a lease to expire.
             leaving.enter_context(self._locked())
         there = self._read_lease()
-        if is_remote and there is not None and there[0].get("until", 0) > time.time():
+        if self._expires and there is not None and there[0].get("until", 0) > time.time():
             raise self._taken(there[0].get("session"))
         self._session = session
         self._token = 1 if there is None else int(there[0].get("token", 0)) + 1

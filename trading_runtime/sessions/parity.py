@@ -123,9 +123,7 @@ def compare_session(store: Store, run_id: str) -> Compared:
     session = read_plan(files.plan)
     task_id = session.tasks[0].task_id
     if not store.has_task(task_id):
-        raise UsageError(
-            f"session {run_id!r} left no tables to compare: it did not come to its end"
-        )
+        raise UsageError(f"session {run_id!r} left no tables to compare: it did not reach its end")
     prepared = prepared_of(stored_deployment(content, Path(metadata.experiment_file)))
     common = session.common.content
     if any(entry["event"] == "account_restored" for entry in _journal(store, run_id)):

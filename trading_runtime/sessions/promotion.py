@@ -74,7 +74,7 @@ def promote(
     if refused and override is None:
         raise UsageError(
             f"run {run_id!r}, point {number}: " + "; ".join(refused) + "; --override REASON writes "
-            "the deployment all the same, and notes the reason in the run's journal"
+            "the deployment anyway, and notes the reason in the run's journal"
         )
     # Before the evidence is bundled, so that it includes the promotion.
     append_events(

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.sizes import parse_size
-from trading_runtime.control.kill_switch import KillWatch
+from trading_runtime.control.kill_switch import KillSwitchPoller
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.venue_node import VenueNode
 from trading_runtime.errors import (
@@ -104,8 +104,8 @@ class Trading:
     started: float = field(default_factory=time.monotonic)
     ending: Ending | None = None
     _wanted: asyncio.Event = field(init=False)
-    _killed: KillWatch = field(init=False)
-    _reducing: KillWatch = field(init=False)
+    _killed: KillSwitchPoller = field(init=False)
+    _reducing: KillSwitchPoller = field(init=False)
     _watch: HealthWatch = field(init=False)
     _sessions: list[str] = field(default_factory=list)
     _is_connected: bool = False
@@ -115,8 +115,8 @@ class Trading:
 
     def __post_init__(self) -> None:
         """Watch the kill switch of this session."""
-        self._killed = KillWatch(self.store, self.run_id)
-        self._reducing = KillWatch(self.store, self.run_id, reduce=True)
+        self._killed = KillSwitchPoller(self.store, self.run_id)
+        self._reducing = KillSwitchPoller(self.store, self.run_id, reduce=True)
         self._watch = HealthWatch(self.deployment, self.node, self.replay, self.records, self._wake)
 
     def _wake(self) -> None:
@@ -331,7 +331,7 @@ class Trading:
         if playing.done() and (error := playing.exception()) is not None:
             self._note(Ending.of(error))
         if not self._look_for_ending(running):
-            self._note(Ending(Kind.OK, "the data came to its end"))
+            self._note(Ending(Kind.OK, "the data reached its end"))
 
     def _look_for_ending(self, running: asyncio.Future[None]) -> bool:
         """Record the first reason to end the session, if there is one."""

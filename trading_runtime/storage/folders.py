@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 class LocalFolder:
     """Files below a folder; names are relative to it, with ``/``. See ``ObjectStore``."""
 
-    is_remote = False
+    has_file_locks = True
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self.url = str(self._path)
+
+    def pause(self, seconds: float) -> float:  # noqa: ARG002 - see ``ObjectStore``
+        """Return 0: a disk may be asked at any time."""
+        return 0.0
 
     def __truediv__(self, name: str) -> LocalFolder:
         """Return the subfolder ``name``."""
@@ -45,10 +49,10 @@ class LocalFolder:
             # A file where a folder belongs is no answer: a kill switch there may be on.
             raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from error
 
-    def read_version(self, name: str, start: int = 0) -> tuple[bytes, str]:
-        """Return a file from byte ``start``, and the whole file's version for ``replace``."""
+    def read_version(self, name: str) -> tuple[bytes, str]:
+        """Return a file, and its version for ``replace``."""
         content = self.read(name)
-        return content[start:], _version(content)
+        return content, _version(content)
 
     def has(self, name: str) -> bool:
         """Return whether there is a file of this name."""

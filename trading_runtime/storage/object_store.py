@@ -24,8 +24,14 @@ class ObjectStore(Protocol):
 
     url: str
     """The path or the address of the place."""
-    is_remote: bool
-    """Whether requests are slow enough that callers should ask rarely."""
+    has_file_locks: bool
+    """Whether a lock on a file here excludes other processes, and ends with its holder.
+
+    Elsewhere a lease does, which has to expire after its holder was killed.
+    """
+
+    def pause(self, seconds: float) -> float:
+        """Return how long to wait between two questions: ``seconds``, or 0 where asking is free."""
 
     def __truediv__(self, name: str) -> Self:
         """Return the place ``name`` in this one."""
@@ -36,8 +42,8 @@ class ObjectStore(Protocol):
         Raises ``DataError`` when the content is not what was written.
         """
 
-    def read_version(self, name: str, start: int = 0) -> tuple[bytes, str]:
-        """Return what ``read`` returns, and the version of the object for ``replace``."""
+    def read_version(self, name: str) -> tuple[bytes, str]:
+        """Return a whole object, and its version for ``replace``; raises as ``read`` does."""
 
     def has(self, name: str) -> bool:
         """Return whether there is an object of this name."""

@@ -72,7 +72,7 @@ def refuse_other_address(place: str) -> None:
 class S3Folder:
     """The objects of a bucket below a prefix; names are relative to it. See ``ObjectStore``."""
 
-    is_remote = True
+    has_file_locks = False
 
     def __init__(self, url: str) -> None:
         found = _URL.fullmatch(url)
@@ -86,6 +86,10 @@ class S3Folder:
         if _leads_elsewhere(self._prefix):
             raise UsageError(f"{url}: not an address in S3; leave out '//', '.' and '..'")
 
+    def pause(self, seconds: float) -> float:
+        """Return ``seconds``: each question is a request."""
+        return seconds
+
     def __truediv__(self, name: str) -> S3Folder:
         """Return the subfolder ``name``."""
         return S3Folder(f"{self.url}/{name}")
@@ -97,13 +101,14 @@ class S3Folder:
         This and all other methods raise ``StorageError`` when access is denied or the bucket is
         missing, and ``TransientError`` when the storage cannot be reached after all retries.
         """
-        return self.read_version(name, start)[0]
+        return self._read(name, start)[0]
 
-    def read_version(self, name: str, start: int = 0) -> tuple[bytes, str]:
-        """Return what ``read`` returns, and the version of the object for ``replace``.
+    def read_version(self, name: str) -> tuple[bytes, str]:
+        """Return a whole object, and its version for ``replace``; raises as ``read`` does."""
+        return self._read(name, 0)
 
-        Only the bytes from ``start`` on are transferred.
-        """
+    def _read(self, name: str, start: int) -> tuple[bytes, str]:
+        """Return an object from byte ``start``, and its version; nothing before is transferred."""
         key = self._key(name)
 
         def request(store: S3Store) -> tuple[bytes, str]:
@@ -307,7 +312,7 @@ class S3Folder:
                 return request(store)
             except _UnsoundError as error:
                 if attempt >= error.attempts:
-                    raise error.told from None
+                    raise error.reported from None
             except Exception as error:  # noqa: BLE001 - sorted into our own kinds
                 fault = S3Fault.of(error)
                 most = min(_ATTEMPTS, _CREDENTIAL_ATTEMPTS) if fault.unattended else _ATTEMPTS
@@ -345,7 +350,7 @@ class S3Folder:
             ) from None
         if fault.redirected:
             raise StorageError(
-                f"s3://{self._bucket}: the bucket lies in another region; set AWS_DEFAULT_REGION"
+                f"s3://{self._bucket}: the bucket is in another region; set AWS_DEFAULT_REGION"
             ) from None
         raise StorageError(f"{self.url}/{name}: {fault.shown}") from None
 
@@ -362,10 +367,10 @@ class _ConditionFailedError(Exception):
 class _UnsoundError(Exception):
     """An answer that cannot be right."""
 
-    def __init__(self, attempts: int, told: TradingRuntimeError) -> None:
+    def __init__(self, attempts: int, reported: TradingRuntimeError) -> None:
         super().__init__()
         self.attempts = attempts
-        self.told = told
+        self.reported = reported
         """The error to raise when every attempt gives such an answer."""
 
 

@@ -27,6 +27,8 @@ class WorkingCopy(Protocol):
     """Files below ``root``, which have the names of the store's objects."""
 
     root: Path
+    is_complete: bool
+    """Whether every object has its file, so that other processes can read them all."""
 
     def fetch(self, *names: str) -> None:
         """Fetch objects that have no file yet; raises ``MissingError`` if one is missing."""
@@ -49,6 +51,8 @@ class WorkingCopy(Protocol):
 
 class InPlace:
     """Files on disk: they are the store."""
+
+    is_complete = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -75,6 +79,8 @@ class InPlace:
 
 class FetchedCopy:
     """Copies of objects in a temporary folder that is removed with this object."""
+
+    is_complete = False
 
     def __init__(self, objects: S3Folder) -> None:
         scratch = Scratch()

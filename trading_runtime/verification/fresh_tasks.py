@@ -118,9 +118,8 @@ def _outcome(line: str) -> FreshOutcome:
 
 def main() -> None:
     """Run the tasks that standard input names, and report how they ended on a descriptor."""
-    from trading_runtime.config.strategy_code import find_strategy_code
     from trading_runtime.execution.task import TaskRunner
-    from trading_runtime.execution.workers.worker import attempt, end_with_parent
+    from trading_runtime.execution.workers.worker import attempt, end_with_parent, find_code
     from trading_runtime.results.store import Store
     from trading_runtime.verification.opened_files import OpenedFiles
 
@@ -129,9 +128,8 @@ def main() -> None:
     end_with_parent(os.getppid())
     job = json.loads(sys.stdin.read())
     plan = read_plan(Path(job["plan"]))
-    sys.path.extend(path for path in job["search_paths"] if path not in sys.path)
     strategy, folder = plan.strategy, Path(job["folder"])
-    code = find_strategy_code(strategy.path, folder, strategy.code, plan.common.config_path)
+    code = find_code(job, strategy.path, strategy.code, plan.common.config_path)
     runner = TaskRunner(
         plan,
         job["dataset"],

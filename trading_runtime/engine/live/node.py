@@ -157,7 +157,7 @@ class PaperNode:
         )
 
     def learn_instruments(self) -> None:
-        """Take the instruments that the venue has told; a replay's are known beforehand.
+        """Take the instruments that the venue has sent; a replay's are known beforehand.
 
         Raises ``UsageError`` when the venue does not have one.
         """
@@ -201,13 +201,13 @@ class PaperNode:
         listener: Listener,
         saved: Mapping[str, bytes] | None,
     ) -> None:
-        def told(strategy_class: type[Strategy]) -> type[Strategy]:
+        def with_listener(strategy_class: type[Strategy]) -> type[Strategy]:
             self._strategy_class = strategy_class
             self._sending = reporting(strategy_class, listener)
             return self._sending
 
         seed = self._common["seed"]
-        self.strategy = guarded_strategy(loaded, inputs["config"], seed, self.guard, told)
+        self.strategy = guarded_strategy(loaded, inputs["config"], seed, self.guard, with_listener)
         self._node.add_strategy(self.strategy)
         if saved:
             self.strategy.load(dict(saved))

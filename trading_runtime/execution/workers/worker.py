@@ -153,7 +153,7 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     from trading_runtime.engine.simulation.venue import check_settings
 
     try:
-        code = _found_code(
+        code = find_code(
             asked, asked["path"], asked["code"], asked["common"]["strategy"]["config_path"]
         )
         defaults = check_settings(code, asked["common"], asked["configs"])
@@ -164,9 +164,10 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     return {"kind": Kind.OK, "defaults": defaults}
 
 
-def _found_code(
+def find_code(
     message: dict[str, Any], path: str, further: Sequence[str], config_path: str | None
 ) -> StrategyCode:
+    """Return the strategy's code where a ``message`` says that it is."""
     from trading_runtime.config.strategy_code import find_strategy_code
 
     # Where the parent found the modules, possibly its current folder; last, to shadow nothing.
@@ -182,7 +183,7 @@ def _runner(job: dict[str, Any], fetch: Callable[[int, Sequence[int]], None]) ->
 
     plan = read_plan(Path(job["plan"]))
     strategy = plan.strategy
-    code = _found_code(job, strategy.path, strategy.code, plan.common.config_path)
+    code = find_code(job, strategy.path, strategy.code, plan.common.config_path)
     scratch = Path(job["scratch"])
     store = open_store(job["results"])
     runner = TaskRunner(

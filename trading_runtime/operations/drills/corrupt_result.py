@@ -47,8 +47,8 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     )
     aside = list(victim.parent.parent.glob(f"{victim.parent.name}.damaged-*"))
     steps.expect("it is kept as evidence", len(aside) == 1, f"{len(aside)} quarantined")
-    mended = victim.is_file() and victim.read_text(encoding="utf-8") == before
-    steps.expect("it is computed again", mended, "as before" if mended else "still damaged")
+    fixed = victim.is_file() and victim.read_text(encoding="utf-8") == before
+    steps.expect("it is computed again", fixed, "as before" if fixed else "still damaged")
 
 
 def _table(scratch: DrillFolder, run_id: str) -> bytes:

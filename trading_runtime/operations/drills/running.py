@@ -126,7 +126,7 @@ def run_drill(name: str, store: Store, *, sabotage: bool) -> Drilled:
         except UsageError:
             raise
         except TradingRuntimeError as error:
-            steps.expect("the drill came to its end", ok=False, message=error)
+            steps.expect("the drill reached its end", ok=False, message=error)
     seconds = round(time.monotonic() - started, 3)
     drilled = Drilled(name, moment, sabotage, seconds, steps)
     records.leave_state(store, f"drills/{name}.json", drilled.content())

@@ -51,7 +51,7 @@ class BybitProtocol:
         self.requests: Counter[str] = Counter()
         """How often each path and operation was asked for."""
         self.silent: set[str] = set()
-        """Symbols without data, while all else goes on."""
+        """Symbols without data, while everything else continues."""
         self.frozen: set[str] = set()
         """Symbols whose same old bar, trade and quote is sent for ever."""
         self._frozen_at: defaultdict[str, int] = defaultdict(lambda: exchange.now)
