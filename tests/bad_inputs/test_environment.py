@@ -69,7 +69,7 @@ REFUSED: dict[str, tuple[list[str] | list[bytes], dict[str, str], int, list[str]
     "name-of-a-task": ([b"why", b"\xff", b"one"], {}, USAGE, ["not UTF-8"]),
     "ascii-locale": (["config", "check", "größe.json"], ASCII, USAGE, ["not UTF-8", "LANG"]),
     "write-to-proc": (["run", "proc.json"], {}, STORAGE, ["/proc/nowhere", "cannot be written"]),
-    "results-are-a-file": (["run", "file.json"], {}, STORAGE, ["counting.py", "can be written"]),
+    "results-are-a-file": (["run", "file.json"], {}, STORAGE, ["counting.py", "Not a directory"]),
     "endpoint-is-text": (
         IN_S3, AWS | {"AWS_ENDPOINT_URL": "not a url"}, STORAGE, ["AWS_ENDPOINT_URL is not"]
     ),

@@ -276,6 +276,11 @@ RUN_COMMANDS = [
     ["promote", "RUN", "--point", "0", "--to", "deployment.yaml"],
     ["results", "walk-forward", "RUN"],
     ["results", "seams", "RUN"],
+    ["results", "robustness", "RUN"],
+    ["results", "chart", "RUN"],
+    ["results", "explore", "RUN"],
+    ["lookahead", "check", "RUN"],
+    ["warmup", "check", "RUN"],
 ]
 
 

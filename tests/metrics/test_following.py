@@ -22,6 +22,7 @@ def test_a_run_is_followed_from_its_first_task_over_its_death_to_its_end(
     small: SmallExperiment,
 ) -> None:
     small.hold(tasks=6, free=2)
+    small.results.mkdir()
     collector = FolderCollector(open_results_folder(small.results), 50)
 
     def numbers() -> Values:

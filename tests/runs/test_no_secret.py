@@ -74,7 +74,9 @@ def surroundings() -> dict[str, str]:
     for name in ("TRADING_RUNTIME_RESULTS", "TRADING_RUNTIME_OUTPUTS", "ARGO_PROGRESS_FILE"):
         values.pop(name)
     values.pop("TRADING_RUNTIME_TERMINATION_LOG")
-    return values | {"LEAKED": ",".join([*SECRETS, *ADDRESSES])}
+    # A strategy sees no variable unless it is passed: these are, so that hiding them is tested.
+    leaked = ",".join([*SECRETS, *ADDRESSES])
+    return values | {"LEAKED": leaked, "TRADING_RUNTIME_PASS": f"LEAKED,{leaked}"}
 
 
 def holding(folder: Path) -> list[str]:

@@ -27,6 +27,7 @@ RUNTIME_CODE = (
     "config/import_closure.py",
     "config/strategy_code.py",
     "currency_codes.py",
+    "datasets/daily_closes.py",
     "datasets/observed_days.py",
     "datasets/slices.py",
     "engine",

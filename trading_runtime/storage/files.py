@@ -89,7 +89,7 @@ def text_of_file(path: Path, most: int | None = None, encoding: str = "utf-8") -
 def _refuse_irregular(facts: os.stat_result, path: str | Path, most: int | None) -> None:
     kind = stat.S_IFMT(facts.st_mode)
     if kind == stat.S_IFDIR:
-        raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if kind != stat.S_IFREG:
         raise OSError(errno.EINVAL, f"is {_KINDS.get(kind, 'no file')}, no regular file", str(path))
     if facts.st_dev in _made_up():
