@@ -20,6 +20,7 @@ OF_THE_MACHINE = {
     "LANG",
     "PATH",
     "POLARS_MAX_THREADS",
+    "PYTHON",
     "PYTHONHASHSEED",
     "PYTHONPATH",
     "TZ",
