@@ -413,7 +413,7 @@ class RobustnessSettings(Model):
     """Added to all latencies."""
     seeds: Annotated[int, Field(ge=0, le=100)] = 2
     """Other seeds to try."""
-    dropped: Annotated[Decimal, Field(gt=0, lt=1)] = Decimal("0.1")
+    dropped: Annotated[Number, Field(gt=0, lt=1)] = Decimal("0.1")
     """Share of the trades that is left out at random."""
 
 
