@@ -64,7 +64,6 @@ CASES: dict[str, tuple[int, list[str]]] = {
     "data prepare nothere.json": (USAGE, ["nothere.json: there is no such file"]),
     "data prepare dataset": (USAGE, ["dataset: a settings file is named .json"]),
     "data prepare s3://bucket/x.json": (USAGE, ["'s3://bucket/x.json' is an address"]),
-    "data prepare small.json --to s3://bucket/x": (USAGE, ["'s3://bucket/x' is an address"]),
     "data inspect small.json": (DATA, ["small.json: is a file", "folder with a manifest.json"]),
     "data inspect nothere": (DATA, ["nothere: the dataset does not exist"]),
     "data inspect s3://": (USAGE, ["s3://: not an address in S3", "s3://bucket/prefix"]),

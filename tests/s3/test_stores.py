@@ -27,7 +27,11 @@ def result(summary: bytes = b'{"net_profit": "1"}\n') -> dict[str, bytes]:
     """Return the six files of a result of ``TASK``, the manifest last."""
     files = {name: name.encode() for name in TABLES} | {"summary.json": summary}
     facts = {
-        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        name: {
+            "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "rows": 1 if name in TABLES else None,
+        }
         for name, content in files.items()
     }
     manifest = {"task_id": TASK, "inputs": INPUTS, "files": facts}

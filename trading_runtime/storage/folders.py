@@ -47,7 +47,9 @@ class LocalFolder:
             raise MissingError(f"{path}: there is no such file") from None
         except OSError as error:
             # A file where a folder belongs is no answer: a kill switch there may be on.
-            raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from error
+            is_file = isinstance(error, NotADirectoryError)
+            advice = "; set 'results' to a folder that can be written" if is_file else ""
+            raise UnreadableError(f"{path}: cannot be read: {error.strerror}{advice}") from error
 
     def read_version(self, name: str) -> tuple[bytes, str]:
         """Return a file, and its version for ``replace``."""

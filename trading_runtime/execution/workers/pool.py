@@ -231,7 +231,9 @@ class WorkerPool:
         """Return whether this process can write where a worker says that it could not."""
         places = [self._scratch.path]
         if not self._supply.stores:
-            places.append(Path(self._supply.results_of(worker.number)))
+            results = Path(self._supply.results_of(worker.number))
+            tasks = results / "tasks"
+            places.append(tasks if tasks.is_dir() else results)
         try:
             for place in places:
                 probe = place / f".probe-{worker.pid}"

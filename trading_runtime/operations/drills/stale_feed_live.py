@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from trading_runtime.operations.drills.scratch import DrillFolder
 
 SABOTAGE = """
-from trading_runtime.sessions.trading import Trading
-Trading._look_at_data = lambda self, now: None
+from trading_runtime.sessions.watching import HealthWatch
+HealthWatch._look_at_rows = lambda self, name, newest, now: None
 """
 """Nothing looks at how old an instrument's data is."""
 _GAP = range(30, 90)
