@@ -317,10 +317,17 @@ class OnCluster:
             "spec": {"replicas": replicas},
         }
         patch = {
-            "initContainers": [{"name": "init", "securityContext": _RESTRICTED}],
-            "containers": [
-                {"name": name, "securityContext": _RESTRICTED} for name in ("main", "wait")
+            # It writes the manifest where the main container reads it: Argo mounts it only there.
+            "initContainers": [
+                {
+                    "name": "init",
+                    "securityContext": _RESTRICTED,
+                    "volumeMounts": [
+                        {"name": "tmp-dir-argo", "mountPath": "/tmp", "subPath": "0"}  # noqa: S108
+                    ],
+                }
             ],
+            "containers": [{"name": "main", "securityContext": _RESTRICTED}],
         }
         return CronWorkflow(
             name=f"{self.name}-{what}",
