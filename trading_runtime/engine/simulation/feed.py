@@ -220,7 +220,7 @@ def first_rows(data: Sequence[Mapping[str, Any]], catalog: Path) -> list[int]:
 CHUNK_ROWS = 50_000
 """Rows that the engine keeps at a time when it streams, and most rows decoded in advance."""
 _RUN = "task"
-_READERS: dict[str, Callable[..., list[Any]]] = {
+READERS: dict[str, Callable[..., list[Any]]] = {
     "bars": ParquetDataCatalog.query_bars,
     "trades": ParquetDataCatalog.query_trade_ticks,
     "quotes": ParquetDataCatalog.query_quote_ticks,
@@ -261,7 +261,7 @@ class DecodedRows:
 def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
     """Decode all of a task's partition; ``None`` when it is too large or can only be streamed."""
     partition = fed(inputs)
-    if rows > CHUNK_ROWS or any(series["type"] not in _READERS for series in partition["data"]):
+    if rows > CHUNK_ROWS or any(series["type"] not in READERS for series in partition["data"]):
         return None
     reader = ParquetDataCatalog(str(catalog))
     # A node gives the engine one for each series, and the engine makes trade ids from their number.
@@ -270,7 +270,7 @@ def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows 
     instruments = {str(item.id): item for item in reader.instruments()}
     found: list[Any] = []
     for series in partition["data"]:
-        found += _READERS[series["type"]](reader, [series["identifier"]])
+        found += READERS[series["type"]](reader, [series["identifier"]])
     with contextlib.closing(RateRows(inputs, catalog)) as rates:
         quotes = rates.decoded()
     known = [instruments[name] for name in names]
