@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from nautilus_trader.common import Cache
-    from nautilus_trader.model import BarType, BookType, Currency, InstrumentId, Position, Venue
+    from nautilus_trader.model import (
+        BarType,
+        BookType,
+        Currency,
+        InstrumentId,
+        Position,
+        PositionId,
+        Venue,
+    )
     from nautilus_trader.portfolio import Portfolio
 
     from trading_runtime.engine.accounting.swap import SwapCharges
@@ -79,6 +87,7 @@ class Account:
         """Instruments with a position that could not be marked when the account was valued."""
         self.sides: Mapping[InstrumentId, tuple[BarType, BarType]] = {}
         """Instruments whose prices are bars of bid and ask alone, with these bars."""
+        self._instrument_of: dict[PositionId, InstrumentId] = {}
 
     def sample(self, ts: int) -> EquitySample:
         """Return the value of all accounts now, stated as of ``ts``.
@@ -105,16 +114,28 @@ class Account:
 
     def _worth(self, venue: Venue) -> Mapping[Currency, Money]:
         # The engine marks positions when quotes or bars arrive, but not when trades do: this does.
-        positions = self._cache.positions_open(venue=venue)
-        for position in positions:
-            if self._portfolio.unrealized_pnl(position.instrument_id) is None:
-                self.without_price.add(str(position.instrument_id))
+        for instrument_id in self._held(venue):
+            if self._portfolio.unrealized_pnl(instrument_id) is None:
+                self.without_price.add(str(instrument_id))
         worth: dict[Currency, Money] = self._portfolio.equity(venue)
         for instrument_id, (bid, ask) in self.sides.items():
-            held = [item for item in positions if item.instrument_id == instrument_id]
+            held = self._cache.positions_open(venue=venue, instrument_id=instrument_id)
             if held and (change := self._by_side(held, bid, ask)) is not None:
                 worth[change.currency] += change
         return worth
+
+    def _held(self, venue: Venue) -> set[InstrumentId]:
+        """Return the instruments with an open position.
+
+        Asked at each sample: the cache copies a position with all its fills, but an id alone.
+        """
+        known, cache = self._instrument_of, self._cache
+        found = set()
+        for position_id in cache.position_open_ids(venue=venue):
+            if position_id not in known and (position := cache.position(position_id)) is not None:
+                known[position_id] = position.instrument_id
+            found.add(known[position_id])
+        return found
 
     def _by_side(self, held: Sequence[Position], bid: BarType, ask: BarType) -> Money | None:
         """Return what equity gains when longs are marked at the bid, and shorts at the ask.

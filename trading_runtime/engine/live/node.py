@@ -33,6 +33,7 @@ from trading_runtime.engine.risk.profile import NO_LIMITS, Refusal, Risk
 from trading_runtime.engine.simulation.engine_log import engine_log, logger_config
 from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.kill_signal import KILL_REASON
+from trading_runtime.engine.simulation.venue import NO_RATE
 from trading_runtime.engine.strategy.failures import watch_escapes_into
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from trading_runtime.engine.strategy.loading import LoadedStrategy
 
 TRADER = model.TraderId("TRADER-001")
-NO_RATE = "1000000000/00:00:01"
 _MOST_NAMES = 10
 
 

@@ -21,7 +21,7 @@ from nautilus_trader.config import DataClientConfig
 from nautilus_trader.live.clients import DataClient, DataClientFactory
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from trading_runtime.engine.simulation.feed import CHUNK_ROWS, fed
+from trading_runtime.engine.simulation.feed import CHUNK_ROWS, READERS, fed
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,11 +39,6 @@ _QUICK, _SLOW = 0.05, 0.2
 _SHORTEST_WAIT = 0.001
 _MOST_MARKS = 100
 _MICROSECOND = 1_000
-_READERS: dict[str, Callable[..., list[Any]]] = {
-    "bars": ParquetDataCatalog.query_bars,
-    "trades": ParquetDataCatalog.query_trade_ticks,
-    "quotes": ParquetDataCatalog.query_quote_ticks,
-}
 
 
 class DataReplay:
@@ -58,10 +53,10 @@ class DataReplay:
         """
         self._partition = fed(inputs)
         for series in self._partition["data"]:
-            if series["type"] not in _READERS:
+            if series["type"] not in READERS:
                 raise UsageError(
                     f"data.types: {series['type']} cannot be replayed; accepted are "
-                    f"{', '.join(_READERS)}"
+                    f"{', '.join(READERS)}"
                 )
         self._latest = [_latest_of(series) for series in self._partition["data"]]
         self._catalog = ParquetDataCatalog(str(catalog))
@@ -263,7 +258,7 @@ class DataReplay:
             last = min(first + length, end) - 1
             rows: list[Any] = []
             for series in self._partition["data"]:
-                reader = _READERS[series["type"]]
+                reader = READERS[series["type"]]
                 rows += reader(self._catalog, [series["identifier"]], first, last)
             if len(self._partition["data"]) > 1:
                 rows.sort(key=attrgetter("ts_init"))

@@ -9,10 +9,7 @@ from nautilus_trader import model
 from nautilus_trader.adapters.sandbox import SandboxExecutionClientConfig
 
 from trading_runtime.engine.instruments.currencies import currency, money
-from trading_runtime.engine.simulation.venue import (
-    check_amounts,
-    matching,
-)
+from trading_runtime.engine.simulation.venue import check_amounts, matching
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from nautilus_trader.live import (
 )
 
 from trading_runtime.engine.live.adapters import adapter_client
-from trading_runtime.engine.live.node import NO_RATE, TRADER, PaperNode
+from trading_runtime.engine.live.node import TRADER, PaperNode
 from trading_runtime.engine.simulation.engine_log import logger_config
+from trading_runtime.engine.simulation.venue import NO_RATE
 from trading_runtime.records.session_events import OrderClaimed, OrderFilled
 from trading_runtime.units import format_instant
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from nautilus_trader.core import UUID4
-from nautilus_trader.model import OrderModifyRejected, OrderSide
+from nautilus_trader.model import OrderSide
 
 from trading_runtime.engine.risk.profile import Proposal
-from trading_runtime.engine.strategy.guard_state import denial, listens, tell
+from trading_runtime.engine.strategy.guard_state import denial, listens, modify_rejection, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -116,18 +115,7 @@ class _Held:
             return True  # the engine reports that it knows no such order
         refusal = self._refuse(strategy, (Proposal.of(order, *change[1:]),))
         if refusal is not None and self._tells_rejected:
-            now = strategy.clock.timestamp_ns()
-            event = OrderModifyRejected(
-                strategy.trader_id,
-                strategy.strategy_id,
-                order.instrument_id,
-                order.client_order_id,
-                refusal.reason,
-                UUID4(),
-                now,
-                now,
-                False,  # noqa: FBT003 - the engine takes no keywords
-            )
+            event = modify_rejection(strategy, order, refusal.reason)
             tell(strategy, event, "on_order_modify_rejected", self._timer())
         return refusal is None
 

@@ -12,11 +12,8 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nautilus_trader.core import UUID4
-from nautilus_trader.model import OrderModifyRejected
-
 from trading_runtime.engine.risk.profile import Proposal
-from trading_runtime.engine.strategy.guard_state import denial, listens, tell
+from trading_runtime.engine.strategy.guard_state import denial, listens, modify_rejection, tell
 from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
@@ -267,18 +264,7 @@ class OutboundQueue:
                 order = strategy.cache.order(order_id)
                 if order is None:
                     continue
-                now = strategy.clock.timestamp_ns()
-                event = OrderModifyRejected(
-                    strategy.trader_id,
-                    strategy.strategy_id,
-                    order.instrument_id,
-                    order_id,
-                    reason,
-                    UUID4(),
-                    now,
-                    now,
-                    False,  # noqa: FBT003 - the engine takes no keywords
-                )
+                event = modify_rejection(strategy, order, reason)
                 tell(strategy, event, "on_order_modify_rejected", self._timer())
 
     def _timer(self) -> str:

@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nautilus_trader import model
 from nautilus_trader.backtest import (
@@ -160,6 +160,30 @@ def _deltas_within_updates(folder: Path) -> int:
     return within
 
 
+class RowBounds(NamedTuple):
+    """Where the rows of a partition begin and end: ``ts_init`` in nanoseconds since the epoch."""
+
+    firsts: list[int]
+    """The first row of each series, in order."""
+    last: int
+    """The last row of all series; 0 for none."""
+
+
+def row_bounds(data: Sequence[Mapping[str, Any]], catalog: Path) -> RowBounds:
+    """Return the bounds of the rows of all series of ``data``."""
+    firsts: dict[Path, int] = {}
+    last = 0
+    for path, file in _files(data, catalog):
+        if not file.metadata.num_rows:
+            continue
+        times = instants_of(file.read_row_group(0, ["ts_init"]))
+        firsts[path.parent] = min(times[0], firsts.get(path.parent, times[0]))
+        if (groups := file.metadata.num_row_groups) > 1:
+            times = instants_of(file.read_row_group(groups - 1, ["ts_init"]))
+        last = max(last, times[-1])
+    return RowBounds(sorted(firsts.values()), last)
+
+
 def last_rows(
     data: Sequence[Mapping[str, Any]], catalog: Path, instants: Sequence[int]
 ) -> list[int]:
@@ -167,60 +191,38 @@ def last_rows(
 
     Both are ``ts_init`` in nanoseconds since the epoch; ``instants`` are in order.
     """
-    import pyarrow.parquet as pq
-
     found = [0] * len(instants)
-    for kind in sorted({series["type"] for series in data}):
-        for path in sorted((catalog / "data" / kind).rglob("*.parquet")):
-            with pq.ParquetFile(path) as file:
-                for index in range(file.metadata.num_row_groups):
-                    times = instants_of(file.read_row_group(index, ["ts_init"]))
-                    if not times:
-                        continue
-                    first = bisect_left(instants, times[0])
-                    after = bisect_left(instants, times[-1])
-                    for number in range(first, after):
-                        last = times[bisect_right(times, instants[number]) - 1]
-                        found[number] = max(found[number], last)
-                    if after < len(instants):
-                        found[after] = max(found[after], times[-1])
+    for _, file in _files(data, catalog):
+        for index in range(file.metadata.num_row_groups):
+            times = instants_of(file.read_row_group(index, ["ts_init"]))
+            if not times:
+                continue
+            first = bisect_left(instants, times[0])
+            after = bisect_left(instants, times[-1])
+            for number in range(first, after):
+                last = times[bisect_right(times, instants[number]) - 1]
+                found[number] = max(found[number], last)
+            if after < len(instants):
+                found[after] = max(found[after], times[-1])
     for number in range(1, len(found)):
         found[number] = max(found[number], found[number - 1])
     return found
 
 
-def last_row(data: Sequence[Mapping[str, Any]], catalog: Path) -> int:
-    """Return the time of the last row of all series, ``ts_init`` in nanoseconds; 0 for none."""
+def _files(data: Sequence[Mapping[str, Any]], catalog: Path) -> Iterator[tuple[Path, Any]]:
+    """Yield each file with rows of ``data``, opened by Arrow."""
     import pyarrow.parquet as pq
 
-    found = 0
-    for kind in sorted({series["type"] for series in data}):
-        for path in (catalog / "data" / kind).rglob("*.parquet"):
-            with pq.ParquetFile(path) as file:
-                if file.metadata.num_rows:
-                    last = file.metadata.num_row_groups - 1
-                    found = max(found, instants_of(file.read_row_group(last, ["ts_init"]))[-1])
-    return found
-
-
-def first_rows(data: Sequence[Mapping[str, Any]], catalog: Path) -> list[int]:
-    """Return the time of the first row of each series: ``ts_init`` in nanoseconds."""
-    import pyarrow.parquet as pq
-
-    firsts: dict[Path, int] = {}
     for kind in sorted({series["type"] for series in data}):
         for path in sorted((catalog / "data" / kind).rglob("*.parquet")):
             with pq.ParquetFile(path) as file:
-                if file.metadata.num_rows:
-                    first = instants_of(file.read_row_group(0, ["ts_init"]))[0]
-                    firsts[path.parent] = min(first, firsts.get(path.parent, first))
-    return sorted(firsts.values())
+                yield path, file
 
 
 CHUNK_ROWS = 50_000
 """Rows that the engine keeps at a time when it streams, and most rows decoded in advance."""
 _RUN = "task"
-_READERS: dict[str, Callable[..., list[Any]]] = {
+READERS: dict[str, Callable[..., list[Any]]] = {
     "bars": ParquetDataCatalog.query_bars,
     "trades": ParquetDataCatalog.query_trade_ticks,
     "quotes": ParquetDataCatalog.query_quote_ticks,
@@ -243,6 +245,7 @@ class DecodedRows:
     """In the order and number in which a node gives them to the engine."""
     rows: list[Any]
     """In order of ``ts_init``; for equal values, in the order of the series."""
+    bounds: RowBounds
     added: int = 0
     """How many of them are quotes of stand-in pairs (see ``rate_rows``)."""
 
@@ -261,7 +264,7 @@ class DecodedRows:
 def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
     """Decode all of a task's partition; ``None`` when it is too large or can only be streamed."""
     partition = fed(inputs)
-    if rows > CHUNK_ROWS or any(series["type"] not in _READERS for series in partition["data"]):
+    if rows > CHUNK_ROWS or any(series["type"] not in READERS for series in partition["data"]):
         return None
     reader = ParquetDataCatalog(str(catalog))
     # A node gives the engine one for each series, and the engine makes trade ids from their number.
@@ -270,7 +273,7 @@ def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows 
     instruments = {str(item.id): item for item in reader.instruments()}
     found: list[Any] = []
     for series in partition["data"]:
-        found += _READERS[series["type"]](reader, [series["identifier"]])
+        found += READERS[series["type"]](reader, [series["identifier"]])
     with contextlib.closing(RateRows(inputs, catalog)) as rates:
         quotes = rates.decoded()
     known = [instruments[name] for name in names]
@@ -279,7 +282,7 @@ def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows 
     else:
         found, known = [*found, *quotes], [*known, *rates.pairs]
     found.sort(key=attrgetter("ts_init"))
-    return DecodedRows(known, found, len(quotes))
+    return DecodedRows(known, found, row_bounds(partition["data"], catalog), len(quotes))
 
 
 class FedEngine(Protocol):

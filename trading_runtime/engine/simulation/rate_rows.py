@@ -19,6 +19,7 @@ from nautilus_trader.serialization import get_arrow_schema_bytes
 
 from trading_runtime.engine.instruments.definitions import build_instruments
 from trading_runtime.engine.simulation.feeding_order import length_and_side
+from trading_runtime.engine.simulation.venue import has_latency
 from trading_runtime.planning.identity import venues_of
 
 if TYPE_CHECKING:
@@ -48,14 +49,14 @@ def rate_sources(inputs: Mapping[str, Any]) -> list[RateSource]:
     for series in partition["data"]:
         series_of.setdefault(series["instrument_id"], []).append(series)
     found: list[RateSource] = []
-    for name, venue in venues_of(inputs["common"]).items():
-        if venue["base_currency"] is None:
-            continue
-        instruments = build_instruments(partition["instruments"])
+    venues = venues_of(inputs["common"]).items()
+    bases = {name: venue["base_currency"] for name, venue in venues if venue["base_currency"]}
+    instruments = build_instruments(partition["instruments"]) if bases else []
+    for name, base in bases.items():
         wanted = {_settled_in(item) for item in instruments if item.id.venue.value == name}
-        if wanted <= {venue["base_currency"]}:
+        if wanted <= {base}:
             continue
-        wanted.add(venue["base_currency"])
+        wanted.add(base)
         has_rate = {
             _pair(item)
             for item in instruments
@@ -140,8 +141,7 @@ class RateRows:
 
     def __init__(self, inputs: Mapping[str, Any], catalog: Path) -> None:
         """Make the quotes that a task needs from its rows in ``catalog``."""
-        delays = (venue["latency"] for venue in venues_of(inputs["common"]).values())
-        self.come_first = not any(delay for item in delays for delay in item.values())
+        self.come_first = not has_latency(inputs["common"])
         """Whether they come before the other rows of their instant.
 
         Then a fill is converted at the price that it fills at. An order on its way because of a

@@ -39,10 +39,9 @@ from trading_runtime.engine.simulation.feed import (
     books_without_quotes,
     expected_steps,
     fed,
-    first_rows,
     last_instant,
-    last_row,
     last_rows,
+    row_bounds,
 )
 from trading_runtime.engine.simulation.feeding_order import (
     early_bars,
@@ -53,7 +52,7 @@ from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.kill_signal import KillSignal, ended_by
 from trading_runtime.engine.simulation.rate_rows import RateRows
 from trading_runtime.engine.simulation.settlement import stated_closes
-from trading_runtime.engine.simulation.venue import engine_config, venue_config
+from trading_runtime.engine.simulation.venue import engine_config, has_latency, venue_config
 from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard, silenced
 from trading_runtime.engine.strategy.loading import (
@@ -78,6 +77,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.engine.accounting.equity import Look
     from trading_runtime.engine.accounting.tables import TaskTables
+    from trading_runtime.engine.simulation.feed import RowBounds
     from trading_runtime.engine.strategy.guard_state import GuardState
 
 
@@ -108,6 +108,8 @@ class _Course:
 
     steps: int
     """How many steps the engine makes for the rows."""
+    bounds: RowBounds
+    """When the first and the last of the rows are."""
     catalog: Path
     """Where the rows are."""
     closes: Sequence[InstrumentClose]
@@ -141,7 +143,9 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     """
     common = inputs["common"]
     # Before the strategy is imported: what Arrow imports here is not due to the strategy.
-    steps = expected_steps(inputs["partition"]["data"], catalog, rows)
+    data = inputs["partition"]["data"]
+    steps = expected_steps(data, catalog, rows)
+    bounds = row_bounds(data, catalog) if decoded_rows is None else decoded_rows.bounds
     closes = stated_closes(inputs)
     steps += len(closes)
     # A strategy that sets a decimal context sets it only for its own task.
@@ -154,7 +158,8 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
     ):
         engine = _make_engine(inputs, catalog, added, closes, log_level)
         try:
-            course = _Course(steps + added.added, catalog, closes, log_level is not None)
+            is_logged = log_level is not None
+            course = _Course(steps + added.added, bounds, catalog, closes, is_logged)
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
             # It stays in the process, so the caller must learn of it first.
@@ -293,16 +298,17 @@ def _observer(  # noqa: PLR0913, PLR0917 - what is observed, and when
 ) -> EquitySampler:
     """Return what samples equity, added to the engine; exchange rates are recorded, too."""
     partition = inputs["partition"]
-    closed = (close.ts_init for close in course.closes)
-    last = max([last_row(partition["data"], course.catalog), *closed])
-    looked = _looks(inputs, _sampled(inputs), course.catalog)
+    last = max([course.bounds.last, *(close.ts_init for close in course.closes)])
+    wanted = [_sampled(inputs)]
+    if ledger.history.is_needed:
+        wanted.append(_noted(inputs, course.bounds.firsts))
+    looked, *noted = _looks(inputs, wanted, course.catalog)
     window = partition["start"], partition["end"]
     sampler = EquitySampler(ledger.account, window, looked, last, books)
     sampler.next_timer = functools.partial(guard.next_timer, last_instant(partition, course.closes))
     engine.add_actor(sampler)
-    if ledger.history.is_needed:
-        noted = _noted(inputs, first_rows(partition["data"], course.catalog))
-        noter = RateNoter(ledger.history, _looks(inputs, noted, course.catalog), last)
+    for each in noted:
+        noter = RateNoter(ledger.history, each, last)
         noter.next_timer = sampler.next_timer
         engine.add_actor(noter)
     return sampler
@@ -377,13 +383,16 @@ def _noted(inputs: Mapping[str, Any], firsts: Sequence[int]) -> Sequence[int]:
     return sorted({*hours, partition["start"], *(ts for ts in firsts if ts < end)})
 
 
-def _looks(inputs: Mapping[str, Any], instants: Sequence[int], catalog: Path) -> list[Look]:
-    """Return when the account is read to know it as of ``instants``."""
-    common, partition = inputs["common"], inputs["partition"]
-    delays = [delay for venue in venues_of(common).values() for delay in venue["latency"].values()]
-    if not any(delays):
-        return looks(instants, None)
-    return looks(instants, last_rows(partition["data"], catalog, instants))
+def _looks(
+    inputs: Mapping[str, Any], wanted: Sequence[Sequence[int]], catalog: Path
+) -> list[list[Look]]:
+    """Return, for each of ``wanted``, when the account is read to know it as of these instants."""
+    if not has_latency(inputs["common"]):
+        return [looks(instants, None) for instants in wanted]
+    every = wanted[0] if len(wanted) == 1 else sorted(set().union(*wanted))
+    rows = last_rows(inputs["partition"]["data"], catalog, every)
+    before = dict(zip(every, rows, strict=True))
+    return [looks(instants, [before[ts] for ts in instants]) for instants in wanted]
 
 
 def _multiple(ts: int, unit: int) -> int:

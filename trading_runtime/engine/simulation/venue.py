@@ -211,6 +211,11 @@ def fill_model(fill: Mapping[str, Any], seed: int) -> Any:
     )
 
 
+def has_latency(common: Mapping[str, Any]) -> bool:
+    """Return whether commands take time on their way to a venue of the ``common`` inputs."""
+    return any(any(venue["latency"].values()) for venue in venues_of(common).values())
+
+
 def latency_model(latency: Mapping[str, str | None]) -> Any:
     """Return the engine's latency model, ``None`` without latency."""
     if not any(latency.values()):

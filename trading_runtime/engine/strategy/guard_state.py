@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader.core import UUID4
-from nautilus_trader.model import BarType, OrderDenied
+from nautilus_trader.model import BarType, OrderDenied, OrderModifyRejected
 from nautilus_trader.trading import Strategy
 
 if TYPE_CHECKING:
@@ -120,6 +120,22 @@ def denial(strategy: Any, instrument_id: Any, order_id: Any, reason: str) -> Any
         UUID4(),
         now,
         now,
+    )
+
+
+def modify_rejection(strategy: Any, order: Any, reason: str) -> Any:
+    """Return the event that a change of an order is rejected now."""
+    now = strategy.clock.timestamp_ns()
+    return OrderModifyRejected(
+        strategy.trader_id,
+        strategy.strategy_id,
+        order.instrument_id,
+        order.client_order_id,
+        reason,
+        UUID4(),
+        now,
+        now,
+        False,  # noqa: FBT003 - the engine takes no keywords
     )
 
 
