@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trading_runtime.cli.terminal import say
+
 if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.manifest import Manifest
@@ -52,20 +54,20 @@ def _run(step: str, config: str, place: str, batch: int | None, round_number: in
         if step == "plan":
             count = preparation.plan()
             write_outputs({"batches": str(count)})
-            click.echo(f"{count:,} series to make")
+            say(f"{count:,} series to make")
         elif step == "batch":
             if batch is None:
                 raise UsageError("data part batch: needs --batch")
             number = batch if round_number == 1 else preparation.found_missing(batch)
-            click.echo(f"series {number}: {preparation.make(number):,} rows")
+            say(f"series {number}: {preparation.make(number):,} rows")
         elif step == "check":
             missing = preparation.check()
             write_outputs({"batches": str(len(missing))})
-            click.echo(f"{len(missing):,} series are missing")
+            say(f"{len(missing):,} series are missing")
         else:
             manifest = _finish(preparation)
             write_outputs({"digest": manifest.digest})
-            click.echo(f"dataset {place}: digest {manifest.digest}")
+            say(f"dataset {place}: digest {manifest.digest}")
 
 
 def prepare_at(file: Path, address: str) -> Manifest:
