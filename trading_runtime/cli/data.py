@@ -52,7 +52,7 @@ def prepare(file: Path, target: str | None, *, force: bool, as_json: bool) -> No
     if target is not None and is_s3(target):
         manifest = data_parts.prepare_at(file, target)
         if not as_json:
-            click.echo(f"dataset      {target} prepared")
+            say(f"dataset      {target} prepared")
         show_dataset(manifest, as_json=as_json)
         return
     if target is not None:

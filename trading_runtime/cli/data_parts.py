@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from trading_runtime.cli.terminal import say
+
 if TYPE_CHECKING:
+    from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.datasets.parts import PartedPreparation
 
@@ -51,20 +54,20 @@ def _run(step: str, config: str, place: str, batch: int | None, round_number: in
         if step == "plan":
             count = preparation.plan()
             write_outputs({"batches": str(count)})
-            click.echo(f"{count:,} series to make")
+            say(f"{count:,} series to make")
         elif step == "batch":
             if batch is None:
                 raise UsageError("data part batch: needs --batch")
             number = batch if round_number == 1 else preparation.found_missing(batch)
-            click.echo(f"series {number}: {preparation.make(number):,} rows")
+            say(f"series {number}: {preparation.make(number):,} rows")
         elif step == "check":
             missing = preparation.check()
             write_outputs({"batches": str(len(missing))})
-            click.echo(f"{len(missing):,} series are missing")
+            say(f"{len(missing):,} series are missing")
         else:
             manifest = _finish(preparation)
             write_outputs({"digest": manifest.digest})
-            click.echo(f"dataset {place}: digest {manifest.digest}")
+            say(f"dataset {place}: digest {manifest.digest}")
 
 
 def prepare_at(file: Path, address: str) -> Manifest:
@@ -90,43 +93,24 @@ def _opened(config: str, place: str, scratch: Path) -> PartedPreparation:
     from trading_runtime.storage.folders import open_folder
     from trading_runtime.storage.s3 import is_s3
 
-    path = _local(config, scratch) if is_s3(config) else Path(config)
-    loaded = load_preparation(path)
+    loaded = _fetched(config, scratch) if is_s3(config) else load_preparation(Path(config))
     check_bar_types(loaded)
     instruments = read_instruments(loaded.instrument_files)
     return PartedPreparation(loaded, instruments, open_folder(place))
 
 
-def _local(address: str, scratch: Path) -> Path:
-    """Copy a data file in S3 and its instrument files; its raw files are then at addresses."""
-    from trading_runtime.datasets.settings_files import read_settings
+def _fetched(address: str, scratch: Path) -> LoadedPreparation:
+    """Copy a data file in S3 and its instrument files; its raw files stay where they are."""
+    from trading_runtime.datasets.data_file import load_preparation
     from trading_runtime.storage.s3 import S3Folder
 
     place, _, name = address.rpartition("/")
     folder = S3Folder(place)
     copy = scratch / name
     copy.write_bytes(folder.read(name))
-    document: dict[str, Any] = read_settings(copy).plain()
-    named = document.get("instruments", [])
-    for text in [named] if isinstance(named, str) else named:
-        (scratch / text).parent.mkdir(parents=True, exist_ok=True)
-        (scratch / text).write_bytes(folder.read(text))
-    for series in document.get("series", []):
-        files = series.get("files", [])
-        series["files"] = [
-            _address(entry, place)
-            if isinstance(entry, str)
-            else entry | {"files": [_address(text, place) for text in _as_list(entry["files"])]}
-            for entry in _as_list(files)
-        ]
-    path = scratch / f"{copy.stem}.json"
-    path.write_text(json.dumps(document, default=str), encoding="utf-8")
-    return path
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _address(text: str, place: str) -> str:
-    return text if "://" in text else f"{place}/{text}"
+    loaded = replace(load_preparation(copy), place=place)
+    for text, path in zip(loaded.instrument_names, loaded.instrument_files, strict=True):
+        content = folder.read(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return loaded

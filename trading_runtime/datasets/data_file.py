@@ -439,11 +439,18 @@ class LoadedPreparation:
 
     path: Path
     preparation: Preparation
+    place: str | None = None
+    """The address where the relative paths of raw files start; ``None``: the folder of ``path``."""
 
     @property
     def instrument_files(self) -> list[Path]:
         """The instrument files."""
-        return [self.resolve(text) for text in _as_list(self.preparation.instruments)]
+        return [self.resolve(text) for text in self.instrument_names]
+
+    @property
+    def instrument_names(self) -> list[str]:
+        """The instrument files, as the data file names them."""
+        return _as_list(self.preparation.instruments)
 
     @property
     def dataset(self) -> Path | None:
@@ -472,7 +479,9 @@ class LoadedPreparation:
                 yield [self._raw(text) for text in entry.files], laid_out(series, entry)
 
     def _raw(self, text: str) -> str:
-        return text if is_address(text) else str(self.resolve(text))
+        if is_address(text):
+            return text
+        return str(self.resolve(text)) if self.place is None else f"{self.place}/{text}"
 
     def resolve(self, text: str) -> Path:
         """Return the path that ``text`` in this file names."""
@@ -491,7 +500,7 @@ def load_preparation(path: Path) -> LoadedPreparation:
     named: list[tuple[tuple[str | int, ...], str]] = []
     if preparation.dataset is not None:
         named.append((("dataset",), preparation.dataset))
-    named += [(("instruments",), text) for text in _as_list(preparation.instruments)]
+    named += [(("instruments",), text) for text in loaded.instrument_names]
     for index, series in enumerate(preparation.series):
         where = ("series", index)
         for entry in _as_list(series.files):

@@ -26,11 +26,12 @@ from trading_runtime.datasets.prepare import (
     series_sources,
     source_of,
 )
+from trading_runtime.datasets.raw_files import find_files
 from trading_runtime.datasets.series_making import make_series
 from trading_runtime.errors import DataError, IncompleteError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
@@ -57,8 +58,7 @@ class PartedPreparation:
         What an earlier preparation left unfinished is dropped.
         """
         sources = series_sources(self.loaded, self.instruments)
-        for name in self.store.sizes(_PARTS):
-            self.store.remove(name)
+        self._remove_parts()
         content = {"series": [[str(file.path) for file in source.files] for source in sources]}
         self.store.write(_PLAN, json.dumps(content).encode())
         return len(sources)
@@ -76,16 +76,16 @@ class PartedPreparation:
         if self.store.has(_part(number)):
             return 0
         wanted = set(names[number])
-        source = series_sources(self.loaded, self.instruments)[number]
-        source = replace(source, files=[f for f in source.files if str(f.path) in wanted])
+        source = series_sources(self.loaded, self.instruments, with_files=False)[number]
+        found = find_files(self.loaded.inputs(source.series))
+        source = replace(source, files=[file for file in found if str(file.path) in wanted])
         with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
             try:
                 rows = self._make(source, number, Path(scratch))
             except (DataError, UsageError) as error:
                 self.store.write(_fault(number), str(error).encode())
                 raise
-        if self.store.has(_fault(number)):
-            self.store.remove(_fault(number))
+        self.store.remove(_fault(number))
         return rows
 
     def _make(self, source: SeriesSource, number: int, folder: Path) -> int:
@@ -111,8 +111,8 @@ class PartedPreparation:
             )
 
     def check(self) -> list[int]:
-        """Write down which parts are missing, for a second round, and return them."""
-        missing = self.missing()
+        """Write down which parts were neither made nor refused, and return them."""
+        missing = _missing(len(self._planned()), self.store.sizes(_PARTS))
         self.store.write(_MISSING, json.dumps(missing).encode())
         return missing
 
@@ -126,14 +126,6 @@ class PartedPreparation:
             )
         return missing[index]
 
-    def missing(self) -> list[int]:
-        """Return the parts that were neither made nor refused."""
-        return [
-            number
-            for number in range(len(self._planned()))
-            if not self.store.has(_part(number)) and not self.store.has(_fault(number))
-        ]
-
     def finish(self, write_instruments: InstrumentWriter) -> Manifest:
         """Write the manifest over all parts, and return it.
 
@@ -141,14 +133,15 @@ class PartedPreparation:
         one is missing, ``UsageError`` when another dataset is there. No manifest is written then.
         """
         count = len(self._planned())
+        there = self.store.sizes(_PARTS)
         faults = [
             self.store.read(_fault(number)).decode()
             for number in range(count)
-            if self.store.has(_fault(number))
+            if _fault(number) in there
         ]
         if faults:
             raise DataError("\n".join(faults))
-        if missing := self.missing():
+        if missing := _missing(count, there):
             raise IncompleteError(
                 f"{self.store.url}: {len(missing)} of {count} parts are missing "
                 f"({', '.join(map(str, missing[:5]))}); make them, then finish again"
@@ -157,14 +150,17 @@ class PartedPreparation:
         manifest = self._manifest(parts, write_instruments)
         if self.store.create(MANIFEST_NAME, manifest.to_json().encode()) is None:
             self._refuse_other(manifest)
+        self._remove_parts()
+        return manifest
+
+    def _remove_parts(self) -> None:
         for name in self.store.sizes(_PARTS):
             self.store.remove(name)
-        return manifest
 
     def _manifest(
         self, parts: list[dict[str, Any]], write_instruments: InstrumentWriter
     ) -> Manifest:
-        sources = series_sources(self.loaded, self.instruments)
+        sources = series_sources(self.loaded, self.instruments, with_files=False)
         raw = [{key: part["series"][key] for key in ("settings", "files")} for part in parts]
         with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
             manifest = assembled(
@@ -200,6 +196,15 @@ class PartedPreparation:
 
 def _read[Item: (DataFile, Gap)](kind: type[Item], items: list[dict[str, Any]]) -> list[Item]:
     return [kind.model_validate_json(json.dumps(item)) for item in items]
+
+
+def _missing(count: int, there: Collection[str]) -> list[int]:
+    """Return which of ``count`` parts are neither made nor refused among the files ``there``."""
+    return [
+        number
+        for number in range(count)
+        if _part(number) not in there and _fault(number) not in there
+    ]
 
 
 def _part(number: int) -> str:

@@ -111,9 +111,15 @@ def partial_folder(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def series_sources(
-    loaded: LoadedPreparation, instruments: Mapping[str, InstrumentFacts]
+    loaded: LoadedPreparation,
+    instruments: Mapping[str, InstrumentFacts],
+    *,
+    with_files: bool = True,
 ) -> list[SeriesSource]:
-    """Return what every series is made from, one for each instrument that ``split_by`` names."""
+    """Return what every series is made from, one for each instrument that ``split_by`` names.
+
+    Without ``with_files`` no raw file is looked for, and the sources have none.
+    """
     sources: list[SeriesSource] = []
     for index, entry in enumerate(loaded.preparation.series):
         split = split_series(entry, instruments)
@@ -128,7 +134,7 @@ def series_sources(
                     f"{loaded.path}: series[{index}].instrument: {series.instrument!r} is not "
                     f"defined; the instrument files define {_listed(instruments)}"
                 )
-            files = find_files(loaded.inputs(series))
+            files = find_files(loaded.inputs(series)) if with_files else []
             sources.append(SeriesSource(series, instruments[series.instrument], files))
     _check_series_differ(loaded, sources)
     return sources
