@@ -29,7 +29,8 @@ def job_of(
     prepared = prepare_run(experiment.path)
     plan.write_text(prepared.plan.to_json())
     return Job(
-        plan=plan,
+        plan=prepared.plan,
+        plan_file=plan,
         folder=experiment.folder,
         dataset=prepared.loaded.dataset_place,
         results=str(experiment.results),
@@ -43,7 +44,7 @@ def test_workers_that_cannot_begin_end_the_run_with_what_they_said(
     small: SmallExperiment, tmp_path: Path
 ) -> None:
     job = job_of(small, tmp_path / "plan.json")
-    job.plan.unlink()
+    job.plan_file.unlink()
 
     with (
         pytest.raises(CrashError, match=r"worker processes cannot work: .*plan\.json"),

@@ -116,7 +116,8 @@ class _Batch:
 
 def _job(run: SharedPlannedRun, folder: Path, code: StrategyCode) -> Job:
     return Job(
-        plan=run.shared.files.plan.absolute(),
+        plan=run.plan,
+        plan_file=run.shared.files.plan.absolute(),
         folder=folder,
         dataset=run.metadata.dataset,
         results=run.store.place,

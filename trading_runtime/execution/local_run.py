@@ -171,7 +171,8 @@ class LocalRun:
     def _executor(self) -> LocalExecutor:
         prepared, plan = self.prepared, self.prepared.plan
         job = Job(
-            plan=self.files.plan.absolute(),
+            plan=plan,
+            plan_file=self.files.plan.absolute(),
             folder=prepared.loaded.code_folder,
             dataset=prepared.loaded.dataset_place,
             results=prepared.store.place,

@@ -217,7 +217,8 @@ class _Rerun:
         self, tasks: Sequence[int], workers: int, should_stop: Callable[[], bool]
     ) -> Iterator[TaskFinding]:
         job = Job(
-            plan=self._plan_file,
+            plan=self._origin.plan,
+            plan_file=self._plan_file,
             folder=self._origin.folder,
             dataset=self._origin.dataset,
             results=self._fresh.place,

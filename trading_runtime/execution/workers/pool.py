@@ -19,7 +19,7 @@ from trading_runtime.execution.workers.answers import Ended, GarbledError, Needs
 from trading_runtime.execution.workers.descendants import adopt_orphans, end_adopted
 from trading_runtime.execution.workers.memory import format_size
 from trading_runtime.execution.workers.processes import WorkerProcess
-from trading_runtime.execution.workers.supply import Supply
+from trading_runtime.execution.workers.supply import NO_RESULT, Supply
 from trading_runtime.redaction import of_others
 from trading_runtime.storage.scratch import Scratch
 from trading_runtime.text import MOST_MESSAGE, MOST_TRACEBACK
@@ -40,7 +40,6 @@ _KILL_SECONDS = 0.5
 _DOUBTFUL = frozenset({Kind.INTERNAL, Kind.STORAGE, Kind.DATA})
 """What a task may report because a strategy changed its process, or removed its files."""
 _PROBE_BYTES = 1 << 16
-_NO_RESULT = "the task's process said that it ended well, and left no sound result"
 
 
 class WorkerPool:
@@ -177,17 +176,13 @@ class WorkerPool:
         for message in messages:
             try:
                 _check_turn(worker, message)
+                if isinstance(message, Needs):
+                    self._supply.fetch(worker.number, message.partition, message.ahead)
+                    worker.waits_for = message.partition
             except GarbledError as error:
                 worker.garbled = str(error)
                 return
-            if isinstance(message, Needs):
-                worker.waits_for = message.partition
-                try:
-                    self._supply.fetch(worker.number, message.partition, message.ahead)
-                except GarbledError as error:
-                    worker.garbled = str(error)
-                    return
-            elif isinstance(message, Started):
+            if isinstance(message, Started):
                 worker.begin(message.task)
                 yield TaskBegun(message.task, worker.number)
             elif isinstance(message, Ended):
@@ -215,7 +210,7 @@ class WorkerPool:
             self._supply.store(worker.number, message.task)
             return
         if message.status is Kind.OK and not self._supply.is_stored(message.task):
-            ended = ended.failed(Kind.CRASH, _NO_RESULT)
+            ended = ended.failed(Kind.CRASH, NO_RESULT)
         yield ended
 
     def _is_doubtful(self, worker: WorkerProcess, ended: Ended) -> bool:

@@ -254,7 +254,9 @@ TASK_MEMORY = "limits.task_memory"
 class Job:
     """Where the workers of a run find what they need; none of it can change a result."""
 
-    plan: Path
+    plan: Plan
+    plan_file: Path
+    """The plan as workers read it, with the footers that data files have now."""
     folder: Path
     """The experiment file's folder; paths in the experiment are relative to it."""
     dataset: str
@@ -320,7 +322,7 @@ class WorkerProcess:
         self.answers, self._process = started.answers, started.process
         started.send(
             {
-                "plan": str(job.plan),
+                "plan": str(job.plan_file),
                 "folder": str(job.folder),
                 "dataset": supply.dataset,
                 "results": supply.results_of(number),

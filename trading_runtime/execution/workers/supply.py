@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.errors import DataError, Kind, TradingRuntimeError
 from trading_runtime.execution.workers.answers import GarbledError
-from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
 from trading_runtime.results.store import Store
 from trading_runtime.storage.s3 import S3Folder, is_s3
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.plan import Plan
 
+NO_RESULT = "the task's process said that it ended well, and left no sound result"
 _THREADS = 16
 
 
@@ -48,19 +48,17 @@ class Delivery(NamedTuple):
 class Supply:
     """Fetches and stores for the workers of one job; says through ``done`` that it has."""
 
-    def __init__(self, plan: Path, dataset: str, results: str, scratch: Path) -> None:
-        self._plan_file = plan
-        self._plan: Plan | None = None
+    def __init__(self, plan: Plan, dataset: str, results: str, scratch: Path) -> None:
+        self._plan = plan
         self._scratch = scratch
         self._fetched: FetchedDataset | None = None
-        self._store: Store | None = None
         self.dataset, self._results = dataset, results
         if is_s3(dataset):
             self.dataset = str(scratch / "dataset")
             self._fetched = FetchedDataset(S3Folder(dataset), scratch / "dataset")
-        self._stored_here: Store | None = None
-        if is_s3(results):
-            self._store = open_store(results)
+        self._store = open_store(results)
+        self.stores = is_s3(results)
+        """Whether results that workers leave are still to be stored."""
         self._needed: dict[int, tuple[int, ...]] = {}
         self._counting, self._counted = threading.Lock(), 0
         self._threads: ThreadPoolExecutor | None = None
@@ -73,16 +71,6 @@ class Supply:
         """Whether workers have to ask for their data."""
         return self._fetched is not None
 
-    @property
-    def stores(self) -> bool:
-        """Whether results that workers leave are still to be stored."""
-        return self._store is not None
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something was asked for that was not yet taken."""
-        return bool(self._running)
-
     def results_of(self, worker: int) -> str:
         """Return where a worker leaves its results."""
         return str(self._scratch / f"results-{worker}") if self.stores else self._results
@@ -92,21 +80,18 @@ class Supply:
 
         Raises ``GarbledError`` when the plan has no such partition.
         """
-        plan = self._plan = self._plan or read_plan(self._plan_file)
-        if max(partition, *ahead, 0) >= len(plan.partitions):
+        if max(partition, *ahead, 0) >= len(self._plan.partitions):
             raise GarbledError("it asked for a partition that is not there")
         self._needed[worker] = (partition, *ahead)
-        self._start(lambda plan: self._fetch(plan, worker, partition))
+        self._start(lambda: self._fetch(worker, partition))
 
     def store(self, worker: int, task: int) -> None:
         """Store the result that a worker has left."""
-        self._start(lambda plan: self._store_result(plan, worker, task))
+        self._start(lambda: self._store_result(worker, task))
 
     def is_stored(self, task: int) -> bool:
         """Return whether a worker has left a sound result in its place on this machine."""
-        plan = self._plan = self._plan or read_plan(self._plan_file)
-        self._stored_here = self._stored_here or Store(self._results)
-        return self._stored_here.sound_manifest_digest(plan.tasks[task].task_id) is not None
+        return self._store.sound_manifest_digest(self._plan.tasks[task].task_id) is not None
 
     def taken(self) -> list[Delivery]:
         """Return what has been done since the last call."""
@@ -126,27 +111,26 @@ class Supply:
         os.close(self.done)
         os.close(self._wake)
 
-    def _start(self, work: Callable[[Plan], Delivery]) -> None:
-        plan = self._plan = self._plan or read_plan(self._plan_file)
+    def _start(self, work: Callable[[], Delivery]) -> None:
         self._threads = self._threads or ThreadPoolExecutor(_THREADS, thread_name_prefix="supply")
-        future = self._threads.submit(work, plan)
+        future = self._threads.submit(work)
         self._running[future] = None
         future.add_done_callback(lambda _: os.write(self._wake, b"."))
 
-    def _fetch(self, plan: Plan, worker: int, partition: int) -> Delivery:
+    def _fetch(self, worker: int, partition: int) -> Delivery:
         fetched = self._fetched
         if fetched is None:
             return Delivery(worker, None, Kind.OK, "", partition=partition)
         try:
             with self._counting:
-                # What any worker needs: they share the files.
-                wanted = {partition, *itertools.chain.from_iterable(self._needed.values())}
-                needed = [plan.partitions[index].as_mapping() for index in sorted(wanted)]
+                # What any worker needs: they share the files. A copy: others may be added.
+                all_needed = itertools.chain.from_iterable(tuple(self._needed.values()))
+                wanted = dict.fromkeys((partition, *sorted(all_needed)))
+                needed = [self._plan.partitions[index].as_mapping() for index in wanted]
                 fetched.keep_only(*needed)
-                fetched.request(plan.partitions[partition].as_mapping())
                 for each in needed:
                     fetched.request(each)
-            fetched.wait(plan.partitions[partition].as_mapping())
+            fetched.wait(needed[0])
         except TradingRuntimeError as error:
             return Delivery(worker, None, error.kind, str(error), partition=partition)
         except OSError as error:
@@ -157,24 +141,16 @@ class Supply:
             self._counted += new
         return Delivery(worker, None, Kind.OK, "", new, partition)
 
-    def _store_result(self, plan: Plan, worker: int, task: int) -> Delivery:
-        task_id = plan.tasks[task].task_id
+    def _store_result(self, worker: int, task: int) -> Delivery:
+        task_id = self._plan.tasks[task].task_id
         left = Store(self.results_of(worker))
         try:
             files = left.read_task(task_id)
         except DataError as error:
-            message = (
-                f"the task's process said that it ended well, and left no sound result: {error}"
-            )
-            return Delivery(worker, task, Kind.CRASH, message)
+            return Delivery(worker, task, Kind.CRASH, f"{NO_RESULT}: {error}")
         try:
-            self._stored().write_task(task_id, files)
+            self._store.write_task(task_id, files)
         except TradingRuntimeError as error:
             return Delivery(worker, task, error.kind, str(error))
         shutil.rmtree(left.task(task_id), ignore_errors=True)
         return Delivery(worker, task, Kind.OK, "")
-
-    def _stored(self) -> Store:
-        if self._store is None:
-            raise RuntimeError("workers store their results themselves")
-        return self._store
