@@ -88,7 +88,7 @@ def recorded_holdouts(store: Store) -> list[RecordedHoldOut]:
 
 def is_open(store: Store, held: HoldOut) -> bool:
     """Return whether a hold-out was opened in a store."""
-    return bool(store.objects.sizes(_opened_name(held)))
+    return store.objects.has(_opened_name(held))
 
 
 def record_holdout(store: Store, held: HoldOut) -> None:
