@@ -247,6 +247,5 @@ def _warmup_document(found: Warmup) -> dict[str, Any]:
 def _difference_document(found: OrderDifference | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    orders = (None if order is None else _order_text(order) for order in found[1:])
-    first, second = orders
+    first, second = (None if order is None else _order_text(order) for order in found[1:])
     return {"order": found.place, "first": first, "second": second}

@@ -14,7 +14,7 @@ from trading_runtime.errors import StoppedError, UsageError
 from trading_runtime.records.forms import to_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trading_runtime.search.continuous import Seams, Source, Validated
@@ -52,13 +52,7 @@ def seams(  # noqa: PLR0913 - one argument for each option of the command
     store, run_id = find_run(run, folder)
     source = Source.of(store, run_id, experiment)
     asked = [source.checked(point) for point in dict.fromkeys(points)] or [source.best()]
-    with Signals() as stopping:
-        try:
-            found = measure_seams(
-                source, asked, workers=workers, should_stop=stopping, show_progress=not as_json
-            )
-        except (StoppedError, KeyboardInterrupt) as error:
-            return stopping.report(error)
+    found = _computed(measure_seams, source, asked, workers=workers, as_json=as_json)
     if as_json:
         say(json.dumps(seams_document(found), ensure_ascii=False))
     else:
@@ -117,13 +111,7 @@ def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
             "expand_train": expand_train,
             "reduce_test": reduce_test,
         }
-    with Signals() as stopping:
-        try:
-            found = validate(
-                source, settings, workers=workers, should_stop=stopping, show_progress=not as_json
-            )
-        except (StoppedError, KeyboardInterrupt) as error:
-            return stopping.report(error)
+    found = _computed(validate, source, settings, workers=workers, as_json=as_json)
     if as_json:
         say(json.dumps(validated_document(source, found), ensure_ascii=False))
     else:
@@ -159,19 +147,26 @@ def robustness(  # noqa: PLR0913 - one argument for each option of the command
     store, run_id = find_run(run, folder)
     source = Source.of(store, run_id, experiment)
     chosen = source.best() if point is None else source.checked(point)
-    with Signals() as stopping:
-        try:
-            found = check_robustness(
-                source, chosen, workers=workers, should_stop=stopping, show_progress=not as_json
-            )
-        except (StoppedError, KeyboardInterrupt) as error:
-            return stopping.report(error)
+    found = _computed(check_robustness, source, chosen, workers=workers, as_json=as_json)
     if as_json:
         document = found._asdict() | {"findings": [each._asdict() for each in found.findings]}
         say(json.dumps(document, ensure_ascii=False))
     else:
         say("\n".join(_robustness_lines(source, found)))
     return 0
+
+
+def _computed[T](
+    compute: Callable[..., T], source: Source, asked: Any, *, workers: int | None, as_json: bool
+) -> T:
+    """Return what ``compute`` finds; a signal ends the command with an exit code of its own."""
+    with Signals() as stopping:
+        try:
+            return compute(
+                source, asked, workers=workers, should_stop=stopping, show_progress=not as_json
+            )
+        except (StoppedError, KeyboardInterrupt) as error:
+            raise click.exceptions.Exit(stopping.report(error)) from error
 
 
 def _robustness_lines(source: Source, found: Robustness) -> Iterator[str]:

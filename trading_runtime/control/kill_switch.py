@@ -10,8 +10,6 @@ In the folder of the results, or below the same names in S3:
 
 from __future__ import annotations
 
-import contextlib
-import getpass
 import json
 import platform
 import time
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import KilledError, UsageError
 from trading_runtime.records.events import KillActivated, KillCleared
+from trading_runtime.records.reasons import checked_reason, user_name
 from trading_runtime.runs.metadata import now_text
 from trading_runtime.runs.opening import append_events
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 _ON = "kill-switch/on/"
 _REDUCING = "kill-switch/reduce/"
 _HISTORY = "kill-switch/history/"
-_LONGEST_REASON = 500
 _LOOK_SECONDS = 0.5
 
 
@@ -184,16 +182,8 @@ class KillSwitchPoller:
 
 
 def _switching(action: str, run_id: str | None, reason: str) -> Switching:
-    reason = " ".join(reason.split())
-    if not reason or len(reason) > _LONGEST_REASON:
-        raise UsageError(
-            f"--reason: {len(reason)} characters; accepted are 1 to {_LONGEST_REASON}: say why, "
-            "for whoever reads the history"
-        )
-    user = None
-    with contextlib.suppress(OSError, KeyError):  # a container's user may have no name
-        user = getpass.getuser()
-    return Switching(action, run_id, reason, now_text(), user, platform.node())
+    reason = checked_reason(reason, "history")
+    return Switching(action, run_id, reason, now_text(), user_name(), platform.node())
 
 
 def _content(switched: Switching) -> bytes:

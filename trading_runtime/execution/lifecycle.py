@@ -20,10 +20,11 @@ from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.records.events import KillActivated, Mode, RunKilled, RunStopped
 from trading_runtime.records.metadata import Code, RunMetadata, read_metadata
+from trading_runtime.records.reasons import user_name
 from trading_runtime.redaction import redacted
 from trading_runtime.results.holdout import record_holdout
 from trading_runtime.results.stored_plan import refuse_other_plan
-from trading_runtime.runs.metadata import Metadata, Status, now_text, reopen_run, user_name
+from trading_runtime.runs.metadata import Metadata, Status, now_text, reopen_run
 from trading_runtime.runs.progress import timeline
 from trading_runtime.runs.run_events import beginning, breakdown, completion, retries
 from trading_runtime.storage.files import read_json, storage_errors, write_file

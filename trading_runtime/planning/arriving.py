@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.canonical import digest
 from trading_runtime.planning.identity import (
-    common_inputs,
     encode_values,
     partition_inputs,
-    task_id_of_digests,
+    task_id,
 )
-from trading_runtime.planning.plan import statistics_currency
-from trading_runtime.planning.unsupported import main_venue
+from trading_runtime.planning.plan import planned_strategy, shared_inputs
 from trading_runtime.records.plan import (
     CommonInputs,
     Plan,
     PlannedObjective,
     PlannedPartition,
-    PlannedStrategy,
     Point,
     ReturnDays,
     Task,
@@ -55,9 +52,7 @@ def arriving_plan(  # noqa: PLR0913, PLR0917 - what a plan is made from
     Raises ``UsageError`` as ``make_plan`` does.
     """
     definitions = {str(item["id"]): dict(item) for item in instruments}
-    venue_name = main_venue(experiment, definitions)
-    common = common_inputs(experiment, code, venue_name, statistics_currency(experiment))
-    common["session"] = dict(session)
+    common = shared_inputs(experiment, code, definitions, session)
     partition = PlannedPartition(
         index=0,
         start=window.start,
@@ -71,20 +66,13 @@ def arriving_plan(  # noqa: PLR0913, PLR0917 - what a plan is made from
         data=(),
     )
     fixed = encode_values(experiment.strategy.config)
-    identity = task_id_of_digests(
-        digest(common), digest(fixed), digest(partition_inputs(partition, definitions))
-    )
+    identity = task_id(digest(common), fixed, digest(partition_inputs(partition, definitions)))
     return Plan(
         experiment_name=experiment.name,
         objective=PlannedObjective(experiment.objective.metric, experiment.objective.direction),
         dataset_digest=dataset_digest,
         common=CommonInputs(common),
-        strategy=PlannedStrategy(
-            experiment.strategy.path,
-            tuple(experiment.strategy.code),
-            fixed,
-            dict(code.sha256),
-        ),
+        strategy=planned_strategy(experiment, code, fixed),
         task_seconds=experiment.limits.task_seconds,
         task_memory=None,
         instruments=definitions,

@@ -36,7 +36,8 @@ from trading_runtime.records.plan import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.strategy_code import StrategyCode
@@ -90,10 +91,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         )
     definitions = {item["id"]: item for item in manifest.instruments}
     traded = (instrument for item in cut.partitions for instrument in item.instruments)
-    venue_name = main_venue(experiment, traded)
-    common = common_inputs(experiment, code, venue_name, statistics_currency(experiment))
-    if session is not None:
-        common["session"] = dict(session)
+    common = shared_inputs(experiment, code, traded, session)
     points = points or expand_points(experiment)
     refuse_unsupported(experiment, manifest, chosen)
     planned = tuple(_planned(item) for item in cut.partitions)
@@ -112,12 +110,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         objective=PlannedObjective(experiment.objective.metric, experiment.objective.direction),
         dataset_digest=manifest.digest,
         common=CommonInputs(common),
-        strategy=PlannedStrategy(
-            experiment.strategy.path,
-            tuple(experiment.strategy.code),
-            fixed,
-            dict(code.sha256),
-        ),
+        strategy=planned_strategy(experiment, code, fixed),
         task_seconds=experiment.limits.task_seconds,
         task_memory=_bytes(experiment.limits.task_memory),
         instruments=definitions,
@@ -154,7 +147,32 @@ def batches(cached: Sequence[bool], workers: int) -> tuple[tuple[int, int], ...]
     return tuple(result)
 
 
-def statistics_currency(experiment: Experiment) -> str:
+def shared_inputs(
+    experiment: Experiment,
+    code: StrategyCode,
+    traded: Iterable[str],
+    session: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """Return the inputs that all tasks of a plan share; ``traded`` are ids of its instruments.
+
+    Raises ``UsageError`` as ``make_plan`` does.
+    """
+    venue_name = main_venue(experiment, traded)
+    common = common_inputs(experiment, code, venue_name, _statistics_currency(experiment))
+    if session is not None:
+        common["session"] = dict(session)
+    return common
+
+
+def planned_strategy(
+    experiment: Experiment, code: StrategyCode, config: Mapping[str, Any]
+) -> PlannedStrategy:
+    """Return the strategy as a plan states it, with its encoded ``config``."""
+    settings = experiment.strategy
+    return PlannedStrategy(settings.path, tuple(settings.code), config, dict(code.sha256))
+
+
+def _statistics_currency(experiment: Experiment) -> str:
     """Return the one currency that results are stated in.
 
     Raises ``UsageError`` when the account holds several and none is named.

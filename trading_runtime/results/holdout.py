@@ -7,13 +7,12 @@ removed.
 
 from __future__ import annotations
 
-import contextlib
-import getpass
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.reasons import checked_reason, user_name
 from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 FOLDER = "holdouts"
 _FORMAT = 1
 _OPENED = ".opened.json"
-_LONGEST_REASON = 500
 
 
 class HoldOut(NamedTuple):
@@ -90,7 +88,7 @@ def recorded_holdouts(store: Store) -> list[RecordedHoldOut]:
 
 def is_open(store: Store, held: HoldOut) -> bool:
     """Return whether a hold-out was opened in a store."""
-    return bool(store.objects.sizes(_opened_name(held)))
+    return store.objects.has(_opened_name(held))
 
 
 def record_holdout(store: Store, held: HoldOut) -> None:
@@ -103,18 +101,9 @@ def open_holdout(store: Store, held: HoldOut, reason: str, time: str) -> bool:
 
     Raises ``UsageError`` when the reason is empty or too long.
     """
-    reason = " ".join(reason.split())
-    if not 0 < len(reason) <= _LONGEST_REASON:
-        raise UsageError(
-            f"--reason: {len(reason)} characters; accepted are 1 to {_LONGEST_REASON}: say why, "
-            "for whoever reads the result"
-        )
-    user = None
-    with contextlib.suppress(OSError, KeyError):  # a container's user may have no name
-        user = getpass.getuser()
+    opening = Opening(checked_reason(reason, "result"), user_name(), time)
     record_holdout(store, held)
-    opening = _content(Opening(reason, user, time)._asdict())
-    return store.objects.create(_opened_name(held), opening) is not None
+    return store.objects.create(_opened_name(held), _content(opening._asdict())) is not None
 
 
 def refuse_held_out(

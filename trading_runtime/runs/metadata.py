@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import getpass
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
 
 
-__all__ = ["Metadata", "Status", "now_text", "reopen_run", "seal_again", "user_name"]
+__all__ = ["Metadata", "Status", "now_text", "reopen_run", "seal_again"]
 
 
 class Metadata:
@@ -131,11 +129,3 @@ def seal_again(files: RunFiles, *changed: Path) -> None:
 def now_text() -> str:
     """Return the current time as ISO 8601 in UTC."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def user_name() -> str | None:
-    """Return the name of the user who runs this process."""
-    # A container's user may have no name.
-    with contextlib.suppress(OSError, KeyError):
-        return getpass.getuser()
-    return None

@@ -51,8 +51,9 @@ def shown_status(store: Store, run_id: str, metadata: RunMetadata | None) -> str
 
 def may_be_running(store: Store, run_id: str) -> bool:
     """Return whether a process holds the run now, or pods may hold it."""
-    metadata = stored_metadata(store, run_id)
-    return is_running(store, run_id) or shown_status(store, run_id, metadata) == Status.RUNNING
+    if is_running(store, run_id):
+        return True
+    return standing(stored_metadata(store, run_id), lambda: False) == Status.RUNNING
 
 
 _MOST_FAILURES = 5

@@ -83,19 +83,15 @@ def check_lookahead(
     """
     start, end = source.windows.bounds[window]
     report(f"point {point} on window {window}")
-    with Scratch() as scratch:
-        [whole], opened = _orders(source, [Stretch(point, start, end)], scratch, watch=True)
+    [whole], opened = _orders(source, [Stretch(point, start, end)], watch=True)
     times = sorted({order["ts_init"] for order in whole if order["ts_init"] < end - 1})
     chosen = _evenly(times, most_cuts) or [start + (end - start) // 2]
     report(f"{len(whole):,} orders; the same with data that ends at {len(chosen):,} of them")
-    with Scratch() as scratch:
-        stretches = [Stretch(point, start, at + 1) for at in chosen]
-        cut, _ = _orders(source, stretches, scratch)
-    found = [
-        Cut(at, len(before), _difference(before, orders, at))
-        for at, orders in zip(chosen, cut, strict=True)
-        for before in ([order for order in whole if order["ts_init"] <= at],)
-    ]
+    cut, _ = _orders(source, [Stretch(point, start, at + 1) for at in chosen])
+    found = []
+    for at, orders in zip(chosen, cut, strict=True):
+        before = [order for order in whole if order["ts_init"] <= at]
+        found.append(Cut(at, len(before), _difference(before, orders, at)))
     return Lookahead(point, start, end, len(whole), found, opened)
 
 
@@ -159,9 +155,7 @@ def check_warmup(
             "choose a later one"
         )
     report(f"point {point} on window {window}, with {len(ladder)} warm-ups")
-    with Scratch() as scratch:
-        stretches = [Stretch(point, start, end, warmup=warmup) for warmup in ladder]
-        orders, _ = _orders(source, stretches, scratch)
+    orders, _ = _orders(source, [Stretch(point, start, end, warmup=each) for each in ladder])
     steps = [
         WarmupStep(warmup, len(mine), None if longer is None else _difference(mine, longer, None))
         for warmup, mine, longer in zip(ladder, orders, [*orders[1:], None], strict=True)
@@ -170,42 +164,40 @@ def check_warmup(
 
 
 def _orders(
-    source: Source, stretches: Sequence[Stretch], scratch: Scratch, *, watch: bool = False
+    source: Source, stretches: Sequence[Stretch], *, watch: bool = False
 ) -> tuple[list[list[Order]], list[str]]:
     """Return the orders of each stretch, and the files that were opened if they are watched."""
     prepared = prepare_stretches(source, stretches)
-    plan, path = prepared.plan, scratch.path / "plan.json"
-    path.write_text(plan.to_json(), encoding="utf-8")
-    fresh = FreshTasks(
-        path,
-        prepared.loaded.code_folder,
-        prepared.loaded.dataset_place,
-        prepared.code.search_paths,
-        scratch.path,
-        watches_files=watch,
-    )
-    outcomes = fresh.run(range(len(plan.tasks)))
-    for outcome in outcomes:
-        if outcome.message:
-            raise StrategyError(f"{outcome.kind}: {outcome.message}")
-    store = Store(fresh.results)
+    plan = prepared.plan
     found: list[list[Order]] = [[] for _ in stretches]
-    for task in plan.tasks:
-        partition = plan.partitions[task.partition]
-        [place] = (
-            number
-            for number, stretch in enumerate(stretches)
-            if (stretch.start, stretch.end) == (partition.start, partition.end)
-            and _has_warmup(stretch, partition.start - partition.warmup_start)
+    with Scratch() as scratch:
+        path = scratch.path / "plan.json"
+        path.write_text(plan.to_json(), encoding="utf-8")
+        fresh = FreshTasks(
+            path,
+            prepared.loaded.code_folder,
+            prepared.loaded.dataset_place,
+            prepared.code.search_paths,
+            scratch.path,
+            watches_files=watch,
         )
-        found[place] += _table(store.read_task(task.task_id)["orders.parquet"])
+        outcomes = fresh.run(range(len(plan.tasks)))
+        for outcome in outcomes:
+            if outcome.message:
+                raise StrategyError(f"{outcome.kind}: {outcome.message}")
+        store = Store(fresh.results)
+        for task in plan.tasks:
+            partition = plan.partitions[task.partition]
+            [place] = (
+                number
+                for number, stretch in enumerate(stretches)
+                if (stretch.start, stretch.end) == (partition.start, partition.end)
+                and stretch.warmup in {None, partition.start - partition.warmup_start}
+            )
+            found[place] += _table(store.read_task(task.task_id)["orders.parquet"])
     for orders in found:
         orders.sort(key=lambda order: order["ts_init"])
     return found, sorted({path for outcome in outcomes for path in outcome.opened})
-
-
-def _has_warmup(stretch: Stretch, warmup: int) -> bool:
-    return stretch.warmup is None or stretch.warmup == warmup
 
 
 def _table(content: bytes) -> list[Order]:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.canonical import canonical_json
-from trading_runtime.errors import DataError
+from trading_runtime.errors import DataError, UsageError
 from trading_runtime.search.asking import Asked, SearchInputs
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ class CheckedSearch(NamedTuple):
     points: int
     differs: int | None
     """The first generation that differs; the later ones follow from it."""
+
+
+def generation_id(run_id: str, number: int) -> str:
+    """Return the id of the run that computes a generation."""
+    return f"{run_id}-g{number:02}"
 
 
 def name_of(run_id: str, number: int) -> str:
@@ -58,6 +63,15 @@ def read_generation(store: Store, run_id: str, number: int) -> Generation | None
             f"{store.objects.url}/{name}: damaged: {error}; remove it with all later ones, and run "
             "the experiment again with this run id"
         ) from error
+
+
+def refuse_other_search(stored: Generation, inputs: SearchInputs, run_id: str) -> None:
+    """Raise ``UsageError`` when another search has asked for a generation of this run."""
+    if stored.inputs != inputs:
+        raise UsageError(
+            f"run {run_id!r} exists with another search; choose another --run-id, or leave it "
+            "out to get a new one"
+        )
 
 
 def keep_generation(

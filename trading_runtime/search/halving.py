@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.local_run import LocalRun
-from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.plan import batches
-from trading_runtime.planning.points import PointList
 from trading_runtime.records.result import read_result
 from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import SearchInputs, Space, ask
-from trading_runtime.search.generations import CheckedSearch, keep_generation, read_generation
-from trading_runtime.search.running import Searched, objective_values
+from trading_runtime.search.generations import (
+    CheckedSearch,
+    generation_id,
+    keep_generation,
+    read_generation,
+    refuse_other_search,
+)
+from trading_runtime.search.running import Searched, objective_values, planned_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,19 +91,14 @@ def run_halving(  # noqa: PLR0913 - what a run is started with
     computed, seconds = 0, 0.0
     for number, rung in enumerate(rungs):
         stored = keep_generation(store, run_id, number, inputs, asked)
-        if stored.inputs != inputs:
-            raise UsageError(
-                f"run {run_id!r} exists with another search; choose another --run-id, or leave it "
-                "out to get a new one"
-            )
+        refuse_other_search(stored, inputs, run_id)
         asked = stored.asked
-        points = PointList([space.point(each.indices) for each in asked])
-        planned = prepare_loaded(prepared.loaded, prepared.workers, points=points)
+        planned = planned_for(prepared, space, asked)
         is_last = number == len(rungs) - 1
         if not is_last:
             kept = {windows[place] for place in window_order(len(windows))[: rung.windows]}
             planned = dataclasses.replace(planned, plan=_on(planned.plan, kept, planned.workers))
-        name = run_id if is_last else _rung_id(run_id, number)
+        name = run_id if is_last else generation_id(run_id, number)
         run = LocalRun(planned, name, should_stop, show_progress, prestarted)
         ended = run.execute(allow_incomplete=allow_incomplete or not is_last)
         prestarted = None
@@ -128,7 +127,7 @@ def check_halving(store: Store, run_id: str, inputs: SearchInputs) -> CheckedSea
     differs, number, points = None, 0, 0
     while (stored := read_generation(store, run_id, number)) is not None:
         if number:
-            files = store.run(_rung_id(run_id, number - 1))
+            files = store.run(generation_id(run_id, number - 1))
             result = read_result(files)
             if result is None:
                 raise DataError(
@@ -157,10 +156,6 @@ def _best(
         return value is None, 0.0 if value is None else sign * value, place
 
     return [asked[place] for place in sorted(sorted(range(len(asked)), key=rank)[:count])]
-
-
-def _rung_id(run_id: str, number: int) -> str:
-    return f"{run_id}-g{number:02}"
 
 
 def _windows(plan: Plan) -> list[tuple[int, int]]:

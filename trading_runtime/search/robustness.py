@@ -211,8 +211,8 @@ def neighbours(points: Sequence[Mapping[str, Any]], point: int) -> list[int]:
         try:
             distance, is_above = abs(other[name] - mine[name]), other[name] > mine[name]
         except TypeError:
-            distance, is_above = Decimal(number), True  # values without an order: all are near
-            found[f"{name} {number}", True] = distance, number
+            # Values without an order: all are near.
+            found[f"{name} {number}", True] = Decimal(number), number
             continue
         key = name, is_above
         if key not in found or distance < found[key][0]:

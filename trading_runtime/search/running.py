@@ -16,10 +16,15 @@ from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.points import PointList
 from trading_runtime.search.asking import SearchInputs, Space, Told, ask, check_search_plan
-from trading_runtime.search.generations import keep_generation, read_generation
+from trading_runtime.search.generations import (
+    generation_id,
+    keep_generation,
+    read_generation,
+    refuse_other_search,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import polars as pl
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from trading_runtime.execution.local_run import RunOutcome
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.execution.workers.processes import PrestartedWorker
+    from trading_runtime.search.asking import Asked
 
 
 class Searched(NamedTuple):
@@ -72,16 +78,10 @@ def run_search(  # noqa: PLR0913 - what a run is started with
                 stored = keep_generation(store, run_id, number, inputs, asked)
         if why or stored is None:
             break
-        if stored.inputs != inputs:
-            raise UsageError(
-                f"run {run_id!r} exists with another search; choose another --run-id, or leave it "
-                "out to get a new one"
-            )
-        points = PointList([space.point(each.indices) for each in stored.asked])
-        planned = prepare_loaded(prepared.loaded, prepared.workers, points=points)
-        generation = LocalRun(
-            planned, f"{run_id}-g{number:02}", should_stop, show_progress, prestarted
-        )
+        refuse_other_search(stored, inputs, run_id)
+        planned = planned_for(prepared, space, stored.asked)
+        name = generation_id(run_id, number)
+        generation = LocalRun(planned, name, should_stop, show_progress, prestarted)
         ended = generation.execute(allow_incomplete=True)
         prestarted = None
         computed, seconds = computed + ended.computed, seconds + ended.seconds
@@ -96,8 +96,7 @@ def run_search(  # noqa: PLR0913 - what a run is started with
             sys.stderr.write(f"{_progress(number, told, after, inputs.objective.metric)}\n")
     if not told:
         raise UsageError(f"search.budget: {why}; allow more tasks")
-    points = PointList([space.point(each.asked.indices) for each in told])
-    planned = prepare_loaded(prepared.loaded, prepared.workers, points=points)
+    planned = planned_for(prepared, space, [each.asked for each in told])
     run = LocalRun(planned, run_id, should_stop, show_progress=False, prestarted=None)
     last = run.execute(allow_incomplete=allow_incomplete)
     outcome = dataclasses.replace(
@@ -105,6 +104,12 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     )
     how = f"{inputs.search.method}: {len(told):,} points in {number:,} generations; {why}"
     return Searched(run, outcome, how)
+
+
+def planned_for(prepared: PreparedRun, space: Space, asked: Iterable[Asked]) -> PreparedRun:
+    """Plan the experiment of a prepared run with the points that were asked for."""
+    points = PointList([space.point(each.indices) for each in asked])
+    return prepare_loaded(prepared.loaded, prepared.workers, points=points)
 
 
 def objective_values(points: pl.DataFrame, metric: str) -> list[float | None]:
