@@ -109,5 +109,5 @@ def _page(template: str, *, title: str, data: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     # A text in the data cannot end the script that it is in.
-    content = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
+    content = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     return environment.get_template(template).render(title=title, script=script(), data=content)
