@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.options import JSON, find_run, open_results, results_option
-from trading_runtime.cli.terminal import say
+from trading_runtime.cli.terminal import print_table, say
 from trading_runtime.cli.validation import robustness, seams, walk_forward
 from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.report.formatting import METRICS, instant, label, statistic, value_text
-from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -126,17 +125,7 @@ def _columns(usual: Sequence[str], emphasis: Sequence[str]) -> list[str]:
 
 
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> None:
-    lines = [
-        [for_line(head) for head in heads],
-        *([for_line(_typed(cell)) for cell in row] for row in rows),
-    ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for cells in lines:
-        line = (
-            cell.rjust(width) if side == "r" else cell.ljust(width)
-            for cell, width, side in zip(cells, widths, align, strict=True)
-        )
-        say("  ".join(line).rstrip())
+    print_table([heads, *([_typed(cell) for cell in row] for row in rows)], align)
 
 
 def _typed(text: str) -> str:
