@@ -1,4 +1,7 @@
-"""The pods of the WorkflowTemplate `backtest`: each a step of a run, and when it is retried."""
+"""The pods of the WorkflowTemplate `backtest`: each a step of a run, and when it is retried.
+
+`step_pod` and `work_pod` serve other workflows as well.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 type Output = Parameter | models.Artifact
 
 _BACKTEST = ("python", "trading_runtime/local/backtest.py")
-OUTPUTS = "/tmp/outputs"  # noqa: S108 - in the pod's own volume
+_OUTPUTS = "/tmp/outputs"  # noqa: S108 - in the pod's own volume
 
 # Where the results are, as plan reports it, with every $ already doubled. Only the summary also
 # runs when plan did not get that far, and only it may have a fallback: Argo would fill in the
@@ -46,13 +49,13 @@ _LOST_OR_TRANSIENT = (
 _BACKOFF = models.Backoff(duration="2s", factor="4", cap="5m")
 
 
-STEP_MEMORY = f"asInt({parameter('step-memory-mib')}) * (lastRetry.exitCode == '137' ? 2 : 1)"
+_STEP_MEMORY = f"asInt({parameter('step-memory-mib')}) * (lastRetry.exitCode == '137' ? 2 : 1)"
 """The memory of a step, in MiB: twice as much after it ran out."""
-ONCE_MORE_WITH_MEMORY = " || (lastRetry.exitCode == '137' && asInt(retries) < 1)"
+_ONCE_MORE_WITH_MEMORY = " || (lastRetry.exitCode == '137' && asInt(retries) < 1)"
 """Out of memory: once more, with twice as much."""
 
 
-def retried(otherwise: str = "") -> models.RetryStrategy:
+def _retried(otherwise: str = "") -> models.RetryStrategy:
     """Return when a pod is tried again: when it was lost, met a fault, or ``otherwise``."""
     return models.RetryStrategy(
         limit=simple("retries"),
@@ -86,22 +89,19 @@ def plan() -> Container:
                 Parameter(
                     name=name,
                     global_name=name,
-                    value_from=models.ValueFrom(path=f"{OUTPUTS}/{name}"),
+                    value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}"),
                 )
                 for name in ("results", "results_argument", "run_id")
             ),
-            Parameter(name="batches", value_from=models.ValueFrom(path=f"{OUTPUTS}/batches")),
+            output("batches"),
         ],
     )
 
 
 def batch(name: str, attempt: int) -> Container:
     """Return the pod that computes one batch, in the first round or in the second."""
-    # A pod of the first round is not retried on its own, which would double the nodes that Argo
-    # keeps: what it leaves undone is left to the second round, with twice the memory and more
-    # tries. Argo evaluates these for each batch whenever it processes the workflow. The parameters
-    # are inserted as plan wrote them, so that no expression has to be evaluated.
-    return container(
+    # The parameters are inserted as plan wrote them, so that no expression has to be evaluated.
+    return work_pod(
         name,
         [
             "--step=batch",
@@ -110,12 +110,8 @@ def batch(name: str, attempt: int) -> Container:
             "--batch={{inputs.parameters.index}}",
             "--run-id={{workflow.outputs.parameters.run_id}}",
         ],
+        attempt,
         environment=FIXED_ENVIRONMENT,
-        memory=f"asInt({parameter('memory-mib')}) * {attempt}",
-        cpu="cpu",
-        deadline="batch-deadline-seconds",
-        inputs=[Parameter(name="index")],
-        retry=retried() if attempt > 1 else None,
     )
 
 
@@ -124,16 +120,15 @@ def check() -> Container:
     return _step(
         "check",
         [f"--results={_RESULTS}"],
-        outputs=[Parameter(name="batches", value_from=models.ValueFrom(path=f"{OUTPUTS}/batches"))],
+        outputs=[output("batches")],
     )
 
 
 def summary() -> Container:
     """Return the pod that reduces and judges the run, whatever happened before."""
     # When the report should not be an artifact, Argo gets a path that does not exist.
-    place = (
-        f"{{{{={parameter('report-artifact')} == 'true' ? '{OUTPUTS}/report' : '{OUTPUTS}/none'}}}}"
-    )
+    places = f"'{_OUTPUTS}/report' : '{_OUTPUTS}/none'"
+    place = f"{{{{={parameter('report-artifact')} == 'true' ? {places}}}}}"
     return _step(
         "summary",
         [f"--results={_RESULTS_OR_NOTHING}"],
@@ -142,7 +137,7 @@ def summary() -> Container:
                 Parameter(
                     name=name,
                     global_name=name,
-                    value_from=models.ValueFrom(path=f"{OUTPUTS}/{name}", default=""),
+                    value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}", default=""),
                 )
                 for name in ("run_digest", "counts")
             ),
@@ -165,18 +160,66 @@ def _step(
     outputs: list[Output],
     retry: models.RetryStrategy | None = None,
 ) -> Container:
-    return container(
+    return step_pod(
         name,
         [f"--step={name}", *arguments, f"--run-id={literal(RUN_ID)}"],
-        memory=STEP_MEMORY,
-        cpu="step-cpu",
-        deadline="step-deadline-seconds",
-        outputs=outputs,
-        retry=retry or retried(ONCE_MORE_WITH_MEMORY),
+        outputs,
+        retry=retry,
     )
 
 
-def container(  # noqa: PLR0913 - a container needs this much
+def output(name: str) -> Parameter:
+    """Return the output parameter that a step writes into a file of that name."""
+    return Parameter(name=name, value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}"))
+
+
+def step_pod(
+    name: str,
+    arguments: list[str],
+    outputs: list[Output],
+    *,
+    retry: models.RetryStrategy | None = None,
+    command: Sequence[str] = _BACKTEST,
+) -> Container:
+    """Return a pod that plans, checks or summarises; ``retry`` says when it is tried again."""
+    return _container(
+        name,
+        arguments,
+        memory=_STEP_MEMORY,
+        cpu="step-cpu",
+        deadline="step-deadline-seconds",
+        outputs=outputs,
+        retry=retry or _retried(_ONCE_MORE_WITH_MEMORY),
+        command=command,
+    )
+
+
+def work_pod(
+    name: str,
+    arguments: list[str],
+    attempt: int,
+    *,
+    environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = _BACKTEST,
+) -> Container:
+    """Return a pod that does one part of the work, in the first round or in the second."""
+    # A pod of the first round is not retried on its own, which would double the nodes that Argo
+    # keeps: what it leaves undone is left to the second round, with twice the memory and more
+    # tries. Argo evaluates these for each batch whenever it processes the workflow.
+    return _container(
+        name,
+        arguments,
+        environment=environment,
+        memory=f"asInt({parameter('memory-mib')}) * {attempt}",
+        cpu="cpu",
+        deadline="batch-deadline-seconds",
+        inputs=[Parameter(name="index")],
+        retry=_retried() if attempt > 1 else None,
+        command=command,
+    )
+
+
+def _container(  # noqa: PLR0913 - a container needs this much
     name: str,
     arguments: list[str],
     *,
@@ -187,9 +230,8 @@ def container(  # noqa: PLR0913 - a container needs this much
     inputs: list[Parameter] | None = None,
     outputs: list[Output] | None = None,
     retry: models.RetryStrategy | None = None,
-    command: Sequence[str] = _BACKTEST,
+    command: Sequence[str],
 ) -> Container:
-    """Return a pod of a workflow, with what all have in common."""
     return Container(
         name=name,
         image=simple("image"),
@@ -197,7 +239,7 @@ def container(  # noqa: PLR0913 - a container needs this much
         args=arguments,
         env=[
             *(models.EnvVar(name=name, value=value) for name, value in (environment or {}).items()),
-            models.EnvVar(name="TRADING_RUNTIME_OUTPUTS", value=OUTPUTS),
+            models.EnvVar(name="TRADING_RUNTIME_OUTPUTS", value=_OUTPUTS),
             models.EnvVar(name="TRADING_RUNTIME_TERMINATION_LOG", value="/dev/termination-log"),
             *(_secret(key) for key in _S3_KEYS),
         ],

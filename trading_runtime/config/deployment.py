@@ -11,7 +11,6 @@ from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 
 from trading_runtime.config.adapters import AdapterData, AdapterExecution
 from trading_runtime.config.checks import find_conflicts
-from trading_runtime.config.document import DocumentError, Problem
 from trading_runtime.config.experiment import (
     DatasetSettings,
     DataTypeName,
@@ -23,8 +22,14 @@ from trading_runtime.config.experiment import (
 )
 from trading_runtime.config.fees import NoFees
 from trading_runtime.config.fields import Duration, Instant, InstrumentName, Model, Name
-from trading_runtime.config.loading import LoadedExperiment, failure, read_document, read_text
-from trading_runtime.config.messages import faults_of, problem_at
+from trading_runtime.config.loading import (
+    LoadedExperiment,
+    failure,
+    read_mapping,
+    read_text,
+    validated,
+)
+from trading_runtime.config.messages import problem_at
 from trading_runtime.config.risk import QueueSettings, RiskSettings
 from trading_runtime.config.sizes import TaskMemory
 from trading_runtime.config.supervision import (
@@ -39,7 +44,6 @@ from trading_runtime.errors import UsageError, refuse_other_than_utf8
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trading_runtime.config.document import Node
     from trading_runtime.config.messages import Key
 
 _PACE = r"^(burst|real|x[0-9]+(\.[0-9]+)?)$"
@@ -270,7 +274,8 @@ def load_deployment(path: str | Path, code_folder: Path | None = None) -> Loaded
     source = read_text(path, "a deployment")
     absolute = path.absolute()
     refuse_other_than_utf8(str(absolute))
-    deployment, document = _parsed(source, path)
+    document = read_mapping(source, path.suffix, str(path), "a deployment")
+    deployment = validated(Deployment, document, str(path))
     experiment = as_experiment(deployment)
     code_folder = code_folder or absolute.parent
     problems = [
@@ -298,21 +303,6 @@ def stored_deployment(content: object, file: Path) -> LoadedDeployment:
         raise UsageError(f"{file}: the session's deployment cannot be read again") from error
     loaded = LoadedExperiment(as_experiment(deployment), file, "", str(file), file.parent)
     return LoadedDeployment(deployment, loaded)
-
-
-def _parsed(source: str, path: Path) -> tuple[Deployment, Node]:
-    try:
-        document = read_document(source, path.suffix)
-    except DocumentError as error:
-        raise failure(str(path), error.problems) from error
-    if not isinstance(document.value, dict):
-        message = "a deployment is a mapping of keys to values at the top"
-        raise failure(str(path), [Problem(document.line, document.column, message)])
-    try:
-        return Deployment.model_validate(document.plain()), document
-    except ValidationError as error:
-        faults = faults_of(error, document, Deployment)
-        raise failure(str(path), [item.problem for item in faults if item.problem]) from error
 
 
 def _keys(keys: tuple[Key, ...]) -> tuple[Key, ...]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from trading_runtime.canonical import decimal_text
 from trading_runtime.config.checks import find_conflicts
@@ -192,13 +192,7 @@ def parse_experiment(source: str, suffix: str, shown: str, folder: Path) -> Expe
 
     Raises ``UsageError`` as ``load_experiment`` does; ``suffix`` is one of ``SUFFIXES``.
     """
-    try:
-        document = read_document(source, suffix)
-    except DocumentError as error:
-        raise failure(shown, error.problems) from error
-    if not isinstance(document.value, dict):
-        message = "an experiment is a mapping of keys to values at the top"
-        raise failure(shown, [Problem(document.line, document.column, message)])
+    document = read_mapping(source, suffix, shown)
     experiment, problems, unreadable = _validate(document)
     problems += _problems(document, find_conflicts(experiment, folder, frozenset(unreadable)))
     if problems:
@@ -270,6 +264,27 @@ def read_document(source: str, suffix: str) -> Node:
     from trading_runtime.config.yaml_document import read_yaml  # only YAML files need it
 
     return read_yaml(source)
+
+
+def read_mapping(source: str, suffix: str, shown: str, what: str = "an experiment") -> Node:
+    """Return the tree of a text whose top is a mapping; raises ``UsageError`` otherwise."""
+    try:
+        document = read_document(source, suffix)
+    except DocumentError as error:
+        raise failure(shown, error.problems) from error
+    if not isinstance(document.value, dict):
+        message = f"{what} is a mapping of keys to values at the top"
+        raise failure(shown, [Problem(document.line, document.column, message)])
+    return document
+
+
+def validated[Settings: BaseModel](model: type[Settings], document: Node, shown: str) -> Settings:
+    """Return the settings in a document; raises ``UsageError`` with one line for every fault."""
+    try:
+        return model.model_validate(document.plain())
+    except ValidationError as error:
+        faults = faults_of(error, document, model)
+        raise failure(shown, [item.problem for item in faults if item.problem]) from error
 
 
 def read_text(path: Path, what: str = "an experiment") -> str:

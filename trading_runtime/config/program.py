@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from trading_runtime.config.document import DocumentError, Problem
 from trading_runtime.config.fields import Duration, Model, Name
-from trading_runtime.config.loading import failure, read_document, read_text
-from trading_runtime.config.messages import faults_of, problem_at
+from trading_runtime.config.loading import failure, read_mapping, read_text, validated
+from trading_runtime.config.messages import problem_at
 from trading_runtime.config.places import PathError, resolve_place
 from trading_runtime.config.project_file import default_results
 from trading_runtime.config.sizes import Memory
@@ -22,9 +21,6 @@ from trading_runtime.config.supervision import (
     SessionHours,
     Variable,
 )
-
-if TYPE_CHECKING:
-    from trading_runtime.config.document import Node
 
 
 class ProgramSettings(Model):
@@ -103,12 +99,9 @@ def load_program(path: str | Path) -> LoadedProgram:
     Raises ``UsageError`` with one line for everything wrong, each with its line and column.
     """
     path = Path(path)
-    document = read_mapping(path, read_text(path, "a deployment"))
-    try:
-        deployment = ProgramDeployment.model_validate(document.plain())
-    except ValidationError as error:
-        faults = faults_of(error, document, ProgramDeployment)
-        raise failure(str(path), [item.problem for item in faults if item.problem]) from error
+    what = "a deployment"
+    document = read_mapping(read_text(path, what), path.suffix, str(path), what)
+    deployment = validated(ProgramDeployment, document, str(path))
     loaded = LoadedProgram(deployment, path.absolute())
     try:
         _ = loaded.results_place
@@ -116,15 +109,3 @@ def load_program(path: str | Path) -> LoadedProgram:
         problem = problem_at(document, ("results",), str(error), of_key=False)
         raise failure(str(path), [problem]) from error
     return loaded
-
-
-def read_mapping(path: Path, source: str) -> Node:
-    """Return the tree of a file whose top is a mapping; raises ``UsageError`` otherwise."""
-    try:
-        document = read_document(source, path.suffix)
-    except DocumentError as error:
-        raise failure(str(path), error.problems) from error
-    if not isinstance(document.value, dict):
-        message = "a deployment is a mapping of keys to values at the top"
-        raise failure(str(path), [Problem(document.line, document.column, message)])
-    return document

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.deployment import load_deployment
-from trading_runtime.config.loading import SUFFIXES, explicit, load_experiment, read_text
-from trading_runtime.config.program import load_program, read_mapping
+from trading_runtime.config.loading import (
+    SUFFIXES,
+    explicit,
+    load_experiment,
+    read_mapping,
+    read_text,
+)
+from trading_runtime.config.program import load_program
 from trading_runtime.config.sizes import parse_size
 from trading_runtime.deployments.times import time_after
 from trading_runtime.errors import UsageError
@@ -67,7 +73,8 @@ class Desired:
 
 def read_desired(path: Path) -> Desired:
     """Read and check the file of a deployment; raises ``UsageError`` with all that is wrong."""
-    document = read_mapping(path, read_text(path, "a deployment"))
+    what = "a deployment"
+    document = read_mapping(read_text(path, what), path.suffix, str(path), what)
     if "dataset" in document.value:
         return _research(path)
     if "program" in document.value:

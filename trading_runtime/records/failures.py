@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from trading_runtime.errors import DataError, Kind
+from trading_runtime.errors import Kind
 from trading_runtime.records.events import Record
-from trading_runtime.records.forms import read_as, to_document
+from trading_runtime.records.forms import read_record, to_document
 from trading_runtime.redaction import redacted
-from trading_runtime.storage.files import read_json, write_file
+from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def read_failure(path: Path) -> TaskFailure | None:
 
     Raises ``DataError`` when it is damaged.
     """
-    return _read(path, TaskFailure)
+    return read_record(path, TaskFailure, _AGAIN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +101,4 @@ def read_missing(path: Path) -> MissingTasks | None:
 
     Raises ``DataError`` when it is damaged.
     """
-    return _read(path, MissingTasks)
-
-
-def _read[T](path: Path, record: type[T]) -> T | None:
-    content = read_json(path)
-    if content is None:
-        return None
-    try:
-        return read_as(record, content)
-    except ValueError as error:
-        raise DataError(f"{path}: damaged: {error}; {_AGAIN}") from error
+    return read_record(path, MissingTasks, _AGAIN)

@@ -2,19 +2,25 @@
 
 A record is a frozen dataclass; its annotations are the form of the document. ``read_as`` checks a
 parsed document and returns the record, ``to_document`` returns the record as JSON content.
+``read_record`` and ``parse_record`` start from a file, and from its bytes.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
+from trading_runtime.errors import DataError
+from trading_runtime.storage.files import read_json
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     type _Reader = Callable[[Any, str], Any]
 
@@ -28,6 +34,31 @@ def read_as[T](record: type[T], content: object, place: str = "") -> T:
     form: Any = record
     found: T = _reader(form)(content, place)
     return found
+
+
+def read_record[T](path: Path, record: type[T], remedy: str) -> T | None:
+    """Return the ``record`` in a file, ``None`` when there is no file.
+
+    Raises ``DataError`` when it is damaged; ``remedy`` says what to do then.
+    """
+    content = read_json(path)
+    if content is None:
+        return None
+    try:
+        return read_as(record, content)
+    except ValueError as error:
+        raise DataError(f"{path}: damaged: {error}; {remedy}") from error
+
+
+def parse_record[T](content: bytes, record: type[T]) -> T | None:
+    """Return the ``record`` in the bytes of a file, ``None`` when they are damaged.
+
+    For lists, in which a damaged run must not hide the others.
+    """
+    try:
+        return read_as(record, json.loads(content))
+    except (ValueError, RecursionError):
+        return None
 
 
 def to_document(record: Any) -> dict[str, Any]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from trading_runtime.errors import DataError
 from trading_runtime.records.events import ExecutorKind, Mode, Record
-from trading_runtime.records.forms import read_as, to_document
+from trading_runtime.records.forms import parse_record, read_record, to_document
+from trading_runtime.records.run_files import RUN_AGAIN
 from trading_runtime.records.status import Status
-from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
@@ -112,24 +110,9 @@ def read_metadata(files: RunFiles) -> RunMetadata | None:
 
     Raises ``DataError`` when they are damaged.
     """
-    content = read_json(files.metadata)
-    if content is None:
-        return None
-    try:
-        return read_as(RunMetadata, content)
-    except ValueError as error:
-        raise DataError(
-            f"{files.metadata}: damaged: {error}; remove the folder of the run and run the "
-            "experiment again: stored results are kept"
-        ) from error
+    return read_record(files.metadata, RunMetadata, RUN_AGAIN)
 
 
 def parse_metadata(content: bytes) -> RunMetadata | None:
-    """Return the metadata in the bytes of a file, ``None`` when they are damaged.
-
-    For lists, in which a damaged run must not hide the others.
-    """
-    try:
-        return read_as(RunMetadata, json.loads(content))
-    except (ValueError, RecursionError):
-        return None
+    """Return the metadata in the bytes of a file, ``None`` when they are damaged."""
+    return parse_record(content, RunMetadata)

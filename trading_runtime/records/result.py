@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from trading_runtime.errors import DataError
 from trading_runtime.records.events import Record
-from trading_runtime.records.forms import read_as, to_document
+from trading_runtime.records.forms import parse_record, read_record, to_document
 from trading_runtime.records.plan import PlannedObjective
+from trading_runtime.records.run_files import RUN_AGAIN
 from trading_runtime.records.run_warnings import RunWarning
-from trading_runtime.storage.files import read_json
 from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
@@ -97,24 +96,9 @@ def read_result(files: RunFiles) -> RunResult | None:
 
     Raises ``DataError`` when it is damaged.
     """
-    content = read_json(files.result)
-    if content is None:
-        return None
-    try:
-        return read_as(RunResult, content)
-    except ValueError as error:
-        raise DataError(
-            f"{files.result}: damaged: {error}; remove the folder of the run and run the "
-            "experiment again: stored results are kept"
-        ) from error
+    return read_record(files.result, RunResult, RUN_AGAIN)
 
 
 def parse_result(content: bytes) -> RunResult | None:
-    """Return the result in the bytes of a file, ``None`` when they are damaged.
-
-    For lists, in which a damaged run must not hide the others.
-    """
-    try:
-        return read_as(RunResult, json.loads(content))
-    except (ValueError, RecursionError):
-        return None
+    """Return the result in the bytes of a file, ``None`` when they are damaged."""
+    return parse_record(content, RunResult)

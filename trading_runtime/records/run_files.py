@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+RUN_AGAIN = "remove the folder of the run and run the experiment again: stored results are kept"
+"""What to do when a record of a run is damaged."""
+
 
 class RunFiles:
     """The paths of one run's folder."""

@@ -1,0 +1,130 @@
+"""What the WorkflowTemplates `backtest` and `prepare` share: a plan whose batches run in pods."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hera.workflows import Parameter, Step, Steps, WorkflowTemplate, models
+
+from argo.expressions import json_text, json_value
+from argo.names import ACCOUNT, EXECUTOR, LABELS, PULL_SECRET
+from argo.pods import POD_SECURITY, RESTRICTED, executor_patch, patch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hera.workflows import Container
+
+_PARALLELISM = 100
+_DAY = 86_400
+
+POD_PARAMETERS = (
+    Parameter(name="retries", value="4", description="Of a pod that was lost, or met a fault"),
+    Parameter(name="cpu", value="1", description="Request of a pod of work"),
+    Parameter(
+        name="memory-mib",
+        value="2048",
+        description="Request and limit of a pod of work; doubled once after out of memory",
+    ),
+    Parameter(name="step-cpu", value="500m", description="Request of plan, check and summary"),
+    Parameter(
+        name="step-memory-mib",
+        value="2048",
+        description="Request and limit of plan, check and summary; doubled after out of memory",
+    ),
+    Parameter(name="scratch-size", value="10Gi", description="Disk that a pod may fill"),
+    Parameter(name="batch-deadline-seconds", value="7200", description="For one pod of work"),
+    Parameter(
+        name="step-deadline-seconds",
+        value="900",
+        description="For plan, check and summary each, the pull of the image included",
+    ),
+    Parameter(name="node-selector", value="{}", description="JSON"),
+    Parameter(name="tolerations", value="[]", description="JSON"),
+    Parameter(name="priority-class", value="", description="Of all pods"),
+)
+"""What is said about the pods of a workflow, whatever they do."""
+
+
+def template_of_batches(  # noqa: PLR0913 - what two workflows differ in
+    name: str,
+    title: str,
+    description: str,
+    *,
+    parameters: Sequence[Parameter],
+    steps: Steps,
+    pods: Sequence[Container],
+    mutex: str,
+    on_exit: str | None = None,
+) -> WorkflowTemplate:
+    """Return a WorkflowTemplate; of two workflows with the same ``mutex``, one waits."""
+    return WorkflowTemplate(
+        name=name,
+        labels=LABELS,
+        annotations={
+            "workflows.argoproj.io/title": title,
+            "workflows.argoproj.io/description": description,
+        },
+        workflow_metadata=models.WorkflowMetadata(labels=LABELS),
+        pod_metadata=models.Metadata(labels=LABELS),
+        entrypoint=steps.name,
+        on_exit=on_exit,
+        arguments=list(parameters),
+        templates=[steps, *pods],
+        parallelism=_PARALLELISM,
+        active_deadline_seconds=7 * _DAY,
+        synchronization=models.Synchronization(
+            mutexes=[models.Mutex(name=f"{name}-{{{{={mutex}}}}}")]
+        ),
+        ttl_strategy=models.TTLStrategy(
+            seconds_after_success=3 * _DAY, seconds_after_failure=14 * _DAY
+        ),
+        # Failed pods are kept for their logs until the workflow is deleted.
+        pod_gc=models.PodGC(strategy="OnPodSuccess", delete_delay_duration="10s"),
+        service_account_name=ACCOUNT,
+        automount_service_account_token=False,
+        executor=models.ExecutorConfig(service_account_name=EXECUTOR),
+        image_pull_secrets=[models.LocalObjectReference(name=PULL_SECRET)],
+        security_context=POD_SECURITY,
+        pod_spec_patch=_placed_pods(),
+        volumes=[models.Volume(name="scratch", empty_dir=models.EmptyDirVolumeSource())],
+    )
+
+
+def two_rounds() -> list[Step]:
+    """Return the steps that run each batch of a plan, and once more what is then missing."""
+    return [_once("plan"), _each("batch", "plan"), _once("check"), _each("again", "check")]
+
+
+def _once(name: str) -> Step:
+    return Step(name=name, template=name)
+
+
+def _each(name: str, of: str) -> Step:
+    return Step(
+        name=name,
+        template=name,
+        with_sequence=models.Sequence(count=f"{{{{steps.{of}.outputs.parameters.batches}}}}"),
+        arguments=[Parameter(name="index", value="{{item}}")],
+        # A batch that failed does not end the workflow: what is missing is run once more.
+        continue_on=models.ContinueOn(error=True, failed=True),
+    )
+
+
+def _placed_pods() -> str:
+    """Return where pods run, and the disk that they may fill."""
+    return patch(
+        executor_patch(RESTRICTED)
+        | {
+            "nodeSelector": "@node-selector",
+            "priorityClassName": "@priority-class",
+            "tolerations": "@tolerations",
+            "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "@scratch-size"}}],
+        },
+        {
+            "@node-selector": json_value("node-selector"),
+            "@priority-class": json_text("priority-class"),
+            "@tolerations": json_value("tolerations"),
+            "@scratch-size": json_text("scratch-size"),
+        },
+    )
