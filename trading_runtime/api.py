@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import datetime as dt
 import html
-import io
+import json
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -197,8 +198,8 @@ class Run:
         """Show status, the best points and the equity curve in a notebook."""
         from trading_runtime.report.content import points_table
 
-        objective, counts = self.summary.objective, self.summary.counts
-        table = points_table(self.points, objective.metric, objective.direction, self.summary.best)
+        objective, counts, points = self.summary.objective, self.summary.counts, self.points
+        table = points_table(points, objective.metric, objective.direction, self.summary.best)
         rows = [table.columns, *table.rows[:_SHOWN_POINTS]]
         cells = "".join(
             f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)}</tr>"
@@ -210,7 +211,7 @@ class Run:
         return (
             f"<h4>{html.escape(self.run_id)}: {status}, {counts.ok:,} of {counts.planned:,} "
             f"tasks ok</h4><p>{objective.direction} {objective.metric}; the first "
-            f"{len(rows) - 1} of {self.points.height:,} points</p><table>{cells}</table>{drawn}"
+            f"{len(rows) - 1} of {points.height:,} points</p><table>{cells}</table>{drawn}"
         )
 
 
@@ -254,8 +255,6 @@ class TaskResult:
     @property
     def summary(self) -> dict[str, Any]:
         """Content of ``summary.json``: the task's statistics."""
-        import json
-
         content: dict[str, Any] = json.loads(self._file("summary.json"))
         return content
 
@@ -280,9 +279,9 @@ class TaskResult:
         return task_log(origin, self.index, "INFO")
 
     def _table(self, name: str) -> pl.DataFrame:
-        import polars as pl
+        from trading_runtime.results.frames import read_frame
 
-        return pl.read_parquet(io.BytesIO(self._file(f"{name}.parquet")))
+        return read_frame(self._file(f"{name}.parquet"))
 
     def _file(self, name: str) -> bytes:
         task, store = self.task, self.run._stored  # noqa: SLF001 - a part of the run
@@ -369,42 +368,35 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
 
     if run_id is not None:
         check_run_id(run_id)
-    if prestarted is None:
-        with PrestartedWorker() as own:
-            return run(
-                experiment,
-                run_id=run_id,
-                workers=workers,
-                allow_incomplete=allow_incomplete,
-                show_progress=show_progress,
-                should_stop=should_stop,
-                prestarted=own,
-            )
-    prepared = prepare_run(experiment, workers, prestarted.check)
-    if run_id is None:
-        taken = set(prepared.store.run_ids())
-        run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
-    asked = prepared.loaded.experiment.search
-    if asked is not None and asked.is_adaptive:
-        from trading_runtime.search.halving import run_halving
-        from trading_runtime.search.running import run_search
+    with PrestartedWorker() if prestarted is None else nullcontext(prestarted) as worker:
+        prepared = prepare_run(experiment, workers, worker.check)
+        if run_id is None:
+            taken = set(prepared.store.run_ids())
+            run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
+        asked = prepared.loaded.experiment.search
+        if asked is not None and asked.is_adaptive:
+            from trading_runtime.search.halving import run_halving
+            from trading_runtime.search.running import run_search
 
-        search = run_halving if asked.method == "successive-halving" else run_search
-        searched = search(
-            prepared,
-            run_id,
-            should_stop=should_stop,
-            show_progress=show_progress,
-            prestarted=prestarted,
-            allow_incomplete=allow_incomplete,
-        )
-        last = searched.outcome
-        result, how, files = last.reduction.result, searched.how, searched.run.files
-        return Run(run_id, files, result, last.computed, last.seconds, how, prepared.store)
-    started = LocalRun(prepared, run_id, should_stop, show_progress, prestarted)
-    ended = started.execute(allow_incomplete=allow_incomplete)
+            search = run_halving if asked.method == "successive-halving" else run_search
+            searched = search(
+                prepared,
+                run_id,
+                should_stop=should_stop,
+                show_progress=show_progress,
+                prestarted=worker,
+                allow_incomplete=allow_incomplete,
+            )
+            ended, how, files = searched.outcome, searched.how, searched.run.files
+        else:
+            started = LocalRun(prepared, run_id, should_stop, show_progress, worker)
+            ended, how, files = (
+                started.execute(allow_incomplete=allow_incomplete),
+                "",
+                started.files,
+            )
     result = ended.reduction.result
-    return Run(run_id, started.files, result, ended.computed, ended.seconds, _store=prepared.store)
+    return Run(run_id, files, result, ended.computed, ended.seconds, how, prepared.store)
 
 
 def runs(results: str | Path | None = None) -> pl.DataFrame:

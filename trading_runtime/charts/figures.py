@@ -9,7 +9,13 @@ import polars as pl
 from trading_runtime.charts.library import BLUE, RED, SCALE, graph_objects, styled, subplots
 from trading_runtime.errors import UsageError
 from trading_runtime.report.formatting import label, value_text
-from trading_runtime.results.frames import PARAMETER_PREFIX, check_metric, parameter_names
+from trading_runtime.results.frames import (
+    PARAMETER_PREFIX,
+    check_metric,
+    is_better_low,
+    parameter_names,
+    varied_parameters,
+)
 
 if TYPE_CHECKING:
     from trading_runtime.records.plan import PlannedObjective
@@ -59,24 +65,14 @@ def heat_map_figure(
     return styled(figure, title_text=label(metric), height=460)
 
 
-def is_better_low(metric: str, objective: PlannedObjective) -> bool:
-    """Return whether a lower value of a statistic is the better one."""
-    from trading_runtime.config.statistic_names import BETTER_LOW
-
-    if metric == objective.metric:
-        return objective.direction == "minimize"
-    return metric in BETTER_LOW
-
-
 def chosen_axes(points: pl.DataFrame, axes: tuple[str | None, str | None]) -> tuple[str, str]:
     """Return two different parameters, the first that vary where none is named."""
     names = parameter_names(points.columns)
-    varied = [name for name in names if points[PARAMETER_PREFIX + name].n_unique() > 1]
     for name in axes:
         if name is not None and name not in names:
             accepted = ", ".join(names) or "none"
             raise UsageError(f"no parameter {name!r}; accepted are {accepted}")
-    rest = [name for name in varied if name not in axes]
+    rest = [name for name in varied_parameters(points) if name not in axes]
     x, y = (name or (rest.pop(0) if rest else None) for name in axes)
     if x is None or y is None or x == y:
         raise UsageError("a heat map needs two parameters that have several values each")

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from trading_runtime.charts.figures import cells, is_better_low
+from trading_runtime.charts.figures import cells
 from trading_runtime.charts.library import SCALE, script
 from trading_runtime.charts.prices import CANDLE
 from trading_runtime.charts.trades import MOST_CANDLES, trades_figure
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.report.formatting import label, statistic, value_text
-from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names
+from trading_runtime.results.frames import (
+    PARAMETER_PREFIX,
+    is_better_low,
+    parameter_names,
+    varied_parameters,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,22 +68,19 @@ def explore_page(run_id: str, points: pl.DataFrame, result: RunResult) -> str:
         "best": None if best is None else best.point,
         "sorted": label(objective.metric),
         "descending": objective.direction == "maximize",
-        "maps": _maps(points, objective, names, shown),
+        "maps": _maps(points, objective, shown),
         "scale": [[place / (len(SCALE) - 1), colour] for place, colour in enumerate(SCALE)],
     })  # fmt: skip
 
 
-def _maps(
-    points: pl.DataFrame, objective: PlannedObjective, names: list[str], shown: list[str]
-) -> dict[str, Any]:
-    """Return the cells of each pair of parameters, by statistic."""
-    varied = [name for name in names if points[PARAMETER_PREFIX + name].n_unique() > 1]
-    first = [name for name in shown if name == objective.metric]
+def _maps(points: pl.DataFrame, objective: PlannedObjective, shown: list[str]) -> dict[str, Any]:
+    """Return the cells of each pair of parameters, by statistic, the objective first."""
+    varied = varied_parameters(points)
     found: dict[str, Any] = {}
-    for metric in (*first, *(name for name in shown if name not in first)):
+    for metric in sorted(shown, key=lambda name: name != objective.metric):
+        lowest = is_better_low(metric, objective)
         pairs = []
         for pair in combinations(varied, 2):
-            lowest = is_better_low(metric, objective)
             across, along, values = cells(points, pair, metric, lowest=lowest)
             if len(across) * len(along) <= _MOST_HEAT_CELLS:
                 pairs.append({"x": pair[0], "y": pair[1], "across": across, "along": along,
@@ -107,5 +109,5 @@ def _page(template: str, *, title: str, data: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     # A text in the data cannot end the script that it is in.
-    content = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
+    content = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     return environment.get_template(template).render(title=title, script=script(), data=content)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trading_runtime.datasets.fetching import FetchedDataset
+from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.datasets.slices import cut_partition
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.storage.s3 import S3Folder, is_s3
+from trading_runtime.storage.s3 import is_s3
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -83,18 +83,11 @@ def _series(window: PlannedPartition, instrument: str | None) -> PlannedSeries:
 def _rows(window: PlannedPartition, dataset: str, series: PlannedSeries) -> Iterator[list[Path]]:
     """Yield files with the rows of a series in a window, each verified against the plan."""
     alone = replace(window, data=(series,), rows_min=0).as_mapping()
+    if not is_s3(dataset) and not Path(dataset).is_dir():
+        raise DataError(f"{dataset}: the run's dataset is gone; a chart needs its prices")
     with Scratch() as scratch:
-        folder = Path(dataset)
-        if is_s3(dataset):
-            fetched = FetchedDataset(S3Folder(dataset), scratch.path / "dataset")
-            try:
-                fetched.wait(alone)
-            finally:
-                fetched.close()
-            folder = fetched.folder
-        elif not folder.is_dir():
-            raise DataError(f"{dataset}: the run's dataset is gone; a chart needs its prices")
-        cut_partition(alone, folder, scratch.path / "catalog")
+        folder = fetched_dataset(dataset, [alone], scratch.path / "dataset")
+        cut_partition(alone, Path(folder), scratch.path / "catalog")
         yield sorted((scratch.path / "catalog").rglob("*.parquet"))
 
 
@@ -105,18 +98,14 @@ def _candles(rows: pl.DataFrame, kind: str, start: int) -> pl.DataFrame:
         prices = [pl.col(name).cast(pl.Float64) for name in CANDLE[1:]]
         found = rows.select(ms.alias("ts"), *prices)
     else:
-        price = (
-            pl.col("price")
-            if kind == "trades"
-            else pl.mean_horizontal(
-                pl.col("bid_price").cast(pl.Float64), pl.col("ask_price").cast(pl.Float64)
-            )
-        )
-        size = pl.col("size").cast(pl.Float64) if kind == "trades" else pl.lit(0.0)
-        value = price.cast(pl.Float64)
+        if kind == "trades":
+            price, size = (pl.col(name).cast(pl.Float64) for name in ("price", "size"))
+        else:
+            price = pl.mean_horizontal(pl.col("bid_price", "ask_price").cast(pl.Float64))
+            size = pl.lit(0.0)
         ticks = rows.select(
             ms.alias("ts"),
-            *(value.alias(name) for name in CANDLE[1:5]),
+            *(price.alias(name) for name in CANDLE[1:5]),
             size.alias("volume"),
         )
         found = merged(ticks, _MOST_TICK_CANDLES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from trading_runtime.charts.prices import candles, merged
 from trading_runtime.errors import UsageError
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
+from trading_runtime.results.frames import read_frame
 
 if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
@@ -76,8 +76,7 @@ def read_trades(
     prices = candles(plan, place, task.partition, named)
 
     def table(name: str) -> pl.DataFrame:
-        content = store.read_task_file(task.task_id, f"{name}.parquet")
-        found = pl.read_parquet(io.BytesIO(content)).with_columns(
+        found = read_frame(store.read_task_file(task.task_id, f"{name}.parquet")).with_columns(
             pl.col(pl.Datetime).to_physical().cast(pl.Float64) / 1e6,
             pl.col(pl.Decimal).cast(pl.Float64),
         )

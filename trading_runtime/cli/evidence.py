@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_runtime.cli.options import JSON, RESULTS, print_findings
-from trading_runtime.cli.terminal import say
+from trading_runtime.cli.terminal import print_table, say
 from trading_runtime.errors import Kind
-from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,10 +157,6 @@ def _print(found: EvidenceComparison, first: str, second: str) -> None:
             if row.part == part and not (row.same and row.what.startswith("package ")):
                 mark = "" if row.same else "*"
                 lines.append([mark, part, row.what, row.first, row.second])
-    cut = [[for_line(cell[:_WIDEST]) for cell in line] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
-    for line in cut:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        say("  ".join(cells).rstrip())
+    print_table([cell[:_WIDEST] for cell in line] for line in lines)
     print_runs(found.runs, (first, second))
     say("same" if found.same else "different; * marks what is not the same")

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.options import JSON, find_run, open_results, results_option
-from trading_runtime.cli.terminal import say
+from trading_runtime.cli.terminal import print_table, say
 from trading_runtime.cli.validation import robustness, seams, walk_forward
 from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.report.formatting import METRICS, instant, label, statistic, value_text
-from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -126,17 +125,7 @@ def _columns(usual: Sequence[str], emphasis: Sequence[str]) -> list[str]:
 
 
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> None:
-    lines = [
-        [for_line(head) for head in heads],
-        *([for_line(_typed(cell)) for cell in row] for row in rows),
-    ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for cells in lines:
-        line = (
-            cell.rjust(width) if side == "r" else cell.ljust(width)
-            for cell, width, side in zip(cells, widths, align, strict=True)
-        )
-        say("  ".join(line).rstrip())
+    print_table([heads, *([_typed(cell) for cell in row] for row in rows)], align)
 
 
 def _typed(text: str) -> str:
@@ -216,9 +205,10 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
         table = _sorted_points(stored, result.objective, key, ascending=ascending)
     else:
         tasks = _of_point(stored, point)
-        descending = _is_descending(key, result.objective, ascending=ascending)
         table = (
-            _sort(tasks, key, descending=descending) if key else tasks.sort("start", "partition")
+            _sort(tasks, key, result.objective, ascending=ascending)
+            if key
+            else tasks.sort("start", "partition")
         )
     if as_json:
         name = "points" if point is None else "tasks"
@@ -420,30 +410,25 @@ def _sorted_points(
     from trading_runtime.results.frames import ranked
 
     if key is not None:
-        descending = _is_descending(key, objective, ascending=ascending)
-        return _sort(points, key, descending=descending)
+        return _sort(points, key, objective, ascending=ascending)
     return ranked(points, objective.metric, objective.direction)
 
 
-def _is_descending(key: str | None, objective: PlannedObjective, *, ascending: bool | None) -> bool:
-    """Return whether the largest value comes first: asked for, or the better one."""
-    from trading_runtime.config.statistic_names import BETTER_LOW
+def _sort(
+    table: pl.DataFrame, key: str, objective: PlannedObjective, *, ascending: bool | None
+) -> pl.DataFrame:
+    """Return the table in the order asked for, else with the better values first."""
+    from trading_runtime.results.frames import is_better_low
 
-    if ascending is not None:
-        return not ascending
-    if key == objective.metric:
-        return objective.direction != "minimize"
-    return key not in BETTER_LOW
-
-
-def _sort(table: pl.DataFrame, key: str, *, descending: bool) -> pl.DataFrame:
     column = next((name for name in (key, f"param.{key}") if name in table.columns), None)
     if column is None:
         accepted = [name.removeprefix("param.") for name in table.columns]
         near = difflib.get_close_matches(key, accepted, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(f"--sort {key}: no such column; {hint}accepted: {', '.join(accepted)}")
-    return table.sort(column, descending=descending, nulls_last=True, maintain_order=True)
+    if ascending is None:
+        ascending = is_better_low(key, objective)
+    return table.sort(column, descending=not ascending, nulls_last=True, maintain_order=True)
 
 
 def _of_point(tasks: pl.DataFrame, point: int) -> pl.DataFrame:

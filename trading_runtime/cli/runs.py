@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.options import JSON, RESULTS, find_run, open_results, print_findings
-from trading_runtime.cli.terminal import say
+from trading_runtime.cli.terminal import print_table, say
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.events import ExecutorKind
 from trading_runtime.records.status import DIED, Status
@@ -46,11 +46,7 @@ def print_list(found: Sequence[Mapping[str, Any]]) -> None:
         ]
         for each in found
     ]
-    rows = [[for_line(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for cells in (heads, *rows):
-        line = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        say("  ".join(line).rstrip())
+    print_table([heads, *rows])
 
 
 def print_details(content: Mapping[str, Any]) -> None:

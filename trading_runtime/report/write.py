@@ -130,10 +130,8 @@ _MOST_TIMES_WIDER = 4
 def _is_shown_beside(inputs: ReportInputs, held: Sequence[tuple[int, Decimal]]) -> bool:
     """Return whether both lines can be read in one picture."""
     equity = [each.equity for each in inputs.curve]
-    values = [value for _, value in held] or equity
-    own = max(equity) - min(equity)
-    both = [*values, *equity]
-    return max(both) - min(both) <= _MOST_TIMES_WIDER * own
+    both = [*equity, *(value for _, value in held)]
+    return max(both) - min(both) <= _MOST_TIMES_WIDER * (max(equity) - min(equity))
 
 
 def _held(inputs: ReportInputs) -> list[tuple[int, Decimal]]:

@@ -17,6 +17,7 @@ import polars as pl
 
 from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.config.statistic_names import (
+    BETTER_LOW,
     COUNTS_WHERE_CHARGED,
     MONEY_WHERE_CHARGED,
     POINT_STATISTICS,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.plan import Plan, PlannedObjective
 
 
 MONEY = pl.Decimal(38, 16)
@@ -165,7 +166,7 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
 
 
 def read_frame(content: bytes) -> pl.DataFrame:
-    """Return the table that ``write_frame`` wrote."""
+    """Return the table in the bytes of a Parquet file, of a run or of a task."""
     return pl.read_parquet(io.BytesIO(content))
 
 
@@ -211,11 +212,22 @@ def check_metric(name: str) -> str:
     )
 
 
+def is_better_low(name: str, objective: PlannedObjective) -> bool:
+    """Return whether a lower value is the better one: as the objective says, else by the name."""
+    return objective.direction == "minimize" if name == objective.metric else name in BETTER_LOW
+
+
 def parameter_names(columns: Iterable[str]) -> list[str]:
     """Return the names of the parameters among the columns of a table."""
     return [
         name.removeprefix(PARAMETER_PREFIX) for name in columns if name.startswith(PARAMETER_PREFIX)
     ]
+
+
+def varied_parameters(points: pl.DataFrame) -> list[str]:
+    """Return the names of the parameters that have several values."""
+    names = parameter_names(points.columns)
+    return [name for name in names if points[PARAMETER_PREFIX + name].n_unique() > 1]
 
 
 def row_parameters(row: Mapping[str, Any]) -> dict[str, Any]:

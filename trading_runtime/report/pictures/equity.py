@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from trading_runtime.report.formatting import percent
@@ -20,11 +20,11 @@ from trading_runtime.report.pictures.panel import (
     value_ticks,
     widened,
 )
+from trading_runtime.results.statistics import sharpe_ratio
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from decimal import Decimal
 
     from trading_runtime.results.points import CurvePoint
 
@@ -108,16 +108,15 @@ def rolling_sharpe_picture(
 
     ``None`` with less than twice as many days, or after a ruin.
     """
-    values = [float(value) for _, value in returns if value is not None]
-    if len(values) < max(2 * ROLLING_DAYS, len(returns)) or periods_per_year is None:
+    values = [value for _, value in returns]
+    if len(values) < 2 * ROLLING_DAYS or None in values or periods_per_year is None:
         return None
+    year = Decimal(str(periods_per_year))
     points = []
     for end in range(ROLLING_DAYS, len(values) + 1):
-        part = values[end - ROLLING_DAYS : end]
-        spread = statistics.stdev(part)
-        if spread > 0:
-            moment = (returns[end - 1][0] + 1) * DAY
-            points.append((moment, statistics.mean(part) / spread * periods_per_year**0.5))
+        ratio = sharpe_ratio(values[end - ROLLING_DAYS : end], year)
+        if ratio is not None:
+            points.append(((returns[end - 1][0] + 1) * DAY, float(ratio)))
     if len(points) < 2:  # noqa: PLR2004 - a line has two ends
         return None
     times, ratios = zip(*points, strict=True)
