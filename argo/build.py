@@ -13,10 +13,11 @@ from argo.names import (
     BUILDER_EXECUTOR,
     BUILDKIT_CONFIGURATION,
     GIT_SECRET,
-    LABELS,
     PUSH_SECRET,
 )
-from argo.pods import RESTRICTED, executor_patch, patch, pod_security
+from argo.pods import executor_patch, patch
+from trading_runtime.argo.cluster_names import LABELS
+from trading_runtime.argo.cluster_objects import RESTRICTED, pod_security
 
 SCRIPT = Path(__file__).resolve().parent / "build-image.sh"
 USER = 1000

@@ -1,4 +1,4 @@
-"""Names of the objects that templates and manifests share."""
+"""Names of the objects that only templates and manifests share."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ BACKTEST_TEMPLATE = "backtest"
 PREPARE_TEMPLATE = "prepare"
 BUILD_TEMPLATE = "build-push-ghcr"
 
-ACCOUNT = "backtest"
-"""The pods' service account: has no rights, and its token is not mounted."""
 EXECUTOR = "backtest-executor"
 """The account of Argo's own container beside ours: reports outputs, and nothing else."""
-PULL_SECRET = "ghcr-pull"  # noqa: S105 - the name of a secret
-S3_SECRET = "s3-credentials"  # noqa: S105 - the name of a secret
 
 BUILDER = "image-builder"
 BUILDER_EXECUTOR = "image-builder-executor"
@@ -20,5 +16,3 @@ GIT_SECRET = "git-credentials"  # noqa: S105 - the name of a secret
 """Optional: key `credentials`, in the form of git's own credential store."""
 BUILDKIT_CONFIGURATION = "buildkit-configuration"
 """An optional ConfigMap with ``buildkitd.toml``: mirrors and registries without TLS."""
-
-LABELS = {"app.kubernetes.io/name": "trading-runtime"}

@@ -1,39 +1,9 @@
-"""What all pods of a workflow share: their user, what they may do, and where they write."""
+"""Patches of pods: values that Argo fills in, and what its own containers lack."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
-
-from hera.workflows import models
-
-USER = 10001
-
-
-def pod_security(user: int) -> models.PodSecurityContext:
-    """Return the user that the containers of a pod run as."""
-    return models.PodSecurityContext(
-        run_as_non_root=True,
-        run_as_user=user,
-        run_as_group=user,
-        fs_group=user,
-        seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
-    )
-
-
-POD_SECURITY = pod_security(USER)
-
-RESTRICTED: dict[str, Any] = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-}
-
-CONTAINER_SECURITY = models.SecurityContext(
-    allow_privilege_escalation=False,
-    capabilities=models.Capabilities(drop=["ALL"]),
-    read_only_root_filesystem=True,
-)
 
 PROGRESS_SECONDS = "10s"
 

@@ -6,18 +6,16 @@ python -m argo.render --check   lists files that are not current; exit 1 when th
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-from ruamel.yaml import YAML
-from ruamel.yaml.scalarstring import LiteralScalarString
 
 from argo.backtest import backtest_template
 from argo.build import build_template
 from argo.prepare import prepare_template
+from trading_runtime.argo.cluster_objects import as_yaml
 
 if TYPE_CHECKING:
     from hera.workflows import WorkflowTemplate
@@ -36,20 +34,7 @@ def rendered() -> dict[str, str]:
 
 
 def _text(template: WorkflowTemplate, source: str) -> str:
-    yaml = YAML()
-    yaml.width = 10_000
-    stream = io.StringIO()
-    yaml.dump(_blocks(template.to_dict()), stream)
-    return _HEAD.format(source=source) + stream.getvalue()
-
-
-def _blocks(value: Any) -> Any:
-    """Return the value with multi-line texts written as blocks."""
-    if isinstance(value, dict):
-        return {key: _blocks(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_blocks(item) for item in value]
-    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
+    return _HEAD.format(source=source) + as_yaml([template.to_dict()])
 
 
 def main() -> int:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from hera.workflows import Container, Parameter, models
 
 from argo.expressions import RUN_ID, argument, json_text, literal, parameter, simple
-from argo.names import S3_SECRET
-from argo.pods import CONTAINER_SECURITY, patch
+from argo.pods import patch
+from trading_runtime.argo.cluster_names import S3_KEYS, S3_SECRET
+from trading_runtime.argo.cluster_objects import CONTAINER_SECURITY, secret_variable
 from trading_runtime.execution.workers.processes import FIXED_ENVIRONMENT
 
 if TYPE_CHECKING:
@@ -27,13 +28,6 @@ _OUTPUTS = "/tmp/outputs"  # noqa: S108 - in the pod's own volume
 # others before plan has ended, as empty.
 _RESULTS = "{{workflow.outputs.parameters.results_argument}}"
 _RESULTS_OR_NOTHING = literal("(workflow?.outputs?.parameters?.results ?? '')")
-
-_S3_KEYS = (
-    "AWS_ENDPOINT_URL",
-    "AWS_DEFAULT_REGION",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-)
 
 # A pod that was lost through no fault of what it ran. The message of an eviction says why.
 _LOST = (
@@ -241,7 +235,7 @@ def _container(  # noqa: PLR0913 - a container needs this much
             *(models.EnvVar(name=name, value=value) for name, value in (environment or {}).items()),
             models.EnvVar(name="TRADING_RUNTIME_OUTPUTS", value=_OUTPUTS),
             models.EnvVar(name="TRADING_RUNTIME_TERMINATION_LOG", value="/dev/termination-log"),
-            *(_secret(key) for key in _S3_KEYS),
+            *(secret_variable(S3_SECRET, key, optional=True) for key in S3_KEYS),
         ],
         inputs=inputs,
         outputs=outputs,
@@ -268,14 +262,4 @@ def _container(  # noqa: PLR0913 - a container needs this much
         security_context=CONTAINER_SECURITY,
         volume_mounts=[models.VolumeMount(name="scratch", mount_path="/tmp")],  # noqa: S108
         working_dir="/app",
-    )
-
-
-def _secret(key: str) -> models.EnvVar:
-    # Optional: on a cluster whose pods have their own role, no key is needed.
-    return models.EnvVar(
-        name=key,
-        value_from=models.EnvVarSource(
-            secret_key_ref=models.SecretKeySelector(name=S3_SECRET, key=key, optional=True)
-        ),
     )

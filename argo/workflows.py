@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from hera.workflows import Parameter, Step, Steps, WorkflowTemplate, models
 
 from argo.expressions import json_text, json_value
-from argo.names import ACCOUNT, EXECUTOR, LABELS, PULL_SECRET
-from argo.pods import POD_SECURITY, RESTRICTED, executor_patch, patch
+from argo.names import EXECUTOR
+from argo.pods import executor_patch, patch
+from trading_runtime.argo.cluster_names import ACCOUNT, LABELS, PULL_SECRET
+from trading_runtime.argo.cluster_objects import RESTRICTED, USER, pod_security
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +87,7 @@ def template_of_batches(  # noqa: PLR0913 - what two workflows differ in
         automount_service_account_token=False,
         executor=models.ExecutorConfig(service_account_name=EXECUTOR),
         image_pull_secrets=[models.LocalObjectReference(name=PULL_SECRET)],
-        security_context=POD_SECURITY,
+        security_context=pod_security(USER),
         pod_spec_patch=_placed_pods(),
         volumes=[models.Volume(name="scratch", empty_dir=models.EmptyDirVolumeSource())],
     )

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from argo.pods import CONTAINER_SECURITY, POD_SECURITY
 from tests.cluster.test_templates import strict
-from trading_runtime.argo.kept_on_cluster import as_yaml, prepare_for_cluster
+from trading_runtime.argo.cluster_objects import CONTAINER_SECURITY, USER, as_yaml, pod_security
+from trading_runtime.argo.kept_on_cluster import prepare_for_cluster
 from trading_runtime.cli.main import invoke, root
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -89,7 +89,7 @@ def test_there_is_one_pod_at_a_time_as_secure_as_those_of_the_templates(name: st
     [container] = pod["containers"]
 
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
-    assert pod["securityContext"] == dumped(POD_SECURITY)
+    assert pod["securityContext"] == dumped(pod_security(USER))
     assert container["securityContext"] == dumped(CONTAINER_SECURITY)
     assert pod["automountServiceAccountToken"] is False
 

@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from argo import names
+from trading_runtime.argo.cluster_names import ACCOUNT, LABELS
 
 MANIFESTS = Path(__file__).resolve().parent.parent.parent / "argo" / "manifests"
 
@@ -31,7 +32,7 @@ def test_images_are_built_in_another_namespace() -> None:
 
 
 ROOMS = [
-    ("accounts.yaml", names.ACCOUNT, names.EXECUTOR),
+    ("accounts.yaml", ACCOUNT, names.EXECUTOR),
     ("accounts-builds.yaml", names.BUILDER, names.BUILDER_EXECUTOR),
 ]
 
@@ -78,7 +79,7 @@ def test_nothing_comes_in_and_little_goes_out() -> None:
     opened = {}
     for name, spec in policies.items():
         assert spec["policyTypes"] == ["Egress"]
-        assert spec["podSelector"] == {"matchLabels": names.LABELS}
+        assert spec["podSelector"] == {"matchLabels": LABELS}
         opened[name] = [
             (port["protocol"], port["port"]) for rule in spec["egress"] for port in rule["ports"]
         ]

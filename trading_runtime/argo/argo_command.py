@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.argo.cluster_command import ClusterCommand
 from trading_runtime.errors import Kind, TransientError, UsageError
 
 if TYPE_CHECKING:
@@ -18,18 +17,7 @@ if TYPE_CHECKING:
 TEMPLATE = "workflowtemplate/backtest"
 _WATCH_SECONDS = 3.0
 _MOST_FAILED_LOOKS = 20
-_COMMAND_SECONDS = 60
 _ENDED = {"Succeeded", "Failed", "Error"}
-_HINTS = {
-    "workflowtemplates.argoproj.io": "apply argo/workflowtemplate-backtest.yaml to the namespace",
-    "connection refused": "is the cluster up, and does KUBECONFIG name it?",
-    "no such host": "is the cluster up, and does KUBECONFIG name it?",
-    "invalid configuration": "set KUBECONFIG to a cluster's configuration",
-    "couldn't get current server": "set KUBECONFIG to a cluster's configuration",
-    "i/o timeout": "is the cluster up, and does KUBECONFIG name it?",
-    "forbidden": "your account may not do this there; ask for 'create' on workflows",
-    "Unauthorized": "your credentials for the cluster are not accepted",
-}
 
 
 @dataclass(frozen=True)
@@ -49,20 +37,19 @@ class Sight:
         return self.phase in _ENDED
 
 
-class ArgoCommand:
+class ArgoCommand(ClusterCommand):
     """Runs ``argo``, found on the PATH or named by the setting ``ARGO``, for one namespace."""
+
+    name = "argo"
+    seconds = 60
 
     def __init__(self, namespace: str | None) -> None:
         """Find the command; raises ``UsageError`` when there is none."""
-        named = os.environ.get("ARGO") or "argo"
-        found = shutil.which(named)
-        if found is None:
-            raise UsageError(
-                f"{named!r}: there is no such command; install the argo command of Argo Workflows, "
-                "or set ARGO to its path"
-            )
-        self._command = found
-        self._namespace = ["--namespace", namespace] if namespace else []
+        super().__init__(
+            [os.environ.get("ARGO") or "argo"],
+            "install the argo command of Argo Workflows, or set ARGO to its path",
+            namespace,
+        )
 
     def submit(self, parameters: Mapping[str, str]) -> str:
         """Submit the template ``backtest`` and return the workflow's name.
@@ -70,16 +57,16 @@ class ArgoCommand:
         Raises ``UsageError`` with the output of ``argo`` when it fails.
         """
         given = [part for item in parameters.items() for part in ("-p", "=".join(item))]
-        output = self._run("submit", "--from", TEMPLATE, *given, "--output", "name")
+        output = self.run("submit", "--from", TEMPLATE, *given, "--output", "name")
         return output.strip().rpartition("/")[2]
 
     def look(self, workflow: str) -> Sight:
         """Return the current state of a workflow; raises ``UsageError`` when it cannot be read."""
-        return sight_of(json.loads(self._run("get", workflow, "--output", "json")))
+        return sight_of(json.loads(self.run("get", workflow, "--output", "json")))
 
     def cron(self, *words: str) -> str:
         """Run a command on CronWorkflows; return what ``argo`` says."""
-        return self._run("cron", *words)
+        return self.run("cron", *words)
 
     def watch(self, workflow: str, show: Callable[[Sight], None]) -> Sight:
         """Follow a workflow to its end; ``show`` is called at every change.
@@ -105,26 +92,6 @@ class ArgoCommand:
             if sight.is_ended:
                 return sight
             time.sleep(_WATCH_SECONDS)
-
-    def _run(self, *arguments: str) -> str:
-        try:
-            ended = subprocess.run(
-                [self._command, *arguments, *self._namespace],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_COMMAND_SECONDS,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise UsageError(
-                f"argo {arguments[0]}: no answer in {_COMMAND_SECONDS} s; is the cluster up, and "
-                "does KUBECONFIG name it?"
-            ) from error
-        except OSError as error:
-            raise UsageError(f"{self._command}: cannot be run: {error.strerror}") from error
-        if ended.returncode:
-            raise UsageError(f"argo {arguments[0]}: {said_by(ended.stderr or ended.stdout)}")
-        return ended.stdout
 
 
 def sight_of(workflow: Mapping[str, Any]) -> Sight:
@@ -155,11 +122,3 @@ def _decisive(pods: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
             if code or last.get("phase") in {"Failed", "Error"}:
                 return code or Kind.INCOMPLETE.exit_code, str(last.get("message") or "")
     return Kind.INCOMPLETE.exit_code, ""
-
-
-def said_by(output: str) -> str:
-    """Return the last line of what a command said, with a hint where there is one."""
-    lines = [line for line in output.strip().splitlines() if line.strip()]
-    text = lines[-1].strip() if lines else "it failed and said nothing"
-    hints = [hint for words, hint in _HINTS.items() if words in text]
-    return f"{text}; {hints[0]}" if hints else text

@@ -1,15 +1,80 @@
 """Objects of Kubernetes that Hera has no models of: typed, and strict about unknown keys.
 
-What is inside pods (containers, probes, volumes, security) are Hera's models.
+What is inside pods (containers, probes, volumes, security) are Hera's models; what all pods have in
+common is here.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import io
+from typing import TYPE_CHECKING, Any, Literal
 
 from hera.workflows import models
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USER = 10001
+"""The user that pods run as."""
+
+RESTRICTED: dict[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+CONTAINER_SECURITY = models.SecurityContext(
+    allow_privilege_escalation=False,
+    capabilities=models.Capabilities(drop=["ALL"]),
+    read_only_root_filesystem=True,
+)
+
+
+def pod_security(user: int) -> models.PodSecurityContext:
+    """Return the user that the containers of a pod run as."""
+    return models.PodSecurityContext(
+        run_as_non_root=True,
+        run_as_user=user,
+        run_as_group=user,
+        fs_group=user,
+        seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
+    )
+
+
+def secret_variable(secret: str, key: str, *, optional: bool) -> models.EnvVar:
+    """Return the variable that has the name and the value of a key in a secret."""
+    return models.EnvVar(
+        name=key,
+        value_from=models.EnvVarSource(
+            secret_key_ref=models.SecretKeySelector(
+                name=secret, key=key, optional=True if optional else None
+            )
+        ),
+    )
+
+
+def as_yaml(documents: Sequence[dict[str, Any]]) -> str:
+    """Return objects as the text of one file."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width = 10_000
+    stream = io.StringIO()
+    yaml.dump_all([_blocks(item) for item in documents], stream)
+    return stream.getvalue()
+
+
+def _blocks(value: Any) -> Any:
+    """Return the value with multi-line texts written as blocks."""
+    from ruamel.yaml.scalarstring import LiteralScalarString
+
+    if isinstance(value, dict):
+        return {key: _blocks(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_blocks(item) for item in value]
+    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
 
 
 class ClusterModel(BaseModel):

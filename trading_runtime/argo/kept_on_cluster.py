@@ -7,14 +7,26 @@ lease, so a second session would be refused even where two pods met.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from hera.workflows import CronWorkflow, Resource, models
 
+from trading_runtime.argo.cluster_names import (
+    ACCOUNT,
+    COMPONENT,
+    LABELS,
+    NAME,
+    PULL_SECRET,
+    S3_KEYS,
+    S3_SECRET,
+    labels_of,
+)
 from trading_runtime.argo.cluster_objects import (
+    CONTAINER_SECURITY,
+    RESTRICTED,
+    USER,
     ClusterDeployment,
     ClusterObject,
     ConfigMap,
@@ -36,6 +48,8 @@ from trading_runtime.argo.cluster_objects import (
     Selector,
     ServiceAccount,
     Subject,
+    pod_security,
+    secret_variable,
 )
 from trading_runtime.argo.code_archive import archive_name
 from trading_runtime.argo.plan_step import check_image
@@ -59,12 +73,6 @@ if TYPE_CHECKING:
     from trading_runtime.config.program import ProgramSettings
     from trading_runtime.config.supervision import SessionHours
 
-USER = 10001
-ACCOUNT = "backtest"
-PULL_SECRET = "ghcr-pull"  # noqa: S105 - the name of a secret
-S3_SECRET = "s3-credentials"  # noqa: S105 - the name of a secret
-COMPONENT = "app.kubernetes.io/component"
-NAME = "app.kubernetes.io/instance"
 HEALTH_PORT = 8080
 _FOLDER = "/deployment"
 _MEMORY = 1024 * 2**20
@@ -76,17 +84,6 @@ _MOST_BYTES = 1_000_000
 """A ConfigMap holds no more."""
 _KEPT_WORKFLOWS = 3
 _LATE_SECONDS = 300
-_AWS = (
-    "AWS_ENDPOINT_URL",
-    "AWS_DEFAULT_REGION",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-)
-_RESTRICTED: dict[str, Any] = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-}
 _ANYWHERE = (
     # All except link-local addresses: a node's metadata service hands out the node's own rights.
     ("0.0.0.0/0", ["169.254.0.0/16"]),
@@ -134,11 +131,7 @@ class OnCluster:
 
     @property
     def _labels(self) -> dict[str, str]:
-        return {
-            "app.kubernetes.io/name": "trading-runtime",
-            COMPONENT: "deployment",
-            NAME: self.name,
-        }
+        return labels_of("deployment", self.name)
 
     def _metadata(self, suffix: str = "") -> ObjectMetadata:
         return ObjectMetadata(name=self.name + suffix, labels=self._labels)
@@ -170,13 +163,7 @@ class OnCluster:
                         containers=[self._container()],
                         service_account_name=ACCOUNT,
                         automount_service_account_token=False,
-                        security_context=models.PodSecurityContext(
-                            run_as_non_root=True,
-                            run_as_user=USER,
-                            run_as_group=USER,
-                            fs_group=USER,
-                            seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
-                        ),
+                        security_context=pod_security(USER),
                         share_process_namespace=True,
                         image_pull_secrets=[models.LocalObjectReference(name=PULL_SECRET)],
                         volumes=[
@@ -212,11 +199,7 @@ class OnCluster:
                 requests={key: _quantity(value) for key, value in requests.items()},
                 limits={key: _quantity(value) for key, value in limits.items()},
             ),
-            security_context=models.SecurityContext(
-                allow_privilege_escalation=False,
-                capabilities=models.Capabilities(drop=["ALL"]),
-                read_only_root_filesystem=True,
-            ),
+            security_context=CONTAINER_SECURITY,
             volume_mounts=[
                 models.VolumeMount(name="deployment", mount_path=_FOLDER, read_only=True),
                 models.VolumeMount(name="scratch", mount_path="/tmp"),  # noqa: S108
@@ -231,7 +214,7 @@ class OnCluster:
         container.working_dir = "/app"
         container.env = [
             models.EnvVar(name="TRADING_RUNTIME_TERMINATION_LOG", value="/dev/termination-log"),
-            *(_secret(S3_SECRET, key, optional=True) for key in _AWS),
+            *(secret_variable(S3_SECRET, key, optional=True) for key in S3_KEYS),
         ]
         container.ports = [models.ContainerPort(container_port=HEALTH_PORT, name="health")]
         container.startup_probe = _probe("/healthz", period=2, failures=60)
@@ -259,7 +242,7 @@ class OnCluster:
                 models.EnvVar(name=key, value=value.replace("$", "$$"))
                 for key, value in values.items()
             ),
-            *(_secret(self.name, key, optional=False) for key in program.secrets),
+            *(secret_variable(self.name, key, optional=False) for key in program.secrets),
         ]
         return container
 
@@ -321,13 +304,13 @@ class OnCluster:
             "initContainers": [
                 {
                     "name": "init",
-                    "securityContext": _RESTRICTED,
+                    "securityContext": RESTRICTED,
                     "volumeMounts": [
                         {"name": "tmp-dir-argo", "mountPath": "/tmp", "subPath": "0"}  # noqa: S108
                     ],
                 }
             ],
-            "containers": [{"name": "main", "securityContext": _RESTRICTED}],
+            "containers": [{"name": "main", "securityContext": RESTRICTED}],
         }
         return CronWorkflow(
             name=f"{self.name}-{what}",
@@ -343,7 +326,7 @@ class OnCluster:
             entrypoint=what,
             active_deadline_seconds=_LATE_SECONDS,
             service_account_name=f"{self.name}-hours",
-            pod_metadata=models.Metadata(labels={"app.kubernetes.io/name": "trading-runtime"}),
+            pod_metadata=models.Metadata(labels=LABELS),
             security_context=models.PodSecurityContext(
                 run_as_non_root=True,
                 run_as_user=USER,
@@ -407,25 +390,6 @@ def prepare_for_cluster(path: Path, image: str | None, ports: Sequence[int]) -> 
     return OnCluster(desired, check_image(image), ports, content, packed)
 
 
-def as_yaml(documents: Sequence[dict[str, Any]]) -> str:
-    """Return objects as the text of one file."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.scalarstring import LiteralScalarString
-
-    def blocks(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: blocks(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [blocks(item) for item in value]
-        return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
-
-    yaml = YAML()
-    yaml.width = 10_000
-    stream = io.StringIO()
-    yaml.dump_all([blocks(item) for item in documents], stream)
-    return stream.getvalue()
-
-
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -440,15 +404,4 @@ def _probe(path: str, *, period: int, failures: int) -> models.Probe:
         period_seconds=period,
         failure_threshold=failures,
         timeout_seconds=5,
-    )
-
-
-def _secret(secret: str, key: str, *, optional: bool) -> models.EnvVar:
-    return models.EnvVar(
-        name=key,
-        value_from=models.EnvVarSource(
-            secret_key_ref=models.SecretKeySelector(
-                name=secret, key=key, optional=True if optional else None
-            )
-        ),
     )

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.argo.argo_command import said_by
-from trading_runtime.argo.kept_on_cluster import COMPONENT, NAME
-from trading_runtime.errors import UsageError
+from trading_runtime.argo.cluster_command import ClusterCommand
+from trading_runtime.argo.cluster_names import COMPONENT, NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMMAND_SECONDS = 120
 _RESTARTED = 3
 """Restarts after which a pod's crashes are called a loop."""
 
@@ -33,29 +30,29 @@ class DeploymentSight:
     image: str
 
 
-class KubectlCommand:
+class KubectlCommand(ClusterCommand):
     """Runs ``kubectl``, found on the PATH or named by ``KUBECTL``, for one namespace."""
+
+    name = "kubectl"
+    seconds = 120
 
     def __init__(self, namespace: str | None) -> None:
         """Find the command; raises ``UsageError`` when there is none."""
-        named, *given = (os.environ.get("KUBECTL") or "kubectl").split() or ["kubectl"]
-        found = shutil.which(named)
-        if found is None:
-            raise UsageError(
-                f"{named!r}: there is no such command; install kubectl, or set KUBECTL to its path"
-            )
-        self._command = [found, *given]
-        self._namespace = ["--namespace", namespace] if namespace else []
+        super().__init__(
+            (os.environ.get("KUBECTL") or "kubectl").split() or ["kubectl"],
+            "install kubectl, or set KUBECTL to its path",
+            namespace,
+        )
 
     def apply(self, text: str, *, dry_run: bool) -> str:
         """Apply objects, or only ask the server whether it would take them; return what it says."""
         mode = ["--dry-run=server"] if dry_run else []
-        return self._run("apply", "--filename", "-", *mode, given=text)
+        return self.run("apply", "--filename", "-", *mode, given=text)
 
     def deployments(self) -> list[DeploymentSight]:
         """Return all deployments of the namespace, by name."""
         chosen = ("--selector", f"{COMPONENT}=deployment", "--output", "json")
-        found = json.loads(self._run("get", "deployments,pods", *chosen))["items"]
+        found = json.loads(self.run("get", "deployments,pods", *chosen))["items"]
         pods = [item for item in found if item["kind"] == "Pod"]
         return sorted(
             (sight_of_deployment(item, pods) for item in found if item["kind"] == "Deployment"),
@@ -65,49 +62,28 @@ class KubectlCommand:
     def crons(self, name: str) -> list[str]:
         """Return the names of the CronWorkflows that start and stop a deployment."""
         chosen = ("--selector", f"{NAME}={name}", "--output", "name")
-        found = self._run("get", "cronworkflows.argoproj.io", *chosen, "--ignore-not-found")
+        found = self.run("get", "cronworkflows.argoproj.io", *chosen, "--ignore-not-found")
         return [line.rpartition("/")[2] for line in found.split()]
 
     def schedules(self, component: str) -> list[dict[str, Any]]:
         """Return the CronWorkflows of a component, by name, as Kubernetes has them."""
         chosen = ("--selector", f"{COMPONENT}={component}", "--output", "json")
-        items = json.loads(self._run("get", "cronworkflows.argoproj.io", *chosen))["items"]
+        items = json.loads(self.run("get", "cronworkflows.argoproj.io", *chosen))["items"]
         return sorted(items, key=lambda item: str(item["metadata"]["name"]))
 
     def scale(self, name: str, replicas: int) -> None:
         """Run a deployment, or not."""
-        self._run("scale", f"deployment/{name}", f"--replicas={replicas}")
+        self.run("scale", f"deployment/{name}", f"--replicas={replicas}")
 
     def restart(self, name: str) -> None:
         """End a deployment's pod, and start another."""
-        self._run("rollout", "restart", f"deployment/{name}")
+        self.run("rollout", "restart", f"deployment/{name}")
 
     def logs(self, name: str, *, follow: bool) -> int:
         """Print a deployment's log; return the exit code of ``kubectl``."""
         given = ["--follow"] if follow else []
-        command = [*self._command, "logs", f"deployment/{name}", "--tail=-1", *given]
-        return subprocess.run([*command, *self._namespace], check=False).returncode
-
-    def _run(self, *arguments: str, given: str | None = None) -> str:
-        try:
-            ended = subprocess.run(
-                [*self._command, *arguments, *self._namespace],
-                input=given,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_COMMAND_SECONDS,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise UsageError(
-                f"kubectl {arguments[0]}: no answer in {_COMMAND_SECONDS} s; is the cluster up, "
-                "and does KUBECONFIG name it?"
-            ) from error
-        except OSError as error:
-            raise UsageError(f"{self._command[0]}: cannot be run: {error.strerror}") from error
-        if ended.returncode:
-            raise UsageError(f"kubectl {arguments[0]}: {said_by(ended.stderr or ended.stdout)}")
-        return ended.stdout
+        command = [*self.command, "logs", f"deployment/{name}", "--tail=-1", *given]
+        return subprocess.run([*command, *self.namespace], check=False).returncode
 
 
 def sight_of_deployment(item: dict[str, Any], pods: Sequence[dict[str, Any]]) -> DeploymentSight:

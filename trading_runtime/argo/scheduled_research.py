@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hera.workflows import CronWorkflow, models
 
 from trading_runtime.argo.argo_command import TEMPLATE
-from trading_runtime.argo.kept_on_cluster import COMPONENT, NAME
+from trading_runtime.argo.cluster_names import labels_of
 from trading_runtime.deployments.times import time_after
 from trading_runtime.errors import UsageError
 
@@ -56,16 +56,11 @@ def research_schedule(
             "'schedule: {cron: \"0 6 * * *\", time_zone: UTC}' to the experiment"
         )
     time_after(times.cron, times.time_zone, now)  # it raises for what makes no sense
-    labels = {
-        "app.kubernetes.io/name": "trading-runtime",
-        COMPONENT: RESEARCH,
-        NAME: experiment.name,
-    }
     # Each run is named after its workflow.
     given = {key: value for key, value in submission.parameters.items() if key != "run-id"}
     workflow = CronWorkflow(
         name=experiment.name,
-        labels=labels,
+        labels=labels_of(RESEARCH, experiment.name),
         schedules=[times.cron],
         timezone=times.time_zone,
         concurrency_policy="Forbid",

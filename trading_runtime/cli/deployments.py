@@ -82,7 +82,8 @@ def render(file: Path, image: str | None, ports: tuple[int, ...]) -> None:
 
     Nothing is sent: 'apply' also sends the strategy's code where the image lacks it.
     """
-    from trading_runtime.argo.kept_on_cluster import as_yaml, prepare_for_cluster
+    from trading_runtime.argo.cluster_objects import as_yaml
+    from trading_runtime.argo.kept_on_cluster import prepare_for_cluster
 
     prepared = prepare_for_cluster(file, image, ports)
     click.echo(as_yaml(prepared.documents(dt.datetime.now(dt.UTC))), nl=False)
@@ -98,7 +99,8 @@ def apply(
     file: Path, image: str | None, ports: tuple[int, ...], namespace: str | None, *, dry_run: bool
 ) -> None:
     """Keep the deployment in FILE up on Kubernetes; one that is there is rolled over."""
-    from trading_runtime.argo.kept_on_cluster import as_yaml, prepare_for_cluster
+    from trading_runtime.argo.cluster_objects import as_yaml
+    from trading_runtime.argo.kept_on_cluster import prepare_for_cluster
     from trading_runtime.argo.kubectl_command import KubectlCommand
 
     kubectl = KubectlCommand(namespace)

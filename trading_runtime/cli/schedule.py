@@ -40,7 +40,7 @@ def apply(
 
     Each time is a run of its own. What earlier runs stored is not computed again.
     """
-    from trading_runtime.argo.kept_on_cluster import as_yaml
+    from trading_runtime.argo.cluster_objects import as_yaml
     from trading_runtime.argo.kubectl_command import KubectlCommand
     from trading_runtime.argo.scheduled_research import research_schedule
     from trading_runtime.argo.submitting import prepare_submission
