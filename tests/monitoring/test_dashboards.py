@@ -87,7 +87,7 @@ def results(tmp_path: Path) -> Iterator[Path]:
     now = time.time()
     start = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 60))
     bad = SampleRun(folder, "bad", "incomplete", started=start, ended=start)
-    bad.write("result.json", {"counts": {"ok": 1, "missing": 0}, "failed_by_kind": {"crash": 1}})
+    bad.summarise(ok=1, failed={"crash": 1})
     running = SampleRun(folder, "running", started=start)
     running.say(0, "run_started", tasks=9, pending=8, memory_limit_bytes=1 << 34)
     running.say(1, "task_started", task_id="a", worker=0)
@@ -97,12 +97,21 @@ def results(tmp_path: Path) -> Iterator[Path]:
     used = {"memory_bytes": 1 << 30, "fetched_bytes": 1 << 20}
     running.say(9, "task_completed", task_id="b", seconds=5, rows=99, worker=0, **used)
     running.say(9, "order_refused", task_id="b", rule="stale_after", count=2)
+    # No run does both; panels for sessions are in the dashboard for runs.
+    running.say(10, "session_started")
+    running.say(11, "session_heartbeat", positions=1, resting=1, equity="1000.5")
+    for second, event in enumerate(["order_submitted", "order_filled", "order_denied"], 12):
+        running.say(second, event)
+    running.say(15, "request_queued")
     counts = {"matched": 3, "mismatched": 1, "unknown": 0}
     running.write("reconciliation.json", {"time": start, "counts": counts})
     (folder / "operations").mkdir()
     for name, state in (("readiness", {"ready": True}), ("probe", {"state": "up"})):
         content = {"time": start, "seconds": 0.1, **state}
         (folder / "operations" / f"{name}.json").write_text(json.dumps(content))
+    (folder / "deployments").mkdir()
+    told = {"wanted": True, "running": True, "gave_up": False, "restarts": 1, "missed": 0}
+    (folder / "deployments" / "ema.json").write_text(json.dumps({**told, "time": now}))
     with locked(RunFiles(running.folder)):
         yield folder
 
