@@ -232,8 +232,9 @@ def test_an_order_without_the_venues_word_is_neither_failed_nor_done(live: LiveS
 def test_a_rejected_order_is_told_and_the_session_goes_on(live: LiveSession) -> None:
     live.exchange.refusal = "ab not enough for new order"
     live.order("buy 0.010")
-    live.order("buy 0.020")
     process = live.start()
+    live.wait_for("order_rejected", process)
+    live.order("buy 0.020")
     live.wait_for("order_filled", process)
     ended(process, signal.SIGTERM)
     [rejected] = live.events("order_rejected")
