@@ -361,5 +361,7 @@ def test_a_column_of_any_name_that_names_the_instrument_is_one_of_symbols(
     with pytest.raises(DataError, match=r"column 'kind' holds 2 symbols \('ETH', 'BTC'\)"):
         prepare_files("bars", {"a.csv": head + row.format("ETH", 1) + row.format("BTC", 2)})
     # What is no part of its name may be anything else.
-    other = {"b.csv": head + row.format("AUCTION", 1) + row.format("REGULAR", 2)}
+    other: dict[str, str | bytes] = {
+        "b.csv": head + row.format("AUCTION", 1) + row.format("REGULAR", 2)
+    }
     assert prepare_files("bars", other, force=True).manifest.rows == 2
