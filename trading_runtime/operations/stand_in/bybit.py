@@ -42,7 +42,7 @@ TESTNET_KEYS = {
 """Variables for a session whose deployment has the sections of ``live_sections``."""
 
 
-def live_sections(instrument: str, orders: StandInVenue, prices: StandInVenue) -> dict[str, Json]:
+def live_sections(instrument: str, orders: StandInVenue, prices: StandInVenue) -> Json:
     """Return ``data`` and ``execution`` of a deployment: one venue takes orders, one has prices.
 
     They are two when data is to go on while the other is away.
