@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from trading_runtime.datasets.appending import Appended, append
 from trading_runtime.datasets.data_file import load_preparation
 from trading_runtime.datasets.prepare import Prepared, prepare
 from trading_runtime.engine.instruments.catalog import write_instruments
@@ -57,5 +58,29 @@ def prepare_files(tmp_path: Path) -> Prepare:
         loaded = load_preparation(tmp_path / "data.json")
         instruments = read_instruments(loaded.instrument_files)
         return prepare(loaded, instruments, write_instruments, tmp_path / "dataset", force=force)
+
+    return run
+
+
+class Grow(Protocol):
+    """Appends raw files to the dataset that was prepared before."""
+
+    def __call__(self, kind: str, raw: dict[str, str], /, **settings: Any) -> Appended: ...
+
+
+@pytest.fixture
+def grow(tmp_path: Path) -> Grow:
+    """Return a function that appends the new rows of raw files to ``dataset``."""
+
+    def run(kind: str, raw: dict[str, str], /, **settings: Any) -> Appended:
+        for name, text in raw.items():
+            (tmp_path / name).write_text(text)
+        series = {"type": kind, "instrument": INSTRUMENT["id"], "files": sorted(raw)}
+        series |= DEFAULTS[kind] | settings
+        content = {"instruments": "instrument.json", "series": [series]}
+        (tmp_path / "data.json").write_text(json.dumps(content))
+        loaded = load_preparation(tmp_path / "data.json")
+        known = read_instruments(loaded.instrument_files)
+        return append(loaded, known, write_instruments, tmp_path / "dataset")
 
     return run

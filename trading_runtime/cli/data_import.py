@@ -246,14 +246,15 @@ def gc(folder: Path, *, delete: bool) -> None:
     An append that was killed may leave such files. Files that an earlier manifest names stay, since
     a run may have been planned with it.
     """
-    from trading_runtime.datasets.manifest import MANIFESTS_FOLDER, load_manifest, read_manifest
+    from trading_runtime.datasets.manifest import load_manifest
+    from trading_runtime.datasets.manifest_index import MANIFESTS_FOLDER
     from trading_runtime.datasets.verify import unnamed_files
 
-    paths = set(unnamed_files(folder, load_manifest(folder)))
-    for earlier in sorted((folder / MANIFESTS_FOLDER).glob("*.json")):
-        old = read_manifest(earlier.read_text(encoding="utf-8"), str(earlier))
-        paths -= {file.path for file in old.files} | {file.path for file in old.instrument_files}
-    for path in sorted(paths):
+    earlier = sorted((folder / MANIFESTS_FOLDER).glob("*.json"))
+    names = [path.relative_to(folder).as_posix() for path in earlier]
+    manifests = [load_manifest(folder), *(load_manifest(folder, name) for name in names)]
+    paths = unnamed_files(folder, manifests)
+    for path in paths:
         say(f"{folder / path}: {(folder / path).stat().st_size:,} bytes")
         if delete:
             (folder / path).unlink()

@@ -10,12 +10,10 @@ from trading_runtime.canonical import digest
 from trading_runtime.datasets.catalog_files import index_instrument_file
 from trading_runtime.datasets.manifest import (
     MANIFEST_NAME,
-    MANIFESTS_FOLDER,
-    DataFile,
     Manifest,
-    file_order,
     load_manifest,
 )
+from trading_runtime.datasets.manifest_index import MANIFESTS_FOLDER
 from trading_runtime.datasets.prepare import (
     described_series,
     make_all,
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.datasets.manifest_entries import DataFile, Gap
     from trading_runtime.datasets.prepare import InstrumentWriter
     from trading_runtime.datasets.series_making import MadeSeries
     from trading_runtime.datasets.series_rows import SeriesSource
@@ -65,7 +64,7 @@ def append(
     """
     manifest = load_manifest(folder)
     sources = series_sources(loaded, instruments)
-    entries = manifest.series_entries
+    entries = manifest.with_raw_files().series_entries
     described = described_series(sources)
     _check_settings(folder, manifest, sources, described, entries)
     new: list[SeriesSource] = []
@@ -88,7 +87,7 @@ def append(
         )
         if load_manifest(folder).digest != manifest.digest:
             raise DataError(f"{folder}: was changed meanwhile; append again")
-        _put_in_place(partial, place, manifest, grown)
+        grown = _put_in_place(partial, place, manifest, grown)
     rows, known_rows = sum(item.rows for item in made), sum(item.known for item in made)
     return Appended(folder, grown, rows, known_rows)
 
@@ -130,7 +129,7 @@ def _check_settings(
 
 
 def _stored(source: SeriesSource, folder: Path, manifest: Manifest) -> StoredRows | None:
-    files = [file for file in manifest.files if (file.type, file.identifier) == _key(source)]
+    files = manifest.files_of([_key(source)])
     return StoredRows(source, folder, files) if files else None
 
 
@@ -143,9 +142,9 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
     partial: Path,
     write_instruments: InstrumentWriter,
 ) -> Manifest:
-    entries = manifest.series_entries
-    files: list[DataFile] = list(manifest.files)
-    gaps = list(manifest.gaps)
+    entries = manifest.with_raw_files().series_entries
+    files: list[DataFile] = []
+    gaps: list[Gap] = []
     for source, item, series in zip(sources, described, made, strict=True):
         files += series.files
         gaps += series.gaps.listed
@@ -172,8 +171,7 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
             "instrument_files": tuple(
                 sorted((*manifest.instrument_files, *written), key=lambda file: file.path)
             ),
-            "files": tuple(sorted(files, key=file_order)),
-            "gaps": tuple(gaps),
+            **manifest.plus(files, gaps),
             "source": manifest.source | {"digest": digest(made_from), "series": series_entries},
         }
     )
@@ -200,8 +198,8 @@ def _added(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return together
 
 
-def _put_in_place(partial: Path, folder: Path, old: Manifest, new: Manifest) -> None:
-    """Move new files beside the existing ones, then replace the manifest."""
+def _put_in_place(partial: Path, folder: Path, old: Manifest, new: Manifest) -> Manifest:
+    """Move new files beside the existing ones, then replace the manifest; return it as stored."""
     for path in sorted(partial.rglob("*")):
         inside = path.relative_to(partial)
         if not path.is_file():
@@ -214,14 +212,18 @@ def _put_in_place(partial: Path, folder: Path, old: Manifest, new: Manifest) -> 
         path.replace(target)
     kept = folder / MANIFESTS_FOLDER
     kept.mkdir(exist_ok=True)
-    _write(kept / f"{old.digest}.json", old.to_json())
-    _write(folder / MANIFEST_NAME, new.to_json())
+    _write(kept / f"{old.digest}.json", old.to_json().encode())
+    stored, tables = new.to_store()
+    for name, content in tables.items():
+        _write(folder / name, content)
+    _write(folder / MANIFEST_NAME, stored.to_json().encode())
+    return stored
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write a file atomically."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(content)
     _flush(partial)
     partial.replace(path)
 

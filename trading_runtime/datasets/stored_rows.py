@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from trading_runtime.datasets.manifest import DataFile
+    from trading_runtime.datasets.manifest_entries import DataFile
     from trading_runtime.datasets.row_checks import RowProblems
     from trading_runtime.datasets.series_rows import SeriesSource
 
