@@ -14,6 +14,7 @@ from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.engine.instruments.files import read_instruments
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 INSTRUMENT = {
@@ -65,16 +66,18 @@ def prepare_files(tmp_path: Path) -> Prepare:
 class Grow(Protocol):
     """Appends raw files to the dataset that was prepared before."""
 
-    def __call__(self, kind: str, raw: dict[str, str], /, **settings: Any) -> Appended: ...
+    def __call__(
+        self, kind: str, raw: Mapping[str, str | bytes], /, **settings: Any
+    ) -> Appended: ...
 
 
 @pytest.fixture
 def grow(tmp_path: Path) -> Grow:
     """Return a function that appends the new rows of raw files to ``dataset``."""
 
-    def run(kind: str, raw: dict[str, str], /, **settings: Any) -> Appended:
+    def run(kind: str, raw: Mapping[str, str | bytes], /, **settings: Any) -> Appended:
         for name, text in raw.items():
-            (tmp_path / name).write_text(text)
+            (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
         series = {"type": kind, "instrument": INSTRUMENT["id"], "files": sorted(raw)}
         series |= DEFAULTS[kind] | settings
         content = {"instruments": "instrument.json", "series": [series]}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trading_runtime.planning.partitions import PartitionList
 
 HEADER = "timestamp,open,high,low,close,volume\n"
-DAYS = {
+DAYS: dict[str, str | bytes] = {
     f"{day}.csv": HEADER
     + "".join(f"2024-{day}T12:{minute:02}:00Z,10,11,9,10,1\n" for minute in (0, 1, 2, 9))
     for day in ("01-01", "01-02", "02-01", "02-02", "03-01")
