@@ -13,9 +13,9 @@ from pydantic import AfterValidator, BaseModel
 from trading_runtime.canonical import digest
 from trading_runtime.datasets.manifest_entries import (
     DataFile,
-    Entry,
     Gap,
     InstrumentFile,
+    ManifestPart,
     file_order,
 )
 from trading_runtime.datasets.manifest_index import (
@@ -47,7 +47,7 @@ INDEXED_FORMAT = 3
 class Manifest(BaseModel):
     """The content of ``manifest.json``, and of the tables that it names."""
 
-    model_config = Entry.model_config
+    model_config = ManifestPart.model_config
 
     format: int
     instruments: tuple[dict[str, Any], ...]

@@ -35,13 +35,13 @@ type Count = Annotated[int, Field(ge=0)]
 type _Path = Annotated[str, AfterValidator(_inside)]
 
 
-class Entry(BaseModel):
+class ManifestPart(BaseModel):
     """A part of a manifest, as strict as its file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
-class RowGroup(Entry):
+class RowGroup(ManifestPart):
     """One row group of a file: the unit whose sha256 is part of a task's identity."""
 
     index: Count
@@ -58,7 +58,7 @@ class RowGroup(Entry):
     """Over the bytes ``[offset, offset + bytes)`` of the file."""
 
 
-class DataFile(Entry):
+class DataFile(ManifestPart):
     """One Parquet file of the catalog."""
 
     path: _Path
@@ -81,7 +81,7 @@ class DataFile(Entry):
     row_groups: tuple[RowGroup, ...]
 
 
-class InstrumentFile(Entry):
+class InstrumentFile(ManifestPart):
     """One Parquet file of the catalog with instrument definitions."""
 
     path: _Path
@@ -89,7 +89,7 @@ class InstrumentFile(Entry):
     sha256: str
 
 
-class Gap(Entry):
+class Gap(ManifestPart):
     """A stretch without rows that is longer than the series' usual spacing."""
 
     identifier: str

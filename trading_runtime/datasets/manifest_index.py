@@ -20,8 +20,8 @@ import polars as pl
 from trading_runtime.datasets.manifest_entries import (
     Count,
     DataFile,
-    Entry,
     Gap,
+    ManifestPart,
     RowGroup,
     file_order,
 )
@@ -58,7 +58,7 @@ _GAPS_SCHEMA = pl.Schema(
 _RAW_SCHEMA = pl.Schema(dict.fromkeys(("type", "identifier", "name", "sha256"), pl.String))
 
 
-class TableFile(Entry):
+class TableFile(ManifestPart):
     """One file of a table."""
 
     sha256: str
@@ -74,7 +74,7 @@ class TableFile(Entry):
         return f"{MANIFESTS_FOLDER}/{self.sha256}.parquet"
 
 
-class SeriesTotals(Entry):
+class SeriesTotals(ManifestPart):
     """What a manifest says of a series without its files."""
 
     type: str
@@ -98,7 +98,7 @@ class SeriesTotals(Entry):
         return self.type, self.identifier
 
 
-class Index(Entry):
+class Index(ManifestPart):
     """The part ``index`` of a manifest."""
 
     series: tuple[SeriesTotals, ...]
