@@ -82,7 +82,7 @@ def drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
     search = (experiment or {}).get("search") or {}
     if search.get("method") == "successive-halving":
         return 0
-    return search["generation"] if search.get("method") in {"tpe", "cma-es"} else None
+    return search["generation"] if search.get("method") in {"tpe", "cma-es", "nsga-ii"} else None
 
 
 def deflated(luck: Mapping[str, Any], trials: int) -> dict[str, Any]:
@@ -192,11 +192,20 @@ def sentences(luck: Mapping[str, Any] | None, spent: Mapping[str, Any]) -> Itera
     for name, what in (("not_trading", "not trading"), ("buy_and_hold", "buying and holding")):
         tested = luck.get(f"against_{name}")
         if tested is not None:
-            verdict = "is" if tested["hansen"] <= _SIGNIFICANT else "is not"
             yield (
-                f"That a point beats {what} {verdict} shown: luck does as well with a probability "
-                f"of {_percent(tested['hansen'])} (Hansen), {_percent(tested['white'])} (White)."
+                f"That a point beats {what} {_verdict(tested)}: luck does as well with a "
+                f"probability of {_percent(tested['hansen'])} (Hansen), "
+                f"{_percent(tested['white'])} (White)."
             )
+
+
+def _verdict(tested: Mapping[str, float]) -> str:
+    """Return whether two tests show something; "in doubt" when only one of them does."""
+    by = [name for name in ("Hansen", "White") if tested[name.lower()] <= _SIGNIFICANT]
+    if len(by) == 1:
+        other = "White" if by == ["Hansen"] else "Hansen"
+        return f"is in doubt, since {by[0]}'s test shows it and {other}'s does not"
+    return "is shown" if by else "is not shown"
 
 
 def _about_luck(sharpe: float, counted: Mapping[str, Any]) -> Iterator[str]:
