@@ -218,7 +218,7 @@ def promote(  # noqa: PLR0913 - one argument per option
         from trading_runtime.search.robustness import check_robustness
 
         found = check_robustness(Source.of(store, run_id), point)
-        return [each.name for each in found.findings if each.holds is False]
+        return [each.name for each in found.findings if each.holds is not True]
 
     written = write(store, run_id, point, target, override, fragile=fragile)
     if as_json:

@@ -19,11 +19,12 @@ from trading_runtime.config.fields import (
     MoneyText,
     Name,
     Number,
+    TimeZone,
     VenueName,
 )
 from trading_runtime.config.risk import QueueSettings, RiskSettings
 from trading_runtime.config.sizes import TaskMemory
-from trading_runtime.config.supervision import Cron, NotifySettings, TimeZone
+from trading_runtime.config.supervision import Cron, NotifySettings
 from trading_runtime.config.venue import (
     FillSettings,
     LatencySettings,
@@ -406,7 +407,8 @@ class PromotionSettings(Model):
     min_out_of_sample_return: Number | None = None
     """Least return of the tests of ``validation``, a walk-forward, in succession."""
     max_fragile: Annotated[int, Field(ge=0)] | None = None
-    """How many checks of ``results robustness`` may find the point fragile."""
+    """How many checks of ``results robustness`` the point may fail; one that finds nothing to
+    compare, as of a loss, counts as failed."""
 
 
 class ResearchSchedule(Model):

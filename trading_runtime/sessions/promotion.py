@@ -180,13 +180,13 @@ class _Judged:
             failed = fragile()
             if len(failed) > gates.max_fragile:
                 yield (
-                    f"fragile in {len(failed)} checks ({', '.join(failed)}), promotion.max_fragile "
-                    f"is {gates.max_fragile}"
+                    f"{len(failed)} checks of robustness do not hold ({', '.join(failed)}), "
+                    f"promotion.max_fragile is {gates.max_fragile}"
                 )
 
     def _luck(self, gates: PromotionSettings, result: RunResult) -> Iterator[str]:
         luck = result.luck
-        if luck is None or luck["point"] != self.point:
+        if luck is None or luck.point != self.point:
             rows = read_points(self.plan, TaskReader(self.plan, self.store, self.files)).rows
             luck = judge(rows, self.point, drawn_points(read_json(self.files.experiment)))
         if luck is None:
@@ -195,15 +195,14 @@ class _Judged:
         least, most = gates.min_deflated_sharpe, gates.max_overfitting
         if least is not None:
             trials = trials_with(self.store, self.plan)
-            found = deflated(luck, trials)["deflated_sharpe"]
+            found = deflated(luck, trials).deflated_sharpe
             if found is None or Decimal(str(found)) < least:
                 yield (
                     f"a deflated Sharpe ratio of {found} with {trials:,} trials, "
                     f"promotion.min_deflated_sharpe is {least}"
                 )
         if most is not None:
-            split = luck["overfitting"]
-            found = None if split is None else split["probability"]
+            found = None if luck.overfitting is None else luck.overfitting.probability
             if found is None or Decimal(str(found)) > most:
                 yield (
                     f"a probability of overfitting of {found}, promotion.max_overfitting is {most}"
