@@ -397,11 +397,12 @@ class Plan:
 
     def to_document(self) -> dict[str, Any]:
         """Return the content of ``plan.json``."""
+        further = [to_document(each) for each in self.further_objectives]
         return {
             "format": PLAN_FORMAT,
             "experiment_name": self.experiment_name,
             "objective": to_document(self.objective),
-            **self._further_objectives(),
+            **({"further_objectives": further} if further else {}),
             "dataset_digest": self.dataset_digest,
             "common": self.common.content,
             "strategy": self.strategy._asdict(),
@@ -426,11 +427,6 @@ class Plan:
             ],
             "batches": self.batches,
         }
-
-    def _further_objectives(self) -> dict[str, Any]:
-        """Return the key of a plan that has any."""
-        further = [to_document(each) for each in self.further_objectives]
-        return {"further_objectives": further} if further else {}
 
     @property
     def objectives(self) -> list[PlannedObjective]:
@@ -474,10 +470,9 @@ def plan_from_document(content: Any) -> Plan:
     strategy = content["strategy"]
     return Plan(
         experiment_name=content["experiment_name"],
-        objective=read_as(PlannedObjective, content["objective"], "objective"),
+        objective=read_as(PlannedObjective, content["objective"]),
         further_objectives=tuple(
-            read_as(PlannedObjective, each, f"further_objectives[{number}]")
-            for number, each in enumerate(content.get("further_objectives", ()))
+            read_as(PlannedObjective, each) for each in content.get("further_objectives", ())
         ),
         dataset_digest=content["dataset_digest"],
         common=CommonInputs(content["common"]),
