@@ -341,7 +341,8 @@ def _moment(text: str) -> str:
 def _grouped(balance: str) -> str:
     amount, _, code = balance.partition(" ")
     whole, dot, rest = amount.partition(".")
-    return f"{int(whole):,}{dot}{rest} {code}"
+    # What has the form of a secret is hidden, a number like any other text.
+    return f"{int(whole):,}{dot}{rest} {code}" if whole.isdecimal() else balance
 
 
 def _best_words(
