@@ -10,6 +10,7 @@ import pytest
 from tests.engine.market import HOUR, T0, Market, bars, pair, quotes, run_steps
 from tests.engine.test_fed_engine import both
 from trading_runtime.engine.accounting.swap import Swap, charging_instants
+from trading_runtime.records.inputs import SwapInputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,11 +140,11 @@ def test_an_account_of_one_currency_is_charged_in_it(tmp_path: Path, kind: str) 
 
 
 def test_instants_are_those_of_the_days_in_order() -> None:
-    settings = {"time": "21:30", "triple_day": "friday"}
+    settings = SwapInputs({}, "day", 365, "21:30", "friday")
     start = T0 + 6 * DAY + 22 * HOUR  # Friday, half an hour after
     week_later = list(charging_instants(settings, start, start + 7 * DAY))
     # Monday to Thursday, and three days on the next Friday.
     assert [days for _, days in week_later] == [1, 1, 1, 1, 3]
     assert [(ts - T0) % DAY for ts, _ in week_later] == [21 * HOUR + HOUR // 2] * 5
-    at_midnight = {"time": "00:00", "triple_day": None}
+    at_midnight = SwapInputs({}, "day", 365, "00:00", None)
     assert list(charging_instants(at_midnight, T0, T0 + DAY)) == [(T0 + DAY, 1)]
