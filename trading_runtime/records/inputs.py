@@ -89,6 +89,8 @@ class SwapInputs:
     days_in_year: int
     time: str
     triple_day: str | None
+    time_zone: str = "UTC"
+    """Plans of earlier versions have no other."""
 
 
 @dataclass(frozen=True, slots=True)
