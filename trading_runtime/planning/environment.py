@@ -39,6 +39,8 @@ RUNTIME_CODE = (
     "execution/workers/worker.py",
     "message_kinds.py",
     "planning/identity.py",
+    "records/forms.py",
+    "records/inputs.py",
     "records/task_manifest.py",
     "results/artifacts.py",
     "results/calendar.py",
