@@ -57,8 +57,8 @@ def check_records(folder: Path) -> None:
             if always in content:
                 validator(name).validate(content)
     for path in sorted(folder.rglob("accounts/*/*.json")):
-        if (name := {"state": "account", "lease": "lease"}.get(path.stem)) is not None:
-            validator(name).validate(json.loads(path.read_bytes()))
+        if (kept := {"state": "account", "lease": "lease"}.get(path.stem)) is not None:
+            validator(kept).validate(json.loads(path.read_bytes()))
     for path in sorted(folder.rglob("ledger/*.json")):
         content = json.loads(path.read_bytes())
         # Those that a test damaged have another name than their content gives.
