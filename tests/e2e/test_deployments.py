@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -166,10 +165,10 @@ def test_a_deleted_pod_comes_back_and_continues_its_account(kept: Callable[[], K
 
 
 def test_a_restarted_kubelet_leaves_a_session_alone(kept: Callable[[], Kept]) -> None:
-    restart = shlex.split(os.environ.get("E2E_RESTART_KUBELET") or "")
+    pod = kept()
+    restart = pod.site.settings.restart_kubelet
     if not restart:
         pytest.skip("E2E_RESTART_KUBELET names no command")
-    pod = kept()
     pod.session()
     first = pod.trading()
     run(*restart)
