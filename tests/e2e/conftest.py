@@ -1,7 +1,9 @@
-"""One site for all end-to-end tests: namespaces, data in S3, and the image that pods run."""
+"""A site for the tests of each process: namespaces and data in S3; one image for all of them."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import secrets
 from pathlib import Path
@@ -22,6 +24,22 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 BUILD_SECONDS = 1_500
+
+
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder of all processes that these tests run in."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder if worker_id == "master" else folder.parent
+
+
+@pytest.fixture(autouse=True)
+def _beside_others_or_alone(request: pytest.FixtureRequest, common: Path) -> Iterator[None]:
+    """Let a test that measures wait for those of other processes, and hold them up meanwhile."""
+    alone = request.node.get_closest_marker("alone_on_the_cluster")
+    with (common / "cluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -86,11 +104,17 @@ def site(
 
 
 @pytest.fixture(scope="session")
-def build(site: Site, git_server: GitServer) -> Workflow:
-    """The workflow that built the image of this session, from the git repository."""
+def build(site: Site, git_server: GitServer, common: Path) -> Workflow:
+    """The workflow that built the image of all processes, from the git repository."""
     if os.environ.get("E2E_BUILT"):
         pytest.skip("E2E_BUILT names an image; nothing is built")
-    return site.builds.succeeded(submit_build(site, git_server, "main"), BUILD_SECONDS)
+    told = common / "build.json"
+    with (common / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            name = submit_build(site, git_server, "main")
+            told.write_text(json.dumps(site.builds.succeeded(name, BUILD_SECONDS).content))
+    return Workflow(json.loads(told.read_text()))
 
 
 @pytest.fixture(scope="session")

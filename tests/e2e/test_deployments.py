@@ -240,6 +240,7 @@ def test_operators_stop_and_start_on_the_cluster(kept: Callable[[], Kept]) -> No
     pod.wait(lambda: pod.sight["phase"] == "running")
 
 
+@pytest.mark.xdist_group("controller")
 def test_hours_start_and_stop_it(kept: Callable[[], Kept]) -> None:
     pod = kept()
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=75)
@@ -257,6 +258,7 @@ def test_hours_start_and_stop_it(kept: Callable[[], Kept]) -> None:
     pod.wait(lambda: pod.sight["phase"] in {"ending", "stopped"})
 
 
+@pytest.mark.xdist_group("controller")
 def test_research_runs_at_its_times_and_not_while_it_is_suspended(site: Site, image: str) -> None:
     assert image
     experiment = site.experiment("nightly", schedule={"cron": "* * * * *", "time_zone": "UTC"})

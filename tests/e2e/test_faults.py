@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.e2e.workflows import run
 
@@ -14,33 +16,23 @@ if TYPE_CHECKING:
     from tests.e2e.workflows import Workflow
 
 
-def running(workflow: Workflow) -> list[str]:
-    """Return the names of the pods that compute at this moment."""
-    return [pod_of(workflow, node) for node in workflow.pods("batch") if node["phase"] == "Running"]
-
-
-def pod_of(workflow: Workflow, node: dict[str, Any]) -> str:
-    """Return the name of the pod of a batch."""
-    return f"{workflow.name}-batch-{node['id'].rpartition('-')[2]}"
-
-
 def exit_codes(workflow: Workflow) -> set[str]:
     """Return the exit codes of the pods that computed in the first round, so far."""
     return {node.get("outputs", {}).get("exitCode", "") for node in workflow.pods("batch")}
 
 
+# No schedule fires while the controller is away.
+@pytest.mark.xdist_group("controller")
 def test_a_lost_pod_and_a_restarted_controller(site: Site, settings: Settings, image: str) -> None:
     experiment = site.awkward("lost", parameters={"every": [20, 30], "pause_seconds": [12]})
     name = experiment.send("--image", image, "--batch-seconds", "1")["workflow"]
-    found = site.backtests.until(name, lambda now: bool(running(now)))
-    victim = running(found)[0]
-    site.backtests.kubectl("delete", "pod", victim, "--grace-period=1")
+    victim = site.backtests.delete_running(name, "batch")
     if settings.restart_controller:
         run(*settings.restart_controller)
     found = site.backtests.succeeded(name)
     lost = [node for node in found.pods("batch") if node["phase"] != "Succeeded"]
     # A controller that starts anew may make the pod again, and then counts none as lost.
-    assert {pod_of(found, node) for node in lost} <= {victim}
+    assert {found.pod_of(node) for node in lost} <= {victim}
     assert found.outputs["run_digest"] == experiment.run_on_laptop()["run_digest"]
 
 
