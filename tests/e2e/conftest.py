@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.servers import GitServer, StorageProxy
 from tests.e2e.settings import Settings, missing
 from tests.e2e.site import Site, buildkit_configuration, registry_secret
-from tests.e2e.workflows import Workflow, run
+from tests.e2e.workflows import Namespace, Workflow, run
 from tests.s3.test_runs_in_s3 import upload
 from trading_runtime.storage.s3 import S3Folder
 
@@ -67,10 +67,19 @@ def git_server(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
+def egress_ports(settings: Settings, storage_proxy: StorageProxy, git_server: GitServer) -> str:
+    """The ports that pods and builds reach, in words."""
+    addresses = [storage_proxy.endpoint, settings.endpoint, git_server.url]
+    ports = {urlsplit(address).port for address in addresses}
+    ports |= {urlsplit(f"//{name}").port for name in settings.plain_registries}
+    return " ".join(str(port) for port in sorted(filter(None, ports)))
+
+
+@pytest.fixture(scope="session")
 def site(
     settings: Settings,
     storage_proxy: StorageProxy,
-    git_server: GitServer,
+    egress_ports: str,
     small_dataset: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
@@ -78,19 +87,11 @@ def site(
     name = f"e2e-{secrets.token_hex(3)}"
     site = Site(settings, name, tmp_path_factory.mktemp("site"), small_dataset)
     upload(small_dataset, f"{site.place}/data")
-    addresses = [storage_proxy.endpoint, settings.endpoint, git_server.url]
-    ports = {urlsplit(address).port for address in addresses}
-    ports |= {urlsplit(f"//{name}").port for name in settings.plain_registries}
-    site_ports = " ".join(str(port) for port in sorted(filter(None, ports)))
-    namespaces = [site.backtests, site.strangers, site.builds]
+    namespaces = [site.backtests, site.builds, site.strangers]
     try:
-        for namespace in (site.backtests, site.strangers):
-            site.script("deploy-argo.sh", K8S_NAMESPACE=namespace.name, EGRESS_PORTS=site_ports)
+        site.script("deploy-argo.sh", EGRESS_PORTS=egress_ports)
         site.script("create-registry-secrets.sh", **registry_secret(settings))
-        proxied = {"AWS_ENDPOINT_URL": storage_proxy.endpoint}
-        site.script("create-s3-secret.sh", **proxied)
-        wrong = {"K8S_NAMESPACE": site.strangers.name, "AWS_SECRET_ACCESS_KEY": "not-the-key"}
-        site.script("create-s3-secret.sh", **proxied, **wrong)
+        site.script("create-s3-secret.sh", AWS_ENDPOINT_URL=storage_proxy.endpoint)
         site.builds.kubectl("apply", "-f", "-", given=buildkit_configuration(settings))
         yield site
     finally:
@@ -101,6 +102,16 @@ def site(
             names = [namespace.name for namespace in namespaces]
             run("kubectl", "delete", "namespace", "--ignore-not-found", *names, timeout=300)
             site.storage.remove_all(list(site.storage.sizes()))
+
+
+@pytest.fixture(scope="session")
+def strangers(site: Site, storage_proxy: StorageProxy, egress_ports: str) -> Namespace:
+    """A namespace where a pull secret is missing, and the key for S3 is a wrong one."""
+    there = {"K8S_NAMESPACE": site.strangers.name}
+    site.script("deploy-argo.sh", EGRESS_PORTS=egress_ports, **there)
+    wrong = {"AWS_ENDPOINT_URL": storage_proxy.endpoint, "AWS_SECRET_ACCESS_KEY": "not-the-key"}
+    site.script("create-s3-secret.sh", **there, **wrong)
+    return site.strangers
 
 
 @pytest.fixture(scope="session")
