@@ -9,12 +9,15 @@ from typing import Any
 
 import jsonschema
 
+from trading_runtime.canonical import digest
+
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 DOCUMENTS = {
     "failure": ("failures/*.json", "exit_code"),
     "metadata": ("metadata.json", "config_digest"),
     "missing": ("missing.json", "batches"),
     "result": ("result.json", "incidents"),
+    "trials": ("trials.json", "of_this_run"),
 }
 """Where each document of a run is, and a key that the program always writes."""
 
@@ -53,3 +56,8 @@ def check_records(folder: Path) -> None:
             # Those that a test made up hold only what it is about.
             if always in content:
                 validator(name).validate(content)
+    for path in sorted(folder.rglob("ledger/*.json")):
+        content = json.loads(path.read_bytes())
+        # Those that a test damaged have another name than their content gives.
+        if path.stem == digest(content):
+            validator("ledger-entry").validate(content)

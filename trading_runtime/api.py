@@ -23,11 +23,12 @@ from trading_runtime.errors import Kind, UsageError
 from trading_runtime.execution.preparation import PreparedRun, prepare_run
 from trading_runtime.execution.workers.processes import PrestartedWorker
 from trading_runtime.records.failures import read_failure
+from trading_runtime.records.forms import to_document
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
+from trading_runtime.records.trials import read_trials
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.opening import check_run_id, new_run_id
-from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -113,7 +114,8 @@ class Run:
     @property
     def trials(self) -> dict[str, Any]:
         """Content of ``trials.json``: what had been tried on the same data when the run ended."""
-        return read_json(self.files.trials) or {}
+        trials = read_trials(self.files)
+        return {} if trials is None else to_document(trials)
 
     @property
     def report(self) -> Path:

@@ -337,16 +337,31 @@ def test_the_manifest_names_later_settings_only_when_they_are_set(
     assert other["series"][0]["settings"]["mixed_symbols"] == "accept"
 
 
+@pytest.mark.parametrize("column", ["Ticker", "instId", "contract_code", "code"])
 def test_files_of_two_symbols_are_not_one_series_unless_that_is_said(
-    prepare_files: Prepare,
+    column: str, prepare_files: Prepare
 ) -> None:
-    head = "Ticker," + HEADER
+    head = f"{column},{HEADER}"
     row = "{},2024-01-01 00:0{}:00,10.00,11.00,9.00,10.50,1.5\n"
     raw: dict[str, str | bytes] = {
         "a.csv": head + row.format("ESH4", 1),
         "b.csv": head + row.format("ESM4", 2),
     }
 
-    with pytest.raises(DataError, match=r"b\.csv: column 'Ticker' .*'ESH4', 'ESM4'"):
+    with pytest.raises(DataError, match=rf"b\.csv: column '{column}' .*'ESH4', 'ESM4'"):
         prepare_files("bars", raw)
     assert prepare_files("bars", raw, mixed_symbols="accept").manifest.rows == 2
+
+
+def test_a_column_of_any_name_that_names_the_instrument_is_one_of_symbols(
+    prepare_files: Prepare,
+) -> None:
+    head, row = f"kind,{HEADER}", "{},2024-01-01 00:0{}:00,10.00,11.00,9.00,10.50,1.5\n"
+
+    with pytest.raises(DataError, match=r"column 'kind' holds 2 symbols \('ETH', 'BTC'\)"):
+        prepare_files("bars", {"a.csv": head + row.format("ETH", 1) + row.format("BTC", 2)})
+    # What is no part of its name may be anything else.
+    other: dict[str, str | bytes] = {
+        "b.csv": head + row.format("AUCTION", 1) + row.format("REGULAR", 2)
+    }
+    assert prepare_files("bars", other, force=True).manifest.rows == 2

@@ -161,8 +161,11 @@ START = "    def on_start(self):\n        super().on_start()\n        "
     [
         ("self.on_bar = None", "'NoneType' object is not callable"),
         ("self.on_bar = later", "was never awaited"),
-        ("self.clock.set_timer_ns('a', 60_000_000_000, callback=later)", "was never awaited"),
-        ("self.subscribe_topic('t', later); self.publish_message('t', 1)", "was never awaited"),
+        ("self.on_quote = steps", "on_quote, set on the strategy itself, is async or a generator"),
+        ("self.clock.set_timer_ns('a', 60_000_000_000, callback=later)", "async or a generator"),
+        ("self.clock.set_time_alert_ns('a', 1, functools.partial(steps))", "async or a generator"),
+        ("self.subscribe_topic('t', later)", "async or a generator"),
+        ("self.subscribe_topic('t', lambda m: later(m)); self.publish_message('t', 1)", "awaited"),
         ("import threading; threading.Thread(target=boom).start()", "boom in a thread"),
         ("import _thread; _thread.start_new_thread(boom, ()); import time; time.sleep(.1)", "boom"),
     ],

@@ -17,6 +17,7 @@ from tests.engine.market import (
     bars,
     pair,
     quotes,
+    run,
     task_inputs,
     trades,
 )
@@ -24,7 +25,7 @@ from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.engine.simulation.feed import decoded
 from trading_runtime.engine.simulation.feeding_order import early_bars, in_feeding_order
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import StrategyError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -240,3 +241,18 @@ def test_a_strategy_inside_the_engine_is_refused_bars_that_would_have_to_wait(
 
     with pytest.raises(UsageError, match=r"strategy\.config: .*-BID-EXTERNAL: .* comes later"):
         run_task(inputs, code, market.catalog, market.rows)
+
+
+def test_an_on_bar_of_the_instance_that_could_not_wait_fails_the_task(
+    tmp_path: Path, written: Path
+) -> None:
+    market = Market.write(tmp_path, [EURUSD], [*sided(EURUSD, 1, "BID"), *sided(EURUSD, 1, "ASK")])
+    source = (STRATEGIES / "scripted.py").read_text()
+    replaced = source.replace(
+        '"""Subscribe to all data that the config names."""', "self.on_bar = super().on_bar"
+    )
+    (written / "scripted.py").write_text(replaced)
+    listen = {"kinds": ["bars"], "data": [name(1, "BID")]}
+
+    with pytest.raises(StrategyError, match=r"on_bar was set on the strategy itself: .* bid bar"):
+        run(market, "scripted.py:Scripted", listen, folder=written, **USD)

@@ -126,7 +126,14 @@ def test_open_orders_are_cancelled_where_the_venue_asks_python_what_things_cost(
 ) -> None:
     # The engine calls both from inside the venue, and one of them first after the signal.
     tier = {"from_value": "1 USDT", "maker": "0", "taker": "0"}
-    swap = {"rates": {}, "per": "day", "days_in_year": 365, "time": "00:01", "triple_day": None}
+    swap = {
+        "rates": {},
+        "per": "day",
+        "days_in_year": 365,
+        "time": "00:01",
+        "time_zone": "UTC",
+        "triple_day": None,
+    }
     venue = {
         "fees": {"model": "tiered", "maker": "0", "taker": "0", "tiers": [tier], "period": None},
         "swap": swap,

@@ -53,6 +53,7 @@ SWAP = {
     "per": "day",
     "days_in_year": 365,
     "time": "03:17",
+    "time_zone": "UTC",
     "triple_day": None,
 }
 INTERVALS = [11 * MINUTE, HOUR, DAY, 1000 * DAY]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence  # noqa: TC003 - read from the annotations
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -93,6 +93,44 @@ def test_keys_of_a_later_version_are_ignored() -> None:
 def test_damage_is_named_by_its_place(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match="is ") as refused:
         read_as(Whole, SOUND | change)
+
+    assert str(refused.value) == message
+
+
+class Row(NamedTuple):
+    """A list with a value for each field."""
+
+    name: str
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A record of rows."""
+
+    rows: Sequence[Row]
+
+
+def test_a_named_tuple_is_a_list_with_a_value_for_each_field() -> None:
+    document = {"rows": [["a", [1, 2]], ["b", []]]}
+    rows = read_as(Rows, document)
+
+    assert rows.rows == (Row("a", (1, 2)), Row("b", ()))
+    assert to_document(rows) == document
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"name": "a"}, "rows[0] is no list"),
+        (["a"], "rows[0] is no list of 2"),
+        (["a", [1], 3], "rows[0] is no list of 2"),
+        (["a", ["1"]], "rows[0][1][0] is of the wrong type"),
+    ],
+)
+def test_damage_in_a_row_is_named_by_its_place(row: object, message: str) -> None:
+    with pytest.raises(ValueError, match="is ") as refused:
+        read_as(Rows, {"rows": [row]})
 
     assert str(refused.value) == message
 

@@ -231,12 +231,13 @@ def test_each_venue_is_told_with_its_name() -> None:
 
 def test_swap_and_liquidation_are_told_as_they_are_charged() -> None:
     rates = {"A.SIM": {"long": "-0.0001", "short": "0.00005"}}
-    swap = {"rates": rates, "per": "day", "days_in_year": 365, "time": "22:00"}
+    swap = {"rates": rates, "per": "day", "days_in_year": 365, "time": "17:00"}
+    swap["time_zone"] = "America/New_York"
     run = with_venue(swap={**swap, "triple_day": "wednesday"})
     assert said(run, "Swap").text == (
-        "Positions that are open are charged or paid each day at 22:00 UTC, three days on "
-        "Wednesday and none on Saturday and Sunday, a share of their value at the latest price: "
-        "A.SIM -0.01% long, 0.005% short. Other instruments cost nothing to hold."
+        "Positions that are open are charged or paid each day at 17:00 America/New_York, "
+        "three days on Wednesday and none on Saturday and Sunday, a share of their value at the "
+        "latest price: A.SIM -0.01% long, 0.005% short. Other instruments cost nothing to hold."
     ).replace("-", "\N{MINUS SIGN}")
     yearly = said(with_venue(swap={**swap, "per": "year", "triple_day": None}), "Swap").text
     assert "latest price for a year of 365 days" in yearly

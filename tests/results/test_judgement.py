@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from trading_runtime.records.trials import TrialCount
 from trading_runtime.results.judgement import FEWEST_DAYS, deflated, judge, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from trading_runtime.records.result import LuckStatistics
 
 YEAR = 365.0
 
@@ -36,52 +39,57 @@ def daily(returns: Sequence[float]) -> float:
     return statistics.fmean(returns) / statistics.stdev(returns)
 
 
-def judged(rows: Sequence[dict[str, Any]], best: int) -> dict[str, Any]:
+def judged(rows: Sequence[dict[str, Any]], best: int) -> LuckStatistics:
     """Return the judgement, which there must be."""
     luck = judge(rows, best)
     assert luck is not None
     return luck
 
 
+def spent(trials: int | None, problem: str | None = None) -> TrialCount:
+    """Return what a run's ``trials.json`` says."""
+    return TrialCount(of_this_run=1, trials=trials, problem=problem)
+
+
 def test_the_best_point_is_held_against_what_its_own_points_would_come_to_by_luck() -> None:
     returns = [drawn(seed) for seed in range(8)]
     luck = judged([row(point, each) for point, each in enumerate(returns)], 3)
 
-    assert luck["daily_sharpe"] == pytest.approx(daily(returns[3]), rel=1e-11)
+    assert luck.daily_sharpe == pytest.approx(daily(returns[3]), rel=1e-11)
     spread = statistics.stdev(map(daily, returns))
     quantile = NormalDist().inv_cdf
     euler = 0.5772156649
     largest = (1 - euler) * quantile(1 - 1 / 8) + euler * quantile(1 - math.exp(-1) / 8)
-    assert luck["sharpe_by_luck"] == pytest.approx(spread * largest * math.sqrt(365), rel=1e-9)
-    hurdle = luck["sharpe_by_luck"] / math.sqrt(365)
-    sharpe, skewness, kurtosis = luck["daily_sharpe"], luck["skewness"], luck["kurtosis"]
+    assert luck.sharpe_by_luck == pytest.approx(spread * largest * math.sqrt(365), rel=1e-9)
+    hurdle = luck.sharpe_by_luck / math.sqrt(365)
+    sharpe, skewness, kurtosis = luck.daily_sharpe, luck.skewness, luck.kurtosis
     error = math.sqrt((1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2) / 59)
     expected = NormalDist(hurdle, error).cdf(sharpe)
-    assert luck["deflated_sharpe"] == pytest.approx(expected, rel=1e-9)
-    assert luck["sharpe_interval"][0] < sharpe * math.sqrt(365) < luck["sharpe_interval"][1]
+    assert luck.deflated_sharpe == pytest.approx(expected, rel=1e-9)
+    assert luck.sharpe_interval[0] < sharpe * math.sqrt(365) < luck.sharpe_interval[1]
 
 
 def test_more_trials_raise_the_hurdle_and_nothing_else() -> None:
     luck = judged([row(point, drawn(point)) for point in range(8)], 3)
 
-    assert deflated(luck, 8) == {
-        name: luck[name] for name in ("trials", "sharpe_by_luck", "deflated_sharpe")
-    }
+    assert deflated(luck, 8) == luck
     more = deflated(luck, 800)
-    assert more["sharpe_by_luck"] > luck["sharpe_by_luck"]
-    assert more["deflated_sharpe"] < luck["deflated_sharpe"]
+    assert more.sharpe_by_luck > luck.sharpe_by_luck
+    assert more.deflated_sharpe is not None
+    assert luck.deflated_sharpe is not None
+    assert more.deflated_sharpe < luck.deflated_sharpe
 
 
 def test_a_single_point_has_no_hurdle_until_others_were_tried() -> None:
     luck = judged([row(0, drawn(1))], 0)
 
-    assert luck["sharpe_by_luck"] == 0
-    assert luck["deflated_sharpe"] == luck["probabilistic_sharpe"]
-    assert luck["overfitting"] is None
+    assert luck.sharpe_by_luck == 0
+    assert luck.deflated_sharpe == luck.probabilistic_sharpe
+    assert luck.overfitting is None
     # Of trials without skill over 60 days, the Sharpe ratios deviate by 1 / sqrt(59).
     chance = np.random.default_rng(2)
     best = [max(daily(chance.normal(0, 1, 60).tolist()) for _ in range(20)) for _ in range(150)]
-    hurdle = deflated(luck, 20)["sharpe_by_luck"] / math.sqrt(365)
+    hurdle = deflated(luck, 20).sharpe_by_luck / math.sqrt(365)
     assert hurdle == pytest.approx(statistics.fmean(best), rel=0.06)
 
 
@@ -94,17 +102,17 @@ def test_of_a_search_the_points_that_were_drawn_say_how_trials_deviate() -> None
 
     assert luck is not None
     spread = statistics.variance(map(daily, drawn_points))
-    assert luck["variance_of_daily_sharpes"] == pytest.approx(spread, rel=1e-9)
-    assert luck["variance_of_points"] == 6
-    assert luck["trials"] == 36
-    assert judged(rows, 35)["variance_of_daily_sharpes"] < spread
+    assert luck.variance_of_daily_sharpes == pytest.approx(spread, rel=1e-9)
+    assert luck.variance_of_points == 6
+    assert luck.trials == 36
+    assert judged(rows, 35).variance_of_daily_sharpes < spread
 
 
 def test_points_without_returns_are_left_out_and_counted() -> None:
     rows = [row(0, drawn(1)), row(1, None), row(2, drawn(2)), row(3, None)]
     luck = judged(rows, 2)
 
-    assert (luck["points"], luck["left_out"], luck["trials"]) == (4, 2, 4)
+    assert (luck.points, luck.left_out, luck.trials) == (4, 2, 4)
     assert judge(rows, 1) is None
 
 
@@ -129,14 +137,14 @@ def test_the_judgement_does_not_depend_on_the_order_of_the_points() -> None:
 
 
 def test_trials_on_few_days_are_told_all_the_same() -> None:
-    assert list(sentences(None, {"trials": 1})) == []
-    [said] = sentences(None, {"trials": 12})
+    assert list(sentences(None, spent(1))) == []
+    [said] = sentences(None, spent(12))
     assert said.startswith("This makes 12 trials on this data; ")
 
 
 def test_a_ledger_that_cannot_be_read_is_told() -> None:
     luck = judged([row(point, drawn(point)) for point in range(8)], 3)
-    first, second, *_ = sentences(luck, {"trials": None, "problem": "ledger/x.json: damaged"})
+    first, second, *_ = sentences(luck, spent(None, "ledger/x.json: damaged"))
 
     assert first.endswith("is not known: ledger/x.json: damaged")
     assert second.startswith("Of 8 trials")
@@ -146,14 +154,14 @@ def test_each_number_is_a_sentence() -> None:
     points = [row(point, drawn(point)) for point in range(30)]
     points.append(row(30, drawn(9, mean=0.02)))
     luck = judged(points, 30)
-    said = list(sentences(luck, deflated(luck, 243)))
+    said = list(sentences(luck, spent(243)))
 
-    sharpe = luck["daily_sharpe"] * math.sqrt(365)
+    sharpe = luck.daily_sharpe * math.sqrt(365)
     assert said[0].startswith("Of 243 trials, the best Sharpe ratio by luck alone would be ")
     assert said[0].endswith(f"this one is {sharpe:.2f}.")
     assert said[1].endswith(": skill.")
     assert "12,870 splits" in said[5]
     assert "beats not trading is shown" in said[6]
-    poor = list(sentences(judged([row(p, drawn(p)) for p in range(30)], 4), {}))
+    poor = list(sentences(judged([row(p, drawn(p)) for p in range(30)], 4), None))
     assert poor[1].endswith(": luck until proven otherwise.")
     assert "beats not trading is not shown" in poor[-1]

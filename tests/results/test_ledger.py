@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.results.ledger import (
-    Entry,
-    Window,
-    entries,
-    trial_id,
-    trials_on,
-    write_entry,
-)
+from trading_runtime.errors import DataError
+from trading_runtime.records.trials import Window
+from trading_runtime.results.ledger import Entry, entries, trial_id, trials_on, write_entry
 from trading_runtime.results.opening import open_store
 
 if TYPE_CHECKING:
@@ -109,6 +105,27 @@ def test_an_entry_is_kept_once_and_read_as_it_was(tmp_path: Path) -> None:
     write_entry(store, Entry({}))
 
     assert list(entries(store)) == [entry]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"trials": [[[1], ["a"]]]}, "trials[0] names a window that the entry does not have"),
+        ({"trials": [[[-1], ["a"]]]}, "trials[0] names a window that the entry does not have"),
+        ({"windows": [["BTC", 0]]}, "windows[0] is no list of 3"),
+        ({"windows": {}}, "windows is no list"),
+    ],
+)
+def test_damage_to_an_entry_is_named_by_its_place(
+    changes: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    store = open_store(tmp_path)
+    write_entry(store, Entry({"a": frozenset({window(0, 1)})}))
+    [path] = (tmp_path / "ledger").iterdir()
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    with pytest.raises(DataError, match=re.escape(f"{path.name}: damaged: {problem}")):
+        list(entries(store))
 
 
 def test_edits_count_repeats_and_other_days_do_not(small: SmallExperiment) -> None:

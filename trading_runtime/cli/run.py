@@ -232,6 +232,7 @@ def _days_text(plan: Plan, days: ReturnDays) -> str:
 
 def _run_lines(ended: Run) -> list[str]:
     from trading_runtime.records.forms import to_document
+    from trading_runtime.records.trials import read_trials
     from trading_runtime.report.formatting import counted, statistic
     from trading_runtime.results.judgement import sentences
 
@@ -262,7 +263,7 @@ def _run_lines(ended: Run) -> list[str]:
         )
     else:
         lines.append(f"best      none: {_why_no_best(ended)}")
-    said = sentences(result.luck, ended.trials)
+    said = sentences(result.luck, read_trials(ended.files))
     lines += [f"{'' if n else 'luck':<9} {text}" for n, text in enumerate(said)]
     return [*lines, f"digest    {result.run_digest}", f"report    {ended.report}"]
 

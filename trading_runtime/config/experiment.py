@@ -18,11 +18,12 @@ from trading_runtime.config.fields import (
     Model,
     Name,
     Number,
+    TimeZone,
     VenueName,
 )
 from trading_runtime.config.risk import QueueSettings, RiskSettings
 from trading_runtime.config.sizes import TaskMemory
-from trading_runtime.config.supervision import Cron, NotifySettings, TimeZone
+from trading_runtime.config.supervision import Cron, NotifySettings
 from trading_runtime.config.venue import (
     FillSettings,
     LatencySettings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
 from decimal import Decimal
 from typing import Annotated
 
@@ -108,6 +109,16 @@ def _check_time(text: str) -> str:
     return text
 
 
+def _check_zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{name!r} is not a time zone; write a name such as 'UTC' or 'America/New_York'"
+        ) from error
+    return name
+
+
 def _check_class(text: str) -> str:
     where, _, _ = text.partition(":")
     is_class = re.fullmatch(_CLASS, text) is not None
@@ -186,6 +197,13 @@ TimeOfDay = Annotated[
     str, AfterValidator(_check_time), WithJsonSchema({"type": "string", "pattern": _TIME})
 ]
 """A time of day in hours and minutes: ``22:00``."""
+
+TimeZone = Annotated[
+    str,
+    AfterValidator(_check_zone),
+    WithJsonSchema({"type": "string", "examples": ["UTC", "America/New_York"]}),
+]
+"""A time zone's name in the IANA database."""
 
 ClassPath = Annotated[
     str, AfterValidator(_check_class), WithJsonSchema({"type": "string", "pattern": _CLASS})

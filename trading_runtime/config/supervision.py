@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import zoneinfo
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from trading_runtime.config.fields import Duration, Model
+from trading_runtime.config.fields import Duration, Model, TimeZone
 
 _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
@@ -48,16 +47,6 @@ def _check_cron(text: str) -> str:
     return " ".join(numbered)
 
 
-def _check_zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(
-            f"{name!r} is not a time zone; write a name such as 'UTC' or 'America/New_York'"
-        ) from error
-    return name
-
-
 def _check_variable(name: str) -> str:
     if not re.fullmatch(_VARIABLE, name):
         raise ValueError(
@@ -72,13 +61,6 @@ Cron = Annotated[
     WithJsonSchema({"type": "string", "pattern": _CRON, "examples": ["30 9 * * mon-fri"]}),
 ]
 """A cron expression of five fields."""
-
-TimeZone = Annotated[
-    str,
-    AfterValidator(_check_zone),
-    WithJsonSchema({"type": "string", "examples": ["UTC", "America/New_York"]}),
-]
-"""A time zone's name in the IANA database."""
 
 Variable = Annotated[
     str, AfterValidator(_check_variable), WithJsonSchema({"type": "string", "pattern": _VARIABLE})

@@ -16,6 +16,7 @@ from trading_runtime.config.fields import (
     MoneyText,
     Number,
     TimeOfDay,
+    TimeZone,
     check_number,
 )
 
@@ -97,9 +98,11 @@ class SwapSettings(Model):
     days_in_year: Literal[360, 365] = 365
     """Days that a rate for a year is divided by."""
     time: TimeOfDay = "00:00"
-    """When open positions are charged each day, in UTC: ``22:00``."""
+    """When open positions are charged each day: ``17:00`` with the zone ``America/New_York``."""
+    time_zone: TimeZone = "UTC"
+    """The zone of this time, with its daylight saving."""
     triple_day: Literal["monday", "tuesday", "wednesday", "thursday", "friday"] | None = None
-    """On this weekday (of that instant, in UTC) three days are charged, and none on Saturday and
+    """On this weekday (of that time, in its zone) three days are charged, and none on Saturday and
     Sunday; when absent, every day is charged once."""
 
 

@@ -46,12 +46,13 @@ _BEYOND = "(beyond the header)"
 _DATUM = re.compile(r"[+-]?[0-9.][0-9.:/eE+\-, TZ]*")
 _TEXT_ROLES = frozenset({"aggressor", "buyer_maker", "trade_id", "side", "is_snapshot", "order_id"})
 _SYMBOL_NAMES = frozenset({
-    "symbol", "sym", "ticker", "tic", "instrument", "instrumentid", "instrumentname",
-    "pair", "currencypair", "market", "product", "productid", "security", "securityid",
-    "isin", "cusip", "ric", "figi", "contract", "coin", "name", "stock", "stockcode",
-    "tscode", "underlying", "asset",
+    "symbol", "sym", "ticker", "tic", "instrument", "inst", "pair", "currencypair", "market",
+    "product", "security", "sec", "isin", "cusip", "sedol", "wkn", "ric", "figi", "permno",
+    "contract", "coin", "name", "code", "stock", "stk", "stkcd", "tscode", "underlying", "asset",
 })  # fmt: skip
-_SYMBOL = re.compile(r"[A-Z][A-Z0-9]+([./:_ -][A-Z0-9]+)*")
+_NAMING = re.compile(r"(id|code|name)$")
+"""What may follow such a name: ``instId``, ``stock_code``."""
+_SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]+([./:_ -][A-Za-z0-9]+)*")
 
 
 class SymbolColumn(NamedTuple):
@@ -153,7 +154,9 @@ class RawFile:
         for at, name in enumerate(names):
             plain = re.sub(r"[^a-z]", "", name.lower())
             is_named = has_header and (
-                plain in _SYMBOL_NAMES or plain.endswith(("symbol", "ticker"))
+                plain in _SYMBOL_NAMES
+                or _NAMING.sub("", plain) in _SYMBOL_NAMES
+                or plain.endswith(("symbol", "ticker"))
             )
             first = firsts[at].strip() if at < len(firsts) else ""
             shown = name if has_header else str(at + 1)

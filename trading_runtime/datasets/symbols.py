@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.raw_files import RawFile
 
 _MOST_SYMBOLS = 10_000
+_FEWEST_SIGNS = 3
+"""Shorter texts, such as the ``B`` of a side, name an instrument only by chance."""
 
 
 class Symbols:
@@ -57,7 +59,7 @@ class Symbols:
         """Raise ``DataError`` for the first column with several symbols."""
         for name, is_named in self._named.items():
             values = self._found.get(name, {})
-            is_symbol = is_named or self._own in {_plain(value) for value in values}
+            is_symbol = is_named or any(map(self._is_own, values))
             if is_symbol and len(values) > 1:
                 listed = ", ".join(shown(value) for value in list(values)[:3])
                 raise DataError(
@@ -66,6 +68,11 @@ class Symbols:
                     "choose one with 'where: {column: symbol}', take all with 'split_by', or set "
                     f"'mixed_symbols: accept' if all are {self._id}"
                 )
+
+    def _is_own(self, value: str) -> bool:
+        """Tell whether ``value`` names the instrument, perhaps in part or with more: ``BTC``."""
+        shorter, longer = sorted((_plain(value), self._own), key=len)
+        return shorter == longer or (len(shorter) >= _FEWEST_SIGNS and longer.startswith(shorter))
 
 
 def _plain(symbol: str) -> str:

@@ -36,6 +36,7 @@ _ABBREVIATIONS = frozenset({
 })  # fmt: skip
 UTC_NAMES = frozenset({"Z", "UTC", "GMT", "Etc/UTC", "Zulu", "+00:00", "+0000"})
 """Spellings of UTC in texts."""
+_OFFSET = re.compile(r"(?:(?:UTC|GMT) ?[+-][0-9]{1,2}(?::?[0-9]{2})?|[+-][0-9]{2}:?[0-9]{2})$")
 _DIRECTIVE = re.compile(r"%([-_0]?)(\.[369]?f|[369]?f|:?z|[A-Za-z%])")
 
 
@@ -99,13 +100,15 @@ def has_time_of_day(text: str) -> bool:
 
 
 def literal_zone(text: str) -> str | None:
-    """Return the zone in a pattern as plain text, such as ``EST``, ``Z`` or ``+00:00``."""
+    """Return the zone in a pattern as plain text, such as ``EST``, ``Z``, ``+00:00``, ``UTC+1``."""
     if text in {ISO, EPOCH} or text in EPOCH_DIGITS:
         return None
     rest = _DIRECTIVE.sub("\0", text)
-    words = re.findall(r"[A-Za-z]+(?:[/_][A-Za-z]+)*|[+-][0-9]{2}:?[0-9]{2}$", rest)
+    if (offset := _OFFSET.search(rest)) is not None:
+        return offset[0]
+    words = re.findall(r"[A-Za-z]+(?:[/_][A-Za-z]+)*", rest)
     known = zoneinfo.available_timezones() | _ABBREVIATIONS
-    return next((word for word in words if word in known or word[0] in "+-"), None)
+    return next((word for word in words if word in known), None)
 
 
 def _try(text: str) -> None:

@@ -140,7 +140,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     )
     results = reduced.results if has_trials else reduced.results.clear()
     trials = note_trials(store, plan, results, reduced.result.luck)
-    write_file(files.trials, json.dumps(trials, indent=1, ensure_ascii=False) + "\n")
+    write_file(files.trials, trials.to_json())
     metadata.set(Status.COMPLETE if reduced.result.complete else Status.INCOMPLETE)
     write_report(
         ReportInputs(

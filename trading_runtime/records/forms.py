@@ -1,7 +1,8 @@
 """Stored documents as typed records: damage is found where they are read, and named by its place.
 
-A record is a frozen dataclass; its annotations are the form of the document. ``read_as`` checks a
-parsed document and returns the record, ``to_document`` returns the record as JSON content.
+A record is a frozen dataclass; its annotations are the form of the document. A named tuple stands
+for a list with a value for each of its fields. ``read_as`` checks a parsed document and returns the
+record, ``to_document`` returns the record as JSON content.
 ``read_record`` and ``parse_record`` start from a file, and from its bytes.
 """
 
@@ -90,8 +91,15 @@ def _reader(form: Any) -> _Reader:
         if issubclass(origin, Mapping):
             return functools.partial(_read_mapping, _reader(inner[1]))
         return functools.partial(_read_items, _reader(inner[0]))
+    return _class_reader(form)
+
+
+def _class_reader(form: Any) -> _Reader:
     if is_dataclass(form):
         return _record_reader(form)
+    if issubclass(form, tuple):
+        readers = tuple(map(_reader, get_type_hints(form).values()))
+        return functools.partial(_read_row, form, readers)
     if issubclass(form, Enum):
         return functools.partial(_read_member, form)
     return functools.partial(_read_plain, (object if form is Any else form,))
@@ -134,6 +142,13 @@ def _read_mapping(reader: _Reader, value: Any, place: str) -> dict[str, Any]:
 def _read_items(reader: _Reader, value: Any, place: str) -> tuple[Any, ...]:
     _must(isinstance(value, list), place, "no list")
     return tuple(reader(item, f"{place}[{number}]") for number, item in enumerate(value))
+
+
+def _read_row(row: Any, readers: tuple[_Reader, ...], value: Any, place: str) -> Any:
+    _must(isinstance(value, list), place, "no list")
+    _must(len(value) == len(readers), place, f"no list of {len(readers)}")
+    pairs = zip(readers, value, strict=True)
+    return row(*(reader(item, f"{place}[{number}]") for number, (reader, item) in enumerate(pairs)))
 
 
 def _read_member(members: type[Enum], value: Any, place: str) -> Enum:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
 
 RESULT_FORMAT = 1
+LUCK_FORMAT = 1
 _DESCRIBED: dict[str, Any] = {"use_attribute_docstrings": True}
 
 
@@ -59,6 +60,75 @@ class TableDigests(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SkillTest(Record):
+    """Probabilities of a best point as good as this one when none is better than the benchmark."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+    white: float
+    """White's reality check."""
+    hansen: float
+    """Hansen's test for superior predictive ability, consistent and studentised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverfittingTest(Record):
+    """How the point chosen on one half of the days ranks on the other half."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+    probability: float
+    """That it is in the worse half."""
+    blocks: int
+    splits: int
+    logits: Sequence[Sequence[float]]
+    """[rank logit, number of splits], in order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap(Record):
+    """How days were drawn again."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+    resamples: int
+    block_days: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LuckStatistics(Record):
+    """How much of the best point's Sharpe ratio may be luck; annualised unless stated otherwise."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+    format: int = LUCK_FORMAT
+    point: int
+    """The point that is judged."""
+    days: int
+    """Its daily returns."""
+    periods_per_year: float
+    points: int
+    left_out: int
+    """Points without returns: ruined, or incomplete."""
+    daily_sharpe: float
+    skewness: float
+    kurtosis: float
+    variance_of_daily_sharpes: float
+    variance_of_points: int
+    """The number of points that the variance is of."""
+    probabilistic_sharpe: float | None
+    """The probability that the true Sharpe ratio is above zero."""
+    minimum_track_record_days: float | None
+    trials: int
+    sharpe_by_luck: float
+    """The best Sharpe ratio to expect of so many trials without skill."""
+    deflated_sharpe: float | None
+    """The probability that the true Sharpe ratio is above that."""
+    sharpe_interval: Sequence[float]
+    """The lower and the upper bound, with 95 %."""
+    overfitting: OverfittingTest | None
+    against_not_trading: SkillTest
+    bootstrap: Bootstrap
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunResult(Record):
     """The outcome of a run's tasks."""
 
@@ -73,7 +143,7 @@ class RunResult(Record):
     objective: PlannedObjective
     best: BestPoint | None
     """``null`` when a task has no result, or no point has a value of the objective."""
-    luck: Mapping[str, Any] | None = None
+    luck: LuckStatistics | None = None
     """What the statistics of luck say about the best point; absent when there is too little to
     judge."""
     incidents: Mapping[str, Mapping[str, int]]

@@ -12,17 +12,20 @@ from trading_runtime.records.failures import MissingTasks, TaskFailure
 from trading_runtime.records.journal import WRITER
 from trading_runtime.records.metadata import RunMetadata
 from trading_runtime.records.result import RunResult
+from trading_runtime.records.trials import LedgerEntry, TrialCount
 
 _HASH = "^[0-9a-f]{64}$"
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$"
 
 DOCUMENTS: dict[str, type[Record]] = {
     "failure": TaskFailure,
+    "ledger-entry": LedgerEntry,
     "metadata": RunMetadata,
     "missing": MissingTasks,
     "result": RunResult,
+    "trials": TrialCount,
 }
-"""Every stored document of a run, by name."""
+"""Every stored document of a run, and the ledger's, by name."""
 EVENTS: dict[str, type[Event]] = {
     item.event: item
     for module in (events, session_events)

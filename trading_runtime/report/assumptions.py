@@ -236,7 +236,7 @@ def _swap(venue: Mapping[str, Any]) -> Iterator[Assumption]:
             f"{name} {_rate(each['long'])} long, {_rate(each['short'])} short"
             for name, each in sorted(swap["rates"].items())
         ]
-        when = f"each day at {swap['time']} UTC"
+        when = f"each day at {swap['time']} {swap['time_zone']}"
         if triple := swap.get("triple_day"):
             when += f", three days on {triple.capitalize()} and none on Saturday and Sunday"
         yield Assumption(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.result import BestPoint, RunResult
+    from trading_runtime.records.trials import TrialCount
     from trading_runtime.results.benchmark import Benchmark
     from trading_runtime.results.points import CurvePoint
 
@@ -50,8 +51,7 @@ class ReportInputs:
     result: RunResult
     results: pl.DataFrame
     """Content of ``results.parquet``."""
-    trials: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Content of ``trials.json``."""
+    trials: TrialCount | None = None
     points: pl.DataFrame
     """Content of ``points.parquet``."""
     curve: Sequence[CurvePoint] = ()

@@ -7,8 +7,10 @@ The number of trials that others have made on the same data is separate: see ``l
 from __future__ import annotations
 
 import math
+from dataclasses import is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.records.result import Bootstrap, LuckStatistics, OverfittingTest
 from trading_runtime.results.luck import (
     Track,
     deflated_sharpe,
@@ -22,16 +24,17 @@ from trading_runtime.results.points import DAILY_RETURNS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from trading_runtime.records.trials import TrialCount
+
 FEWEST_DAYS = 20
 """Below this, a Sharpe ratio says nothing that any of these statistics could qualify."""
-LUCK_FORMAT = 1
 _SIGNIFICANT = 0.05
 _SURE = 0.95
 
 
 def judge(
     rows: Sequence[Mapping[str, Any]], best: int | None, drawn: int | None = None
-) -> dict[str, Any] | None:
+) -> LuckStatistics | None:
     """Return the section ``luck`` of ``result.json``; ``None`` when there is too little to judge.
 
     ``rows`` are those that ``aggregate_point`` makes, ``best`` the point that is named. Points that
@@ -53,24 +56,25 @@ def judge(
     # With fewer than two: that of trials without skill, which follows from the track's length
     # alone.
     variance = 1 / (track.returns - 1) if between is None else between
-    facts = {
-        "format": LUCK_FORMAT,
-        "point": best,
-        "days": track.returns,
-        "periods_per_year": year,
-        "points": len(rows),
-        "left_out": len(rows) - len(columns),
-        "daily_sharpe": track.sharpe,
-        "skewness": track.skewness,
-        "kurtosis": track.kurtosis,
-        "variance_of_daily_sharpes": variance,
-        "variance_of_points": len(independent),
-        "probabilistic_sharpe": probabilistic_sharpe(track),
-        "minimum_track_record_days": minimum_track_record(track),
-        **_deflated(track, len(rows), variance, year),
-        **_resampled(columns, best, year),
-    }
-    return {name: _rounded(value) for name, value in facts.items()}
+    luck: LuckStatistics = _rounded(
+        LuckStatistics(
+            point=best,
+            days=track.returns,
+            periods_per_year=year,
+            points=len(rows),
+            left_out=len(rows) - len(columns),
+            daily_sharpe=track.sharpe,
+            skewness=track.skewness,
+            kurtosis=track.kurtosis,
+            variance_of_daily_sharpes=variance,
+            variance_of_points=len(independent),
+            probabilistic_sharpe=probabilistic_sharpe(track),
+            minimum_track_record_days=minimum_track_record(track),
+            **_deflated(track, len(rows), variance, year),
+            **_resampled(columns, best, year),
+        )
+    )
+    return luck
 
 
 def drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
@@ -85,13 +89,12 @@ def drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
     return search["generation"] if search.get("method") in {"tpe", "cma-es"} else None
 
 
-def deflated(luck: Mapping[str, Any], trials: int) -> dict[str, Any]:
+def deflated(luck: LuckStatistics, trials: int) -> LuckStatistics:
     """Return ``luck`` recomputed for a number of trials other than the run's points."""
-    track = Track(luck["days"], luck["daily_sharpe"], luck["skewness"], luck["kurtosis"])
-    year, variance = luck["periods_per_year"], luck["variance_of_daily_sharpes"]
-    return {
-        name: _rounded(value) for name, value in _deflated(track, trials, variance, year).items()
-    }
+    track = Track(luck.days, luck.daily_sharpe, luck.skewness, luck.kurtosis)
+    spread = luck.variance_of_daily_sharpes, luck.periods_per_year
+    now: LuckStatistics = _rounded(replace(luck, **_deflated(track, trials, *spread)))
+    return now
 
 
 def _deflated(track: Track, trials: int, variance: float, year: float) -> dict[str, Any]:
@@ -114,104 +117,97 @@ def _resampled(columns: Mapping[int, Sequence[float]], best: int, year: float) -
     split = resampling.probability_of_overfitting(returns)
     idle = resampling.superiority(returns, np.zeros(days), counts)
     return {
-        "sharpe_interval": [low * math.sqrt(year), high * math.sqrt(year)],
+        "sharpe_interval": (low * math.sqrt(year), high * math.sqrt(year)),
         "overfitting": split
-        and {
-            "probability": split.probability,
-            "blocks": split.blocks,
-            "splits": len(split.logits),
-            "logits": _histogram(split.logits),
-        },
-        "against_not_trading": idle._asdict(),
-        "bootstrap": {
-            "resamples": len(counts),
-            "block_days": resampling.block_length(days),
-            "seed": resampling.SEED,
-        },
+        and OverfittingTest(
+            probability=split.probability,
+            blocks=split.blocks,
+            splits=len(split.logits),
+            logits=_histogram(split.logits),
+        ),
+        "against_not_trading": idle,
+        "bootstrap": Bootstrap(
+            resamples=len(counts),
+            block_days=resampling.block_length(days),
+            seed=resampling.SEED,
+        ),
     }
 
 
-def _histogram(logits: Iterable[float]) -> list[list[float]]:
-    """Return [rank logit, count] in order, for the distribution of logits."""
+def _histogram(logits: Iterable[float]) -> tuple[tuple[float, int], ...]:
+    """Return (rank logit, count) in order, for the distribution of logits."""
     counted: dict[float, int] = {}
     for logit in logits:
         counted[logit] = counted.get(logit, 0) + 1
-    return [[logit, count] for logit, count in sorted(counted.items())]
+    return tuple(sorted(counted.items()))
 
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.12g}") + 0.0
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(map(_rounded, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{name: _rounded(item) for name, item in vars(value).items()})
     return value
 
 
-def sentences(luck: Mapping[str, Any] | None, spent: Mapping[str, Any]) -> Iterator[str]:
+def sentences(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[str]:
     """Yield what the statistics say about the best point, one plain sentence each.
 
-    ``luck`` is the section of ``result.json``, ``spent`` the content of ``trials.json``.
+    ``spent`` says how much had been tried when the run ended.
     """
-    if spent.get("problem"):
-        yield f"How many trials there were on this data is not known: {spent['problem']}"
+    if spent is not None and spent.problem:
+        yield f"How many trials there were on this data is not known: {spent.problem}"
+    trials = spent.trials if spent is not None else None
     if luck is None:
-        trials = spent.get("trials") or 0
-        if trials > 1:
+        if trials is not None and trials > 1:
             yield (
                 f"This makes {trials:,} trials on this data; fewer than {FEWEST_DAYS} daily "
                 "returns say nothing of skill or luck."
             )
         return
-    year = luck["periods_per_year"]
-    sharpe = luck["daily_sharpe"] * math.sqrt(year)
-    counted = spent if spent.get("trials") else luck
-    yield from _about_luck(sharpe, counted)
-    low, high = luck["sharpe_interval"]
+    sharpe = luck.daily_sharpe * math.sqrt(luck.periods_per_year)
+    yield from _about_luck(sharpe, deflated(luck, trials) if trials else luck)
+    low, high = luck.sharpe_interval
     yield f"The Sharpe ratio is {sharpe:.2f}; with 95 % it lies between {low:.2f} and {high:.2f}."
-    if luck["probabilistic_sharpe"] is not None:
+    if luck.probabilistic_sharpe is not None:
         yield (
             f"Seen alone, it is above zero with a probability of "
-            f"{_percent(luck['probabilistic_sharpe'])}."
+            f"{_percent(luck.probabilistic_sharpe)}."
         )
-    needed = luck["minimum_track_record_days"]
+    needed = luck.minimum_track_record_days
     if needed is None:
         yield "No number of days would show that it is above zero."
     else:
         yield (
             f"It takes {math.ceil(needed):,} days to show that it is above zero; there are "
-            f"{luck['days']:,}."
+            f"{luck.days:,}."
         )
-    split = luck["overfitting"]
+    split = luck.overfitting
     if split is not None:
         yield (
             f"Chosen on one half of the days, the best point is in the worse half of all on the "
-            f"other in {_percent(split['probability'])} of {split['splits']:,} splits."
+            f"other in {_percent(split.probability)} of {split.splits:,} splits."
         )
-    for name, what in (("not_trading", "not trading"), ("buy_and_hold", "buying and holding")):
-        tested = luck.get(f"against_{name}")
-        if tested is not None:
-            verdict = "is" if tested["hansen"] <= _SIGNIFICANT else "is not"
-            yield (
-                f"That a point beats {what} {verdict} shown: luck does as well with a probability "
-                f"of {_percent(tested['hansen'])} (Hansen), {_percent(tested['white'])} (White)."
-            )
-
-
-def _about_luck(sharpe: float, counted: Mapping[str, Any]) -> Iterator[str]:
-    trials, hurdle, probability = (
-        counted[name] for name in ("trials", "sharpe_by_luck", "deflated_sharpe")
+    tested = luck.against_not_trading
+    verdict = "is" if tested.hansen <= _SIGNIFICANT else "is not"
+    yield (
+        f"That a point beats not trading {verdict} shown: luck does as well with a probability "
+        f"of {_percent(tested.hansen)} (Hansen), {_percent(tested.white)} (White)."
     )
-    if trials <= 1:
+
+
+def _about_luck(sharpe: float, luck: LuckStatistics) -> Iterator[str]:
+    if luck.trials <= 1:
         return
     yield (
-        f"Of {trials:,} trials, the best Sharpe ratio by luck alone would be {hurdle:.2f}; "
-        f"this one is {sharpe:.2f}."
+        f"Of {luck.trials:,} trials, the best Sharpe ratio by luck alone would be "
+        f"{luck.sharpe_by_luck:.2f}; this one is {sharpe:.2f}."
     )
-    if probability is not None:
-        verdict = "skill" if probability > _SURE else "luck until proven otherwise"
-        yield f"It is above that with a probability of {_percent(probability)}: {verdict}."
+    if luck.deflated_sharpe is not None:
+        verdict = "skill" if luck.deflated_sharpe > _SURE else "luck until proven otherwise"
+        yield f"It is above that with a probability of {_percent(luck.deflated_sharpe)}: {verdict}."
 
 
 def _percent(share: float) -> str:

@@ -11,10 +11,19 @@ Each run leaves an entry below ``ledger/``, named by its content, which nothing 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.errors import DataError
+from trading_runtime.records.forms import to_document
+from trading_runtime.records.trials import (
+    LedgerEntry,
+    TrialCount,
+    TrialGroup,
+    Window,
+    parse_entry,
+)
 from trading_runtime.results.calendar import common_length, union
 from trading_runtime.results.judgement import deflated
 from trading_runtime.results.points import OK
@@ -25,20 +34,12 @@ if TYPE_CHECKING:
     import polars as pl
 
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import LuckStatistics
     from trading_runtime.results.store import Store
 
 FOLDER = "ledger"
-_FORMAT = 1
 _ENVIRONMENT = ("engine", "python", "system", "machine", "packages")
 _MEASURING = ("currency", "equity_interval", "calendar", "periods_per_year")
-
-
-class Window(NamedTuple):
-    """The data of a result: instruments, from ``start`` to before ``end`` in nanoseconds."""
-
-    instruments: tuple[str, ...]
-    start: int
-    end: int
 
 
 class Entry(NamedTuple):
@@ -69,23 +70,24 @@ def entry_of(plan: Plan, results: pl.DataFrame) -> Entry:
 
 
 def note_trials(
-    store: Store, plan: Plan, results: pl.DataFrame, luck: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Record what a run tried, and return the content of its ``trials.json``.
+    store: Store, plan: Plan, results: pl.DataFrame, luck: LuckStatistics | None
+) -> TrialCount:
+    """Record what a run tried, and return how much has been tried on its data by now.
 
-    It contains the number of all trials on the run's data as of now, and ``luck`` recomputed for
-    that number. Raises ``StorageError``. Where an entry is damaged, ``trials`` is ``None``, and
-    ``problem`` says what is wrong.
+    ``luck`` is recomputed for that number. Raises ``StorageError``.
     """
     entry = entry_of(plan, results)
     write_entry(store, entry)
-    noted: dict[str, Any] = {"format": _FORMAT, "of_this_run": len(entry.trials)}
+    of_this_run = len(entry.trials)
     try:
         trials = len(trials_on(store, (window for _, window in _windows(plan))))
     except DataError as error:
-        return noted | {"trials": None, "problem": str(error)}
-    noted |= {"trials": trials, "problem": None}
-    return noted if luck is None else noted | deflated(luck, trials)
+        return TrialCount(of_this_run=of_this_run, trials=None, problem=str(error))
+    counted = TrialCount(of_this_run=of_this_run, trials=trials, problem=None)
+    if luck is None:
+        return counted
+    now = deflated(luck, trials)
+    return replace(counted, sharpe_by_luck=now.sharpe_by_luck, deflated_sharpe=now.deflated_sharpe)
 
 
 def trials_with(store: Store, plan: Plan) -> int:
@@ -113,41 +115,43 @@ def write_entry(store: Store, entry: Entry) -> None:
     groups: dict[tuple[int, ...], list[str]] = {}
     for trial, of_trial in entry.trials.items():
         groups.setdefault(tuple(sorted(place[window] for window in of_trial)), []).append(trial)
-    content = canonical_json(
-        {
-            "format": _FORMAT,
-            "windows": [[list(each.instruments), each.start, each.end] for each in windows],
-            "trials": [[list(group), sorted(trials)] for group, trials in sorted(groups.items())],
-        }
+    recorded = LedgerEntry(
+        windows=windows,
+        trials=[
+            TrialGroup(group, tuple(sorted(of_group))) for group, of_group in sorted(groups.items())
+        ],
     )
-    store.objects.create(f"{FOLDER}/{digest(json.loads(content))}.json", content)
+    content = canonical_json(to_document(recorded))
+    store.objects.create(_name_of(content), content)
 
 
 def entries(store: Store) -> Iterator[Entry]:
     """Yield all entries. Raises ``DataError`` for a damaged entry."""
     for name in sorted(store.objects.sizes(f"{FOLDER}/")):
         try:
-            yield _read_entry(name, json.loads(store.objects.read(name)))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+            yield _read_entry(name, store.objects.read(name))
+        except ValueError as error:
             raise DataError(
                 f"{store.objects.url}/{name}: damaged: {error}; the trials of a run would be "
                 "counted wrong; restore the file, or remove it if its trials should not count"
             ) from error
 
 
-def _read_entry(name: str, content: Any) -> Entry:
-    if name != f"{FOLDER}/{digest(content)}.json":
+def _read_entry(name: str, content: bytes) -> Entry:
+    recorded = parse_entry(content)
+    if name != _name_of(content):
         raise ValueError("its content is not that of its name")
-    windows = [
-        Window(tuple(instruments), start, end) for instruments, start, end in content["windows"]
-    ]
     return Entry(
         {
-            trial: frozenset(windows[number] for number in group)
-            for group, trials in content["trials"]
-            for trial in trials
+            trial: frozenset(recorded.windows[place] for place in group.windows)
+            for group in recorded.trials
+            for trial in group.trials
         }
     )
+
+
+def _name_of(content: bytes) -> str:
+    return f"{FOLDER}/{digest(json.loads(content))}.json"
 
 
 def trials_on(store: Store, windows: Iterable[Window]) -> set[str]:

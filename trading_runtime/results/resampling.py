@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from trading_runtime.records.result import SkillTest
 from trading_runtime.results.luck import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -43,15 +44,6 @@ class Overfitting(NamedTuple):
     blocks: int
     logits: tuple[float, ...]
     """Logits of the chosen trial's rank in the other half, by split; above zero is good."""
-
-
-class Superiority(NamedTuple):
-    """Probabilities of a best trial as good as this one when none is better than the benchmark."""
-
-    white: float
-    """White's reality check."""
-    hansen: float
-    """Hansen's test for superior predictive ability, consistent and studentised."""
 
 
 def probability_of_overfitting(returns: Matrix) -> Overfitting | None:
@@ -94,7 +86,7 @@ def probability_of_overfitting(returns: Matrix) -> Overfitting | None:
     return Overfitting(sum(logit <= 0 for logit in logits) / len(logits), blocks, tuple(logits))
 
 
-def superiority(returns: Matrix, benchmark: Matrix, counts: Matrix) -> Superiority:
+def superiority(returns: Matrix, benchmark: Matrix, counts: Matrix) -> SkillTest:
     """Return how probable the best mean return above the benchmark's is by luck alone.
 
     ``counts`` are those of ``resampled``. White: the largest sqrt(T) d over all trials, d being the
@@ -126,9 +118,9 @@ def superiority(returns: Matrix, benchmark: Matrix, counts: Matrix) -> Superiori
             hopeless = ratio < -math.sqrt(2 * math.log(math.log(days)))
             shifted = moved[:, live] / scale + np.where(hopeless, ratio, 0.0)
             resampled_studentised = np.maximum(resampled_studentised, shifted.max(axis=1))
-    return Superiority(
-        float((resampled_largest >= largest).sum()) / len(counts),
-        float((resampled_studentised >= studentised).sum()) / len(counts),
+    return SkillTest(
+        white=float((resampled_largest >= largest).sum()) / len(counts),
+        hansen=float((resampled_studentised >= studentised).sum()) / len(counts),
     )
 
 

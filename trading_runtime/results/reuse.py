@@ -21,8 +21,7 @@ from trading_runtime.errors import DataError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.records.forms import to_document
-from trading_runtime.records.result import RunResult, TableDigests, read_result
-from trading_runtime.results.judgement import LUCK_FORMAT
+from trading_runtime.records.result import LUCK_FORMAT, RunResult, TableDigests, read_result
 from trading_runtime.storage.files import read_bytes
 from trading_runtime.units import format_instant
 

@@ -6,7 +6,8 @@ module of the venue moves the money right after, so that the account has it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import datetime as dt
+import zoneinfo
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -16,7 +17,7 @@ from nautilus_trader.model import Money, Price
 from trading_runtime.engine.accounting.valuation import EXACT, latest_price, to_raw
 from trading_runtime.engine.instruments.currencies import currency as known_currency
 from trading_runtime.errors import DataError
-from trading_runtime.units import DAY, NANOSECONDS
+from trading_runtime.units import DAY, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _THREE = 3
+_EPOCH = dt.date(1970, 1, 1).toordinal()
 _LATEST = 2**63
 
 
@@ -73,14 +75,17 @@ def charging_instants(
 ) -> Iterable[tuple[int, int]]:
     """Yield (instant, days charged) after ``start`` and up to ``end``, in time order.
 
-    With a ``triple_day`` three days are charged then, and none on Saturday and Sunday.
+    With a ``triple_day`` three days are charged then, and none on Saturday and Sunday. When clocks
+    change, a time that is skipped counts as much later, and one that is repeated the first time.
     """
-    hours, minutes = settings["time"].split(":")
-    offset = (int(hours) * 60 + int(minutes)) * NANOSECONDS["m"]
+    time = dt.time.fromisoformat(settings["time"])
+    zone = zoneinfo.ZoneInfo(settings["time_zone"])
     triple = settings["triple_day"]
-    for day in range((start - offset) // DAY, (end - offset) // DAY + 1):
-        instant = day * DAY + offset
-        weekday = _WEEKDAYS[datetime.fromtimestamp(day * 86_400, UTC).weekday()]
+    # A zone's day begins up to a day before or after that of UTC.
+    for number in range(start // DAY - 1, end // DAY + 2):
+        day = dt.date.fromordinal(_EPOCH + number)
+        instant = parse_instant(dt.datetime.combine(day, time, zone).isoformat())
+        weekday = _WEEKDAYS[day.weekday()]
         days = 1
         if triple is not None:
             days = 0 if weekday in _WEEKDAYS[5:] else _THREE if weekday == triple else 1

@@ -54,6 +54,7 @@ from trading_runtime.engine.simulation.rate_rows import RateRows
 from trading_runtime.engine.simulation.settlement import stated_closes
 from trading_runtime.engine.simulation.venue import engine_config, has_latency, venue_config
 from trading_runtime.engine.strategy.config import build_config
+from trading_runtime.engine.strategy.guard import refuse_replaced_callbacks
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard, silenced
 from trading_runtime.engine.strategy.loading import (
     LoadedStrategy,
@@ -442,6 +443,8 @@ def _run(
         return 0, EngineMessages()
     if sampler.error is not None:
         raise sampler.error
+    if guard.strategy is not None:
+        refuse_replaced_callbacks(guard)
     logged = log.messages()
     if logged.callback_error is not None:
         failures.record_logged(logged.callback_error)

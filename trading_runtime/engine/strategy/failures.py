@@ -86,18 +86,18 @@ class FailureRecord:
 
     def record_unawaited(self, what: str) -> None:
         """Record that some code of the strategy is async, which the engine never runs."""
-        self._record_text(f"{what}: the engine calls plain functions only, so write 'def' for it")
+        self.record_text(f"{what}: the engine calls plain functions only, so write 'def' for it")
 
     def record_unrun(self, where: str, kind: str) -> None:
         """Record that a callback returned something that is never run."""
-        self._record_text(
+        self.record_text(
             f"{where} returned a {kind}, of which nothing is run: the engine calls plain functions "
             "only"
         )
 
     def record_logged(self, error: str) -> None:
         """Record a callback's error that only the engine's log shows."""
-        self._record_text(f"the engine could not call the strategy: {error}")
+        self.record_text(f"the engine could not call the strategy: {error}")
 
     def as_error(self, note: str = "") -> TradingRuntimeError | None:
         """Return what to raise for the failure, ``None`` when nothing failed."""
@@ -105,7 +105,8 @@ class FailureRecord:
             return None
         return self._not_the_strategys or StrategyFailureError(self.message + note, self.traceback)
 
-    def _record_text(self, text: str) -> None:
+    def record_text(self, text: str) -> None:
+        """Record a failure that has no traceback."""
         if self.message is None:
             self.message = text
             self._stop()

@@ -11,7 +11,11 @@ from nautilus_trader.trading import Strategy
 
 from trading_runtime.engine.simulation.feeding_order import waiting_for_the_other_side
 from trading_runtime.engine.strategy.commands import order_commands
-from trading_runtime.engine.strategy.loading import MARKET_DATA_CALLBACKS, own_callbacks
+from trading_runtime.engine.strategy.loading import (
+    MARKET_DATA_CALLBACKS,
+    is_never_run,
+    own_callbacks,
+)
 from trading_runtime.engine.strategy.subscriptions import noting_subscriptions
 
 if TYPE_CHECKING:
@@ -90,6 +94,10 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
         callback = bound.arguments.get("callback")
         if callback is not None:
             # The engine would only log the dropped call, and the timer would stay silent.
+            if is_never_run(callback):
+                raise TypeError(
+                    "a timer's callback is async or a generator, which the engine would never run"
+                )
             try:
                 with contextlib.suppress(ValueError):  # A native callable need not have one.
                     inspect.signature(callback).bind(None)
@@ -128,6 +136,26 @@ def guarded(strategy_class: type[Strategy], guard: GuardState) -> type[Strategy]
     members["subscribe_topic"] = _subscribe_topic(strategy_class, guard)
     members["unsubscribe_topic"] = _unsubscribe_topic(strategy_class, guard)
     return type(strategy_class.__name__, (strategy_class,), members)
+
+
+def refuse_replaced_callbacks(guard: GuardState) -> None:
+    """Record a failure when the strategy set a callback on itself that could not work as one.
+
+    The engine calls what the instance has in place of what its class has, and so of the guard's.
+    """
+    for name, value in vars(guard.strategy).items():
+        if not name.startswith("on_"):
+            continue
+        if is_never_run(value):
+            guard.failures.record_text(
+                f"{name}, set on the strategy itself, is async or a generator, which the engine "
+                "would never run"
+            )
+        elif name == "on_bar" and guard.early_bars:
+            guard.failures.record_text(
+                "on_bar was set on the strategy itself: it would trade at the bid bar before its "
+                "ask bar has come; define on_bar in the class, and let it call what is current"
+            )
 
 
 def _wrapped(method: Callable[..., Any], guard: GuardState) -> Callable[..., Any]:
@@ -202,6 +230,11 @@ def _unsubscribe_topic(strategy_class: type[Strategy], guard: GuardState) -> Cal
 
 
 def _guarded_handler(handler: Callable[[Any], None], guard: GuardState) -> Callable[[Any], None]:
+    if is_never_run(handler):
+        raise TypeError(
+            "a topic's handler is async or a generator, which the engine would never run"
+        )
+
     def checked(message: Any) -> None:
         try:
             handler(message)

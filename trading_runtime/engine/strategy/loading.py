@@ -451,15 +451,7 @@ def _strategy_class(code: StrategyCode, module: Any) -> type[Strategy]:
 
 def _check_callback(code: StrategyCode, name: str, method: Any) -> None:
     where = f"strategy.path: {code.class_name}.{name} in {code.file}"
-    function = _function_of(method)
-    if any(
-        is_lazy(function)
-        for is_lazy in (
-            inspect.iscoroutinefunction,
-            inspect.isgeneratorfunction,
-            inspect.isasyncgenfunction,
-        )
-    ):
+    if is_never_run(method):
         raise UsageError(f"{where} is async or a generator, which the engine would never run")
     if name in MARKET_DATA_CALLBACKS and inspect.isfunction(method):
         try:
@@ -468,12 +460,22 @@ def _check_callback(code: StrategyCode, name: str, method: Any) -> None:
             raise UsageError(f"{where} must take one argument besides self ({error})") from error
 
 
+def is_never_run(callback: Any) -> bool:
+    """Tell whether calling ``callback`` runs none of its code, since it is async or a generator."""
+    function = _function_of(callback)
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+        or inspect.isasyncgenfunction(function)
+    )
+
+
 def _function_of(callback: Any) -> Any:
     """Return the function that is finally called, whatever it is wrapped in."""
     while True:
         if isinstance(callback, functools.partial | functools.partialmethod):
             callback = callback.func
-        elif isinstance(callback, staticmethod | classmethod):
+        elif isinstance(callback, staticmethod | classmethod) or inspect.ismethod(callback):
             callback = callback.__func__
         elif inspect.isfunction(callback) or not hasattr(type(callback), "__call__"):  # noqa: B004
             return callback
