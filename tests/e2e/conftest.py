@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.e2e.kept import Kept
 from tests.e2e.servers import GitServer, StorageProxy
 from tests.e2e.settings import Settings, missing
 from tests.e2e.site import Site, buildkit_configuration, registry_secret
@@ -20,7 +21,7 @@ from tests.s3.test_runs_in_s3 import upload
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FOLDER = Path(__file__).parent
 BUILD_SECONDS = 1_500
@@ -137,6 +138,23 @@ def image(site: Site, request: pytest.FixtureRequest) -> str:
         built = workflow.outputs["image"]
     site.script("deploy-argo.sh", IMAGE=built)
     return built
+
+
+@pytest.fixture
+def kept(
+    site: Site, image: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[[], Kept]]:
+    """Make deployments with names of their own; they are removed in the end."""
+    made: list[Kept] = []
+
+    def make() -> Kept:
+        number = abs(hash(request.node.name)) % 10_000
+        made.append(Kept(site, image, tmp_path, f"kept-{number}-{len(made)}"))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.remove()
 
 
 def submit_build(site: Site, git_server: GitServer, revision: str) -> str:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from tests.e2e.site import Experiment, Site
     from tests.e2e.workflows import Workflow
 
-pytestmark = pytest.mark.xdist_group("runs")
-
 
 @pytest.fixture(scope="module")
 def experiment(site: Site) -> Experiment:
