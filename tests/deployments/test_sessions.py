@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.sessions.live_session import KEYS, LiveSession
+from tests.sessions.live_session import LiveSession
 from tests.sessions.small_session import SmallSession
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.operations.stand_in.bybit import TESTNET_KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +78,7 @@ def test_a_crashed_session_continues_its_account(
 def test_orders_go_to_a_venue_only_where_the_supervisor_was_told_so(
     supervised: Supervised,
 ) -> None:
-    supervised.environment |= KEYS
+    supervised.environment |= TESTNET_KEYS
     with LiveSession(supervised.folder) as live:
         live.order("buy 0.010")
         first = supervised.up()
@@ -99,4 +100,4 @@ def test_orders_go_to_a_venue_only_where_the_supervisor_was_told_so(
         assert journalled["trade_id"] == filled.facts["trade_id"]
         assert "--live lived: no file has a live deployment of that name" in supervised.said
         told = supervised.said + live.written() + (json.dumps(supervised.state("live")))
-        assert not [value for value in KEYS.values() if value in told]
+        assert not [value for value in TESTNET_KEYS.values() if value in told]
