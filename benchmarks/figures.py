@@ -23,6 +23,7 @@ from benchmarks.speed import (
     task_of_bars,
     task_of_trades,
 )
+from benchmarks.supervising import supervising
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,5 +46,6 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "large-dataset": large_dataset,
     "summarising": summarising,
     "cached": cached_run,
+    "supervising": supervising,
 }
 """Each figure by the name that ``--only`` takes, in the order of the table."""
