@@ -24,6 +24,7 @@ BROKEN = {
     "restart-with-open-position": "the position is the journal's",
     "duplicate-fill": "the fill is booked once",
     "stale-feed-live": "no order goes out at old prices",
+    "venue-loss": "no order goes out while it is lost",
     "corrupt-result": "it is not reported as a result",
     "disk-full": "the run says that storage failed",
 }

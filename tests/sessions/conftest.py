@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sessions.live_session import LiveSession
 from tests.sessions.small_session import SmallSession
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -25,3 +27,10 @@ def played(tmp_path_factory: pytest.TempPathFactory, small_dataset: Path) -> Sma
     ended = session.run()
     assert ended.returncode == 0, ended.stderr
     return session
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[LiveSession]:
+    """A live deployment with its venue."""
+    with LiveSession(tmp_path) as session:
+        yield session

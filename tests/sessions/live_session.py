@@ -9,7 +9,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tests.sessions.small_session import ENTRYPOINT, SmallSession
-from trading_runtime.operations.stand_in.bybit import BybitProtocol
+from trading_runtime.operations.stand_in.bybit import (
+    TESTNET_KEYS,
+    BybitProtocol,
+    live_sections,
+)
 from trading_runtime.operations.stand_in.exchange import Exchange
 from trading_runtime.operations.stand_in.serving import StandInVenue
 
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
 SYMBOL = "BTCUSDT"
 INSTRUMENT = "BTCUSDT-LINEAR.BYBIT"
 PRICE = "46000.0"
-KEYS = {"BYBIT_TESTNET_API_KEY": "key-of-a-test", "BYBIT_TESTNET_API_SECRET": "secret-of-a-test"}
 
 
 class LiveSession(SmallSession):
@@ -33,41 +36,16 @@ class LiveSession(SmallSession):
         self.protocol = BybitProtocol(self.exchange)
         self.venue = StandInVenue(self.protocol)
         self.orders = folder / "orders.txt"
-        self.variables = dict(KEYS)
+        self.variables = dict(TESTNET_KEYS)
         super().__init__(folder, folder)
 
     def __enter__(self) -> Self:
         """Start the venue, and write the deployment with its address."""
         self.venue.__enter__()
-        address, sockets = self.venue.address, self.venue.socket_address
         self.content = {
             "name": "live",
             "mode": "live",
-            "data": {
-                "source": "adapter",
-                "adapter": "bybit",
-                "environment": "testnet",
-                "instruments": [INSTRUMENT],
-                "config": {
-                    "product_types": ["linear"],
-                    "base_url_http": address,
-                    "base_url_ws_public": f"{sockets}/ws/v5/public/linear",
-                    "base_url_ws_private": f"{sockets}/ws/v5/private",
-                    "max_retries": 1,
-                },
-            },
-            "execution": {
-                "venue": "adapter",
-                "adapter": "bybit",
-                "environment": "testnet",
-                "currency": "USDT",
-                "config": {
-                    "product_types": ["linear"],
-                    "base_url_http": address,
-                    "base_url_ws_private": f"{sockets}/ws/v5/private",
-                    "base_url_ws_trade": f"{sockets}/ws/v5/trade",
-                },
-            },
+            **live_sections(INSTRUMENT, self.venue, self.venue),
             "risk": {"max_order_quantity": 1},
             "stale_after": "2s",
             "seed": 1,
@@ -90,10 +68,14 @@ class LiveSession(SmallSession):
         del self.content["strategy"]["config"]["bar_type"]
         self.write()
 
-    def order(self, line: str) -> None:
-        """Tell the strategy what to do next."""
+    def data_from(self, venue: StandInVenue) -> None:
+        """Take market data from another server, which stays when the account's goes away."""
+        self.write(**live_sections(INSTRUMENT, self.venue, venue))
+
+    def order(self, *lines: str) -> None:
+        """Tell the strategy what to do next, all of it at one quote."""
         with self.orders.open("a") as file:
-            file.write(f"{line}\n")
+            file.write("".join(f"{line}\n" for line in lines))
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start a session named ``one``, and do not wait for it."""
@@ -119,3 +101,27 @@ class LiveSession(SmallSession):
         [path] = self.results.glob("accounts/*/state.json")
         content: dict[str, Any] = json.loads(path.read_text())
         return content
+
+    def connect(self, name: str = "one", *options: str) -> subprocess.Popen[str]:
+        """Start a session of this name, and wait until it has connected."""
+        process = self.start("--run-id", name, *options)
+        self.wait(lambda: bool(self.events("session_connected", name)), process)
+        return process
+
+    def wait_for_more(self, event: str, process: subprocess.Popen[str], count: int) -> None:
+        """Wait until the journal has so many events of a name beyond those it has now."""
+        self.wait_for(event, process, len(self.events(event)) + count)
+
+    @property
+    def accepted(self) -> list[str]:
+        """The ids of the orders that the venue accepted."""
+        return [fact.about for fact in self.exchange.recorded("accepted")]
+
+    @property
+    def executed(self) -> list[str]:
+        """The ids of all fills of the venue."""
+        return [execution.id for execution in self.exchange.executions]
+
+    def booked(self, *runs: str) -> list[str]:
+        """Return the venue's ids of all fills in the journals of these sessions."""
+        return [item["trade_id"] for run in runs for item in self.events("order_filled", run)]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 ENTRYPOINT = ROOT / "trading_runtime" / "local" / "trade.py"
 STRATEGIES = Path(__file__).parent / "strategies"
-_PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
+"""A busy machine takes its time; nothing is judged by it."""
 
 
 class SmallSession:
@@ -72,7 +73,7 @@ class SmallSession:
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run a session named ``one`` in a process of its own, to its end."""
         started = self.start(*options)
-        output, errors = started.communicate(timeout=_PATIENCE_SECONDS)
+        output, errors = started.communicate(timeout=PATIENCE_SECONDS)
         return subprocess.CompletedProcess(started.args, started.returncode, output, errors)
 
     def start(self, *options: str) -> subprocess.Popen[str]:
@@ -97,7 +98,7 @@ class SmallSession:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_PATIENCE_SECONDS,
+            timeout=PATIENCE_SECONDS,
         )
 
     def journal(self, run_id: str = "one") -> list[dict[str, Any]]:
@@ -123,10 +124,26 @@ class SmallSession:
 
     def wait(self, is_there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         """Wait for something that a running session does."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not is_there():
             if process.poll() is not None:
                 output, errors = process.communicate()
                 raise AssertionError(f"it ended early: {output}{errors}")
             assert time.monotonic() < deadline, "it did not happen in time"
             time.sleep(0.02)
+
+
+def ended(process: subprocess.Popen[str], signalled: int | None = None) -> tuple[int, str]:
+    """Return how a session ended, after a signal if one is given."""
+    if signalled is not None:
+        process.send_signal(signalled)
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    return process.returncode, output + errors
+
+
+def until(is_there: Callable[[], Any]) -> None:
+    """Wait for something that no session need live for, such as a fact of the venue."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_there():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.sessions.small_session import PATIENCE_SECONDS
 from tests.sessions.test_session import submitted_after, table
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def stopped_while_it_holds(session: SmallSession, how: int = signal.SIGTERM) -> 
     session.wait(lambda: len(session.events("order_accepted")) == 1, process)
     session.wait(lambda: len(state(session)["orders"]) == 1, process)
     process.send_signal(how)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -116,7 +117,7 @@ def test_one_session_at_a_time_has_the_account(deployed: SmallSession) -> None:
     deployed.wait_for("session_connected", first)
     second = deployed.run("--run-id", "two")
     first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=30)
+    first.communicate(timeout=PATIENCE_SECONDS)
 
     assert second.returncode == 2
     assert "in use by session 'one'" in second.stderr
@@ -132,7 +133,7 @@ def test_a_holder_that_lost_the_account_sends_nothing_more(deployed: SmallSessio
     lease = deployed.results / "accounts" / "small" / "lease.json"
     content = json.loads(lease.read_text())
     lease.write_text(json.dumps(content | {"token": content["token"] + 1, "session": "other"}))
-    _, errors = session.communicate(timeout=30)
+    _, errors = session.communicate(timeout=PATIENCE_SECONDS)
 
     assert session.returncode not in {0, 130, 143}
     assert "session 'other' has taken the account" in errors
@@ -150,7 +151,7 @@ def test_the_reduce_switch_lets_only_smaller_positions_through(deployed: SmallSe
     assert deployed.command("kill", "clear", "--reduce", "--reason", "a test").returncode == 0
     deployed.wait_for("session_reduced", session, 2)
     session.send_signal(signal.SIGTERM)
-    session.communicate(timeout=30)
+    session.communicate(timeout=PATIENCE_SECONDS)
     between = [entry for entry in deployed.journal() if entry["event"] != "session_heartbeat"]
     first, last = (
         number for number, entry in enumerate(between) if entry["event"] == "session_reduced"
@@ -184,7 +185,7 @@ def test_a_callback_that_does_not_return_ends_the_process(deployed: SmallSession
 def asked(address: str) -> tuple[int, dict[str, Any]]:
     """Ask the session's server; return the code and what it says."""
     try:
-        with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - our own
+        with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - our own
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
@@ -205,7 +206,7 @@ def test_the_health_server_tells_how_the_session_is(deployed: SmallSession) -> N
     reduced = asked(f"{address}/readyz")
     unknown = asked(f"{address}/else")
     session.send_signal(signal.SIGTERM)
-    session.communicate(timeout=30)
+    session.communicate(timeout=PATIENCE_SECONDS)
 
     assert address.startswith("http://127.0.0.1:")
     assert (lives[0], ready[0], code, unknown[0]) == (200, 200, 200, 404)

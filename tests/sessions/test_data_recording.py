@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from tests.sessions.live_session import INSTRUMENT, LiveSession
+from tests.sessions.small_session import PATIENCE_SECONDS
 from tests.small_experiment import ROOT
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.verify import verify
@@ -65,7 +66,7 @@ def test_what_was_flushed_survives_a_kill_and_the_dataset_grows(live: LiveSessio
     second = start_recording(live)
     wait_for_rows(live, second, kept + 10)
     second.send_signal(signal.SIGTERM)
-    output, errors = second.communicate(timeout=30)
+    output, errors = second.communicate(timeout=PATIENCE_SECONDS)
     manifest = load_manifest(folder)
     times = [
         instant
@@ -89,7 +90,7 @@ def test_a_session_records_what_it_sees(live: LiveSession) -> None:
     live.wait_for("order_filled", process)
     wait_for_rows(live, process, 5)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     manifest = load_manifest(live.folder / "recorded")
 
     assert process.returncode == 143, errors
@@ -123,7 +124,7 @@ def test_data_of_binance_is_recorded_by_the_engines_adapter(live: LiveSession) -
         recording = start_recording(live)
         wait_for_rows(live, recording, 5)
         recording.send_signal(signal.SIGTERM)
-        _, errors = recording.communicate(timeout=30)
+        _, errors = recording.communicate(timeout=PATIENCE_SECONDS)
     [quotes] = (live.folder / "recorded" / "data" / "quotes").glob("*")
 
     assert recording.returncode == 143, errors

@@ -4,62 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sessions.live_session import INSTRUMENT, KEYS, SYMBOL, LiveSession
+from tests.sessions.live_session import INSTRUMENT, SYMBOL
+from tests.sessions.small_session import ended, until
 from trading_runtime.operations.stand_in.exchange import HeldOrder
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[LiveSession]:
-    """A live deployment with its venue."""
-    with LiveSession(tmp_path) as session:
-        yield session
-
-
-def ended(process: subprocess.Popen[str], signalled: int | None = None) -> tuple[int, str]:
-    """Return how a session ended, after a signal if one is given."""
-    if signalled is not None:
-        process.send_signal(signalled)
-    output, errors = process.communicate(timeout=60)
-    return process.returncode, output + errors
-
-
-def accepted(live: LiveSession) -> list[str]:
-    """Return the ids of the orders that the venue accepted."""
-    return [fact.about for fact in live.exchange.recorded("accepted")]
-
-
-def until(is_there: Callable[[], Any]) -> None:
-    """Wait for something at the venue."""
-    deadline = time.monotonic() + 30
-    while not is_there():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def connected(live: LiveSession, process: subprocess.Popen[str], name: str) -> None:
-    """Wait until a session of this name has connected."""
-    live.wait(lambda: bool(live.events("session_connected", name)), process)
-
-
-def booked(live: LiveSession, *runs: str) -> list[str]:
-    """Return the venue's ids of all fills in the journals of these sessions."""
-    return [item["trade_id"] for run in runs for item in live.events("order_filled", run)]
-
-
-def executed(live: LiveSession) -> list[str]:
-    """Return the ids of all fills of the venue."""
-    return [execution.id for execution in live.exchange.executions]
+    from tests.sessions.live_session import LiveSession
 
 
 def test_an_order_is_written_down_then_accepted_and_filled(live: LiveSession) -> None:
@@ -78,7 +33,7 @@ def test_an_order_is_written_down_then_accepted_and_filled(live: LiveSession) ->
     assert journalled["price"] == "46000.10"
     assert times["order_submitted"] < times["order_accepted"] < times["order_filled"]
     assert (live.metadata()["mode"], live.metadata()["status"]) == ("live", "stopped")
-    assert not [value for value in KEYS.values() if value in live.written() + text]
+    assert not [value for value in live.variables.values() if value in live.written() + text]
 
 
 def test_nothing_is_sent_without_the_word_the_keys_and_a_limit(live: LiveSession) -> None:
@@ -114,18 +69,17 @@ def test_a_restart_books_once_what_was_filled_while_nothing_ran(live: LiveSessio
     foreign = HeldOrder(SYMBOL, "Sell", "Limit", Decimal("0.005"), Decimal(50_000))
     live.venue.do(live.exchange.place, foreign)
     for name in ("two", "three"):
-        again = live.start("--run-id", name)
-        connected(live, again, name)
+        again = live.connect(name)
         code, text = ended(again, signal.SIGTERM)
         assert code == 143, text
     [reconciled] = live.events("session_reconciled", "two")
 
-    assert sorted(booked(live, "one", "two", "three")) == sorted(executed(live))
+    assert sorted(live.booked("one", "two", "three")) == sorted(live.executed)
     assert reconciled["positions"] == [f"{INSTRUMENT} 0.04"]
     assert (reconciled["fills_found"], reconciled["orders_claimed"]) == (1, 1)
     assert [item["order_id"] for item in live.events("order_claimed", "two")] == [foreign.id]
     assert live.events("order_claimed", "three") == []
-    assert len(accepted(live)) == 4  # nothing was sent by the restarts
+    assert len(live.accepted) == 4  # nothing was sent by the restarts
 
 
 def test_a_position_that_nothing_explains_is_a_refusal_with_its_rows(live: LiveSession) -> None:
@@ -140,10 +94,9 @@ def test_a_position_that_nothing_explains_is_a_refusal_with_its_rows(live: LiveS
 
     assert code == 11, text
     assert f"{INSTRUMENT}: the venue has 0.1, the journals and the venue's fills give 0.01" in text
-    assert len(accepted(live)) == 1
+    assert len(live.accepted) == 1
 
-    fresh = live.start("--run-id", "three", "--fresh")
-    connected(live, fresh, "three")
+    fresh = live.connect("three", "--fresh")
     assert ended(fresh, signal.SIGTERM)[0] == 143
 
 
@@ -155,29 +108,27 @@ def test_each_report_that_comes_twice_is_booked_once(live: LiveSession) -> None:
     live.wait_for("position_changed", process, 2)
     ended(process, signal.SIGTERM)
 
-    assert booked(live, "one") == executed(live)
+    assert sorted(live.booked("one")) == sorted(live.executed)
     assert live.events("position_changed")[-1]["quantity"] == "0.03"
 
 
-def test_a_lost_venue_holds_orders_back_and_its_fills_are_booked_once(live: LiveSession) -> None:
+def test_what_a_lost_venue_fills_is_booked_once_when_it_is_back(live: LiveSession) -> None:
+    live.write(limits={"heartbeat": "500ms"})
     for number in range(6):
         live.order(f"rest 0.010 4{number}000.0")
     process = live.start()
     live.wait_for("order_accepted", process, 6)
     live.venue.go_away()
-    lost = time.time()
     live.wait_for("venue_lost", process)
-    noticed = time.time() - lost
     for order in live.exchange.open_orders:
         live.exchange.fill(order, order.left)
-    time.sleep(3)
+    live.wait_for_more("session_heartbeat", process, 6)
     live.venue.come_back()
     live.wait_for("venue_back", process)
     live.wait_for("order_filled", process, 6)
     ended(process, signal.SIGTERM)
 
-    assert noticed < 1
-    assert sorted(booked(live, "one")) == sorted(executed(live))
+    assert sorted(live.booked("one")) == sorted(live.executed)
     assert live.events("order_ended") == []
     assert live.events("order_rejected") == []
     assert live.events("fill_inferred") == []
@@ -209,24 +160,25 @@ def test_an_order_whose_answer_is_late_is_sent_once(live: LiveSession) -> None:
     live.wait_for("order_accepted", process)
     ended(process, signal.SIGTERM)
 
-    assert len(accepted(live)) == live.protocol.requests["order.create"] == 1
+    assert len(live.accepted) == live.protocol.requests["order.create"] == 1
 
 
 def test_an_order_without_the_venues_word_is_neither_failed_nor_done(live: LiveSession) -> None:
+    live.write(limits={"heartbeat": "500ms"})
     live.protocol.hides_reports, live.protocol.order_delay = True, 60
     live.order("rest 0.010 40000.0")
     process = live.start()
-    until(lambda: accepted(live))
+    until(lambda: live.accepted)
     live.venue.go_away()
     live.wait_for("venue_lost", process)
-    time.sleep(2)
+    live.wait_for_more("session_heartbeat", process, 4)
     assert live.events("order_rejected") == live.events("order_ended") == []
     live.protocol.hides_reports = False
     live.venue.come_back()
     live.wait_for("order_accepted", process)
     ended(process, signal.SIGTERM)
 
-    assert len(accepted(live)) == 1
+    assert len(live.accepted) == 1
 
 
 def test_a_rejected_order_is_told_and_the_session_goes_on(live: LiveSession) -> None:
@@ -252,7 +204,7 @@ def test_a_cancel_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
     live.wait_for("order_filled", process)
     ended(process, signal.SIGTERM)
 
-    assert booked(live, "one") == executed(live)
+    assert live.booked("one") == live.executed
     assert live.events("order_ended") == []
 
 
@@ -270,7 +222,7 @@ def test_a_partial_fill_before_a_loss_is_completed_after_it(live: LiveSession) -
     live.wait_for("order_filled", process, 2)
     ended(process, signal.SIGTERM)
 
-    assert booked(live, "one") == executed(live)
+    assert live.booked("one") == live.executed
 
 
 def test_data_of_one_instrument_that_stops_holds_its_orders_back(live: LiveSession) -> None:
@@ -299,7 +251,7 @@ def test_the_same_old_row_for_ever_is_no_news(live: LiveSession) -> None:
     ended(process, signal.SIGTERM)
 
     assert live.events("order_denied")[0]["rule"] == "stale_after"
-    assert accepted(live) == []
+    assert live.accepted == []
 
 
 @pytest.mark.parametrize("seconds", [-3600.0, 10.0])
@@ -313,10 +265,12 @@ def test_a_clock_that_is_apart_denies_orders_and_says_so(live: LiveSession, seco
     ended(process, signal.SIGTERM)
 
     assert abs(live.events("clock_apart")[0]["seconds"] - seconds) < 2
-    assert accepted(live) == []
+    assert live.accepted == []
 
 
-@pytest.mark.parametrize(("on_stop", "left", "held"), [("hold", 1, "0.01"), ("flatten", 0, "0")])
+@pytest.mark.parametrize(
+    ("on_stop", "left", "held"), [("hold", 1, "0.01"), ("cancel", 0, "0.01"), ("flatten", 0, "0")]
+)
 def test_the_end_leaves_what_the_deployment_says(
     live: LiveSession, on_stop: str, left: int, held: str
 ) -> None:
@@ -353,6 +307,28 @@ def test_a_failing_callback_cancels_and_sends_nothing_that_opens(
     assert all(fact.facts["reduce_only"] for fact in later)
 
 
+@pytest.mark.parametrize(("on_failure", "held"), [("hold", "0.010"), ("flatten", "0")])
+def test_a_kill_leaves_no_order_at_the_venue_and_sends_nothing_that_opens(
+    live: LiveSession, on_failure: str, held: str
+) -> None:
+    live.write(on_failure=on_failure)
+    live.order("buy 0.010", "rest 0.020 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process, 2)
+    live.wait_for("order_filled", process)
+    live.command("kill", "activate", "--reason", "a test")
+    live.wait_for("session_halted", process)
+    live.order("buy 0.010")
+    code, text = ended(process)
+    later = live.exchange.recorded("accepted")[2:]
+
+    assert code == 10, text
+    assert live.exchange.open_orders == []
+    assert live.exchange.positions[SYMBOL] == Decimal(held)
+    assert [fact.facts["reduce_only"] for fact in later] == [True] * (on_failure == "flatten")
+    assert live.events("orders_left") == []
+
+
 def test_a_kill_switch_that_cannot_be_read_is_on(live: LiveSession) -> None:
     live.order("rest 0.020 40000.0")
     process = live.start()
@@ -386,7 +362,7 @@ def test_a_session_that_lost_its_lease_sends_nothing_more(live: LiveSession) -> 
     code, text = ended(process)
 
     assert code == 75, text
-    assert accepted(live) == []
+    assert live.accepted == []
 
 
 def test_a_deaf_venue_does_not_keep_a_session_from_ending(live: LiveSession) -> None:
@@ -394,13 +370,11 @@ def test_a_deaf_venue_does_not_keep_a_session_from_ending(live: LiveSession) -> 
     process = live.start()
     live.wait_for("order_accepted", process)
     live.protocol.is_deaf = True
-    started = time.monotonic()
     code, text = ended(process, signal.SIGTERM)
     [left] = live.events("orders_left")
 
     assert code == 143, text
-    assert time.monotonic() - started < 28
-    assert left["orders"] == accepted(live)
+    assert left["orders"] == live.accepted
 
 
 def test_a_paper_account_is_no_live_account(live: LiveSession) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from tests.sessions.small_session import PATIENCE_SECONDS
 from tests.small_experiment import BARS_A_DAY, DAY_STARTS, INSTRUMENT
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.results.store import Store
@@ -128,7 +129,7 @@ def test_a_stop_loses_no_row_and_what_was_seen_still_compares(
         assert deployed.command("runs", "stop", "one").returncode == 0
     else:
         session.send_signal(getattr(signal, how))
-    session.communicate(timeout=30)
+    session.communicate(timeout=PATIENCE_SECONDS)
     [stopped] = deployed.events("session_stopped")
     compared = json.loads(deployed.command("parity", "one", "--json").stdout)
 
@@ -192,7 +193,7 @@ def test_after_the_kill_switch_no_order_goes_out_but_what_flattens(
     session = deployed.start()
     deployed.wait_for("order_filled", session, 3)
     assert deployed.command("kill", "activate", "--reason", "a test").returncode == 0
-    _, errors = session.communicate(timeout=30)
+    _, errors = session.communicate(timeout=PATIENCE_SECONDS)
     [stopped] = deployed.events("session_stopped")
     later = submitted_after(deployed, "session_halted")
 
@@ -211,7 +212,7 @@ def test_a_kill_switch_that_cannot_be_read_is_on(deployed: SmallSession) -> None
     deployed.wait_for("order_filled", session, 3)
     # Reading a folder as if it were the switch fails for every user.
     (deployed.results / "kill-switch" / "on" / "all.json").mkdir(parents=True)
-    _, errors = session.communicate(timeout=30)
+    _, errors = session.communicate(timeout=PATIENCE_SECONDS)
 
     assert session.returncode == 10
     assert "cannot be read" in errors

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from trading_runtime.config.fields import Currency, InstrumentName, Model
+from trading_runtime.config.venue import OrderRateLimit
 
 AdapterName = Literal[
     "architect_ax",
@@ -102,5 +103,7 @@ class AdapterExecution(Model):
     """The type of the account at the venue."""
     currency: Currency
     """Currency in which results are stated."""
+    order_rate_limit: OrderRateLimit = OrderRateLimit.model_construct()
+    """How many requests the venue takes in a period. Keep it below the venue's own limit."""
     lookback: Annotated[int, Field(ge=1, le=10_080)] = 1_440
     """How many minutes of orders and fills the venue is asked for when a session starts."""

@@ -237,6 +237,7 @@ def as_experiment(deployment: Deployment) -> Experiment:
             account_type=execution.account_type,
             balances=[f"1 {execution.currency}"],
             fees=NoFees(model="none"),
+            order_rate_limit=execution.order_rate_limit,
         )
     return Experiment(
         name=deployment.name,

@@ -346,6 +346,7 @@ DRILLS = (
     "restart-with-open-position",
     "duplicate-fill",
     "stale-feed-live",
+    "venue-loss",
     "storage-outage",
     "corrupt-result",
     "disk-full",

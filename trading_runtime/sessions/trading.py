@@ -50,6 +50,8 @@ _LOOK_SECONDS = 0.3
 _KEEP_IN_BURST_SECONDS = 1.0
 _CONNECT_SECONDS = 30.0
 _SETTLE_SECONDS = 5.0
+_AGAIN_SECONDS = 1.0
+"""Until the venue is asked again for what it refused."""
 _FLUSH_SECONDS = 30.0
 _LATE_HEARTBEATS = 3
 _HEARTBEAT = "TRADING_RUNTIME_HEARTBEAT"
@@ -308,7 +310,7 @@ class Trading:
                 await asyncio.wait_for(self._wanted.wait(), _LOOK_SECONDS)
             self._wanted.clear()
             now = self._turned = time.monotonic()
-            self._watch.look(now)
+            self._watch.look()
             self._look_at_reducing()
             if now - kept >= between:
                 kept = now
@@ -386,7 +388,7 @@ class Trading:
         return None
 
     def _lost_venue(self) -> Ending | None:
-        error = self._watch.error(time.monotonic())
+        error = self._watch.error()
         return None if error is None else Ending.of(error)
 
     def _request(self) -> Ending | None:
@@ -438,12 +440,11 @@ class Trading:
             cancels, flattens = True, self.deployment.on_failure == "flatten"
         if isinstance(ending.error, LeaseLostError):
             return  # another session is in charge of the account
-        if cancels and node.cancel_resting():
-            await self._settled(lambda: not node.resting)
+        if cancels:
+            await self._insisted(node.cancel_resting, lambda: not node.resting)
         if flattens:
             node.halt()
-            if node.close_positions():
-                await self._settled(lambda: not node.quantities())
+            await self._insisted(node.close_positions, lambda: not node.quantities())
         self._tell_left(cancels=cancels, flattens=flattens)
         self._keep(whole=True)
 
@@ -455,8 +456,17 @@ class Trading:
             positions = [f"{name} {quantity}" for name, quantity, _ in held]
             self.records.write(events.OrdersLeft(orders=orders, positions=positions))
 
-    async def _settled(self, is_settled: Callable[[], bool]) -> bool:
+    async def _insisted(self, ask: Callable[[], None], is_done: Callable[[], bool]) -> None:
+        """Ask the venue, and ask again for what it refused, such as a request too many."""
         deadline = time.monotonic() + _SETTLE_SECONDS
+        ask()
+        while not await self._settled(is_done, _AGAIN_SECONDS) and time.monotonic() < deadline:
+            ask()
+
+    async def _settled(
+        self, is_settled: Callable[[], bool], seconds: float = _SETTLE_SECONDS
+    ) -> bool:
+        deadline = time.monotonic() + seconds
         while not is_settled() and time.monotonic() < deadline:
             self._turned = time.monotonic()
             await self.replay.pass_mark()

@@ -37,6 +37,7 @@ class HealthWatch:
         wake: Callable[[], None],
     ) -> None:
         """``wake`` is called when something has happened that cannot wait for the next look."""
+        self.clock: Callable[[], float] = time.monotonic
         self._node, self._records, self._wake = node, records, wake
         self._data = data
         longest = deployment.stale_after
@@ -55,8 +56,9 @@ class HealthWatch:
             data.on_socket = self._socket
             self._hold_back()
 
-    def look(self, now: float) -> None:
-        """Compare everything with its limits; ``now`` is of the monotonic clock."""
+    def look(self) -> None:
+        """Compare everything with its limits."""
+        now = self.clock()
         for name, newest in self._node.newest_rows().items():
             self._look_at_rows(name, newest, now)
         if isinstance(self._data, ArrivingData):
@@ -70,17 +72,17 @@ class HealthWatch:
             found.append("the venue's clock is apart")
         return found + [f"no data of {name}" for name in sorted(self._stale)]
 
-    def error(self, now: float) -> TransientError | None:
+    def error(self) -> TransientError | None:
         """Return the error that ends the session, if the venue was lost for too long."""
-        if not self._lost or now - self._lost_since <= self._most_lost:
+        lost = self.clock() - self._lost_since
+        if not self._lost or lost <= self._most_lost:
             return None
         return TransientError(
-            f"{', '.join(sorted(self._lost))}: lost for {now - self._lost_since:.1f} s, longer "
-            "than limits.venue_lost"
+            f"{', '.join(sorted(self._lost))}: lost for {lost:.1f} s, longer than limits.venue_lost"
         )
 
     def _socket(self, endpoint: str, is_connected: bool) -> None:  # noqa: FBT001 - a callback
-        now = time.monotonic()
+        now = self.clock()
         if not is_connected:
             if not self._lost:
                 self._lost_since = now

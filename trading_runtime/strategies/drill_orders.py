@@ -28,6 +28,8 @@ class DrillOrdersConfig(StrategyConfig):
     """Seconds of real time that each bar takes."""
     resting: bool = False
     """Leave orders far below the market, instead of buying and selling in turn."""
+    price: str = "10.0"
+    """Price of such orders."""
     log: str | None = None
     """File that gets the real time at which each order is accepted and cancelled."""
 
@@ -65,7 +67,7 @@ class DrillOrders(Strategy):
         size = Quantity.from_str("0.010")
         name = self.settings.instrument_id
         if self.settings.resting:
-            price = Price.from_str("10.0")
+            price = Price.from_str(self.settings.price)
             order = self.order_factory.limit(name, OrderSide.BUY, size, price)
         else:
             side = OrderSide.BUY if self.buys else OrderSide.SELL

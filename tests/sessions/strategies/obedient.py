@@ -25,7 +25,7 @@ class ObedientConfig(StrategyConfig):
 
 
 class Obedient(Strategy):
-    """Knows ``buy Q``, ``sell Q``, ``rest Q P``, ``cancel`` and ``raise``."""
+    """Knows ``buy Q``, ``sell Q``, ``rest Q P``, ``cancel``, ``cancel first`` and ``raise``."""
 
     def __init__(self, config: ObedientConfig) -> None:
         super().__init__(config)
@@ -62,6 +62,12 @@ class Obedient(Strategy):
         """Carry out one line."""
         if words[0] == "raise":
             raise ValueError("as told")
+        if words == ["cancel", "first"]:
+            # What the session sent first, of that which rests.
+            resting = self.cache.orders_open(strategy_id=self.strategy_id)
+            first = min(resting, key=lambda order: order.ts_init)
+            self.cancel_order(first.client_order_id)
+            return
         if words[0] == "cancel":
             self.cancel_all_orders(quote.instrument_id)
             return

@@ -122,6 +122,8 @@ class PaperNode:
         self.guard.on_denial = listener.on_order_event
         self._times: list[tuple[int, int]] = []
         self._warnings: Counter[str] = Counter()
+        self._closings: dict[Any, Any] = {}
+        """The id of the order that was sent last to close a position, by the position's id."""
         for actor in replay.actors(self.failures.record_exception):
             self._node.add_actor(actor)
         self._add_strategy(loaded, inputs, _Timing(listener, self._note_time), saved)
@@ -257,23 +259,29 @@ class PaperNode:
         if self.guard.queue is not None:
             self.guard.queue.drop(self.strategy, reason)
 
-    def cancel_resting(self) -> int:
-        """Ask the venue to cancel every resting order; return how many there are."""
-        found = self.resting
+    def cancel_resting(self) -> None:
+        """Ask the venue to cancel every resting order for which it was not asked yet."""
+        asked = {order.client_order_id for order in self.cache.orders_inflight()}
+        found = [order for order in self.resting if order.client_order_id not in asked]
         for instrument_id in sorted({order.instrument_id for order in found}, key=str):
             self._sending.cancel_all_orders(self.strategy, instrument_id)
-        return len(found)
 
-    def close_positions(self) -> int:
-        """Send market orders that close every position, regardless of halts and limits."""
-        found = sorted(self.cache.positions_open(), key=lambda item: str(item.id))
-        for position in found:
+    def close_positions(self) -> None:
+        """Send market orders that close every position, regardless of halts and limits.
+
+        A position whose closing order is under way gets no other.
+        """
+        for position in sorted(self.cache.positions_open(), key=lambda item: str(item.id)):
+            if position.id in self._closings:
+                sent = self.cache.order(self._closings[position.id])
+                if sent is None or not sent.is_closed:
+                    continue
             side = model.OrderSide.BUY if position.is_short else model.OrderSide.SELL
             order = self.strategy.order_factory.market(
                 position.instrument_id, side, position.quantity, reduce_only=True
             )
+            self._closings[position.id] = order.client_order_id
             self._sending.submit_order(self.strategy, order, position.id)
-        return len(found)
 
     @property
     def resting(self) -> list[Any]:

@@ -28,10 +28,52 @@ if TYPE_CHECKING:
 
     from trading_runtime.operations.stand_in.bybit_documents import Json
     from trading_runtime.operations.stand_in.exchange import Execution
+    from trading_runtime.operations.stand_in.serving import StandInVenue
 
 _RATE_LIMITED = 10006
 _REFUSED = 110_001
 _CANCEL_REFUSED = 110_001
+
+
+TESTNET_KEYS = {
+    "BYBIT_TESTNET_API_KEY": "key-of-a-stand-in",
+    "BYBIT_TESTNET_API_SECRET": "secret-of-a-stand-in",
+}
+"""Variables for a session whose deployment has the sections of ``live_sections``."""
+
+
+def live_sections(instrument: str, orders: StandInVenue, prices: StandInVenue) -> Json:
+    """Return ``data`` and ``execution`` of a deployment: one venue takes orders, one has prices.
+
+    They are two when data is to go on while the other is away.
+    """
+    adapter = {"adapter": "bybit", "environment": "testnet"}
+    private = "/ws/v5/private"
+    return {
+        "data": {
+            "source": "adapter",
+            **adapter,
+            "instruments": [instrument],
+            "config": {
+                "product_types": ["linear"],
+                "base_url_http": prices.address,
+                "base_url_ws_public": f"{prices.socket_address}/ws/v5/public/linear",
+                "base_url_ws_private": f"{prices.socket_address}{private}",
+                "max_retries": 1,
+            },
+        },
+        "execution": {
+            "venue": "adapter",
+            **adapter,
+            "currency": "USDT",
+            "config": {
+                "product_types": ["linear"],
+                "base_url_http": orders.address,
+                "base_url_ws_private": f"{orders.socket_address}{private}",
+                "base_url_ws_trade": f"{orders.socket_address}/ws/v5/trade",
+            },
+        },
+    }
 
 
 class BybitProtocol:
@@ -65,8 +107,8 @@ class BybitProtocol:
         """Seconds by which the answer to an order comes late; its reports do not."""
         self.is_deaf = False
         """Whether nothing is answered at all, on connections that stay open."""
-        self.refuse_until = 0.0
-        """Until when requests are answered 429, in seconds since the epoch."""
+        self.refuses_requests = False
+        """Whether requests are answered 429: there are too many of them."""
         self.bar_topic_step = 1.0
         """Seconds between confirmed bars, each of which says that it covers a minute."""
         self._bars: Counter[str] = Counter()
@@ -178,8 +220,8 @@ class BybitProtocol:
         path = request.path.removeprefix("/v5/")
         self._count(path)
         await self._while_deaf()
-        if (wait := self.refuse_until - time.time()) > 0:
-            head = {"Retry-After": str(int(wait) + 1)}
+        if self.refuses_requests:
+            head = {"Retry-After": "1"}
             content = {"retCode": _RATE_LIMITED, "retMsg": "Too many visits!", "result": {}}
             return web.json_response(content, status=429, headers=head)
         text = await request.text()
@@ -355,7 +397,7 @@ class BybitProtocol:
             answering.add_done_callback(self._waiting.discard)
 
     async def _traded(self, socket: web.WebSocketResponse, operation: str, given: Json) -> None:
-        if time.time() < self.refuse_until:
+        if self.refuses_requests:
             answer: tuple[int, str, Json] = _RATE_LIMITED, "Too many visits!", {}
         else:
             answer = await self._command(operation, given["args"][0])

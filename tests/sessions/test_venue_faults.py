@@ -1,0 +1,113 @@
+"""A venue that refuses requests, loses reports, has others' orders, and is out of reach."""
+
+from __future__ import annotations
+
+import signal
+from decimal import Decimal
+
+from tests.sessions.live_session import SYMBOL, LiveSession
+from tests.sessions.small_session import ended
+from trading_runtime.operations.stand_in.bybit import BybitProtocol
+from trading_runtime.operations.stand_in.exchange import Exchange, HeldOrder
+from trading_runtime.operations.stand_in.serving import StandInVenue
+
+
+def test_a_request_too_many_is_told_and_nothing_is_forgotten(live: LiveSession) -> None:
+    live.order("rest 0.010 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process)
+    live.protocol.refuses_requests = True
+    live.order("buy 0.020", "cancel")
+    live.wait_for("order_rejected", process, 2)
+    live.protocol.refuses_requests = False
+    live.order("buy 0.030")
+    live.wait_for("order_filled", process)
+    live.order("cancel")
+    live.wait_for("order_ended", process)
+    ended(process, signal.SIGTERM)
+    rejected = live.events("order_rejected")
+
+    assert sorted(item["what"] for item in rejected) == ["cancellation", "order"]
+    assert {item["message"] for item in rejected} == {"Too many visits!"}
+    assert [item["order_id"] for item in live.events("order_ended")] == live.accepted[:1]
+    assert live.exchange.positions[SYMBOL] == Decimal("0.030")
+    assert len(live.accepted) == 2
+
+
+def test_a_stop_asks_again_for_the_cancellation_that_was_refused(live: LiveSession) -> None:
+    live.write(on_stop="flatten")
+    live.order("rest 0.010 40000.0", "buy 0.020")
+    process = live.start()
+    live.wait_for("order_accepted", process, 2)
+    live.wait_for("order_filled", process)
+    live.protocol.refuses_requests = True
+    process.send_signal(signal.SIGTERM)
+    live.wait_for("order_rejected", process)
+    live.protocol.refuses_requests = False
+    code, text = ended(process)
+
+    assert code == 143, text
+    assert live.exchange.open_orders == []
+    assert live.exchange.positions[SYMBOL] == 0
+    assert live.events("orders_left") == []
+
+
+def test_a_fill_whose_report_was_lost_is_found_and_booked_once(live: LiveSession) -> None:
+    live.order("rest 0.010 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process)
+    # A gap in the numbers of the market's data, and in the account's reports.
+    live.protocol.skipped = 100
+    live.protocol.hides_reports = True
+    [resting] = live.exchange.open_orders
+    live.venue.do(live.exchange.fill, resting, resting.left)
+    live.protocol.hides_reports = False
+    live.wait_for("order_filled", process)
+    live.order("buy 0.020")
+    live.wait_for("order_filled", process, 2)
+    ended(process, signal.SIGTERM)
+
+    assert live.booked("one") == live.executed
+    assert live.events("fill_inferred") == []
+    assert live.events("position_changed")[-1]["quantity"] == "0.03"
+
+
+def test_an_order_that_no_session_sent_is_claimed_and_its_fill_booked(live: LiveSession) -> None:
+    process = live.start()
+    live.wait_for("session_connected", process)
+    foreign = HeldOrder(SYMBOL, "Buy", "Limit", Decimal("0.005"), Decimal(40_000))
+    live.venue.do(live.exchange.place, foreign)
+    live.venue.do(live.exchange.on_order, foreign)
+    live.wait_for("order_claimed", process)
+    live.venue.do(live.exchange.fill, foreign, foreign.left)
+    live.wait_for("order_filled", process)
+    ended(process, signal.SIGTERM)
+    [claimed] = live.events("order_claimed")
+
+    assert (claimed["order_id"], claimed["quantity"]) == (foreign.id, "0.005")
+    assert live.booked("one") == live.executed
+    assert live.events("order_submitted") == []
+
+
+def test_while_the_account_is_out_of_reach_no_order_is_sent_at_prices_that_go_on(
+    live: LiveSession,
+) -> None:
+    elsewhere = BybitProtocol(Exchange({SYMBOL: "46000.0"}))
+    with StandInVenue(elsewhere) as prices:
+        live.data_from(prices)
+        process = live.start()
+        live.wait_for("session_connected", process)
+        live.venue.go_away()
+        live.wait_for("venue_lost", process)
+        live.order("buy 0.010")
+        live.wait_for("order_denied", process)
+        live.venue.come_back()
+        live.wait_for("venue_back", process)
+        live.order("buy 0.020")
+        live.wait_for("order_filled", process)
+        ended(process, signal.SIGTERM)
+    [denied] = live.events("order_denied")
+
+    assert denied["rule"] == "venue"
+    assert live.exchange.positions[SYMBOL] == Decimal("0.020")
+    assert live.events("data_stale") == []

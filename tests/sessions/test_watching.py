@@ -1,0 +1,119 @@
+"""How long a venue may be lost, and data be old, by a clock that the test sets."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from trading_runtime.config.deployment import Deployment
+from trading_runtime.engine.live.arriving import ArrivingData
+from trading_runtime.sessions.watching import HealthWatch
+
+if TYPE_CHECKING:
+    from trading_runtime.records.events import Event
+
+NAMES = ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
+
+
+class Watched:
+    """Takes the place of node and journal; all that a watch tells them is kept."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.held: str | None = None
+        self.closed: set[str] = set()
+        self.written: list[Event] = []
+        self.deployment = Deployment.model_validate(
+            {
+                "name": "watched",
+                "mode": "paper",
+                "data": {"source": "adapter", "adapter": "bybit", "instruments": NAMES},
+                "execution": {
+                    "venue": "simulated",
+                    "account_type": "margin",
+                    "balances": ["1 USDT"],
+                    "fees": {"model": "none"},
+                },
+                "strategy": {"path": "a:B"},
+                "stale_after": "90s",
+                "seed": 1,
+            }
+        )
+        section = self.deployment.data.model_dump(mode="json")
+        self.data = ArrivingData(section, 1, client=(None, None))
+        parts: Any = self
+        self.watch = HealthWatch(self.deployment, parts, self.data, parts, lambda: None)
+        self.watch.clock = lambda: self.now
+        self.watch.open()
+
+    def newest_rows(self) -> dict[str, int]:
+        return self.data.newest(None)
+
+    def hold(self, why: str | None) -> None:
+        self.held = why
+
+    def close_instrument(self, name: str, _why: str) -> None:
+        self.closed.add(name)
+
+    def open_instrument(self, name: str) -> None:
+        self.closed.discard(name)
+
+    def write(self, event: Event) -> None:
+        self.written.append(event)
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass, at the end of which the watch looks."""
+        self.now += seconds
+        self.watch.look()
+
+    def told(self) -> list[tuple[str, Any]]:
+        """Return what was written: the event, and the seconds that it states."""
+        return [(type(event).__name__, getattr(event, "seconds", None)) for event in self.written]
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+@pytest.mark.parametrize("seconds", [5.0, 60.0])
+def test_a_loss_holds_orders_back_and_ends_with_it(watched: Watched, seconds: float) -> None:
+    watched.data.on_socket("orders", False)  # noqa: FBT003 - a callback of the engine
+    held = watched.held
+    watched.pass_by(seconds)
+    error = watched.watch.error()
+    watched.data.on_socket("orders", True)  # noqa: FBT003 - a callback of the engine
+    watched.pass_by(0)
+
+    assert held == "no connection to orders"
+    assert error is None
+    assert watched.held is None
+    assert watched.told() == [("VenueLost", None), ("VenueBack", seconds)]
+
+
+def test_a_loss_is_counted_from_the_first_connection_to_the_last(watched: Watched) -> None:
+    watched.data.on_socket("orders", False)  # noqa: FBT003 - a callback of the engine
+    watched.pass_by(5)
+    watched.data.on_socket("prices", False)  # noqa: FBT003 - a callback of the engine
+    watched.data.on_socket("orders", True)  # noqa: FBT003 - a callback of the engine
+    watched.pass_by(56)
+
+    assert watched.held == "no connection to prices"
+    assert "prices: lost for 61.0 s, longer than limits.venue_lost" in str(watched.watch.error())
+
+
+def test_an_instrument_is_closed_for_as_long_as_it_alone_is_silent(watched: Watched) -> None:
+    silent, other = NAMES
+    for _ in range(11):
+        watched.data.note(other, time.time_ns())
+        watched.pass_by(10)
+    held, closed = watched.held, set(watched.closed)
+    watched.data.note(silent, time.time_ns())
+    watched.pass_by(0)
+
+    assert held is None
+    assert closed == {silent}
+    assert watched.closed == set()
+    assert watched.told() == [("DataStale", 100.0), ("DataRecovered", 100.0)]
