@@ -11,7 +11,7 @@ import pytest
 from nautilus_trader import model
 
 from tests.engine.market import MINUTE, T0, Market, bars, perpetual, quotes, run_steps, statuses
-from tests.results.sample_run import sample_run
+from tests.results.sample_run import BARS, sample_run
 from trading_runtime.config.venue import FillModel
 from trading_runtime.report.assumptions import Assumption, assumptions
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.engine.simulation.task import TaskOutput
+    from trading_runtime.records.plan import PlannedSeries
     from trading_runtime.report import ReportInputs
 
 QUARTER = 25
@@ -87,17 +88,39 @@ def test_a_market_order_fills_at_the_close_of_its_bar_and_all_beyond_a_quarter_a
     assert found == [(QUARTER, 100, 1), (10_000 - QUARTER, Decimal("100.1"), 1)]
 
 
+def with_series(run: ReportInputs, *series: PlannedSeries) -> ReportInputs:
+    """A run that was fed these."""
+    (partition, *_) = run.plan.partitions
+    fed = (dataclasses.replace(partition, data=series),)
+    return dataclasses.replace(run, plan=dataclasses.replace(run.plan, partitions=fed))
+
+
 def test_with_bars_of_both_sides_a_market_order_fills_at_the_one_that_it_trades_against() -> None:
-    # What happens then is tested in tests/engine/test_feeding_order.py.
-    run = sample_run({})
-    (series, *_), partition = run.plan.partitions[0].data, run.plan.partitions[0]
-    sides = tuple(
-        dataclasses.replace(series, identifier=series.identifier.replace("LAST", side))
-        for side in ("BID", "ASK")
-    )
-    plan = dataclasses.replace(run.plan, partitions=(dataclasses.replace(partition, data=sides),))
-    text = said(dataclasses.replace(run, plan=plan), "Fill price and time").text
+    # What happens then is tested in tests/engine/test_feeding_order.py, as below.
+    sides = [
+        BARS._replace(identifier=BARS.identifier.replace("LAST", side)) for side in ("BID", "ASK")
+    ]
+    text = said(with_series(sample_run({}), *sides), "Fill price and time").text
     assert "at the close of the ask or bid bar of its instant, at the same time" in text
+
+
+def test_bars_beside_quotes_move_the_market_as_is_stated(tmp_path: Path) -> None:
+    quoted = BARS._replace(type="quotes", identifier=BARS.instrument_id)
+    words = "A bar at no other price than the last moves nothing: then the quotes before it are"
+    assert words not in said(sample_run({}), "Fill price and time").text
+    assert words in said(with_series(sample_run({}), BARS, quoted), "Fill price and time").text
+    instrument = perpetual()
+    rows = [*bars(instrument, ["100", "100", "107"]), *quotes(instrument, [("98", "103")] * 80)]
+    both = Market.write(tmp_path, [instrument], rows)
+    # A quote a second; after 59 of them a bar, after 80 a bar at the same price, then a new one.
+    steps = {str(row): ["market BUY 1"] for row in (60, 82, 83)}
+    assert [price for _, price, _ in fills(run_steps(both, steps))] == [100, 103, 107]
+
+
+def test_beside_a_book_bars_are_not_told_to_be_the_market() -> None:
+    # That they are not is tested in tests/engine/test_feeding_order.py.
+    titles = {each.title for each in assumptions(with_venue(book_type="L2_MBP"))}
+    assert not titles & {"Fill price and time", "Size at bars"}
 
 
 def test_a_limit_order_takes_a_quarter_at_each_price_that_reaches_it_and_waits_with_the_rest(

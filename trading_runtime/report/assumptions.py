@@ -67,7 +67,7 @@ def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
         )
     for name, venue in venues.items():
         for each in (
-            *_fills(venue, inputs),
+            *_fills(name, venue, inputs),
             *_fees(venue),
             *_margin(venue),
             *_liquidation(venue),
@@ -83,18 +83,29 @@ def _warnings(warnings: Sequence[RunWarning]) -> Iterator[Assumption]:
         yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
 
 
-def _fills(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
-    data_types = inputs.data_types
+def _fills(name: str, venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
     fill: Mapping[str, Any] = venue.get("fill") or {}
-    delayed = _delay(venue.get("latency") or {})
-    if venue.get("bar_execution", True) and (not data_types or "bars" in data_types):
+    with_bars, with_quotes, sides = _markets(name, inputs)
+    is_top = venue.get("book_type", "L1_MBP") == "L1_MBP"
+    if with_bars and is_top and venue.get("bar_execution", True):
+        is_exact = fill.get("model", "default") == "default" and not float(
+            fill.get("prob_slippage", 0)
+        )
+        whose = "the ask or bid bar of its instant" if len(sides) > 1 else "that same bar"
+        delayed = _delay(venue.get("latency") or {})
         moment = (
             f"{delayed} after it was sent, at the market of that time"
             if delayed
-            else f"{_at_close(fill, inputs)}, at the same time: it trades at a price that the "
-            "strategy has just seen"
+            else f"{'at' if is_exact else 'at or past'} the close of {whose}, at the same time: it "
+            "trades at a price that the strategy has just seen"
         )
-        yield Assumption("Fill price and time", f"A market order sent from on_bar fills {moment}.")
+        text = f"A market order sent from on_bar fills {moment}."
+        if with_bars & with_quotes:
+            text += (
+                " A bar at no other price than the last moves nothing: then the quotes before it "
+                "are the market. With 'bar_execution: false' they always are."
+            )
+        yield Assumption("Fill price and time", text)
         if fill.get("model", "default") == "default":
             yield Assumption(
                 "Size at bars",
@@ -109,17 +120,19 @@ def _fills(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumptio
     )
 
 
-def _at_close(fill: Mapping[str, Any], inputs: ReportInputs) -> str:
-    exact = fill.get("model", "default") == "default" and not float(fill.get("prob_slippage", 0))
-    sides = {
-        side
-        for partition in inputs.plan.partitions
-        for series in partition.data
-        for side in ("BID", "ASK")
-        if series.type == "bars" and f"-{side}-" in series.identifier
-    }
-    whose = "the ask or bid bar of its instant" if len(sides) > 1 else "that same bar"
-    return f"{'at' if exact else 'at or past'} the close of {whose}"
+def _markets(name: str, inputs: ReportInputs) -> tuple[set[str], set[str], set[str]]:
+    """Return a venue's instruments with bars, those with quotes, and the sides of bars."""
+    found: dict[str, set[str]] = {"bars": set(), "quotes": set()}
+    sides: set[str] = set()
+    for partition in inputs.plan.partitions:
+        for series in partition.data:
+            if series.instrument_id.rpartition(".")[2] != name:
+                continue
+            if series.type in found:
+                found[series.type].add(series.instrument_id)
+            if series.type == "bars":
+                sides |= {side for side in ("BID", "ASK") if f"-{side}-" in series.identifier}
+    return found["bars"], found["quotes"], sides
 
 
 def _fill_model(venue: Mapping[str, Any], fill: Mapping[str, Any]) -> str:

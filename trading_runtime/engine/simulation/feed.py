@@ -33,6 +33,7 @@ from trading_runtime.engine.simulation.rate_rows import RateRows
 from trading_runtime.engine.simulation.settlement import write_closes
 from trading_runtime.engine.strategy.failures import watch_escapes
 from trading_runtime.errors import DataError
+from trading_runtime.planning.identity import venues_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -232,8 +233,11 @@ READERS: dict[str, Callable[..., list[Any]]] = {
 
 def fed(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the partition of a task with its series in feeding order."""
-    partition, bar_execution = inputs["partition"], inputs["common"]["venue"]["bar_execution"]
-    data = in_feeding_order(partition["data"], bar_execution=bar_execution)
+    partition, common = inputs["partition"], inputs["common"]
+    books = {name for name, item in venues_of(common).items() if item["book_type"] != "L1_MBP"}
+    data = in_feeding_order(
+        partition["data"], bar_execution=common["venue"]["bar_execution"], with_books=books
+    )
     return {**partition, "data": data}
 
 
