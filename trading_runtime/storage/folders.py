@@ -118,7 +118,10 @@ class LocalFolder:
 
     @contextlib.contextmanager
     def _alone(self, name: str) -> Iterator[Path]:
-        """Yield the path of a file while no other process writes to its folder in this way."""
+        """Yield the path of a file while no other process writes to its folder in this way.
+
+        The change is on the disk when the block has ended: a kill switch outlives a loss of power.
+        """
         path = self._path / name
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,6 +130,8 @@ class LocalFolder:
             with contextlib.suppress(OSError):  # not every file system has locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield path
+            with contextlib.suppress(OSError):  # nor can every one do this with a folder
+                os.fsync(lock)
         finally:
             os.close(lock)
 
