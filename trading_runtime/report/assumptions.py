@@ -398,6 +398,12 @@ def _orders(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumpti
         names = "; ".join(f"{name} ({counted(count, 'task')})" for name, count in unfed.items())
         text = f"The strategy subscribed to data that was not there: {names}."
         yield Assumption("Data that never came", text, warning=True)
+    if read := incidents.get("files_read"):
+        text = (
+            f"The strategy read files that are no part of its code: {_by_kind(read)}. Results stay "
+            "stored when these change; name them in strategy.code."
+        )
+        yield Assumption("Files that were read", text, warning=True)
 
 
 def _by_kind(counts: Mapping[str, int]) -> str:
