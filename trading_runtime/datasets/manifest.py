@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from trading_runtime.canonical import digest
@@ -16,6 +15,9 @@ from trading_runtime.errors import DataError
 from trading_runtime.storage.files import MOST_DOCUMENT, text_of_file
 from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
 from trading_runtime.units import NANOSECONDS
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MANIFEST_NAME = "manifest.json"
 MANIFESTS_FOLDER = "manifests"
@@ -262,6 +264,8 @@ class GapFinder:
 
     def add(self, ts_init: pl.Series) -> None:
         """Add the times of more rows, in order, nanoseconds."""
+        import polars as pl
+
         if not len(ts_init):
             return
         if self._last is not None:
