@@ -36,6 +36,12 @@ for each in "${egress[@]}"; do
         fail "EGRESS: '$each' is no range of addresses; write 192.0.2.0/24, or 192.0.2.7/32:9000 with a port"
 done
 
+# What pods of work may reach is said once; deployed again without it, that stays.
+if ((${#egress[@]} + ${#ports[@]} == 0)); then
+    "${kubectl[@]}" get networkpolicy api-and-storage --namespace "$namespace" >/dev/null 2>&1 ||
+        fail "EGRESS is not set: write where the storage is, such as 192.0.2.0/24 or 192.0.2.7/32:9000, and strategies reach nothing else; or EGRESS_PORTS=443 to let them reach every address"
+fi
+
 apply() { "${kubectl[@]}" apply --namespace "$1" --filename "$2"; }
 
 create_namespace() {
@@ -121,12 +127,15 @@ apply "$namespace" manifests/accounts.yaml
 apply "$build_namespace" manifests/accounts-builds.yaml
 for each in "$namespace" "$build_namespace"; do
     apply "$each" manifests/network.yaml
+    # Builds fetch sources and packages from anywhere.
+    if [[ $each == "$build_namespace" || ${#egress[@]} == 0 && ${#ports[@]} != 0 ]]; then
+        apply "$each" manifests/network-any.yaml
+    fi
     for port in "${ports[@]}"; do
         [[ $port =~ ^[0-9]{1,5}$ ]] || fail "EGRESS_PORTS: '$port' is not a port"
         open_port "$each" "$port"
     done
 done
-# Builds fetch sources and packages from anywhere.
 if ((${#egress[@]})); then only_egress "$namespace"; fi
 
 if [[ -z $image ]]; then

@@ -108,6 +108,9 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     return Plan(
         experiment_name=experiment.name,
         objective=PlannedObjective(experiment.objective.metric, experiment.objective.direction),
+        further_objectives=tuple(
+            PlannedObjective(each.metric, each.direction) for each in experiment.further_objectives
+        ),
         dataset_digest=manifest.digest,
         common=CommonInputs(common),
         strategy=planned_strategy(experiment, code, fixed),

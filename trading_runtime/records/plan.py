@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.records.forms import check_form, to_document
+from trading_runtime.records.forms import check_form, read_as, to_document
 from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes
 from trading_runtime.text import for_records
@@ -333,6 +333,7 @@ class Plan:
 
     experiment_name: str
     objective: PlannedObjective
+    further_objectives: Sequence[PlannedObjective] = ()
     dataset_digest: str
     common: CommonInputs
     strategy: PlannedStrategy
@@ -384,16 +385,24 @@ class Plan:
                 known.append(task.seconds)
         return sum(known)
 
+    @property
+    def trial_seconds(self) -> float | None:
+        """Estimated computing time of all tasks of one point; ``None`` when unknown."""
+        known = [task.seconds for task in self.tasks if task.point == 0]
+        return None if None in known else sum(filter(None, known))
+
     def config(self, point: int) -> dict[str, Any]:
         """Return the strategy's encoded config of a point."""
         return {**self.strategy.config, **self.points[point].config}
 
     def to_document(self) -> dict[str, Any]:
         """Return the content of ``plan.json``."""
+        further = [to_document(each) for each in self.further_objectives]
         return {
             "format": PLAN_FORMAT,
             "experiment_name": self.experiment_name,
             "objective": to_document(self.objective),
+            **({"further_objectives": further} if further else {}),
             "dataset_digest": self.dataset_digest,
             "common": self.common.content,
             "strategy": self.strategy._asdict(),
@@ -418,6 +427,11 @@ class Plan:
             ],
             "batches": self.batches,
         }
+
+    @property
+    def objectives(self) -> list[PlannedObjective]:
+        """All objectives; the first names the best point."""
+        return [self.objective, *self.further_objectives]
 
     def to_json(self) -> str:
         """Return the text of ``plan.json``."""
@@ -456,8 +470,9 @@ def plan_from_document(content: Any) -> Plan:
     strategy = content["strategy"]
     return Plan(
         experiment_name=content["experiment_name"],
-        objective=PlannedObjective(
-            content["objective"]["metric"], content["objective"]["direction"]
+        objective=read_as(PlannedObjective, content["objective"]),
+        further_objectives=tuple(
+            read_as(PlannedObjective, each) for each in content.get("further_objectives", ())
         ),
         dataset_digest=content["dataset_digest"],
         common=CommonInputs(content["common"]),

@@ -190,7 +190,9 @@ def best(
     if known.height == 0:
         return None
     row = ranked(known, metric, direction).row(0, named=True)
-    return BestPoint(point=row["point"], parameters=row_parameters(row), value=_plain(row[metric]))
+    return BestPoint(
+        point=row["point"], parameters=row_parameters(row), value=json_value(row[metric])
+    )
 
 
 def ranked(points: pl.DataFrame, metric: str, direction: str = "maximize") -> pl.DataFrame:
@@ -232,7 +234,7 @@ def varied_parameters(points: pl.DataFrame) -> list[str]:
 
 def row_parameters(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of one row of a table; decimals are texts, as in a plan."""
-    return {name: _plain(row[PARAMETER_PREFIX + name]) for name in parameter_names(row)}
+    return {name: json_value(row[PARAMETER_PREFIX + name]) for name in parameter_names(row)}
 
 
 def parameter_columns(points: Sequence[Mapping[str, Any]]) -> list[pl.Series]:
@@ -287,7 +289,8 @@ def _times(name: str, instants: Sequence[int]) -> pl.Series:
     return pl.Series(name, instants, pl.Int64).cast(TIME)
 
 
-def _plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """Return a value of a table as JSON has it: decimals are texts."""
     return decimal_text(value) if isinstance(value, Decimal) else value
 
 

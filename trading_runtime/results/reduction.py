@@ -30,6 +30,7 @@ from trading_runtime.results.frames import (
     results_frame,
     write_frame,
 )
+from trading_runtime.results.front import front_of
 from trading_runtime.results.judgement import judge
 from trading_runtime.results.points import (
     MISSING,
@@ -185,6 +186,7 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
         failed_by_kind=_failed_by_kind(reader.statuses),
         objective=plan.objective,
         best=chosen,
+        front=None if chosen is None else front_of(points, plan.objectives),
         luck=luck,
         incidents=_incidents(reader.summaries.values()),
         warnings=_warnings(plan, results),

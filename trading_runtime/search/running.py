@@ -15,6 +15,7 @@ from trading_runtime.errors import UsageError
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.points import PointList
+from trading_runtime.results.front import unbeaten
 from trading_runtime.search.asking import SearchInputs, Space, Told, ask, check_search_plan
 from trading_runtime.search.generations import (
     generation_id,
@@ -86,14 +87,13 @@ def run_search(  # noqa: PLR0913 - what a run is started with
         prestarted = None
         computed, seconds = computed + ended.computed, seconds + ended.seconds
         tasks += len(planned.plan.tasks)
-        values = objective_values(ended.reduction.points, inputs.objective.metric)
-        before = best_of(told, inputs.objective.direction)
-        told += map(Told, stored.asked, values)
-        after = best_of(told, inputs.objective.direction)
+        before = best_of(told, inputs)
+        told += told_of(stored.asked, ended.reduction.points, inputs)
+        after = best_of(told, inputs)
         without_better = 0 if after != before else without_better + 1
         number += 1
         if show_progress:
-            sys.stderr.write(f"{_progress(number, told, after, inputs.objective.metric)}\n")
+            sys.stderr.write(f"{_progress(number, told, after, inputs)}\n")
     if not told:
         raise UsageError(f"search.budget: {why}; allow more tasks")
     planned = planned_for(prepared, space, [each.asked for each in told])
@@ -118,10 +118,24 @@ def objective_values(points: pl.DataFrame, metric: str) -> list[float | None]:
     return [None if value is None else float(value) for value in values]
 
 
-def best_of(told: Sequence[Told], direction: str) -> float | None:
-    """Return the best value so far; ``None`` when every point failed."""
-    known = [each.value for each in told if each.value is not None]
-    return (min if direction == "minimize" else max)(known, default=None)
+def told_of(asked: Iterable[Asked], points: pl.DataFrame, inputs: SearchInputs) -> list[Told]:
+    """Return the results of points in their order; without a value of each objective, it failed."""
+    values = [objective_values(points, each.metric) for each in inputs.objectives]
+    return [
+        Told(point, None) if None in of_point else Told(point, of_point[0], of_point[1:])
+        for point, of_point in zip(asked, zip(*values, strict=True), strict=True)
+    ]
+
+
+def best_of(told: Sequence[Told], inputs: SearchInputs) -> list[tuple[float, ...]]:
+    """Return the values that no others beat, each once, the best by the first objective first.
+
+    With one objective that is the best value; nothing when every point failed.
+    """
+    known = sorted({each.values for each in told if each.values is not None})
+    directions = [each.direction for each in inputs.objectives]
+    kept = [known[place] for place in unbeaten(known, directions)]
+    return kept if directions[0] == "minimize" else kept[::-1]
 
 
 def _ended(
@@ -139,8 +153,14 @@ def _ended(
     return ""
 
 
-def _progress(generations: int, told: Sequence[Told], best: float | None, metric: str) -> str:
+def _progress(
+    generations: int,
+    told: Sequence[Told],
+    best: Sequence[tuple[float, ...]],
+    inputs: SearchInputs,
+) -> str:
     failed = sum(each.value is None for each in told)
     undone = f", {failed:,} of them without a value" if failed else ""
-    known = "none has a value" if best is None else f"{metric} {best:.6g}"
-    return f"generation {generations}: {len(told):,} points{undone}; best so far: {known}"
+    known = f"{inputs.objective.metric} {best[0][0]:.6g}" if best else "none has a value"
+    front = f"; on the front: {len(best):,}" if len(inputs.objectives) > 1 else ""
+    return f"generation {generations}: {len(told):,} points{undone}; best so far: {known}{front}"

@@ -425,7 +425,7 @@ def _shared_inputs(run: RunSide) -> dict[str, Any]:
     return {
         "common": run.plan.common.content,
         "config": run.plan.strategy.config,
-        "objective": to_document(run.plan.objective),
+        "objectives": [to_document(each) for each in run.plan.objectives],
     }
 
 

@@ -12,7 +12,7 @@ from trading_runtime.engine.accounting.valuation import EXACT, from_raw, to_raw
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from decimal import Decimal
 
     from nautilus_trader.common import Cache
@@ -96,46 +96,46 @@ class Account:
         """
         raw = open_positions = 0
         for venue in self._venues:
-            for currency, money in self._worth(venue).items():
+            held = self._cache.position_open_ids(venue=venue)
+            open_positions += len(held)
+            for currency, money in self._worth(venue, held).items():
                 code = currency.code
                 raw += money.raw if code == self._currency else self._converted(money, code)
-            open_positions += self._cache.positions_open_count(venue=venue)
         return EquitySample(ts, raw, open_positions)
 
     def holdings(self) -> Holdings:
         """Return what the accounts are worth now by currency."""
+        held = {venue: self._cache.position_open_ids(venue=venue) for venue in self._venues}
         amounts = [
             (currency.code, money.as_decimal())
-            for venue in self._venues
-            for currency, money in self._worth(venue).items()
+            for venue, position_ids in held.items()
+            for currency, money in self._worth(venue, position_ids).items()
         ]
-        count = sum(self._cache.positions_open_count(venue=venue) for venue in self._venues)
-        return Holdings(0, tuple(amounts), count)
+        return Holdings(0, tuple(amounts), sum(map(len, held.values())))
 
-    def _worth(self, venue: Venue) -> Mapping[Currency, Money]:
+    def _worth(self, venue: Venue, held: Collection[PositionId]) -> Mapping[Currency, Money]:
+        """Return what the account at a venue is worth, whose open positions are ``held``."""
         # The engine marks positions when quotes or bars arrive, but not when trades do: this does.
-        for instrument_id in self._held(venue):
+        for instrument_id in self._instruments(held):
             if self._portfolio.unrealized_pnl(instrument_id) is None:
                 self.without_price.add(str(instrument_id))
         worth: dict[Currency, Money] = self._portfolio.equity(venue)
         for instrument_id, (bid, ask) in self.sides.items():
-            held = self._cache.positions_open(venue=venue, instrument_id=instrument_id)
-            if held and (change := self._by_side(held, bid, ask)) is not None:
+            positions = self._cache.positions_open(venue=venue, instrument_id=instrument_id)
+            if positions and (change := self._by_side(positions, bid, ask)) is not None:
                 worth[change.currency] += change
         return worth
 
-    def _held(self, venue: Venue) -> set[InstrumentId]:
-        """Return the instruments with an open position.
+    def _instruments(self, held: Collection[PositionId]) -> set[InstrumentId]:
+        """Return the instruments of open positions.
 
         Asked at each sample: the cache copies a position with all its fills, but an id alone.
         """
         known, cache = self._instrument_of, self._cache
-        found = set()
-        for position_id in cache.position_open_ids(venue=venue):
+        for position_id in held:
             if position_id not in known and (position := cache.position(position_id)) is not None:
                 known[position_id] = position.instrument_id
-            found.add(known[position_id])
-        return found
+        return {known[position_id] for position_id in held}
 
     def _by_side(self, held: Sequence[Position], bid: BarType, ask: BarType) -> Money | None:
         """Return what equity gains when longs are marked at the bid, and shorts at the ask.
@@ -312,7 +312,8 @@ class EquitySampler(_Observer):
                 if self._start < ts < self._end:
                     found = found or self._worth()
                     if isinstance(found, EquitySample):
-                        self.samples.append(found._replace(ts=ts, raw=found.raw + gained))
+                        raw = found.raw + gained
+                        self.samples.append(EquitySample(ts, raw, found.open_positions))
                     else:
                         self._unpriced.append(found._replace(ts=ts, gained=gained))
         except Exception as error:  # noqa: BLE001 - the engine would swallow it; the task raises it

@@ -263,23 +263,23 @@ def _fills(
     valuation: Valuation,
 ) -> Columns:
     """Return the fills of the orders, whose own columns are ``ordered``."""
-    keyed: list[tuple[int, int, Any, str]] = []
+    keyed: list[tuple[int, int, Any, str, str]] = []
     for number, order in enumerate(named.orders):
         events = [event for event in order.events() if isinstance(event, OrderFilled)]
-        names = named.trade_ids(number, len(events)) or [str(event.trade_id) for event in events]
-        keyed += [
-            (event.ts_event, number, event, name) for event, name in zip(events, names, strict=True)
-        ]
+        own = [str(event.trade_id) for event in events]
+        names = named.trade_ids(number, len(events)) or own
+        for event, trade_id, name in zip(events, own, names, strict=True):
+            keyed.append((event.ts_event, number, event, trade_id, name))
     keyed.sort(key=itemgetter(0, 1))
-    fills = [event for _, _, event, _ in keyed]
+    fills = [event for _, _, event, _, _ in keyed]
     # What a fill shares with its order was read from the order.
-    numbers = [number for _, number, _, _ in keyed]
+    numbers = [number for _, number, _, _, _ in keyed]
     instrument_ids = [ordered["instrument_id"][number] for number in numbers]
     fees = [fill.commission for fill in fills]
     return {
         "fill": list(range(len(fills))),
         "order_id": [ordered["order_id"][number] for number in numbers],
-        "trade_id": [name for _, _, _, name in keyed],
+        "trade_id": [name for _, _, _, _, name in keyed],
         "instrument_id": instrument_ids,
         "side": [ordered["side"][number] for number in numbers],
         "quantity": [fill.last_qty.raw for fill in fills],
@@ -291,10 +291,10 @@ def _fills(
             valuation.value(fill, name) for fill, name in zip(fills, instrument_ids, strict=True)
         ],
         "position": [
-            position_of_trade.get((name, str(fill.trade_id)))
-            for name, fill in zip(instrument_ids, fills, strict=True)
+            position_of_trade.get((instrument_id, trade_id))
+            for instrument_id, (_, _, _, trade_id, _) in zip(instrument_ids, keyed, strict=True)
         ],
-        "ts": [ts for ts, _, _, _ in keyed],
+        "ts": [ts for ts, _, _, _, _ in keyed],
     }
 
 

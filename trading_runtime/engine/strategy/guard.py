@@ -86,8 +86,16 @@ _TAKE_A_CALLBACK = (
 )
 
 
-def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
-    signature = inspect.signature(method)
+@functools.cache
+def _signature(owner: type, name: str) -> inspect.Signature:
+    """Return the signature of a method of the engine, without ``self``."""
+    whole = inspect.signature(getattr(owner, name))
+    return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+
+def _checked(method: Any) -> Callable[..., Any]:
+    # A native method has its signature as text, and parsing it for each task adds up.
+    signature = _signature(method.__self__.__class__, method.__name__)
 
     def call(*arguments: Any, **keywords: Any) -> Any:
         bound = signature.bind(*arguments, **keywords)
