@@ -221,7 +221,6 @@ class TaskRunner:
 
     def _new_cut(self, index: int) -> _CutPartition:
         partition = self._plan.partitions[index]
-        data = partition.as_mapping()
         catalog = self._scratch / f"partition-{index}"
         # Left by an earlier point for which the partition could not be cut.
         shutil.rmtree(catalog, ignore_errors=True)
@@ -231,8 +230,8 @@ class TaskRunner:
         definitions = [self._plan.instruments[name] for name in partition.instruments]
         write_instruments(catalog, definitions)
         inputs = partition_inputs(partition, self._plan.instruments)
-        part = cut_partition(data, self._dataset, catalog)
-        closes = daily_closes(data, catalog)
+        part = cut_partition(partition, self._dataset, catalog)
+        closes = daily_closes(partition, catalog)
         return _CutPartition(
             index, partition, inputs, partition_digest(inputs), catalog, part, closes
         )
