@@ -17,7 +17,6 @@ from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.datasets.observed_days import Observed, stretches
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.node import PaperNode
-from trading_runtime.engine.live.recorder import Recorder
 from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import rounded_balance
 from trading_runtime.engine.live.venue_node import VenueNode
@@ -40,7 +39,6 @@ from trading_runtime.runs.opening import acquire_run, append_events
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
-from trading_runtime.sessions.data_recording import recording_place
 from trading_runtime.sessions.origin import check_origin
 from trading_runtime.sessions.preparation import arrived_window, cut_window
 from trading_runtime.sessions.recording import SessionRecords
@@ -235,6 +233,9 @@ class Session:
                 self._replay = ArrivingData(data.model_dump(), common.equity_interval)
                 source = f"{data.adapter} {data.environment or ''}".strip()
                 if deployment.record is not None:
+                    from trading_runtime.engine.live.recorder import Recorder
+                    from trading_runtime.sessions.data_recording import recording_place
+
                     self._replay.recorder = Recorder(recording_place(prepared.read))
             else:
                 rows = self._window.slice.rows

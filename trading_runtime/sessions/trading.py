@@ -129,7 +129,6 @@ class Trading:
         """Trade until there is a reason to end; return it."""
         self._wanted = asyncio.Event()
         self.node.failures.stop_engine = self._wanted.set
-        self.replay.on_mark = self.records.flush
         self.records.fence = self.account.fence
         if self.deployment.pace != "burst":
             # As soon as the engine has returned, since a kill may come at any moment.
@@ -311,6 +310,7 @@ class Trading:
                 await asyncio.wait_for(self._wanted.wait(), _LOOK_SECONDS)
             self._wanted.clear()
             now = self._turned = time.monotonic()
+            self.records.flush()
             self._watch.look()
             self._look_at_reducing()
             if now - kept >= between:
