@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.preparing import preparing
-from benchmarks.scale import cached_run, planning, planning_points, summarising, worker_memory
+from benchmarks.scale import (
+    cached_run,
+    large_dataset,
+    planning,
+    planning_points,
+    summarising,
+    worker_memory,
+)
 from benchmarks.speed import (
     first_event,
     session_of_bars,
@@ -16,6 +23,7 @@ from benchmarks.speed import (
     task_of_bars,
     task_of_trades,
 )
+from benchmarks.supervising import supervising
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +43,9 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "memory": worker_memory,
     "planning": planning,
     "planning-points": planning_points,
+    "large-dataset": large_dataset,
     "summarising": summarising,
     "cached": cached_run,
+    "supervising": supervising,
 }
 """Each figure by the name that ``--only`` takes, in the order of the table."""

@@ -36,6 +36,12 @@ for each in "${egress[@]}"; do
         fail "EGRESS: '$each' is no range of addresses; write 192.0.2.0/24, or 192.0.2.7/32:9000 with a port"
 done
 
+# What pods of work may reach is said once; deployed again without it, that stays.
+if ((${#egress[@]} + ${#ports[@]} == 0)); then
+    "${kubectl[@]}" get networkpolicy api-and-storage --namespace "$namespace" >/dev/null 2>&1 ||
+        fail "EGRESS is not set: write where the storage is, such as 192.0.2.0/24 or 192.0.2.7/32:9000, and strategies reach nothing else; or EGRESS_PORTS=443 to let them reach every address"
+fi
+
 apply() { "${kubectl[@]}" apply --namespace "$1" --filename "$2"; }
 
 create_namespace() {
@@ -44,16 +50,20 @@ create_namespace() {
         "${kubectl[@]}" apply --filename -
 }
 
+# Prints the place of a parameter in the list of a rendered template; nothing where it has none of that name.
+place_of() {
+    awk -v wanted="$2" '
+        /^  arguments:/ { inside = 1; next } /^  [a-z]/ { inside = 0 }
+        inside && $1 == "name:" || inside && $2 == "name:" { if ($NF == wanted) { print count; exit } count++ }
+    ' count=0 "$1"
+}
+
 # Writes defaults of parameters, given as name=value, into a template.
 with_defaults() {
     local file=$1 patches='' index each value
     shift
     for each in "$@"; do
-        # The place of a parameter in the list, counted in the rendered file.
-        index=$(awk -v wanted="${each%%=*}" '
-            /^  arguments:/ { inside = 1; next } /^  [a-z]/ { inside = 0 }
-            inside && $1 == "name:" || inside && $2 == "name:" { if ($NF == wanted) { print count; exit } count++ }
-        ' count=0 "$file")
+        index=$(place_of "$file" "${each%%=*}")
         [[ $each == *=* && -n $index ]] || fail "PARAMETERS: '$each' is not name=value of a parameter in argo/$file"
         value=${each#*=} value=${value//\\/\\\\} value=${value//\"/\\\"}
         patches+="${patches:+,}{\"op\":\"test\",\"path\":\"/spec/arguments/parameters/$index/name\",\"value\":\"${each%%=*}\"}"
@@ -121,12 +131,15 @@ apply "$namespace" manifests/accounts.yaml
 apply "$build_namespace" manifests/accounts-builds.yaml
 for each in "$namespace" "$build_namespace"; do
     apply "$each" manifests/network.yaml
+    # Builds fetch sources and packages from anywhere.
+    if [[ $each == "$build_namespace" || ${#egress[@]} == 0 && ${#ports[@]} != 0 ]]; then
+        apply "$each" manifests/network-any.yaml
+    fi
     for port in "${ports[@]}"; do
         [[ $port =~ ^[0-9]{1,5}$ ]] || fail "EGRESS_PORTS: '$port' is not a port"
         open_port "$each" "$port"
     done
 done
-# Builds fetch sources and packages from anywhere.
 if ((${#egress[@]})); then only_egress "$namespace"; fi
 
 if [[ -z $image ]]; then
@@ -136,5 +149,12 @@ if [[ -z $image ]]; then
 fi
 if [[ -n $image ]]; then parameters+=("image=$image"); fi
 with_defaults workflowtemplate-backtest.yaml "${parameters[@]}" |
+    "${kubectl[@]}" apply --namespace "$namespace" --filename -
+# What is said of pods holds for both; how a backtest is divided means nothing here.
+common=()
+for each in "${parameters[@]}"; do
+    if [[ -n $(place_of workflowtemplate-prepare.yaml "${each%%=*}") ]]; then common+=("$each"); fi
+done
+with_defaults workflowtemplate-prepare.yaml "${common[@]}" |
     "${kubectl[@]}" apply --namespace "$namespace" --filename -
 apply "$build_namespace" workflowtemplate-build-push-ghcr.yaml

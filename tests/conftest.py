@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.record_schemas import check_line, check_records
-from tests.small_experiment import SmallExperiment, make_dataset
+from tests.small_experiment import DAY_STARTS, SmallExperiment, make_dataset
 from trading_runtime import api
 from trading_runtime.records.journal import Journal
 
@@ -33,6 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three days with 240 minute bars each, prepared from a CSV file; not to be changed."""
     return make_dataset(tmp_path_factory.mktemp("small") / "dataset")
+
+
+@pytest.fixture(scope="session")
+def long_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six weeks with 20 minute bars each day, enough to tell skill from luck; not to be changed."""
+    days = range(DAY_STARTS[0], DAY_STARTS[0] + 42 * 86_400, 86_400)
+    return make_dataset(tmp_path_factory.mktemp("long") / "dataset", days=days, bars_a_day=20)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.cli.main import invoke, root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTRYPOINT = ROOT / "trading_runtime" / "local" / "backtest.py"
@@ -26,14 +26,19 @@ DAY_STARTS = (1_704_067_200, 1_704_153_600, 1_704_240_000)
 BARS_A_DAY = 240
 
 
-def make_dataset(folder: Path, changed_bar: int | None = None) -> Path:
+def make_dataset(
+    folder: Path,
+    changed_bar: int | None = None,
+    days: Iterable[int] = DAY_STARTS,
+    bars_a_day: int = BARS_A_DAY,
+) -> Path:
     """Prepare bars of four hours on each of three days; the close of one bar may be changed."""
     source = folder.with_name(f"{folder.name}-source")
     source.mkdir(parents=True)
     lines = ["timestamp,open,high,low,close,volume"]
     walk, price = random.Random(7), 420_000  # noqa: S311 - made-up prices
-    for start in DAY_STARTS:
-        for minute in range(BARS_A_DAY):
+    for start in days:
+        for minute in range(bars_a_day):
             close = price + walk.randrange(-300, 301)
             if len(lines) == changed_bar:
                 close += 1

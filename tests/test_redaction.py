@@ -83,6 +83,17 @@ def test_ordinary_words_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redact(text) == text
 
 
+@pytest.mark.parametrize("secret", ["AKCANARYKEYID0000001", "2024-20242024", "000000123456"])
+def test_numbers_stay_whatever_a_secret_is_made_of(
+    secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", secret)
+    text = "100000 USDT and 0.000001 BTC since 2024-01-01, order 000000123"
+
+    assert redact(text) == text
+    assert redact(f"it is {secret}.") == "it is [hidden]."
+
+
 @pytest.mark.parametrize(
     "name", ["DB_PASS", "SMTP_PWD", "PGPASSFILE_PASS", "SLACK_HOOK", "db_pw", "SESSION_ID"]
 )

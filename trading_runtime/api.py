@@ -128,6 +128,20 @@ class Run:
         best = self.summary.best
         return None if best is None else best.point
 
+    @property
+    def front(self) -> pl.DataFrame:
+        """The rows of ``points`` that no other beats in all objectives, the best first.
+
+        Of a run with a single objective it is its best point.
+        """
+        front, points = self.summary.front, self.points
+        if front is None:
+            return points.filter(points["point"] == self.best_point)
+        import polars as pl
+
+        order = pl.DataFrame({"point": [each.point for each in front.points]}, {"point": pl.Int32})
+        return order.join(points, on="point", how="left", maintain_order="left")
+
     def task(self, point: int | None = None, partition: int = 0) -> TaskResult:
         """Return the result of one point, by default the best, in one partition.
 
@@ -154,7 +168,7 @@ class Run:
 
         Raises ``UsageError`` when a task of the point has no result.
         """
-        from trading_runtime.results.curves import equity_frame
+        from trading_runtime.results.frames import equity_frame
 
         return equity_frame(self._plan, self._stored, self._chosen(point))
 
@@ -169,7 +183,7 @@ class Run:
 
         Raises ``UsageError`` when a task of the point has no result.
         """
-        from trading_runtime.results.curves import returns_frame
+        from trading_runtime.results.frames import returns_frame
 
         return returns_frame(self._plan, self._stored, self._chosen(point))
 

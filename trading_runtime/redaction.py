@@ -33,6 +33,8 @@ _LONG = 16
 """A user name of at least this length is a token."""
 _LEAST_DERIVED = 12
 """A shorter secret is hidden as it is; parts and encoded forms would look like ordinary text."""
+_LEAST_DIFFERENT = 4
+"""A piece of a secret with fewer different characters is a row of zeros or the like."""
 _SHAPES = re.compile(
     r"(?<=hooks\.slack\.com/)[\w/-]+|(?<=/api/webhooks/)[\w/-]+|"
     r"(?<=api\.telegram\.org/bot)[\w:-]+|"
@@ -149,11 +151,19 @@ def _secrets_of(encoded: tuple[tuple[bytes, bytes], ...]) -> _Secrets:
         size, half = max(_LEAST_DERIVED // 2, len(form) // 4), len(form) // 2
         parts = {form[at : at + size] for at in range(0, len(form) - size + 1, size)}
         for piece in {*parts, form[:half], form[half:]}:
-            # A short word of letters may be in any text.
-            if (len(piece) >= _SHORTEST or not piece.isalpha()) and piece not in HIDDEN:
+            if _is_telling(piece):
                 pieces[piece] = (*pieces.get(piece, ()), form)
     whole = {form for form in forms | derived if len(form) >= _SHORTEST}
     return _Secrets(tuple(sorted(whole, key=lambda form: (-len(form), form))), pieces)
+
+
+def _is_telling(piece: str) -> bool:
+    """Return whether a piece is seldom in ordinary text, unlike numbers and short words."""
+    if len(set(piece)) < _LEAST_DIFFERENT or piece in HIDDEN:
+        return False
+    if piece.isdigit():
+        return len(piece) >= _LEAST_DERIVED
+    return len(piece) >= _SHORTEST or not piece.isalpha()
 
 
 def _forms(value: str) -> Iterator[str]:

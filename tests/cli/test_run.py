@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -72,6 +74,34 @@ def test_a_plan_is_shown_and_nothing_is_written(
     ]
     assert "estimate    not known before a first run" in lines
     assert not small.results.exists()
+
+
+def test_a_plan_says_what_one_more_trial_costs(
+    tmp_path: Path, long_dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = SmallExperiment(tmp_path / "long", long_dataset)
+    experiment.write(partitions={"by": "whole"}, costs={"worker_hour": "36 USD"})
+    assert invoke(root, ["run", str(experiment.path), "--run-id", "first", "--workers", "1"]) == 0
+    experiment.write(parameters={"every": [20, 30, 40, 50, 60]})
+    capsys.readouterr()
+    assert invoke(root, ["plan", str(experiment.path), "--json", "--workers", "1"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert invoke(root, ["plan", str(experiment.path), "--workers", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    trial = plan["next_trial"]
+    assert (trial["trials"], trial["days"]) == (5, 42)
+    assert trial["seconds"] == plan["estimated_seconds"] > 0
+    amount, currency = trial["price"].split(" ")
+    assert float(amount) == pytest.approx(trial["seconds"] / 100, rel=0.05)
+    assert currency == "USD"
+    quantile, euler = NormalDist().inv_cdf, 0.5772156649
+    for name, trials in (("by_luck", 5), ("by_luck_then", 6)):
+        largest = (1 - euler) * quantile(1 - 1 / trials) + euler * quantile(1 - 1 / trials / math.e)
+        assert trial[name] == pytest.approx(largest * math.sqrt(365 / 41), rel=1e-9)
+    costs = f"one more    {trial['seconds']:,.2f} s of a worker, {trial['price']}, raises"
+    assert [line for line in lines if line.startswith(costs)]
+    assert [line for line in lines if line.startswith("estimate") and line.endswith(" USD")]
 
 
 def test_a_plan_names_the_files_that_made_its_tasks_new(

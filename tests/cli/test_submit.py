@@ -125,6 +125,7 @@ def test_the_template_is_submitted_with_all_that_the_pods_need(
     remote: SmallExperiment, argo: StandIn
 ) -> None:
     options = ["--run-id", "one", "--namespace", "research", "--batch-seconds", "0.5"]
+    options += ["-p", "memory-mib=8192", "-p", 'node-selector={"spot":"true"}']
 
     assert invoke(root, ["submit", str(remote.path), *options]) == 0
 
@@ -132,9 +133,22 @@ def test_the_template_is_submitted_with_all_that_the_pods_need(
     assert call[:3] == ["submit", "--from", "workflowtemplate/backtest"]
     assert call[-2:] == ["--namespace", "research"]
     assert argo.parameters.keys() == {
-        "experiment", "run-id", "code", "batch-seconds", "most-batches",
+        "experiment", "run-id", "code", "batch-seconds", "most-batches", "memory-mib",
+        "node-selector",
     }  # fmt: skip
     assert argo.parameters["batch-seconds"] == "0.5"
+    assert argo.parameters["memory-mib"] == "8192"
+    assert argo.parameters["node-selector"] == '{"spot":"true"}'
+
+
+def test_a_parameter_that_no_pod_could_be_made_with_ends_with_2_before_anything_is_sent(
+    remote: SmallExperiment, argo: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(root, ["submit", str(remote.path), "-p", "node-selector=garbage"]) == 2
+
+    assert "-p node-selector: 'garbage' is not accepted" in capsys.readouterr().err
+    assert argo.calls == []
+    assert stored(remote) == set()
 
 
 def test_code_that_the_image_holds_is_not_sent(remote: SmallExperiment, argo: StandIn) -> None:

@@ -224,6 +224,18 @@ def test_a_run_without_bars_is_told_nothing_about_bars() -> None:
     assert not any("bar" in assumption.text.split() for assumption in assumptions(run))
 
 
+@pytest.mark.parametrize(
+    ("balance", "shown"),
+    [("100000.5 USDT", "100,000.5 USDT"), ("[hidden] USDT", "[hidden] USDT")],
+)
+def test_an_initial_balance_is_shown_as_it_is_kept(
+    balance: str, shown: str, tmp_path: Path
+) -> None:
+    run = dataclasses.replace(sample_run({}, partitions=1), experiment=venue(balances=[balance]))
+    page, _ = written(run, tmp_path)
+    assert f"Initial balance{shown}" in page.text.replace("\n", "")
+
+
 def test_ruined_accounts_and_few_days_are_warned_of(tmp_path: Path) -> None:
     run = sample_run({"fast": [1, 2]}, partitions=2, ruin=lambda k, i: k == 1 and i == 0)
     page, markdown = written(run, tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from array import array
+from dataclasses import replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -165,3 +166,22 @@ def test_each_number_is_a_sentence() -> None:
     poor = list(sentences(judged([row(p, drawn(p)) for p in range(30)], 4), None))
     assert poor[1].endswith(": luck until proven otherwise.")
     assert "beats not trading is not shown" in poor[-1]
+
+
+@pytest.mark.parametrize(
+    ("hansen", "white", "said"),
+    [
+        (0.03, 0.04, "That a point beats not trading is shown: luck"),
+        (0.03, 0.141, "is in doubt, since Hansen's test shows it and White's does not: luck does"),
+        (0.06, 0.04, "is in doubt, since White's test shows it and Hansen's does not: luck does"),
+        (0.06, 0.141, "That a point beats not trading is not shown: luck"),
+    ],
+)
+def test_a_skill_is_shown_when_both_tests_say_so(hansen: float, white: float, said: str) -> None:
+    luck = judged([row(point, drawn(point)) for point in range(4)], 1)
+    tested = replace(luck.against_not_trading, hansen=hansen, white=white)
+    luck = replace(luck, against_not_trading=tested)
+    [told] = [each for each in sentences(luck, None) if "beats not trading" in each]
+
+    assert said in told
+    assert told.endswith(f"{hansen:.1%} (Hansen), {white:.1%} (White).".replace("%", " %"))

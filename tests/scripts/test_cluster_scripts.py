@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -52,29 +53,59 @@ def test_it_says_what_is_not_right(script: str, settings: dict[str, str], said: 
 
 
 KUBECTL = """#!/bin/bash
+echo "$*" >>"$APPLIED.calls"
 case "$*" in
 *"get service"*) printf 10.152.183.1 ;;
 *"get endpoints"*) printf '192.0.2.50 192.0.2.51' ;;
+*"get networkpolicy"*) test -n "$DEPLOYED" ;;
 apply*"--filename -"*) { echo ---; cat; } >>"$APPLIED.apply" ;;
 esac
 """
+
+PATCHES = """#!/bin/bash
+if [[ $1 == patch && $6 == json ]]; then printf '%s %s\\n' "$4" "$8" >>"$PATCHES"; fi
+"""
+
+
+def deploy(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Deploy to a stand-in that notes its calls, and what it is told to apply from its input."""
+    kubectl = folder / "kubectl"
+    kubectl.write_text(KUBECTL)
+    kubectl.chmod(0o755)
+    stand_in = {"KUBECTL": str(kubectl), "APPLIED": str(folder / "applied")}
+    return subprocess.run(
+        [str(ROOT / "scripts" / "deploy-argo.sh")],
+        env=NO_CLUSTER | stand_in | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def opened(folder: Path) -> set[str]:
+    """The namespaces whose pods reach storage and the API at every address."""
+    calls = (folder / "applied.calls").read_text().splitlines()
+    return {call.split()[2] for call in calls if "network-any.yaml" in call}
+
+
+def test_pods_of_work_reach_every_address_only_when_that_is_said(tmp_path: Path) -> None:
+    ended = deploy(tmp_path)
+
+    assert ended.returncode == 2
+    assert "EGRESS is not set: write where the storage is" in ended.stderr
+    assert not (tmp_path / "applied.apply").exists()
+    assert deploy(tmp_path, DEPLOYED="1").returncode == 0  # what is there stays
+    assert opened(tmp_path) == {"image-builds"}
+    assert deploy(tmp_path, EGRESS_PORTS="443").returncode == 0
+    assert opened(tmp_path) == {"image-builds", "backtests"}
 
 
 def test_with_egress_pods_of_work_reach_storage_and_the_api_and_nothing_else(
     tmp_path: Path,
 ) -> None:
-    kubectl = tmp_path / "kubectl"
-    kubectl.write_text(KUBECTL)
-    kubectl.chmod(0o755)
-    settings = {"KUBECTL": str(kubectl), "APPLIED": str(tmp_path / "applied")}
-    ended = subprocess.run(
-        [str(ROOT / "scripts" / "deploy-argo.sh")],
-        env=NO_CLUSTER | settings | {"EGRESS": "192.0.2.0/24 198.51.100.7/32:9000"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = deploy(tmp_path, EGRESS="192.0.2.0/24 198.51.100.7/32:9000")
     assert ended.returncode == 0, ended.stderr
+    assert opened(tmp_path) == {"image-builds"}
     applied = (tmp_path / "applied.apply").read_text()
     [policy] = [
         found
@@ -86,7 +117,7 @@ def test_with_egress_pods_of_work_reach_storage_and_the_api_and_nothing_else(
         for rule in policy["spec"]["egress"]
     }
 
-    # It takes the place of the policy of this name that lets port 443 of any address be reached.
+    # It takes the place of a policy of this name that lets port 443 of any address be reached.
     assert policy["metadata"]["name"] == "api-and-storage"
     assert reached == {
         "192.0.2.0/24": [443],
@@ -94,4 +125,31 @@ def test_with_egress_pods_of_work_reach_storage_and_the_api_and_nothing_else(
         "10.152.183.1/32": [443, 6443, 16443],
         "192.0.2.50/32": [443, 6443, 16443],
         "192.0.2.51/32": [443, 6443, 16443],
+    }
+
+
+def test_both_templates_get_the_image_and_each_the_defaults_that_it_has(tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(PATCHES)
+    kubectl.chmod(0o755)
+    image = f"ghcr.io/a/b@sha256:{'0' * 64}"
+    settings = {"KUBECTL": str(kubectl), "PATCHES": str(tmp_path / "patches")}
+    given = {"IMAGE": image, "PARAMETERS": "cpu=2 batch-seconds=60"}
+    ended = subprocess.run(
+        [str(ROOT / "scripts" / "deploy-argo.sh")],
+        env=NO_CLUSTER | settings | given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    written = {}
+    for line in (tmp_path / "patches").read_text().splitlines():
+        file, _, patches = line.partition(" ")
+        pairs = zip(*[iter(json.loads(patches))] * 2, strict=True)
+        written[file] = {test["value"]: add["value"] for test, add in pairs}
+
+    assert written == {
+        "workflowtemplate-backtest.yaml": {"cpu": "2", "batch-seconds": "60", "image": image},
+        "workflowtemplate-prepare.yaml": {"cpu": "2", "image": image},
     }

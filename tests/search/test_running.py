@@ -45,13 +45,17 @@ def reduced(experiment: SmallExperiment, run_id: str) -> dict[str, bytes]:
     return {name: experiment.run_file(run_id, name).read_bytes() for name in REDUCED}
 
 
+@pytest.mark.parametrize("method", ["tpe", "nsga-ii"])
 def test_a_search_is_the_same_for_one_worker_and_four_and_after_a_kill(
-    searching: SmallExperiment, tmp_path: Path
+    searching: SmallExperiment, tmp_path: Path, method: str
 ) -> None:
+    further = [{"metric": "max_drawdown", "direction": "minimize"}] if method == "nsga-ii" else []
+    searching.write(search=SEARCH | {"method": method}, further_objectives=further)
     ended = searching.summary("--run-id", "run", "--workers", "1")
     assert ended["complete"]
     assert ended["counts"]["planned"] == 6
-    assert ended["search"] == "tpe: 6 points in 2 generations; all 6 points were asked"
+    assert ended["search"] == f"{method}: 6 points in 2 generations; all 6 points were asked"
+    assert ("front" in ended) == bool(further)
     expected, tables = asked(searching, "run"), reduced(searching, "run")
     assert len(expected) == 2
     searching.results.rename(tmp_path / "one-worker")
@@ -69,6 +73,7 @@ def test_a_search_is_the_same_for_one_worker_and_four_and_after_a_kill(
     assert not searching.run_file("run", "result.json").exists()
     searching.summary("--run-id", "run", "--workers", "2")
     assert (asked(searching, "run"), reduced(searching, "run")) == (expected, tables)
+    assert invoke(root, ["verify", "run", "--search", "--results", str(searching.results)]) == 0
 
 
 def test_a_search_that_is_asked_again_gives_the_same_points(
@@ -141,6 +146,7 @@ def test_a_run_id_belongs_to_one_search(searching: SmallExperiment) -> None:
     [
         ({"search": {"method": "tpe"}}, "search.points: missing"),
         ({"sampling": {"method": "grid"}}, "'sampling' says which points are tried as well"),
+        ({"search": SEARCH | {"method": "nsga-ii"}}, "name one or more in 'further_objectives'"),
         ({"parameters": {}}, "there are no 'parameters' to search over"),
         (
             {"search": SEARCH | {"method": "cma-es"}, "parameters": {"every": [1, 2]}}

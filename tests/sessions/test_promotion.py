@@ -15,6 +15,7 @@ from tests.small_experiment import BAR_TYPE, INSTRUMENT, SmallExperiment
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.config.deployment import load_deployment
+from trading_runtime.results.luck import Track, deflated_sharpe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,6 +115,93 @@ def test_a_gate_refuses_with_its_reason(
     assert code == 2
     assert reason in capsys.readouterr().err
     assert not (tmp_path / "deployment.yaml").exists()
+
+
+@pytest.fixture(scope="module")
+def judged(
+    tmp_path_factory: pytest.TempPathFactory, long_dataset: Path
+) -> tuple[SmallExperiment, Run]:
+    """A run over six weeks, whose points can be judged: point 2 is the best, point 1 is not."""
+    experiment = SmallExperiment(tmp_path_factory.mktemp("judged"), long_dataset)
+    experiment.write(
+        partitions={"by": "week"},
+        parameters={"every": [3, 5, 7, 11]},
+        validation={"method": "walk-forward", "train_size": 2, "test_size": 1},
+        robustness={"seeds": 0},
+    )
+    return experiment, api.run(experiment.path, run_id="research", workers=1)
+
+
+def refusals(run: Run, target: Path, capsys: pytest.CaptureFixture[str], **gates: Any) -> str:
+    """Promote point 1 with other gates, and return what refused it; nothing when it passed."""
+    before = run.files.experiment.read_text()
+    run.files.experiment.write_text(json.dumps(json.loads(before) | {"promotion": gates}))
+    capsys.readouterr()
+    try:
+        code = promoted(run, target)
+    finally:
+        run.files.experiment.write_text(before)
+    said = capsys.readouterr().err
+    assert code == (2 if said else 0)
+    return said
+
+
+def test_gates_on_luck_judge_the_point_that_is_promoted(
+    judged: tuple[SmallExperiment, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, run = judged
+    target = tmp_path / "deployment.yaml"
+    returns = run.returns(1)["return"].cast(float).to_list()
+    luck = run.result["luck"]
+    assert luck["point"] != 1
+    track = Track.of(returns)
+    assert track is not None
+    probability = deflated_sharpe(track, 4, luck["variance_of_daily_sharpes"])
+    assert probability is not None
+
+    said = refusals(run, target, capsys, min_deflated_sharpe=f"{probability + 0.001:.6f}")
+    assert f"a deflated Sharpe ratio of {probability:.6f}"[:-1] in said
+    assert "with 4 trials, promotion.min_deflated_sharpe is" in said
+    assert not refusals(run, target, capsys, min_deflated_sharpe=f"{probability - 0.001:.6f}")
+
+    target.unlink()
+    split = luck["overfitting"]["probability"]
+    assert 0 < split < 1
+    said = refusals(run, target, capsys, max_overfitting=str(split / 2))
+    assert f"a probability of overfitting of {split}, promotion.max_overfitting is" in said
+    assert not refusals(run, target, capsys, max_overfitting=str(split))
+
+
+def test_gates_on_walk_forward_and_robustness_say_what_those_commands_say(
+    judged: tuple[SmallExperiment, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, run = judged
+    target, place = tmp_path / "deployment.yaml", str(run.files.folder.parent.parent)
+    capsys.readouterr()
+    assert invoke(root, ["results", "walk-forward", "research", "--json", "--results", place]) == 0
+    tested = json.loads(capsys.readouterr().out)["windows"]["return"]
+    checks = ["results", "robustness", "research", "--point", "1", "--json", "--results", place]
+    assert invoke(root, checks) == 0
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    fragile = [each["name"] for each in findings if each["holds"] is not True]
+
+    said = refusals(run, target, capsys, min_out_of_sample_return=str(tested + 0.001))
+    assert f"an out-of-sample return of {tested}, promotion.min_out_of_sample_return is" in said
+    assert not refusals(run, target, capsys, min_out_of_sample_return=str(tested - 0.001))
+    target.unlink()
+    assert fragile
+    said = refusals(run, target, capsys, max_fragile=len(fragile) - 1)
+    assert f"{len(fragile)} checks of robustness do not hold ({', '.join(fragile)}), promo" in said
+    assert not refusals(run, target, capsys, max_fragile=len(fragile))
+
+
+def test_a_gate_on_what_was_tested_out_of_sample_needs_such_tests(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(promotion={"min_out_of_sample_return": "0.1"})
+
+    assert invoke(root, ["config", "check", str(small.path)]) == 2
+    assert "needs 'validation: {method: walk-forward, ...}'" in capsys.readouterr().err
 
 
 def test_an_override_is_noted_with_its_reason(

@@ -9,6 +9,7 @@ import math
 import os.path
 import tempfile
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.argo.code_archive import archive_name, pack_code, unpacked_code
@@ -25,6 +26,7 @@ from trading_runtime.storage.folders import LocalFolder, open_folder
 from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from trading_runtime.config.loading import LoadedExperiment
@@ -47,6 +49,8 @@ class Submission:
     """The archive of the strategy's code, where an image is not expected to contain it."""
     batch_seconds: float
     most_batches: int
+    for_pods: Mapping[str, str]
+    """Further parameters of the workflow."""
 
     @property
     def code_sha256(self) -> str | None:
@@ -74,7 +78,9 @@ class Submission:
             "batch-seconds": f"{self.batch_seconds:g}",
             "most-batches": str(self.most_batches),
         }
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in given.items() if value is not None} | dict(
+            self.for_pods
+        )
 
     def upload(self) -> None:
         """Upload experiment and code to the results folder, where pods look for them."""
@@ -95,15 +101,18 @@ class Submission:
         return f"experiments/{self.content['name']}-{key[:16]}"
 
 
-def prepare_submission(
+def prepare_submission(  # noqa: PLR0913 - what people may say of a submission
     experiment: str | Path,
     *,
     run_id: str | None = None,
     image: str | None = None,
     batch_seconds: float,
     most_batches: int,
+    for_pods: Mapping[str, str] = MappingProxyType({}),
 ) -> Submission:
     """Check and plan an experiment for a cluster; nothing is sent or started.
+
+    ``for_pods`` are further parameters of the workflow (see ``checked_parameters``).
 
     Raises ``UsageError`` for a bad experiment, run id or image, for data or results that are not in
     S3, and for code that cannot be sent; and what ``execution.preparation.prepare_run`` raises.
@@ -124,7 +133,7 @@ def prepare_submission(
         raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
     run = SharedRun(store, run_id)
     refuse_other_plan(run.metadata(), prepared.plan.digest, run_id)
-    return Submission(prepared, run_id, image, content, code, batch_seconds, most_batches)
+    return Submission(prepared, run_id, image, content, code, batch_seconds, most_batches, for_pods)
 
 
 def seconds_of_a_pod(submission: Submission) -> float | None:

@@ -94,7 +94,10 @@ def _summary(loaded: LoadedExperiment, points: int) -> dict[str, Any]:
         "parameters": [_parameter(*item) for item in experiment.parameters.items()] or ["none"],
         "points": points,
         "partitions": _partitions(experiment.partitions),
-        "objective": f"{experiment.objective.direction} {experiment.objective.metric}",
+        "objective": ", ".join(
+            f"{each.direction} {each.metric}"
+            for each in (experiment.objective, *experiment.further_objectives)
+        ),
         "results": loaded.results_place,
     }
 

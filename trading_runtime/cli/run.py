@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trading_runtime.api import Run
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan, ReturnDays
+    from trading_runtime.records.result import RunResult
 
 _BESIDE_ENTRYPOINT = Path(__file__).resolve().parent.parent / "local"
 
@@ -37,10 +38,19 @@ def plan(file: str, workers: int | None, *, as_json: bool) -> None:
 
     prepared = api.plan(_resolved(file), workers=workers)
     if as_json:
+        from trading_runtime.execution.next_trial import next_trial, price_of
+
+        costs = prepared.loaded.experiment.costs
+        try:
+            trial = next_trial(prepared)._asdict()
+        except DataError as error:
+            trial = {"problem": str(error)}
         content = prepared.plan.to_document() | {
             "plan_digest": prepared.plan.digest,
             "estimated_seconds": prepared.plan.seconds,
+            "estimated_price": price_of(prepared.plan.seconds, costs),
             "workers": prepared.workers,
+            "next_trial": trial,
         }
         say(json.dumps(content, ensure_ascii=False))
     else:
@@ -157,6 +167,7 @@ def _resolved(name: str) -> Path:
 
 
 def _plan_lines(prepared: PreparedRun) -> list[str]:
+    from trading_runtime.execution.next_trial import price_of
     from trading_runtime.execution.plan_changes import changes_since_last_run
     from trading_runtime.report.formatting import counted
 
@@ -171,6 +182,8 @@ def _plan_lines(prepared: PreparedRun) -> list[str]:
         time = "not known before a first run"
     else:
         time = f"{seconds / prepared.workers:,.1f} s with {counted(prepared.workers, 'worker')}"
+        price = price_of(seconds, prepared.loaded.experiment.costs)
+        time += "" if price is None else f", {price}"
     short = sum(partition.warmup_short for partition in plan.partitions)
     left_out = len(plan.empty_windows)
     empty = f" ({counted(left_out, 'window')} without rows left out)" if left_out else ""
@@ -184,7 +197,7 @@ def _plan_lines(prepared: PreparedRun) -> list[str]:
         f"batches     {len(plan.batches):,}",
         f"data        {data / 1e6:,.1f} MB, up to {rows:,} rows in all partitions",
         f"estimate    {time}",
-        f"trials      {_trials_text(prepared)}",
+        *_trial_lines(prepared),
     ]
     if (changed := changes_since_last_run(prepared)) is not None:
         lines.append(f"new         since run {changed.run_id}: {', '.join(changed.changes)}")
@@ -194,31 +207,27 @@ def _plan_lines(prepared: PreparedRun) -> list[str]:
     return lines + [f"warning     {item}" for item in plan.warnings]
 
 
-def _trials_text(prepared: PreparedRun) -> str:
-    """Return how many trials there will have been, and how good the best would be by luck alone."""
-    from trading_runtime.results.calendar import DAYS_OF_A_YEAR
-    from trading_runtime.results.judgement import FEWEST_DAYS
-    from trading_runtime.results.ledger import trials_with
-    from trading_runtime.results.luck import sharpe_by_luck
+def _trial_lines(prepared: PreparedRun) -> Iterator[str]:
+    """Yield how many trials there will have been, and what one more costs."""
+    from trading_runtime.execution.next_trial import next_trial
 
-    plan = prepared.plan
     try:
-        trials = trials_with(prepared.store, plan)
+        found = next_trial(prepared)
     except DataError as error:
-        return f"not known: {error}"
-    days = 0 if plan.days is None else plan.days.most
-    text = f"{trials:,} on this data, these included"
-    if days < FEWEST_DAYS:
-        return f"{text}; {days} days are too few to tell skill from luck"
-    year = plan.common.periods_per_year or DAYS_OF_A_YEAR
-    # For trials without skill, the variance of daily Sharpe ratios is 1 / (days - 1).
-    hurdle, next_one = (
-        sharpe_by_luck(count, 1 / (days - 1)) * year**0.5 for count in (trials, trials + 1)
-    )
-    return (
-        f"{text}: the best of so many has a Sharpe ratio of {hurdle:.2f} by luck alone; one more "
-        f"adds {next_one - hurdle:.3f}"
-    )
+        yield f"trials      not known: {error}"
+        return
+    text = f"trials      {found.trials:,} on this data, these included"
+    costs = [] if found.seconds is None else [f"{found.seconds:,.2f} s of a worker"]
+    costs += [] if found.price is None else [found.price]
+    if found.by_luck is None or found.by_luck_then is None:
+        yield f"{text}; {found.days} days are too few to tell skill from luck"
+    else:
+        yield (
+            f"{text}: the best of so many has a Sharpe ratio of {found.by_luck:.2f} by luck alone"
+        )
+        costs.append(f"raises the Sharpe ratio by luck to {found.by_luck_then:.3f}")
+    if costs:
+        yield f"one more    {', '.join(costs)}"
 
 
 def _days_text(plan: Plan, days: ReturnDays) -> str:
@@ -263,9 +272,33 @@ def _run_lines(ended: Run) -> list[str]:
         )
     else:
         lines.append(f"best      none: {_why_no_best(ended)}")
+    lines += _front_lines(result)
     said = sentences(result.luck, read_trials(ended.files))
     lines += [f"{'' if n else 'luck':<9} {text}" for n, text in enumerate(said)]
     return [*lines, f"digest    {result.run_digest}", f"report    {ended.report}"]
+
+
+_MOST_OF_FRONT = 10
+
+
+def _front_lines(result: RunResult) -> Iterator[str]:
+    """Yield the points that no other beats in all objectives."""
+    from trading_runtime.report.formatting import counted
+
+    if result.front is None:
+        return
+    points = result.front.points
+    metrics = [each.metric for each in result.front.objectives]
+    aims = ", ".join(f"{each.direction} {each.metric}" for each in result.front.objectives)
+    yield f"front     {counted(len(points), 'point')} that no other beats in all of: {aims}"
+    for point in points[:_MOST_OF_FRONT]:
+        values = ", ".join(f"{name} {value}" for name, value in point.parameters.items())
+        found = ", ".join(
+            f"{metric} {value}" for metric, value in zip(metrics, point.values, strict=True)
+        )
+        yield f"          point {point.point} ({values or 'no parameters'}): {found}"
+    if len(points) > _MOST_OF_FRONT:
+        yield f"          and {len(points) - _MOST_OF_FRONT:,} more, in result.json"
 
 
 def _failure_lines(ended: Run) -> Iterator[str]:
@@ -302,6 +335,7 @@ def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]
         "unfed_subscriptions": "not fed",
         "liquidations_by_instrument": "closed",
         "queued_requests": "queued",
+        "files_read": "read",
     }
     for name, head in heads.items():
         for number, (kind, count) in enumerate(incidents.get(name, {}).items()):

@@ -38,6 +38,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="More pods are never made; they get more to do instead.",
 )
+@click.option(
+    "--parameter",
+    "-p",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the workflow, such as memory-mib=8192; may be repeated.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would run; send and start nothing.")
 @click.option("--watch", is_flag=True, help="Follow the run, and end with its exit code.")
 @JSON
@@ -49,6 +57,7 @@ def submit(  # noqa: PLR0913 - one argument per option
     run_id: str | None,
     batch_seconds: float,
     most_batches: int,
+    given: tuple[str, ...],
     dry_run: bool,
     watch: bool,
     as_json: bool,
@@ -58,13 +67,20 @@ def submit(  # noqa: PLR0913 - one argument per option
     Data and results are in S3. Strategy code that is not in the image is sent along.
     """
     from trading_runtime.argo.argo_command import ArgoCommand
+    from trading_runtime.argo.parameters import checked_parameters
     from trading_runtime.argo.submitting import prepare_submission
 
     if dry_run and watch:
         raise click.UsageError("--dry-run starts nothing that --watch could follow")
+    for_pods = checked_parameters(given)
     argo = None if dry_run else ArgoCommand(namespace)
     submission = prepare_submission(
-        file, run_id=run_id, image=image, batch_seconds=batch_seconds, most_batches=most_batches
+        file,
+        run_id=run_id,
+        image=image,
+        batch_seconds=batch_seconds,
+        most_batches=most_batches,
+        for_pods=for_pods,
     )
     say("\n".join(_lines(submission)), err=as_json)
     workflow = None

@@ -212,7 +212,15 @@ def promote(  # noqa: PLR0913 - one argument per option
     from trading_runtime.sessions.promotion import promote as write
 
     store, run_id = find_run(run, results)
-    written = write(store, run_id, point, target, override)
+
+    def fragile() -> list[str]:
+        from trading_runtime.search.continuous import Source
+        from trading_runtime.search.robustness import check_robustness
+
+        found = check_robustness(Source.of(store, run_id), point)
+        return [each.name for each in found.findings if each.holds is not True]
+
+    written = write(store, run_id, point, target, override, fragile=fragile)
     if as_json:
         content = {
             "run_id": run_id,

@@ -16,6 +16,7 @@ from trading_runtime.config.fields import (
     Instant,
     InstrumentName,
     Model,
+    MoneyText,
     Name,
     Number,
     TimeZone,
@@ -60,6 +61,9 @@ VariableName = Annotated[
 ]
 """The name of an environment variable; never its value."""
 
+Share = Annotated[Number, Field(ge=0, le=1)]
+"""A share or probability, from 0 to 1."""
+
 Host = Annotated[
     str, AfterValidator(_check_host), WithJsonSchema({"type": "string", "pattern": _HOST})
 ]
@@ -87,6 +91,7 @@ class OperationSettings(Model):
 
 
 __all__ = [
+    "CostSettings",
     "DataTypeName",
     "DatasetSettings",
     "DrawnValues",
@@ -187,7 +192,8 @@ class StrategySettings(Model):
     """Values of the strategy's config that no parameter varies."""
     code: list[str] = Field(default_factory=list)
     """Files and folders of further code, relative to this file: what the strategy imports from
-    outside its own package or folder, or by a computed name. A folder counts with all its files."""
+    outside its own package or folder, or by a computed name. A folder counts
+    with all its Python files, a file of any kind by itself."""
     requirements: list[str] = Field(default_factory=list)
     """Installed packages whose versions count, in addition to those that the strategy's files
     import."""
@@ -262,10 +268,10 @@ Sampling = Annotated[GridSampling | RandomSampling, Field(discriminator="method"
 class SearchSettings(Model):
     """How points are asked for; replaces ``sampling``."""
 
-    method: Literal["grid", "random", "tpe", "cma-es", "successive-halving"]
+    method: Literal["grid", "random", "tpe", "cma-es", "nsga-ii", "successive-halving"]
     """``grid``: every combination. ``random``: drawn. ``tpe``, ``cma-es``: each generation from the
-    results of those before. ``successive-halving``: many points on few windows, the best of them on
-    more."""
+    results of those before. ``nsga-ii``: the same for several objectives.
+    ``successive-halving``: many points on few windows, the best of them on more."""
     points: Annotated[int, Field(ge=1)] | None = None
     """How many points are asked for in total; ``grid`` takes all of them."""
     generation: Annotated[int, Field(ge=1)] = 32
@@ -376,6 +382,13 @@ class Limits(Model):
     first task then runs alone. All tasks are tried when absent, and in pods."""
 
 
+class CostSettings(Model):
+    """What computing costs, so that ``plan`` can state a price."""
+
+    worker_hour: MoneyText
+    """Price of an hour of one worker process, such as ``0.04 USD``."""
+
+
 class PromotionSettings(Model):
     """What a point must have reached before it may become a deployment; absent: no gate."""
 
@@ -387,6 +400,16 @@ class PromotionSettings(Model):
     """Largest drawdown from a peak of equity that passes: ``0.2`` for 20 %."""
     objective: Number | None = None
     """Bound on the objective's metric: a minimum when it is maximised, else a maximum."""
+    min_deflated_sharpe: Share | None = None
+    """Least probability that the Sharpe ratio is above what luck alone yields, all trials on this
+    data counted."""
+    max_overfitting: Share | None = None
+    """Largest probability of overfitting (PBO) of the run that passes."""
+    min_out_of_sample_return: Number | None = None
+    """Least return of the tests of ``validation``, a walk-forward, in succession."""
+    max_fragile: Annotated[int, Field(ge=0)] | None = None
+    """How many checks of ``results robustness`` the point may fail; one that finds nothing to
+    compare, as of a loss, counts as failed."""
 
 
 class ResearchSchedule(Model):
@@ -456,6 +479,9 @@ class Experiment(Model):
     """Points are chosen on some windows and tested on others, once the run is complete."""
     objective: Objective = Objective.model_construct(metric="sharpe")
     """What "best" means."""
+    further_objectives: list[Objective] = Field(default_factory=list)
+    """What is traded off against ``objective``: the result then names all points that no other
+    beats in all of them, the front."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     """Seed of everything random; no default, since results cannot be repeated without one."""
     equity: EquitySettings = EquitySettings.model_construct()
@@ -470,6 +496,8 @@ class Experiment(Model):
     """The end of the data, kept for a last test; binds all experiments with the same results."""
     robustness: RobustnessSettings = RobustnessSettings.model_construct()
     """What ``results robustness`` tries; changes no result."""
+    costs: CostSettings | None = None
+    """What computing costs, for ``plan``; changes no result."""
     promotion: PromotionSettings | None = None
     """Gates before a point may be promoted to a deployment; changes no result."""
     schedule: ResearchSchedule | None = None

@@ -15,6 +15,7 @@ from trading_runtime.config.experiment import (
     DrawnValues,
     RandomSampling,
     RangeValues,
+    WalkForward,
 )
 from trading_runtime.config.messages import ConfigFinding, check_values, nearest, show
 from trading_runtime.config.ranges import range_problem
@@ -78,6 +79,16 @@ def check_search(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
         yield ConfigFinding(("search",), "there are no 'parameters' to search over", of_key=True)
 
 
+def check_front(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
+    """A search along a front has several objectives."""
+    search = experiment.search
+    if search is not None and search.method == "nsga-ii" and not experiment.further_objectives:
+        yield ConfigFinding(
+            ("search", "method"),
+            "nsga-ii trades objectives off; name one or more in 'further_objectives', or use tpe",
+        )
+
+
 def check_validation(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """Some folds remain to train on."""
     asked = experiment.validation
@@ -85,6 +96,21 @@ def check_validation(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]
         yield ConfigFinding(
             ("validation", "n_test_folds"),
             f"is {asked.n_test_folds}: fewer than n_folds ({asked.n_folds}) leave some to train on",
+        )
+
+
+def check_promotion(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
+    """A gate on what was tested out of sample needs tests that follow each other in time."""
+    gates = experiment.promotion
+    if (
+        gates is not None
+        and gates.min_out_of_sample_return is not None
+        and not isinstance(experiment.validation, WalkForward)
+    ):
+        yield ConfigFinding(
+            ("promotion", "min_out_of_sample_return"),
+            "needs 'validation: {method: walk-forward, ...}', whose tests it is about",
+            of_key=True,
         )
 
 

@@ -152,11 +152,21 @@ def check_equity(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
 
 
 def check_objective(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
-    """The metric is a statistic of a point."""
-    metric = experiment.objective.metric
-    if metric not in POINT_STATISTICS:
-        hint = nearest(metric, POINT_STATISTICS) or f"; known are {', '.join(POINT_STATISTICS)}"
-        yield ConfigFinding(("objective", "metric"), f"{show(metric)} is not a statistic{hint}")
+    """Metrics are statistics of a point, each named once."""
+    further = experiment.further_objectives
+    named: list[tuple[tuple[str | int, ...], str]] = [
+        (("objective", "metric"), experiment.objective.metric),
+        *(
+            (("further_objectives", number, "metric"), each.metric)
+            for number, each in enumerate(further)
+        ),
+    ]
+    for place, (keys, metric) in enumerate(named):
+        if metric not in POINT_STATISTICS:
+            hint = nearest(metric, POINT_STATISTICS) or f"; known are {', '.join(POINT_STATISTICS)}"
+            yield ConfigFinding(keys, f"{show(metric)} is not a statistic{hint}")
+        elif metric in (other for _, other in named[:place]):
+            yield ConfigFinding(keys, f"{show(metric)} is an objective already")
 
 
 _BOOK_TYPES = {"order_book_deltas", "order_book_depths"}

@@ -23,7 +23,7 @@ from trading_runtime.datasets.data_file import (
     PriceSeries,
     TradeSeries,
 )
-from trading_runtime.datasets.manifest import DEFAULT_TICK_GAP, DataFile, GapFinder, Gaps
+from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, GapFinder, Gaps
 from trading_runtime.datasets.quality_gate import QualityGate
 from trading_runtime.datasets.row_checks import RowChecks, RowProblems
 from trading_runtime.datasets.row_order import in_order_of_time
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from trading_runtime.datasets.manifest_entries import DataFile
     from trading_runtime.datasets.series_rows import SeriesSource
     from trading_runtime.datasets.stored_rows import StoredRows
 
@@ -55,6 +56,8 @@ class MadeSeries:
     gaps: Gaps
     known: int = 0
     """Rows that the dataset already had."""
+    repeated: int = 0
+    """Rows left out because the file before ended with the same row."""
     quarantined: tuple[dict[str, object], ...] = ()
     """Days that the quality gate excluded, with their reasons."""
 
@@ -64,6 +67,7 @@ class MadeSeries:
         counts: dict[str, Any] = {
             "snapped": self.snapped,
             "dropped": self.dropped,
+            "repeated": {"rows": self.repeated} if self.repeated else {},
             "quarantined": list(self.quarantined),
         }
         return {
@@ -123,6 +127,7 @@ def make_series(
         gaps=gaps.found(),
         quarantined=tuple(quarantined),
         known=stored.known if stored is not None else 0,
+        repeated=problems.repeated,
     )
 
 

@@ -44,6 +44,8 @@ class Phase(StrEnum):
     """It is outside its hours."""
     COMPLETE = "complete"
     """Its data came to an end."""
+    REFUSED = "refused"
+    """Its orders would go to a venue, which its supervisor was not told to allow."""
     KILLED = "killed"
     """The kill switch ended it; only an operator starts it again."""
 
@@ -154,7 +156,7 @@ class SupervisorFolder:
                 continue  # it was forgotten just now
             except ValidationError as error:
                 raise DataError(
-                    f"{path}: damaged; remove it, and the supervisor writes it anew"
+                    f"{path}: damaged; remove it, and the supervisor writes a new one"
                 ) from error
             found[state.name] = state
         return found

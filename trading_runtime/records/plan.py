@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.records.forms import check_form, to_document
+from trading_runtime.records.forms import check_form, read_as, to_document
+from trading_runtime.records.inputs import CommonInputs
 from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes
 from trading_runtime.text import for_records
@@ -31,14 +31,6 @@ _ENDS = 2
 _INSTANTS = ("start", "end", "warmup_start")
 _OPTIONAL_NUMBER = (int, float, type(None))
 _FORM: Form = {
-    "common": {
-        "code": {"runtime": str, "strategy": str},
-        "packages": dict,
-        "engine": dict,
-        "strategy": {"path": str, "config_path": (str, NoneType)},
-        "venue_name": str,
-        "periods_per_year": (int, NoneType),
-    },
     "strategy": {"path": str, "code": [str], "config": dict},
     "instruments": dict,
     "experiment_name": str,
@@ -74,7 +66,7 @@ _FORM: Form = {
     "task_seconds": int,
     "batches": [[int]],
 }
-"""The form of everything but the tasks, which may be many."""
+"""The form of everything but the tasks, which may be many, and of ``common``, a record."""
 
 
 class Task(NamedTuple):
@@ -161,13 +153,13 @@ class PlannedPartition:
     warmup_short: bool
     data: tuple[PlannedSeries, ...]
 
-    def as_mapping(self) -> dict[str, Any]:
-        """Return the partition as plain structures, with instants in nanoseconds."""
+    def to_document(self) -> dict[str, Any]:
+        """Return the partition as ``plan.json`` states it, with instants as strings."""
         return {
             "index": self.index,
-            "start": self.start,
-            "end": self.end,
-            "warmup_start": self.warmup_start,
+            "start": format_instant(self.start),
+            "end": format_instant(self.end),
+            "warmup_start": format_instant(self.warmup_start),
             "instruments": list(self.instruments),
             "rows_min": self.rows_min,
             "rows_max": self.rows_max,
@@ -182,14 +174,6 @@ class PlannedPartition:
                 }
                 for series in self.data
             ],
-        }
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the partition as ``plan.json`` states it, with instants as strings."""
-        return self.as_mapping() | {
-            "start": format_instant(self.start),
-            "end": format_instant(self.end),
-            "warmup_start": format_instant(self.warmup_start),
         }
 
 
@@ -238,101 +222,13 @@ class PlannedStrategy(NamedTuple):
     """The sha256 of each file of the code; ``None`` in a plan of an earlier version."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommonInputs:
-    """The inputs that all tasks share: part of every task's identity, and handed to the engine."""
-
-    content: Mapping[str, Any]
-    """All inputs; their digest is part of each task's id."""
-
-    @property
-    def runtime_code(self) -> str:
-        """The digest of the runtime's own code."""
-        return str(self.content["code"]["runtime"])
-
-    @property
-    def strategy_code(self) -> str:
-        """The digest of the strategy's code."""
-        return str(self.content["code"]["strategy"])
-
-    @property
-    def strategy_path(self) -> str:
-        """The strategy's class as the experiment names it."""
-        return str(self.content["strategy"]["path"])
-
-    @property
-    def venue_name(self) -> str:
-        """The name of the venue; with several, the main one."""
-        return str(self.content["venue_name"])
-
-    @property
-    def config_path(self) -> str | None:
-        """The class of the strategy's config, where the experiment names it."""
-        named: str | None = self.content["strategy"]["config_path"]
-        return named
-
-    @property
-    def code(self) -> Mapping[str, str]:
-        """The digests of all code, by owner."""
-        code: Mapping[str, str] = self.content["code"]
-        return code
-
-    @property
-    def engine(self) -> Mapping[str, str]:
-        """The engine's package and its version."""
-        engine: Mapping[str, str] = self.content["engine"]
-        return engine
-
-    @property
-    def engine_version(self) -> str:
-        """The version of NautilusTrader."""
-        return str(self.engine["nautilus_trader"])
-
-    @property
-    def python(self) -> str:
-        """The minor version of Python."""
-        return str(self.content["python"])
-
-    @property
-    def system(self) -> str:
-        """The operating system."""
-        return str(self.content["system"])
-
-    @property
-    def machine(self) -> str:
-        """The architecture of the processor."""
-        return str(self.content["machine"])
-
-    @property
-    def packages(self) -> Mapping[str, str | None]:
-        """The version of each package that can change a result; ``None`` if not installed."""
-        packages: Mapping[str, str | None] = self.content["packages"]
-        return packages
-
-    @property
-    def every_day(self) -> bool:
-        """Whether days without data count as returns of zero."""
-        # Plans of earlier versions have no other calendar.
-        return bool(self.content.get("calendar", "every_day") == "every_day")
-
-    @property
-    def periods_per_year(self) -> int | None:
-        """Daily returns per year; ``None`` if derived from the days that count."""
-        periods: int | None = self.content["periods_per_year"]
-        return periods
-
-    @property
-    def has_risk_profile(self) -> bool:
-        """Whether a risk profile checks the orders."""
-        return "risk" in self.content
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Every task of an experiment with its id, in batches: the content of ``plan.json``."""
 
     experiment_name: str
     objective: PlannedObjective
+    further_objectives: Sequence[PlannedObjective] = ()
     dataset_digest: str
     common: CommonInputs
     strategy: PlannedStrategy
@@ -384,16 +280,24 @@ class Plan:
                 known.append(task.seconds)
         return sum(known)
 
+    @property
+    def trial_seconds(self) -> float | None:
+        """Estimated computing time of all tasks of one point; ``None`` when unknown."""
+        known = [task.seconds for task in self.tasks if task.point == 0]
+        return None if None in known else sum(filter(None, known))
+
     def config(self, point: int) -> dict[str, Any]:
         """Return the strategy's encoded config of a point."""
         return {**self.strategy.config, **self.points[point].config}
 
     def to_document(self) -> dict[str, Any]:
         """Return the content of ``plan.json``."""
+        further = [to_document(each) for each in self.further_objectives]
         return {
             "format": PLAN_FORMAT,
             "experiment_name": self.experiment_name,
             "objective": to_document(self.objective),
+            **({"further_objectives": further} if further else {}),
             "dataset_digest": self.dataset_digest,
             "common": self.common.content,
             "strategy": self.strategy._asdict(),
@@ -418,6 +322,11 @@ class Plan:
             ],
             "batches": self.batches,
         }
+
+    @property
+    def objectives(self) -> list[PlannedObjective]:
+        """All objectives; the first names the best point."""
+        return [self.objective, *self.further_objectives]
 
     def to_json(self) -> str:
         """Return the text of ``plan.json``."""
@@ -456,11 +365,12 @@ def plan_from_document(content: Any) -> Plan:
     strategy = content["strategy"]
     return Plan(
         experiment_name=content["experiment_name"],
-        objective=PlannedObjective(
-            content["objective"]["metric"], content["objective"]["direction"]
+        objective=read_as(PlannedObjective, content["objective"]),
+        further_objectives=tuple(
+            read_as(PlannedObjective, each) for each in content.get("further_objectives", ())
         ),
         dataset_digest=content["dataset_digest"],
-        common=CommonInputs(content["common"]),
+        common=CommonInputs.from_document(content["common"]),
         strategy=PlannedStrategy(
             strategy["path"],
             tuple(strategy["code"]),

@@ -47,6 +47,28 @@ class BestPoint(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FrontPoint(Record):
+    """A point that no other beats in all objectives."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+    point: int
+    """Its index in the plan."""
+    parameters: Mapping[str, Any]
+    values: Sequence[str | int | float]
+    """Its value of each objective; money is a decimal string."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front(Record):
+    """The points that no other beats in all objectives."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+    objectives: Sequence[PlannedObjective]
+    points: Sequence[FrontPoint]
+    """The best by the first objective come first."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableDigests(Record):
     """What a run's tables are made from, and their bytes."""
 
@@ -143,6 +165,8 @@ class RunResult(Record):
     objective: PlannedObjective
     best: BestPoint | None
     """``null`` when a task has no result, or no point has a value of the objective."""
+    front: Front | None = None
+    """Of a run with several objectives."""
     luck: LuckStatistics | None = None
     """What the statistics of luck say about the best point; absent when there is too little to
     judge."""

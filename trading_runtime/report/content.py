@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.failures import TaskFailure
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.plan import Plan
-    from trading_runtime.records.result import BestPoint, RunResult
+    from trading_runtime.records.result import BestPoint, Front, RunResult
     from trading_runtime.records.trials import TrialCount
     from trading_runtime.results.benchmark import Benchmark
     from trading_runtime.results.points import CurvePoint
@@ -116,6 +116,29 @@ def points_table(
     )
 
 
+def front_table(points: pl.DataFrame, front: Front | None) -> Table | None:
+    """Return the points that no other beats in all objectives; ``None`` with one objective."""
+    if front is None:
+        return None
+    names = parameter_names(points.columns)
+    metrics = [each.metric for each in front.objectives]
+    rows = {row["point"]: row for row in points.iter_rows(named=True)}
+    left = len(front.points) - MOST_POINTS
+    return Table(
+        columns=["Point", *names, *map(label, metrics)],
+        rows=[
+            [
+                str(each.point),
+                *(value_text(rows[each.point][PARAMETER_PREFIX + name]) for name in names),
+                *(statistic(metric, rows[each.point][metric]) for metric in metrics),
+            ]
+            for each in front.points[:MOST_POINTS]
+        ],
+        numeric=[True, *(_is_number(points, name) for name in names), *[True] * len(metrics)],
+        note=f"{left:,} more are in result.json." if left > 0 else "",
+    )
+
+
 def partitions_table(results: pl.DataFrame, best: BestPoint | None, metric: str) -> Table | None:
     """Return the best point's partitions; ``None`` without a best point or a second partition."""
     if best is None:
@@ -186,6 +209,7 @@ class Content:
     run_id: str
     complete: bool
     status: str
+    computed: str
     facts: Sequence[tuple[str, str]]
     best_heading: str
     best_note: str
@@ -195,6 +219,7 @@ class Content:
     benchmark: Sequence[tuple[str, str]]
     months: Table | None
     points: Table
+    front: Table | None
     partitions: Table | None
     failures: Sequence[Failures]
     failures_left_out: int
@@ -216,6 +241,7 @@ def content(inputs: ReportInputs) -> Content:
         run_id=inputs.run_id,
         complete=inputs.result.complete,
         status=_status(inputs.result),
+        computed=_computed(inputs.metadata),
         facts=_facts(inputs, metric, direction),
         best_heading=heading,
         best_note=note,
@@ -232,6 +258,7 @@ def content(inputs: ReportInputs) -> Content:
         benchmark=benchmark_facts(inputs, row),
         months=months_table(inputs.returns),
         points=points_table(inputs.points, metric, direction, best),
+        front=front_table(inputs.points, inputs.result.front),
         partitions=partitions_table(inputs.results, best, metric),
         failures=failures[:MOST_FAILURES],
         failures_left_out=sum(each.count for each in failures[MOST_FAILURES:]),
@@ -292,12 +319,15 @@ def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str,
         if balances := venue.get("balances"):
             title = "Initial balance" if len(venues) == 1 else f"Initial balance ({name})"
             facts.append((title, ", ".join(_grouped(each) for each in balances)))
-    if inputs.metadata is not None:
-        times = [_moment(inputs.metadata.started)]
-        if inputs.metadata.ended is not None:
-            times.append(_moment(inputs.metadata.ended))
-        facts.append(("Computed", f"{' to '.join(times)} UTC"))
     return facts
+
+
+def _computed(metadata: RunMetadata | None) -> str:
+    """Return when the run was computed; nothing when that is unknown."""
+    if metadata is None:
+        return ""
+    times = [_moment(each) for each in (metadata.started, metadata.ended) if each is not None]
+    return f"{' to '.join(times)} UTC"
 
 
 def _headed(name: str) -> str:
@@ -311,7 +341,8 @@ def _moment(text: str) -> str:
 def _grouped(balance: str) -> str:
     amount, _, code = balance.partition(" ")
     whole, dot, rest = amount.partition(".")
-    return f"{int(whole):,}{dot}{rest} {code}"
+    # What has the form of a secret is hidden, a number like any other text.
+    return f"{int(whole):,}{dot}{rest} {code}" if whole.isdecimal() else balance
 
 
 def _best_words(

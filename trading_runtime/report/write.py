@@ -15,6 +15,7 @@ from trading_runtime.report.pictures.equity import (
     equity_picture,
     rolling_sharpe_picture,
 )
+from trading_runtime.report.pictures.front import front_picture
 from trading_runtime.report.pictures.parameters import parameters_picture
 from trading_runtime.report.pictures.points import partitions_picture, ranking_picture
 from trading_runtime.report.pictures.two_curves import two_curves_picture
@@ -109,6 +110,10 @@ def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
     if rolling is not None:
         alt = f"Sharpe ratio of point {best} over the {ROLLING_DAYS} days before each day"
         found["rolling"] = (Picture("rolling.svg", alt, ""), rolling)
+    front = front_picture(inputs.points, inputs.result.front)
+    if front is not None:
+        alt = "All points by the first two objectives, and those that none beats"
+        found["front"] = (Picture("front.svg", alt, ""), front)
     over = parameters_picture(inputs.points, metric, best)
     if over is not None:
         alt = f"{label(metric)} over the parameters, as a {over.kind}"

@@ -24,6 +24,7 @@ from trading_runtime.results.points import DAILY_RETURNS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from trading_runtime.records.result import SkillTest
     from trading_runtime.records.trials import TrialCount
 
 FEWEST_DAYS = 20
@@ -86,7 +87,7 @@ def drawn_points(experiment: Mapping[str, Any] | None) -> int | None:
     search = (experiment or {}).get("search") or {}
     if search.get("method") == "successive-halving":
         return 0
-    return search["generation"] if search.get("method") in {"tpe", "cma-es"} else None
+    return search["generation"] if search.get("method") in {"tpe", "cma-es", "nsga-ii"} else None
 
 
 def deflated(luck: LuckStatistics, trials: int) -> LuckStatistics:
@@ -191,11 +192,20 @@ def sentences(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator
             f"other in {_percent(split.probability)} of {split.splits:,} splits."
         )
     tested = luck.against_not_trading
-    verdict = "is" if tested.hansen <= _SIGNIFICANT else "is not"
     yield (
-        f"That a point beats not trading {verdict} shown: luck does as well with a probability "
+        f"That a point beats not trading {_verdict(tested)}: luck does as well with a probability "
         f"of {_percent(tested.hansen)} (Hansen), {_percent(tested.white)} (White)."
     )
+
+
+def _verdict(tested: SkillTest) -> str:
+    """Return whether two tests show something; "in doubt" when only one of them does."""
+    values = {"Hansen": tested.hansen, "White": tested.white}
+    by = [name for name, value in values.items() if value <= _SIGNIFICANT]
+    if len(by) == 1:
+        [other] = values.keys() - {*by}
+        return f"is in doubt, since {by[0]}'s test shows it and {other}'s does not"
+    return "is shown" if by else "is not shown"
 
 
 def _about_luck(sharpe: float, luck: LuckStatistics) -> Iterator[str]:

@@ -94,7 +94,7 @@ def _made_from(plan: Plan, run_digest: str, drawn: int | None) -> str:
             "luck": [LUCK_FORMAT, drawn],
             "runtime": plan.common.runtime_code,
             "packages": {name: installed_version(name) for name in pinned_packages()},
-            "objective": to_document(plan.objective),
+            "objectives": [to_document(each) for each in plan.objectives],
             "points": [point.to_document() for point in plan.points],
             "tasks": [[task.task_id, task.point, task.partition] for task in plan.tasks],
             "windows": [

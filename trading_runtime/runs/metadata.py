@@ -18,7 +18,7 @@ from trading_runtime.records.seal import (
     write_metadata,
 )
 from trading_runtime.records.status import Status
-from trading_runtime.storage.files import file_sha256, read_bytes
+from trading_runtime.storage.files import file_sha256, read_bytes, sync_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,8 @@ class Metadata:
         made from it.
         """
         self.now = replace(self.now, journal=merge_journals(self._files))
+        # The other files are written by ``write_file``.
+        sync_files(self._files.journals.rglob("*.jsonl"))
         finish(self.now)
         write_metadata(self._files, sealed(self.now, file_digests(self._files)))
 

@@ -7,13 +7,13 @@ was read. Of two processes that take over an expired lease, one gets it.
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
+from trading_runtime.records.account import LeaseRecord, parse_lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,20 +46,33 @@ class Lease:
         self._holder = uuid.uuid4().hex
         self._until = 0.0
         self._lost = False
+        self._is_gone = False
         self._changing = threading.Lock()
         self._version = self._take()
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
+    def confirm(self) -> None:
+        """Renew the lease, and raise as ``check`` does unless this process holds it."""
+        self.renew()
+        self.check()
+
     def check(self) -> None:
         """Raise ``LeaseLostError`` unless this process holds the lease.
 
         An expired lease is renewed first. That fails if another process took it over, and raises
-        ``TransientError`` if the storage cannot be reached.
+        ``TransientError`` if the storage cannot be reached. Raises ``StorageError`` when the lease
+        was removed.
         """
         if not self._lost and self._clock() >= self._until:
             self.renew()
+        if self._is_gone:
+            raise StorageError(
+                f"{self._objects.url}/runs/{self._run_id}: was removed, moved or replaced while "
+                "the run was going on; nothing more is stored of it: put it back, and give "
+                f"--run-id {self._run_id} again"
+            )
         if self._lost:
             raise LeaseLostError(
                 f"run {self._run_id!r}: another process has taken it over, because this one did "
@@ -77,6 +90,7 @@ class Lease:
             version = self._objects.replace(self._name, content, self._version)
             if version is None:
                 self._lost = True
+                self._is_gone = not self._objects.has(self._name)
             else:
                 self._version, self._until = version, until
 
@@ -97,7 +111,7 @@ class Lease:
             there = read_lease(self._objects, self._name)
             if there is None:  # just released
                 version = self._objects.create(self._name, content)
-            elif _until(there[0]) <= self._clock():
+            elif there[0].until <= self._clock():
                 version = self._objects.replace(self._name, content, there[1])
         if version is None:
             raise UsageError(
@@ -114,7 +128,7 @@ class Lease:
 
     def _new_content(self) -> tuple[float, bytes]:
         until = self._clock() + _LEASE_SECONDS
-        return until, json.dumps({"holder": self._holder, "until": until}).encode()
+        return until, LeaseRecord(holder=self._holder, until=until).to_json()
 
 
 def lease_name(run_id: str) -> str:
@@ -125,24 +139,13 @@ def lease_name(run_id: str) -> str:
 def seconds_left(objects: ObjectStore, run_id: str) -> float:
     """Return the seconds left on the run's lease; zero or less when it is not leased."""
     there = read_lease(objects, lease_name(run_id))
-    return 0.0 if there is None else _until(there[0]) - time.time()
+    return 0.0 if there is None else there[0].until - time.time()
 
 
-def _until(content: dict[str, Any]) -> float:
-    try:
-        return float(content["until"])
-    except (KeyError, ValueError, TypeError):
-        return 0.0
-
-
-def read_lease(objects: ObjectStore, name: str) -> tuple[dict[str, Any], str] | None:
-    """Return the content of a lease and its version; ``None`` without one."""
+def read_lease(objects: ObjectStore, name: str) -> tuple[LeaseRecord, str] | None:
+    """Return a lease and its version; ``None`` without one."""
     try:
         content, version = objects.read_version(name)
     except FileNotFoundError:
         return None
-    with contextlib.suppress(ValueError):
-        found = json.loads(content)
-        if isinstance(found, dict):
-            return found, version
-    return {}, version
+    return parse_lease(content), version

@@ -17,6 +17,8 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from pydantic import Field
+
 from trading_runtime.config.experiment import (
     DrawnValues,
     Objective,
@@ -41,6 +43,7 @@ type Indices = tuple[int, ...]
 _TRIES = 20
 """Draws for each point of a generation, of which some were asked before or are not allowed."""
 _FEWEST_OF_CMA_ES = 4
+_FEWEST_PARENTS = 2
 _MOST_MISSES = 100_000
 """After this many draws of known points, a space counts as exhausted."""
 _INSTALL = "install it with 'pip install -r requirements-search.txt'"
@@ -54,11 +57,18 @@ class Asked(NamedTuple):
     """Where the sampler itself has the point, when its indices do not identify it."""
 
 
-class Told(NamedTuple):
+class Evaluated(NamedTuple):
     """A point that was asked for, and its result; ``None`` when it failed."""
 
     asked: Asked
     value: float | None
+    others: tuple[float, ...] = ()
+    """Its values of further objectives, when the method trades them off."""
+
+    @property
+    def values(self) -> tuple[float, ...] | None:
+        """Its values of all objectives; ``None`` when it failed."""
+        return None if self.value is None else (self.value, *self.others)
 
 
 class SearchInputs(Model):
@@ -67,7 +77,14 @@ class SearchInputs(Model):
     parameters: dict[str, Values]
     constraints: list[str]
     objective: Objective
+    further_objectives: list[Objective] = Field(default_factory=list)
     search: SearchSettings
+
+    @property
+    def objectives(self) -> list[Objective]:
+        """What the method looks at: the objective, and those that it trades off against it."""
+        further = self.further_objectives if self.search.method == "nsga-ii" else []
+        return [self.objective, *further]
 
     @classmethod
     def of(cls, experiment: Experiment) -> Self:
@@ -78,6 +95,7 @@ class SearchInputs(Model):
             parameters=experiment.parameters,
             constraints=experiment.constraints,
             objective=experiment.objective,
+            further_objectives=experiment.further_objectives,
             search=experiment.search,
         )
 
@@ -134,22 +152,24 @@ def _rises(values: list[Any] | RangeValues | DrawnValues) -> bool:
         return False
 
 
-def ask(space: Space, inputs: SearchInputs, generation: int, told: Sequence[Told]) -> list[Asked]:
+def ask(
+    space: Space, inputs: SearchInputs, generation: int, evaluated: Sequence[Evaluated]
+) -> list[Asked]:
     """Return the new points of a generation; fewer when no more are found.
 
-    ``told`` has all points of earlier generations, in the order in which they were asked for.
+    ``evaluated`` has all points of earlier generations, in the order in which they were asked for.
     Raises ``UsageError`` when the method cannot search this space, or its package is missing.
     """
-    settings, direction = inputs.search, inputs.objective.direction
-    size = min(settings.generation, (settings.points or 0) - len(told))
+    settings = inputs.search
+    size = min(settings.generation, (settings.points or 0) - len(evaluated))
     if settings.method == "successive-halving":
         size = settings.points or 0
-    seen = {each.asked.indices for each in told}
+    seen = {each.asked.indices for each in evaluated}
     if generation == 0 or settings.method == "random":
         draws = _random(space, settings.seed)
     else:
-        sampler = {"tpe": _tpe, "cma-es": _cma_es}[settings.method]
-        draws = sampler(space, settings, generation, told, direction)
+        sampler = {"tpe": _tpe, "cma-es": _cma_es, "nsga-ii": _nsga_ii}[settings.method]
+        draws = sampler(space, inputs, generation, evaluated)
     found: list[Asked] = []
     for tries, asked in enumerate(draws):
         if asked.indices not in seen and space.allows(space.point(asked.indices)):
@@ -164,7 +184,7 @@ def ask(space: Space, inputs: SearchInputs, generation: int, told: Sequence[Told
 
 def check_search_plan(space: Space, settings: SearchSettings) -> None:
     """Raise ``UsageError`` when the method cannot search this space, or its package is missing."""
-    if settings.method == "tpe":
+    if settings.method in {"tpe", "nsga-ii"}:
         _package("optuna")
     if settings.method == "cma-es":
         _package("cmaes")
@@ -196,7 +216,7 @@ def _random(space: Space, seed: int) -> Iterator[Asked]:
 
 
 def _tpe(
-    space: Space, settings: SearchSettings, generation: int, told: Sequence[Told], direction: str
+    space: Space, inputs: SearchInputs, generation: int, evaluated: Sequence[Evaluated]
 ) -> Iterator[Asked]:
     """Yield what a Tree-structured Parzen Estimator proposes, given all earlier results.
 
@@ -204,6 +224,50 @@ def _tpe(
     the same again. Source: Bergstra, Bardenet, Bengio and Kegl, "Algorithms for Hyper-Parameter
     Optimization", NeurIPS 2011; by Optuna.
     """
+    optuna = _package("optuna")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is marked as experimental is pinned
+        sampler = optuna.samplers.TPESampler(
+            seed=seed_of(inputs.search.seed, generation),
+            n_startup_trials=1,
+            multivariate=True,
+            constant_liar=True,
+        )
+        yield from _proposed(sampler, space, inputs, evaluated, {})
+
+
+def _nsga_ii(
+    space: Space, inputs: SearchInputs, generation: int, evaluated: Sequence[Evaluated]
+) -> Iterator[Asked]:
+    """Yield crosses and mutations of the best points so far in all objectives.
+
+    Parents are as many of all earlier points as a generation has: those that none beats, then those
+    that only these beat, and so on; of the last of such ranks, those furthest from the others.
+    Source: Deb, Pratap, Agarwal and Meyarivan, "A Fast and Elitist Multiobjective Genetic
+    Algorithm: NSGA-II", IEEE Transactions on Evolutionary Computation 6(2), 2002; by Optuna.
+    """
+    optuna = _package("optuna")
+    parents = min(inputs.search.generation, sum(each.value is not None for each in evaluated))
+    if parents < _FEWEST_PARENTS:
+        yield from _random(space, inputs.search.seed)
+        return
+    sampler = optuna.samplers.NSGAIISampler(
+        population_size=parents, seed=seed_of(inputs.search.seed, generation)
+    )
+    # Optuna itself counts generations by the points that did not fail, of which there may be fewer
+    # than a population: here all earlier points are one, from which the parents are taken.
+    of_parents = {sampler._get_generation_key(): 0}  # noqa: SLF001 - it has no public name
+    yield from _proposed(sampler, space, inputs, evaluated, of_parents)
+
+
+def _proposed(
+    sampler: Any,
+    space: Space,
+    inputs: SearchInputs,
+    evaluated: Sequence[Evaluated],
+    attributes: Mapping[str, Any],
+) -> Iterator[Asked]:
+    """Yield what a sampler of Optuna proposes after earlier results, without end."""
     optuna = _package("optuna")
     distributions = {
         name: (
@@ -215,31 +279,26 @@ def _tpe(
     }
     states = optuna.trial.TrialState
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is marked as experimental is pinned
-        sampler = optuna.samplers.TPESampler(
-            seed=seed_of(settings.seed, generation),
-            n_startup_trials=1,
-            multivariate=True,
-            constant_liar=True,
-        )
-        study = optuna.create_study(direction=direction, sampler=sampler)
-        for each in told:
-            study.add_trial(
-                optuna.trial.create_trial(
-                    params=dict(zip(space.axes, each.asked.indices, strict=True)),
-                    distributions=distributions,
-                    value=each.value,
-                    state=states.FAIL if each.value is None else states.COMPLETE,
-                )
+    study = optuna.create_study(
+        directions=[each.direction for each in inputs.objectives], sampler=sampler
+    )
+    for each in evaluated:
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=dict(zip(space.axes, each.asked.indices, strict=True)),
+                distributions=distributions,
+                values=each.values,
+                state=states.FAIL if each.values is None else states.COMPLETE,
+                system_attrs=dict(attributes),
             )
-        while True:
-            trial = study.ask(distributions)
-            yield Asked(tuple(int(trial.params[name]) for name in space.axes))
+        )
+    while True:
+        trial = study.ask(distributions)
+        yield Asked(tuple(int(trial.params[name]) for name in space.axes))
 
 
 def _cma_es(
-    space: Space, settings: SearchSettings, generation: int, told: Sequence[Told], direction: str
+    space: Space, inputs: SearchInputs, generation: int, evaluated: Sequence[Evaluated]
 ) -> Iterator[Asked]:
     """Yield what the covariance matrix adaptation proposes, its state rebuilt from earlier results.
 
@@ -250,33 +309,34 @@ def _cma_es(
     cmaes = _package("cmaes")
     import numpy as np
 
+    settings = inputs.search
     varied = [place for place, axis in enumerate(space.axes.values()) if axis.size > 1]
     last = [axis.size - 1 for axis in space.axes.values()]
-    sign = -1.0 if direction == "maximize" else 1.0
-    costs = [None if each.value is None else sign * each.value for each in told]
+    sign = -1.0 if inputs.objective.direction == "maximize" else 1.0
+    costs = [None if each.value is None else sign * each.value for each in evaluated]
     first = settings.generation
     best = min(
-        range(min(first, len(told))),
+        range(min(first, len(evaluated))),
         key=lambda number: (math.inf if (cost := costs[number]) is None else cost, number),
     )
     steps = np.array([1 / last[place] for place in varied])
     optimiser = cmaes.CMAwM(
-        mean=np.array([told[best].asked.indices[place] / last[place] for place in varied]),
+        mean=np.array([evaluated[best].asked.indices[place] / last[place] for place in varied]),
         sigma=0.25,
         bounds=np.array([[0.0, 1.0]] * len(varied)),
         steps=steps,
         seed=seed_of(settings.seed, "cma-es"),
         population_size=settings.generation,
     )
-    for start in range(first, len(told), settings.generation):
-        some = range(start, min(start + settings.generation, len(told)))
+    for start in range(first, len(evaluated), settings.generation):
+        some = range(start, min(start + settings.generation, len(evaluated)))
         known = [cost for number in some if (cost := costs[number]) is not None]
         worst = max(known, default=0.0)
         if len(some) == settings.generation:
             optimiser.tell(
                 [
                     (
-                        np.array(told[number].asked.inner),
+                        np.array(evaluated[number].asked.inner),
                         worst if (cost := costs[number]) is None else cost,
                     )
                     for number in some
@@ -285,9 +345,9 @@ def _cma_es(
     # Each generation has its own generator: how often it was asked before does not matter.
     optimiser.reseed_rng(seed_of(settings.seed, generation))
     while True:
-        evaluated, inner = optimiser.ask()
+        drawn, inner = optimiser.ask()
         indices = [0] * len(last)
-        for place, value in zip(varied, evaluated.tolist(), strict=True):
+        for place, value in zip(varied, drawn.tolist(), strict=True):
             indices[place] = min(max(round(value * last[place]), 0), last[place])
         yield Asked(tuple(indices), tuple(inner.tolist()))
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.result import read_result
 from trading_runtime.results.run_records import read_table
-from trading_runtime.search.asking import Space, Told, ask
+from trading_runtime.search.asking import Evaluated, Space, ask
 from trading_runtime.search.generations import CheckedSearch, read_generation
 from trading_runtime.search.halving import check_halving
-from trading_runtime.search.running import objective_values
+from trading_runtime.search.running import told_of
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import Store
@@ -28,26 +28,25 @@ def check_asked(store: Store, run_id: str) -> CheckedSearch:
     if first is None or result is None:
         raise UsageError(
             f"run {run_id!r} has no adaptive search that ended; --search is for runs whose "
-            "experiment has 'search: {method: tpe | cma-es | successive-halving}'"
+            "experiment has 'search: {method: tpe | cma-es | nsga-ii | successive-halving}'"
         )
     if first.inputs.search.method == "successive-halving":
         return check_halving(store, run_id, first.inputs)
-    points = read_table(files.points, result.tables)
-    values = objective_values(points, result.objective.metric)
-    told: list[Told] = []
+    points = read_table(files.points, result.tables).sort("point")
+    evaluated: list[Evaluated] = []
     number = 0
     differs = None
     while (stored := read_generation(store, run_id, number)) is not None:
         if differs is None:
-            asked = ask(Space.of(stored.inputs), stored.inputs, number, told)
+            asked = ask(Space.of(stored.inputs), stored.inputs, number, evaluated)
             if asked != stored.asked:
                 differs = number
-        these = values[len(told) : len(told) + len(stored.asked)]
-        if len(these) != len(stored.asked):
+        these = points[len(evaluated) : len(evaluated) + len(stored.asked)]
+        if these.height != len(stored.asked):
             raise DataError(
-                f"{files.points}: has {len(values):,} points, fewer than the search asked for; run "
-                "the experiment again with this run id"
+                f"{files.points}: has {points.height:,} points, fewer than the search asked for; "
+                "run the experiment again with this run id"
             )
-        told += map(Told, stored.asked, these)
+        evaluated += told_of(stored.asked, these, first.inputs)
         number += 1
-    return CheckedSearch(number, len(told), differs)
+    return CheckedSearch(number, len(evaluated), differs)

@@ -18,16 +18,24 @@ from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
 from trading_runtime.records.session_events import PointPromoted
+from trading_runtime.results.judgement import deflated, drawn_points, judge
+from trading_runtime.results.ledger import trials_with
+from trading_runtime.results.reduction import read_points
 from trading_runtime.results.run_records import read_table
+from trading_runtime.results.task_reader import TaskReader
+from trading_runtime.results.validation import Windows, choose, splits_of
 from trading_runtime.runs.opening import append_events, is_running
 from trading_runtime.sessions.origin import config_digest
 from trading_runtime.storage.files import read_json, write_file
 from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trading_runtime.config.experiment import PromotionSettings
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import RunResult
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.store import Store
 
 _SUFFIXES = {".yaml", ".yml", ".json"}
@@ -45,10 +53,19 @@ class Promotion:
     """What was overridden."""
 
 
-def promote(
-    store: Store, run_id: str, number: int, target: Path, override: str | None = None
+def promote(  # noqa: PLR0913 - what a promotion is decided by
+    store: Store,
+    run_id: str,
+    number: int,
+    target: Path,
+    override: str | None = None,
+    *,
+    fragile: Callable[[], Sequence[str]],
 ) -> Promotion:
     """Write a paper deployment of a point to ``target``, and the run's evidence beside it.
+
+    ``fragile`` returns the checks of robustness that the point fails; it is called when a gate
+    needs them, since that may run backtests.
 
     Raises ``UsageError`` when the run is not complete or has no such point, its gates refuse the
     point and are not overridden, or ``target`` already exists.
@@ -71,6 +88,9 @@ def promote(
     table = read_table(files.points, result.tables)
     statistics = next(row for row in table.iter_rows(named=True) if row["point"] == number)
     refused = list(_refusals(experiment, statistics))
+    if experiment.promotion is not None:
+        judged = _Judged(store, files, plan, experiment, number)
+        refused += judged.refusals(experiment.promotion, result, fragile)
     if refused and override is None:
         raise UsageError(
             f"run {run_id!r}, point {number}: " + "; ".join(refused) + "; --override REASON writes "
@@ -130,6 +150,73 @@ def _refusals(experiment: Experiment, statistics: Mapping[str, Any]) -> Iterator
             yield f"{metric} is {value}, promotion.objective is {gates.objective}"
     if statistics.get("ruined"):
         yield "the account was ruined"
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The gates that ask how much of a point's result is luck."""
+
+    store: Store
+    files: RunFiles
+    plan: Plan
+    experiment: Experiment
+    point: int
+
+    def refusals(
+        self, gates: PromotionSettings, result: RunResult, fragile: Callable[[], Sequence[str]]
+    ) -> Iterator[str]:
+        """Yield what keeps the point from being promoted."""
+        if gates.min_deflated_sharpe is not None or gates.max_overfitting is not None:
+            yield from self._luck(gates, result)
+        least = gates.min_out_of_sample_return
+        if least is not None:
+            found = self._out_of_sample()
+            if found is None or Decimal(str(found)) < least:
+                yield (
+                    f"an out-of-sample return of {found}, promotion.min_out_of_sample_return is "
+                    f"{least}"
+                )
+        if gates.max_fragile is not None:
+            failed = fragile()
+            if len(failed) > gates.max_fragile:
+                yield (
+                    f"{len(failed)} checks of robustness do not hold ({', '.join(failed)}), "
+                    f"promotion.max_fragile is {gates.max_fragile}"
+                )
+
+    def _luck(self, gates: PromotionSettings, result: RunResult) -> Iterator[str]:
+        luck = result.luck
+        if luck is None or luck.point != self.point:
+            rows = read_points(self.plan, TaskReader(self.plan, self.store, self.files)).rows
+            luck = judge(rows, self.point, drawn_points(read_json(self.files.experiment)))
+        if luck is None:
+            yield "too few daily returns to tell skill from luck (promotion)"
+            return
+        least, most = gates.min_deflated_sharpe, gates.max_overfitting
+        if least is not None:
+            trials = trials_with(self.store, self.plan)
+            found = deflated(luck, trials).deflated_sharpe
+            if found is None or Decimal(str(found)) < least:
+                yield (
+                    f"a deflated Sharpe ratio of {found} with {trials:,} trials, "
+                    f"promotion.min_deflated_sharpe is {least}"
+                )
+        if most is not None:
+            found = None if luck.overfitting is None else luck.overfitting.probability
+            if found is None or Decimal(str(found)) > most:
+                yield (
+                    f"a probability of overfitting of {found}, promotion.max_overfitting is {most}"
+                )
+
+    def _out_of_sample(self) -> float | None:
+        """Return what the tests of the experiment's walk-forward returned, one after the other."""
+        asked = self.experiment.validation
+        if asked is None:  # the experiment file is refused without one
+            return None
+        windows = Windows.of_run(self.plan, self.store, self.files)
+        splits = splits_of(asked.model_dump(), len(windows.bounds))
+        found: float | None = windows.path(choose(windows, splits, self.plan.objective))["return"]
+        return found
 
 
 @dataclass(frozen=True)

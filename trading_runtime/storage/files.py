@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import DataError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -32,20 +32,35 @@ _KINDS = {
 def write_file(path: Path, content: str | bytes, *, in_new_folder: bool = True) -> None:
     """Write a file under a temporary name and rename it, so that no reader sees half of it.
 
-    Without ``in_new_folder`` its folder has to exist.
+    Its content is on the disk before it has its name: after a loss of power, the file is the old
+    one or the new one. Without ``in_new_folder`` its folder has to exist.
     """
     with storage_errors(path):
         if in_new_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            with temporary.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException as error:
             temporary.unlink(missing_ok=True)
             if isinstance(error, OSError) and error.filename == str(temporary):
                 error.filename = str(path)  # the name that the caller knows
             raise
+
+
+def sync_files(paths: Iterable[Path]) -> None:
+    """Have the content of files on the disk when this returns."""
+    for path in paths:
+        with storage_errors(path):
+            descriptor = open_regular(path)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def file_sha256(path: Path) -> str:

@@ -316,7 +316,8 @@ class RunSide:
 
     def partition_inputs(self, index: int) -> dict[str, Any]:
         """Return the inputs of a partition; its instants are texts, as a plan shows them."""
-        found = partition_inputs(self.plan.partitions[index], self.plan.instruments)
+        planned = self.plan.partitions[index]
+        found = partition_inputs(planned, self.plan.instruments).to_document()
         instants = ("start", "end", "warmup_start")
         return found | {key: format_instant(found[key]) for key in instants}
 
@@ -425,7 +426,7 @@ def _shared_inputs(run: RunSide) -> dict[str, Any]:
     return {
         "common": run.plan.common.content,
         "config": run.plan.strategy.config,
-        "objective": to_document(run.plan.objective),
+        "objectives": [to_document(each) for each in run.plan.objectives],
     }
 
 

@@ -12,6 +12,7 @@ import contextlib
 import heapq
 import itertools
 import time
+from bisect import bisect_right
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,8 +26,10 @@ from trading_runtime.engine.simulation.feed import CHUNK_ROWS, READERS, fed
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from trading_runtime.records.inputs import SeriesInputs, TaskInputs
 
 CLIENT = "REPLAY"
 MARKS = model.InstrumentId.from_str("SESSION.MARKS")
@@ -39,12 +42,13 @@ _QUICK, _SLOW = 0.05, 0.2
 _SHORTEST_WAIT = 0.001
 _MOST_MARKS = 100
 _MICROSECOND = 1_000
+_instant = attrgetter("ts_init")
 
 
 class DataReplay:
     """Plays the rows of one partition once."""
 
-    def __init__(self, inputs: Mapping[str, Any], catalog: Path, pace: str, rows: int = 0) -> None:
+    def __init__(self, inputs: TaskInputs, catalog: Path, pace: str, rows: int = 0) -> None:
         """Play the rows in ``catalog`` in the order in which a backtest gets them.
 
         ``rows`` is their number, so that as many are read at a time as in a backtest. ``pace`` is
@@ -52,22 +56,20 @@ class DataReplay:
         backtest supports.
         """
         self._partition = fed(inputs)
-        for series in self._partition["data"]:
-            if series["type"] not in READERS:
+        for series in self._partition.data:
+            if series.type not in READERS:
                 raise UsageError(
-                    f"data.types: {series['type']} cannot be replayed; accepted are "
+                    f"data.types: {series.type} cannot be replayed; accepted are "
                     f"{', '.join(READERS)}"
                 )
-        self._latest = [_latest_of(series) for series in self._partition["data"]]
+        self._latest = [_latest_of(series) for series in self._partition.data]
         self._catalog = ParquetDataCatalog(str(catalog))
-        names = {item["id"] for item in self._partition["instruments"]}
+        names = {item["id"] for item in self._partition.instruments}
         self.instruments = [item for item in self._catalog.instruments() if str(item.id) in names]
-        self._interval: int = inputs["common"]["equity_interval"]
+        self._interval = inputs.common.equity_interval
         self._factor = {"burst": None, "real": 1.0}[pace] if pace[0] != "x" else float(pace[1:])
         self.on_look: Callable[[int], None] = lambda _ts: None
         """Called at each multiple of the equity interval, once all rows up to it were seen."""
-        self.on_mark: Callable[[], None] = lambda: None
-        """Called at each mark, from within the engine."""
         self.rows = 0
         """How many rows were delivered."""
         self.last = 0
@@ -107,11 +109,54 @@ class DataReplay:
 
     async def play(self) -> None:
         """Deliver all rows; return when the node has processed them, or those before a stop."""
+        if self._factor is None and not self.has_calls:
+            await self._hurry()
+        else:
+            await self._pace()
+        await self.pass_mark()
+
+    async def _hurry(self) -> None:
+        """Deliver rows as fast as the node takes them."""
+        hand, size, count = self._bound().hand, 256, 0
+        pending, sent = self._mark(None), time.monotonic()
+        latest = next_look = 0
+        for rows in self._row_lists():
+            first = 0
+            while first < len(rows):
+                ts = rows[first].ts_init
+                if self._stopping.is_set():
+                    latest = (self.last // _MICROSECOND + 1) * _MICROSECOND - 1
+                    if ts > latest:
+                        return
+                elif ts > next_look:
+                    if self.rows:
+                        self._mark(next_look)
+                    latest = next_look = -(-ts // self._interval) * self._interval
+                # Between the rows of a group there is nothing to decide.
+                end = min(first + size - count, len(rows))
+                end = bisect_right(rows, latest, first, end, key=_instant)
+                for row in rows[first:end]:
+                    hand(row)
+                self.last = rows[end - 1].ts_init
+                self.rows += end - first
+                count += end - first
+                first = end
+                if count == size:
+                    # Yield to other tasks even if there is nothing to wait for.
+                    await asyncio.sleep(0)
+                    await pending.wait()
+                    now, count = time.monotonic(), 0
+                    size = _fitting(size, now - sent)
+                    pending, sent = self._mark(None), now
+        self.is_complete = True
+
+    async def _pace(self) -> None:
+        """Deliver each row when it is time, and make the calls between them."""
         hand, is_stopping = self._bound().hand, self._stopping.is_set
         next_look, count, size = 0, 0, 256
         started, first = time.monotonic(), 0
         pending, sent = self._mark(None), started
-        for row in self._rows():
+        for row in itertools.chain.from_iterable(self._row_lists()):
             ts: int = row.ts_init
             if is_stopping() and ts // _MICROSECOND != self.last // _MICROSECOND:
                 break
@@ -141,8 +186,7 @@ class DataReplay:
                 pending, sent = self._mark(None), now
         else:
             self.is_complete = True
-            await self._called_before(self._partition["end"], started, first)
-        await self.pass_mark()
+            await self._called_before(self._partition.end, started, first)
 
     async def pass_mark(self) -> None:
         """Wait until everything delivered has been processed."""
@@ -153,7 +197,6 @@ class DataReplay:
         event, look = self._marks.pop(number)
         if look is not None:
             self.on_look(look)
-        self.on_mark()
         event.set()
 
     def bind(self, client: ReplayClient) -> None:
@@ -250,19 +293,19 @@ class DataReplay:
             return False
         return True
 
-    def _rows(self) -> Iterator[Any]:
+    def _row_lists(self) -> Iterator[list[Any]]:
         """Yield the rows in time order; for equal times, in the order of the series."""
-        start, end = self._partition["warmup_start"], self._partition["end"]
+        start, end = self._partition.warmup_start, self._partition.end
         length = -(-(end - start) // max(1, -(-self._count // CHUNK_ROWS)))
         for first in range(start, end, length):
             last = min(first + length, end) - 1
             rows: list[Any] = []
-            for series in self._partition["data"]:
-                reader = READERS[series["type"]]
-                rows += reader(self._catalog, [series["identifier"]], first, last)
-            if len(self._partition["data"]) > 1:
-                rows.sort(key=attrgetter("ts_init"))
-            yield from rows
+            for series in self._partition.data:
+                reader = READERS[series.type]
+                rows += reader(self._catalog, [series.identifier], first, last)
+            if len(self._partition.data) > 1:
+                rows.sort(key=_instant)
+            yield rows
 
 
 def _fitting(size: int, seconds: float) -> int:
@@ -272,12 +315,12 @@ def _fitting(size: int, seconds: float) -> int:
     return max(size // 2, _FEWEST_ROWS) if seconds > _SLOW else size
 
 
-def _latest_of(series: Mapping[str, Any]) -> tuple[str, str, Any]:
+def _latest_of(series: SeriesInputs) -> tuple[str, str, Any]:
     """Return the instrument of a series, and the cache's method and key for its newest row."""
-    name = series["instrument_id"]
-    if series["type"] == "bars":
-        return name, "bar", model.BarType.from_str(series["identifier"])
-    kind = {"quotes": "quote", "trades": "trade"}[series["type"]]
+    name = series.instrument_id
+    if series.type == "bars":
+        return name, "bar", model.BarType.from_str(series.identifier)
+    kind = {"quotes": "quote", "trades": "trade"}[series.type]
     return name, kind, model.InstrumentId.from_str(name)
 
 
