@@ -111,7 +111,7 @@ def test_a_window_that_is_longer_than_its_data_is_charged_to_its_end(tmp_path: P
     instrument = pair("EUR/USD", "EUR", "USD")
     market = Market.write(tmp_path, [instrument], bars(instrument, ["100"] * 4, minutes=30))
     output = run_steps(market, BUY, venue=venue(), currency="USD", end=T0 + 2 * DAY)
-    assert output.swap == (-20, 2)
+    assert output.swap == Swap(Decimal(-20), 2)
     assert output.tables.equity[-1]["equity"] == 999_980
 
 
