@@ -57,6 +57,7 @@ IMPORTED_ONCE = {
     "records/metadata.py": "the form of a stored document",
     "report/pictures/equity.py": "a picture",
     "report/pictures/front.py": "a picture",
+    "report/pictures/parallel.py": "a picture",
     "report/pictures/two_curves.py": "a picture",
     "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
     "results/curves.py": "tables of a point's curves, which only notebooks read",
