@@ -188,7 +188,7 @@ class Run:
         """
         import polars as pl
 
-        split = self.summary.luck and self.summary.luck.overfitting
+        split = None if self.summary.luck is None else self.summary.luck.overfitting
         schema = {"logit": pl.Float64, "count": pl.Int64}
         return pl.DataFrame([] if split is None else split.logits, schema, orient="row")
 

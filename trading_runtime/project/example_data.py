@@ -44,7 +44,7 @@ def write_perpetuals(folder: Path) -> Path:
     bars = {"bar": "1-MINUTE-LAST", "timestamp_format": "s", "timestamp_marks": "open"}
     names = ("timestamp", "bid", "ask", "bid_size", "ask_size")
     quotes = {"columns": {name: name for name in names}, "timestamp_format": "s"}
-    series = [
+    series: list[dict[str, Any]] = [
         {"type": "bars", "instrument": _BTC, "files": "btc-1m.csv"} | bars,
         {"type": "bars", "instrument": _ETH, "files": "eth-1m.csv"} | bars,
         {"type": "quotes", "instrument": _BTC, "files": "btc-quotes.csv"} | quotes,
@@ -57,7 +57,8 @@ def write_perpetuals(folder: Path) -> Path:
 def write_stocks(folder: Path) -> Path:
     """Write daily bars of five stocks over two years; otherwise as ``write_perpetuals``."""
     folder.mkdir(parents=True, exist_ok=True)
-    series, instruments = [], []
+    series: list[dict[str, Any]] = []
+    instruments: list[dict[str, str]] = []
     for number, name in enumerate(_STOCKS):
         (folder / f"{name.lower()}-1d.csv").write_text(_daily(number), encoding="utf-8")
         instrument = f"{name}.SIM"

@@ -144,7 +144,7 @@ def _of_search(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
     best = None if inputs.result.best is None else inputs.result.best.point
     search = inputs.experiment.get("search") or {}
     of_metric = label(metric)
-    split = inputs.result.luck and inputs.result.luck.overfitting
+    split = None if inputs.result.luck is None else inputs.result.luck.overfitting
     parameters = {point.index: point.parameters for point in inputs.plan.points}
     drawn = {
         "importance": (
