@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from trading_runtime.datasets.appending import Appended, append
 from trading_runtime.datasets.data_file import load_preparation
 from trading_runtime.datasets.prepare import Prepared, prepare
 from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.engine.instruments.files import read_instruments
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 INSTRUMENT = {
@@ -57,5 +59,31 @@ def prepare_files(tmp_path: Path) -> Prepare:
         loaded = load_preparation(tmp_path / "data.json")
         instruments = read_instruments(loaded.instrument_files)
         return prepare(loaded, instruments, write_instruments, tmp_path / "dataset", force=force)
+
+    return run
+
+
+class Grow(Protocol):
+    """Appends raw files to the dataset that was prepared before."""
+
+    def __call__(
+        self, kind: str, raw: Mapping[str, str | bytes], /, **settings: Any
+    ) -> Appended: ...
+
+
+@pytest.fixture
+def grow(tmp_path: Path) -> Grow:
+    """Return a function that appends the new rows of raw files to ``dataset``."""
+
+    def run(kind: str, raw: Mapping[str, str | bytes], /, **settings: Any) -> Appended:
+        for name, text in raw.items():
+            (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
+        series = {"type": kind, "instrument": INSTRUMENT["id"], "files": sorted(raw)}
+        series |= DEFAULTS[kind] | settings
+        content = {"instruments": "instrument.json", "series": [series]}
+        (tmp_path / "data.json").write_text(json.dumps(content))
+        loaded = load_preparation(tmp_path / "data.json")
+        known = read_instruments(loaded.instrument_files)
+        return append(loaded, known, write_instruments, tmp_path / "dataset")
 
     return run

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
-from tests.datasets.conftest import DEFAULTS, INSTRUMENT
 from trading_runtime.cli.data import data
-from trading_runtime.datasets.appending import Appended, append
 from trading_runtime.datasets.data_file import load_preparation
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.prepare import prepare
@@ -22,7 +19,7 @@ from trading_runtime.errors import DataError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.datasets.conftest import Prepare
+    from tests.datasets.conftest import Grow, Prepare
 
 HEADER = "timestamp,open,high,low,close,volume\n"
 TRADES = "timestamp,price,size,id\n"
@@ -31,28 +28,6 @@ NOON = 1_704_110_400_000
 
 def bar(day: int, minute: int, close: str = "10.50") -> str:
     return f"2024-01-{day:02}T12:{minute:02}:00Z,10.00,11.00,9.00,{close},1\n"
-
-
-class Grow(Protocol):
-    """Appends raw files to the dataset that was prepared before."""
-
-    def __call__(self, kind: str, raw: dict[str, str], /, **settings: Any) -> Appended: ...
-
-
-@pytest.fixture
-def grow(tmp_path: Path) -> Grow:
-    def run(kind: str, raw: dict[str, str], /, **settings: Any) -> Appended:
-        for name, text in raw.items():
-            (tmp_path / name).write_text(text)
-        series = {"type": kind, "instrument": INSTRUMENT["id"], "files": sorted(raw)}
-        series |= DEFAULTS[kind] | settings
-        content = {"instruments": "instrument.json", "series": [series]}
-        (tmp_path / "data.json").write_text(json.dumps(content))
-        loaded = load_preparation(tmp_path / "data.json")
-        known = read_instruments(loaded.instrument_files)
-        return append(loaded, known, write_instruments, tmp_path / "dataset")
-
-    return run
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

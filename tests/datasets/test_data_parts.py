@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,6 @@ from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytest.importorskip("s3fs", reason="the packages of requirements-data.txt are not installed")
 
@@ -125,6 +125,38 @@ def test_a_dataset_is_prepared_in_s3_with_one_command(bucket: str, tmp_path: Pat
     assert CliRunner().invoke(data, arguments, catch_exceptions=False).exit_code == 0
 
     assert made_at(bucket, "made") == expected
+
+
+def test_the_same_import_adds_to_a_dataset_in_s3_what_is_new(
+    server: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    def run(to: str) -> str:
+        arguments = [
+            "import", f"s3://{bucket}/raw/{NAMES[0]}/*.csv", "--format", "kraken-ohlcvt",
+            "--instrument", NAMES[0], "--tick", "0.1", "--lot", "0.1", "--to", to,
+        ]  # fmt: skip
+        return CliRunner().invoke(data, arguments, catch_exceptions=False).output
+
+    there, here = f"s3://{bucket}/grown", str(tmp_path / "grown")
+    assert "prepared" in run(there)
+    before = made_at(bucket, "grown")
+    run(here)
+    server.put(f"{bucket}/raw/{NAMES[0]}/2.csv", rows(1).splitlines(keepends=True)[-1] + rows(2))
+
+    assert "has 3 rows more; 1 rows of new files were there already" in run(there)
+    run(here)
+
+    after = made_at(bucket, "grown")
+    manifest = before.pop("manifest.json")
+    before[f"manifests/{json.loads(manifest)['digest']}.json"] = manifest
+    assert before.items() <= after.items()
+    assert after == {
+        path.relative_to(here).as_posix(): path.read_bytes()
+        for path in Path(here).rglob("*")
+        if path.is_file()
+    }
+    assert "is up to date" in run(there)
+    assert made_at(bucket, "grown") == after
 
 
 def test_no_manifest_is_written_while_parts_are_missing(bucket: str) -> None:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from trading_runtime.datasets.bar_lengths import bar_length
-from trading_runtime.datasets.manifest import MOST_LISTED, GapFinder, Gaps
+from trading_runtime.datasets.gaps import MOST_LISTED, GapFinder, Gaps
 from trading_runtime.units import NANOSECONDS
 
 

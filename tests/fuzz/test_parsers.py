@@ -22,7 +22,7 @@ from trading_runtime.config.loading import load_experiment
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.datasets.data_file import load_preparation
 from trading_runtime.datasets.manifest import read_manifest
-from trading_runtime.errors import TradingRuntimeError
+from trading_runtime.errors import DataError, TradingRuntimeError
 from trading_runtime.evidence.bundle import bundle_run, unpack
 from trading_runtime.execution.workers.answers import GarbledError, read_answer
 from trading_runtime.operations.reconciliation import read_snapshot
@@ -107,7 +107,7 @@ PARSERS: Mapping[str, tuple[str, Callable[[Path], object]]] = {
     "yaml": ("x.yaml", load_experiment),
     "deployment": ("x.yaml", load_deployment),
     "data file": ("x.data.json", load_preparation),
-    "manifest": ("x.json", lambda path: read_manifest(_text(path), "manifest.json")),
+    "manifest": ("x.json", lambda path: read_manifest(_text(path), "manifest.json", _no_table)),
     "plan": ("plan.json", read_plan),
     "journal": ("journal.jsonl", lambda path: whole_lines(path.read_bytes())),
     "bundle": ("x.zip", lambda path: unpack(path, path.parent / "unpacked")),
@@ -115,6 +115,10 @@ PARSERS: Mapping[str, tuple[str, Callable[[Path], object]]] = {
     "snapshot": ("x.json", read_snapshot),
     "table": ("orders.csv", read_snapshot),
 }
+
+
+def _no_table(name: str) -> bytes:
+    raise DataError(f"{name}: there is none")
 
 
 def _text(path: Path) -> str:

@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.run_metadata import made_up_metadata
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
-from trading_runtime.metrics.results_folder import open_results_folder
 from trading_runtime.records.plan import PlannedObjective
 from trading_runtime.records.result import RunResult, TaskCounts
+from trading_runtime.results.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +94,7 @@ class SampleRun:
 
 def collected(results: Path, now: float = NEW_YEAR + 100, most_runs: int = 50) -> Values:
     """Return every number of a folder, as a reader of the text gets it."""
-    collector = FolderCollector(open_results_folder(results), most_runs, lambda: now)
+    collector = FolderCollector(open_store(results), most_runs, lambda: now)
     return values_of(text_of(collector).decode())
 
 

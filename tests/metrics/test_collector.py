@@ -22,11 +22,12 @@ from tests.metrics.sample_folder import (
     value,
     values_of,
 )
+from trading_runtime.metrics import run_reader
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, VALUES
 from trading_runtime.metrics.exposition import text_of
-from trading_runtime.metrics.results_folder import open_results_folder
 from trading_runtime.records.run_files import RunFiles
+from trading_runtime.results.opening import open_store
 from trading_runtime.runs.lock import locked
 
 if TYPE_CHECKING:
@@ -303,7 +304,7 @@ def test_labels_have_no_values_but_their_own(tmp_path: Path, ten: SampleRun) -> 
 
 @pytest.mark.damages_journals
 def test_lines_that_come_later_are_read_on(tmp_path: Path, ten: SampleRun) -> None:
-    collector = FolderCollector(open_results_folder(tmp_path), 50, lambda: NEW_YEAR + 60.0)
+    collector = FolderCollector(open_store(tmp_path), 50, lambda: NEW_YEAR + 60.0)
     with locked(RunFiles(ten.folder)):
         before = values_of(text_of(collector).decode())
         ten.say(30, "task_completed", task_id="t4", seconds=10.0, rows=7, worker=0)
@@ -316,6 +317,28 @@ def test_lines_that_come_later_are_read_on(tmp_path: Path, ten: SampleRun) -> No
     assert value(after, "run_journal_lines", run_id="ten") == 11
     # What is half written is being written.
     assert value(after, "run_journal_intact", run_id="ten") == 1
+
+
+@pytest.mark.parametrize("status", ["running", "complete"])
+def test_the_rest_of_a_long_journal_is_read_by_the_next_collections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    monkeypatch.setattr(run_reader, "_MOST_BYTES", 700)
+    run = SampleRun(tmp_path, "run", status)
+    run.say(0, "run_started", tasks=9, pending=9)
+    for number in range(4):
+        run.say(number + 1, "task_completed", task_id=str(number), seconds=1.0, rows=7, worker=0)
+    run.chain = run.chain.with_name("000002.jsonl")
+    run.say(5, "task_completed", task_id="5", seconds=1.0, rows=7, worker=0)
+    collector = FolderCollector(open_store(tmp_path), 50, lambda: NEW_YEAR + 60.0)
+    lines = [
+        value(values_of(text_of(collector).decode()), "run_journal_lines", run_id="run")
+        for _ in range(6)
+    ]
+
+    assert 0 < (lines[0] or 0) < 6
+    assert lines == sorted(lines, key=lambda count: count or 0)
+    assert lines[-1] == 6
 
 
 def altered(lines: list[bytes]) -> list[bytes]:
@@ -349,7 +372,7 @@ def test_a_journal_is_intact_up_to_the_end_that_the_metadata_name(tmp_path: Path
     run.say(1, "run_completed", run_digest="x")
     last = hashlib.sha256(run.chain.read_bytes().splitlines()[-1]).hexdigest()
     run.write("metadata.json", run.metadata | {"journal": {"local-1": {"lines": 2, "last": last}}})
-    collector = FolderCollector(open_results_folder(tmp_path), 50)
+    collector = FolderCollector(open_store(tmp_path), 50)
     whole = values_of(text_of(collector).decode())
     run.chain.write_bytes(run.chain.read_bytes().splitlines(keepends=True)[0])
     cut = values_of(text_of(collector).decode())
@@ -422,7 +445,7 @@ def test_every_metric_has_help_type_and_a_name_of_the_form_that_is_usual(
     tmp_path: Path, ten: SampleRun
 ) -> None:
     assert ten.folder.exists()
-    text = text_of(FolderCollector(open_results_folder(tmp_path), 50)).decode()
+    text = text_of(FolderCollector(open_store(tmp_path), 50)).decode()
     types = {"trading_runtime_" + item.name: item.type for item in (*OF_FOLDER, *OF_RUN)}
 
     for family in text_string_to_metric_families(text):
@@ -472,7 +495,7 @@ def test_a_thousand_runs_are_collected_in_less_than_half_a_second(tmp_path: Path
         shutil.copytree(run.folder, run.folder.with_name(f"run-{number}"))
 
     def seconds() -> tuple[float, float]:
-        collector = FolderCollector(open_results_folder(tmp_path), 50)
+        collector = FolderCollector(open_store(tmp_path), 50)
         # Of the processor: the machine may be busy with other tests.
         began = time.process_time()
         text_of(collector)
@@ -490,7 +513,7 @@ def test_deployments_are_told_as_their_supervisor_told_them(tmp_path: Path) -> N
     (tmp_path / "deployments").mkdir()
     told = {"wanted": True, "running": False, "gave_up": True, "restarts": 7, "missed": 2}
     (tmp_path / "deployments" / "ema.json").write_text(json.dumps({**told, "time": 1_700_000_000}))
-    text = text_of(FolderCollector(open_results_folder(tmp_path), 5)).decode()
+    text = text_of(FolderCollector(open_store(tmp_path), 5)).decode()
 
     for line in (
         'trading_runtime_deployment_wanted{deployment="ema"} 1.0',

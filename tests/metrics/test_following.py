@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.metrics.sample_folder import Values, value, values_of
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
-from trading_runtime.metrics.results_folder import open_results_folder
+from trading_runtime.results.opening import open_store
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
@@ -23,7 +23,7 @@ def test_a_run_is_followed_from_its_first_task_over_its_death_to_its_end(
 ) -> None:
     small.hold(tasks=6, free=2)
     small.results.mkdir()
-    collector = FolderCollector(open_results_folder(small.results), 50)
+    collector = FolderCollector(open_store(small.results), 50)
 
     def numbers() -> Values:
         return values_of(text_of(collector).decode())

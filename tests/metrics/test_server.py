@@ -23,8 +23,8 @@ from tests.small_experiment import ROOT
 from trading_runtime.errors import TransientError, UsageError
 from trading_runtime.metrics import server
 from trading_runtime.metrics.collector import FolderCollector
-from trading_runtime.metrics.results_folder import open_results_folder
 from trading_runtime.metrics.server import serving
+from trading_runtime.results.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,7 +78,7 @@ class Unreachable(Collector):
 
 
 def test_the_numbers_are_served_as_they_are_at_each_request(tmp_path: Path) -> None:
-    with served(FolderCollector(open_results_folder(tmp_path), 50)) as port:
+    with served(FolderCollector(open_store(tmp_path), 50)) as port:
         status, text = ask(port, "/metrics")
         SampleRun(tmp_path, "run", "complete")
         later = ask(port, "/metrics")[1]
@@ -89,7 +89,7 @@ def test_the_numbers_are_served_as_they_are_at_each_request(tmp_path: Path) -> N
 
 
 def test_what_is_not_there_and_what_is_no_question_is_refused(tmp_path: Path) -> None:
-    with served(FolderCollector(open_results_folder(tmp_path), 50)) as port:
+    with served(FolderCollector(open_store(tmp_path), 50)) as port:
         assert ask(port, "/healthz") == (200, "ok\n")
         assert ask(port, "/")[0] == 404
         assert ask(port, "/metrics/../healthz")[0] == 404
@@ -99,7 +99,7 @@ def test_what_is_not_there_and_what_is_no_question_is_refused(tmp_path: Path) ->
 def test_while_the_storage_cannot_be_reached_the_server_says_so_and_goes_on(
     tmp_path: Path,
 ) -> None:
-    collector = Unreachable(FolderCollector(open_results_folder(tmp_path), 50))
+    collector = Unreachable(FolderCollector(open_store(tmp_path), 50))
     with served(collector) as port:
         assert ask(port, "/metrics") == (503, "s3://bucket: the storage could not be reached\n")
         assert ask(port, "/healthz")[0] == 503
@@ -109,7 +109,7 @@ def test_while_the_storage_cannot_be_reached_the_server_says_so_and_goes_on(
 
 
 def test_numbers_that_are_collected_every_so_often_cost_a_reader_nothing(tmp_path: Path) -> None:
-    collector = Unreachable(FolderCollector(open_results_folder(tmp_path), 50))
+    collector = Unreachable(FolderCollector(open_store(tmp_path), 50))
     collector.is_down = False
     with served(collector, every=3600) as port:
         texts = {ask(port, "/metrics")[1] for _ in range(20)}
@@ -123,7 +123,7 @@ def test_numbers_that_are_collected_every_so_often_cost_a_reader_nothing(tmp_pat
 
 
 def test_an_address_that_is_taken_is_a_mistake_of_the_user(tmp_path: Path) -> None:
-    collector = FolderCollector(open_results_folder(tmp_path), 50)
+    collector = FolderCollector(open_store(tmp_path), 50)
     with (
         served(collector) as port,
         pytest.raises(UsageError, match=f"--port {port}: cannot be listened to"),
@@ -163,7 +163,7 @@ def test_the_command_serves_until_it_is_asked_to_end(
 def test_results_that_are_gone_are_no_health(tmp_path: Path) -> None:
     results = tmp_path / "results"
     SampleRun(results, "run", "complete")
-    with served(FolderCollector(open_results_folder(results), 50)) as port:
+    with served(FolderCollector(open_store(results), 50)) as port:
         assert ask(port, "/healthz")[0] == 200
         results.rename(tmp_path / "gone")
         status, said = ask(port, "/healthz")
@@ -179,8 +179,8 @@ def test_what_cannot_be_read_is_told_and_holds_nothing_up(tmp_path: Path) -> Non
     os.mkfifo(tmp_path / "runs" / "fifo" / "metadata.json")
     (tmp_path / "runs" / "zero").mkdir()
     (tmp_path / "runs" / "zero" / "metadata.json").symlink_to("/dev/zero")
-    folder = open_results_folder(tmp_path)
-    with served(FolderCollector(folder, 50), unread=lambda: folder.unread) as port:
+    collector = FolderCollector(open_store(tmp_path), 50)
+    with served(collector, unread=lambda: collector.unread) as port:
         text = ask(port, "/metrics")[1]
         status, said = ask(port, "/healthz")
 
@@ -194,7 +194,7 @@ def test_what_cannot_be_read_is_told_and_holds_nothing_up(tmp_path: Path) -> Non
 def test_two_hundred_scrapes_at_once_are_all_served(tmp_path: Path) -> None:
     SampleRun(tmp_path, "run", "complete")
     with (
-        served(FolderCollector(open_results_folder(tmp_path), 50)) as port,
+        served(FolderCollector(open_store(tmp_path), 50)) as port,
         ThreadPoolExecutor(200) as scrapers,
     ):
         found = list(scrapers.map(lambda _: ask(port, "/metrics")[0], range(200)))
@@ -206,7 +206,7 @@ def test_slow_clients_are_dropped_and_keep_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "_MOST_SECONDS", 0.3)
-    with served(FolderCollector(open_results_folder(tmp_path), 50)) as port:
+    with served(FolderCollector(open_store(tmp_path), 50)) as port:
         slow = [socket.create_connection((HOST, port)) for _ in range(2 * server._THREADS)]
         for each in slow:
             each.sendall(b"GET /healthz HT")
@@ -221,7 +221,7 @@ def test_more_connections_than_can_wait_are_closed_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "_MOST_WAITING", 1)
-    with served(FolderCollector(open_results_folder(tmp_path), 50)) as port:
+    with served(FolderCollector(open_store(tmp_path), 50)) as port:
         first = socket.create_connection((HOST, port))
         second = socket.create_connection((HOST, port))
         second.settimeout(PATIENCE)

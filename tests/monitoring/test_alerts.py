@@ -16,7 +16,7 @@ from tests.small_experiment import ROOT
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, PREFIX
 from trading_runtime.metrics.exposition import text_of
-from trading_runtime.metrics.results_folder import open_results_folder
+from trading_runtime.results.opening import open_store
 
 # Records written by hand: with no more in them than the collector reads, and some damaged.
 pytestmark = pytest.mark.damages_journals
@@ -89,6 +89,6 @@ def test_promtool_finds_nothing_to_say_of_the_metrics(tmp_path: Path) -> None:
     run_of_all.say(
         2, "task_completed", task_id="t", seconds=1, rows=2, memory_bytes=1, fetched_bytes=1
     )
-    text = text_of(FolderCollector(open_results_folder(tmp_path), 50))
+    text = text_of(FolderCollector(open_store(tmp_path), 50))
 
     run("promtool", "check", "metrics", given=text)

@@ -22,9 +22,9 @@ from tests.monitoring.tools import tool
 from tests.small_experiment import ROOT
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, PREFIX
-from trading_runtime.metrics.results_folder import open_results_folder
 from trading_runtime.metrics.server import serving
 from trading_runtime.records.run_files import RunFiles
+from trading_runtime.results.opening import open_store
 from trading_runtime.runs.lock import locked
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def prometheus(results: Path, tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "prometheus"
     folder.mkdir()
     address = f"127.0.0.1:{free_port()}"
-    with serving(FolderCollector(open_results_folder(results), 50), "127.0.0.1", 0, 0) as server:
+    with serving(FolderCollector(open_store(results), 50), "127.0.0.1", 0, 0) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         target = {"targets": [f"127.0.0.1:{server.server_port}"]}

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_runtime.config.experiment import DatasetSettings, PartitionSettings
-from trading_runtime.datasets.manifest import DataFile, Gap, Manifest, RowGroup
+from trading_runtime.datasets.manifest import Manifest
+from trading_runtime.datasets.manifest_entries import DataFile, Gap, RowGroup
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.partitions import (
     MAX_WINDOWS,

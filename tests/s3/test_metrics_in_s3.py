@@ -14,7 +14,7 @@ from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
-from trading_runtime.metrics.results_folder import open_results_folder
+from trading_runtime.results.opening import open_store
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_a_folder_in_s3_is_followed_as_it_grows(tmp_path: Path, bucket: str) -> 
     run.say(0, "run_started", tasks=2, pending=2)
     results = f"{bucket}/results"
     upload(tmp_path, results)
-    collector = FolderCollector(open_results_folder(results), 50, lambda: NEW_YEAR + 10.0)
+    collector = FolderCollector(open_store(results), 50, lambda: NEW_YEAR + 10.0)
 
     def collected() -> Values:
         return values_of(text_of(collector).decode())
@@ -87,6 +87,6 @@ def test_a_folder_in_s3_is_followed_as_it_grows(tmp_path: Path, bucket: str) -> 
 def test_a_local_run_in_s3_that_no_process_has_has_died(tmp_path: Path, bucket: str) -> None:
     SampleRun(tmp_path, "run")
     upload(tmp_path, f"{bucket}/results")
-    text = text_of(FolderCollector(open_results_folder(f"{bucket}/results"), 50)).decode()
+    text = text_of(FolderCollector(open_store(f"{bucket}/results"), 50)).decode()
 
     assert value(values_of(text), "run_status", run_id="run", status="died") == 1

@@ -52,9 +52,32 @@ def test_an_object_is_read_from_a_place_on(folder: ObjectStore) -> None:
     assert [folder.read("a", start) for start in (0, 2, 4)] == [b"12345", b"345", b"5"]
     assert [folder.read("a", start) for start in (5, 6)] == [b"", b""]
     assert [folder.read("nothing", start) for start in (0, 1)] == [b"", b""]
-    for start in (0, 1):
+    assert [folder.read("a", 0, most) for most in (3, 5, 9)] == [b"123", b"12345", b"12345"]
+    assert [folder.read("a", 2, most) for most in (2, 9)] == [b"34", b"345"]
+    assert [folder.read("nothing", 0, 9), folder.read("a", 5, 9)] == [b"", b""]
+    for start, most in ((0, None), (1, None), (0, 9)):
         with pytest.raises(FileNotFoundError):
-            folder.read("none", start)
+            folder.read("none", start, most)
+
+
+def test_a_listing_names_what_is_in_some_folders_and_shows_what_changed(
+    folder: ObjectStore,
+) -> None:
+    for name in ("runs/a/table", "runs/a/report/x/1.svg", "runs/b/lock", "runs/file"):
+        folder.write(name, b"1")
+    before = folder.listing("runs", "none")
+    stamp = before.stamp("runs/b/lock")
+
+    assert before.folders("runs") == ["a", "b"]
+    assert before.names("runs/a") == ["runs/a/report/x/1.svg", "runs/a/table"]
+    assert before.names("runs/a/report") == ["runs/a/report/x/1.svg"]
+    assert before.names("none") == before.folders("none") == []
+    assert before.stamp("runs/none") is None
+    folder.write("runs/b/lock", b"22")
+    after = folder.listing("runs", "none")
+    assert stamp is not None
+    assert after.stamp("runs/b/lock") not in {stamp, None}
+    assert after.stamp("runs/b/lock") == folder.listing("runs").stamp("runs/b/lock")
 
 
 def test_an_object_is_there_or_not_at_any_depth(folder: ObjectStore) -> None:

@@ -137,9 +137,9 @@ def test_a_plan_is_estimated_by_the_latest_run_in_s3_and_fetches_its_metrics_alo
     asked: list[str] = []
     read = S3Folder.read
 
-    def read_and_count(folder: S3Folder, name: str, start: int = 0) -> bytes:
+    def read_and_count(folder: S3Folder, name: str, *part: int) -> bytes:
         asked.append(name)
-        return read(folder, name, start)
+        return read(folder, name, *part)
 
     monkeypatch.setattr(S3Folder, "read", read_and_count)
 

@@ -25,7 +25,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--format", "format_name", required=True, help="A name of 'data formats', or a file.")
 @click.option("--instrument", required=True, help="Id of the instrument: SYMBOL.VENUE.")
 @click.option(
-    "--to", "folder", type=_FILE, help="Folder of the dataset; data/INSTRUMENT if not given."
+    "--to", "folder", help="Folder or S3 address of the dataset; data/INSTRUMENT if not given."
 )
 @click.option("--bar", help="Length and price of bars, such as 1-MINUTE-LAST.")
 @click.option("--time-zone", help="Zone of the times in the files, such as Europe/Berlin.")
@@ -41,7 +41,7 @@ def import_(  # noqa: PLR0913 - one for each option
     files: tuple[str, ...],
     format_name: str,
     instrument: str,
-    folder: Path | None,
+    folder: str | None,
     bar: str | None,
     time_zone: str | None,
     symbol: str | None,
@@ -62,15 +62,16 @@ def import_(  # noqa: PLR0913 - one for each option
     from trading_runtime.datasets.manifest import MANIFEST_NAME, load_manifest
     from trading_runtime.engine.instruments.files import define_instrument, read_instruments
     from trading_runtime.errors import UsageError
+    from trading_runtime.storage.folders import open_folder
 
     form = find_format(format_name)
-    target = folder or Path("data", instrument.replace("/", ""))
+    target = folder or f"data/{instrument.replace('/', '')}"
     known: dict[str, InstrumentFacts] = {}
     if instruments is not None:
         known = read_instruments([instruments])
         if instrument not in known:
             raise UsageError(f"{instruments}: does not define {instrument!r}")
-    elif (target / MANIFEST_NAME).is_file() and tick is None and lot is None:
+    elif tick is None and lot is None and open_folder(target).has(MANIFEST_NAME):
         known = _facts_in(load_manifest(target).instruments)
     options = ImportOptions(
         instrument, bar, time_zone, symbol, tick, lot, currency, dict(map(_setting, changes))
@@ -85,9 +86,9 @@ def import_(  # noqa: PLR0913 - one for each option
 
 @click.command()
 @click.argument("file", type=_FILE)
-@click.option("--to", "folder", type=_FILE, help="Folder of the dataset to add to.")
+@click.option("--to", "folder", help="Folder of the dataset to add to, or its address in S3.")
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
-def append(file: Path, folder: Path | None, *, as_json: bool) -> None:
+def append(file: Path, folder: str | None, *, as_json: bool) -> None:
     """Append to a dataset the new rows of the raw files that the data file FILE names.
 
     Existing files stay as they are, so tasks of earlier windows keep their results. A row that came
@@ -104,32 +105,40 @@ def append(file: Path, folder: Path | None, *, as_json: bool) -> None:
         raise UsageError(f"{file}: names no 'dataset' to add to; add it, or give --to FOLDER")
     load_manifest(target)
     known = read_instruments(loaded.instrument_files)
-    _make_or_grow(loaded, known, target, as_json=as_json)
+    _make_or_grow(loaded, known, str(target), as_json=as_json)
 
 
 def _make_or_grow(
     loaded: LoadedPreparation,
     instruments: Mapping[str, InstrumentFacts],
-    folder: Path,
+    place: str,
     *,
     as_json: bool,
 ) -> None:
     from trading_runtime.cli.data import check_bar_types, show_dataset
+    from trading_runtime.cli.data_parts import make_at
     from trading_runtime.datasets.appending import append as grow
     from trading_runtime.datasets.manifest import MANIFEST_NAME
     from trading_runtime.datasets.prepare import prepare
     from trading_runtime.engine.instruments.catalog import write_instruments
+    from trading_runtime.storage.folders import open_folder
+    from trading_runtime.storage.s3 import is_s3, refuse_other_address
 
+    if not is_s3(place):
+        refuse_other_address(place)
     check_bar_types(loaded)
-    if not (folder / MANIFEST_NAME).is_file():
-        made = prepare(loaded, instruments, write_instruments, folder)
-        manifest, line = made.manifest, f"dataset      {made.folder} prepared"
+    if not open_folder(place).has(MANIFEST_NAME):
+        if is_s3(place):
+            manifest = make_at(loaded, instruments, place)
+        else:
+            manifest = prepare(loaded, instruments, write_instruments, Path(place)).manifest
+        line = f"dataset      {place} prepared"
     else:
-        grown = grow(loaded, instruments, write_instruments, folder)
+        grown = grow(loaded, instruments, write_instruments, place)
         manifest = grown.manifest
-        line = f"dataset      {folder} is up to date"
+        line = f"dataset      {place} is up to date"
         if grown.rows:
-            line = f"dataset      {folder} has {grown.rows:,} rows more"
+            line = f"dataset      {place} has {grown.rows:,} rows more"
         if grown.known:
             line += f"; {grown.known:,} rows of new files were there already"
     if not as_json:
@@ -246,14 +255,15 @@ def gc(folder: Path, *, delete: bool) -> None:
     An append that was killed may leave such files. Files that an earlier manifest names stay, since
     a run may have been planned with it.
     """
-    from trading_runtime.datasets.manifest import MANIFESTS_FOLDER, load_manifest, read_manifest
+    from trading_runtime.datasets.manifest import load_manifest
+    from trading_runtime.datasets.manifest_index import MANIFESTS_FOLDER
     from trading_runtime.datasets.verify import unnamed_files
 
-    paths = set(unnamed_files(folder, load_manifest(folder)))
-    for earlier in sorted((folder / MANIFESTS_FOLDER).glob("*.json")):
-        old = read_manifest(earlier.read_text(encoding="utf-8"), str(earlier))
-        paths -= {file.path for file in old.files} | {file.path for file in old.instrument_files}
-    for path in sorted(paths):
+    earlier = sorted((folder / MANIFESTS_FOLDER).glob("*.json"))
+    names = [path.relative_to(folder).as_posix() for path in earlier]
+    manifests = [load_manifest(folder), *(load_manifest(folder, name) for name in names)]
+    paths = unnamed_files(folder, manifests)
+    for path in paths:
         say(f"{folder / path}: {(folder / path).stat().st_size:,} bytes")
         if delete:
             (folder / path).unlink()

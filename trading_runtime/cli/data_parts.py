@@ -12,7 +12,10 @@ import click
 from trading_runtime.cli.terminal import say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trading_runtime.datasets.data_file import LoadedPreparation
+    from trading_runtime.datasets.instrument_facts import InstrumentFacts
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.datasets.parts import PartedPreparation
 
@@ -72,11 +75,23 @@ def _run(step: str, config: str, place: str, batch: int | None, round_number: in
 
 def prepare_at(file: Path, address: str) -> Manifest:
     """Make the dataset of a data file at an address in S3, all parts here."""
-    with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
-        preparation = _opened(str(file), address, Path(scratch))
-        for number in range(preparation.plan()):
-            preparation.make(number)
-        return _finish(preparation)
+    return _made(_opened(str(file), address, Path()))
+
+
+def make_at(
+    loaded: LoadedPreparation, instruments: Mapping[str, InstrumentFacts], address: str
+) -> Manifest:
+    """Make a dataset at an address in S3, all parts here."""
+    from trading_runtime.datasets.parts import PartedPreparation
+    from trading_runtime.storage.folders import open_folder
+
+    return _made(PartedPreparation(loaded, instruments, open_folder(address)))
+
+
+def _made(preparation: PartedPreparation) -> Manifest:
+    for number in range(preparation.plan()):
+        preparation.make(number)
+    return _finish(preparation)
 
 
 def _finish(preparation: PartedPreparation) -> Manifest:

@@ -16,7 +16,7 @@ from trading_runtime.errors import UsageError
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
-    from trading_runtime.metrics.results_folder import ResultsFolder
+    from trading_runtime.results.store import Store
 
 _RESULTS = results_option("place")
 _MOST_RUNS = click.option(
@@ -44,11 +44,11 @@ def export(run: str, place: str, to: Path | None) -> None:
     """Print the current metrics of RUN, even while it is running."""
     from trading_runtime.metrics.collector import RunCollector
     from trading_runtime.metrics.exposition import text_of
-    from trading_runtime.metrics.results_folder import open_results_folder
+    from trading_runtime.results.opening import open_store
     from trading_runtime.storage.files import write_file
 
-    folder = open_results_folder(place)
-    content = text_of(RunCollector(folder, _known_run(run, folder, place)))
+    store = open_store(place)
+    content = text_of(RunCollector(store, _known_run(run, store, place)))
     if to is None:
         say(content.decode(), nl=False)
     else:
@@ -69,15 +69,14 @@ def export(run: str, place: str, to: Path | None) -> None:
 def serve(place: str, host: str, port: int, every: float | None, most_runs: int) -> None:
     """Serve the metrics of a results folder at /metrics, and answer at /healthz."""
     from trading_runtime.metrics.collector import FolderCollector
-    from trading_runtime.metrics.results_folder import open_results_folder
     from trading_runtime.metrics.server import serving
+    from trading_runtime.results.opening import open_store
     from trading_runtime.storage.s3 import is_s3
 
     if every is None:
         every = _SECONDS_IN_S3 if is_s3(place) else 0.0
-    folder = open_results_folder(place)
-    collector = FolderCollector(folder, most_runs)
-    with serving(collector, host, port, every, lambda: folder.unread) as server:
+    collector = FolderCollector(open_store(place), most_runs)
+    with serving(collector, host, port, every, lambda: collector.unread) as server:
         for number in (signal.SIGINT, signal.SIGTERM):
             # In a separate thread: it waits for the loop that the signal interrupts.
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
@@ -94,22 +93,21 @@ def push_metrics(url: str, place: str, run: str | None, most_runs: int) -> None:
     """Push the metrics of a results folder, or of one run, to the Pushgateway at URL."""
     from trading_runtime.metrics.collector import FolderCollector, RunCollector
     from trading_runtime.metrics.exposition import push
-    from trading_runtime.metrics.results_folder import open_results_folder
+    from trading_runtime.results.opening import open_store
 
-    folder = open_results_folder(place)
+    store = open_store(place)
     if run is None:
-        collector: Collector = FolderCollector(folder, most_runs)
+        collector: Collector = FolderCollector(store, most_runs)
     else:
-        run = _known_run(run, folder, place)
-        collector = RunCollector(folder, run)
+        run = _known_run(run, store, place)
+        collector = RunCollector(store, run)
     push(collector, url, run)
 
 
-def _known_run(run: str, folder: ResultsFolder, place: str) -> str:
+def _known_run(run: str, store: Store, place: str) -> str:
     from trading_runtime.runs.opening import check_run_id
 
-    folder.look()
-    known = folder.run_ids()
+    known = store.run_ids()
     if check_run_id(run) not in known:
         raise UsageError(
             f"no run {run!r} in {place}; the last by name are: {', '.join(known[-3:]) or 'none'}"

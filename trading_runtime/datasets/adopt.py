@@ -14,17 +14,9 @@ import polars as pl
 
 from trading_runtime.datasets.bar_lengths import bar_length
 from trading_runtime.datasets.catalog_files import CatalogFile, index_file, index_instrument_file
-from trading_runtime.datasets.manifest import (
-    DEFAULT_TICK_GAP,
-    MANIFEST_FORMAT,
-    MANIFEST_NAME,
-    DataFile,
-    DataType,
-    Gap,
-    GapFinder,
-    Manifest,
-    file_order,
-)
+from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, GapFinder
+from trading_runtime.datasets.manifest import MANIFEST_FORMAT, MANIFEST_NAME, Manifest
+from trading_runtime.datasets.manifest_entries import DataFile, DataType, Gap, file_order
 from trading_runtime.errors import DataError, StorageError
 from trading_runtime.units import format_instant
 
@@ -96,7 +88,11 @@ def adopt(
     )
     partial = folder / f".{MANIFEST_NAME}.{os.getpid()}"
     try:
-        partial.write_text(manifest.to_json(), encoding="utf-8")
+        stored, tables = manifest.to_store()
+        for name, content in tables.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
+        partial.write_text(stored.to_json(), encoding="utf-8")
         partial.replace(folder / MANIFEST_NAME)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.datasets.catalog_files import index_instrument_file
 from trading_runtime.datasets.manifest import (
     MANIFEST_NAME,
-    MANIFESTS_FOLDER,
-    DataFile,
     Manifest,
-    file_order,
     load_manifest,
 )
+from trading_runtime.datasets.manifest_index import MANIFESTS_FOLDER
 from trading_runtime.datasets.prepare import (
     described_series,
     make_all,
-    partial_folder,
     series_sources,
 )
 from trading_runtime.datasets.series_making import QUARANTINE
 from trading_runtime.datasets.stored_rows import StoredRows
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.storage.folders import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.datasets.manifest_entries import DataFile, Gap
     from trading_runtime.datasets.prepare import InstrumentWriter
     from trading_runtime.datasets.series_making import MadeSeries
     from trading_runtime.datasets.series_rows import SeriesSource
+    from trading_runtime.storage.object_store import ObjectStore
 
 type _Key = tuple[str, str]
 
@@ -43,7 +43,6 @@ type _Key = tuple[str, str]
 class Appended:
     """The result of an append."""
 
-    folder: Path
     manifest: Manifest
     rows: int
     """Rows that were added."""
@@ -55,19 +54,21 @@ def append(
     loaded: LoadedPreparation,
     instruments: Mapping[str, InstrumentFacts],
     write_instruments: InstrumentWriter,
-    folder: Path,
+    place: str | Path,
 ) -> Appended:
-    """Add to the dataset in ``folder`` the new rows of the data file's raw files.
+    """Add to the dataset at ``place``, a folder or an address in S3, the new rows of raw files.
 
     Raw files whose bytes were read before are skipped. Raises ``DataError`` for rows that are
     refused, that came late or were changed; ``UsageError`` when the settings are not those that the
     dataset was made with. In these cases nothing is added.
     """
-    manifest = load_manifest(folder)
+    store = open_folder(str(place))
+    version = store.read_version(MANIFEST_NAME)[1] if store.has(MANIFEST_NAME) else ""
+    manifest = load_manifest(place)
     sources = series_sources(loaded, instruments)
-    entries = manifest.series_entries
+    entries = manifest.with_raw_files().series_entries
     described = described_series(sources)
-    _check_settings(folder, manifest, sources, described, entries)
+    _check_settings(store.url, manifest, sources, described, entries)
     new: list[SeriesSource] = []
     new_described: list[dict[str, Any]] = []
     for source, item in zip(sources, described, strict=True):
@@ -79,18 +80,17 @@ def append(
             kept = [file for file in item["files"] if file["name"] in names]
             new_described.append(item | {"files": kept})
     if not new:
-        return Appended(folder, manifest, 0, 0)
-    stored = [_stored(source, folder, manifest) for source in new]
-    with partial_folder(folder) as (place, partial):
+        return Appended(manifest, 0, 0)
+    stored = [_stored(source, store, manifest) for source in new]
+    with TemporaryDirectory(prefix="trading-runtime-") as scratch:
+        partial = Path(scratch)
         made = make_all(new, partial, stored)
         grown = _grown(
             manifest, new, new_described, made, partial=partial, write_instruments=write_instruments
         )
-        if load_manifest(folder).digest != manifest.digest:
-            raise DataError(f"{folder}: was changed meanwhile; append again")
-        _put_in_place(partial, place, manifest, grown)
+        grown = _put_in_place(partial, store, manifest, grown, version)
     rows, known_rows = sum(item.rows for item in made), sum(item.known for item in made)
-    return Appended(folder, grown, rows, known_rows)
+    return Appended(grown, rows, known_rows)
 
 
 def _key(source: SeriesSource) -> _Key:
@@ -98,7 +98,7 @@ def _key(source: SeriesSource) -> _Key:
 
 
 def _check_settings(
-    folder: Path,
+    folder: str,
     manifest: Manifest,
     sources: Sequence[SeriesSource],
     described: Sequence[dict[str, Any]],
@@ -129,9 +129,9 @@ def _check_settings(
             )
 
 
-def _stored(source: SeriesSource, folder: Path, manifest: Manifest) -> StoredRows | None:
-    files = [file for file in manifest.files if (file.type, file.identifier) == _key(source)]
-    return StoredRows(source, folder, files) if files else None
+def _stored(source: SeriesSource, store: ObjectStore, manifest: Manifest) -> StoredRows | None:
+    files = manifest.files_of([_key(source)])
+    return StoredRows(source, store, files) if files else None
 
 
 def _grown(  # noqa: PLR0913 - everything a manifest is made of
@@ -143,9 +143,9 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
     partial: Path,
     write_instruments: InstrumentWriter,
 ) -> Manifest:
-    entries = manifest.series_entries
-    files: list[DataFile] = list(manifest.files)
-    gaps = list(manifest.gaps)
+    entries = manifest.with_raw_files().series_entries
+    files: list[DataFile] = []
+    gaps: list[Gap] = []
     for source, item, series in zip(sources, described, made, strict=True):
         files += series.files
         gaps += series.gaps.listed
@@ -172,8 +172,7 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
             "instrument_files": tuple(
                 sorted((*manifest.instrument_files, *written), key=lambda file: file.path)
             ),
-            "files": tuple(sorted(files, key=file_order)),
-            "gaps": tuple(gaps),
+            **manifest.plus(files, gaps),
             "source": manifest.source | {"digest": digest(made_from), "series": series_entries},
         }
     )
@@ -200,32 +199,24 @@ def _added(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return together
 
 
-def _put_in_place(partial: Path, folder: Path, old: Manifest, new: Manifest) -> None:
-    """Move new files beside the existing ones, then replace the manifest."""
+def _put_in_place(
+    partial: Path, store: ObjectStore, old: Manifest, new: Manifest, version: str
+) -> Manifest:
+    """Put new files beside the existing ones, then replace the manifest if it is still ``version``.
+
+    Returns the manifest as it is stored.
+    """
     for path in sorted(partial.rglob("*")):
-        inside = path.relative_to(partial)
         if not path.is_file():
             continue
-        target = folder / inside
-        if inside.parts[0] == QUARANTINE and target.exists():
-            target = target.with_name(f"{target.stem}-{new.digest[:12]}{target.suffix}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _flush(path)
-        path.replace(target)
-    kept = folder / MANIFESTS_FOLDER
-    kept.mkdir(exist_ok=True)
-    _write(kept / f"{old.digest}.json", old.to_json())
-    _write(folder / MANIFEST_NAME, new.to_json())
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file atomically."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    _flush(partial)
-    partial.replace(path)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+        inside = path.relative_to(partial)
+        if inside.parts[0] == QUARANTINE and store.has(inside.as_posix()):
+            inside = inside.with_name(f"{inside.stem}-{new.digest[:12]}{inside.suffix}")
+        store.write(inside.as_posix(), path.read_bytes())
+    store.write(f"{MANIFESTS_FOLDER}/{old.digest}.json", old.to_json().encode())
+    stored, tables = new.to_store()
+    for name, content in tables.items():
+        store.write(name, content)
+    if store.replace(MANIFEST_NAME, stored.to_json().encode(), version) is None:
+        raise DataError(f"{store.url}: was changed meanwhile; append again")
+    return stored

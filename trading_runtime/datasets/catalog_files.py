@@ -22,7 +22,7 @@ from trading_runtime.datasets.data_file import (
     CloseSeries,
     TradeSeries,
 )
-from trading_runtime.datasets.manifest import DataFile, DataType, InstrumentFile, RowGroup
+from trading_runtime.datasets.manifest_entries import DataFile, DataType, InstrumentFile, RowGroup
 from trading_runtime.errors import DataError
 from trading_runtime.storage.files import file_sha256
 from trading_runtime.units import DAY

@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.units import format_duration, format_instant
 
 if TYPE_CHECKING:
-    from trading_runtime.datasets.manifest import DataFile, Gap, Manifest
-
-_MOST_GAPS = 5
-
-
-@dataclass(frozen=True)
-class SeriesSummary:
-    """One series of a dataset."""
-
-    type: str
-    identifier: str
-    instrument_id: str
-    rows: int
-    files: int
-    row_groups: int
-    bytes: int
-    first: int
-    """``ts_init`` of the first row, nanoseconds since the epoch."""
-    last: int
-    """``ts_init`` of the last row, nanoseconds since the epoch."""
-    gaps: tuple[Gap, ...]
-    rounded: dict[str, int]
-    """Values rounded to the tick, by column."""
-
-
-def summarise(manifest: Manifest) -> list[SeriesSummary]:
-    """Return the series of a dataset, by type and identifier."""
-    by_series: dict[tuple[str, str], list[DataFile]] = {}
-    for file in manifest.files:
-        by_series.setdefault((file.type, file.identifier), []).append(file)
-    rounded = {key: item["rounded"] for key, item in manifest.series_entries.items()}
-    gaps: dict[str, list[Gap]] = {}
-    for gap in manifest.gaps:
-        gaps.setdefault(gap.identifier, []).append(gap)
-    return [
-        SeriesSummary(
-            type=kind,
-            identifier=identifier,
-            instrument_id=files[0].instrument_id,
-            rows=sum(file.rows for file in files),
-            files=len(files),
-            row_groups=sum(len(file.row_groups) for file in files),
-            bytes=sum(file.bytes for file in files),
-            first=files[0].row_groups[0].first,
-            last=files[-1].row_groups[-1].last,
-            gaps=tuple(gaps.get(identifier, ())),
-            rounded=rounded.get((kind, identifier), {}),
-        )
-        for (kind, identifier), files in sorted(by_series.items())
-    ]
+    from trading_runtime.datasets.manifest import Manifest
+    from trading_runtime.datasets.manifest_entries import Gap
+    from trading_runtime.datasets.manifest_index import SeriesTotals
 
 
 def as_json(manifest: Manifest) -> dict[str, Any]:
     """Return the summary of a dataset for machines: instants as text, durations in nanoseconds."""
+    rounded = _rounded(manifest)
+    gaps: dict[str, list[Gap]] = {}
+    for gap in manifest.gaps:
+        gaps.setdefault(gap.identifier, []).append(gap)
     return {
         "digest": manifest.digest,
         "rows": manifest.rows,
@@ -80,17 +36,17 @@ def as_json(manifest: Manifest) -> dict[str, Any]:
                 "bytes": series.bytes,
                 "first": format_instant(series.first),
                 "last": format_instant(series.last),
-                "rounded": series.rounded,
+                "rounded": rounded.get(series.key, {}),
                 "gaps": [
                     {
                         "after": format_instant(gap.after),
                         "before": format_instant(gap.before),
                         "nanoseconds": gap.before - gap.after,
                     }
-                    for gap in series.gaps
+                    for gap in gaps.get(series.identifier, ())
                 ],
             }
-            for series in summarise(manifest)
+            for series in manifest.series()
         ],
     }
 
@@ -102,27 +58,33 @@ def as_text(manifest: Manifest) -> str:
         f"instrument   {definition['id']} ({definition['type']})"
         for definition in manifest.instruments
     ]
-    for series in summarise(manifest):
+    rounded = _rounded(manifest)
+    for series in manifest.series():
         lines += ["", f"{series.type}  {series.identifier}"]
-        lines += [f"  {name:<11}{value}" for name, value in _facts(series)]
+        facts = _facts(series, rounded.get(series.key, {}))
+        lines += [f"  {name:<11}{value}" for name, value in facts]
     return "\n".join(lines)
 
 
-def _facts(series: SeriesSummary) -> list[tuple[str, str]]:
+def _rounded(manifest: Manifest) -> dict[tuple[str, str], dict[str, int]]:
+    """Return how many values were rounded to the tick: by series, and by column."""
+    return {key: item["rounded"] for key, item in manifest.series_entries.items()}
+
+
+def _facts(series: SeriesTotals, rounded: dict[str, int]) -> list[tuple[str, str]]:
     facts = [
         ("window", f"{format_instant(series.first)} to {format_instant(series.last)}"),
         ("rows", f"{series.rows:,}"),
         ("files", f"{series.files} ({series.row_groups} row groups, {series.bytes:,} bytes)"),
     ]
-    if any(series.rounded.values()):
-        counts = [f"{count:,} {column}" for column, count in series.rounded.items() if count]
+    if any(rounded.values()):
+        counts = [f"{count:,} {column}" for column, count in rounded.items() if count]
         facts.append(("rounded", ", ".join(counts)))
-    longest = sorted(series.gaps, key=lambda gap: (gap.after - gap.before, gap.after))
-    facts.append(("gaps", f"{len(longest):,}" if longest else "none"))
+    facts.append(("gaps", f"{series.gaps:,}" if series.gaps else "none"))
     facts += [
-        ("", f"{format_duration(gap.before - gap.after)} after {format_instant(gap.after)}")
-        for gap in longest[:_MOST_GAPS]
+        ("", f"{format_duration(before - after)} after {format_instant(after)}")
+        for after, before in series.longest
     ]
-    if len(longest) > _MOST_GAPS:
-        facts.append(("", f"and {len(longest) - _MOST_GAPS:,} shorter ones"))
+    if series.gaps > len(series.longest):
+        facts.append(("", f"and {series.gaps - len(series.longest):,} shorter ones"))
     return facts

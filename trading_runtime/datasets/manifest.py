@@ -3,126 +3,60 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel
 
 from trading_runtime.canonical import digest
+from trading_runtime.datasets.manifest_entries import (
+    DataFile,
+    Gap,
+    InstrumentFile,
+    ManifestPart,
+    file_order,
+)
+from trading_runtime.datasets.manifest_index import (
+    MOST_ENTRIES,
+    Index,
+    IndexedFiles,
+    IndexedGaps,
+    ReadObject,
+    SeriesKey,
+    SeriesTotals,
+    index_of,
+    raw_files_in,
+    totals_of,
+)
 from trading_runtime.errors import DataError
-from trading_runtime.storage.files import MOST_DOCUMENT, text_of_file
+from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes, text_of_file
 from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
-from trading_runtime.units import NANOSECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 MANIFEST_NAME = "manifest.json"
-MANIFESTS_FOLDER = "manifests"
-"""Where a dataset with appended rows keeps its earlier manifests, each named by its digest."""
 MANIFEST_FORMAT = 2
 """Format 1 had no digests of the bytes after the row groups, which say how these are decoded."""
+INDEXED_FORMAT = 3
+"""The form of a large dataset's manifest: its lists are tables beside it."""
 
 
-class DataType(StrEnum):
-    """The types of market data in a dataset; the value is the catalog's folder name."""
+class Manifest(BaseModel):
+    """The content of ``manifest.json``, and of the tables that it names."""
 
-    BARS = "bars"
-    TRADES = "trades"
-    QUOTES = "quotes"
-    BOOK_DELTAS = "order_book_deltas"
-    BOOK_DEPTHS = "order_book_depths"
-    MARK_PRICES = "mark_prices"
-    INDEX_PRICES = "index_prices"
-    FUNDING_RATES = "funding_rates"
-    INSTRUMENT_STATUS = "instrument_status"
-    INSTRUMENT_CLOSES = "instrument_closes"
-
-
-def _inside(path: str) -> str:
-    """Return ``path`` if it leads to a file below ``data`` of the dataset, and nowhere else."""
-    first, *inner = path.split("/")
-    if first != "data" or not inner or {"", ".", ".."} & set(inner) or {"\\", "\0"} & set(path):
-        raise ValueError("must lead to a file in the dataset's folder 'data', without '..'")
-    return path
-
-
-type _Count = Annotated[int, Field(ge=0)]
-type _Path = Annotated[str, AfterValidator(_inside)]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
-
-
-class RowGroup(_Frozen):
-    """One row group of a file: the unit whose sha256 is part of a task's identity."""
-
-    index: _Count
-    """Index among the row groups of the file; one without rows is left out."""
-    rows: _Count
-    offset: _Count
-    """First byte in the file."""
-    bytes: _Count
-    first: int
-    """``ts_init`` of the first row, nanoseconds since the epoch."""
-    last: int
-    """``ts_init`` of the last row, nanoseconds since the epoch."""
-    sha256: str
-    """Over the bytes ``[offset, offset + bytes)`` of the file."""
-
-
-class DataFile(_Frozen):
-    """One Parquet file of the catalog."""
-
-    path: _Path
-    """Relative to the dataset's folder, with forward slashes."""
-    type: str
-    """A ``DataType`` value."""
-    identifier: str
-    """The catalog's name for the series: the bar type for bars, else the instrument id."""
-    instrument_id: str
-    bytes: _Count
-    sha256: str
-    footer_offset: _Count
-    """First byte after the last row group."""
-    footer_sha256: str
-    """Over the bytes from there to the end: offsets, encodings and types of all columns."""
-    schema_sha256: str
-    """Over the columns' types and the engine's metadata (precision and the like), independent of
-    the number of rows: it stays the same when rows are added."""
-    rows: _Count
-    row_groups: tuple[RowGroup, ...]
-
-
-class InstrumentFile(_Frozen):
-    """One Parquet file of the catalog with instrument definitions."""
-
-    path: _Path
-    bytes: _Count
-    sha256: str
-
-
-class Gap(_Frozen):
-    """A stretch without rows that is longer than the series' usual spacing."""
-
-    identifier: str
-    after: int
-    """``ts_init`` of the row before the gap, nanoseconds since the epoch."""
-    before: int
-    """``ts_init`` of the row after the gap, nanoseconds since the epoch."""
-
-
-class Manifest(_Frozen):
-    """The content of ``manifest.json``."""
+    model_config = ManifestPart.model_config
 
     format: int
     instruments: tuple[dict[str, Any], ...]
     """Instrument definitions as the engine's ``to_dict`` returns them, sorted by id."""
     instrument_files: tuple[InstrumentFile, ...]
-    files: tuple[DataFile, ...]
-    """Sorted by type, identifier and first ``ts_init``."""
-    gaps: tuple[Gap, ...] = ()
+    files: Annotated[Sequence[DataFile], AfterValidator(tuple)]
+    """Sorted by type, identifier and first ``ts_init``. Those of an indexed dataset are read when
+    they are asked for."""
+    gaps: Annotated[Sequence[Gap], AfterValidator(tuple)] = ()
     source: dict[str, Any] = {}
     """How the dataset was made: settings of the preparation and counts of what it fixed."""
     parent: str | None = None
@@ -131,6 +65,12 @@ class Manifest(_Frozen):
     @property
     def digest(self) -> str:
         """The sha256 over instruments and files: equal for equal content, wherever it is."""
+        if isinstance(self.files, IndexedFiles) and not self.files.added:
+            return self.files.manifest_digest
+        return self.computed_digest()
+
+    def computed_digest(self) -> str:
+        """Return the digest as the content has it, whatever an index states."""
         return digest(
             {
                 "instruments": list(self.instruments),
@@ -141,7 +81,7 @@ class Manifest(_Frozen):
         )
 
     @property
-    def series_entries(self) -> dict[tuple[str, str], dict[str, Any]]:
+    def series_entries(self) -> dict[SeriesKey, dict[str, Any]]:
         """What a preparation recorded of each series, by type and identifier."""
         return {
             (item["settings"]["type"], item["identifier"]): item
@@ -149,46 +89,143 @@ class Manifest(_Frozen):
         }
 
     @property
+    def index(self) -> Index | None:
+        """The index of a large dataset; None where the manifest lists all itself."""
+        return self.files.stored if isinstance(self.files, IndexedFiles) else None
+
+    def _read(self, name: str) -> bytes:
+        if not isinstance(self.files, IndexedFiles):
+            raise FileNotFoundError(name)
+        return self.files.read(name)
+
+    @property
     def rows(self) -> int:
         """Rows of market data in all files."""
+        if self.index is not None:
+            return sum(series.rows for series in self.series())
         return sum(file.rows for file in self.files)
+
+    def series(self) -> Sequence[SeriesTotals]:
+        """Return the totals of every series, by type and identifier."""
+        if isinstance(self.files, IndexedFiles) and not self.files.added:
+            return self.files.stored.series
+        return totals_of(self.files, self.gaps)
+
+    def files_of(self, keys: Collection[SeriesKey]) -> list[DataFile]:
+        """Return the files of some series, in the manifest's order."""
+        if isinstance(self.files, IndexedFiles):
+            return self.files.of(keys)
+        wanted = set(keys)
+        return [file for file in self.files if (file.type, file.identifier) in wanted]
+
+    def gaps_of(self, identifiers: Collection[str]) -> list[Gap]:
+        """Return the gaps of series with these identifiers."""
+        if isinstance(self.gaps, IndexedGaps):
+            return list(self.gaps.of(identifiers))
+        return [gap for gap in self.gaps if gap.identifier in identifiers]
+
+    def with_raw_files(self) -> Manifest:
+        """Return the manifest with the raw files of all series in ``source``."""
+        if not isinstance(self.files, IndexedFiles):
+            return self
+        raw = raw_files_in(self.files.stored, self.files.read)
+        entries = [item | {"files": raw.get(key, [])} for key, item in self.series_entries.items()]
+        return self.model_copy(update={"source": self.source | {"series": entries}})
+
+    def plus(self, files: Sequence[DataFile], gaps: Sequence[Gap]) -> dict[str, Any]:
+        """Return ``files`` and ``gaps`` with more of them, as an update of this manifest."""
+        if isinstance(self.files, IndexedFiles) and isinstance(self.gaps, IndexedGaps):
+            return {
+                "files": replace(self.files, added=tuple(sorted(files, key=file_order))),
+                "gaps": replace(self.gaps, added=tuple(gaps)),
+            }
+        return {
+            "files": tuple(sorted([*self.files, *files], key=file_order)),
+            "gaps": (*self.gaps, *gaps),
+        }
+
+    def to_store(self) -> tuple[Manifest, dict[str, bytes]]:
+        """Return the manifest as it is stored, and the tables to write before it, by name.
+
+        What is more than a manifest lists itself is in an index.
+        """
+        entries = self.series_entries
+        raw = {key: item.get("files", []) for key, item in entries.items()}
+        if self.index is None:
+            counts = (
+                sum(len(file.row_groups) for file in self.files),
+                len(self.gaps),
+                sum(map(len, raw.values())),
+            )
+            if max(counts) <= MOST_ENTRIES:
+                return self, {}
+        index, tables = index_of(self.files, self.gaps, raw)
+
+        def read(name: str) -> bytes:
+            found = tables.get(name)
+            return self._read(name) if found is None else found
+
+        source = self.source
+        if entries:
+            without = [
+                {key: value for key, value in item.items() if key != "files"}
+                for item in entries.values()
+            ]
+            source = source | {"series": without}
+        return self.model_copy(
+            update={
+                "format": INDEXED_FORMAT,
+                "source": source,
+                "files": IndexedFiles(index, read, self.digest),
+                "gaps": IndexedGaps(index, read),
+            }
+        ), tables
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``: sorted keys, one item per line, stable."""
-        content = self.model_dump(mode="json") | {"digest": self.digest}
+        index = self.index
+        lists = {"files", "gaps"} if index is not None else set()
+        content = self.model_dump(mode="json", exclude=lists) | {"digest": self.digest}
+        if index is not None:
+            content["index"] = index.model_dump(mode="json")
+            content["seal"] = digest(_sealed(content))
         if self.parent is None:
             del content["parent"]
         return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def file_order(file: DataFile) -> tuple[str, str, int]:
-    """Return the sorting key of ``Manifest.files``."""
-    return file.type, file.identifier, file.row_groups[0].first
+def _sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """Return what the seal of an indexed manifest is over, beside the content of its tables."""
+    return {key: content[key] for key in ("digest", "instruments", "index")}
 
 
-def read_manifest(text: str, where: str) -> Manifest:
-    """Return the manifest in ``text``.
+def read_manifest(text: str, where: str, read: ReadObject) -> Manifest:
+    """Return the manifest in ``text``; ``read`` reads other files of the dataset.
 
-    Raises ``DataError`` when it is not a manifest of this format, or its digest does not match.
+    Raises ``DataError`` when it is not a manifest of these formats, or its digest does not match.
     """
     try:
         content = json.loads(text)
         stated = content.pop("digest", None)
         found = content.get("format")
-        if isinstance(found, int) and found != MANIFEST_FORMAT:
+        if isinstance(found, int) and found not in {MANIFEST_FORMAT, INDEXED_FORMAT}:
             raise DataError(
-                f"{where}: manifest format {found} is not {MANIFEST_FORMAT}: it is of another "
-                "version; make it again with 'trading-runtime data adopt', which leaves the data "
-                "as they are"
+                f"{where}: manifest format {found} is not {MANIFEST_FORMAT} or {INDEXED_FORMAT}: "
+                "it is of another version; make it again with 'trading-runtime data adopt', which "
+                "leaves the data as they are"
             )
-        manifest = Manifest.model_validate_json(json.dumps(content))
-    except (ValueError, AttributeError, TypeError, RecursionError, ValidationError) as error:
+        if found == INDEXED_FORMAT:
+            manifest, sound = _indexed(content, stated, read)
+        else:
+            manifest = Manifest.model_validate_json(json.dumps(content))
+            sound = stated == manifest.digest
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         first = str(error).splitlines()
         raise DataError(
-            f"{where}: not a dataset manifest of format {MANIFEST_FORMAT} ({' '.join(first[:3])}); "
-            "make it again with 'trading-runtime data adopt'"
+            f"{where}: not a dataset manifest of format {MANIFEST_FORMAT} or {INDEXED_FORMAT} "
+            f"({' '.join(first[:3])}); make it again with 'trading-runtime data adopt'"
         ) from error
-    if stated != manifest.digest:
+    if not sound:
         raise DataError(
             f"{where}: the digest in the manifest does not match its content: it was edited by "
             "hand or damaged; make it again with 'trading-runtime data adopt'"
@@ -196,16 +233,27 @@ def read_manifest(text: str, where: str) -> Manifest:
     return manifest
 
 
-def load_manifest(place: str | Path) -> Manifest:
+def _indexed(content: dict[str, Any], stated: Any, read: ReadObject) -> tuple[Manifest, bool]:
+    """Return the manifest of a large dataset, and whether its seal matches."""
+    sealed = _sealed(content | {"digest": stated})
+    sound = content.pop("seal") == digest(sealed)
+    index = Index.model_validate_json(json.dumps(content.pop("index")))
+    manifest = Manifest.model_validate_json(json.dumps(content | {"files": []}))
+    indexed = {"files": IndexedFiles(index, read, str(stated)), "gaps": IndexedGaps(index, read)}
+    return manifest.model_copy(update=indexed), sound
+
+
+def load_manifest(place: str | Path, name: str = MANIFEST_NAME) -> Manifest:
     """Return the manifest of the dataset in a folder, or at an address in S3.
 
-    Raises ``DataError`` when there is none or it is damaged; ``StorageError`` and
-    ``TransientError`` as S3 does.
+    ``name`` is that of an earlier one, relative to the dataset. Raises ``DataError`` when there is
+    none or it is damaged; ``StorageError`` and ``TransientError`` as S3 does.
     """
     if is_s3(str(place)):
-        where = f"{place}/{MANIFEST_NAME}"
+        where = f"{place}/{name}"
+        store = S3Folder(str(place))
         try:
-            return read_manifest(S3Folder(str(place)).read(MANIFEST_NAME).decode(), where)
+            return read_manifest(store.read(name).decode(), where, store.read)
         except FileNotFoundError as error:
             raise DataError(
                 f"{where}: there is none; upload a dataset with its manifest, made by "
@@ -213,11 +261,11 @@ def load_manifest(place: str | Path) -> Manifest:
             ) from error
     refuse_other_address(str(place))
     folder = Path(place)
-    path = folder / MANIFEST_NAME
+    path = folder / name
     try:
         text = text_of_file(path, MOST_DOCUMENT)
     except FileNotFoundError as error:
-        what = "has no manifest.json" if folder.is_dir() else "does not exist"
+        what = f"has no {name}" if folder.is_dir() else "does not exist"
         raise DataError(
             f"{folder}: the dataset {what}; make one with 'trading-runtime data prepare', "
             "or 'trading-runtime data adopt' for a catalog that exists"
@@ -228,71 +276,19 @@ def load_manifest(place: str | Path) -> Manifest:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    return read_manifest(text, str(path))
+    return read_manifest(text, str(path), folder_reader(folder))
 
 
-DEFAULT_TICK_GAP = NANOSECONDS["h"]
-"""Ticks have no usual spacing: gaps of an hour are reported."""
-MOST_LISTED = 1_000
-"""How many gaps of a series the manifest lists: the longest ones; all are counted."""
+def folder_reader(folder: Path) -> ReadObject:
+    """Return what reads the files of the dataset in ``folder`` by their names."""
 
+    def read(name: str) -> bytes:
+        try:
+            return read_bytes(folder / name, MOST_DOCUMENT)
+        except OSError as error:
+            raise DataError(
+                f"{folder / name}: the manifest's table cannot be read: {error.strerror}; make the "
+                "manifest again with 'trading-runtime data adopt'"
+            ) from error
 
-@dataclass(frozen=True)
-class Gaps:
-    """The gaps of one series."""
-
-    count: int
-    longest: int
-    """Nanoseconds; 0 when there is none."""
-    total: int
-    """Nanoseconds."""
-    listed: tuple[Gap, ...]
-    """The longest ``MOST_LISTED``, in time order."""
-
-
-class GapFinder:
-    """Finds the stretches between rows that are longer than ``usual`` nanoseconds."""
-
-    def __init__(self, identifier: str, usual: int, last: int | None = None) -> None:
-        self._identifier = identifier
-        self._usual = usual
-        self._last = last
-        self._count = self._total = self._longest = 0
-        self._listed: pl.DataFrame | None = None
-
-    def add(self, ts_init: pl.Series) -> None:
-        """Add the times of more rows, in order, nanoseconds."""
-        if not len(ts_init):
-            return
-        if self._last is not None:
-            ts_init = pl.concat([pl.Series([self._last], dtype=pl.Int64), ts_init])
-        self._last = int(ts_init[-1])
-        lengths = ts_init.diff()
-        rows = (lengths > self._usual).arg_true()
-        if not len(rows):
-            return
-        found = pl.DataFrame(
-            {"length": lengths.gather(rows), "after": ts_init.gather(rows - 1),
-             "before": ts_init.gather(rows)}
-        )  # fmt: skip
-        self._count += len(rows)
-        self._total += int(found["length"].sum())
-        self._longest = max(self._longest, int(found["length"].max()))  # type: ignore[arg-type]
-        if self._listed is not None:
-            found = pl.concat([self._listed, found])
-        self._listed = found.sort("length", "after", descending=[True, False]).head(MOST_LISTED)
-
-    def found(self) -> Gaps:
-        """Return the gaps between all rows."""
-        if self._listed is None:
-            return Gaps(0, 0, 0, ())
-        listed = self._listed.sort("after").select("after", "before").iter_rows()
-        return Gaps(
-            count=self._count,
-            longest=self._longest,
-            total=self._total,
-            listed=tuple(
-                Gap(identifier=self._identifier, after=after, before=before)
-                for after, before in listed
-            ),
-        )
+    return read

@@ -12,13 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.datasets.manifest import (
-    MANIFEST_NAME,
-    DataFile,
-    Gap,
-    Manifest,
-    read_manifest,
-)
+from trading_runtime.datasets.manifest import MANIFEST_NAME, Manifest, read_manifest
+from trading_runtime.datasets.manifest_entries import DataFile, Gap
 from trading_runtime.datasets.prepare import (
     InstrumentWriter,
     assembled,
@@ -148,7 +143,10 @@ class PartedPreparation:
             )
         parts = [json.loads(self.store.read(_part(number))) for number in range(count)]
         manifest = self._manifest(parts, write_instruments)
-        if self.store.create(MANIFEST_NAME, manifest.to_json().encode()) is None:
+        stored, tables = manifest.to_store()
+        for name, content in tables.items():
+            self._put(name, content)
+        if self.store.create(MANIFEST_NAME, stored.to_json().encode()) is None:
             self._refuse_other(manifest)
         self._remove_parts()
         return manifest
@@ -176,7 +174,8 @@ class PartedPreparation:
 
     def _refuse_other(self, manifest: Manifest) -> None:
         where = f"{self.store.url}/{MANIFEST_NAME}"
-        existing = read_manifest(self.store.read(MANIFEST_NAME).decode(), where)
+        text = self.store.read(MANIFEST_NAME).decode()
+        existing = read_manifest(text, where, self.store.read)
         if existing.digest != manifest.digest:
             raise UsageError(
                 f"{self.store.url}: holds another dataset (digest {existing.digest[:12]}, this one "

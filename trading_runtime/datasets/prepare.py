@@ -20,14 +20,10 @@ from trading_runtime.datasets.data_file import split_series
 from trading_runtime.datasets.manifest import (
     MANIFEST_FORMAT,
     MANIFEST_NAME,
-    DataFile,
-    Gap,
-    Gaps,
-    InstrumentFile,
     Manifest,
-    file_order,
     load_manifest,
 )
+from trading_runtime.datasets.manifest_entries import DataFile, Gap, InstrumentFile, file_order
 from trading_runtime.datasets.raw_content import raw_sha256
 from trading_runtime.datasets.raw_files import find_files
 from trading_runtime.datasets.remote_files import RemoteFile
@@ -39,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trading_runtime.datasets.data_file import LoadedPreparation
+    from trading_runtime.datasets.gaps import Gaps
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
     from trading_runtime.datasets.raw_content import RawPath
     from trading_runtime.datasets.stored_rows import StoredRows
@@ -234,8 +231,11 @@ def _write(
         [gap for found in gaps for gap in found.listed],
         written=(write_instruments, folder),
     )
-    (folder / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    return manifest
+    stored, tables = manifest.to_store()
+    for name, content in (tables | {MANIFEST_NAME: stored.to_json().encode()}).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return stored
 
 
 def assembled(

@@ -23,7 +23,7 @@ from trading_runtime.datasets.data_file import (
     PriceSeries,
     TradeSeries,
 )
-from trading_runtime.datasets.manifest import DEFAULT_TICK_GAP, DataFile, GapFinder, Gaps
+from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, GapFinder, Gaps
 from trading_runtime.datasets.quality_gate import QualityGate
 from trading_runtime.datasets.row_checks import RowChecks, RowProblems
 from trading_runtime.datasets.row_order import in_order_of_time
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from trading_runtime.datasets.manifest_entries import DataFile
     from trading_runtime.datasets.series_rows import SeriesSource
     from trading_runtime.datasets.stored_rows import StoredRows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,17 +14,19 @@ from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from trading_runtime.datasets.manifest import DataFile
+    from trading_runtime.datasets.manifest_entries import DataFile
     from trading_runtime.datasets.row_checks import RowProblems
     from trading_runtime.datasets.series_rows import SeriesSource
+    from trading_runtime.storage.object_store import ObjectStore
 
 
 class StoredRows:
     """What a dataset has of one series, and how far new rows match it."""
 
-    def __init__(self, source: SeriesSource, dataset: Path, files: Sequence[DataFile]) -> None:
+    def __init__(
+        self, source: SeriesSource, dataset: ObjectStore, files: Sequence[DataFile]
+    ) -> None:
         self.last = files[-1].row_groups[-1].last
         """``ts_init`` of the last row."""
         self.rows = sum(file.rows for file in files)
@@ -93,7 +96,7 @@ class StoredRows:
         for entry in self._files:
             if entry.row_groups[-1].last < first:
                 continue
-            with pq.ParquetFile(self._dataset / entry.path) as file:
+            with pq.ParquetFile(io.BytesIO(self._dataset.read(entry.path))) as file:
                 for group in entry.row_groups:
                     if group.last < first:
                         continue

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trading_runtime.datasets.catalog_files import CatalogFile
-from trading_runtime.datasets.manifest import (
-    MANIFESTS_FOLDER,
-    DataFile,
-    DataType,
-    InstrumentFile,
-    Manifest,
-    load_manifest,
-    read_manifest,
-)
+from trading_runtime.datasets.manifest import Manifest, load_manifest
+from trading_runtime.datasets.manifest_entries import DataFile, DataType, InstrumentFile
+from trading_runtime.datasets.manifest_index import MANIFESTS_FOLDER
 from trading_runtime.errors import DataError
-from trading_runtime.storage.files import MOST_DOCUMENT, file_sha256, text_of_file
+from trading_runtime.storage.files import file_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -38,53 +36,83 @@ def verify(folder: Path) -> Verification:
     Raises ``DataError`` when there is no readable manifest.
     """
     manifest = load_manifest(folder)
+    damages = _of_index(folder, manifest)
+    if damages:
+        return Verification(manifest, tuple(damages), 0, 0)
     files: list[DataFile | InstrumentFile] = [*manifest.instrument_files, *manifest.files]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         found = list(pool.map(lambda file: _damage(folder, file), files))
-    extra = unnamed_files(folder, manifest)
+    earlier, broken = _chain(folder, manifest)
+    extra = unnamed_files(folder, [manifest, *earlier])
     damages = [damage for damage in found if damage is not None]
     damages += [
         f"{folder / path}: is not in the manifest; 'trading-runtime data gc' removes it, "
         "'trading-runtime data adopt' makes the manifest again"
         for path in extra
     ]
-    damages += _chain(folder, manifest)
+    damages += broken
     return Verification(manifest, tuple(damages), len(files), sum(file.bytes for file in files))
 
 
-def unnamed_files(folder: Path, manifest: Manifest) -> list[str]:
-    """Return the files of market data and instruments that the manifest does not name."""
-    known = {file.path for file in manifest.files}
-    known |= {file.path for file in manifest.instrument_files}
-    folders = {Path(path).parts[1] for path in known} | set(DataType)
+def _of_index(folder: Path, manifest: Manifest) -> list[str]:
+    """Return what is wrong with the index of a large dataset, which nothing else is compared to."""
+    if manifest.index is None:
+        return []
+    try:
+        stated, found = manifest.digest, manifest.computed_digest()
+    except DataError as error:
+        return [str(error)]
+    if stated != found:
+        return [f"{folder}: the files in the index have the digest {found}, not {stated}"]
+    return []
+
+
+def unnamed_files(folder: Path, manifests: Sequence[Manifest]) -> list[str]:
+    """Return the files of market data, instruments and tables that no manifest names."""
+    known: set[str] = set()
+    for manifest in manifests:
+        known |= {file.path for file in manifest.files}
+        known |= {file.path for file in manifest.instrument_files}
+        if manifest.index is not None:
+            known |= {table.path for table in manifest.index.tables}
+    data = {f"data/{kind}" for kind in DataType}
+    parents = {"/".join(path.split("/")[:2]) for path in known} | data | {MANIFESTS_FOLDER}
     return sorted(
         path
-        for kind in folders
+        for parent in parents
         for path in (
-            found.relative_to(folder).as_posix()
-            for found in (folder / "data" / kind).rglob("*.parquet")
+            found.relative_to(folder).as_posix() for found in (folder / parent).rglob("*.parquet")
         )
         if path not in known
     )
 
 
-def _chain(folder: Path, manifest: Manifest) -> list[str]:
-    """Return what is wrong with the dataset's manifests from before rows were added."""
+def _chain(folder: Path, manifest: Manifest) -> tuple[list[Manifest], list[str]]:
+    """Return the dataset's manifests from before rows were added, and what is wrong with them."""
+    earlier: list[Manifest] = []
     while manifest.parent is not None:
-        path = folder / MANIFESTS_FOLDER / f"{manifest.parent}.json"
+        name = f"{MANIFESTS_FOLDER}/{manifest.parent}.json"
+        path = folder / name
+        if not path.exists():
+            return earlier, [
+                f"{path}: is missing; a run that was planned before rows were added needs it"
+            ]
         try:
-            parent = read_manifest(text_of_file(path, MOST_DOCUMENT), str(path))
-        except FileNotFoundError:
-            return [f"{path}: is missing; a run that was planned before rows were added needs it"]
+            parent = load_manifest(folder, name)
+            changed = sorted(
+                {file.path for file in parent.files} - {f.path for f in manifest.files}
+            )
         except DataError as error:
-            return [str(error)]
+            return earlier, [str(error)]
         if parent.digest != manifest.parent:
-            return [f"{path}: is the manifest {parent.digest[:12]}, not the one it is named after"]
-        changed = sorted({file.path for file in parent.files} - {f.path for f in manifest.files})
+            return earlier, [
+                f"{path}: is the manifest {parent.digest[:12]}, not the one it is named after"
+            ]
         if changed:
-            return [f"{path}: names {changed[0]}, which a later manifest does not"]
+            return earlier, [f"{path}: names {changed[0]}, which a later manifest does not"]
+        earlier.append(parent)
         manifest = parent
-    return []
+    return earlier, []
 
 
 def _damage(folder: Path, file: DataFile | InstrumentFile) -> str | None:

@@ -21,6 +21,7 @@ from trading_runtime.metrics.definitions import (
 )
 from trading_runtime.metrics.run_reader import (
     RunReader,
+    StoreView,
     count_of,
     parse_document,
     part_of,
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from trading_runtime.metrics.definitions import MetricDefinition
-    from trading_runtime.metrics.results_folder import ResultsFolder
     from trading_runtime.records.metadata import RunMetadata
+    from trading_runtime.results.store import Store
 
 
 type Sample = tuple[str, float, tuple[str, ...]]
@@ -173,10 +174,10 @@ class FolderCollector(Collector):
     """Metrics of a whole folder, and of each of its latest runs."""
 
     def __init__(
-        self, folder: ResultsFolder, most_runs: int, clock: Callable[[], float] = time.time
+        self, store: Store, most_runs: int, clock: Callable[[], float] = time.time
     ) -> None:
         """Show at most ``most_runs`` runs individually: running ones first, then the latest."""
-        self._folder = folder
+        self._folder = StoreView(store)
         self._most_runs = most_runs
         self._clock = clock
         self._readers: dict[str, RunReader] = {}
@@ -185,9 +186,8 @@ class FolderCollector(Collector):
         """Yield the families; raises as the storage does."""
         began = time.perf_counter()
         now = self._clock()
-        self._folder.require()
-        self._folder.look()
-        readers = self._look_at_runs()
+        self._folder.refresh()
+        readers = self._refreshed_runs()
         switches = set(self._folder.names(_ON))
         shown = sorted(readers, key=_importance)[: self._most_runs]
         samples = [*self._of_folder(readers, switches)]
@@ -205,14 +205,19 @@ class FolderCollector(Collector):
         samples.append(("collection_duration_seconds", time.perf_counter() - began, ()))
         yield from _families((*OF_FOLDER, *OF_RUN), samples)
 
-    def _look_at_runs(self) -> list[RunReader]:
+    @property
+    def unread(self) -> dict[str, str]:
+        """Why files cannot be read, by name."""
+        return self._folder.unread
+
+    def _refreshed_runs(self) -> list[RunReader]:
         readers = {
             run_id: self._readers.get(run_id) or RunReader(self._folder, run_id)
             for run_id in self._folder.run_ids()
         }
         self._readers = readers
         for reader in readers.values():
-            reader.look()
+            reader.refresh()
         return list(readers.values())
 
     def _of_folder(self, readers: Sequence[RunReader], switches: set[str]) -> Iterator[Sample]:
@@ -274,24 +279,25 @@ class RunCollector(Collector):
 
     def __init__(
         self,
-        folder: ResultsFolder,
+        store: Store,
         run_id: str,
         clock: Callable[[], float] = time.time,
         metadata: RunMetadata | None = None,
     ) -> None:
         """``metadata`` are those of a run that is about to end, before they are stored."""
-        self._folder = folder
+        self._store = store
         self._metadata = metadata
         self._run_id = run_id
         self._clock = clock
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """Yield the families of the run; raises as the storage does."""
-        self._folder.look()
-        reader = RunReader(self._folder, self._run_id)
-        reader.look(self._metadata)
+        folder = StoreView(self._store)
+        folder.refresh()
+        reader = RunReader(folder, self._run_id)
+        reader.refresh(self._metadata)
         reader.read_journal()
-        switches = set(self._folder.names(_ON))
+        switches = set(folder.names(_ON))
         is_killed = _is_killed(self._run_id, switches)
         yield from _families(OF_RUN, run_metrics(reader, self._clock(), is_killed=is_killed))
 

@@ -12,7 +12,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from trading_runtime.errors import TransientError, UsageError
 from trading_runtime.metrics.collector import RunCollector
-from trading_runtime.metrics.results_folder import open_results_folder
+from trading_runtime.results.opening import open_store
 from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def write_run_metrics(files: RunFiles, metadata: RunMetadata) -> None:
     ``metadata`` are the final ones. Raises ``StorageError`` when the file cannot be written.
     """
     root = files.folder.parent.parent
-    content = text_of(RunCollector(open_results_folder(root), files.folder.name, metadata=metadata))
+    content = text_of(RunCollector(open_store(root), files.folder.name, metadata=metadata))
     write_file(files.metrics_text, content)
 
 

@@ -15,13 +15,21 @@ from trading_runtime.records.journal import FIRST_HASH, parse_line
 from trading_runtime.records.metadata import ChainEnd, parse_metadata
 from trading_runtime.records.result import parse_result
 from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
+from trading_runtime.runs.opening import is_running
+from trading_runtime.storage.object_store import MissingError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from trading_runtime.metrics.results_folder import ResultsFolder, Stamp
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.result import RunResult
+    from trading_runtime.results.store import Store
+    from trading_runtime.storage.object_store import Listing, Stamp
+
+
+_FOLDERS = ("runs", "kill-switch/on", "operations", "drills", "deployments")
+_MOST_BYTES = 64 << 20
+"""Bytes of a journal that are read at once; the rest follows at the next collection."""
 
 
 def parse_document(content: bytes) -> dict[str, Any]:
@@ -53,6 +61,51 @@ def seconds_of(text: object) -> float | None:
         return None
 
 
+class StoreView:
+    """A store as one collection sees it, and what cannot be read of it."""
+
+    def __init__(self, store: Store) -> None:
+        self.unread: dict[str, str] = {}
+        """Why files cannot be read, by name."""
+        self._store = store
+        self._listing: Listing
+
+    def refresh(self) -> None:
+        """Begin a collection; raises ``StorageError`` when the store is gone."""
+        self._listing = self._store.objects.listing(*_FOLDERS)
+        self.unread = {
+            name: why for name, why in self.unread.items() if self.stamp(name) is not None
+        }
+
+    def run_ids(self) -> list[str]:
+        """Return the ids of all runs, sorted."""
+        return self._listing.folders("runs")
+
+    def stamp(self, name: str) -> Stamp | None:
+        """Return a value that changes when a file does, ``None`` when there is none."""
+        return self._listing.stamp(name)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder, sorted."""
+        return self._listing.names(folder)
+
+    def read(self, name: str, start: int = 0, most: int | None = None) -> bytes:
+        """Return a file from byte ``start``; empty when there is none, or it cannot be read."""
+        try:
+            content = self._store.objects.read(name, start, most)
+        except MissingError:
+            return b""
+        except UnreadableError as error:
+            self.unread[name] = error.why
+            return b""
+        self.unread.pop(name, None)
+        return content
+
+    def is_running(self, run_id: str) -> bool:
+        """Return whether a process holds the run."""
+        return self.stamp(f"runs/{run_id}/lock") is not None and is_running(self._store, run_id)
+
+
 class Chain:
     """The lines of one writer, read from where the last read ended."""
 
@@ -61,12 +114,14 @@ class Chain:
         self.lines = 0
         self.last_hash = FIRST_HASH
         """The sha256 of the last line."""
+        self.has_more = False
+        """Whether more follows at the next call, without any change to the files."""
         self._writer = writer
         self._latest = ""
         self._part = ""
         self._offset = 0
 
-    def read_on(self, folder: ResultsFolder, parts: Iterable[str]) -> list[dict[str, Any]]:
+    def read_on(self, folder: StoreView, parts: Iterable[str]) -> list[dict[str, Any]]:
         """Return the complete lines since the last call; ``parts`` are in order."""
         found = []
         for part in parts:
@@ -74,11 +129,14 @@ class Chain:
                 continue
             if part > self._part:
                 self._part, self._offset = part, 0
-            content = folder.read(part, self._offset)
+            content = folder.read(part, self._offset, _MOST_BYTES)
+            self.has_more = len(content) == _MOST_BYTES
             # A line without a line break is still being written, or its writer died.
             *lines, rest = content.split(b"\n")
             self._offset += len(content) - len(rest)
             found += [entry for line in lines if (entry := self._check(line))]
+            if self.has_more:
+                break
         return found
 
     def _check(self, line: bytes) -> dict[str, Any] | None:
@@ -244,7 +302,7 @@ class JournalFacts:
 class RunReader:
     """What is known about one run."""
 
-    def __init__(self, folder: ResultsFolder, run_id: str) -> None:
+    def __init__(self, folder: StoreView, run_id: str) -> None:
         self.run_id = run_id
         self.state = UNKNOWN
         self.metadata: RunMetadata | None = None
@@ -259,8 +317,8 @@ class RunReader:
         self._journal_stamps: list[Stamp | None] = []
         self._had_ended = False
 
-    def look(self, metadata: RunMetadata | None = None) -> None:
-        """Refresh the run's status, from its metadata as stored or given."""
+    def refresh(self, metadata: RunMetadata | None = None) -> None:
+        """Read the run's status again, from its metadata as stored or given."""
         self.metadata = metadata or self._read("metadata.json", parse_metadata)
         found = standing(self.metadata, lambda: self._folder.is_running(self.run_id))
         self.state = found if found in STATUSES else UNKNOWN
@@ -301,9 +359,10 @@ class RunReader:
         names = [name for name in self._folder.names(f"{self._prefix}/journal")
                  if name.endswith(".jsonl")]  # fmt: skip
         stamps = [self._folder.stamp(name) for name in names]
-        if self.is_read and stamps == self._journal_stamps:
+        has_more = any(chain.has_more for chain in self._chains.values())
+        if stamps == self._journal_stamps and self.is_read and not has_more:
             return
-        if self._had_ended:
+        if stamps != self._journal_stamps and self._had_ended:
             self._chains, self.journal = {}, JournalFacts()
         entries = []
         for writer, parts in _by_writer(names, f"{self._prefix}/journal/").items():

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trading_runtime.config.experiment import DatasetSettings, PartitionSettings
-    from trading_runtime.datasets.manifest import DataFile, Manifest, RowGroup
+    from trading_runtime.datasets.manifest import Manifest
+    from trading_runtime.datasets.manifest_entries import DataFile, RowGroup
+    from trading_runtime.datasets.manifest_index import SeriesTotals
 
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -168,33 +170,37 @@ def choose_series(manifest: Manifest, settings: DatasetSettings) -> list[Series]
     Raises ``UsageError`` for an instrument or type that the dataset does not have, and
     ``DataError`` when the dataset has no rows at all.
     """
-    if not any(file.row_groups for file in manifest.files):
+    every = manifest.series()
+    if not any(series.row_groups for series in every):
         raise DataError(
             "dataset: there are no rows of market data in it; add some with "
             "'trading-runtime data prepare'"
         )
-    types = sorted({file.type for file in manifest.files})
-    instruments = {file.instrument_id for file in manifest.files}
+    types = sorted({series.type for series in every})
+    instruments = {series.instrument_id for series in every}
     instruments |= {str(item["id"]) for item in manifest.instruments if "id" in item}
     _check("dataset.types", "type of data", settings.types, types)
     _check("dataset.instruments", "instrument", settings.instruments, sorted(instruments))
-    chosen: dict[tuple[str, str], list[DataFile]] = defaultdict(list)
-    for file in manifest.files:
-        is_type = settings.types is None or file.type in settings.types
-        is_instrument = settings.instruments is None or file.instrument_id in settings.instruments
-        if is_type and is_instrument and file.row_groups:
-            chosen[file.type, file.identifier].append(file)
+    chosen = [
+        series
+        for series in every
+        if (settings.types is None or series.type in settings.types)
+        and (settings.instruments is None or series.instrument_id in settings.instruments)
+        and series.row_groups
+    ]
     _check_all_present(settings, chosen)
-    series = {(file.type, file.identifier) for file in manifest.files}
-    types_of = Counter(identifier for _, identifier in series)
+    files: dict[tuple[str, str], list[DataFile]] = defaultdict(list)
+    for file in manifest.files_of([series.key for series in chosen]):
+        files[file.type, file.identifier].append(file)
+    types_of = Counter(series.identifier for series in every)
     gaps: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for gap in manifest.gaps:
-        # A gap names its series without the type: with two types it can belong to either.
-        if types_of[gap.identifier] == 1:
-            gaps[gap.identifier].append((gap.after, gap.before))
+    # A gap names its series without the type: with two types it can belong to either.
+    alone = {series.identifier for series in chosen if types_of[series.identifier] == 1}
+    for gap in manifest.gaps_of(alone):
+        gaps[gap.identifier].append((gap.after, gap.before))
     return [
-        _series(type_, identifier, files, gaps.get(identifier, []))
-        for (type_, identifier), files in sorted(chosen.items())
+        _series(series.type, series.identifier, files[series.key], gaps[series.identifier])
+        for series in chosen
     ]
 
 
@@ -216,10 +222,8 @@ def _series(
     )
 
 
-def _check_all_present(
-    settings: DatasetSettings, chosen: dict[tuple[str, str], list[DataFile]]
-) -> None:
-    have = {file.instrument_id for files in chosen.values() for file in files}
+def _check_all_present(settings: DatasetSettings, chosen: list[SeriesTotals]) -> None:
+    have = {series.instrument_id for series in chosen}
     kinds = f" of type {', '.join(settings.types)}" if settings.types else ""
     for instrument in settings.instruments or ():
         if instrument not in have:

@@ -14,6 +14,27 @@ class MissingError(StorageError, FileNotFoundError):
 class UnreadableError(StorageError):
     """One object cannot be read; others in the same place may still be readable."""
 
+    def __init__(self, place: str, why: str, advice: str = "") -> None:
+        super().__init__(f"{place}: cannot be read: {why}{advice}")
+        self.why = why
+
+
+type Stamp = tuple[object, ...]
+"""Changes when the object does."""
+
+
+class Listing(Protocol):
+    """The names in some folders, for many questions at one moment."""
+
+    def stamp(self, name: str) -> Stamp | None:
+        """Return a value that changes when the object does, ``None`` when there is none."""
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the objects in a folder, sorted."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the folders directly in the folder ``prefix``, sorted."""
+
 
 class ObjectStore(Protocol):
     """Objects by name, each read and written whole; names are relative, with ``/``.
@@ -36,10 +57,11 @@ class ObjectStore(Protocol):
     def __truediv__(self, name: str) -> Self:
         """Return the place ``name`` in this one."""
 
-    def read(self, name: str, start: int = 0) -> bytes:
-        """Return an object from byte ``start``; raises ``MissingError`` when there is none.
+    def read(self, name: str, start: int = 0, most: int | None = None) -> bytes:
+        """Return an object from byte ``start``, at most ``most`` bytes of it.
 
-        Raises ``DataError`` when the content is not what was written.
+        Raises ``MissingError`` when there is none, and ``DataError`` when the content is not what
+        was written.
         """
 
     def read_version(self, name: str) -> tuple[bytes, str]:
@@ -62,6 +84,12 @@ class ObjectStore(Protocol):
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly in the folder ``prefix``, sorted."""
+
+    def listing(self, *folders: str) -> Listing:
+        """Return what is in these folders: listed once where each question is a request.
+
+        Raises ``StorageError`` when the place is gone.
+        """
 
     def newest(self, prefix: str, name: str) -> list[str]:
         """Return the objects ``name`` in the folders directly in ``prefix``, newest first."""

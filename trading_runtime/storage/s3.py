@@ -26,10 +26,12 @@ from trading_runtime.storage.s3_faults import S3Fault
 from trading_runtime.storage.s3_settings import NO_CREDENTIALS, open_bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from obstore import GetResult, ObjectMeta, UpdateVersion
     from obstore.store import S3Store
+
+    from trading_runtime.storage.object_store import Stamp
 
 _ATTEMPTS = 10
 """Attempts per request; the waits between them add up to 17 s."""
@@ -94,29 +96,30 @@ class S3Folder:
         """Return the subfolder ``name``."""
         return S3Folder(f"{self.url}/{name}")
 
-    def read(self, name: str, start: int = 0) -> bytes:
-        """Return an object from byte ``start``; raises ``MissingError`` when there is none.
+    def read(self, name: str, start: int = 0, most: int | None = None) -> bytes:
+        """Return an object from byte ``start``, at most ``most`` bytes of it.
 
-        Raises ``DataError`` when the content is not what was written, however often it is read.
-        This and all other methods raise ``StorageError`` when access is denied or the bucket is
-        missing, and ``TransientError`` when the storage cannot be reached after all retries.
+        Raises ``MissingError`` when there is none, and ``DataError`` when the content is not what
+        was written, however often it is read. This and all other methods raise ``StorageError``
+        when access is denied or the bucket is missing, and ``TransientError`` when the storage
+        cannot be reached after all retries.
         """
-        return self._read(name, start)[0]
+        return self._read(name, start, most)[0]
 
     def read_version(self, name: str) -> tuple[bytes, str]:
         """Return a whole object, and its version for ``replace``; raises as ``read`` does."""
-        return self._read(name, 0)
+        return self._read(name, 0, None)
 
-    def _read(self, name: str, start: int) -> tuple[bytes, str]:
-        """Return an object from byte ``start``, and its version; nothing before is transferred."""
+    def _read(self, name: str, start: int, most: int | None) -> tuple[bytes, str]:
+        """Return a part of an object, and its version; nothing else is transferred."""
         key = self._key(name)
 
         def request(store: S3Store) -> tuple[bytes, str]:
-            answer = self._get(store, key, start)
+            answer = self._get(store, key, start, most)
             content = answer.bytes().to_bytes()
-            is_sound = _is_sound(answer, content, start)
+            is_sound = _is_sound(answer, content, start, most)
             if is_sound is None:
-                again = self._get(store, key, start)
+                again = self._get(store, key, start, most)
                 is_sound = again.bytes().to_bytes() == content
             if not is_sound:
                 raise _UnsoundError(_UNSOUND_ATTEMPTS, self._damaged(name))
@@ -127,9 +130,11 @@ class S3Folder:
         except _NothingThereError:
             return b"", ""
 
-    def _get(self, store: S3Store, key: str, start: int) -> GetResult:
+    def _get(self, store: S3Store, key: str, start: int, most: int | None) -> GetResult:
         """Request an object; it counts as missing only when the service says so twice."""
         try:
+            if most is not None:
+                return store.get(key, options={"range": (start, start + most)})
             if start:
                 return store.get(key, options={"range": {"offset": start}})
             return store.get(key)
@@ -218,9 +223,15 @@ class S3Folder:
         """Return the size of every object in the folder ``prefix``, or with that name, by name."""
         return {name: facts["size"] for name, facts in self._find(prefix)}
 
-    def stamps(self, prefix: str = "") -> dict[str, tuple[str, int]]:
-        """Return each object's tag and size below ``prefix``, by name; they change when it does."""
-        return {name: (str(facts["e_tag"]), facts["size"]) for name, facts in self._find(prefix)}
+    def listing(self, *folders: str) -> ListedObjects:
+        """Return what is in these folders now: one request each, or one for a thousand objects."""
+        return ListedObjects(
+            {
+                name: (facts["e_tag"], facts["size"])
+                for folder in folders
+                for name, facts in self._find(f"{folder}/")
+            }
+        )
 
     def sizes_and_times(self, prefix: str = "") -> dict[str, tuple[int, float]]:
         """Return the size of every object, and when it was written (see ``written``), by name."""
@@ -355,6 +366,36 @@ class S3Folder:
         raise StorageError(f"{self.url}/{name}: {fault.shown}") from None
 
 
+class ListedObjects:
+    """Objects as they were listed; see ``Listing``."""
+
+    def __init__(self, stamps: Mapping[str, Stamp]) -> None:
+        """``stamps`` has every object by name."""
+        self._stamps = stamps
+        self._below: dict[str, list[str]] = {}
+        for name in sorted(stamps):
+            *folders, _ = name.split("/")
+            for folder in itertools.accumulate(folders, "{}/{}".format):
+                self._below.setdefault(folder, []).append(name)
+
+    def stamp(self, name: str) -> Stamp | None:
+        """Return the tag and the size of an object, ``None`` when there is none."""
+        return self._stamps.get(name)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the objects in a folder, sorted."""
+        return self._below.get(folder, [])
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the folders directly in the folder ``prefix``, sorted."""
+        start = f"{prefix}/"
+        return sorted(
+            folder.removeprefix(start)
+            for folder in self._below
+            if folder.startswith(start) and "/" not in folder.removeprefix(start)
+        )
+
+
 class _ConditionFailedError(Exception):
     """A conditional write was refused: the object exists, or has another version."""
 
@@ -383,15 +424,16 @@ def _digested(content: bytes) -> dict[str, str]:
     return {_SHA256: hashlib.sha256(content).hexdigest()}
 
 
-def _is_sound(answer: GetResult, content: bytes, start: int) -> bool | None:
+def _is_sound(answer: GetResult, content: bytes, start: int, most: int | None) -> bool | None:
     """Compare the content with the object's length and digest; ``None`` when they cannot tell.
 
     The tag of an object that another program wrote is the MD5 of its content, but not in a service
     that encrypts with its own keys.
     """
-    if len(content) != answer.meta["size"] - start:
+    size = answer.meta["size"]
+    if len(content) != min(size - start, size if most is None else most):
         return False
-    if start:
+    if len(content) < size:
         return True
     if (stated := answer.attributes.get(_SHA256)) is not None:
         return hashlib.sha256(content).hexdigest() == stated

@@ -119,7 +119,7 @@ def refuse_changed_data(origin: TaskOrigin, tasks: Iterable[int]) -> None:
     manifest = load_manifest(origin.dataset)
     if manifest.digest == origin.plan.dataset_digest:
         return
-    known = _row_groups(manifest)
+    known = _row_groups(manifest, origin)
     for index in sorted({origin.plan.tasks[task].partition for task in tasks}):
         for series in origin.plan.partitions[index].data:
             for group in series.row_groups:
@@ -143,7 +143,7 @@ def present_plan(origin: TaskOrigin, folder: Path) -> Path:
         return origin.plan_file
     files = {
         file.path: PlannedFile(file.path, file.footer_offset, file.footer_sha256)
-        for file in manifest.files
+        for file in manifest.files_of(_series(origin))
     }
     plan = replace(
         origin.plan,
@@ -165,9 +165,18 @@ def present_plan(origin: TaskOrigin, folder: Path) -> Path:
     return path
 
 
-def _row_groups(manifest: Manifest) -> dict[tuple[str, int], str]:
+def _row_groups(manifest: Manifest, origin: TaskOrigin) -> dict[tuple[str, int], str]:
     return {
         (file.path, group.index): group.sha256
-        for file in manifest.files
+        for file in manifest.files_of(_series(origin))
         for group in file.row_groups
+    }
+
+
+def _series(origin: TaskOrigin) -> set[tuple[str, str]]:
+    """Return type and identifier of the series that the run was computed from."""
+    return {
+        (series.type, series.identifier)
+        for partition in origin.plan.partitions
+        for series in partition.data
     }
