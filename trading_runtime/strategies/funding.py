@@ -10,7 +10,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 
 @dataclass
-class FundingConfig(StrategyConfig):
+class FundingCarryConfig(StrategyConfig):
     """Which perpetual is traded, and from which rate on."""
 
     instrument_id: InstrumentId
@@ -22,10 +22,10 @@ class FundingConfig(StrategyConfig):
     """The position is closed when it is paid less than this."""
 
 
-class Funding(Strategy):
+class FundingCarry(Strategy):
     """Sells while buyers pay sellers, and buys while sellers pay buyers."""
 
-    def __init__(self, config: FundingConfig) -> None:
+    def __init__(self, config: FundingCarryConfig) -> None:
         super().__init__(config)
         self.settings = config
         self.size = Quantity.from_str(str(config.trade_size))
