@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.records.forms import read_as
+from trading_runtime.records.inputs import CommonInputs, VenueInputs
 from trading_runtime.records.plan import (
-    CommonInputs,
     Plan,
     PlannedObjective,
     PlannedPartition,
@@ -18,6 +19,33 @@ from trading_runtime.records.plan import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+VENUE: dict[str, Any] = {
+    "oms_type": "netting",
+    "account_type": "margin",
+    "balances": ["100000 USDT"],
+    "book_type": "L1_MBP",
+    "base_currency": None,
+    "leverage": "1",
+    "leverages": {},
+    "fill": {
+        "model": "default",
+        "prob_fill_on_limit": "1",
+        "prob_slippage": "0",
+        "seed": None,
+    },
+    "fees": {"model": "none"},
+    "latency": {"base": None, "insert": None, "update": None, "cancel": None},
+    "bar_execution": True,
+    "bar_adaptive_high_low_ordering": False,
+    "trade_execution": True,
+    "liquidity_consumption": False,
+    "queue_position": False,
+    "reject_stop_orders": True,
+    "allow_cash_borrowing": False,
+    "order_rate_limit": {"orders": 100, "per": "1s"},
+}
+"""A venue's settings, as a plan states them."""
+
 COMMON: dict[str, Any] = {
     "engine": {"nautilus_trader": "2.0"},
     "python": "3.13",
@@ -26,10 +54,21 @@ COMMON: dict[str, Any] = {
     "packages": {"polars": "1"},
     "code": {"runtime": "a" * 64, "strategy": "b" * 64},
     "strategy": {"path": "m:S", "config_path": None},
+    "venue": VENUE,
     "venue_name": "SIM",
+    "currency": "USDT",
+    "seed": 1,
+    "equity_interval": 3_600_000_000_000,
     "calendar": "observed",
     "periods_per_year": 365,
+    "at_end": "mark",
 }
+"""The inputs that all tasks share, as a plan states them."""
+
+
+def venue_inputs(**changes: Any) -> VenueInputs:
+    """The settings of a venue, with some of the keys changed."""
+    return read_as(VenueInputs, VENUE | changes)
 
 
 def made_up_plan(  # noqa: PLR0913 - what plans differ in
@@ -46,7 +85,7 @@ def made_up_plan(  # noqa: PLR0913 - what plans differ in
         experiment_name=experiment_name,
         objective=objective,
         dataset_digest=dataset_digest,
-        common=CommonInputs(COMMON),
+        common=CommonInputs.from_document(COMMON),
         strategy=PlannedStrategy("m:S", (), {}, {}),
         task_seconds=3600,
         task_memory=None,

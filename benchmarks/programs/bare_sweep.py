@@ -30,11 +30,11 @@ def run_points(experiment: str, first: int, step: int) -> None:
     """Run every ``step``-th task of the one partition of ``experiment``, from ``first`` on."""
     prepared = prepare_run(experiment)
     plan = prepared.plan
-    common = plan.common.content
+    common = plan.common
     partition = plan.partitions[0]
     with (
         tempfile.TemporaryDirectory() as folder,
-        imported_strategy(prepared.code, None, common["seed"]) as loaded,
+        imported_strategy(prepared.code, None, common.seed) as loaded,
     ):
         catalog = Path(folder)
         write_instruments(catalog, list(plan.instruments.values()))
@@ -47,8 +47,8 @@ def run_points(experiment: str, first: int, step: int) -> None:
             raise SystemExit(f"{experiment}: its rows are not decoded ahead; take fewer")
         for task in plan.tasks[first::step]:
             engine = SharingEngine(
-                venue_config(common["venue"], common["venue_name"], common["seed"]),
-                engine_config(common["venue"], folder),
+                venue_config(common.venue, common.venue_name, common.seed),
+                engine_config(common.venue, folder),
                 inputs,
                 shared,
             )

@@ -110,10 +110,10 @@ def session_seconds(prepared: PreparedSession) -> float:
 def node_seconds(prepared: PreparedSession) -> float:
     """Return the CPU time of a bare node for the same rows."""
     plan = prepared.plan(None)
-    common = plan.common.content
+    common = plan.common
     with (
         cut_window(plan, prepared.loaded.dataset_place) as window,
-        imported_strategy(prepared.code, None, common["seed"]) as loaded,
+        imported_strategy(prepared.code, None, common.seed) as loaded,
     ):
         catalog = ParquetDataCatalog(str(window.catalog))
         names = [item.identifier for item in window.partition.data]
@@ -136,8 +136,8 @@ def node_seconds(prepared: PreparedSession) -> float:
                 )
                 return clients[0]
 
-        settings, name = common["venue"], common["venue_name"]
-        venue = simulated_venue(settings, name, common["seed"], settings["balances"])
+        settings, name = common.venue, common.venue_name
+        venue = simulated_venue(settings, name, common.seed, settings.balances)
         builder = (
             LiveNode.builder("BENCH", model.TraderId("BENCH-001"), Environment.SANDBOX)
             .with_logging(LoggerConfig(bypass_logging=True))
@@ -152,7 +152,7 @@ def node_seconds(prepared: PreparedSession) -> float:
         node = builder.build()
         if loaded.strategy_class is None:
             raise SystemExit("the strategy must be one in Python")
-        config: Any = build_config(loaded.config_class, window.inputs["config"])
+        config: Any = build_config(loaded.config_class, window.inputs.config)
         node.add_strategy(loaded.strategy_class(config))
         ear = _Ear()
         node.add_actor(ear)

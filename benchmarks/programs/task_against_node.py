@@ -43,7 +43,7 @@ def run_bare(prepared: PreparedRun, index: int, strategy_class: Any, strategy_co
     """Run the window and the point of task ``index`` without this runtime."""
     plan = prepared.plan
     task = plan.tasks[index]
-    partition, common = plan.partitions[task.partition], plan.common.content
+    partition, common = plan.partitions[task.partition], plan.common
     data = []
     for series in partition.data:
         is_bars = series.type == "bars"
@@ -57,7 +57,7 @@ def run_bare(prepared: PreparedRun, index: int, strategy_class: Any, strategy_co
             )
         )
     config = BacktestRunConfig(
-        [venue_config(common["venue"], common["venue_name"], common["seed"])],
+        [venue_config(common.venue, common.venue_name, common.seed)],
         data,
         BacktestEngineConfig(logging=LoggerConfig(bypass_logging=True), run_analysis=False),
         id="bare",

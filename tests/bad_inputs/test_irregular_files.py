@@ -86,6 +86,18 @@ def test_size_is_known_before_bytes_are_read(tmp_path: Path) -> None:
         read_bytes(path, 1_000)
 
 
+def test_a_long_value_is_quoted_shortly(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(name="a" * 100_000)
+
+    assert invoke(root, ["config", "check", str(small.path)]) == 2
+    [said] = capsys.readouterr().err.splitlines()
+    assert "small.json:1:10: name: " in said
+    assert "characters left out" in said
+    assert len(said) < 3_000
+
+
 def test_a_hundred_thousand_unknown_keys_are_refused_at_once(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader import model
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from tests.plans import COMMON, VENUE
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.engine.simulation.feed import decoded
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
+from trading_runtime.records.inputs import (
+    CommonInputs,
+    PartitionInputs,
+    SeriesInputs,
+    TaskInputs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,7 +215,7 @@ class Market:
 
     catalog: Path
     rows: int
-    data: list[dict[str, str]]
+    data: list[SeriesInputs]
     instruments: list[dict[str, Any]]
     last: int
     """Instant of the last row."""
@@ -231,7 +238,7 @@ class Market:
             catalog,
             len(rows),
             [
-                {"type": kind, "identifier": identifier, "instrument_id": instrument_id}
+                SeriesInputs(kind, identifier, instrument_id)
                 for kind, identifier, instrument_id in sorted(series)
             ],
             [instrument.to_dict() for instrument in instruments],
@@ -254,33 +261,6 @@ def _series(row: Any) -> tuple[str, str, str]:
     return kind, str(row.instrument_id), str(row.instrument_id)
 
 
-VENUE: dict[str, Any] = {
-    "oms_type": "netting",
-    "account_type": "margin",
-    "balances": ["100000 USDT"],
-    "book_type": "L1_MBP",
-    "base_currency": None,
-    "leverage": "1",
-    "leverages": {},
-    "fill": {
-        "model": "default",
-        "prob_fill_on_limit": "1",
-        "prob_slippage": "0",
-        "seed": None,
-    },
-    "fees": {"model": "none"},
-    "latency": {"base": None, "insert": None, "update": None, "cancel": None},
-    "bar_execution": True,
-    "bar_adaptive_high_low_ordering": False,
-    "trade_execution": True,
-    "liquidity_consumption": False,
-    "queue_position": False,
-    "reject_stop_orders": True,
-    "allow_cash_borrowing": False,
-    "order_rate_limit": {"orders": 100, "per": "1s"},
-}
-
-
 def task_inputs(  # noqa: PLR0913 - what a task is made from
     market: Market,
     config: dict[str, Any],
@@ -291,29 +271,22 @@ def task_inputs(  # noqa: PLR0913 - what a task is made from
     end: int | None = None,
     warmup_start: int | None = None,
     **common: Any,
-) -> dict[str, Any]:
+) -> TaskInputs:
     """The inputs of a task on all rows of ``market``; the window ends 1 ns after the last row."""
-    return {
-        "common": {
-            "seed": 1,
-            "packages": {"numpy": "", "pyarrow": ""},
-            "strategy": {"config_path": None},
-            "at_end": "mark",
-            "venue_name": "SIM",
-            "currency": currency,
-            "equity_interval": HOUR,
-            "venue": VENUE | (venue or {}),
-            **common,
-        },
-        "config": config,
-        "partition": {
-            "start": start,
-            "end": market.last + 1 if end is None else end,
-            "warmup_start": start if warmup_start is None else warmup_start,
-            "data": market.data,
-            "instruments": market.instruments,
-        },
+    content = COMMON | {
+        "packages": {"numpy": "", "pyarrow": ""},
+        "currency": currency,
+        "venue": VENUE | (venue or {}),
+        **common,
     }
+    partition = PartitionInputs(
+        instruments=market.instruments,
+        start=start,
+        end=market.last + 1 if end is None else end,
+        warmup_start=start if warmup_start is None else warmup_start,
+        data=market.data,
+    )
+    return TaskInputs(CommonInputs.from_document(content), config, partition)
 
 
 def run(  # noqa: PLR0913 - what a task is made from
@@ -343,8 +316,8 @@ def run_steps(market: Market, steps: dict[str, list[str]], **settings: Any) -> T
 
     A step is ``market BUY 1.0``, ``limit SELL 1.0 105.00``, ``close``, ... (see ``Scripted``).
     """
-    config = {"data": [item["identifier"] for item in market.data], "steps": steps}
-    kinds = [item["type"] for item in market.data]
+    config = {"data": [item.identifier for item in market.data], "steps": steps}
+    kinds = [item.type for item in market.data]
     return run(market, "scripted.py:Scripted", config | {"kinds": kinds}, **settings)
 
 

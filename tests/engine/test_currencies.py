@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from nautilus_trader import model
 
-from tests.engine.market import VENUE, Market, bars, pair, perpetual, run_steps
+from tests.engine.market import Market, bars, pair, perpetual, run_steps
+from tests.plans import COMMON, venue_inputs
 from trading_runtime.engine.instruments.currencies import currency, money
 from trading_runtime.engine.instruments.definitions import build_instrument
 from trading_runtime.engine.simulation.venue import check_venue
 from trading_runtime.errors import UsageError
+from trading_runtime.records.inputs import CommonInputs
 
 ROOT = Path(__file__).parent.parent.parent
 ROUND_TRIP = {"1": ["market BUY 10.000"], "3": ["market SELL 10.000"]}
@@ -111,11 +114,11 @@ def test_an_amount_keeps_the_engines_refusals() -> None:
 
 
 def test_a_venue_with_a_code_of_ones_own_is_accepted_and_too_many_digits_are_not() -> None:
-    common = {"venue_name": "SIM", "seed": 1}
-    check_venue(common | {"venue": VENUE | {"balances": ["1.12345678 ZQY"]}})
+    common = CommonInputs.from_document(COMMON)
+    check_venue(replace(common, venue=venue_inputs(balances=["1.12345678 ZQY"])))
 
     with pytest.raises(UsageError, match=r"counts ZQY to 8 decimal places"):
-        check_venue(common | {"venue": VENUE | {"balances": ["1.123456789 ZQY"]}})
+        check_venue(replace(common, venue=venue_inputs(balances=["1.123456789 ZQY"])))
 
 
 def test_limits_of_an_instrument_in_a_code_of_ones_own_are_read() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,9 +40,9 @@ def both(
 ) -> tuple[TaskOutput, ...]:
     """The outputs of the scripted strategy: rows streamed, then twice decoded before."""
     config = {
-        "data": [item["identifier"] for item in market.data],
+        "data": [item.identifier for item in market.data],
         "steps": steps,
-        "kinds": [item["type"] for item in market.data],
+        "kinds": [item.type for item in market.data],
     }
     code = find_strategy_code("scripted.py:Scripted", STRATEGIES)
     inputs = task_inputs(market, config, **settings)
@@ -127,8 +128,8 @@ def test_a_venue_that_the_engine_refuses_is_a_bad_setting_also_with_shared_rows(
 
 def test_large_partitions_and_books_are_streamed(four_bars: Market) -> None:
     inputs = task_inputs(four_bars, {})
-    series = inputs["partition"]["data"][0] | {"type": "order_book_deltas"}
-    book = inputs | {"partition": inputs["partition"] | {"data": [series]}}
+    series = inputs.partition.data[0]._replace(type="order_book_deltas")
+    book = replace(inputs, partition=replace(inputs.partition, data=[series]))
     assert decoded(inputs, four_bars.catalog, CHUNK_ROWS) is not None
     assert decoded(inputs, four_bars.catalog, CHUNK_ROWS + 1) is None
     assert decoded(book, four_bars.catalog, 4) is None

@@ -11,6 +11,7 @@ from tests.engine.market import MINUTE, T0, Market, bars, pair, perpetual, quote
 from tests.engine.test_equity import book_update
 from trading_runtime.engine.simulation.feed import books_without_quotes, expected_steps, last_rows
 from trading_runtime.errors import DataError, StrategyError
+from trading_runtime.records.inputs import SeriesInputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 PERPETUAL = perpetual()
 
 
-def series(*kinds: str) -> list[dict[str, str]]:
-    return [{"type": kind, "identifier": "A.SIM", "instrument_id": f"{kind}.SIM"} for kind in kinds]
+def series(*kinds: str) -> list[SeriesInputs]:
+    return [SeriesInputs(kind, "A.SIM", f"{kind}.SIM") for kind in kinds]
 
 
 def updates(count: int, instrument: Any = PERPETUAL) -> list[Any]:
@@ -72,11 +73,10 @@ def test_books_give_prices_where_no_quotes_are() -> None:
     books = series("order_book_deltas", "bars", "order_book_depths")
 
     assert books_without_quotes(books) == ["order_book_deltas.SIM", "order_book_depths.SIM"]
-    other = {"type": "quotes", "identifier": "ETH.SIM", "instrument_id": "ETH.SIM"}
+    other = SeriesInputs("quotes", "ETH.SIM", "ETH.SIM")
     assert books_without_quotes([*books, other]) == books_without_quotes(books)
-    assert (
-        books_without_quotes([*books, other | {"instrument_id": books[0]["instrument_id"]}]) == []
-    )
+    same = other._replace(instrument_id=books[0].instrument_id)
+    assert books_without_quotes([*books, same]) == []
     assert books_without_quotes(series("bars", "trades")) == []
 
 
@@ -124,8 +124,8 @@ def depth(mid: int, ts: int) -> Any:
 
 def test_all_kinds_of_rows_reach_the_strategy_together(all_kinds: Market, tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    kinds = [item["type"] for item in all_kinds.data]
-    names = [item["identifier"] for item in all_kinds.data]
+    kinds = [item.type for item in all_kinds.data]
+    names = [item.identifier for item in all_kinds.data]
     run(all_kinds, "scripted.py:Scripted", {"data": names, "kinds": kinds, "log": str(log)})
 
     assert log.read_text().splitlines()[-1] == "row 60"

@@ -26,6 +26,7 @@ from trading_runtime.engine.simulation.feed import decoded
 from trading_runtime.engine.simulation.feeding_order import early_bars, in_feeding_order
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
 from trading_runtime.errors import StrategyError, UsageError
+from trading_runtime.records.inputs import SeriesInputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -219,14 +220,14 @@ def test_a_strategys_own_timer_of_the_instant_comes_after_the_bar(
 
 def test_the_order_of_series_does_not_depend_on_how_they_are_given() -> None:
     names = [name(1, "ASK"), name(1, "BID"), name(1, "LAST"), name(15, "BID"), name(5, "LAST")]
-    quotes_too = {"type": "quotes", "identifier": "EUR/USD.SIM", "instrument_id": "EUR/USD.SIM"}
-    data = [{"type": "bars", "identifier": item, "instrument_id": "EUR/USD.SIM"} for item in names]
+    quotes_too = SeriesInputs("quotes", "EUR/USD.SIM", "EUR/USD.SIM")
+    data = [SeriesInputs("bars", item, "EUR/USD.SIM") for item in names]
     for given in permutations([*data, quotes_too]):
         moving = in_feeding_order(given, bar_execution=True)
         resting = in_feeding_order(given, bar_execution=False)
         order = [name(1, "LAST"), name(1, "BID"), name(1, "ASK"), name(5, "LAST"), name(15, "BID")]
-        assert [item["identifier"] for item in moving] == [*order, "EUR/USD.SIM"]
-        assert [item["identifier"] for item in resting] == ["EUR/USD.SIM", *order]
+        assert [item.identifier for item in moving] == [*order, "EUR/USD.SIM"]
+        assert [item.identifier for item in resting] == ["EUR/USD.SIM", *order]
     assert early_bars(data, bar_execution=True) == {name(1, "BID"): name(1, "ASK")}
     assert early_bars(data, bar_execution=False) == {}
 

@@ -13,6 +13,7 @@ from nautilus_trader.serialization import get_arrow_schema_bytes
 
 from tests.engine.market import MINUTE, SECOND, T0, Market, bars, perpetual, run_steps
 from trading_runtime.datasets.catalog_files import file_name
+from trading_runtime.records.inputs import SeriesInputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ def market(catalog: Path, start: int, rates: Sequence[tuple[int, int, str]]) -> 
     instrument = perpetual()
     written = Market.write(catalog, [instrument], bars(instrument, ["100"] * 10, start))
     write_rates(catalog, rates)
-    series = {"type": "funding_rates", "identifier": NAME, "instrument_id": NAME}
+    series = SeriesInputs("funding_rates", NAME, NAME)
     return dataclasses.replace(
         written, rows=written.rows + len(rates), data=[*written.data, series]
     )

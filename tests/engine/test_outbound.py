@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.engine.market import MINUTE, SECOND, T0, Market, bars, perpetual, run, run_steps
-from trading_runtime.engine.risk.profile import NO_LIMITS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,8 +53,8 @@ def test_a_request_that_waited_too_long_is_denied_and_the_strategy_is_told(
     log = tmp_path / "log"
     # At 1 s the third and the fourth go out; the fifth has waited for its second by then.
     config = {
-        "data": [item["identifier"] for item in minutes.data],
-        "kinds": [item["type"] for item in minutes.data],
+        "data": [item.identifier for item in minutes.data],
+        "kinds": [item.type for item in minutes.data],
         "steps": {"1": ["market BUY 1"] * 5},
         "log": str(log),
     }
@@ -108,7 +107,7 @@ def test_changes_count_and_keep_their_place(minutes: Market) -> None:
 
 
 def test_limits_on_risk_are_checked_again_when_its_turn_comes(minutes: Market) -> None:
-    limits = {**NO_LIMITS, "max_position_quantity": "3"}
+    limits = {"max_position_quantity": "3"}
     output = queued(minutes, {"1": ["market BUY 1"] * 5}, risk=limits)
     reasons = [text for text in output.tables.columns["orders"]["reason"] if text]
 

@@ -13,7 +13,6 @@ from tests.engine.market import (
     MINUTE,
     SECOND,
     T0,
-    VENUE,
     Market,
     bars,
     pair,
@@ -22,6 +21,7 @@ from tests.engine.market import (
     run_steps,
     trades,
 )
+from tests.plans import VENUE
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:

@@ -248,7 +248,7 @@ def test_the_strategy_is_told_and_may_cancel_what_was_refused(
 ) -> None:
     log = tmp_path / "log.txt"
     config = {
-        "data": [four_bars.data[0]["identifier"]],
+        "data": [four_bars.data[0].identifier],
         "kinds": ["bars"],
         "steps": {"1": ["market BUY 2.000"], "2": ["cancel 0"]},
         "log": str(log),
@@ -357,7 +357,7 @@ def test_whatever_is_sent_the_position_stays_within_its_limit(
 
 def run_written(market: Market, folder: Path, body: str, **common: Any) -> TaskOutput:
     """Run a strategy that does ``body`` at its first bar."""
-    bar_type = market.data[0]["identifier"]
+    bar_type = market.data[0].identifier
     (folder / "written.py").write_text(
         "from nautilus_trader.model import *\n"
         "from nautilus_trader.trading import Strategy\n"

@@ -17,13 +17,13 @@ from tests.engine.market import (
     SECOND,
     STRATEGIES,
     T0,
-    VENUE,
     Market,
     perpetual,
     task_inputs,
 )
 from tests.engine.strategies.random_trader import RandomTrader, RandomTraderConfig
 from tests.engine.test_risk import profile
+from tests.plans import VENUE, venue_inputs
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.engine.accounting.tables import collect
 from trading_runtime.engine.accounting.valuation import RateHistory, Rates, Valuation
@@ -81,8 +81,8 @@ class Case:
         }
         series = self.market.data[0]
         self.config: dict[str, Any] = {
-            "kind": series["type"],
-            "name": series["identifier"] if series["type"] == "bars" else series["instrument_id"],
+            "kind": series.type,
+            "name": series.identifier if series.type == "bars" else series.instrument_id,
             "seed": seed,
             "timers": draw.choice([[], [], [297_500], [60_000, 60_000], [3_600_000, 1_800_000]]),
             "activity": draw.choice([5, 30]),
@@ -113,7 +113,7 @@ class Case:
 
     def bare(self) -> dict[str, list[dict[str, Any]]]:
         """Run it in an engine that has the strategy alone."""
-        settings = VENUE | self.venue
+        settings = venue_inputs(**self.venue)
         engine = BacktestEngine(engine_config(settings, str(self.market.catalog)))
         engine.add_venue(**_venue_arguments(venue_config(settings, "SIM", 1)))
         engine.add_instrument(perpetual())

@@ -10,6 +10,7 @@ import pytest
 from tests.engine.market import HOUR, T0, Market, bars, pair, quotes, run_steps
 from tests.engine.test_fed_engine import both
 from trading_runtime.engine.accounting.swap import Swap, charging_instants
+from trading_runtime.records.inputs import SwapInputs
 from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def venue(**settings: Any) -> dict[str, Any]:
         "triple_day": None,
     }
     return {"balances": ["1000000 USD"], "swap": swap | settings}
+
+
+def daily(time: str, time_zone: str = "UTC", triple_day: str | None = None) -> SwapInputs:
+    """Settings that differ in when they charge."""
+    return SwapInputs({}, "day", 365, time=time, triple_day=triple_day, time_zone=time_zone)
 
 
 def found(market: Market, steps: dict[str, list[str]], days: float = 1, **settings: Any) -> Any:
@@ -141,25 +147,25 @@ def test_an_account_of_one_currency_is_charged_in_it(tmp_path: Path, kind: str) 
 
 
 def test_instants_are_those_of_the_days_in_order() -> None:
-    settings = {"time": "21:30", "time_zone": "UTC", "triple_day": "friday"}
+    settings = daily("21:30", triple_day="friday")
     start = T0 + 6 * DAY + 22 * HOUR  # Friday, half an hour after
     week_later = list(charging_instants(settings, start, start + 7 * DAY))
     # Monday to Thursday, and three days on the next Friday.
     assert [days for _, days in week_later] == [1, 1, 1, 1, 3]
     assert [(ts - T0) % DAY for ts, _ in week_later] == [21 * HOUR + HOUR // 2] * 5
-    at_midnight = {"time": "00:00", "time_zone": "UTC", "triple_day": None}
+    at_midnight = daily("00:00")
     assert list(charging_instants(at_midnight, T0, T0 + DAY)) == [(T0 + DAY, 1)]
 
 
 def test_a_time_of_a_zone_follows_its_daylight_saving() -> None:
-    def found(first: str, last: str, **settings: Any) -> list[tuple[str, int]]:
+    def found(first: str, last: str, settings: SwapInputs) -> list[tuple[str, int]]:
         start, end = parse_instant(first), parse_instant(last)
-        instants = charging_instants({"triple_day": None, **settings}, start, end)
+        instants = charging_instants(settings, start, end)
         return [(format_instant(ts), days) for ts, days in instants]
 
-    new_york = {"time": "17:00", "time_zone": "America/New_York", "triple_day": "wednesday"}
+    new_york = daily("17:00", "America/New_York", "wednesday")
     # Clocks go forward on Sunday 2024-03-10: 17:00 is 22:00 UTC before, and 21:00 after.
-    assert found("2024-03-06T00:00Z", "2024-03-14T00:00Z", **new_york) == [
+    assert found("2024-03-06T00:00Z", "2024-03-14T00:00Z", new_york) == [
         ("2024-03-06T22:00:00Z", 3),
         ("2024-03-07T22:00:00Z", 1),
         ("2024-03-08T22:00:00Z", 1),
@@ -168,15 +174,11 @@ def test_a_time_of_a_zone_follows_its_daylight_saving() -> None:
         ("2024-03-13T21:00:00Z", 3),
     ]
     # Berlin skips 02:30 on 2024-03-31 (03:30 summer time), and has it twice on 2024-10-27.
-    berlin = {"time": "02:30", "time_zone": "Europe/Berlin"}
-    assert found("2024-03-30T12:00Z", "2024-03-31T12:00Z", **berlin) == [
-        ("2024-03-31T01:30:00Z", 1)
-    ]
-    assert found("2024-10-26T12:00Z", "2024-10-27T12:00Z", **berlin) == [
-        ("2024-10-27T00:30:00Z", 1)
-    ]
+    berlin = daily("02:30", "Europe/Berlin")
+    assert found("2024-03-30T12:00Z", "2024-03-31T12:00Z", berlin) == [("2024-03-31T01:30:00Z", 1)]
+    assert found("2024-10-26T12:00Z", "2024-10-27T12:00Z", berlin) == [("2024-10-27T00:30:00Z", 1)]
     # A Wednesday begins in Auckland while it is Tuesday in UTC.
-    auckland = {"time": "06:00", "time_zone": "Pacific/Auckland", "triple_day": "wednesday"}
-    assert found("2024-07-02T00:00Z", "2024-07-03T00:00Z", **auckland) == [
+    auckland = daily("06:00", "Pacific/Auckland", "wednesday")
+    assert found("2024-07-02T00:00Z", "2024-07-03T00:00Z", auckland) == [
         ("2024-07-02T18:00:00Z", 3)
     ]

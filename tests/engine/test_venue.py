@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.engine.market import MINUTE, SECOND, T0, VENUE, Market, bars, perpetual, run_steps
+from tests.engine.market import MINUTE, SECOND, T0, Market, bars, perpetual, run_steps
 from tests.engine.test_tables import digest
+from tests.plans import VENUE, venue_inputs
 from trading_runtime.engine.simulation.venue import venue_config
 from trading_runtime.errors import UsageError
 
@@ -37,7 +38,7 @@ def latency(**commands: str) -> dict[str, Any]:
 )
 def test_what_the_engine_cannot_do_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as refusal:
-        venue_config(VENUE | settings, "SIM", 1)
+        venue_config(venue_inputs(**settings), "SIM", 1)
 
     assert str(refusal.value).startswith("venue")
     assert message in str(refusal.value)

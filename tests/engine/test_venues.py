@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.engine.market import HOUR, MINUTE, T0, VENUE, Market, bars, pair, perpetual, run_steps
+from tests.engine.market import HOUR, MINUTE, T0, Market, bars, pair, perpetual, run_steps
 from tests.engine.test_fed_engine import both
+from tests.plans import VENUE
 
 if TYPE_CHECKING:
     from pathlib import Path

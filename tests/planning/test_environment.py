@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.plans import COMMON
 from trading_runtime.errors import UsageError
 from trading_runtime.planning import distributions, environment
+from trading_runtime.records.inputs import CommonInputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +32,6 @@ EXEMPT = {
     "results/__init__.py": "is empty",
     "datasets/fetching.py": "moves files that are verified before they are used",
     "records/__init__.py": "is empty",
-    "records/forms.py": "checks what is read",
     "records/run_files.py": "names the files of a run",
     "storage/__init__.py": "is empty",
     "storage/s3.py": "moves bytes that are verified",
@@ -225,12 +226,13 @@ def test_the_runtime_digest_is_the_same_each_time() -> None:
     assert len(first) == 64
 
 
-def common() -> dict[str, Any]:
-    """Return what tasks share, as far as it is about where they run."""
-    return {
+def common(**changes: Any) -> CommonInputs:
+    """Return what the tasks of a plan that was made here share, with some of the keys changed."""
+    here = {
         **environment.environment(["pytest"]),
-        "code": {"runtime": environment.runtime_digest()},
+        "code": {"runtime": environment.runtime_digest(), "strategy": "b" * 64},
     }
+    return CommonInputs.from_document(COMMON | here | changes)
 
 
 def test_a_plan_made_here_can_be_computed_here() -> None:
@@ -242,7 +244,7 @@ def test_a_plan_made_here_can_be_computed_here() -> None:
     [
         ({"python": "3.12"}, r"another python \(3\.12, here 3\."),
         ({"machine": "riscv64"}, r"another machine \(riscv64, here "),
-        ({"code": {"runtime": "0" * 64}}, r"another runtime \(0{64}, here "),
+        ({"code": {"runtime": "0" * 64, "strategy": "b" * 64}}, r"another runtime \(0{64}, here "),
         ({"engine": {"nautilus_trader": "1.0"}}, r"another engine \(nautilus_trader 1\.0, here 2"),
     ],
     ids=["Python", "machine", "runtime", "engine"],
@@ -251,12 +253,11 @@ def test_a_plan_made_with_other_versions_is_refused_with_both(
     change: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        environment.refuse_other_environment(common() | change)
+        environment.refuse_other_environment(common(**change))
 
 
 def test_a_package_that_is_no_longer_installed_is_a_difference() -> None:
-    then = common()
-    then["packages"]["gone-package"] = "1.0"
+    packages = {**common().packages, "gone-package": "1.0"}
 
     with pytest.raises(UsageError, match=r"another packages \(gone-package 1\.0, here None\)"):
-        environment.refuse_other_environment(then)
+        environment.refuse_other_environment(common(packages=packages))

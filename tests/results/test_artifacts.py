@@ -11,16 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.plans import COMMON
 from tests.results.observed import throughout
+from trading_runtime.records.inputs import CommonInputs, PartitionInputs, TaskInputs
 from trading_runtime.results.artifacts import result_files, task_summary
 from trading_runtime.units import parse_instant
 
 START, END = parse_instant("2024-01-01"), parse_instant("2024-01-02")
-INPUTS: dict[str, Any] = {
-    "common": {"currency": "USDT", "calendar": "observed", "periods_per_year": 365},
-    "config": {"fast": 5},
-    "partition": {"start": START, "end": END, "instruments": []},
-}
+INPUTS = TaskInputs(
+    CommonInputs.from_document(COMMON), {"fast": 5}, PartitionInputs([], START, END, START, [])
+)
 COUNTS = {
     "rows": 240,
     "warmup_rows": 10,
@@ -65,7 +65,7 @@ def summary() -> dict[str, Any]:
 
 def files() -> dict[str, bytes]:
     table = pa.table({"x": pa.array([1, 2, 3], pa.int64())})
-    return result_files("t" * 64, INPUTS, {"orders": table}, summary())
+    return result_files("t" * 64, INPUTS.to_document({"fast": 5}), {"orders": table}, summary())
 
 
 def test_the_summary_begins_with_what_it_is_about_and_counts_what_was_given() -> None:
@@ -126,7 +126,7 @@ def test_the_manifest_is_the_last_file_and_holds_size_rows_and_sha256_of_the_oth
     manifest = json.loads(found["manifest.json"])
 
     assert list(found) == ["orders.parquet", "summary.json", "manifest.json"]
-    assert manifest["inputs"] == INPUTS
+    assert manifest["inputs"] == INPUTS.to_document({"fast": 5})
     assert manifest["files"] == {
         name: {
             "bytes": len(found[name]),

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.plans import COMMON
 from trading_runtime.datasets.observed_days import Observed, RowTimes
+from trading_runtime.records.inputs import CommonInputs
 from trading_runtime.results.calendar import Calendar, observed_facts, observed_of
 from trading_runtime.results.statistics import task_statistics
 from trading_runtime.units import DAY
@@ -159,7 +161,7 @@ def test_weekends_that_the_data_does_not_show_are_open_for_crypto_currencies(
 ) -> None:
     keys = ("quote_currency", "base_currency")
     instrument = {"id": "A.SIM"} | dict(zip(keys, reversed(currencies), strict=False))
-    calendar = Calendar.of({"calendar": "observed", "periods_per_year": None}, [instrument])
+    calendar = Calendar.of(CommonInputs.from_document(COMMON), [instrument])
     assert calendar.open_on_weekends is is_open
 
 

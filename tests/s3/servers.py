@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 CUT = b"~cut~"
 LOST_ANSWER = -1
+NO_ANSWER = b"<html>Please log in</html>"
 NO_SUCH_KEY = b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>"
 
 
@@ -115,9 +116,10 @@ class Proxy(Listening):
     ) -> None:
         """``fault`` gives a status to answer with, or None to hand on to ``host``.
 
-        0 cuts the connection, and LOST_ANSWER does so after the request was served. ``lie`` is
-        given method, path and body of an answer, and returns another body of which all headers
-        speak, or None: there is no such object.
+        0 cuts the connection, and LOST_ANSWER does so after the request was served. 200 comes with
+        a page, as from a gateway that knows nothing of S3. ``lie`` is given method, path and body
+        of an answer, and returns another body of which all headers speak, or None: there is no such
+        object.
         """
         self.requests = self.faults = self.bytes_answered = 0
         numbers = itertools.count(1)
@@ -135,10 +137,12 @@ class Proxy(Listening):
                     proxy.faults += 1
                     self.close_connection = True
                     if status:
+                        page = NO_ANSWER if status == HTTPStatus.OK else b""
                         self.send_response(status)
-                        self.send_header("Content-Length", "0")
+                        self.send_header("Content-Length", str(len(page)))
                         self.send_header("Connection", "close")
                         self.end_headers()
+                        self.wfile.write(page if self.command != "HEAD" else b"")
                     return
                 inner = http.client.HTTPConnection(host, port, timeout=30)
                 inner.request(self.command, self.path, body, dict(self.headers))

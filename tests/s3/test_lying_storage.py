@@ -16,6 +16,7 @@ from trading_runtime.errors import DataError, Kind, StorageError, TransientError
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.storage import s3
+from trading_runtime.storage.object_store import MissingError
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
@@ -127,6 +128,55 @@ def test_an_object_whose_tag_is_no_digest_is_what_two_readings_agree_on(
 
     with lying(storage, of_reads(lambda content: content[::-1])):
         assert S3Folder(bucket).read("theirs") == CONTENT[::-1]
+
+
+@contextlib.contextmanager
+def behind_a_gateway(storage: S3Server, gives_a_page: Callable[[int], bool]) -> Iterator[None]:
+    """Lead all requests through a gateway that answers some, by number, with a page of its own."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Proxy(storage.port, lambda number: 200 if gives_a_page(number) else None) as proxy,
+    ):
+        patch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        s3._opened.cache_clear()
+        yield
+    s3._opened.cache_clear()
+
+
+def test_a_page_that_a_gateway_gives_for_an_object_is_no_answer(
+    bucket: str, storage: S3Server
+) -> None:
+    objects = S3Folder(bucket)
+    objects.write("a", CONTENT)
+    requests: list[Callable[[], object]] = [
+        lambda: objects.read("a"),
+        lambda: objects.read_version("a"),
+        lambda: objects.has("never"),
+        lambda: objects.write("a", b"b"),
+        lambda: objects.create("c", b"c"),
+        lambda: objects.replace("a", b"b", "1"),
+    ]
+
+    with behind_a_gateway(storage, lambda _: True):
+        for request in requests:
+            with pytest.raises(TransientError, match="no storage's"):
+                request()
+
+    assert objects.sizes() == {"a": len(CONTENT)}
+
+
+def test_a_gateway_that_gives_a_page_now_and_then_changes_nothing(
+    bucket: str, storage: S3Server
+) -> None:
+    with behind_a_gateway(storage, lambda number: number % 3 == 1):
+        objects = S3Folder(bucket)
+        assert objects.create("a", CONTENT) is not None
+        assert objects.read("a") == CONTENT
+        assert objects.has("a")
+        assert not objects.has("never")
+        assert objects.sizes() == {"a": len(CONTENT)}
+        with pytest.raises(MissingError):
+            objects.read("never")
 
 
 def test_a_run_that_a_list_leaves_out_is_not_begun_anew(bucket: str, storage: S3Server) -> None:

@@ -65,7 +65,7 @@ def run_batch_step(
     with PrestartedWorker() as prestarted:
         run = open_planned_run(results, run_id)
         KillSwitch(run.store).refuse_start(run_id)
-        refuse_other_environment(run.plan.common.content)
+        refuse_other_environment(run.plan.common)
         batch = _Batch(run, order)
         if not batch.pending:
             return Kind.OK.exit_code

@@ -21,7 +21,7 @@ from trading_runtime.errors import (
     refuse_other_than_utf8,
 )
 from trading_runtime.redaction import redact
-from trading_runtime.text import for_terminal
+from trading_runtime.text import abridged, for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -272,6 +272,10 @@ def _name(command: click.Command) -> str:
     return "trading-runtime" if command is root else (command.name or "trading-runtime")
 
 
+_LONGEST_LINE = 2_000
+"""Characters of an error's line: a value that is quoted in it may have any length."""
+
+
 def _complain(text: str) -> None:
     text = for_terminal(redact(text))
     if os.environ.get("TRADING_RUNTIME_TERMINATION_LOG"):
@@ -279,7 +283,7 @@ def _complain(text: str) -> None:
 
         write_termination_message(text)
     for line in text.split("\n"):
-        say(f"error: {line}", err=True)
+        say(f"error: {abridged(line, _LONGEST_LINE)}", err=True)
 
 
 if __name__ == "__main__":

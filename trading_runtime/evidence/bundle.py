@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.forms import to_document
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
@@ -113,7 +114,7 @@ def listing_of(
             "system": common.system,
             "machine": common.machine,
             "packages": common.packages,
-            "code": common.code,
+            "code": to_document(common.code),
             "image": metadata and metadata.image,
         },
         "files": dict(listed),

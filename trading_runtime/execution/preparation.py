@@ -60,7 +60,7 @@ def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> dict[str,
     """Let the engine check venue and strategy in this process; raises as ``prepare_run`` does."""
     from trading_runtime.engine.simulation.venue import check_settings
 
-    return check_settings(code, plan.common.content, plan.configs)
+    return check_settings(code, plan.common, plan.configs)
 
 
 def prepare_run(

@@ -26,18 +26,19 @@ from trading_runtime.engine.strategy.loading import without_pandas
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import (
-    decode_values,
+    partition_digest,
     partition_inputs,
     task_id,
-    venues_of,
+    task_inputs,
 )
 from trading_runtime.results.artifacts import result_files, task_summary
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.records.inputs import PartitionInputs, TaskInputs
     from trading_runtime.records.plan import Plan, PlannedPartition
     from trading_runtime.results.store import Store
 
@@ -51,7 +52,7 @@ class _CutPartition:
 
     index: int
     partition: PlannedPartition
-    inputs: dict[str, Any]
+    inputs: PartitionInputs
     digest: str
     """Digest of ``inputs``."""
     catalog: Path
@@ -86,7 +87,7 @@ class TaskRunner:
             raise UsageError(
                 f"{code.path}: the strategy's code was changed after planning; start the run again"
             )
-        refuse_other_environment(plan.common.content)
+        refuse_other_environment(plan.common)
         self._plan = plan
         self._fetch = fetch
         self._ahead: Sequence[int] = ()
@@ -125,11 +126,7 @@ class TaskRunner:
         identity = task_id(self._common_digest, values, cut.digest)
         if identity != task.task_id:
             raise DataError(f"task {task.task_id}: the plan does not match its own task ids")
-        inputs = {
-            "common": self._plan.common.content,
-            "config": decode_values(values),
-            "partition": cut.inputs,
-        }
+        inputs = task_inputs(self._plan, task.point, cut.inputs)
         rows = cut.slice.rows + cut.slice.warmup_rows
         output = self._without_rows(inputs) if cut.slice.rows == 0 else self._run(inputs, cut, rows)
         counts: dict[str, Any] = {
@@ -164,7 +161,7 @@ class TaskRunner:
         self._kill.check()
         # The strategy may have changed it, and others could not read what is stored.
         os.umask(self._mask)
-        stored = inputs | {"config": values}
+        stored = inputs.to_document(values)
         self._store.write_task(
             identity, result_files(identity, stored, output.tables.as_arrow(), summary)
         )
@@ -178,7 +175,7 @@ class TaskRunner:
         """Remove the scratch folder."""
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _run(self, inputs: Mapping[str, Any], cut: _CutPartition, rows: int) -> TaskOutput:
+    def _run(self, inputs: TaskInputs, cut: _CutPartition, rows: int) -> TaskOutput:
         cut.tasks += 1
         # Decoding rows ahead is slower than streaming them once: it pays off from the second task.
         if cut.tasks == _TASKS_WORTH_DECODING:
@@ -193,28 +190,24 @@ class TaskRunner:
             kill=self._kill,
         )
 
-    def _without_rows(self, inputs: Mapping[str, Any]) -> TaskOutput:
+    def _without_rows(self, inputs: TaskInputs) -> TaskOutput:
         """Return the result of a window without rows: the account stays unchanged."""
-        partition, common = inputs["partition"], inputs["common"]
-        amounts = [
-            balance.split() for venue in venues_of(common).values() for balance in venue["balances"]
-        ]
-        foreign = [code for _, code in amounts if code != common["currency"]]
+        partition, common = inputs.partition, inputs.common
+        venues = common.all_venues.values()
+        amounts = [balance.split() for venue in venues for balance in venue.balances]
+        foreign = [code for _, code in amounts if code != common.currency]
         if foreign:
             raise DataError(
-                f"no exchange rate from {foreign[0]} to {common['currency']}: the window from "
-                f"{partition['start']} has no rows"
+                f"no exchange rate from {foreign[0]} to {common.currency}: the window from "
+                f"{partition.start} has no rows"
             )
         equity = sum((Decimal(amount) for amount, _ in amounts), Decimal(0))
-        samples = [
-            EquitySample(ts, to_raw(equity), 0) for ts in (partition["start"], partition["end"])
-        ]
-        venues = venues_of(common).values()
+        samples = [EquitySample(ts, to_raw(equity), 0) for ts in (partition.start, partition.end)]
         return TaskOutput(
             TaskTables.of_equity(samples),
             warmup_denied_orders=0,
-            swap=Swap() if any(venue.get("swap") for venue in venues) else None,
-            liquidations=NO_LIQUIDATIONS if any(v.get("liquidation") for v in venues) else None,
+            swap=Swap() if any(venue.swap for venue in venues) else None,
+            liquidations=NO_LIQUIDATIONS if any(venue.liquidation for venue in venues) else None,
         )
 
     def _partition(self, index: int) -> _CutPartition:
@@ -238,7 +231,9 @@ class TaskRunner:
         inputs = partition_inputs(partition, self._plan.instruments)
         part = cut_partition(data, self._dataset, catalog)
         closes = daily_closes(data, catalog)
-        return _CutPartition(index, partition, inputs, digest(inputs), catalog, part, closes)
+        return _CutPartition(
+            index, partition, inputs, partition_digest(inputs), catalog, part, closes
+        )
 
     def _drop(self) -> None:
         if self._cut is not None:

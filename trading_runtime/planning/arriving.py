@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from trading_runtime.canonical import digest
 from trading_runtime.planning.identity import (
     encode_values,
+    partition_digest,
     partition_inputs,
     task_id,
 )
 from trading_runtime.planning.plan import planned_strategy, shared_inputs
 from trading_runtime.records.plan import (
-    CommonInputs,
     Plan,
     PlannedObjective,
     PlannedPartition,
@@ -66,12 +66,14 @@ def arriving_plan(  # noqa: PLR0913, PLR0917 - what a plan is made from
         data=(),
     )
     fixed = encode_values(experiment.strategy.config)
-    identity = task_id(digest(common), fixed, digest(partition_inputs(partition, definitions)))
+    identity = task_id(
+        digest(common.content), fixed, partition_digest(partition_inputs(partition, definitions))
+    )
     return Plan(
         experiment_name=experiment.name,
         objective=PlannedObjective(experiment.objective.metric, experiment.objective.direction),
         dataset_digest=dataset_digest,
-        common=CommonInputs(common),
+        common=common,
         strategy=planned_strategy(experiment, code, fixed),
         task_seconds=experiment.limits.task_seconds,
         task_memory=None,

@@ -19,7 +19,9 @@ from trading_runtime.planning.distributions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from trading_runtime.records.inputs import CommonInputs
 
 PACKAGE = Path(__file__).resolve().parent.parent
 RUNTIME_CODE = (
@@ -37,6 +39,8 @@ RUNTIME_CODE = (
     "execution/workers/worker.py",
     "message_kinds.py",
     "planning/identity.py",
+    "records/forms.py",
+    "records/inputs.py",
     "records/task_manifest.py",
     "results/artifacts.py",
     "results/calendar.py",
@@ -78,15 +82,15 @@ def environment(requirements: Sequence[str] = (), imported: Sequence[str] = ()) 
     }
 
 
-def refuse_other_environment(common: Mapping[str, Any]) -> None:
+def refuse_other_environment(common: CommonInputs) -> None:
     """Raise ``UsageError`` when a plan with these ``common`` inputs was made with other versions.
 
     Its task ids would identify results that this process cannot compute.
     """
-    then = dict(common) | {"runtime": common["code"]["runtime"]}
+    then = {**common.content, "runtime": common.runtime_code}
     now = {
         **environment(),
-        "packages": {name: installed_version(name) for name in common["packages"]},
+        "packages": {name: installed_version(name) for name in common.packages},
         "runtime": runtime_digest(),
     }
     for name, value in now.items():

@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import canonical_json, decimal_text, digest
 from trading_runtime.planning.environment import environment, runtime_digest
+from trading_runtime.records.inputs import (
+    CommonInputs,
+    PartitionInputs,
+    SeriesInputs,
+    TaskInputs,
+)
 from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
@@ -21,22 +27,26 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.config.venue import VenueSettings
-    from trading_runtime.records.plan import PlannedPartition
+    from trading_runtime.records.plan import Plan, PlannedPartition
 
 _DECIMAL = "$decimal"
 
 
 def common_inputs(
-    experiment: Experiment, code: StrategyCode, venue_name: str, currency: str
-) -> dict[str, Any]:
-    """Return the inputs that all tasks of an experiment share.
+    experiment: Experiment,
+    code: StrategyCode,
+    venue_name: str,
+    currency: str,
+    session: Mapping[str, str] | None,
+) -> CommonInputs:
+    """Return the inputs that all tasks of an experiment share; ``session`` is whose plan it is.
 
     Locations of data and results, labels, notes, limits and worker counts are left out: they change
     no result. Raises ``UsageError`` when a package that the strategy requires is not installed.
     """
     settings = experiment.strategy
     risk, queue = experiment.risk, experiment.queue
-    return {
+    content = {
         **environment(settings.requirements, code.imported),
         "code": {"runtime": runtime_digest(), "strategy": code.digest},
         "strategy": {"path": code.path, "config_path": settings.config_path},
@@ -51,7 +61,9 @@ def common_inputs(
         "at_end": experiment.at_end,
         **({} if risk is None else {"risk": json.loads(canonical_json(risk.model_dump()))}),
         **({} if queue is None else {"queue": queue.model_dump()}),
+        **({} if session is None else {"session": dict(session)}),
     }
+    return CommonInputs.from_document(content)
 
 
 _ABSENT_UNLESS_USED = (
@@ -69,11 +81,6 @@ def _further_venues(experiment: Experiment) -> dict[str, Any]:
     return {"venues": further} if further else {}
 
 
-def venues_of(common: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the settings of all venues by name, from the inputs that all tasks share."""
-    return {common["venue_name"]: common["venue"], **common.get("venues", {})}
-
-
 def _venue_inputs(venue: VenueSettings) -> dict[str, Any]:
     settings = venue.model_dump()
     for name in _ABSENT_UNLESS_USED:
@@ -85,27 +92,37 @@ def _venue_inputs(venue: VenueSettings) -> dict[str, Any]:
 
 def partition_inputs(
     partition: PlannedPartition, instruments: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
+) -> PartitionInputs:
     """Return the inputs of a planned partition: its window, and the data without its location.
 
     ``instruments`` are the dataset's definitions by id; those the partition sees are inputs.
     """
-    return {
-        "instruments": [dict(instruments[name]) for name in partition.instruments],
-        "start": partition.start,
-        "end": partition.end,
-        "warmup_start": partition.warmup_start,
-        "data": [
-            {
-                "type": series.type,
-                "identifier": series.identifier,
-                "instrument_id": series.instrument_id,
-                "schemas": list(series.schemas),
-                "row_groups": [group.sha256 for group in series.row_groups],
-            }
+    return PartitionInputs(
+        instruments=[instruments[name] for name in partition.instruments],
+        start=partition.start,
+        end=partition.end,
+        warmup_start=partition.warmup_start,
+        data=[
+            SeriesInputs(
+                series.type,
+                series.identifier,
+                series.instrument_id,
+                series.schemas,
+                tuple(group.sha256 for group in series.row_groups),
+            )
             for series in partition.data
         ],
-    }
+    )
+
+
+def task_inputs(plan: Plan, point: int, partition: PartitionInputs) -> TaskInputs:
+    """Return what a task of ``plan`` is given: one point on one of its partitions."""
+    return TaskInputs(plan.common, decode_values(plan.config(point)), partition)
+
+
+def partition_digest(inputs: PartitionInputs) -> str:
+    """Return the digest of a partition's inputs, from which task ids are made."""
+    return digest(inputs.to_document())
 
 
 def task_id(common_digest: str, config: Mapping[str, Any], partition_digest: str) -> str:

@@ -14,6 +14,7 @@ from trading_runtime.planning.days import planned_days
 from trading_runtime.planning.identity import (
     common_inputs,
     encode_values,
+    partition_digest,
     partition_inputs,
     shown_values,
     task_id_of_digests,
@@ -23,7 +24,6 @@ from trading_runtime.planning.points import expand_points
 from trading_runtime.planning.run_warnings import find_warnings
 from trading_runtime.planning.unsupported import main_venue, refuse_unsupported
 from trading_runtime.records.plan import (
-    CommonInputs,
     Plan,
     PlannedFile,
     PlannedObjective,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.planning.partitions import Partition, Piece
     from trading_runtime.planning.points import PointList
+    from trading_runtime.records.inputs import CommonInputs
 
 
 _MOST_TASKS_OF_A_BATCH = 256
@@ -95,15 +96,15 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     points = points or expand_points(experiment)
     refuse_unsupported(experiment, manifest, chosen)
     planned = tuple(_planned(item) for item in cut.partitions)
-    common_digest = digest(common)
+    common_digest = digest(common.content)
     fixed = encode_values(experiment.strategy.config)
     configs = [digest(fixed | encode_values(point)) for point in points.points]
     tasks = []
     for partition in planned:
-        partition_digest = digest(partition_inputs(partition, definitions))
+        of_partition = partition_digest(partition_inputs(partition, definitions))
         seconds = None if rate is None else _seconds(partition.rows_max, rate)
         for number, config in enumerate(configs):
-            identity = task_id_of_digests(common_digest, config, partition_digest)
+            identity = task_id_of_digests(common_digest, config, of_partition)
             tasks.append(Task(identity, partition.index, number, is_cached(identity), seconds))
     return Plan(
         experiment_name=experiment.name,
@@ -112,7 +113,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
             PlannedObjective(each.metric, each.direction) for each in experiment.further_objectives
         ),
         dataset_digest=manifest.digest,
-        common=CommonInputs(common),
+        common=common,
         strategy=planned_strategy(experiment, code, fixed),
         task_seconds=experiment.limits.task_seconds,
         task_memory=_bytes(experiment.limits.task_memory),
@@ -155,16 +156,14 @@ def shared_inputs(
     code: StrategyCode,
     traded: Iterable[str],
     session: Mapping[str, str] | None,
-) -> dict[str, Any]:
+) -> CommonInputs:
     """Return the inputs that all tasks of a plan share; ``traded`` are ids of its instruments.
 
     Raises ``UsageError`` as ``make_plan`` does.
     """
     venue_name = main_venue(experiment, traded)
-    common = common_inputs(experiment, code, venue_name, _statistics_currency(experiment))
-    if session is not None:
-        common["session"] = dict(session)
-    return common
+    currency = _statistics_currency(experiment)
+    return common_inputs(experiment, code, venue_name, currency, session)
 
 
 def planned_strategy(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from trading_runtime.canonical import digest
 from trading_runtime.planning.identity import (
     decode_values,
+    partition_digest,
     partition_inputs,
     shown_values,
     task_id_of_digests,
@@ -31,7 +32,9 @@ def plan_contradictions(plan: Plan) -> Iterator[str]:
     try:
         common = digest(plan.common.content)
         configs = [digest(plan.config(number)) for number in range(len(plan.points))]
-        partitions = [digest(partition_inputs(item, plan.instruments)) for item in plan.partitions]
+        partitions = [
+            partition_digest(partition_inputs(item, plan.instruments)) for item in plan.partitions
+        ]
     except (KeyError, ValueError, TypeError) as error:
         yield f"its inputs are damaged: {error} is missing or of the wrong form"
         return

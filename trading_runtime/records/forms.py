@@ -12,6 +12,7 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
@@ -21,6 +22,7 @@ from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from dataclasses import Field
     from pathlib import Path
 
     type _Reader = Callable[[Any, str], Any]
@@ -102,14 +104,14 @@ def _class_reader(form: Any) -> _Reader:
         return functools.partial(_read_row, form, readers)
     if issubclass(form, Enum):
         return functools.partial(_read_member, form)
-    return functools.partial(_read_plain, (object if form is Any else form,))
+    plain = (object if form is Any else form,)
+    return _read_number if form is Decimal else functools.partial(_read_plain, plain)
 
 
 def _record_reader(record: Any) -> _Reader:
     hints = get_type_hints(record)
     parts = [
-        (field.name, _reader(hints[field.name]), field.default is not MISSING)
-        for field in fields(record)
+        (field.name, _reader(hints[field.name]), _is_optional(field)) for field in fields(record)
     ]
 
     def read(value: Any, place: str) -> Any:
@@ -124,6 +126,10 @@ def _record_reader(record: Any) -> _Reader:
         return record(**found)
 
     return read
+
+
+def _is_optional(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 def _union_reader(forms: tuple[Any, ...]) -> _Reader:
@@ -158,6 +164,16 @@ def _read_member(members: type[Enum], value: Any, place: str) -> Enum:
         _must(isinstance(value, str), place, "of the wrong type")
         accepted = ", ".join(str(item.value) for item in members)
         raise ValueError(f"{place} is {value[:80]!r}; accepted are {accepted}") from None
+
+
+def _read_number(value: Any, place: str) -> Decimal:
+    """Return the exact number that canonical JSON writes as a text."""
+    try:
+        found = Decimal(value if isinstance(value, str) else "")
+    except InvalidOperation:
+        found = Decimal("NaN")
+    _must(found.is_finite(), place, "no number in a text")
+    return found
 
 
 def _read_plain(forms: tuple[type, ...], value: Any, place: str) -> Any:

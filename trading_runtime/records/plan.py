@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.forms import check_form, read_as, to_document
+from trading_runtime.records.inputs import CommonInputs
 from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes
 from trading_runtime.text import for_records
@@ -31,14 +31,6 @@ _ENDS = 2
 _INSTANTS = ("start", "end", "warmup_start")
 _OPTIONAL_NUMBER = (int, float, type(None))
 _FORM: Form = {
-    "common": {
-        "code": {"runtime": str, "strategy": str},
-        "packages": dict,
-        "engine": dict,
-        "strategy": {"path": str, "config_path": (str, NoneType)},
-        "venue_name": str,
-        "periods_per_year": (int, NoneType),
-    },
     "strategy": {"path": str, "code": [str], "config": dict},
     "instruments": dict,
     "experiment_name": str,
@@ -74,7 +66,7 @@ _FORM: Form = {
     "task_seconds": int,
     "batches": [[int]],
 }
-"""The form of everything but the tasks, which may be many."""
+"""The form of everything but the tasks, which may be many, and of ``common``, a record."""
 
 
 class Task(NamedTuple):
@@ -238,95 +230,6 @@ class PlannedStrategy(NamedTuple):
     """The sha256 of each file of the code; ``None`` in a plan of an earlier version."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommonInputs:
-    """The inputs that all tasks share: part of every task's identity, and handed to the engine."""
-
-    content: Mapping[str, Any]
-    """All inputs; their digest is part of each task's id."""
-
-    @property
-    def runtime_code(self) -> str:
-        """The digest of the runtime's own code."""
-        return str(self.content["code"]["runtime"])
-
-    @property
-    def strategy_code(self) -> str:
-        """The digest of the strategy's code."""
-        return str(self.content["code"]["strategy"])
-
-    @property
-    def strategy_path(self) -> str:
-        """The strategy's class as the experiment names it."""
-        return str(self.content["strategy"]["path"])
-
-    @property
-    def venue_name(self) -> str:
-        """The name of the venue; with several, the main one."""
-        return str(self.content["venue_name"])
-
-    @property
-    def config_path(self) -> str | None:
-        """The class of the strategy's config, where the experiment names it."""
-        named: str | None = self.content["strategy"]["config_path"]
-        return named
-
-    @property
-    def code(self) -> Mapping[str, str]:
-        """The digests of all code, by owner."""
-        code: Mapping[str, str] = self.content["code"]
-        return code
-
-    @property
-    def engine(self) -> Mapping[str, str]:
-        """The engine's package and its version."""
-        engine: Mapping[str, str] = self.content["engine"]
-        return engine
-
-    @property
-    def engine_version(self) -> str:
-        """The version of NautilusTrader."""
-        return str(self.engine["nautilus_trader"])
-
-    @property
-    def python(self) -> str:
-        """The minor version of Python."""
-        return str(self.content["python"])
-
-    @property
-    def system(self) -> str:
-        """The operating system."""
-        return str(self.content["system"])
-
-    @property
-    def machine(self) -> str:
-        """The architecture of the processor."""
-        return str(self.content["machine"])
-
-    @property
-    def packages(self) -> Mapping[str, str | None]:
-        """The version of each package that can change a result; ``None`` if not installed."""
-        packages: Mapping[str, str | None] = self.content["packages"]
-        return packages
-
-    @property
-    def every_day(self) -> bool:
-        """Whether days without data count as returns of zero."""
-        # Plans of earlier versions have no other calendar.
-        return bool(self.content.get("calendar", "every_day") == "every_day")
-
-    @property
-    def periods_per_year(self) -> int | None:
-        """Daily returns per year; ``None`` if derived from the days that count."""
-        periods: int | None = self.content["periods_per_year"]
-        return periods
-
-    @property
-    def has_risk_profile(self) -> bool:
-        """Whether a risk profile checks the orders."""
-        return "risk" in self.content
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Every task of an experiment with its id, in batches: the content of ``plan.json``."""
@@ -475,7 +378,7 @@ def plan_from_document(content: Any) -> Plan:
             read_as(PlannedObjective, each) for each in content.get("further_objectives", ())
         ),
         dataset_digest=content["dataset_digest"],
-        common=CommonInputs(content["common"]),
+        common=CommonInputs.from_document(content["common"]),
         strategy=PlannedStrategy(
             strategy["path"],
             tuple(strategy["code"]),

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +18,9 @@ from trading_runtime.results.calendar import Calendar, observed_facts
 from trading_runtime.results.exact import amounts, money_text
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
 from trading_runtime.units import format_instant
+
+if TYPE_CHECKING:
+    from trading_runtime.records.inputs import TaskInputs
 
 _ORDER = (
     "task_id",
@@ -78,7 +81,7 @@ Tables = Mapping[str, Mapping[str, list[Any]]]
 
 
 def task_summary(
-    task_id: str, inputs: Mapping[str, Any], tables: Tables, counts: Mapping[str, Any]
+    task_id: str, inputs: TaskInputs, tables: Tables, counts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``, in its fixed order.
 
@@ -91,7 +94,6 @@ def task_summary(
     ``daily_closes``, the prices that holding the instruments is valued by; and what venues charge
     for, such as ``swap``.
     """
-    common, partition = inputs["common"], inputs["partition"]
     orders, fills, positions, equity = (
         tables[name] for name in ("orders", "fills", "positions", "equity")
     )
@@ -107,13 +109,13 @@ def task_summary(
                 positions["ts_closed"],
             )
         ),
-        Calendar.of(common, partition["instruments"]),
+        Calendar.of(inputs.common, inputs.partition.instruments),
     )
     values = {
         "task_id": task_id,
-        "start": format_instant(partition["start"]),
-        "end": format_instant(partition["end"]),
-        "currency": common["currency"],
+        "start": format_instant(inputs.partition.start),
+        "end": format_instant(inputs.partition.end),
+        "currency": inputs.common.currency,
         "orders": len(orders["status"]),
         "denied_orders": orders["status"].count("DENIED"),
         "partly_filled_orders": sum(

@@ -15,6 +15,7 @@ from trading_runtime.units import format_instant, parse_instant
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from trading_runtime.records.inputs import CommonInputs
     from trading_runtime.records.plan import Plan
 
 type Interval = tuple[int, int]
@@ -60,23 +61,17 @@ class Calendar(NamedTuple):
     """What is assumed of Saturdays and Sundays when the days do not show it."""
 
     @classmethod
-    def of(cls, common: Mapping[str, Any], instruments: Iterable[Mapping[str, Any]]) -> Self:
+    def of(cls, common: CommonInputs, instruments: Iterable[Mapping[str, Any]]) -> Self:
         """Return the calendar that a task's inputs state."""
         return cls(
-            common["calendar"] == "every_day",
-            common["periods_per_year"],
-            any(map(_trades_on_weekends, instruments)),
+            common.every_day, common.periods_per_year, any(map(_trades_on_weekends, instruments))
         )
 
     @classmethod
     def of_plan(cls, plan: Plan) -> Self:
         """Return the calendar of all tasks of a plan."""
         traded = {name for partition in plan.partitions for name in partition.instruments}
-        return cls(
-            plan.common.every_day,
-            plan.common.periods_per_year,
-            any(_trades_on_weekends(plan.instruments[name]) for name in traded),
-        )
+        return cls.of(plan.common, (plan.instruments[name] for name in traded))
 
     def days(self, observed: Iterable[Interval]) -> list[Interval]:
         """Return the days that count, given the observed ones, in one window or several."""

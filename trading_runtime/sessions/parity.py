@@ -125,7 +125,7 @@ def compare_session(store: Store, run_id: str) -> Compared:
     if not store.has_task(task_id):
         raise UsageError(f"session {run_id!r} left no tables to compare: it did not reach its end")
     prepared = prepared_of(stored_deployment(content, Path(metadata.experiment_file)))
-    common = session.common.content
+    common = session.common
     if any(entry["event"] == "account_restored" for entry in _journal(store, run_id)):
         raise UsageError(
             f"session {run_id!r} began with the positions or orders of an earlier one, and a "
@@ -135,7 +135,7 @@ def compare_session(store: Store, run_id: str) -> Compared:
         None,
         start=session.partitions[0].start,
         end=session.partitions[0].end,
-        balances=common["venue"]["balances"],
+        balances=common.venue.balances,
     )
     for what, now, then in (
         ("the strategy's code", plan.common.code, session.common.code),
@@ -164,7 +164,7 @@ def compare_session(store: Store, run_id: str) -> Compared:
         compare_fills(mine, other, rows),
         _equity(store, task_id),
         _equity(store, backtest_id),
-        common["currency"],
+        common.currency,
         backtest_id,
     )
 

@@ -22,7 +22,12 @@ from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.engine.live.adapters import adapter_client
 from trading_runtime.execution.preparation import PreparedRun, check_here, naming
 from trading_runtime.planning.arriving import ArrivingWindow, arriving_plan
-from trading_runtime.planning.identity import decode_values, partition_inputs, task_id
+from trading_runtime.planning.identity import (
+    partition_digest,
+    partition_inputs,
+    task_id,
+    task_inputs,
+)
 from trading_runtime.planning.plan import make_plan
 from trading_runtime.results.holdout import refuse_held_out
 from trading_runtime.results.opening import open_store
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.datasets.observed_days import Observed
+    from trading_runtime.records.inputs import TaskInputs
     from trading_runtime.records.plan import Plan, PlannedPartition
     from trading_runtime.results.store import Store
 
@@ -179,8 +185,7 @@ class SessionWindow:
 
     plan: Plan
     partition: PlannedPartition
-    inputs: dict[str, Any]
-    """The inputs of a task."""
+    inputs: TaskInputs
     catalog: Path
     slice: Slice
 
@@ -192,7 +197,7 @@ class SessionWindow:
     @property
     def stored_inputs(self) -> dict[str, Any]:
         """The inputs in the form of a result's manifest."""
-        return self.inputs | {"config": self.plan.configs[0]}
+        return self.inputs.to_document(self.plan.configs[0])
 
 
 def arrived_window(plan: Plan, observed: Observed | None = None) -> SessionWindow:
@@ -201,11 +206,7 @@ def arrived_window(plan: Plan, observed: Observed | None = None) -> SessionWindo
     return SessionWindow(
         plan,
         partition,
-        {
-            "common": plan.common.content,
-            "config": decode_values(plan.configs[0]),
-            "partition": partition_inputs(partition, plan.instruments),
-        },
+        task_inputs(plan, 0, partition_inputs(partition, plan.instruments)),
         Path(),
         Slice(partition.rows_max, 0, observed),
     )
@@ -232,13 +233,9 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
             definitions = [plan.instruments[name] for name in partition.instruments]
             write_instruments(catalog, definitions)
             part = cut_partition(data, source, catalog)
-        inputs = {
-            "common": plan.common.content,
-            "config": decode_values(plan.configs[0]),
-            "partition": partition_inputs(partition, plan.instruments),
-        }
-        window = SessionWindow(plan, partition, inputs, catalog, part)
-        expected = task_id(digest(inputs["common"]), plan.configs[0], digest(inputs["partition"]))
+        seen = partition_inputs(partition, plan.instruments)
+        window = SessionWindow(plan, partition, task_inputs(plan, 0, seen), catalog, part)
+        expected = task_id(digest(plan.common.content), plan.configs[0], partition_digest(seen))
         if expected != window.task_id:
             raise AssertionError("the plan does not match its own task id")
         yield window

@@ -215,7 +215,7 @@ class Session:
     def _lived(
         self, plan: Plan, carried: AccountState | None, started: float
     ) -> tuple[Ending, RunResult | None]:
-        prepared, common = self.prepared, plan.common.content
+        prepared, common = self.prepared, plan.common
         deployment = prepared.deployment
         data = deployment.data
         cut: AbstractContextManager[SessionWindow]
@@ -226,13 +226,11 @@ class Session:
         with (
             localcontext(Context()),
             cut as self._window,
-            imported_strategy(
-                prepared.code, common["strategy"]["config_path"], common["seed"]
-            ) as loaded,
+            imported_strategy(prepared.code, common.config_path, common.seed) as loaded,
         ):
             inputs = self._window.inputs
             if isinstance(data, AdapterData):
-                self._replay = ArrivingData(data.model_dump(), common["equity_interval"])
+                self._replay = ArrivingData(data.model_dump(), common.equity_interval)
                 source = f"{data.adapter} {data.environment or ''}".strip()
                 if deployment.record is not None:
                     self._replay.recorder = Recorder(recording_place(prepared.read))
@@ -240,7 +238,7 @@ class Session:
                 rows = self._window.slice.rows
                 self._replay = DataReplay(inputs, self._window.catalog, data.pace, rows)
                 source = f"replay {data.pace}"
-            balances = common["venue"]["balances"]
+            balances = list(common.venue.balances)
             self._journal.write(
                 events.SessionStarted(
                     deployment=deployment.name,
@@ -273,7 +271,7 @@ class Session:
                     self._replay.recorder.finish()
                 self._node.logged_failure()
                 if ending.is_orderly:
-                    refuse_foreign_modules(loaded, common["packages"])
+                    refuse_foreign_modules(loaded, common.packages)
                 result = self._left(carried, started) if self._replay.rows else None
                 self._tell_end(ending, result)
             finally:

@@ -117,6 +117,7 @@ class S3Folder:
         def request(store: S3Store) -> tuple[bytes, str]:
             answer = self._get(store, key, start, most)
             content = answer.bytes().to_bytes()
+            self._refuse_untagged(answer.meta, key)
             is_sound = _is_sound(answer, content, start, most)
             if is_sound is None:
                 again = self._get(store, key, start, most)
@@ -142,7 +143,7 @@ class S3Folder:
             if S3Fault.of(error).code == "NoSuchBucket":
                 raise
             try:
-                store.head(key)
+                self._refuse_untagged(store.head(key), key)
             except FileNotFoundError:
                 raise error from None
             contradiction = TransientError(
@@ -150,6 +151,17 @@ class S3Folder:
                 "that it is not; try again later"
             )
             raise _UnsoundError(_ATTEMPTS, contradiction) from None
+
+    def _refuse_untagged(self, facts: ObjectMeta, key: str) -> None:
+        """Raise when what was said of an object lacks its tag, as no answer of a storage does."""
+        if facts["e_tag"] is None:
+            raise _UnsoundError(
+                _ATTEMPTS,
+                TransientError(
+                    f"s3://{self._bucket}/{key}: the answer is no storage's: it has no ETag; see "
+                    "whether a proxy in between gave it, or try again later"
+                ),
+            )
 
     def _damaged(self, name: str) -> DataError:
         return DataError(
@@ -275,15 +287,17 @@ class S3Folder:
     def _find(self, prefix: str) -> Iterator[tuple[str, ObjectMeta]]:
         """Yield the objects in a folder or, when there is none, the object with that name."""
         key = self._key(prefix)
-        found = self._call(
-            prefix,
-            lambda store: [
+
+        def request(store: S3Store) -> list[ObjectMeta]:
+            return [
                 facts
                 for page in store.list(key or None, chunk_size=_PAGE)
                 for facts in page
                 if facts["path"] != key  # made by a console, to show an empty folder
-            ],
-        )
+            ]
+
+        # A list in which nothing can be read looks empty: it is believed when it comes twice.
+        found = self._call(prefix, request) or self._call(prefix, request)
         if not found and key and not prefix.endswith("/"):
             facts = self._facts(prefix)
             found = [facts] if facts is not None else []
@@ -294,8 +308,14 @@ class S3Folder:
         key = self._key(name)
         if name.endswith("/") or not key:
             return None  # not an object that this class writes
+
+        def request(store: S3Store) -> ObjectMeta:
+            facts = store.head(key)
+            self._refuse_untagged(facts, key)
+            return facts
+
         try:
-            return self._call(name, lambda store: store.head(key))
+            return self._call(name, request)
         except MissingError:
             return None
 

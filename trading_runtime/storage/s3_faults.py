@@ -63,6 +63,8 @@ class S3Fault:
     """Whether credentials are missing, or were requested from a machine that gives none."""
     redirected: bool
     """Whether the service answered from a region other than the bucket's."""
+    untagged: bool
+    """Whether the answer lacks the object's tag: something in between gave it."""
 
     @classmethod
     def of(cls, error: BaseException) -> S3Fault:
@@ -80,6 +82,7 @@ class S3Fault:
             provider,
             unattended=bool(_METADATA.search(text) or _MISSING.search(text)),
             redirected="BareRedirect" in text or code in _REGION_CODES,
+            untagged="source: MissingEtag" in text,
         )
 
     @property
@@ -87,6 +90,7 @@ class S3Fault:
         """Whether the same request may succeed when repeated."""
         return (
             bool(self.lost)
+            or self.untagged
             or self.status >= _SERVER_FAULTS
             or self.status == _TOO_MANY_REQUESTS
             or self.code in _PASSING_CODES
@@ -102,4 +106,6 @@ class S3Fault:
     def shown(self) -> str:
         """The shortest name for it that is informative."""
         answer = self.code or (f"HTTP {self.status}" if self.status else "")
+        if self.untagged:
+            return "an answer without ETag, which is no storage's"
         return answer or self.lost or self.provider or self.kind

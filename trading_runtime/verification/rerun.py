@@ -50,7 +50,7 @@ def find_origin(
     missing; ``DataError`` when its plan or metadata are damaged.
     """
     plan = read_plan(files.plan)
-    if "session" in plan.common.content:
+    if plan.common.session is not None:
         raise UsageError(
             f"run {files.folder.name!r} is a session, which no repeat gives again; compare it with "
             f"a backtest of the same rows: 'trading-runtime parity {files.folder.name}'"

@@ -316,7 +316,8 @@ class RunSide:
 
     def partition_inputs(self, index: int) -> dict[str, Any]:
         """Return the inputs of a partition; its instants are texts, as a plan shows them."""
-        found = partition_inputs(self.plan.partitions[index], self.plan.instruments)
+        planned = self.plan.partitions[index]
+        found = partition_inputs(planned, self.plan.instruments).to_document()
         instants = ("start", "end", "warmup_start")
         return found | {key: format_instant(found[key]) for key in instants}
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nautilus_trader.model import Venue
 
     from trading_runtime.engine.accounting.ledger import Ledger
+    from trading_runtime.records.inputs import SwapInputs
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _THREE = 3
@@ -48,9 +49,11 @@ class SwapModule(SimulationModule):
         """Accept the arguments of ``__init__``, which the native base class would refuse."""
         return super().__new__(cls)
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: SwapInputs, base_currency: str | None) -> None:
         super().__init__()
         self.settings = settings
+        self.base_currency = base_currency
+        """Of a single-currency account."""
         self.due: list[Money] = []
         """Charges not yet applied to the account."""
         self.refused: str | None = None
@@ -70,17 +73,15 @@ class SwapModule(SimulationModule):
                 self.refused = self.refused or str(outcome.error)
 
 
-def charging_instants(
-    settings: Mapping[str, Any], start: int, end: int
-) -> Iterable[tuple[int, int]]:
+def charging_instants(settings: SwapInputs, start: int, end: int) -> Iterable[tuple[int, int]]:
     """Yield (instant, days charged) after ``start`` and up to ``end``, in time order.
 
     With a ``triple_day`` three days are charged then, and none on Saturday and Sunday. When clocks
     change, a time that is skipped counts as much later, and one that is repeated the first time.
     """
-    time = dt.time.fromisoformat(settings["time"])
-    zone = zoneinfo.ZoneInfo(settings["time_zone"])
-    triple = settings["triple_day"]
+    time = dt.time.fromisoformat(settings.time)
+    zone = zoneinfo.ZoneInfo(settings.time_zone)
+    triple = settings.triple_day
     # A zone's day begins up to a day before or after that of UTC.
     for number in range(start // DAY - 1, end // DAY + 2):
         day = dt.date.fromordinal(_EPOCH + number)
@@ -129,7 +130,7 @@ class SwapCharges:
             for venue, days in self._due.pop(ts):
                 module = self._modules[venue]
                 for position in self._cache.positions_open(venue=venue):
-                    money = self._charge(position, module.settings, days)
+                    money = self._charge(position, module, days)
                     if money is None:
                         continue
                     module.due.append(money)
@@ -157,8 +158,9 @@ class SwapCharges:
             )
         )
 
-    def _charge(self, position: Any, settings: Mapping[str, Any], days: int) -> Money | None:
-        rates = settings["rates"].get(str(position.instrument_id))
+    def _charge(self, position: Any, module: SwapModule, days: int) -> Money | None:
+        settings = module.settings
+        rates = settings.rates.get(str(position.instrument_id))
         instrument = self._cache.instrument(position.instrument_id)
         if rates is None or instrument is None:
             return None
@@ -166,11 +168,11 @@ class SwapCharges:
         if price is None:
             raise DataError(f"swap of {instrument.id}: no price is known when it is due")
         value = instrument.notional_value(position.quantity, Price.from_decimal(price))
-        rate = Decimal(rates["short" if position.is_short else "long"])
-        if settings["per"] == "year":
-            rate /= settings["days_in_year"]
+        rate = rates.short if position.is_short else rates.long
+        if settings.per == "year":
+            rate /= settings.days_in_year
         amount, currency = abs(value.as_decimal()) * rate * days, value.currency
-        base = settings["base_currency"]
+        base = module.base_currency
         if base is not None and base != currency.code:
             amount = self._rates.convert(amount, currency.code, base)
             currency = known_currency(base)

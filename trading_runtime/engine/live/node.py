@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from trading_runtime.engine.live.reporting import Listener
     from trading_runtime.engine.live.restoring import RestoringClient
     from trading_runtime.engine.strategy.loading import LoadedStrategy
+    from trading_runtime.records.inputs import TaskInputs
 
 TRADER = model.TraderId("TRADER-001")
 _MOST_NAMES = 10
@@ -70,7 +71,7 @@ class PaperNode:
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a node is made of
         self,
-        inputs: Mapping[str, Any],
+        inputs: TaskInputs,
         loaded: LoadedStrategy,
         replay: DataReplay | ArrivingData,
         listener: Listener,
@@ -84,11 +85,11 @@ class PaperNode:
         Raises ``UsageError`` when venue or strategy refuse their settings, and ``StrategyError``
         when the strategy raises while it is created.
         """
-        common, partition = inputs["common"], inputs["partition"]
-        self._common, self._start = common, partition["start"]
+        common, partition = inputs.common, inputs.partition
+        self._common, self._start = common, partition.start
         self._replay = replay
-        self.venue = model.Venue(common["venue_name"])
-        register_currencies(partition["instruments"])
+        self.venue = model.Venue(common.venue_name)
+        register_currencies(partition.instruments)
         self._restorers: list[RestoringClient] = []
         self._balances = balances
         builder = self._new_builder()
@@ -103,10 +104,10 @@ class PaperNode:
         self.samples: list[EquitySample] = []
         """The account's value at each multiple of the interval of equity, in the data's time."""
         replay.on_look = self._look
-        limits = dict(common.get("risk", NO_LIMITS))
+        limits = common.risk or NO_LIMITS
         # The engine would count by the wall clock, which a replay does not follow.
-        if "queue" not in common:
-            limits["max_orders"] = limits["max_orders"] or common["venue"]["order_rate_limit"]
+        if common.queue is None and limits.max_orders is None:
+            limits = replace(limits, max_orders=common.venue.order_rate_limit)
         self.guard = new_guard(loaded, trading_starts=0, close_at_end=False)
         self.failures = self.guard.failures
         self.risk = self.guard.risk = Risk(limits, self._ledger, self.samples)
@@ -131,7 +132,7 @@ class PaperNode:
     def _new_builder(self) -> LiveNodeBuilder:
         """Return the beginning of a node that reconciles with no venue."""
         return (
-            LiveNode.builder(self._common["venue_name"], TRADER, Environment.SANDBOX)
+            LiveNode.builder(self._common.venue_name, TRADER, Environment.SANDBOX)
             .with_logging(logger_config(None))
             .with_reconciliation(False)  # noqa: FBT003 - the engine takes no keywords
             .with_delay_post_stop_secs(0)
@@ -143,19 +144,19 @@ class PaperNode:
     def _add_execution(self, builder: LiveNodeBuilder) -> None:
         """Add the simulated venue, and the client that puts positions back into it."""
         common, replay = self._common, self._replay
-        settings = common["venue"]
+        settings = common.venue
         restoring = restoring_factory(
             self._restorers,
-            f"{common['venue_name']}-SANDBOX-001",
-            model.AccountType.from_str(settings["account_type"].upper()),
-            model.OmsType.from_str(settings["oms_type"].upper()),
+            f"{common.venue_name}-SANDBOX-001",
+            model.AccountType.from_str(settings.account_type.upper()),
+            model.OmsType.from_str(settings.oms_type.upper()),
         )
         builder.add_exec_client(restorer.CLIENT, restoring, ExecutionClientConfig(), None)
-        config = simulated_venue(settings, common["venue_name"], common["seed"], self._balances)
+        config = simulated_venue(settings, common.venue_name, common.seed, self._balances)
         if isinstance(config.fee_model, FeesOfVenue):
             config.fee_model.now = lambda: replay.now(self.cache)
         builder.add_simulated_exec_client(
-            common["venue_name"], SandboxExecutionClientFactory(), config
+            common.venue_name, SandboxExecutionClientFactory(), config
         )
 
     def learn_instruments(self) -> None:
@@ -190,8 +191,8 @@ class PaperNode:
         self._balances = balances
         return Ledger.of(
             GivenAway(self.cache, self._portfolio),
-            self._common["venue_name"],
-            self._common["currency"],
+            self._common.venue_name,
+            self._common.currency,
             balances,
             self._replay.instruments,
         )
@@ -199,7 +200,7 @@ class PaperNode:
     def _add_strategy(
         self,
         loaded: LoadedStrategy,
-        inputs: Mapping[str, Any],
+        inputs: TaskInputs,
         listener: Listener,
         saved: Mapping[str, bytes] | None,
     ) -> None:
@@ -208,8 +209,8 @@ class PaperNode:
             self._sending = reporting(strategy_class, listener)
             return self._sending
 
-        seed = self._common["seed"]
-        self.strategy = guarded_strategy(loaded, inputs["config"], seed, self.guard, with_listener)
+        seed = self._common.seed
+        self.strategy = guarded_strategy(loaded, inputs.config, seed, self.guard, with_listener)
         self._node.add_strategy(self.strategy)
         if saved:
             self.strategy.load(dict(saved))

@@ -25,8 +25,10 @@ from trading_runtime.engine.simulation.feed import CHUNK_ROWS, READERS, fed
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from trading_runtime.records.inputs import SeriesInputs, TaskInputs
 
 CLIENT = "REPLAY"
 MARKS = model.InstrumentId.from_str("SESSION.MARKS")
@@ -44,7 +46,7 @@ _MICROSECOND = 1_000
 class DataReplay:
     """Plays the rows of one partition once."""
 
-    def __init__(self, inputs: Mapping[str, Any], catalog: Path, pace: str, rows: int = 0) -> None:
+    def __init__(self, inputs: TaskInputs, catalog: Path, pace: str, rows: int = 0) -> None:
         """Play the rows in ``catalog`` in the order in which a backtest gets them.
 
         ``rows`` is their number, so that as many are read at a time as in a backtest. ``pace`` is
@@ -52,17 +54,17 @@ class DataReplay:
         backtest supports.
         """
         self._partition = fed(inputs)
-        for series in self._partition["data"]:
-            if series["type"] not in READERS:
+        for series in self._partition.data:
+            if series.type not in READERS:
                 raise UsageError(
-                    f"data.types: {series['type']} cannot be replayed; accepted are "
+                    f"data.types: {series.type} cannot be replayed; accepted are "
                     f"{', '.join(READERS)}"
                 )
-        self._latest = [_latest_of(series) for series in self._partition["data"]]
+        self._latest = [_latest_of(series) for series in self._partition.data]
         self._catalog = ParquetDataCatalog(str(catalog))
-        names = {item["id"] for item in self._partition["instruments"]}
+        names = {item["id"] for item in self._partition.instruments}
         self.instruments = [item for item in self._catalog.instruments() if str(item.id) in names]
-        self._interval: int = inputs["common"]["equity_interval"]
+        self._interval = inputs.common.equity_interval
         self._factor = {"burst": None, "real": 1.0}[pace] if pace[0] != "x" else float(pace[1:])
         self.on_look: Callable[[int], None] = lambda _ts: None
         """Called at each multiple of the equity interval, once all rows up to it were seen."""
@@ -141,7 +143,7 @@ class DataReplay:
                 pending, sent = self._mark(None), now
         else:
             self.is_complete = True
-            await self._called_before(self._partition["end"], started, first)
+            await self._called_before(self._partition.end, started, first)
         await self.pass_mark()
 
     async def pass_mark(self) -> None:
@@ -252,15 +254,15 @@ class DataReplay:
 
     def _rows(self) -> Iterator[Any]:
         """Yield the rows in time order; for equal times, in the order of the series."""
-        start, end = self._partition["warmup_start"], self._partition["end"]
+        start, end = self._partition.warmup_start, self._partition.end
         length = -(-(end - start) // max(1, -(-self._count // CHUNK_ROWS)))
         for first in range(start, end, length):
             last = min(first + length, end) - 1
             rows: list[Any] = []
-            for series in self._partition["data"]:
-                reader = READERS[series["type"]]
-                rows += reader(self._catalog, [series["identifier"]], first, last)
-            if len(self._partition["data"]) > 1:
+            for series in self._partition.data:
+                reader = READERS[series.type]
+                rows += reader(self._catalog, [series.identifier], first, last)
+            if len(self._partition.data) > 1:
                 rows.sort(key=attrgetter("ts_init"))
             yield from rows
 
@@ -272,12 +274,12 @@ def _fitting(size: int, seconds: float) -> int:
     return max(size // 2, _FEWEST_ROWS) if seconds > _SLOW else size
 
 
-def _latest_of(series: Mapping[str, Any]) -> tuple[str, str, Any]:
+def _latest_of(series: SeriesInputs) -> tuple[str, str, Any]:
     """Return the instrument of a series, and the cache's method and key for its newest row."""
-    name = series["instrument_id"]
-    if series["type"] == "bars":
-        return name, "bar", model.BarType.from_str(series["identifier"])
-    kind = {"quotes": "quote", "trades": "trade"}[series["type"]]
+    name = series.instrument_id
+    if series.type == "bars":
+        return name, "bar", model.BarType.from_str(series.identifier)
+    kind = {"quotes": "quote", "trades": "trade"}[series.type]
     return name, kind, model.InstrumentId.from_str(name)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nautilus_trader import model
 from nautilus_trader.adapters.sandbox import SandboxExecutionClientConfig
@@ -13,28 +13,29 @@ from trading_runtime.engine.simulation.venue import check_amounts, matching
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from trading_runtime.records.inputs import VenueInputs
 
 
 def simulated_venue(
-    venue: Mapping[str, Any], name: str, seed: int, balances: Sequence[str]
+    venue: VenueInputs, name: str, seed: int, balances: Sequence[str]
 ) -> SandboxExecutionClientConfig:
     """Return the config of the venue ``name``, whose account starts with ``balances``.
 
-    ``venue`` is the JSON form of ``VenueSettings``. Raises ``UsageError`` when the engine refuses
-    the settings.
+    Raises ``UsageError`` when the engine refuses the settings.
     """
     try:
         check_amounts(venue)
-        base = venue["base_currency"]
+        base = venue.base_currency
         return SandboxExecutionClientConfig(
             model.Venue(name),
             [money(text) for text in balances],
             base_currency=None if base is None else currency(base),
-            oms_type=model.OmsType.from_str(venue["oms_type"].upper()),
-            account_type=model.AccountType.from_str(venue["account_type"].upper()),
-            default_leverage=Decimal(venue["leverage"]),
-            book_type=model.BookType.from_str(venue["book_type"]),
+            oms_type=model.OmsType.from_str(venue.oms_type.upper()),
+            account_type=model.AccountType.from_str(venue.account_type.upper()),
+            default_leverage=venue.leverage,
+            book_type=model.BookType.from_str(venue.book_type),
             **matching(venue, seed),
             use_random_ids=True,
         )

@@ -22,13 +22,14 @@ from trading_runtime.records.session_events import OrderClaimed, OrderFilled
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from nautilus_trader.live import LiveNodeBuilder
 
     from trading_runtime.engine.live.arriving import ArrivingData
     from trading_runtime.engine.live.reporting import Listener
     from trading_runtime.engine.strategy.loading import LoadedStrategy
+    from trading_runtime.records.inputs import TaskInputs
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class VenueNode(PaperNode):
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a node is made of
         self,
-        inputs: Mapping[str, Any],
+        inputs: TaskInputs,
         loaded: LoadedStrategy,
         data: ArrivingData,
         listener: Listener,
@@ -87,7 +88,7 @@ class VenueNode(PaperNode):
         self._client = adapter_client(
             "execution", execution["adapter"], execution["environment"], execution["config"]
         )
-        balances: Sequence[str] = inputs["common"]["venue"]["balances"]
+        balances = inputs.common.venue.balances
         super().__init__(inputs, loaded, data, listener, balances, saved)
         claimed = [model.InstrumentId.from_str(name) for name in data.names]
         self.strategy.set_external_order_instrument_ids(claimed)
@@ -95,7 +96,7 @@ class VenueNode(PaperNode):
     def _new_builder(self) -> LiveNodeBuilder:
         lookback = self._execution["lookback"]
         return (
-            LiveNode.builder(self._common["venue_name"], TRADER, Environment.LIVE)
+            LiveNode.builder(self._common.venue_name, TRADER, Environment.LIVE)
             .with_logging(logger_config(None))
             .with_delay_post_stop_secs(0)
             .with_timeout_connection(_CONNECT_SECONDS)

@@ -17,12 +17,13 @@ from trading_runtime.engine.strategy.guard_state import denial, listens, modify_
 from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from nautilus_trader.trading import Strategy
 
     from trading_runtime.engine.risk.profile import Refusal, Risk
     from trading_runtime.engine.strategy.guard_state import GuardState
+    from trading_runtime.records.inputs import CommonInputs, RateLimitInputs
 
 _HALTED = "KILL_SWITCH: the order waited in the queue, and is not sent"
 
@@ -42,13 +43,13 @@ class OutboundQueue:
     """The requests of one strategy that wait for their turn, and what became of others."""
 
     def __init__(
-        self, limit: Mapping[str, Any], max_wait: str, guard: GuardState, risk: Risk
+        self, limit: RateLimitInputs, max_wait: str, guard: GuardState, risk: Risk
     ) -> None:
         """``limit`` is the venue's ``order_rate_limit``."""
-        self._most: int = limit["orders"]
-        self._period = parse_duration(limit["per"])
+        self._most = limit.orders
+        self._period = parse_duration(limit.per)
         self._longest = parse_duration(max_wait)
-        self._rate = f"{limit['orders']} in {limit['per']}"
+        self._rate = f"{limit.orders} in {limit.per}"
         self._max_wait = max_wait
         self._guard = guard
         self._risk = risk
@@ -272,9 +273,9 @@ class OutboundQueue:
         return f"queue-refused-{self._alerts}"
 
 
-def queue_of(common: Mapping[str, Any], guard: GuardState, risk: Risk) -> OutboundQueue | None:
+def queue_of(common: CommonInputs, guard: GuardState, risk: Risk) -> OutboundQueue | None:
     """Return the queue of a task's or a session's ``common`` inputs, if they have one."""
-    settings = common.get("queue")
+    settings = common.queue
     if settings is None:
         return None
-    return OutboundQueue(common["venue"]["order_rate_limit"], settings["max_wait"], guard, risk)
+    return OutboundQueue(common.venue.order_rate_limit, settings.max_wait, guard, risk)

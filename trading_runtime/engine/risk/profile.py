@@ -15,6 +15,7 @@ from nautilus_trader.model import AggregationSource, Quantity
 
 from trading_runtime.canonical import decimal_text
 from trading_runtime.engine.accounting.valuation import EXACT, latest_price
+from trading_runtime.records.inputs import RiskInputs
 from trading_runtime.units import DAY, parse_duration
 
 if TYPE_CHECKING:
@@ -126,20 +127,29 @@ RULES = (
 )
 """In the order in which they are checked; the first that an order breaks refuses it."""
 
-NO_LIMITS: Mapping[str, Any] = {**dict.fromkeys(RULES), "instruments": {}}
+NO_LIMITS = RiskInputs()
 """The settings of a profile that refuses nothing."""
-_OF_INSTRUMENT = RULES[:6]
+_OF_INSTRUMENT = RULES[1:6]
 _OF_LOSSES = ("max_loss", "max_daily_loss")
 _SHOWN_DIGITS = 12
 _ONE = Quantity.from_int(1)
 _EXTERNAL = AggregationSource.EXTERNAL
 
 
+class _Limits(NamedTuple):
+    """What applies to orders in one instrument."""
+
+    stale_after: int | None
+    """Nanoseconds."""
+    of_order: Mapping[str, Decimal]
+    """The other limits by rule."""
+
+
 class Risk:
     """The risk profile of one account, and what it refused."""
 
     def __init__(
-        self, settings: Mapping[str, Any], ledger: Ledger, samples: Sequence[EquitySample]
+        self, settings: RiskInputs, ledger: Ledger, samples: Sequence[EquitySample]
     ) -> None:
         """``samples`` is read while the engine runs: it contains the account at midnight."""
         self._settings = settings
@@ -147,18 +157,20 @@ class Risk:
         self._rates = ledger.rates
         self._currency = ledger.currency
         self._losses = _Losses(ledger.account, samples)
-        self._limits: dict[str, dict[str, Any]] = {}
+        self._limits: dict[str, _Limits] = {}
         self._working: dict[Any, Proposal] = {}
         self._sent: deque[int] = deque()
-        self._is_unlimited = not any(settings.values())
-        self._limits_losses = any(settings[rule] is not None for rule in _OF_LOSSES)
+        self._is_unlimited = settings == NO_LIMITS
+        losses = {rule: getattr(settings, rule) for rule in _OF_LOSSES}
+        self._limits_of_losses: dict[str, Decimal] = {
+            rule: limit for rule, limit in losses.items() if limit is not None
+        }
         self._limits_positions = any(
-            each[rule] is not None
-            for each in (settings, *settings["instruments"].values())
-            for rule in ("max_position_quantity", "max_position_notional")
+            each.max_position_quantity is not None or each.max_position_notional is not None
+            for each in (settings, *settings.instruments.values())
         )
-        most = settings["max_orders"]
-        self._period = 0 if most is None else parse_duration(most["per"])
+        most = settings.max_orders
+        self._period = 0 if most is None else parse_duration(most.per)
         self.only_reducing = False
         """Whether only orders that reduce a position are sent."""
         self.held: Refusal | None = None
@@ -195,7 +207,7 @@ class Risk:
         if refusal is not None:
             self.refusals[refusal.rule] += len(proposals)
             return refusal
-        if self._settings["max_orders"] is not None and not is_repeated:
+        if self._settings.max_orders is not None and not is_repeated:
             self._sent.extend([now] * len(proposals))
         if self._limits_positions:
             self._working |= {item.order_id: item for item in proposals if not item.only_reduces}
@@ -208,17 +220,18 @@ class Risk:
         limits = self._limits.get(name)
         if limits is None:
             limits = self._limits[name] = self._limits_of(name)
-        if not limits and not self._limits_losses:
+        of_order = limits.of_order
+        if limits.stale_after is None and not of_order and not self._limits_of_losses:
             return None
         instrument = self._cache.instrument(item.instrument_id)
         if instrument is None:
             return None  # the engine itself denies it
-        if "stale_after" in limits and (
-            refusal := self._stale(item.instrument_id, limits["stale_after"], now)
+        if limits.stale_after is not None and (
+            refusal := self._stale(item.instrument_id, limits.stale_after, now)
         ):
             return refusal
-        price = latest_price(self._cache, instrument) if limits.keys() - {"stale_after"} else None
-        return self._too_large(item, instrument, limits, price) or self._too_much_lost(item, now)
+        price = latest_price(self._cache, instrument) if of_order else None
+        return self._too_large(item, instrument, of_order, price) or self._too_much_lost(item, now)
 
     def _barred(self, item: Proposal, name: str) -> Refusal | None:
         if self.held is not None:
@@ -231,14 +244,15 @@ class Risk:
             return Refusal("reduce", "only orders that make a position smaller go out")
         return None
 
-    def _limits_of(self, name: str) -> dict[str, Any]:
-        own = self._settings["instruments"].get(name, {})
-        limits: dict[str, Any] = {}
-        for rule in _OF_INSTRUMENT:
-            value = own.get(rule) or self._settings[rule]
-            if value is not None:
-                limits[rule] = parse_duration(value) if rule == "stale_after" else Decimal(value)
-        return limits
+    def _limits_of(self, name: str) -> _Limits:
+        everywhere = self._settings
+        own = everywhere.instruments.get(name, NO_LIMITS)
+        stale_after = own.stale_after or everywhere.stale_after
+        limits = {rule: getattr(own, rule) or getattr(everywhere, rule) for rule in _OF_INSTRUMENT}
+        return _Limits(
+            None if stale_after is None else parse_duration(stale_after),
+            {rule: limit for rule, limit in limits.items() if limit is not None},
+        )
 
     def _stale(self, instrument_id: Any, longest: int, now: int) -> Refusal | None:
         cache = self._cache
@@ -324,14 +338,9 @@ class Risk:
         return total
 
     def _too_much_lost(self, item: Proposal, now: int) -> Refusal | None:
-        limits = {
-            rule: Decimal(self._settings[rule])
-            for rule in _OF_LOSSES
-            if self._settings[rule] is not None
-        }
-        if not limits:
+        if not self._limits_of_losses:
             return None
-        refusal = self._losses.above(limits, now)
+        refusal = self._losses.above(self._limits_of_losses, now)
         return None if self._reduces(item) else refusal
 
     def _reduces(self, item: Proposal) -> bool:
@@ -339,13 +348,13 @@ class Risk:
         return item.only_reduces or (net * item.sign < 0 and item.open_quantity <= abs(net))
 
     def _too_many(self, count: int, now: int) -> Refusal | None:
-        settings = self._settings["max_orders"]
+        settings = self._settings.max_orders
         if settings is None:
             return None
         while self._sent and self._sent[0] <= now - self._period:
             self._sent.popleft()
-        if len(self._sent) + count > settings["orders"]:
-            return Refusal("max_orders", f"more than {settings['orders']} in {settings['per']}")
+        if len(self._sent) + count > settings.orders:
+            return Refusal("max_orders", f"more than {settings.orders} in {settings.per}")
         return None
 
 

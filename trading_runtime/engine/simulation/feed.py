@@ -12,7 +12,7 @@ import inspect
 import sys
 import tempfile
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -35,7 +35,7 @@ from trading_runtime.engine.strategy.failures import watch_escapes
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from nautilus_trader.backtest import BacktestEngineConfig, BacktestVenueConfig
     from nautilus_trader.common import Cache
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nautilus_trader.portfolio import Portfolio
 
     from trading_runtime.engine.strategy.failures import FailureRecord
+    from trading_runtime.records.inputs import PartitionInputs, SeriesInputs, TaskInputs
 
 
 DELTAS = "order_book_deltas"
@@ -62,45 +63,45 @@ _DATA_TYPES = {
 }
 
 
-def data_configs(partition: Mapping[str, Any], catalog: Path) -> list[BacktestDataConfig]:
+def data_configs(partition: PartitionInputs, catalog: Path) -> list[BacktestDataConfig]:
     """Return the engine's configs of all series of a partition, whose rows are in ``catalog``.
 
     Instruments of the partition without rows are also requested: the engine only knows instruments
     whose data was requested, and a strategy may look them up.
     """
     configs = []
-    for series in partition["data"]:
-        is_bars = series["type"] == "bars"
-        instrument_id = model.InstrumentId.from_str(series["instrument_id"])
+    for series in partition.data:
+        is_bars = series.type == "bars"
+        instrument_id = model.InstrumentId.from_str(series.instrument_id)
         configs.append(
             BacktestDataConfig(
-                _DATA_TYPES[series["type"]],
+                _DATA_TYPES[series.type],
                 str(catalog),
                 instrument_id=None if is_bars else instrument_id,
-                bar_types=[series["identifier"]] if is_bars else None,
+                bar_types=[series.identifier] if is_bars else None,
             )
         )
-    with_rows = {series["instrument_id"] for series in partition["data"]}
+    with_rows = {series.instrument_id for series in partition.data}
     configs += [
         BacktestDataConfig(
             model.NautilusDataType.TradeTick,
             str(catalog),
             instrument_id=model.InstrumentId.from_str(definition["id"]),
         )
-        for definition in partition["instruments"]
+        for definition in partition.instruments
         if definition["id"] not in with_rows
     ]
     return configs
 
 
-def last_instant(partition: Mapping[str, Any], closes: Sequence[InstrumentClose] = ()) -> int:
+def last_instant(partition: PartitionInputs, closes: Sequence[InstrumentClose] = ()) -> int:
     """Return the instant up to which the engine runs: the last one before the window's end.
 
     It is the end itself with funding rates, or when a contract expires there at a stated price.
     What is settled then belongs to the positions held until then: the next window starts flat.
     """
-    has_funding = any(series["type"] == FUNDING for series in partition["data"])
-    end: int = partition["end"]
+    has_funding = any(series.type == FUNDING for series in partition.data)
+    end = partition.end
     return end if has_funding or any(close.ts_init == end for close in closes) else end - 1
 
 
@@ -116,25 +117,25 @@ def _rate_configs(rates: RateRows) -> list[BacktestDataConfig]:
     return [BacktestDataConfig(kind, rates.path, instrument_id=pair.id) for pair in rates.pairs]
 
 
-def books_without_quotes(data: Sequence[Mapping[str, Any]]) -> list[str]:
+def books_without_quotes(data: Sequence[SeriesInputs]) -> list[str]:
     """Return the ids of instruments that have order book data and no quotes.
 
     The engine's risk checks and its portfolio know prices from quotes, trades and bars only; from
     such books it has to make quotes. It does so for all books or for none, so there are none when
     an instrument has both.
     """
-    quoted = {series["instrument_id"] for series in data if series["type"] == "quotes"}
-    books = {item["instrument_id"] for item in data if item["type"] in {DELTAS, DEPTHS}}
+    quoted = {series.instrument_id for series in data if series.type == "quotes"}
+    books = {item.instrument_id for item in data if item.type in {DELTAS, DEPTHS}}
     return [] if books & quoted else sorted(books)
 
 
-def expected_steps(data: Sequence[Mapping[str, Any]], catalog: Path, rows: int) -> int:
+def expected_steps(data: Sequence[SeriesInputs], catalog: Path, rows: int) -> int:
     """Return how many steps the engine makes for ``rows`` rows: one per row, or per book update.
 
     An update of an order book is all deltas up to the one with the flag ``F_LAST``.
     Raises ``DataError`` when the last delta of an instrument lacks it.
     """
-    if not any(series["type"] == DELTAS for series in data):
+    if not any(series.type == DELTAS for series in data):
         return rows
     folders = (catalog / "data" / DELTAS).iterdir()
     return rows - sum(_deltas_within_updates(folder) for folder in folders)
@@ -169,7 +170,7 @@ class RowBounds(NamedTuple):
     """The last row of all series; 0 for none."""
 
 
-def row_bounds(data: Sequence[Mapping[str, Any]], catalog: Path) -> RowBounds:
+def row_bounds(data: Sequence[SeriesInputs], catalog: Path) -> RowBounds:
     """Return the bounds of the rows of all series of ``data``."""
     firsts: dict[Path, int] = {}
     last = 0
@@ -184,9 +185,7 @@ def row_bounds(data: Sequence[Mapping[str, Any]], catalog: Path) -> RowBounds:
     return RowBounds(sorted(firsts.values()), last)
 
 
-def last_rows(
-    data: Sequence[Mapping[str, Any]], catalog: Path, instants: Sequence[int]
-) -> list[int]:
+def last_rows(data: Sequence[SeriesInputs], catalog: Path, instants: Sequence[int]) -> list[int]:
     """Return for each of ``instants`` the time of the last row at or before it, 0 for none.
 
     Both are ``ts_init`` in nanoseconds since the epoch; ``instants`` are in order.
@@ -209,11 +208,11 @@ def last_rows(
     return found
 
 
-def _files(data: Sequence[Mapping[str, Any]], catalog: Path) -> Iterator[tuple[Path, Any]]:
+def _files(data: Sequence[SeriesInputs], catalog: Path) -> Iterator[tuple[Path, Any]]:
     """Yield each file with rows of ``data``, opened by Arrow."""
     import pyarrow.parquet as pq
 
-    for kind in sorted({series["type"] for series in data}):
+    for kind in sorted({series.type for series in data}):
         for path in sorted((catalog / "data" / kind).rglob("*.parquet")):
             with pq.ParquetFile(path) as file:
                 yield path, file
@@ -230,11 +229,10 @@ READERS: dict[str, Callable[..., list[Any]]] = {
 """How rows are decoded to objects that engines share; other types are streamed."""
 
 
-def fed(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def fed(inputs: TaskInputs) -> PartitionInputs:
     """Return the partition of a task with its series in feeding order."""
-    partition, bar_execution = inputs["partition"], inputs["common"]["venue"]["bar_execution"]
-    data = in_feeding_order(partition["data"], bar_execution=bar_execution)
-    return {**partition, "data": data}
+    partition, bar_execution = inputs.partition, inputs.common.venue.bar_execution
+    return replace(partition, data=in_feeding_order(partition.data, bar_execution=bar_execution))
 
 
 @dataclass(frozen=True)
@@ -261,19 +259,19 @@ class DecodedRows:
         return sorted([*closes, *self.rows], key=attrgetter("ts_init"))
 
 
-def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows | None:
+def decoded(inputs: TaskInputs, catalog: Path, rows: int) -> DecodedRows | None:
     """Decode all of a task's partition; ``None`` when it is too large or can only be streamed."""
     partition = fed(inputs)
-    if rows > CHUNK_ROWS or any(series["type"] not in READERS for series in partition["data"]):
+    if rows > CHUNK_ROWS or any(series.type not in READERS for series in partition.data):
         return None
     reader = ParquetDataCatalog(str(catalog))
     # A node gives the engine one for each series, and the engine makes trade ids from their number.
-    names = [series["instrument_id"] for series in partition["data"]]
-    names += [item["id"] for item in partition["instruments"] if item["id"] not in names]
+    names = [series.instrument_id for series in partition.data]
+    names += [item["id"] for item in partition.instruments if item["id"] not in names]
     instruments = {str(item.id): item for item in reader.instruments()}
     found: list[Any] = []
-    for series in partition["data"]:
-        found += READERS[series["type"]](reader, [series["identifier"]])
+    for series in partition.data:
+        found += READERS[series.type](reader, [series.identifier])
     with contextlib.closing(RateRows(inputs, catalog)) as rates:
         quotes = rates.decoded()
     known = [instruments[name] for name in names]
@@ -282,7 +280,7 @@ def decoded(inputs: Mapping[str, Any], catalog: Path, rows: int) -> DecodedRows 
     else:
         found, known = [*found, *quotes], [*known, *rates.pairs]
     found.sort(key=attrgetter("ts_init"))
-    return DecodedRows(known, found, row_bounds(partition["data"], catalog), len(quotes))
+    return DecodedRows(known, found, row_bounds(partition.data, catalog), len(quotes))
 
 
 class FedEngine(Protocol):
@@ -319,7 +317,7 @@ class StreamingEngine:
         self,
         venues: Sequence[BacktestVenueConfig],
         config: BacktestEngineConfig,
-        partition: Mapping[str, Any],
+        partition: PartitionInputs,
         rates: RateRows,
         closes: Sequence[InstrumentClose] = (),
     ) -> None:
@@ -329,7 +327,7 @@ class StreamingEngine:
         configs = data_configs(partition, catalog)
         if self._closes is not None:
             folder = Path(self._closes.name)
-            write_closes(folder, closes, partition["instruments"])
+            write_closes(folder, closes, partition.instruments)
             configs = [*_close_configs(folder, closes), *configs]
         added = _rate_configs(rates)
         configs = [*added, *configs] if rates.come_first else [*configs, *added]
@@ -341,7 +339,7 @@ class StreamingEngine:
             chunk_size=CHUNK_ROWS,
             raise_exception=True,
             dispose_on_completion=False,
-            start=partition["warmup_start"],
+            start=partition.warmup_start,
             end=last_instant(partition, closes),
         )
         self._node = BacktestNode([run])
@@ -381,7 +379,7 @@ class SharingEngine:
         self,
         venues: Sequence[BacktestVenueConfig],
         config: BacktestEngineConfig,
-        partition: Mapping[str, Any],
+        partition: PartitionInputs,
         decoded_rows: DecodedRows,
         closes: Sequence[InstrumentClose] = (),
     ) -> None:
@@ -392,7 +390,7 @@ class SharingEngine:
                 self._engine.add_venue(**_venue_arguments(venue))
             for instrument in decoded_rows.instruments_with(closes):
                 self._engine.add_instrument(instrument)
-        self._window = partition["warmup_start"], last_instant(partition, closes)
+        self._window = partition.warmup_start, last_instant(partition, closes)
         self._rows = decoded_rows.rows_with(closes)
         self.cache = self._engine.cache
         self.portfolio = self._engine.portfolio

@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from nautilus_trader.trading import Strategy
 
     from trading_runtime.engine.strategy.guard_state import GuardState
+    from trading_runtime.records.inputs import SeriesInputs
 
 _SIDES = {model.PriceType.BID: 1, model.PriceType.ASK: 2}
 
 
-def in_feeding_order(
-    data: Sequence[Mapping[str, Any]], *, bar_execution: bool
-) -> list[Mapping[str, Any]]:
+def in_feeding_order(data: Sequence[SeriesInputs], *, bar_execution: bool) -> list[SeriesInputs]:
     """Return the series of a partition in the order in which rows of one instant are fed.
 
     An instrument's short bars come before long ones; within one length, bid and then ask bars come
@@ -36,10 +35,10 @@ def in_feeding_order(
 
     def key(place: int) -> tuple[Any, ...]:
         series = data[place]
-        is_bars = series["type"] == "bars"
-        length, side = length_and_side(series["identifier"]) if is_bars else (0.0, 0)
-        kind = (is_bars and not bar_execution, series["type"])
-        return (*kind, series["instrument_id"], length, side, place)
+        is_bars = series.type == "bars"
+        length, side = length_and_side(series.identifier) if is_bars else (0.0, 0)
+        kind = (is_bars and not bar_execution, series.type)
+        return (*kind, series.instrument_id, length, side, place)
 
     return [data[place] for place in sorted(range(len(data)), key=key)]
 
@@ -51,17 +50,17 @@ def length_and_side(identifier: str) -> tuple[float, int]:
     return length, _SIDES.get(spec.price_type, 0)
 
 
-def early_bars(data: Sequence[Mapping[str, Any]], *, bar_execution: bool) -> dict[str, str]:
+def early_bars(data: Sequence[SeriesInputs], *, bar_execution: bool) -> dict[str, str]:
     """Return the bid bars that move the market together with their ask bars, and these ask bars."""
     if not bar_execution:
         return {}
     sides: dict[str, dict[float, dict[int, str]]] = {}
     for series in data:
-        if series["type"] == "bars":
-            length, side = length_and_side(series["identifier"])
+        if series.type == "bars":
+            length, side = length_and_side(series.identifier)
             if side and length < math.inf:
-                of_instrument = sides.setdefault(series["instrument_id"], {})
-                of_instrument.setdefault(length, {})[side] = series["identifier"]
+                of_instrument = sides.setdefault(series.instrument_id, {})
+                of_instrument.setdefault(length, {})[side] = series.identifier
     found = {}
     for lengths in sides.values():
         pairs = [pair for _, pair in sorted(lengths.items()) if len(pair) == len(_SIDES)]
@@ -72,11 +71,11 @@ def early_bars(data: Sequence[Mapping[str, Any]], *, bar_execution: bool) -> dic
 
 
 def two_sided(
-    data: Sequence[Mapping[str, Any]],
+    data: Sequence[SeriesInputs],
 ) -> dict[model.InstrumentId, tuple[model.BarType, model.BarType]]:
     """Return the instruments whose prices are bars of bid and ask alone, with the shortest ones."""
-    priced = {item["instrument_id"] for item in data if item["type"] in {"quotes", "trades"}}
-    bars = [item for item in data if item["instrument_id"] not in priced]
+    priced = {item.instrument_id for item in data if item.type in {"quotes", "trades"}}
+    bars = [item for item in data if item.instrument_id not in priced]
     pairs = (
         tuple(map(model.BarType.from_str, pair))
         for pair in early_bars(bars, bar_execution=True).items()

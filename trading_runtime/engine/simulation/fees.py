@@ -15,32 +15,33 @@ from trading_runtime.engine.instruments.currencies import money
 from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from nautilus_trader.model import Money
+
+    from trading_runtime.records.inputs import FeeInputs, FeeTierInputs, VenueInputs
 
 
 class _Fees(Protocol):
     def get_commission(self, order: Any, quantity: Any, price: Any, instrument: Any) -> Money: ...
 
 
-def fee_model(venue: Mapping[str, Any]) -> Any:
-    """Return the engine's fee model for the JSON form of ``VenueSettings``.
+def fee_model(venue: VenueInputs) -> Any:
+    """Return the engine's fee model for a venue.
 
     The engine's own if it can distinguish instruments; else one in Python that uses them.
     """
-    fees, by_instrument = venue["fees"], venue.get("fees_by_instrument", {})
-    everywhere = [fees, *by_instrument.values()]
-    penalty = (venue.get("liquidation") or {}).get("fee")
-    if penalty is not None:
+    fees, by_instrument = venue.fees, venue.fees_by_instrument
+    everywhere = (fees, *by_instrument.values())
+    if venue.liquidation is not None and venue.liquidation.fee is not None:
         return FeesOfVenue(venue)
-    if all(item["model"] in {"maker_taker", "none"} for item in everywhere):
+    if all(item.model in {"maker_taker", "none"} for item in everywhere):
         return execution.MakerTakerFeeModel(
             *_rates(fees),
             {InstrumentId.from_str(name): _rates(item) for name, item in by_instrument.items()}
             or None,
         )
-    if not by_instrument and fees["model"] != "tiered":
+    if not by_instrument and fees.model != "tiered":
         return _engine_model(fees)
     return FeesOfVenue(venue)
 
@@ -52,20 +53,18 @@ class FeesOfVenue(execution.FeeModel):
         """Accept the arguments of ``__init__``, which the native base class would refuse."""
         return super().__new__(cls)
 
-    def __init__(self, venue: Mapping[str, Any]) -> None:
+    def __init__(self, venue: VenueInputs) -> None:
         super().__init__()
         self.now: Callable[[], int] = int
         """Returns the simulated time; set before the engine runs."""
-        self._fees = self._model(venue["fees"])
-        penalty = (venue.get("liquidation") or {}).get("fee")
+        self._fees = self._model(venue.fees)
+        penalty = None if venue.liquidation is None else venue.liquidation.fee
         self._liquidation = (
-            None
-            if penalty is None
-            else execution.MakerTakerFeeModel(Decimal(penalty), Decimal(penalty))
+            None if penalty is None else execution.MakerTakerFeeModel(penalty, penalty)
         )
         self._by_instrument = {
             InstrumentId.from_str(name): self._model(item)
-            for name, item in venue.get("fees_by_instrument", {}).items()
+            for name, item in venue.fees_by_instrument.items()
         }
 
     def get_commission(self, order: Any, quantity: Any, price: Any, instrument: Any) -> Money:
@@ -78,8 +77,8 @@ class FeesOfVenue(execution.FeeModel):
     def _time(self) -> int:
         return self.now()
 
-    def _model(self, fees: Mapping[str, Any]) -> _Fees:
-        if fees["model"] == "tiered":
+    def _model(self, fees: FeeInputs) -> _Fees:
+        if fees.model == "tiered":
             return _Tiers(fees, self._time)
         model: _Fees = _engine_model(fees)
         return model
@@ -88,12 +87,12 @@ class FeesOfVenue(execution.FeeModel):
 class _Tiers:
     """Rates that depend on the value that was traded before a fill."""
 
-    def __init__(self, fees: Mapping[str, Any], now: Callable[[], int]) -> None:
+    def __init__(self, fees: FeeInputs, now: Callable[[], int]) -> None:
         self._now = now
-        self._period = None if fees["period"] is None else parse_duration(fees["period"])
-        tiers = fees["tiers"]
-        self._bounds = [Decimal(tier["from_value"].split()[0]) for tier in tiers]
-        self._models = [execution.MakerTakerFeeModel(*_rates(item)) for item in (fees, *tiers)]
+        self._period = None if fees.period is None else parse_duration(fees.period)
+        self._bounds = [Decimal(tier.from_value.split()[0]) for tier in fees.tiers]
+        rates = [_rates(fees), *map(_rates, fees.tiers)]
+        self._models = [execution.MakerTakerFeeModel(*each) for each in rates]
         self._traded = Decimal(0)
         self._fills: deque[tuple[int, Decimal]] = deque()
 
@@ -110,14 +109,14 @@ class _Tiers:
         return model.get_commission(order, quantity, price, instrument)
 
 
-def _engine_model(fees: Mapping[str, Any]) -> Any:
-    if fees["model"] == "fixed":
-        return execution.FixedFeeModel(money(fees["amount"]), fees["once_per_order"])
-    if fees["model"] == "per_contract":
-        return execution.PerContractFeeModel(money(fees["amount"]))
-    return execution.MakerTakerFeeModel(*_rates(fees))
+def _engine_model(fees: FeeInputs) -> Any:
+    if fees.amount is None:
+        return execution.MakerTakerFeeModel(*_rates(fees))
+    if fees.model == "fixed":
+        return execution.FixedFeeModel(money(fees.amount), fees.once_per_order)
+    return execution.PerContractFeeModel(money(fees.amount))
 
 
-def _rates(fees: Mapping[str, Any]) -> tuple[Decimal, Decimal]:
+def _rates(fees: FeeInputs | FeeTierInputs) -> tuple[Decimal, Decimal]:
     """Return maker and taker rate; both are zero without fees."""
-    return Decimal(fees.get("maker", 0)), Decimal(fees.get("taker", 0))
+    return fees.maker, fees.taker

@@ -20,10 +20,11 @@ from nautilus_trader.serialization import get_arrow_schema_bytes
 from trading_runtime.engine.instruments.definitions import build_instruments
 from trading_runtime.engine.simulation.feeding_order import length_and_side
 from trading_runtime.engine.simulation.venue import has_latency
-from trading_runtime.planning.identity import venues_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from trading_runtime.records.inputs import SeriesInputs, TaskInputs
 
 _PREFIX = "RATE-"
 _COLUMNS = {"trades": ("price", "price"), "quotes": ("bid_price", "ask_price")}
@@ -36,22 +37,22 @@ class RateSource(NamedTuple):
 
     pair: Any
     """The stand-in, an instrument of the venue."""
-    series: Mapping[str, Any]
+    series: SeriesInputs
 
 
-def rate_sources(inputs: Mapping[str, Any]) -> list[RateSource]:
+def rate_sources(inputs: TaskInputs) -> list[RateSource]:
     """Return what gives a task's accounts of a single currency the rates that they need.
 
     The venue's own instruments come first, then those of other venues.
     """
-    partition = inputs["partition"]
-    series_of: dict[str, list[Mapping[str, Any]]] = {}
-    for series in partition["data"]:
-        series_of.setdefault(series["instrument_id"], []).append(series)
+    partition = inputs.partition
+    series_of: dict[str, list[SeriesInputs]] = {}
+    for series in partition.data:
+        series_of.setdefault(series.instrument_id, []).append(series)
     found: list[RateSource] = []
-    venues = venues_of(inputs["common"]).items()
-    bases = {name: venue["base_currency"] for name, venue in venues if venue["base_currency"]}
-    instruments = build_instruments(partition["instruments"]) if bases else []
+    venues = inputs.common.all_venues.items()
+    bases = {name: venue.base_currency for name, venue in venues if venue.base_currency}
+    instruments = build_instruments(partition.instruments) if bases else []
     for name, base in bases.items():
         wanted = {_settled_in(item) for item in instruments if item.id.venue.value == name}
         if wanted <= {base}:
@@ -85,33 +86,33 @@ def _pair(instrument: Any) -> frozenset[str]:
     return frozenset() if base is None else frozenset({base.code, instrument.quote_currency.code})
 
 
-def _is_quoted(of_instrument: Sequence[Mapping[str, Any]]) -> bool:
+def _is_quoted(of_instrument: Sequence[SeriesInputs]) -> bool:
     """Return whether the engine converts with these series itself."""
-    kinds = {series["type"] for series in of_instrument}
-    sides = {_side(series) for series in of_instrument if series["type"] == "bars"}
+    kinds = {series.type for series in of_instrument}
+    sides = {_side(series) for series in of_instrument if series.type == "bars"}
     return not kinds.isdisjoint(_QUOTED) or {1, 2} <= sides
 
 
-def _best(of_instrument: Sequence[Mapping[str, Any]], *, is_own: bool) -> Mapping[str, Any] | None:
+def _best(of_instrument: Sequence[SeriesInputs], *, is_own: bool) -> SeriesInputs | None:
     """Return the series whose prices are the latest: quotes, trades, or the shortest bars."""
 
-    def key(series: Mapping[str, Any]) -> tuple[float, str]:
-        name = series["identifier"]
+    def key(series: SeriesInputs) -> tuple[float, str]:
+        name = series.identifier
         order = {"quotes": -2.0, "trades": -1.0}
-        return order.get(series["type"]) or length_and_side(name)[0], name
+        return order.get(series.type) or length_and_side(name)[0], name
 
     usable = [
         series
         for series in of_instrument
-        if series["type"] == "trades"
-        or (series["type"] == "quotes" and not is_own)
-        or (series["type"] == "bars" and not _side(series))
+        if series.type == "trades"
+        or (series.type == "quotes" and not is_own)
+        or (series.type == "bars" and not _side(series))
     ]
     return min(usable, key=key, default=None)
 
 
-def _side(series: Mapping[str, Any]) -> int:
-    return length_and_side(series["identifier"])[1]
+def _side(series: SeriesInputs) -> int:
+    return length_and_side(series.identifier)[1]
 
 
 def _folder_name(identifier: str) -> str:
@@ -139,9 +140,9 @@ def _stand_in(instrument: Any, venue: str) -> Any:
 class RateRows:
     """Quotes of stand-in pairs, in a catalog of their own."""
 
-    def __init__(self, inputs: Mapping[str, Any], catalog: Path) -> None:
+    def __init__(self, inputs: TaskInputs, catalog: Path) -> None:
         """Make the quotes that a task needs from its rows in ``catalog``."""
-        self.come_first = not has_latency(inputs["common"])
+        self.come_first = not has_latency(inputs.common)
         """Whether they come before the other rows of their instant.
 
         Then a fill is converted at the price that it fills at. An order on its way because of a
@@ -182,7 +183,7 @@ def _write(folder: Path, source: RateSource, catalog: Path) -> int:
     import pyarrow.parquet as pq
 
     pair, series = source
-    bid, ask = _COLUMNS.get(series["type"], _OF_BARS)
+    bid, ask = _COLUMNS.get(series.type, _OF_BARS)
     schema = pa.ipc.open_stream(get_arrow_schema_bytes(model.QuoteTick)).schema
     schema = schema.with_metadata(
         {
@@ -197,7 +198,7 @@ def _write(folder: Path, source: RateSource, catalog: Path) -> int:
     into.mkdir(parents=True)
     rows = 0
     for path in sorted(
-        (catalog / "data" / series["type"] / _folder_name(series["identifier"])).glob("*")
+        (catalog / "data" / series.type / _folder_name(series.identifier)).glob("*")
     ):
         with pq.ParquetFile(path) as file, pq.ParquetWriter(into / path.name, schema) as writer:
             for index in range(file.metadata.num_row_groups):

@@ -6,40 +6,40 @@ charges the fee of a fill that takes liquidity.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader.model import InstrumentClose, InstrumentCloseType, InstrumentId, Price
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from trading_runtime.engine.instruments.definitions import build_instruments
-from trading_runtime.planning.identity import venues_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from decimal import Decimal
     from pathlib import Path
 
+    from trading_runtime.records.inputs import TaskInputs
 
-def stated_closes(inputs: Mapping[str, Any]) -> list[InstrumentClose]:
+
+def stated_closes(inputs: TaskInputs) -> list[InstrumentClose]:
     """Return the closing price, if there is one, of each contract that expires while a task runs.
 
     An expiry exactly at the window's end is included: positions are settled there.
     """
-    partition = inputs["partition"]
-    prices: dict[str, str] = {}
-    for venue in venues_of(inputs["common"]).values():
-        prices |= venue.get("settlement_prices", {})
+    partition = inputs.partition
+    prices: dict[str, Decimal] = {}
+    for venue in inputs.common.all_venues.values():
+        prices |= venue.settlement_prices
     return [
         InstrumentClose(
             InstrumentId.from_str(item["id"]),
-            Price.from_decimal_dp(Decimal(prices[item["id"]]), item["price_precision"]),
+            Price.from_decimal_dp(prices[item["id"]], item["price_precision"]),
             InstrumentCloseType.CONTRACT_EXPIRED,
             item["expiration_ns"],
             item["expiration_ns"],
         )
-        for item in partition["instruments"]
-        if item["id"] in prices
-        and partition["warmup_start"] <= item["expiration_ns"] <= partition["end"]
+        for item in partition.instruments
+        if item["id"] in prices and partition.warmup_start <= item["expiration_ns"] <= partition.end
     ]
 
 

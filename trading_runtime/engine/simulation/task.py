@@ -6,7 +6,7 @@ import functools
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from decimal import Context, localcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nautilus_trader import model
 
@@ -66,11 +66,10 @@ from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.engine.strategy.subscriptions import unfed
 from trading_runtime.errors import DataError, StrategyError, UsageError
 from trading_runtime.message_kinds import counted_kinds
-from trading_runtime.planning.identity import venues_of
 from trading_runtime.units import DAY, NANOSECONDS, format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from nautilus_trader.model import InstrumentClose
@@ -80,6 +79,7 @@ if TYPE_CHECKING:
     from trading_runtime.engine.accounting.tables import TaskTables
     from trading_runtime.engine.simulation.feed import RowBounds
     from trading_runtime.engine.strategy.guard_state import GuardState
+    from trading_runtime.records.inputs import CommonInputs, TaskInputs
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class _Course:
 
 
 def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
-    inputs: Mapping[str, Any],
+    inputs: TaskInputs,
     code: StrategyCode,
     catalog: Path,
     rows: int,
@@ -131,20 +131,20 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
 ) -> TaskOutput:
     """Run one task and return its tables.
 
-    ``inputs`` (``common``, ``config``, ``partition``: see ``planning.identity``) is the document
-    that the task's identity is the digest of. Nothing else reaches the engine except the strategy's
-    ``code`` and the ``rows`` rows in ``catalog``, whose digests it contains; ``decoded_rows`` are
-    the same rows, when they were decoded for several tasks. With ``log_level`` (``DEBUG``,
-    ``INFO``, ``WARNING``, ``ERROR``) the engine logs to standard output. Once ``kill`` is sent, no
-    order is sent, open ones are cancelled, and the task ends.
+    ``inputs`` are what the task's identity is the digest of (see ``planning.identity``). Nothing
+    else reaches the engine except the strategy's ``code`` and the ``rows`` rows in ``catalog``,
+    whose digests they contain; ``decoded_rows`` are the same rows, when they were decoded for
+    several tasks. With ``log_level`` (``DEBUG``, ``INFO``, ``WARNING``, ``ERROR``) the engine logs
+    to standard output. Once ``kill`` is sent, no order is sent, open ones are cancelled, and the
+    task ends.
 
     Raises ``StrategyError`` when the strategy raises anywhere, leaves early or imports code outside
     its digest; ``DataError`` when an exchange rate is missing; ``UsageError`` when venue or
     strategy refuse their settings; ``KilledError`` when it was killed.
     """
-    common = inputs["common"]
+    common = inputs.common
     # Before the strategy is imported: what Arrow imports here is not due to the strategy.
-    data = inputs["partition"]["data"]
+    data = inputs.partition.data
     steps = expected_steps(data, catalog, rows)
     bounds = row_bounds(data, catalog) if decoded_rows is None else decoded_rows.bounds
     closes = stated_closes(inputs)
@@ -155,7 +155,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
         if decoded_rows is not None
         else closing(RateRows(inputs, catalog)) as added,
         localcontext(Context()),
-        imported_strategy(code, common["strategy"]["config_path"], common["seed"]) as loaded,
+        imported_strategy(code, common.config_path, common.seed) as loaded,
     ):
         engine = _make_engine(inputs, catalog, added, closes, log_level)
         try:
@@ -164,31 +164,29 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
             output = _run_engine(engine, inputs, loaded, course, kill or KillSignal())
         except StrategyError:
             # It stays in the process, so the caller must learn of it first.
-            refuse_foreign_packages(loaded, common["packages"])
+            refuse_foreign_packages(loaded, common.packages)
             raise
         finally:
             engine.dispose()
-        refuse_foreign_modules(loaded, common["packages"])
+        refuse_foreign_modules(loaded, common.packages)
     return output
 
 
 def _make_engine(
-    inputs: Mapping[str, Any],
+    inputs: TaskInputs,
     catalog: Path,
     rows: DecodedRows | RateRows,
     closes: Sequence[InstrumentClose],
     log_level: str | None,
 ) -> FedEngine:
-    common, partition = inputs["common"], fed(inputs)
-    register_currencies(partition["instruments"])
-    venues = [
-        venue_config(venue, name, common["seed"]) for name, venue in venues_of(common).items()
-    ]
+    common, partition = inputs.common, fed(inputs)
+    register_currencies(partition.instruments)
+    venues = [venue_config(venue, name, common.seed) for name, venue in common.all_venues.items()]
     config = engine_config(
-        common["venue"],
+        common.venue,
         str(catalog),
-        quotes_from_books=bool(books_without_quotes(partition["data"])),
-        is_queued="queue" in common,
+        quotes_from_books=bool(books_without_quotes(partition.data)),
+        is_queued=common.queue is not None,
         logging=logger_config(log_level),
     )
     try:
@@ -205,30 +203,29 @@ def _make_engine(
 
 def _run_engine(
     engine: FedEngine,
-    inputs: Mapping[str, Any],
+    inputs: TaskInputs,
     loaded: LoadedStrategy,
     course: _Course,
     kill: KillSignal,
 ) -> TaskOutput:
-    common, partition = inputs["common"], inputs["partition"]
-    start, end = partition["start"], partition["end"]
-    guard = new_guard(loaded, trading_starts=start, close_at_end=common["at_end"] == "close")
-    guard.early_bars = early_bars(partition["data"], bar_execution=common["venue"]["bar_execution"])
+    common, partition = inputs.common, inputs.partition
+    start, end = partition.start, partition.end
+    guard = new_guard(loaded, trading_starts=start, close_at_end=common.at_end == "close")
+    guard.early_bars = early_bars(partition.data, bar_execution=common.venue.bar_execution)
     failures = guard.failures
-    venues = venues_of(common)
-    balances = [balance for venue in venues.values() for balance in venue["balances"]]
+    venues = common.all_venues
+    balances = [balance for venue in venues.values() for balance in venue.balances]
     ledger = Ledger.of(
         engine,
-        common["venue_name"],
-        common["currency"],
+        common.venue_name,
+        common.currency,
         balances,
-        further_venues=common.get("venues", ()),
+        further_venues=common.venues,
     )
-    ledger.account.sides = two_sided(partition["data"])
-    with_books = map(model.InstrumentId.from_str, books_without_quotes(partition["data"]))
+    ledger.account.sides = two_sided(partition.data)
+    with_books = map(model.InstrumentId.from_str, books_without_quotes(partition.data))
     books = [
-        (name, model.BookType.from_str(venues[name.venue.value]["book_type"]))
-        for name in with_books
+        (name, model.BookType.from_str(venues[name.venue.value].book_type)) for name in with_books
     ]
     swap = _swap(engine, ledger, (start, end))
     sampler = _observer(engine, inputs, ledger, guard, course, books)
@@ -241,7 +238,7 @@ def _run_engine(
     _set_limits(guard, common, ledger, sampler)
     _add_strategy(engine, loaded, inputs, guard, is_logged=course.is_logged)
     single = ledger.in_single_currency(
-        {name: venue["base_currency"] for name, venue in venues.items()}
+        {name: venue.base_currency for name, venue in venues.items()}
     )
     guard.check_order = single.check_order if single is not None else None
     with ended_by(kill, guard, ENGINE_CALLERS):
@@ -258,7 +255,7 @@ def _run_engine(
     with localcontext(EXACT):
         ledger.history.note(end)
         sampled = sampler.samples_with(ledger.history)
-        inside = (item for item in sampled if item.ts % common["equity_interval"] == 0)
+        inside = (item for item in sampled if item.ts % common.equity_interval == 0)
         last = ledger.account.sample(end)
         if swap is not None:
             swap.charge(end)
@@ -270,7 +267,7 @@ def _run_engine(
             f"a position in {', '.join(unmarked)} cannot be marked: no quotes, trades or bars give "
             "its price; add some, or leave out the quotes of instruments that have books as well"
         )
-    refusals = guard.risk.refusals if guard.risk is not None and "risk" in common else None
+    refusals = guard.risk.refusals if guard.risk is not None and common.risk is not None else None
     return TaskOutput(
         tables,
         guard.warmup_denied_orders,
@@ -280,7 +277,7 @@ def _run_engine(
         unfed=unfed(
             guard.subscriptions,
             engine.cache.orders_emulated(),
-            partition["data"],
+            partition.data,
             quotes_from_books=bool(books),
         ),
         swap=None if swap is None else swap.total,
@@ -291,20 +288,20 @@ def _run_engine(
 
 def _observer(  # noqa: PLR0913, PLR0917 - what is observed, and when
     engine: FedEngine,
-    inputs: Mapping[str, Any],
+    inputs: TaskInputs,
     ledger: Ledger,
     guard: GuardState,
     course: _Course,
     books: Sequence[tuple[model.InstrumentId, model.BookType]],
 ) -> EquitySampler:
     """Return what samples equity, added to the engine; exchange rates are recorded, too."""
-    partition = inputs["partition"]
+    partition = inputs.partition
     last = max([course.bounds.last, *(close.ts_init for close in course.closes)])
     wanted = [_sampled(inputs)]
     if ledger.history.is_needed:
         wanted.append(_noted(inputs, course.bounds.firsts))
     looked, *noted = _looks(inputs, wanted, course.catalog)
-    window = partition["start"], partition["end"]
+    window = partition.start, partition.end
     sampler = EquitySampler(ledger.account, window, looked, last, books)
     sampler.next_timer = functools.partial(guard.next_timer, last_instant(partition, course.closes))
     engine.add_actor(sampler)
@@ -316,10 +313,10 @@ def _observer(  # noqa: PLR0913, PLR0917 - what is observed, and when
 
 
 def _set_limits(
-    guard: GuardState, common: Mapping[str, Any], ledger: Ledger, sampler: EquitySampler
+    guard: GuardState, common: CommonInputs, ledger: Ledger, sampler: EquitySampler
 ) -> None:
-    if "risk" in common or "queue" in common:
-        guard.risk = Risk(common.get("risk", NO_LIMITS), ledger, sampler.samples)
+    if common.risk is not None or common.queue is not None:
+        guard.risk = Risk(common.risk or NO_LIMITS, ledger, sampler.samples)
         guard.queue = queue_of(common, guard, guard.risk)
 
 
@@ -352,46 +349,42 @@ def _swap(engine: FedEngine, ledger: Ledger, window: tuple[int, int]) -> SwapCha
     return SwapCharges(modules, window, ledger) if modules else None
 
 
-def _liquidates(common: Mapping[str, Any]) -> bool:
-    return any(venue.get("liquidation") for venue in venues_of(common).values())
+def _liquidates(common: CommonInputs) -> bool:
+    return any(venue.liquidation for venue in common.all_venues.values())
 
 
-def _sampled(inputs: Mapping[str, Any]) -> Sequence[int]:
+def _sampled(inputs: TaskInputs) -> Sequence[int]:
     """Return the instants that equity is stated at: samples, a limit's midnights, each swap."""
-    common, partition = inputs["common"], inputs["partition"]
-    interval, end = common["equity_interval"], partition["end"]
-    instants: Sequence[int] = range(_multiple(partition["start"], interval), end, interval)
-    if common.get("risk", {}).get("max_daily_loss") is not None and DAY % interval:
-        instants = sorted({*instants, *range(_multiple(partition["start"], DAY), end, DAY)})
-    swaps = [venue["swap"] for venue in venues_of(common).values() if venue.get("swap")]
+    common, partition = inputs.common, inputs.partition
+    interval, end = common.equity_interval, partition.end
+    instants: Sequence[int] = range(_multiple(partition.start, interval), end, interval)
+    if common.risk is not None and common.risk.max_daily_loss is not None and DAY % interval:
+        instants = sorted({*instants, *range(_multiple(partition.start, DAY), end, DAY)})
+    swaps = [venue.swap for venue in common.all_venues.values() if venue.swap is not None]
     if swaps:
-        due = {
-            ts for item in swaps for ts, _ in charging_instants(item, partition["start"], end - 1)
-        }
+        due = {ts for item in swaps for ts, _ in charging_instants(item, partition.start, end - 1)}
         instants = sorted({*instants, *due})
     return instants
 
 
-def _noted(inputs: Mapping[str, Any], firsts: Sequence[int]) -> Sequence[int]:
+def _noted(inputs: TaskInputs, firsts: Sequence[int]) -> Sequence[int]:
     """Return the instants at which exchange rates are recorded, whatever ``equity.interval`` is.
 
     That is at every full hour, at the start, and at the first row of each series: before it a rate
     may be unknown.
     """
-    partition = inputs["partition"]
-    begin, end = partition["warmup_start"], partition["end"]
+    partition = inputs.partition
+    begin, end = partition.warmup_start, partition.end
     hours = range(_multiple(begin, NANOSECONDS["h"]), end, NANOSECONDS["h"])
-    return sorted({*hours, partition["start"], *(ts for ts in firsts if ts < end)})
+    return sorted({*hours, partition.start, *(ts for ts in firsts if ts < end)})
 
 
-def _looks(
-    inputs: Mapping[str, Any], wanted: Sequence[Sequence[int]], catalog: Path
-) -> list[list[Look]]:
+def _looks(inputs: TaskInputs, wanted: Sequence[Sequence[int]], catalog: Path) -> list[list[Look]]:
     """Return, for each of ``wanted``, when the account is read to know it as of these instants."""
-    if not has_latency(inputs["common"]):
+    if not has_latency(inputs.common):
         return [looks(instants, None) for instants in wanted]
     every = wanted[0] if len(wanted) == 1 else sorted(set().union(*wanted))
-    rows = last_rows(inputs["partition"]["data"], catalog, every)
+    rows = last_rows(inputs.partition.data, catalog, every)
     before = dict(zip(every, rows, strict=True))
     return [looks(instants, [before[ts] for ts in instants]) for instants in wanted]
 
@@ -404,7 +397,7 @@ def _multiple(ts: int, unit: int) -> int:
 def _add_strategy(
     engine: FedEngine,
     loaded: LoadedStrategy,
-    inputs: Mapping[str, Any],
+    inputs: TaskInputs,
     guard: GuardState,
     *,
     is_logged: bool,
@@ -412,13 +405,13 @@ def _add_strategy(
     if loaded.strategy_class is None:
         if guard.risk is not None:
             raise UsageError("risk: cannot be enforced on a strategy that runs inside the engine")
-        refuse_early_bars(inputs["config"], guard.early_bars)
-        config = build_config(loaded.config_class, inputs["config"])
+        refuse_early_bars(inputs.config, guard.early_bars)
+        config = build_config(loaded.config_class, inputs.config)
         engine.add_builtin_strategy(loaded.code.class_name, config)
         return
-    seed = inputs["common"]["seed"]
+    seed = inputs.common.seed
     below = (lambda strategy_class: strategy_class) if is_logged else silenced
-    engine.add_strategy(guarded_strategy(loaded, inputs["config"], seed, guard, below))
+    engine.add_strategy(guarded_strategy(loaded, inputs.config, seed, guard, below))
 
 
 def _run(

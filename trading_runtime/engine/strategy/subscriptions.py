@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nautilus_trader.trading import Strategy
 
     from trading_runtime.engine.strategy.guard_state import GuardState
+    from trading_runtime.records.inputs import SeriesInputs
 
 _BOOKS = ("order_book_deltas", "order_book_depths")
 _DATA_OF: dict[str, tuple[str, ...]] = {
@@ -60,7 +61,7 @@ def _noted(command: Callable[..., Any], name: str, guard: GuardState) -> Callabl
 def unfed(
     subscriptions: Mapping[tuple[str, str], Any],
     emulated: Iterable[Any],
-    data: Sequence[Mapping[str, Any]],
+    data: Sequence[SeriesInputs],
     *,
     quotes_from_books: bool,
 ) -> list[str]:
@@ -70,7 +71,7 @@ def unfed(
     """
     fed: dict[str, set[str]] = {}
     for series in data:
-        fed.setdefault(series["type"], set()).add(series["identifier"])
+        fed.setdefault(series.type, set()).add(series.identifier)
     if quotes_from_books:
         fed["quotes"] = set().union(*(fed.get(kind, set()) for kind in _BOOKS))
     found = {

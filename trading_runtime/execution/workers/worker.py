@@ -151,12 +151,12 @@ def _fetch(requests: TextIO, answers: TextIO, partition: int, ahead: Sequence[in
 def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     """Return what the engine says about the settings of a run that is being planned."""
     from trading_runtime.engine.simulation.venue import check_settings
+    from trading_runtime.records.inputs import CommonInputs
 
     try:
-        code = find_code(
-            asked, asked["path"], asked["code"], asked["common"]["strategy"]["config_path"]
-        )
-        defaults = check_settings(code, asked["common"], asked["configs"])
+        common = CommonInputs.from_document(asked["common"])
+        code = find_code(asked, asked["path"], asked["code"], common.config_path)
+        defaults = check_settings(code, common, asked["configs"])
     except TradingRuntimeError as error:
         return {"kind": error.kind, "message": str(error)}
     except Exception:  # noqa: BLE001 - a defect of ours: the parent reports it
