@@ -16,6 +16,7 @@ from benchmarks.speed import (
     task_of_bars,
     task_of_trades,
 )
+from benchmarks.supervising import supervising
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,5 +38,6 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "planning-points": planning_points,
     "summarising": summarising,
     "cached": cached_run,
+    "supervising": supervising,
 }
 """Each figure by the name that ``--only`` takes, in the order of the table."""

@@ -50,16 +50,20 @@ create_namespace() {
         "${kubectl[@]}" apply --filename -
 }
 
+# Prints the place of a parameter in the list of a rendered template; nothing where it has none of that name.
+place_of() {
+    awk -v wanted="$2" '
+        /^  arguments:/ { inside = 1; next } /^  [a-z]/ { inside = 0 }
+        inside && $1 == "name:" || inside && $2 == "name:" { if ($NF == wanted) { print count; exit } count++ }
+    ' count=0 "$1"
+}
+
 # Writes defaults of parameters, given as name=value, into a template.
 with_defaults() {
     local file=$1 patches='' index each value
     shift
     for each in "$@"; do
-        # The place of a parameter in the list, counted in the rendered file.
-        index=$(awk -v wanted="${each%%=*}" '
-            /^  arguments:/ { inside = 1; next } /^  [a-z]/ { inside = 0 }
-            inside && $1 == "name:" || inside && $2 == "name:" { if ($NF == wanted) { print count; exit } count++ }
-        ' count=0 "$file")
+        index=$(place_of "$file" "${each%%=*}")
         [[ $each == *=* && -n $index ]] || fail "PARAMETERS: '$each' is not name=value of a parameter in argo/$file"
         value=${each#*=} value=${value//\\/\\\\} value=${value//\"/\\\"}
         patches+="${patches:+,}{\"op\":\"test\",\"path\":\"/spec/arguments/parameters/$index/name\",\"value\":\"${each%%=*}\"}"
@@ -145,5 +149,12 @@ if [[ -z $image ]]; then
 fi
 if [[ -n $image ]]; then parameters+=("image=$image"); fi
 with_defaults workflowtemplate-backtest.yaml "${parameters[@]}" |
+    "${kubectl[@]}" apply --namespace "$namespace" --filename -
+# What is said of pods holds for both; how a backtest is divided means nothing here.
+common=()
+for each in "${parameters[@]}"; do
+    if [[ -n $(place_of workflowtemplate-prepare.yaml "${each%%=*}") ]]; then common+=("$each"); fi
+done
+with_defaults workflowtemplate-prepare.yaml "${common[@]}" |
     "${kubectl[@]}" apply --namespace "$namespace" --filename -
 apply "$build_namespace" workflowtemplate-build-push-ghcr.yaml

@@ -3,6 +3,7 @@
 #
 #   scripts/e2e.sh              all of them
 #   scripts/e2e.sh tests/e2e/test_faults.py -k memory
+#   scripts/e2e.sh -n 0         one after the other
 #   E2E_STRICT_SPEED=1 scripts/e2e.sh tests/e2e/test_speed.py    where nothing else runs on the cluster
 #
 # .env.example lists the settings; what is missing is said. `docs/cluster.md` tells how to get a cluster.
@@ -27,4 +28,5 @@ done
 
 paths=(tests/cluster tests/e2e)
 if [[ ${1-} == tests/* ]]; then paths=(); fi
-E2E=1 exec .venv/bin/python -m pytest -n 0 --durations=0 --durations-min=1 "${paths[@]}" "$@"
+# Most tests wait for the cluster most of the time. Each process has namespaces of its own.
+E2E=1 exec .venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations=0 --durations-min=1 "${paths[@]}" "$@"

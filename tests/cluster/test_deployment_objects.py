@@ -167,6 +167,40 @@ def test_data_on_this_machine_and_an_image_by_tag_are_refused(
     assert "names no digest" in capsys.readouterr().err
 
 
+LIVE = {
+    "mode": "live",
+    "data": {"source": "adapter", "adapter": "bybit", "instruments": ["BTCUSDT-LINEAR.BYBIT"]},
+    "execution": {"venue": "adapter", "adapter": "bybit", "currency": "USDT"},
+    "risk": {"max_order_quantity": 1},
+    "stale_after": "5s",
+}
+
+
+def test_a_live_deployment_gets_its_keys_from_its_secret_once_it_was_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "session.json"
+    path.write_text(json.dumps(json.loads((FOLDER / "session.json").read_text()) | LIVE))
+    words = ["deployments", "render", str(path), "--image", IMAGE]
+    assert invoke(root, words) == 2
+    assert "give --live as well" in capsys.readouterr().err
+
+    documents = prepare_for_cluster(path, IMAGE, [], is_live=True).documents(MONDAY_NOON)
+    files, deployment = json.loads(json.dumps(documents))[:2]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert problems(deployment) == []
+    assert container["args"][-1] == "--live"
+    assert container["envFrom"] == [{"secretRef": {"name": "ema", "optional": False}}]
+    assert json.loads(files["data"]["deployment.json"])["data"] == LIVE["data"]
+
+
+def test_a_paper_deployment_is_not_made_live_by_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in NAMES:
+        words = ["deployments", "render", str(FOLDER / f"{name}.json"), "--image", IMAGE]
+        assert invoke(root, [*words, "--live"]) == 2
+        assert "leave" in capsys.readouterr().err
+
+
 if __name__ == "__main__":
     for each in NAMES:
         (FOLDER / f"{each}.yaml").write_text(as_yaml(rendered(each)))

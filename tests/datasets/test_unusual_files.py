@@ -5,19 +5,35 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-from typing import TYPE_CHECKING
+import zipfile
+from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
+from click.testing import CliRunner
 
+from trading_runtime.cli.data import data
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
     from tests.datasets.conftest import Prepare
 
 HEADER = "timestamp,open,high,low,close,volume\n"
 FIRST = "2024-01-01T12:01:00Z,1.5,2,1,1.5,1"
 SECOND = "2024-01-01T12:02:00Z,1.5,2,1,1.5,1"
 PLAIN = f"{HEADER}{FIRST}\n{SECOND}\n"
+
+
+def in_a_zip(*members: tuple[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in members:
+            archive.writestr(name, text)
+    return buffer.getvalue()
 
 
 def in_a_tar(content: bytes) -> bytes:
@@ -45,10 +61,12 @@ def in_a_tar(content: bytes) -> bytes:
         gzip.compress(f"{HEADER}{FIRST}\n".encode(), mtime=0)
         + gzip.compress(f"{SECOND}\n".encode(), mtime=0),
         ('"' + PLAIN.strip().replace(",", '","').replace("\n", '"\n"') + '"\n').encode(),
+        in_a_zip(("a/b/", ""), ("a/b/x.csv", PLAIN), ("__MACOSX/a/b/._x.csv", "\0"),
+                 ("a/.DS_Store", "\0"), ("a/README.txt", "Thank you!"), ("a/terms.pdf", "%PDF")),
     ],
     ids=["plain", "byte order mark", "CR LF", "separators at all ends", "separators at rows' ends",
          "spaces", "exponents", "plus signs", "no last line end", "blank lines at the end",
-         "two gzip members", "quotes"],
+         "two gzip members", "quotes", "a zip with folders"],
 )  # fmt: skip
 def test_the_same_rows_become_the_same_dataset_however_they_are_written(
     prepare_files: Prepare, content: bytes
@@ -84,3 +102,75 @@ def test_what_is_not_clear_is_refused_with_its_place(
 ) -> None:
     with pytest.raises(DataError, match=message):
         prepare_files("bars", {"raw.csv": content})
+
+
+def test_a_day_without_rows_adds_none_to_the_days_that_have_some(prepare_files: Prepare) -> None:
+    made = prepare_files("bars", {"a.csv": HEADER, "b.csv": PLAIN, "c.csv": HEADER}).manifest
+
+    assert made.files[0].sha256 == _expected(prepare_files)
+    assert [file["name"] for file in made.source["series"][0]["files"]] == [
+        "a.csv", "b.csv", "c.csv",
+    ]  # fmt: skip
+    with pytest.raises(DataError, match=r"a\.csv: the file holds no rows"):
+        prepare_files("bars", {"a.csv": HEADER, "b.csv": HEADER}, force=True)
+
+
+def test_the_bar_with_which_the_next_file_begins_again_counts_once(prepare_files: Prepare) -> None:
+    files: dict[str, str | bytes] = {
+        "a.csv": f"{HEADER}{FIRST}\n",
+        "b.csv": f"{HEADER}{FIRST}\n{SECOND}\n",
+    }
+
+    made = prepare_files("bars", files).manifest
+
+    assert made.source["series"][0]["repeated"] == {"rows": 1}
+    assert made.files[0].sha256 == _expected(prepare_files)
+    for text in (f"{HEADER}{FIRST}\n{FIRST}\n", f"{HEADER}{FIRST[:-1]}2\n"):
+        with pytest.raises(DataError, match="a second bar that closes at 2024-01-01T12:01:00Z"):
+            prepare_files("bars", files | {"b.csv": text}, force=True)
+
+
+def test_only_trades_that_have_ids_can_be_known_as_repeated(prepare_files: Prepare) -> None:
+    row = "2024-01-01T12:00:00Z,1.5,1,77\n"
+    text: str | bytes = f"timestamp,price,size,id\n{row}"
+    files = dict.fromkeys(("a.csv", "b.csv"), text)
+
+    assert prepare_files("trades", files).manifest.rows == 2
+    named = {"trade_id": "id"}
+    assert prepare_files("trades", files, columns=named, force=True).manifest.rows == 1
+
+
+def test_a_header_in_another_order_than_the_positions_is_refused(prepare_files: Prepare) -> None:
+    positions = {"timestamp": 1, "ask": 2, "bid": 3}
+    usual = "time,Ask,Bid\n2024-01-01T12:00:00Z,10.02,10.01\n"
+    prepare_files("quotes", {"a.csv": usual}, columns=positions)
+
+    moved = "time,Bid,Ask\n2024-01-01T12:00:00Z,10.01,10.02\n"
+    with pytest.raises(DataError, match=r"column 2 'Bid', but 'bid' is read from column 3, 'Ask'"):
+        prepare_files("quotes", {"a.csv": moved}, columns=positions, force=True)
+
+
+def test_lines_above_the_rows_that_are_rows_are_not_left_out(prepare_files: Prepare) -> None:
+    positions = {name: at for at, name in enumerate(HEADER.strip().split(","), start=1)}
+    settings: dict[str, Any] = {"skip_rows": 1, "header": False, "columns": positions}
+    prepare_files("bars", {"a.csv": PLAIN}, **settings)
+
+    with pytest.raises(DataError, match=r"a\.csv:1: 'skip_rows: 1' leaves out a row of data"):
+        prepare_files("bars", {"a.csv": f"{FIRST}\n{SECOND}\n"}, **settings, force=True)
+
+
+def test_hours_between_settlements_are_read_or_refused(tmp_path: Path) -> None:
+    def run(hours: str) -> Result:
+        raw = tmp_path / "funding.csv"
+        raw.write_text(f"1704110400000, {hours}, 0.0001\n1704139200000, {hours}, 0.0001\n")
+        arguments = [
+            "import", str(raw), "--format", "binance-funding", "--instrument",
+            "BTCUSDT-PERP.BINANCE", "--tick", "0.1", "--lot", "0.001",
+            "--to", str(tmp_path / hours),
+        ]  # fmt: skip
+        return CliRunner().invoke(data, arguments)
+
+    run("8")
+    [path] = (tmp_path / "8" / "data" / "funding_rates").rglob("*.parquet")
+    assert pl.read_parquet(path)["interval"].to_list() == [480, 480]
+    assert "interval 'eight' is not a number of hours" in str(run("eight").exception)

@@ -50,6 +50,7 @@ class Watched:
             lambda _, text: self.said.append(text),
             notify,
             LogUploads(self.said.append),
+            frozenset(),
             lambda *_: None,
         )
         desired = read_desired(path)

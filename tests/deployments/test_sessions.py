@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from tests.sessions.live_session import LiveSession
 from tests.sessions.small_session import SmallSession
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.operations.stand_in.bybit import TESTNET_KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +73,31 @@ def test_a_crashed_session_continues_its_account(
 
     [started] = session.events("session_started", second["run_id"])
     assert started["carried_from"] == first["run_id"]
+
+
+def test_orders_go_to_a_venue_only_where_the_supervisor_was_told_so(
+    supervised: Supervised,
+) -> None:
+    supervised.environment |= TESTNET_KEYS
+    with LiveSession(supervised.folder) as live:
+        live.order("buy 0.010")
+        first = supervised.up()
+        refused = supervised.wait_for("live", "refused")
+        first.terminate()
+        first.wait(60)
+        assert "--live live" in refused["why"]
+        assert refused["run_id"] is None
+        assert live.exchange.recorded("request") == []
+
+        second = supervised.up("--live", "live", "--live", "lived")
+        running = supervised.wait_for("live", "running")
+        supervised.wait(lambda: live.events("order_filled", running["run_id"]))
+        second.terminate()
+        second.wait(60)
+
+        [journalled] = live.events("order_filled", running["run_id"])
+        [filled] = live.exchange.recorded("filled")
+        assert journalled["trade_id"] == filled.facts["trade_id"]
+        assert "--live lived: no file has a live deployment of that name" in supervised.said
+        told = supervised.said + live.written() + (json.dumps(supervised.state("live")))
+        assert not [value for value in TESTNET_KEYS.values() if value in told]

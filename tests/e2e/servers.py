@@ -34,7 +34,10 @@ def free_port(host: str) -> int:
 
 
 class GitServer:
-    """Serves the project, as it lies here, as a repository of one commit."""
+    """Serves the project, as it lies here, as a repository of one commit.
+
+    Every server of the same files has the same commit.
+    """
 
     def __init__(self, host: str, folder: Path) -> None:
         """``folder`` is where the repository is made."""
@@ -56,6 +59,7 @@ class GitServer:
         author = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
         for who in ("AUTHOR", "COMMITTER"):
             author |= {f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.com"}
+            author[f"GIT_{who}_DATE"] = "2024-01-01T00:00:00Z"
         for words in (
             ["init", "-q", "-b", "main"],
             ["add", "-A"],

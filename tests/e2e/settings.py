@@ -38,7 +38,9 @@ class Settings:
     """A mirror of docker.io for builds; empty: none."""
     host: str
     restart_controller: list[str]
-    """A command that restarts the workflow controller; empty: that test is left out."""
+    """A command that restarts the workflow controller; empty: it is left running."""
+    restart_kubelet: list[str]
+    """A command that restarts the node's kubelet; empty: that test is left out."""
     strict_speed: bool
     """Whether the mark of speed is held, and not only told."""
 
@@ -59,6 +61,7 @@ class Settings:
             mirror=os.environ.get("E2E_MIRROR") or "",
             host=os.environ["E2E_HOST"],
             restart_controller=shlex.split(os.environ.get("E2E_RESTART_CONTROLLER") or ""),
+            restart_kubelet=shlex.split(os.environ.get("E2E_RESTART_KUBELET") or ""),
             strict_speed=os.environ.get("E2E_STRICT_SPEED") == "1",
         )
 

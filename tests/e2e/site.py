@@ -46,7 +46,7 @@ class Site:
 
     @property
     def strangers(self) -> Namespace:
-        """Where a pull secret is missing, and the key for S3 is a wrong one."""
+        """Where tests find no access, once the fixture of this name has made it."""
         return Namespace(f"{self.name}-strangers")
 
     @property

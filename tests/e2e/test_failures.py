@@ -18,7 +18,7 @@ from tests.e2e.site import registry_secret
 if TYPE_CHECKING:
     from tests.e2e.servers import GitServer
     from tests.e2e.site import Site
-    from tests.e2e.workflows import Workflow
+    from tests.e2e.workflows import Namespace, Workflow
 
 pytestmark = pytest.mark.usefixtures("image")
 WITHOUT_DIGEST = "0" * 64
@@ -88,19 +88,21 @@ def test_a_mutable_tag_ends_in_plan(site: Site, build: Workflow) -> None:
     assert tag in plan["message"]
 
 
-def test_without_a_pull_secret_no_pod_starts_and_the_workflow_ends(site: Site) -> None:
+def test_without_a_pull_secret_no_pod_starts_and_the_workflow_ends(
+    site: Site, strangers: Namespace
+) -> None:
     # An image that no node has yet: what is there already is not asked for again.
     unknown = f"{site.settings.image}@sha256:{WITHOUT_DIGEST}"
-    name = site.strangers.submit(
-        experiment=site.experiment("unpulled").put(), image=unknown, step_deadline_seconds="25"
+    name = strangers.submit(
+        experiment=site.experiment("unpulled").put(), image=unknown, step_deadline_seconds="40"
     )
-    site.strangers.until(name, lambda now: "ImagePull" in now.messages)
-    found = site.strangers.ended(name)
+    strangers.until(name, lambda now: "ImagePull" in now.messages)
+    found = strangers.ended(name)
     assert found.phase == "Failed"
     assert found.pods("batch") == []
 
 
-def test_a_wrong_key_is_said_to_be_one(site: Site, image: str) -> None:
+def test_a_wrong_key_is_said_to_be_one(site: Site, strangers: Namespace, image: str) -> None:
     wrong = S3Store(
         site.settings.bucket,
         endpoint=site.settings.endpoint,
@@ -116,8 +118,8 @@ def test_a_wrong_key_is_said_to_be_one(site: Site, image: str) -> None:
     else:
         pytest.skip("this S3 server takes any key")
     secret = registry_secret(site.settings)
-    site.script("create-registry-secrets.sh", K8S_NAMESPACE=site.strangers.name, **secret)
-    found = site.strangers.ended(site.strangers.submit(experiment=address, image=image))
+    site.script("create-registry-secrets.sh", K8S_NAMESPACE=strangers.name, **secret)
+    found = strangers.ended(strangers.submit(experiment=address, image=image))
     [plan] = found.pods("plan")
     assert found.phase == "Failed"
     assert plan["outputs"]["exitCode"] == "8"

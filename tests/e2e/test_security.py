@@ -58,7 +58,7 @@ def test_the_namespace_refuses_pods_that_ask_for_more(site: Site) -> None:
 
 
 def test_the_cluster_takes_every_template_as_it_is(site: Site) -> None:
-    for name in ("backtest", "build-push-ghcr"):
+    for name in ("backtest", "prepare", "build-push-ghcr"):
         path = f"argo/workflowtemplate-{name}.yaml"
         site.backtests.kubectl("apply", "--dry-run=server", "--validate=strict", "--filename", path)
 

@@ -71,6 +71,14 @@ class Workflow:
             node for node in nodes if node["type"] == "Pod" and node["templateName"] == template
         ]
 
+    def pod_of(self, node: dict[str, Any]) -> str:
+        """Return the name of a node's pod."""
+        return f"{self.name}-{node['templateName']}-{node['id'].rpartition('-')[2]}"
+
+    def running(self, template: str) -> list[str]:
+        """Return the names of the pods of a template that are at work at this moment."""
+        return [self.pod_of(node) for node in self.pods(template) if node["phase"] == "Running"]
+
 
 class Namespace:
     """A namespace in which templates were deployed."""
@@ -127,6 +135,12 @@ class Namespace:
             assert found.phase not in ENDED, found.shown
             assert time.monotonic() < end, f"not within {seconds:.0f} s:\n{found.shown}"
             time.sleep(_LOOK_SECONDS)
+
+    def delete_running(self, name: str, template: str) -> str:
+        """Delete a pod of a template while it is at work; return its name."""
+        victim = self.until(name, lambda now: bool(now.running(template))).running(template)[0]
+        self.kubectl("delete", "pod", victim, "--grace-period=1")
+        return victim
 
     def ended(self, name: str, seconds: float = 600) -> Workflow:
         """Wait for a workflow's end."""

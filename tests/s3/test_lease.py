@@ -10,7 +10,7 @@ import pytest
 
 from tests.s3.servers import LOST_ANSWER, Proxy, S3Server
 from trading_runtime import api
-from trading_runtime.errors import LeaseLostError, TransientError, UsageError
+from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
 from trading_runtime.runs.opening import acquire_run
@@ -146,10 +146,11 @@ def test_an_expired_lease_that_nobody_took_is_renewed_before_it_is_used(
 def test_a_lease_that_was_removed_is_lost(objects: S3Folder, clock: Clock) -> None:
     lease = Lease(objects, "one", clock)
     objects.remove(LEASE)
-    lease.renew()
+    lease.check()
 
-    with pytest.raises(LeaseLostError):
-        lease.check()
+    for question in (lease.confirm, lease.check):
+        with pytest.raises(StorageError, match=r"results/runs/one: was removed, moved or replaced"):
+            question()
     lease.release()
 
 
@@ -258,4 +259,23 @@ def test_a_run_that_loses_its_lease_at_work_ends_and_says_so(
         api.run(path, run_id="one", workers=1, should_stop=take_over)
 
     assert objects.read(LEASE) == taken
+    assert not objects.has("runs/one/result.json")
+
+
+def test_a_run_whose_objects_are_removed_at_work_ends_with_8_and_is_not_stored_again(
+    small: SmallExperiment, bucket: str
+) -> None:
+    results = f"{bucket}/results"
+    objects = S3Folder(results)
+    path = small.write(results=results, parameters={"every": [20]})
+
+    def remove_it() -> bool:
+        """Asked while the tasks are being computed."""
+        objects.remove_all(list(objects.sizes("runs/")))
+        return False
+
+    with pytest.raises(StorageError, match="runs/one: was removed, moved or replaced") as raised:
+        api.run(path, run_id="one", workers=1, should_stop=remove_it)
+
+    assert raised.value.exit_code == 8
     assert not objects.has("runs/one/result.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -59,6 +60,10 @@ case "$*" in
 *"get networkpolicy"*) test -n "$DEPLOYED" ;;
 apply*"--filename -"*) { echo ---; cat; } >>"$APPLIED.apply" ;;
 esac
+"""
+
+PATCHES = """#!/bin/bash
+if [[ $1 == patch && $6 == json ]]; then printf '%s %s\\n' "$4" "$8" >>"$PATCHES"; fi
 """
 
 
@@ -120,4 +125,31 @@ def test_with_egress_pods_of_work_reach_storage_and_the_api_and_nothing_else(
         "10.152.183.1/32": [443, 6443, 16443],
         "192.0.2.50/32": [443, 6443, 16443],
         "192.0.2.51/32": [443, 6443, 16443],
+    }
+
+
+def test_both_templates_get_the_image_and_each_the_defaults_that_it_has(tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(PATCHES)
+    kubectl.chmod(0o755)
+    image = f"ghcr.io/a/b@sha256:{'0' * 64}"
+    settings = {"KUBECTL": str(kubectl), "PATCHES": str(tmp_path / "patches")}
+    given = {"IMAGE": image, "PARAMETERS": "cpu=2 batch-seconds=60"}
+    ended = subprocess.run(
+        [str(ROOT / "scripts" / "deploy-argo.sh")],
+        env=NO_CLUSTER | settings | given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    written = {}
+    for line in (tmp_path / "patches").read_text().splitlines():
+        file, _, patches = line.partition(" ")
+        pairs = zip(*[iter(json.loads(patches))] * 2, strict=True)
+        written[file] = {test["value"]: add["value"] for test, add in pairs}
+
+    assert written == {
+        "workflowtemplate-backtest.yaml": {"cpu": "2", "batch-seconds": "60", "image": image},
+        "workflowtemplate-prepare.yaml": {"cpu": "2", "image": image},
     }

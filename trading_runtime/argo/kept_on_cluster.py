@@ -55,13 +55,15 @@ from trading_runtime.argo.code_archive import archive_name
 from trading_runtime.argo.plan_step import check_image
 from trading_runtime.argo.submitting import packed_strategy
 from trading_runtime.canonical import digest
-from trading_runtime.config.deployment import as_experiment, load_deployment
+from trading_runtime.config.adapters import AdapterData, AdapterExecution
+from trading_runtime.config.deployment import ReplayData, as_experiment, load_deployment
 from trading_runtime.config.loading import explicit
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.deployments.desired import Desired, read_desired
 from trading_runtime.deployments.kept import GRACE_SECONDS
 from trading_runtime.deployments.times import is_within_hours
 from trading_runtime.errors import UsageError
+from trading_runtime.sessions.starting import check_mode
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
 
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from trading_runtime.config.deployment import LoadedDeployment
     from trading_runtime.config.program import ProgramSettings
     from trading_runtime.config.supervision import SessionHours
 
@@ -103,6 +106,8 @@ class OnCluster:
     """The file as the pod reads it."""
     code: bytes | None
     """The archive of the strategy's code, where the image does not contain it."""
+    has_adapter: bool = False
+    """Whether an adapter of the engine serves data or orders: it reads keys from variables."""
 
     @property
     def name(self) -> str:
@@ -210,12 +215,17 @@ class OnCluster:
     def _session(self, container: models.Container) -> models.Container:
         code = [] if self.code is None else [f"--code={_sha256(self.code)}"]
         container.command = ["python", "trading_runtime/local/trade.py"]
-        container.args = [f"--config={_FOLDER}/deployment.json", "--wait=1m", *code]
+        live = ["--live"] if self.desired.is_live else []
+        container.args = [f"--config={_FOLDER}/deployment.json", "--wait=1m", *code, *live]
         container.working_dir = "/app"
         container.env = [
             models.EnvVar(name="TRADING_RUNTIME_TERMINATION_LOG", value="/dev/termination-log"),
             *(secret_variable(S3_SECRET, key, optional=True) for key in S3_KEYS),
         ]
+        if self.has_adapter:
+            # Market data is mostly public; orders never are.
+            keys = models.SecretEnvSource(name=self.name, optional=not self.desired.is_live)
+            container.env_from = [models.EnvFromSource(secret_ref=keys)]
         container.ports = [models.ContainerPort(container_port=HEALTH_PORT, name="health")]
         container.startup_probe = _probe("/healthz", period=2, failures=60)
         container.liveness_probe = _probe("/healthz", period=10, failures=3)
@@ -344,50 +354,75 @@ class OnCluster:
         )
 
 
-def prepare_for_cluster(path: Path, image: str | None, ports: Sequence[int]) -> OnCluster:
+def prepare_for_cluster(
+    path: Path, image: str | None, ports: Sequence[int], *, is_live: bool = False
+) -> OnCluster:
     """Check a deployment's file for a cluster; nothing is sent.
 
-    Raises ``UsageError`` for a bad file or image, and for data or results that are not in S3.
+    Raises ``UsageError`` for a bad file or image, for data or results that are not in S3, and
+    unless ``is_live`` says the same as the deployment's mode.
     """
     desired = read_desired(path)
     program = desired.program
     if program is not None:
+        if is_live:
+            raise UsageError(f"{path}: --live: a program sends its own orders; leave it out")
         image = image or program.image
         if image is None:
             raise UsageError(
                 f"{path}: program.image: a cluster needs the image that holds the program, by "
                 "digest: name@sha256:..."
             )
-        content = {"deployment": desired.name, "config": program.config}
-        plain = json.loads(json.dumps(content, default=float))
+        told = {"deployment": desired.name, "config": program.config}
+        plain = json.loads(json.dumps(told, default=float))
         return OnCluster(desired, check_image(image), ports, plain, None)
     if image is None:
         raise UsageError(f"{path}: give the image of the session with --image name@sha256:...")
     read = load_deployment(path)
-    for key, place in (
-        ("results", read.loaded.results_place),
-        ("data.dataset", read.loaded.dataset_place),
-    ):
-        if not is_s3(place):
-            raise UsageError(
-                f"{path}: {key}: {place} is a folder of this machine, which pods do not see; name "
-                "a place in S3: s3://bucket/prefix"
-            )
-    # As it is written: what it leaves out is the image's to fill in.
-    written = read.deployment.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    content = json.loads(json.dumps(written))
-    for key in _OF_A_SUPERVISOR:
-        content.pop(key, None)
-    content["results"] = read.loaded.results_place
-    content["data"]["dataset"] = read.loaded.dataset_place
-    content["strategy"] = explicit(as_experiment(read.deployment))["strategy"]
-    content["health"] = {"host": "0.0.0.0", "port": HEALTH_PORT}  # noqa: S104 - in its pod
+    check_mode(read.deployment, is_live=is_live)
+    _check_places(path, read)
+    content = _content_in_a_pod(read)
     settings = read.deployment.strategy
     code = find_strategy_code(
         settings.path, read.loaded.code_folder, settings.code, settings.config_path
     )
     packed = packed_strategy(read.loaded, code, content["strategy"])
-    return OnCluster(desired, check_image(image), ports, content, packed)
+    parts = (read.deployment.data, read.deployment.execution)
+    has_adapter = any(isinstance(part, (AdapterData, AdapterExecution)) for part in parts)
+    return OnCluster(desired, check_image(image), ports, content, packed, has_adapter)
+
+
+def _check_places(path: Path, read: LoadedDeployment) -> None:
+    """Raise ``UsageError`` for folders of this machine, which pods do not see."""
+    places = {"results": read.loaded.results_place}
+    if isinstance(read.deployment.data, ReplayData):
+        places["data.dataset"] = read.loaded.dataset_place
+    elif read.deployment.record is not None:
+        raise UsageError(
+            f"{path}: record: goes to a folder, which ends with the pod; leave it out, and record "
+            "with 'trading-runtime record' on a machine"
+        )
+    for key, place in places.items():
+        if not is_s3(place):
+            raise UsageError(
+                f"{path}: {key}: {place} is a folder of this machine, which pods do not see; name "
+                "a place in S3: s3://bucket/prefix"
+            )
+
+
+def _content_in_a_pod(read: LoadedDeployment) -> dict[str, Any]:
+    """Return the file as a pod reads it."""
+    # As it is written: what it leaves out is the image's to fill in.
+    written = read.deployment.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    content: dict[str, Any] = json.loads(json.dumps(written))
+    for key in _OF_A_SUPERVISOR:
+        content.pop(key, None)
+    content["results"] = read.loaded.results_place
+    if isinstance(read.deployment.data, ReplayData):
+        content["data"]["dataset"] = read.loaded.dataset_place
+    content["strategy"] = explicit(as_experiment(read.deployment))["strategy"]
+    content["health"] = {"host": "0.0.0.0", "port": HEALTH_PORT}  # noqa: S104 - in its pod
+    return content
 
 
 def _sha256(content: bytes) -> str:

@@ -39,6 +39,7 @@ _PORTS = click.option(
     multiple=True,
     help="A port beside 443 that pods reach: of the venue or of storage; may be repeated.",
 )
+_LIVE = click.option("--live", is_flag=True, help="Let its orders go to a venue; for 'mode: live'.")
 _WATCH_SECONDS = 1.0
 _HISTORY_SHOWN = 10
 
@@ -51,7 +52,13 @@ def deployments() -> None:
 @deployments.command()
 @click.argument("places", nargs=-1, required=True, metavar="DIR|FILES...")
 @click.option("--detach", is_flag=True, help="Leave their processes alone at the end.")
-def up(places: tuple[str, ...], *, detach: bool) -> int:
+@click.option(
+    "--live",
+    multiple=True,
+    metavar="NAME",
+    help="Let orders of this deployment go to a venue; for 'mode: live'; may be repeated.",
+)
+def up(places: tuple[str, ...], live: tuple[str, ...], *, detach: bool) -> int:
     """Keep the deployments in a folder, or in files, up until this command is stopped.
 
     A new file is started, a removed one stopped, and a changed one restarted. What crashes is
@@ -69,7 +76,8 @@ def up(places: tuple[str, ...], *, detach: bool) -> int:
     with contextlib.ExitStack() as held:
         for other in others:
             held.enter_context(other.held())
-        received = Supervisor(named, own, _say, detach=detach).run()
+        allowed = frozenset(live)
+        received = Supervisor(named, own, _say, detach=detach, live=allowed).run()
     return 128 + (received or 0)
 
 
@@ -77,7 +85,8 @@ def up(places: tuple[str, ...], *, detach: bool) -> int:
 @click.argument("file", type=click.Path(path_type=Path))
 @_IMAGE
 @_PORTS
-def render(file: Path, image: str | None, ports: tuple[int, ...]) -> None:
+@_LIVE
+def render(file: Path, image: str | None, ports: tuple[int, ...], *, live: bool) -> None:
     """Print the objects that keep the deployment in FILE up on Kubernetes, as YAML.
 
     Nothing is sent: 'apply' also sends the strategy's code where the image lacks it.
@@ -85,7 +94,7 @@ def render(file: Path, image: str | None, ports: tuple[int, ...]) -> None:
     from trading_runtime.argo.cluster_objects import as_yaml
     from trading_runtime.argo.kept_on_cluster import prepare_for_cluster
 
-    prepared = prepare_for_cluster(file, image, ports)
+    prepared = prepare_for_cluster(file, image, ports, is_live=live)
     click.echo(as_yaml(prepared.documents(dt.datetime.now(dt.UTC))), nl=False)
 
 
@@ -93,10 +102,17 @@ def render(file: Path, image: str | None, ports: tuple[int, ...]) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @_IMAGE
 @_PORTS
+@_LIVE
 @_NAMESPACE
 @click.option("--dry-run", is_flag=True, help="Ask the cluster whether it would take the objects.")
-def apply(
-    file: Path, image: str | None, ports: tuple[int, ...], namespace: str | None, *, dry_run: bool
+def apply(  # noqa: PLR0913 - a command's options
+    file: Path,
+    image: str | None,
+    ports: tuple[int, ...],
+    namespace: str | None,
+    *,
+    live: bool,
+    dry_run: bool,
 ) -> None:
     """Keep the deployment in FILE up on Kubernetes; one that is there is rolled over."""
     from trading_runtime.argo.cluster_objects import as_yaml
@@ -104,7 +120,7 @@ def apply(
     from trading_runtime.argo.kubectl_command import KubectlCommand
 
     kubectl = KubectlCommand(namespace)
-    prepared = prepare_for_cluster(file, image, ports)
+    prepared = prepare_for_cluster(file, image, ports, is_live=live)
     if not dry_run:
         prepared.upload()
     text = as_yaml(prepared.documents(dt.datetime.now(dt.UTC)))

@@ -182,7 +182,7 @@ def _added(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Return the entry of a series with the counts of its new rows added."""
     together = before | {"files": [*before["files"], *new["files"]]}
     together["rows"] = before["rows"] + new["rows"]
-    for name in ("rounded", "snapped", "dropped"):
+    for name in ("rounded", "snapped", "dropped", "repeated"):
         counts = dict(before.get(name, {}))
         for key, count in new.get(name, {}).items():
             counts[key] = counts.get(key, 0) + count

@@ -32,6 +32,9 @@ _DBN_MARK = b"DBN"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF32_MARK = b"\xff\xfe\x00\x00"
+_DOCUMENTS = ("readme", "license", "licence", "thumbs.db")
+_DOCUMENT_ENDS = (".md", ".pdf", ".htm", ".html", ".rtf", ".doc", ".docx", ".url")
+"""How the names of members begin and end that come with the data of an archive."""
 _ENOUGH = 512
 _HASHED_BYTES = 1 << 20
 
@@ -89,16 +92,22 @@ def members_of(path: RawPath, pattern: str | None) -> list[str]:
         raise DataError(
             f"{path}: the file is an Excel workbook, which is not read; save the sheet as CSV"
         )
-    hidden = ("__MACOSX/", ".")
     wanted = [
         name
         for name in sorted(names)
-        if not name.startswith(hidden) and (pattern is None or fnmatch.fnmatch(name, pattern))
+        if (not _is_beside_data(name) if pattern is None else fnmatch.fnmatch(name, pattern))
     ]
     if not wanted:
         what = "holds no files" if pattern is None else f"holds no member like {pattern!r}"
         raise DataError(f"{path}: the zip archive {what}; it has {', '.join(names[:5]) or 'none'}")
     return wanted
+
+
+def _is_beside_data(name: str) -> bool:
+    """Whether a member of an archive is hidden, or a document that comes with the data."""
+    *folders, last = name.split("/")
+    is_hidden = "__MACOSX" in folders or any(part.startswith(".") for part in (*folders, last))
+    return is_hidden or last.lower().startswith(_DOCUMENTS) or last.lower().endswith(_DOCUMENT_ENDS)
 
 
 class _AsUtf8:

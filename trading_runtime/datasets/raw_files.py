@@ -99,6 +99,9 @@ class RawFile:
         names = self._column_names()
         has_header = self.has_header(names)
         self._refuse_headless(roles, names, has_header=has_header)
+        self._refuse_passed_over(len(names))
+        if has_header:
+            self._refuse_moved(roles, names)
         positions = {
             role: [self._position(role, part, names) for part in _parts(column)]
             for role, column in roles.items()
@@ -212,6 +215,40 @@ class RawFile:
                 "files have one) and give positions in 'columns'; if it is a header, name its "
                 "columns as texts"
             )
+
+    def _refuse_passed_over(self, width: int) -> None:
+        """Raise ``DataError`` when a line that ``skip_rows`` leaves out is a row of data."""
+        if not self.is_text or not self.settings.skip_rows:
+            return
+        for number, line in enumerate(self.first_lines(self.settings.skip_rows), start=1):
+            cells = [cell.strip() for cell in line.split(self.settings.separator)]
+            if len(cells) == width > 1 and all(map(_DATUM.fullmatch, cells)):
+                raise DataError(
+                    f"{self.name}:{number}: 'skip_rows: {self.settings.skip_rows}' leaves out a "
+                    f"row of data ({', '.join(cells[:4])}, ...); this file has fewer lines above "
+                    "its rows: give it an entry of its own in 'files'"
+                )
+
+    def _refuse_moved(self, roles: Mapping[str, Columns], names: list[str]) -> None:
+        """Raise ``DataError`` when the header has another order than positions in ``columns``."""
+        plain = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
+        places = {
+            role: column - 1
+            for role, column in roles.items()
+            if isinstance(column, int) and column <= len(names)
+        }
+        for role, place in places.items():
+            word = role.replace("_", "")
+            if plain[place].endswith(word):
+                continue
+            for other, at in places.items():
+                is_its_own = plain[at].endswith(other.replace("_", ""))
+                if plain[at].endswith(word) and not is_its_own:
+                    raise DataError(
+                        f"{self.name}: the header names column {at + 1} {names[at]!r}, but "
+                        f"'{role}' is read from column {place + 1}, {names[place]!r}; give the "
+                        "names of this file's columns in 'columns'"
+                    )
 
     def where(self, row: int) -> str:
         """Return how messages name the row with the index ``row``: ``file:line`` for CSV."""

@@ -56,6 +56,8 @@ class RowProblems:
     drops: bool = False
     """Whether rows that are wrong on their own are left out instead of refused."""
     dropped: list[BadRow] = field(default_factory=list)
+    repeated: int = 0
+    """Rows left out because the file before ended with the same row."""
     _kinds: dict[str, _Found] = field(default_factory=dict)
 
     def add(  # noqa: PLR0913 - a message and its place
@@ -138,11 +140,11 @@ class RowChecks:
         self._may_split = (
             source.instrument.definition.get("type") == "Equity" and self._series.splits is None
         )
-        self._keeps_ids = (
-            problems.drops
-            and isinstance(self._series, TradeSeries)
-            and self._series.columns.trade_id is not None
+        has_ids = (
+            isinstance(self._series, TradeSeries) and self._series.columns.trade_id is not None
         )
+        self._keeps_ids = problems.drops and has_ids
+        self._may_repeat = has_ids or isinstance(self._series, BarSeries)
 
     def take(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Record what is wrong between rows, and between the values of a row.
@@ -152,12 +154,28 @@ class RowChecks:
         frame = self._apply(frame, list(_values(self._series, frame)))
         last = self._last
         chained = frame if last is None else pl.concat([last, frame], how="vertical_relaxed")
+        chained = self._without_repeated(chained)
         chained = self._apply(chained, list(self._times(chained)))
         kept = chained if last is None else chained.slice(last.height)
         if kept.height:
             at_last = pl.col("ts") == chained["ts"][-1]
             self._last = chained.filter(at_last) if self._keeps_ids else kept.tail(1)
         return kept
+
+    def _without_repeated(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Leave out and count rows with which a file repeats the row of the file before.
+
+        Trades without ids stay: two may be alike.
+        """
+        files = frame["file"]
+        if not self._may_repeat or not frame.height or files.min() == files.max():
+            return frame
+        values = [pl.col(name) for name in frame.columns if name not in {"file", "row"}]
+        same = pl.all_horizontal(value.eq_missing(value.shift()) for value in values)
+        other = pl.col("file") != pl.col("file").shift()
+        again = frame.select(again=(same & other).fill_null(value=False))["again"]
+        self._problems.repeated += int(again.sum())
+        return frame.filter(~again)
 
     def _apply(self, frame: pl.DataFrame, findings: list[_Finding]) -> pl.DataFrame:
         wrong: pl.Series | None = None

@@ -56,6 +56,8 @@ class MadeSeries:
     gaps: Gaps
     known: int = 0
     """Rows that the dataset already had."""
+    repeated: int = 0
+    """Rows left out because the file before ended with the same row."""
     quarantined: tuple[dict[str, object], ...] = ()
     """Days that the quality gate excluded, with their reasons."""
 
@@ -65,6 +67,7 @@ class MadeSeries:
         counts: dict[str, Any] = {
             "snapped": self.snapped,
             "dropped": self.dropped,
+            "repeated": {"rows": self.repeated} if self.repeated else {},
             "quarantined": list(self.quarantined),
         }
         return {
@@ -124,6 +127,7 @@ def make_series(
         gaps=gaps.found(),
         quarantined=tuple(quarantined),
         known=stored.known if stored is not None else 0,
+        repeated=problems.repeated,
     )
 
 

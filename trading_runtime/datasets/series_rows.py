@@ -157,6 +157,7 @@ class SeriesSource:
         """
         symbols = Symbols(self.instrument.id) if self.series.mixed_symbols == "refuse" else None
         doubts = TimeDoubts(self.length)
+        empty: list[str] = []
         for index in self._order():
             file = self.files[index]
             roles = column_roles(file.settings)
@@ -170,7 +171,9 @@ class SeriesSource:
                 doubts.take(file, raw["timestamp"], frame["ts"])
                 yield frame
             if is_empty and not file.settings.where:
-                raise DataError(f"{file.name}: the file holds no rows")
+                empty.append(file.name)
+        if len(empty) == len(self.files):
+            raise DataError(f"{empty[0]}: the file holds no rows")
         if symbols is not None:
             symbols.check()
         if not problems:
@@ -314,20 +317,21 @@ class _Block:
         rate = read_ticks(self.raw["rate"], RATE, _HIGHEST_RATE, NumberFormat(negative=True))
         wrong = rate["fault"].is_not_null() & (rate["fault"] != Fault.ZERO.value)
         if wrong.any():
-            value = shown(self.raw["rate"].filter(wrong)[0])
-            what = "is not a rate such as 0.0001"
-            self.add("rate", wrong, f"rate {value} {what}", "", f"rate {what}")
+            message = f"rate {shown(self.raw['rate'].filter(wrong)[0])} is not one such as 0.0001"
+            self.add("rate", wrong, message, "", "rate is not one such as 0.0001")
         columns["rate"] = rate["ticks"].set(wrong, None) if wrong.any() else rate["ticks"]
         if series.timestamp_marks == "settlement":
             columns |= {"ts": times - _LEAD, "ts_event": times - _LEAD, "next_funding": times}
         else:
             columns["next_funding"] = self.times("next_funding")
-        hours = self.raw["interval_hours"] if series.columns.interval_hours else None
-        columns["interval"] = (
-            pl.repeat(None, self.raw.height, dtype=pl.UInt64, eager=True)
-            if hours is None
-            else (hours.cast(pl.Float64, strict=False) * 60).cast(pl.UInt64, strict=False)
-        )
+        none = pl.repeat(None, self.raw.height, dtype=pl.String, eager=True)
+        given = self.raw["interval_hours"] if series.columns.interval_hours else none
+        hours = given.cast(pl.String).str.strip_chars()
+        minutes = (hours.cast(pl.Float64, strict=False) * 60).cast(pl.UInt64, strict=False)
+        if (wrong := minutes.is_null() & (hours.fill_null("") != "")).any():
+            message = f"interval {shown(hours.filter(wrong)[0])} is not a number of hours"
+            self.add("hours", wrong, message, "", "interval is not a number of hours")
+        columns["interval"] = minutes
         return columns
 
     def numbers(self, name: str, increment: Increment) -> pl.Series:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.config.deployment import load_deployment
+from trading_runtime.config.deployment import Deployment, load_deployment
 from trading_runtime.config.loading import (
     SUFFIXES,
     explicit,
@@ -27,7 +27,6 @@ from trading_runtime.units import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trading_runtime.config.deployment import Deployment
     from trading_runtime.config.experiment import ResearchSchedule
     from trading_runtime.config.program import ProgramDeployment, ProgramSettings
     from trading_runtime.config.supervision import NotifySettings, SessionHours
@@ -67,6 +66,8 @@ class Desired:
     heartbeat: float
     """Seconds between two."""
     program: ProgramSettings | None = None
+    is_live: bool = False
+    """Whether its orders go to a venue."""
     times: ResearchSchedule | None = None
     """Of research: when it is run."""
 
@@ -136,6 +137,7 @@ def _desired(
         None if limits.cpu is None else float(limits.cpu),
         _seconds(limits.heartbeat),
         program,
+        is_live=isinstance(deployment, Deployment) and deployment.mode == "live",
     )
 
 

@@ -64,6 +64,8 @@ class Surroundings:
     """Says in the supervisor's own log what happened to a deployment."""
     notify: Callable[[Desired, Occasion, str, str | None], None]
     uploads: LogUploads
+    live: frozenset[str]
+    """The names of deployments whose orders may go to a venue."""
     publish: Callable[[str, str, str | None], None]
     """Puts a deployment's document into its results, or takes it away, for metrics."""
 
@@ -161,11 +163,17 @@ class Kept:
             return "its file is gone"
         if not request.wanted:
             return "an operator stopped it"
+        if self._is_refused:
+            return "it may send no orders to a venue"
         return None if self._is_open(now) else "its hours are over"
 
     def _is_open(self, now: float) -> bool:
         hours = self.desired.schedule
         return hours is None or is_within_hours(hours, dt.datetime.fromtimestamp(now, dt.UTC))
+
+    @property
+    def _is_refused(self) -> bool:
+        return self.desired.is_live and self.desired.name not in self.around.live
 
     def _late(self) -> str | None:
         """Return that its heartbeat is missing, if it is."""
@@ -277,13 +285,9 @@ class Kept:
         """Start what should run, when it is time."""
         state = self.state
         self._look_for_missed(now)
-        if not request.wanted:
-            if state.phase is not Phase.STOPPED:
-                self.enter(Phase.STOPPED, "an operator stopped it")
-            return
-        if not self._is_open(now):
-            if state.phase is not Phase.CLOSED:
-                self.enter(Phase.CLOSED, "it is outside its hours")
+        if (rest := self._rest(request, now)) is not None:
+            if state.phase is not rest[0]:
+                self.enter(*rest)
             return
         is_as_before = state.meaning == self.desired.meaning and state.turn == request.turn
         if is_as_before and state.phase in _SETTLED:
@@ -296,6 +300,15 @@ class Kept:
         elif not is_as_before:
             state.restarts = []
         self.start(request)
+
+    def _rest(self, request: Request, now: float) -> tuple[Phase, str] | None:
+        """Return why it should not run now, if it should not."""
+        if not request.wanted:
+            return Phase.STOPPED, "an operator stopped it"
+        if self._is_refused:
+            allowed = f"start the supervisor with --live {self.state.name} when you mean it"
+            return Phase.REFUSED, f"mode: live sends orders to a venue; {allowed}"
+        return None if self._is_open(now) else (Phase.CLOSED, "it is outside its hours")
 
     def _look_for_missed(self, now: float) -> None:
         """Tell a start that passed while nobody looked."""
@@ -359,7 +372,8 @@ class Kept:
         if program is None:
             does = "run" if self.desired.what is DeploymentKind.RESEARCH else "trade"
             module = [sys.executable, "-P", "-m", "trading_runtime.cli.main"]
-            return [*module, does, str(self.desired.path), "--run-id", run_id]
+            live = ["--live"] if self.desired.is_live else []
+            return [*module, does, str(self.desired.path), "--run-id", run_id, *live]
         first = program.command[0]
         here = self.desired.path.parent / first
         is_path = "/" in first

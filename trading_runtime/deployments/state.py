@@ -44,6 +44,8 @@ class Phase(StrEnum):
     """It is outside its hours."""
     COMPLETE = "complete"
     """Its data came to an end."""
+    REFUSED = "refused"
+    """Its orders would go to a venue, which its supervisor was not told to allow."""
     KILLED = "killed"
     """The kill switch ended it; only an operator starts it again."""
 

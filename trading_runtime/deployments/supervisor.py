@@ -44,6 +44,8 @@ class Supervisor:
     """Prints a line of its own log."""
     detach: bool = False
     """Whether processes are left alone when the supervisor ends."""
+    live: frozenset[str] = frozenset()
+    """The names of deployments whose orders may go to a venue."""
     _kept: dict[str, Kept] = field(default_factory=dict)
     _requests: dict[str, Request] = field(default_factory=dict)
     _requests_stamp: int = -1
@@ -77,9 +79,13 @@ class Supervisor:
                 lambda name, text: self.say(f"{name}: {text}"),
                 notify,
                 uploads,
+                self.live,
                 uploads.publish,
             )
             self._read_files(thoroughly=False)
+            there = {name for name, desired in self._files.wanted.items() if desired.is_live}
+            for name in sorted(self.live - there):
+                self.say(f"warning: --live {name}: no file has a live deployment of that name")
             self._find_again()
             self._loop()
             self._leave()

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
@@ -177,19 +178,29 @@ class SharedRun(WorkingRun):
 _PUBLISH_SECONDS = 10
 
 
+@dataclass(frozen=True)
+class Held:
+    """Whether this process still holds a run; both raise when it does not."""
+
+    check: Callable[[], None]
+    """By what is known: in S3, a loss is known when the lease was to be renewed."""
+    confirm: Callable[[], None]
+    """By asking the storage."""
+
+
 class OpenRun(WorkingRun):
     """A run that this process holds alone; in S3, others see it every few seconds."""
 
     _published = 0.0
 
-    def __init__(self, store: Store, files: RunFiles, check_held: Callable[[], None]) -> None:
-        """``check_held`` raises when this process no longer holds the run (see ``hold_run``)."""
+    def __init__(self, store: Store, files: RunFiles, held: Held) -> None:
+        """``held`` raises when this process no longer holds the run (see ``hold_run``)."""
         super().__init__(store, files)
-        self._check_held = check_held
+        self._held = held
 
     def check_held(self) -> None:
         """Raise ``LeaseLostError`` or ``StorageError`` once this process has lost the run."""
-        self._check_held()
+        self._held.check()
 
     def remove(self, path: Path) -> None:
         """Remove a file of the run; raises ``LeaseLostError`` when the run is lost."""
@@ -220,7 +231,7 @@ class OpenRun(WorkingRun):
 
     def publish_all(self) -> None:
         """Store all files of the run; raises as ``publish_when_due`` does."""
-        self.check_held()
+        self._held.confirm()
         self._publish_journals()
         self.store.publish_run(self.files)
 
@@ -235,8 +246,8 @@ def acquire_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 
     Raises ``UsageError`` when another process holds it.
     """
-    with hold_run(store, run_id) as check_held:
-        opened = OpenRun(store, store.run(run_id), check_held)
+    with hold_run(store, run_id) as held:
+        opened = OpenRun(store, store.run(run_id), held)
         try:
             yield opened
         finally:
@@ -244,18 +255,18 @@ def acquire_run(store: Store, run_id: str) -> Iterator[OpenRun]:
 
 
 @contextlib.contextmanager
-def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
+def hold_run(store: Store, run_id: str) -> Iterator[Held]:
     """Take a run for this process alone, and clear a stop request; nothing is published.
 
-    Yields a function that raises ``LeaseLostError`` once another process has taken over the run,
-    and ``StorageError`` once its folder is no longer in its place. Raises ``UsageError`` when
+    What it yields raises ``LeaseLostError`` once another process has taken over the run, and
+    ``StorageError`` once it is no longer in its place. Raises ``UsageError`` when
     another process holds the run.
     """
     if not store.objects.has_file_locks:
         lease = Lease(store.objects, run_id)
         try:
             store.objects.remove(_stop_name(run_id))
-            yield lease.check
+            yield Held(lease.check, lease.confirm)
         finally:
             lease.release()
         return
@@ -264,7 +275,7 @@ def hold_run(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
         with storage_errors(files.folder):
             files.stop.unlink(missing_ok=True)
             _remove_unfinished(files)
-        yield check_lock
+        yield Held(check_lock, check_lock)
 
 
 def _remove_unfinished(files: RunFiles) -> None:

@@ -46,20 +46,33 @@ class Lease:
         self._holder = uuid.uuid4().hex
         self._until = 0.0
         self._lost = False
+        self._is_gone = False
         self._changing = threading.Lock()
         self._version = self._take()
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
+    def confirm(self) -> None:
+        """Renew the lease, and raise as ``check`` does unless this process holds it."""
+        self.renew()
+        self.check()
+
     def check(self) -> None:
         """Raise ``LeaseLostError`` unless this process holds the lease.
 
         An expired lease is renewed first. That fails if another process took it over, and raises
-        ``TransientError`` if the storage cannot be reached.
+        ``TransientError`` if the storage cannot be reached. Raises ``StorageError`` when the lease
+        was removed.
         """
         if not self._lost and self._clock() >= self._until:
             self.renew()
+        if self._is_gone:
+            raise StorageError(
+                f"{self._objects.url}/runs/{self._run_id}: was removed, moved or replaced while "
+                "the run was going on; nothing more is stored of it: put it back, and give "
+                f"--run-id {self._run_id} again"
+            )
         if self._lost:
             raise LeaseLostError(
                 f"run {self._run_id!r}: another process has taken it over, because this one did "
@@ -77,6 +90,7 @@ class Lease:
             version = self._objects.replace(self._name, content, self._version)
             if version is None:
                 self._lost = True
+                self._is_gone = not self._objects.has(self._name)
             else:
                 self._version, self._until = version, until
 

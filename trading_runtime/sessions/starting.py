@@ -28,8 +28,8 @@ def key_variables(execution: AdapterExecution) -> tuple[str, ...]:
     return _KEYS.get((execution.adapter, environment), ())
 
 
-def check_start(deployment: Deployment, *, is_live: bool) -> None:
-    """Raise ``UsageError`` unless the deployment may start as it was asked to."""
+def check_mode(deployment: Deployment, *, is_live: bool) -> None:
+    """Raise ``UsageError`` unless orders to a venue were both written and asked for, or neither."""
     execution = deployment.execution
     if not isinstance(execution, AdapterExecution):
         if is_live:
@@ -43,6 +43,14 @@ def check_start(deployment: Deployment, *, is_live: bool) -> None:
             f"mode: live sends orders to {execution.adapter} ({execution.environment or 'its own'} "
             "environment); give --live as well when you mean it"
         )
+
+
+def check_start(deployment: Deployment, *, is_live: bool) -> None:
+    """Raise ``UsageError`` unless the deployment may start as it was asked to."""
+    check_mode(deployment, is_live=is_live)
+    execution = deployment.execution
+    if not isinstance(execution, AdapterExecution):
+        return
     missing = [name for name in key_variables(execution) if not os.environ.get(name)]
     if missing:
         raise UsageError(
