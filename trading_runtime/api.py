@@ -211,7 +211,7 @@ class Run:
 
         Raises ``UsageError`` when there are too few windows, or a task has no result.
         """
-        from trading_runtime.results.curves import curve_frame, splits_frame
+        from trading_runtime.results.frames import curve_frame, splits_frame
         from trading_runtime.results.validation import walk_over
 
         settings = {
@@ -251,7 +251,7 @@ class Run:
 
         Raises ``UsageError`` when a task of the point has no result.
         """
-        from trading_runtime.results.curves import equity_frame
+        from trading_runtime.results.frames import equity_frame
 
         return equity_frame(self._plan, self._stored, self._chosen(point))
 
@@ -266,7 +266,7 @@ class Run:
 
         Raises ``UsageError`` when a task of the point has no result.
         """
-        from trading_runtime.results.curves import returns_frame
+        from trading_runtime.results.frames import returns_frame
 
         return returns_frame(self._plan, self._stored, self._chosen(point))
 

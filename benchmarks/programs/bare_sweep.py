@@ -38,9 +38,7 @@ def run_points(experiment: str, first: int, step: int) -> None:
     ):
         catalog = Path(folder)
         write_instruments(catalog, list(plan.instruments.values()))
-        rows = cut_partition(
-            partition.as_mapping(), Path(prepared.loaded.dataset_place), catalog
-        ).rows
+        rows = cut_partition(partition, Path(prepared.loaded.dataset_place), catalog).rows
         inputs = partition_inputs(partition, plan.instruments)
         shared = decoded(inputs, catalog, rows)
         if shared is None:

@@ -20,9 +20,9 @@ def test_each_day_has_its_last_close_after_the_close_of_the_first_row(
 ) -> None:
     small.write(partitions={"by": "week"}, parameters={"every": [20]})
     (window,) = api.plan(small.path).plan.partitions
-    cut_partition(window.as_mapping(), small_dataset, tmp_path / "catalog")
+    cut_partition(window, small_dataset, tmp_path / "catalog")
 
-    found = daily_closes(window.as_mapping(), tmp_path / "catalog")
+    found = daily_closes(window, tmp_path / "catalog")
 
     source = small_dataset.with_name(f"{small_dataset.name}-source") / "bars.csv"
     rows = csv.DictReader(source.read_text().splitlines())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
@@ -14,10 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.plans import partition as empty_partition
 from tests.small_experiment import BARS_A_DAY, DAY_STARTS
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.slices import cut_partition, instants_of
 from trading_runtime.errors import DataError
+from trading_runtime.records.plan import (
+    PlannedFile,
+    PlannedPartition,
+    PlannedRowGroup,
+    PlannedSeries,
+)
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
@@ -28,26 +35,28 @@ MINUTE = 60 * SECOND
 DAYS = [start * SECOND for start in DAY_STARTS]
 
 
-def partition(dataset: Path, warmup_start: int, start: int, end: int) -> dict[str, Any]:
+def partition(dataset: Path, warmup_start: int, start: int, end: int) -> PlannedPartition:
     """Return a planned partition that names every row group which can have rows."""
     file = load_manifest(dataset).files[0]
-    groups = [
-        {"path": file.path, "index": index, "offset": group.offset, "bytes": group.bytes}
-        | {"sha256": group.sha256}
+    groups = tuple(
+        PlannedRowGroup(file.path, index, group.offset, group.bytes, group.sha256)
         for index, group in enumerate(file.row_groups)
         if group.last >= warmup_start and group.first < end
-    ]
-    footer = {"footer_offset": file.footer_offset, "footer_sha256": file.footer_sha256}
-    series = {"type": file.type, "identifier": file.identifier, "row_groups": groups}
-    series["files"] = [{"path": file.path, **footer}]
-    return {
-        "warmup_start": warmup_start,
-        "start": start,
-        "end": end,
-        "rows_min": 0,
-        "rows_max": 3 * BARS_A_DAY,
-        "data": [series] if groups else [],
-    }
+    )
+    series = PlannedSeries(
+        file.type,
+        file.identifier,
+        file.instrument_id,
+        schemas=(),
+        files=(PlannedFile(file.path, file.footer_offset, file.footer_sha256),),
+        row_groups=groups,
+    )
+    return replace(
+        empty_partition(0, start, end),
+        warmup_start=warmup_start,
+        rows_max=3 * BARS_A_DAY,
+        data=(series,) if groups else (),
+    )
 
 
 def times(catalog: Path) -> list[int]:
@@ -179,7 +188,7 @@ def test_files_with_rows_outside_the_partition_are_cut(
     planned = partition(small_dataset, warmup_start, DAYS[1], end)
     cut_partition(planned, small_dataset, tmp_path)
 
-    assert len(planned["data"][0]["row_groups"]) == 3
+    assert len(planned.data[0].row_groups) == 3
     assert len(times(tmp_path)) == 3 * BARS_A_DAY - 1
 
 
@@ -189,10 +198,10 @@ def test_a_flipped_byte_of_a_file_that_is_taken_as_it_is_is_refused(
 ) -> None:
     planned = partition(copy, DAYS[0], DAYS[0], DAYS[2] + 300 * MINUTE)
     content = bytearray(data_file(copy).read_bytes())
-    group = planned["data"][0]["row_groups"][2]
+    group = planned.data[0].row_groups[2]
     # The precision of prices, which no length depends on.
     footer = content.index(b"price_precision") - 40
-    content[group["offset"] + 40 if where == "row group" else footer] ^= 1
+    content[group.offset + 40 if where == "row group" else footer] ^= 1
     data_file(copy).write_bytes(content)
 
     assert "the manifest says (sha256 differs)" in refusal(planned, copy, tmp_path / "catalog")
@@ -208,7 +217,7 @@ def data_file(dataset: Path) -> Path:
     return next((dataset / "data" / "bars").rglob("*.parquet"))
 
 
-def refusal(planned: dict[str, Any], dataset: Path, catalog: Path) -> str:
+def refusal(planned: PlannedPartition, dataset: Path, catalog: Path) -> str:
     """Return why cutting is refused."""
     with pytest.raises(DataError) as refused:
         cut_partition(planned, dataset, catalog)
@@ -217,9 +226,9 @@ def refusal(planned: dict[str, Any], dataset: Path, catalog: Path) -> str:
 
 def test_a_flipped_byte_is_refused_with_file_and_row_group(copy: Path, tmp_path: Path) -> None:
     planned = partition(copy, DAYS[1], DAYS[1], DAYS[2])
-    group = planned["data"][0]["row_groups"][0]
+    group = planned.data[0].row_groups[0]
     content = bytearray(data_file(copy).read_bytes())
-    content[group["offset"] + group["bytes"] // 2] ^= 1
+    content[group.offset + group.bytes // 2] ^= 1
     data_file(copy).write_bytes(content)
     message = refusal(planned, copy, tmp_path / "catalog")
 
@@ -261,17 +270,11 @@ def test_a_file_that_was_cut_short_is_refused(copy: Path, tmp_path: Path, kept: 
 def test_fewer_rows_than_planned_are_refused_with_both_counts(
     small_dataset: Path, tmp_path: Path
 ) -> None:
-    planned = partition(small_dataset, DAYS[1], DAYS[1], DAYS[2]) | {"rows_min": 241}
+    planned = replace(partition(small_dataset, DAYS[1], DAYS[1], DAYS[2]), rows_min=241)
     message = refusal(planned, small_dataset, tmp_path)
 
     assert "240 rows from 2024-01-02T00:00:00Z to 2024-01-03T00:00:00Z" in message
     assert "the manifest says 241 to 720" in message
-
-
-def test_a_partition_survives_the_way_through_json(small_dataset: Path, tmp_path: Path) -> None:
-    planned = json.loads(json.dumps(partition(small_dataset, DAYS[0], DAYS[0], DAYS[1])))
-
-    assert cut_partition(planned, small_dataset, tmp_path).rows == 240
 
 
 def test_a_row_group_without_rows_has_no_instants() -> None:

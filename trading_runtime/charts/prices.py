@@ -82,7 +82,7 @@ def _series(window: PlannedPartition, instrument: str | None) -> PlannedSeries:
 @contextmanager
 def _rows(window: PlannedPartition, dataset: str, series: PlannedSeries) -> Iterator[list[Path]]:
     """Yield files with the rows of a series in a window, each verified against the plan."""
-    alone = replace(window, data=(series,), rows_min=0).as_mapping()
+    alone = replace(window, data=(series,), rows_min=0)
     if not is_s3(dataset) and not Path(dataset).is_dir():
         raise DataError(f"{dataset}: the run's dataset is gone; a chart needs its prices")
     with Scratch() as scratch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from decimal import Context, Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -13,10 +14,12 @@ from trading_runtime.datasets.slices import instants_of
 from trading_runtime.units import day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
+
+    from trading_runtime.records.plan import PlannedPartition
 
 _PRICES = {
     "bars": ("close",),
@@ -34,7 +37,7 @@ A day is a number since the epoch, a price a decimal as text.
 """
 
 
-def daily_closes(partition: Mapping[str, Any], catalog: Path) -> DailyCloses:
+def daily_closes(partition: PlannedPartition, catalog: Path) -> DailyCloses:
     """Return the daily prices of each instrument of a window that was cut to ``catalog``.
 
     Of several series of an instrument the first is taken: bars before trades before quotes, then by
@@ -42,14 +45,14 @@ def daily_closes(partition: Mapping[str, Any], catalog: Path) -> DailyCloses:
     """
     found: DailyCloses = {}
     for kind, columns in _PRICES.items():
-        series = [each for each in partition["data"] if each["type"] == kind]
-        for each in sorted(series, key=lambda item: str(item["identifier"])):
-            if each["instrument_id"] not in found:
+        series = [each for each in partition.data if each.type == kind]
+        for each in sorted(series, key=attrgetter("identifier")):
+            if each.instrument_id not in found:
                 # The folder has the engine's own name for the series, as in the dataset.
-                name = each["row_groups"][0]["path"].split("/")[-2]
-                closes = list(_closes(catalog / "data" / kind / name, columns, partition["start"]))
+                name = each.row_groups[0].path.split("/")[-2]
+                closes = list(_closes(catalog / "data" / kind / name, columns, partition.start))
                 if closes:
-                    found[each["instrument_id"]] = closes
+                    found[each.instrument_id] = closes
     return dict(sorted(found.items()))
 
 

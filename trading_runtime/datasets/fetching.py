@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError
 from trading_runtime.storage.s3 import S3Folder, is_s3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from trading_runtime.records.plan import PlannedPartition
 
 _CONNECTIONS = 4
 
@@ -28,14 +30,14 @@ class FetchedDataset:
         self._files: dict[str, Future[None]] = {}
         self._counting, self._asking = threading.Lock(), threading.Lock()
 
-    def request(self, partition: Mapping[str, Any]) -> None:
+    def request(self, partition: PlannedPartition) -> None:
         """Start fetching the missing files of ``partition``, and return at once."""
         for name in _names(partition):
             with self._asking:
                 if name not in self._files:
                     self._files[name] = self._threads.submit(self._fetch, name)
 
-    def wait(self, partition: Mapping[str, Any]) -> None:
+    def wait(self, partition: PlannedPartition) -> None:
         """Return once all files of ``partition`` are local.
 
         Raises ``DataError`` for a file that the dataset does not have; ``StorageError`` and
@@ -55,7 +57,7 @@ class FetchedDataset:
                 self._files.pop(name, None)
                 raise
 
-    def keep_only(self, *partitions: Mapping[str, Any]) -> None:
+    def keep_only(self, *partitions: PlannedPartition) -> None:
         """Remove the files that none of ``partitions`` needs."""
         needed = {name for partition in partitions for name in _names(partition)}
         for name in [name for name in self._files if name not in needed]:
@@ -75,7 +77,7 @@ class FetchedDataset:
             self.fetched_bytes += len(content)
 
 
-def fetched_dataset(dataset: str, partitions: Iterable[Mapping[str, Any]], folder: Path) -> str:
+def fetched_dataset(dataset: str, partitions: Iterable[PlannedPartition], folder: Path) -> str:
     """Return a folder with the data of ``partitions``: the dataset's, or ``folder`` if it is in S3.
 
     Raises what ``FetchedDataset.wait`` raises.
@@ -91,6 +93,6 @@ def fetched_dataset(dataset: str, partitions: Iterable[Mapping[str, Any]], folde
     return str(folder)
 
 
-def _names(partition: Mapping[str, Any]) -> list[str]:
-    groups = (group for series in partition["data"] for group in series["row_groups"])
-    return list(dict.fromkeys(group["path"] for group in groups))
+def _names(partition: PlannedPartition) -> list[str]:
+    groups = (group for series in partition.data for group in series.row_groups)
+    return list(dict.fromkeys(group.path for group in groups))

@@ -15,8 +15,6 @@ from itertools import batched, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, overload
 
-import polars as pl
-
 from trading_runtime.datasets.manifest_entries import (
     Count,
     DataFile,
@@ -29,6 +27,8 @@ from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    import polars as pl
 
 MANIFESTS_FOLDER = "manifests"
 """Where a dataset keeps the tables of its index, and its earlier manifests."""
@@ -46,16 +46,15 @@ ReadObject = Callable[[str], bytes]
 
 _KEY = ["type", "identifier"]
 _HEX = ["file_sha256", "footer_sha256", "schema_sha256", "sha256"]
-_FILES_SCHEMA = pl.Schema(
-    dict.fromkeys(("type", "identifier", "instrument_id", "path"), pl.String)
-    | dict.fromkeys(("file_bytes", "footer_offset", "file_rows"), pl.Int64)
-    | dict.fromkeys(("index", "rows", "offset", "bytes", "first", "last"), pl.Int64)
-    | dict.fromkeys(_HEX, pl.String)
-)
-_GAPS_SCHEMA = pl.Schema(
-    {"type": pl.String, "identifier": pl.String, "after": pl.Int64, "before": pl.Int64}
-)
-_RAW_SCHEMA = pl.Schema(dict.fromkeys(("type", "identifier", "name", "sha256"), pl.String))
+# Only a manifest with tables needs Polars, which takes long to import.
+_FILES_SCHEMA: dict[str, type] = {
+    **dict.fromkeys(("type", "identifier", "instrument_id", "path"), str),
+    **dict.fromkeys(("file_bytes", "footer_offset", "file_rows"), int),
+    **dict.fromkeys(("index", "rows", "offset", "bytes", "first", "last"), int),
+    **dict.fromkeys(_HEX, str),
+}
+_GAPS_SCHEMA: dict[str, type] = {"type": str, "identifier": str, "after": int, "before": int}
+_RAW_SCHEMA: dict[str, type] = dict.fromkeys(("type", "identifier", "name", "sha256"), str)
 
 
 class TableFile(ManifestPart):
@@ -228,6 +227,8 @@ def index_of(
 
     Files and gaps that were added to an index go into tables of their own.
     """
+    import polars as pl
+
     before = files.stored if isinstance(files, IndexedFiles) else None
     read = files.read if isinstance(files, IndexedFiles) else dict[str, bytes]().__getitem__
     new_files = files.added if isinstance(files, IndexedFiles) else files
@@ -287,6 +288,8 @@ def _table(
     before: Sequence[TableFile], read: ReadObject, new: pl.DataFrame, made: dict[str, bytes]
 ) -> tuple[TableFile, ...]:
     """Return the files of a table with ``new`` rows; what is written is added to ``made``."""
+    import polars as pl
+
     if not new.height:
         return tuple(before)
     small = [table for table in before if table.rows < _ROWS_OF_A_TABLE // 2]
@@ -315,12 +318,16 @@ def _table(
 
 def _packed(frame: pl.DataFrame) -> pl.DataFrame:
     """Return a table as it is stored: digests as bytes, half as long."""
+    import polars as pl
+
     return frame.with_columns(pl.col(name).str.decode("hex") for name in _HEX if name in frame)
 
 
 def _read_table(
     table: TableFile, read: ReadObject, keys: set[SeriesKey] | None = None
 ) -> pl.DataFrame:
+    import polars as pl
+
     content = read(table.path)
     if hashlib.sha256(content).hexdigest() != table.sha256:
         raise DataError(
@@ -336,9 +343,14 @@ def _read_table(
 
 
 def _frame(
-    tables: Iterable[TableFile], read: ReadObject, keys: set[SeriesKey] | None, schema: pl.Schema
+    tables: Iterable[TableFile],
+    read: ReadObject,
+    keys: set[SeriesKey] | None,
+    schema: dict[str, type],
 ) -> pl.DataFrame:
     """Return the rows of some series; of all when ``keys`` is None."""
+    import polars as pl
+
     low, high = (min(keys), max(keys)) if keys else (("", ""), ("", ""))
     frames = [
         _read_table(table, read, keys)
@@ -349,6 +361,8 @@ def _frame(
 
 
 def _frame_of(files: Iterable[DataFile]) -> pl.DataFrame:
+    import polars as pl
+
     rows = [
         (
             file.type, file.identifier, file.instrument_id, file.path,

@@ -7,7 +7,7 @@ import hashlib
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +17,14 @@ from trading_runtime.errors import DataError
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from trading_runtime.records.plan import (
+        PlannedFile,
+        PlannedPartition,
+        PlannedRowGroup,
+        PlannedSeries,
+    )
 
 
 _PARQUET_MARK = b"PAR1"
@@ -37,13 +44,10 @@ class Slice:
     """When those in the window are; ``None`` when there are none."""
 
 
-def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) -> Slice:
+def cut_partition(partition: PlannedPartition, dataset: Path, catalog: Path) -> Slice:
     """Write the rows of ``partition`` from ``dataset`` to the new folder ``catalog``.
 
-    ``partition`` has ``warmup_start``, ``start``, ``end`` (nanoseconds since the epoch),
-    ``rows_min`` and ``rows_max``, and ``data``: the series with the row groups that can have rows,
-    and the files that contain them. Every row group is verified before it is used, and so is the
-    footer that says how to decode it.
+    Every row group is verified before it is used, and so is the footer that says how to decode it.
 
     Funding that is settled at a seam is due from positions held until then. So a rate that is sent
     at ``end`` and settles there counts as a row of this partition, and rates that settle at
@@ -54,11 +58,11 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
     """
     rows = warmup_rows = 0
     seen = RowTimes()
-    for series in partition["data"]:
+    for series in partition.data:
         # The engine's own name for the folder: it drops some characters that identifiers may have.
-        name = Path(series["row_groups"][0]["path"]).parent.name
-        folder = catalog / "data" / series["type"] / name
-        is_funding = series["type"] == _FUNDING
+        name = Path(series.row_groups[0].path).parent.name
+        folder = catalog / "data" / series.type / name
+        is_funding = series.type == _FUNDING
         whole = None if is_funding else _whole_files(series, dataset, partition, seen)
         if whole is not None:
             _copy(series, dataset, folder)
@@ -74,17 +78,17 @@ def cut_partition(partition: Mapping[str, Any], dataset: Path, catalog: Path) ->
                 file.write(kept)
                 warmup_rows += before
                 rows += kept.num_rows - before
-    if not partition["rows_min"] <= rows <= partition["rows_max"]:
+    if not partition.rows_min <= rows <= partition.rows_max:
         raise DataError(
-            f"{dataset}: {rows} rows from {format_instant(partition['start'])} to "
-            f"{format_instant(partition['end'])}, but the manifest says {partition['rows_min']} to "
-            f"{partition['rows_max']}; run 'trading-runtime data verify {dataset}'"
+            f"{dataset}: {rows} rows from {format_instant(partition.start)} to "
+            f"{format_instant(partition.end)}, but the manifest says {partition.rows_min} to "
+            f"{partition.rows_max}; run 'trading-runtime data verify {dataset}'"
         )
     return Slice(rows, warmup_rows, seen.observed())
 
 
 def _whole_files(
-    series: Mapping[str, Any], dataset: Path, partition: Mapping[str, Any], seen: RowTimes
+    series: PlannedSeries, dataset: Path, partition: PlannedPartition, seen: RowTimes
 ) -> Slice | None:
     """Return a series' rows if none of its files has any outside the partition, else ``None``.
 
@@ -92,19 +96,19 @@ def _whole_files(
     times in the window.
     """
     rows = warmup_rows = 0
-    last = partition["warmup_start"]
+    last = partition.warmup_start
     for name, groups in _by_file(series).items():
         try:
             with pq.ParquetFile(dataset / name) as file:
                 if file.metadata.num_row_groups != len(groups):
                     return None
                 for group in groups:
-                    times = instants_of(file.read_row_group(group["index"], ["ts_init"]))
+                    times = instants_of(file.read_row_group(group.index, ["ts_init"]))
                     # Files that overlap are merged into one, with rows in the order of the plan.
-                    if not times or times[0] < last or times[-1] >= partition["end"]:
+                    if not times or times[0] < last or times[-1] >= partition.end:
                         return None
                     last = times[-1]
-                    before = bisect_left(times, partition["start"])
+                    before = bisect_left(times, partition.start)
                     seen.add(times[before:])
                     warmup_rows += before
                     rows += len(times) - before
@@ -113,10 +117,10 @@ def _whole_files(
     return Slice(rows, warmup_rows)
 
 
-def _copy(series: Mapping[str, Any], dataset: Path, folder: Path) -> None:
+def _copy(series: PlannedSeries, dataset: Path, folder: Path) -> None:
     """Copy the files of a series as they are, except for what the manifest does not cover."""
     folder.mkdir(parents=True)
-    files = {file["path"]: file for file in series["files"]}
+    files = {file.path: file for file in series.files}
     for name, groups in _by_file(series).items():
         path = dataset / name
         with (folder / path.name).open("wb") as copy:
@@ -126,24 +130,24 @@ def _copy(series: Mapping[str, Any], dataset: Path, folder: Path) -> None:
                 copy.write(content)
 
 
-def _row_groups(series: Mapping[str, Any], dataset: Path) -> Iterator[pa.Table]:
+def _row_groups(series: PlannedSeries, dataset: Path) -> Iterator[pa.Table]:
     """Yield the verified row groups of a series one by one, however large the series is."""
-    files = {file["path"]: file for file in series["files"]}
+    files = {file.path: file for file in series.files}
     for name, groups in _by_file(series).items():
         path = dataset / name
         for _ in _verified(path, groups, files[name]):
             pass
         with _reading(path), pq.ParquetFile(path) as file:
             for group in groups:
-                table = file.read_row_group(group["index"])
+                table = file.read_row_group(group.index)
                 # Reading by row group loses what the engine needs to decode the columns.
                 yield table.replace_schema_metadata(file.schema_arrow.metadata)
 
 
-def _by_file(series: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    by_file: dict[str, list[Mapping[str, Any]]] = {}
-    for group in series["row_groups"]:
-        by_file.setdefault(group["path"], []).append(group)
+def _by_file(series: PlannedSeries) -> dict[str, list[PlannedRowGroup]]:
+    by_file: dict[str, list[PlannedRowGroup]] = {}
+    for group in series.row_groups:
+        by_file.setdefault(group.path, []).append(group)
     return by_file
 
 
@@ -160,19 +164,20 @@ def _reading(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 
-def _inside(table: pa.Table, partition: Mapping[str, Any]) -> tuple[pa.Table, int, memoryview[int]]:
+def _inside(table: pa.Table, partition: PlannedPartition) -> tuple[pa.Table, int, memoryview[int]]:
     """Return the rows of warm-up and window, how many are warm-up, and the others' times."""
     times = instants_of(table)
     # Rows are in time order, so those inside are contiguous: a slice copies nothing.
     first, start, end = (
-        bisect_left(times, partition[key]) for key in ("warmup_start", "start", "end")
+        bisect_left(times, instant)
+        for instant in (partition.warmup_start, partition.start, partition.end)
     )
     return table.slice(first, end - first), start - first, times[start:end]
 
 
-def _due_inside(kept: pa.Table, table: pa.Table, partition: Mapping[str, Any]) -> pa.Table:
+def _due_inside(kept: pa.Table, table: pa.Table, partition: PlannedPartition) -> pa.Table:
     """Return ``kept``, the funding rates inside, with what settles at the partition's two ends."""
-    start, end = partition["start"], partition["end"]
+    start, end = partition.start, partition.end
     times = instants_of(table)
     first, last = bisect_left(times, end), bisect_right(times, end)
     sent_at_end = table.slice(first, last - first)
@@ -194,27 +199,27 @@ def _dues(rates: pa.Table) -> list[int | None]:
 
 
 def _verified(
-    path: Path, groups: list[Mapping[str, Any]], planned: Mapping[str, Any]
+    path: Path, groups: list[PlannedRowGroup], planned: PlannedFile
 ) -> Iterator[tuple[int, bytes]]:
     """Yield offset and bytes of each row group, and of the footer, after checking their sha256."""
     with _reading(path), path.open("rb") as file:
         for group in groups:
-            file.seek(group["offset"])
-            content = file.read(group["bytes"])
-            if hashlib.sha256(content).hexdigest() != group["sha256"]:
+            file.seek(group.offset)
+            content = file.read(group.bytes)
+            if hashlib.sha256(content).hexdigest() != group.sha256:
                 raise DataError(
-                    f"{path}: row group {group['index']} is not what the manifest says (sha256 "
+                    f"{path}: row group {group.index} is not what the manifest says (sha256 "
                     "differs): the file was changed or damaged; restore it, or prepare it again"
                 )
-            yield group["offset"], content
-        file.seek(planned["footer_offset"])
+            yield group.offset, content
+        file.seek(planned.footer_offset)
         footer = file.read()
-        if hashlib.sha256(footer).hexdigest() != planned["footer_sha256"]:
+        if hashlib.sha256(footer).hexdigest() != planned.footer_sha256:
             raise DataError(
                 f"{path}: the footer is not what the manifest says (sha256 differs): the file was "
                 "changed or damaged; restore it, or prepare it again"
             )
-        yield planned["footer_offset"], footer
+        yield planned.footer_offset, footer
 
 
 class _SeriesFile:

@@ -154,6 +154,8 @@ class TaskRunner:
             counts["queued_requests"] = output.queued
         if output.unfed:
             counts["unfed_subscriptions"] = dict.fromkeys(output.unfed, 1)
+        if output.files_read:
+            counts["files_read"] = dict.fromkeys(output.files_read, 1)
         self.risk_refusals = output.risk_refusals
         if self._plan.common.has_risk_profile:
             counts["risk_refusals"] = output.risk_refusals or {}
@@ -219,7 +221,6 @@ class TaskRunner:
 
     def _new_cut(self, index: int) -> _CutPartition:
         partition = self._plan.partitions[index]
-        data = partition.as_mapping()
         catalog = self._scratch / f"partition-{index}"
         # Left by an earlier point for which the partition could not be cut.
         shutil.rmtree(catalog, ignore_errors=True)
@@ -229,8 +230,8 @@ class TaskRunner:
         definitions = [self._plan.instruments[name] for name in partition.instruments]
         write_instruments(catalog, definitions)
         inputs = partition_inputs(partition, self._plan.instruments)
-        part = cut_partition(data, self._dataset, catalog)
-        closes = daily_closes(data, catalog)
+        part = cut_partition(partition, self._dataset, catalog)
+        closes = daily_closes(partition, catalog)
         return _CutPartition(
             index, partition, inputs, partition_digest(inputs), catalog, part, closes
         )

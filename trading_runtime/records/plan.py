@@ -153,13 +153,13 @@ class PlannedPartition:
     warmup_short: bool
     data: tuple[PlannedSeries, ...]
 
-    def as_mapping(self) -> dict[str, Any]:
-        """Return the partition as plain structures, with instants in nanoseconds."""
+    def to_document(self) -> dict[str, Any]:
+        """Return the partition as ``plan.json`` states it, with instants as strings."""
         return {
             "index": self.index,
-            "start": self.start,
-            "end": self.end,
-            "warmup_start": self.warmup_start,
+            "start": format_instant(self.start),
+            "end": format_instant(self.end),
+            "warmup_start": format_instant(self.warmup_start),
             "instruments": list(self.instruments),
             "rows_min": self.rows_min,
             "rows_max": self.rows_max,
@@ -174,14 +174,6 @@ class PlannedPartition:
                 }
                 for series in self.data
             ],
-        }
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the partition as ``plan.json`` states it, with instants as strings."""
-        return self.as_mapping() | {
-            "start": format_instant(self.start),
-            "end": format_instant(self.end),
-            "warmup_start": format_instant(self.warmup_start),
         }
 
 

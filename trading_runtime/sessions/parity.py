@@ -148,7 +148,7 @@ def compare_session(store: Store, run_id: str) -> Compared:
     backtest_id = plan.tasks[0].task_id
     if not store.has_task(backtest_id):
         with Scratch() as scratch:
-            partition = plan.partitions[plan.tasks[0].partition].as_mapping()
+            partition = plan.partitions[plan.tasks[0].partition]
             place, fetched = prepared.loaded.dataset_place, scratch.path / "dataset"
             dataset = fetched_dataset(place, [partition], fetched)
             runner = TaskRunner(plan, dataset, store, prepared.code)

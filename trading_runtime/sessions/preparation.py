@@ -219,7 +219,6 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
     Raises ``DataError`` when they are not those of the manifest.
     """
     partition = plan.partitions[0]
-    data = partition.as_mapping()
     scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-"))
     try:
         source, catalog = Path(dataset), scratch / "partition"
@@ -228,11 +227,11 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
             if is_s3(dataset):
                 source = scratch / "dataset"
                 fetched = FetchedDataset(S3Folder(dataset), source)
-                fetched.wait(data)
+                fetched.wait(partition)
                 fetched.close()
             definitions = [plan.instruments[name] for name in partition.instruments]
             write_instruments(catalog, definitions)
-            part = cut_partition(data, source, catalog)
+            part = cut_partition(partition, source, catalog)
         seen = partition_inputs(partition, plan.instruments)
         window = SessionWindow(plan, partition, task_inputs(plan, 0, seen), catalog, part)
         expected = task_id(digest(plan.common.content), plan.configs[0], partition_digest(seen))

@@ -50,7 +50,7 @@ class FreshTasks:
         """
         plan = read_plan(self.plan)
         needed = {plan.tasks[task].partition for task in tasks}
-        partitions = [plan.partitions[index].as_mapping() for index in sorted(needed)]
+        partitions = [plan.partitions[index] for index in sorted(needed)]
         # Here: the process that runs the strategy has no credentials.
         dataset = fetched_dataset(self.dataset, partitions, self.scratch / "dataset")
         reader, writer = os.pipe()

@@ -33,7 +33,7 @@ _THREADS = 16
 
 
 class Delivery(NamedTuple):
-    """What a thread has finished: the worker's number, and what it is to be told or is known."""
+    """What a thread has finished: the worker's number, and what to answer it, or what is known."""
 
     worker: int
     task: int | None
@@ -126,7 +126,7 @@ class Supply:
                 # What any worker needs: they share the files. A copy: others may be added.
                 all_needed = itertools.chain.from_iterable(tuple(self._needed.values()))
                 wanted = dict.fromkeys((partition, *sorted(all_needed)))
-                needed = [self._plan.partitions[index].as_mapping() for index in wanted]
+                needed = [self._plan.partitions[index] for index in wanted]
                 fetched.keep_only(*needed)
                 for each in needed:
                     fetched.request(each)
