@@ -20,9 +20,9 @@ LEVELS = (
     | {"storage"},
     {"config", "datasets", "records"},
     {"planning", "engine"},
-    {"results", "runs", "control", "report", "metrics"}
+    {"results", "runs", "control", "report", "charts", "metrics"}
     | {"execution", "verification", "evidence", "sessions"},
-    {"operations", "project", "search", "charts", "deployments"},
+    {"operations", "project", "search", "deployments"},
     {"cli", "local", "argo", "api"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -144,6 +144,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     write_file(files.trials, trials.to_json())
     walked, no_walk = _walked(plan, store, files, experiment, reduced)
     metadata.set(Status.COMPLETE if reduced.result.complete else Status.INCOMPLETE)
+    explored = _write_explore_page(files, metadata.now.run_id, reduced)
     write_report(
         ReportInputs(
             run_id=metadata.now.run_id,
@@ -156,6 +157,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
             curve=reduced.curve,
             returns=reduced.returns,
             benchmark=reduced.benchmark,
+            explored=explored,
             walked=walked,
             no_walk=no_walk,
             failures=reduced.failures,
@@ -168,6 +170,21 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         files.folder,
     )
     return reduced
+
+
+def _write_explore_page(files: RunFiles, run_id: str, reduced: Reduction) -> bool:
+    """Write the page with all points, if the report has not room for all and Plotly is there."""
+    from trading_runtime.charts.library import is_installed
+    from trading_runtime.report.content import MOST_POINTS
+
+    if reduced.points.height <= MOST_POINTS or not is_installed():
+        files.explore_page.unlink(missing_ok=True)
+        return False
+    from trading_runtime.charts.pages import explore_page
+
+    files.explore_page.parent.mkdir(parents=True, exist_ok=True)
+    write_file(files.explore_page, explore_page(run_id, reduced.points, reduced.result))
+    return True
 
 
 def _walked(

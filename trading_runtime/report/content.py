@@ -61,6 +61,8 @@ class ReportInputs:
     """Each day of the best point, since the epoch, with its return."""
     benchmark: Benchmark | None = None
     """Holding the instruments over the same windows."""
+    explored: bool = False
+    """Whether the page with all points is beside the report."""
     walked: Walked | None = None
     """The walk-forward that the experiment asks for."""
     no_walk: str = ""
@@ -254,6 +256,7 @@ class Content:
     benchmark: Sequence[tuple[str, str]]
     months: Table | None
     points: Table
+    explored: bool
     front: Table | None
     splits: Table | None
     no_walk: str
@@ -295,6 +298,7 @@ def content(inputs: ReportInputs) -> Content:
         benchmark=benchmark_facts(inputs, row),
         months=months_table(inputs.returns),
         points=points_table(inputs.points, metric, direction, best),
+        explored=inputs.explored,
         front=front_table(inputs.points, inputs.result.front),
         splits=None if inputs.walked is None else splits_table(inputs.walked, inputs.plan),
         no_walk=inputs.no_walk,
