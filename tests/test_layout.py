@@ -39,7 +39,6 @@ NAMES_OF_COMMANDS = {"cli", "api"}
 SHORT_LINES = 100
 IMPORTED_ONCE = {
     "datasets/daily_closes.py": "prices for a benchmark, apart from what the engine is fed",
-    "datasets/file_kinds.py": "names the formats that messages list, apart from reading them",
     "datasets/quality_gate.py": "one rule of a dataset, with its messages",
     "datasets/nautilus_one.py": "the numbers of another version's files",
     "datasets/symbols.py": "a doubt over all rows of a series, as those about times are",
@@ -53,14 +52,12 @@ IMPORTED_ONCE = {
     "engine/live/venue_node.py": "what paper and live differ in",
     "execution/executors/pods.py": "an executor",
     "operations/drills/cutting_proxy.py": "a network that fails, beside the drill that uses it",
-    "planning/plan_check.py": "checks a stored plan against itself, which making one does not",
     "planning/days.py": "counts days, which a plan only shows",
     "records/metadata.py": "the form of a stored document",
     "report/pictures/equity.py": "a picture",
     "report/pictures/front.py": "a picture",
     "report/pictures/two_curves.py": "a picture",
     "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
-    "results/curves.py": "tables of a point's curves, which only notebooks read",
     "sessions/starting.py": "checks before anything is started",
     "sessions/health.py": "a server, apart from the trading that it reports on",
 }

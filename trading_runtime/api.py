@@ -168,7 +168,7 @@ class Run:
 
         Raises ``UsageError`` when a task of the point has no result.
         """
-        from trading_runtime.results.curves import equity_frame
+        from trading_runtime.results.frames import equity_frame
 
         return equity_frame(self._plan, self._stored, self._chosen(point))
 
@@ -183,7 +183,7 @@ class Run:
 
         Raises ``UsageError`` when a task of the point has no result.
         """
-        from trading_runtime.results.curves import returns_frame
+        from trading_runtime.results.frames import returns_frame
 
         return returns_frame(self._plan, self._stored, self._chosen(point))
 

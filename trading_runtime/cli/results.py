@@ -363,7 +363,7 @@ def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
 
 def _overview(run_id: str, files: RunFiles, result: RunResult | None) -> dict[str, Any]:
     from trading_runtime.records.metadata import read_metadata
-    from trading_runtime.records.status import standing
+    from trading_runtime.records.status import status_of
     from trading_runtime.runs.lock import is_locked
 
     metadata, document = None, {} if result is None else result.to_document()
@@ -373,7 +373,7 @@ def _overview(run_id: str, files: RunFiles, result: RunResult | None) -> dict[st
     return {
         "run_id": run_id,
         "experiment": metadata and metadata.experiment_name,
-        "status": standing(metadata, lambda: is_locked(files)),
+        "status": status_of(metadata, lambda: is_locked(files)),
         "started": metadata and metadata.started,
         "ended": metadata and metadata.ended,
         "run_digest": document.get("run_digest"),

@@ -128,7 +128,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     """
     from trading_runtime.report import ReportInputs, write_report
     from trading_runtime.results.judgement import drawn_points
-    from trading_runtime.results.ledger import note_trials
+    from trading_runtime.results.ledger import record_trials
     from trading_runtime.results.reduction import reduce_run
 
     experiment = read_json(files.experiment)
@@ -139,7 +139,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         drawn=drawn_points(experiment),
     )
     results = reduced.results if has_trials else reduced.results.clear()
-    trials = note_trials(store, plan, results, reduced.result.luck)
+    trials = record_trials(store, plan, results, reduced.result.luck)
     write_file(files.trials, trials.to_json())
     metadata.set(Status.COMPLETE if reduced.result.complete else Status.INCOMPLETE)
     write_report(

@@ -24,8 +24,16 @@ from trading_runtime.config.statistic_names import (
 )
 from trading_runtime.errors import UsageError
 from trading_runtime.records.result import BestPoint
-from trading_runtime.results.exact import EXACT, MONEY_STEP
-from trading_runtime.results.points import MISSING, OK
+from trading_runtime.results.calendar import Calendar
+from trading_runtime.results.exact import EXACT, MONEY_STEP, money_text
+from trading_runtime.results.points import (
+    MISSING,
+    OK,
+    chained_curve,
+    point_days,
+    point_returns,
+)
+from trading_runtime.results.task_reader import stored_outcomes
 from trading_runtime.storage.files import write_file
 from trading_runtime.text import for_spreadsheet
 from trading_runtime.units import format_instant
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan, PlannedObjective
+    from trading_runtime.results.store import Store
 
 
 MONEY = pl.Decimal(38, 16)
@@ -330,3 +339,30 @@ def _plain_value(value: Any, *, is_time: bool) -> Any:
     if isinstance(value, Decimal):
         return decimal_text(value)
     return format_instant(value) if is_time and value is not None else value
+
+
+def equity_frame(plan: Plan, store: Store, point: int) -> pl.DataFrame:
+    """Return ``ts``, ``equity`` and ``growth`` of a point; raises as ``stored_outcomes`` does."""
+    curve = chained_curve(stored_outcomes(plan, store, point))
+    equity = [money_text(moment.equity) for moment in curve]
+    return pl.DataFrame(
+        [
+            pl.Series("ts", [moment.ts for moment in curve], pl.Int64).cast(TIME),
+            pl.Series("equity", equity, pl.String).cast(MONEY),
+            pl.Series("growth", [float(moment.growth) for moment in curve], pl.Float64),
+        ]
+    )
+
+
+def returns_frame(plan: Plan, store: Store, point: int) -> pl.DataFrame:
+    """Return ``day`` and ``return`` of a point; raises as ``stored_outcomes`` does."""
+    outcomes = stored_outcomes(plan, store, point)
+    days = point_days(outcomes, Calendar.of_plan(plan))
+    found = point_returns(chained_curve(outcomes), days)
+    values = [None if value is None else float(value) for _, value in found]
+    return pl.DataFrame(
+        [
+            pl.Series("day", [day for day, _ in found], pl.Int32).cast(pl.Date),
+            pl.Series("return", values, pl.Float64),
+        ]
+    )

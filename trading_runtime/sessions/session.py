@@ -53,13 +53,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from trading_runtime.engine.strategy.loading import LoadedStrategy
+    from trading_runtime.records.account import AccountState
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
-    from trading_runtime.sessions.account import AccountState
     from trading_runtime.sessions.preparation import PreparedSession, SessionWindow
 
 _MICROSECOND = 1_000
@@ -208,7 +208,9 @@ class Session:
         if carried is None:
             return self.prepared.plan(self.run_id, end=end)
         start = (carried.at // _MICROSECOND + 1) * _MICROSECOND if carried.at else None
-        return self.prepared.plan(self.run_id, start=start, end=end, balances=carried.balances)
+        return self.prepared.plan(
+            self.run_id, start=start, end=end, balances=list(carried.balances)
+        )
 
     def _lived(
         self, plan: Plan, carried: AccountState | None, started: float
@@ -274,7 +276,7 @@ class Session:
                 if ending.is_orderly:
                     refuse_foreign_modules(loaded, common.packages)
                 result = self._left(carried, started) if self._replay.rows else None
-                self._tell_end(ending, result)
+                self._report_end(ending, result)
             finally:
                 self._node.dispose()
         return ending, result
@@ -367,7 +369,7 @@ class Session:
         )
         return arrived_window(plan, Observed(data.first, data.last, stretches(days)))
 
-    def _tell_end(self, ending: Ending, result: RunResult | None) -> None:
+    def _report_end(self, ending: Ending, result: RunResult | None) -> None:
         node, journal, metadata = self._node, self._journal, self._metadata
         journal.write(
             events.SessionStopped(
