@@ -20,9 +20,9 @@ LEVELS = (
     | {"storage"},
     {"config", "datasets", "records"},
     {"planning", "engine"},
-    {"results", "runs", "control", "report", "metrics"}
+    {"results", "runs", "control", "report", "charts", "metrics"}
     | {"execution", "verification", "evidence", "sessions"},
-    {"operations", "project", "search", "charts", "deployments"},
+    {"operations", "project", "search", "deployments"},
     {"cli", "local", "argo", "api"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -56,6 +56,7 @@ IMPORTED_ONCE = {
     "records/metadata.py": "the form of a stored document",
     "report/pictures/equity.py": "a picture",
     "report/pictures/front.py": "a picture",
+    "report/pictures/parallel.py": "a picture",
     "report/pictures/two_curves.py": "a picture",
     "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
     "sessions/starting.py": "checks before anything is started",

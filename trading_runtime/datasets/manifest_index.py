@@ -87,6 +87,8 @@ class SeriesTotals(ManifestPart):
     """``ts_init`` of the first row, nanoseconds since the epoch."""
     last: int
     """``ts_init`` of the last row, nanoseconds since the epoch."""
+    spacing: Count
+    """Mean time between rows of the first row group, rounded up; nanoseconds."""
     gaps: Count
     longest: tuple[tuple[int, int], ...]
     """The longest gaps: instants of the rows on both sides, the longest first."""
@@ -140,10 +142,12 @@ class IndexedFiles(Sequence[DataFile]):
     ) -> DataFile | list[DataFile]:
         return list(self)[place]
 
-    def of(self, keys: Collection[SeriesKey]) -> list[DataFile]:
-        """Return the files of some series."""
+    def of(
+        self, keys: Collection[SeriesKey], within: tuple[int, int] | None = None
+    ) -> list[DataFile]:
+        """Return the files of some series, with those row groups that touch ``within``."""
         wanted = set(keys)
-        frame = _frame(self.stored.files, self.read, wanted, _FILES_SCHEMA)
+        frame = _frame(self.stored.files, self.read, wanted, _FILES_SCHEMA, within)
         files = _files_in(frame.sort(*_KEY, "first", "path", "index"))
         files += (file for file in self.added if (file.type, file.identifier) in wanted)
         return sorted(files, key=file_order) if self.added else files
@@ -211,11 +215,20 @@ def totals_of(files: Iterable[DataFile], gaps: Iterable[Gap]) -> list[SeriesTota
             bytes=sum(file.bytes for file in found),
             first=min((file.row_groups[0].first for file in found if file.row_groups), default=0),
             last=max((file.row_groups[-1].last for file in found if file.row_groups), default=0),
+            spacing=_spacing(found),
             gaps=len(by_identifier.get(identifier, ())),
             longest=_longest(by_identifier.get(identifier, ())),
         )
         for (kind, identifier), found in sorted(by_series.items())
     ]
+
+
+def _spacing(files: Iterable[DataFile]) -> int:
+    groups = [group for file in files for group in file.row_groups]
+    if not groups:
+        return 0
+    first = min(groups, key=lambda group: (group.first, group.last))
+    return -(-(first.last - first.first) // max(first.rows - 1, 1))
 
 
 def index_of(
@@ -275,6 +288,7 @@ def _sum(one: SeriesTotals, other: SeriesTotals) -> SeriesTotals:
         | {
             "first": min(one.first, other.first),
             "last": max(one.last, other.last),
+            "spacing": min(one, other, key=lambda item: item.first).spacing,
             "longest": _longest([*one.longest, *other.longest]),
         }
     )
@@ -324,7 +338,10 @@ def _packed(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _read_table(
-    table: TableFile, read: ReadObject, keys: set[SeriesKey] | None = None
+    table: TableFile,
+    read: ReadObject,
+    keys: set[SeriesKey] | None = None,
+    within: tuple[int, int] | None = None,
 ) -> pl.DataFrame:
     import polars as pl
 
@@ -339,6 +356,9 @@ def _read_table(
         identifiers = {identifier for _, identifier in keys}
         chosen = pl.col("identifier").is_in(list(identifiers))
         frame = frame.filter(chosen & pl.col("type").is_in(list({kind for kind, _ in keys})))
+    if within is not None:
+        start, end = within
+        frame = frame.filter((pl.col("last") >= start) & (pl.col("first") < end))
     return frame.with_columns(pl.col(name).bin.encode("hex") for name in _HEX if name in frame)
 
 
@@ -347,13 +367,14 @@ def _frame(
     read: ReadObject,
     keys: set[SeriesKey] | None,
     schema: dict[str, type],
+    within: tuple[int, int] | None = None,
 ) -> pl.DataFrame:
-    """Return the rows of some series; of all when ``keys`` is None."""
+    """Return the rows of some series, of all when ``keys`` is None, that touch ``within``."""
     import polars as pl
 
     low, high = (min(keys), max(keys)) if keys else (("", ""), ("", ""))
     frames = [
-        _read_table(table, read, keys)
+        _read_table(table, read, keys, within)
         for table in tables
         if keys is None or (keys and table.first <= high and low <= table.last)
     ]

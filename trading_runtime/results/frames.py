@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan, PlannedObjective
+    from trading_runtime.results.points import CurvePoint
     from trading_runtime.results.store import Store
+    from trading_runtime.results.validation import Walked
 
 
 MONEY = pl.Decimal(38, 16)
@@ -343,7 +345,11 @@ def _plain_value(value: Any, *, is_time: bool) -> Any:
 
 def equity_frame(plan: Plan, store: Store, point: int) -> pl.DataFrame:
     """Return ``ts``, ``equity`` and ``growth`` of a point; raises as ``stored_outcomes`` does."""
-    curve = chained_curve(stored_outcomes(plan, store, point))
+    return curve_frame(chained_curve(stored_outcomes(plan, store, point)))
+
+
+def curve_frame(curve: Sequence[CurvePoint]) -> pl.DataFrame:
+    """Return ``ts``, ``equity`` and ``growth`` of a chained curve."""
     equity = [money_text(moment.equity) for moment in curve]
     return pl.DataFrame(
         [
@@ -364,5 +370,32 @@ def returns_frame(plan: Plan, store: Store, point: int) -> pl.DataFrame:
         [
             pl.Series("day", [day for day, _ in found], pl.Int32).cast(pl.Date),
             pl.Series("return", values, pl.Float64),
+        ]
+    )
+
+
+def splits_frame(plan: Plan, walked: Walked) -> pl.DataFrame:
+    """Return a row for each split: its times, the point and parameters chosen, trained, tested."""
+    choices = walked.choices
+    spans = {
+        "train": [walked.span(choice.split.train) for choice in choices],
+        "test": [walked.span(choice.split.test) for choice in choices],
+    }
+    times = {
+        f"{name}_{end}": [span[place] for span in of_split]
+        for name, of_split in spans.items()
+        for place, end in enumerate(("start", "end"))
+    }
+    parameters = [
+        {} if choice.point is None else plan.points[choice.point].parameters for choice in choices
+    ]
+    return pl.DataFrame(
+        [
+            pl.Series("split", range(len(choices)), pl.Int32),
+            *(pl.Series(name, each, pl.Int64).cast(TIME) for name, each in times.items()),
+            pl.Series("point", [choice.point for choice in choices], pl.Int32),
+            *parameter_columns(parameters),
+            pl.Series("trained", [choice.trained for choice in choices], pl.Float64),
+            pl.Series("tested", [choice.tested for choice in choices], pl.Float64),
         ]
     )

@@ -223,6 +223,13 @@ class Session:
             cut = contextlib.nullcontext(arrived_window(plan))
         else:
             cut = cut_window(plan, prepared.loaded.dataset_place)
+        recorder = None
+        if deployment.record is not None:
+            # Before the strategy's modules, among which a later import would be counted.
+            from trading_runtime.engine.live.recorder import Recorder
+            from trading_runtime.sessions.data_recording import recording_place
+
+            recorder = Recorder(recording_place(prepared.read))
         with (
             localcontext(Context()),
             cut as self._window,
@@ -232,11 +239,7 @@ class Session:
             if isinstance(data, AdapterData):
                 self._replay = ArrivingData(data.model_dump(), common.equity_interval)
                 source = f"{data.adapter} {data.environment or ''}".strip()
-                if deployment.record is not None:
-                    from trading_runtime.engine.live.recorder import Recorder
-                    from trading_runtime.sessions.data_recording import recording_place
-
-                    self._replay.recorder = Recorder(recording_place(prepared.read))
+                self._replay.recorder = recorder
             else:
                 rows = self._window.slice.rows
                 self._replay = DataReplay(inputs, self._window.catalog, data.pace, rows)
