@@ -41,12 +41,13 @@ def write_experiment(  # noqa: PLR0913 - one argument per part of the file
     *,
     parameters: dict[str, Any] | None = None,
     partitions: dict[str, Any] | None = None,
+    instruments: list[str] | None = None,
     workers: int = 1,
 ) -> Path:
     """Write an experiment file into ``folder``, where its results go too, and return its path."""
     content = {
         "name": "bench",
-        "dataset": {"path": str(dataset.absolute())},
+        "dataset": {"path": str(dataset.absolute()), "instruments": instruments},
         "partitions": partitions or {},
         "venue": VENUE,
         "strategy": strategy,

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.preparing import preparing
-from benchmarks.scale import cached_run, planning, planning_points, summarising, worker_memory
+from benchmarks.scale import (
+    cached_run,
+    large_dataset,
+    planning,
+    planning_points,
+    summarising,
+    worker_memory,
+)
 from benchmarks.speed import (
     first_event,
     session_of_bars,
@@ -36,6 +43,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "memory": worker_memory,
     "planning": planning,
     "planning-points": planning_points,
+    "large-dataset": large_dataset,
     "summarising": summarising,
     "cached": cached_run,
     "supervising": supervising,

@@ -60,6 +60,26 @@ def summarising(bench: Bench) -> list[Row]:
     ]
 
 
+def large_dataset(bench: Bench) -> list[Row]:
+    """Look at, and plan one instrument of, 5,000 instruments with five years of monthly files."""
+    folder = bench.folder()
+    program(folder / "data", str(bench.size(5_000, 50)), module="benchmarks.programs.large_dataset")
+    strategy = {
+        "path": "trading_runtime.strategies.do_nothing:DoNothing",
+        "config": {"instrument_id": "S00007.XNAS"},
+    }
+    experiment = write_experiment(
+        folder, folder / "data", strategy, instruments=["S00007.XNAS"], partitions={"by": "month"}
+    )
+    runs = range(3)
+    looked = [trading_runtime("data", "inspect", folder / "data") for _ in runs]
+    planned = [trading_runtime("plan", experiment) for _ in runs]
+    return [
+        *_time_and_memory("inspecting 300,000 files", (2, 300), looked),
+        *_time_and_memory("planning one of 5,000 instruments", (2, 300), planned),
+    ]
+
+
 def cached_run(bench: Bench) -> list[Row]:
     """``trading-runtime run`` of 10,000 tasks, all of them stored."""
     experiment = _many_tasks(bench, points=bench.size(100, 5))

@@ -21,7 +21,8 @@ is_current() { [[ -f .venv/$1.stamp && $(<".venv/$1.stamp") == "$2" ]]; }
 run_digest=$(digest_of requirements.txt requirements-build.txt)
 project_digest=$(digest_of pyproject.toml)
 dev_digest=$(digest_of requirements-dev.txt requirements-search.txt requirements-data.txt \
-    requirements-drills.txt requirements-charts.txt requirements-docs.txt requirements-terminal.txt)
+    requirements-drills.txt requirements-charts.txt requirements-docs.txt requirements-terminal.txt \
+    requirements-mlflow.txt)
 
 install() {
     # Only what was hashed, and only wheels: nothing is compiled and no package's set-up code runs.
@@ -49,6 +50,6 @@ if [[ $kind == dev ]] && ! is_current dev "$dev_digest"; then
     echo "adding what tests and checks need ..." >&2
     install -r requirements.txt -r requirements-search.txt -r requirements-data.txt \
         -r requirements-drills.txt -r requirements-charts.txt -r requirements-docs.txt \
-        -r requirements-terminal.txt -r requirements-dev.txt
+        -r requirements-terminal.txt -r requirements-mlflow.txt -r requirements-dev.txt
     echo "$dev_digest" >.venv/dev.stamp
 fi

@@ -56,6 +56,9 @@ def check_records(folder: Path) -> None:
             # Those that a test made up hold only what it is about.
             if always in content:
                 validator(name).validate(content)
+    for path in sorted(folder.rglob("accounts/*/*.json")):
+        if (kept := {"state": "account", "lease": "lease"}.get(path.stem)) is not None:
+            validator(kept).validate(json.loads(path.read_bytes()))
     for path in sorted(folder.rglob("ledger/*.json")):
         content = json.loads(path.read_bytes())
         # Those that a test damaged have another name than their content gives.

@@ -20,9 +20,9 @@ LEVELS = (
     | {"storage"},
     {"config", "datasets", "records"},
     {"planning", "engine"},
-    {"results", "runs", "control", "report", "metrics"}
+    {"results", "runs", "control", "report", "charts", "metrics"}
     | {"execution", "verification", "evidence", "sessions"},
-    {"operations", "project", "search", "charts", "deployments"},
+    {"operations", "project", "search", "deployments"},
     {"cli", "local", "argo", "api"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -39,27 +39,26 @@ NAMES_OF_COMMANDS = {"cli", "api"}
 SHORT_LINES = 100
 IMPORTED_ONCE = {
     "datasets/daily_closes.py": "prices for a benchmark, apart from what the engine is fed",
-    "datasets/file_kinds.py": "names the formats that messages list, apart from reading them",
     "datasets/quality_gate.py": "one rule of a dataset, with its messages",
     "datasets/nautilus_one.py": "the numbers of another version's files",
     "datasets/symbols.py": "a doubt over all rows of a series, as those about times are",
     "datasets/row_order.py": "an algorithm: rows in order within bounded memory",
     "deployments/recurring.py": "research at times, beside what is kept up",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
+    "engine/strategy/file_reads.py": "notes what a process opens, apart from what it imports",
     "engine/live/data_node.py": "a node of another kind, which trades nothing",
     "engine/live/reporting.py": "a subclass of the strategy, as the guard is",
     "engine/live/simulated.py": "what paper and live differ in",
     "engine/live/venue_node.py": "what paper and live differ in",
     "execution/executors/pods.py": "an executor",
     "operations/drills/cutting_proxy.py": "a network that fails, beside the drill that uses it",
-    "planning/plan_check.py": "checks a stored plan against itself, which making one does not",
     "planning/days.py": "counts days, which a plan only shows",
     "records/metadata.py": "the form of a stored document",
     "report/pictures/equity.py": "a picture",
     "report/pictures/front.py": "a picture",
+    "report/pictures/parallel.py": "a picture",
     "report/pictures/two_curves.py": "a picture",
     "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
-    "results/curves.py": "tables of a point's curves, which only notebooks read",
     "sessions/starting.py": "checks before anything is started",
     "sessions/health.py": "a server, apart from the trading that it reports on",
 }

@@ -16,7 +16,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.config.project_file import results_here
 from trading_runtime.errors import Kind, UsageError
@@ -48,6 +48,7 @@ __all__ = [
     "PreparedRun",
     "Run",
     "TaskResult",
+    "WalkForwardFrames",
     "open_run",
     "plan",
     "run",
@@ -56,6 +57,15 @@ __all__ = [
 ]
 
 _SHOWN_POINTS = 5
+
+
+class WalkForwardFrames(NamedTuple):
+    """A walk-forward as tables."""
+
+    splits: pl.DataFrame
+    """A row for each split: times, chosen point and parameters, objective trained and tested."""
+    equity: pl.DataFrame
+    """``ts``, ``equity`` and ``growth`` of the tests, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +152,79 @@ class Run:
         order = pl.DataFrame({"point": [each.point for each in front.points]}, {"point": pl.Int32})
         return order.join(points, on="point", how="left", maintain_order="left")
 
+    @property
+    def importance(self) -> pl.DataFrame:
+        """How much of the objective's variance each parameter explains alone, the largest first.
+
+        Columns: ``parameter`` and ``share``, epsilon squared from 0 to 1.
+        """
+        import polars as pl
+
+        from trading_runtime.results.importance import importances
+
+        found = importances(self.points, self.summary.objective.metric)
+        return pl.DataFrame(found, {"parameter": pl.String, "share": pl.Float64}, orient="row")
+
+    @property
+    def best_so_far(self) -> pl.DataFrame:
+        """The objective of each point in the order of points, and the best up to it.
+
+        Columns: ``point``, ``value`` and ``best``.
+        """
+        import polars as pl
+
+        from trading_runtime.results.importance import best_so_far
+
+        objective = self.summary.objective
+        steps = best_so_far(self.points, objective.metric, objective.direction)
+        schema = {"point": pl.Int32, "value": pl.Float64, "best": pl.Float64}
+        return pl.DataFrame(steps, schema, orient="row")
+
+    @property
+    def logits(self) -> pl.DataFrame:
+        """The logits whose share at or below zero is the probability of overfitting.
+
+        Columns: ``logit`` and ``count``; empty when there is too little to judge.
+        """
+        import polars as pl
+
+        split = None if self.summary.luck is None else self.summary.luck.overfitting
+        schema = {"logit": pl.Float64, "count": pl.Int64}
+        return pl.DataFrame([] if split is None else split.logits, schema, orient="row")
+
+    def walk_forward(
+        self,
+        train_size: int,
+        test_size: int,
+        *,
+        purged_size: int = 0,
+        expand_train: bool = False,
+        reduce_test: bool = False,
+    ) -> WalkForwardFrames:
+        """Choose points on some windows and test them on those that follow, from stored results.
+
+        Sizes are in windows of the run. The chosen path is not run as continuous tasks; for that
+        see the command ``results walk-forward``.
+
+        >>> run.walk_forward(train_size=1, test_size=1).splits.height
+        2
+
+        Raises ``UsageError`` when there are too few windows, or a task has no result.
+        """
+        from trading_runtime.results.frames import curve_frame, splits_frame
+        from trading_runtime.results.validation import walk_over
+
+        settings = {
+            "method": "walk-forward",
+            "train_size": train_size,
+            "test_size": test_size,
+            "purged_size": purged_size,
+            "expand_train": expand_train,
+            "reduce_test": reduce_test,
+        }
+        walked = walk_over(self._plan, self._stored, self.files, settings)
+        return WalkForwardFrames(splits_frame(self._plan, walked), curve_frame(walked.curve))
+
     def task(self, point: int | None = None, partition: int = 0) -> TaskResult:
         """Return the result of one point, by default the best, in one partition.
 
@@ -168,7 +251,7 @@ class Run:
 
         Raises ``UsageError`` when a task of the point has no result.
         """
-        from trading_runtime.results.curves import equity_frame
+        from trading_runtime.results.frames import equity_frame
 
         return equity_frame(self._plan, self._stored, self._chosen(point))
 
@@ -183,7 +266,7 @@ class Run:
 
         Raises ``UsageError`` when a task of the point has no result.
         """
-        from trading_runtime.results.curves import returns_frame
+        from trading_runtime.results.frames import returns_frame
 
         return returns_frame(self._plan, self._stored, self._chosen(point))
 

@@ -244,3 +244,26 @@ def test_a_dataset_that_was_changed_gives_no_chart(
 
     with pytest.raises(DataError, match="sha256 differs"):
         read_trades(run.files, run._stored, run.task(0, 0).index, dataset=str(copy))
+
+
+def test_a_run_with_more_points_than_its_report_shows_has_a_page_with_all_of_them(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(
+        partitions={"by": "day", "end": "2024-01-02"},
+        parameters={"every": {"start": 10, "stop": 60, "step": 1}},
+    )
+    run = api.run(small.path, run_id="many", workers=2)
+    page = run.files.explore_page.read_text()
+
+    assert run.points.height == 51
+    assert '<a href="explore.html">' in run.report.read_text()
+    assert "](report/explore.html)" in (run.files.folder / "report.md").read_text()
+    assert page == explore_page("many", run.points, run.summary)
+    assert invoke(root, ["runs", "check", "many", "--results", str(small.results)]) == 0
+
+    small.write(parameters={"every": [10, 11]})
+    few = api.run(small.path, run_id="few", workers=1)
+    assert not few.files.explore_page.exists()
+    assert "explore.html" not in few.report.read_text()
+    capsys.readouterr()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from tests.datasets.conftest import Grow, Prepare
     from trading_runtime.datasets.manifest import Manifest
-    from trading_runtime.planning.partitions import PartitionList
 
+NOON_OF_MARCH = 1_709_294_400_000_000_000
 HEADER = "timestamp,open,high,low,close,volume\n"
 DAYS: dict[str, str | bytes] = {
     f"{day}.csv": HEADER
@@ -44,9 +44,21 @@ def in_tables(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return run
 
 
-def planned(manifest: Manifest) -> PartitionList:
-    chosen = choose_series(manifest, DatasetSettings.model_validate({"path": "data"}))
-    return partitions(chosen, PartitionSettings.model_validate({"by": "day", "warmup": "1h"}))
+def planned(manifest: Manifest, **settings: str) -> list[tuple[object, ...]]:
+    """Return what a plan takes from each partition."""
+    cut = PartitionSettings.model_validate({"by": "day", "warmup": "1h"} | settings)
+    chosen = choose_series(manifest, DatasetSettings.model_validate({"path": "data"}), cut)
+    found = partitions(chosen, cut)
+    return [
+        *(
+            (
+                item.start, item.end, item.warmup_start, item.rows_min, item.rows_max, item.bytes,
+                item.warmup_short, [(file.path, group) for file, group in item.row_groups],
+            )
+            for item in found.partitions
+        ),
+        found.empty,
+    ]  # fmt: skip
 
 
 def test_a_dataset_with_an_index_is_the_one_without(
@@ -68,7 +80,11 @@ def test_a_dataset_with_an_index_is_the_one_without(
     )
     assert manifest.with_raw_files().source == listed.manifest.source
     assert as_text(manifest) == listed_text
-    assert planned(manifest) == planned(listed.manifest)
+    for settings in ({}, {"last": "30d"}, {"start": "2024-01-02", "end": "2024-02-02T12:02:00Z"}):
+        assert planned(manifest, **settings) == planned(listed.manifest, **settings)
+    assert manifest.files_of(
+        [series.key for series in manifest.series()], (NOON_OF_MARCH, NOON_OF_MARCH + 1)
+    ) == [manifest.files[-1]]
     assert verify(indexed.folder).damages == ()
 
 

@@ -98,6 +98,6 @@ def test_a_webhook_that_fails_changes_nothing_but_the_log(
         supervised.wait(partial(told, supervised, name))
 
     assert supervised.state("steady") == steady
-    assert "the webhook of BROKEN_HOOK was not told" in supervised.said
+    assert "the webhook of BROKEN_HOOK was not notified" in supervised.said
     assert "the variable MISSING_HOOK holds no http(s) address" in supervised.said
     assert "secret-path" not in supervised.said

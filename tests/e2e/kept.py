@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tests.e2e.workflows import run
+from tests.sessions.live_session import INSTRUMENT
 from tests.sessions.small_session import SmallSession
+from trading_runtime.operations.stand_in.bybit import TESTNET_KEYS, live_sections
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.site import Site
+    from trading_runtime.operations.stand_in.serving import StandInVenue
 
 SECONDS = 240
+MARKET_MAKER = "trading_runtime.strategies.market_maker"
 COMMAND = (sys.executable, "-m", "trading_runtime.cli.main")
 
 
@@ -46,12 +50,29 @@ class Kept:
         self.content = {"name": self.name, "program": {"command": command}, **changes}
         self.apply()
 
-    def apply(self) -> None:
+    def live(self, venue: StandInVenue) -> None:
+        """Apply a session that quotes at a venue, with the keys in a Secret."""
+        keys = [f"--from-literal={name}={value}" for name, value in TESTNET_KEYS.items()]
+        self.site.backtests.kubectl("create", "secret", "generic", self.name, *keys)
+        quoting = {"instrument_id": INSTRUMENT, "trade_size": "0.010", "half_spread": "50"}
+        self.content = {
+            "name": self.name,
+            "mode": "live",
+            **live_sections(INSTRUMENT, venue, venue),
+            "strategy": {"path": f"{MARKET_MAKER}:MarketMaker", "config": quoting},
+            "risk": {"max_order_quantity": 1},
+            "stale_after": "5s",
+            "seed": 1,
+            "results": self.results,
+        }
+        self.apply("--live", "--egress-port", str(venue.port))
+
+    def apply(self, *words: str) -> None:
         self.path.write_text(json.dumps(self.content))
         addresses = (self.site.settings.endpoint, os.environ["AWS_ENDPOINT_URL"])
         ports = {urlsplit(address).port for address in addresses} - {None}
         given = [word for port in ports for word in ("--egress-port", str(port))]
-        self.command("apply", str(self.path), "--image", self.image, *given)
+        self.command("apply", str(self.path), "--image", self.image, *given, *words)
 
     def command(self, *words: str) -> str:
         """Run a command about deployments in the namespace."""

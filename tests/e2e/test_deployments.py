@@ -10,7 +10,11 @@ import pytest
 
 from tests.e2e.kept import COMMAND, Kept
 from tests.e2e.workflows import run
+from tests.sessions.live_session import PRICE, SYMBOL
 from tests.sessions.small_session import SmallSession
+from trading_runtime.operations.stand_in.bybit import TESTNET_KEYS, BybitProtocol
+from trading_runtime.operations.stand_in.exchange import Exchange
+from trading_runtime.operations.stand_in.serving import StandInVenue
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
@@ -107,6 +111,20 @@ def test_the_kill_switch_in_s3_ends_a_session_in_a_pod_within_seconds(
     # It looks every half second, and the command itself takes a moment.
     assert moment(halted) - switched < dt.timedelta(seconds=5)
     pod.wait(lambda: "exit code 10" in pod.sight["why"])
+
+
+def test_orders_of_a_pod_go_to_a_venue_with_the_keys_of_its_secret(
+    kept: Callable[[], Kept],
+) -> None:
+    pod = kept()
+    exchange = Exchange({SYMBOL: PRICE})
+    with StandInVenue(BybitProtocol(exchange), pod.site.settings.host) as venue:
+        pod.live(venue)
+        pod.wait(lambda: pod.runs and pod.events(pod.runs[0], "order_accepted"))
+        told = {e["payload"]["order_id"] for e in pod.events(pod.runs[0], "order_accepted")}
+
+    assert told <= {record.about for record in exchange.recorded("accepted")}
+    assert not [key for key in TESTNET_KEYS.values() if key in json.dumps(pod.content)]
 
 
 def test_a_crash_loop_is_told_and_costs_the_others_nothing(kept: Callable[[], Kept]) -> None:

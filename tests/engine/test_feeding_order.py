@@ -21,6 +21,7 @@ from tests.engine.market import (
     task_inputs,
     trades,
 )
+from tests.engine.test_equity import book_update
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.engine.simulation.feed import decoded
 from trading_runtime.engine.simulation.feeding_order import early_bars, in_feeding_order
@@ -84,6 +85,7 @@ def bought_and_sold(
     return [((row["ts"] - T0) // MINUTE, row["price"]) for row in output.tables.fills]
 
 
+TRADE_ONE = {"1": ["market BUY 1"], "2": ["market SELL 1"]}
 BUY_AND_SELL = {"1": ["market BUY 10"], "2": ["market SELL 10"]}
 
 
@@ -181,6 +183,22 @@ def test_bars_that_do_not_move_the_market_trade_at_the_quote_of_their_instant(
     assert fills == [(1, Decimal(101)), (2, Decimal(109))]
 
 
+def test_bars_beside_a_book_trade_at_the_book_of_their_instant(tmp_path: Path) -> None:
+    books = [
+        delta
+        for minute, mid in ((1, 100), (2, 110))
+        for delta in book_update(EURUSD, mid, T0 + minute * MINUTE)
+    ]
+    market = Market.write(tmp_path, [EURUSD], [*bars(EURUSD, ["50", "60"]), *books])
+
+    fills = bought_and_sold(
+        market, [("bars", name(1, "LAST"))], TRADE_ONE, venue={"book_type": "L2_MBP"}
+    )
+
+    # The best prices are one from the middle.
+    assert fills == [(1, Decimal(101)), (2, Decimal(109))]
+
+
 def test_the_last_bid_bar_of_a_window_is_not_lost(tmp_path: Path) -> None:
     market = Market.write(tmp_path, [EURUSD], [*sided(EURUSD, 1, "ASK"), *sided(EURUSD, 1, "BID")])
 
@@ -220,14 +238,14 @@ def test_a_strategys_own_timer_of_the_instant_comes_after_the_bar(
 
 def test_the_order_of_series_does_not_depend_on_how_they_are_given() -> None:
     names = [name(1, "ASK"), name(1, "BID"), name(1, "LAST"), name(15, "BID"), name(5, "LAST")]
-    quotes_too = SeriesInputs("quotes", "EUR/USD.SIM", "EUR/USD.SIM")
+    quotes_too = SeriesInputs("quotes", "GBP/USD.SIM", "GBP/USD.SIM")
     data = [SeriesInputs("bars", item, "EUR/USD.SIM") for item in names]
     for given in permutations([*data, quotes_too]):
         moving = in_feeding_order(given, bar_execution=True)
         resting = in_feeding_order(given, bar_execution=False)
         order = [name(1, "LAST"), name(1, "BID"), name(1, "ASK"), name(5, "LAST"), name(15, "BID")]
-        assert [item.identifier for item in moving] == [*order, "EUR/USD.SIM"]
-        assert [item.identifier for item in resting] == ["EUR/USD.SIM", *order]
+        assert [item.identifier for item in moving] == [*order, "GBP/USD.SIM"]
+        assert [item.identifier for item in resting] == ["GBP/USD.SIM", *order]
     assert early_bars(data, bar_execution=True) == {name(1, "BID"): name(1, "ASK")}
     assert early_bars(data, bar_execution=False) == {}
 

@@ -107,6 +107,14 @@ def test_a_charge_at_the_end_of_a_window_belongs_to_it(week: Market) -> None:
     assert found(week, BUY, days=1, time="00:00").swap == (-10, 1)
 
 
+def test_a_window_that_is_longer_than_its_data_is_charged_to_its_end(tmp_path: Path) -> None:
+    instrument = pair("EUR/USD", "EUR", "USD")
+    market = Market.write(tmp_path, [instrument], bars(instrument, ["100"] * 4, minutes=30))
+    output = run_steps(market, BUY, venue=venue(), currency="USD", end=T0 + 2 * DAY)
+    assert output.swap == Swap(Decimal(-20), 2)
+    assert output.tables.equity[-1]["equity"] == 999_980
+
+
 def test_decoded_rows_and_latency_make_no_difference(week: Market) -> None:
     slow = {"base": "5s", "insert": None, "update": None, "cancel": None}
     for settings in (venue(), venue() | {"latency": slow}):

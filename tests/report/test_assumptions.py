@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import polars as pl
 import pytest
 from nautilus_trader import model
 
-from tests.engine.market import MINUTE, T0, Market, perpetual, run_steps, statuses
-from tests.results.sample_run import sample_run
+from tests.engine.market import MINUTE, T0, Market, bars, perpetual, quotes, run_steps, statuses
+from tests.results.sample_run import BARS, sample_run
+from trading_runtime.config.venue import FillModel
 from trading_runtime.report.assumptions import Assumption, assumptions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.engine.simulation.task import TaskOutput
+    from trading_runtime.records.plan import PlannedSeries
     from trading_runtime.report import ReportInputs
 
 QUARTER = 25
@@ -86,6 +88,41 @@ def test_a_market_order_fills_at_the_close_of_its_bar_and_all_beyond_a_quarter_a
     assert found == [(QUARTER, 100, 1), (10_000 - QUARTER, Decimal("100.1"), 1)]
 
 
+def with_series(run: ReportInputs, *series: PlannedSeries) -> ReportInputs:
+    """A run that was fed these."""
+    (partition, *_) = run.plan.partitions
+    fed = (dataclasses.replace(partition, data=series),)
+    return dataclasses.replace(run, plan=dataclasses.replace(run.plan, partitions=fed))
+
+
+def test_with_bars_of_both_sides_a_market_order_fills_at_the_one_that_it_trades_against() -> None:
+    # What happens then is tested in tests/engine/test_feeding_order.py, as below.
+    sides = [
+        BARS._replace(identifier=BARS.identifier.replace("LAST", side)) for side in ("BID", "ASK")
+    ]
+    text = said(with_series(sample_run({}), *sides), "Fill price and time").text
+    assert "at the close of the ask or bid bar of its instant, at the same time" in text
+
+
+def test_bars_beside_quotes_move_the_market_as_is_stated(tmp_path: Path) -> None:
+    quoted = BARS._replace(type="quotes", identifier=BARS.instrument_id)
+    words = "A bar at no other price than the last moves nothing: then the quotes before it are"
+    assert words not in said(sample_run({}), "Fill price and time").text
+    assert words in said(with_series(sample_run({}), BARS, quoted), "Fill price and time").text
+    instrument = perpetual()
+    rows = [*bars(instrument, ["100", "100", "107"]), *quotes(instrument, [("98", "103")] * 80)]
+    both = Market.write(tmp_path, [instrument], rows)
+    # A quote a second; after 59 of them a bar, after 80 a bar at the same price, then a new one.
+    steps = {str(row): ["market BUY 1"] for row in (60, 82, 83)}
+    assert [price for _, price, _ in fills(run_steps(both, steps))] == [100, 103, 107]
+
+
+def test_beside_a_book_bars_are_not_told_to_be_the_market() -> None:
+    # That they are not is tested in tests/engine/test_feeding_order.py.
+    titles = {each.title for each in assumptions(with_venue(book_type="L2_MBP"))}
+    assert not titles & {"Fill price and time", "Size at bars"}
+
+
 def test_a_limit_order_takes_a_quarter_at_each_price_that_reaches_it_and_waits_with_the_rest(
     market: Market,
 ) -> None:
@@ -100,18 +137,56 @@ def test_a_limit_order_takes_a_quarter_at_each_price_that_reaches_it_and_waits_w
     assert 0 < order["filled_quantity"] < order["quantity"] == 500
 
 
-@pytest.mark.parametrize(("chance", "word"), [("1", "always"), ("0", "never")])
+def with_fill(**fill: Any) -> tuple[dict[str, Any], str]:
+    """A venue with this fill model, and what a report says of it."""
+    chances = {"prob_fill_on_limit": "1", "prob_slippage": "0", "seed": 1}
+    settings = {"model": "default", **chances, **fill}
+    return {"fill": settings}, said(with_venue(fill=settings), "Fill model").text
+
+
+@pytest.mark.parametrize("chance", ["1", "0"])
 def test_whether_a_touched_limit_order_trades_is_as_the_fill_model_says(
-    market: Market, chance: str, word: str
+    market: Market, chance: str, tmp_path: Path
 ) -> None:
-    run = sample_run({})
-    fill = {"model": "default", "prob_fill_on_limit": chance, "prob_slippage": "0"}
-    experiment = {**run.experiment, "venue": {**run.experiment["venue"], "fill": fill}}
-    text = said(dataclasses.replace(run, experiment=experiment), "Fill model").text
-    assert f"a resting limit order {word} trades, with no more than the size" in text
+    venue, text = with_fill(prob_fill_on_limit=chance)
+    assert "a resting limit order trades with no more than the size that is there" in text
+    assert ("touches its price or a trade reaches it, it never trades" in text) == (chance == "0")
+    assert ("when a quote reaches it, it always trades" in text) == (chance == "0")
     # 97 is the low of the bars: touched, never traded through.
-    found = run_steps(market, {"1": ["limit BUY 1 97.0"]}, venue={"fill": {**fill, "seed": 1}})
-    assert bool(fills(found)) == (word == "always")
+    found = run_steps(market, {"1": ["limit BUY 1 97.0"]}, venue=venue)
+    assert bool(fills(found)) == (chance == "1")
+    rows = quotes(perpetual(), [("99.9", "100.0"), ("96.9", "97.0"), ("96.9", "97.0")])
+    quoted = Market.write(tmp_path / "quoted", [perpetual()], rows)
+    (fill,) = run_steps(quoted, {"1": ["limit BUY 1 97.0"]}, venue=venue).tables.fills
+    assert fill["price"] == 97
+
+
+def test_a_limit_order_slips_past_its_price_where_that_is_stated(market: Market) -> None:
+    steps = {"1": ["limit BUY 1 97.0"]}
+    venue, text = with_fill(prob_slippage="1")
+    assert "A fill always slips by one tick, even past the price of a limit order." in text
+    assert fills(run_steps(market, steps, venue=venue)) == [(1, Decimal("97.1"), 2)]
+    never, text = with_fill()
+    assert "slips" not in text
+    assert fills(run_steps(market, steps, venue=never)) == [(1, 97, 2)]
+
+
+@pytest.mark.parametrize("model", get_args(FillModel))
+def test_sizes_in_the_data_count_only_for_the_fill_model_that_says_so(
+    model: str, tmp_path: Path
+) -> None:
+    venue, text = with_fill(model=model)
+    made_up = "it makes up the sizes that orders fill against" in text
+    assert made_up == (model != "default")
+    titles = [each.title for each in assumptions(with_venue(**venue))]
+    assert ("Size at bars" in titles) == (not made_up)
+    flat = perpetual(size="1")
+    busy = Market.write(tmp_path / "busy", [flat], bars(flat, ["100", "100"], volume="1000000"))
+    quiet = Market.write(tmp_path / "quiet", [flat], bars(flat, ["100", "100"], volume="4"))
+    found = [
+        fills(run_steps(each, {"1": ["market BUY 900"]}, venue=venue)) for each in (busy, quiet)
+    ]
+    assert (found[0] == found[1]) == made_up
 
 
 def test_orders_that_were_filled_in_part_are_counted() -> None:

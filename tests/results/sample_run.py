@@ -13,7 +13,7 @@ from tests.results.observed import YEAR, throughout
 from trading_runtime.canonical import digest
 from trading_runtime.errors import Kind
 from trading_runtime.records.failures import TaskFailure
-from trading_runtime.records.plan import PlannedObjective, Task
+from trading_runtime.records.plan import PlannedObjective, PlannedSeries, Task
 from trading_runtime.records.result import RunResult, TaskCounts
 from trading_runtime.report import ReportInputs
 from trading_runtime.results.calendar import observed_facts
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 HOUR = DAY // 24
 START = parse_instant("2022-01-03")
 
+BARS = PlannedSeries(
+    "bars", "BTCUSDT-PERP.SIM-1-MINUTE-LAST-EXTERNAL", "BTCUSDT-PERP.SIM", (), (), ()
+)
 EXPERIMENT: dict[str, Any] = {
     "name": "btc-ema-cross",
     "strategy": {"path": "trading_runtime.strategies.ema_cross:EmaCross"},
@@ -75,7 +78,10 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
         ],
         points=points,
         partitions=[
-            partition(i, *window, instruments=("BTCUSDT-PERP.SIM",), warmup_short=i == 0)
+            dataclasses.replace(
+                partition(i, *window, instruments=("BTCUSDT-PERP.SIM",), warmup_short=i == 0),
+                data=(BARS,),
+            )
             for i, window in enumerate(windows)
         ],
         objective=PlannedObjective(metric, "maximize"),

@@ -11,8 +11,7 @@ from tests.plans import made_up_plan
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError
 from trading_runtime.records.plan import Task
-from trading_runtime.results.garbage import What
-from trading_runtime.results.garbage_in_s3 import delete_in_s3, find_garbage_in_s3
+from trading_runtime.results.garbage import What, delete, find_garbage
 from trading_runtime.results.store import Store
 from trading_runtime.storage.s3 import S3Folder
 
@@ -54,16 +53,16 @@ def plan(results: S3Folder, run_id: str, *ids: str) -> None:
 
 
 def collected(results: S3Folder, now: int) -> list[tuple[What, str]]:
-    found = find_garbage_in_s3(Store(results.url), results, now, DAY)
+    found = find_garbage(Store(results.url), now, DAY)
     return [(item.what, item.place.removeprefix(f"{results.url}/tasks/")) for item in found.items]
 
 
 def test_what_no_plan_refers_to_goes_and_all_else_stays(results: S3Folder) -> None:
     before = results.sizes()
-    found = find_garbage_in_s3(Store(results.url), results, tomorrow(), DAY)
+    found = find_garbage(Store(results.url), tomorrow(), DAY)
     assert results.sizes() == before
 
-    delete_in_s3(results, found)
+    delete(Store(results.url), found)
 
     assert [(item.what, item.place, item.bytes) for item in found.items] == [
         (What.DAMAGED, f"{results.url}/tasks/aa/{WANTED}.damaged", 50),
@@ -77,11 +76,11 @@ def test_what_no_plan_refers_to_goes_and_all_else_stays(results: S3Folder) -> No
         f"tasks/ab/{UNWANTED}/manifest.json",
         f"tasks/ef/{HALF}/orders.parquet",
     }
-    assert find_garbage_in_s3(Store(results.url), results, tomorrow(), DAY).items == []
+    assert find_garbage(Store(results.url), tomorrow(), DAY).items == []
 
 
 def test_what_is_young_stays(results: S3Folder) -> None:
-    found = find_garbage_in_s3(Store(results.url), results, time.time_ns(), DAY)
+    found = find_garbage(Store(results.url), time.time_ns(), DAY)
 
     assert (found.items, found.kept, found.young) == ([], 1, 3)
 

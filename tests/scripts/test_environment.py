@@ -19,6 +19,7 @@ REQUIREMENTS = (
     "requirements-dev.txt",
     "requirements-docs.txt",
     "requirements-drills.txt",
+    "requirements-mlflow.txt",
     "requirements-data.txt",
     "requirements-search.txt",
     "requirements-terminal.txt",
@@ -97,7 +98,7 @@ def test_what_tests_need_is_added_to_an_environment_that_is_there(checkout: Chec
 
     (added,) = checkout.make("dev")
 
-    files = ("", "-search", "-data", "-drills", "-charts", "-docs", "-terminal", "-dev")
+    files = ("", "-search", "-data", "-drills", "-charts", "-docs", "-terminal", "-mlflow", "-dev")
     assert " ".join(f"-r requirements{name}.txt" for name in files) in added
 
 

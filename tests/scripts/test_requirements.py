@@ -16,6 +16,7 @@ NAMES = (
     "requirements-dev",
     "requirements-docs",
     "requirements-drills",
+    "requirements-mlflow",
     "requirements-data",
     "requirements-search",
     "requirements-terminal",
@@ -72,6 +73,7 @@ def test_tests_run_with_the_versions_that_runs_use() -> None:
     [
         ("requirements-search", {"optuna", "cmaes"}),
         ("requirements-terminal", {"cronsim", "rich"}),
+        ("requirements-mlflow", {"mlflow-skinny"}),
     ],
 )
 def test_what_some_commands_need_brings_no_other_version_of_what_runs_use(
@@ -93,6 +95,7 @@ def test_what_some_commands_need_brings_no_other_version_of_what_runs_use(
         "requirements-drills",
         "requirements-charts",
         "requirements-docs",
+        "requirements-mlflow",
         "requirements-terminal",
     ],
 )

@@ -16,7 +16,14 @@ from typing import Any
 import pytest
 
 from trading_runtime.errors import UsageError
-from trading_runtime.search.asking import Asked, SearchInputs, Space, Told, ask, check_search_plan
+from trading_runtime.search.asking import (
+    Asked,
+    Evaluated,
+    SearchInputs,
+    Space,
+    ask,
+    check_search_plan,
+)
 
 pytest.importorskip("optuna")
 pytest.importorskip("cmaes")
@@ -64,10 +71,10 @@ def searched(method: str, arrival: int = 0, **changes: Any) -> list[list[Asked]]
     space = Space.of(inputs)
     check_search_plan(space, inputs.search)
     order = random.Random(arrival)  # noqa: S311 - any order
-    told: list[Told] = []
+    evaluated: list[Evaluated] = []
     generations: list[list[Asked]] = []
-    while len(told) < 48:
-        asked = ask(space, inputs, len(generations), told)
+    while len(evaluated) < 48:
+        asked = ask(space, inputs, len(generations), evaluated)
         if not asked:
             break
         arrived = {}
@@ -77,8 +84,8 @@ def searched(method: str, arrival: int = 0, **changes: Any) -> list[list[Asked]]
             arrived[number] = value(point), others
         # What is left after a kill is what is stored: numbers as JSON has them.
         stored = json.loads(json.dumps([[each.indices, each.inner] for each in asked]))
-        told += [
-            Told(Asked(tuple(indices), tuple(inner)), *arrived[number])
+        evaluated += [
+            Evaluated(Asked(tuple(indices), tuple(inner)), *arrived[number])
             for number, (indices, inner) in enumerate(stored)
         ]
         generations.append(asked)
@@ -186,11 +193,13 @@ def test_less_is_better_where_the_objective_is_minimised() -> None:
     def mean_of_fast(direction: str) -> float:
         inputs = inputs_of("tpe", objective={"metric": "net_profit", "direction": direction})
         space = Space.of(inputs)
-        told: list[Told] = []
+        evaluated: list[Evaluated] = []
         for generation in range(5):
-            asked = ask(space, inputs, generation, told)
-            told += [Told(each, float(space.point(each.indices)["fast"])) for each in asked]
-        last = [float(space.point(each.asked.indices)["fast"]) for each in told[-8:]]
+            asked = ask(space, inputs, generation, evaluated)
+            evaluated += [
+                Evaluated(each, float(space.point(each.indices)["fast"])) for each in asked
+            ]
+        last = [float(space.point(each.asked.indices)["fast"]) for each in evaluated[-8:]]
         return sum(last) / len(last)
 
     assert mean_of_fast("minimize") < 15

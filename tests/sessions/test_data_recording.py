@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from tests.sessions.live_session import INSTRUMENT, LiveSession
-from tests.sessions.small_session import PATIENCE_SECONDS
+from tests.sessions.live_session import INSTRUMENT, SYMBOL, LiveSession
+from tests.sessions.small_session import PATIENCE_SECONDS, ended
 from tests.small_experiment import ROOT
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.verify import verify
@@ -23,6 +24,14 @@ from trading_runtime.operations.stand_in.serving import StandInVenue
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+SIMULATED = {
+    "venue": "simulated",
+    "account_type": "margin",
+    "balances": ["1000 USDT"],
+    "fees": {"model": "none"},
+}
 
 
 @pytest.fixture
@@ -98,6 +107,27 @@ def test_a_session_records_what_it_sees(live: LiveSession) -> None:
     assert sum(file.rows for file in manifest.files) == stopped["rows"]
 
 
+def test_a_paper_session_on_a_venues_data_trades_as_a_backtest_of_its_recording(
+    live: LiveSession,
+) -> None:
+    live.write(mode="paper", execution=SIMULATED)
+    live.use("ticking.py:Ticking", instrument_id=INSTRUMENT)
+    process = live.start()
+    for number in range(1, 5):
+        live.wait_for("order_filled", process, number)
+        live.venue.do(live.exchange.move, SYMBOL, f"{46_000 + 100 * number}.0")
+    code, text = ended(process, signal.SIGTERM)
+    fills = live.events("order_filled")
+    compared = live.command("parity", "one", "--json")
+    found = json.loads(compared.stdout)
+
+    assert code == 143, text
+    assert compared.returncode == 0, compared.stderr
+    assert found["exact"] == found["session_fills"] == found["backtest_fills"] == len(fills)
+    assert len({item["price"] for item in fills}) > 1
+    assert live.exchange.recorded("accepted") == []
+
+
 def test_data_of_binance_is_recorded_by_the_engines_adapter(live: LiveSession) -> None:
     exchange = Exchange({"BTCUSDT": "46000.0"})
     with StandInVenue(BinanceProtocol(exchange)) as venue:
@@ -114,12 +144,7 @@ def test_data_of_binance_is_recorded_by_the_engines_adapter(live: LiveSession) -
                 },
             },
             mode="paper",
-            execution={
-                "venue": "simulated",
-                "account_type": "margin",
-                "balances": ["1000 USDT"],
-                "fees": {"model": "none"},
-            },
+            execution=SIMULATED,
         )
         recording = start_recording(live)
         wait_for_rows(live, recording, 5)

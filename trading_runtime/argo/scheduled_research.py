@@ -45,7 +45,7 @@ def research_schedule(
 ) -> dict[str, Any]:
     """Return the CronWorkflow that submits an experiment at its times.
 
-    A run that is still going when the next one is due goes on, and that one is left out. What the
+    A run that is still going when the next one is due continues, and that one is left out. What the
     controller misses is not made up. Raises ``UsageError`` for an experiment without a schedule.
     """
     experiment = submission.prepared.loaded.experiment

@@ -42,7 +42,7 @@ def activate(reason: str, run_id: str | None, results: str, *, reduce: bool, as_
     switched = switch.activate(reason, run_id)
     switch.append_event(switched)
     what = "the reduce switch" if reduce else "the kill switch"
-    _tell(switched, f"{what} of {results} is {switched.shown}", as_json=as_json)
+    _report(switched, f"{what} of {results} is {switched.shown}", as_json=as_json)
 
 
 @kill.command()
@@ -57,7 +57,7 @@ def clear(reason: str, run_id: str | None, results: str, *, reduce: bool, as_jso
     switched = switch.clear(reason, run_id)
     switch.append_event(switched)
     what = "all runs" if run_id is None else f"run {run_id!r}"
-    _tell(switched, f"the kill switch of {results} is off for {what}", as_json=as_json)
+    _report(switched, f"the kill switch of {results} is off for {what}", as_json=as_json)
 
 
 @kill.command()
@@ -96,7 +96,7 @@ def _switch(results: str, run_id: str | None, *, reduce: bool = False) -> KillSw
     return KillSwitch(open_store(results), reduce=reduce)
 
 
-def _tell(switched: Switching, line: str, *, as_json: bool) -> None:
+def _report(switched: Switching, line: str, *, as_json: bool) -> None:
     if as_json:
         say(json.dumps(asdict(switched), ensure_ascii=False))
     else:

@@ -81,7 +81,7 @@ def probe(file: Path, url: str, seconds: float, max_bytes: int, *, as_json: bool
     allowed = loaded.experiment.operations.probe_hosts
     found = ask(url, allowed, seconds=seconds, most_bytes=max_bytes)
     store = open_store(loaded.results_place)
-    records.leave_state(store, STATE_FILE, found.content())
+    records.write_state(store, STATE_FILE, found.content())
     event = ProbeCompleted(
         address=found.address,
         state=found.state,
@@ -130,7 +130,7 @@ def check(file: Path, target: Path | None, *, as_json: bool) -> int:
         write_file(target, records.content_of(content))
     try:
         store = open_store(loaded.results_place)
-        records.leave_state(store, STATE_FILE, content)
+        records.write_state(store, STATE_FILE, content)
         states = {item.name: str(item.state) for item in found.checks}
         event = ReadinessChecked(ready=found.is_ready, checks=states)
         records.journal(store, "readiness", event)
@@ -185,7 +185,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
     """
     from trading_runtime.operations import reconciliation
     from trading_runtime.operations.reconciliation import books_of, read_snapshot
-    from trading_runtime.operations.records import leave_state
+    from trading_runtime.operations.records import write_state
     from trading_runtime.records.events import ReconciliationCompleted
     from trading_runtime.results.opening import open_store
     from trading_runtime.runs.opening import append_events, check_run_id
@@ -200,7 +200,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
     found = reconciliation.reconcile(task_id, books_of(store, task_id), theirs, accepted)
     content = {"run_id": run_id, **found.content()}
     name = f"runs/{run_id}/reconciliation.json"
-    leave_state(store, name, content)
+    write_state(store, name, content)
     counts = found.counts
     event = ReconciliationCompleted(
         snapshot=found.snapshot,

@@ -228,7 +228,7 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
 @results.command("export")
 @click.argument("run")
 @_RESULTS
-@click.option("--to", "form", type=click.Choice(["csv", "parquet"]), required=True)
+@click.option("--to", "form", type=click.Choice(["csv", "parquet", "mlflow"]), required=True)
 @click.option("--point", type=int, help="With --table returns: the point; default: the best.")
 @click.option(
     "--table",
@@ -242,14 +242,39 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write; otherwise CSV goes to standard output, Parquet to RUN-TABLE.parquet.",
 )
+@click.option(
+    "--tracking-uri", help="With --to mlflow: the tracking server; default: MLFLOW_TRACKING_URI."
+)
 def export_results(  # noqa: PLR0913 - one argument for each option of the command
-    run: str, folder: str, form: str, table: str, *, point: int | None, output: Path | None
+    run: str,
+    folder: str,
+    form: str,
+    table: str,
+    *,
+    point: int | None,
+    output: Path | None,
+    tracking_uri: str | None,
 ) -> None:
-    """Export a table of RUN (a run id, or 'latest'); amounts keep all their digits."""
+    """Export a table of RUN (a run id, or 'latest'); amounts keep all their digits.
+
+    With --to mlflow the points are nested runs of the run, in the MLflow experiment of the same
+    name. That needs the extra 'mlflow'.
+    """
     from trading_runtime.results.frames import csv_text, write_frame
 
     store, run_id = find_run(run, folder)
     files = store.run(run_id)
+    if form == "mlflow":
+        from trading_runtime.records.metadata import read_metadata
+        from trading_runtime.results.tracking import track
+
+        result, frame = _read_table(files, "points")
+        metadata = read_metadata(files)
+        if metadata is None:
+            raise UsageError(f"run {run_id!r} has no {files.metadata.name}; run it again")
+        say(track(tracking_uri, metadata, result, frame))
+        say(f"{frame.height} points written to MLflow", err=True)
+        return
     if table == "returns":
         from trading_runtime.api import open_run
 
@@ -363,7 +388,7 @@ def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
 
 def _overview(run_id: str, files: RunFiles, result: RunResult | None) -> dict[str, Any]:
     from trading_runtime.records.metadata import read_metadata
-    from trading_runtime.records.status import standing
+    from trading_runtime.records.status import status_of
     from trading_runtime.runs.lock import is_locked
 
     metadata, document = None, {} if result is None else result.to_document()
@@ -373,7 +398,7 @@ def _overview(run_id: str, files: RunFiles, result: RunResult | None) -> dict[st
     return {
         "run_id": run_id,
         "experiment": metadata and metadata.experiment_name,
-        "status": standing(metadata, lambda: is_locked(files)),
+        "status": status_of(metadata, lambda: is_locked(files)),
         "started": metadata and metadata.started,
         "ended": metadata and metadata.ended,
         "run_digest": document.get("run_digest"),

@@ -335,6 +335,7 @@ def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]
         "unfed_subscriptions": "not fed",
         "liquidations_by_instrument": "closed",
         "queued_requests": "queued",
+        "files_read": "read",
     }
     for name, head in heads.items():
         for number, (kind, count) in enumerate(incidents.get(name, {}).items()):

@@ -96,7 +96,7 @@ def show(name: str, namespace: str | None, *, as_json: bool) -> None:
 @_NAME
 @_NAMESPACE
 def suspend(name: str, namespace: str | None) -> None:
-    """Let a schedule rest; times that pass meanwhile are not made up."""
+    """Suspend a schedule; runs that would have started meanwhile are not made up for."""
     _cron(name, namespace, "suspend", "is suspended")
 
 
@@ -104,8 +104,8 @@ def suspend(name: str, namespace: str | None) -> None:
 @_NAME
 @_NAMESPACE
 def resume(name: str, namespace: str | None) -> None:
-    """Let a suspended schedule go on."""
-    _cron(name, namespace, "resume", "goes on")
+    """Resume a suspended schedule."""
+    _cron(name, namespace, "resume", "is resumed")
 
 
 @schedule.command()

@@ -261,7 +261,7 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     from trading_runtime.verification.rerun import find_origin
     from trading_runtime.verification.verify import (
         TaskVerdict,
-        note_verification,
+        record_verification,
         verification_document,
         verify_run,
     )
@@ -293,7 +293,7 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
             say(f"stopped: {str(error) or 'at once'}", err=True)
             return stopping.exit_code
     try:
-        note_verification(verification, store, files)
+        record_verification(verification, store, files)
     except StorageError as error:
         say(f"note: not written to the run's journal: {error}", err=True)
     if as_json:
@@ -425,9 +425,9 @@ def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
     These are results of runs whose folder was removed, unfinished files of killed processes, and
     damaged results that were quarantined. Nothing is removed while a run's plan cannot be read.
     """
-    from trading_runtime.results import garbage, garbage_in_s3
+    from trading_runtime.results import garbage
     from trading_runtime.results.opening import open_store
-    from trading_runtime.storage.s3 import S3Folder
+    from trading_runtime.storage.s3 import is_s3
     from trading_runtime.units import parse_duration
 
     try:
@@ -435,16 +435,11 @@ def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
     except ValueError as error:
         raise UsageError(f"--older-than: {error}") from error
     store = open_store(folder)
-    if isinstance(store.objects, S3Folder):
-        found = garbage_in_s3.find_garbage_in_s3(store, store.objects, time.time_ns(), age)
-        if delete:
-            garbage_in_s3.delete_in_s3(store.objects, found)
-    else:
-        if not Path(folder).is_dir():
-            raise UsageError(f"{folder}: there is no such folder; --results names another")
-        found = garbage.find_garbage(store, time.time_ns(), age)
-        if delete:
-            garbage.delete(store, found)
+    if not is_s3(folder) and not Path(folder).is_dir():
+        raise UsageError(f"{folder}: there is no such folder; --results names another")
+    found = garbage.find_garbage(store, time.time_ns(), age)
+    if delete:
+        garbage.delete(store, found)
     if as_json:
         content = {
             "deleted": delete,

@@ -192,7 +192,8 @@ class StrategySettings(Model):
     """Values of the strategy's config that no parameter varies."""
     code: list[str] = Field(default_factory=list)
     """Files and folders of further code, relative to this file: what the strategy imports from
-    outside its own package or folder, or by a computed name. A folder counts with all its files."""
+    outside its own package or folder, or by a computed name. A folder counts
+    with all its Python files, a file of any kind by itself."""
     requirements: list[str] = Field(default_factory=list)
     """Installed packages whose versions count, in addition to those that the strategy's files
     import."""

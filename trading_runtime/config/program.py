@@ -69,7 +69,7 @@ class ProgramDeployment(Model):
     schedule: SessionHours | None = None
     """When it runs; always when absent."""
     notify: list[NotifySettings] = Field(default_factory=list)
-    """Whom to tell when it fails."""
+    """Whom to notify when it fails."""
     results: str = "results"
     """Folder of the results, in which its logs are kept, relative to this file."""
 

@@ -93,7 +93,7 @@ class SessionHours(Model):
 
 
 class NotifySettings(Model):
-    """A webhook that is told of a failure, a crash loop and a missed start."""
+    """A webhook that is notified of a failure, a crash loop and a missed start."""
 
     url_from: Variable
     """The environment variable that holds the address; a file never does."""

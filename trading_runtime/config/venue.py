@@ -49,9 +49,10 @@ class FillSettings(Model):
     model: FillModel = "default"
     """One of the engine's fill models."""
     prob_fill_on_limit: Probability = Decimal(1)
-    """Chance that a resting limit order is filled when the market touches its price."""
+    """Chance that a resting limit order is filled when a bar touches its price or a trade reaches
+    it; a quote that reaches it fills it in any case."""
     prob_slippage: Probability = Decimal(0)
-    """Chance that an order that takes liquidity slips by one tick."""
+    """Chance that a fill slips by one tick, even past the price of a limit order."""
     seed: Annotated[int, Field(ge=0)] | None = None
     """Seed of these chances; the experiment's seed when absent."""
 

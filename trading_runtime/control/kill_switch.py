@@ -65,7 +65,7 @@ class KillSwitch:
         self._action = "reduce" if reduce else "activate"
         self._place = store.place
         self._objects = store.objects
-        self.seconds_between_looks = store.objects.pause(_LOOK_SECONDS)
+        self.seconds_between_checks = store.objects.pause(_LOOK_SECONDS)
 
     def activate(self, reason: str, run_id: str | None = None) -> Switching:
         """Turn it on, for one run or for all."""
@@ -158,7 +158,7 @@ class KillSwitchPoller:
     def __init__(self, store: Store, run_id: str, *, reduce: bool = False) -> None:
         self._switch = KillSwitch(store, reduce=reduce)
         self._run_id = run_id
-        self._looked = float("-inf")
+        self._checked = float("-inf")
         self._latest: Switching | None = None
         self.switched: Switching | None = None
         """What turned it on, once that was seen; it stays."""
@@ -175,9 +175,9 @@ class KillSwitchPoller:
 
     def look(self) -> Switching | None:
         """Return what has turned it on, checked as often as is cheap; raises as the call does."""
-        if time.monotonic() - self._looked >= self._switch.seconds_between_looks:
+        if time.monotonic() - self._checked >= self._switch.seconds_between_checks:
             self._latest = self._switch.on_for(self._run_id)
-            self._looked = time.monotonic()
+            self._checked = time.monotonic()
         return self._latest
 
 

@@ -111,10 +111,15 @@ class Manifest(BaseModel):
             return self.files.stored.series
         return totals_of(self.files, self.gaps)
 
-    def files_of(self, keys: Collection[SeriesKey]) -> list[DataFile]:
-        """Return the files of some series, in the manifest's order."""
+    def files_of(
+        self, keys: Collection[SeriesKey], within: tuple[int, int] | None = None
+    ) -> list[DataFile]:
+        """Return the files of some series, in the manifest's order.
+
+        Row groups that have no row in ``within``, ``[start, end)``, may be left out.
+        """
         if isinstance(self.files, IndexedFiles):
-            return self.files.of(keys)
+            return self.files.of(keys, within)
         wanted = set(keys)
         return [file for file in self.files if (file.type, file.identifier) in wanted]
 

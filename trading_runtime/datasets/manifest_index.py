@@ -15,8 +15,6 @@ from itertools import batched, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, overload
 
-import polars as pl
-
 from trading_runtime.datasets.manifest_entries import (
     Count,
     DataFile,
@@ -29,6 +27,8 @@ from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    import polars as pl
 
 MANIFESTS_FOLDER = "manifests"
 """Where a dataset keeps the tables of its index, and its earlier manifests."""
@@ -46,16 +46,15 @@ ReadObject = Callable[[str], bytes]
 
 _KEY = ["type", "identifier"]
 _HEX = ["file_sha256", "footer_sha256", "schema_sha256", "sha256"]
-_FILES_SCHEMA = pl.Schema(
-    dict.fromkeys(("type", "identifier", "instrument_id", "path"), pl.String)
-    | dict.fromkeys(("file_bytes", "footer_offset", "file_rows"), pl.Int64)
-    | dict.fromkeys(("index", "rows", "offset", "bytes", "first", "last"), pl.Int64)
-    | dict.fromkeys(_HEX, pl.String)
-)
-_GAPS_SCHEMA = pl.Schema(
-    {"type": pl.String, "identifier": pl.String, "after": pl.Int64, "before": pl.Int64}
-)
-_RAW_SCHEMA = pl.Schema(dict.fromkeys(("type", "identifier", "name", "sha256"), pl.String))
+# Only a manifest with tables needs Polars, which takes long to import.
+_FILES_SCHEMA: dict[str, type] = {
+    **dict.fromkeys(("type", "identifier", "instrument_id", "path"), str),
+    **dict.fromkeys(("file_bytes", "footer_offset", "file_rows"), int),
+    **dict.fromkeys(("index", "rows", "offset", "bytes", "first", "last"), int),
+    **dict.fromkeys(_HEX, str),
+}
+_GAPS_SCHEMA: dict[str, type] = {"type": str, "identifier": str, "after": int, "before": int}
+_RAW_SCHEMA: dict[str, type] = dict.fromkeys(("type", "identifier", "name", "sha256"), str)
 
 
 class TableFile(ManifestPart):
@@ -88,6 +87,8 @@ class SeriesTotals(ManifestPart):
     """``ts_init`` of the first row, nanoseconds since the epoch."""
     last: int
     """``ts_init`` of the last row, nanoseconds since the epoch."""
+    spacing: Count
+    """Mean time between rows of the first row group, rounded up; nanoseconds."""
     gaps: Count
     longest: tuple[tuple[int, int], ...]
     """The longest gaps: instants of the rows on both sides, the longest first."""
@@ -141,10 +142,12 @@ class IndexedFiles(Sequence[DataFile]):
     ) -> DataFile | list[DataFile]:
         return list(self)[place]
 
-    def of(self, keys: Collection[SeriesKey]) -> list[DataFile]:
-        """Return the files of some series."""
+    def of(
+        self, keys: Collection[SeriesKey], within: tuple[int, int] | None = None
+    ) -> list[DataFile]:
+        """Return the files of some series, with those row groups that touch ``within``."""
         wanted = set(keys)
-        frame = _frame(self.stored.files, self.read, wanted, _FILES_SCHEMA)
+        frame = _frame(self.stored.files, self.read, wanted, _FILES_SCHEMA, within)
         files = _files_in(frame.sort(*_KEY, "first", "path", "index"))
         files += (file for file in self.added if (file.type, file.identifier) in wanted)
         return sorted(files, key=file_order) if self.added else files
@@ -212,11 +215,20 @@ def totals_of(files: Iterable[DataFile], gaps: Iterable[Gap]) -> list[SeriesTota
             bytes=sum(file.bytes for file in found),
             first=min((file.row_groups[0].first for file in found if file.row_groups), default=0),
             last=max((file.row_groups[-1].last for file in found if file.row_groups), default=0),
+            spacing=_spacing(found),
             gaps=len(by_identifier.get(identifier, ())),
             longest=_longest(by_identifier.get(identifier, ())),
         )
         for (kind, identifier), found in sorted(by_series.items())
     ]
+
+
+def _spacing(files: Iterable[DataFile]) -> int:
+    groups = [group for file in files for group in file.row_groups]
+    if not groups:
+        return 0
+    first = min(groups, key=lambda group: (group.first, group.last))
+    return -(-(first.last - first.first) // max(first.rows - 1, 1))
 
 
 def index_of(
@@ -228,6 +240,8 @@ def index_of(
 
     Files and gaps that were added to an index go into tables of their own.
     """
+    import polars as pl
+
     before = files.stored if isinstance(files, IndexedFiles) else None
     read = files.read if isinstance(files, IndexedFiles) else dict[str, bytes]().__getitem__
     new_files = files.added if isinstance(files, IndexedFiles) else files
@@ -274,6 +288,7 @@ def _sum(one: SeriesTotals, other: SeriesTotals) -> SeriesTotals:
         | {
             "first": min(one.first, other.first),
             "last": max(one.last, other.last),
+            "spacing": min(one, other, key=lambda item: item.first).spacing,
             "longest": _longest([*one.longest, *other.longest]),
         }
     )
@@ -287,6 +302,8 @@ def _table(
     before: Sequence[TableFile], read: ReadObject, new: pl.DataFrame, made: dict[str, bytes]
 ) -> tuple[TableFile, ...]:
     """Return the files of a table with ``new`` rows; what is written is added to ``made``."""
+    import polars as pl
+
     if not new.height:
         return tuple(before)
     small = [table for table in before if table.rows < _ROWS_OF_A_TABLE // 2]
@@ -315,12 +332,19 @@ def _table(
 
 def _packed(frame: pl.DataFrame) -> pl.DataFrame:
     """Return a table as it is stored: digests as bytes, half as long."""
+    import polars as pl
+
     return frame.with_columns(pl.col(name).str.decode("hex") for name in _HEX if name in frame)
 
 
 def _read_table(
-    table: TableFile, read: ReadObject, keys: set[SeriesKey] | None = None
+    table: TableFile,
+    read: ReadObject,
+    keys: set[SeriesKey] | None = None,
+    within: tuple[int, int] | None = None,
 ) -> pl.DataFrame:
+    import polars as pl
+
     content = read(table.path)
     if hashlib.sha256(content).hexdigest() != table.sha256:
         raise DataError(
@@ -332,16 +356,25 @@ def _read_table(
         identifiers = {identifier for _, identifier in keys}
         chosen = pl.col("identifier").is_in(list(identifiers))
         frame = frame.filter(chosen & pl.col("type").is_in(list({kind for kind, _ in keys})))
+    if within is not None:
+        start, end = within
+        frame = frame.filter((pl.col("last") >= start) & (pl.col("first") < end))
     return frame.with_columns(pl.col(name).bin.encode("hex") for name in _HEX if name in frame)
 
 
 def _frame(
-    tables: Iterable[TableFile], read: ReadObject, keys: set[SeriesKey] | None, schema: pl.Schema
+    tables: Iterable[TableFile],
+    read: ReadObject,
+    keys: set[SeriesKey] | None,
+    schema: dict[str, type],
+    within: tuple[int, int] | None = None,
 ) -> pl.DataFrame:
-    """Return the rows of some series; of all when ``keys`` is None."""
+    """Return the rows of some series, of all when ``keys`` is None, that touch ``within``."""
+    import polars as pl
+
     low, high = (min(keys), max(keys)) if keys else (("", ""), ("", ""))
     frames = [
-        _read_table(table, read, keys)
+        _read_table(table, read, keys, within)
         for table in tables
         if keys is None or (keys and table.first <= high and low <= table.last)
     ]
@@ -349,6 +382,8 @@ def _frame(
 
 
 def _frame_of(files: Iterable[DataFile]) -> pl.DataFrame:
+    import polars as pl
+
     rows = [
         (
             file.type, file.identifier, file.instrument_id, file.path,

@@ -43,7 +43,7 @@ class RemoteFile:
     def size(self) -> int:
         """Bytes of the file as stored; 0 when the server does not say."""
         system, path = _system(self.address)
-        return int(_told(self.address, lambda: system.size(path)) or 0)
+        return int(_with_clear_errors(self.address, lambda: system.size(path)) or 0)
 
     def open(self, mode: str = "rb") -> IO[bytes]:
         """Open the file for reading; it is fetched as it is read. Raises ``OSError``."""
@@ -107,11 +107,11 @@ def find_remote(pattern: str) -> list[RemoteFile]:
     # Another import of this process may have listed the files before some arrived.
     system.invalidate_cache()
     if not is_pattern:
-        _told(pattern, lambda: system.info(path))
+        _with_clear_errors(pattern, lambda: system.info(path))
         return [RemoteFile(pattern)]
     first, chain, rest = pattern.partition("::")
     scheme = first.partition("://")[0]
-    names = _told(pattern, lambda: system.glob(path))
+    names = _with_clear_errors(pattern, lambda: system.glob(path))
     files = [
         RemoteFile(f"{name if is_address(name) else f'{scheme}://{name}'}{chain}{rest}")
         for name in sorted(names)
@@ -155,7 +155,7 @@ def _needs(address: str) -> str:
     )
 
 
-def _told[T](address: str, ask: Callable[[], T]) -> T:
+def _with_clear_errors[T](address: str, ask: Callable[[], T]) -> T:
     """Ask a file system; raises ``StorageError`` when it does not answer."""
     try:
         return ask()

@@ -65,7 +65,7 @@ class StoredRows:
         )
         problems.add(
             "late", int(old["file"][at]), old["row"].slice(at, 1), f"the row {what}",
-            "make the dataset anew with 'data prepare --force', or append only newer rows",
+            "rebuild the dataset with 'data prepare --force', or append only newer rows",
         )  # fmt: skip
         return new
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ROOT = Path("/sys/fs/cgroup")
 _PERIOD = 100_000
 """Microseconds over which the kernel counts processor time."""
-_LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 
 
 class Limit(Protocol):
@@ -98,7 +98,7 @@ class OutsideLimit:
     usage: GroupUsage
     how: str = "from outside: control groups may not be used here"
     groups: tuple[Path, ...] = ()
-    _looked: float = field(default_factory=time.monotonic)
+    _checked: float = field(default_factory=time.monotonic)
     _seconds: float = 0.0
     _paused_until: float | None = None
     _was_too_large: bool = False
@@ -111,18 +111,18 @@ class OutsideLimit:
                 self._paused_until = None
                 process.signal(signal.SIGCONT)
             return None
-        if now - self._looked < _LOOK_SECONDS:
+        if now - self._checked < _CHECK_SECONDS:
             return None
         memory, seconds = self.usage.of(process.pid)
         if self.memory is not None and memory > self.memory:
             self._was_too_large = True
             return f"out of memory: it has {memory:,} bytes, above limits.memory ({self.memory:,})"
         if self.cpu is not None:
-            excess = (seconds - self._seconds) - self.cpu * (now - self._looked)
+            excess = (seconds - self._seconds) - self.cpu * (now - self._checked)
             if excess > 0:
                 process.signal(signal.SIGSTOP)
                 self._paused_until = now + excess / self.cpu
-        self._looked, self._seconds = now, seconds
+        self._checked, self._seconds = now, seconds
         return None
 
     def is_out_of_memory(self) -> bool:

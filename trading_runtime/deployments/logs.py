@@ -32,7 +32,7 @@ def log_folder(results: str, run_id: str, copies: Path) -> Path:
 
 
 def rotate(log: Path, most_bytes: int = MOST_BYTES) -> bool:
-    """Begin a log anew when it is long, and keep its latest parts; return whether it was.
+    """Rotate a log when it is long, and keep its latest parts; return whether it was.
 
     The process goes on writing into the same file, which is copied and emptied: a line that is
     written in between is lost.
@@ -140,7 +140,7 @@ class LogUploads:
             else:
                 folder.write(f"deployments/{name}.json", content.encode())
         except (TradingRuntimeError, OSError) as error:
-            self._complain(f"{name}: metrics are not told: {error}")
+            self._complain(f"{name}: metrics cannot be written: {error}")
 
     def finish(self) -> None:
         """Wait for uploads."""

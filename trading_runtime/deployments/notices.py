@@ -1,4 +1,4 @@
-"""Webhooks: who is told of failures, crash loops and missed starts.
+"""Webhooks: who is notified of failures, crash loops and missed starts.
 
 A webhook is called in a thread of its own, and a failure to call one changes nothing but the log.
 """
@@ -27,7 +27,7 @@ _ACCEPTED = 300
 
 
 class Occasion(StrEnum):
-    """What a webhook is told of."""
+    """What a webhook is notified of."""
 
     FAILURE = "failure"
     CRASH_LOOP = "crash loop"
@@ -101,4 +101,4 @@ class Notices:
                 # The address may be a secret, and some errors repeat it.
                 why = type(error).__name__
             time.sleep(attempt)
-        self._complain(f"notify: the webhook of {target.url_from} was not told: {why}")
+        self._complain(f"notify: the webhook of {target.url_from} was not notified: {why}")

@@ -156,7 +156,7 @@ class SupervisorFolder:
                 continue  # it was forgotten just now
             except ValidationError as error:
                 raise DataError(
-                    f"{path}: damaged; remove it, and the supervisor writes it anew"
+                    f"{path}: damaged; remove it, and the supervisor writes a new one"
                 ) from error
             found[state.name] = state
         return found

@@ -11,11 +11,11 @@ import functools
 import json
 import platform
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
-from trading_runtime.errors import KilledError, StoppedError
+from trading_runtime.errors import KilledError, StoppedError, UsageError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.records.events import KillActivated, Mode, RunKilled, RunStopped
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
     from trading_runtime.results.store import Store
+    from trading_runtime.results.validation import Walked
     from trading_runtime.runs.opening import OpenRun, WorkingRun
 
 
@@ -128,7 +129,7 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     """
     from trading_runtime.report import ReportInputs, write_report
     from trading_runtime.results.judgement import drawn_points
-    from trading_runtime.results.ledger import note_trials
+    from trading_runtime.results.ledger import record_trials
     from trading_runtime.results.reduction import reduce_run
 
     experiment = read_json(files.experiment)
@@ -139,9 +140,11 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         drawn=drawn_points(experiment),
     )
     results = reduced.results if has_trials else reduced.results.clear()
-    trials = note_trials(store, plan, results, reduced.result.luck)
+    trials = record_trials(store, plan, results, reduced.result.luck)
     write_file(files.trials, trials.to_json())
+    walked, no_walk = _walked(plan, store, files, experiment, reduced)
     metadata.set(Status.COMPLETE if reduced.result.complete else Status.INCOMPLETE)
+    explored = _write_explore_page(files, metadata.now.run_id, reduced)
     write_report(
         ReportInputs(
             run_id=metadata.now.run_id,
@@ -154,6 +157,9 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
             curve=reduced.curve,
             returns=reduced.returns,
             benchmark=reduced.benchmark,
+            explored=explored,
+            walked=walked,
+            no_walk=no_walk,
             failures=reduced.failures,
             data_types=_data_types(plan),
             identities=_identities(plan, reduced),
@@ -164,6 +170,40 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
         files.folder,
     )
     return reduced
+
+
+def _write_explore_page(files: RunFiles, run_id: str, reduced: Reduction) -> bool:
+    """Write the page with all points, if the report has not room for all and Plotly is there."""
+    from trading_runtime.charts.library import is_installed
+    from trading_runtime.report.content import MOST_POINTS
+
+    if reduced.points.height <= MOST_POINTS or not is_installed():
+        files.explore_page.unlink(missing_ok=True)
+        return False
+    from trading_runtime.charts.pages import explore_page
+
+    files.explore_page.parent.mkdir(parents=True, exist_ok=True)
+    write_file(files.explore_page, explore_page(run_id, reduced.points, reduced.result))
+    return True
+
+
+def _walked(
+    plan: Plan,
+    store: Store,
+    files: RunFiles,
+    experiment: Mapping[str, Any] | None,
+    reduced: Reduction,
+) -> tuple[Walked | None, str]:
+    """Return the walk-forward that the experiment asks for, or why there is none."""
+    from trading_runtime.results.validation import walk_over
+
+    asked = (experiment or {}).get("validation")
+    if asked is None or asked["method"] != "walk-forward" or not reduced.result.complete:
+        return None, ""
+    try:
+        return walk_over(plan, store, files, asked), ""
+    except UsageError as error:
+        return None, str(error)
 
 
 def record_beginning(

@@ -125,7 +125,7 @@ def prepare_loaded(
     # With every point's config, so that a bad parameter fails before anything runs.
     defaults = check(loaded, code, plan)
     if defaults:
-        chosen = choose_series(manifest, loaded.experiment.dataset)
+        chosen = choose_series(manifest, loaded.experiment.dataset, loaded.experiment.partitions)
         found = default_warnings(loaded.experiment, manifest, chosen, defaults)
         plan = replace(plan, warnings=(*plan.warnings, *found))
     return PreparedRun(loaded, code, store, plan, workers, manifests, held)

@@ -154,6 +154,8 @@ class TaskRunner:
             counts["queued_requests"] = output.queued
         if output.unfed:
             counts["unfed_subscriptions"] = dict.fromkeys(output.unfed, 1)
+        if output.files_read:
+            counts["files_read"] = dict.fromkeys(output.files_read, 1)
         self.risk_refusals = output.risk_refusals
         if self._plan.common.has_risk_profile:
             counts["risk_refusals"] = output.risk_refusals or {}

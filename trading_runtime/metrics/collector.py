@@ -240,12 +240,12 @@ class FolderCollector(Collector):
 
     def _of_deployments(self) -> Iterator[Sample]:
         for path in self._folder.names("deployments"):
-            told, name = self._document(path), path.rpartition("/")[2].removesuffix(".json")
+            state, name = self._document(path), path.rpartition("/")[2].removesuffix(".json")
             for key in ("wanted", "running", "gave_up"):
-                yield f"deployment_{key}", told.get(key) is True, (name,)
+                yield f"deployment_{key}", state.get(key) is True, (name,)
             for key in ("restarts", "missed"):
-                yield f"deployment_{key}_total", count_of(told, key) or 0, (name,)
-            if isinstance(seen := told.get("time"), int | float):
+                yield f"deployment_{key}_total", count_of(state, key) or 0, (name,)
+            if isinstance(seen := state.get("time"), int | float):
                 yield "deployment_seen_timestamp_seconds", seen, (name,)
 
     def _of_checks(self) -> Iterator[Sample]:

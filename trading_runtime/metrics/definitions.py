@@ -89,7 +89,7 @@ OF_FOLDER = (
     MetricDefinition(
         "deployment_seen_timestamp_seconds",
         "gauge",
-        "When its supervisor last told of it; once a minute.",
+        "When its supervisor last reported it; once a minute.",
         _DEPLOYMENT,
     ),
     MetricDefinition("collected_timestamp_seconds", "gauge", "When these numbers were collected."),

@@ -14,7 +14,7 @@ from trading_runtime.metrics.definitions import FAILURES, OTHER, RULES, STATUSES
 from trading_runtime.records.journal import FIRST_HASH, parse_line
 from trading_runtime.records.metadata import ChainEnd, parse_metadata
 from trading_runtime.records.result import parse_result
-from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
+from trading_runtime.records.status import DIED, UNKNOWN, Status, status_of
 from trading_runtime.runs.opening import is_running
 from trading_runtime.storage.object_store import MissingError, UnreadableError
 
@@ -320,7 +320,7 @@ class RunReader:
     def refresh(self, metadata: RunMetadata | None = None) -> None:
         """Read the run's status again, from its metadata as stored or given."""
         self.metadata = metadata or self._read("metadata.json", parse_metadata)
-        found = standing(self.metadata, lambda: self._folder.is_running(self.run_id))
+        found = status_of(self.metadata, lambda: self._folder.is_running(self.run_id))
         self.state = found if found in STATUSES else UNKNOWN
 
     @property

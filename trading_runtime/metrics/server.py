@@ -85,7 +85,7 @@ class LatestNumbers(Collector):
         asked = time.monotonic()
         with self._asking:
             if self._began > asked:
-                return  # somebody else has collected since then
+                return  # another thread has collected since then
             self._began = time.monotonic()
             try:
                 self._families = list(self._collector.collect())
@@ -179,7 +179,7 @@ def serving(
 ) -> Iterator[WSGIServer]:
     """Bind a server to an address; ``serve_forever`` then answers until ``shutdown``.
 
-    ``unread`` says which files could not be read, and why; ``/healthz`` tells it. Port 0 picks
+    ``unread`` says which files could not be read, and why; ``/healthz`` reports them. Port 0 picks
     any free port. Raises ``UsageError`` when the address cannot be bound.
     """
     latest = LatestNumbers(collector, every)

@@ -48,7 +48,7 @@ def available_memory() -> int | None:
     return min(amounts, default=None)
 
 
-def clock_is_kept() -> bool | None:
+def clock_is_synchronised() -> bool | None:
     """Return whether the kernel's clock is synchronised; ``None`` where that is unknown."""
     if not sys.platform.startswith("linux"):
         return None
@@ -190,11 +190,11 @@ def check_readiness(loaded: LoadedExperiment) -> Readiness:
         ("storage", _storage),
         ("kill_switch", _kill_switch),
     ):
-        checks += _looked(name, look, loaded)
+        checks += _checked(name, look, loaded)
     return Readiness(loaded.experiment.name, now_text(), tuple(checks))
 
 
-def _looked(
+def _checked(
     name: str, look: Callable[[LoadedExperiment], Iterable[Check]], loaded: LoadedExperiment
 ) -> list[Check]:
     try:
@@ -296,7 +296,7 @@ def _storage(loaded: LoadedExperiment) -> Iterable[Check]:
     if abs(trial.skew_seconds) > most:
         message = f"{skew}, at most {most} s are accepted"
         yield Check("clock", CheckState.FAILED, message, Kind.TRANSIENT)
-    elif clock_is_kept() is False:
+    elif clock_is_synchronised() is False:
         yield Check("clock", CheckState.WARNING, f"{skew}; the kernel says that no service sets it")
     else:
         yield Check("clock", CheckState.PASSED, skew)

@@ -30,7 +30,7 @@ def content_of(state: Mapping[str, Any]) -> str:
     return for_records(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def leave_state(store: Store, name: str, state: Mapping[str, Any]) -> None:
+def write_state(store: Store, name: str, state: Mapping[str, Any]) -> None:
     """Write a state as ``name`` (such as ``operations/probe.json``) to a results folder.
 
     Raises ``StorageError`` or ``TransientError`` when it cannot be written.

@@ -104,14 +104,14 @@ def _providers_of_path(top: str, path: str) -> frozenset[str]:
             closer = {
                 name
                 for name in found
-                if any(_lies_at(file, beginning) for file in _recorded_files(name))
+                if any(_is_at(file, beginning) for file in _recorded_files(name))
             }
             if closer:
                 return frozenset(closer)
     return found
 
 
-def _lies_at(file: str, beginning: str) -> bool:
+def _is_at(file: str, beginning: str) -> bool:
     return file.startswith(beginning) and file[len(beginning) : len(beginning) + 1] in "/."
 
 

@@ -33,7 +33,7 @@ from trading_runtime.records.plan import EmptyWindow
 from trading_runtime.units import DAY, NANOSECONDS, format_instant, parse_duration, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from trading_runtime.config.experiment import DatasetSettings, PartitionSettings
     from trading_runtime.datasets.manifest import Manifest
@@ -115,33 +115,26 @@ Piece = tuple["DataFile", "RowGroup"]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """All row groups of one type of data of one instrument, in time order."""
+    """The row groups of one type of data of one instrument, in time order.
+
+    Of a large dataset, only those that the partitions can need.
+    """
 
     type: str
     identifier: str
     instrument_id: str
     pieces: tuple[Piece, ...]
+    first: int
+    """``ts_init`` of the first row."""
+    last: int
+    """``ts_init`` of the last row."""
+    spacing: int
+    """Mean time between rows of the first row group, rounded up; nanoseconds."""
     gaps: tuple[tuple[int, int], ...]
     """Gaps known to have no rows: instants of the rows on both sides."""
     _firsts: tuple[int, ...]
     _lasts: tuple[int, ...]
     """The latest row up to and including each piece."""
-
-    @property
-    def first(self) -> int:
-        """``ts_init`` of the first row."""
-        return self._firsts[0]
-
-    @property
-    def last(self) -> int:
-        """``ts_init`` of the last row."""
-        return self._lasts[-1]
-
-    @property
-    def spacing(self) -> int:
-        """Mean time between rows of the first row group, rounded up; nanoseconds."""
-        group = self.pieces[0][1]
-        return -(-(group.last - group.first) // max(group.rows - 1, 1))
 
     def touching(self, start: int, end: int) -> list[Piece]:
         """Return the pieces that can have rows in ``[start, end)``."""
@@ -164,8 +157,12 @@ class Series:
         return place >= 0 and end <= self.gaps[place][1]
 
 
-def choose_series(manifest: Manifest, settings: DatasetSettings) -> list[Series]:
+def choose_series(
+    manifest: Manifest, settings: DatasetSettings, cut: PartitionSettings | None = None
+) -> list[Series]:
     """Return the series that ``settings`` choose, sorted by type and identifier.
+
+    With ``cut``, they have what can be in partitions of these settings.
 
     Raises ``UsageError`` for an instrument or type that the dataset does not have, and
     ``DataError`` when the dataset has no rows at all.
@@ -190,7 +187,8 @@ def choose_series(manifest: Manifest, settings: DatasetSettings) -> list[Series]
     ]
     _check_all_present(settings, chosen)
     files: dict[tuple[str, str], list[DataFile]] = defaultdict(list)
-    for file in manifest.files_of([series.key for series in chosen]):
+    within = None if cut is None else _needed(chosen, cut)
+    for file in manifest.files_of([series.key for series in chosen], within):
         files[file.type, file.identifier].append(file)
     types_of = Counter(series.identifier for series in every)
     gaps: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -198,24 +196,30 @@ def choose_series(manifest: Manifest, settings: DatasetSettings) -> list[Series]
     alone = {series.identifier for series in chosen if types_of[series.identifier] == 1}
     for gap in manifest.gaps_of(alone):
         gaps[gap.identifier].append((gap.after, gap.before))
-    return [
-        _series(series.type, series.identifier, files[series.key], gaps[series.identifier])
-        for series in chosen
-    ]
+    return [_series(series, files[series.key], gaps[series.identifier]) for series in chosen]
 
 
-def _series(
-    type_: str, identifier: str, files: list[DataFile], gaps: list[tuple[int, int]]
-) -> Series:
+def _needed(chosen: Sequence[SeriesTotals], settings: PartitionSettings) -> Window:
+    """Return the stretch in which the rows of all partitions are, warm-up included."""
+    bounds = _Bounds.of(chosen, settings)
+    warmup = parse_duration(settings.warmup) if settings.warmup else 0
+    # A funding rate that is sent at the end of a window belongs to it, too.
+    return bounds.start - warmup, bounds.end + 1
+
+
+def _series(totals: SeriesTotals, files: list[DataFile], gaps: list[tuple[int, int]]) -> Series:
     pieces = sorted(
         ((file, group) for file in files for group in file.row_groups),
         key=lambda piece: (piece[1].first, piece[1].last, piece[0].path, piece[1].offset),
     )
     return Series(
-        type=type_,
-        identifier=identifier,
-        instrument_id=files[0].instrument_id,
+        type=totals.type,
+        identifier=totals.identifier,
+        instrument_id=totals.instrument_id,
         pieces=tuple(pieces),
+        first=totals.first,
+        last=totals.last,
+        spacing=totals.spacing,
         gaps=tuple(sorted(gaps)),
         _firsts=tuple(group.first for _, group in pieces),
         _lasts=tuple(itertools.accumulate((group.last for _, group in pieces), max)),
@@ -331,7 +335,7 @@ class _Bounds:
     clip_end: int | None
 
     @classmethod
-    def of(cls, chosen: list[Series], settings: PartitionSettings) -> _Bounds:
+    def of(cls, chosen: Sequence[Series | SeriesTotals], settings: PartitionSettings) -> _Bounds:
         first = min(series.first for series in chosen)
         last = max(series.last for series in chosen)
         start = parse_instant(settings.start) if settings.start else None

@@ -82,7 +82,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     one venue, or has no single currency to state results in; ``SettingsError`` for settings that
     the data cannot support.
     """
-    chosen = choose_series(manifest, experiment.dataset)
+    chosen = choose_series(manifest, experiment.dataset, experiment.partitions)
     cut = partitions(chosen, experiment.partitions)
     if code.is_builtin and (experiment.partitions.warmup or experiment.at_end == "close"):
         what = "partitions.warmup" if experiment.partitions.warmup else "at_end: close"

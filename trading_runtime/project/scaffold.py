@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime import __version__
 from trading_runtime.errors import StorageError, UsageError
-from trading_runtime.project.example_data import write_example_data
+from trading_runtime.project.example_data import write_perpetuals, write_stocks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _TEMPLATES = _PACKAGE / "project" / "templates"
@@ -26,6 +26,8 @@ class StrategyTemplate:
     module: str
     """Name of its module in ``trading_runtime/strategies``, and of its experiment here."""
     summary: str
+    write_data: Callable[[Path], Path] = write_perpetuals
+    """Writes the raw data that it trades on, and returns their data file."""
 
     @property
     def source(self) -> str:
@@ -39,6 +41,8 @@ STRATEGIES: Mapping[str, StrategyTemplate] = {
     "pair": StrategyTemplate("pair", "Trades the spread of two instruments."),
     "bracket": StrategyTemplate("bracket", "Follows breakouts with bracket orders."),
     "market-maker": StrategyTemplate("market_maker", "Quotes both sides of the market."),
+    "rotation": StrategyTemplate("rotation", "Holds the stocks that rose most.", write_stocks),
+    "funding": StrategyTemplate("funding", "Holds a perpetual on the side that is paid."),
 }
 """By the name that ``init --strategy`` takes."""
 
@@ -61,7 +65,7 @@ def create_project(folder: Path, strategy: str) -> Path:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        return write_example_data(folder / "data" / "raw")
+        return template.write_data(folder / "data" / "raw")
     except OSError as error:
         raise StorageError(f"{error.filename or folder}: {error.strerror}") from error
 

@@ -29,6 +29,8 @@ class RunFiles:
         self.failures = folder / "failures"
         self.report = folder / "report.md"
         self.report_page = folder / "report" / "index.html"
+        self.explore_page = folder / "report" / "explore.html"
+        """All points, to sort and filter; of runs with more than the report shows."""
         self.lock = folder / "lock"
         self.stop = folder / "stop"
         self.missing = folder / "missing.json"

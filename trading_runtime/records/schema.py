@@ -7,6 +7,7 @@ from typing import Any
 
 from trading_runtime.config.schema import DRAFT, tidy
 from trading_runtime.records import events, session_events
+from trading_runtime.records.account import AccountState, LeaseRecord
 from trading_runtime.records.events import Event, Record
 from trading_runtime.records.failures import MissingTasks, TaskFailure
 from trading_runtime.records.journal import WRITER
@@ -18,14 +19,16 @@ _HASH = "^[0-9a-f]{64}$"
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z$"
 
 DOCUMENTS: dict[str, type[Record]] = {
+    "account": AccountState,
     "failure": TaskFailure,
+    "lease": LeaseRecord,
     "ledger-entry": LedgerEntry,
     "metadata": RunMetadata,
     "missing": MissingTasks,
     "result": RunResult,
     "trials": TrialCount,
 }
-"""Every stored document of a run, and the ledger's, by name."""
+"""Every stored document of runs, of accounts and of the ledger, by name."""
 EVENTS: dict[str, type[Event]] = {
     item.event: item
     for module in (events, session_events)

@@ -30,7 +30,7 @@ UNKNOWN = "unknown"
 """Shown for a run whose metadata are missing or damaged."""
 
 
-def standing(metadata: RunMetadata | None, is_running: Callable[[], bool]) -> str:
+def status_of(metadata: RunMetadata | None, is_running: Callable[[], bool]) -> str:
     """Return the status of a run, by its metadata; ``is_running`` says whether a process holds it.
 
     A killed process cannot record its end: ``running`` without a process is ``died``. Whether a pod

@@ -67,7 +67,7 @@ def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
         )
     for name, venue in venues.items():
         for each in (
-            *_fills(venue, inputs.data_types),
+            *_fills(name, venue, inputs),
             *_fees(venue),
             *_margin(venue),
             *_liquidation(venue),
@@ -83,38 +83,83 @@ def _warnings(warnings: Sequence[RunWarning]) -> Iterator[Assumption]:
         yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
 
 
-def _fills(venue: Mapping[str, Any], data_types: Sequence[str]) -> Iterator[Assumption]:
-    delayed = _delay(venue.get("latency") or {})
-    if venue.get("bar_execution", True) and (not data_types or "bars" in data_types):
+def _fills(name: str, venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
+    fill: Mapping[str, Any] = venue.get("fill") or {}
+    with_bars, with_quotes, sides = _markets(name, inputs)
+    is_top = venue.get("book_type", "L1_MBP") == "L1_MBP"
+    if with_bars and is_top and venue.get("bar_execution", True):
+        is_exact = fill.get("model", "default") == "default" and not float(
+            fill.get("prob_slippage", 0)
+        )
+        whose = "the ask or bid bar of its instant" if len(sides) > 1 else "that same bar"
+        delayed = _delay(venue.get("latency") or {})
         moment = (
             f"{delayed} after it was sent, at the market of that time"
             if delayed
-            else "at the close of that same bar, at the same time: it trades at a price that the "
-            "strategy has just seen"
+            else f"{'at' if is_exact else 'at or past'} the close of {whose}, at the same time: it "
+            "trades at a price that the strategy has just seen"
         )
-        yield Assumption("Fill price and time", f"A market order sent from on_bar fills {moment}.")
-        yield Assumption(
-            "Size at bars",
-            "Each price of a bar (open, high, low, close) has about a quarter of its volume. What "
-            "a market order asks beyond that fills one tick worse, however large the order is; a "
-            "limit order takes no more than that at each of the prices that reach it, and waits "
-            "with the rest.",
-        )
-    fill: Mapping[str, Any] = venue.get("fill") or {}
-    limit, slip = fill.get("prob_fill_on_limit", 1), fill.get("prob_slippage", 0)
-    text = (
-        f"Fill model {fill.get('model', 'default')}: when the market touches its price, a resting "
-        f"limit order {_chance(limit, '', 'trades')}, with no more than the size that is there; an "
-        f"order that takes liquidity {_chance(slip, '', 'slips by one tick')}."
-    )
-    if not venue.get("liquidity_consumption"):
-        text += " A fill does not use up the size it was filled against."
-    if not venue.get("queue_position"):
-        text += " A limit order does not wait behind the size that was there before it."
-    yield Assumption("Fill model", text)
+        text = f"A market order sent from on_bar fills {moment}."
+        if with_bars & with_quotes:
+            text += (
+                " A bar at no other price than the last moves nothing: then the quotes before it "
+                "are the market. With 'bar_execution: false' they always are."
+            )
+        yield Assumption("Fill price and time", text)
+        if fill.get("model", "default") == "default":
+            yield Assumption(
+                "Size at bars",
+                "Each price of a bar (open, high, low, close) has about a quarter of its volume. "
+                "What a market order asks beyond that fills one tick worse, however large the "
+                "order is; a limit order takes no more than that at each of the prices that reach "
+                "it, and waits with the rest.",
+            )
+    yield Assumption("Fill model", _fill_model(venue, fill))
     yield Assumption(
         "Market impact", "The strategy's own orders do not move the prices after them."
     )
+
+
+def _markets(name: str, inputs: ReportInputs) -> tuple[set[str], set[str], set[str]]:
+    """Return a venue's instruments with bars, those with quotes, and the sides of bars."""
+    found: dict[str, set[str]] = {"bars": set(), "quotes": set()}
+    sides: set[str] = set()
+    for partition in inputs.plan.partitions:
+        for series in partition.data:
+            if series.instrument_id.rpartition(".")[2] != name:
+                continue
+            if series.type in found:
+                found[series.type].add(series.instrument_id)
+            if series.type == "bars":
+                sides |= {side for side in ("BID", "ASK") if f"-{side}-" in series.identifier}
+    return found["bars"], found["quotes"], sides
+
+
+def _fill_model(venue: Mapping[str, Any], fill: Mapping[str, Any]) -> str:
+    model, limit = fill.get("model", "default"), fill.get("prob_fill_on_limit", 1)
+    slip = fill.get("prob_slippage", 0)
+    if model == "default":
+        text = (
+            "Fill model default: a resting limit order trades with no more than the size that is "
+            "there."
+        )
+    else:
+        text = (
+            f"Fill model {model}: it makes up the sizes that orders fill against, and those of the "
+            "data do not count; a resting limit order may get a better price than its own."
+        )
+    if float(limit) != 1:
+        chance = _chance(limit, "", "trades")
+        text += f" When a bar touches its price or a trade reaches it, it {chance}"
+        text += "; when a quote reaches it, it always trades." if model == "default" else "."
+    if float(slip):
+        text += f" A fill {_chance(slip, '', 'slips by one tick')}, even past the price of a limit"
+        text += " order."
+    if model == "default" and not venue.get("liquidity_consumption"):
+        text += " A fill does not use up the size it was filled against."
+    if not venue.get("queue_position"):
+        text += " A limit order does not wait behind the size that was there before it."
+    return text
 
 
 def _partial_fills(results: pl.DataFrame) -> Iterator[Assumption]:
@@ -353,6 +398,12 @@ def _orders(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumpti
         names = "; ".join(f"{name} ({counted(count, 'task')})" for name, count in unfed.items())
         text = f"The strategy subscribed to data that was not there: {names}."
         yield Assumption("Data that never came", text, warning=True)
+    if read := incidents.get("files_read"):
+        text = (
+            f"The strategy read files that are no part of its code: {_by_kind(read)}. Results stay "
+            "stored when these change; name them in strategy.code."
+        )
+        yield Assumption("Files that were read", text, warning=True)
 
 
 def _by_kind(counts: Mapping[str, int]) -> str:

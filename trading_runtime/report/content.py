@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.trials import TrialCount
     from trading_runtime.results.benchmark import Benchmark
     from trading_runtime.results.points import CurvePoint
+    from trading_runtime.results.validation import Walked
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,12 @@ class ReportInputs:
     """Each day of the best point, since the epoch, with its return."""
     benchmark: Benchmark | None = None
     """Holding the instruments over the same windows."""
+    explored: bool = False
+    """Whether the page with all points is beside the report."""
+    walked: Walked | None = None
+    """The walk-forward that the experiment asks for."""
+    no_walk: str = ""
+    """Why there is none although it does."""
     failures: Sequence[TaskFailure] = ()
     """Content of the files under ``failures/``."""
     data_types: Sequence[str] = ()
@@ -136,6 +143,36 @@ def front_table(points: pl.DataFrame, front: Front | None) -> Table | None:
         ],
         numeric=[True, *(_is_number(points, name) for name in names), *[True] * len(metrics)],
         note=f"{left:,} more are in result.json." if left > 0 else "",
+    )
+
+
+def splits_table(walked: Walked, plan: Plan) -> Table:
+    """Return the point chosen in each split, and its objective in training and in the test."""
+    names = list(dict.fromkeys(name for point in plan.points for name in point.parameters))
+    metric = plan.objective.metric
+    rows = []
+    for choice in walked.choices:
+        start, end = walked.span(choice.split.test)
+        values = {} if choice.point is None else plan.points[choice.point].parameters
+        rows.append(
+            [
+                instant(start),
+                instant(end),
+                UNDEFINED if choice.point is None else str(choice.point),
+                *(value_text(values[name]) if name in values else UNDEFINED for name in names),
+                statistic(metric, choice.trained),
+                statistic(metric, choice.tested),
+            ]
+        )
+    of_metric = label(metric)
+    return Table(
+        columns=["Test from", "to", "Point", *names, f"{of_metric}, trained", f"{of_metric}, test"],
+        rows=rows[:MOST_PARTITIONS],
+        numeric=[False, False, True, *[False] * len(names), True, True],
+        note=f"The first {MOST_PARTITIONS} of {counted(len(rows), 'split')}; 'results "
+        "walk-forward' shows all."
+        if len(rows) > MOST_PARTITIONS
+        else "",
     )
 
 
@@ -219,7 +256,10 @@ class Content:
     benchmark: Sequence[tuple[str, str]]
     months: Table | None
     points: Table
+    explored: bool
     front: Table | None
+    splits: Table | None
+    no_walk: str
     partitions: Table | None
     failures: Sequence[Failures]
     failures_left_out: int
@@ -258,7 +298,10 @@ def content(inputs: ReportInputs) -> Content:
         benchmark=benchmark_facts(inputs, row),
         months=months_table(inputs.returns),
         points=points_table(inputs.points, metric, direction, best),
+        explored=inputs.explored,
         front=front_table(inputs.points, inputs.result.front),
+        splits=None if inputs.walked is None else splits_table(inputs.walked, inputs.plan),
+        no_walk=inputs.no_walk,
         partitions=partitions_table(inputs.results, best, metric),
         failures=failures[:MOST_FAILURES],
         failures_left_out=sum(each.count for each in failures[MOST_FAILURES:]),

@@ -16,10 +16,18 @@ from trading_runtime.report.pictures.equity import (
     rolling_sharpe_picture,
 )
 from trading_runtime.report.pictures.front import front_picture
+from trading_runtime.report.pictures.parallel import parallel_picture
 from trading_runtime.report.pictures.parameters import parameters_picture
 from trading_runtime.report.pictures.points import partitions_picture, ranking_picture
+from trading_runtime.report.pictures.splits import splits_picture
+from trading_runtime.report.pictures.trials import (
+    importance_picture,
+    logits_picture,
+    progress_picture,
+)
 from trading_runtime.report.pictures.two_curves import two_curves_picture
 from trading_runtime.results.exact import EXACT
+from trading_runtime.results.importance import best_so_far, importances
 from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.text import for_records
 
@@ -110,6 +118,7 @@ def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
     if rolling is not None:
         alt = f"Sharpe ratio of point {best} over the {ROLLING_DAYS} days before each day"
         found["rolling"] = (Picture("rolling.svg", alt, ""), rolling)
+    found |= _of_search(inputs)
     front = front_picture(inputs.points, inputs.result.front)
     if front is not None:
         alt = "All points by the first two objectives, and those that none beats"
@@ -127,6 +136,48 @@ def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
         alt = "Return by partition, of the best point and of all points"
         found["partitions"] = (Picture("partitions.svg", alt, ""), spread)
     return found
+
+
+def _of_search(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
+    """Return the pictures of all points together, and of what was chosen among them."""
+    metric, direction = inputs.result.objective.metric, inputs.result.objective.direction
+    best = None if inputs.result.best is None else inputs.result.best.point
+    search = inputs.experiment.get("search") or {}
+    of_metric = label(metric)
+    split = None if inputs.result.luck is None else inputs.result.luck.overfitting
+    parameters = {point.index: point.parameters for point in inputs.plan.points}
+    drawn = {
+        "importance": (
+            f"Share of the variance of {of_metric} that each parameter explains",
+            importance_picture(importances(inputs.points, metric), metric),
+        ),
+        "parallel": (
+            f"The parameters of all points side by side, coloured by {of_metric}",
+            parallel_picture(inputs.points, metric, direction, best),
+        ),
+        # The points of a grid are in no order that anything was learnt from.
+        "progress": (
+            f"{of_metric} of each point, and the best so far",
+            progress_picture(best_so_far(inputs.points, metric, direction), metric)
+            if search.get("method", "grid") != "grid"
+            else None,
+        ),
+        "logits": (
+            "Distribution of the logits of out-of-sample ranks",
+            None if split is None else logits_picture(split.logits),
+        ),
+        "splits": (
+            "Equity of the tests, and the parameters chosen for each",
+            None
+            if inputs.walked is None
+            else splits_picture(inputs.walked, parameters, currency_of_run(inputs)),
+        ),
+    }
+    return {
+        name: (Picture(f"{name}.svg", alt, ""), picture)
+        for name, (alt, picture) in drawn.items()
+        if picture is not None
+    }
 
 
 _MOST_TIMES_WIDER = 4

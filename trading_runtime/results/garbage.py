@@ -1,31 +1,40 @@
-"""Finds and removes what no run's plan refers to in a results folder.
+"""Finds and removes what no run's plan refers to in a results folder, on disk or in S3.
 
-``garbage_in_s3`` does the same for results in S3.
+On disk an item is a folder or a file, and is renamed before it is removed. In S3 nothing can be
+renamed: objects are removed one by one, the manifest first, without which there is no result.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import tempfile
+from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.plan import is_task_id, read_plan
+from trading_runtime.records.task_manifest import MANIFEST
 from trading_runtime.results.task_places import STAGING
 from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.store import Store
 
-_DAMAGED = re.compile(r"([0-9a-f]{64})\.damaged-[0-9]+")
+_DAMAGED = re.compile(r"[0-9a-f]{64}\.damaged-[0-9]+")
+_DAMAGED_IN_S3 = re.compile(r"[0-9a-f]{64}\.damaged")
 _TEMPORARY = re.compile(r"\..+\.[0-9]+")
+_PARTS = 4
+"""The parts of an object's name in S3: ``tasks``, two digits, the task, the file."""
+_SECOND = 1_000_000_000
 
 
 class What(StrEnum):
@@ -69,39 +78,64 @@ class Garbage:
         return sum(item.bytes for item in self.items)
 
 
+class _Candidate(NamedTuple):
+    """One thing that is garbage unless a plan refers to it."""
+
+    what: What
+    name: str
+    """The id of its task, where it is a task's."""
+    place: str
+    facts: Callable[[], tuple[float, int]]
+    """Gives when it was last changed, in nanoseconds, and its bytes."""
+    names: tuple[str, ...] = ()
+
+
 def find_garbage(store: Store, now: int, older_than: int) -> Garbage:
     """Find what no run refers to and is older than ``older_than``, both in nanoseconds.
 
-    Nothing is removed, and names that the runtime does not give are ignored. Raises ``DataError``
-    when the plan of any run cannot be read: what it refers to is then unknown.
+    Nothing is removed, and names that the runtime does not give are ignored. A result in S3 is as
+    old as its youngest object, by the storage's clock. Raises ``DataError`` when the plan of any
+    run cannot be read: what it refers to is then unknown.
     """
     # Plans are read after the tasks are listed: the plan of a run that starts in between is read
     # too.
-    found = [*_in_tasks(store), *_in_runs(store)]
-    wanted = wanted_tasks(store.planned_runs())
+    if isinstance(store.objects, S3Folder):
+        found = list(_in_s3(store.objects))
+    else:
+        found = [*_in_tasks(store), *_in_runs(store)]
+    try:
+        wanted = wanted_tasks(store.planned_runs())
+    except DataError as error:
+        # A plan in S3 is read from a copy, which is removed with this process.
+        raise DataError(str(error).replace(str(store.root), store.objects.url)) from error
     items = []
     kept = young = 0
-    for what, path in found:
-        if what is What.TASK and path.name in wanted:
+    for each in found:
+        if each.name in wanted:
             kept += 1
             continue
         try:
-            age = now - path.lstat().st_mtime_ns
-            size = _size(path)
+            changed, size = each.facts()
         except FileNotFoundError:
             continue  # its writer has finished, and renamed it
-        if age < older_than:
+        if now - changed < older_than:
             young += 1
         else:
-            items.append(Item(what, str(path), size))
+            items.append(Item(each.what, each.place, size, each.names))
     return Garbage(items, kept, young)
 
 
 def delete(store: Store, garbage: Garbage) -> None:
-    """Remove all items; if killed in between, no partial result is left behind.
+    """Remove all items; if killed in between, the next collection finds the rest.
 
-    Raises ``StorageError`` when something cannot be removed.
+    No partial result is left behind. Raises ``StorageError`` when something cannot be removed.
     """
+    if isinstance(store.objects, S3Folder):
+        names = [name for item in garbage.items for name in item.names]
+        manifests = [name for name in names if name.endswith(f"/{MANIFEST}")]
+        store.objects.remove_all(manifests)
+        store.objects.remove_all(sorted(set(names) - set(manifests)))
+        return
     with storage_errors(store.root):
         for item in garbage.items:
             path = Path(item.place)
@@ -121,30 +155,60 @@ def _delete_folder(folder: Path, tasks: Path) -> None:
     shutil.rmtree(going)
 
 
-def _in_tasks(store: Store) -> Iterator[tuple[What, Path]]:
+def _in_s3(objects: S3Folder) -> Iterator[_Candidate]:
+    found: dict[str, dict[str, tuple[int, float]]] = defaultdict(dict)
+    for name, facts in objects.sizes_and_times("tasks/").items():
+        parts = name.split("/")
+        if len(parts) != _PARTS or parts[2][:2] != parts[1]:
+            continue
+        if is_task_id(parts[2]) or _DAMAGED_IN_S3.fullmatch(parts[2]):
+            found["/".join(parts[:-1])][name] = facts
+    for folder, files in sorted(found.items()):
+        name = folder.rpartition("/")[2]
+        what = What.TASK if f"{folder}/{MANIFEST}" in files else What.STAGING
+        changed = max(written for _, written in files.values()) * _SECOND
+        size = sum(size for size, _ in files.values())
+        yield _Candidate(
+            what if is_task_id(name) else What.DAMAGED,
+            name,
+            f"{objects.url}/{folder}",
+            functools.partial(_known, changed, size),
+            tuple(files),
+        )
+
+
+def _known(changed: float, size: int) -> tuple[float, int]:
+    return changed, size
+
+
+def _on_disk(what: What, path: Path) -> _Candidate:
+    return _Candidate(what, path.name, str(path), lambda: (path.lstat().st_mtime_ns, _size(path)))
+
+
+def _in_tasks(store: Store) -> Iterator[_Candidate]:
     for folder in _entries(store.root / "tasks"):
         if folder.is_symlink() or not folder.is_dir():
             continue
         if folder.name.startswith(STAGING):
-            yield What.STAGING, folder
+            yield _on_disk(What.STAGING, folder)
             continue
         for path in _entries(folder):
             if path.is_symlink() or not path.is_dir() or path.name[:2] != folder.name:
                 continue
             if is_task_id(path.name):
-                yield What.TASK, path
+                yield _on_disk(What.TASK, path)
             elif _DAMAGED.fullmatch(path.name):
-                yield What.DAMAGED, path
+                yield _on_disk(What.DAMAGED, path)
 
 
-def _in_runs(store: Store) -> Iterator[tuple[What, Path]]:
+def _in_runs(store: Store) -> Iterator[_Candidate]:
     for run in _entries(store.root / "runs"):
         if run.is_symlink() or not run.is_dir():
             continue
         for folder in (run, run / "failures"):
             for path in _entries(folder):
                 if path.is_file() and not path.is_symlink() and _TEMPORARY.fullmatch(path.name):
-                    yield What.TEMPORARY, path
+                    yield _on_disk(What.TEMPORARY, path)
 
 
 def wanted_tasks(runs: Iterable[RunFiles]) -> set[str]:

@@ -69,7 +69,7 @@ def entry_of(plan: Plan, results: pl.DataFrame) -> Entry:
     return Entry({trial: frozenset(seen) for trial, seen in found.items()})
 
 
-def note_trials(
+def record_trials(
     store: Store, plan: Plan, results: pl.DataFrame, luck: LuckStatistics | None
 ) -> TrialCount:
     """Record what a run tried, and return how much has been tried on its data by now.

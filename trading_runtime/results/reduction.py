@@ -266,10 +266,10 @@ def counts(statuses: Mapping[str, str]) -> TaskCounts:
 def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Return what went wrong without failing a task: counts over all tasks, by kind."""
     names = ["denied_by_reason", "rejected_by_reason", "engine_warnings", "unfed_subscriptions"]
-    # Only for venues that liquidate, and experiments with a queue.
+    # Only for venues that liquidate, experiments with a queue, and strategies that read files.
     names += [
         name
-        for name in ("liquidations_by_instrument", "queued_requests")
+        for name in ("liquidations_by_instrument", "queued_requests", "files_read")
         if any(name in summary for summary in summaries)
     ]
     return {name: added(summary.get(name, {}) for summary in summaries) for name in names}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trading_runtime.errors import UsageError
 from trading_runtime.results.calendar import Calendar
-from trading_runtime.results.points import OK, aggregate_point
+from trading_runtime.results.points import OK, aggregate_point, chained_curve
 from trading_runtime.results.task_reader import TaskReader
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.plan import Plan, PlannedObjective
     from trading_runtime.records.run_files import RunFiles
-    from trading_runtime.results.points import TaskOutcome
+    from trading_runtime.results.points import CurvePoint, TaskOutcome
     from trading_runtime.results.store import Store
 
 
@@ -102,16 +102,18 @@ class Windows:
         ]
         return aggregate_point(-1, {}, outcomes, self._calendar)
 
-    def path(self, chosen: Iterable[Choice]) -> dict[str, Any]:
-        """Return the row of the test windows in succession, each with its chosen point."""
-        outcomes = [
+    def tests(self, chosen: Iterable[Choice]) -> list[TaskOutcome]:
+        """Return the outcomes of the test windows in succession, each with its chosen point."""
+        return [
             outcome
             for choice in chosen
             if choice.point is not None
-            for window in choice.split.test
-            for outcome in self._outcomes[window].get(choice.point, ())
+            for outcome in self.outcomes(choice.point, choice.split.test)
         ]
-        return aggregate_point(-1, {}, outcomes, self._calendar)
+
+    def path(self, chosen: Iterable[Choice]) -> dict[str, Any]:
+        """Return the row of the test windows in succession, each with its chosen point."""
+        return aggregate_point(-1, {}, self.tests(chosen), self._calendar)
 
 
 def walk_forward(  # noqa: PLR0913 - the names of skfolio
@@ -202,6 +204,31 @@ def choose(
             continue
         tested = windows.row(-best[1], split.test)[metric]
         yield Choice(split, -best[1], sign * best[0], None if tested is None else float(tested))
+
+
+class Walked(NamedTuple):
+    """A walk-forward over stored results: what was chosen, and how the tests went."""
+
+    bounds: Sequence[tuple[int, int]]
+    """Start and end of each window, in order of time."""
+    choices: Sequence[Choice]
+    curve: Sequence[CurvePoint]
+    """Equity of the tests, one after the other."""
+
+    def span(self, windows: Sequence[int]) -> tuple[int, int]:
+        """Return start and end of successive windows."""
+        return self.bounds[windows[0]][0], self.bounds[windows[-1]][1]
+
+
+def walk_over(plan: Plan, store: Store, files: RunFiles, settings: Mapping[str, Any]) -> Walked:
+    """Walk forward over a run as ``validation`` of the experiment asks.
+
+    Raises ``UsageError`` when there are too few windows, or a task has no result.
+    """
+    windows = Windows.of_run(plan, store, files)
+    splits = splits_of(settings, len(windows.bounds))
+    choices = list(choose(windows, splits, plan.objective))
+    return Walked(windows.bounds, choices, chained_curve(windows.tests(choices)))
 
 
 def stability(choices: Sequence[Choice]) -> dict[str, Any]:

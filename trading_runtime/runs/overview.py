@@ -11,7 +11,7 @@ from trading_runtime.records.forms import to_document
 from trading_runtime.records.journal import instant_text
 from trading_runtime.records.metadata import parse_metadata
 from trading_runtime.records.result import parse_result
-from trading_runtime.records.status import DIED, UNKNOWN, Status, standing
+from trading_runtime.records.status import DIED, UNKNOWN, Status, status_of
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.progress import JournalFollower, Tally
 from trading_runtime.storage.object_store import UnreadableError
@@ -45,15 +45,15 @@ def _stored(store: Store, run_id: str, name: str) -> bytes | None:
 
 
 def shown_status(store: Store, run_id: str, metadata: RunMetadata | None) -> str:
-    """Return the status of a run as shown to people; see ``status.standing``."""
-    return standing(metadata, lambda: is_running(store, run_id))
+    """Return the status of a run as shown to people; see ``status.status_of``."""
+    return status_of(metadata, lambda: is_running(store, run_id))
 
 
 def may_be_running(store: Store, run_id: str) -> bool:
     """Return whether a process holds the run now, or pods may hold it."""
     if is_running(store, run_id):
         return True
-    return standing(stored_metadata(store, run_id), lambda: False) == Status.RUNNING
+    return status_of(stored_metadata(store, run_id), lambda: False) == Status.RUNNING
 
 
 _MOST_FAILURES = 5

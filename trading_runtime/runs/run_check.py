@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.planning.plan_check import plan_contradictions
+from trading_runtime.planning.identity import (
+    decode_values,
+    partition_digest,
+    partition_inputs,
+    shown_values,
+    task_id_of_digests,
+)
 from trading_runtime.records.forms import read_as
 from trading_runtime.records.journal import JournalCheck, JournalFinding, check_journal
 from trading_runtime.records.metadata import RunMetadata
@@ -185,3 +191,29 @@ def _table_findings(files: RunFiles, result: Mapping[str, Any]) -> Iterator[Jour
             yield JournalFinding(path.name, "it is gone")
         elif file_sha256(path) != tables.get(name):
             yield JournalFinding(path.name, "its sha256 is not that of result.json")
+
+
+def plan_contradictions(plan: Plan) -> Iterator[str]:
+    """Yield what in a plan does not match its task ids, at most one line of a kind.
+
+    Ids cover engine, packages, code, venue, fees, seed and settings (``common``), the strategy's
+    config with each point's parameters, instruments, windows and data.
+    """
+    for point in plan.points:
+        if point.parameters != shown_values(decode_values(point.config)):
+            yield f"points[{point.index}].parameters are not those of its config"
+            break
+    try:
+        common = digest(plan.common.content)
+        configs = [digest(plan.config(number)) for number in range(len(plan.points))]
+        partitions = [
+            partition_digest(partition_inputs(item, plan.instruments)) for item in plan.partitions
+        ]
+    except (KeyError, ValueError, TypeError) as error:
+        yield f"its inputs are damaged: {error} is missing or of the wrong form"
+        return
+    for number, task in enumerate(plan.tasks):
+        found = task_id_of_digests(common, configs[task.point], partitions[task.partition])
+        if found != task.task_id:
+            yield f"tasks[{number}].task_id does not follow from the inputs that the plan states"
+            return

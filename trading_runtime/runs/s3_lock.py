@@ -7,13 +7,13 @@ was read. Of two processes that take over an expired lease, one gets it.
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
+from trading_runtime.records.account import LeaseRecord, parse_lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,7 @@ class Lease:
             there = read_lease(self._objects, self._name)
             if there is None:  # just released
                 version = self._objects.create(self._name, content)
-            elif _until(there[0]) <= self._clock():
+            elif there[0].until <= self._clock():
                 version = self._objects.replace(self._name, content, there[1])
         if version is None:
             raise UsageError(
@@ -128,7 +128,7 @@ class Lease:
 
     def _new_content(self) -> tuple[float, bytes]:
         until = self._clock() + _LEASE_SECONDS
-        return until, json.dumps({"holder": self._holder, "until": until}).encode()
+        return until, LeaseRecord(holder=self._holder, until=until).to_json()
 
 
 def lease_name(run_id: str) -> str:
@@ -139,24 +139,13 @@ def lease_name(run_id: str) -> str:
 def seconds_left(objects: ObjectStore, run_id: str) -> float:
     """Return the seconds left on the run's lease; zero or less when it is not leased."""
     there = read_lease(objects, lease_name(run_id))
-    return 0.0 if there is None else _until(there[0]) - time.time()
+    return 0.0 if there is None else there[0].until - time.time()
 
 
-def _until(content: dict[str, Any]) -> float:
-    try:
-        return float(content["until"])
-    except (KeyError, ValueError, TypeError):
-        return 0.0
-
-
-def read_lease(objects: ObjectStore, name: str) -> tuple[dict[str, Any], str] | None:
-    """Return the content of a lease and its version; ``None`` without one."""
+def read_lease(objects: ObjectStore, name: str) -> tuple[LeaseRecord, str] | None:
+    """Return a lease and its version; ``None`` without one."""
     try:
         content, version = objects.read_version(name)
     except FileNotFoundError:
         return None
-    with contextlib.suppress(ValueError):
-        found = json.loads(content)
-        if isinstance(found, dict):
-            return found, version
-    return {}, version
+    return parse_lease(content), version

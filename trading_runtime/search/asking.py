@@ -57,7 +57,7 @@ class Asked(NamedTuple):
     """Where the sampler itself has the point, when its indices do not identify it."""
 
 
-class Told(NamedTuple):
+class Evaluated(NamedTuple):
     """A point that was asked for, and its result; ``None`` when it failed."""
 
     asked: Asked
@@ -152,22 +152,24 @@ def _rises(values: list[Any] | RangeValues | DrawnValues) -> bool:
         return False
 
 
-def ask(space: Space, inputs: SearchInputs, generation: int, told: Sequence[Told]) -> list[Asked]:
+def ask(
+    space: Space, inputs: SearchInputs, generation: int, evaluated: Sequence[Evaluated]
+) -> list[Asked]:
     """Return the new points of a generation; fewer when no more are found.
 
-    ``told`` has all points of earlier generations, in the order in which they were asked for.
+    ``evaluated`` has all points of earlier generations, in the order in which they were asked for.
     Raises ``UsageError`` when the method cannot search this space, or its package is missing.
     """
     settings = inputs.search
-    size = min(settings.generation, (settings.points or 0) - len(told))
+    size = min(settings.generation, (settings.points or 0) - len(evaluated))
     if settings.method == "successive-halving":
         size = settings.points or 0
-    seen = {each.asked.indices for each in told}
+    seen = {each.asked.indices for each in evaluated}
     if generation == 0 or settings.method == "random":
         draws = _random(space, settings.seed)
     else:
         sampler = {"tpe": _tpe, "cma-es": _cma_es, "nsga-ii": _nsga_ii}[settings.method]
-        draws = sampler(space, inputs, generation, told)
+        draws = sampler(space, inputs, generation, evaluated)
     found: list[Asked] = []
     for tries, asked in enumerate(draws):
         if asked.indices not in seen and space.allows(space.point(asked.indices)):
@@ -214,7 +216,7 @@ def _random(space: Space, seed: int) -> Iterator[Asked]:
 
 
 def _tpe(
-    space: Space, inputs: SearchInputs, generation: int, told: Sequence[Told]
+    space: Space, inputs: SearchInputs, generation: int, evaluated: Sequence[Evaluated]
 ) -> Iterator[Asked]:
     """Yield what a Tree-structured Parzen Estimator proposes, given all earlier results.
 
@@ -231,11 +233,11 @@ def _tpe(
             multivariate=True,
             constant_liar=True,
         )
-        yield from _proposed(sampler, space, inputs, told, {})
+        yield from _proposed(sampler, space, inputs, evaluated, {})
 
 
 def _nsga_ii(
-    space: Space, inputs: SearchInputs, generation: int, told: Sequence[Told]
+    space: Space, inputs: SearchInputs, generation: int, evaluated: Sequence[Evaluated]
 ) -> Iterator[Asked]:
     """Yield crosses and mutations of the best points so far in all objectives.
 
@@ -245,7 +247,7 @@ def _nsga_ii(
     Algorithm: NSGA-II", IEEE Transactions on Evolutionary Computation 6(2), 2002; by Optuna.
     """
     optuna = _package("optuna")
-    parents = min(inputs.search.generation, sum(each.value is not None for each in told))
+    parents = min(inputs.search.generation, sum(each.value is not None for each in evaluated))
     if parents < _FEWEST_PARENTS:
         yield from _random(space, inputs.search.seed)
         return
@@ -255,14 +257,14 @@ def _nsga_ii(
     # Optuna itself counts generations by the points that did not fail, of which there may be fewer
     # than a population: here all earlier points are one, from which the parents are taken.
     of_parents = {sampler._get_generation_key(): 0}  # noqa: SLF001 - it has no public name
-    yield from _proposed(sampler, space, inputs, told, of_parents)
+    yield from _proposed(sampler, space, inputs, evaluated, of_parents)
 
 
 def _proposed(
     sampler: Any,
     space: Space,
     inputs: SearchInputs,
-    told: Sequence[Told],
+    evaluated: Sequence[Evaluated],
     attributes: Mapping[str, Any],
 ) -> Iterator[Asked]:
     """Yield what a sampler of Optuna proposes after earlier results, without end."""
@@ -280,7 +282,7 @@ def _proposed(
     study = optuna.create_study(
         directions=[each.direction for each in inputs.objectives], sampler=sampler
     )
-    for each in told:
+    for each in evaluated:
         study.add_trial(
             optuna.trial.create_trial(
                 params=dict(zip(space.axes, each.asked.indices, strict=True)),
@@ -296,7 +298,7 @@ def _proposed(
 
 
 def _cma_es(
-    space: Space, inputs: SearchInputs, generation: int, told: Sequence[Told]
+    space: Space, inputs: SearchInputs, generation: int, evaluated: Sequence[Evaluated]
 ) -> Iterator[Asked]:
     """Yield what the covariance matrix adaptation proposes, its state rebuilt from earlier results.
 
@@ -311,30 +313,30 @@ def _cma_es(
     varied = [place for place, axis in enumerate(space.axes.values()) if axis.size > 1]
     last = [axis.size - 1 for axis in space.axes.values()]
     sign = -1.0 if inputs.objective.direction == "maximize" else 1.0
-    costs = [None if each.value is None else sign * each.value for each in told]
+    costs = [None if each.value is None else sign * each.value for each in evaluated]
     first = settings.generation
     best = min(
-        range(min(first, len(told))),
+        range(min(first, len(evaluated))),
         key=lambda number: (math.inf if (cost := costs[number]) is None else cost, number),
     )
     steps = np.array([1 / last[place] for place in varied])
     optimiser = cmaes.CMAwM(
-        mean=np.array([told[best].asked.indices[place] / last[place] for place in varied]),
+        mean=np.array([evaluated[best].asked.indices[place] / last[place] for place in varied]),
         sigma=0.25,
         bounds=np.array([[0.0, 1.0]] * len(varied)),
         steps=steps,
         seed=seed_of(settings.seed, "cma-es"),
         population_size=settings.generation,
     )
-    for start in range(first, len(told), settings.generation):
-        some = range(start, min(start + settings.generation, len(told)))
+    for start in range(first, len(evaluated), settings.generation):
+        some = range(start, min(start + settings.generation, len(evaluated)))
         known = [cost for number in some if (cost := costs[number]) is not None]
         worst = max(known, default=0.0)
         if len(some) == settings.generation:
             optimiser.tell(
                 [
                     (
-                        np.array(told[number].asked.inner),
+                        np.array(evaluated[number].asked.inner),
                         worst if (cost := costs[number]) is None else cost,
                     )
                     for number in some
@@ -343,9 +345,9 @@ def _cma_es(
     # Each generation has its own generator: how often it was asked before does not matter.
     optimiser.reseed_rng(seed_of(settings.seed, generation))
     while True:
-        evaluated, inner = optimiser.ask()
+        drawn, inner = optimiser.ask()
         indices = [0] * len(last)
-        for place, value in zip(varied, evaluated.tolist(), strict=True):
+        for place, value in zip(varied, drawn.tolist(), strict=True):
             indices[place] = min(max(round(value * last[place]), 0), last[place])
         yield Asked(tuple(indices), tuple(inner.tolist()))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.result import read_result
 from trading_runtime.results.run_records import read_table
-from trading_runtime.search.asking import Space, Told, ask
+from trading_runtime.search.asking import Evaluated, Space, ask
 from trading_runtime.search.generations import CheckedSearch, read_generation
 from trading_runtime.search.halving import check_halving
 from trading_runtime.search.running import told_of
@@ -33,20 +33,20 @@ def check_asked(store: Store, run_id: str) -> CheckedSearch:
     if first.inputs.search.method == "successive-halving":
         return check_halving(store, run_id, first.inputs)
     points = read_table(files.points, result.tables).sort("point")
-    told: list[Told] = []
+    evaluated: list[Evaluated] = []
     number = 0
     differs = None
     while (stored := read_generation(store, run_id, number)) is not None:
         if differs is None:
-            asked = ask(Space.of(stored.inputs), stored.inputs, number, told)
+            asked = ask(Space.of(stored.inputs), stored.inputs, number, evaluated)
             if asked != stored.asked:
                 differs = number
-        these = points[len(told) : len(told) + len(stored.asked)]
+        these = points[len(evaluated) : len(evaluated) + len(stored.asked)]
         if these.height != len(stored.asked):
             raise DataError(
                 f"{files.points}: has {points.height:,} points, fewer than the search asked for; "
                 "run the experiment again with this run id"
             )
-        told += told_of(stored.asked, these, first.inputs)
+        evaluated += told_of(stored.asked, these, first.inputs)
         number += 1
-    return CheckedSearch(number, len(told), differs)
+    return CheckedSearch(number, len(evaluated), differs)

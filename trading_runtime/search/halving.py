@@ -183,7 +183,7 @@ def _on(plan: Plan, windows: set[tuple[int, int]], workers: int) -> Plan:
 def _check_budget(inputs: SearchInputs, rungs: Sequence[Rung]) -> None:
     """Raise ``UsageError`` when the rungs have more tasks than the budget.
 
-    A point that goes on only adds the windows that it has not seen.
+    A point that is kept only adds the windows that it has not seen.
     """
     tasks = rungs[0].points * rungs[0].windows + sum(
         after.points * (after.windows - before.windows)

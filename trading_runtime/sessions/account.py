@@ -16,12 +16,10 @@ import fcntl
 import json
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.engine.live.restoring import RestingOrder
 from trading_runtime.errors import DataError, LeaseLostError, UsageError
+from trading_runtime.records.account import LeaseRecord, parse_account
 from trading_runtime.records.journal import entries_of
 from trading_runtime.runs.s3_lock import read_lease
 from trading_runtime.storage.files import storage_errors
@@ -30,49 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from trading_runtime.records.account import AccountState
     from trading_runtime.results.store import Store
 
-_FORMAT = 1
 _LEASE_SECONDS = 15.0
 _WAIT_SECONDS = 1.0
-_LOOK_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class HeldPosition:
-    """A position; above zero is long."""
-
-    instrument: str
-    quantity: str
-    average_price: str
-
-
-@dataclass(frozen=True)
-class AccountState:
-    """What an account holds, and what its strategy saved."""
-
-    session: str
-    """The session that wrote it."""
-    terms: str
-    """The digest of the deployment's ``execution`` section."""
-    at: int
-    """The data's time, nanoseconds since the epoch: rows up to it were seen."""
-    is_complete: bool
-    """Whether the data had ended."""
-    balances: list[str]
-    positions: list[HeldPosition] = field(default_factory=list)
-    orders: list[RestingOrder] = field(default_factory=list)
-    strategy: dict[str, str] = field(default_factory=dict)
-    """What the strategy's ``save()`` returned, in base64."""
-    lines: int = 0
-    """How many lines of that session's journal it covers."""
-    sessions: list[str] = field(default_factory=list)
-    """At a venue: the sessions whose journals say what is known, oldest first."""
-
-    @property
-    def saved(self) -> dict[str, bytes]:
-        """What the strategy's ``load()`` takes."""
-        return {key: base64.b64decode(value) for key, value in self.strategy.items()}
+_CHECK_SECONDS = 0.5
 
 
 def encoded(saved: Mapping[str, bytes]) -> dict[str, str]:
@@ -94,7 +55,7 @@ class SessionAccount:
         self._token = 0
         self._holder = uuid.uuid4().hex
         self._session = self._version = ""
-        self._renewed = self._looked = self._until = 0.0
+        self._renewed = self._checked = self._until = 0.0
         self._expires = not store.objects.has_file_locks
 
     @contextlib.contextmanager
@@ -125,10 +86,10 @@ class SessionAccount:
             # It ends with the process: after 'kill -9' no one has to wait for a lease to expire.
             leaving.enter_context(self._locked())
         there = self._read_lease()
-        if self._expires and there is not None and there[0].get("until", 0) > time.time():
-            raise self._taken(there[0].get("session"))
+        if self._expires and there is not None and there[0].until > time.time():
+            raise self._taken(there[0].session)
         self._session = session
-        self._token = 1 if there is None else int(there[0].get("token", 0)) + 1
+        self._token = 1 if there is None else (there[0].token or 0) + 1
         self._renewed, self._until = time.monotonic(), time.time() + _LEASE_SECONDS
         content = self._content(_LEASE_SECONDS)
         if there is None:
@@ -146,28 +107,25 @@ class SessionAccount:
         holder, counts as a look. In between ``fence`` holds.
         """
         now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
+        if now - self._checked < _CHECK_SECONDS:
             return
         if now - self._renewed > _LEASE_SECONDS / 3:
             until = time.time() + _LEASE_SECONDS
             content = self._content(_LEASE_SECONDS)
             version = self._store.objects.replace(self._lease, content, self._version)
             if version is not None:
-                self._looked = self._renewed = now
+                self._checked = self._renewed = now
                 self._until = until
                 self._version = version
                 return
         there = self._read_lease()
-        found = {} if there is None else there[0]
-        if there is None or (found.get("token"), found.get("holder")) != (
-            self._token,
-            self._holder,
-        ):
+        if there is None or (there[0].token, there[0].holder) != (self._token, self._holder):
+            taker = None if there is None else there[0].session
             raise LeaseLostError(
-                f"session {found.get('session')!r} has taken the account of {self.name!r}: this "
+                f"session {taker!r} has taken the account of {self.name!r}: this "
                 "one sends nothing more"
             )
-        self._looked, self._version = now, there[1]
+        self._checked, self._version = now, there[1]
 
     def fence(self) -> None:
         """Raise ``LeaseLostError`` when another session may have taken the account by now.
@@ -190,19 +148,18 @@ class SessionAccount:
         state. Raises ``DataError`` when the file is damaged.
         """
         try:
-            return _state_of(json.loads(self._store.objects.read(self._state)))
+            return parse_account(self._store.objects.read(self._state))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError, AttributeError, InvalidOperation) as error:
+        except ValueError as error:
             raise DataError(
-                f"{self._store.place}/{self._state}: damaged: {error}; look at it, then begin "
-                "anew with 'trade --fresh'"
+                f"{self._store.place}/{self._state}: damaged: {error}; look at it, then start "
+                "over with 'trade --fresh'"
             ) from error
 
     def write(self, state: AccountState) -> None:
         """Save what the account holds, atomically."""
-        content = {"format": _FORMAT, **asdict(state)}
-        self._store.objects.write(self._state, json.dumps(content, indent=1).encode() + b"\n")
+        self._store.objects.write(self._state, state.to_json())
 
     def write_instruments(self, definitions: Sequence[Mapping[str, Any]]) -> None:
         """Keep the definitions of instruments that no dataset has."""
@@ -232,26 +189,25 @@ class SessionAccount:
 
     def _taken_by_lease(self) -> UsageError:
         there = self._read_lease()
-        return self._taken(None if there is None else there[0].get("session"))
+        return self._taken(None if there is None else there[0].session)
 
-    def _taken(self, session: object) -> UsageError:
+    def _taken(self, session: str | None) -> UsageError:
         return UsageError(
             f"the account of {self._place!r} is in use by session {session!r}: one session trades "
             "it at a time; stop that one first, or give the deployment another "
             f"{'name' if self._place == self.name else 'account'}"
         )
 
-    def _read_lease(self) -> tuple[dict[str, Any], str] | None:
+    def _read_lease(self) -> tuple[LeaseRecord, str] | None:
         return read_lease(self._store.objects, self._lease)
 
     def _content(self, seconds: float) -> bytes:
-        content = {
-            "token": self._token,
-            "holder": self._holder,
-            "session": self._session,
-            "until": time.time() + seconds,
-        }
-        return json.dumps(content).encode() + b"\n"
+        return LeaseRecord(
+            token=self._token,
+            holder=self._holder,
+            session=self._session,
+            until=time.time() + seconds,
+        ).to_json()
 
 
 def without_repeated_fills(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -266,17 +222,6 @@ def without_repeated_fills(entries: Iterable[dict[str, Any]]) -> list[dict[str, 
             seen.add(fill)
         found.append(entry)
     return found
-
-
-def _state_of(content: dict[str, Any]) -> AccountState:
-    if content.pop("format") != _FORMAT:
-        raise ValueError("it is of another version")
-    content["positions"] = [HeldPosition(**item) for item in content["positions"]]
-    content["orders"] = [RestingOrder(**item) for item in content["orders"]]
-    state = AccountState(**content)
-    for position in state.positions:
-        Decimal(position.quantity)
-    return state
 
 
 @contextlib.contextmanager

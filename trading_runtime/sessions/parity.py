@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections import defaultdict
@@ -9,7 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trading_runtime.config.deployment import stored_deployment
+from trading_runtime.config.adapters import AdapterData
+from trading_runtime.config.deployment import (
+    LoadedDeployment,
+    ReplayData,
+    SimulatedExecution,
+    as_experiment,
+    stored_deployment,
+)
 from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.task import TaskRunner
@@ -25,8 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from decimal import Decimal
 
+    from trading_runtime.config.experiment import DataTypeName
     from trading_runtime.results.store import Store
     from trading_runtime.sessions.preparation import SessionWindow
+
+_LONGEST_DELAY = 5_000_000_000
+"""Nanoseconds between a row that came from a venue and the fill that it makes, by the clock."""
 
 
 class SessionFill(NamedTuple):
@@ -111,8 +123,9 @@ class Compared:
 def compare_session(store: Store, run_id: str) -> Compared:
     """Backtest what a session saw, up to where it stopped, and compare the fills.
 
-    Raises ``UsageError`` for a run that is not a session, did not end in order, or whose code or
-    dataset has changed; ``DataError`` when its records are damaged.
+    Data that came from a venue is taken from the session's recording. Raises ``UsageError`` for a
+    run that is not a session, did not end in order, was not recorded, or whose code or dataset has
+    changed; ``DataError`` when its records are damaged.
     """
     files = store.run(run_id)
     metadata, content = read_metadata(files), read_json(files.deployment)
@@ -124,7 +137,9 @@ def compare_session(store: Store, run_id: str) -> Compared:
     task_id = session.tasks[0].task_id
     if not store.has_task(task_id):
         raise UsageError(f"session {run_id!r} left no tables to compare: it did not reach its end")
-    prepared = prepared_of(stored_deployment(content, Path(metadata.experiment_file)))
+    read = stored_deployment(content, Path(metadata.experiment_file))
+    has_arrived = isinstance(read.deployment.data, AdapterData)
+    prepared = prepared_of(_recorded(run_id, read) if has_arrived else read)
     common = session.common
     if any(entry["event"] == "account_restored" for entry in _journal(store, run_id)):
         raise UsageError(
@@ -141,7 +156,7 @@ def compare_session(store: Store, run_id: str) -> Compared:
         ("the strategy's code", plan.common.code, session.common.code),
         ("the dataset", plan.dataset_digest, session.dataset_digest),
     ):
-        if now != then:
+        if now != then and not (has_arrived and what == "the dataset"):
             raise UsageError(
                 f"session {run_id!r}: {what} was changed since; compare with what it ran on"
             )
@@ -159,6 +174,8 @@ def compare_session(store: Store, run_id: str) -> Compared:
     mine, other = (_fills(store, identity) for identity in (task_id, backtest_id))
     with cut_window(plan, prepared.loaded.dataset_place) as window:
         rows = row_times(window)
+    if has_arrived:
+        mine = _at_rows(mine, other)
     return Compared(
         run_id,
         compare_fills(mine, other, rows),
@@ -204,6 +221,59 @@ def compare_fills(
         (fill for fills in left.values() for fill in fills), key=lambda fill: fill.ts
     )
     return parity
+
+
+def _recorded(run_id: str, read: LoadedDeployment) -> LoadedDeployment:
+    """Return the deployment that replays what a session recorded."""
+    deployment = read.deployment
+    data = deployment.data
+    if not isinstance(data, AdapterData):
+        raise TypeError("a replay has a dataset already")
+    if deployment.record is None:
+        raise UsageError(
+            f"session {run_id!r} recorded nothing of the data that came; give its deployment "
+            "'record: FOLDER', and compare the next session"
+        )
+    if not isinstance(deployment.execution, SimulatedExecution):
+        raise UsageError(
+            f"session {run_id!r} traded at {deployment.execution.adapter}, whose fees and fills no "
+            "backtest has; compare a session with 'mode: paper' on the same data"
+        )
+    types: list[DataTypeName] = [*data.types]
+    if data.bars:
+        types.append("bars")
+    replay = ReplayData(
+        source="replay",
+        dataset=deployment.record,
+        instruments=data.instruments,
+        types=types,
+    )
+    replayed = deployment.model_copy(update={"data": replay, "record": None})
+    return LoadedDeployment(
+        replayed, dataclasses.replace(read.loaded, experiment=as_experiment(replayed))
+    )
+
+
+def _at_rows(session: Sequence[SessionFill], backtest: Sequence[SessionFill]) -> list[SessionFill]:
+    """Return fills of a session with the instants of rows, where its clock had run on from them.
+
+    That is the instant of the first fill of the same terms in the backtest that has no other yet.
+    """
+    left = list(backtest)
+    found = []
+    for fill in session:
+        row = next(
+            (
+                other
+                for other in left
+                if other.terms == fill.terms and 0 <= fill.ts - other.ts <= _LONGEST_DELAY
+            ),
+            None,
+        )
+        if row is not None:
+            left.remove(row)
+        found.append(fill if row is None else fill._replace(ts=row.ts))
+    return found
 
 
 def row_times(window: SessionWindow) -> dict[str, list[int]]:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from trading_runtime.engine.live.venue_node import VenueOrder
+    from trading_runtime.records.account import AccountState
     from trading_runtime.records.events import Event
     from trading_runtime.results.store import Store
-    from trading_runtime.sessions.account import AccountState
 
 
 @dataclass

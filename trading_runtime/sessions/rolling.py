@@ -12,14 +12,13 @@ from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import decimal_text
-from trading_runtime.engine.live.restoring import RestingOrder
-from trading_runtime.sessions.account import HeldPosition
+from trading_runtime.records.account import HeldPosition, RestingOrder
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from trading_runtime.sessions.account import AccountState
+    from trading_runtime.records.account import AccountState
 
 _DIGITS = 60
 

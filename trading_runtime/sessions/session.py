@@ -17,7 +17,6 @@ from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.datasets.observed_days import Observed, stretches
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.node import PaperNode
-from trading_runtime.engine.live.recorder import Recorder
 from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import rounded_balance
 from trading_runtime.engine.live.venue_node import VenueNode
@@ -40,7 +39,6 @@ from trading_runtime.runs.opening import acquire_run, append_events
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
-from trading_runtime.sessions.data_recording import recording_place
 from trading_runtime.sessions.origin import check_origin
 from trading_runtime.sessions.preparation import arrived_window, cut_window
 from trading_runtime.sessions.recording import SessionRecords
@@ -55,13 +53,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from trading_runtime.engine.strategy.loading import LoadedStrategy
+    from trading_runtime.records.account import AccountState
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
-    from trading_runtime.sessions.account import AccountState
     from trading_runtime.sessions.preparation import PreparedSession, SessionWindow
 
 _MICROSECOND = 1_000
@@ -210,7 +208,9 @@ class Session:
         if carried is None:
             return self.prepared.plan(self.run_id, end=end)
         start = (carried.at // _MICROSECOND + 1) * _MICROSECOND if carried.at else None
-        return self.prepared.plan(self.run_id, start=start, end=end, balances=carried.balances)
+        return self.prepared.plan(
+            self.run_id, start=start, end=end, balances=list(carried.balances)
+        )
 
     def _lived(
         self, plan: Plan, carried: AccountState | None, started: float
@@ -223,6 +223,13 @@ class Session:
             cut = contextlib.nullcontext(arrived_window(plan))
         else:
             cut = cut_window(plan, prepared.loaded.dataset_place)
+        recorder = None
+        if deployment.record is not None:
+            # Before the strategy's modules, among which a later import would be counted.
+            from trading_runtime.engine.live.recorder import Recorder
+            from trading_runtime.sessions.data_recording import recording_place
+
+            recorder = Recorder(recording_place(prepared.read))
         with (
             localcontext(Context()),
             cut as self._window,
@@ -232,8 +239,7 @@ class Session:
             if isinstance(data, AdapterData):
                 self._replay = ArrivingData(data.model_dump(), common.equity_interval)
                 source = f"{data.adapter} {data.environment or ''}".strip()
-                if deployment.record is not None:
-                    self._replay.recorder = Recorder(recording_place(prepared.read))
+                self._replay.recorder = recorder
             else:
                 rows = self._window.slice.rows
                 self._replay = DataReplay(inputs, self._window.catalog, data.pace, rows)
@@ -273,7 +279,7 @@ class Session:
                 if ending.is_orderly:
                     refuse_foreign_modules(loaded, common.packages)
                 result = self._left(carried, started) if self._replay.rows else None
-                self._tell_end(ending, result)
+                self._report_end(ending, result)
             finally:
                 self._node.dispose()
         return ending, result
@@ -366,7 +372,7 @@ class Session:
         )
         return arrived_window(plan, Observed(data.first, data.last, stretches(days)))
 
-    def _tell_end(self, ending: Ending, result: RunResult | None) -> None:
+    def _report_end(self, ending: Ending, result: RunResult | None) -> None:
         node, journal, metadata = self._node, self._journal, self._metadata
         journal.write(
             events.SessionStopped(

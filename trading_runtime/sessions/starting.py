@@ -73,7 +73,7 @@ def untested_adapters(deployment: Deployment) -> list[str]:
 def venue_account(deployment: Deployment) -> str | None:
     """Return the name of the account at a venue, the same for all deployments that share it.
 
-    It is told apart by ``account_id``, or by a digest of the key: whoever has another key for the
+    It is identified by ``account_id``, or by a digest of the key: whoever has another key for the
     same account gives both deployments the same ``account_id``.
     """
     execution = deployment.execution

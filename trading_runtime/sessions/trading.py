@@ -29,7 +29,8 @@ from trading_runtime.errors import (
 )
 from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.records import session_events as events
-from trading_runtime.sessions.account import AccountState, HeldPosition, encoded
+from trading_runtime.records.account import AccountState, HeldPosition
+from trading_runtime.sessions.account import encoded
 from trading_runtime.sessions.health import Health, serving
 from trading_runtime.sessions.reconciling import known_of, reconciled
 from trading_runtime.sessions.watching import HealthWatch
@@ -128,7 +129,6 @@ class Trading:
         """Trade until there is a reason to end; return it."""
         self._wanted = asyncio.Event()
         self.node.failures.stop_engine = self._wanted.set
-        self.replay.on_mark = self.records.flush
         self.records.fence = self.account.fence
         if self.deployment.pace != "burst":
             # As soon as the engine has returned, since a kill may come at any moment.
@@ -310,6 +310,7 @@ class Trading:
                 await asyncio.wait_for(self._wanted.wait(), _LOOK_SECONDS)
             self._wanted.clear()
             now = self._turned = time.monotonic()
+            self.records.flush()
             self._watch.look()
             self._look_at_reducing()
             if now - kept >= between:
@@ -317,7 +318,7 @@ class Trading:
                 self._keep()
             if now - self._beaten >= heartbeat:
                 self._beaten = now
-                self._beat()
+                self._send_heartbeat()
             with contextlib.suppress(TransientError):  # a lost run is noticed by looking
                 self.opened.publish_when_due()
             if now - flushed >= _FLUSH_SECONDS:
@@ -445,10 +446,10 @@ class Trading:
         if flattens:
             node.halt()
             await self._insisted(node.close_positions, lambda: not node.quantities())
-        self._tell_left(cancels=cancels, flattens=flattens)
+        self._report_left(cancels=cancels, flattens=flattens)
         self._keep(whole=True)
 
-    def _tell_left(self, *, cancels: bool, flattens: bool) -> None:
+    def _report_left(self, *, cancels: bool, flattens: bool) -> None:
         """Record what should be gone and is not."""
         orders = [item.order_id for item in self.node.resting_facts()] if cancels else []
         held = self.node.positions() if flattens else []
@@ -501,7 +502,7 @@ class Trading:
         with contextlib.suppress(TransientError):
             self.account.write(state)
 
-    def _beat(self) -> None:
+    def _send_heartbeat(self) -> None:
         node = self.node
         if isinstance(self.replay, ArrivingData) and self.replay.recorder is not None:
             self.replay.recorder.flush()

@@ -117,7 +117,7 @@ class HealthWatch:
         skew = data.freshest()
         if skew is None:
             return
-        # Rows from the past are either late or of a clock that is behind; both are told.
+        # Rows from the past are either late or of a clock that is behind; both are reported.
         is_apart = abs(skew) > self._most_apart
         if is_apart != self._is_apart:
             self._is_apart = is_apart

@@ -187,7 +187,7 @@ def verification_document(verification: RunVerification) -> dict[str, Any]:
     }
 
 
-def note_verification(verification: RunVerification, store: Store, files: RunFiles) -> None:
+def record_verification(verification: RunVerification, store: Store, files: RunFiles) -> None:
     """Record the findings in the run's journal.
 
     Raises ``StorageError`` when the journal cannot be written.

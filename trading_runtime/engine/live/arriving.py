@@ -46,7 +46,6 @@ class ArrivingData:
         self._interval = interval
         self.instruments: Sequence[Any] = ()
         self.on_look: Callable[[int], None] = lambda _ts: None
-        self.on_mark: Callable[[], None] = lambda: None
         self.on_socket: Callable[[str, bool], None] = lambda _endpoint, _is_connected: None
         """Called when a socket of the venue is connected or lost."""
         self.rows = 0

@@ -26,7 +26,7 @@ from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.live import restoring as restorer
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.reporting import reporting
-from trading_runtime.engine.live.restoring import RestingOrder, restoring_factory
+from trading_runtime.engine.live.restoring import restoring_factory
 from trading_runtime.engine.live.simulated import simulated_venue
 from trading_runtime.engine.risk.outbound import queue_of
 from trading_runtime.engine.risk.profile import NO_LIMITS, Refusal, Risk
@@ -39,6 +39,7 @@ from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.errors import UsageError
 from trading_runtime.message_kinds import counted_kinds
+from trading_runtime.records.account import RestingOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +60,7 @@ TRADER = model.TraderId("TRADER-001")
 _MOST_NAMES = 10
 
 
-class GivenAway(NamedTuple):
+class NodeParts(NamedTuple):
     """What a node gives away before it runs."""
 
     cache: Any
@@ -190,7 +191,7 @@ class PaperNode:
     def _opened_ledger(self, balances: Sequence[str]) -> Ledger:
         self._balances = balances
         return Ledger.of(
-            GivenAway(self.cache, self._portfolio),
+            NodeParts(self.cache, self._portfolio),
             self._common.venue_name,
             self._common.currency,
             balances,

@@ -12,6 +12,7 @@ import contextlib
 import heapq
 import itertools
 import time
+from bisect import bisect_right
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,6 +42,7 @@ _QUICK, _SLOW = 0.05, 0.2
 _SHORTEST_WAIT = 0.001
 _MOST_MARKS = 100
 _MICROSECOND = 1_000
+_instant = attrgetter("ts_init")
 
 
 class DataReplay:
@@ -68,8 +70,6 @@ class DataReplay:
         self._factor = {"burst": None, "real": 1.0}[pace] if pace[0] != "x" else float(pace[1:])
         self.on_look: Callable[[int], None] = lambda _ts: None
         """Called at each multiple of the equity interval, once all rows up to it were seen."""
-        self.on_mark: Callable[[], None] = lambda: None
-        """Called at each mark, from within the engine."""
         self.rows = 0
         """How many rows were delivered."""
         self.last = 0
@@ -109,11 +109,54 @@ class DataReplay:
 
     async def play(self) -> None:
         """Deliver all rows; return when the node has processed them, or those before a stop."""
+        if self._factor is None and not self.has_calls:
+            await self._hurry()
+        else:
+            await self._pace()
+        await self.pass_mark()
+
+    async def _hurry(self) -> None:
+        """Deliver rows as fast as the node takes them."""
+        hand, size, count = self._bound().hand, 256, 0
+        pending, sent = self._mark(None), time.monotonic()
+        latest = next_look = 0
+        for rows in self._row_lists():
+            first = 0
+            while first < len(rows):
+                ts = rows[first].ts_init
+                if self._stopping.is_set():
+                    latest = (self.last // _MICROSECOND + 1) * _MICROSECOND - 1
+                    if ts > latest:
+                        return
+                elif ts > next_look:
+                    if self.rows:
+                        self._mark(next_look)
+                    latest = next_look = -(-ts // self._interval) * self._interval
+                # Between the rows of a group there is nothing to decide.
+                end = min(first + size - count, len(rows))
+                end = bisect_right(rows, latest, first, end, key=_instant)
+                for row in rows[first:end]:
+                    hand(row)
+                self.last = rows[end - 1].ts_init
+                self.rows += end - first
+                count += end - first
+                first = end
+                if count == size:
+                    # Yield to other tasks even if there is nothing to wait for.
+                    await asyncio.sleep(0)
+                    await pending.wait()
+                    now, count = time.monotonic(), 0
+                    size = _fitting(size, now - sent)
+                    pending, sent = self._mark(None), now
+        self.is_complete = True
+
+    async def _pace(self) -> None:
+        """Deliver each row when it is time, and make the calls between them."""
         hand, is_stopping = self._bound().hand, self._stopping.is_set
         next_look, count, size = 0, 0, 256
         started, first = time.monotonic(), 0
         pending, sent = self._mark(None), started
-        for row in self._rows():
+        for row in itertools.chain.from_iterable(self._row_lists()):
             ts: int = row.ts_init
             if is_stopping() and ts // _MICROSECOND != self.last // _MICROSECOND:
                 break
@@ -144,7 +187,6 @@ class DataReplay:
         else:
             self.is_complete = True
             await self._called_before(self._partition.end, started, first)
-        await self.pass_mark()
 
     async def pass_mark(self) -> None:
         """Wait until everything delivered has been processed."""
@@ -155,7 +197,6 @@ class DataReplay:
         event, look = self._marks.pop(number)
         if look is not None:
             self.on_look(look)
-        self.on_mark()
         event.set()
 
     def bind(self, client: ReplayClient) -> None:
@@ -252,7 +293,7 @@ class DataReplay:
             return False
         return True
 
-    def _rows(self) -> Iterator[Any]:
+    def _row_lists(self) -> Iterator[list[Any]]:
         """Yield the rows in time order; for equal times, in the order of the series."""
         start, end = self._partition.warmup_start, self._partition.end
         length = -(-(end - start) // max(1, -(-self._count // CHUNK_ROWS)))
@@ -263,8 +304,8 @@ class DataReplay:
                 reader = READERS[series.type]
                 rows += reader(self._catalog, [series.identifier], first, last)
             if len(self._partition.data) > 1:
-                rows.sort(key=attrgetter("ts_init"))
-            yield from rows
+                rows.sort(key=_instant)
+            yield rows
 
 
 def _fitting(size: int, seconds: float) -> int:

@@ -44,15 +44,17 @@ def reporting(strategy_class: type[Strategy], listener: Listener) -> type[Strate
         "__module__": strategy_class.__module__,
         "submit_order": submit_order,
         "submit_order_list": submit_order_list,
-        "on_order_event": _telling(strategy_class.on_order_event, listener.on_order_event),
-        "on_position_event": _telling(strategy_class.on_position_event, listener.on_position_event),
+        "on_order_event": _notifying(strategy_class.on_order_event, listener.on_order_event),
+        "on_position_event": _notifying(
+            strategy_class.on_position_event, listener.on_position_event
+        ),
     }
     return type(strategy_class.__name__, (strategy_class,), members)
 
 
-def _telling(original: Callable[..., Any], tell: Callable[[Any], None]) -> Callable[..., Any]:
+def _notifying(original: Callable[..., Any], notify: Callable[[Any], None]) -> Callable[..., Any]:
     def callback(self: Any, event: Any) -> Any:
-        tell(event)
+        notify(event)
         return original(self, event)
 
     return callback

@@ -7,7 +7,6 @@ account then holds the position, and its value does not jump.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import model
@@ -23,22 +22,6 @@ _PRICE_DIGITS = 12
 """Decimal places of an average price: more than any venue's, fewer than the engine's."""
 PREFIX = "RESTORED-"
 """Prefix of the ids of such orders."""
-
-
-@dataclass(frozen=True)
-class RestingOrder:
-    """An order that the venue held."""
-
-    order_id: str
-    instrument: str
-    side: str
-    type: str
-    quantity: str
-    """What is not filled yet."""
-    price: str | None
-    trigger_price: str | None
-    time_in_force: str
-    reduce_only: bool
 
 
 class RestoringClient(ExecutionClient):

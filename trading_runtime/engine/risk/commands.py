@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader.model import OrderSide
 
 from trading_runtime.engine.risk.profile import Proposal
-from trading_runtime.engine.strategy.guard_state import denial, listens, modify_rejection, tell
+from trading_runtime.engine.strategy.guard_state import denial, listens, modify_rejection, notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ class _Held:
     def __init__(self, strategy_class: type[Strategy], guard: GuardState, risk: Risk) -> None:
         self._guard = guard
         self._risk = risk
-        self._told = 0
+        self._refused = 0
         self._tells_denied = listens(strategy_class, "on_order_denied")
         self._tells_rejected = listens(strategy_class, "on_order_modify_rejected")
 
@@ -78,7 +78,7 @@ class _Held:
                 if self._guard.on_denial is not None:
                     self._guard.on_denial(event)
                 if self._tells_denied:
-                    tell(strategy, event, "on_order_denied", self._timer())
+                    notify(strategy, event, "on_order_denied", self._timer())
             return None
 
         return command
@@ -116,12 +116,12 @@ class _Held:
         refusal = self._refuse(strategy, (Proposal.of(order, *change[1:]),))
         if refusal is not None and self._tells_rejected:
             event = modify_rejection(strategy, order, refusal.reason)
-            tell(strategy, event, "on_order_modify_rejected", self._timer())
+            notify(strategy, event, "on_order_modify_rejected", self._timer())
         return refusal is None
 
     def _timer(self) -> str:
-        self._told += 1
-        return f"refused-{self._told}"
+        self._refused += 1
+        return f"refused-{self._refused}"
 
     def _refuse(self, strategy: Any, proposals: Iterable[Proposal]) -> Refusal | None:
         if self._guard.closing or self._risk.is_open:

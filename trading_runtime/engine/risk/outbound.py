@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.risk.profile import Proposal
-from trading_runtime.engine.strategy.guard_state import denial, listens, modify_rejection, tell
+from trading_runtime.engine.strategy.guard_state import denial, listens, modify_rejection, notify
 from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
@@ -259,14 +259,14 @@ class OutboundQueue:
             if self._guard.on_denial is not None:
                 self._guard.on_denial(event)
             if self._tells_denied:
-                tell(strategy, event, "on_order_denied", self._timer())
+                notify(strategy, event, "on_order_denied", self._timer())
         if request.what == "change" and self._tells_rejected:
             for order_id in request.order_ids:
                 order = strategy.cache.order(order_id)
                 if order is None:
                     continue
                 event = modify_rejection(strategy, order, reason)
-                tell(strategy, event, "on_order_modify_rejected", self._timer())
+                notify(strategy, event, "on_order_modify_rejected", self._timer())
 
     def _timer(self) -> str:
         self._alerts += 1

@@ -231,8 +231,12 @@ READERS: dict[str, Callable[..., list[Any]]] = {
 
 def fed(inputs: TaskInputs) -> PartitionInputs:
     """Return the partition of a task with its series in feeding order."""
-    partition, bar_execution = inputs.partition, inputs.common.venue.bar_execution
-    return replace(partition, data=in_feeding_order(partition.data, bar_execution=bar_execution))
+    partition, common = inputs.partition, inputs.common
+    books = {name for name, item in common.all_venues.items() if item.book_type != "L1_MBP"}
+    data = in_feeding_order(
+        partition.data, bar_execution=common.venue.bar_execution, with_books=books
+    )
+    return replace(partition, data=data)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from nautilus_trader import model
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from nautilus_trader.trading import Strategy
 
@@ -26,18 +26,22 @@ if TYPE_CHECKING:
 _SIDES = {model.PriceType.BID: 1, model.PriceType.ASK: 2}
 
 
-def in_feeding_order(data: Sequence[SeriesInputs], *, bar_execution: bool) -> list[SeriesInputs]:
+def in_feeding_order(
+    data: Sequence[SeriesInputs], *, bar_execution: bool, with_books: Collection[str] = ()
+) -> list[SeriesInputs]:
     """Return the series of a partition in the order in which rows of one instant are fed.
 
     An instrument's short bars come before long ones; within one length, bid and then ask bars come
-    last. Bars that do not move the market come after all that may.
+    last. Bars that do not move the market come after all that may; none does at the venues
+    ``with_books``.
     """
 
     def key(place: int) -> tuple[Any, ...]:
         series = data[place]
         is_bars = series.type == "bars"
         length, side = length_and_side(series.identifier) if is_bars else (0.0, 0)
-        kind = (is_bars and not bar_execution, series.type)
+        at_book = series.instrument_id.rpartition(".")[2] in with_books
+        kind = (is_bars and (at_book or not bar_execution), series.type)
         return (*kind, series.instrument_id, length, side, place)
 
     return [data[place] for place in sorted(range(len(data)), key=key)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
 from decimal import Context, localcontext
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,7 @@ from trading_runtime.engine.simulation.rate_rows import RateRows
 from trading_runtime.engine.simulation.settlement import stated_closes
 from trading_runtime.engine.simulation.venue import engine_config, has_latency, venue_config
 from trading_runtime.engine.strategy.config import build_config
+from trading_runtime.engine.strategy.file_reads import FileReads
 from trading_runtime.engine.strategy.guard import refuse_replaced_callbacks
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard, silenced
 from trading_runtime.engine.strategy.loading import (
@@ -82,7 +83,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.inputs import CommonInputs, TaskInputs
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class TaskOutput:
     """The result of one task's engine run."""
 
@@ -95,15 +96,17 @@ class TaskOutput:
     """What holding positions cost or earned; none when no venue charges for it."""
     liquidations: Liquidations | None = None
     """Positions that venues closed; none when no venue does so."""
-    engine_warnings: dict[str, int] = field(default_factory=dict)
+    engine_warnings: dict[str, int] = dataclasses.field(default_factory=dict)
     """Warnings and errors that the engine logged, by kind."""
     queued: dict[str, int] | None = None
     """Requests that waited, and what became of them but being sent; none without a queue."""
     unfed: Sequence[str] = ()
     """Data that the strategy subscribed to but was not fed."""
+    files_read: Sequence[str] = ()
+    """Files beside the strategy that it read and that are no part of its code."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _Course:
     """What is known about an engine's run before it starts."""
 
@@ -155,6 +158,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
         if decoded_rows is not None
         else closing(RateRows(inputs, catalog)) as added,
         localcontext(Context()),
+        FileReads(code) as reads,
         imported_strategy(code, common.config_path, common.seed) as loaded,
     ):
         engine = _make_engine(inputs, catalog, added, closes, log_level)
@@ -169,7 +173,7 @@ def run_task(  # noqa: PLR0913 - what a task is, and how it is fed and logged
         finally:
             engine.dispose()
         refuse_foreign_modules(loaded, common.packages)
-    return output
+        return dataclasses.replace(output, files_read=reads.foreign())
 
 
 def _make_engine(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.risk.commands import held_to_risk
 from trading_runtime.engine.simulation.kill_signal import KILL_REASON
-from trading_runtime.engine.strategy.guard_state import denial, listens, tell
+from trading_runtime.engine.strategy.guard_state import denial, listens, notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +125,7 @@ def _deny(strategy: Any, order: Any, reason: str, guard: GuardState, *, tells: b
         if guard.on_denial is not None:
             guard.on_denial(event)
         if tells:
-            tell(strategy, event, "on_order_denied", f"warmup-denied-{len(guard.denied)}")
+            notify(strategy, event, "on_order_denied", f"warmup-denied-{len(guard.denied)}")
 
 
 def _check(strategy: Any, order: Any, guard: GuardState) -> None:

@@ -139,7 +139,7 @@ def modify_rejection(strategy: Any, order: Any, reason: str) -> Any:
     )
 
 
-def tell(strategy: Any, event: Any, callback: str, name: str) -> None:
+def notify(strategy: Any, event: Any, callback: str, name: str) -> None:
     """Call the strategy with ``event`` a nanosecond from now, and not within its own call.
 
     ``name`` is the timer's, and must not come twice in a task.

@@ -371,15 +371,15 @@ def _foreign_modules(code: StrategyCode, before: frozenset[str]) -> list[tuple[s
         if name.partition(".")[0] == nautilus_trader.__name__:
             continue  # a live node makes modules without a file
         file = getattr(sys.modules[name], "__file__", None)
-        if file is not None and file.endswith(".py"):
+        if file is not None:
             path = str(Path(file).resolve())
-            if not {file, path} & covered and not _is_covered(path):
+            if not {file, path} & covered and not is_covered(path):
                 found.append((name, path))
     return found
 
 
 @functools.cache
-def _is_covered(path: str) -> bool:
+def is_covered(path: str) -> bool:
     """Return whether a file is Python's own, the runtime's, or one of an installed distribution."""
     # A distribution may be in any folder on the import path, since a .pth file can add one.
     if path.startswith(f"{RUNTIME}/") or distributions_of_file(path):

@@ -55,7 +55,7 @@ class Ended:
     risk_refusals: dict[str, int] | None
 
     def as_event(self, worker: int, fetched_bytes: int) -> TaskEnded:
-        """Return what others are told about it."""
+        """Return the event that reports it."""
         return TaskEnded(
             *(self.task, worker, self.status, self.seconds, self.rows),
             *(self.message, self.traceback, self.memory_bytes, fetched_bytes),

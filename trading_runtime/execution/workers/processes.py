@@ -195,7 +195,7 @@ class StartedProcess:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def unread(self) -> bytes:
-        """Return what it said that nobody has read."""
+        """Return its output that has not been read yet."""
         said, self._said = self._said, b""
         return said
 
@@ -280,7 +280,7 @@ class Death(NamedTuple):
     message: str
     out_of_memory: bool = False
     by_others: bool = False
-    """Whether a signal of somebody outside the run ended it, which is not the strategy's fault."""
+    """Whether a signal from outside the run ended it, which is not the strategy's fault."""
 
 
 def _signal_name(number: int) -> str:

@@ -33,7 +33,7 @@ _THREADS = 16
 
 
 class Delivery(NamedTuple):
-    """What a thread has finished: the worker's number, and what it is to be told or is known."""
+    """What a thread has finished: the worker's number, and what to answer it, or what is known."""
 
     worker: int
     task: int | None

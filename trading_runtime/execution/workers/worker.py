@@ -230,7 +230,7 @@ def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
 
 
 def _said(error: BaseException) -> str:
-    """Return what an error of anybody's says; its class may be one that cannot be shown."""
+    """Return the text of any error; its class may be one that cannot be shown."""
     try:
         return str(error) or type(error).__name__
     except BaseException:  # noqa: BLE001 - the strategy's own code

@@ -52,7 +52,7 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     seconds = f"the last order went out {last / _SECOND:+.3f} s after it was switched on"
     steps.expect("no order after a second", last < _SECOND, seconds)
     left = [entry["payload"] for entry in _journal(scratch, "session_stopped")]
-    resting = left[0]["resting"] if left else "nobody knows how many"
+    resting = left[0]["resting"] if left else "an unknown number"
     steps.expect("open orders are cancelled", resting == 0, f"{resting} stayed open")
     code = process.returncode if ended else "none"
     steps.expect("the session ends killed", code == Kind.KILLED.exit_code, f"exit code {code}")

@@ -129,7 +129,7 @@ def run_drill(name: str, store: Store, *, sabotage: bool) -> Drilled:
             steps.expect("the drill reached its end", ok=False, message=error)
     seconds = round(time.monotonic() - started, 3)
     drilled = Drilled(name, moment, sabotage, seconds, steps)
-    records.leave_state(store, f"drills/{name}.json", drilled.content())
+    records.write_state(store, f"drills/{name}.json", drilled.content())
     event = DrillCompleted(
         drill=name,
         verdict=drilled.verdict,

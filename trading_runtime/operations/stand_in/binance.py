@@ -28,7 +28,7 @@ class BinanceProtocol:
         self._number = 0
         self._streams: dict[web.WebSocketResponse, set[str]] = {}
         self.silent: set[str] = set()
-        """Symbols without data, while all else goes on."""
+        """Symbols without data, while all others have it."""
 
     def application(self) -> web.Application:
         """Return the handlers."""

@@ -32,10 +32,10 @@ class Protocolled(Protocol):
 
 
 class StandInVenue:
-    """Serves a venue on loopback for as long as the block lasts."""
+    """Serves a venue, on loopback unless said otherwise, for as long as the block lasts."""
 
-    def __init__(self, protocol: Protocolled) -> None:
-        self._protocol = protocol
+    def __init__(self, protocol: Protocolled, host: str = "127.0.0.1") -> None:
+        self._protocol, self._host = protocol, host
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._runner: web.AppRunner | None = None
@@ -59,12 +59,12 @@ class StandInVenue:
     @property
     def address(self) -> str:
         """Where its REST endpoint is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._host}:{self.port}"
 
     @property
     def socket_address(self) -> str:
         """Where its WebSocket endpoints are."""
-        return f"ws://127.0.0.1:{self.port}"
+        return f"ws://{self._host}:{self.port}"
 
     def do[T](self, action: Callable[..., T], *arguments: Any) -> T:
         """Run ``action`` in the venue's thread, and return what it returns."""
@@ -89,7 +89,7 @@ class StandInVenue:
             raise UsageError(f"a stand-in venue needs aiohttp: {_INSTALL}") from error
         self._runner = web.AppRunner(self._protocol.application(), shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(self._runner, self._host, self.port, reuse_address=True)
         await site.start()
         self.port = self._runner.addresses[0][1]
         self._publishing = asyncio.ensure_future(self._protocol.publish())

@@ -1,0 +1,38 @@
+"""Pictures of all points of a run together."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import polars as pl
+import pytest
+
+from trading_runtime.report.pictures.canvas import BLUE, GOLD, RED
+from trading_runtime.report.pictures.parallel import parallel_picture
+from trading_runtime.report.pictures.trials import logits_picture
+
+
+def test_each_point_is_a_line_over_its_parameters_and_the_best_is_drawn_last() -> None:
+    names = ("fast", "slow", "side")
+    rows = [(point, point % 3, point % 4, "ab"[point % 2], float(point)) for point in range(12)]
+    columns = ["point", *(f"param.{name}" for name in names), "sharpe"]
+    points = pl.DataFrame(rows, columns, orient="row")
+    drawn = parallel_picture(points, "sharpe", "maximize", 11)
+    assert drawn is not None
+    lines = [each for each in ET.fromstring(drawn).iter() if each.get("fill") == "none"]  # noqa: S314
+
+    assert len(lines) == 12
+    assert lines[-1].get("stroke") == GOLD
+    assert parallel_picture(points.drop("param.side"), "sharpe", "maximize", 11) is None
+
+
+def test_what_was_chosen_and_then_worse_than_the_median_is_left_of_zero() -> None:
+    drawn = logits_picture([(-2.0, 1), (0.0, 2), (1.0, 3), (2.0, 4)])
+    assert drawn is not None
+    heights = {RED: 0.0, BLUE: 0.0}
+    for each in ET.fromstring(drawn).iter():  # noqa: S314
+        if each.get("fill") in heights:
+            heights[str(each.get("fill"))] += float(each.get("height", 0))
+
+    # A logit of zero counts as overfit; each sample of the legend is 8 high.
+    assert (heights[RED] - 8) / (heights[BLUE] - 8) == pytest.approx(3 / 7, rel=0.01)

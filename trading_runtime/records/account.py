@@ -1,0 +1,115 @@
+"""What the account of a deployment holds, and who holds an account or a run, typed."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, ClassVar
+
+from trading_runtime.records.events import Record
+from trading_runtime.records.forms import parse_record, read_as, to_document
+
+ACCOUNT_FORMAT = 1
+_DESCRIBED: dict[str, Any] = {"use_attribute_docstrings": True}
+
+
+@dataclass(frozen=True)
+class HeldPosition(Record):
+    """A position; above zero is long."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+    instrument: str
+    quantity: str
+    average_price: str
+
+
+@dataclass(frozen=True)
+class RestingOrder(Record):
+    """An order that the venue held."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+    order_id: str
+    instrument: str
+    side: str
+    type: str
+    quantity: str
+    """What is not filled yet."""
+    price: str | None
+    trigger_price: str | None
+    time_in_force: str
+    reduce_only: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountState(Record):
+    """What an account holds, and what its strategy saved."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+    format: int = ACCOUNT_FORMAT
+    session: str
+    """The session that wrote it."""
+    terms: str
+    """The digest of the deployment's ``execution`` section."""
+    at: int
+    """The data's time, nanoseconds since the epoch: rows up to it were seen."""
+    is_complete: bool
+    """Whether the data had ended."""
+    balances: Sequence[str]
+    positions: Sequence[HeldPosition]
+    orders: Sequence[RestingOrder]
+    strategy: Mapping[str, str]
+    """What the strategy's ``save()`` returned, in base64."""
+    lines: int
+    """How many lines of that session's journal it covers."""
+    sessions: Sequence[str]
+    """At a venue: the sessions whose journals say what is known, oldest first."""
+
+    @property
+    def saved(self) -> dict[str, bytes]:
+        """What the strategy's ``load()`` takes."""
+        return {key: base64.b64decode(value) for key, value in self.strategy.items()}
+
+    def to_json(self) -> bytes:
+        """Return the content of ``state.json``."""
+        return json.dumps(to_document(self), indent=1).encode() + b"\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseRecord(Record):
+    """Who has a run or an account in S3, and until when."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+    token: int | None = None
+    """Grows with each holder; of accounts."""
+    holder: str = ""
+    """A process."""
+    session: str | None = None
+    """Of accounts."""
+    until: float = 0.0
+    """When it expires, seconds since the epoch."""
+
+    def to_json(self) -> bytes:
+        """Return the content of its object."""
+        return json.dumps(to_document(self)).encode() + b"\n"
+
+
+def parse_account(content: bytes) -> AccountState:
+    """Return what an account holds; raises ``ValueError`` when the bytes are damaged."""
+    state = read_as(AccountState, json.loads(content))
+    if state.format != ACCOUNT_FORMAT:
+        raise ValueError("it is of another version")
+    for number, position in enumerate(state.positions):
+        for text in (position.quantity, position.average_price):
+            try:
+                Decimal(text)
+            except InvalidOperation:
+                raise ValueError(f"positions[{number}]: {text[:80]!r} is no number") from None
+    return state
+
+
+def parse_lease(content: bytes) -> LeaseRecord:
+    """Return a lease; one that is damaged has expired, and belongs to no one."""
+    return parse_record(content, LeaseRecord) or LeaseRecord()
