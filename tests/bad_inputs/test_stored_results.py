@@ -71,7 +71,7 @@ CASES = {
         PLAN, first_item("tasks", partition=-1), "gc", DATA, ["tasks[0].partition"]
     ),
     "plan-tasks-are-text": Case(PLAN, edited(tasks="x"), "gc", DATA, ["plan.json: damaged"]),
-    "plan-common-empty": Case(PLAN, edited(common={}), VERIFY, DATA, ["common.code is missing"]),
+    "plan-common-empty": Case(PLAN, edited(common={}), VERIFY, DATA, ["common.engine is missing"]),
     "plan-strategy-empty": Case(PLAN, edited(strategy={}), VERIFY, DATA, ["strategy.path"]),
     "plan-points-are-numbers": Case(
         PLAN, edited(points=[3, 4]), "why one two", DATA, ["points[0] is no mapping"]
