@@ -11,8 +11,11 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 IN_THE_IMAGE = (
@@ -89,7 +92,7 @@ class GitServer:
 
 
 class StorageProxy:
-    """Hands every byte on to S3, unless it is cut: then nobody answers."""
+    """Hands every byte on to S3, unless it is cut or held: then nobody answers."""
 
     def __init__(self, host: str, endpoint: str) -> None:
         """``endpoint`` is the S3 server's address, with its scheme."""
@@ -98,6 +101,8 @@ class StorageProxy:
         self._host = host
         self._open = threading.Event()
         self._open.set()
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._connections: set[socket.socket] = set()
 
     def __enter__(self) -> Self:
@@ -120,6 +125,15 @@ class StorageProxy:
         time.sleep(seconds)
         self._open.set()
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hand nothing on for as long as the block lasts; connections stay."""
+        self._flowing.clear()
+        try:
+            yield
+        finally:
+            self._flowing.set()
+
     def _drop(self) -> None:
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
@@ -137,19 +151,19 @@ class StorageProxy:
                 return
             with socket.create_connection(self._target) as server:
                 self._connections |= {client, server}
-                back = threading.Thread(target=_copy, args=[server, client], daemon=True)
+                back = threading.Thread(target=self._copy, args=[server, client], daemon=True)
                 back.start()
-                _copy(client, server)
+                self._copy(client, server)
                 back.join()
                 self._connections -= {client, server}
 
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while content := source.recv(1 << 16):
-            target.sendall(content)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while content := source.recv(1 << 16):
+                self._flowing.wait()
+                target.sendall(content)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
 
 
 def _wait_for(host: str, port: int) -> None:

@@ -15,16 +15,17 @@ from trading_runtime.storage.s3 import S3Folder
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.e2e.servers import StorageProxy
     from tests.e2e.site import Site
 
 NAMES = ("BTCUSD.KRAKEN", "ETHUSD.KRAKEN", "SOLUSD.KRAKEN")
-MINUTES = 200_000
+MINUTES = 50_000
 NOON = 1_704_110_400
 pytestmark = pytest.mark.usefixtures("image")
 
 
 def write_raw(folder: Path) -> None:
-    """Write two files of bars for each instrument, and the data file: some seconds of work each."""
+    """Write two files of bars for each instrument, and the data file."""
     instruments = [
         {
             "type": "CurrencyPair",
@@ -65,7 +66,7 @@ def write_raw(folder: Path) -> None:
 
 
 def test_a_pod_deleted_in_the_middle_changes_no_byte_of_a_dataset(
-    site: Site, tmp_path: Path
+    site: Site, storage_proxy: StorageProxy, tmp_path: Path
 ) -> None:
     raw, here = tmp_path / "raw", tmp_path / "here"
     write_raw(raw)
@@ -73,12 +74,16 @@ def test_a_pod_deleted_in_the_middle_changes_no_byte_of_a_dataset(
     made = f"{site.place}/made"
 
     name = site.backtests.submit("prepare", config=f"{site.place}/raw/all.data.json", to=made)
-    victim = site.backtests.delete_running(name, "batch")
+    site.backtests.until(name, lambda now: any(p["phase"] == "Succeeded" for p in now.pods("plan")))
+    # No pod of a series comes to its end before one of them is deleted.
+    with storage_proxy.held():
+        victim = site.backtests.delete_running(name, "batch")
     assert invoke(root, ["data", "prepare", str(raw / "all.data.json"), "--to", str(here)]) == 0
     ended = site.backtests.succeeded(name)
 
     lost = [node for node in ended.pods("batch") if node["phase"] != "Succeeded"]
-    assert [ended.pod_of(node) for node in lost] == [victim]
+    # Argo may make the pod again under its name, and then counts none as lost.
+    assert {ended.pod_of(node) for node in lost} <= {victim}
     folder = S3Folder(made)
     there = folder.read_all(sorted(folder.sizes()))
     paths = [path for path in sorted(here.rglob("*")) if path.is_file()]
