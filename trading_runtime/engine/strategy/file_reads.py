@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from trading_runtime.engine.strategy.loading import is_covered
+from trading_runtime.engine.strategy.loading import installed_folders, is_covered
 from trading_runtime.errors import StrategyError
 
 if TYPE_CHECKING:
@@ -53,9 +53,13 @@ class FileReads:
         Raises ``StrategyError`` when one of them is code itself.
         """
         found = set()
-        for path in map(_source, self._opened):
+        # A copy: to find what a distribution holds, its list of files is opened.
+        for path in map(_source, list(self._opened)):
             folder = next((each for each in self._folders if path.is_relative_to(each)), None)
-            if folder is None or path in self._own or not path.is_file() or is_covered(str(path)):
+            if folder is None or path in self._own or not path.is_file():
+                continue
+            # An environment may lie in the strategy's folder: its packages are known by version.
+            if str(path).startswith(installed_folders()) or is_covered(str(path)):
                 continue
             if path.suffix in _CODE:
                 raise StrategyError(

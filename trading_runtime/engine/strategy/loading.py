@@ -384,12 +384,19 @@ def is_covered(path: str) -> bool:
     # A distribution may be in any folder on the import path, since a .pth file can add one.
     if path.startswith(f"{RUNTIME}/") or distributions_of_file(path):
         return True
-    named = sysconfig.get_paths()
-    installed = {named["purelib"], named["platlib"], *site.getsitepackages()}
-    installed.add(site.getusersitepackages())
-    if any(path.startswith(f"{Path(folder).resolve()}/") for folder in installed):
+    if path.startswith(installed_folders()):
         return False
+    named = sysconfig.get_paths()
     return path.startswith(tuple(f"{Path(named[key]).resolve()}/" for key in _OF_PYTHON))
+
+
+@functools.cache
+def installed_folders() -> tuple[str, ...]:
+    """Return the folders that distributions are installed in, each with a slash at its end."""
+    named = sysconfig.get_paths()
+    folders = {named["purelib"], named["platlib"], *site.getsitepackages()}
+    folders.add(site.getusersitepackages())
+    return tuple(sorted(f"{Path(folder).resolve()}/" for folder in folders))
 
 
 def _builtin(code: StrategyCode) -> LoadedStrategy:
