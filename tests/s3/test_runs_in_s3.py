@@ -16,7 +16,7 @@ from tests.s3.servers import LOST_ANSWER, Proxy, S3Server
 from tests.small_experiment import BAR_TYPE, ROOT
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.errors import DataError, StorageError, UsageError
+from trading_runtime.errors import DataError, LeaseLostError, StorageError, UsageError
 from trading_runtime.records.events import KillActivated, KillCleared
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
@@ -231,7 +231,7 @@ def test_a_lock_is_renewed_while_nothing_happens_in_the_run(
 def test_a_lock_that_another_process_has_taken_over_is_left_to_it(bucket: str) -> None:
     store = open_store(f"{bucket}/results")
     content = json.dumps({"holder": "another", "until": time.time() + 60}).encode()
-    with acquire_run(store, "one"):
+    with pytest.raises(LeaseLostError), acquire_run(store, "one"):
         S3Folder(f"{bucket}/results").write("runs/one/lock", content)
     assert is_running(store, "one")
 

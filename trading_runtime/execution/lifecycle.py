@@ -178,11 +178,11 @@ def _write_explore_page(files: RunFiles, run_id: str, reduced: Reduction) -> boo
     from trading_runtime.report.content import MOST_POINTS
 
     if reduced.points.height <= MOST_POINTS or not is_installed():
-        files.explore_page.unlink(missing_ok=True)
+        with storage_errors(files.explore_page):
+            files.explore_page.unlink(missing_ok=True)
         return False
     from trading_runtime.charts.pages import explore_page
 
-    files.explore_page.parent.mkdir(parents=True, exist_ok=True)
     write_file(files.explore_page, explore_page(run_id, reduced.points, reduced.result))
     return True
 
