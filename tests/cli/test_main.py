@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -107,13 +108,15 @@ def test_ctrl_c_ends_with_130() -> None:
     assert invoke(failing(KeyboardInterrupt), []) == 130
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_early_is_no_error(unbuffered: str) -> None:
     ended = subprocess.run(  # noqa: S602 - the pipe is what is tested
         f"{sys.executable} -m trading_runtime.cli.main config schema | head -c 1 > /dev/null; "
         "exit ${PIPESTATUS[0]}",
         shell=True,
         executable="/bin/bash",
         cwd=ROOT,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         capture_output=True,
         text=True,
         check=False,

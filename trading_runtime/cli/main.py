@@ -151,6 +151,15 @@ class _LazyGroup(click.Group):
             hint = f"did you mean {near[0]!r}?" if near else f"accepted are {', '.join(COMMANDS)}"
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx) from error
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of our output closed the pipe, as 'head' does; nothing is wrong. Click
+            # would end with 1.
+            _drop_output()
+            return Kind.OK.exit_code
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
@@ -191,10 +200,6 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
         return Kind.USAGE.exit_code
     except (click.Abort, KeyboardInterrupt):
         return Kind.STOPPED.exit_code
-    except BrokenPipeError:
-        # The reader of our output closed the pipe, as 'head' does; nothing is wrong.
-        _drop_output()
-        return Kind.OK.exit_code
     except Exception as error:  # noqa: BLE001 - every error gets its line and its code
         return _unexpected(error, debug=debug)
     return outcome if isinstance(outcome, int) else Kind.OK.exit_code
