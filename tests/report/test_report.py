@@ -221,7 +221,15 @@ def test_assumptions_stand_in_the_page_and_in_the_markdown(tmp_path: Path) -> No
 
 
 def test_a_run_without_bars_is_told_nothing_about_bars() -> None:
-    run = dataclasses.replace(sample_run({"fast": [1, 2]}), data_types=("quotes",))
+    run = sample_run({"fast": [1, 2]})
+    partitions = [
+        dataclasses.replace(
+            partition, data=tuple(series._replace(type="quotes") for series in partition.data)
+        )
+        for partition in run.plan.partitions
+    ]
+    plan = dataclasses.replace(run.plan, partitions=tuple(partitions))
+    run = dataclasses.replace(run, plan=plan, data_types=("quotes",))
     assert not any("bar" in assumption.text.split() for assumption in assumptions(run))
 
 
