@@ -7,20 +7,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, ClassVar
 
 from trading_runtime.records.events import Record
 from trading_runtime.records.forms import parse_record, read_as, to_document
 
 ACCOUNT_FORMAT = 1
-_DESCRIBED: dict[str, Any] = {"use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True)
 class HeldPosition(Record):
     """A position; above zero is long."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     instrument: str
     quantity: str
     average_price: str
@@ -30,7 +27,6 @@ class HeldPosition(Record):
 class RestingOrder(Record):
     """An order that the venue held."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     order_id: str
     instrument: str
     side: str
@@ -47,7 +43,6 @@ class RestingOrder(Record):
 class AccountState(Record):
     """What an account holds, and what its strategy saved."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     format: int = ACCOUNT_FORMAT
     session: str
     """The session that wrote it."""
@@ -81,7 +76,6 @@ class AccountState(Record):
 class LeaseRecord(Record):
     """Who has a run or an account in S3, and until when."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     token: int | None = None
     """Grows with each holder; of accounts."""
     holder: str = ""

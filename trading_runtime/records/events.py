@@ -35,17 +35,20 @@ class ExecutorKind(StrEnum):
 
 
 class Record:
-    """Base of recorded documents: the annotations of such a class become a JSON Schema."""
+    """Base of recorded documents: annotations and docstrings of its fields become a JSON Schema."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
+
+
+STRICT = {**Record.__pydantic_config__, "extra": "forbid"}
+"""The configuration of records that have no fields but those declared."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event(Record):
     """Base of all events."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {
-        "extra": "forbid",
-        "use_attribute_docstrings": True,
-    }
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     event: ClassVar[str]
     """The name used in the line."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import Kind
 from trading_runtime.records.events import Record
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.run_files import RunFiles
 
-_DESCRIBED: dict[str, Any] = {"use_attribute_docstrings": True}
 _AGAIN = "remove the file and run the experiment again with this run id"
 
 
@@ -26,7 +25,6 @@ _AGAIN = "remove the file and run the experiment again with this run id"
 class TaskFailure(Record):
     """Why a task has no result."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     task_id: str
     kind: Kind
     exit_code: int
@@ -87,7 +85,6 @@ def read_failure(path: Path) -> TaskFailure | None:
 class MissingTasks(Record):
     """The tasks that a run's first round left, in batches: the content of ``missing.json``."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     batches: Sequence[Sequence[int]]
     """The indices of each batch's tasks in the plan."""
 

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from trading_runtime.records.events import ExecutorKind, Mode, Record
+from trading_runtime.records.events import STRICT, ExecutorKind, Mode, Record
 from trading_runtime.records.forms import parse_record, read_record, to_document
 from trading_runtime.records.run_files import RUN_AGAIN
 from trading_runtime.records.status import Status
 
 if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
-
-STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True, kw_only=True)

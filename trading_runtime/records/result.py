@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.events import Record
 from trading_runtime.records.forms import parse_record, read_record, to_document
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 
 RESULT_FORMAT = 1
 LUCK_FORMAT = 1
-_DESCRIBED: dict[str, Any] = {"use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskCounts(Record):
     """The number of tasks, and how they ended."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     planned: int
     ok: int
     failed: int
@@ -38,7 +36,6 @@ class TaskCounts(Record):
 class BestPoint(Record):
     """The best point by the run's objective."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     point: int
     """Its index in the plan."""
     parameters: Mapping[str, Any]
@@ -50,7 +47,6 @@ class BestPoint(Record):
 class FrontPoint(Record):
     """A point that no other beats in all objectives."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     point: int
     """Its index in the plan."""
     parameters: Mapping[str, Any]
@@ -62,7 +58,6 @@ class FrontPoint(Record):
 class Front(Record):
     """The points that no other beats in all objectives."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     objectives: Sequence[PlannedObjective]
     points: Sequence[FrontPoint]
     """The best by the first objective come first."""
@@ -72,7 +67,6 @@ class Front(Record):
 class TableDigests(Record):
     """What a run's tables are made from, and their bytes."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     made_from: str
     """The sha256 of everything that the tables follow from."""
     results: str
@@ -85,7 +79,6 @@ class TableDigests(Record):
 class SkillTest(Record):
     """Probabilities of a best point as good as this one when none is better than the benchmark."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     white: float
     """White's reality check."""
     hansen: float
@@ -96,7 +89,6 @@ class SkillTest(Record):
 class OverfittingTest(Record):
     """How the point chosen on one half of the days ranks on the other half."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     probability: float
     """That it is in the worse half."""
     blocks: int
@@ -109,7 +101,6 @@ class OverfittingTest(Record):
 class Bootstrap(Record):
     """How days were drawn again."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     resamples: int
     block_days: int
     seed: int
@@ -119,7 +110,6 @@ class Bootstrap(Record):
 class LuckStatistics(Record):
     """How much of the best point's Sharpe ratio may be luck; annualised unless stated otherwise."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     format: int = LUCK_FORMAT
     point: int
     """The point that is judged."""
@@ -154,7 +144,6 @@ class LuckStatistics(Record):
 class RunResult(Record):
     """The outcome of a run's tasks."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     format: int = RESULT_FORMAT
     run_digest: str
     """The sha256 over the manifests of all results: equal for runs with equal results."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.records.events import Record
 from trading_runtime.records.forms import read_as, read_record, to_document
@@ -15,14 +15,12 @@ if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
 
 TRIALS_FORMAT = 1
-_DESCRIBED: dict[str, Any] = {"use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialCount(Record):
     """How much had been tried on a run's data when the run ended, and what luck makes of it."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     format: int = TRIALS_FORMAT
     of_this_run: int
     """Trials of this run."""
@@ -58,7 +56,6 @@ class TrialGroup(NamedTuple):
 class LedgerEntry(Record):
     """What one run tried."""
 
-    __pydantic_config__: ClassVar = _DESCRIBED
     format: int = TRIALS_FORMAT
     windows: Sequence[Window]
     trials: Sequence[TrialGroup]
