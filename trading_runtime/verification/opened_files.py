@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
 import sys
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
+
+from trading_runtime.engine.strategy.file_reads import listening_to_opens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +31,6 @@ class OpenedFiles:
     the dataset or of the experiment's folder, on Linux.
     """
 
-    _now: OpenedFiles | None = None
-    _is_hooked = False
-
     def __init__(self, dataset: str, folder: Path, scratch: Path) -> None:
         """Watch the folders of dataset and experiment; ``scratch`` is the runtime's own."""
         self._watched = [Path(place).absolute() for place in (dataset, folder)]
@@ -38,23 +38,25 @@ class OpenedFiles:
         self._found: set[str] = set()
         self._folders: dict[int, str] = {}
         self._inotify = -1
+        self._listening = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         """Begin to note."""
-        if not OpenedFiles._is_hooked:
-            sys.addaudithook(_note)  # for the rest of the process
-            OpenedFiles._is_hooked = True
         self._watch()
-        OpenedFiles._now = self
+        self._listening.enter_context(listening_to_opens(self._open))
         return self
 
     def __exit__(self, *_: object) -> None:
         """Collect what the kernel has seen, and stop."""
-        OpenedFiles._now = None
+        self._listening.close()
         if self._inotify >= 0:
             for path in self._events():
                 self.note(path)
             os.close(self._inotify)
+
+    def _open(self, path: str, _flags: int) -> None:
+        if not path.startswith("<"):
+            self.note(str(Path(path).absolute()))
 
     def note(self, path: str) -> None:
         """Note that a file was opened, unless it is code, or of the system."""
@@ -99,15 +101,6 @@ class OpenedFiles:
                 at += length
                 if name and not mask & _IN_ISDIR and watch in self._folders:
                     yield f"{self._folders[watch]}/{name}"
-
-
-def _note(event: str, arguments: tuple[Any, ...]) -> None:
-    now = OpenedFiles._now  # noqa: SLF001 - the hook of this module
-    if now is None or event != "open" or not isinstance(arguments[0], str | bytes | os.PathLike):
-        return
-    path = os.fsdecode(arguments[0])
-    if not path.startswith("<"):
-        now.note(str(Path(path).absolute()))
 
 
 def _interpreter() -> tuple[str, ...]:

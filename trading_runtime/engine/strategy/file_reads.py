@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
 import os
 import sys
@@ -12,40 +14,57 @@ from trading_runtime.engine.strategy.loading import installed_folders, is_covere
 from trading_runtime.errors import StrategyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from trading_runtime.config.strategy_code import StrategyCode
 
 _CODE = {".py", ".pyc", ".so"}
-_active: list[FileReads] = []
-_hooked: list[int] = []
-"""The process that has the audit hook, which stays for the rest of its life."""
+_listeners: list[Callable[[str, int], None]] = []
 
 
-class FileReads:
+@contextlib.contextmanager
+def listening_to_opens(listener: Callable[[str, int], None]) -> Iterator[None]:
+    """Call ``listener`` with path and flags of each file that Python code opens in the context."""
+    _add_hook()
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+@functools.cache
+def _add_hook() -> None:
+    sys.addaudithook(_hear)  # for the rest of the process
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and _listeners and isinstance(arguments[0], str | bytes | os.PathLike):
+        path, _, flags = arguments
+        for listener in _listeners:
+            listener(os.fsdecode(path), flags)
+
+
+class FileReads(contextlib.ExitStack):
     """A context in which Python code's reads of files in the strategy's folders are noted.
 
     What native libraries open by themselves is not seen.
     """
 
     def __init__(self, code: StrategyCode) -> None:
+        super().__init__()
         self._folders = code.search_paths
         self._own = set(code.files)
         self._opened: set[str] = set()
 
     def __enter__(self) -> Self:
         """Begin to note."""
-        if not _hooked:
-            _hooked.append(os.getpid())
-            sys.addaudithook(_note)
-        _active.append(self)
-        return self
+        self.enter_context(listening_to_opens(self._open))
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        """Stop."""
-        _active.remove(self)
-
-    def opened(self, path: str) -> None:
-        """Note that a file was opened to read it."""
-        self._opened.add(path)
+    def _open(self, path: str, flags: int) -> None:
+        if flags & os.O_ACCMODE != os.O_WRONLY:
+            self._opened.add(os.path.abspath(path))  # noqa: PTH100 - any text is a path
 
     def foreign(self) -> list[str]:
         """Return the names of files that are no part of the strategy's code, the same anywhere.
@@ -75,12 +94,3 @@ def _source(opened: str) -> Path:
     if path.suffix == ".pyc" and path.parent.name == "__pycache__":
         path = Path(importlib.util.source_from_cache(opened))
     return path.resolve()
-
-
-def _note(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "open" or not _active:
-        return
-    path, _, flags = arguments
-    if isinstance(path, str | bytes | os.PathLike) and flags & os.O_ACCMODE != os.O_WRONLY:
-        for each in _active:
-            each.opened(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100 - any text is a path
