@@ -114,8 +114,19 @@ class Index(ManifestPart):
         return self.files + self.gaps + self.raw_files
 
 
+class _Indexed[Entry](Sequence[Entry]):
+    """Entries of tables, which are all read for a single one: ask for those of series instead."""
+
+    @overload
+    def __getitem__(self, place: int) -> Entry: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Entry]: ...
+    def __getitem__(self, place: int | slice) -> Entry | list[Entry]:
+        return list(self)[place]
+
+
 @dataclass(frozen=True, eq=False)
-class IndexedFiles(Sequence[DataFile]):
+class IndexedFiles(_Indexed[DataFile]):
     """The files of an indexed dataset, in the order of a manifest; read when they are asked for."""
 
     stored: Index
@@ -133,15 +144,6 @@ class IndexedFiles(Sequence[DataFile]):
         for some in batched(sorted(keys), _SERIES_AT_ONCE, strict=False):
             yield from self.of(some)
 
-    @overload
-    def __getitem__(self, place: int) -> DataFile: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[DataFile]: ...
-    def __getitem__(  # noqa: D105 - as that of any sequence
-        self, place: int | slice
-    ) -> DataFile | list[DataFile]:
-        return list(self)[place]
-
     def of(
         self, keys: Collection[SeriesKey], within: tuple[int, int] | None = None
     ) -> list[DataFile]:
@@ -154,7 +156,7 @@ class IndexedFiles(Sequence[DataFile]):
 
 
 @dataclass(frozen=True, eq=False)
-class IndexedGaps(Sequence[Gap]):
+class IndexedGaps(_Indexed[Gap]):
     """The gaps of an indexed dataset; read when they are asked for."""
 
     stored: Index
@@ -166,15 +168,6 @@ class IndexedGaps(Sequence[Gap]):
 
     def __iter__(self) -> Iterator[Gap]:  # noqa: D105 - as that of any sequence
         yield from self.of(None)
-
-    @overload
-    def __getitem__(self, place: int) -> Gap: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Gap]: ...
-    def __getitem__(  # noqa: D105 - as that of any sequence
-        self, place: int | slice
-    ) -> Gap | list[Gap]:
-        return list(self)[place]
 
     def of(self, identifiers: Collection[str] | None) -> Iterator[Gap]:
         """Return the gaps of series with these identifiers; None: of all."""
