@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trading_runtime.report.formatting import label
-from trading_runtime.report.pictures.canvas import BAND, GOLD, WIDTH, Canvas, form_of
+from trading_runtime.report.pictures.canvas import BAND, GOLD, WIDTH, form_of
 from trading_runtime.report.pictures.panel import (
-    EDGE,
-    NAME_HEIGHT,
-    TICKS_HEIGHT,
-    TITLE_HEIGHT,
-    AxisScale,
-    Panel,
-    left_of,
+    single_panel,
     value_ticks,
     widened,
 )
@@ -39,14 +33,8 @@ def front_picture(points: pl.DataFrame, front: Front | None) -> bytes | None:
     if known.height < _FEWEST:
         return None
     xs, ys = ([float(value) for value in known[name]] for name in (across, along))
-    shown = value_ticks(*widened(ys), _HEIGHT, form_of(along))
-    head = EDGE + TITLE_HEIGHT
-    canvas = Canvas(head + _HEIGHT + TICKS_HEIGHT + NAME_HEIGHT + EDGE)
-    panel = Panel(
-        canvas,
-        AxisScale(*widened(xs), left_of(text for _, text in shown), WIDTH - EDGE),
-        AxisScale(*widened(ys), head + _HEIGHT, head),
-    )
+    panel, shown = single_panel(widened(xs), widened(ys), _HEIGHT, form_of(along))
+    canvas = panel.canvas
     below = value_ticks(*widened(xs), WIDTH / 3, form_of(across))
     panel.grid(value for value, _ in shown)
     panel.grid((value for value, _ in below), upright=True)

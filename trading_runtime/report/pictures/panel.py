@@ -254,6 +254,23 @@ class Panel:
         self.canvas.text(place, text, QUIET, anchor=anchor)
 
 
+def single_panel(
+    across: tuple[float, float], along: tuple[float, float], height: float, form: str
+) -> tuple[Panel, list[tuple[float, str]]]:
+    """Return the only panel of a new canvas, with room for names, and what to write beside it.
+
+    ``across`` and ``along`` are the bounds of the axes; ``form`` is that of values ``along``.
+    """
+    beside = value_ticks(*along, height, form)
+    head = EDGE + TITLE_HEIGHT
+    panel = Panel(
+        Canvas(head + height + TICKS_HEIGHT + NAME_HEIGHT + EDGE),
+        AxisScale(*across, left_of(text for _, text in beside), WIDTH - EDGE),
+        AxisScale(*along, head + height, head),
+    )
+    return panel, beside
+
+
 def value_ticks(low: float, high: float, length: float, form: str) -> list[tuple[float, str]]:
     """Return the values to show along an axis of that many points, and their texts."""
     most = max(4, int(length / _TICK_DISTANCE))

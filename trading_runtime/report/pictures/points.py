@@ -23,12 +23,12 @@ from trading_runtime.report.pictures.canvas import (
 from trading_runtime.report.pictures.panel import (
     DASHES,
     EDGE,
-    NAME_HEIGHT,
     TICKS_HEIGHT,
     TITLE_HEIGHT,
     AxisScale,
     Panel,
     left_of,
+    single_panel,
     thinned,
     ticks,
     value_ticks,
@@ -51,17 +51,9 @@ def ranking_picture(
     if order.height < _FEWEST:
         return None
     values = [float(value) for value in order[metric]]
-    bounds = widened(values)
-    shown = value_ticks(*bounds, _RANKING_HEIGHT, form_of(metric))
-    head = EDGE + TITLE_HEIGHT
-    canvas = Canvas(head + _RANKING_HEIGHT + TICKS_HEIGHT + NAME_HEIGHT + EDGE)
-    panel = Panel(
-        canvas,
-        AxisScale(
-            *widened([1, len(values)], 0.02), left_of(text for _, text in shown), WIDTH - EDGE
-        ),
-        AxisScale(*bounds, head + _RANKING_HEIGHT, head),
-    )
+    across = widened([1, len(values)], 0.02)
+    panel, shown = single_panel(across, widened(values), _RANKING_HEIGHT, form_of(metric))
+    canvas = panel.canvas
     ranks = ticks(1, len(values), _MOST_RANKS, whole=True)
     panel.grid(value for value, _ in shown)
     panel.grid(ranks, upright=True)

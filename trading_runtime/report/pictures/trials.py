@@ -20,14 +20,13 @@ from trading_runtime.report.pictures.canvas import (
 )
 from trading_runtime.report.pictures.panel import (
     EDGE,
-    NAME_HEIGHT,
     TICKS_HEIGHT,
     TITLE_HEIGHT,
     AxisScale,
     Panel,
     left_of,
+    single_panel,
     ticks,
-    value_ticks,
     widened,
 )
 
@@ -51,16 +50,10 @@ def progress_picture(steps: Sequence[Step], metric: str) -> bytes | None:
     best = [(step.point, step.best) for step in steps if step.best is not None]
     if len(known) < _FEWEST:
         return None
-    bounds = widened([value for _, value in known])
-    shown = value_ticks(*bounds, _HEIGHT, form_of(metric))
-    head = EDGE + TITLE_HEIGHT
-    canvas = Canvas(head + _HEIGHT + TICKS_HEIGHT + NAME_HEIGHT + EDGE)
     last = steps[-1].point
-    panel = Panel(
-        canvas,
-        AxisScale(*widened([0, last], 0.02), left_of(text for _, text in shown), WIDTH - EDGE),
-        AxisScale(*bounds, head + _HEIGHT, head),
-    )
+    bounds = widened([value for _, value in known])
+    panel, shown = single_panel(widened([0, last], 0.02), bounds, _HEIGHT, form_of(metric))
+    canvas = panel.canvas
     numbers = ticks(0, last, _MOST_TICKS, whole=True)
     panel.grid(value for value, _ in shown)
     panel.write_beside(shown)
@@ -121,14 +114,9 @@ def logits_picture(logits: Sequence[Sequence[float]]) -> bytes | None:
     for logit, count in logits:
         # A logit of zero counts as overfit: bins are closed on the right.
         shares[min(max(math.ceil((logit + reach) / width) - 1, 0), _BINS - 1)] += count / total
-    shown = value_ticks(0, max(shares) * 1.05, _HEIGHT, "percent")
-    head = EDGE + TITLE_HEIGHT
-    canvas = Canvas(head + _HEIGHT + TICKS_HEIGHT + NAME_HEIGHT + EDGE)
-    panel = Panel(
-        canvas,
-        AxisScale(-reach, reach, left_of(text for _, text in shown), WIDTH - EDGE),
-        AxisScale(0, max(shares) * 1.05, head + _HEIGHT, head),
-    )
+    bounds = (0, max(shares) * 1.05)
+    panel, shown = single_panel((-reach, reach), bounds, _HEIGHT, "percent")
+    canvas = panel.canvas
     panel.grid(value for value, _ in shown)
     panel.write_beside(shown)
     panel.write_below(
