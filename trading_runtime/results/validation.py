@@ -206,6 +206,16 @@ def choose(
         yield Choice(split, -best[1], sign * best[0], None if tested is None else float(tested))
 
 
+def choices_over(
+    windows: Windows, settings: Mapping[str, Any], objective: PlannedObjective
+) -> list[Choice]:
+    """Return what is chosen in each split that ``validation`` of the experiment makes.
+
+    Raises ``UsageError`` when there are too few windows.
+    """
+    return list(choose(windows, splits_of(settings, len(windows.bounds)), objective))
+
+
 class Walked(NamedTuple):
     """A walk-forward over stored results: what was chosen, and how the tests went."""
 
@@ -226,8 +236,7 @@ def walk_over(plan: Plan, store: Store, files: RunFiles, settings: Mapping[str, 
     Raises ``UsageError`` when there are too few windows, or a task has no result.
     """
     windows = Windows.of_run(plan, store, files)
-    splits = splits_of(settings, len(windows.bounds))
-    choices = list(choose(windows, splits, plan.objective))
+    choices = choices_over(windows, settings, plan.objective)
     return Walked(windows.bounds, choices, chained_curve(windows.tests(choices)))
 
 

@@ -23,8 +23,7 @@ from trading_runtime.results.validation import (
     Choice,
     Stretch,
     Windows,
-    choose,
-    splits_of,
+    choices_over,
     stability,
     window_stretches,
 )
@@ -275,8 +274,7 @@ def validate(source: Source, settings: Mapping[str, Any], **how: Any) -> Validat
 
     Raises ``UsageError`` when there are too few windows, or no point has a value.
     """
-    splits = splits_of(settings, len(source.windows.bounds))
-    choices = list(choose(source.windows, splits, source.plan.objective))
+    choices = choices_over(source.windows, settings, source.plan.objective)
     if all(choice.point is None for choice in choices):
         raise UsageError(
             f"validation: {source.plan.objective.metric} is undefined for every point on the "

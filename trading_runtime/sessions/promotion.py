@@ -23,7 +23,7 @@ from trading_runtime.results.ledger import trials_with
 from trading_runtime.results.reduction import read_points
 from trading_runtime.results.run_records import read_table
 from trading_runtime.results.task_reader import TaskReader
-from trading_runtime.results.validation import Windows, choose, splits_of
+from trading_runtime.results.validation import Windows, choices_over
 from trading_runtime.runs.opening import append_events, is_running
 from trading_runtime.sessions.origin import config_digest
 from trading_runtime.storage.files import read_json, write_file
@@ -214,8 +214,8 @@ class _Judged:
         if asked is None:  # the experiment file is refused without one
             return None
         windows = Windows.of_run(self.plan, self.store, self.files)
-        splits = splits_of(asked.model_dump(), len(windows.bounds))
-        found: float | None = windows.path(choose(windows, splits, self.plan.objective))["return"]
+        choices = choices_over(windows, asked.model_dump(), self.plan.objective)
+        found: float | None = windows.path(choices)["return"]
         return found
 
 
