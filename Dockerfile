@@ -12,9 +12,9 @@ FROM ${PYTHON_IMAGE} AS environment
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 RUN python -m venv --without-pip /opt/venv
-COPY requirements.txt requirements-build.txt requirements-data.txt ./
+COPY requirements.txt requirements-build.txt requirements-data.txt requirements-search.txt ./
 RUN pip --python /opt/venv/bin/python install --no-compile --require-hashes --only-binary :all: \
-        -r requirements.txt -r requirements-build.txt -r requirements-data.txt
+        -r requirements.txt -r requirements-build.txt -r requirements-data.txt -r requirements-search.txt
 # What no pod uses: tests, headers, Arrow's own network clients, the descriptions of AWS services other
 # than S3 and those that log in. The packages stay installed by name and
 # version, which are part of every task's identity.

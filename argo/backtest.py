@@ -1,15 +1,20 @@
-"""The WorkflowTemplate `backtest`: plan, one pod per batch, check, missing tasks, summary."""
+"""The WorkflowTemplate `backtest`: plan, one pod per batch, check, missing tasks, summary.
+
+A search comes between plan and batches: rounds, one after the other, each of which asks for points
+and runs them. What is left to do after the last one is to run its failed tasks once more, as on a
+laptop. The number of rounds is fixed before the first one; those that are not needed are skipped.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hera.workflows import Parameter, Steps
+from hera.workflows import Parameter, Step, Steps, models
 
 from argo.expressions import RUN_ID
 from argo.names import BACKTEST_TEMPLATE
-from argo.steps import batch, check, plan, summary
-from argo.workflows import POD_PARAMETERS, template_of_batches, two_rounds
+from argo.steps import ask, batch, check, plan, summary
+from argo.workflows import POD_PARAMETERS, output_of, template_of_batches, two_rounds
 
 if TYPE_CHECKING:
     from hera.workflows import WorkflowTemplate
@@ -50,8 +55,75 @@ def backtest_template() -> WorkflowTemplate:
         "Backtest",
         "Runs an experiment in pods; the results are those of a laptop, byte for byte.",
         parameters=PARAMETERS,
-        steps=Steps(name="run", sub_steps=[*two_rounds()]),
-        pods=[plan(), batch("batch", 1), check(), batch("again", 2), summary()],
+        steps=[_run(), _rounds(), _round(), _work()],
+        pods=[plan(), ask(), batch("batch", 1), check(), batch("again", 2), summary()],
         mutex=RUN_ID,
         on_exit="summary",
+    )
+
+
+def _run() -> Steps:
+    return Steps(
+        name="run",
+        sub_steps=[
+            Step(name="plan", template="plan"),
+            Step(
+                name="search",
+                template="rounds",
+                when=f"{output_of('plan', 'rounds')} != 0",
+                arguments=[Parameter(name="count", value=output_of("plan", "rounds"))],
+            ),
+            _working("plan"),
+        ],
+    )
+
+
+def _rounds() -> Steps:
+    # One at a time, in order. Argo looks at the condition of every round again and again, also of
+    # the one that runs: it may become false only of those that follow.
+    return Steps(
+        name="rounds",
+        inputs=[Parameter(name="count")],
+        parallelism=1,
+        sub_steps=[
+            Step(
+                name="round",
+                template="round",
+                with_sequence=models.Sequence(count="{{inputs.parameters.count}}"),
+                when="{{item}} < {{workflow.outputs.parameters.rounds}}",
+                arguments=[Parameter(name="number", value="{{item}}")],
+            )
+        ],
+    )
+
+
+def _round() -> Steps:
+    work = _working("ask", when=f"{output_of('ask', 'batches')} != 0")
+    number = Parameter(name="number", value="{{inputs.parameters.number}}")
+    return Steps(
+        name="round",
+        inputs=[Parameter(name="number")],
+        sub_steps=[Step(name="ask", template="ask", arguments=[number]), work],
+    )
+
+
+def _working(planned_by: str, when: str | None = None) -> Step:
+    """Return the step that runs the batches that another one has planned."""
+    return Step(
+        name="work",
+        template="work",
+        when=when,
+        arguments=[
+            Parameter(name="run", value=output_of(planned_by, "run_id")),
+            Parameter(name="batches", value=output_of(planned_by, "batches")),
+        ],
+    )
+
+
+def _work() -> Steps:
+    run = Parameter(name="run", value="{{inputs.parameters.run}}")
+    return Steps(
+        name="work",
+        inputs=[Parameter(name="run"), Parameter(name="batches")],
+        sub_steps=two_rounds("{{inputs.parameters.batches}}", [run]),
     )

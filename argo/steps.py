@@ -29,6 +29,10 @@ _OUTPUTS = "/tmp/outputs"  # noqa: S108 - in the pod's own volume
 _RESULTS = "{{workflow.outputs.parameters.results_argument}}"
 _RESULTS_OR_NOTHING = literal("(workflow?.outputs?.parameters?.results ?? '')")
 
+# The run of the workflow; in a round of a search, the run of its generation.
+_RUN = f"--run-id={literal(RUN_ID)}"
+_RUN_OF_ROUND = "--run-id={{inputs.parameters.run}}"
+
 # A pod that was lost through no fault of what it ran. The message of an eviction says why.
 _LOST = (
     "pod deleted|node was low on resource|exceeds the total limit|node shutdown|[Pp]reempt"
@@ -65,30 +69,48 @@ def when_lost() -> models.RetryStrategy:
 
 
 def plan() -> Container:
-    """Return the pod that makes the plan and reports the number of batches."""
+    """Return the pod that makes the plan and reports the number of batches, or of rounds."""
+    return _planning(
+        "plan",
+        [
+            *map(_global_output, ("results", "results_argument", "run_id", "rounds")),
+            output("batches"),
+        ],
+    )
+
+
+def ask() -> Container:
+    """Return the pod that plans what a search tries next, or says that it ended."""
+    return _planning(
+        "ask",
+        [*map(_global_output, ("rounds", "search")), output("run_id"), output("batches")],
+        inputs=[Parameter(name="number")],
+        further=["--asked={{inputs.parameters.number}}"],
+    )
+
+
+def _planning(
+    name: str,
+    outputs: list[Output],
+    inputs: list[Parameter] | None = None,
+    further: Sequence[str] = (),
+) -> Container:
     allowed = parameter("allow-mutable-image")
     return _step(
-        "plan",
+        name,
         [
             f"--config={argument('experiment')}",
             f"--image={argument('image')}",
             f"--code={argument('code')}",
             # A flag that may be absent; when it is, the step is given a second time instead.
-            f"{{{{={allowed} == 'true' ? '--allow-mutable-image' : '--step=plan'}}}}",
+            f"{{{{={allowed} == 'true' ? '--allow-mutable-image' : '--step={name}'}}}}",
             f"--batch-seconds={argument('batch-seconds')}",
             f"--most-batches={argument('most-batches')}",
+            _RUN,
+            *further,
         ],
-        outputs=[
-            *(
-                Parameter(
-                    name=name,
-                    global_name=name,
-                    value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}"),
-                )
-                for name in ("results", "results_argument", "run_id")
-            ),
-            output("batches"),
-        ],
+        outputs=outputs,
+        inputs=inputs,
     )
 
 
@@ -102,9 +124,10 @@ def batch(name: str, attempt: int) -> Container:
             f"--results={_RESULTS}",
             f"--round={attempt}",
             "--batch={{inputs.parameters.index}}",
-            "--run-id={{workflow.outputs.parameters.run_id}}",
+            _RUN_OF_ROUND,
         ],
         attempt,
+        inputs=("run",),
         environment=FIXED_ENVIRONMENT,
     )
 
@@ -113,8 +136,9 @@ def check() -> Container:
     """Return the pod that makes batches of the tasks missing from the store."""
     return _step(
         "check",
-        [f"--results={_RESULTS}"],
+        [f"--results={_RESULTS}", _RUN_OF_ROUND],
         outputs=[output("batches")],
+        inputs=[Parameter(name="run")],
     )
 
 
@@ -125,7 +149,7 @@ def summary() -> Container:
     place = f"{{{{={parameter('report-artifact')} == 'true' ? {places}}}}}"
     return _step(
         "summary",
-        [f"--results={_RESULTS_OR_NOTHING}"],
+        [f"--results={_RESULTS_OR_NOTHING}", _RUN],
         outputs=[
             *(
                 Parameter(
@@ -152,14 +176,11 @@ def _step(
     name: str,
     arguments: list[str],
     outputs: list[Output],
+    *,
+    inputs: list[Parameter] | None = None,
     retry: models.RetryStrategy | None = None,
 ) -> Container:
-    return step_pod(
-        name,
-        [f"--step={name}", *arguments, f"--run-id={literal(RUN_ID)}"],
-        outputs,
-        retry=retry,
-    )
+    return step_pod(name, [f"--step={name}", *arguments], outputs, inputs=inputs, retry=retry)
 
 
 def output(name: str) -> Parameter:
@@ -167,11 +188,19 @@ def output(name: str) -> Parameter:
     return Parameter(name=name, value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}"))
 
 
-def step_pod(
+def _global_output(name: str) -> Parameter:
+    """Return the same, as an output of the workflow."""
+    return Parameter(
+        name=name, global_name=name, value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}")
+    )
+
+
+def step_pod(  # noqa: PLR0913 - what pods differ in
     name: str,
     arguments: list[str],
     outputs: list[Output],
     *,
+    inputs: list[Parameter] | None = None,
     retry: models.RetryStrategy | None = None,
     command: Sequence[str] = _BACKTEST,
 ) -> Container:
@@ -182,21 +211,26 @@ def step_pod(
         memory=_STEP_MEMORY,
         cpu="step-cpu",
         deadline="step-deadline-seconds",
+        inputs=inputs,
         outputs=outputs,
         retry=retry or _retried(_ONCE_MORE_WITH_MEMORY),
         command=command,
     )
 
 
-def work_pod(
+def work_pod(  # noqa: PLR0913 - what pods differ in
     name: str,
     arguments: list[str],
     attempt: int,
     *,
+    inputs: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     command: Sequence[str] = _BACKTEST,
 ) -> Container:
-    """Return a pod that does one part of the work, in the first round or in the second."""
+    """Return a pod that does one part of the work, in the first round or in the second.
+
+    Its inputs are ``index``, and ``inputs``.
+    """
     # A pod of the first round is not retried on its own, which would double the nodes that Argo
     # keeps: what it leaves undone is left to the second round, with twice the memory and more
     # tries. Argo evaluates these for each batch whenever it processes the workflow.
@@ -207,7 +241,7 @@ def work_pod(
         memory=f"asInt({parameter('memory-mib')}) * {attempt}",
         cpu="cpu",
         deadline="batch-deadline-seconds",
-        inputs=[Parameter(name="index")],
+        inputs=[Parameter(name="index"), *(Parameter(name=name) for name in inputs)],
         retry=_retried() if attempt > 1 else None,
         command=command,
     )

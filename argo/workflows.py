@@ -54,12 +54,15 @@ def template_of_batches(  # noqa: PLR0913 - what two workflows differ in
     description: str,
     *,
     parameters: Sequence[Parameter],
-    steps: Steps,
+    steps: Sequence[Steps],
     pods: Sequence[Container],
     mutex: str,
     on_exit: str | None = None,
 ) -> WorkflowTemplate:
-    """Return a WorkflowTemplate; of two workflows with the same ``mutex``, one waits."""
+    """Return a WorkflowTemplate; of two workflows with the same ``mutex``, one waits.
+
+    It begins with the first of ``steps``.
+    """
     return WorkflowTemplate(
         name=name,
         labels=LABELS,
@@ -69,10 +72,10 @@ def template_of_batches(  # noqa: PLR0913 - what two workflows differ in
         },
         workflow_metadata=models.WorkflowMetadata(labels=LABELS),
         pod_metadata=models.Metadata(labels=LABELS),
-        entrypoint=steps.name,
+        entrypoint=steps[0].name,
         on_exit=on_exit,
         arguments=list(parameters),
-        templates=[steps, *pods],
+        templates=[*steps, *pods],
         parallelism=_PARALLELISM,
         active_deadline_seconds=7 * _DAY,
         synchronization=models.Synchronization(
@@ -93,21 +96,29 @@ def template_of_batches(  # noqa: PLR0913 - what two workflows differ in
     )
 
 
-def two_rounds() -> list[Step]:
-    """Return the steps that run each batch of a plan, and once more what is then missing."""
-    return [_once("plan"), _each("batch", "plan"), _once("check"), _each("again", "check")]
+def two_rounds(batches: str, given: Sequence[Parameter] = ()) -> list[Step]:
+    """Return the steps that run each batch of a plan, and once more what is then missing.
+
+    ``batches`` is their number, ``given`` what every pod is given.
+    """
+    return [
+        _each("batch", batches, given),
+        Step(name="check", template="check", arguments=[*given]),
+        _each("again", output_of("check", "batches"), given),
+    ]
 
 
-def _once(name: str) -> Step:
-    return Step(name=name, template=name)
+def output_of(step: str, name: str) -> str:
+    """Return the placeholder for an output parameter of a step before."""
+    return f"{{{{steps.{step}.outputs.parameters.{name}}}}}"
 
 
-def _each(name: str, of: str) -> Step:
+def _each(name: str, count: str, given: Sequence[Parameter]) -> Step:
     return Step(
         name=name,
         template=name,
-        with_sequence=models.Sequence(count=f"{{{{steps.{of}.outputs.parameters.batches}}}}"),
-        arguments=[Parameter(name="index", value="{{item}}")],
+        with_sequence=models.Sequence(count=count),
+        arguments=[Parameter(name="index", value="{{item}}"), *given],
         # A batch that failed does not end the workflow: what is missing is run once more.
         continue_on=models.ContinueOn(error=True, failed=True),
     )

@@ -74,7 +74,7 @@ def test_argo_knows_every_key(path: Path, schema: Path) -> None:
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.name)
 def test_a_misspelt_key_would_be_found_however_deep(schema: Path) -> None:
     content = template("backtest")
-    for keys in (("spec", "podGC"), ("spec", "templates", 1, "container", "securityContext")):
+    for keys in (("spec", "podGC"), ("spec", "templates", -1, "container", "securityContext")):
         wrong = copy.deepcopy(content)
         inner: Any = wrong
         for key in keys:
@@ -109,7 +109,8 @@ def test_an_experiment_is_all_that_must_be_said_once_an_image_is_deployed() -> N
 AS_THEY_ARE = {
     "inputs.parameters.index",
     # A run id has only letters, digits and dots, dashes, underscores.
-    "workflow.outputs.parameters.run_id",
+    "inputs.parameters.run",
+    "inputs.parameters.number",
     # The step plan doubled every $ in it.
     "workflow.outputs.parameters.results_argument",
 }
@@ -129,7 +130,7 @@ def test_parameters_reach_containers_as_they_are_given(name: str) -> None:
                 assert (
                     inside.startswith("=sprig.replace('$', '$$', ")
                     or inside in AS_THEY_ARE
-                    or "? '--allow-mutable-image' : '--step=plan'" in inside
+                    or f"? '--allow-mutable-image' : '--step={item['name']}'" in inside
                 ), inside
 
 
@@ -145,15 +146,38 @@ def test_no_parameter_is_pasted_into_a_script() -> None:
 
 
 def test_indices_travel_in_parameters_and_payloads_in_the_store() -> None:
-    groups = {step["name"]: step for [step] in part("run")["steps"]}
-    assert list(groups) == ["plan", "batch", "check", "again"]
-    for name, source in (("batch", "plan"), ("again", "check")):
-        assert groups[name]["withSequence"] == {
-            "count": f"{{{{steps.{source}.outputs.parameters.batches}}}}"
-        }
+    groups = {step["name"]: step for [step] in part("work")["steps"]}
+    assert list(groups) == ["batch", "check", "again"]
+    counts = ("inputs.parameters.batches", "steps.check.outputs.parameters.batches")
+    for name, count in zip(("batch", "again"), counts, strict=True):
+        assert groups[name]["withSequence"] == {"count": f"{{{{{count}}}}}"}
         # What failed does not end the workflow: the store is asked, not the status.
         assert groups[name]["continueOn"] == {"error": True, "failed": True}
-        assert part(name)["inputs"] == {"parameters": [{"name": "index"}]}
+        assert part(name)["inputs"] == {"parameters": [{"name": "index"}, {"name": "run"}]}
+
+
+def test_rounds_of_a_search_come_one_after_the_other_until_it_ends() -> None:
+    run = {step["name"]: step for [step] in part("run")["steps"]}
+    assert list(run) == ["plan", "search", "work"]
+    # Other experiments have no rounds.
+    assert run["search"]["when"] == "{{steps.plan.outputs.parameters.rounds}} != 0"
+    rounds = part("rounds")
+    assert rounds["parallelism"] == 1
+    [[each]] = rounds["steps"]
+    assert each["withSequence"] == {"count": "{{inputs.parameters.count}}"}
+    # Both the plan and each step ask say how many there are.
+    assert each["when"] == "{{item}} < {{workflow.outputs.parameters.rounds}}"
+    for name in ("plan", "ask"):
+        outputs = part(name)["outputs"]["parameters"]
+        assert "rounds" in {output.get("globalName") for output in outputs}
+    groups = {step["name"]: step for [step] in part("round")["steps"]}
+    assert list(groups) == ["ask", "work"]
+    # The same work as that of a run, for the run that the round has asked for.
+    for of, planned_by in ((run, "plan"), (groups, "ask")):
+        assert {each["name"]: each["value"] for each in of["work"]["arguments"]["parameters"]} == {
+            "run": f"{{{{steps.{planned_by}.outputs.parameters.run_id}}}}",
+            "batches": f"{{{{steps.{planned_by}.outputs.parameters.batches}}}}",
+        }
 
 
 def test_the_summary_runs_whatever_happened_before() -> None:
@@ -165,7 +189,7 @@ def test_at_most_a_thousand_pods_compute() -> None:
     assert {item["name"]: item.get("value") for item in parameters}["most-batches"] == "1000"
 
 
-@pytest.mark.parametrize("name", ["plan", "batch", "check", "again", "summary"])
+@pytest.mark.parametrize("name", ["plan", "ask", "batch", "check", "again", "summary"])
 def test_every_pod_has_a_deadline_and_limits(name: str) -> None:
     found = part(name)
     assert found["activeDeadlineSeconds"].startswith("{{workflow.parameters.")
@@ -192,7 +216,7 @@ def test_every_container_of_a_backtest_is_restricted() -> None:
     argos = [*patched["initContainers"], *patched["containers"]]
     assert [item["name"] for item in argos] == ["init", "wait"]
     mains = [item["container"] for item in spec["templates"] if "container" in item]
-    assert len(mains) == 5
+    assert len(mains) == 6
     for container in [*argos, *mains]:
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,

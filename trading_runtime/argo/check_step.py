@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from trading_runtime.argo.planned_run import open_planned_run
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.failures import MissingTasks
 from trading_runtime.storage.files import write_file
 
+if TYPE_CHECKING:
+    from trading_runtime.argo.planned_run import SharedPlannedRun
+
 
 def run_check_step(results: str, run_id: str) -> int:
-    """Write batches of the tasks that were not done, and return the number of batches.
+    """Write batches of the tasks that are missing, and return the number of batches.
 
-    These are tasks with neither a result nor a failure, and those whose failure may pass:
-    transient, or out of memory. Argo's own view of its pods is not used. Raises ``UsageError`` when
-    the run was not planned. A run that was asked to stop gets no more batches.
+    Raises ``UsageError`` when the run was not planned. A run that was asked to stop gets no more
+    batches.
     """
     run = open_planned_run(results, run_id)
     if run.shared.stop_requested():
         return 0
-    run.store.refresh(run.plan.task_ids)
-    failed = run.shared.failures().keys()
-    missing = []
-    for index, task_id in enumerate(run.plan.task_ids):
-        if run.store.has_task(task_id):
-            continue
-        if task_id not in failed or run.may_pass(task_id):
-            missing.append(index)
     batches = pod_batches(
         run.plan,
-        missing,
+        missing_tasks(run),
         run.metadata.batch_seconds or BATCH_SECONDS,
         run.metadata.most_batches or MOST_BATCHES,
     )
@@ -36,3 +32,18 @@ def run_check_step(results: str, run_id: str) -> int:
     write_file(files.missing, MissingTasks(batches=batches).to_json())
     run.shared.publish(files.missing)
     return len(batches)
+
+
+def missing_tasks(run: SharedPlannedRun) -> list[int]:
+    """Return the indices of the tasks that were not done.
+
+    These are tasks with neither a result nor a failure, and those whose failure may pass:
+    transient, or out of memory. Argo's own view of its pods is not used.
+    """
+    run.store.refresh(run.plan.task_ids)
+    failed = run.shared.failures().keys()
+    return [
+        index
+        for index, task_id in enumerate(run.plan.task_ids)
+        if not run.store.has_task(task_id) and (task_id not in failed or run.may_pass(task_id))
+    ]

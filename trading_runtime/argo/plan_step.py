@@ -29,12 +29,19 @@ from trading_runtime.planning.environment import engine_version, runtime_digest
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.events import ExecutorKind, RunStarted
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_running
+from trading_runtime.search.asking import SearchInputs, Space, check_search_plan
+from trading_runtime.search.generations import (
+    generation_id,
+    read_generation,
+    refuse_other_search,
+)
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trading_runtime.config.experiment import SearchSettings
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan
 
@@ -43,6 +50,9 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]*"
 _BY_DIGEST = re.compile(rf"{_NAME}@sha256:[0-9a-f]{{64}}")
 _ANY = re.compile(rf"{_NAME}(@sha256:[0-9a-f]{{64}})?")
 _MOST_SHOWN = 200
+_MOST_GENERATIONS = 100
+_OTHER_PODS = 7
+"""Nodes of a round besides its batches."""
 
 
 def check_image(image: str, *, allow_mutable: bool = False) -> str:
@@ -165,10 +175,14 @@ class Planned:
     tasks: int
     pending: int
     """Tasks that are not stored yet."""
+    rounds: int = 0
+    """Rounds of a search at most, each with a step ``ask``; such a plan has no batches."""
 
 
 def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planned:
     """Check and plan the experiment at a path or an address in S3, and begin the run.
+
+    A search begins its runs itself (see ``ask_step``); of it only the first generation is planned.
 
     Raises ``UsageError`` for an image that is not named by digest, a bad experiment, a run id that
     is running or belongs to another plan, and where laptop and image would give different results.
@@ -182,8 +196,13 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
         prepared = with_pod_batches(
             prepare_loaded(loaded, 1), settings.batch_seconds, settings.most_batches
         )
-        _begin(prepared, run_id, settings)
-        plan = prepared.plan
+        plan, search = prepared.plan, loaded.experiment.search
+        if search is not None and search.is_adaptive:
+            rounds = _begin_search(prepared, run_id)
+            return Planned(
+                run_id, prepared.store.place, 0, len(plan.tasks), len(plan.uncached), rounds
+            )
+        begin_in_pods(prepared, run_id, settings)
         return Planned(
             run_id,
             prepared.store.place,
@@ -196,21 +215,67 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
 def with_pod_batches(prepared: PreparedRun, seconds: float, most: int) -> PreparedRun:
     """Return the same plan with batches as pods run them.
 
-    Raises ``UsageError`` for an adaptive search: its points depend on results.
+    A search has fewer for each generation, so that a workflow does not become too large. Raises
+    ``UsageError`` for a search that pods cannot do.
     """
-    search = prepared.loaded.experiment.search
+    search, plan = prepared.loaded.experiment.search, prepared.plan
     if search is not None and search.is_adaptive:
-        raise UsageError(
-            f"search.method: {search.method} runs on one machine ('trading-runtime run'); pods "
-            "take grid and random"
-        )
-    plan = prepared.plan
+        most = min(most, MOST_BATCHES // generations_of_search(search) - _OTHER_PODS)
     batches = pod_batches(plan, plan.uncached, seconds, most)
     ranges = tuple((batch[0], batch[-1] + 1) for batch in batches)
     return replace(prepared, plan=replace(plan, batches=ranges))
 
 
-def _begin(prepared: PreparedRun, run_id: str, settings: PodSettings) -> None:
+def most_rounds(search: SearchSettings) -> int:
+    """Return the rounds of a search in a workflow at most.
+
+    Every second one is for a generation that found fewer points than it should, or lost pods; the
+    last one plans the run over all points. Raises as ``generations_of_search`` does.
+    """
+    return 2 * generations_of_search(search) + 1
+
+
+def generations_of_search(search: SearchSettings) -> int:
+    """Return how many generations a search has when each finds all its points.
+
+    Raises ``UsageError`` for a search that pods cannot do.
+    """
+    if search.method == "successive-halving":
+        raise UsageError(
+            f"search.method: {search.method} runs on one machine ('trading-runtime run'); pods "
+            "take grid, random, tpe, cma-es and nsga-ii"
+        )
+    points = search.points or 0
+    generations = -(-points // search.generation)
+    if generations > _MOST_GENERATIONS:
+        raise UsageError(
+            f"search.generation: {search.generation:,} of {points:,} points makes {generations:,} "
+            f"generations, and a cluster takes {_MOST_GENERATIONS}; ask for "
+            f"{-(-points // _MOST_GENERATIONS):,} points or more at once"
+        )
+    return generations
+
+
+def _begin_search(prepared: PreparedRun, run_id: str) -> int:
+    """Check that the run id is free for this search, and return its rounds."""
+    store, inputs = prepared.store, SearchInputs.of(prepared.loaded.experiment)
+    check_search_plan(Space.of(inputs), inputs.search)
+    check_run_id(generation_id(run_id, generations_of_search(inputs.search)))
+    KillSwitch(store).refuse_start(run_id)
+    number = 0
+    while (stored := read_generation(store, run_id, number)) is not None:
+        refuse_other_search(stored, inputs, run_id)
+        generation = SharedRun(store, generation_id(run_id, number))
+        generation.remove(generation.files.stop)
+        number += 1
+    return most_rounds(inputs.search)
+
+
+def begin_in_pods(prepared: PreparedRun, run_id: str, settings: PodSettings) -> None:
+    """Begin a run whose batches pods compute: its plan, metadata and first events are stored.
+
+    Raises ``UsageError`` when it is running, ``KilledError`` when the kill switch is on.
+    """
     if is_running(prepared.store, run_id):
         raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
     KillSwitch(prepared.store).refuse_start(run_id)

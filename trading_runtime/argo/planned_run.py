@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
-NOT_PLANNED = "the run was not planned; the message of the step 'plan' says why"
+NOT_PLANNED = (
+    "the run was not planned; the message of the step 'plan', or of a search's step 'ask', says why"
+)
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,20 @@ def open_planned_run(results: str, run_id: str) -> SharedPlannedRun:
     check_run_id(run_id)
     if not results:
         raise UsageError(f"run {run_id!r}: {NOT_PLANNED}")
+    run = find_planned_run(results, run_id)
+    if run is None:
+        raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
+    return run
+
+
+def find_planned_run(results: str, run_id: str) -> SharedPlannedRun | None:
+    """Return the run as stored now, ``None`` when it was not planned.
+
+    Raises ``DataError`` when its files are damaged.
+    """
     store = open_store(results)
     shared = SharedRun(store, run_id)
     metadata = shared.metadata()
     if shared.read(shared.files.plan) is None or metadata is None:
-        raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
+        return None
     return SharedPlannedRun(run_id, store, shared, read_plan(shared.files.plan), metadata)

@@ -22,6 +22,8 @@ from trading_runtime.execution.preparation import naming, prepare_run
 from trading_runtime.planning.environment import PACKAGE
 from trading_runtime.results.stored_plan import refuse_other_plan
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_running, new_run_id
+from trading_runtime.search.asking import SearchInputs
+from trading_runtime.search.generations import read_generation, refuse_other_search
 from trading_runtime.storage.folders import LocalFolder, open_folder
 from trading_runtime.storage.s3 import is_s3
 
@@ -131,9 +133,20 @@ def prepare_submission(  # noqa: PLR0913 - what people may say of a submission
         run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
     elif is_running(store, run_id):
         raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
-    run = SharedRun(store, run_id)
-    refuse_other_plan(run.metadata(), prepared.plan.digest, run_id)
+    _refuse_other_work(prepared, run_id)
     return Submission(prepared, run_id, image, content, code, batch_seconds, most_batches, for_pods)
+
+
+def _refuse_other_work(prepared: PreparedRun, run_id: str) -> None:
+    """Raise ``UsageError`` when a run id belongs to another plan or to another search."""
+    store, experiment = prepared.store, prepared.loaded.experiment
+    if experiment.search is None or not experiment.search.is_adaptive:
+        metadata = SharedRun(store, run_id).metadata()
+        return refuse_other_plan(metadata, prepared.plan.digest, run_id)
+    stored = read_generation(store, run_id, 0)
+    if stored is not None:
+        refuse_other_search(stored, SearchInputs.of(experiment), run_id)
+    return None
 
 
 def seconds_of_a_pod(submission: Submission) -> float | None:

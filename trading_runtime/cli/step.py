@@ -9,7 +9,7 @@ import click
 
 from trading_runtime.cli.run import Signals
 from trading_runtime.cli.terminal import say
-from trading_runtime.errors import StoppedError, UsageError
+from trading_runtime.errors import Kind, StoppedError, UsageError, kind_of_error
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES
 
 if TYPE_CHECKING:
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 @click.option(
     "--step",
     "name",
-    type=click.Choice(["plan", "batch", "check", "summary"]),
+    type=click.Choice(["plan", "ask", "batch", "check", "summary"]),
     required=True,
-    help="plan: make the plan. batch: compute one batch of it. check: make batches of what is "
-    "missing. summary: reduce and judge the run.",
+    help="plan: make the plan. ask: plan what a search tries next. batch: compute one batch of a "
+    "plan. check: make batches of what is missing. summary: reduce and judge the run.",
 )
 @click.option("--run-id", required=True, help="Name of the run.")
-@click.option("--config", help="plan: the experiment file, or its address in S3.")
+@click.option("--config", help="plan, ask: the experiment file, or its address in S3.")
 @click.option("--results", help="The results' folder or address, as plan gave it out.")
 @click.option("--image", help="The image that the pods run, named by digest.")
 @click.option("--allow-mutable-image", is_flag=True, help="plan: take an image named by a tag.")
-@click.option("--code", help="plan: sha256 of the archive with the strategy's code.")
+@click.option("--code", help="plan, ask: sha256 of the archive with the strategy's code.")
 @click.option(
     "--batch-seconds",
     type=click.FloatRange(min=0, min_open=True),
     default=BATCH_SECONDS,
-    help="plan: what a batch shall take.",
+    help="plan, ask: what a batch shall take.",
 )
 @click.option(
     "--most-batches",
     type=click.IntRange(1),
     default=MOST_BATCHES,
-    help="plan: more are never made; they get larger instead.",
+    help="plan, ask: more are never made; they get larger instead.",
 )
 @click.option("--batch", type=click.IntRange(0), help="batch: its number, counted from 0.")
 @click.option(
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 2),
     default=1,
     help="batch: 1 for the plan's batches, 2 for those of check.",
+)
+@click.option(
+    "--asked", type=click.IntRange(0), default=0, help="ask: the rounds of the search so far."
 )
 @click.option("--workers", type=click.IntRange(1), default=1, help="batch: worker processes.")
 @click.option(
@@ -70,6 +73,7 @@ def step(  # noqa: PLR0913 - one argument per option
     most_batches: int,
     batch: int | None,
     round_number: int,
+    asked: int,
     workers: int,
     allow_incomplete: bool,
     debug: bool,  # noqa: ARG001 - read by the caller, which also shows errors of the options
@@ -77,14 +81,17 @@ def step(  # noqa: PLR0913 - one argument per option
     """Run one step of an experiment in a pod; outputs go to files, errors to Kubernetes as well."""
     with Signals() as stopping:
         try:
-            if name == "plan":
+            if name in {"plan", "ask"}:
                 # Each step imports only what it needs: a pod's start-up is part of its work.
                 from trading_runtime.argo.plan_step import PodSettings
 
                 settings = PodSettings(
                     image, allow_mutable_image, code or None, batch_seconds, most_batches
                 )
-                return _plan(_needed(config, "--config", name), run_id, settings)
+                given = _needed(config, "--config", name)
+                if name == "ask":
+                    return _ask(given, run_id, settings, asked)
+                return _plan(given, run_id, settings)
             place = _needed(results, "--results", name)
             if name == "batch":
                 from trading_runtime.argo.batch_step import BatchOrder
@@ -113,15 +120,43 @@ def _plan(experiment: str, run_id: str, settings: PodSettings) -> int:
             "run_id": planned.run_id,
             "results": planned.results,
             "batches": str(planned.batches),
+            "rounds": str(planned.rounds),
             # Kubernetes replaces $(NAME) in a container's arguments, and $$ by $.
             "results_argument": planned.results.replace("$", "$$"),
         }
     )
+    if planned.rounds:
+        say(f"run {planned.run_id}: a search of {planned.rounds:,} rounds at most", err=True)
+        return 0
     say(
         f"run {planned.run_id}: {planned.tasks:,} tasks, of which {planned.pending:,} are to be "
         f"computed, in {planned.batches:,} batches",
         err=True,
     )
+    return 0
+
+
+def _ask(experiment: str, run_id: str, settings: PodSettings, number: int) -> int:
+    from trading_runtime.argo.ask_step import run_ask_step
+    from trading_runtime.argo.outputs import write_outputs
+
+    try:
+        asked = run_ask_step(experiment, run_id, settings, number)
+    except Exception as error:
+        if kind_of_error(error) is not Kind.TRANSIENT:
+            # What will not pass fails in every other round, too: none follows this one.
+            write_outputs({"rounds": str(number + 1)})
+        raise
+    write_outputs(
+        {
+            "run_id": asked.run_id,
+            "batches": str(asked.batches),
+            "rounds": str(asked.rounds),
+            "search": asked.ended,
+        }
+    )
+    planned = f"{asked.batches:,} batches" if not asked.ended else asked.ended
+    say(f"run {asked.run_id}: {asked.progress}; {planned}", err=True)
     return 0
 
 

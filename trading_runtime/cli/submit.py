@@ -124,9 +124,15 @@ def _lines(submission: Submission) -> list[str]:
     code = "in the image"
     if submission.code is not None:
         code = f"{len(prepared.code.files):,} files, {len(submission.code) / 1e3:,.0f} kB, sent"
+    search = prepared.loaded.experiment.search
+    searched = []
+    if search is not None and search.is_adaptive:
+        first = f"{search.points:,} points at most; below, the first {len(plan.points):,}"
+        searched = [f"search      {search.method}: {first}"]
     return [
         f"run         {submission.run_id}",
         f"experiment  {plan.experiment_name}, to {submission.address}",
+        *searched,
         f"tasks       {tasks:,}, of which {tasks - pending:,} are stored already",
         f"pods        {submission.pods:,}",
         f"estimate    {time}",

@@ -10,7 +10,7 @@ from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import Evaluated, Space, ask
 from trading_runtime.search.generations import CheckedSearch, read_generation
 from trading_runtime.search.halving import check_halving
-from trading_runtime.search.running import told_of
+from trading_runtime.search.state import told_of
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import Store

@@ -26,7 +26,8 @@ from trading_runtime.search.generations import (
     read_generation,
     refuse_other_search,
 )
-from trading_runtime.search.running import Searched, objective_values, planned_for
+from trading_runtime.search.running import Searched, planned_for
+from trading_runtime.search.state import objective_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,0 +1,34 @@
+"""A search in pods: rounds of one workflow, which ask for a laptop's points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.e2e.site import Site
+
+
+def test_a_search_asks_for_the_points_of_a_laptop_though_a_pod_is_deleted_and_stops_early(
+    site: Site, image: str
+) -> None:
+    search = {"method": "tpe", "points": 8, "generation": 2, "seed": 1, "patience": 1}
+    # The second generation finds nothing better: of nine rounds at most, three are needed.
+    experiment = site.awkward(
+        "search",
+        parameters={"every": {"low": 2, "high": 60, "step": 1}, "pause_seconds": [3]},
+        partitions={"by": "day", "end": "2024-01-02"},
+        search=search,
+    )
+    name = experiment.send("--image", image, "--batch-seconds", "1")["workflow"]
+    site.backtests.delete_running(name, "batch")
+    found = site.backtests.succeeded(name)
+
+    assert found.outputs["search"] == (
+        "tpe: 4 points in 2 generations; 1 generation in a row found nothing better "
+        "(search.patience)"
+    )
+    # One for each generation, and one that plans the run over all points.
+    assert len(found.pods("ask")) == 3
+    assert len(found.pods("batch")) == 4
+    assert len(found.pods("again")) == 1
+    assert found.outputs["run_digest"] == experiment.run_on_laptop()["run_digest"]
