@@ -125,5 +125,5 @@ def _work() -> Steps:
     return Steps(
         name="work",
         inputs=[Parameter(name="run"), Parameter(name="batches")],
-        sub_steps=two_rounds("{{inputs.parameters.batches}}", [run]),
+        sub_steps=[*two_rounds("{{inputs.parameters.batches}}", [run])],
     )

@@ -14,6 +14,8 @@ from tests.argo.conftest import bucket, pods, server, storage
 from tests.argo.test_steps import download, tasks_of, upload
 from trading_runtime import api
 from trading_runtime.argo import argo_command
+from trading_runtime.argo.ask_step import run_ask_step
+from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.storage.s3 import S3Folder
 
@@ -224,6 +226,7 @@ def test_the_run_is_followed_to_its_end_and_its_exit_code_is_taken(
         (workflow("Failed", "0/2", ("plan", "3"), ("summary", "2")), 3),
         (workflow("Failed", "0/2", ("plan", "75"), ("plan", "2"), ("summary", "2")), 2),
         (workflow("Failed", "9/12", ("plan", "0"), ("batch", "137"), ("summary", "5")), 5),
+        (workflow("Failed", "9/12", ("plan", "0"), ("ask", "3"), ("summary", "2")), 3),
         (workflow("Failed", "9/12", ("plan", "0"), ("summary", "0")), 5),
         (workflow("Error", "0/1", message='pods "x" is forbidden'), 5),
     ],
@@ -367,3 +370,32 @@ def test_an_image_with_another_runtime_than_the_laptop_s_is_refused_by_its_plan_
     assert "runtime code ffffffffffff" in plan.message
     assert f"the image {IMAGE} has nautilus_trader" in plan.message
     assert plan.outputs == {}
+
+
+def test_of_a_search_the_first_generation_is_shown(
+    remote: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remote.write(
+        parameters={"every": {"low": 2, "high": 60, "step": 1}},
+        search={"method": "tpe", "points": 40, "generation": 4},
+    )
+
+    assert invoke(root, ["submit", str(remote.path), "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "search      tpe: 40 points at most; below, the first 4" in told
+    assert "tasks       12, of which 0 are stored already" in told
+
+
+@pytest.mark.usefixtures("argo")
+def test_a_run_id_of_another_search_is_refused_before_it_is_sent(
+    remote: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters = {"every": {"low": 2, "high": 60, "step": 1}}
+    path = remote.write(parameters=parameters, search={"method": "tpe", "points": 4})
+    run_plan_step(str(path), "one", PodSettings())
+    run_ask_step(str(path), "one", PodSettings(), 0)
+    assert invoke(root, ["submit", str(path), "--run-id", "one", "--image", IMAGE]) == 0
+
+    path = remote.write(search={"method": "tpe", "points": 4, "seed": 8})
+    assert invoke(root, ["submit", str(path), "--run-id", "one", "--image", IMAGE]) == 2
+    assert "run 'one' exists with another search" in capsys.readouterr().err

@@ -168,7 +168,8 @@ def test_a_search_that_cannot_be_is_refused(
 def test_pods_refuse_what_they_cannot_search(
     searching: SmallExperiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    searching.write(search={"method": "successive-halving", "points": 6})
     code = invoke(root, ["submit", str(searching.path), "--dry-run"])
 
     assert code == Kind.USAGE.exit_code
-    assert "search.method: tpe runs on one machine" in capsys.readouterr().err
+    assert "search.method: successive-halving runs on one machine" in capsys.readouterr().err

@@ -111,10 +111,11 @@ def sight_of(workflow: Mapping[str, Any]) -> Sight:
 def _decisive(pods: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
     """Return exit code and message of the pod that decided how a workflow failed.
 
-    That is the plan's last pod: where it failed, the summary has nothing to judge. Otherwise it is
-    the summary's. The workflow's own message only says that a child failed.
+    That is the last pod of the plan or of a search's asking: where it failed, the summary has
+    nothing to judge. Otherwise it is the summary's. The workflow's own message only says that a
+    child failed.
     """
-    for name in ("plan", "summary"):
+    for name in ("plan", "ask", "summary"):
         ended = [node for node in pods if node.get("templateName") == name]
         last = max(ended, key=lambda node: str(node.get("finishedAt")), default=None)
         if last is not None:
