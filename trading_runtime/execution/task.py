@@ -143,7 +143,7 @@ class TaskRunner:
         if cut.closes:
             counts["daily_closes"] = cut.closes
         for name, paid in output.flows.items():
-            counts |= {name: paid.amount, COUNTS_OF_FLOWS[name]: paid.count}
+            counts |= {name: paid.amount, COUNTS_OF_FLOWS[name]: paid.times}
         if output.liquidations is not None:
             by_instrument, fees = output.liquidations
             counts |= {

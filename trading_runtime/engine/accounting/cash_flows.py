@@ -31,7 +31,7 @@ class Payments(NamedTuple):
 
     amount: Decimal = Decimal(0)
     """Received minus paid, in the statistics currency."""
-    count: int = 0
+    times: int = 0
     """How often a position received or paid."""
 
 
@@ -120,8 +120,8 @@ class CashFlows:
                         continue
                     module.due.append(money)
                     worth = money.as_decimal() * self._history.rate(money.currency.code, ts)
-                    amount, count = self.totals[flow.kind]
-                    self.totals[flow.kind] = Payments(amount + worth, count + 1)
+                    amount, times = self.totals[flow.kind]
+                    self.totals[flow.kind] = Payments(amount + worth, times + 1)
                     gained += worth
             return to_raw(gained)
 

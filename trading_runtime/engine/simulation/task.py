@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nautilus_trader import model
 
-from trading_runtime.engine.accounting.cash_flows import CashFlows, CashModule
+from trading_runtime.engine.accounting.cash_flows import CashFlow, CashFlows, CashModule
 from trading_runtime.engine.accounting.dividends import DIVIDENDS, dividends
 from trading_runtime.engine.accounting.equity import EquitySampler, RateNoter, looks
 from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
@@ -353,7 +353,8 @@ def _cash_flows(
         for module in venue.modules
         if isinstance(module, CashModule)
     }
-    flows, kinds = [], {}
+    flows: list[CashFlow] = []
+    kinds: dict[str, None] = {}
     first_row = functools.partial(first_row_after, partition.data, course.catalog)
     for name, settings in inputs.common.all_venues.items():
         venue = model.Venue(name)
