@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from types import SimpleNamespace
 
 import pytest
 
+from tests.s3.servers import Clock, move_servers_by
 from trading_runtime.errors import LeaseLostError, UsageError
 from trading_runtime.results.opening import open_store
 from trading_runtime.sessions import account as room
@@ -17,18 +17,16 @@ LEASE = "accounts/small/lease.json"
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that both clocks of the room are ahead, in a list of one."""
-    ahead = [0.0]
-    clocks = SimpleNamespace(
-        monotonic=lambda: time.monotonic() + ahead[0], time=lambda: time.time() + ahead[0]
-    )
-    monkeypatch.setattr(room, "time", clocks)
-    return ahead
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of storage and sessions."""
+    clock = Clock()
+    move_servers_by(clock, monkeypatch)
+    monkeypatch.setattr(room, "steady_time", clock)
+    return clock
 
 
 def test_the_storage_is_asked_twice_a_second_at_most(
-    bucket: str, clock: list[float], monkeypatch: pytest.MonkeyPatch
+    bucket: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store(bucket)
     account = SessionAccount(store, "small")
@@ -43,7 +41,7 @@ def test_the_storage_is_asked_twice_a_second_at_most(
 
             monkeypatch.setattr(store.objects, method, counted)
         for _ in range(40):
-            clock[0] += 0.2
+            clock.now += 0.2
             account.check()
         looks = list(asked)
 
@@ -52,14 +50,12 @@ def test_the_storage_is_asked_twice_a_second_at_most(
     assert looks.count("replace") == 1
 
 
-def test_a_lease_that_was_not_renewed_in_time_lets_no_order_out(
-    bucket: str, clock: list[float]
-) -> None:
+def test_a_lease_that_was_not_renewed_in_time_lets_no_order_out(bucket: str, clock: Clock) -> None:
     account = SessionAccount(open_store(bucket), "small")
     with account.held("one"):
-        clock[0] = 14.0
+        clock.now += 14
         account.fence()
-        clock[0] = 16.0
+        clock.now += 2
         with pytest.raises(LeaseLostError, match="was not renewed in 15 s"):
             account.fence()
         # Nobody took it: the next look renews it.
@@ -67,14 +63,17 @@ def test_a_lease_that_was_not_renewed_in_time_lets_no_order_out(
         account.fence()
 
 
-def test_another_session_has_to_wait_for_the_lease_and_ends_the_first(
-    bucket: str, clock: list[float]
+@pytest.mark.parametrize("ahead", [0, 300, -300])
+def test_another_session_has_to_wait_for_the_lease_and_ends_the_first_whatever_the_time_there(
+    bucket: str, clock: Clock, ahead: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real = time.time
     first, second = (SessionAccount(open_store(bucket), "small") for _ in range(2))
     with first.held("one"):
+        monkeypatch.setattr(time, "time", lambda: real() + clock.passed + ahead)
         with pytest.raises(UsageError, match="in use by session 'one'"), second.held("two"):
             pass
-        clock[0] = 16.0
+        clock.now += 17
         with second.held("two"):
             with pytest.raises(LeaseLostError, match="session 'two' has taken the account"):
                 first.check()

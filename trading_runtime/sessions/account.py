@@ -4,8 +4,8 @@
     accounts/<deployment>/lease.json    who has it, with a number that grows with each holder
 
 A lease says who may trade. On a disk the lock ends with the process; in S3 a lease expires unless
-it is renewed. A session that finds a larger number in it than its own has lost the account, and
-sends nothing more.
+it is renewed: for others by the storage's clock, for its holder by a steady one. A session that
+finds a larger number in it than its own has lost the account, and sends nothing more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.errors import DataError, LeaseLostError, UsageError
 from trading_runtime.records.account import LeaseRecord, parse_account
 from trading_runtime.records.journal import entries_of
-from trading_runtime.runs.s3_lock import read_lease
+from trading_runtime.runs.s3_lock import is_free, read_lease, steady_time
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class SessionAccount:
         self._token = 0
         self._holder = uuid.uuid4().hex
         self._session = self._version = ""
-        self._renewed = self._checked = self._until = 0.0
+        self._renewed = self._checked = 0.0
+        self._renewals = 0
         self._expires = not store.objects.has_file_locks
 
     @contextlib.contextmanager
@@ -79,19 +80,25 @@ class SessionAccount:
             try:
                 yield
             finally:
-                self._store.objects.replace(self._lease, self._content(0.0), self._version)
+                self._store.objects.replace(
+                    self._lease, self._content(released=True), self._version
+                )
 
     def _take(self, session: str, leaving: contextlib.ExitStack) -> None:
         if not self._expires:
             # It ends with the process: after 'kill -9' no one has to wait for a lease to expire.
             leaving.enter_context(self._locked())
         there = self._read_lease()
-        if self._expires and there is not None and there[0].until > time.time():
+        if (
+            self._expires
+            and there is not None
+            and not is_free(self._store.objects, self._lease, there[0], _LEASE_SECONDS)
+        ):
             raise self._taken(there[0].session)
         self._session = session
         self._token = 1 if there is None else (there[0].token or 0) + 1
-        self._renewed, self._until = time.monotonic(), time.time() + _LEASE_SECONDS
-        content = self._content(_LEASE_SECONDS)
+        self._renewed = steady_time()
+        content = self._content()
         if there is None:
             version = self._store.objects.create(self._lease, content)
         else:
@@ -106,16 +113,13 @@ class SessionAccount:
         The storage is asked every half second at most, and a renewal, which succeeds only for the
         holder, counts as a look. In between ``fence`` holds.
         """
-        now = time.monotonic()
+        now = steady_time()
         if now - self._checked < _CHECK_SECONDS:
             return
         if now - self._renewed > _LEASE_SECONDS / 3:
-            until = time.time() + _LEASE_SECONDS
-            content = self._content(_LEASE_SECONDS)
-            version = self._store.objects.replace(self._lease, content, self._version)
+            version = self._store.objects.replace(self._lease, self._content(), self._version)
             if version is not None:
                 self._checked = self._renewed = now
-                self._until = until
                 self._version = version
                 return
         there = self._read_lease()
@@ -132,9 +136,7 @@ class SessionAccount:
 
         Asked before each order, it reads only the clock: this process may have been suspended.
         """
-        if self._expires and (
-            time.monotonic() - self._renewed > _LEASE_SECONDS or time.time() > self._until
-        ):
+        if self._expires and steady_time() - self._renewed > _LEASE_SECONDS:
             raise LeaseLostError(
                 f"the lease on the account of {self.name!r} was not renewed in "
                 f"{_LEASE_SECONDS:.0f} s: another session may have it, and this one sends nothing "
@@ -201,12 +203,14 @@ class SessionAccount:
     def _read_lease(self) -> tuple[LeaseRecord, str] | None:
         return read_lease(self._store.objects, self._lease)
 
-    def _content(self, seconds: float) -> bytes:
+    def _content(self, *, released: bool = False) -> bytes:
+        self._renewals += 1
         return LeaseRecord(
             token=self._token,
             holder=self._holder,
             session=self._session,
-            until=time.time() + seconds,
+            renewals=self._renewals,
+            released=released,
         ).to_json()
 
 
