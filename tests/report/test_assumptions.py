@@ -222,7 +222,7 @@ def test_a_year_that_is_a_guess_from_few_days_is_said_to_be_one() -> None:
 
 def test_the_days_that_count_and_the_factor_of_a_year_are_said() -> None:
     text = said(sample_run({}, partitions=4), "Ratios").text
-    assert "28 days with data count. A year has 365 of them, as the weekdays that count." in text
+    assert "28 days with data count. A year has 365 of them, as the days that count." in text
     run = sample_run({})
     experiment = {
         **run.experiment,

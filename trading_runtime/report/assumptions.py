@@ -474,7 +474,7 @@ def _ratios(inputs: ReportInputs) -> Assumption:
         text += f"{'counts' if days == 1 else 'count'}."
     if row is not None and row["periods_per_year"] is not None:
         year = statistic("periods_per_year", row["periods_per_year"])
-        why = "as set" if settings.get("periods_per_year") else "as the weekdays that count"
+        why = "as set" if settings.get("periods_per_year") else "as the days that count"
         text += f" A year has {year} of them, {why}."
     few = row is not None and days < FEW_DAYS
     if few:
