@@ -63,6 +63,6 @@ def test_damage_to_an_account_is_named_by_its_place(keys: dict[str, Any], messag
     assert str(refused.value) == message
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"renewals": "many"}'])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"until": "soon"}', b"{}"])
 def test_a_damaged_lease_belongs_to_nobody(content: bytes) -> None:
-    assert parse_lease(content) == LeaseRecord(released=True)
+    assert parse_lease(content) == LeaseRecord(holder="", until=0.0)

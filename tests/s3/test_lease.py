@@ -107,7 +107,7 @@ def test_a_lease_depends_on_no_clock_of_a_machine(
 def test_of_two_takers_that_read_the_same_expired_lease_one_gets_it(
     objects: S3Folder, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objects.write(LEASE, b'{"holder": "dead", "released": true}')
+    objects.write(LEASE, b"{}")
     both_have_read = threading.Barrier(2)
     replace = S3Folder.replace
 
@@ -208,7 +208,7 @@ def test_a_change_whose_answer_was_lost_is_known_by_its_content(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if lost == "taken over":
-        objects.write(LEASE, b'{"holder": "dead", "released": true}')
+        objects.write(LEASE, b"{}")
     number_lost = {"taken": 1, "taken over": 3, "renewed": 2}[lost]
     with Proxy(
         storage.port, lambda number: LOST_ANSWER if number == number_lost else None

@@ -83,9 +83,9 @@ class LeaseRecord(Record):
     session: str | None = None
     """Of accounts."""
     renewals: int = 0
-    """Makes each renewal differ: the tag of an object may be a digest of its content."""
-    released: bool = False
-    """Whether its holder has left; of accounts."""
+    """Of runs; makes each renewal differ: the tag of an object may be a digest of its content."""
+    until: float = 0.0
+    """Of accounts: when it expires by its holder's clock, seconds since the epoch; 0: released."""
 
     def to_json(self) -> bytes:
         """Return the content of its object."""
@@ -108,4 +108,4 @@ def parse_account(content: bytes) -> AccountState:
 
 def parse_lease(content: bytes) -> LeaseRecord:
     """Return a lease; one that is damaged belongs to no one."""
-    return parse_record(content, LeaseRecord) or LeaseRecord(released=True)
+    return parse_record(content, LeaseRecord) or LeaseRecord()

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 import uuid
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
 from trading_runtime.records.account import LeaseRecord, parse_lease
+from trading_runtime.units import steady_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +31,6 @@ _INEXACT_SECONDS = 1.0
 """By how much an age may be too large: a storage tells whole seconds."""
 
 
-def steady_time() -> float:
-    """Return seconds that go on while this machine is suspended, from any beginning."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
 class Lease:
     """The lease of a run, held by this process and renewed by a thread until it is released.
 
@@ -43,7 +38,7 @@ class Lease:
     """
 
     def __init__(
-        self, objects: ObjectStore, run_id: str, clock: Callable[[], float] = steady_time
+        self, objects: ObjectStore, run_id: str, clock: Callable[[], float] = steady_seconds
     ) -> None:
         """Take the lease; raises ``UsageError`` when another process has it.
 
@@ -156,11 +151,11 @@ def is_leased(objects: ObjectStore, run_id: str) -> bool:
 
 
 def is_free(objects: ObjectStore, name: str, there: LeaseRecord, seconds: float) -> bool:
-    """Return whether a lease, as just read, was released, or not renewed for so many seconds.
+    """Return whether a lease, as just read, is nobody's, or was not renewed for so many seconds.
 
     Should it be renewed after it was read, the conditional write that takes it over fails.
     """
-    if there.released:
+    if not there.holder:
         return True
     age = objects.age(name)
     return age is None or age >= seconds + _INEXACT_SECONDS
