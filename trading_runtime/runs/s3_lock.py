@@ -117,7 +117,7 @@ class Lease:
             there = read_lease(self._objects, self._name)
             if there is None:  # just released
                 version = self._objects.create(self._name, content)
-            elif is_free(self._objects, self._name, there[0], _LEASE_SECONDS):
+            elif _is_free(self._objects, self._name, there[0]):
                 version = self._objects.replace(self._name, content, there[1])
         if version is None:
             raise UsageError(
@@ -147,18 +147,18 @@ def is_leased(objects: ObjectStore, run_id: str) -> bool:
     """Return whether a process has the lease of a run now."""
     name = lease_name(run_id)
     there = read_lease(objects, name)
-    return there is not None and not is_free(objects, name, there[0], _LEASE_SECONDS)
+    return there is not None and not _is_free(objects, name, there[0])
 
 
-def is_free(objects: ObjectStore, name: str, there: LeaseRecord, seconds: float) -> bool:
-    """Return whether a lease, as just read, is nobody's, or was not renewed for so many seconds.
+def _is_free(objects: ObjectStore, name: str, there: LeaseRecord) -> bool:
+    """Return whether a lease, as just read, is nobody's, or was not renewed in time.
 
     Should it be renewed after it was read, the conditional write that takes it over fails.
     """
     if not there.holder:
         return True
     age = objects.age(name)
-    return age is None or age >= seconds + _INEXACT_SECONDS
+    return age is None or age >= _LEASE_SECONDS + _INEXACT_SECONDS
 
 
 def read_lease(objects: ObjectStore, name: str) -> tuple[LeaseRecord, str] | None:
