@@ -59,6 +59,8 @@ IMPORTED_ONCE = {
     "report/pictures/equity.py": "a picture",
     "report/pictures/front.py": "a picture",
     "report/pictures/parallel.py": "a picture",
+    "runs/lock.py": "the lock on a disk, as s3_lock.py is the one in S3",
+    "storage/s3_clock.py": "imports what only the age of an object needs, in seldom cases",
     "report/pictures/two_curves.py": "a picture",
     "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
     "sessions/starting.py": "checks before anything is started",
