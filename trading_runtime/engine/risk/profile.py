@@ -19,7 +19,7 @@ from trading_runtime.records.inputs import RiskInputs
 from trading_runtime.units import DAY, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from trading_runtime.engine.accounting.equity import Account, EquitySample
     from trading_runtime.engine.accounting.ledger import Ledger
@@ -176,6 +176,8 @@ class Risk:
         """Whether only orders that reduce a position are sent."""
         self.held: Refusal | None = None
         """Why no order is sent at all; ``None`` when orders may be sent."""
+        self.rate_clock: Callable[[], int] | None = None
+        """What rates are counted by, in nanoseconds; ``None`` for the instant of the orders."""
         self.allowed: frozenset[str] | None = None
         """The instruments, by id, that may be traded; ``None`` when all may."""
         self.closed: dict[str, Refusal] = {}
@@ -221,13 +223,14 @@ class Risk:
         settings = self._settings.max_orders
         if settings is None:
             return None
-        while self._sent and self._sent[0] <= now - self._period:
+        at = now if self.rate_clock is None else self.rate_clock()
+        while self._sent and self._sent[0] <= at - self._period:
             self._sent.popleft()
         if len(self._sent) + number > settings.orders:
             refusal = Refusal("max_orders", f"more than {settings.orders} in {settings.per}")
             self.refusals[refusal.rule] += number
             return refusal
-        self._sent.extend([now] * number)
+        self._sent.extend([at] * number)
         return None
 
     def _broken(self, item: Proposal, now: int) -> Refusal | None:
