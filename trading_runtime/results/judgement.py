@@ -164,8 +164,8 @@ def verdict(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[s
     if luck is None:
         if spent is not None and spent.trials is not None and spent.trials > 1:
             yield (
-                f"These are {spent.trials:,} trials on this data. Fewer than {FEWEST_DAYS} daily "
-                "returns are too few to tell skill from luck."
+                f"These are {spent.trials:,} trials on this data. Skill cannot be told from luck "
+                f"without a best point that has {FEWEST_DAYS} daily returns."
             )
         return
     counted = _over_all_trials(luck, spent)
@@ -208,8 +208,8 @@ def _over_all_trials(luck: LuckStatistics, spent: TrialCount | None) -> LuckStat
 def _interval(luck: LuckStatistics) -> str:
     low, high = luck.sharpe_interval
     return (
-        f"The Sharpe ratio is {_annual(luck):.2f}, with a 95% confidence interval from {low:.2f} "
-        f"to {high:.2f}."
+        f"The Sharpe ratio is {_annual(luck)}, with a 95% confidence interval from {_ratio(low)} "
+        f"to {_ratio(high)}."
     )
 
 
@@ -217,7 +217,7 @@ def _against_luck(luck: LuckStatistics) -> str:
     """Return how the best point compares with the luckiest of as many trials without skill."""
     said = (
         f"Of {luck.trials:,} trials, the best Sharpe ratio by luck alone would be "
-        f"{luck.sharpe_by_luck:.2f}; this one is {_annual(luck):.2f}"
+        f"{_ratio(luck.sharpe_by_luck)}; this one is {_annual(luck)}"
     )
     if luck.deflated_sharpe is None:
         return f"{said}."
@@ -225,8 +225,12 @@ def _against_luck(luck: LuckStatistics) -> str:
     return f"{said}, and truly above that with probability {luck.deflated_sharpe:.1%}: {judged}."
 
 
-def _annual(luck: LuckStatistics) -> float:
-    return luck.daily_sharpe * math.sqrt(luck.periods_per_year)
+def _annual(luck: LuckStatistics) -> str:
+    return _ratio(luck.daily_sharpe * math.sqrt(luck.periods_per_year))
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _verdict(tested: SkillTest) -> str:
