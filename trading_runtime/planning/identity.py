@@ -112,6 +112,7 @@ def partition_inputs(
             )
             for series in partition.data
         ],
+        data_end=partition.data_end,
     )
 
 
