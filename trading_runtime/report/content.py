@@ -22,7 +22,7 @@ from trading_runtime.report.formatting import (
 )
 from trading_runtime.report.periods import Table, benchmark_facts, months_table
 from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names, ranked
-from trading_runtime.results.judgement import details, verdict
+from trading_runtime.results.judgement import findings, verdict
 from trading_runtime.results.points import OK
 from trading_runtime.text import MOST_MESSAGE, MOST_TRACEBACK, abridged
 from trading_runtime.units import parse_instant
@@ -296,7 +296,7 @@ def content(inputs: ReportInputs) -> Content:
         if row
         else [],
         luck=list(verdict(inputs.result.luck, inputs.trials)),
-        luck_details=list(details(inputs.result.luck, inputs.trials)),
+        luck_details=list(findings(inputs.result.luck, inputs.trials)),
         benchmark=benchmark_facts(inputs, row),
         months=months_table(inputs.returns),
         points=points_table(inputs.points, metric, direction, best),

@@ -180,7 +180,7 @@ def verdict(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[s
     yield _interval(luck) if counted.trials <= 1 else _against_luck(counted)
 
 
-def details(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[str]:
+def findings(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[str]:
     """Yield what else the statistics say about the best point, one plain sentence each."""
     if luck is None:
         return
