@@ -29,7 +29,8 @@ from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import engine_version, runtime_digest
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.events import ExecutorKind, RunStarted
-from trading_runtime.runs.opening import SharedRun, check_run_id, is_running
+from trading_runtime.runs.heartbeat import Heartbeat
+from trading_runtime.runs.opening import SharedRun, check_run_id, is_held
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan
+    from trading_runtime.runs.metadata import Metadata
 
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]*"
@@ -226,12 +228,12 @@ def with_pod_batches(prepared: PreparedRun, seconds: float, most: int) -> Prepar
 
 
 def _begin(prepared: PreparedRun, run_id: str, settings: PodSettings) -> None:
-    if is_running(prepared.store, run_id):
+    if is_held(prepared.store, run_id):
         raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
     KillSwitch(prepared.store).refuse_start(run_id)
     # Without a lock, which a killed pod would leave behind: Argo has a mutex per run id.
     run = SharedRun(prepared.store, run_id)
-    files, plan = run.files, prepared.plan
+    files = run.files
     run.read(files.metadata)
     metadata = begin_run(
         files,
@@ -243,6 +245,12 @@ def _begin(prepared: PreparedRun, run_id: str, settings: PodSettings) -> None:
         batch_seconds=settings.batch_seconds,
         most_batches=settings.most_batches,
     )
+    with Heartbeat(prepared.store.objects, run_id):
+        _publish_beginning(run, prepared, metadata)
+
+
+def _publish_beginning(run: SharedRun, prepared: PreparedRun, metadata: Metadata) -> None:
+    files, plan = run.files, prepared.plan
     if metadata.earlier is not None:
         # Before any of its files changes: until then it has ended as its metadata say.
         run.publish(files.metadata)

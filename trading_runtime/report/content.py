@@ -224,7 +224,7 @@ _TILES = (
     "net_profit", "return", "sharpe", "sortino", "max_drawdown", "volatility", "trades", "win_rate",
     "profit_factor", "expectancy", "exposure", "fees",
 )  # fmt: skip
-_COSTS = ("funding", "swap", "liquidations", "liquidation_fees")
+_COSTS = ("funding", "swap", "dividends", "liquidations", "liquidation_fees")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
