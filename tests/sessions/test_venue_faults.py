@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from decimal import Decimal
 
-from tests.sessions.live_session import SYMBOL, LiveSession
-from tests.sessions.small_session import ended
+from tests.sessions.live_session import INSTRUMENT, SYMBOL, LiveSession
+from tests.sessions.small_session import ended, until
+from tests.sessions.test_account import asked
 from trading_runtime.operations.stand_in.bybit import BybitProtocol
 from trading_runtime.operations.stand_in.exchange import Exchange, HeldOrder
 from trading_runtime.operations.stand_in.serving import StandInVenue
@@ -20,7 +21,7 @@ def test_a_request_too_many_is_told_and_nothing_is_forgotten(live: LiveSession) 
     live.order("buy 0.020", "cancel")
     live.wait_for("order_rejected", process, 2)
     live.protocol.refuses_requests = False
-    live.order("buy 0.030")
+    live.order("buy 0.030 when allowed")
     live.wait_for("order_filled", process)
     live.order("cancel")
     live.wait_for("order_ended", process)
@@ -111,3 +112,70 @@ def test_while_the_account_is_out_of_reach_no_order_is_sent_at_prices_that_go_on
     assert denied["rule"] == "venue"
     assert live.exchange.positions[SYMBOL] == Decimal("0.020")
     assert live.events("data_stale") == []
+
+
+def test_a_subscription_that_the_venue_forgot_is_renewed(live: LiveSession) -> None:
+    live.write(stale_after="1s")
+    process = live.connect()
+    live.venue.do(live.protocol.forget, SYMBOL)
+    live.wait_for("data_resubscribed", process)
+    live.wait_for("data_recovered", process)
+    live.order("buy 0.010")
+    live.wait_for("order_filled", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.events("venue_lost") == []
+    assert live.booked("one") == live.executed
+
+
+def test_readiness_follows_the_data_and_the_connection_and_trading_goes_on_after_both(
+    live: LiveSession,
+) -> None:
+    live.write(stale_after="1s", health={"port": 0}, limits={"clock_skew": "1h"})
+    process = live.connect()
+    address = live.events("health_served")[0]["address"]
+
+    def told(path: str) -> tuple[int, list[str]]:
+        code, content = asked(f"{address}/{path}")
+        return code, content.get("why", [])
+
+    until(lambda: told("readyz") == (200, []))
+    live.protocol.frozen.add(SYMBOL)
+    until(lambda: told("readyz") == (503, [f"no data of {INSTRUMENT}"]))
+    assert told("healthz") == (200, [])
+    live.protocol.frozen.clear()
+    until(lambda: told("readyz") == (200, []))
+    live.venue.go_away()
+    until(lambda: any("no connection to" in why for why in told("readyz")[1]))
+    assert told("healthz") == (200, [])
+    live.venue.come_back()
+    until(lambda: told("readyz") == (200, []))
+    live.order("buy 0.010")
+    live.wait_for("order_filled", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.booked("one") == live.executed
+
+
+def test_after_a_request_too_many_a_strategy_that_insists_is_held_back_and_never_banned(
+    live: LiveSession,
+) -> None:
+    live.order("rest 0.010 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process)
+    live.protocol.retry_after = 1.0
+    live.protocol.refuses_requests = True
+    live.order("buy 0.020")
+    live.wait_for("order_rejected", process)
+    live.protocol.refuses_requests = False
+    live.order("buy 0.030 when allowed")
+    live.wait_for("order_filled", process)
+    live.order("cancel")
+    live.wait_for("order_ended", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.protocol.hasty == []
+    assert [item["seconds"] for item in live.events("orders_paused")] == [1.0]
+    assert {item["rule"] for item in live.events("order_denied")} == {"venue"}
+    assert live.exchange.positions[SYMBOL] == Decimal("0.030")
+    assert live.booked("one") == live.executed

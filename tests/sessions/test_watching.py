@@ -9,7 +9,9 @@ import pytest
 
 from trading_runtime.config.deployment import Deployment
 from trading_runtime.engine.live.arriving import ArrivingData
+from trading_runtime.records.session_events import DataGap
 from trading_runtime.sessions.watching import HealthWatch
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from trading_runtime.records.events import Event
@@ -24,6 +26,8 @@ class Watched:
         self.now = 1_000.0
         self.held: str | None = None
         self.closed: set[str] = set()
+        self.asked: list[float] = []
+        """When data was asked for anew, in seconds after the start."""
         self.written: list[Event] = []
         self.deployment = Deployment.model_validate(
             {
@@ -59,6 +63,9 @@ class Watched:
 
     def open_instrument(self, name: str) -> None:
         self.closed.discard(name)
+
+    def subscribe_again(self, _name: str) -> None:
+        self.asked.append(self.now - 1_000)
 
     def write(self, event: Event) -> None:
         self.written.append(event)
@@ -104,6 +111,70 @@ def test_a_loss_is_counted_from_the_first_connection_to_the_last(watched: Watche
     assert "prices: lost for 61.0 s, longer than limits.venue_lost" in str(watched.watch.error())
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Too many visits!",
+        "-1003: Too many requests; current limit is 2400 requests per minute.",
+        "EOrder:Rate limit exceeded",
+        "too_many_requests",
+        "Requests too frequent",
+        "HTTP 429",
+    ],
+)
+def test_a_request_too_many_holds_orders_back_ever_longer(watched: Watched, message: str) -> None:
+    held = []
+    for seconds in (0.5, 0.6, 1.5, 0.6, 0, 9):
+        # At 0, 0.5, 1.1, 2.6, 3.2 and 3.2 s: those within a pause lengthen nothing.
+        watched.watch._refused(message)
+        watched.pass_by(seconds)
+        held.append(watched.held)
+    watched.watch._refused(message)
+
+    too_many = "the venue had too many requests"
+    assert held == [too_many, None, too_many, None, too_many, None]
+    assert watched.told() == [
+        ("OrdersPaused", 1.0),
+        ("OrdersPaused", 2.0),
+        ("OrdersPaused", 4.0),
+        ("OrdersPaused", 1.0),
+    ]
+
+
+def test_rows_around_a_loss_are_told_as_a_gap(watched: Watched) -> None:
+    name, other = NAMES
+    second = 1_000_000_000
+    now = time.time_ns() // second * second
+    for each in NAMES:
+        watched.data.note(each, now)
+    watched.pass_by(1)
+    watched.data.on_socket("prices", False)  # noqa: FBT003 - a callback of the engine
+    watched.pass_by(30)
+    watched.data.on_socket("prices", True)  # noqa: FBT003 - a callback of the engine
+    watched.pass_by(1)
+    watched.data.note(name, now + 32 * second)
+    watched.pass_by(1)
+    watched.data.note(name, now + 33 * second)
+    watched.pass_by(1)
+    gaps = [event for event in watched.written if isinstance(event, DataGap)]
+
+    assert gaps == [
+        DataGap(
+            instrument=name,
+            since=format_instant(now),
+            until=format_instant(now + 32 * second),
+        )
+    ]
+    assert other not in {gap.instrument for gap in gaps}, "nothing of it came yet"
+
+
+def test_another_refusal_holds_nothing_back(watched: Watched) -> None:
+    watched.watch._refused("ab not enough for new order")
+    watched.pass_by(0)
+
+    assert (watched.held, watched.told()) == (None, [])
+
+
 def test_an_instrument_is_closed_for_as_long_as_it_alone_is_silent(watched: Watched) -> None:
     silent, other = NAMES
     for _ in range(11):
@@ -116,4 +187,28 @@ def test_an_instrument_is_closed_for_as_long_as_it_alone_is_silent(watched: Watc
     assert held is None
     assert closed == {silent}
     assert watched.closed == set()
-    assert watched.told() == [("DataStale", 100.0), ("DataRecovered", 100.0)]
+    assert watched.told() == [
+        ("DataStale", 100.0),
+        ("DataResubscribed", None),
+        ("DataRecovered", 100.0),
+    ]
+
+
+def test_data_that_does_not_come_is_asked_for_again_and_again_but_ever_less_often(
+    watched: Watched,
+) -> None:
+    watched.data.names = watched.data.names[:1]
+    watched.data._newest = dict.fromkeys(watched.data.names, 0)
+    for _ in range(70):
+        watched.pass_by(10)
+
+    # Stale after 90 s from the first look, at 10 s; then after more than 180 s and 360 s.
+    assert watched.asked == [110, 300, 670]
+
+
+def test_while_no_connection_lives_nothing_is_asked_for(watched: Watched) -> None:
+    watched.data.on_socket("prices", False)  # noqa: FBT003 - a callback of the engine
+    for _ in range(20):
+        watched.pass_by(10)
+
+    assert watched.asked == []
