@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -169,13 +171,24 @@ def test_what_a_supervisor_imports_leads_to_no_engine_even_where_it_is_imported_
     assert [name(path) for path in reached if room_of(path) in ENGINE_ROOMS] == []
 
 
-def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
-    heavy = (
-        "nautilus_trader polars pyarrow numpy pydantic jinja2 ruamel hera "
-        "prometheus_client obstore botocore plotly rich pandas mlflow"
-    )
+@pytest.mark.parametrize(
+    ("started", "heavy"),
+    [
+        (
+            "cli.main",
+            (
+                "nautilus_trader polars pyarrow numpy pydantic jinja2 ruamel hera "
+                "prometheus_client obstore botocore plotly rich pandas mlflow"
+            ),
+        ),
+        ("execution.task", "polars pyarrow.compute jinja2 ruamel obstore rich"),
+        ("sessions.session", "polars pyarrow.compute jinja2 ruamel obstore rich"),
+    ],
+    ids=["command line", "worker", "session"],
+)
+def test_a_process_starts_without_what_it_seldom_needs(started: str, heavy: str) -> None:
     code = (
-        "import sys, trading_runtime.cli.main\n"
+        f"import sys, trading_runtime.{started}\n"
         f"print(*(name for name in {heavy.split()!r} if name in sys.modules))"
     )
 

@@ -264,6 +264,11 @@ def _file_time(nanoseconds: int) -> str:
     return f"{text}-{fraction:09d}Z"
 
 
+def folder_name(identifier: str) -> str:
+    """Return the name of a series' folder, like the engine's writer, which leaves out slashes."""
+    return identifier.replace("/", "")
+
+
 def instants_of(table: pa.Table) -> memoryview:
     """Return ``ts_init`` in nanoseconds since the epoch, without a copy where it is one chunk.
 
