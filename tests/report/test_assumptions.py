@@ -213,7 +213,7 @@ def test_without_rates_there_is_no_funding_and_rates_that_settle_nothing_are_a_w
 
 
 def test_a_year_that_is_a_guess_from_few_days_is_said_to_be_one() -> None:
-    guess = "is a guess from so few days: set 'statistics.periods_per_year'"
+    guess = "are a guess from so few: set 'statistics.periods_per_year'"
     assert guess in said(sample_run({}, partitions=1), "Ratios").text
     run = sample_run({}, partitions=1)
     assert guess not in said(with_common(run, periods_per_year=252), "Ratios").text
@@ -222,7 +222,9 @@ def test_a_year_that_is_a_guess_from_few_days_is_said_to_be_one() -> None:
 
 def test_the_days_that_count_and_the_factor_of_a_year_are_said() -> None:
     text = said(sample_run({}, partitions=4), "Ratios").text
-    assert "28 days with data count. A year has 365 of them, as the days that count." in text
+    assert (
+        "28 days with data count. A year has 365 such days, judged by the days that count." in text
+    )
     daily = with_common(sample_run({}), calendar="every_day", periods_per_year=252)
     text = said(daily, "Ratios").text
     assert "Every day from the first row to the last counts, 28 days" in text

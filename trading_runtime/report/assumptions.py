@@ -499,12 +499,12 @@ def _ratios(inputs: ReportInputs) -> Assumption:
         text += f" Every day from the first row to the last counts, {counted(days, 'day')}: those"
         text += " without data return 0."
     else:
-        text += f" Days without any row are no returns; {counted(days, 'day')} with data "
+        text += f" Days without data are left out; {counted(days, 'day')} with data "
         text += f"{'counts' if days == 1 else 'count'}."
     if row is not None and row["periods_per_year"] is not None:
         year = statistic("periods_per_year", row["periods_per_year"])
-        why = "as set" if common.periods_per_year else "as the days that count"
-        text += f" A year has {year} of them, {why}."
+        why = "as set" if common.periods_per_year else "judged by the days that count"
+        text += f" A year has {year} such days, {why}."
     few = row is not None and days < FEW_DAYS
     if few:
         text += (
@@ -512,8 +512,7 @@ def _ratios(inputs: ReportInputs) -> Assumption:
         )
         if not common.periods_per_year and not common.every_day:
             text += (
-                " How many of them a year has is a guess from so few days: set "
-                "'statistics.periods_per_year'."
+                " The days of a year are a guess from so few: set 'statistics.periods_per_year'."
             )
     return Assumption("Ratios", text, few)
 

@@ -30,10 +30,12 @@ class SessionRecords:
     sent.
     """
 
-    def __init__(self, journal: Journal, *, is_held: bool = False) -> None:
-        """With ``is_held``, what happens to orders is in the file after the next ``flush``.
+    def __init__(
+        self, journal: Journal, fence: Callable[[], None], *, is_held: bool = False
+    ) -> None:
+        """``fence`` is called before orders are sent: what it raises prevents that, and is kept.
 
-        That is for a venue that forgets everything with this process: an order that it knows and
+        With ``is_held``, what happens to orders is in the file after the next ``flush``. That is for a venue that forgets everything with this process: an order that it knows and
         the journal does not cannot outlive either.
         """
         self._journal = journal
@@ -41,8 +43,7 @@ class SessionRecords:
         self._shown: tuple[int, str | None] = 0, None
         self._denied: set[str] = set()
         self._known: set[str] = set()
-        self.fence: Callable[[], None] = lambda: None
-        """Called before orders are sent; what it raises prevents that, and ends the session."""
+        self._fence = fence
         self.now: Callable[[], int] = lambda: 0
         """The time of the market data."""
         self.fills = 0
@@ -51,6 +52,8 @@ class SessionRecords:
         """How many events have affected the account so far."""
         self.on_change: Callable[[], object] = lambda: None
         """Called at each of them, from within the engine."""
+        self.on_refusal: Callable[[str], object] = lambda _message: None
+        """Called with the venue's words when it has refused a request."""
         self.error: Exception | None = None
 
     @property
@@ -72,7 +75,7 @@ class SessionRecords:
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders before they are sent; raises when that fails, or the fence does."""
         try:
-            self.fence()
+            self._fence()
         except TradingRuntimeError as error:
             self.error = self.error or error
             raise
@@ -158,6 +161,7 @@ class SessionRecords:
                     order_id=order_id, message=str(event.reason), what=_REFUSED[kind]
                 )
             )
+            self.on_refusal(str(event.reason))
         elif kind in _ENDED:
             self._changed()
             self._write(events.OrderEnded(order_id=order_id, how=_ENDED[kind]))

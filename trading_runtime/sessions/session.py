@@ -136,7 +136,7 @@ class Session:
             write_file(files.deployment, prepared.explicit_deployment())
             with self._opened.open_journal("session") as self._journal:
                 is_burst = prepared.deployment.pace == "burst"
-                self._records = SessionRecords(self._journal, is_held=is_burst)
+                self._records = SessionRecords(self._journal, self._account.fence, is_held=is_burst)
                 mode = self._metadata.now.mode
                 self._journal.write(RunInitialised(run_id=self.run_id, mode=mode))
                 if overridden is not None:
@@ -310,8 +310,8 @@ class Session:
         """End the process from the watchdog's thread: the event loop does not come back."""
         blocked = self.prepared.deployment.limits.blocked
         message = (
-            f"a callback of the strategy has run for {seconds:.0f} s, longer than limits.blocked "
-            f"({blocked}): no signal and no kill switch would reach it"
+            f"a callback of the strategy, or a read of the storage, has run for {seconds:.0f} s, "
+            f"longer than limits.blocked ({blocked}): no signal and no kill switch would reach it"
         )
         failed = breakdown(TaskTimeoutError(message))
         try:
