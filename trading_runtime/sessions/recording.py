@@ -35,8 +35,9 @@ class SessionRecords:
     ) -> None:
         """``fence`` is called before orders are sent: what it raises prevents that, and is kept.
 
-        With ``is_held``, what happens to orders is in the file after the next ``flush``. That is for a venue that forgets everything with this process: an order that it knows and
-        the journal does not cannot outlive either.
+        With ``is_held``, what happens to orders is in the file after the next ``flush``. That is
+        for a venue that forgets everything with this process: an order that it knows and the
+        journal does not cannot outlive either.
         """
         self._journal = journal
         self._append = journal.hold if is_held else journal.write
