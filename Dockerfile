@@ -6,7 +6,9 @@
 # is made here, checked by hash and not by time: equal sources give equal files, and no pod compiles
 # at start-up. With SOURCE_DATE_EPOCH and BuildKit's rewrite-timestamp the image repeats byte for byte.
 
-ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+# A registry without this image, such as a mirror of your own, is given its own one:
+# --build-arg PYTHON_IMAGE=...
+ARG PYTHON_IMAGE=python:3.13.15-slim-bookworm@sha256:ed86c82274b3c69b52fb5820f358f0bd7df0b603332063cb5c6e32bd220c3e6e
 
 FROM ${PYTHON_IMAGE} AS environment
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
@@ -30,6 +32,14 @@ RUN pip --python /opt/venv/bin/python install --no-compile --no-index --no-deps 
     && pip --python /opt/venv/bin/python uninstall --yes flit-core \
     && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
+# What the environment is made of, as CycloneDX, by a tool that does not get into the image.
+FROM environment AS materials
+COPY requirements-sbom.txt ./
+RUN python -m venv --without-pip /opt/sbom \
+    && pip --python /opt/sbom/bin/python install --no-compile --require-hashes --only-binary :all: -r requirements-sbom.txt \
+    && /opt/sbom/bin/cyclonedx-py environment --output-reproducible --output-format JSON \
+        --output-file /sbom.cdx.json /opt/venv/bin/python
+
 FROM ${PYTHON_IMAGE} AS application
 WORKDIR /app
 COPY LICENSE pyproject.toml requirements.txt ./
@@ -41,12 +51,13 @@ FROM ${PYTHON_IMAGE}
 # Python's own library, too: the base image comes without its bytecode, or with one that goes by times.
 RUN python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash \
         -x '/(ensurepip|idlelib|pydoc_data|site-packages|test|tkinter|turtledemo)/' /usr/local/lib/python3.13
-ARG REVISION="" VERSION="" ENGINE=""
+ARG REVISION="" VERSION="" ENGINE="" PYTHON_IMAGE
 LABEL org.opencontainers.image.title="trading-runtime" \
       org.opencontainers.image.description="Reproducible backtests of NautilusTrader strategies" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       io.nautilustrader.version="${ENGINE}"
 ENV HOME=/tmp \
     PATH=/opt/venv/bin:$PATH \
@@ -55,6 +66,7 @@ ENV HOME=/tmp \
     TZ=UTC
 COPY --from=environment /opt/venv /opt/venv
 COPY --from=application /app /app
+COPY --from=materials /sbom.cdx.json /app/
 WORKDIR /app
 USER 10001:10001
 ENTRYPOINT ["python", "trading_runtime/local/backtest.py"]

@@ -1,5 +1,5 @@
 # What the pod of `build-push-ghcr` runs, with the parameters in its environment.
-# REPOSITORY, REVISION, IMAGE, PUSH_TO, COMPRESSION; tells commit, digest and image in /out.
+# REPOSITORY, REVISION, IMAGE, PUSH_TO, COMPRESSION, PYTHON_IMAGE; tells commit, digest and image in /out.
 set -eu
 
 fail() {
@@ -17,6 +17,9 @@ esac
 target=${PUSH_TO:-$IMAGE}
 case "$target" in
 -* | *[!a-z0-9._:/-]*) fail "push-to: '$target' is not a name such as ghcr.io/owner/name" 2 ;;
+esac
+case "$PYTHON_IMAGE" in
+-* | *[!a-z0-9._:/@-]*) fail "python-image: '$PYTHON_IMAGE' is not a name such as python@sha256:..." 2 ;;
 esac
 case "$COMPRESSION" in
 zstd) level=11 ;;
@@ -54,6 +57,7 @@ if ! buildctl-daemonless.sh build --progress plain \
     --opt "build-arg:REVISION=$commit" \
     --opt "build-arg:VERSION=$version" \
     --opt "build-arg:ENGINE=$engine" \
+    ${PYTHON_IMAGE:+--opt "build-arg:PYTHON_IMAGE=$PYTHON_IMAGE"} \
     --output "type=image,name=$target:$commit,push=true,oci-mediatypes=true,compression=$COMPRESSION,compression-level=$level,rewrite-timestamp=true" \
     --metadata-file /build/metadata.json 2>/build/build.log; then
     cat /build/build.log >&2

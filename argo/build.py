@@ -34,6 +34,11 @@ PARAMETERS = (
     ),
     Parameter(name="compression", value="zstd", description="Of layers: zstd or gzip"),
     Parameter(
+        name="python-image",
+        value="",
+        description="A base image other than the Dockerfile's: name@sha256:...",
+    ),
+    Parameter(
         name="buildkit-image",
         value="moby/buildkit:v0.34.2-rootless",
         description="BuildKit; its digest may be given as well",
@@ -93,6 +98,7 @@ def build_template() -> WorkflowTemplate:
 def _build() -> Container:
     variables = {"REPOSITORY": "repository", "REVISION": "revision", "IMAGE": "image"}
     variables |= {"PUSH_TO": "push-to", "COMPRESSION": "compression"}
+    variables |= {"PYTHON_IMAGE": "python-image"}
     mounts = {
         "work": "/build",
         "out": "/out",

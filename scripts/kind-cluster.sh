@@ -30,7 +30,8 @@ EOF
     docker run --rm --entrypoint htpasswd httpd:2 -Bbn robot "$password" >"$folder/auth/htpasswd"
     docker run --detach --name kind-registry --network kind --volume "$folder/auth:/auth:ro" \
         --env REGISTRY_AUTH=htpasswd --env REGISTRY_AUTH_HTPASSWD_REALM=e2e \
-        --env REGISTRY_AUTH_HTPASSWD_PATH=/auth/htpasswd registry:2
+        --env REGISTRY_AUTH_HTPASSWD_PATH=/auth/htpasswd \
+        registry:2@sha256:a3d8aaa63ed8681a604f1dea0aa03f100d5895b6a58ace528858a7b332415373
     for node in $(kind get nodes --name e2e); do
         docker exec "$node" mkdir -p "/etc/containerd/certs.d/$registry"
         docker exec --interactive "$node" tee "/etc/containerd/certs.d/$registry/hosts.toml" <<EOF
@@ -48,7 +49,14 @@ EOF
 
     release=https://github.com/argoproj/argo-workflows/releases/download/$argo_version
     mkdir "$folder/bin"
-    curl --silent --show-error --fail --location "$release/argo-linux-amd64.gz" | gunzip >"$folder/bin/argo"
+    (
+        cd "$folder"
+        for name in argo-linux-amd64.gz argo-workflows-cli-checksums.txt; do
+            curl --silent --show-error --fail --location --remote-name "$release/$name"
+        done
+        grep 'argo-linux-amd64\.gz$' argo-workflows-cli-checksums.txt | sha256sum --check --quiet --strict
+        gunzip <argo-linux-amd64.gz >bin/argo
+    )
     chmod +x "$folder/bin/argo"
     kubectl create namespace argo
     kubectl apply --server-side --namespace argo --filename "$release/install.yaml"

@@ -71,6 +71,11 @@ def venue_inputs(**changes: Any) -> VenueInputs:
     return read_as(VenueInputs, VENUE | changes)
 
 
+def common_inputs(**changes: Any) -> CommonInputs:
+    """The inputs that all tasks share, with some of the keys changed."""
+    return CommonInputs.from_document(COMMON | changes)
+
+
 def made_up_plan(  # noqa: PLR0913 - what plans differ in
     tasks: Sequence[Task],
     *,
@@ -79,13 +84,14 @@ def made_up_plan(  # noqa: PLR0913 - what plans differ in
     objective: PlannedObjective = PlannedObjective("sharpe", "maximize"),  # noqa: B008 - immutable
     experiment_name: str = "made-up",
     dataset_digest: str = "d" * 64,
+    common: CommonInputs | None = None,
 ) -> Plan:
     """A plan of ``tasks``; ``points`` are the parameters of each."""
     return Plan(
         experiment_name=experiment_name,
         objective=objective,
         dataset_digest=dataset_digest,
-        common=CommonInputs.from_document(COMMON),
+        common=common or common_inputs(),
         strategy=PlannedStrategy("m:S", (), {}, {}),
         task_seconds=3600,
         task_memory=None,

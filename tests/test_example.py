@@ -13,11 +13,13 @@ from math import fma
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 import pytest
 
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.results.resampling import resampled, superiority
 from trading_runtime.units import parse_instant
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -170,11 +172,11 @@ def test_an_independent_reckoning_gives_the_same_profit(example: api.Run) -> Non
         assert abs(Fraction(task["net_profit"]) - profit) <= task["fills"] * Fraction(1, 10**8)
 
 
-def test_the_luck_of_the_best_point_is_reckoned_from_its_equity(example: api.Run) -> None:
-    best = example.result["best"]["point"]
+def returns_of(example: api.Run, point: int) -> list[float]:
+    """Return the returns of a point on each day of the three weeks, from its equity."""
     returns = []
     day = 86_400 * 1_000_000_000
-    tasks = example.results.filter(pl.col("point") == best).sort("start")
+    tasks = example.results.filter(pl.col("point") == point).sort("start")
     for task in tasks.iter_rows(named=True):
         folder = example.files.folder.parent.parent / "tasks" / task["task_id"][:2]
         equity = pl.read_parquet(folder / task["task_id"] / "equity.parquet")
@@ -184,6 +186,40 @@ def test_the_luck_of_the_best_point_is_reckoned_from_its_equity(example: api.Run
             after = [value for ts, value in samples if ts <= start + number * day][-1]
             returns.append(float(Fraction(after) / Fraction(before) - 1))
             before = after
+    return returns
+
+
+def held_returns(example: api.Run) -> list[float]:
+    """Return what holding from the first bar of each week made each day, from the bars."""
+    returns = []
+    day = 86_400 * 1_000_000_000
+    bars = raw_bars()
+    for week in sorted(set(example.results["start"])):
+        start = parse_instant(week.isoformat())
+        seen = [bar for bar in bars if start <= bar.ts < start + 7 * day]
+        before = seen[0].close
+        for number in range(1, 8):
+            # A bar that closes at midnight belongs to the day that ends there.
+            after = [bar.close for bar in seen if bar.ts <= start + number * day][-1]
+            returns.append(float(after / before - 1))
+            before = after
+    return returns
+
+
+def test_the_points_are_tested_against_holding_from_the_first_bar_of_each_week(
+    example: api.Run,
+) -> None:
+    returns = np.array([returns_of(example, n) for n in example.points["point"]]).T
+    expected = superiority(returns, np.array(held_returns(example)), resampled(21))
+
+    found = example.result["luck"]["against_buy_and_hold"]
+    assert found == pytest.approx({"white": expected.white, "hansen": expected.hansen})
+    said = example.files.folder.joinpath("report.md").read_text()
+    assert "That a point beats buy-and-hold is " in said
+
+
+def test_the_luck_of_the_best_point_is_reckoned_from_its_equity(example: api.Run) -> None:
+    returns = returns_of(example, example.result["best"]["point"])
     luck = example.result["luck"]
     mean, deviation = statistics.fmean(returns), statistics.pstdev(returns)
     moments = [statistics.fmean((value - mean) ** n for value in returns) for n in (3, 4)]

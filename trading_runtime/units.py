@@ -1,9 +1,10 @@
-"""Units of time: how durations and instants are read and shown, as nanoseconds."""
+"""Units of time: how durations and instants are read and shown, as nanoseconds; a steady clock."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+import time
 
 NANOSECONDS = {
     "ns": 1,
@@ -21,6 +22,17 @@ _PART = re.compile(r"([0-9]+)(ns|us|ms|s|m|h|d|w)")
 _FRACTION = re.compile(r"(?<=[0-9])[.,]([0-9]+)")
 _MOST_DIGITS = 9
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def steady_ns() -> int:
+    """Return the nanoseconds of a clock that nobody sets, and that runs while a machine sleeps."""
+    return time.clock_gettime_ns(_STEADY)
+
+
+def steady_seconds() -> float:
+    """Return the seconds of that clock."""
+    return time.clock_gettime(_STEADY)
 
 
 def parse_duration(text: str) -> int:

@@ -191,3 +191,49 @@ def test_an_example_strategy_does_not_bring_the_runtime_itself(tmp_path: Path) -
     found = find_strategy_code("trading_runtime.strategies.ema_cross:EMACross", tmp_path)
 
     assert {path.parent.name for path in found.files} == {"strategies"}
+
+
+def test_a_file_with_relative_imports_is_a_module_of_its_package(tmp_path: Path) -> None:
+    write(tmp_path, "lib/pack/__init__.py", "lib/pack/sub/__init__.py", "lib/pack/idle.py")
+    write(tmp_path, "lib/pack/helper.py")
+    (tmp_path / "lib" / "pack" / "sub" / "cross.py").write_text("from .. import helper\n")
+    found = find_strategy_code("lib/pack/sub/cross.py:Cross", tmp_path)
+    by_module = find_strategy_code("pack.sub.cross:Cross", tmp_path / "lib")
+
+    assert (found.module, found.path) == ("pack.sub.cross", "pack/sub/cross.py:Cross")
+    assert (found.search_paths, found.sha256) == (by_module.search_paths, by_module.sha256)
+    assert sorted(found.sha256) == [
+        "pack/__init__.py",
+        "pack/helper.py",
+        "pack/sub/__init__.py",
+        "pack/sub/cross.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "text", "path", "message"),
+    [
+        ([], "\nfrom . import helper\n", "p/s.py", "line 2 has 'from . import helper', and {0}/p"),
+        (
+            ["p/__init__.py"],
+            "from ..up import helper\n",
+            "p/s.py",
+            "'from ..up import helper', and {0}",
+        ),
+        (
+            ["json/__init__.py"],
+            "from . import helper\n",
+            "json/s.py",
+            "json/s.py: 'json.s' cannot be",
+        ),
+    ],
+)
+def test_a_relative_import_that_leads_to_no_package_is_refused(
+    tmp_path: Path, files: list[str], text: str, path: str, message: str
+) -> None:
+    write(tmp_path, *files, path)
+    (tmp_path / path).write_text(text)
+
+    with pytest.raises(UsageError, match=r"^strategy\.path: ") as refused:
+        find_strategy_code(f"{path}:S", tmp_path)
+    assert message.format(tmp_path) in str(refused.value)

@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.small_experiment import ROOT
+from trading_runtime.deployments.kept import Surroundings
+from trading_runtime.deployments.limits import ControlGroups
+from trading_runtime.deployments.logs import LogUploads
 from trading_runtime.deployments.processes import start_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from trading_runtime.deployments.desired import Desired
+    from trading_runtime.deployments.notices import Occasion
+    from trading_runtime.deployments.state import SupervisorFolder
 
 _PATIENCE_SECONDS = 60
 
@@ -109,6 +116,26 @@ class Supervised:
             state = json.loads(path.read_text())
             if state["pid"] and start_mark(state["pid"]) == state["mark"]:
                 os.killpg(state["pid"], signal.SIGKILL)
+
+
+def surroundings(
+    folder: SupervisorFolder, said: list[str], notices: list[tuple[str, str]]
+) -> Surroundings:
+    """Return what a deployment without a supervisor needs; what it tells goes into the lists."""
+
+    def notify(_: Desired, occasion: Occasion, text: str, __: str | None) -> None:
+        notices.append((occasion, text))
+
+    return Surroundings(
+        folder,
+        ControlGroups(0),
+        "x",
+        lambda _, text: said.append(text),
+        notify,
+        LogUploads(said.append),
+        frozenset(),
+        lambda *_: None,
+    )
 
 
 _COMMAND = [sys.executable, "-m", "trading_runtime.cli.main"]

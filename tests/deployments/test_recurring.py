@@ -10,20 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.deployments.conftest import surroundings
 from tests.small_experiment import SmallExperiment
 from trading_runtime.deployments.desired import read_desired
-from trading_runtime.deployments.kept import Surroundings
-from trading_runtime.deployments.limits import ControlGroups
-from trading_runtime.deployments.logs import LogUploads
 from trading_runtime.deployments.recurring import Recurring
 from trading_runtime.deployments.state import DeploymentState, Phase, Request, SupervisorFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from trading_runtime.deployments.desired import Desired
-    from trading_runtime.deployments.notices import Occasion
 
 MIDNIGHT = dt.datetime(2024, 1, 1, tzinfo=dt.UTC).timestamp()
 HOUR = 3_600.0
@@ -40,19 +35,7 @@ class Watched:
         self.held = supervisor.held()
         self.held.__enter__()
 
-        def notify(_: Desired, occasion: Occasion, text: str, __: str | None) -> None:
-            self.notices.append((occasion, text))
-
-        around = Surroundings(
-            supervisor,
-            ControlGroups(0),
-            "x",
-            lambda _, text: self.said.append(text),
-            notify,
-            LogUploads(self.said.append),
-            frozenset(),
-            lambda *_: None,
-        )
+        around = surroundings(supervisor, self.said, self.notices)
         desired = read_desired(path)
         state = DeploymentState(desired.name, str(path), desired.what)
         self.kept = Recurring(desired, state, around)

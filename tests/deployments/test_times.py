@@ -14,7 +14,12 @@ import pytest
 
 from trading_runtime.config.program import load_program
 from trading_runtime.config.supervision import SessionHours
-from trading_runtime.deployments.times import is_within_hours, time_after, time_before
+from trading_runtime.deployments.times import (
+    ClockOfSchedules,
+    is_within_hours,
+    time_after,
+    time_before,
+)
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,3 +124,50 @@ def test_names_become_the_numbers_that_argo_takes_as_well() -> None:
     hours = SessionHours(start="0 9 * jan-MAR mon,wed", stop="0 16 * * sun", time_zone="UTC")
 
     assert (hours.start, hours.stop) == ("0 9 * 1-3 1,3", "0 16 * * 0")
+
+
+class SetClock:
+    """A clock of schedules over a wall clock that the test sets; it began at 14:00 UTC."""
+
+    def __init__(self) -> None:
+        self.wall = at("2024-03-08 14:00:00").timestamp()
+        self.steady = 100.0
+        self.told: list[str] = []
+        self.clock = ClockOfSchedules(self.told.append, lambda: self.wall, lambda: self.steady)
+
+    def after(self, seconds: float, *, set_by: float = 0.0) -> dt.datetime:
+        """Let time pass, and somebody set the clock meanwhile."""
+        self.steady += seconds
+        self.wall += seconds + set_by
+        return dt.datetime.fromtimestamp(self.clock.now(), dt.UTC)
+
+
+def test_a_clock_that_is_set_back_stops_nothing_that_has_just_opened() -> None:
+    clock = SetClock()
+    opened = clock.after(1801)  # 14:30:01 UTC, a second after the opening
+    then = [clock.after(60, set_by=-120), clock.after(30), clock.after(600)]
+
+    assert opened == then[0] == then[1] == at("2024-03-08 14:30:01")
+    assert then[2] == at("2024-03-08 14:39:31")
+    assert all(is_within_hours(MARKET, now) for now in then)
+    assert clock.told == ["warning: the clock of this machine was set back by 120 s"]
+
+
+def test_a_clock_that_was_wrong_by_hours_is_followed() -> None:
+    clock = SetClock()
+    forward = clock.after(1, set_by=86_400)
+    back = clock.after(1, set_by=-86_400)
+
+    assert forward == at("2024-03-09 14:00:01")
+    assert back == at("2024-03-08 14:00:02")
+    assert [line.partition("was ")[2] for line in clock.told] == [
+        "set forward by 86400 s",
+        "set back by 86400 s",
+    ]
+
+
+def test_a_machine_that_slept_did_not_set_its_clock() -> None:
+    clock = SetClock()
+
+    assert clock.after(30_000) == at("2024-03-08 22:20:00")
+    assert clock.told == []

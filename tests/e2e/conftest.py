@@ -165,5 +165,6 @@ def submit_build(site: Site, git_server: GitServer, revision: str) -> str:
         revision=revision,
         image=site.settings.image,
         push_to=site.settings.push_to,
+        python_image=site.settings.python_image,
         cpu="100m",
     )

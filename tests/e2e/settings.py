@@ -36,6 +36,8 @@ class Settings:
     """Registries that speak http."""
     mirror: str
     """A mirror of docker.io for builds; empty: none."""
+    python_image: str
+    """The base image that the mirror has; empty: the Dockerfile's."""
     host: str
     restart_controller: list[str]
     """A command that restarts the workflow controller; empty: it is left running."""
@@ -59,6 +61,7 @@ class Settings:
             password=os.environ["REGISTRY_PASSWORD"],
             plain_registries=(os.environ.get("E2E_PLAIN_REGISTRIES") or "").split(),
             mirror=os.environ.get("E2E_MIRROR") or "",
+            python_image=os.environ.get("E2E_PYTHON_IMAGE") or "",
             host=os.environ["E2E_HOST"],
             restart_controller=shlex.split(os.environ.get("E2E_RESTART_CONTROLLER") or ""),
             restart_kubelet=shlex.split(os.environ.get("E2E_RESTART_KUBELET") or ""),

@@ -54,6 +54,20 @@ sys.exit(f"{len(by_time)} of {len(flags)}, such as {by_time[:3]}" if by_time els
 """
 
 
+LISTED = """
+import importlib.metadata, json, sys
+parts = json.load(open("/app/sbom.cdx.json"))["components"]
+listed = {(part["name"].lower(), part["version"]) for part in parts}
+there = {(part.name.lower(), part.version) for part in importlib.metadata.distributions()}
+print(sorted(listed ^ there), len(there))
+sys.exit(listed != there or len(there) < 10)
+"""
+
+
+def test_the_image_lists_what_it_is_made_of(site: Site, image: str) -> None:
+    site.backtests.succeeded(site.backtests.create(bare_pods(image, 1, LISTED)))
+
+
 def test_no_pod_compiles_what_it_imports(site: Site, image: str) -> None:
     # Bytecode that goes by the time of its source is worth nothing once an image's times are set.
     site.backtests.succeeded(site.backtests.create(bare_pods(image, 1, COMPILED)))

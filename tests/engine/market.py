@@ -270,6 +270,7 @@ def task_inputs(  # noqa: PLR0913 - what a task is made from
     start: int = T0,
     end: int | None = None,
     warmup_start: int | None = None,
+    data_end: int | None = None,
     **common: Any,
 ) -> TaskInputs:
     """The inputs of a task on all rows of ``market``; the window ends 1 ns after the last row."""
@@ -285,6 +286,7 @@ def task_inputs(  # noqa: PLR0913 - what a task is made from
         end=market.last + 1 if end is None else end,
         warmup_start=start if warmup_start is None else warmup_start,
         data=market.data,
+        data_end=data_end,
     )
     return TaskInputs(CommonInputs.from_document(content), config, partition)
 

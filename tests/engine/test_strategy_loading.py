@@ -40,6 +40,19 @@ def test_a_class_that_is_missing_is_told_what_there_is(tmp_path: Path) -> None:
     assert message.endswith("mine_alone.py has no class 'Yours'; it has Mine")
 
 
+def test_a_file_in_a_package_may_import_what_is_beside_it_by_a_dot(tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").write_text("SIZE = 3\n")
+    (tmp_path / "pack" / "helper.py").write_text("from . import SIZE\n")
+    source = f"from .helper import SIZE\n{SOUND}    size = SIZE\n"
+    (tmp_path / "pack" / "mine.py").write_text(source)
+    code = find_strategy_code("pack/mine.py:Mine", tmp_path)
+    with imported_strategy(code, None, seed=1) as strategy:
+        found = vars(strategy.strategy_class)
+        assert (found["__module__"], found["size"]) == ("pack.mine", 3)
+    assert not {"pack", "pack.mine", "pack.helper"} & sys.modules.keys()
+
+
 def test_a_class_that_is_no_strategy_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, "class Mine:\n    pass\n")
 

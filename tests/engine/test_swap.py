@@ -107,7 +107,21 @@ def test_a_charge_at_the_end_of_a_window_belongs_to_it(week: Market) -> None:
     assert found(week, BUY, days=1, time="00:00").swap == (-10, 1)
 
 
-def test_a_window_that_is_longer_than_its_data_is_charged_to_its_end(tmp_path: Path) -> None:
+def test_a_window_that_is_longer_than_the_data_is_charged_to_the_last_row(tmp_path: Path) -> None:
+    # At 22:00 on the first day, at which the last bar closes, or half an hour before it closes.
+    for count, charged in ((44, 1), (43, 0)):
+        instrument = pair("EUR/USD", "EUR", "USD")
+        rows = bars(instrument, ["100"] * count, minutes=30)
+        market = Market.write(tmp_path / str(count), [instrument], rows)
+        window = {"end": T0 + 2 * DAY, "data_end": market.last}
+        output = run_steps(market, BUY, venue=venue(), currency="USD", **window)
+        assert output.swap == Swap(Decimal(-10) * charged, charged)
+        assert output.tables.equity[-1]["equity"] == 1_000_000 - 10 * charged
+
+
+def test_a_window_that_ends_after_its_rows_is_charged_to_its_end_if_later_rows_follow(
+    tmp_path: Path,
+) -> None:
     instrument = pair("EUR/USD", "EUR", "USD")
     market = Market.write(tmp_path, [instrument], bars(instrument, ["100"] * 4, minutes=30))
     output = run_steps(market, BUY, venue=venue(), currency="USD", end=T0 + 2 * DAY)

@@ -16,7 +16,8 @@ from tests.small_experiment import ROOT
 
 FOLDER = ROOT / "deploy" / "monitoring"
 MANIFESTS = sorted((FOLDER / "cluster").glob("*.yaml"))
-EXACT = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+")
+EXACT = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}")
+"""A version to read, and the digest that it had."""
 
 
 def load(path: Path) -> Any:
@@ -67,6 +68,15 @@ def test_on_a_laptop_every_file_that_is_mounted_is_there_and_nothing_is_seen_fro
                 assert (FOLDER / source).exists(), source
             else:
                 assert source in compose["volumes"] or source.startswith("${")
+
+
+def test_the_images_base_is_named_by_its_digest() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    [base] = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", text, re.MULTILINE)
+    stages = re.findall(r"^FROM (\S+)(?: AS (\w+))?$", text, re.MULTILINE)
+
+    assert EXACT.fullmatch(base)
+    assert {stage for stage, _ in stages} <= {"${PYTHON_IMAGE}", *(name for _, name in stages)}
 
 
 def test_in_a_cluster_pods_ask_for_nothing_and_have_their_limits() -> None:

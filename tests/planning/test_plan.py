@@ -132,6 +132,27 @@ def test_an_upgrade_changes_ids_where_a_task_imports_the_package(
     assert bool(set(before) - set(ids(small))) is is_used
 
 
+def test_where_the_data_ends_is_an_input_only_where_holding_is_charged(
+    small: SmallExperiment,
+) -> None:
+    def ends() -> list[str | None]:
+        plan = api.plan(small.path).plan
+        assert plan_from_document(json.loads(json.dumps(plan.to_document()))) == plan
+        return [item.get("data_end") for item in plan.to_document()["partitions"]]
+
+    # Four hours of bars on each of three days.
+    assert ends() == [None, None, None]
+    rates = {INSTRUMENT: {"long": "-0.0001", "short": "0"}}
+    small.content["venue"]["swap"] = {"rates": rates, "per": "day", "time": "22:00"}
+    small.write()
+    assert ends() == [None, None, "2024-01-03T04:00:00Z"]
+    small.write(partitions={"by": "whole"})
+    assert ends() == ["2024-01-03T04:00:00Z"]
+    # The data goes on: what is held then is held over the end of the window.
+    small.write(partitions={"by": "whole", "end": "2024-01-02T12:00:00Z"})
+    assert ends() == [None]
+
+
 def test_extending_the_grid_keeps_the_ids_that_were_there(small: SmallExperiment) -> None:
     before = ids(small)
     small.write(parameters={"every": [10, 20, 30, 40, 50]})

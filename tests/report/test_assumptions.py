@@ -11,7 +11,8 @@ import pytest
 from nautilus_trader import model
 
 from tests.engine.market import MINUTE, T0, Market, bars, perpetual, quotes, run_steps, statuses
-from tests.results.sample_run import BARS, sample_run
+from tests.plans import venue_inputs
+from tests.results.sample_run import BARS, sample_run, with_common
 from trading_runtime.config.venue import FillModel
 from trading_runtime.report.assumptions import Assumption, assumptions
 
@@ -214,30 +215,22 @@ def test_a_year_that_is_a_guess_from_few_days_is_said_to_be_one() -> None:
     guess = "is a guess from so few days: set 'statistics.periods_per_year'"
     assert guess in said(sample_run({}, partitions=1), "Ratios").text
     run = sample_run({}, partitions=1)
-    settings = {"calendar": "observed", "periods_per_year": 252}
-    given = dataclasses.replace(run, experiment={**run.experiment, "statistics": settings})
-    assert guess not in said(given, "Ratios").text
+    assert guess not in said(with_common(run, periods_per_year=252), "Ratios").text
     assert guess not in said(sample_run({}, partitions=8), "Ratios").text
 
 
 def test_the_days_that_count_and_the_factor_of_a_year_are_said() -> None:
     text = said(sample_run({}, partitions=4), "Ratios").text
-    assert "28 days with data count. A year has 365 of them, as the weekdays that count." in text
-    run = sample_run({})
-    experiment = {
-        **run.experiment,
-        "statistics": {"calendar": "every_day", "periods_per_year": 252},
-    }
-    text = said(dataclasses.replace(run, experiment=experiment), "Ratios").text
+    assert "28 days with data count. A year has 365 of them, as the days that count." in text
+    daily = with_common(sample_run({}), calendar="every_day", periods_per_year=252)
+    text = said(daily, "Ratios").text
     assert "Every day from the first row to the last counts, 28 days" in text
     assert "as set" in text
 
 
 def with_venue(**settings: Any) -> ReportInputs:
     """A run of a venue with these settings."""
-    run = sample_run({})
-    venue = {**run.experiment["venue"], **settings}
-    return dataclasses.replace(run, experiment={**run.experiment, "venue": venue})
+    return with_common(sample_run({}), venue=venue_inputs(**settings))
 
 
 def test_fees_are_told_by_instrument_and_in_tiers() -> None:
@@ -291,10 +284,7 @@ def test_contracts_that_expire_in_the_tested_time_are_named_with_their_price() -
 
 
 def test_each_venue_is_told_with_its_name() -> None:
-    run = sample_run({})
-    further = {**run.experiment["venue"], "fees": {"model": "none"}, "account_type": "cash"}
-    experiment = {**run.experiment, "venues": {"EXB": further}}
-    told = dataclasses.replace(run, experiment=experiment)
+    told = with_common(sample_run({}), venues={"EXB": venue_inputs(account_type="cash")})
     assert said(told, "Venues").text.startswith("SIM and EXB have accounts of their own")
     assert "0.05%" in said(told, "Fees (SIM)").text
     assert said(told, "Fees (EXB)").text == "Trading costs nothing here: no fees are charged."
@@ -403,7 +393,7 @@ def test_positions_are_marked_or_closed_at_the_end_as_is_stated(market: Market) 
     assert "still open at a window's end are marked to market there" in said(run, "Seams").text
     found = run_steps(market, {"1": ["market BUY 1"]})
     assert found.tables.positions[0]["open_quantity"] == 1
-    closing = dataclasses.replace(run, experiment={**run.experiment, "at_end": "close"})
-    assert "closed by market orders at the window's end" in said(closing, "Seams").text
+    closing = said(with_common(run, at_end="close"), "Seams").text
+    assert "closed by market orders at the window's end" in closing
     found = run_steps(market, {"1": ["market BUY 1"]}, at_end="close")
     assert found.tables.positions[0]["open_quantity"] == 0

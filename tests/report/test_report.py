@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.results.sample_run import EXPERIMENT, sample_run
+from tests.plans import VENUE, venue_inputs
+from tests.results.sample_run import sample_run, with_common
 from trading_runtime.report import write_report
 from trading_runtime.report.assumptions import assumptions
 from trading_runtime.report.write import markdown_cell, markdown_fence
@@ -183,32 +184,41 @@ def test_random_draws_are_scattered_when_a_grid_would_be_empty(tmp_path: Path) -
 
 
 def venue(**changes: Any) -> dict[str, Any]:
-    return {**EXPERIMENT, "venue": {**EXPERIMENT["venue"], **changes}}
+    return {"venue": venue_inputs(**changes)}
 
 
 @pytest.mark.parametrize(
-    ("experiment", "words"),
+    ("changes", "words"),
     [
-        (EXPERIMENT, "at the close of that same bar, at the same time"),
-        (EXPERIMENT, "has about a quarter of its volume"),
-        (EXPERIMENT, "0.02% of the traded value for a resting order, 0.05% for one that takes"),
-        (EXPERIMENT, "commands take effect at the venue at once"),
-        (EXPERIMENT, "No funding payments"),
-        (EXPERIMENT, "At most 100 orders per 1s"),
-        (EXPERIMENT, "marked to market there: 8 positions in 8 tasks"),
-        (EXPERIMENT, "It was shorter than asked for 1 of 4 partitions"),
-        (EXPERIMENT, "picked with hindsight"),
-        (venue(latency={"base": "20ms", "insert": "5ms"}), "fills 20ms and 5ms after it was sent"),
-        (venue(latency={"base": "20ms"}), "Commands take 20ms for every command"),
+        ({}, "at the close of that same bar, at the same time"),
+        ({}, "has about a quarter of its volume"),
+        ({}, "0.02% of the traded value for a resting order, 0.05% for one that takes"),
+        ({}, "commands take effect at the venue at once"),
+        ({}, "No funding payments"),
+        ({}, "At most 100 orders per 1s"),
+        ({}, "marked to market there: 8 positions in 8 tasks"),
+        ({}, "It was shorter than asked for 1 of 4 partitions"),
+        ({}, "picked with hindsight"),
+        (
+            venue(latency=VENUE["latency"] | {"base": "20ms", "insert": "5ms"}),
+            "fills 20ms and 5ms after it was sent",
+        ),
+        (
+            venue(latency=VENUE["latency"] | {"base": "20ms"}),
+            "Commands take 20ms for every command",
+        ),
         (venue(fees={"model": "none"}), "no fees are charged"),
         (venue(fees={"model": "fixed", "amount": "1.50 USD"}), "1.50 USD for every order"),
         (venue(fees={"model": "per_contract", "amount": "2 USD"}), "2 USD for every contract"),
-        (venue(fill={"prob_slippage": "0.25"}), "slips by one tick 25% of the time"),
-        ({**EXPERIMENT, "at_end": "close"}, "closed by market orders at the window's end"),
+        (
+            venue(fill=VENUE["fill"] | {"prob_slippage": "0.25"}),
+            "slips by one tick 25% of the time",
+        ),
+        ({"at_end": "close"}, "closed by market orders at the window's end"),
     ],
 )
-def test_assumptions_under_the_numbers_are_said(experiment: dict[str, Any], words: str) -> None:
-    run = dataclasses.replace(sample_run({"fast": [1, 2]}), experiment=experiment)
+def test_assumptions_under_the_numbers_are_said(changes: dict[str, Any], words: str) -> None:
+    run = with_common(sample_run({"fast": [1, 2]}), **changes)
     assert any(words in assumption.text for assumption in assumptions(run))
 
 
@@ -233,16 +243,10 @@ def test_a_run_without_bars_is_told_nothing_about_bars() -> None:
     assert not any("bar" in assumption.text.split() for assumption in assumptions(run))
 
 
-@pytest.mark.parametrize(
-    ("balance", "shown"),
-    [("100000.5 USDT", "100,000.5 USDT"), ("[hidden] USDT", "[hidden] USDT")],
-)
-def test_an_initial_balance_is_shown_as_it_is_kept(
-    balance: str, shown: str, tmp_path: Path
-) -> None:
-    run = dataclasses.replace(sample_run({}, partitions=1), experiment=venue(balances=[balance]))
+def test_an_initial_balance_is_shown_in_groups_of_thousands(tmp_path: Path) -> None:
+    run = with_common(sample_run({}, partitions=1), **venue(balances=["100000.5 USDT"]))
     page, _ = written(run, tmp_path)
-    assert f"Initial balance{shown}" in page.text.replace("\n", "")
+    assert "Initial balance100,000.5 USDT" in page.text.replace("\n", "")
 
 
 def test_ruined_accounts_and_few_days_are_warned_of(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import random
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tests.plans import made_up_plan, partition
+from tests.plans import VENUE, common_inputs, made_up_plan, partition
 from tests.results.observed import YEAR, throughout
 from trading_runtime.canonical import digest
 from trading_runtime.errors import Kind
@@ -34,21 +34,7 @@ BARS = PlannedSeries(
 )
 EXPERIMENT: dict[str, Any] = {
     "name": "btc-ema-cross",
-    "strategy": {"path": "trading_runtime.strategies.ema_cross:EmaCross"},
-    "venue": {
-        "account_type": "margin",
-        "balances": ["100000 USDT"],
-        "fees": {"model": "maker_taker", "maker": "0.0002", "taker": "0.0005"},
-        "fill": {"model": "default", "prob_fill_on_limit": "1", "prob_slippage": "0"},
-        "latency": {"base": None, "insert": None, "update": None, "cancel": None},
-        "order_rate_limit": {"orders": 100, "per": "1s"},
-        "bar_execution": True,
-        "liquidity_consumption": False,
-        "queue_position": False,
-    },
     "partitions": {"by": "week", "warmup": "1d"},
-    "at_end": "mark",
-    "statistics": {"currency": None, "calendar": "observed", "periods_per_year": None},
 }
 
 
@@ -88,6 +74,11 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
         objective=PlannedObjective(metric, "maximize"),
         experiment_name=EXPERIMENT["name"],
         dataset_digest=digest("dataset"),
+        common=common_inputs(
+            strategy={"path": "trading_runtime.strategies.ema_cross:EmaCross", "config_path": None},
+            venue=VENUE | {"fees": {"model": "maker_taker", "maker": "0.0002", "taker": "0.0005"}},
+            periods_per_year=None,
+        ),
     )
     rows, curves = [], {}
     statuses, summaries, failures = {}, {}, []
@@ -144,6 +135,12 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
         },
         packages={"polars": "2.1.0", "pyarrow": "22.0.0", "numpy": "2.3.5"},
     )
+
+
+def with_common(run: ReportInputs, **changes: Any) -> ReportInputs:
+    """The run with other inputs of its tasks."""
+    common = dataclasses.replace(run.plan.common, **changes)
+    return dataclasses.replace(run, plan=dataclasses.replace(run.plan, common=common))
 
 
 def _failure(task_id: str, kind: str) -> TaskFailure:

@@ -14,8 +14,13 @@ from trading_runtime.units import DAY
 FIRST = {"first_row": "1970-01-11T00:01:00Z", "last_row": "1970-01-13T00:00:00Z"}
 
 
-def outcome(closes: dict[str, list[list[object]]], start: int = 10) -> TaskOutcome:
-    summary = {**FIRST, "observed_days": ["1970-01-11/1970-01-12"], "daily_closes": closes}
+def outcome(
+    closes: dict[str, list[list[object]]],
+    start: int = 10,
+    observed: str = "1970-01-11/1970-01-12",
+) -> TaskOutcome:
+    """Return the outcome of a window of two days; ``observed`` are those with rows to count."""
+    summary = {**FIRST, "observed_days": [observed], "daily_closes": closes}
     return TaskOutcome(0, start * DAY, (start + 2) * DAY, tuple(closes), "ok", summary)
 
 
@@ -46,12 +51,31 @@ def test_several_instruments_have_equal_weights_each_day() -> None:
 
 def test_nothing_is_held_between_windows() -> None:
     first = outcome({"A": [[10, "100"], [10, "110"]]})
-    second = outcome({"A": [[20, "500"], [20, "550"]]}, start=20)
+    second = outcome({"A": [[20, "500"], [20, "550"]]}, start=20, observed="1970-01-21/1970-01-21")
 
     held = buy_and_hold([first, second])
 
     assert held is not None
     assert held.curve[-1] == (21 * DAY, Decimal("1.21"))
+
+
+def test_a_window_that_begins_with_a_row_at_midnight_adds_nothing_to_the_day_before() -> None:
+    first = outcome({"A": [[10, "100"], [10, "110"], [11, "121"]]})
+    # Its first row is the last instant of day 11, on which this window held nothing.
+    second = outcome(
+        {"A": [[11, "120"], [11, "120"], [12, "132"]]}, start=12, observed="1970-01-13/1970-01-13"
+    )
+
+    held = buy_and_hold([first, second])
+
+    assert held is not None
+    assert held.returns == [(day, Decimal("0.1")) for day in (10, 11, 12)]
+
+
+def test_on_a_day_without_any_price_nothing_was_made() -> None:
+    held = Benchmark(0, [(10, Decimal("0.1")), (12, Decimal("-0.2"))])
+
+    assert held.on(range(9, 13)) == [0.0, 0.1, 0.0, -0.2]
 
 
 def test_results_of_an_earlier_version_have_no_benchmark() -> None:

@@ -118,7 +118,8 @@ def test_with_every_day_weekends_are_returns_of_zero_and_a_year_has_365() -> Non
 
 def test_data_of_every_day_has_365_returns_a_year_whatever_the_calendar() -> None:
     days = [(MONDAY, MONDAY + 10)]
-    assert Calendar().year(days) == Calendar(every_day=True).year(days) == 365
+    for calendar in (Calendar(), Calendar(every_day=True)):
+        assert calendar.year(days, MONDAY) == calendar.year(days, MONDAY - 1) == 365
 
 
 @pytest.mark.parametrize(
@@ -142,8 +143,55 @@ def test_data_of_every_day_has_365_returns_a_year_whatever_the_calendar() -> Non
 def test_a_year_has_365_sevenths_of_the_days_that_count_in_a_week(
     days: list[tuple[int, int]], in_a_week: float, *, open_on_weekends: bool
 ) -> None:
-    year = Calendar(open_on_weekends=open_on_weekends).year(days)
+    # The first day has more than the first row.
+    year = Calendar(open_on_weekends=open_on_weekends).year(days, days[0][0])
     assert float(year or 0) == pytest.approx(365 * in_a_week / 7, rel=1e-12)
+
+
+def ends_of_months(first: dt.date, months: int, every: int) -> list[int]:
+    """Return 21:00 UTC on the last day of each ``every``-th month, beginning with ``first``."""
+    found = []
+    for number in range(0, months + 1, every):
+        year, month = divmod(first.year * 12 + first.month - 1 + number + 1, 12)
+        end = dt.date(year, month + 1, 1).toordinal() - 1 - dt.date(1970, 1, 1).toordinal()
+        found.append(end * DAY + 21 * HOUR)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("closes", "returns", "year"),
+    [
+        # From the end of 2021 to that of 2022, 365 days.
+        (ends_of_months(dt.date(2021, 12, 31), 12, 1), 12, Fraction(12)),
+        (ends_of_months(dt.date(2021, 12, 31), 12, 3), 4, Fraction(4)),
+        (ends_of_months(dt.date(2021, 12, 31), 12, 12), 1, Fraction(1)),
+        # Five years, two of them leap years: 1,827 days.
+        (ends_of_months(dt.date(2019, 12, 31), 60, 1), 60, Fraction(365 * 60, 1827)),
+        # Fridays: one more after a week, after four, and after a year.
+        ([(MONDAY + 4 + 7 * i) * DAY + 21 * HOUR for i in range(2)], 1, Fraction(365, 7)),
+        ([(MONDAY + 4 + 7 * i) * DAY + 21 * HOUR for i in range(5)], 4, Fraction(365, 7)),
+        ([(MONDAY + 4 + 7 * i) * DAY + 21 * HOUR for i in range(53)], 52, Fraction(365, 7)),
+        # Tuesdays and Thursdays of four weeks, from a Thursday on.
+        (
+            [(MONDAY - 4 + 7 * w + d) * DAY + HOUR for w in range(4) for d in (0, 5)],
+            7,
+            Fraction(365, 7) * 2,
+        ),
+        # A working day after a Friday.
+        ([(MONDAY + 4) * DAY + HOUR, (MONDAY + 7) * DAY + HOUR], 1, Fraction(365, 7) * 5),
+    ],
+)
+def test_rows_that_are_a_week_or_more_apart_have_as_many_returns_a_year_as_they_span(
+    closes: list[int], returns: int, year: Fraction
+) -> None:
+    rows = [(ts, Fraction(100 + 7 * i % 5)) for i, ts in enumerate(closes)]
+    found = found_for(rows, Calendar(open_on_weekends=False), overhang=40 * DAY)
+    assert found["days"] == returns
+    assert found["periods_per_year"] == pytest.approx(float(year), rel=1e-11)
+    if returns > 1:
+        assert (found["volatility"], found["sharpe"]) == pytest.approx(
+            by_hand(rows, year)[:2], rel=1e-11
+        )
 
 
 @pytest.mark.parametrize(
@@ -195,7 +243,7 @@ def test_a_window_without_rows_or_with_one_instant_has_no_day() -> None:
     seen.add([5, 5])
     assert seen.observed() == Observed(5, 5, ())
     assert Calendar(every_day=True).days(()) == []
-    assert Calendar().year([]) is None
+    assert Calendar().year([], 0) is None
 
 
 def test_what_the_summary_says_of_the_data_reads_back() -> None:

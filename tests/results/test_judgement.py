@@ -168,6 +168,29 @@ def test_each_number_is_a_sentence() -> None:
     assert "beats not trading is not shown" in poor[-1]
 
 
+def test_points_are_tested_against_buy_and_hold_on_the_same_days() -> None:
+    held = drawn(7, mean=0.01)
+    # Each point makes a little more than holding each day: better than nothing, barely than it.
+    rows = [row(n, [a + b for a, b in zip(held, drawn(n), strict=True)]) for n in range(8)]
+    luck = judge(rows, 3, held=held)
+    # Against holding is what the difference is against not trading.
+    above = judged([row(n, drawn(n)) for n in range(8)], 3)
+
+    assert luck is not None
+    assert luck.against_buy_and_hold == above.against_not_trading
+    assert luck.against_not_trading.hansen < above.against_not_trading.hansen
+    said = list(sentences(luck, None))
+    assert said[-2].startswith("That a point beats not trading is shown: ")
+    assert said[-1].startswith("That a point beats buy-and-hold is not shown: ")
+
+
+def test_where_prices_are_not_known_nothing_is_said_of_holding() -> None:
+    luck = judged([row(point, drawn(point)) for point in range(4)], 1)
+
+    assert luck.against_buy_and_hold is None
+    assert "buy-and-hold" not in " ".join(sentences(luck, None))
+
+
 @pytest.mark.parametrize(
     ("hansen", "white", "said"),
     [

@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from tests.results import arch_opinion
 from trading_runtime.results.luck import Track, deflated_sharpe, sample_variance
 from trading_runtime.results.resampling import (
     Matrix,
@@ -185,17 +186,23 @@ def test_superiority_is_what_a_slow_implementation_gives(skill: float) -> None:
     assert (found.white, found.hansen) == pytest.approx(slow, abs=1e-12)
 
 
-def test_superiority_is_what_the_package_arch_gives() -> None:
-    # arch 8.0.0, 5,000 stationary resamples of its own with blocks of 6: 'upper' of the returns is
-    # White's; 'consistent' of returns over their long-run deviation is Hansen's, studentised.
-    returns = np.random.default_rng(2).normal(0, 0.01, (250, 20))
-    returns[:, -1] += 0.0015
-    returns[:, :5] *= 3
-    returns[:, 0] -= 0.01
-    found = superiority(returns, np.zeros(250), resampled(250, resamples=5_000))
+@pytest.mark.parametrize(
+    ("benchmark", "white", "hansen"),
+    # The output of ``arch_opinion.py``, whose resamples are its own.
+    [("not trading", 0.5954, 0.0246), ("buy-and-hold", 0.7586, 0.157)],
+)
+def test_superiority_is_what_the_package_arch_gives(
+    benchmark: str, white: float, hansen: float
+) -> None:
+    held = arch_opinion.benchmarks()[benchmark]
+    counts = resampled(arch_opinion.DAYS, resamples=5_000)
+    found = superiority(arch_opinion.trials(), held, counts)
 
-    assert found.white == pytest.approx(0.5954, abs=0.025)
-    assert found.hansen == pytest.approx(0.0246, abs=0.008)
+    # Three standard errors of a difference between two shares of 5,000.
+    assert found.white == pytest.approx(white, abs=3 * math.sqrt(2 * white * (1 - white) / 5_000))
+    assert found.hansen == pytest.approx(
+        hansen, abs=3 * math.sqrt(2 * hansen * (1 - hansen) / 5_000)
+    )
 
 
 def test_no_trial_better_than_the_benchmark_is_certainly_luck() -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.small_experiment import SmallExperiment
+from trading_runtime import api
 from trading_runtime.canonical import digest
 from trading_runtime.records.metadata import RunMetadata, read_metadata
 from trading_runtime.records.seal import sealed, unsealed, write_metadata
@@ -194,3 +196,22 @@ def test_digests_are_of_the_bytes_that_lie_there(files: RunFiles) -> None:
         *("metrics.json", "metrics.prom", "journal.jsonl", "report.md", "report/index.html"),
     }
     assert content["config_digest"] == digest(json.loads(files.experiment.read_bytes()))
+
+
+def test_luck_of_an_older_format_follows_from_the_tasks_when_what_it_states_does(
+    tmp_path: Path, long_dataset: Path
+) -> None:
+    experiment = SmallExperiment(tmp_path, long_dataset)
+    experiment.write(parameters={"every": [5]})
+    files = api.run(experiment.path, run_id="run", workers=1).files
+    content = json.loads(files.result.read_bytes())
+    assert content["luck"].pop("against_buy_and_hold")
+    texts = []
+    for number in (1, 2):
+        content["luck"]["format"] = number
+        files.result.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        seal_anew(files, files.result)
+        found = check_run(files, store=Store(experiment.results)).findings
+        texts.append([str(item) for item in found])
+
+    assert texts == [[], ["result.json: luck: it is not what the stored results of the tasks give"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,22 +14,41 @@ from trading_runtime.results.opening import open_store
 from trading_runtime.sessions import account as room
 from trading_runtime.sessions.account import SessionAccount
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LEASE = "accounts/small/lease.json"
 
 
+class Clocks:
+    """A wall clock that is set, and a steady one that goes on by sleeping, without waiting."""
+
+    def __init__(self) -> None:
+        self.ahead = self.set_by = 0.0
+        self.while_asleep: Callable[[], None] = lambda: None
+
+    def steady(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def wall(self) -> float:
+        return time.time() + self.ahead + self.set_by
+
+    def sleep(self, seconds: float) -> None:
+        self.ahead += seconds
+        self.while_asleep()
+
+
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that both clocks of the room are ahead, in a list of one."""
-    ahead = [0.0]
-    clocks = SimpleNamespace(
-        monotonic=lambda: time.monotonic() + ahead[0], time=lambda: time.time() + ahead[0]
-    )
-    monkeypatch.setattr(room, "time", clocks)
-    return ahead
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    """The clocks of the room."""
+    clocks = Clocks()
+    monkeypatch.setattr(room, "time", SimpleNamespace(time=clocks.wall, sleep=clocks.sleep))
+    monkeypatch.setattr(room, "steady_seconds", clocks.steady)
+    return clocks
 
 
 def test_the_storage_is_asked_twice_a_second_at_most(
-    bucket: str, clock: list[float], monkeypatch: pytest.MonkeyPatch
+    bucket: str, clock: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store(bucket)
     account = SessionAccount(store, "small")
@@ -43,7 +63,7 @@ def test_the_storage_is_asked_twice_a_second_at_most(
 
             monkeypatch.setattr(store.objects, method, counted)
         for _ in range(40):
-            clock[0] += 0.2
+            clock.ahead += 0.2
             account.check()
         looks = list(asked)
 
@@ -52,14 +72,12 @@ def test_the_storage_is_asked_twice_a_second_at_most(
     assert looks.count("replace") == 1
 
 
-def test_a_lease_that_was_not_renewed_in_time_lets_no_order_out(
-    bucket: str, clock: list[float]
-) -> None:
+def test_a_lease_that_was_not_renewed_in_time_lets_no_order_out(bucket: str, clock: Clocks) -> None:
     account = SessionAccount(open_store(bucket), "small")
     with account.held("one"):
-        clock[0] = 14.0
+        clock.ahead = 14.0
         account.fence()
-        clock[0] = 16.0
+        clock.ahead = 16.0
         with pytest.raises(LeaseLostError, match="was not renewed in 15 s"):
             account.fence()
         # Nobody took it: the next look renews it.
@@ -67,18 +85,55 @@ def test_a_lease_that_was_not_renewed_in_time_lets_no_order_out(
         account.fence()
 
 
-def test_another_session_has_to_wait_for_the_lease_and_ends_the_first(
-    bucket: str, clock: list[float]
+def test_a_lease_that_its_holder_renews_is_refused_and_one_that_it_does_not_is_taken(
+    bucket: str, clock: Clocks
 ) -> None:
     first, second = (SessionAccount(open_store(bucket), "small") for _ in range(2))
     with first.held("one"):
+        clock.while_asleep = first.check
         with pytest.raises(UsageError, match="in use by session 'one'"), second.held("two"):
             pass
-        clock[0] = 16.0
+        clock.while_asleep = lambda: None
+        before = clock.ahead
         with second.held("two"):
+            assert clock.ahead - before >= room._LEASE_SECONDS
             with pytest.raises(LeaseLostError, match="session 'two' has taken the account"):
                 first.check()
             second.check()
         content = json.loads(open_store(bucket).objects.read(LEASE))
 
     assert (content["session"], content["token"]) == ("two", 2)
+
+
+def test_a_lease_that_was_released_is_taken_at_once(bucket: str, clock: Clocks) -> None:
+    first, second = (SessionAccount(open_store(bucket), "small") for _ in range(2))
+    with first.held("one"):
+        pass
+    with second.held("two"):
+        assert clock.ahead == 0
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_takes_no_lease_from_its_holder(
+    bucket: str, clock: Clocks, seconds: float
+) -> None:
+    first, second = (SessionAccount(open_store(bucket), "small") for _ in range(2))
+    with first.held("one"):
+        clock.set_by = seconds
+        first.fence()
+        # Another machine, whose clock is apart from the one that wrote the lease.
+        clock.while_asleep = first.check
+        with pytest.raises(UsageError, match="in use by session 'one'"), second.held("two"):
+            pass
+        first.fence()
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_the_lease_of_a_dead_holder_is_free_soon_whatever_its_time_says(
+    bucket: str, clock: Clocks, seconds: float
+) -> None:
+    first, second = (SessionAccount(open_store(bucket), "small") for _ in range(2))
+    with first.held("one"):
+        clock.set_by = seconds
+        with second.held("two"):
+            assert clock.ahead <= room._LEASE_SECONDS + 1

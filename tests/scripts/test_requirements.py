@@ -18,6 +18,7 @@ NAMES = (
     "requirements-drills",
     "requirements-mlflow",
     "requirements-data",
+    "requirements-sbom",
     "requirements-search",
     "requirements-terminal",
 )

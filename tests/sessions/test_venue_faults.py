@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from decimal import Decimal
 
-from tests.sessions.live_session import SYMBOL, LiveSession
-from tests.sessions.small_session import ended
+from tests.sessions.live_session import INSTRUMENT, SYMBOL, LiveSession
+from tests.sessions.small_session import ended, until
+from tests.sessions.test_account import asked
 from trading_runtime.operations.stand_in.bybit import BybitProtocol
 from trading_runtime.operations.stand_in.exchange import Exchange, HeldOrder
 from trading_runtime.operations.stand_in.serving import StandInVenue
@@ -111,3 +112,46 @@ def test_while_the_account_is_out_of_reach_no_order_is_sent_at_prices_that_go_on
     assert denied["rule"] == "venue"
     assert live.exchange.positions[SYMBOL] == Decimal("0.020")
     assert live.events("data_stale") == []
+
+
+def test_a_subscription_that_the_venue_forgot_is_renewed(live: LiveSession) -> None:
+    live.write(stale_after="1s")
+    process = live.connect()
+    live.venue.do(live.protocol.forget, SYMBOL)
+    live.wait_for("data_resubscribed", process)
+    live.wait_for("data_recovered", process)
+    live.order("buy 0.010")
+    live.wait_for("order_filled", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.events("venue_lost") == []
+    assert live.booked("one") == live.executed
+
+
+def test_readiness_follows_the_data_and_the_connection_and_trading_goes_on_after_both(
+    live: LiveSession,
+) -> None:
+    live.write(stale_after="1s", health={"port": 0}, limits={"clock_skew": "1h"})
+    process = live.connect()
+    address = live.events("health_served")[0]["address"]
+
+    def told(path: str) -> tuple[int, list[str]]:
+        code, content = asked(f"{address}/{path}")
+        return code, content.get("why", [])
+
+    until(lambda: told("readyz") == (200, []))
+    live.protocol.frozen.add(SYMBOL)
+    until(lambda: told("readyz") == (503, [f"no data of {INSTRUMENT}"]))
+    assert told("healthz") == (200, [])
+    live.protocol.frozen.clear()
+    until(lambda: told("readyz") == (200, []))
+    live.venue.go_away()
+    until(lambda: any("no connection to" in why for why in told("readyz")[1]))
+    assert told("healthz") == (200, [])
+    live.venue.come_back()
+    until(lambda: told("readyz") == (200, []))
+    live.order("buy 0.010")
+    live.wait_for("order_filled", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.booked("one") == live.executed

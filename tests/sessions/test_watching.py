@@ -24,6 +24,8 @@ class Watched:
         self.now = 1_000.0
         self.held: str | None = None
         self.closed: set[str] = set()
+        self.asked: list[float] = []
+        """When data was asked for anew, in seconds after the start."""
         self.written: list[Event] = []
         self.deployment = Deployment.model_validate(
             {
@@ -59,6 +61,9 @@ class Watched:
 
     def open_instrument(self, name: str) -> None:
         self.closed.discard(name)
+
+    def subscribe_again(self, _name: str) -> None:
+        self.asked.append(self.now - 1_000)
 
     def write(self, event: Event) -> None:
         self.written.append(event)
@@ -116,4 +121,28 @@ def test_an_instrument_is_closed_for_as_long_as_it_alone_is_silent(watched: Watc
     assert held is None
     assert closed == {silent}
     assert watched.closed == set()
-    assert watched.told() == [("DataStale", 100.0), ("DataRecovered", 100.0)]
+    assert watched.told() == [
+        ("DataStale", 100.0),
+        ("DataResubscribed", None),
+        ("DataRecovered", 100.0),
+    ]
+
+
+def test_data_that_does_not_come_is_asked_for_again_and_again_but_ever_less_often(
+    watched: Watched,
+) -> None:
+    watched.data.names = watched.data.names[:1]
+    watched.data._newest = dict.fromkeys(watched.data.names, 0)
+    for _ in range(70):
+        watched.pass_by(10)
+
+    # Stale after 90 s from the first look, at 10 s; then after more than 180 s and 360 s.
+    assert watched.asked == [110, 300, 670]
+
+
+def test_while_no_connection_lives_nothing_is_asked_for(watched: Watched) -> None:
+    watched.data.on_socket("prices", False)  # noqa: FBT003 - a callback of the engine
+    for _ in range(20):
+        watched.pass_by(10)
+
+    assert watched.asked == []

@@ -185,7 +185,8 @@ class StrategySettings(Model):
     """Which strategy is run, and which of its settings are the same for all points."""
 
     path: ClassPath
-    """``package.module:Class``, ``path/to/file.py:Class``, or ``builtin:Class`` for one in Rust."""
+    """``package.module:Class``, ``path/to/file.py:Class``, or ``builtin:Class`` for one in Rust. A
+    file with relative imports must be in a package."""
     config_path: ClassPath | None = None
     """The strategy's config class, when it is not the annotation of ``config`` in ``__init__``."""
     config: dict[str, Any] = Field(default_factory=dict)
@@ -366,7 +367,8 @@ class StatisticsSettings(Model):
     return is zero."""
     periods_per_year: Annotated[int, Field(ge=1)] | None = None
     """Daily returns in a year, used to annualise; when absent, 365 for ``every_day`` and, for
-    ``observed``, 365 / 7 x the days of a week that have data."""
+    ``observed``, 365 / 7 x the days of a week that have data, or as many as a year has of rows that
+    are a week or more apart."""
 
 
 class Limits(Model):

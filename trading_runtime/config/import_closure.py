@@ -79,6 +79,14 @@ def import_closure(
     return closure
 
 
+def relative_imports(path: Path) -> Iterator[tuple[int, int, str]]:
+    """Yield (levels up, line, text) of each relative import of a file."""
+    tree = _parsed(path)
+    for node in () if tree is None else _nodes(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield node.level, node.lineno, ast.unparse(node)
+
+
 def _found(item: _Import, areas: Sequence[Area], closure: Closure) -> list[tuple[Path, Area]]:
     if not item.is_relative and not any(_is_module(item.name, area) for area in areas):
         closure.elsewhere.add(item.name)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
-from trading_runtime.config.import_closure import Area, import_closure
+from trading_runtime.config.import_closure import Area, import_closure, relative_imports
 from trading_runtime.errors import UsageError
 from trading_runtime.storage.files import file_sha256
 
@@ -68,7 +68,8 @@ def find_strategy_code(
 
     ``path`` is ``package.module:Class``, ``path/to/file.py:Class`` (relative to ``folder``) or
     ``builtin:Class``; ``code`` names further files and folders, ``config_path`` the module of the
-    config's class if it is a different one. No code is run.
+    config's class if it is a different one. A file is imported from its own folder, or as a module
+    of its package if it has relative imports. No code is run.
 
     Raises ``UsageError`` when a file or module cannot be found, or too many files belong to it.
     """
@@ -77,8 +78,8 @@ def find_strategy_code(
         return StrategyCode(path, class_name, "", None, (), (), {}, digest([]))
     if _is_file(where):
         file = (folder / Path(where).expanduser()).resolve()
-        module, identity = _module_of_file(where, file), file.name
-        own, beginning = Area(file.parent, file.parent), [file]
+        module, own, beginning = _code_of_file(where, file)
+        identity = _name(file, own.root)
     else:
         module, identity = where, where
         file, own, beginning = _code_of_module(where, folder)
@@ -173,19 +174,42 @@ def _is_file(where: str) -> bool:
     return where.endswith(".py") or "/" in where
 
 
-def _module_of_file(where: str, file: Path) -> str:
+def _code_of_file(where: str, file: Path) -> tuple[str, Area, list[Path]]:
     if not file.is_file():
         raise UsageError(
             f"strategy.path: no such file: {where} (looked for as {file}); "
             "the path is relative to the experiment file"
         )
-    module = file.stem
-    if not module.isidentifier() or module in sys.stdlib_module_names:
+    packages = _packages_above(where, file)
+    root = packages[0].parent if packages else file.parent
+    parts = [*(package.name for package in packages), file.stem]
+    what = "file" if len(parts) == 1 else "folder"
+    if not all(map(str.isidentifier, parts)) or parts[0] in sys.stdlib_module_names:
         raise UsageError(
-            f"strategy.path: {where}: {module!r} cannot be imported (not a name, or a module of "
-            "Python's own); rename the file"
+            f"strategy.path: {where}: {'.'.join(parts)!r} cannot be imported (not a name, or a "
+            f"module of Python's own); rename the {what}"
         )
-    return module
+    area = Area(root, packages[0] if packages else root)
+    return ".".join(parts), area, [*(package / "__init__.py" for package in packages), file]
+
+
+def _packages_above(where: str, file: Path) -> list[Path]:
+    """Return the packages that a file with relative imports is in, the outermost first.
+
+    Raises ``UsageError`` when there are fewer than its imports go up.
+    """
+    relative = max(relative_imports(file), default=None)
+    if relative is None:
+        return []
+    levels, line, text = relative
+    folders = itertools.takewhile(lambda folder: (folder / "__init__.py").is_file(), file.parents)
+    packages = list(folders)[::-1]
+    if len(packages) < levels:
+        raise UsageError(
+            f"strategy.path: {where}: line {line} has {text!r}, and {file.parents[len(packages)]} "
+            "is no package; add an empty __init__.py there, or import the module by its name alone"
+        )
+    return packages
 
 
 def _code_of_module(name: str, folder: Path) -> tuple[Path, Area, list[Path]]:

@@ -40,6 +40,7 @@ _SHORT_GRACE_SECONDS = 5.0
 _LONGEST_BACKOFF = 300.0
 _HOUR = 3_600.0
 _LATE_HEARTBEATS = 3
+_MOST_AHEAD_SECONDS = 600.0
 _START_SECONDS = 120.0
 """How long a session may take to its first heartbeat."""
 _ROTATE_SECONDS = 5.0
@@ -85,6 +86,14 @@ class Kept:
     limit: Limit = field(default_factory=NoLimit)
     _began: float = 0.0
     """Monotonic; the start of the process as far as its heartbeat is concerned."""
+    _beat: float = 0.0
+    """When the file of its heartbeat was touched, by the wall clock."""
+    _beaten: float = 0.0
+    """Monotonic; when that was seen, or the end of a silence that was announced."""
+    _restarts: list[float] = field(default_factory=list)
+    """Monotonic; the restarts of the latest hour."""
+    _due: float = 0.0
+    """Monotonic; when a process that ended by itself is started again."""
     deadline: float | None = None
     """Monotonic; when a process that was asked to end is killed."""
     ends_because: str | None = None
@@ -97,6 +106,12 @@ class Kept:
     def adopt(self) -> None:
         """Find a process again that an earlier supervisor left."""
         state = self.state
+        now = time.time()
+        # Between two supervisors only the wall clock tells how much time has passed.
+        self._restarts = [time.monotonic() - max(now - at, 0.0) for at in state.restarts]
+        if state.due is not None:
+            left = min(max(state.due - now, 0.0), self._longest_backoff)
+            self._due = time.monotonic() + left
         if state.pid is None:
             return
         self.process = SupervisedProcess.found(state.pid, state.mark)
@@ -177,18 +192,21 @@ class Kept:
 
     def _late(self) -> str | None:
         """Return that its heartbeat is missing, if it is."""
-        is_session = self.desired.what is DeploymentKind.STRATEGY
-        try:
-            beaten = time.time() - self._heartbeat.stat().st_mtime
-        except OSError:
-            beaten = time.monotonic() - self._began
-            if not is_session or beaten <= _START_SECONDS:
-                return None
+        now = time.monotonic()
         most = max(_LATE_HEARTBEATS * self.desired.heartbeat, 1.0)
-        lived = time.monotonic() - self._began
-        if beaten <= most or lived <= most:
-            return None
-        return f"no heartbeat for {beaten:.0f} s"
+        try:
+            touched = self._heartbeat.stat().st_mtime
+        except OSError:
+            if self.desired.what is not DeploymentKind.STRATEGY:
+                return None
+            most = max(most, _START_SECONDS)
+        else:
+            if touched != self._beat:
+                # The wall clock may be set; a time that lies ahead announces a silence.
+                ahead = min(max(touched - time.time(), 0.0), _MOST_AHEAD_SECONDS)
+                self._beat, self._beaten = touched, now + ahead
+        silent = now - max(self._beaten, self._began)
+        return f"no heartbeat for {silent:.0f} s" if silent > most else None
 
     @property
     def _heartbeat(self) -> Path:
@@ -221,7 +239,8 @@ class Kept:
             why = f"out of memory: above limits.memory ({self.desired.memory:,} bytes)"
         else:
             why = self.shown_end(code, words)
-        if because is None and self.desired.what is DeploymentKind.STRATEGY:
+        if self.desired.what is DeploymentKind.STRATEGY:
+            # Also of one that was asked to end, for it may have done so by itself just then.
             if code == Kind.OK.exit_code:
                 self.enter(Phase.COMPLETE, "the data came to its end")
                 return
@@ -256,18 +275,22 @@ class Kept:
 
     def _crashed(self, why: str) -> None:
         state, now = self.state, time.time()
-        state.restarts = [at for at in state.restarts if now - at < _HOUR]
-        count, most = len(state.restarts), self.desired.most_in_an_hour
+        self._restarts = [at for at in self._restarts if time.monotonic() - at < _HOUR]
+        count, most = len(self._restarts), self.desired.most_in_an_hour
+        state.restarts = state.restarts[len(state.restarts) - count :]
         if count >= most:
             why = f"{count} restarts within an hour; the last end: {why}"
             self.enter(Phase.GAVE_UP, why)
             self.around.notify(self.desired, Occasion.CRASH_LOOP, why, state.run_id)
             return
-        longest = max(_LONGEST_BACKOFF, self.desired.backoff)
-        wait = min(self.desired.backoff * 2**count, longest)
-        state.due = now + wait
+        wait = min(self.desired.backoff * 2**count, self._longest_backoff)
+        state.due, self._due = now + wait, time.monotonic() + wait
         self.enter(Phase.BACKING_OFF, f"{why}; restarted in {wait:g} s")
         self.around.notify(self.desired, Occasion.FAILURE, why, state.run_id)
+
+    @property
+    def _longest_backoff(self) -> float:
+        return max(_LONGEST_BACKOFF, self.desired.backoff)
 
     def _left_code(self) -> int | None:
         """Return the exit code that follows from how a session ended its run, if it did."""
@@ -293,12 +316,13 @@ class Kept:
         if is_as_before and state.phase in _SETTLED:
             return
         if is_as_before and state.phase is Phase.BACKING_OFF:
-            if state.due is not None and now < state.due:
+            if time.monotonic() < self._due:
                 return
-            state.restarts.append(now)
+            self._restarts.append(time.monotonic())
+            state.restarts.append(time.time())
             state.restart_count += 1
         elif not is_as_before:
-            state.restarts = []
+            state.restarts, self._restarts = [], []
         self.start(request)
 
     def _rest(self, request: Request, now: float) -> tuple[Phase, str] | None:
@@ -348,7 +372,7 @@ class Kept:
             self.limit.close()
             self._crashed(f"it cannot be started: {error}")
             return
-        self._began = time.monotonic()
+        self._began, self._beat, self._beaten = time.monotonic(), 0.0, 0.0
         state.pid, state.mark = self.process.pid, self.process.mark
         self.enter(Phase.RUNNING, f"run {run_id}")
 

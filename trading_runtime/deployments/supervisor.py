@@ -19,6 +19,7 @@ from trading_runtime.deployments.notices import Notices, notice
 from trading_runtime.deployments.processes import SupervisedProcess
 from trading_runtime.deployments.recurring import Recurring
 from trading_runtime.deployments.state import DeploymentState, SupervisorFolder
+from trading_runtime.deployments.times import ClockOfSchedules
 from trading_runtime.errors import StorageError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Supervisor:
     _requests_stamp: int = -1
     _problems: dict[Path, str] = field(default_factory=dict)
     _received: int | None = None
+    _clock: ClockOfSchedules = field(init=False)
     _woken: int = -1
     """The reading end of a pipe that each signal writes into."""
     _files: DesiredFiles = field(init=False)
@@ -62,6 +64,7 @@ class Supervisor:
         Raises ``UsageError`` when another supervisor has the folder.
         """
         with self.folder.held(), self._signals():
+            self._clock = ClockOfSchedules(self.say)
             self._files = DesiredFiles(self.places)
             notices, uploads = Notices(self.say), LogUploads(self.say)
             groups = ControlGroups.usable()
@@ -174,7 +177,7 @@ class Supervisor:
     def _look(self) -> None:
         if (stamp := self.folder.requests_stamp) != self._requests_stamp:
             self._requests_stamp, self._requests = stamp, {}
-        now = time.time()
+        now = self._clock.now()
         for name, kept in list(self._kept.items()):
             if name not in self._requests:
                 self._requests[name] = self.folder.request(name)

@@ -3,15 +3,58 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 import zoneinfo
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import UsageError
+from trading_runtime.units import steady_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trading_runtime.config.supervision import SessionHours
 
 INSTALL = "install it with 'pip install -r requirements-terminal.txt'"
+
+
+_CORRECTION_SECONDS = 3 * 3_600.0
+_TOLD_SECONDS = 1.0
+
+
+@dataclass
+class ClockOfSchedules:
+    """The time of day for schedules, which lets no start and no stop happen twice.
+
+    When this machine's clock is set back, it stands still until the clock has caught up; a step of
+    three hours or more corrects a clock that was wrong, and is followed.
+    """
+
+    tell: Callable[[str], None]
+    """Says that the clock was set."""
+    wall: Callable[[], float] = time.time
+    steady: Callable[[], float] = steady_seconds
+    _latest: float = field(init=False)
+    _apart: float = field(init=False)
+    """What the wall clock is ahead of the steady one."""
+
+    def __post_init__(self) -> None:
+        """Begin with the wall clock."""
+        self._latest = self.wall()
+        self._apart = self._latest - self.steady()
+
+    def now(self) -> float:
+        """Return the time, in seconds since the epoch."""
+        wall = self.wall()
+        apart = wall - self.steady()
+        if abs(step := apart - self._apart) > _TOLD_SECONDS:
+            way = "forward" if step > 0 else "back"
+            self.tell(f"warning: the clock of this machine was set {way} by {abs(step):.0f} s")
+        self._apart = apart
+        is_corrected = self._latest - wall >= _CORRECTION_SECONDS
+        self._latest = wall if is_corrected else max(wall, self._latest)
+        return self._latest
 
 
 def time_before(expression: str, time_zone: str, now: dt.datetime) -> dt.datetime | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,7 @@ def partition_inputs(
             )
             for series in partition.data
         ],
+        data_end=partition.data_end,
     )
 
 
@@ -140,12 +142,13 @@ def partition_digests(
             yield partition_digest(partition_inputs(item, instruments))
             continue
         # Thousands of series: as text, and their definitions once for all windows.
-        text = (
-            f'{{"data":{item.data.canonical_json()},"end":{item.end},'
-            f'"instruments":{definitions(item.instruments)},"start":{item.start},'
-            f'"warmup_start":{item.warmup_start}}}'
-        )
-        yield hashlib.sha256(text.encode()).hexdigest()
+        rest = partition_inputs(replace(item, instruments=(), data=()), {}).to_document()
+        texts = {key: canonical_json(value).decode() for key, value in rest.items()} | {
+            "instruments": definitions(item.instruments),
+            "data": item.data.canonical_json(),
+        }
+        inner = ",".join(f'"{key}":{text}' for key, text in sorted(texts.items()))
+        yield hashlib.sha256(f"{{{inner}}}".encode()).hexdigest()
 
 
 def task_id(common_digest: str, config: Mapping[str, Any], partition_digest: str) -> str:

@@ -290,6 +290,8 @@ class Partition:
     """Rows of the window, at most."""
     bytes: int
     """Size of ``row_groups``."""
+    data_end: int | None
+    """The last row of its instruments in the dataset, where the window is longer."""
     warmup_short: bool
     """Whether the data begins after ``warmup_start``, by more than its mean spacing."""
 
@@ -450,6 +452,7 @@ def _partitions(
             if partition is not None:
                 yield partition
         return
+    last_row = max(series.last for series in group)
     cutter = Cutter(pieces.table, [series.gaps for series in group])
     for start, end in windows:
         cut = cutter.cut(start, end, start - warmup)
@@ -464,6 +467,7 @@ def _partitions(
                 rows_min=cut.rows_min,
                 rows_max=cut.rows_max,
                 bytes=cut.bytes,
+                data_end=last_row if last_row < end else None,
                 warmup_short=cut.begins_late and warmup > 0,
             )
 
@@ -487,6 +491,7 @@ def _partition(
         short |= bool(touched) and series.first - series.spacing > warmup_start
     if not any(series.touching(start, end) for series in group):
         return None
+    last_row = max(series.last for series in group)
     return Partition(
         index=0,
         start=start,
@@ -497,6 +502,7 @@ def _partition(
         rows_min=rows_min,
         rows_max=rows_max,
         bytes=sum(row_group.bytes for _, row_group in pieces),
+        data_end=last_row if last_row < end else None,
         warmup_short=short and warmup > 0,
     )
 

@@ -94,7 +94,8 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     common = shared_inputs(experiment, code, traded, session)
     points = points or expand_points(experiment)
     refuse_unsupported(experiment, manifest, chosen)
-    planned = tuple(_planned(item) for item in cut.partitions)
+    is_charged = any(venue.swap is not None for venue in common.all_venues.values())
+    planned = tuple(_planned(item, is_charged=is_charged) for item in cut.partitions)
     common_digest = digest(common.content)
     fixed = encode_values(experiment.strategy.config)
     configs = [digest(fixed | encode_values(point)) for point in points.points]
@@ -199,8 +200,12 @@ def _seconds(rows: int, rate: Rate) -> float:
     return round(max(rate.seconds_per_task * 0.1, rows / rate.rows_per_second), 4)
 
 
-def _planned(partition: Partition) -> PlannedPartition:
-    """Return a partition as a plan states it: its row groups by series, and the files of these."""
+def _planned(partition: Partition, *, is_charged: bool) -> PlannedPartition:
+    """Return a partition as a plan states it: its row groups by series, and the files of these.
+
+    Where the data ends is left out if nothing is charged for holding a position: no result depends
+    on it then, and a task stays the same when later data is appended.
+    """
     return PlannedPartition(
         index=partition.index,
         start=partition.start,
@@ -212,6 +217,7 @@ def _planned(partition: Partition) -> PlannedPartition:
         bytes=partition.bytes,
         warmup_short=partition.warmup_short,
         data=_data(partition.row_groups),
+        data_end=partition.data_end if is_charged else None,
     )
 
 

@@ -285,6 +285,13 @@ class PartitionInputs:
     end: int
     warmup_start: int
     data: Sequence[SeriesInputs]
+    data_end: int | None = None
+    """The last row of the dataset's series, where the window is longer and holding is charged."""
+
+    @property
+    def charged_until(self) -> int:
+        """The last instant at which holding a position is charged."""
+        return self.end if self.data_end is None else self.data_end
 
     def to_document(self) -> dict[str, Any]:
         """Return the partition as the identity's document states it."""
@@ -294,6 +301,7 @@ class PartitionInputs:
             "end": self.end,
             "warmup_start": self.warmup_start,
             "data": [series._asdict() for series in self.data],
+            **({} if self.data_end is None else {"data_end": self.data_end}),
         }
 
 

@@ -102,6 +102,8 @@ class PlannedPartition:
     bytes: int
     warmup_short: bool
     data: Sequence[PlannedSeries]
+    data_end: int | None = None
+    """The last row of the dataset's series, where the window is longer and holding is charged."""
 
     def to_document(self, data: Any) -> dict[str, Any]:
         """Return the partition as ``plan.json`` states it, with ``data`` as it is there."""
@@ -115,6 +117,7 @@ class PlannedPartition:
             "rows_max": self.rows_max,
             "bytes": self.bytes,
             "warmup_short": self.warmup_short,
+            **({} if self.data_end is None else {"data_end": format_instant(self.data_end)}),
             "data": data,
         }
 
@@ -381,6 +384,9 @@ def _check(content: Any) -> None:
     _must(files is None or isinstance(files, dict), "strategy.files")
     memory = content.get("task_memory")
     _must(memory is None or isinstance(memory, int), "task_memory")
+    for number, partition in enumerate(content["partitions"]):
+        if partition.get("data_end") is not None:
+            check_form(partition["data_end"], str, f"partitions[{number}].data_end")
     if content.get("days") is not None:
         check_form(content["days"], {"least": int, "most": int}, "days")
     _must(all(len(batch) == _ENDS for batch in content["batches"]), "batches")
@@ -414,6 +420,7 @@ def _partitions(content: Mapping[str, Any]) -> tuple[PlannedPartition, ...]:
 
 def _partition(item: Mapping[str, Any], data: Sequence[PlannedSeries]) -> PlannedPartition:
     start, end, warmup_start = (parse_instant(item[key]) for key in _INSTANTS)
+    data_end = item.get("data_end")
     return PlannedPartition(
         index=item["index"],
         start=start,
@@ -424,5 +431,6 @@ def _partition(item: Mapping[str, Any], data: Sequence[PlannedSeries]) -> Planne
         rows_max=item["rows_max"],
         bytes=item["bytes"],
         warmup_short=item["warmup_short"],
+        data_end=None if data_end is None else parse_instant(data_end),
         data=data,
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
 
 RESULT_FORMAT = 1
-LUCK_FORMAT = 1
+LUCK_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +137,8 @@ class LuckStatistics(Record):
     """The lower and the upper bound, with 95 %."""
     overfitting: OverfittingTest | None
     against_not_trading: SkillTest
+    against_buy_and_hold: SkillTest | None = None
+    """Absent when the prices of the run's days are not known, and in results of format 1."""
     bootstrap: Bootstrap
 
 

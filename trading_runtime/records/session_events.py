@@ -273,6 +273,13 @@ class DataStale(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataResubscribed(Event):
+    """An instrument's data was asked for anew: the venue may have forgotten the subscription."""
+
+    instrument: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataRecovered(Event):
     """Data of the instrument arrives again."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
@@ -13,6 +14,15 @@ from trading_runtime.results.points import OK
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from trading_runtime.records.inputs import (
+        FeeInputs,
+        FeeTierInputs,
+        LatencyInputs,
+        RateLimitInputs,
+        RiskInputs,
+        SwapInputs,
+        VenueInputs,
+    )
     from trading_runtime.records.run_warnings import RunWarning
     from trading_runtime.report.content import ReportInputs
 
@@ -30,7 +40,7 @@ class Assumption(NamedTuple):
 
 def assumptions(inputs: ReportInputs) -> list[Assumption]:
     """Return what applies to this run: warnings first, then in the order of an order's life."""
-    venue: Mapping[str, Any] = inputs.experiment.get("venue", {})
+    common = inputs.plan.common
     found = [
         *_warnings(inputs.result.warnings),
         *_venues(inputs),
@@ -38,8 +48,8 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
         _funding(inputs),
         *_charged_by_venues(inputs),
         *_expiries(inputs),
-        *_orders(venue, inputs),
-        *_risk(inputs.experiment.get("risk")),
+        *_orders(common.venue.order_rate_limit, inputs),
+        *_risk(common.risk),
         *_seams(inputs),
         *_accounts(inputs),
         _ratios(inputs),
@@ -48,16 +58,9 @@ def assumptions(inputs: ReportInputs) -> list[Assumption]:
     return sorted(found, key=lambda assumption: not assumption.warning)
 
 
-def shown_venues(inputs: ReportInputs) -> dict[str, Mapping[str, Any]]:
-    """Return the settings of all venues by name."""
-    main = inputs.plan.common.venue_name
-    further = inputs.experiment.get("venues") or {}
-    return {main: inputs.experiment.get("venue", {}), **further}
-
-
 def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
     """What applies at each venue, by name if there are several."""
-    venues = shown_venues(inputs)
+    venues = inputs.plan.common.all_venues
     if len(venues) > 1:
         yield Assumption(
             "Venues",
@@ -71,8 +74,8 @@ def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
             *_fees(venue),
             *_margin(venue),
             *_liquidation(venue),
-            *_swap(venue),
-            _latency(venue.get("latency") or {}),
+            *_swap(venue.swap),
+            _latency(venue.latency),
         ):
             yield each if len(venues) == 1 else each._replace(title=f"{each.title} ({name})")
 
@@ -83,16 +86,13 @@ def _warnings(warnings: Sequence[RunWarning]) -> Iterator[Assumption]:
         yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
 
 
-def _fills(name: str, venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
-    fill: Mapping[str, Any] = venue.get("fill") or {}
+def _fills(name: str, venue: VenueInputs, inputs: ReportInputs) -> Iterator[Assumption]:
+    fill = venue.fill
     with_bars, with_quotes, sides = _markets(name, inputs)
-    is_top = venue.get("book_type", "L1_MBP") == "L1_MBP"
-    if with_bars and is_top and venue.get("bar_execution", True):
-        is_exact = fill.get("model", "default") == "default" and not float(
-            fill.get("prob_slippage", 0)
-        )
+    if with_bars and venue.book_type == "L1_MBP" and venue.bar_execution:
+        is_exact = fill.model == "default" and not fill.prob_slippage
         whose = "the ask or bid bar of its instant" if len(sides) > 1 else "that same bar"
-        delayed = _delay(venue.get("latency") or {})
+        delayed = _delay(venue.latency)
         moment = (
             f"{delayed} after it was sent, at the market of that time"
             if delayed
@@ -106,7 +106,7 @@ def _fills(name: str, venue: Mapping[str, Any], inputs: ReportInputs) -> Iterato
                 "are the market. With 'bar_execution: false' they always are."
             )
         yield Assumption("Fill price and time", text)
-        if fill.get("model", "default") == "default":
+        if fill.model == "default":
             yield Assumption(
                 "Size at bars",
                 "Each price of a bar (open, high, low, close) has about a quarter of its volume. "
@@ -114,7 +114,7 @@ def _fills(name: str, venue: Mapping[str, Any], inputs: ReportInputs) -> Iterato
                 "order is; a limit order takes no more than that at each of the prices that reach "
                 "it, and waits with the rest.",
             )
-    yield Assumption("Fill model", _fill_model(venue, fill))
+    yield Assumption("Fill model", _fill_model(venue))
     yield Assumption(
         "Market impact", "The strategy's own orders do not move the prices after them."
     )
@@ -135,29 +135,28 @@ def _markets(name: str, inputs: ReportInputs) -> tuple[set[str], set[str], set[s
     return found["bars"], found["quotes"], sides
 
 
-def _fill_model(venue: Mapping[str, Any], fill: Mapping[str, Any]) -> str:
-    model, limit = fill.get("model", "default"), fill.get("prob_fill_on_limit", 1)
-    slip = fill.get("prob_slippage", 0)
-    if model == "default":
+def _fill_model(venue: VenueInputs) -> str:
+    fill = venue.fill
+    if fill.model == "default":
         text = (
             "Fill model default: a resting limit order trades with no more than the size that is "
             "there."
         )
     else:
         text = (
-            f"Fill model {model}: it makes up the sizes that orders fill against, and those of the "
-            "data do not count; a resting limit order may get a better price than its own."
+            f"Fill model {fill.model}: it makes up the sizes that orders fill against, and those "
+            "of the data do not count; a resting limit order may get a better price than its own."
         )
-    if float(limit) != 1:
-        chance = _chance(limit, "", "trades")
+    if fill.prob_fill_on_limit != 1:
+        chance = _chance(fill.prob_fill_on_limit, "", "trades")
         text += f" When a bar touches its price or a trade reaches it, it {chance}"
-        text += "; when a quote reaches it, it always trades." if model == "default" else "."
-    if float(slip):
-        text += f" A fill {_chance(slip, '', 'slips by one tick')}, even past the price of a limit"
-        text += " order."
-    if model == "default" and not venue.get("liquidity_consumption"):
+        text += "; when a quote reaches it, it always trades." if fill.model == "default" else "."
+    if fill.prob_slippage:
+        slips = _chance(fill.prob_slippage, "", "slips by one tick")
+        text += f" A fill {slips}, even past the price of a limit order."
+    if fill.model == "default" and not venue.liquidity_consumption:
         text += " A fill does not use up the size it was filled against."
-    if not venue.get("queue_position"):
+    if not venue.queue_position:
         text += " A limit order does not wait behind the size that was there before it."
     return text
 
@@ -173,41 +172,40 @@ def _partial_fills(results: pl.DataFrame) -> Iterator[Assumption]:
         )
 
 
-def _fees(venue: Mapping[str, Any]) -> Iterator[Assumption]:
-    fees: Mapping[str, Any] = venue.get("fees", {})
-    by_instrument: Mapping[str, Any] = venue.get("fees_by_instrument") or {}
-    if fees.get("model") in {None, "none"} and not by_instrument:
+def _fees(venue: VenueInputs) -> Iterator[Assumption]:
+    by_instrument = venue.fees_by_instrument
+    if venue.fees.model == "none" and not by_instrument:
         yield Assumption("Fees", "Trading costs nothing here: no fees are charged.", warning=True)
         return
-    yield Assumption("Fees", _capitalised(f"{_charged(fees)}."))
+    yield Assumption("Fees", _capitalised(f"{_charged(venue.fees)}."))
     if by_instrument:
         parts = [f"{name}: {_charged(item)}" for name, item in sorted(by_instrument.items())]
         yield Assumption("Fees by instrument", f"{'; '.join(parts)}.")
 
 
-def _charged(fees: Mapping[str, Any]) -> str:
-    match fees.get("model"):
+def _charged(fees: FeeInputs) -> str:
+    match fees.model:
         case "maker_taker":
             return _rates(fees)
         case "tiered":
-            within = f"in the {fees['period']} before a fill" if fees.get("period") else "so far"
-            steps = [f"from {tier['from_value']} on {_rates(tier)}" for tier in fees["tiers"]]
+            within = f"in the {fees.period} before a fill" if fees.period else "so far"
+            steps = [f"from {tier.from_value} on {_rates(tier)}" for tier in fees.tiers]
             return (
                 f"{_rates(fees)}; {'; '.join(steps)}. What counts is the value that the task has "
                 f"traded {within}, and every task starts with none"
             )
         case "fixed":
-            each = "order" if fees.get("once_per_order", True) else "fill"
-            return f"{fees['amount']} for every {each}"
+            each = "order" if fees.once_per_order else "fill"
+            return f"{fees.amount} for every {each}"
         case "per_contract":
-            return f"{fees['amount']} for every contract traded"
+            return f"{fees.amount} for every contract traded"
         case _:
             return "no fees"
 
 
-def _rates(fees: Mapping[str, Any]) -> str:
+def _rates(fees: FeeInputs | FeeTierInputs) -> str:
     return (
-        f"{_rate(fees['maker'])} of the traded value for a resting order, {_rate(fees['taker'])} "
+        f"{_rate(fees.maker)} of the traded value for a resting order, {_rate(fees.taker)} "
         "for one that takes liquidity"
     )
 
@@ -216,29 +214,32 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _margin(venue: Mapping[str, Any]) -> Iterator[Assumption]:
-    if venue.get("account_type") != "margin":
+def _margin(venue: VenueInputs) -> Iterator[Assumption]:
+    if venue.account_type != "margin":
         return
-    leverages = venue.get("leverages") or {}
-    if venue.get("margin_model") == "standard":
+    if venue.margin_model == "standard":
         text = (
             "A position takes its value at entry times the instrument's margin rate, whatever the "
             "leverage."
         )
     else:
-        others = [f"{value} for {name}" for name, value in sorted(leverages.items())]
+        others = [f"{value} for {name}" for name, value in sorted(venue.leverages.items())]
         text = (
             "A position takes its value at entry, divided by the leverage, times the instrument's "
-            f"margin rate. Leverage is {', '.join([str(venue.get('leverage', 1)), *others])}."
+            f"margin rate. Leverage is {', '.join([str(venue.leverage), *others])}."
         )
     yield Assumption("Margin", text)
 
 
-def _latency(latency: Mapping[str, Any]) -> Assumption:
-    named = {"insert": "new orders", "update": "changes", "cancel": "cancellations"}
-    parts = [f"{latency[key]} for {what}" for key, what in named.items() if latency.get(key)]
-    if latency.get("base"):
-        parts = [f"{latency['base']} for every command", *(f"{part} on top" for part in parts)]
+def _latency(latency: LatencyInputs) -> Assumption:
+    named = {
+        "new orders": latency.insert,
+        "changes": latency.update,
+        "cancellations": latency.cancel,
+    }
+    parts = [f"{delay} for {what}" for what, delay in named.items() if delay]
+    if latency.base:
+        parts = [f"{latency.base} for every command", *(f"{part} on top" for part in parts)]
     if not parts:
         return Assumption("Latency", "None: commands take effect at the venue at once.")
     return Assumption("Latency", f"Commands take {sentence_list(parts)}.")
@@ -246,7 +247,7 @@ def _latency(latency: Mapping[str, Any]) -> Assumption:
 
 def _funding(inputs: ReportInputs) -> Assumption:
     interest = "There is no interest on balances or borrowed money."
-    if any(venue.get("swap") for venue in shown_venues(inputs).values()):
+    if any(venue.swap for venue in inputs.plan.common.all_venues.values()):
         interest = "There is no interest on balances."
     if "funding_rates" not in inputs.data_types:
         return Assumption(
@@ -272,18 +273,19 @@ def _funding(inputs: ReportInputs) -> Assumption:
     )
 
 
-def _swap(venue: Mapping[str, Any]) -> Iterator[Assumption]:
+def _swap(swap: SwapInputs | None) -> Iterator[Assumption]:
     """What holding positions costs."""
-    swap = venue.get("swap")
     if swap:
-        of = "" if swap["per"] == "day" else f" for a year of {swap['days_in_year']} days"
+        of = "" if swap.per == "day" else f" for a year of {swap.days_in_year} days"
         rates = [
-            f"{name} {_rate(each['long'])} long, {_rate(each['short'])} short"
-            for name, each in sorted(swap["rates"].items())
+            f"{name} {_rate(each.long)} long, {_rate(each.short)} short"
+            for name, each in sorted(swap.rates.items())
         ]
-        when = f"each day at {swap['time']} {swap['time_zone']}"
-        if triple := swap.get("triple_day"):
-            when += f", three days on {triple.capitalize()} and none on Saturday and Sunday"
+        when = f"each day at {swap.time} {swap.time_zone}"
+        if swap.triple_day:
+            when += (
+                f", three days on {swap.triple_day.capitalize()} and none on Saturday and Sunday"
+            )
         yield Assumption(
             "Swap",
             f"Positions that are open are charged or paid {when}, a share of their value at the "
@@ -291,21 +293,21 @@ def _swap(venue: Mapping[str, Any]) -> Iterator[Assumption]:
         )
 
 
-def _liquidation(venue: Mapping[str, Any]) -> Iterator[Assumption]:
+def _liquidation(venue: VenueInputs) -> Iterator[Assumption]:
     """Whether the venue closes positions that an account cannot carry."""
-    settings = venue.get("liquidation")
+    settings = venue.liquidation
     if settings:
-        stay = "are cancelled first" if settings["cancel_open_orders"] else "stay"
-        fee = settings.get("fee")
+        stay = "are cancelled first" if settings.cancel_open_orders else "stay"
+        fee = settings.fee
         cost = "the fees of other fills" if fee is None else f"{_rate(fee)} of the closed value"
         yield Assumption(
             "Liquidation",
             "All positions that settle in a currency are closed at the market once the account's "
-            f"equity in it is at or below {_plain(settings['trigger_ratio'])} times their "
+            f"equity in it is at or below {_plain(settings.trigger_ratio)} times their "
             "maintenance margin, which is taken of their value at entry. Orders that wait there "
             f"{stay}; closing costs {cost}.",
         )
-    elif venue.get("account_type") == "margin":
+    elif venue.account_type == "margin":
         text = "The venue closes no position, however large its loss; see venue.liquidation."
         yield Assumption("Liquidation", text)
 
@@ -338,9 +340,11 @@ def _plain(value: object) -> str:
 
 
 def _expiries(inputs: ReportInputs) -> Iterator[Assumption]:
-    stated: dict[str, Any] = {}
-    for venue in shown_venues(inputs).values():
-        stated |= venue.get("settlement_prices") or {}
+    stated = {
+        name: price
+        for venue in inputs.plan.common.all_venues.values()
+        for name, price in venue.settlement_prices.items()
+    }
     windows = [(item.start, item.end, item.instruments) for item in inputs.plan.partitions]
     expired = {
         name: definition
@@ -370,17 +374,16 @@ def _expiries(inputs: ReportInputs) -> Iterator[Assumption]:
         )
 
 
-def _orders(venue: Mapping[str, Any], inputs: ReportInputs) -> Iterator[Assumption]:
+def _orders(limit: RateLimitInputs, inputs: ReportInputs) -> Iterator[Assumption]:
     results = inputs.results
-    limit = venue.get("order_rate_limit") or {}
     denied = _total(results, "denied_orders")
-    allowed = f"{number(int(limit.get('orders', 100)), 0)} orders per {limit.get('per', '1s')}"
+    allowed = f"{number(limit.orders, 0)} orders per {limit.per}"
     incidents = inputs.result.incidents
-    queue = inputs.experiment.get("queue")
+    queue = inputs.plan.common.queue
     excess = "is denied"
     if queue:
         waited = _by_kind(incidents.get("queued_requests", {})) or "none waited"
-        excess = f"waits, cancellations first, for {queue.get('max_wait', '5s')} at most ({waited})"
+        excess = f"waits, cancellations first, for {queue.max_wait} at most ({waited})"
     yield Assumption("Order rate", f"At most {allowed} of simulated time; the excess {excess}.")
     if denied:
         tasks = _tasks_with(results, pl.col("denied_orders") > 0)
@@ -410,9 +413,10 @@ def _by_kind(counts: Mapping[str, int]) -> str:
     return "; ".join(f"{kind} ({number(count, 0)})" for kind, count in counts.items())
 
 
-def _risk(profile: Mapping[str, Any] | None) -> Iterator[Assumption]:
+def _risk(profile: RiskInputs | None) -> Iterator[Assumption]:
     if profile:
-        named = ", ".join(name for name, value in profile.items() if value)
+        limits = [each.name for each in dataclasses.fields(profile) if getattr(profile, each.name)]
+        named = ", ".join(limits)
         yield Assumption(
             "Limits on risk",
             f"Orders are held to {named}: what breaks a limit is denied; the strategy continues.",
@@ -422,7 +426,7 @@ def _risk(profile: Mapping[str, Any] | None) -> Iterator[Assumption]:
 def _seams(inputs: ReportInputs) -> Iterator[Assumption]:
     results = inputs.results
     text = "Each task starts flat with the initial balance; no position is carried over a seam."
-    if inputs.experiment.get("at_end", "mark") == "close":
+    if inputs.plan.common.at_end == "close":
         text += " Positions are closed by market orders at the window's end."
     else:
         text += " Positions still open at a window's end are marked to market there"
@@ -462,11 +466,11 @@ def _accounts(inputs: ReportInputs) -> Iterator[Assumption]:
 
 
 def _ratios(inputs: ReportInputs) -> Assumption:
-    settings = inputs.experiment.get("statistics", {})
+    common = inputs.plan.common
     row = next(inputs.points.drop_nulls("days").head(1).iter_rows(named=True), None)
     days = 0 if row is None else row["days"]
     text = "From simple daily returns at UTC midnights, risk-free rate 0."
-    if settings.get("calendar", "observed") == "every_day":
+    if common.every_day:
         text += f" Every day from the first row to the last counts, {counted(days, 'day')}: those"
         text += " without data return 0."
     else:
@@ -474,14 +478,14 @@ def _ratios(inputs: ReportInputs) -> Assumption:
         text += f"{'counts' if days == 1 else 'count'}."
     if row is not None and row["periods_per_year"] is not None:
         year = statistic("periods_per_year", row["periods_per_year"])
-        why = "as set" if settings.get("periods_per_year") else "as the weekdays that count"
+        why = "as set" if common.periods_per_year else "as the days that count"
         text += f" A year has {year} of them, {why}."
     few = row is not None and days < FEW_DAYS
     if few:
         text += (
             f" The period has only {counted(days, 'day')}: a ratio made from so few says little."
         )
-        if not settings.get("periods_per_year") and settings.get("calendar") != "every_day":
+        if not common.periods_per_year and not common.every_day:
             text += (
                 " How many of them a year has is a guess from so few days: set "
                 "'statistics.periods_per_year'."
@@ -498,9 +502,8 @@ def _selection(inputs: ReportInputs) -> Iterator[Assumption]:
         )
 
 
-def _delay(latency: Mapping[str, Any]) -> str:
-    parts = [str(latency[key]) for key in ("base", "insert") if latency.get(key)]
-    return " and ".join(parts)
+def _delay(latency: LatencyInputs) -> str:
+    return " and ".join(delay for delay in (latency.base, latency.insert) if delay)
 
 
 def _chance(probability: object, before: str, what: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trading_runtime.report.assumptions import Assumption, assumptions, shown_venues
+from trading_runtime.report.assumptions import Assumption, assumptions
 from trading_runtime.report.formatting import (
     UNDEFINED,
     counted,
@@ -335,7 +335,7 @@ def _status(result: RunResult) -> str:
 def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str, str]]:
     plan = inputs.plan
     partitions = plan.partitions
-    facts = [("Strategy", str(inputs.experiment.get("strategy", {}).get("path", UNDEFINED)))]
+    facts = [("Strategy", plan.common.strategy_path)]
     names = sorted({name for partition in partitions for name in partition.instruments})
     if names:
         shown = ", ".join(names[:_SHOWN_INSTRUMENTS])
@@ -357,11 +357,10 @@ def _facts(inputs: ReportInputs, metric: str, direction: str) -> list[tuple[str,
     facts.append(("Objective", f"{direction} {metric}"))
     if currency_of_run(inputs):
         facts.append(("Currency", currency_of_run(inputs)))
-    venues = shown_venues(inputs)
+    venues = plan.common.all_venues
     for name, venue in venues.items():
-        if balances := venue.get("balances"):
-            title = "Initial balance" if len(venues) == 1 else f"Initial balance ({name})"
-            facts.append((title, ", ".join(_grouped(each) for each in balances)))
+        title = "Initial balance" if len(venues) == 1 else f"Initial balance ({name})"
+        facts.append((title, ", ".join(_grouped(each) for each in venue.balances)))
     return facts
 
 
@@ -384,8 +383,7 @@ def _moment(text: str) -> str:
 def _grouped(balance: str) -> str:
     amount, _, code = balance.partition(" ")
     whole, dot, rest = amount.partition(".")
-    # What has the form of a secret is hidden, a number like any other text.
-    return f"{int(whole):,}{dot}{rest} {code}" if whole.isdecimal() else balance
+    return f"{int(whole):,}{dot}{rest} {code}"
 
 
 def _best_words(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import itertools
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +37,11 @@ class Benchmark(NamedTuple):
                 found.append(((day + 1) * DAY, growth))
         return found
 
+    def on(self, days: Iterable[int]) -> list[float]:
+        """Return what was made on each of these days since the epoch; 0 while nothing was held."""
+        known = dict(self.returns)
+        return [float(known.get(day, _ZERO)) for day in days]
+
 
 class Relation(NamedTuple):
     """How returns relate to those of a benchmark.
@@ -54,20 +60,24 @@ def buy_and_hold(outcomes: Iterable[TaskOutcome]) -> Benchmark | None:
 
     A day's return is the mean of those of all instruments: weights are equal every morning. Within
     a window it is from one day's last price to the next, on the first day from the first price;
-    between windows nothing is held, as in the account.
+    between windows nothing is held, as in the account. A day on which a window has no row after its
+    first one is no day of that window: a row at midnight belongs to the day that ends there.
     """
     by_day: dict[int, list[Decimal]] = {}
     starts = []
     with decimal.localcontext(EXACT):
         for outcome in outcomes:
             closes = (outcome.summary or {}).get("daily_closes", {})
-            if closes and outcome.observed is not None:
-                starts.append(outcome.observed.first)
+            observed = outcome.observed
+            if not closes or observed is None:
+                continue
+            starts.append(observed.first)
+            counting = set(itertools.chain.from_iterable(itertools.starmap(range, observed.days)))
             for (_, first), *days in closes.values():
                 before = Decimal(first)
                 for day, text in days:
                     price = Decimal(text)
-                    if before > 0:
+                    if before > 0 and day in counting:
                         by_day.setdefault(day, []).append(price / before - 1)
                     before = price
         if not by_day:

@@ -78,19 +78,28 @@ class Calendar(NamedTuple):
         days = union(observed)
         return [(days[0][0], days[-1][1])] if self.every_day and days else days
 
-    def year(self, days: Sequence[Interval]) -> Decimal | None:
+    def year(self, days: Sequence[Interval], since: int) -> Decimal | None:
         """Return how many returns a year has; ``None`` when no day counts.
 
-        When not given, it is 365 / 7 x the sum, over the days of the week, of the share of such
-        days that count, from the first that does to the last. A day of the week that is not among
-        them counts as the mean of the others from Monday to Friday, or, on a weekend, as open or
-        closed. So it is 365 for every day and about 261 for working days, in any stretch.
+        ``since`` is the day of the first row, from which the first return is counted. When not
+        given, a year has 365 returns for ``every_day``. Else, where there is one a week or fewer,
+        it is 365 x their number / the days from ``since`` to the last return: 12 for month ends.
+        Otherwise it is 365 / 7 x the sum, over the days of the week, of the share of such days that
+        count, after ``since`` up to the last return. A day of the week that is not among them
+        counts as the mean of the others from Monday to Friday, or, on a weekend, as open or closed.
+        So it is about 261 for working days, in any stretch.
         """
         if self.periods_per_year is not None:
             return Decimal(self.periods_per_year)
         if not days:
             return None
-        in_span = _by_weekday([(days[0][0], days[-1][1])])
+        if self.every_day:
+            return Decimal(DAYS_OF_A_YEAR)
+        span = min(days[0][0], since + 1), days[-1][1]
+        length, count = day_count([span]), day_count(days)
+        if count * _WEEK <= length:
+            return EXACT.divide(Decimal(DAYS_OF_A_YEAR * count), Decimal(length))
+        in_span = _by_weekday([span])
         counting = _by_weekday(days)
         shares = [
             Fraction(some, of) if of else None for some, of in zip(counting, in_span, strict=True)

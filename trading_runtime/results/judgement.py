@@ -34,15 +34,19 @@ _SURE = 0.95
 
 
 def judge(
-    rows: Sequence[Mapping[str, Any]], best: int | None, drawn: int | None = None
+    rows: Sequence[Mapping[str, Any]],
+    best: int | None,
+    drawn: int | None = None,
+    held: Sequence[float] | None = None,
 ) -> LuckStatistics | None:
     """Return the section ``luck`` of ``result.json``; ``None`` when there is too little to judge.
 
     ``rows`` are those that ``aggregate_point`` makes, ``best`` the point that is named. Points that
     were ruined or are incomplete have no returns and are counted as ``left_out``. Of an adaptive
     search the first ``drawn`` points were drawn at random: only these deviate as independent trials
-    do; later ones cluster around the best. Sharpe ratios are annualised where they are stated, and
-    daily wherever they are used in computations.
+    do; later ones cluster around the best. ``held`` are the returns of buy-and-hold on the same
+    days; without them nothing is tested against it. Sharpe ratios are annualised where they are
+    stated, and daily wherever they are used in computations.
     """
     columns = {row["point"]: row[DAILY_RETURNS] for row in rows if row[DAILY_RETURNS] is not None}
     if best is None or best not in columns or len(columns[best]) < FEWEST_DAYS:
@@ -72,7 +76,7 @@ def judge(
             probabilistic_sharpe=probabilistic_sharpe(track),
             minimum_track_record_days=minimum_track_record(track),
             **_deflated(track, len(rows), variance, year),
-            **_resampled(columns, best, year),
+            **_resampled(columns, best, year, held),
         )
     )
     return luck
@@ -106,7 +110,9 @@ def _deflated(track: Track, trials: int, variance: float, year: float) -> dict[s
     }
 
 
-def _resampled(columns: Mapping[int, Sequence[float]], best: int, year: float) -> dict[str, Any]:
+def _resampled(
+    columns: Mapping[int, Sequence[float]], best: int, year: float, held: Sequence[float] | None
+) -> dict[str, Any]:
     import numpy as np  # needed at the end of a run only
 
     from trading_runtime.results import resampling
@@ -116,7 +122,6 @@ def _resampled(columns: Mapping[int, Sequence[float]], best: int, year: float) -
     counts = resampling.resampled(days)
     low, high = resampling.sharpe_interval(np.array(columns[best]), counts)
     split = resampling.probability_of_overfitting(returns)
-    idle = resampling.superiority(returns, np.zeros(days), counts)
     return {
         "sharpe_interval": (low * math.sqrt(year), high * math.sqrt(year)),
         "overfitting": split
@@ -126,7 +131,10 @@ def _resampled(columns: Mapping[int, Sequence[float]], best: int, year: float) -
             splits=len(split.logits),
             logits=_histogram(split.logits),
         ),
-        "against_not_trading": idle,
+        "against_not_trading": resampling.superiority(returns, np.zeros(days), counts),
+        "against_buy_and_hold": None
+        if held is None
+        else resampling.superiority(returns, np.array(held), counts),
         "bootstrap": Bootstrap(
             resamples=len(counts),
             block_days=resampling.block_length(days),
@@ -191,9 +199,14 @@ def sentences(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator
             f"Chosen on one half of the days, the best point is in the worse half of all on the "
             f"other in {_percent(split.probability)} of {split.splits:,} splits."
         )
-    tested = luck.against_not_trading
-    yield (
-        f"That a point beats not trading {_verdict(tested)}: luck does as well with a probability "
+    yield _about_skill("not trading", luck.against_not_trading)
+    if luck.against_buy_and_hold is not None:
+        yield _about_skill("buy-and-hold", luck.against_buy_and_hold)
+
+
+def _about_skill(benchmark: str, tested: SkillTest) -> str:
+    return (
+        f"That a point beats {benchmark} {_verdict(tested)}: luck does as well with a probability "
         f"of {_percent(tested.hansen)} (Hansen), {_percent(tested.white)} (White)."
     )
 

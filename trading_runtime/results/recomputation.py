@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError
 from trading_runtime.records.journal import JournalFinding
@@ -104,7 +104,7 @@ def _differences(
         whole = json.loads(read_bytes(again.result))
         found = {name: read_frame(getattr(again, name).read_bytes()) for name in _TABLES}
     for key in sorted((result.keys() - _NOT_COMPARED) | _ALWAYS):
-        if result.get(key) != whole.get(key):
+        if not _follows(result.get(key), whole.get(key)):
             yield JournalFinding(files.result.name, f"{key}: {_AGAIN}")
     if [item["kind"] for item in result.get("warnings", whole["warnings"])] != [
         item["kind"] for item in whole["warnings"]
@@ -115,3 +115,15 @@ def _differences(
         unknown = set(stated.columns) - set(found[name].columns)
         if unknown or not stated.equals(found[name].select(stated.columns)):
             yield JournalFinding(getattr(files, name).name, _AGAIN)
+
+
+def _follows(stated: Any, again: Any) -> bool:
+    """Return whether a stated value is what is found again.
+
+    Of a section in an older format, what later versions have added is not missed.
+    """
+    if not isinstance(stated, dict) or not isinstance(again, dict):
+        return bool(stated == again)
+    if stated.get("format") == again.get("format"):
+        return stated == again
+    return all(again.get(key) == value for key, value in stated.items() if key != "format")

@@ -178,7 +178,9 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
         chosen = best(
             points, plan.objective.metric, plan.objective.direction, allow_incomplete=True
         )
-    luck = judge(rows, None if chosen is None else chosen.point, drawn)
+    curve, returns, benchmark = _best_curves(plan, reader, chosen)
+    held = None if benchmark is None else benchmark.on(day for day, _ in returns)
+    luck = judge(rows, None if chosen is None else chosen.point, drawn, held)
     result = RunResult(
         run_digest=digest(sorted(reader.manifest_digests.items())),
         complete=complete,
@@ -198,7 +200,7 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
         result = replace(result, tables=table_digests(plan, result.run_digest, files, drawn))
     write_file(files.result, result.to_json())
     failures = list(reader.failures.values())
-    return Reduction(result, results, points, *_best_curves(plan, reader, chosen), failures)
+    return Reduction(result, results, points, curve, returns, benchmark, failures)
 
 
 def _best_curves(

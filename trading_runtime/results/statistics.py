@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.results.calendar import common_length, day_count, union
 from trading_runtime.results.exact import EXACT, TWELVE_DIGITS, money_text, rounded
-from trading_runtime.units import DAY
+from trading_runtime.units import DAY, day_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -195,7 +195,7 @@ def curve_statistics(
     annualises them, ``return`` is final / initial - 1. An account that was ruined
     has no return and none of the ratios derived from returns; its drawdown is stated.
     """
-    year = calendar.year(days)
+    year = calendar.year(days, day_of(equity[0][0]))
     fall = maximum_drawdown(equity)
     return {
         "days": day_count(days),

@@ -6,6 +6,9 @@
 A lease says who may trade. On a disk the lock ends with the process; in S3 a lease expires unless
 it is renewed. A session that finds a larger number in it than its own has lost the account, and
 sends nothing more.
+
+Clocks of machines are set, and differ. So a holder counts by a clock that nobody sets, and whoever
+wants a lease of another watches for a while that it is not renewed, whatever its time says.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from trading_runtime.records.account import LeaseRecord, parse_account
 from trading_runtime.records.journal import entries_of
 from trading_runtime.runs.s3_lock import read_lease
 from trading_runtime.storage.files import storage_errors
+from trading_runtime.units import steady_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
 _LEASE_SECONDS = 15.0
+_UNRENEWED_SECONDS = 2 * _LEASE_SECONDS / 3
+"""How long a lease that seems to have expired is watched."""
 _WAIT_SECONDS = 1.0
 _CHECK_SECONDS = 0.5
 
@@ -55,7 +61,7 @@ class SessionAccount:
         self._token = 0
         self._holder = uuid.uuid4().hex
         self._session = self._version = ""
-        self._renewed = self._checked = self._until = 0.0
+        self._renewed = self._checked = 0.0
         self._expires = not store.objects.has_file_locks
 
     @contextlib.contextmanager
@@ -65,7 +71,7 @@ class SessionAccount:
         With ``patience``, another session may take so many seconds to leave it.
         """
         with contextlib.ExitStack() as leaving:
-            deadline = time.monotonic() + patience
+            deadline = steady_seconds() + patience
             while True:
                 try:
                     with contextlib.ExitStack() as taking:
@@ -73,24 +79,24 @@ class SessionAccount:
                         leaving.push(taking.pop_all())
                     break
                 except UsageError:
-                    if time.monotonic() > deadline:
+                    if steady_seconds() > deadline:
                         raise
                     time.sleep(_WAIT_SECONDS)
             try:
                 yield
             finally:
-                self._store.objects.replace(self._lease, self._content(0.0), self._version)
+                self._store.objects.replace(self._lease, self._content(None), self._version)
 
     def _take(self, session: str, leaving: contextlib.ExitStack) -> None:
         if not self._expires:
             # It ends with the process: after 'kill -9' no one has to wait for a lease to expire.
             leaving.enter_context(self._locked())
         there = self._read_lease()
-        if self._expires and there is not None and there[0].until > time.time():
-            raise self._taken(there[0].session)
+        if self._expires and there is not None:
+            there = self._watched(*there)
         self._session = session
         self._token = 1 if there is None else (there[0].token or 0) + 1
-        self._renewed, self._until = time.monotonic(), time.time() + _LEASE_SECONDS
+        self._renewed = steady_seconds()
         content = self._content(_LEASE_SECONDS)
         if there is None:
             version = self._store.objects.create(self._lease, content)
@@ -100,22 +106,37 @@ class SessionAccount:
             raise self._taken(None)
         self._version = version
 
+    def _watched(self, lease: LeaseRecord, version: str) -> tuple[LeaseRecord, str] | None:
+        """Return the lease once it is free; raises ``UsageError`` when its holder renews it."""
+        is_expired = lease.until < time.time()
+        seconds = _UNRENEWED_SECONDS if is_expired else _LEASE_SECONDS
+        deadline = steady_seconds() + seconds
+        while lease.until:
+            if steady_seconds() > deadline:
+                break
+            time.sleep(_CHECK_SECONDS)
+            there = self._read_lease()
+            if there is None:
+                return None
+            if there[1] != version and there[0].until:
+                raise self._taken(there[0].session)
+            lease, version = there
+        return lease, version
+
     def check(self) -> None:
         """Raise ``LeaseLostError`` when another session has since taken the account.
 
         The storage is asked every half second at most, and a renewal, which succeeds only for the
         holder, counts as a look. In between ``fence`` holds.
         """
-        now = time.monotonic()
+        now = steady_seconds()
         if now - self._checked < _CHECK_SECONDS:
             return
         if now - self._renewed > _LEASE_SECONDS / 3:
-            until = time.time() + _LEASE_SECONDS
             content = self._content(_LEASE_SECONDS)
             version = self._store.objects.replace(self._lease, content, self._version)
             if version is not None:
                 self._checked = self._renewed = now
-                self._until = until
                 self._version = version
                 return
         there = self._read_lease()
@@ -132,9 +153,7 @@ class SessionAccount:
 
         Asked before each order, it reads only the clock: this process may have been suspended.
         """
-        if self._expires and (
-            time.monotonic() - self._renewed > _LEASE_SECONDS or time.time() > self._until
-        ):
+        if self._expires and steady_seconds() - self._renewed > _LEASE_SECONDS:
             raise LeaseLostError(
                 f"the lease on the account of {self.name!r} was not renewed in "
                 f"{_LEASE_SECONDS:.0f} s: another session may have it, and this one sends nothing "
@@ -201,12 +220,13 @@ class SessionAccount:
     def _read_lease(self) -> tuple[LeaseRecord, str] | None:
         return read_lease(self._store.objects, self._lease)
 
-    def _content(self, seconds: float) -> bytes:
+    def _content(self, seconds: float | None) -> bytes:
+        """Return the lease, held for so many seconds, or released."""
         return LeaseRecord(
             token=self._token,
             holder=self._holder,
             session=self._session,
-            until=time.time() + seconds,
+            until=0.0 if seconds is None else time.time() + seconds,
         ).to_json()
 
 

@@ -47,6 +47,8 @@ class HealthWatch:
         self._most_apart = parse_duration(limits.clock_skew) / _SECOND
         self._seen: dict[str, tuple[int, float]] = {}
         self._stale: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
+        self._waits: dict[str, float] = {}
         self._lost: dict[str, float] = {}
         self._lost_since = 0.0
         self._is_apart = False
@@ -109,9 +111,20 @@ class HealthWatch:
             self._stale[name] = since
             self._hold_back()
             self._records.write(events.DataStale(instrument=name, seconds=round(silent, 3)))
+            self._waits[name] = self._longest
+            self._subscribe_again(name, now)
         elif silent <= self._longest and name in self._stale and newest:
             seconds = round(now - self._stale.pop(name), 3)
             self._records.write(events.DataRecovered(instrument=name, seconds=seconds))
+        elif name in self._stale and now - self._asked[name] > self._waits[name]:
+            self._subscribe_again(name, now)
+
+    def _subscribe_again(self, name: str, now: float) -> None:
+        """Ask for an instrument's data anew, the next time after twice as long."""
+        self._asked[name], self._waits[name] = now, 2 * self._waits[name]
+        if isinstance(self._data, ArrivingData) and not self._lost:
+            self._node.subscribe_again(name)
+            self._records.write(events.DataResubscribed(instrument=name))
 
     def _look_at_clock(self, data: ArrivingData) -> None:
         skew = data.freshest()

@@ -37,7 +37,7 @@ FILES = (
 """The files of a result in the order in which one difference leads to the next."""
 
 ABSENT = "absent"
-_INSTANTS = {"start", "end", "warmup_start"}
+_INSTANTS = {"start", "end", "warmup_start", "data_end"}
 _NAMING = {"order_id", "position", "instrument_id", "ts", "ts_init", "ts_opened"}
 _MOST_CHARACTERS = 100
 
@@ -318,8 +318,7 @@ class RunSide:
         """Return the inputs of a partition; its instants are texts, as a plan shows them."""
         planned = self.plan.partitions[index]
         found = partition_inputs(planned, self.plan.instruments).to_document()
-        instants = ("start", "end", "warmup_start")
-        return found | {key: format_instant(found[key]) for key in instants}
+        return found | {key: format_instant(found[key]) for key in _INSTANTS & found.keys()}
 
     def points(self) -> dict[bytes, dict[str, Any]]:
         """Return the parameters of each point by their canonical form."""

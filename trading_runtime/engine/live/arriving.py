@@ -16,7 +16,7 @@ from nautilus_trader.common import DataActor, SocketState
 from trading_runtime.engine.live.adapters import adapter_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trading_runtime.engine.live.recorder import Recorder
 
@@ -48,6 +48,8 @@ class ArrivingData:
         self.on_look: Callable[[int], None] = lambda _ts: None
         self.on_socket: Callable[[str, bool], None] = lambda _endpoint, _is_connected: None
         """Called when a socket of the venue is connected or lost."""
+        self.subscribe_again: Callable[[str], None] = lambda _name: None
+        """Ask the venue anew for an instrument's data; the node sets it."""
         self.rows = 0
         self.last = 0
         self.first = 0
@@ -73,13 +75,16 @@ class ArrivingData:
 
     async def play(self) -> None:
         """Sample the account at each multiple of the interval, until stopped."""
+        sampled = 0
         while not self._stopping.is_set():
             now = time.time_ns()
             due = (now // self._interval + 1) * self._interval
             try:
                 await asyncio.wait_for(self._stopping.wait(), (due - now) / _SECOND)
             except TimeoutError:
-                if self.rows:
+                # Where the clock was set back, the next sample is after those that there are.
+                if self.rows and due > sampled:
+                    sampled = due
                     self.on_look(due)
 
     async def pass_mark(self, look: int | None = None) -> None:  # noqa: ARG002
@@ -106,7 +111,7 @@ class ArrivingData:
         """Count a row that arrived."""
         now = time.time_ns()
         self.rows += 1
-        self.last = now
+        self.last = max(self.last, now)
         self.first = self.first or now
         self._newest[name] = max(self._newest[name], ts_event)
         if is_tick:
@@ -130,15 +135,29 @@ class _Watcher(DataActor):
         try:
             self.subscribe_socket_state()
             for name in self._data.names:
-                instrument_id = model.InstrumentId.from_str(name)
-                if "quotes" in self._data.types:
-                    self.subscribe_quotes(instrument_id)
-                if "trades" in self._data.types:
-                    self.subscribe_trades(instrument_id)
-                for kind in self._data.bar_kinds:
-                    self.subscribe_bars(model.BarType.from_str(f"{name}-{kind}-EXTERNAL"))
+                for subscribe, _, what in self._series(name):
+                    subscribe(what)
         except Exception as error:  # noqa: BLE001 - the engine would only log it
             self._fail(error)
+        self._data.subscribe_again = self._subscribe_again
+
+    def _series(
+        self, name: str
+    ) -> Iterator[tuple[Callable[[Any], None], Callable[[Any], None], Any]]:
+        """Yield how to subscribe to each series of an instrument, how to end that, and its id."""
+        instrument_id = model.InstrumentId.from_str(name)
+        if "quotes" in self._data.types:
+            yield self.subscribe_quotes, self.unsubscribe_quotes, instrument_id
+        if "trades" in self._data.types:
+            yield self.subscribe_trades, self.unsubscribe_trades, instrument_id
+        for kind in self._data.bar_kinds:
+            bar_type = model.BarType.from_str(f"{name}-{kind}-EXTERNAL")
+            yield self.subscribe_bars, self.unsubscribe_bars, bar_type
+
+    def _subscribe_again(self, name: str) -> None:
+        for subscribe, unsubscribe, what in self._series(name):
+            unsubscribe(what)
+            subscribe(what)
 
     def on_socket_state(self, event: Any) -> None:
         self._data.on_socket(str(event.endpoint), event.state == SocketState.CONNECTED)

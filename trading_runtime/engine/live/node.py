@@ -37,9 +37,11 @@ from trading_runtime.engine.simulation.venue import NO_RATE
 from trading_runtime.engine.strategy.failures import watch_escapes_into
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
+from trading_runtime.engine.strategy.subscriptions import renewable
 from trading_runtime.errors import UsageError
 from trading_runtime.message_kinds import counted_kinds
 from trading_runtime.records.account import RestingOrder
+from trading_runtime.units import steady_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,10 +116,14 @@ class PaperNode:
         self.risk = self.guard.risk = Risk(limits, self._ledger, self.samples)
         if isinstance(replay, ArrivingData):
             self.risk.allowed = frozenset(replay.names)
+            # A wall clock that is set would hold a rate's requests back, or let all of them out.
+            self.risk.rate_clock = steady_ns
         self.guard.queue = queue_of(common, self.guard, self.risk)
         if self.guard.queue is not None:
             self.guard.queue.on_waiting = listener.queued
-            if not isinstance(replay, ArrivingData):
+            if isinstance(replay, ArrivingData):
+                self.guard.wake = _wake_by_steady_clock
+            else:
                 replay.has_calls, replay.is_quiet = True, self._has_settled
                 self.guard.wake = lambda _strategy, _name, at, call: replay.call_at(at, call)
         self.guard.now = lambda _strategy: replay.now(self.cache)
@@ -393,6 +399,20 @@ class PaperNode:
         """Return when the newest row of each instrument arrived, by its id, 0 before the first."""
         return self._replay.newest(self.cache)
 
+    def subscribe_again(self, name: str) -> None:
+        """Ask the venue anew for an instrument's data: it may have forgotten the subscription.
+
+        The engine passes on only the first subscription to a series, and only the last end of one.
+        """
+        if not isinstance(self._replay, ArrivingData):
+            return
+        own = renewable(self.guard, name)
+        for kind, what in own:
+            getattr(self.strategy, f"unsubscribe_{kind}")(what)
+        self._replay.subscribe_again(name)
+        for kind, what in own:
+            getattr(self.strategy, f"subscribe_{kind}")(what)
+
     def hold(self, why: str | None) -> None:
         """Block orders in all instruments, or allow them again."""
         self.risk.held = None if why is None else Refusal("venue", why)
@@ -451,6 +471,13 @@ class PaperNode:
         now = self._replay.now(self.cache)
         # In order, since the next event has a later instant.
         self._times += sorted(((event.ts_event, now), (event.ts_init, now)))
+
+
+def _wake_by_steady_clock(strategy: Any, name: str, at: int, call: Callable[[int], None]) -> None:
+    """Call at an instant of the steady clock: the engine's alerts wait for a span of time."""
+    clock = strategy.clock
+    due = clock.timestamp_ns() + max(at - steady_ns(), 0)
+    clock.set_time_alert_ns(name, due, lambda _event: call(max(at, steady_ns())))
 
 
 class _Timing:

@@ -127,7 +127,7 @@ class OutboundQueue:
     ) -> Any:
         orders = target if isinstance(target, list) else [target]
         ids = [order.client_order_id for order in orders]
-        request = _Request("order", ids, self._guard.now(strategy), send, orders)
+        request = _Request("order", ids, self._now(strategy), send, orders)
         if len(ids) > self._most:
             text = f"QUEUE rate: a list of {len(ids)} orders, and the venue takes {self._rate}"
             self._refuse(strategy, request, text)
@@ -138,7 +138,7 @@ class OutboundQueue:
         self, strategy: Any, target: Any, send: Callable[..., Any], *_: Any, **__: Any
     ) -> Any:
         ids = [item[0] for item in target] if isinstance(target, list) else [target]
-        request = _Request("change", ids, self._guard.now(strategy), send)
+        request = _Request("change", ids, self._now(strategy), send)
         return self._pass(strategy, request, self._rest)
 
     def _cancel(
@@ -150,7 +150,7 @@ class OutboundQueue:
         if not ids:
             return None
         wanted_now = functools.partial(send, ids) if isinstance(target, list) else send
-        request = _Request("cancellation", ids, self._guard.now(strategy), wanted_now)
+        request = _Request("cancellation", ids, self._now(strategy), wanted_now)
         return self._pass(strategy, request, self._first)
 
     def _cancel_all(
@@ -174,7 +174,7 @@ class OutboundQueue:
             cache.orders_open(instrument_id=target) or cache.orders_inflight(instrument_id=target)
         ):
             return send()
-        request = _Request("cancellation", [target], self._guard.now(strategy), send)
+        request = _Request("cancellation", [target], self._now(strategy), send)
         return self._pass(strategy, request, self._first)
 
     def _pass(self, strategy: Any, request: _Request, waiting: deque[_Request]) -> Any:
@@ -193,6 +193,10 @@ class OutboundQueue:
         if waiting is self._rest:
             self._wake(strategy, now + self._longest)
         return None
+
+    def _now(self, strategy: Any) -> int:
+        clock = self._risk.rate_clock
+        return self._guard.now(strategy) if clock is None else clock()
 
     def _room(self, now: int) -> int:
         while self._sent and self._sent[0] <= now - self._period:

@@ -19,7 +19,7 @@ from trading_runtime.records.inputs import RiskInputs
 from trading_runtime.units import DAY, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from trading_runtime.engine.accounting.equity import Account, EquitySample
     from trading_runtime.engine.accounting.ledger import Ledger
@@ -175,6 +175,8 @@ class Risk:
         """Whether only orders that reduce a position are sent."""
         self.held: Refusal | None = None
         """Why no order is sent at all; ``None`` when orders may be sent."""
+        self.rate_clock: Callable[[], int] | None = None
+        """What rates are counted by, in nanoseconds; ``None`` for the instant of the orders."""
         self.allowed: frozenset[str] | None = None
         """The instruments, by id, that may be traded; ``None`` when all may."""
         self.closed: dict[str, Refusal] = {}
@@ -202,13 +204,14 @@ class Risk:
             refusal = next(
                 (found for item in proposals if (found := self._broken(item, now))), None
             )
+            counted = now if self.rate_clock is None else self.rate_clock()
             if refusal is None and not is_repeated:
-                refusal = self._too_many(len(proposals), now)
+                refusal = self._too_many(len(proposals), counted)
         if refusal is not None:
             self.refusals[refusal.rule] += len(proposals)
             return refusal
         if self._settings.max_orders is not None and not is_repeated:
-            self._sent.extend([now] * len(proposals))
+            self._sent.extend([counted] * len(proposals))
         if self._limits_positions:
             self._working |= {item.order_id: item for item in proposals if not item.only_reduces}
         return None

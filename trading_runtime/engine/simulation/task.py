@@ -231,7 +231,7 @@ def _run_engine(
     books = [
         (name, model.BookType.from_str(venues[name.venue.value].book_type)) for name in with_books
     ]
-    swap = _swap(engine, ledger, (start, end))
+    swap = _swap(engine, ledger, (start, partition.charged_until))
     sampler = _observer(engine, inputs, ledger, guard, course, books)
     sampler.swap = swap
     for settings in engine.venues:
@@ -366,7 +366,8 @@ def _sampled(inputs: TaskInputs) -> Sequence[int]:
         instants = sorted({*instants, *range(_multiple(partition.start, DAY), end, DAY)})
     swaps = [venue.swap for venue in common.all_venues.values() if venue.swap is not None]
     if swaps:
-        due = {ts for item in swaps for ts, _ in charging_instants(item, partition.start, end - 1)}
+        last = min(end - 1, partition.charged_until)
+        due = {ts for item in swaps for ts, _ in charging_instants(item, partition.start, last)}
         instants = sorted({*instants, *due})
     return instants
 

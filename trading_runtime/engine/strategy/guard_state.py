@@ -70,6 +70,8 @@ class GuardState:
     """Callbacks that wait for the command that caused them to return."""
     subscriptions: dict[tuple[str, str], Any] = field(default_factory=dict)
     """What the strategy subscribed to, by the command's name and the text of its arguments."""
+    unsubscribed: set[tuple[str, str]] = field(default_factory=set)
+    """Those of them that the strategy has ended."""
     topic_handlers: dict[Callable[[Any], None], Callable[[Any], None]] = field(default_factory=dict)
 
     @property

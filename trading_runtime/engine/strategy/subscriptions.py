@@ -29,8 +29,10 @@ _DATA_OF: dict[str, tuple[str, ...]] = {
     "subscribe_book_at_interval": _BOOKS,
 }
 """Commands that subscribe to an instrument's data, and the types of data that they get."""
-_ARGUMENT = {"subscribe_bars": "bar_type"}
+_ARGUMENT = {"bars": "bar_type"}
 """The name of the first argument, if it is not an instrument."""
+_RENEWABLE = ("quotes", "trades", "bars")
+"""What is subscribed to anew when an instrument's data does not come."""
 _BUILT_FROM = {
     model.PriceType.LAST: ("trades",),
     model.PriceType.MARK: ("mark_prices",),
@@ -42,20 +44,51 @@ def noting_subscriptions(
     strategy_class: type[Strategy], guard: GuardState
 ) -> dict[str, Callable[..., Any]]:
     """Return the commands of ``strategy_class`` that subscribe to data, as the guard has them."""
-    return {
-        name: _noted(getattr(strategy_class, name), name, guard)
-        for name in (*_DATA_OF, "subscribe_bars")
+
+    def note(key: tuple[str, str], what: Any) -> None:
+        guard.subscriptions[key] = what
+        guard.unsubscribed.discard(key)
+
+    def note_end(key: tuple[str, str], _what: Any) -> None:
+        guard.unsubscribed.add(key)
+
+    names = (*_DATA_OF, "subscribe_bars")
+    ends = [f"unsubscribe_{kind}" for kind in _RENEWABLE]
+    return {name: _noted(strategy_class, name, note) for name in names} | {
+        name: _noted(strategy_class, name, note_end) for name in ends
     }
 
 
-def _noted(command: Callable[..., Any], name: str, guard: GuardState) -> Callable[..., Any]:
+def _noted(
+    strategy_class: type[Strategy], name: str, note: Callable[[tuple[str, str], Any], None]
+) -> Callable[..., Any]:
+    command = getattr(strategy_class, name)
+    kind = name.partition("_")[2]
+    argument = _ARGUMENT.get(kind, "instrument_id")
+
     @functools.wraps(command)
-    def subscribe(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        what = arguments[0] if arguments else keywords.get(_ARGUMENT.get(name, "instrument_id"))
-        guard.subscriptions[name, str(what)] = what
+    def noted(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        what = arguments[0] if arguments else keywords.get(argument)
+        note((f"subscribe_{kind}", str(what)), what)
         return command(self, *arguments, **keywords)
 
-    return subscribe
+    return noted
+
+
+def renewable(guard: GuardState, instrument: str) -> list[tuple[str, Any]]:
+    """Return kind and identifier of what the strategy gets of an instrument from its venue."""
+    found = []
+    for (command, name), what in guard.subscriptions.items():
+        kind = command.removeprefix("subscribe_")
+        if kind not in _RENEWABLE or (command, name) in guard.unsubscribed:
+            continue
+        if kind == "bars":
+            is_of_it = what.is_externally_aggregated() and str(what.instrument_id) == instrument
+        else:
+            is_of_it = name == instrument
+        if is_of_it:
+            found.append((kind, what))
+    return found
 
 
 def unfed(

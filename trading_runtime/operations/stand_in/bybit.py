@@ -131,6 +131,11 @@ class BybitProtocol:
                 transport.abort()
         self._sockets, self._private, self._public = [], [], {}
 
+    def forget(self, symbol: str) -> None:
+        """Forget every subscription to a symbol's data, without a word."""
+        for topics in self._public.values():
+            topics -= {topic for topic in topics if topic.endswith(f".{symbol}")}
+
     # Market data
 
     async def publish(self) -> None:
