@@ -121,8 +121,8 @@ def test_windows_of_any_row_groups_are_the_same_from_an_index(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trading_runtime.datasets.manifest.MOST_ENTRIES", 0)
         indexed, _ = listed.to_store()
-        for length in ("2m", "7m"):
-            cut: dict[str, str | None] = {"by": "duration", "length": length}
+        for each in ("2m", "7m"):
+            cut: dict[str, str | None] = {"by": "duration", "length": each}
             cut["warmup"] = f"{warmup}m" if warmup else None
             assert planned(indexed, **cut) == planned(listed, **cut)
 
