@@ -60,7 +60,7 @@ class TablePieces(Sequence[Piece]):
         return TabledData(self.table.frame, self.numbers)
 
 
-class Cut(NamedTuple):
+class TableCut(NamedTuple):
     """What a window has of all series."""
 
     pieces: TablePieces
@@ -133,7 +133,7 @@ class Cutter:
         self._firsts = self._pieces["first"]
         self._longest = pieces.select((pl.col("last") - pl.col("first")).max()).item()
 
-    def cut(self, start: int, end: int, warmup_start: int) -> Cut | None:
+    def cut(self, start: int, end: int, warmup_start: int) -> TableCut | None:
         """Return what ``[start, end)`` needs from the warm-up on; None when it has no rows."""
         import polars as pl
 
@@ -149,7 +149,7 @@ class Cutter:
         ).row(0, named=True)
         if not facts["has_rows"]:
             return None
-        return Cut(
+        return TableCut(
             TablePieces(self._table, touched["number"]),
             facts["least"],
             facts["most"],
