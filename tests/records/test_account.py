@@ -64,5 +64,5 @@ def test_damage_to_an_account_is_named_by_its_place(keys: dict[str, Any], messag
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"until": "soon"}', b"{}"])
-def test_a_damaged_lease_has_expired(content: bytes) -> None:
+def test_a_damaged_lease_belongs_to_nobody(content: bytes) -> None:
     assert parse_lease(content) == LeaseRecord(holder="", until=0.0)

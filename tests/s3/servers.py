@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import http.client
 import itertools
 import ssl
 import threading
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
+import moto.s3.models
+from moto.core.utils import utcnow
 from moto.server import ThreadedMotoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
 LOOPBACK = "127.0.0.1"
 CUT = b"~cut~"
@@ -44,6 +50,36 @@ class S3Server:
         connection.request("PUT", f"/{path}", content)
         assert connection.getresponse().status == HTTPStatus.OK
         connection.close()
+
+
+class Clock:
+    """Gives seconds; it stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = self._first = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+    @property
+    def passed(self) -> float:
+        """The seconds by which the test has moved it."""
+        return self.now - self._first
+
+
+def move_servers_by(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the seconds that ``clock`` was moved pass for all servers of this module as well."""
+    told, at_storage = BaseHTTPRequestHandler.date_time_string, utcnow
+    real = time.time
+
+    def date(handler: BaseHTTPRequestHandler, timestamp: float | None = None) -> str:
+        return told(handler, real() + clock.passed if timestamp is None else timestamp)
+
+    monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", date)
+    monkeypatch.setattr(
+        moto.s3.models, "utcnow", lambda: at_storage() + dt.timedelta(seconds=clock.passed)
+    )
 
 
 class Listening:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.s3.servers import LOST_ANSWER, Proxy, S3Server
+from tests.s3.servers import LOST_ANSWER, Clock, Proxy, S3Server, move_servers_by
 from trading_runtime import api
 from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
 from trading_runtime.results.opening import open_store
 from trading_runtime.runs import s3_lock
 from trading_runtime.runs.opening import acquire_run
-from trading_runtime.runs.s3_lock import Lease
+from trading_runtime.runs.s3_lock import Lease, is_leased
 from trading_runtime.storage import s3
 from trading_runtime.storage.files import write_file
 from trading_runtime.storage.s3 import S3Folder
@@ -27,21 +27,12 @@ if TYPE_CHECKING:
 LEASE = "runs/one/lock"
 
 
-class Clock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    """The clock of all holders in a test; no thread renews a lease by it."""
-    return Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of storage and holders in a test; no thread renews a lease by it."""
+    clock = Clock()
+    move_servers_by(clock, monkeypatch)
+    return clock
 
 
 @pytest.fixture
@@ -73,16 +64,50 @@ def test_a_lease_is_taken_over_only_after_it_has_expired(
     clock.now += 119
     with pytest.raises(UsageError, match="run 'one' is running already"):
         Lease(objects, "one", clock)
-    clock.now += 1
+    clock.now += 3
     leases.append(Lease(objects, "one", clock))
 
     leases[1].check()
 
 
+@pytest.mark.parametrize("ahead", [300, -300])
+def test_a_lease_depends_on_no_clock_of_a_machine(
+    ahead: float,
+    objects: S3Folder,
+    clock: Clock,
+    leases: list[Lease],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = Lease(objects, "one", clock)
+    real = time.time
+    # Another machine, whose clocks differ from the holder's.
+    monkeypatch.setattr(time, "time", lambda: real() + clock.passed + ahead)
+
+    def elsewhere() -> float:
+        return clock() + ahead
+
+    clock.now += 60
+    with pytest.raises(UsageError, match="running already"):
+        Lease(objects, "one", elsewhere)
+    first.renew()
+    clock.now += 100
+    assert is_leased(objects, "one")
+    with pytest.raises(UsageError, match="running already"):
+        Lease(objects, "one", elsewhere)
+    clock.now += 22
+    assert not is_leased(objects, "one")
+    leases.append(Lease(objects, "one", elsewhere))
+    leases[0].check()
+
+    with pytest.raises(LeaseLostError):
+        first.check()
+    first.release()
+
+
 def test_of_two_takers_that_read_the_same_expired_lease_one_gets_it(
     objects: S3Folder, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objects.write(LEASE, json.dumps({"holder": "dead", "until": 0}).encode())
+    objects.write(LEASE, b"{}")
     both_have_read = threading.Barrier(2)
     replace = S3Folder.replace
 
@@ -183,7 +208,7 @@ def test_a_change_whose_answer_was_lost_is_known_by_its_content(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if lost == "taken over":
-        objects.write(LEASE, json.dumps({"holder": "dead", "until": 0}).encode())
+        objects.write(LEASE, b"{}")
     number_lost = {"taken": 1, "taken over": 3, "renewed": 2}[lost]
     with Proxy(
         storage.port, lambda number: LOST_ANSWER if number == number_lost else None
@@ -224,7 +249,7 @@ def always_expired(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_that_was_taken_over_stores_nothing_more(bucket: str) -> None:
     objects = S3Folder(f"{bucket}/results")
     store = open_store(f"{bucket}/results")
-    taken = b'{"holder": "another", "until": 9999999999}'
+    taken = b'{"holder": "another"}'
 
     def work_after_it_was_taken() -> None:
         with acquire_run(store, "one") as opened:
@@ -248,7 +273,7 @@ def test_a_run_that_loses_its_lease_at_work_ends_and_says_so(
     results = f"{bucket}/results"
     objects = S3Folder(results)
     path = small.write(results=results, parameters={"every": [20]})
-    taken = b'{"holder": "another", "until": 9999999999}'
+    taken = b'{"holder": "another"}'
 
     def take_over() -> bool:
         """Asked while the tasks are being computed."""

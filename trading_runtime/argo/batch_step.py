@@ -22,6 +22,7 @@ from trading_runtime.execution.workers.memory import memory_limit
 from trading_runtime.execution.workers.processes import Job, PrestartedWorker
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.records.failures import read_missing
+from trading_runtime.runs.heartbeat import Heartbeat
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
 
@@ -69,7 +70,7 @@ def run_batch_step(
         batch = _Batch(run, order)
         if not batch.pending:
             return Kind.OK.exit_code
-        with _strategy_code(run) as (folder, code):
+        with Heartbeat(run.store.objects, run_id), _strategy_code(run) as (folder, code):
             executor = PodExecutor(_job(run, folder, code), order.workers, prestarted)
             return batch.compute(executor, should_stop)
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from trading_runtime.argo.planned_run import open_planned_run
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.failures import MissingTasks
+from trading_runtime.runs.heartbeat import Heartbeat
 from trading_runtime.storage.files import write_file
+
+if TYPE_CHECKING:
+    from trading_runtime.argo.planned_run import SharedPlannedRun
 
 
 def run_check_step(results: str, run_id: str) -> int:
@@ -16,6 +22,11 @@ def run_check_step(results: str, run_id: str) -> int:
     the run was not planned. A run that was asked to stop gets no more batches.
     """
     run = open_planned_run(results, run_id)
+    with Heartbeat(run.store.objects, run_id):
+        return _make_batches(run)
+
+
+def _make_batches(run: SharedPlannedRun) -> int:
     if run.shared.stop_requested():
         return 0
     run.store.refresh(run.plan.task_ids)

@@ -21,7 +21,7 @@ from trading_runtime.errors import UsageError
 from trading_runtime.execution.preparation import naming, prepare_run
 from trading_runtime.planning.environment import PACKAGE
 from trading_runtime.results.stored_plan import refuse_other_plan
-from trading_runtime.runs.opening import SharedRun, check_run_id, is_running, new_run_id
+from trading_runtime.runs.opening import SharedRun, check_run_id, is_held, new_run_id
 from trading_runtime.storage.folders import LocalFolder, open_folder
 from trading_runtime.storage.s3 import is_s3
 
@@ -129,7 +129,7 @@ def prepare_submission(  # noqa: PLR0913 - what people may say of a submission
     if run_id is None:
         taken = set(store.run_ids())
         run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
-    elif is_running(store, run_id):
+    elif is_held(store, run_id):
         raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
     run = SharedRun(store, run_id)
     refuse_other_plan(run.metadata(), prepared.plan.digest, run_id)

@@ -18,6 +18,7 @@ from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.opening import open_store
+from trading_runtime.runs.heartbeat import Heartbeat
 from trading_runtime.runs.metadata import Metadata, reopen_run
 from trading_runtime.runs.opening import check_run_id
 from trading_runtime.runs.rates import write_metrics
@@ -100,7 +101,16 @@ def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary
     stored = read_metadata(files)
     if not files.plan.is_file() or stored is None:
         raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
-    plan = read_plan(files.plan)
+    with Heartbeat(store.objects, run_id) as heartbeat:
+        summary = _judged(store, files, stored, allow_incomplete=allow_incomplete)
+        heartbeat.remove()
+    return summary
+
+
+def _judged(
+    store: Store, files: RunFiles, stored: RunMetadata, *, allow_incomplete: bool
+) -> Summary:
+    run_id, plan = stored.run_id, read_plan(files.plan)
     reopen_run(files)
     store.publish(files.metadata)
     _forget_passed_failures(store, files)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.plan import PlannedObjective
     from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 
 _POINT_COLUMNS = ("net_profit", "return", "sharpe", "sortino", "max_drawdown", "trades", "win_rate")
@@ -158,7 +159,7 @@ def list_results(folder: str, *, as_json: bool) -> None:
     from trading_runtime.runs.finding import runs_by_start
 
     store = open_results(folder)
-    found = [_overview_of_any(run_id, store.run(run_id)) for run_id in runs_by_start(store)]
+    found = [_overview_of_any(store, run_id) for run_id in runs_by_start(store)]
     if as_json:
         say(json.dumps(found, ensure_ascii=False))
         return
@@ -200,7 +201,7 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
     store, run_id = find_run(run, folder)
     files = store.run(run_id)
     result, stored = _read_table(files, "points" if point is None else "results")
-    overview = _overview(run_id, files, result)
+    overview = _overview(store, files, result)
     if point is None:
         table = _sorted_points(stored, result.objective, key, ascending=ascending)
     else:
@@ -376,29 +377,30 @@ def _write(target: Path, write: Callable[[], object]) -> None:
         ) from error
 
 
-def _overview_of_any(run_id: str, files: RunFiles) -> dict[str, Any]:
+def _overview_of_any(store: Store, run_id: str) -> dict[str, Any]:
     """Return what can be said about a run, even a damaged one: the others are still listed."""
     from trading_runtime.records.result import read_result
 
+    files = store.run(run_id)
     try:
-        return _overview(run_id, files, read_result(files))
+        return _overview(store, files, read_result(files))
     except DataError:
-        return _overview(run_id, files, None) | {"status": "damaged"}
+        return _overview(store, files, None) | {"status": "damaged"}
 
 
-def _overview(run_id: str, files: RunFiles, result: RunResult | None) -> dict[str, Any]:
+def _overview(store: Store, files: RunFiles, result: RunResult | None) -> dict[str, Any]:
     from trading_runtime.records.metadata import read_metadata
-    from trading_runtime.records.status import status_of
-    from trading_runtime.runs.lock import is_locked
+    from trading_runtime.runs.overview import shown_status
 
-    metadata, document = None, {} if result is None else result.to_document()
+    run_id, metadata = files.folder.name, None
+    document = {} if result is None else result.to_document()
     # Results do not depend on metadata that are damaged.
     with contextlib.suppress(DataError):
         metadata = read_metadata(files)
     return {
         "run_id": run_id,
         "experiment": metadata and metadata.experiment_name,
-        "status": status_of(metadata, lambda: is_locked(files)),
+        "status": shown_status(store, run_id, metadata),
         "started": metadata and metadata.started,
         "ended": metadata and metadata.ended,
         "run_digest": document.get("run_digest"),

@@ -12,7 +12,6 @@ import click
 from trading_runtime.cli.options import JSON, RESULTS, find_run, open_results, print_findings
 from trading_runtime.cli.terminal import print_table, say
 from trading_runtime.errors import Kind, UsageError
-from trading_runtime.records.events import ExecutorKind
 from trading_runtime.records.status import DIED, Status
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.overview import shown_status, stored_metadata
@@ -151,8 +150,8 @@ def _progress(tally: Tally) -> str:
 
 
 def _silence(tally: Tally, metadata: RunMetadata | None) -> str:
-    """Say when pods were last heard from: whether they are alive cannot be seen from here."""
-    if metadata is None or metadata.executor is not ExecutorKind.ARGO or tally.latest is None:
+    """Say when pods last had something to tell."""
+    if metadata is None or not metadata.of_pods or tally.latest is None:
         return ""
     return f", last event {short_time((time.time_ns() - tally.latest) / 1e9)} ago"
 

@@ -71,7 +71,7 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
     paths = {
         f"runs/{files.folder.name}/{name}": path
         for name, path in run_paths(files)
-        if path not in {files.lock, files.stop} and not path.is_symlink()
+        if path not in files.passing and not path.is_symlink()
     }
     for task_id in tasks:
         store.read_task(task_id)

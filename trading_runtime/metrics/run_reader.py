@@ -102,8 +102,9 @@ class StoreView:
         return content
 
     def is_running(self, run_id: str) -> bool:
-        """Return whether a process holds the run."""
-        return self.stamp(f"runs/{run_id}/lock") is not None and is_running(self._store, run_id)
+        """Return whether a process holds the run, or pods work on it."""
+        signs = (self.stamp(f"runs/{run_id}/{name}") for name in ("lock", "alive"))
+        return any(sign is not None for sign in signs) and is_running(self._store, run_id)
 
 
 class Chain:

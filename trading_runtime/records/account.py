@@ -74,7 +74,7 @@ class AccountState(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseRecord(Record):
-    """Who has a run or an account in S3, and until when."""
+    """Who has a run or an account in S3; it ends unless it is renewed."""
 
     token: int | None = None
     """Grows with each holder; of accounts."""
@@ -82,8 +82,10 @@ class LeaseRecord(Record):
     """A process."""
     session: str | None = None
     """Of accounts."""
+    renewals: int = 0
+    """Of runs; makes each renewal differ: the tag of an object may be a digest of its content."""
     until: float = 0.0
-    """When it expires, seconds since the epoch."""
+    """Of accounts: when it expires by its holder's clock, seconds since the epoch; 0: released."""
 
     def to_json(self) -> bytes:
         """Return the content of its object."""
@@ -105,5 +107,5 @@ def parse_account(content: bytes) -> AccountState:
 
 
 def parse_lease(content: bytes) -> LeaseRecord:
-    """Return a lease; one that is damaged has expired, and belongs to no one."""
+    """Return a lease; one that is damaged belongs to no one."""
     return parse_record(content, LeaseRecord) or LeaseRecord()

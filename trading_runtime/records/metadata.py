@@ -98,6 +98,11 @@ class RunMetadata(Record):
     seal: str | None = None
     """The sha256 of this file without its seal."""
 
+    @property
+    def of_pods(self) -> bool:
+        """Whether pods run it."""
+        return self.executor is ExecutorKind.ARGO
+
     def to_document(self) -> dict[str, Any]:
         """Return the content of ``metadata.json``."""
         return to_document(self)

@@ -33,6 +33,10 @@ class RunFiles:
         """All points, to sort and filter; of runs with more than the report shows."""
         self.lock = folder / "lock"
         self.stop = folder / "stop"
+        self.alive = folder / "alive"
+        """Kept new by the pods of a run."""
+        self.passing = frozenset({self.lock, self.stop, self.alive})
+        """What belongs to a run at work, and not to its end."""
         self.missing = folder / "missing.json"
         self.trials = folder / "trials.json"
         self.deployment = folder / "deployment.json"

@@ -38,12 +38,12 @@ def run_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
 def sealed_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
     """Yield name and path of every file that belongs to the end of a run.
 
-    These are left out: the metadata, which contain the digests of the others; the lock and the stop
-    request; the logs, which go on after the end; and journal parts without a line, which others
-    never see.
+    These are left out: the metadata, which contain the digests of the others; what belongs to a run
+    at work, such as its lock; the logs, which go on after the end; and journal parts without a
+    line, which others never see.
     """
     for name, path in run_paths(files):
-        if path in {files.metadata, files.lock, files.stop}:
+        if path == files.metadata or path in files.passing:
             continue
         if files.logs in path.parents:
             continue

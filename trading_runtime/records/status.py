@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from trading_runtime.records.events import ExecutorKind
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,19 +23,17 @@ class Status(StrEnum):
 
 
 DIED = "died"
-"""Shown for a run whose metadata say ``running`` while no process has it."""
+"""Shown for a run whose metadata say ``running`` while no process and no pod has it."""
 UNKNOWN = "unknown"
 """Shown for a run whose metadata are missing or damaged."""
 
 
 def status_of(metadata: RunMetadata | None, is_running: Callable[[], bool]) -> str:
-    """Return the status of a run, by its metadata; ``is_running`` says whether a process holds it.
+    """Return the status of a run, by its metadata; ``is_running`` says whether it is at work.
 
-    A killed process cannot record its end: ``running`` without a process is ``died``. Whether a pod
-    is alive cannot be seen from here.
+    A killed process cannot record its end, nor can pods: ``running`` without either is ``died``.
     """
     if metadata is None:
         return UNKNOWN
-    is_local = metadata.executor is ExecutorKind.LOCAL
-    has_died = metadata.status is Status.RUNNING and is_local and not is_running()
+    has_died = metadata.status is Status.RUNNING and not is_running()
     return DIED if has_died else metadata.status.value

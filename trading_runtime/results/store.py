@@ -66,7 +66,7 @@ class Store:
     def run(self, run_id: str) -> RunFiles:
         """Return the files of a run with a checked id; in S3 without its pictures."""
         prefix = f"runs/{run_id}/"
-        left_out = (prefix + _REPORT, f"{prefix}lock")
+        left_out = (prefix + _REPORT, f"{prefix}lock", f"{prefix}alive")
         self.copy.fetch_below(prefix, lambda name: not name.startswith(left_out))
         files = self._files(run_id)
         for path in (files.plan, files.metadata):
@@ -89,7 +89,7 @@ class Store:
 
         Others wrote most of the journals, of which there are as many as pods: see ``publish_part``.
         """
-        not_yet = {files.lock, files.stop, files.metadata}
+        not_yet = {*files.passing, files.metadata}
         self.copy.publish(
             path
             for folder in (files.folder,)

@@ -21,9 +21,10 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.run_files import RunFiles
+from trading_runtime.runs.heartbeat import SILENT_SECONDS, has_pods
 from trading_runtime.runs.lock import is_locked, locked
 from trading_runtime.runs.metadata import seal_again
-from trading_runtime.runs.s3_lock import Lease, seconds_left
+from trading_runtime.runs.s3_lock import Lease, is_leased
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
@@ -260,11 +261,12 @@ def hold_run(store: Store, run_id: str) -> Iterator[Held]:
 
     What it yields raises ``LeaseLostError`` once another process has taken over the run, and
     ``StorageError`` once it is no longer in its place. Raises ``UsageError`` when
-    another process holds the run.
+    another process holds the run, or pods work on it.
     """
     if not store.objects.has_file_locks:
         lease = Lease(store.objects, run_id)
         try:
+            _refuse_pods(store, run_id)
             store.objects.remove(_stop_name(run_id))
             yield Held(lease.check, lease.confirm)
         finally:
@@ -272,10 +274,19 @@ def hold_run(store: Store, run_id: str) -> Iterator[Held]:
         return
     files = store.run(run_id)
     with locked(files) as check_lock:
+        _refuse_pods(store, run_id)
         with storage_errors(files.folder):
             files.stop.unlink(missing_ok=True)
             _remove_unfinished(files)
         yield Held(check_lock, check_lock)
+
+
+def _refuse_pods(store: Store, run_id: str) -> None:
+    if has_pods(store.objects, run_id):
+        raise UsageError(
+            f"run {run_id!r} is running in pods, or was until {SILENT_SECONDS:.0f} s ago; wait for "
+            f"it, stop it with 'trading-runtime runs stop {run_id}', or choose another --run-id"
+        )
 
 
 def _remove_unfinished(files: RunFiles) -> None:
@@ -301,9 +312,14 @@ def _is_alive(process: int) -> bool:
 
 
 def is_running(store: Store, run_id: str) -> bool:
-    """Return whether a process holds the run now."""
+    """Return whether a process holds the run now, or pods work on it."""
+    return is_held(store, run_id) or has_pods(store.objects, run_id)
+
+
+def is_held(store: Store, run_id: str) -> bool:
+    """Return whether a process holds the run for itself alone now."""
     if not store.objects.has_file_locks:
-        return seconds_left(store.objects, run_id) > 0
+        return is_leased(store.objects, run_id)
     return is_locked(store.run(run_id))
 
 

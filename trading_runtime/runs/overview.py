@@ -12,6 +12,7 @@ from trading_runtime.records.journal import instant_text
 from trading_runtime.records.metadata import parse_metadata
 from trading_runtime.records.result import parse_result
 from trading_runtime.records.status import DIED, UNKNOWN, Status, status_of
+from trading_runtime.runs.heartbeat import SILENT_SECONDS
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.progress import JournalFollower, Tally
 from trading_runtime.storage.object_store import UnreadableError
@@ -50,10 +51,11 @@ def shown_status(store: Store, run_id: str, metadata: RunMetadata | None) -> str
 
 
 def may_be_running(store: Store, run_id: str) -> bool:
-    """Return whether a process holds the run now, or pods may hold it."""
+    """Return whether a process or pods are at work on a run, or pods may come that still wait."""
     if is_running(store, run_id):
         return True
-    return status_of(stored_metadata(store, run_id), lambda: False) == Status.RUNNING
+    metadata = stored_metadata(store, run_id)
+    return metadata is not None and metadata.of_pods and metadata.status is Status.RUNNING
 
 
 _MOST_FAILURES = 5
@@ -197,20 +199,43 @@ def _why(
         Status.STOPPED: f"it was stopped by a signal or by 'runs stop', with {left}",
         Status.KILLED: f"the kill switch ended it, with {left}",
         Status.FAILED: (metadata and metadata.error) or "an error ended it",
-        DIED: f"its process is gone without having ended it, with {left}{last}",
+        DIED: f"{_gone(metadata)}, with {left}{last}",
     }
     return reasons.get(facts["status"], "its metadata are missing or damaged")
+
+
+def _gone(metadata: RunMetadata | None) -> str:
+    if metadata is None or not metadata.of_pods:
+        return "its process is gone without having ended it"
+    return (
+        f"no pod has worked on it for {SILENT_SECONDS:.0f} s (a workflow that is suspended or "
+        "waits for room goes on later)"
+    )
+
+
+def _again(run_id: str, metadata: RunMetadata | None) -> str:
+    """Return the command that resumes a run of research."""
+    file = "FILE" if metadata is None else metadata.experiment_file
+    if metadata is None or not metadata.of_pods:
+        return f"trading-runtime run {file} --run-id {run_id}"
+    given = (
+        ("experiment", file),
+        ("run-id", run_id),
+        ("image", metadata.image),
+        ("code", metadata.code_archive),
+    )
+    words = " ".join(f"-p {name}={value}" for name, value in given if value)
+    return f"argo submit --from workflowtemplate/backtest {words}"
 
 
 def _next_steps(status: str, run_id: str, metadata: RunMetadata | None, results: str) -> list[str]:
     """Return an operator's next steps, as commands and short sentences."""
     where = f" --results {results}"
-    file = "FILE" if metadata is None else metadata.experiment_file
     if metadata is None or metadata.mode is Mode.RESEARCH:
-        proof, again = "evidence bundle", f"trading-runtime run {file} --run-id {run_id}"
+        proof, again = "evidence bundle", _again(run_id, metadata)
         resume, retry = "resumes where it stopped", "finished tasks are kept"
     else:
-        proof, again = "parity", f"trading-runtime trade {file}"
+        proof, again = "parity", f"trading-runtime trade {metadata.experiment_file}"
         resume = retry = "continues with the account as it was left"
     show, check, compare = (
         f"trading-runtime {command} {run_id}{where}"

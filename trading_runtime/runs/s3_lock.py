@@ -2,18 +2,21 @@
 
 Each change of the lease is a conditional write: it succeeds only if the lease is still the one that
 was read. Of two processes that take over an expired lease, one gets it.
+
+No clocks of two machines are compared. Others judge the age of a lease by the storage's clock, and
+its holder counts the seconds since it last began to renew it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-import time
 import uuid
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
 from trading_runtime.records.account import LeaseRecord, parse_lease
+from trading_runtime.units import steady_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +27,8 @@ _LEASE_SECONDS = 120.0
 """How long a lease is valid without renewal; after that, its holder must have died."""
 _RENEWALS = 6
 """How often it is renewed in this time."""
+_INEXACT_SECONDS = 1.0
+"""By how much an age may be too large: a storage tells whole seconds."""
 
 
 class Lease:
@@ -33,11 +38,11 @@ class Lease:
     """
 
     def __init__(
-        self, objects: ObjectStore, run_id: str, clock: Callable[[], float] = time.time
+        self, objects: ObjectStore, run_id: str, clock: Callable[[], float] = steady_seconds
     ) -> None:
         """Take the lease; raises ``UsageError`` when another process has it.
 
-        ``clock`` gives seconds since the epoch, which all processes agree on.
+        ``clock`` is asked only how many seconds have gone by in this process.
         """
         self._objects = objects
         self._run_id = run_id
@@ -45,6 +50,7 @@ class Lease:
         self._clock = clock
         self._holder = uuid.uuid4().hex
         self._until = 0.0
+        self._renewals = 0
         self._lost = False
         self._is_gone = False
         self._changing = threading.Lock()
@@ -111,7 +117,7 @@ class Lease:
             there = read_lease(self._objects, self._name)
             if there is None:  # just released
                 version = self._objects.create(self._name, content)
-            elif there[0].until <= self._clock():
+            elif _is_free(self._objects, self._name, there[0]):
                 version = self._objects.replace(self._name, content, there[1])
         if version is None:
             raise UsageError(
@@ -127,8 +133,9 @@ class Lease:
                 self.renew()
 
     def _new_content(self) -> tuple[float, bytes]:
-        until = self._clock() + _LEASE_SECONDS
-        return until, LeaseRecord(holder=self._holder, until=until).to_json()
+        self._renewals += 1
+        record = LeaseRecord(holder=self._holder, renewals=self._renewals)
+        return self._clock() + _LEASE_SECONDS, record.to_json()
 
 
 def lease_name(run_id: str) -> str:
@@ -136,10 +143,22 @@ def lease_name(run_id: str) -> str:
     return f"runs/{run_id}/lock"
 
 
-def seconds_left(objects: ObjectStore, run_id: str) -> float:
-    """Return the seconds left on the run's lease; zero or less when it is not leased."""
-    there = read_lease(objects, lease_name(run_id))
-    return 0.0 if there is None else there[0].until - time.time()
+def is_leased(objects: ObjectStore, run_id: str) -> bool:
+    """Return whether a process has the lease of a run now."""
+    name = lease_name(run_id)
+    there = read_lease(objects, name)
+    return there is not None and not _is_free(objects, name, there[0])
+
+
+def _is_free(objects: ObjectStore, name: str, there: LeaseRecord) -> bool:
+    """Return whether a lease, as just read, is nobody's, or was not renewed in time.
+
+    Should it be renewed after it was read, the conditional write that takes it over fails.
+    """
+    if not there.holder:
+        return True
+    age = objects.age(name)
+    return age is None or age >= _LEASE_SECONDS + _INEXACT_SECONDS
 
 
 def read_lease(objects: ObjectStore, name: str) -> tuple[LeaseRecord, str] | None:

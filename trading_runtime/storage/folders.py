@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,6 +141,13 @@ class LocalFolder:
             with contextlib.suppress(OSError):
                 stamped.append(((self._path / path).stat().st_mtime_ns, path))
         return [path for _, path in sorted(stamped, reverse=True)]
+
+    def age(self, name: str) -> float | None:
+        """Return the seconds since a file was written; ``None`` when there is none."""
+        try:
+            return time.time() - (self._path / name).stat().st_mtime
+        except OSError:
+            return None
 
     def remove(self, name: str) -> None:
         """Remove a file; do nothing when there is none."""

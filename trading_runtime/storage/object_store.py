@@ -94,5 +94,11 @@ class ObjectStore(Protocol):
     def newest(self, prefix: str, name: str) -> list[str]:
         """Return the objects ``name`` in the folders directly in ``prefix``, newest first."""
 
+    def age(self, name: str) -> float | None:
+        """Return the seconds since an object was written, give or take one; ``None`` without one.
+
+        Both moments are by the place's clock: those of other machines play no part.
+        """
+
     def remove(self, name: str) -> None:
         """Remove an object; do nothing when there is none."""
