@@ -1,5 +1,6 @@
 # What the pod of `build-push-ghcr` runs, with the parameters in its environment.
-# REPOSITORY, REVISION, IMAGE, PUSH_TO, COMPRESSION, PYTHON_IMAGE; tells commit, digest and image in /out.
+# REPOSITORY, REVISION, IMAGE, PUSH_TO, COMPRESSION, PYTHON_IMAGE, RUNTIME_IMAGE; tells commit, digest and
+# image in /out.
 set -eu
 
 fail() {
@@ -20,6 +21,9 @@ case "$target" in
 esac
 case "$PYTHON_IMAGE" in
 -* | *[!a-z0-9._:/@-]*) fail "python-image: '$PYTHON_IMAGE' is not a name such as python@sha256:..." 2 ;;
+esac
+case "$RUNTIME_IMAGE" in
+-* | *[!A-Za-z0-9._:/@-]*) fail "runtime-image: '$RUNTIME_IMAGE' is not a name such as ghcr.io/owner/name@sha256:..." 2 ;;
 esac
 case "$COMPRESSION" in
 zstd) level=11 ;;
@@ -46,8 +50,14 @@ else
     fail "repository: $REPOSITORY cannot be read: $(tail -n 1 /build/fetch.log)" 2
 fi
 git checkout --quiet --detach "$commit"
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml | head -n 1)
-engine=$(sed -n 's/^nautilus-trader==\([^ ]*\).*/\1/p' requirements.txt | head -n 1)
+# The repository may be a project of someone's own, whose Dockerfile begins FROM the runtime's image.
+version='' engine=''
+if [ -f trading_runtime/__init__.py ]; then
+    version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' trading_runtime/__init__.py)
+    engine=$(sed -n 's/^nautilus-trader==\([^ ]*\).*/\1/p' requirements.txt | head -n 1)
+elif [ -z "$RUNTIME_IMAGE" ] && grep -q '^ARG RUNTIME_IMAGE$' Dockerfile; then
+    fail "runtime-image: is missing; the Dockerfile of $REPOSITORY begins FROM it" 2
+fi
 
 # No time of now, of the clone or of the commit gets in: the same sources give the same digest, and
 # layers that a commit leaves alone are not pulled again.
@@ -58,6 +68,7 @@ if ! buildctl-daemonless.sh build --progress plain \
     --opt "build-arg:VERSION=$version" \
     --opt "build-arg:ENGINE=$engine" \
     ${PYTHON_IMAGE:+--opt "build-arg:PYTHON_IMAGE=$PYTHON_IMAGE"} \
+    ${RUNTIME_IMAGE:+--opt "build-arg:RUNTIME_IMAGE=$RUNTIME_IMAGE"} \
     --output "type=image,name=$target:$commit,push=true,oci-mediatypes=true,compression=$COMPRESSION,compression-level=$level,rewrite-timestamp=true" \
     --metadata-file /build/metadata.json 2>/build/build.log; then
     cat /build/build.log >&2

@@ -32,6 +32,11 @@ PARAMETERS = (
         value="",
         description="The name to push to, where it is another: a registry in the cluster",
     ),
+    Parameter(
+        name="runtime-image",
+        value="",
+        description="Of a project of your own: the image that its Dockerfile begins FROM",
+    ),
     Parameter(name="compression", value="zstd", description="Of layers: zstd or gzip"),
     Parameter(
         name="python-image",
@@ -98,7 +103,7 @@ def build_template() -> WorkflowTemplate:
 def _build() -> Container:
     variables = {"REPOSITORY": "repository", "REVISION": "revision", "IMAGE": "image"}
     variables |= {"PUSH_TO": "push-to", "COMPRESSION": "compression"}
-    variables |= {"PYTHON_IMAGE": "python-image"}
+    variables |= {"PYTHON_IMAGE": "python-image", "RUNTIME_IMAGE": "runtime-image"}
     mounts = {
         "work": "/build",
         "out": "/out",

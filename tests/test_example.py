@@ -230,7 +230,11 @@ def test_the_luck_of_the_best_point_is_reckoned_from_its_equity(example: api.Run
     assert luck["skewness"] == pytest.approx(moments[0] / deviation**3, rel=1e-8)
     assert luck["kurtosis"] == pytest.approx(moments[1] / deviation**4, rel=1e-8)
     said = example.files.folder.joinpath("report.md").read_text()
-    assert f"Of {luck['trials']} trials, the best Sharpe ratio by luck alone would be" in said
+    verdict = said.index(
+        f"Of {luck['trials']} trials, the best Sharpe ratio by luck alone would be"
+    )
+    details = said.index("with a 95% confidence interval from")
+    assert verdict < said.index("report/equity.svg") < details
 
 
 def test_time_is_reckoned_from_the_first_bar_of_a_window_to_its_last(example: api.Run) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from tests.argo.conftest import bucket, pods, server, storage
@@ -380,6 +381,53 @@ def test_a_strategy_at_an_absolute_path_is_sent_under_a_relative_one(
     place, _, name = argo.parameters["experiment"].rpartition("/")
     sent = json.loads(S3Folder(place).read(name))
     assert sent["strategy"]["path"] == "counting.py:Counting"
+
+
+def test_an_image_with_other_packages_than_the_laptop_s_is_refused_by_its_plan_step(
+    remote: SmallExperiment, argo: StandIn, pods: Pods
+) -> None:
+    assert invoke(root, ["submit", str(remote.path), "--run-id", "one"]) == 0
+    sent = argo.parameters
+    place = S3Folder(sent["experiment"].rpartition("/")[0])
+    said = json.loads(place.read("submission.json"))
+    assert said["packages"]["numpy"] == np.__version__
+    packages = said["packages"] | {"numpy": "0.1", "own-package": "3.2"}
+    place.write("submission.json", json.dumps(said | {"packages": packages}).encode())
+
+    options = ["--config", sent["experiment"], "--run-id", "one", "--code", sent["code"]]
+    plan = pods.step("plan", *options, "--image", IMAGE)
+
+    assert plan.code == 2
+    theirs = f"numpy 0.1, the image {IMAGE} {np.__version__}"
+    assert f"the laptop has {theirs}; own-package 3.2, the image {IMAGE} without it" in plan.message
+    assert plan.outputs == {}
+
+
+def test_a_new_project_is_submitted_from_its_own_folder(
+    argo: StandIn,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert invoke(root, ["init", str(tmp_path), "--strategy", "rsi"]) == 0
+    monkeypatch.chdir(tmp_path)
+    raw = ["data", "prepare", "data/raw/example.data.json", "--to", f"{bucket}/example"]
+    assert invoke(root, raw) == 0
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(experiment.read_text().replace("data/example", f"{bucket}/example"))
+    (tmp_path / "trading-runtime.toml").write_text(f'results = "{bucket}/results"\n')
+    capsys.readouterr()
+
+    options = ["submit", "experiment.yaml", "--image", IMAGE]
+    assert invoke(root, [*options, "--dry-run"]) == 0
+
+    assert "code        1 files, " in capsys.readouterr().out
+    assert argo.calls == []
+    assert S3Folder(f"{bucket}/results").sizes() == {}
+    assert invoke(root, options) == 0
+    assert argo.parameters["image"] == IMAGE
+    assert argo.parameters["experiment"].startswith(f"{bucket}/results/experiments/rsi-")
 
 
 def test_an_image_with_another_runtime_than_the_laptop_s_is_refused_by_its_plan_step(

@@ -11,8 +11,10 @@ from click.testing import CliRunner
 from tests.datasets.conftest import INSTRUMENT
 from tests.datasets.vendor_samples import SAMPLES
 from trading_runtime.cli.data import data
-from trading_runtime.datasets.guessing import guess
+from trading_runtime.datasets.guessing import guess, guess_format
+from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +83,39 @@ def test_the_settings_are_refused_until_all_is_said_and_then_make_a_dataset(
     settings.write_text(settings.read_text().replace('"?"', json.dumps(INSTRUMENT["id"])))
     result = CliRunner().invoke(data, ["prepare", str(settings), "--json"], catch_exceptions=False)
     assert json.loads(result.stdout)["rows"] == 1
+
+
+def test_an_import_without_a_format_asks_for_what_the_file_does_not_show(tmp_path: Path) -> None:
+    raw, target = tmp_path / "raw.csv", tmp_path / "made"
+    rows = ["2024-01-01 00:00,1.5,1.5,1.5,1.5,1", "2024-01-01 01:00,1.5,1.5,1.5,1.5,1"]
+    raw.write_text("\n".join(["Time,Open,High,Low,Close,Volume", *rows]))
+    words = ["import", str(raw), "--instrument", "ETH/USDT.SIM", "--to", str(target), "--json"]
+
+    with pytest.raises(UsageError) as refused:
+        CliRunner().invoke(data, words, catch_exceptions=False)
+    told = str(refused.value).splitlines()
+    assert [line.rpartition("; ")[2] for line in told] == [
+        "give time_zone, for example '--time-zone UTC'",
+        "give timestamp_marks, for example '--set timestamp_marks=open'",
+    ]
+    words += ["--time-zone", "Europe/Berlin", "--set", "timestamp_marks=open"]
+    CliRunner().invoke(data, words, catch_exceptions=False)
+
+    manifest = load_manifest(target)
+    # The first bar opens at midnight in Berlin, 23:00 UTC, and closes an hour later.
+    assert manifest.files[0].row_groups[0].first == parse_instant("2024-01-01T00:00:00Z")
+    [instrument] = manifest.instruments
+    assert (instrument["id"], instrument["type"]) == ("ETH/USDT.SIM", "CurrencyPair")
+    assert manifest.rows == 2
+
+
+def test_what_is_no_pair_of_currencies_is_imported_as_a_stock(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text("date,open,high,low,close,volume\n" + 2 * "2024-01-02T00:00Z,9,9,9,9,1\n")
+    given = {"timestamp_marks", "time_zone"}
+
+    assert guess_format(raw, "ACME.XNAS", given, None)[0].instrument == "Equity"
+    assert guess_format(raw, "BTCUSDT.SIM", given, None)[0].instrument == "CurrencyPair"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 
 from tests.engine.market import HOUR, T0, Market, bars, pair, quotes, run_steps
 from tests.engine.test_fed_engine import both
-from trading_runtime.engine.accounting.swap import Swap, charging_instants
+from trading_runtime.engine.accounting.cash_flows import Payments
+from trading_runtime.engine.accounting.swap import charging_instants
 from trading_runtime.records.inputs import SwapInputs
 from trading_runtime.units import format_instant, parse_instant
 
@@ -60,7 +61,7 @@ def test_a_long_pays_and_a_short_receives_a_share_of_its_value_each_day(week: Ma
     for steps, amount in ((BUY, -10), (SELL, 5)):
         for days in (1, 2, 4):
             output = found(week, steps, days)
-            assert output.swap == (Decimal(amount) * days, days)
+            assert output.flows["swap"] == (Decimal(amount) * days, days)
             assert output.tables.equity[-1]["equity"] == 1_000_000 + amount * days
 
 
@@ -74,14 +75,14 @@ def test_with_a_triple_day_the_weekend_is_charged_in_the_week(week: Market) -> N
     # Saturday and Sunday nothing, Monday and Tuesday 1 each, Wednesday 3.
     for days, charged in ((2, 0), (4, 2), (5, 5)):
         output = found(week, BUY, days, triple_day="wednesday")
-        assert output.swap.amount == -10 * charged
+        assert output.flows["swap"].amount == -10 * charged
 
 
 def test_a_rate_a_year_is_divided_by_its_days(week: Market) -> None:
     # 100,000 x 3.6 % / 360 = 10; / 365 it is 9.863…, in cents.
     rates = {NAME: {"long": "0", "short": "-0.036"}}
-    assert found(week, SELL, 2, rates=rates, per="year", days_in_year=360).swap == (-20, 2)
-    assert found(week, SELL, 1, rates=rates, per="year").swap.amount == Decimal("-9.86")
+    assert found(week, SELL, 2, rates=rates, per="year", days_in_year=360).flows["swap"] == (-20, 2)
+    assert found(week, SELL, 1, rates=rates, per="year").flows["swap"].amount == Decimal("-9.86")
 
 
 def test_the_value_is_that_of_the_instant(tmp_path: Path) -> None:
@@ -89,22 +90,22 @@ def test_the_value_is_that_of_the_instant(tmp_path: Path) -> None:
     rows = bars(instrument, ["100"] * 43 + ["110", "120"], minutes=30)
     output = found(Market.write(tmp_path, [instrument], rows), BUY)
     # The bar that closes at 22:00 is known then: 1,000 x 110 x 0.0001.
-    assert output.swap.amount == -11
+    assert output.flows["swap"].amount == -11
 
 
 def test_what_is_not_open_then_or_not_named_costs_nothing(week: Market) -> None:
     closed = {"1": ["market BUY 1000"], "5": ["close"]}
-    assert found(week, closed).swap == (0, 0)
+    assert found(week, closed).flows["swap"] == (0, 0)
     other = {"GBP/USD.SIM": {"long": "-1", "short": "-1"}}
-    assert found(week, BUY, rates=other).swap == (0, 0)
+    assert found(week, BUY, rates=other).flows["swap"] == (0, 0)
 
 
 def test_a_charge_at_the_end_of_a_window_belongs_to_it(week: Market) -> None:
     output = found(week, BUY, days=22 / 24)
-    assert output.swap == (-10, 1)
+    assert output.flows["swap"] == (-10, 1)
     assert output.tables.equity[-1]["equity"] == 999_990
     # What begins there is flat.
-    assert found(week, BUY, days=1, time="00:00").swap == (-10, 1)
+    assert found(week, BUY, days=1, time="00:00").flows["swap"] == (-10, 1)
 
 
 def test_a_window_that_is_longer_than_the_data_is_charged_to_the_last_row(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_a_window_that_is_longer_than_the_data_is_charged_to_the_last_row(tmp_pa
         market = Market.write(tmp_path / str(count), [instrument], rows)
         window = {"end": T0 + 2 * DAY, "data_end": market.last}
         output = run_steps(market, BUY, venue=venue(), currency="USD", **window)
-        assert output.swap == Swap(Decimal(-10) * charged, charged)
+        assert output.flows["swap"] == Payments(Decimal(-10) * charged, charged)
         assert output.tables.equity[-1]["equity"] == 1_000_000 - 10 * charged
 
 
@@ -125,7 +126,7 @@ def test_a_window_that_ends_after_its_rows_is_charged_to_its_end_if_later_rows_f
     instrument = pair("EUR/USD", "EUR", "USD")
     market = Market.write(tmp_path, [instrument], bars(instrument, ["100"] * 4, minutes=30))
     output = run_steps(market, BUY, venue=venue(), currency="USD", end=T0 + 2 * DAY)
-    assert output.swap == Swap(Decimal(-20), 2)
+    assert output.flows["swap"] == Payments(Decimal(-20), 2)
     assert output.tables.equity[-1]["equity"] == 999_980
 
 
@@ -135,7 +136,7 @@ def test_decoded_rows_and_latency_make_no_difference(week: Market) -> None:
         streamed, shared = both(
             week, BUY, (False, True), venue=settings, currency="USD", equity_interval=HOUR
         )
-        assert streamed.swap == shared.swap == Swap(Decimal(-60), 6)
+        assert streamed.flows["swap"] == shared.flows["swap"] == Payments(Decimal(-60), 6)
         assert streamed.tables == shared.tables
         assert streamed.tables.equity[-1]["equity"] == 999_940
 
@@ -165,7 +166,7 @@ def test_an_account_of_one_currency_is_charged_in_it(tmp_path: Path, kind: str) 
     settings = venue(rates=rates) | {"base_currency": "USD"}
     output = run_steps(market, BUY, venue=settings, currency="USD")
     # 1,000 x 110 x 0.0001 = 11 JPY, which are 0.10 USD.
-    assert output.swap == (Decimal("-0.1"), 1)
+    assert output.flows["swap"] == (Decimal("-0.1"), 1)
 
 
 def test_instants_are_those_of_the_days_in_order() -> None:

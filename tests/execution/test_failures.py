@@ -28,6 +28,7 @@ WAYS = {
     "abort of an allocator": "crash",
     "hoard": "crash",
     "killed": "crash",
+    "thread": "strategy",
 }
 EXIT_CODES = {"strategy": 4, "crash": 7, "timeout": 9}
 
@@ -62,14 +63,14 @@ def test_every_way_to_fail_has_its_kind_in_the_table_of_tasks(failing: SmallExpe
     rows = pl.read_parquet(failing.run_file("run", "results.parquet"))
 
     assert dict(rows.select("param.way", "status").iter_rows()) == WAYS
-    assert rows.filter(pl.col("status") != "ok")["net_profit"].null_count() == 12
+    assert rows.filter(pl.col("status") != "ok")["net_profit"].null_count() == 13
 
 
 def test_the_counts_tell_the_failed_ones_apart_by_kind(failing: SmallExperiment) -> None:
     found = result(failing)
 
-    assert found["counts"] == {"planned": 13, "ok": 1, "failed": 12, "missing": 0}
-    assert found["failed_by_kind"] == {"crash": 6, "strategy": 4, "timeout": 2}
+    assert found["counts"] == {"planned": 14, "ok": 1, "failed": 13, "missing": 0}
+    assert found["failed_by_kind"] == {"crash": 6, "strategy": 5, "timeout": 2}
     assert found["complete"] is False
     assert found["best"] is None
 
@@ -93,6 +94,7 @@ def test_a_failure_file_holds_kind_exit_code_message_and_traceback(
     assert found["os exit"]["message"] == (
         "the task's process died: it left with exit code 3; it last said: leaving for good"
     )
+    assert found["thread"]["message"].startswith("a thread of the strategy called the engine")
     assert "signal SIGSEGV" in found["segmentation fault"]["message"]
     assert "limits.task_seconds (3 s)" in found["endless"]["message"]
     assert "limits.task_seconds (3 s)" in found["endless native"]["message"]
@@ -142,7 +144,7 @@ def test_again_only_the_failed_ones_run_and_fail_the_same_way(failing: SmallExpe
     }
 
     assert ended.returncode == 5
-    assert "1 of 13 tasks are stored already" in ended.stderr
+    assert "1 of 14 tasks are stored already" in ended.stderr
     # The one that is killed is tried more than once: it might have been from outside.
     assert set(again) == {facts["task_id"] for facts in before[1].values()}
     assert retried == {facts["task_id"]: facts["kind"] for facts in before[1].values()}

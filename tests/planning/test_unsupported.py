@@ -106,9 +106,22 @@ def test_swap_is_charged_to_a_balance_that_is_held(small: SmallExperiment) -> No
     assert findings(small, {}, swap=swap) == []
     (refused,) = findings(small, {"settlement_currency": "USDC"}, swap=swap)
     assert refused == (
-        f"venue.swap.rates.{INSTRUMENT}: is charged in USDC, and venue.balances hold USDT; add a "
+        f"venue.swap.rates.{INSTRUMENT}: is settled in USDC, and venue.balances hold USDT; add a "
         "balance such as '0 USDC'"
     )
+
+
+def test_dividends_are_those_of_shares_and_go_to_a_balance_that_is_held(
+    small: SmallExperiment,
+) -> None:
+    dividends = {"amounts": {INSTRUMENT: {"2024-01-02": "0.24"}}}
+    assert findings(small, {"type": "Equity"}, dividends=dividends) == []
+    where = f"venue.dividends.amounts.{INSTRUMENT}"
+    (refused,) = findings(small, {}, dividends=dividends)
+    assert refused == f"{where}: is a CryptoPerpetual, which pays no dividends; leave it out"
+    share = {"type": "Equity", "settlement_currency": None, "quote_currency": "USD"}
+    (refused,) = findings(small, share, dividends=dividends)
+    assert refused.startswith(f"{where}: is settled in USD, and venue.balances hold USDT")
 
 
 def test_a_liquidation_needs_quotes_margins_and_a_balance(

@@ -15,6 +15,7 @@ from tests.plans import venue_inputs
 from tests.results.sample_run import BARS, sample_run, with_common
 from trading_runtime.config.venue import FillModel
 from trading_runtime.report.assumptions import Assumption, assumptions
+from trading_runtime.results.frames import MONEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -212,7 +213,7 @@ def test_without_rates_there_is_no_funding_and_rates_that_settle_nothing_are_a_w
 
 
 def test_a_year_that_is_a_guess_from_few_days_is_said_to_be_one() -> None:
-    guess = "is a guess from so few days: set 'statistics.periods_per_year'"
+    guess = "are a guess from so few: set 'statistics.periods_per_year'"
     assert guess in said(sample_run({}, partitions=1), "Ratios").text
     run = sample_run({}, partitions=1)
     assert guess not in said(with_common(run, periods_per_year=252), "Ratios").text
@@ -221,7 +222,9 @@ def test_a_year_that_is_a_guess_from_few_days_is_said_to_be_one() -> None:
 
 def test_the_days_that_count_and_the_factor_of_a_year_are_said() -> None:
     text = said(sample_run({}, partitions=4), "Ratios").text
-    assert "28 days with data count. A year has 365 of them, as the days that count." in text
+    assert (
+        "28 days with data count. A year has 365 such days, judged by the days that count." in text
+    )
     daily = with_common(sample_run({}), calendar="every_day", periods_per_year=252)
     text = said(daily, "Ratios").text
     assert "Every day from the first row to the last counts, 28 days" in text
@@ -311,6 +314,19 @@ def test_swap_and_liquidation_are_told_as_they_are_charged() -> None:
     text = said(with_venue(liquidation=settings), "Liquidation").text
     assert "at or below 1.1 times their maintenance margin" in text
     assert text.endswith("are cancelled first; closing costs 0.5% of the closed value.")
+
+
+def test_dividends_are_told_as_they_are_paid() -> None:
+    amounts = {"A.SIM": {"2024-05-10": "0.25", "2024-02-09": "0.24"}}
+    run = with_venue(dividends={"amounts": amounts, "time_zone": "America/New_York"})
+    text = said(run, "Dividends").text
+    assert "untaxed: A.SIM 0.24 on 2024-02-09; A.SIM 0.25 on 2024-05-10." in text
+    assert "midnight in America/New_York" in text
+    columns = {"dividends": pl.lit("-12").cast(MONEY), "dividend_payments": pl.lit(1)}
+    two_tasks = sample_run({}, partitions=2)
+    paid = dataclasses.replace(two_tasks, results=two_tasks.results.with_columns(**columns))
+    text = said(paid, "Dividends that were paid").text
+    assert text.startswith("Positions paid 24.00 USDT in 2 payments of all tasks")
 
 
 def fees(found: TaskOutput) -> list[Any]:

@@ -116,6 +116,17 @@ def test_the_third_parameter_is_held_at_the_best_value_and_that_is_said(tmp_path
     assert f"Held: size = {held}. The best point is framed." in page.text
 
 
+def test_a_path_and_a_date_are_broken_only_where_a_reader_expects_it(tmp_path: Path) -> None:
+    run = sample_run({}, partitions=1)
+    strategy = {"path": "own/strategies/very_long_name.py:VeryLongName"}
+    inputs = dataclasses.replace(run, experiment={**run.experiment, "strategy": strategy})
+    write_report(inputs, tmp_path)
+
+    html = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    pieces = ["own/", "strategies/", "very_long_name.py:VeryLongName"]
+    assert "".join(f"<span>{piece}</span>" for piece in pieces) in html
+
+
 def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
     write_report(sample_run({"fast": [1, 2], "slow": [7, 8]}), tmp_path)
     write_report(SHAPES["all failed"](), tmp_path)

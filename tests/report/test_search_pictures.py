@@ -9,7 +9,8 @@ import pytest
 
 from trading_runtime.report.pictures.canvas import BLUE, GOLD, RED
 from trading_runtime.report.pictures.parallel import parallel_picture
-from trading_runtime.report.pictures.trials import logits_picture
+from trading_runtime.report.pictures.trials import importance_picture, logits_picture
+from trading_runtime.results.importance import Importance
 
 
 def test_each_point_is_a_line_over_its_parameters_and_the_best_is_drawn_last() -> None:
@@ -36,3 +37,15 @@ def test_what_was_chosen_and_then_worse_than_the_median_is_left_of_zero() -> Non
 
     # A logit of zero counts as overfit; each sample of the legend is 8 high.
     assert (heights[RED] - 8) / (heights[BLUE] - 8) == pytest.approx(3 / 7, rel=0.01)
+
+
+def test_a_parameter_that_explains_nothing_has_a_bar_that_is_seen_and_says_so() -> None:
+    drawn = importance_picture([Importance("fast", 0.5), Importance("slow", 0.0)], "sharpe")
+    assert drawn is not None
+    parts = [*ET.fromstring(drawn).iter()]  # noqa: S314
+    half, none = [float(each.get("width", 0)) for each in parts if each.get("fill") == BLUE]
+
+    assert half > 100 * none > 0
+    texts = [each.text for each in parts if each.tag.endswith("text")]
+    assert "50%" in texts
+    assert "0%: no more than chance" in texts

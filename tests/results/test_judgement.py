@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from trading_runtime.records.trials import TrialCount
-from trading_runtime.results.judgement import FEWEST_DAYS, deflated, judge, sentences
+from trading_runtime.results.judgement import FEWEST_DAYS, deflated, findings, judge, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,34 +138,45 @@ def test_the_judgement_does_not_depend_on_the_order_of_the_points() -> None:
 
 
 def test_trials_on_few_days_are_told_all_the_same() -> None:
-    assert list(sentences(None, spent(1))) == []
-    [said] = sentences(None, spent(12))
-    assert said.startswith("This makes 12 trials on this data; ")
+    assert list(verdict(None, spent(1))) == []
+    [said] = verdict(None, spent(12))
+    assert said.startswith("These are 12 trials on this data.")
+    assert list(findings(None, spent(12))) == []
 
 
 def test_a_ledger_that_cannot_be_read_is_told() -> None:
     luck = judged([row(point, drawn(point)) for point in range(8)], 3)
-    first, second, *_ = sentences(luck, spent(None, "ledger/x.json: damaged"))
+    first, second = verdict(luck, spent(None, "ledger/x.json: damaged"))
 
     assert first.endswith("is not known: ledger/x.json: damaged")
     assert second.startswith("Of 8 trials")
 
 
-def test_each_number_is_a_sentence() -> None:
+def test_the_verdict_is_one_sentence_and_every_other_number_is_one_of_the_details() -> None:
     points = [row(point, drawn(point)) for point in range(30)]
     points.append(row(30, drawn(9, mean=0.02)))
     luck = judged(points, 30)
-    said = list(sentences(luck, spent(243)))
+    [told] = verdict(luck, spent(243))
+    said = list(findings(luck, spent(243)))
 
     sharpe = luck.daily_sharpe * math.sqrt(365)
-    assert said[0].startswith("Of 243 trials, the best Sharpe ratio by luck alone would be ")
-    assert said[0].endswith(f"this one is {sharpe:.2f}.")
-    assert said[1].endswith(": skill.")
-    assert "12,870 splits" in said[5]
-    assert "beats not trading is shown" in said[6]
-    poor = list(sentences(judged([row(p, drawn(p)) for p in range(30)], 4), None))
-    assert poor[1].endswith(": luck until proven otherwise.")
-    assert "beats not trading is not shown" in poor[-1]
+    assert told.startswith("Of 243 trials, the best Sharpe ratio by luck alone would be ")
+    assert f"; this one is {sharpe:.2f}, and truly above that with probability " in told
+    assert told.endswith(": skill.")
+    assert said[0].startswith(f"The Sharpe ratio is {sharpe:.2f}, with a 95% confidence interval")
+    assert "12,870 splits" in said[3]
+    assert "beats not trading is shown" in said[4]
+    poor = judged([row(p, drawn(p)) for p in range(30)], 4)
+    assert next(verdict(poor, None)).endswith(": luck until proven otherwise.")
+    assert "beats not trading is not shown" in [*findings(poor, None)][-1]
+
+
+def test_of_a_single_trial_the_interval_is_the_verdict_and_said_once() -> None:
+    luck = judged([row(0, drawn(1))], 0)
+
+    [told] = verdict(luck, None)
+    assert told.startswith("The Sharpe ratio is ")
+    assert told not in [*findings(luck, None)]
 
 
 def test_points_are_tested_against_buy_and_hold_on_the_same_days() -> None:
@@ -179,7 +190,7 @@ def test_points_are_tested_against_buy_and_hold_on_the_same_days() -> None:
     assert luck is not None
     assert luck.against_buy_and_hold == above.against_not_trading
     assert luck.against_not_trading.hansen < above.against_not_trading.hansen
-    said = list(sentences(luck, None))
+    said = list(findings(luck, None))
     assert said[-2].startswith("That a point beats not trading is shown: ")
     assert said[-1].startswith("That a point beats buy-and-hold is not shown: ")
 
@@ -188,7 +199,7 @@ def test_where_prices_are_not_known_nothing_is_said_of_holding() -> None:
     luck = judged([row(point, drawn(point)) for point in range(4)], 1)
 
     assert luck.against_buy_and_hold is None
-    assert "buy-and-hold" not in " ".join(sentences(luck, None))
+    assert "buy-and-hold" not in " ".join(findings(luck, None))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +215,7 @@ def test_a_skill_is_shown_when_both_tests_say_so(hansen: float, white: float, sa
     luck = judged([row(point, drawn(point)) for point in range(4)], 1)
     tested = replace(luck.against_not_trading, hansen=hansen, white=white)
     luck = replace(luck, against_not_trading=tested)
-    [told] = [each for each in sentences(luck, None) if "beats not trading" in each]
+    [told] = [each for each in findings(luck, None) if "beats not trading" in each]
 
     assert said in told
-    assert told.endswith(f"{hansen:.1%} (Hansen), {white:.1%} (White).".replace("%", " %"))
+    assert told.endswith(f"{hansen:.1%} (Hansen) or {white:.1%} (White).")

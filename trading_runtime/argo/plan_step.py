@@ -25,6 +25,7 @@ from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.lifecycle import begin_run, record_beginning
 from trading_runtime.execution.preparation import naming, prepare_loaded
+from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import engine_version, runtime_digest
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.events import ExecutorKind, RunStarted
@@ -62,6 +63,7 @@ def check_image(image: str, *, allow_mutable: bool = False) -> str:
 
 FILE_NAME = "submission.json"
 _SHOWN = 12
+_MOST_PACKAGES = 3
 
 
 def submission_of(plan: Plan) -> dict[str, Any]:
@@ -71,6 +73,7 @@ def submission_of(plan: Plan) -> dict[str, Any]:
         "engine": common.engine_version,
         "runtime": common.runtime_code,
         "strategy": common.strategy_code,
+        "packages": dict(common.packages),
         "plan_digest": plan.digest,
     }
 
@@ -78,7 +81,8 @@ def submission_of(plan: Plan) -> dict[str, Any]:
 def check_submission(experiment: str, image: str | None) -> None:
     """Compare this process with the laptop that submitted the experiment, if there was one.
 
-    Raises ``UsageError`` when they differ in the engine or in the digest of the runtime's code.
+    Raises ``UsageError`` when they differ in the engine, in the digest of the runtime's code, or in
+    the packages that tasks import.
     """
     place, _, name = experiment.rpartition("/")
     try:
@@ -86,9 +90,10 @@ def check_submission(experiment: str, image: str | None) -> None:
         if content["experiment"] != name:
             return  # it is about another file in the folder
         theirs = (str(content["engine"]), str(content["runtime"]))
+        packages = {str(name): version for name, version in content["packages"].items()}
     except FileNotFoundError:
         return
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{place}/{FILE_NAME}: cannot be read: {error}") from error
     ours = (engine_version(), runtime_digest())
     if theirs != ours:
@@ -97,6 +102,16 @@ def check_submission(experiment: str, image: str | None) -> None:
             f"{theirs[1][:_SHOWN]}, the image {image or 'here'} has nautilus_trader {ours[0]} and "
             f"runtime code {ours[1][:_SHOWN]}; build the image from the laptop's commit, or check "
             "out the image's"
+        )
+    others = [
+        f"{name} {version}, the image {image or 'here'} {installed_version(name) or 'without it'}"
+        for name, version in packages.items()
+        if installed_version(name) != version
+    ]
+    if others:
+        raise UsageError(
+            f"laptop and image differ: the laptop has {'; '.join(others[:_MOST_PACKAGES])}; "
+            "install the image's versions, or build an image with the laptop's (packages.txt)"
         )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trading_runtime.datasets.data_file import LoadedPreparation
+    from trading_runtime.datasets.formats import Format
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
 
 _FILE = click.Path(path_type=Path)
@@ -22,7 +23,11 @@ _FILE = click.Path(path_type=Path)
 
 @click.command(name="import")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--format", "format_name", required=True, help="A name of 'data formats', or a file.")
+@click.option(
+    "--format",
+    "format_name",
+    help="A name of 'data formats', or a file; guessed from the first file if not given.",
+)
 @click.option("--instrument", required=True, help="Id of the instrument: SYMBOL.VENUE.")
 @click.option(
     "--to", "folder", help="Folder or S3 address of the dataset; data/INSTRUMENT if not given."
@@ -39,7 +44,7 @@ _FILE = click.Path(path_type=Path)
 def import_(  # noqa: PLR0913 - one for each option
     *,
     files: tuple[str, ...],
-    format_name: str,
+    format_name: str | None,
     instrument: str,
     folder: str | None,
     bar: str | None,
@@ -54,8 +59,9 @@ def import_(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Make a dataset from a vendor's FILES, or append their new rows to it.
 
-    FILES are paths or patterns. No settings file is needed: the format says how the files are read.
-    When the dataset already exists, only new rows are added.
+    FILES are paths or patterns. No settings file is needed: the format says how the files are read;
+    without one, what a file does not show is asked for. When the dataset already exists, only new
+    rows are added.
     """
     from trading_runtime.datasets.formats import find_format
     from trading_runtime.datasets.importing import ImportOptions, plan_import
@@ -64,7 +70,13 @@ def import_(  # noqa: PLR0913 - one for each option
     from trading_runtime.errors import UsageError
     from trading_runtime.storage.folders import open_folder
 
-    form = find_format(format_name)
+    stated = dict(map(_setting, changes))
+    seen: list[str] = []
+    if format_name is not None:
+        form = find_format(format_name)
+    else:
+        given = {*stated, *(["time_zone"] if time_zone is not None else [])}
+        form, seen = _guessed(files[0], instrument, given, currency)
     target = folder or f"data/{instrument.replace('/', '')}"
     known: dict[str, InstrumentFacts] = {}
     if instruments is not None:
@@ -73,15 +85,31 @@ def import_(  # noqa: PLR0913 - one for each option
             raise UsageError(f"{instruments}: does not define {instrument!r}")
     elif tick is None and lot is None and open_folder(target).has(MANIFEST_NAME):
         known = _facts_in(load_manifest(target).instruments)
-    options = ImportOptions(
-        instrument, bar, time_zone, symbol, tick, lot, currency, dict(map(_setting, changes))
-    )
+    options = ImportOptions(instrument, bar, time_zone, symbol, tick, lot, currency, stated)
     planned = plan_import(form, files, options, defines=instrument not in known)
     if planned.definition is not None:
         known[instrument] = define_instrument(planned.definition)
-    for line in planned.found if not as_json else ():
+    for line in (*seen, *planned.found) if not as_json else ():
         say(line)
     _make_or_grow(planned.loaded, known, target, as_json=as_json)
+
+
+def _guessed(
+    file: str, instrument: str, given: set[str], currency: str | None
+) -> tuple[Format, list[str]]:
+    """Return the format that ``file`` seems to have, and lines that say so."""
+    from trading_runtime.datasets.guessing import guess_format
+    from trading_runtime.datasets.remote_files import is_address
+    from trading_runtime.errors import UsageError
+
+    if is_address(file):
+        raise UsageError(
+            f"--format is missing: that of {file} can be guessed only once it is a local file"
+        )
+    form, found = guess_format(Path(file), instrument, given, currency)
+    # The import states increments and bars itself, from more rows.
+    told = [(name, value) for name, value in found.seen if name not in {"tick", "lot", "bar"}]
+    return form, [f"{name:<12} {value}" for name, value in told]
 
 
 @click.command()
@@ -244,6 +272,8 @@ def guess(file: Path, instrument: str | None, target: Path | None) -> None:
     for name, why in found.asks:
         say(f"{name:<16} ?  {why}")
     say(f"written          {written}; the instrument is defined in instruments.json beside it")
+    fill = "fill in what has a ?, and run " if found.asks else ""
+    say(f"next             {fill}'trading-runtime data prepare {written}'")
 
 
 @click.command()

@@ -243,7 +243,7 @@ def _run_lines(ended: Run) -> list[str]:
     from trading_runtime.records.forms import to_document
     from trading_runtime.records.trials import read_trials
     from trading_runtime.report.formatting import counted, statistic
-    from trading_runtime.results.judgement import sentences
+    from trading_runtime.results.judgement import verdict
 
     result = ended.summary
     counts, by_kind = to_document(result.counts), result.failed_by_kind.items()
@@ -266,14 +266,15 @@ def _run_lines(ended: Run) -> list[str]:
     best = result.best
     if best is not None:
         values = ", ".join(f"{name} {value}" for name, value in best.parameters.items())
+        metric = result.objective.metric
         lines.append(
             f"best      point {best.point} ({values or 'no parameters'}): "
-            f"{result.objective.metric} {best.value}"
+            f"{metric} {statistic(metric, best.value)}"
         )
     else:
         lines.append(f"best      none: {_why_no_best(ended)}")
     lines += _front_lines(result)
-    said = sentences(result.luck, read_trials(ended.files))
+    said = verdict(result.luck, read_trials(ended.files))
     lines += [f"{'' if n else 'luck':<9} {text}" for n, text in enumerate(said)]
     return [*lines, f"digest    {result.run_digest}", f"report    {ended.report}"]
 

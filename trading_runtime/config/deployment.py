@@ -339,6 +339,7 @@ def _conflicts(deployment: Deployment) -> Iterator[tuple[tuple[Key, ...], str]]:
         "settlement_prices",
         "liquidation",
         "swap",
+        "dividends",
     ):
         if getattr(execution, name):
             yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import zoneinfo
 from decimal import Decimal
@@ -119,6 +120,16 @@ def _check_zone(name: str) -> str:
     return name
 
 
+def _check_day(text: str) -> str:
+    try:
+        is_day = dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        is_day = False
+    if not is_day:
+        raise ValueError(f"{text!r} is not a day; write it like '2020-08-31'")
+    return text
+
+
 def _check_class(text: str) -> str:
     where, _, _ = text.partition(":")
     is_class = re.fullmatch(_CLASS, text) is not None
@@ -209,6 +220,13 @@ ClassPath = Annotated[
     str, AfterValidator(_check_class), WithJsonSchema({"type": "string", "pattern": _CLASS})
 ]
 """Where a class is: ``package.module:Class``, ``file.py:Class`` or ``builtin:Name``."""
+
+Day = Annotated[
+    str,
+    AfterValidator(_check_day),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}),
+]
+"""A day: ``2024-02-09``."""
 
 Number = Annotated[Decimal, Field(strict=False), AfterValidator(check_number)]
 """An exact decimal number, or its text."""

@@ -178,6 +178,8 @@ def named_instruments(venue: VenueSettings) -> Iterator[tuple[tuple[str, ...], I
         yield (key,), getattr(venue, key)
     if venue.swap is not None:
         yield ("swap", "rates"), venue.swap.rates
+    if venue.dividends is not None:
+        yield ("dividends", "amounts"), venue.dividends.amounts
 
 
 def check_venues(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:

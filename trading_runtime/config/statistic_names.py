@@ -33,16 +33,17 @@ POINT_STATISTICS = (
 )
 """In the order in which they are stored; an objective may name any of them."""
 
-MONEY_WHERE_CHARGED = ("swap", "liquidation_fees")
-COUNTS_WHERE_CHARGED = ("swap_charges", "liquidations")
-"""Further statistics, only for experiments whose venues charge swap or liquidate."""
+COUNTS_OF_FLOWS = {"swap": "swap_charges", "dividends": "dividend_payments"}
+"""What positions receive and pay apart from trading, and how often, by settings of a venue."""
+MONEY_WHERE_CHARGED = (*COUNTS_OF_FLOWS, "liquidation_fees")
+COUNTS_WHERE_CHARGED = (*COUNTS_OF_FLOWS.values(), "liquidations")
+"""Further statistics, only for experiments whose venues have flows or liquidate."""
 
 BETTER_LOW = frozenset(
     {
         *("fees", "volatility", "max_drawdown", "max_drawdown_seconds", "partly_filled_orders"),
         *("denied_orders", "warmup_denied_orders", "open_positions", "warmup_short", "ruined"),
-        *COUNTS_WHERE_CHARGED,
-        "liquidation_fees",
+        *("swap_charges", "liquidations", "liquidation_fees"),
     }
 )
 """Statistics of which a lower value is the better one."""

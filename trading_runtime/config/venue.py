@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from trading_runtime.config.fees import Fees
 from trading_runtime.config.fields import (
     Currency,
+    Day,
     Duration,
     InstrumentName,
     Model,
@@ -107,6 +108,23 @@ class SwapSettings(Model):
     Sunday; when absent, every day is charged once."""
 
 
+class DividendSettings(Model):
+    """Cash dividends: long positions receive them, short ones pay them."""
+
+    amounts: Annotated[
+        dict[
+            InstrumentName,
+            Annotated[dict[Day, Annotated[Number, Field(gt=0)]], Field(min_length=1)],
+        ],
+        Field(min_length=1),
+    ]
+    """What a share pays, by instrument id and ex-date, in the terms of the data's prices:
+    ``{"AAPL.XNAS": {"2024-02-09": 0.24}}``. It is due to positions that are open before the
+    share's first row on that day or later."""
+    time_zone: TimeZone = "UTC"
+    """The zone in which these days begin."""
+
+
 class LiquidationSettings(Model):
     """When and how the venue closes positions that the account can no longer carry."""
 
@@ -150,6 +168,8 @@ class VenueSettings(Model):
     """Whether the venue closes positions of a margin account whose equity is too small."""
     swap: SwapSettings | None = None
     """What holding positions costs or earns, day by day."""
+    dividends: DividendSettings | None = None
+    """What shares pay in cash."""
     book_type: Literal["L1_MBP", "L2_MBP", "L3_MBO"] = "L1_MBP"
     """Depth of the venue's order book; L2 and L3 need order book data."""
     fill: FillSettings = FillSettings.model_construct()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from trading_runtime.config.document import Problem
-from trading_runtime.config.fields import Duration, Model
+from trading_runtime.config.fields import Day, Duration, Model
 from trading_runtime.config.places import PathError, resolve_path
 from trading_runtime.datasets.column_settings import (
     BarColumns,
@@ -63,14 +62,6 @@ def _to_decimal(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     return value
-
-
-def _check_day(text: str) -> str:
-    try:
-        dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a day; write it like '2020-08-31'") from error
-    return text
 
 
 def _to_list(value: object) -> object:
@@ -170,7 +161,7 @@ class _Series(Model):
     """Factors that turn the files' numbers into prices and sizes: ``{prices: "1e-9"}``."""
     negative_prices: Literal["refuse", "accept"] = "refuse"
     """Whether prices may be zero or below; accepted for futures, spreads, CFDs, commodities."""
-    splits: dict[Annotated[str, AfterValidator(_check_day)], Amount] | None = None
+    splits: dict[Day, Amount] | None = None
     """Stock splits by the first day of the new price: ``{"2020-08-31": 4}``. Earlier rows are
     adjusted to it; ``{}`` states that there is none."""
     on_bad_row: Literal["refuse", "drop"] = "refuse"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from collections import Counter
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trading_runtime.datasets.data_file import BarSeries
-from trading_runtime.datasets.formats import formats
-from trading_runtime.datasets.importing import bar_as_long_as
+from trading_runtime.datasets.formats import Format, formats
+from trading_runtime.datasets.importing import bar_as_long_as, currencies_of
 from trading_runtime.datasets.raw_files import RawFile, find_files
 from trading_runtime.datasets.time_columns import read_times
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
 ASKED = "?"
@@ -102,6 +103,47 @@ def guess(path: Path, instrument: str | None) -> Guess:
     _digits(columns, rows, found)
     _format(names, found)
     return found
+
+
+_OF_ANOTHER_FILE = frozenset({"files", "instrument", "bar"})
+"""What an import finds out itself."""
+_OPTIONS = {
+    "time_zone": "--time-zone UTC",
+    "timestamp_marks": "--set timestamp_marks=open",
+    "timestamp_format": "--set timestamp_format=%d/%m/%Y",
+    "volume": "--set volume=1000",
+    "size": "--set size=1000000",
+    "decimal": "--set decimal=,",
+}
+"""How a command answers what a file does not show."""
+
+
+def guess_format(
+    path: Path, instrument: str, given: Collection[str], currency: str | None
+) -> tuple[Format, Guess]:
+    """Return the format of the raw file at ``path``, and what it was made from.
+
+    ``given`` are the settings that the user states. Raises ``UsageError`` that names those that are
+    missing, and otherwise what ``guess`` raises.
+    """
+    found = guess(path, instrument)
+    missing = [
+        f"{path}: does not show {why}; give {key}, for example '{_OPTIONS[key]}'"
+        for key, why in found.asks
+        if key in _OPTIONS and key not in given
+    ]
+    if missing:
+        raise UsageError("\n".join(missing))
+    table = {
+        key: value
+        for key, value in found.series.items()
+        if key not in _OF_ANOTHER_FILE and value != ASKED
+    }
+    kind = "Equity"
+    with contextlib.suppress(UsageError):
+        currencies_of(instrument.rpartition(".")[0], currency)
+        kind = "CurrencyPair"
+    return Format(about="guessed", instrument=kind, series=[table]), found
 
 
 def _table(file: RawFile, found: Guess) -> tuple[list[list[str]], list[str] | None]:

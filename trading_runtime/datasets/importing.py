@@ -177,13 +177,16 @@ def _definition(
     definition = {"type": kind, "id": options.instrument, "price_increment": sizes["tick"]}
     if kind == "Equity":
         return definition | {"currency": options.currency or "USD"}
-    base, quote = _currencies(name, options.currency)
+    base, quote = currencies_of(name, options.currency)
     definition |= {"base_currency": base, "quote_currency": quote, "size_increment": sizes["lot"]}
     return definition | ({"settlement_currency": quote} if kind == "CryptoPerpetual" else {})
 
 
-def _currencies(symbol: str, quote: str | None) -> tuple[str, str]:
-    """Return base and quote currency of a symbol such as BTCUSDT, EUR/USD or ETH-USD-PERP."""
+def currencies_of(symbol: str, quote: str | None) -> tuple[str, str]:
+    """Return base and quote currency of a symbol such as BTCUSDT, EUR/USD or ETH-USD-PERP.
+
+    Raises ``UsageError`` when the symbol does not show them.
+    """
     plain = symbol.removesuffix("-PERP").removesuffix("-SWAP").upper()
     parts = re.split(r"[/_-]", plain)
     if len(parts) == 2 and all(parts):  # noqa: PLR2004 - base and quote

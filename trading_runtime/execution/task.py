@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.config.statistic_names import COUNTS_OF_FLOWS
 from trading_runtime.datasets.daily_closes import DailyCloses, daily_closes
 from trading_runtime.datasets.slices import Slice, cut_partition
+from trading_runtime.engine.accounting.cash_flows import Payments
 from trading_runtime.engine.accounting.equity import EquitySample
 from trading_runtime.engine.accounting.liquidation import NO_LIQUIDATIONS
-from trading_runtime.engine.accounting.swap import Swap
 from trading_runtime.engine.accounting.tables import TaskTables
 from trading_runtime.engine.accounting.valuation import to_raw
 from trading_runtime.engine.instruments.catalog import write_instruments
@@ -141,8 +142,8 @@ class TaskRunner:
         }
         if cut.closes:
             counts["daily_closes"] = cut.closes
-        if output.swap is not None:
-            counts |= {"swap": output.swap.amount, "swap_charges": output.swap.charges}
+        for name, paid in output.flows.items():
+            counts |= {name: paid.amount, COUNTS_OF_FLOWS[name]: paid.times}
         if output.liquidations is not None:
             by_instrument, fees = output.liquidations
             counts |= {
@@ -208,7 +209,11 @@ class TaskRunner:
         return TaskOutput(
             TaskTables.of_equity(samples),
             warmup_denied_orders=0,
-            swap=Swap() if any(venue.swap for venue in venues) else None,
+            flows={
+                kind: Payments()
+                for kind in COUNTS_OF_FLOWS
+                if any(getattr(venue, kind) for venue in venues)
+            },
             liquidations=NO_LIQUIDATIONS if any(venue.liquidation for venue in venues) else None,
         )
 

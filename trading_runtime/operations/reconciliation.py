@@ -249,8 +249,10 @@ def _balances(inputs: Mapping[str, Any], positions: list[Row], summary: Mapping[
         or settled != {currency}
     ):
         return {}
-    # Only the profit of each position so far, including fees, and swap move such an account.
-    made = sum((row["realized_pnl"] for row in positions), Decimal(summary.get("swap", 0)))
+    # Only the profit of each position so far, including fees, swap and dividends move such an
+    # account.
+    flows = sum((Decimal(summary.get(name, 0)) for name in ("swap", "dividends")), Decimal(0))
+    made = sum((row["realized_pnl"] for row in positions), flows)
     return {currency: {"currency": currency, "total": Decimal(amounts[0][0]) + made}}
 
 

@@ -72,6 +72,7 @@ _ABSENT_UNLESS_USED = (
     "settlement_prices",
     "liquidation",
     "swap",
+    "dividends",
 )
 """Newer settings: an experiment without them keeps its earlier inputs."""
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.fees import TieredFees
 from trading_runtime.config.messages import ConfigFinding, SettingsError, key_text
+from trading_runtime.config.setting_checks import named_instruments
+from trading_runtime.config.statistic_names import COUNTS_OF_FLOWS
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _LENGTHS = {"MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"}
 _BOOKS = {"order_book_deltas", "order_book_depths"}
+_PAYING = {"Equity", "Cfd"}
+"""Types of instruments that pay dividends."""
 
 
 def refuse_unsupported(
@@ -33,7 +37,8 @@ def refuse_unsupported(
     findings = [
         *_tiers(experiment, instruments),
         *_settlement(experiment, instruments),
-        *_swap(experiment, instruments),
+        *_cash_flows(experiment, instruments),
+        *_dividends(experiment, instruments),
         *_liquidation(experiment, instruments, chosen),
         *_bars_without_length(experiment, chosen),
     ]
@@ -141,21 +146,42 @@ def _settlement(
             )
 
 
-def _swap(
+def _cash_flows(
     experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[ConfigFinding]:
-    """Swap is charged to a balance that the account has."""
+    """Swap and dividends move a balance that the account has."""
     for section, venue in experiment.venue_sections():
         held = venue.currencies
-        for name in () if venue.swap is None else venue.swap.rates:
+        flows = [
+            (keys, name)
+            for keys, names in named_instruments(venue)
+            if keys[0] in COUNTS_OF_FLOWS
+            for name in names
+        ]
+        for keys, name in flows:
             if name not in instruments or venue.base_currency is not None:
                 continue
             charged = traded_currency(instruments[name])
             if charged not in held:
                 yield ConfigFinding(
-                    (*section, "swap", "rates", name),
-                    f"is charged in {charged}, and {key_text((*section, 'balances'))} hold "
+                    (*section, *keys, name),
+                    f"is settled in {charged}, and {key_text((*section, 'balances'))} hold "
                     f"{', '.join(held)}; add a balance such as '0 {charged}'",
+                    of_key=True,
+                )
+
+
+def _dividends(
+    experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
+) -> Iterator[ConfigFinding]:
+    """Only shares, and contracts for differences on them, pay dividends."""
+    for section, venue in experiment.venue_sections():
+        for name in () if venue.dividends is None else venue.dividends.amounts:
+            kind = instruments.get(name, {}).get("type")
+            if kind is not None and kind not in _PAYING:
+                yield ConfigFinding(
+                    (*section, "dividends", "amounts", name),
+                    f"is a {kind}, which pays no dividends; leave it out",
                     of_key=True,
                 )
 

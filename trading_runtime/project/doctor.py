@@ -23,9 +23,9 @@ PINS = Path(__file__).resolve().parent.parent / "requirements.txt"
 PYTHON = (3, 13)
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", re.MULTILINE)
 _TOOLS = {
-    "argo": "'trading-runtime submit'",
-    "kubectl": "runs on a cluster",
-    "docker": "images of your own",
+    "argo": "'trading-runtime submit' needs it",
+    "kubectl": "runs on a cluster need it",
+    "docker": "building images of your own needs it",
 }
 
 
@@ -56,7 +56,7 @@ def examine() -> Iterator[Part]:
     for name, purpose in _TOOLS.items():
         path = shutil.which(name)
         if path is None:
-            yield Part(name, State.NOTE, f"not on the PATH; only {purpose} need it")
+            yield Part(name, State.NOTE, f"not on the PATH; only {purpose}")
         else:
             yield Part(name, State.OK, path)
 

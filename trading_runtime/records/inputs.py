@@ -94,6 +94,14 @@ class SwapInputs:
 
 
 @dataclass(frozen=True, slots=True)
+class DividendInputs:
+    """What shares pay, by instrument id and ex-date."""
+
+    amounts: Mapping[str, Mapping[str, Decimal]]
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
 class LiquidationInputs:
     """When and how a venue closes positions that the account can no longer carry."""
 
@@ -118,6 +126,7 @@ class VenueInputs:
     settlement_prices: Mapping[str, Decimal] = field(default_factory=dict)
     liquidation: LiquidationInputs | None = None
     swap: SwapInputs | None = None
+    dividends: DividendInputs | None = None
     book_type: str
     fill: FillInputs
     latency: LatencyInputs

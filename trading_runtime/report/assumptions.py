@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from trading_runtime.config.statistic_names import COUNTS_OF_FLOWS
 from trading_runtime.report.formatting import amount, counted, number, sentence_list, statistic
 from trading_runtime.results.points import OK
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from trading_runtime.records.inputs import (
+        DividendInputs,
         FeeInputs,
         FeeTierInputs,
         LatencyInputs,
@@ -75,6 +77,7 @@ def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
             *_margin(venue),
             *_liquidation(venue),
             *_swap(venue.swap),
+            *_dividends(venue.dividends),
             _latency(venue.latency),
         ):
             yield each if len(venues) == 1 else each._replace(title=f"{each.title} ({name})")
@@ -293,6 +296,23 @@ def _swap(swap: SwapInputs | None) -> Iterator[Assumption]:
         )
 
 
+def _dividends(settings: DividendInputs | None) -> Iterator[Assumption]:
+    """What shares pay in cash."""
+    if settings:
+        stated = [
+            f"{name} {each} on {day}"
+            for name, amounts in sorted(settings.amounts.items())
+            for day, each in sorted(amounts.items())
+        ]
+        yield Assumption(
+            "Dividends",
+            "Long positions that are open before a share's first row of the ex-date receive its "
+            f"dividend, and short ones pay it, untaxed: {'; '.join(stated)}. Days begin at "
+            f"midnight in {settings.time_zone}. Without a later row in its window none is paid, "
+            "since the price there is still the one with the dividend.",
+        )
+
+
 def _liquidation(venue: VenueInputs) -> Iterator[Assumption]:
     """Whether the venue closes positions that an account cannot carry."""
     settings = venue.liquidation
@@ -313,16 +333,21 @@ def _liquidation(venue: VenueInputs) -> Iterator[Assumption]:
 
 
 def _charged_by_venues(inputs: ReportInputs) -> Iterator[Assumption]:
-    """What swap and liquidations amounted to, over all tasks."""
+    """What swap, dividends and liquidations amounted to, over all tasks."""
     known = inputs.results.filter(pl.col("status") == OK)
-    if charges := _total(known, "swap_charges") if "swap_charges" in known.columns else 0:
-        paid = sum(known["swap"].drop_nulls().to_list(), Decimal(0))
-        yield Assumption(
-            "Swap that was charged",
-            f"Positions {'received' if paid > 0 else 'paid'} {amount(abs(paid))} "
-            f"{known['currency'][0]} in {counted(charges, 'charge')} of all tasks, which is in "
-            "their net profit.",
-        )
+    for name, title, what in (
+        ("swap", "Swap that was charged", "charge"),
+        ("dividends", "Dividends that were paid", "payment"),
+    ):
+        counts = COUNTS_OF_FLOWS[name]
+        if times := _total(known, counts) if counts in known.columns else 0:
+            paid = sum(known[name].drop_nulls().to_list(), Decimal(0))
+            yield Assumption(
+                title,
+                f"Positions {'received' if paid > 0 else 'paid'} {amount(abs(paid))} "
+                f"{known['currency'][0]} in {counted(times, what)} of all tasks, which is in "
+                "their net profit.",
+            )
     if times := _total(known, "liquidations") if "liquidations" in known.columns else 0:
         tasks = _tasks_with(known, pl.col("liquidations") > 0)
         fees = sum(known["liquidation_fees"].drop_nulls().to_list(), Decimal(0))
@@ -474,12 +499,12 @@ def _ratios(inputs: ReportInputs) -> Assumption:
         text += f" Every day from the first row to the last counts, {counted(days, 'day')}: those"
         text += " without data return 0."
     else:
-        text += f" Days without any row are no returns; {counted(days, 'day')} with data "
+        text += f" Days without data are left out; {counted(days, 'day')} with data "
         text += f"{'counts' if days == 1 else 'count'}."
     if row is not None and row["periods_per_year"] is not None:
         year = statistic("periods_per_year", row["periods_per_year"])
-        why = "as set" if common.periods_per_year else "as the days that count"
-        text += f" A year has {year} of them, {why}."
+        why = "as set" if common.periods_per_year else "judged by the days that count"
+        text += f" A year has {year} such days, {why}."
     few = row is not None and days < FEW_DAYS
     if few:
         text += (
@@ -487,8 +512,7 @@ def _ratios(inputs: ReportInputs) -> Assumption:
         )
         if not common.periods_per_year and not common.every_day:
             text += (
-                " How many of them a year has is a guess from so few days: set "
-                "'statistics.periods_per_year'."
+                " The days of a year are a guess from so few: set 'statistics.periods_per_year'."
             )
     return Assumption("Ratios", text, few)
 

@@ -22,7 +22,7 @@ from trading_runtime.report.formatting import (
 )
 from trading_runtime.report.periods import Table, benchmark_facts, months_table
 from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names, ranked
-from trading_runtime.results.judgement import sentences
+from trading_runtime.results.judgement import findings, verdict
 from trading_runtime.results.points import OK
 from trading_runtime.text import MOST_MESSAGE, MOST_TRACEBACK, abridged
 from trading_runtime.units import parse_instant
@@ -224,7 +224,7 @@ _TILES = (
     "net_profit", "return", "sharpe", "sortino", "max_drawdown", "volatility", "trades", "win_rate",
     "profit_factor", "expectancy", "exposure", "fees",
 )  # fmt: skip
-_COSTS = ("funding", "swap", "liquidations", "liquidation_fees")
+_COSTS = ("funding", "swap", "dividends", "liquidations", "liquidation_fees")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -253,6 +253,7 @@ class Content:
     best_parameters: Sequence[tuple[str, str]]
     tiles: Sequence[tuple[str, str, bool]]
     luck: Sequence[str]
+    luck_details: Sequence[str]
     benchmark: Sequence[tuple[str, str]]
     months: Table | None
     points: Table
@@ -294,7 +295,8 @@ def content(inputs: ReportInputs) -> Content:
         ]
         if row
         else [],
-        luck=list(sentences(inputs.result.luck, inputs.trials)),
+        luck=list(verdict(inputs.result.luck, inputs.trials)),
+        luck_details=list(findings(inputs.result.luck, inputs.trials)),
         benchmark=benchmark_facts(inputs, row),
         months=months_table(inputs.returns),
         points=points_table(inputs.points, metric, direction, best),

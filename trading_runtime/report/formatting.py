@@ -47,6 +47,8 @@ METRICS: Mapping[str, Metric] = {
     "funding": Metric("Funding", "money"),
     "swap": Metric("Swap", "money"),
     "swap_charges": Metric("Swap charges", "count"),
+    "dividends": Metric("Dividends", "money"),
+    "dividend_payments": Metric("Dividend payments", "count"),
     "liquidations": Metric("Liquidations", "count"),
     "liquidation_fees": Metric("Liquidation fees", "money"),
     "traded_value": Metric("Traded value", "money"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -173,14 +174,20 @@ def _of_search(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
             else splits_picture(inputs.walked, parameters, currency_of_run(inputs)),
         ),
     }
+    captions = {
+        "importance": "What remains of the differences between a parameter's values when chance is "
+        "taken off (epsilon squared). At 0% they are no larger than chance would make them; what "
+        "parameters explain only together is in no bar.",
+    }
     return {
-        name: (Picture(f"{name}.svg", alt, ""), picture)
+        name: (Picture(f"{name}.svg", alt, captions.get(name, "")), picture)
         for name, (alt, picture) in drawn.items()
         if picture is not None
     }
 
 
 _MOST_TIMES_WIDER = 4
+_PART = re.compile(r"[^/]+/?|/")
 
 
 def _is_shown_beside(inputs: ReportInputs, held: Sequence[tuple[int, Decimal]]) -> bool:
@@ -212,9 +219,15 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["parts"] = _parts
     environment.filters["cell"] = markdown_cell
     environment.filters["fence"] = markdown_fence
     return environment
+
+
+def _parts(word: str) -> list[str]:
+    """Return the parts of a word between which a line may break: after each / of a path."""
+    return _PART.findall(word)
 
 
 def markdown_cell(text: object) -> str:

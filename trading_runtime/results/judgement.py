@@ -161,30 +161,33 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def sentences(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[str]:
-    """Yield what the statistics say about the best point, one plain sentence each.
+def verdict(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[str]:
+    """Yield what matters most about the best point: a sentence that tells skill from luck.
 
-    ``spent`` says how much had been tried when the run ended.
+    ``spent`` says how much had been tried when the run ended; a second sentence, which comes first,
+    says why that is not known.
     """
     if spent is not None and spent.problem:
         yield f"How many trials there were on this data is not known: {spent.problem}"
-    trials = spent.trials if spent is not None else None
     if luck is None:
-        if trials is not None and trials > 1:
+        if spent is not None and spent.trials is not None and spent.trials > 1:
             yield (
-                f"This makes {trials:,} trials on this data; fewer than {FEWEST_DAYS} daily "
-                "returns say nothing of skill or luck."
+                f"These are {spent.trials:,} trials on this data. Skill cannot be told from luck "
+                f"without a best point that has {FEWEST_DAYS} daily returns."
             )
         return
-    sharpe = luck.daily_sharpe * math.sqrt(luck.periods_per_year)
-    yield from _about_luck(sharpe, deflated(luck, trials) if trials else luck)
-    low, high = luck.sharpe_interval
-    yield f"The Sharpe ratio is {sharpe:.2f}; with 95 % it lies between {low:.2f} and {high:.2f}."
+    counted = _over_all_trials(luck, spent)
+    yield _interval(luck) if counted.trials <= 1 else _against_luck(counted)
+
+
+def findings(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[str]:
+    """Yield what else the statistics say about the best point, one plain sentence each."""
+    if luck is None:
+        return
+    if _over_all_trials(luck, spent).trials > 1:
+        yield _interval(luck)
     if luck.probabilistic_sharpe is not None:
-        yield (
-            f"Seen alone, it is above zero with a probability of "
-            f"{_percent(luck.probabilistic_sharpe)}."
-        )
+        yield f"Seen alone, it is above zero with probability {luck.probabilistic_sharpe:.1%}."
     needed = luck.minimum_track_record_days
     if needed is None:
         yield "No number of days would show that it is above zero."
@@ -196,8 +199,8 @@ def sentences(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator
     split = luck.overfitting
     if split is not None:
         yield (
-            f"Chosen on one half of the days, the best point is in the worse half of all on the "
-            f"other in {_percent(split.probability)} of {split.splits:,} splits."
+            "Chosen on one half of the days, the best point is among the worse half on the other "
+            f"in {split.probability:.1%} of {split.splits:,} splits."
         )
     yield _about_skill("not trading", luck.against_not_trading)
     if luck.against_buy_and_hold is not None:
@@ -206,9 +209,41 @@ def sentences(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator
 
 def _about_skill(benchmark: str, tested: SkillTest) -> str:
     return (
-        f"That a point beats {benchmark} {_verdict(tested)}: luck does as well with a probability "
-        f"of {_percent(tested.hansen)} (Hansen), {_percent(tested.white)} (White)."
+        f"That a point beats {benchmark} {_verdict(tested)}: luck does as well with probability "
+        f"{tested.hansen:.1%} (Hansen) or {tested.white:.1%} (White)."
     )
+
+
+def _over_all_trials(luck: LuckStatistics, spent: TrialCount | None) -> LuckStatistics:
+    return deflated(luck, spent.trials) if spent is not None and spent.trials else luck
+
+
+def _interval(luck: LuckStatistics) -> str:
+    low, high = luck.sharpe_interval
+    return (
+        f"The Sharpe ratio is {_annual(luck)}, with a 95% confidence interval from {_ratio(low)} "
+        f"to {_ratio(high)}."
+    )
+
+
+def _against_luck(luck: LuckStatistics) -> str:
+    """Return how the best point compares with the luckiest of as many trials without skill."""
+    said = (
+        f"Of {luck.trials:,} trials, the best Sharpe ratio by luck alone would be "
+        f"{_ratio(luck.sharpe_by_luck)}; this one is {_annual(luck)}"
+    )
+    if luck.deflated_sharpe is None:
+        return f"{said}."
+    judged = "skill" if luck.deflated_sharpe > _SURE else "luck until proven otherwise"
+    return f"{said}, and truly above that with probability {luck.deflated_sharpe:.1%}: {judged}."
+
+
+def _annual(luck: LuckStatistics) -> str:
+    return _ratio(luck.daily_sharpe * math.sqrt(luck.periods_per_year))
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _verdict(tested: SkillTest) -> str:
@@ -219,19 +254,3 @@ def _verdict(tested: SkillTest) -> str:
         [other] = values.keys() - {*by}
         return f"is in doubt, since {by[0]}'s test shows it and {other}'s does not"
     return "is shown" if by else "is not shown"
-
-
-def _about_luck(sharpe: float, luck: LuckStatistics) -> Iterator[str]:
-    if luck.trials <= 1:
-        return
-    yield (
-        f"Of {luck.trials:,} trials, the best Sharpe ratio by luck alone would be "
-        f"{luck.sharpe_by_luck:.2f}; this one is {sharpe:.2f}."
-    )
-    if luck.deflated_sharpe is not None:
-        verdict = "skill" if luck.deflated_sharpe > _SURE else "luck until proven otherwise"
-        yield f"It is above that with a probability of {_percent(luck.deflated_sharpe)}: {verdict}."
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"

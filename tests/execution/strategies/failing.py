@@ -8,10 +8,13 @@ import itertools
 import os
 import signal
 import sys
+import threading
 from dataclasses import dataclass
 
-from nautilus_trader.model import Bar, BarType
+from nautilus_trader.model import Bar, BarType, InstrumentId
 from nautilus_trader.trading import Strategy, StrategyConfig
+
+INSTRUMENT = InstrumentId.from_str("BTCUSDT-PERP.SIM")
 
 
 @dataclass
@@ -59,6 +62,10 @@ class Failing(Strategy):
             os._exit(3)
         if way == "segmentation fault":
             ctypes.string_at(0)
+        if way == "thread":
+            thread = threading.Thread(target=lambda: self.cancel_all_orders(INSTRUMENT))
+            thread.start()
+            thread.join()
         if way == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         if way == "no memory":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from nautilus_trader.portfolio import Portfolio
 
-    from trading_runtime.engine.accounting.swap import SwapCharges
+    from trading_runtime.engine.accounting.cash_flows import CashFlows
     from trading_runtime.engine.accounting.valuation import RateHistory, Rates
 
 
@@ -277,8 +277,8 @@ class EquitySampler(_Observer):
         self._account = account
         self._start, self._end = window
         self._books = books
-        self.swap: SwapCharges | None = None
-        """What charges positions for being held; set before the engine runs."""
+        self.flows: CashFlows | None = None
+        """What positions receive and pay apart from trading; set before the engine runs."""
 
     def on_start(self) -> None:
         """Set the first alert."""
@@ -307,8 +307,8 @@ class EquitySampler(_Observer):
             found: EquitySample | Holdings | None = None
             gained = 0
             for ts in look.samples:
-                if self.swap is not None:
-                    gained += self.swap.charge(ts)
+                if self.flows is not None:
+                    gained += self.flows.settle(ts)
                 if self._start < ts < self._end:
                     found = found or self._worth()
                     if isinstance(found, EquitySample):

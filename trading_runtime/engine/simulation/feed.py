@@ -26,6 +26,7 @@ from nautilus_trader.backtest import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from trading_runtime.datasets.catalog_files import folder_name
 from trading_runtime.datasets.slices import instants_of
 from trading_runtime.engine.instruments.currencies import money
 from trading_runtime.engine.simulation.feeding_order import in_feeding_order
@@ -206,6 +207,24 @@ def last_rows(data: Sequence[SeriesInputs], catalog: Path, instants: Sequence[in
     for number in range(1, len(found)):
         found[number] = max(found[number], found[number - 1])
     return found
+
+
+def first_row_after(
+    data: Sequence[SeriesInputs], catalog: Path, instrument_id: str, instant: int
+) -> int | None:
+    """Return the time of an instrument's first row after ``instant``, ``None`` without one."""
+    mine = [series for series in data if series.instrument_id == instrument_id]
+    folders = {(series.type, folder_name(series.identifier)) for series in mine}
+    found: list[int] = []
+    for path, file in _files(mine, catalog):
+        if (path.parent.parent.name, path.parent.name) not in folders:
+            continue
+        for index in range(file.metadata.num_row_groups):
+            times = instants_of(file.read_row_group(index, ["ts_init"]))
+            if times and times[-1] > instant:
+                found.append(times[bisect_right(times, instant)])
+                break
+    return min(found, default=None)
 
 
 def _files(data: Sequence[SeriesInputs], catalog: Path) -> Iterator[tuple[Path, Any]]:

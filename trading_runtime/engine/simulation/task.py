@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 
 from nautilus_trader import model
 
+from trading_runtime.engine.accounting.cash_flows import CashFlow, CashFlows, CashModule
+from trading_runtime.engine.accounting.dividends import DIVIDENDS, dividends
 from trading_runtime.engine.accounting.equity import EquitySampler, RateNoter, looks
 from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.liquidation import Liquidations, liquidations
-from trading_runtime.engine.accounting.swap import (
-    Swap,
-    SwapCharges,
-    SwapModule,
-    charging_instants,
-)
+from trading_runtime.engine.accounting.swap import SWAP, swaps
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.risk.outbound import queue_of
@@ -39,6 +36,7 @@ from trading_runtime.engine.simulation.feed import (
     books_without_quotes,
     expected_steps,
     fed,
+    first_row_after,
     last_instant,
     last_rows,
     row_bounds,
@@ -70,12 +68,13 @@ from trading_runtime.message_kinds import counted_kinds
 from trading_runtime.units import DAY, NANOSECONDS, format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from nautilus_trader.model import InstrumentClose
 
     from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.engine.accounting.cash_flows import Payments
     from trading_runtime.engine.accounting.equity import Look
     from trading_runtime.engine.accounting.tables import TaskTables
     from trading_runtime.engine.simulation.feed import RowBounds
@@ -92,8 +91,8 @@ class TaskOutput:
     risk_refusals: dict[str, int] | None = None
     """Orders and order changes that each rule of the risk profile refused; none without one."""
     funding: Funding = NO_FUNDING
-    swap: Swap | None = None
-    """What holding positions cost or earned; none when no venue charges for it."""
+    flows: Mapping[str, Payments] = dataclasses.field(default_factory=dict)
+    """What positions received and paid as swap and as dividends, where venues have them."""
     liquidations: Liquidations | None = None
     """Positions that venues closed; none when no venue does so."""
     engine_warnings: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -231,9 +230,8 @@ def _run_engine(
     books = [
         (name, model.BookType.from_str(venues[name.venue.value].book_type)) for name in with_books
     ]
-    swap = _swap(engine, ledger, (start, partition.charged_until))
-    sampler = _observer(engine, inputs, ledger, guard, course, books)
-    sampler.swap = swap
+    flows = _cash_flows(engine, inputs, ledger, course)
+    sampler = _observer(engine, inputs, ledger, guard, course, books, flows)
     for settings in engine.venues:
         if isinstance(settings.fee_model, FeesOfVenue):
             settings.fee_model.now = sampler.now
@@ -261,9 +259,9 @@ def _run_engine(
         sampled = sampler.samples_with(ledger.history)
         inside = (item for item in sampled if item.ts % common.equity_interval == 0)
         last = ledger.account.sample(end)
-        if swap is not None:
-            swap.charge(end)
-            last = last._replace(raw=last.raw + swap.not_booked())
+        if flows is not None:
+            flows.settle(end)
+            last = last._replace(raw=last.raw + flows.not_booked())
         samples = [ledger.opening(balances, start), *inside, last]
         tables, funding = ledger.tables(samples, guard.refused_orders), ledger.funding()
     if unmarked := sorted(ledger.account.without_price):
@@ -284,7 +282,7 @@ def _run_engine(
             partition.data,
             quotes_from_books=bool(books),
         ),
-        swap=None if swap is None else swap.total,
+        flows={} if flows is None else flows.totals,
         liquidations=liquidations(tables) if _liquidates(common) else None,
         queued=None if guard.queue is None else dict(sorted(guard.queue.counts.items())),
     )
@@ -297,16 +295,18 @@ def _observer(  # noqa: PLR0913, PLR0917 - what is observed, and when
     guard: GuardState,
     course: _Course,
     books: Sequence[tuple[model.InstrumentId, model.BookType]],
+    flows: CashFlows | None,
 ) -> EquitySampler:
     """Return what samples equity, added to the engine; exchange rates are recorded, too."""
     partition = inputs.partition
     last = max([course.bounds.last, *(close.ts_init for close in course.closes)])
-    wanted = [_sampled(inputs)]
+    wanted = [_sampled(inputs, () if flows is None else flows.instants)]
     if ledger.history.is_needed:
         wanted.append(_noted(inputs, course.bounds.firsts))
     looked, *noted = _looks(inputs, wanted, course.catalog)
     window = partition.start, partition.end
     sampler = EquitySampler(ledger.account, window, looked, last, books)
+    sampler.flows = flows
     sampler.next_timer = functools.partial(guard.next_timer, last_instant(partition, course.closes))
     engine.add_actor(sampler)
     for each in noted:
@@ -342,33 +342,46 @@ def _refuse_unsettled(ledger: Ledger, end: int) -> None:
             )
 
 
-def _swap(engine: FedEngine, ledger: Ledger, window: tuple[int, int]) -> SwapCharges | None:
-    """Return what charges positions for being held, if a venue does."""
+def _cash_flows(
+    engine: FedEngine, inputs: TaskInputs, ledger: Ledger, course: _Course
+) -> CashFlows | None:
+    """Return what positions receive and pay apart from trading, if a venue has such settings."""
+    partition = inputs.partition
     modules = {
         model.Venue(venue.name): module
         for venue in engine.venues
         for module in venue.modules
-        if isinstance(module, SwapModule)
+        if isinstance(module, CashModule)
     }
-    return SwapCharges(modules, window, ledger) if modules else None
+    flows: list[CashFlow] = []
+    kinds: dict[str, None] = {}
+    first_row = functools.partial(first_row_after, partition.data, course.catalog)
+    for name, settings in inputs.common.all_venues.items():
+        venue = model.Venue(name)
+        if settings.swap is not None:
+            kinds[SWAP] = None
+            until = partition.start, partition.charged_until
+            flows += swaps(settings.swap, venue, until, ledger.cache)
+        if settings.dividends is not None:
+            kinds[DIVIDENDS] = None
+            window = partition.start, partition.end
+            flows += dividends(settings.dividends, venue, window, first_row)
+    return CashFlows(modules, flows, kinds, ledger) if kinds else None
 
 
 def _liquidates(common: CommonInputs) -> bool:
     return any(venue.liquidation for venue in common.all_venues.values())
 
 
-def _sampled(inputs: TaskInputs) -> Sequence[int]:
-    """Return the instants that equity is stated at: samples, a limit's midnights, each swap."""
+def _sampled(inputs: TaskInputs, flows: Sequence[int]) -> Sequence[int]:
+    """Return the instants that equity is stated at: samples, a limit's midnights, each flow."""
     common, partition = inputs.common, inputs.partition
     interval, end = common.equity_interval, partition.end
     instants: Sequence[int] = range(_multiple(partition.start, interval), end, interval)
     if common.risk is not None and common.risk.max_daily_loss is not None and DAY % interval:
         instants = sorted({*instants, *range(_multiple(partition.start, DAY), end, DAY)})
-    swaps = [venue.swap for venue in common.all_venues.values() if venue.swap is not None]
-    if swaps:
-        last = min(end - 1, partition.charged_until)
-        due = {ts for item in swaps for ts, _ in charging_instants(item, partition.start, last)}
-        instants = sorted({*instants, *due})
+    if flows:
+        instants = sorted({*instants, *(ts for ts in flows if ts < end)})
     return instants
 
 

@@ -13,7 +13,7 @@ from nautilus_trader.model import InstrumentId, LeveragedMarginModel, StandardMa
 from nautilus_trader.persistence import DataCatalogConfig
 from nautilus_trader.risk import RiskEngineConfig
 
-from trading_runtime.engine.accounting.swap import SwapModule
+from trading_runtime.engine.accounting.cash_flows import CashModule
 from trading_runtime.engine.instruments.currencies import currency, money
 from trading_runtime.engine.simulation.fees import fee_model
 from trading_runtime.engine.strategy.loading import check_configs, without_pandas
@@ -193,7 +193,8 @@ def _liquidation(venue: VenueInputs) -> dict[str, Any]:
 
 
 def _modules(venue: VenueInputs) -> list[Any] | None:
-    return None if venue.swap is None else [SwapModule(venue.swap, venue.base_currency)]
+    moves_cash = venue.swap is not None or venue.dividends is not None
+    return [CashModule(venue.base_currency)] if moves_cash else None
 
 
 def _margin_model(venue: VenueInputs) -> Any:

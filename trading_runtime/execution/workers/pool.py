@@ -167,7 +167,7 @@ class WorkerPool:
                     self._replace(worker, waiting)
                     return
             yield from self._fail(
-                worker, waiting, Kind.CRASH, death.message, out_of_memory=death.out_of_memory
+                worker, waiting, death.kind, death.message, out_of_memory=death.out_of_memory
             )
 
     def _events(

@@ -274,10 +274,15 @@ class Job:
     """Folders where this process found the strategy's modules."""
 
 
+_SENT_TO_A_THREAD = "is unsendable, but sent to another thread"
+"""What the engine says before it aborts, since its objects are for the thread that made them."""
+
+
 class Death(NamedTuple):
     """How a worker died."""
 
     message: str
+    kind: Kind = Kind.CRASH
     out_of_memory: bool = False
     by_others: bool = False
     """Whether a signal from outside the run ended it, which is not the strategy's fault."""
@@ -420,6 +425,12 @@ class WorkerProcess:
         """Return how a worker died and its last words, and whether memory ran out."""
         code = self._started.wait()
         output = self.last_output().strip()
+        if code == -signal.SIGABRT and _SENT_TO_A_THREAD in output:
+            return Death(
+                "a thread of the strategy called the engine, which only callbacks may do; let "
+                "threads compute, and send orders from a callback or from a timer of the clock",
+                Kind.STRATEGY,
+            )
         out_of_memory = code == -signal.SIGABRT and says_out_of_memory(output)
         by_others = False
         cause = f"it left with exit code {code}"

@@ -66,6 +66,10 @@ def parallel_picture(
             canvas.polyline(places, colours.of(value), 0.9)
         else:
             best = places
+    legend = []
+    if best_point is not None and best_point in kept["point"]:
+        canvas.polyline(best, GOLD, 2.4)
+        legend.append((f"best: point {best_point}", panel.sample_line(GOLD, 2.4)))
     for place, (name, scale) in enumerate(zip(names, scales, strict=True)):
         x = panel.x.place(place)
         canvas.line((x, panel.y.start), (x, panel.y.end), RULE, 1)
@@ -76,10 +80,6 @@ def parallel_picture(
             canvas.box((x - width - 5, y - 6), (width + 3, 12), "white")
             canvas.text((x - 4, y + 3), text, INK, anchor="end")
         canvas.text((x, panel.y.start + TICKS_HEIGHT), name, INK, anchor="middle")
-    legend = []
-    if best_point is not None and best_point in kept["point"]:
-        canvas.polyline(best, GOLD, 2.4)
-        legend.append((f"best: point {best_point}", panel.sample_line(GOLD, 2.4)))
     panel.title(f"{label(metric)} of points, by their parameters")
     panel.legend(legend)
     draw_colour_bar(panel, colours, metric)

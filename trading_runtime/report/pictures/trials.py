@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _HEIGHT = 160.0
 _BAR_HEIGHT = 20.0
+_THINNEST_BAR = 1.5
 _FEWEST = 2
 _MOST_DOTS = 500
 _MOST_TICKS = 11
@@ -92,9 +93,9 @@ def importance_picture(found: Sequence[Importance], metric: str) -> bytes | None
     panel.write_beside((place + 0.5, name) for place, name in enumerate(names))
     for place, (_, share) in enumerate(known):
         corner = (panel.x.start, panel.y.place(place) + 3)
-        length = panel.x.place(share) - panel.x.start
+        length = max(panel.x.place(share) - panel.x.start, _THINNEST_BAR)
         canvas.box(corner, (length, _BAR_HEIGHT - 6), BLUE)
-        text = tick(share, "percent", places=0)
+        text = tick(share, "percent", places=0) if share else "0%: no more than chance"
         canvas.text((panel.x.place(share) + 5, corner[1] + _BAR_HEIGHT / 2), text, INK)
     panel.title(f"Share of the variance of {in_sentence(metric)} that a parameter explains alone")
     return canvas.svg()
