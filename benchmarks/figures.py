@@ -11,6 +11,7 @@ from benchmarks.scale import (
     planning,
     planning_points,
     summarising,
+    summarising_in_s3,
     worker_memory,
 )
 from benchmarks.speed import (
@@ -45,6 +46,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "planning-points": planning_points,
     "large-dataset": large_dataset,
     "summarising": summarising,
+    "summarising-in-s3": summarising_in_s3,
     "cached": cached_run,
     "supervising": supervising,
 }

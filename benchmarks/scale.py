@@ -60,6 +60,20 @@ def summarising(bench: Bench) -> list[Row]:
     ]
 
 
+def summarising_in_s3(bench: Bench) -> list[Row]:
+    """Summarise 10,000 results in S3 from their packs, as the last pod of a run does."""
+    experiment = _many_tasks(bench, points=bench.size(100, 20))
+    program(experiment, module="benchmarks.programs.stored_results")
+    finished = program(experiment, module="benchmarks.programs.summary_in_s3")
+    shutil.rmtree(experiment.parent)
+    seconds = of_values([json.loads(finished.output.splitlines()[-1])["seconds"]])
+    memory = of_values([finished.peak("--step summary") / _MEGABYTE])
+    return [
+        Row("summarising 10,000 results in S3: time", Mark(20, "s"), seconds),
+        Row("summarising 10,000 results in S3: memory", Mark(500, "MB"), memory),
+    ]
+
+
 def large_dataset(bench: Bench) -> list[Row]:
     """Look at 5,000 instruments with five years of monthly files; plan one, and all together."""
     folder = bench.folder()

@@ -132,6 +132,75 @@ def test_what_a_process_starts_counts_as_well(
     assert "above limits.memory" in why
 
 
+def unified(folder: Path, controllers: str = "cpuset cpu io memory pids") -> Path:
+    """Make what looks like the delegated group of a service, as systemd makes it."""
+    group = folder / "user.slice" / "trading.service"
+    group.mkdir(parents=True)
+    (group / "cgroup.controllers").write_text(f"{controllers}\n")
+    return group
+
+
+def test_a_delegated_group_of_version_two_is_used(tmp_path: Path) -> None:
+    group = unified(tmp_path)
+    groups = ControlGroups.below(tmp_path, {"": "/user.slice/trading.service"})
+    limit = groups.limit("one", 60 * 2**20, 0.5)
+    [made] = limit.groups
+    written = {path.name: path.read_text().strip() for path in made.iterdir()}
+    (made / "memory.events").write_text("low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\n")
+
+    assert limit.how == "control groups, version 2"
+    assert made == group / "one"
+    assert written == {
+        "memory.max": "62914560",
+        "memory.swap.max": "0",
+        "cpu.max": "50000 100000",
+    }
+    # The supervisor itself makes room: only a group without processes shares out controllers.
+    assert (group / "supervisor" / "cgroup.procs").read_text().strip() == str(os.getpid())
+    assert (group / "cgroup.subtree_control").read_text().strip() == "+memory +cpu"
+    assert limit.is_out_of_memory()
+
+
+def test_what_is_left_in_a_group_of_version_two_is_ended_by_the_kernel(tmp_path: Path) -> None:
+    unified(tmp_path)
+    groups = ControlGroups.below(tmp_path, {"": "/user.slice/trading.service"})
+    limit = groups.limit("one", 60 * 2**20, None)
+    [made] = limit.groups
+    (made / "cgroup.kill").write_text("")
+    (made / "cgroup.events").write_text("populated 0\nfrozen 0\n")
+    limit.close()
+
+    assert (made / "cgroup.kill").read_text().strip() == "1"
+
+
+@pytest.mark.parametrize("missing", ["memory", "cpu", "group", "right"])
+def test_without_a_controller_a_group_or_the_right_limits_are_kept_from_outside(
+    tmp_path: Path, missing: str
+) -> None:
+    controllers = " ".join({"cpu", "memory", "pids"} - {missing})
+    own = "/user.slice/trading.service"
+    if missing != "group":
+        group = unified(tmp_path, controllers)
+        if missing == "right":
+            (group / "cgroup.subtree_control").mkdir()  # cannot be written, not even by root
+    limit = ControlGroups.below(tmp_path, {"": own}).limit("one", 60 * 2**20, 0.5)
+
+    assert isinstance(limit, OutsideLimit)
+    assert limit.how == "from outside: control groups may not be used here"
+
+
+def test_groups_of_version_one_are_used_where_there_are_no_others(tmp_path: Path) -> None:
+    for name in ("memory", "cpu"):
+        (tmp_path / name / "service").mkdir(parents=True)
+    own = {"memory": "/service", "cpu": "/service", "": "/"}
+    limit = ControlGroups.below(tmp_path, own).limit("one", 60 * 2**20, 0.5)
+    memory, cpu = limit.groups
+
+    assert limit.how == "control groups, version 1"
+    assert (memory / "memory.limit_in_bytes").read_text().strip() == "62914560"
+    assert (cpu / "cpu.cfs_quota_us").read_text().strip() == "50000"
+
+
 def test_without_a_limit_nothing_is_kept() -> None:
     limit = NO_GROUPS.limit("x", None, None)
 

@@ -65,8 +65,28 @@ def test_an_edit_that_goes_wrong_is_told_and_stops_nothing(supervised: Supervise
 
     assert "one.json:1:29: program.comand: unknown key" in supervised.state("one")["problem"]
     assert "unknown key" in supervised.said
+    assert "error: " in supervised.command("list").stdout
     assert supervised.state("one")["pid"] == before["pid"]
     assert start_mark(before["pid"]) == before["mark"]
+
+
+def test_a_file_that_was_wrong_from_the_start_is_listed_until_it_is_right(
+    supervised: Supervised,
+) -> None:
+    path = supervised.folder / "one.json"
+    path.write_text('{"name": "one", "program": {"comand": ["true"]}}')
+    supervised.write("two", FOREVER)
+    supervised.up()
+    supervised.wait_for("two", "running")
+    listed = supervised.command("list").stdout.splitlines()
+    told = json.loads(supervised.command("list", "--json").stdout)["problems"]
+    supervised.write("one", FOREVER)
+    supervised.wait_for("one", "running")
+
+    assert listed[0].split() == [*["name", "phase", "since", "restarts", "limits", "run", "why"]]
+    assert listed[-1].startswith(f"error: {path}:1:29: program.comand: unknown key")
+    assert list(told) == [str(path)]
+    assert json.loads(supervised.command("list", "--json").stdout)["problems"] == {}
 
 
 def test_two_files_of_one_name_are_told_and_run_once(supervised: Supervised) -> None:
@@ -301,6 +321,8 @@ def test_operators_stop_start_and_restart(supervised: Supervised) -> None:
     assert supervised.command("start", "one").returncode == 0
     supervised.wait_for("one", "running")
 
+    told = supervised.command("stop", "two").stdout
+    assert told == "two is being stopped\n"
     missing = supervised.command("stop", "none")
     assert missing.returncode == 2
     assert "no deployment 'none': there are one, two" in missing.stderr

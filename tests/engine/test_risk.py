@@ -292,6 +292,21 @@ def test_limits_that_nothing_breaks_change_nothing(four_bars: Market) -> None:
     assert (without.risk_refusals, within.risk_refusals) == (None, {})
 
 
+def test_each_position_of_a_hedging_account_is_closed_by_an_order_of_its_own(
+    four_bars: Market,
+) -> None:
+    steps = {"1": ["market BUY 1.000", "market SELL 2.500"], "2": ["close"], "3": ["close"]}
+    venue = {"oms_type": "hedging"}
+    without = run_steps(four_bars, steps, venue=venue)
+    within = run_steps(four_bars, steps, venue=venue, risk=profile(max_order_quantity=10))
+
+    assert [(row["side"], row["quantity"]) for row in within.tables.orders[2:]] == [
+        ("SELL", Decimal(1)),
+        ("BUY", Decimal("2.5")),
+    ]
+    assert within.tables == without.tables
+
+
 def test_orders_before_there_is_a_price_are_refused_where_one_is_needed(
     four_bars: Market,
 ) -> None:

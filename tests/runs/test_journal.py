@@ -223,6 +223,17 @@ def test_held_events_are_written_at_once_and_as_single_ones_are(files: RunFiles)
     assert not check_journal(files, {}, ended=False).findings
 
 
+@pytest.mark.parametrize("message", ["a},0,{b", "a\x7fb", "h\u202eidden", 'a"b'])
+def test_no_text_changes_how_held_events_are_written(files: RunFiles, message: str) -> None:
+    with Journal(files.journals, "run-1") as journal:
+        journal.hold(RunStopped())
+        journal.hold(RunStopped(message=message))
+    lines = whole_lines(part(files, "run-1").read_bytes())
+
+    assert [entry["payload"] for _, entry in lines] == [{}, {"message": message}]
+    assert [line for line, entry in lines if encode_line(entry) != line] == []
+
+
 def test_closing_a_journal_writes_what_is_held(files: RunFiles) -> None:
     with Journal(files.journals, "run-1") as journal:
         journal.hold(RunInitialised(run_id="one"))

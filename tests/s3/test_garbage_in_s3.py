@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.plans import made_up_plan
+from trading_runtime.canonical import digest
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError
 from trading_runtime.records.plan import Task
@@ -77,6 +78,19 @@ def test_what_no_plan_refers_to_goes_and_all_else_stays(results: S3Folder) -> No
         f"tasks/ef/{HALF}/orders.parquet",
     }
     assert find_garbage(Store(results.url), tomorrow(), DAY).items == []
+
+
+def test_packs_go_with_the_last_run_of_their_plan(results: S3Folder) -> None:
+    packs = [f"packs/{digest(ids)}/{'0' * 64}" for ids in ([WANTED], [UNWANTED])]
+    for name in (*packs, f"packs/{digest([UNWANTED])}/notes", "packs/notes"):
+        results.write(name, b"x")
+
+    found = find_garbage(Store(results.url), tomorrow(), DAY)
+
+    assert [item.place for item in found.items if item.what is What.PACK] == [
+        f"{results.url}/{packs[1]}"
+    ]
+    assert found.kept == 1
 
 
 def test_what_is_young_stays(results: S3Folder) -> None:

@@ -92,7 +92,7 @@ def test_a_result_without_its_manifest_is_none_until_it_is_stored_again(stored: 
 
     later.write_task(TASK, result())
     later.refresh([TASK])
-    later.fetch_results([TASK])
+    later.fetch_results([TASK], "plan")
 
     assert later.has_task(TASK)
     assert later.read_task(TASK) == result()

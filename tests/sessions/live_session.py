@@ -97,9 +97,10 @@ class LiveSession(SmallSession):
         return "\n".join(path.read_bytes().decode("latin-1") for path in files)
 
     def state(self) -> dict[str, Any]:
-        """Return the account as last saved."""
-        [path] = self.results.glob("accounts/*/state.json")
-        content: dict[str, Any] = json.loads(path.read_text())
+        """Return the account as last saved, without orders before the first time."""
+        content: dict[str, Any] = {"orders": []}
+        for path in self.results.glob("accounts/*/state.json"):
+            content = json.loads(path.read_text())
         return content
 
     def connect(self, name: str = "one", *options: str) -> subprocess.Popen[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import time
@@ -180,6 +181,21 @@ def test_a_callback_that_does_not_return_ends_the_process(deployed: SmallSession
     assert "longer than limits.blocked (1s)" in ended.stderr
     assert deployed.metadata()["status"] == "failed"
     assert [item["kind"] for item in deployed.events("run_failed")] == ["timeout"]
+
+
+def test_a_kill_switch_that_would_block_whoever_reads_it_is_on(deployed: SmallSession) -> None:
+    deployed.use("steady.py:Steady", rests=False)
+    deployed.play("x60")
+    session = deployed.start()
+    deployed.wait_for("order_filled", session)
+    switch = deployed.results / "kill-switch" / "on"
+    switch.mkdir(parents=True)
+    os.mkfifo(switch / "all.json")  # opening it waits for a writer, who never comes
+    _, errors = session.communicate(timeout=PATIENCE_SECONDS)
+
+    assert session.returncode == 10, errors
+    assert "cannot be read, and so counts as on" in errors
+    assert "is a FIFO" in errors
 
 
 def asked(address: str) -> tuple[int, dict[str, Any]]:

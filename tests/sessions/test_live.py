@@ -340,6 +340,69 @@ def test_a_kill_switch_that_cannot_be_read_is_on(live: LiveSession) -> None:
     assert live.exchange.open_orders == []
 
 
+def test_a_reduce_switch_that_cannot_be_read_lets_only_what_reduces_reach_the_venue(
+    live: LiveSession,
+) -> None:
+    live.order("buy 0.010")
+    process = live.start()
+    live.wait_for("order_filled", process)
+    (live.results / "kill-switch" / "reduce" / "all.json").mkdir(parents=True)
+    live.wait_for("session_reduced", process)
+    live.order("buy 0.001", "sell 0.011")
+    live.wait_for("order_denied", process, 2)
+    live.order("sell 0.004")
+    live.wait_for("order_filled", process, 2)
+    code, text = ended(process, signal.SIGTERM)
+    [reduced] = live.events("session_reduced")
+
+    assert code == 143, text
+    assert "cannot be read, and so counts as on" in reduced["why"]
+    assert {item["rule"] for item in live.events("order_denied")} == {"reduce"}
+    assert [fact.facts["quantity"] for fact in live.exchange.recorded("accepted")] == [
+        "0.010",
+        "0.004",
+    ]
+    assert live.exchange.positions[SYMBOL] == Decimal("0.006")
+
+
+def test_an_order_is_in_the_journal_when_the_venue_gets_it(live: LiveSession) -> None:
+    place, written = live.exchange.place, []
+
+    def look_and_place(order: HeldOrder) -> str | None:
+        journalled = {item["order_id"] for item in live.events("order_submitted")}
+        written.append(order.link_id in journalled)
+        return place(order)
+
+    live.exchange.place = look_and_place  # type: ignore[method-assign]
+    live.order("rest 0.010 40000.0", "rest 0.020 40000.0", "buy 0.030")
+    process = live.start()
+    live.wait_for("order_accepted", process, 3)
+    ended(process, signal.SIGTERM)
+
+    assert written == [True] * 3
+
+
+def test_orders_of_the_session_before_are_managed_after_a_kill(live: LiveSession) -> None:
+    live.order("rest 0.010 40000.0", "rest 0.020 41000.0")
+    first = live.connect()
+    live.wait_for("order_accepted", first, 2)
+    # What the strategy has done is saved a moment later.
+    live.wait(lambda: len(live.state()["orders"]) == 2, first)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    again = live.connect("two")
+    live.order("cancel first")
+    live.wait(lambda: bool(live.exchange.recorded("cancelled")), again)
+    live.order("cancel")
+    live.wait(lambda: not live.exchange.open_orders, again)
+    live.wait(lambda: len(live.events("order_ended", "two")) == 2, again)
+    code, text = ended(again, signal.SIGTERM)
+
+    assert code == 143, text
+    assert [fact.about for fact in live.exchange.recorded("cancelled")] == live.accepted
+    assert [item["order_id"] for item in live.events("order_ended", "two")] == live.accepted
+
+
 def test_one_session_trades_an_account_whatever_the_deployment_is_called(live: LiveSession) -> None:
     process = live.start()
     live.wait_for("session_connected", process)

@@ -21,7 +21,7 @@ def test_a_request_too_many_is_told_and_nothing_is_forgotten(live: LiveSession) 
     live.order("buy 0.020", "cancel")
     live.wait_for("order_rejected", process, 2)
     live.protocol.refuses_requests = False
-    live.order("buy 0.030")
+    live.order("buy 0.030 when allowed")
     live.wait_for("order_filled", process)
     live.order("cancel")
     live.wait_for("order_ended", process)
@@ -154,4 +154,28 @@ def test_readiness_follows_the_data_and_the_connection_and_trading_goes_on_after
     live.wait_for("order_filled", process)
     ended(process, signal.SIGTERM)
 
+    assert live.booked("one") == live.executed
+
+
+def test_after_a_request_too_many_a_strategy_that_insists_is_held_back_and_never_banned(
+    live: LiveSession,
+) -> None:
+    live.order("rest 0.010 40000.0")
+    process = live.start()
+    live.wait_for("order_accepted", process)
+    live.protocol.retry_after = 1.0
+    live.protocol.refuses_requests = True
+    live.order("buy 0.020")
+    live.wait_for("order_rejected", process)
+    live.protocol.refuses_requests = False
+    live.order("buy 0.030 when allowed")
+    live.wait_for("order_filled", process)
+    live.order("cancel")
+    live.wait_for("order_ended", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.protocol.hasty == []
+    assert [item["seconds"] for item in live.events("orders_paused")] == [1.0]
+    assert {item["rule"] for item in live.events("order_denied")} == {"venue"}
+    assert live.exchange.positions[SYMBOL] == Decimal("0.030")
     assert live.booked("one") == live.executed

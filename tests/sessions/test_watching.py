@@ -9,7 +9,9 @@ import pytest
 
 from trading_runtime.config.deployment import Deployment
 from trading_runtime.engine.live.arriving import ArrivingData
+from trading_runtime.records.session_events import DataGap
 from trading_runtime.sessions.watching import HealthWatch
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from trading_runtime.records.events import Event
@@ -107,6 +109,70 @@ def test_a_loss_is_counted_from_the_first_connection_to_the_last(watched: Watche
 
     assert watched.held == "no connection to prices"
     assert "prices: lost for 61.0 s, longer than limits.venue_lost" in str(watched.watch.error())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Too many visits!",
+        "-1003: Too many requests; current limit is 2400 requests per minute.",
+        "EOrder:Rate limit exceeded",
+        "too_many_requests",
+        "Requests too frequent",
+        "HTTP 429",
+    ],
+)
+def test_a_request_too_many_holds_orders_back_ever_longer(watched: Watched, message: str) -> None:
+    held = []
+    for seconds in (0.5, 0.6, 1.5, 0.6, 0, 9):
+        # At 0, 0.5, 1.1, 2.6, 3.2 and 3.2 s: those within a pause lengthen nothing.
+        watched.watch._refused(message)
+        watched.pass_by(seconds)
+        held.append(watched.held)
+    watched.watch._refused(message)
+
+    too_many = "the venue had too many requests"
+    assert held == [too_many, None, too_many, None, too_many, None]
+    assert watched.told() == [
+        ("OrdersPaused", 1.0),
+        ("OrdersPaused", 2.0),
+        ("OrdersPaused", 4.0),
+        ("OrdersPaused", 1.0),
+    ]
+
+
+def test_rows_around_a_loss_are_told_as_a_gap(watched: Watched) -> None:
+    name, other = NAMES
+    second = 1_000_000_000
+    now = time.time_ns() // second * second
+    for each in NAMES:
+        watched.data.note(each, now)
+    watched.pass_by(1)
+    watched.data.on_socket("prices", False)  # noqa: FBT003 - a callback of the engine
+    watched.pass_by(30)
+    watched.data.on_socket("prices", True)  # noqa: FBT003 - a callback of the engine
+    watched.pass_by(1)
+    watched.data.note(name, now + 32 * second)
+    watched.pass_by(1)
+    watched.data.note(name, now + 33 * second)
+    watched.pass_by(1)
+    gaps = [event for event in watched.written if isinstance(event, DataGap)]
+
+    assert gaps == [
+        DataGap(
+            instrument=name,
+            since=format_instant(now),
+            until=format_instant(now + 32 * second),
+        )
+    ]
+    assert other not in {gap.instrument for gap in gaps}, "nothing of it came yet"
+
+
+def test_another_refusal_holds_nothing_back(watched: Watched) -> None:
+    watched.watch._refused("ab not enough for new order")
+    watched.pass_by(0)
+
+    assert (watched.held, watched.told()) == (None, [])
 
 
 def test_an_instrument_is_closed_for_as_long_as_it_alone_is_silent(watched: Watched) -> None:

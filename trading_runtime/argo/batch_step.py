@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_runtime.argo.code_archive import unpacked_code
 from trading_runtime.argo.outputs import PodProgress
 from trading_runtime.argo.planned_run import open_planned_run
+from trading_runtime.config.code_archive import strategy_folder
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.control.stopping import StopControl
-from trading_runtime.errors import Kind, UsageError
+from trading_runtime.errors import Kind, TransientError, UsageError
 from trading_runtime.execution.computation import Computation, Share
 from trading_runtime.execution.executors.pods import PodExecutor
 from trading_runtime.execution.workers.memory import memory_limit
@@ -23,11 +21,10 @@ from trading_runtime.execution.workers.processes import Job, PrestartedWorker
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.records.failures import read_missing
 from trading_runtime.runs.heartbeat import Heartbeat
-from trading_runtime.storage.folders import open_folder
-from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from trading_runtime.argo.planned_run import SharedPlannedRun
 
@@ -61,18 +58,22 @@ def run_batch_step(
 
     Raises ``UsageError`` when there is no such run or batch, or this image cannot compute the
     plan's tasks, ``StoppedError`` when asked to stop, ``KilledError`` when the kill switch is on or
-    is turned on, and ``StorageError`` when nothing can be written; finished tasks are kept.
+    is turned on, ``TransientError`` when a result was damaged in the storage, and ``StorageError``
+    when nothing can be written; finished tasks are kept.
     """
     with PrestartedWorker() as prestarted:
         run = open_planned_run(results, run_id)
         KillSwitch(run.store).refuse_start(run_id)
         refuse_other_environment(run.plan.common)
         batch = _Batch(run, order)
-        if not batch.pending:
-            return Kind.OK.exit_code
-        with Heartbeat(run.store.objects, run_id), _strategy_code(run) as (folder, code):
-            executor = PodExecutor(_job(run, folder, code), order.workers, prestarted)
-            return batch.compute(executor, should_stop)
+        exit_code = Kind.OK.exit_code
+        with Heartbeat(run.store.objects, run_id):
+            if batch.pending:
+                with _strategy_code(run) as (folder, code):
+                    executor = PodExecutor(_job(run, folder, code), order.workers, prestarted)
+                    exit_code = batch.compute(executor, should_stop)
+            batch.pack()
+        return exit_code
 
 
 class _Batch:
@@ -83,7 +84,8 @@ class _Batch:
         tasks = _tasks(run, order)
         self._total = len(tasks)
         ids = {index: run.plan.tasks[index].task_id for index in tasks}
-        stored = run.store.stored_of(list(ids.values()))
+        self._ids = list(ids.values())
+        stored = run.store.stored_of(self._ids)
         self._failed = run.shared.failures().keys() & set(ids.values())
         final = {task_id for task_id in self._failed - stored if not run.may_pass(task_id)}
         self.pending = [index for index, task_id in ids.items() if task_id not in stored | final]
@@ -113,6 +115,23 @@ class _Batch:
             return OUT_OF_MEMORY_EXIT_CODE
         is_transient = Kind.TRANSIENT in computation.kinds
         return (Kind.TRANSIENT if is_transient else Kind.OK).exit_code
+
+    def pack(self) -> None:
+        """Verify every stored result of the batch, and pack what the summary needs of them.
+
+        Raises ``TransientError`` when one is damaged: it is quarantined, and the next attempt at
+        the batch computes it again.
+        """
+        store = self._run.store
+        stored = store.stored_of(self._ids)
+        damages = store.pack(self._run.plan.digest, [each for each in self._ids if each in stored])
+        for task_id in damages:
+            store.quarantine(task_id)
+        for error in damages.values():
+            raise TransientError(
+                f"{error}; {len(damages):,} of {len(stored):,} results of this batch were damaged "
+                "and quarantined: the next attempt at it computes them again"
+            )
 
 
 def _job(run: SharedPlannedRun, folder: Path, code: StrategyCode) -> Job:
@@ -150,18 +169,10 @@ def _tasks(run: SharedPlannedRun, order: BatchOrder) -> list[int]:
 @contextlib.contextmanager
 def _strategy_code(run: SharedPlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
     """Find the strategy's code in this pod; also yields the base folder of its paths."""
-    strategy, archive = run.plan.strategy, run.metadata.code_archive
-    file = run.metadata.experiment_file
-    with contextlib.ExitStack() as stack:
-        if archive:
-            folder = stack.enter_context(unpacked_code(open_folder(run.store.place), archive))
-        elif is_s3(file):
-            # The image contains the code, and an empty folder contains nothing that could shadow
-            # it.
-            empty = tempfile.TemporaryDirectory(prefix="trading-runtime-")
-            folder = Path(stack.enter_context(empty))
-        else:
-            folder = Path(file).parent
+    strategy, metadata = run.plan.strategy, run.metadata
+    with strategy_folder(
+        run.store.objects, metadata.code_archive, metadata.experiment_file
+    ) as folder:
         code = find_strategy_code(strategy.path, folder, strategy.code, run.plan.common.config_path)
         if code.digest != run.plan.common.strategy_code:
             raise UsageError(

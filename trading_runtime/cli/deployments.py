@@ -143,7 +143,8 @@ def list_(
     found = _folder(folder)
     if as_json:
         states = [_document(state) for state in found.read_states().values()]
-        content = {"supervised": found.is_held, "deployments": states}
+        problems = found.read_problems()
+        content = {"supervised": found.is_held, "deployments": states, "problems": problems}
         click.echo(json.dumps(content, ensure_ascii=False))
     elif watch:
         _watch(found)
@@ -229,7 +230,7 @@ def restart(name: str, folder: Path, namespace: str | None, *, cluster: bool) ->
         KubectlCommand(namespace).restart(name)
         click.echo(f"{name} is restarted")
         return
-    _ask(name, folder, "is restarted", wanted=True, again=True)
+    _ask(name, folder, "restarted", wanted=True, again=True)
 
 
 @deployments.command()
@@ -242,7 +243,7 @@ def stop(name: str, folder: Path, namespace: str | None, *, cluster: bool) -> No
     if cluster:
         _scale(namespace, name, 0)
         return
-    _ask(name, folder, "is stopped", wanted=False, again=False)
+    _ask(name, folder, "stopped", wanted=False, again=False)
 
 
 @deployments.command()
@@ -258,7 +259,7 @@ def start(name: str, folder: Path, namespace: str | None, *, cluster: bool) -> N
     from trading_runtime.deployments.state import Phase
 
     is_running = _state(_folder(folder), name).phase is Phase.RUNNING
-    _ask(name, folder, "is started", wanted=True, again=not is_running)
+    _ask(name, folder, "started", wanted=True, again=not is_running)
 
 
 def _scale(namespace: str | None, name: str, replicas: int) -> None:
@@ -298,9 +299,9 @@ def _ask(name: str, folder: Path, what: str, *, wanted: bool, again: bool) -> No
     turn = found.request(name).turn + again
     found.write_request(name, Request(wanted, turn))
     if found.is_held:
-        click.echo(f"{name} {what}")
+        click.echo(f"{name} is being {what}")
     else:
-        click.echo(f"{name} {what} when a supervisor runs over {folder}")
+        click.echo(f"{name} will be {what} when a supervisor runs over {folder.absolute()}")
 
 
 def _folder(folder: Path) -> SupervisorFolder:
@@ -333,7 +334,7 @@ def _document(state: DeploymentState) -> dict[str, Any]:
     return content
 
 
-_COLUMNS = ("name", "phase", "since", "restarts", "run", "why")
+_COLUMNS = ("name", "phase", "since", "restarts", "limits", "run", "why")
 
 
 def _rows(folder: SupervisorFolder) -> list[tuple[str, ...]]:
@@ -343,6 +344,7 @@ def _rows(folder: SupervisorFolder) -> list[tuple[str, ...]]:
             state.phase,
             _instant(state.since),
             str(state.restart_count),
+            state.limits.partition(":")[0],
             state.run_id or "",
             state.problem or state.why,
         )
@@ -352,6 +354,7 @@ def _rows(folder: SupervisorFolder) -> list[tuple[str, ...]]:
 
 def _table(folder: SupervisorFolder) -> list[str]:
     lines = _aligned([_COLUMNS, *_rows(folder)])
+    lines += [f"error: {problem}" for problem in folder.read_problems().values()]
     if not folder.is_held:
         lines.append("no supervisor runs: this is how the last one left them")
     return lines

@@ -262,16 +262,15 @@ class Kept:
 
     def shown_end(self, code: int | None, words: str) -> str:
         """Return how a process ended, for people."""
-        said = f": {words}" if words else ""
         if code is None:
-            return f"it ended while no supervisor ran{said}"
+            return f"it ended while no supervisor ran{words}"
         if code < 0:
-            return f"ended by signal {_signal_name(-code)}{said}"
+            return f"ended by signal {_signal_name(-code)}{words}"
         if code == 0:
             return "it ended with exit code 0, although it should run on"
         kinds = {kind.exit_code: kind for kind in Kind}
         is_ours = self.desired.what is not DeploymentKind.PROGRAM and code in kinds
-        return f"exit code {code}{f' ({kinds[code]})' if is_ours else ''}{said}"
+        return f"exit code {code}{f' ({kinds[code]})' if is_ours else ''}{words}"
 
     def _crashed(self, why: str) -> None:
         state, now = self.state, time.time()

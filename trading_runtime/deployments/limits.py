@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Protocol
 from trading_runtime.deployments.processes import GroupUsage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trading_runtime.deployments.processes import SupervisedProcess
 
 _ROOT = Path("/sys/fs/cgroup")
 _PERIOD = 100_000
 """Microseconds over which the kernel counts processor time."""
 _CHECK_SECONDS = 1.0
+_EMPTY_SECONDS = 1.0
+"""How long processes that the kernel was told to end may take."""
+_LOOK_SECONDS = 0.01
 
 
 class Limit(Protocol):
@@ -83,10 +88,24 @@ class GroupLimit:
         return False
 
     def close(self) -> None:
-        """Remove the groups; one that still holds a process stays."""
+        """End what is left in the groups, where the kernel can, and remove them.
+
+        A group that still holds a process stays.
+        """
         for group in self.groups:
             with contextlib.suppress(OSError):
+                if (group / "cgroup.kill").exists():
+                    _write(group / "cgroup.kill", 1)
+                    self._wait_until_empty(group)
                 group.rmdir()
+
+    @staticmethod
+    def _wait_until_empty(group: Path) -> None:
+        deadline = time.monotonic() + _EMPTY_SECONDS
+        while time.monotonic() < deadline:
+            if "populated 0" in (group / "cgroup.events").read_text(encoding="ascii"):
+                return
+            time.sleep(_LOOK_SECONDS)
 
 
 @dataclass
@@ -146,11 +165,18 @@ class ControlGroups:
     @classmethod
     def usable(cls) -> ControlGroups:
         """Find them; makes a group to see whether it may."""
-        own = _own_groups()
-        if "" in own and (found := _unified(own[""])) is not None:
+        return cls.below(_ROOT, _own_groups())
+
+    @classmethod
+    def below(cls, root: Path, own: Mapping[str, str]) -> ControlGroups:
+        """Find them below a folder; ``own`` has the path of this process's group by controller.
+
+        ``""`` is the controller of version 2.
+        """
+        if "" in own and (found := _unified(root / own[""].lstrip("/"))) is not None:
             return cls(2, found, found)
         memory, cpu = (
-            _ROOT / name / own[name].lstrip("/") if name in own else None
+            root / name / own[name].lstrip("/") if name in own else None
             for name in ("memory", "cpu")
         )
         memory, cpu = (place if _may_make(place) else None for place in (memory, cpu))
@@ -207,9 +233,8 @@ def _own_groups() -> dict[str, str]:
     return found
 
 
-def _unified(own: str) -> Path | None:
-    """Return the group below which groups with both controllers can be made, if there is one."""
-    here = _ROOT / own.lstrip("/")
+def _unified(here: Path) -> Path | None:
+    """Return the group if groups with both controllers can be made below it."""
     try:
         available = (here / "cgroup.controllers").read_text(encoding="ascii").split()
         if not {"memory", "cpu"} <= set(available):

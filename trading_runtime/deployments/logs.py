@@ -53,7 +53,7 @@ def rotate(log: Path, most_bytes: int = MOST_BYTES) -> bool:
 
 
 def last_words(log: Path) -> str:
-    """Return the last error in a log, else its last line; empty when there is none."""
+    """Return what the last error in a log says, else what was printed last, to end a sentence."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _LAST_WORDS))
@@ -62,7 +62,9 @@ def last_words(log: Path) -> str:
         return ""
     lines = [line.strip() for line in lines if line.strip()]
     told = [line for line in lines if line.startswith("error: ")]
-    return (told or lines or [""])[-1].removeprefix("error: ")
+    if told:
+        return f": {told[-1].removeprefix('error: ')}"
+    return f"; it last printed: {lines[-1]}" if lines else ""
 
 
 def parts_of(state: DeploymentState) -> Iterator[bytes]:

@@ -5,6 +5,7 @@
 .deployments/requests/<name>.json   what an operator asked for: it stays until asked otherwise
 .deployments/logs/<run>/            logs of sessions whose results are in S3, until they end
 .deployments/heartbeats/<name>      touched by the process
+.deployments/problems.json          what is wrong with files, by their paths
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.storage.files import storage_errors, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 FOLDER = ".deployments"
@@ -113,6 +114,7 @@ class SupervisorFolder:
         self.requests = folder / "requests"
         self.logs = folder / "logs"
         self.heartbeats = folder / "heartbeats"
+        self._problems = folder / "problems.json"
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -165,6 +167,18 @@ class SupervisorFolder:
         """Store a state."""
         content = json.dumps(asdict(state), indent=1, ensure_ascii=False) + "\n"
         write_file(self.states / f"{state.name}.json", content)
+
+    def write_problems(self, problems: Mapping[str, str]) -> None:
+        """Store what is wrong with files, as messages by path."""
+        write_file(self._problems, json.dumps(problems, indent=1, ensure_ascii=False) + "\n")
+
+    def read_problems(self) -> dict[str, str]:
+        """Return what the supervisor found wrong with files when it last looked."""
+        try:
+            found: dict[str, str] = json.loads(self._problems.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found
 
     def forget(self, name: str) -> None:
         """Remove the state of a deployment that is gone, and what was asked of it."""

@@ -85,6 +85,7 @@ class Supervisor:
                 self.live,
                 uploads.publish,
             )
+            self.folder.write_problems({})
             self._read_files(thoroughly=False)
             there = {name for name, desired in self._files.wanted.items() if desired.is_live}
             for name in sorted(self.live - there):
@@ -144,6 +145,8 @@ class Supervisor:
         for path, problem in problems.items():
             if self._problems.get(path) != problem:
                 self.say(f"error: {problem}")
+        if problems != self._problems:
+            self.folder.write_problems({str(path): text for path, text in problems.items()})
         self._problems = problems
         wanted = self._files.wanted
         for name, desired in wanted.items():

@@ -102,7 +102,7 @@ class Journal:
         texts, previous, lines = _texts([event for _, event in held]), self._previous, []
         for number, ((moment, event), text) in enumerate(zip(held, texts, strict=True)):
             # As encode_line has it, of which this is the fast form.
-            line = for_records(
+            line = (
                 f'{{"sequence":{self._sequence + number},"time":"{instant_text(moment)}",'
                 f'"writer":"{self.writer}","event":"{event.event}","payload":{text},'
                 f'"previous":"{previous}"}}'
@@ -158,15 +158,22 @@ def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _texts(events: Sequence[Event]) -> list[str]:
-    """Return the payloads of events as JSON, without secrets."""
+    """Return the payloads of events as JSON that steers nothing, without secrets."""
     payloads = [event.payload() for event in events]
-    texts = [_encode(payload) for payload in payloads]
-    # Where JSON escapes nothing, its text has every secret that one of its strings has; hardly
-    # any has one.
-    whole = "\n".join(texts)
-    if "\\" not in whole and redact(whole) == whole:
+    # Encoded as one list, with zeros in between, they take half the time.
+    whole = _encode([item for payload in payloads for item in (payload, 0)])
+    texts = [f"{{{text}}}" for text in whole[2:-4].split("},0,{")]
+    # Where JSON escapes nothing, its text has every secret that one of its strings has, and DEL is
+    # the only character of ASCII that steers; hardly any text has one of these.
+    if (
+        len(texts) == len(payloads)
+        and "\\" not in whole
+        and whole.isascii()
+        and "\x7f" not in whole
+        and redact(whole) == whole
+    ):
         return texts
-    return [_encode(_without_secrets(payload)) for payload in payloads]
+    return [for_records(_encode(_without_secrets(payload))) for payload in payloads]
 
 
 def new_writer(name: str) -> str:

@@ -133,6 +133,15 @@ class VenueBack(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrdersPaused(Event):
+    """The venue refused a request as one too many: no order goes out for a while."""
+
+    seconds: float
+    message: str
+    """The venue's words."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClockApart(Event):
     """The venue's clock and this machine's differ by more than the limit, or no longer do."""
 
@@ -286,6 +295,20 @@ class DataRecovered(Event):
     instrument: str
     seconds: float
     """How long there was none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataGap(Event):
+    """Rows of an instrument may be missing: a bar that is built across the gap is not the market's.
+
+    It is written when a row comes after a lost connection, or after data was stale.
+    """
+
+    instrument: str
+    since: str
+    """The instant of the last row before the gap."""
+    until: str
+    """That of the first row after it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.plan import is_task_id, read_plan
 from trading_runtime.records.task_manifest import MANIFEST
+from trading_runtime.results.packs import PACKS
 from trading_runtime.results.task_places import STAGING
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder
@@ -48,6 +49,8 @@ class What(StrEnum):
     """A result that was quarantined and recomputed."""
     TEMPORARY = "temporary"
     """A file of a run that a killed writer did not finish."""
+    PACK = "pack"
+    """A copy of results, made for the summary of a plan that no run has any more."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class _Candidate(NamedTuple):
 
     what: What
     name: str
-    """The id of its task, where it is a task's."""
+    """The id of its task, or the digest of its plan, where it is one's."""
     place: str
     facts: Callable[[], tuple[float, int]]
     """Gives when it was last changed, in nanoseconds, and its bytes."""
@@ -100,11 +103,11 @@ def find_garbage(store: Store, now: int, older_than: int) -> Garbage:
     # Plans are read after the tasks are listed: the plan of a run that starts in between is read
     # too.
     if isinstance(store.objects, S3Folder):
-        found = list(_in_s3(store.objects))
+        found = [*_in_s3(store.objects), *_packs(store.objects)]
     else:
         found = [*_in_tasks(store), *_in_runs(store)]
     try:
-        wanted = wanted_tasks(store.planned_runs())
+        wanted = _wanted(store.planned_runs())
     except DataError as error:
         # A plan in S3 is read from a copy, which is removed with this process.
         raise DataError(str(error).replace(str(store.root), store.objects.url)) from error
@@ -112,7 +115,7 @@ def find_garbage(store: Store, now: int, older_than: int) -> Garbage:
     kept = young = 0
     for each in found:
         if each.name in wanted:
-            kept += 1
+            kept += each.what is not What.PACK
             continue
         try:
             changed, size = each.facts()
@@ -177,6 +180,14 @@ def _in_s3(objects: S3Folder) -> Iterator[_Candidate]:
         )
 
 
+def _packs(objects: S3Folder) -> Iterator[_Candidate]:
+    for name, (size, written) in objects.sizes_and_times(f"{PACKS}/").items():
+        folder, plan, *rest = name.split("/")
+        if folder == PACKS and len(rest) == 1 and is_task_id(plan) and is_task_id(rest[0]):
+            facts = functools.partial(_known, written * _SECOND, size)
+            yield _Candidate(What.PACK, plan, f"{objects.url}/{name}", facts, (name,))
+
+
 def _known(changed: float, size: int) -> tuple[float, int]:
     return changed, size
 
@@ -211,15 +222,16 @@ def _in_runs(store: Store) -> Iterator[_Candidate]:
                     yield _on_disk(What.TEMPORARY, path)
 
 
-def wanted_tasks(runs: Iterable[RunFiles]) -> set[str]:
-    """Return the ids of all tasks that the plans of these runs refer to.
+def _wanted(runs: Iterable[RunFiles]) -> set[str]:
+    """Return the digests of the plans of these runs, and the ids of all their tasks.
 
     Raises ``DataError`` when a plan cannot be read.
     """
     wanted: set[str] = set()
     for files in runs:
         try:
-            wanted.update(read_plan(files.plan).task_ids)
+            plan = read_plan(files.plan)
+            wanted.update(plan.task_ids, [plan.digest])
         except UsageError as error:
             # The plan is written before the metadata: a run without both has not begun.
             if files.metadata.exists() or files.result.exists() or files.results.exists():

@@ -156,11 +156,11 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
 
     The store decides what is done, not the process that ran the tasks. A damaged stored result is
     quarantined, and counts as a failure of kind ``data``. Raises ``StorageError`` when nothing can
-    be written. ``verified``: see ``earlier_tables``, which is used if ``reuse``; ``drawn``: see
-    ``judge``.
+    be written. Without ``reuse``, every result is read from its own files, and every table is made.
+    ``verified``: see ``earlier_tables``; ``drawn``: see ``judge``.
     """
     store.refresh(plan.task_ids)
-    store.fetch_results(plan.task_ids)
+    store.fetch_results(plan.task_ids, plan.digest if reuse else None)
     reused = earlier_tables(plan, store, files, verified, drawn) if reuse else None
     if reused is not None:
         return _again(plan, store, files, reused)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,14 @@ from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import task_id as task_id_of
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.records.task_manifest import MANIFEST, files_of, parse_manifest
-from trading_runtime.results.task_places import TaskFolders, TaskObjects, old_list, task_folder
+from trading_runtime.results.packs import PackedTask, UnpackedTasks, stamp_of, write_packs
+from trading_runtime.results.task_places import (
+    FILES,
+    TaskFolders,
+    TaskObjects,
+    old_list,
+    task_folder,
+)
 from trading_runtime.storage.files import read_bytes
 from trading_runtime.storage.folders import LocalFolder
 from trading_runtime.storage.s3 import S3Folder, is_s3
@@ -25,15 +34,16 @@ from trading_runtime.storage.working_copy import FetchedCopy, InPlace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from trading_runtime.records.task_manifest import TaskManifest
     from trading_runtime.results.task_places import TaskPlace
     from trading_runtime.storage.object_store import ObjectStore
     from trading_runtime.storage.working_copy import WorkingCopy
 
 _REPORT = "report/"
-_REDUCED = (MANIFEST, "summary.json", "equity.parquet", "positions.parquet")
 _PLANNED = ("/plan.json", "/metadata.json", "/result.json")
 _WRONG_FORMS = (ValueError, KeyError, RecursionError)
 """Errors that a manifest of the wrong form raises in its reader."""
+_READ_AT_ONCE = 16
 _DEPTH = 2
 """Slashes in the name of a file directly in a run's folder."""
 
@@ -61,6 +71,7 @@ class Store:
             self._tasks = TaskFolders(Path(place))
             self.place = str(Path(place).absolute())
         self.root = self.copy.root
+        self._packs = UnpackedTasks(self.root / "unpacked")
         self._digests: dict[tuple[str, Any, Any], tuple[Any, str]] = {}
 
     def run(self, run_id: str) -> RunFiles:
@@ -157,14 +168,91 @@ class Store:
         """
         self._tasks.refresh(task_ids)
 
-    def fetch_results(self, task_ids: Sequence[str]) -> None:
-        """Fetch what a summary reads of these tasks, as stored now."""
+    def fetch_results(self, task_ids: Sequence[str], plan_digest: str | None) -> None:
+        """Fetch what a summary reads of a plan's tasks, as stored now, for ``read_reduced``.
+
+        Without ``plan_digest``, no packs are used.
+        """
+        if self.copy.is_complete:
+            return
+        self._packs = UnpackedTasks(self.root / "unpacked")
+        if plan_digest is not None:
+            self._packs.fetch(self.objects, plan_digest, self._tasks.stamp)
         self.copy.refresh(
             f"{task_folder(task_id)}/{name}"
             for task_id in task_ids
-            if self._tasks.has(task_id)
-            for name in _REDUCED
+            if self._tasks.has(task_id) and not self._is_packed(task_id)
+            for name in FILES
         )
+
+    def read_reduced(self, task_id: str) -> dict[str, bytes]:
+        """Return what a summary reads of a result, manifest included, verified as by ``read_task``.
+
+        From a pack of the plan, where it has the result as it is stored.
+        """
+        if self._is_packed(task_id):
+            with contextlib.suppress(DataError):
+                files = self._packs.read(task_id)
+                self._verify(task_id, files)
+                return files
+        return self.read_task(task_id)
+
+    def pack(self, plan_digest: str, task_ids: Sequence[str]) -> dict[str, DataError]:
+        """Read stored results back, verify every file, and pack what a summary reads of them.
+
+        Returns the damage found, by task id. Nothing is done on disk, where a summary reads results
+        as fast as packs.
+        """
+        damages: dict[str, DataError] = {}
+        if not self.copy.is_complete:
+            write_packs(self.objects, plan_digest, self._read_back(task_ids, damages))
+        return damages
+
+    def _read_back(
+        self, task_ids: Sequence[str], damages: dict[str, DataError]
+    ) -> Iterator[PackedTask]:
+        def read(task_id: str) -> PackedTask | DataError:
+            try:
+                return self._stored_now(task_id)
+            except DataError as error:
+                return error
+
+        with ThreadPoolExecutor(_READ_AT_ONCE) as threads:
+            for some in itertools.batched(task_ids, _READ_AT_ONCE, strict=False):
+                for task_id, found in zip(some, threads.map(read, some), strict=True):
+                    if isinstance(found, PackedTask):
+                        yield found
+                    else:
+                        damages[task_id] = found
+
+    def _stored_now(self, task_id: str) -> PackedTask:
+        """Read and verify a result, file by file, past the copies of this process."""
+        folder = task_folder(task_id)
+        try:
+            found = {name: self.objects.read_version(f"{folder}/{name}") for name in FILES}
+        except FileNotFoundError as error:
+            raise DataError(f"{error}: the stored result is not whole") from error
+        files = {name: content for name, (content, _) in found.items()}
+        self._verify(task_id, files)
+        stamp = stamp_of((name, len(content), tag) for name, (content, tag) in found.items())
+        return PackedTask(task_id, stamp, files)
+
+    def _is_packed(self, task_id: str) -> bool:
+        return self._packs.has(task_id, self._tasks.stamp(task_id))
+
+    def _verify(self, task_id: str, files: Mapping[str, bytes]) -> None:
+        """Raise ``DataError`` unless a manifest is that of the task, and the files are its own."""
+        folder = self.root / task_folder(task_id)
+        with _damages(folder):
+            stated = self._manifest(task_id, files[MANIFEST]).files
+            for name in files.keys() - {MANIFEST}:
+                _verified(folder / name, files[name], stated[name].sha256)
+
+    def _manifest(self, task_id: str, content: bytes) -> TaskManifest:
+        manifest = parse_manifest(content)
+        if self._id_of(manifest.inputs) != task_id:
+            raise ValueError("it is not the manifest of this task")
+        return manifest
 
     def stored_of(self, task_ids: Sequence[str]) -> set[str]:
         """Return which of a few tasks have complete stored results, as of now."""
@@ -194,7 +282,7 @@ class Store:
             raise DataError(f"{error}: the stored result is not whole") from error
         with _damages(self.root / folder):
             stated = files_of(read_bytes(self.root / folder / MANIFEST))[name]
-            return _verified(self.root / folder / name, stated.sha256)
+            return _read_verified(self.root / folder / name, stated.sha256)
 
     def read_task(self, task_id: str) -> dict[str, bytes]:
         """Return every file of a result by its name, verified against the manifest and the id.
@@ -206,12 +294,10 @@ class Store:
         with _damages(Path(folder)):
             self.copy.fetch(f"{stored}/{MANIFEST}")
             content = read_bytes(f"{folder}/{MANIFEST}")
-            manifest = parse_manifest(content)
+            manifest = self._manifest(task_id, content)
             self.copy.fetch(*(f"{stored}/{name}" for name in manifest.files))
-            if self._id_of(manifest.inputs) != task_id:
-                raise ValueError("it is not the manifest of this task")
             files = {
-                name: _verified(f"{folder}/{name}", file.sha256)
+                name: _read_verified(f"{folder}/{name}", file.sha256)
                 for name, file in manifest.files.items()
             }
         return files | {MANIFEST: content}
@@ -265,8 +351,11 @@ class Store:
         return files
 
 
-def _verified(path: Path | str, sha256: str) -> bytes:
-    content = read_bytes(str(path))
+def _read_verified(path: Path | str, sha256: str) -> bytes:
+    return _verified(path, read_bytes(str(path)), sha256)
+
+
+def _verified(path: Path | str, content: bytes, sha256: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{path}: the stored result is damaged: its sha256 is not the manifest's")
     return content

@@ -8,24 +8,31 @@ from __future__ import annotations
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trading_runtime.errors import NondeterministicError, TransientError
 from trading_runtime.records.task_manifest import MANIFEST, sizes_of, sound_digest
+from trading_runtime.results.packs import stamp_of
 from trading_runtime.storage.files import read_bytes, storage_errors
 from trading_runtime.storage.scratch import Scratch, remove_abandoned_staging, staging_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from trading_runtime.storage.s3 import S3Folder
 
 STAGING = ".new-"
 """The beginning of the names of results that are not complete."""
-_FILES_OF_A_TASK = 6
+FILES = (
+    *("equity.parquet", "fills.parquet", "orders.parquet", "positions.parquet"),
+    *("summary.json", MANIFEST),
+)
+"""The files of every result; the manifest is written last."""
 _CONNECTIONS = 16
 _MOST_ASKED = 20
+_MANY_TASKS = 3_000
+"""From here on it is faster to list results side by side, by the first two digits of their ids."""
 
 
 def task_folder(task_id: str) -> str:
@@ -56,6 +63,12 @@ class TaskPlace(Protocol):
 
     def quarantine(self, task_id: str) -> None:
         """Move a damaged result out of the way, and keep it."""
+
+    def stamp(self, task_id: str) -> str | None:
+        """Return what identifies the objects of a result as listed (see ``packs.stamp_of``).
+
+        ``None`` where no packs are made, and for a result that is not complete.
+        """
 
     def clear_staging(self) -> None:
         """Remove what killed writers of results left behind."""
@@ -128,9 +141,21 @@ class TaskFolders:
         with storage_errors(folder), contextlib.suppress(FileNotFoundError):
             folder.rename(aside)
 
+    def stamp(self, task_id: str) -> str | None:  # noqa: ARG002
+        """Return ``None``: on disk, results are read as fast as a pack of them."""
+        return None
+
     def clear_staging(self) -> None:
         """Remove what killed writers of results left behind."""
         remove_abandoned_staging(self._tasks, STAGING)
+
+
+class _Listed(NamedTuple):
+    """What is known of a result."""
+
+    objects: int
+    stamp: str | None = None
+    """``None`` unless they were listed."""
 
 
 class TaskObjects:
@@ -142,8 +167,8 @@ class TaskObjects:
 
     def __init__(self, objects: S3Folder) -> None:
         self._objects = objects
-        self._counts: Mapping[str, int] | None = None
-        """How many objects each task has; ``None`` when that has to be requested."""
+        self._known: Mapping[str, _Listed] | None = None
+        """What is known of each result; ``None`` when that has to be requested."""
 
     def refresh(self, task_ids: Sequence[str]) -> None:
         """List the store again.
@@ -151,7 +176,8 @@ class TaskObjects:
         Raises ``TransientError`` when the list lacks one of these tasks that exists: some of those
         that it lacks are requested.
         """
-        self._counts = self._listed()
+        prefixes = {task_id[:2] for task_id in task_ids}
+        self._known = self._listed(prefixes if len(task_ids) >= _MANY_TASKS else ())
         absent = [task_id for task_id in task_ids if not self.has(task_id)]
         for task_id in absent[:: max(len(absent) // _MOST_ASKED, 1)]:
             if self._objects.has(f"{task_folder(task_id)}/{MANIFEST}"):
@@ -162,9 +188,9 @@ class TaskObjects:
 
         Objects appear whole, so their number is enough. No manifest is read for it.
         """
-        if self._counts is None:
-            self._counts = self._listed()
-        return self._counts.get(task_id, 0) == _FILES_OF_A_TASK
+        if self._known is None:
+            self._known = self._listed()
+        return self._known.get(task_id, _Listed(0)).objects == len(FILES)
 
     def has_manifest(self, task_id: str) -> bool:
         """Return what ``has`` returns: no single object is requested."""
@@ -177,8 +203,9 @@ class TaskObjects:
                 lambda task: self._objects.has(f"{task_folder(task)}/{MANIFEST}"), task_ids
             )
             # The manifest is written last: when it exists, all objects do.
-            self._counts = {
-                task: _FILES_OF_A_TASK * there for task, there in zip(task_ids, found, strict=True)
+            self._known = {
+                task: _Listed(len(FILES) * there)
+                for task, there in zip(task_ids, found, strict=True)
             }
         return set(filter(self.has, task_ids))
 
@@ -192,7 +219,7 @@ class TaskObjects:
             path = f"{task_folder(task_id)}/{name}"
             if self._objects.create(path, content) or self._objects.read(path) == content:
                 continue
-            if len(self._objects.sizes(f"{task_folder(task_id)}/")) == _FILES_OF_A_TASK:
+            if len(self._objects.sizes(f"{task_folder(task_id)}/")) == len(FILES):
                 raise _other_bytes(f"{self._objects.url}/{path}")
             self._objects.write(path, content)
 
@@ -206,12 +233,26 @@ class TaskObjects:
     def clear_staging(self) -> None:
         """Do nothing: there are no folders in which results are prepared."""
 
-    def _listed(self) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for name in self._objects.sizes("tasks/"):
-            task_id = name.split("/")[-2]
-            counts[task_id] = counts.get(task_id, 0) + 1
-        return counts
+    def stamp(self, task_id: str) -> str | None:
+        """Return what identifies the objects of a result as listed."""
+        return self._known[task_id].stamp if self.has(task_id) and self._known else None
+
+    def _listed(self, prefixes: Collection[str] = ()) -> dict[str, _Listed]:
+        """List all results, or side by side those whose ids begin with these two digits."""
+        folders = [f"tasks/{prefix}" for prefix in sorted(prefixes)] or ["tasks"]
+        with ThreadPoolExecutor(_CONNECTIONS) as threads:
+            return {
+                task_id: listed
+                for some in threads.map(self._listed_below, folders)
+                for task_id, listed in some.items()
+            }
+
+    def _listed_below(self, folder: str) -> dict[str, _Listed]:
+        found: dict[str, list[tuple[str, int, str]]] = {}
+        for path, (tag, size) in self._objects.tags(f"{folder}/").items():
+            task_id, _, name = path.rpartition("/")
+            found.setdefault(task_id.rpartition("/")[2], []).append((name, size, tag))
+        return {task_id: _Listed(len(each), stamp_of(each)) for task_id, each in found.items()}
 
 
 def old_list(place: str) -> TransientError:

@@ -197,7 +197,7 @@ class TaskReader:
 
     def _read(self, task_id: str) -> dict[str, bytes]:
         try:
-            return self._store.read_task(task_id)
+            return self._store.read_reduced(task_id)
         except DataError as error:
             # Out of the way, it cannot be taken for a result again: the next run computes it.
             self._store.quarantine(task_id)

@@ -51,6 +51,8 @@ class SessionRecords:
         """How many events have affected the account so far."""
         self.on_change: Callable[[], object] = lambda: None
         """Called at each of them, from within the engine."""
+        self.on_refusal: Callable[[str], object] = lambda _message: None
+        """Called with the venue's words when it has refused a request."""
         self.error: Exception | None = None
 
     @property
@@ -158,6 +160,7 @@ class SessionRecords:
                     order_id=order_id, message=str(event.reason), what=_REFUSED[kind]
                 )
             )
+            self.on_refusal(str(event.reason))
         elif kind in _ENDED:
             self._changed()
             self._write(events.OrderEnded(order_id=order_id, how=_ENDED[kind]))

@@ -310,8 +310,8 @@ class Session:
         """End the process from the watchdog's thread: the event loop does not come back."""
         blocked = self.prepared.deployment.limits.blocked
         message = (
-            f"a callback of the strategy has run for {seconds:.0f} s, longer than limits.blocked "
-            f"({blocked}): no signal and no kill switch would reach it"
+            f"a callback of the strategy, or a read of the storage, has run for {seconds:.0f} s, "
+            f"longer than limits.blocked ({blocked}): no signal and no kill switch would reach it"
         )
         failed = breakdown(TaskTimeoutError(message))
         try:

@@ -1,18 +1,20 @@
 """The health of a session's data and of its venue, and what is held back because of it.
 
 It is measured at the data of each instrument: how old its newest row is, not whether a connection
-lives. A lost connection and a clock that is apart hold back orders in all instruments.
+lives. A lost connection, a clock that is apart, and a venue that has refused a request as one too
+many hold back orders in all instruments.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.errors import TransientError
 from trading_runtime.records import session_events as events
-from trading_runtime.units import parse_duration
+from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     from trading_runtime.sessions.recording import SessionRecords
 
 _SECOND = 1_000_000_000
+_TOO_MANY = re.compile(
+    r"too[ _]many|rate.?limit|(too|requests) frequent|\b(429|418)\b", re.IGNORECASE
+)
+"""In the words of a venue that refuses a request because there were too many."""
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
 
 
 class HealthWatch:
@@ -46,16 +54,21 @@ class HealthWatch:
         self._most_lost = parse_duration(limits.venue_lost) / _SECOND
         self._most_apart = parse_duration(limits.clock_skew) / _SECOND
         self._seen: dict[str, tuple[int, float]] = {}
+        self._gaps: set[str] = set()
+        """Instruments whose next row comes after a gap."""
         self._stale: dict[str, float] = {}
         self._asked: dict[str, float] = {}
         self._waits: dict[str, float] = {}
         self._lost: dict[str, float] = {}
         self._lost_since = 0.0
         self._is_apart = False
+        self._paused_until = 0.0
+        self._pause = 0.0
         self._closed: set[str] = set()
         self._is_open = not isinstance(data, ArrivingData)
         if isinstance(data, ArrivingData):
             data.on_socket = self._socket
+            records.on_refusal = self._refused
             self._hold_back()
 
     def look(self) -> None:
@@ -72,6 +85,8 @@ class HealthWatch:
         found = [f"no connection to {endpoint}" for endpoint in sorted(self._lost)]
         if self._is_apart:
             found.append("the venue's clock is apart")
+        if self.clock() < self._paused_until:
+            found.append("the venue had too many requests")
         return found + [f"no data of {name}" for name in sorted(self._stale)]
 
     def error(self) -> TransientError | None:
@@ -89,6 +104,7 @@ class HealthWatch:
             if not self._lost:
                 self._lost_since = now
             self._lost[endpoint] = now
+            self._gaps |= self._seen.keys()
             self._hold_back()
             self._records.write(events.VenueLost(endpoint=endpoint))
         elif self._lost.pop(endpoint, None) is not None and not self._lost:
@@ -96,10 +112,25 @@ class HealthWatch:
             self._records.write(events.VenueBack(endpoint=endpoint, seconds=seconds))
         self._wake()
 
+    def _refused(self, message: str) -> None:
+        """Send no orders for a while after a request too many, and longer after another one."""
+        now = self.clock()
+        if now < self._paused_until or not _TOO_MANY.search(message):
+            return
+        is_again = now < self._paused_until + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE) if is_again else _FIRST_PAUSE
+        self._paused_until = now + self._pause
+        self._hold_back()
+        self._records.write(events.OrdersPaused(seconds=self._pause, message=message))
+
     def _look_at_rows(self, name: str, newest: int, now: float) -> None:
         seen, since = self._seen.setdefault(name, (newest, now))
         silent = now - since
         if newest != seen:
+            if name in self._gaps and seen and not self._lost:
+                self._gaps.discard(name)
+                gap = {"since": format_instant(seen), "until": format_instant(newest)}
+                self._records.write(events.DataGap(instrument=name, **gap))
             self._seen[name] = newest, now
             silent = 0.0
         if isinstance(self._data, ArrivingData) and newest:
@@ -111,6 +142,7 @@ class HealthWatch:
             self._stale[name] = since
             self._hold_back()
             self._records.write(events.DataStale(instrument=name, seconds=round(silent, 3)))
+            self._gaps.add(name)
             self._waits[name] = self._longest
             self._subscribe_again(name, now)
         elif silent <= self._longest and name in self._stale and newest:
@@ -151,6 +183,8 @@ class HealthWatch:
             why = f"no connection to {', '.join(sorted(self._lost))}"
         elif self._is_apart:
             why = "the venue's clock is apart"
+        elif self.clock() < self._paused_until:
+            why = "the venue had too many requests"
         self._node.hold(why)
         for name in self._stale.keys() - self._closed:
             self._node.close_instrument(name, "no data for longer than stale_after")

@@ -240,12 +240,15 @@ class S3Folder:
     def listing(self, *folders: str) -> ListedObjects:
         """Return what is in these folders now: one request each, or one for a thousand objects."""
         return ListedObjects(
-            {
-                name: (facts["e_tag"], facts["size"])
-                for folder in folders
-                for name, facts in self._find(f"{folder}/")
-            }
+            {name: facts for folder in folders for name, facts in self.tags(f"{folder}/").items()}
         )
+
+    def tags(self, prefix: str) -> dict[str, tuple[str, int]]:
+        """Return tag and size of every object in the folder ``prefix``, by name.
+
+        The tag of an object is the version that ``read_version`` gives.
+        """
+        return {name: (str(facts["e_tag"]), facts["size"]) for name, facts in self._find(prefix)}
 
     def sizes_and_times(self, prefix: str = "") -> dict[str, tuple[int, float]]:
         """Return the size of every object, and when it was written (see ``written``), by name."""

@@ -25,13 +25,18 @@ class ObedientConfig(StrategyConfig):
 
 
 class Obedient(Strategy):
-    """Knows ``buy Q``, ``sell Q``, ``rest Q P``, ``cancel``, ``cancel first`` and ``raise``."""
+    """Knows ``buy Q``, ``sell Q``, ``rest Q P``, ``cancel``, ``cancel first`` and ``raise``.
+
+    After ``when allowed`` an order that was denied is sent again at each quote.
+    """
 
     def __init__(self, config: ObedientConfig) -> None:
         super().__init__(config)
         self.settings = config
         self.done = 0
         self.early = False
+        self.insists: list[str] = []
+        self.wanted: list[str] = []
 
     def on_start(self) -> None:
         self.subscribe_quotes(self.settings.instrument_id)
@@ -47,6 +52,9 @@ class Obedient(Strategy):
             lines = Path(self.settings.orders).read_text().splitlines()
         except FileNotFoundError:
             return
+        if self.insists:
+            words, self.insists = self.insists, []
+            self.obey(words, quote)
         if self.early:
             self.done, self.early = 0, False
         while self.done < len(lines):
@@ -57,6 +65,7 @@ class Obedient(Strategy):
         # An order from before the session has reconciled: the same again at the next quote.
         if "not compared" in event.reason:
             self.early = True
+        self.insists = self.wanted
 
     def obey(self, words: list[str], quote: QuoteTick) -> None:
         """Carry out one line."""
@@ -71,6 +80,7 @@ class Obedient(Strategy):
         if words[0] == "cancel":
             self.cancel_all_orders(quote.instrument_id)
             return
+        self.wanted = words if words[-2:] == ["when", "allowed"] else []
         side = OrderSide.SELL if words[0] == "sell" else OrderSide.BUY
         size = Quantity.from_str(words[1])
         if words[0] == "rest":

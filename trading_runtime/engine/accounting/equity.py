@@ -113,6 +113,11 @@ class Account:
         ]
         return Holdings(0, tuple(amounts), sum(map(len, held.values())))
 
+    def net(self, instrument_id: InstrumentId) -> Decimal:
+        """Return the net quantity of all positions in an instrument, below zero when short."""
+        # Asked at each order: the cache would copy each position with every trade it ever had.
+        return self._portfolio.net_position(instrument_id)
+
     def _worth(self, venue: Venue, held: Collection[PositionId]) -> Mapping[Currency, Money]:
         """Return what the account at a venue is worth, whose open positions are ``held``."""
         # The engine marks positions when quotes or bars arrive, but not when trades do: this does.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from nautilus_trader.model import OrderSide
+from nautilus_trader.model import OrderSide, Quantity
 
 from trading_runtime.engine.risk.profile import Proposal
 from trading_runtime.engine.strategy.guard_state import denial, listens, modify_rejection, notify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nautilus_trader.trading import Strategy
 
@@ -67,7 +67,9 @@ class _Held:
                     "with a risk section, submit_order_list takes a list of orders, as "
                     "order_factory.bracket returns"
                 )
-            refusal = self._refuse(strategy, (Proposal.of(item) for item in orders))
+            refusal = self._refuse(
+                strategy, len(orders), lambda: [Proposal.of(item) for item in orders]
+            )
             if refusal is None:
                 return original(strategy, order, *arguments, **keywords)
             for item in orders:
@@ -113,7 +115,7 @@ class _Held:
         order = strategy.cache.order(change[0])
         if order is None:
             return True  # the engine reports that it knows no such order
-        refusal = self._refuse(strategy, (Proposal.of(order, *change[1:]),))
+        refusal = self._refuse(strategy, 1, lambda: [Proposal.of(order, *change[1:])])
         if refusal is not None and self._tells_rejected:
             event = modify_rejection(strategy, order, refusal.reason)
             notify(strategy, event, "on_order_modify_rejected", self._timer())
@@ -123,11 +125,16 @@ class _Held:
         self._refused += 1
         return f"refused-{self._refused}"
 
-    def _refuse(self, strategy: Any, proposals: Iterable[Proposal]) -> Refusal | None:
-        if self._guard.closing or self._risk.is_open:
+    def _refuse(
+        self, strategy: Any, count: int, proposals: Callable[[], list[Proposal]]
+    ) -> Refusal | None:
+        """Return why none of ``count`` proposals goes out; they are made only when it matters."""
+        risk = self._risk
+        if self._guard.closing or risk.is_open:
             return None
         try:
-            return self._risk.refuse(list(proposals), self._guard.now(strategy))
+            now = self._guard.now(strategy)
+            return risk.count(count, now) if risk.only_counts else risk.refuse(proposals(), now)
         except Exception as error:
             # Recorded here, since the strategy may well catch it.
             self._guard.failures.record_exception(error)
@@ -145,9 +152,26 @@ def _unless_at_end(
     return command
 
 
-def _close_position(  # noqa: PLR0913, PLR0917 - the engine's own
+def _close_position(strategy: Any, position: Any, *arguments: Any, **keywords: Any) -> None:
+    _close(strategy, position.instrument_id, position.id, *arguments, **keywords)
+
+
+def _close_all_positions(
+    strategy: Any, instrument_id: Any, position_side: Any = None, *arguments: Any, **keywords: Any
+) -> None:
+    held = {"instrument_id": instrument_id, "strategy_id": strategy.strategy_id}
+    if position_side is None:
+        found = strategy.cache.position_open_ids(**held)
+    else:
+        found = [item.id for item in strategy.cache.positions_open(**held, side=position_side)]
+    for position_id in sorted(found, key=str):
+        _close(strategy, instrument_id, position_id, *arguments, **keywords)
+
+
+def _close(  # noqa: PLR0913, PLR0917 - the engine's own
     strategy: Any,
-    position: Any,
+    instrument_id: Any,
+    position_id: Any,
     client_id: Any = None,
     tags: Any = None,
     time_in_force: Any = None,
@@ -155,30 +179,30 @@ def _close_position(  # noqa: PLR0913, PLR0917 - the engine's own
     quote_quantity: Any = None,
     params: Any = None,
 ) -> None:
-    now = strategy.cache.position(position.id)
-    if now is None or now.is_closed:
+    cache = strategy.cache
+    held = cache.position_open_ids(instrument_id=instrument_id)
+    if position_id not in held:
         return
-    side = OrderSide.BUY if now.is_short else OrderSide.SELL
+    if len(held) == 1:
+        # The cache would copy the position with every trade that it ever had.
+        net = strategy.portfolio.net_position(instrument_id)
+        is_short = net < 0
+        quantity = Quantity.from_decimal_dp(
+            abs(net), cache.instrument(instrument_id).size_precision
+        )
+    else:
+        position = cache.position(position_id)
+        is_short, quantity = position.is_short, position.quantity
     order = strategy.order_factory.market(
-        now.instrument_id,
-        side,
-        now.quantity,
+        instrument_id,
+        OrderSide.BUY if is_short else OrderSide.SELL,
+        quantity,
         time_in_force=time_in_force,
         reduce_only=reduce_only is not False,
         quote_quantity=quote_quantity,
         tags=tags,
     )
-    strategy.submit_order(order, now.id, client_id, params)
-
-
-def _close_all_positions(
-    strategy: Any, instrument_id: Any, position_side: Any = None, *arguments: Any, **keywords: Any
-) -> None:
-    found = strategy.cache.positions_open(
-        instrument_id=instrument_id, strategy_id=strategy.strategy_id, side=position_side
-    )
-    for position in sorted(found, key=lambda item: str(item.id)):
-        strategy.close_position(position, *arguments, **keywords)
+    strategy.submit_order(order, position_id, client_id, params)
 
 
 def _market_exit(*_: Any, **__: Any) -> None:

@@ -7,7 +7,7 @@ rule has the name of its key in the experiment.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -156,11 +156,12 @@ class Risk:
         self._cache = ledger.cache
         self._rates = ledger.rates
         self._currency = ledger.currency
+        self._account = ledger.account
         self._losses = _Losses(ledger.account, samples)
         self._limits: dict[str, _Limits] = {}
         self._working: dict[Any, Proposal] = {}
         self._sent: deque[int] = deque()
-        self._is_unlimited = settings == NO_LIMITS
+        self._only_rate = replace(settings, max_orders=None) == NO_LIMITS
         losses = {rule: getattr(settings, rule) for rule in _OF_LOSSES}
         self._limits_of_losses: dict[str, Decimal] = {
             rule: limit for rule, limit in losses.items() if limit is not None
@@ -189,8 +190,13 @@ class Risk:
     @property
     def is_open(self) -> bool:
         """Whether there is nothing to check at all."""
+        return self._settings.max_orders is None and self.only_counts
+
+    @property
+    def only_counts(self) -> bool:
+        """Whether nothing matters about an order but that it is one more (see ``count``)."""
         bars = self.closed or self.only_reducing or self.held or self.allowed
-        return self._is_unlimited and not bars
+        return self._only_rate and not bars
 
     def refuse(
         self, proposals: Sequence[Proposal], now: int, *, is_repeated: bool = False
@@ -204,16 +210,27 @@ class Risk:
             refusal = next(
                 (found for item in proposals if (found := self._broken(item, now))), None
             )
-            counted = now if self.rate_clock is None else self.rate_clock()
-            if refusal is None and not is_repeated:
-                refusal = self._too_many(len(proposals), counted)
         if refusal is not None:
             self.refusals[refusal.rule] += len(proposals)
-            return refusal
-        if self._settings.max_orders is not None and not is_repeated:
-            self._sent.extend([counted] * len(proposals))
-        if self._limits_positions:
+        elif not is_repeated:
+            refusal = self.count(len(proposals), now)
+        if refusal is None and self._limits_positions:
             self._working |= {item.order_id: item for item in proposals if not item.only_reduces}
+        return refusal
+
+    def count(self, number: int, now: int) -> Refusal | None:
+        """Count orders that break no other rule; return why they are too many, if they are."""
+        settings = self._settings.max_orders
+        if settings is None:
+            return None
+        at = now if self.rate_clock is None else self.rate_clock()
+        while self._sent and self._sent[0] <= at - self._period:
+            self._sent.popleft()
+        if len(self._sent) + number > settings.orders:
+            refusal = Refusal("max_orders", f"more than {settings.orders} in {settings.per}")
+            self.refusals[refusal.rule] += number
+            return refusal
+        self._sent.extend([at] * number)
         return None
 
     def _broken(self, item: Proposal, now: int) -> Refusal | None:
@@ -285,7 +302,7 @@ class Risk:
         if price is None and (rule := item.needs_price(limits)) is not None:
             return Refusal(rule, "no price is known yet")
         quantity = item.in_base(item.quantity, price)
-        net = self._net(item.instrument_id)
+        net = self._account.net(item.instrument_id)
         coming = item.in_base(item.open_quantity, price) + self._working_on(item)
         after = net + item.sign * coming
         grows = not item.only_reduces and abs(after) > abs(net)
@@ -320,15 +337,6 @@ class Risk:
             return self._rates.convert(size / price, instrument.base_currency.code, self._currency)
         return self._rates.convert(size * price, instrument.quote_currency.code, self._currency)
 
-    def _net(self, instrument_id: Any) -> Decimal:
-        return sum(
-            (
-                -item.quantity.as_decimal() if item.is_short else item.quantity.as_decimal()
-                for item in self._cache.positions_open(instrument_id=instrument_id)
-            ),
-            Decimal(0),
-        )
-
     def _working_on(self, item: Proposal) -> Decimal:
         """Return the unfilled quantity of other orders on the same side."""
         total = Decimal(0)
@@ -347,18 +355,8 @@ class Risk:
         return None if self._reduces(item) else refusal
 
     def _reduces(self, item: Proposal) -> bool:
-        net = self._net(item.instrument_id)
+        net = self._account.net(item.instrument_id)
         return item.only_reduces or (net * item.sign < 0 and item.open_quantity <= abs(net))
-
-    def _too_many(self, count: int, now: int) -> Refusal | None:
-        settings = self._settings.max_orders
-        if settings is None:
-            return None
-        while self._sent and self._sent[0] <= now - self._period:
-            self._sent.popleft()
-        if len(self._sent) + count > settings.orders:
-            return Refusal("max_orders", f"more than {settings.orders} in {settings.per}")
-        return None
 
 
 class _Losses:

@@ -109,6 +109,11 @@ class BybitProtocol:
         """Whether nothing is answered at all, on connections that stay open."""
         self.refuses_requests = False
         """Whether requests are answered 429: there are too many of them."""
+        self.retry_after = 0.0
+        """For how many seconds no order may be sent after a refusal of that kind."""
+        self._refused_at = float("-inf")
+        self.hasty: list[str] = []
+        """What was sent sooner all the same: a venue bans for that."""
         self.bar_topic_step = 1.0
         """Seconds between confirmed bars, each of which says that it covers a minute."""
         self._bars: Counter[str] = Counter()
@@ -402,7 +407,11 @@ class BybitProtocol:
             answering.add_done_callback(self._waiting.discard)
 
     async def _traded(self, socket: web.WebSocketResponse, operation: str, given: Json) -> None:
+        now = time.monotonic()
+        if now - self._refused_at < self.retry_after:
+            self.hasty.append(operation)
         if self.refuses_requests:
+            self._refused_at = now
             answer: tuple[int, str, Json] = _RATE_LIMITED, "Too many visits!", {}
         else:
             answer = await self._command(operation, given["args"][0])
