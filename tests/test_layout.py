@@ -44,6 +44,7 @@ IMPORTED_ONCE = {
     "datasets/quality_gate.py": "one rule of a dataset, with its messages",
     "datasets/nautilus_one.py": "the numbers of another version's files",
     "datasets/symbols.py": "a doubt over all rows of a series, as those about times are",
+    "datasets/repeated_rows.py": "compares files, apart from the rules of single rows",
     "datasets/row_order.py": "an algorithm: rows in order within bounded memory",
     "deployments/recurring.py": "research at times, beside what is kept up",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",

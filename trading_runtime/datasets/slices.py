@@ -19,12 +19,8 @@ from trading_runtime.units import format_instant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trading_runtime.records.plan import (
-        PlannedFile,
-        PlannedPartition,
-        PlannedRowGroup,
-        PlannedSeries,
-    )
+    from trading_runtime.records.plan import PlannedPartition
+    from trading_runtime.records.planned_data import PlannedFile, PlannedRowGroup, PlannedSeries
 
 
 _PARQUET_MARK = b"PAR1"

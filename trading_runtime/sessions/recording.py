@@ -31,18 +31,20 @@ class SessionRecords:
     sent.
     """
 
-    def __init__(self, journal: Journal, *, is_held: bool = False) -> None:
-        """With ``is_held``, what happens to orders is in the file after the next ``flush``.
+    def __init__(
+        self, journal: Journal, fence: Callable[[], None], *, is_held: bool = False
+    ) -> None:
+        """``fence`` is called before orders are sent: what it raises prevents that, and is kept.
 
-        That is for a venue that forgets everything with this process: an order that it knows and
-        the journal does not cannot outlive either.
+        With ``is_held``, what happens to orders is in the file after the next ``flush``. That is
+        for a venue that forgets everything with this process: an order that it knows and the
+        journal does not cannot outlive either.
         """
         self._journal = journal
         self._append = journal.hold if is_held else journal.write
         self._denied: set[str] = set()
         self._known: set[str] = set()
-        self.fence: Callable[[], None] = lambda: None
-        """Called before orders are sent; what it raises prevents that, and ends the session."""
+        self._fence = fence
         self.now: Callable[[], int] = lambda: 0
         """The time of the market data."""
         self.fills = 0
@@ -74,7 +76,7 @@ class SessionRecords:
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders before they are sent; raises when that fails, or the fence does."""
         try:
-            self.fence()
+            self._fence()
         except TradingRuntimeError as error:
             self.error = self.error or error
             raise
