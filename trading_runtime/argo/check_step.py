@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trading_runtime.argo.planned_run import open_planned_run
+from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.failures import MissingTasks
 from trading_runtime.runs.heartbeat import Heartbeat
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 def run_check_step(results: str, run_id: str) -> int:
     """Write batches of the tasks that are missing, and return the number of batches.
 
-    Raises ``UsageError`` when the run was not planned. A run that was asked to stop gets no more
-    batches.
+    Raises ``UsageError`` when the run was not planned. A run that was asked to stop, or that the
+    kill switch is on for, gets no more batches.
     """
     run = open_planned_run(results, run_id)
     with Heartbeat(run.store.objects, run_id):
@@ -26,8 +27,8 @@ def run_check_step(results: str, run_id: str) -> int:
 
 
 def _make_batches(run: SharedPlannedRun) -> int:
-    if run.shared.stop_requested():
-        return 0
+    if run.shared.stop_requested() or KillSwitch(run.store).on_for(run.run_id) is not None:
+        return 0  # the summary says which
     batches = pod_batches(
         run.plan,
         missing_tasks(run),
