@@ -14,7 +14,8 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import environment, runtime_digest
 from trading_runtime.records.metadata import read_metadata
-from trading_runtime.records.plan import PlannedFile, read_plan
+from trading_runtime.records.plan import read_plan
+from trading_runtime.records.planned_data import PlannedFile
 from trading_runtime.storage.s3 import is_s3
 from trading_runtime.verification.why import InputDifference, input_differences
 
