@@ -36,7 +36,7 @@ def prepare_template() -> WorkflowTemplate:
         parameters=PARAMETERS,
         steps=Steps(name="make", sub_steps=[*two_rounds(), summary]),
         pods=[
-            _step("plan", checked=[item.name for item in POD_PARAMETERS]),
+            _step("plan", checked=[str(item.name) for item in POD_PARAMETERS]),
             _series("batch", 1),
             _step("check"),
             _series("again", 2),
