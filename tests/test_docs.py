@@ -15,11 +15,15 @@ import pytest
 
 from tests.small_experiment import BAR_TYPE, INSTRUMENT, SmallExperiment
 from trading_runtime import api
+from trading_runtime.cli import data_import
 from trading_runtime.cli.main import root
-from trading_runtime.config.loading import parse_experiment
+from trading_runtime.config.deployment import load_deployment
+from trading_runtime.config.loading import parse_experiment, read_mapping
+from trading_runtime.config.program import load_program
 from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.datasets.data_file import Preparation
-from trading_runtime.errors import Kind
+from trading_runtime.engine.instruments.files import read_instruments
+from trading_runtime.errors import Kind, UsageError
 from trading_runtime.planning.points import points
 from trading_runtime.records.schema import EVENTS
 
@@ -61,6 +65,8 @@ def test_reference_pages_are_what_the_code_says() -> None:
 )
 def test_every_command_in_the_pages_is_one(page: Path, words: list[str]) -> None:
     assert page.exists()
+    if words[0] == "cd":
+        return
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return
@@ -100,10 +106,106 @@ def test_the_experiment_about_venues_is_one(tmp_path: Path) -> None:
     assert [keys for keys, _ in experiment.venue_sections()] == [("venue",), ("venues", "SWAPS")]
 
 
-def test_the_data_file_in_the_pages_is_one() -> None:
-    data_file, _instruments = blocks(ROOT / "docs" / "data.md", "json")
+def test_the_data_file_in_the_pages_is_one_and_its_instruments_can_be_read(tmp_path: Path) -> None:
+    data_file, instruments = blocks(ROOT / "docs" / "data.md", "json")
     series = Preparation.model_validate(json.loads(data_file)).series
     assert [(item.type, item.instrument) for item in series] == [("bars", "BTCUSDT-PERP.SIM")]
+    file = tmp_path / "instruments.json"
+    file.write_text(instruments)
+    assert "BTCUSDT-PERP.SIM" in read_instruments([file])
+
+
+def blocks_of_all(language: str) -> list[tuple[Path, str]]:
+    """Return each code block in one language, with its page."""
+    return [(page, text) for page in WRITTEN for text in blocks(page, language)]
+
+
+def test_no_block_of_code_is_in_a_language_that_no_test_reads() -> None:
+    counted = {page.name: len(blocks(page, "json")) for page, _ in blocks_of_all("json")}
+    python = {page.name: len(blocks(page, "python")) for page, _ in blocks_of_all("python")}
+    languages = {name for page in WRITTEN for name, _ in FENCE.findall(page.read_text())}
+
+    assert languages == {"console", "json", "mermaid", "python", "sh", "yaml"}
+    assert counted == {"data.md": 2}
+    assert python == {"notebook.md": 2, "strategies.md": 1}
+
+
+@pytest.mark.parametrize(
+    ("page", "text"), blocks_of_all("yaml"), ids=lambda value: str(value).rpartition("/")[2][:40]
+)
+def test_every_settings_in_the_pages_are_accepted_where_they_belong(
+    page: Path, text: str, tmp_path: Path
+) -> None:
+    given = read_mapping(text, ".yaml", page.name).plain()
+    if given.get("kind") == "CronWorkflow":
+        [pod] = given["spec"]["workflowSpec"]["templates"]
+        assert pod["container"]["command"] == ["python", "-m", "trading_runtime.cli.main", *DATA]
+        words = pod["container"]["args"]
+        data_import.import_.make_context("import", list(words))
+        return
+    problems = []
+    for read, base in (
+        (experiment_from, SCAFFOLD / "experiments" / "rsi.yaml"),
+        (deployment_from, LOCAL / "paper.yaml"),
+        (program_from, None),
+    ):
+        known = {} if base is None else read_mapping(base.read_text(), ".yaml", base.name).plain()
+        inner = {
+            key: {**known[key], **value}
+            for key, value in given.items()
+            if isinstance(value, dict) and isinstance(known.get(key), dict)
+        }
+        for content in (known | given, known | given | inner):
+            try:
+                read(content, tmp_path)
+            except UsageError as error:
+                problems.append(str(error))
+            else:
+                return
+    pytest.fail("\n".join(problems))
+
+
+DATA = ["data", "import"]
+SCAFFOLD = ROOT / "trading_runtime" / "project" / "templates"
+LOCAL = ROOT / "trading_runtime" / "local"
+
+
+def experiment_from(content: dict[str, object], folder: Path) -> None:
+    for path in ("my_strategies/cross.py", "my_strategies/basis.py", "strategies/rsi.py"):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).touch()
+    parse_experiment(json.dumps(content, default=float), ".json", "page", folder)
+
+
+def deployment_from(content: dict[str, object], folder: Path) -> None:
+    path = folder / "deployment.json"
+    path.write_text(json.dumps(content, default=float))
+    load_deployment(path)
+
+
+def program_from(content: dict[str, object], folder: Path) -> None:
+    path = folder / "program.json"
+    path.write_text(json.dumps(content, default=float))
+    load_program(path)
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    blocks_of_all("sh"),
+    ids=lambda value: value[-20:].strip() if isinstance(value, str) else value.name,
+)
+def test_every_shell_block_is_shell_and_its_scripts_and_templates_are_there(
+    page: Path, text: str
+) -> None:
+    words = ["/usr/bin/env", "bash", "-n"]
+    checked = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
+    assert checked.stderr == "", page.name
+    for script in re.findall(r"scripts/[\w-]+\.sh", text):
+        assert (ROOT / script).is_file()
+    for template, rest in re.findall(r"workflowtemplate/([\w-]+)((?:.*\\\n)*.*)", text):
+        known = (ROOT / "argo" / f"workflowtemplate-{template}.yaml").read_text()
+        for parameter in re.findall(r"-p ([\w-]+)=", rest):
+            assert re.search(rf"name: {parameter}$", known, re.MULTILINE), parameter
 
 
 def test_every_statistic_is_explained() -> None:

@@ -214,6 +214,7 @@ def test_export_into_a_folder_that_is_not_there_is_refused(folder: Path, tmp_pat
     [
         (["show", "ema-c"], "no run 'ema-c' in"),
         (["show", "ema-c"], "did you mean 'ema-"),
+        (["show", "latset"], "did you mean 'latest'?"),
         (["show", "zzz"], "the latest are: ema-a, ema-b"),
         (["show", "../ema-a"], "run id '../ema-a'"),
         (["export", "Ema", "--to", "csv"], "run id 'Ema'"),

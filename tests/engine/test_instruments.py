@@ -138,6 +138,12 @@ def test_every_fault_of_a_file_is_named_at_its_place(tmp_path: Path) -> None:
     assert 'is_inverse: found "no"; must be true or false' in lines[2]
 
 
+def test_a_code_in_small_letters_would_be_another_currency(tmp_path: Path) -> None:
+    message = r'currency: found "usd"; must be a currency code in capital letters'
+    with pytest.raises(UsageError, match=message):
+        read(tmp_path, EQUITY | {"currency": "usd"})
+
+
 def test_a_size_that_a_kind_fixes_may_be_said_but_not_changed(tmp_path: Path) -> None:
     assert read(tmp_path, EQUITY | {"size_increment": "1"})
     with pytest.raises(UsageError, match=r"size_increment: found \"0.1\"; Equity always has 1"):

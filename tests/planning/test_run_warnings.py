@@ -225,6 +225,39 @@ def test_a_stretch_that_reaches_far_beyond_the_data_is_named(
     assert words in warning.message
 
 
+def test_a_share_without_an_ex_date_within_its_rows_is_named(small: SmallExperiment) -> None:
+    def found(*days: str) -> list[RunWarning]:
+        amounts = {INSTRUMENT: dict.fromkeys(days, "0.5")}
+        return warnings(small, venue=small.content["venue"] | {"dividends": {"amounts": amounts}})
+
+    (warning,) = found("2023-12-01", "2024-01-04")
+    where = f"venue.dividends.amounts.{INSTRUMENT}"
+    assert (warning.kind, warning.where) == (WarningKind.OUTSIDE_THE_DATA, where)
+    assert "2024-01-01T00:01:00Z to 2024-01-03T04:00:00Z" in warning.message
+    assert found("2023-12-01", "2024-01-02") == []
+
+
+def test_rates_that_may_be_percentages_are_named(small: SmallExperiment) -> None:
+    def found(taker: str, long: str, per: str = "day") -> list[tuple[str, str]]:
+        tier = {"from_value": "1000 USDT", "maker": "0.01", "taker": taker}
+        fees = {"model": "tiered", "maker": "-0.01", "taker": "0", "tiers": [tier]}
+        swap = {"rates": {INSTRUMENT: {"long": long, "short": "0"}}, "per": per}
+        venue = small.content["venue"] | {"fees": fees, "swap": swap}
+        return [(item.where, item.message) for item in warnings(small, venue=venue)]
+
+    assert found("0.05", "-2") == [
+        (
+            "venue.fees.tiers[0].taker",
+            "0.05 is 5.00% of the value; if 0.05% is meant, write 0.0005",
+        ),
+        (
+            f"venue.swap.rates.{INSTRUMENT}.long",
+            "-2 is -200% of the value; if -2% is meant, write -0.02",
+        ),
+    ]
+    assert found("0.01", "-2", per="year") == []
+
+
 def test_a_stretch_that_ends_with_a_long_weekend_is_not(small: SmallExperiment) -> None:
     assert warnings(small, partitions={"start": "2023-12-28", "end": "2024-01-07"}) == []
 

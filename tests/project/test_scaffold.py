@@ -5,20 +5,23 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from trading_runtime import __version__, api
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.config.loading import read_mapping
 from trading_runtime.errors import Kind
 from trading_runtime.project.example_data import BARS_A_DAY, DAYS, QUOTES, START
 from trading_runtime.project.scaffold import STRATEGIES
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -106,3 +109,30 @@ def test_the_cells_of_the_notebook_run_in_the_new_project(
 
     assert isinstance(names["run"], api.Run)
     assert names["run"].kind is Kind.OK
+
+
+def test_a_file_of_ones_own_becomes_a_report_as_the_tutorial_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "tutorial.md").read_text()
+    own = page.partition("## Your own CSV\n")[2].partition("\n## ")[0]
+    [importing] = re.findall(r"^\$ trading-runtime (data import .*)$", own, re.MULTILINE)
+    [changes] = re.findall(r"```yaml\n(.*?)```", own, re.DOTALL)
+    hours = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=n) for n in range(200)]
+    rows = [
+        f"{hour:%Y-%m-%d %H:%M:%S},100,120,80,{100 + 5 * (n % 4) - n % 19}.25,10"
+        for n, hour in enumerate(hours)
+    ]
+    (tmp_path / "prices.csv").write_text("\n".join(["time,open,high,low,close,volume", *rows]))
+    folder = tmp_path / "mine"
+    assert invoke(root, ["init", str(folder), "--strategy", "rsi"]) == 0
+    monkeypatch.chdir(folder)
+
+    assert invoke(root, shlex.split(importing)) == 0
+    written = read_mapping(Path("experiment.yaml").read_text(), ".yaml", "experiment").plain()
+    changed = read_mapping(changes, ".yaml", "tutorial").plain()
+    run = api.run(written | changed | {"parameters": {"period": [14], "enter_below": [60]}})
+
+    assert (run.kind, run.failures) == (Kind.OK, [])
+    assert run.points["trades"][0] > 0
+    assert run.report.is_file()

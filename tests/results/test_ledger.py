@@ -138,7 +138,7 @@ def test_edits_count_repeats_and_other_days_do_not(small: SmallExperiment) -> No
     strategy.write_text(strategy.read_text().replace("10 *", "11 *"))
     edited = api.run(small.path, run_id="edited", workers=1)
     assert (edited.trials["of_this_run"], edited.trials["trials"]) == (2, 5)
-    assert "This makes 5 trials on this data" in (edited.files.folder / "report.md").read_text()
+    assert "These are 5 trials on this data" in (edited.files.folder / "report.md").read_text()
     small.write(partitions={"by": "day", "start": "2024-01-02", "end": "2024-01-03"})
     assert api.run(small.path, run_id="later", workers=1).trials["trials"] == 2
 

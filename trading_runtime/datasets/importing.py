@@ -172,7 +172,8 @@ def _definition(
     if digits:
         stated = ", ".join(f"{option} {sizes[option]}" for option in digits)
         wanted = " and ".join(f"--{option}" for option in digits)
-        found.append(f"instrument   {stated}, from the digits in the files; {wanted} say others")
+        others = "say others" if len(digits) > 1 else "says another"
+        found.append(f"instrument   {stated}, from the digits in the files; {wanted} {others}")
     kind = "CryptoPerpetual" if name.endswith("-PERP") else form.instrument
     definition = {"type": kind, "id": options.instrument, "price_increment": sizes["tick"]}
     if kind == "Equity":

@@ -86,5 +86,6 @@ def _facts(series: SeriesTotals, rounded: dict[str, int]) -> list[tuple[str, str
         for after, before in series.longest
     ]
     if series.gaps > len(series.longest):
-        facts.append(("", f"and {series.gaps - len(series.longest):,} shorter ones"))
+        left = series.gaps - len(series.longest)
+        facts.append(("", f"and {left:,} shorter {'one' if left == 1 else 'ones'}"))
     return facts

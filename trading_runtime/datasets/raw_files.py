@@ -579,5 +579,5 @@ def _paths(pattern: str) -> Sequence[RawPath]:
     files = [Path(name) for name in names if Path(name).is_file()]
     if not files:
         what = "no file matches this pattern" if is_pattern else "there is no such file"
-        raise DataError(f"{pattern}: {what}; see 'files' in the data file")
+        raise DataError(f"{pattern}: {what}; correct the path")
     return files

@@ -11,6 +11,7 @@ from collections import defaultdict
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.config.fees import MakerTakerFees, TieredFees
 from trading_runtime.config.messages import key_text, nearest
 from trading_runtime.config.setting_checks import named_instruments
 from trading_runtime.datasets.bar_lengths import bar_length
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from trading_runtime.config.experiment import Experiment
+    from trading_runtime.config.fees import Fees
+    from trading_runtime.config.venue import VenueSettings
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.planning.partitions import Series
     from trading_runtime.planning.points import PointList
@@ -38,6 +41,8 @@ _BUILT_FROM = {"LAST": ("trades",), "MARK": ("mark_prices",)}
 _LONGEST = 10**21
 """Stands for bars that are not cut by time."""
 _LONG_WEEKEND = 5 * DAY
+_HIGH_RATE = Decimal("0.01")
+"""No venue charges more than a hundredth of the value, for a trade or for a day."""
 
 
 def point_warnings(points: PointList) -> list[RunWarning]:
@@ -66,6 +71,8 @@ def find_warnings(
     found += _never_settled(manifest, chosen)
     found += _day_closes(manifest, chosen)
     found += _outside(experiment, chosen)
+    found += _idle_dividends(experiment, chosen)
+    found += _high_rates(experiment)
     return found
 
 
@@ -266,6 +273,55 @@ def _outside(experiment: Experiment, chosen: Sequence[Series]) -> Iterator[RunWa
                 f"{distance // DAY:,} days of it have none",
                 f"partitions.{key}",
             )
+
+
+def _idle_dividends(experiment: Experiment, chosen: Sequence[Series]) -> Iterator[RunWarning]:
+    """Warn of a share that has no ex-date within its rows."""
+    for section, venue in experiment.venue_sections():
+        for name, amounts in () if venue.dividends is None else venue.dividends.amounts.items():
+            mine = [series for series in chosen if series.instrument_id == name]
+            if not mine:
+                continue
+            first, last = min(each.first for each in mine), max(each.last for each in mine)
+            if not any(first <= parse_instant(day) < last for day in amounts):
+                yield RunWarning(
+                    WarningKind.OUTSIDE_THE_DATA,
+                    f"no ex-date is within the rows of {name}, {format_instant(first)} to "
+                    f"{format_instant(last)}: its dividends are never paid",
+                    key_text((*section, "dividends", "amounts", name)),
+                )
+
+
+def _high_rates(experiment: Experiment) -> Iterator[RunWarning]:
+    """Warn of rates so high that a percentage may be meant."""
+    for section, venue in experiment.venue_sections():
+        for keys, rate in _rates(venue):
+            if abs(rate) > _HIGH_RATE:
+                yield RunWarning(
+                    WarningKind.HIGH_RATE,
+                    f"{rate} is {rate * 100:f}% of the value; if {rate:f}% is meant, write "
+                    f"{rate / 100:f}",
+                    key_text((*section, *keys)),
+                )
+
+
+def _rates(venue: VenueSettings) -> Iterator[tuple[tuple[str | int, ...], Decimal]]:
+    """Yield the rates of a venue for trades and for days, each with its keys."""
+    named: list[tuple[tuple[str, ...], Fees]] = [(("fees",), venue.fees)]
+    named += [
+        (("fees_by_instrument", name), each) for name, each in venue.fees_by_instrument.items()
+    ]
+    for keys, fees in named:
+        if isinstance(fees, MakerTakerFees | TieredFees):
+            yield (*keys, "maker"), fees.maker
+            yield (*keys, "taker"), fees.taker
+        for number, tier in enumerate(fees.tiers if isinstance(fees, TieredFees) else ()):
+            yield (*keys, "tiers", number, "maker"), tier.maker
+            yield (*keys, "tiers", number, "taker"), tier.taker
+    if venue.swap is not None and venue.swap.per == "day":
+        for name, held in venue.swap.rates.items():
+            yield ("swap", "rates", name, "long"), held.long
+            yield ("swap", "rates", name, "short"), held.short
 
 
 class _Fed:

@@ -23,6 +23,7 @@ class WarningKind(StrEnum):
     NOT_SETTLED = "not_settled"
     DAY_CLOSES = "day_closes"
     OUTSIDE_THE_DATA = "outside_the_data"
+    HIGH_RATE = "high_rate"
     HELD_OUT = "held_out"
     NO_ORDERS = "no_orders"
     NO_FILLS = "no_fills"

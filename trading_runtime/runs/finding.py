@@ -42,7 +42,7 @@ def named_run(store: Store, run: str, place: str, option: str = "--results") -> 
         raise UsageError(f"no run {run!r}: there are no runs in {place}; {option} names another")
     if run == LATEST:
         return known[-1]
-    near = difflib.get_close_matches(run, known, n=1)
+    near = difflib.get_close_matches(run, [*known, LATEST], n=1)
     latest = f"the latest are: {', '.join(known[-_SHOWN:])}"
     hint = f"did you mean {near[0]!r}?" if near else latest
     raise UsageError(f"no run {run!r} in {place}; {hint}")

@@ -22,7 +22,7 @@ MOST_PRECISION = 16
 """Digits after the point in the catalog's decimals."""
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_CURRENCY = re.compile(r"[A-Za-z0-9]{2,12}")
+_CURRENCY = re.compile(r"[A-Z0-9]{2,12}")
 
 Conversion = tuple["Callable[[Any], Any]", str]
 """Reads a value, and describes what it accepts."""
@@ -156,7 +156,7 @@ _CONVERSIONS: dict[str, Conversion] = {
     "ts_init": _INSTANT,
 }
 _BY_ENDING: dict[str, Conversion] = {
-    "currency": (_currency, "a currency code such as 'USDT'"),
+    "currency": (_currency, "a currency code in capital letters, such as 'USDT'"),
     "_ns": _INSTANT,
     "_precision": (_precision, f"a whole number from 0 to {MOST_PRECISION}"),
 }
