@@ -39,7 +39,7 @@ _TOLERATION = "|".join(
 )
 
 
-class Check(NamedTuple):
+class ParameterCheck(NamedTuple):
     """What a parameter of the workflow may be."""
 
     pattern: str
@@ -90,29 +90,29 @@ def _list(item: str, opening: str, closing: str) -> str:
     return f"{opening} *(({item})( *, *({item}))*)? *{closing}"
 
 
-_TRUTH = Check("true|false", "true or false")
-_CPU = Check(_QUANTITY, "a quantity such as 2 or 500m")
-_MEMORY = Check("6[4-9]|[7-9][0-9]|[1-9][0-9]{2,8}", "a whole number of MiB of 64 or more")
-_SECONDS = Check("[1-9][0-9]{0,8}", "a whole number of seconds of 1 or more")
-CHECKS: Mapping[str, Check] = {
+_TRUTH = ParameterCheck("true|false", "true or false")
+_CPU = ParameterCheck(_QUANTITY, "a quantity such as 2 or 500m")
+_MEMORY = ParameterCheck("6[4-9]|[7-9][0-9]|[1-9][0-9]{2,8}", "a whole number of MiB of 64 or more")
+_SECONDS = ParameterCheck("[1-9][0-9]{0,8}", "a whole number of seconds of 1 or more")
+CHECKS: Mapping[str, ParameterCheck] = {
     "allow-mutable-image": _TRUTH,
-    "retries": Check("0|[1-9][0-9]{0,8}", "a whole number of 0 or more"),
+    "retries": ParameterCheck("0|[1-9][0-9]{0,8}", "a whole number of 0 or more"),
     "cpu": _CPU,
     "memory-mib": _MEMORY,
     "step-cpu": _CPU,
     "step-memory-mib": _MEMORY,
-    "scratch-size": Check(_QUANTITY, "a quantity such as 20Gi"),
+    "scratch-size": ParameterCheck(_QUANTITY, "a quantity such as 20Gi"),
     "batch-deadline-seconds": _SECONDS,
     "step-deadline-seconds": _SECONDS,
-    "node-selector": Check(
+    "node-selector": ParameterCheck(
         _list(f'"{_LABEL}" *: *"{_LABEL_VALUE}"', "[{]", "[}]"),
         'labels as JSON, such as {"kubernetes.io/arch":"amd64"}',
     ),
-    "tolerations": Check(
+    "tolerations": ParameterCheck(
         _list(_list(_TOLERATION, "[{]", "[}]"), r"\[", r"\]"),
         'JSON such as [{"key":"spot","operator":"Exists"}]',
     ),
-    "priority-class": Check(f"({_NAME})?", "the name of a PriorityClass, or nothing"),
+    "priority-class": ParameterCheck(f"({_NAME})?", "the name of a PriorityClass, or nothing"),
     "report-artifact": _TRUTH,
 }
 """Parameters by name. ``submit``, the templates and ``deploy-argo.sh`` all check by these."""
