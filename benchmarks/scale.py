@@ -75,7 +75,7 @@ def summarising_in_s3(bench: Bench) -> list[Row]:
 
 
 def large_dataset(bench: Bench) -> list[Row]:
-    """Look at, and plan one instrument of, 5,000 instruments with five years of monthly files."""
+    """Look at 5,000 instruments with five years of monthly files; plan one, and all together."""
     folder = bench.folder()
     program(folder / "data", str(bench.size(5_000, 50)), module="benchmarks.programs.large_dataset")
     strategy = {
@@ -86,11 +86,19 @@ def large_dataset(bench: Bench) -> list[Row]:
         folder, folder / "data", strategy, instruments=["S00007.XNAS"], partitions={"by": "month"}
     )
     runs = range(3)
+    together = write_experiment(
+        bench.folder(), folder / "data", strategy, partitions={"by": "month"}
+    )
     looked = [trading_runtime("data", "inspect", folder / "data") for _ in runs]
     planned = [trading_runtime("plan", experiment) for _ in runs]
     return [
         *_time_and_memory("inspecting 300,000 files", (2, 300), looked),
         *_time_and_memory("planning one of 5,000 instruments", (2, 300), planned),
+        *_time_and_memory(
+            "planning 5,000 instruments together",
+            (2, 300),
+            [trading_runtime("plan", together) for _ in runs],
+        ),
     ]
 
 

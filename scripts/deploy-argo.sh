@@ -4,7 +4,8 @@
 #   IMAGE=ghcr.io/owner/trading-runtime@sha256:... scripts/deploy-argo.sh
 #
 # Settings are environment variables; .env.example lists them: KUBECTL, K8S_NAMESPACE,
-# K8S_BUILD_NAMESPACE, IMAGE, PARAMETERS, EGRESS, EGRESS_PORTS. Safe to run again.
+# K8S_BUILD_NAMESPACE, IMAGE, PARAMETERS, PARALLELISM, EGRESS, EGRESS_PORTS. Safe to run again: defaults
+# of templates that were set before, here or by hand, stay as they are unless they are given anew.
 set -euo pipefail
 cd "$(dirname "$0")/../argo"
 
@@ -15,7 +16,15 @@ image=${IMAGE-}
 read -ra kubectl <<<"${KUBECTL:-kubectl}"
 read -ra ports <<<"${EGRESS_PORTS-}"
 read -ra egress <<<"${EGRESS-}"
-read -ra parameters <<<"${PARAMETERS-}"
+parallelism=${PARALLELISM-}
+# Pairs name=value. A value may contain spaces, as JSON does: the next pair begins at a name and '='.
+parameters=()
+rest=${PARAMETERS-}
+while [[ $rest =~ ^(.*[^[:space:]])?[[:space:]]+([a-z][a-z-]*=.*)$ ]]; do
+    rest=${BASH_REMATCH[1]}
+    parameters=("${BASH_REMATCH[2]%"${BASH_REMATCH[2]##*[![:space:]]}"}" "${parameters[@]}")
+done
+if [[ $rest == *[![:space:]]* ]]; then parameters=("${rest%"${rest##*[![:space:]]}"}" "${parameters[@]}"); fi
 
 fail() {
     echo "deploy-argo.sh: $1" >&2
@@ -30,6 +39,9 @@ name='^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
     fail "K8S_NAMESPACE and K8S_BUILD_NAMESPACE are both '$namespace'; images are built in a namespace of their own"
 [[ -z $image || $image =~ ^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$ ]] ||
     fail "IMAGE is '$image'; write it by digest: ghcr.io/owner/name@sha256:..."
+
+[[ -z $parallelism || $parallelism =~ ^[1-9][0-9]{0,5}$ ]] ||
+    fail "PARALLELISM is '$parallelism'; write how many pods of a run may work at once, such as 100"
 
 for each in "${egress[@]}"; do
     [[ $each =~ ^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}(:[0-9]{1,5})?$ ]] ||
@@ -68,10 +80,40 @@ place_of() {
     ' count=0 "$1"
 }
 
-# Writes defaults of parameters, given as name=value, into a template.
-with_defaults() {
-    local file=$1 patches='' index each value
+defaults='jsonpath={range .spec.arguments.parameters[*]}{.name}={.value}{"\n"}{end}'
+
+deployed() {
+    "${kubectl[@]}" get workflowtemplate "$1" --namespace "$namespace" --ignore-not-found --output "$2"
+}
+
+# Prints name=value for each default that is deployed, is not given anew, and is not the file's own.
+kept() {
+    local name=$1 file=$2 own each given
+    shift 2
+    own=$("${kubectl[@]}" patch --local --filename "$file" --type merge --patch '{}' --output "$defaults")
+    while IFS= read -r each; do
+        [[ -n $(place_of "$file" "${each%%=*}") && $'\n'$own$'\n' != *$'\n'"$each"$'\n'* ]] || continue
+        for given in "$@"; do [[ ${given%%=*} != "${each%%=*}" ]] || continue 2; done
+        echo "$file: kept $each" >&2
+        echo "$each"
+    done < <(deployed "$name" "$defaults")
+}
+
+# Applies a template with defaults of parameters, given as name=value.
+apply_template() {
+    local name=$1 file=workflowtemplate-$1.yaml pods each settings
     shift
+    settings=("$@")
+    while IFS= read -r each; do settings+=("$each"); done < <(kept "$name" "$file" "$@")
+    pods=${parallelism:-$(deployed "$name" 'jsonpath={.spec.parallelism}')}
+    with_defaults "$file" "$pods" "${settings[@]}" |
+        "${kubectl[@]}" apply --namespace "$namespace" --filename -
+}
+
+# Writes the number of pods at once, and defaults of parameters, given as name=value, into a template.
+with_defaults() {
+    local file=$1 pods=$2 patches='' index each value
+    shift 2
     for each in "$@"; do
         index=$(place_of "$file" "${each%%=*}")
         [[ $each == *=* && -n $index ]] || fail "PARAMETERS: '$each' is not name=value of a parameter in argo/$file"
@@ -79,6 +121,9 @@ with_defaults() {
         patches+="${patches:+,}{\"op\":\"test\",\"path\":\"/spec/arguments/parameters/$index/name\",\"value\":\"${each%%=*}\"}"
         patches+=",{\"op\":\"add\",\"path\":\"/spec/arguments/parameters/$index/value\",\"value\":\"$value\"}"
     done
+    if [[ -n $pods ]]; then
+        patches+="${patches:+,}{\"op\":\"add\",\"path\":\"/spec/parallelism\",\"value\":$pods}"
+    fi
     if [[ -z $patches ]]; then
         cat "$file"
     else
@@ -152,19 +197,12 @@ for each in "$namespace" "$build_namespace"; do
 done
 if ((${#egress[@]})); then only_egress "$namespace"; fi
 
-if [[ -z $image ]]; then
-    # Deployed again without an image: the one that was there stays.
-    image=$("${kubectl[@]}" get workflowtemplate backtest --namespace "$namespace" --ignore-not-found \
-        --output 'jsonpath={.spec.arguments.parameters[?(@.name=="image")].value}')
-fi
 if [[ -n $image ]]; then parameters+=("image=$image"); fi
-with_defaults workflowtemplate-backtest.yaml "${parameters[@]}" |
-    "${kubectl[@]}" apply --namespace "$namespace" --filename -
+apply_template backtest "${parameters[@]}"
 # What is said of pods holds for both; how a backtest is divided means nothing here.
 common=()
 for each in "${parameters[@]}"; do
     if [[ -n $(place_of workflowtemplate-prepare.yaml "${each%%=*}") ]]; then common+=("$each"); fi
 done
-with_defaults workflowtemplate-prepare.yaml "${common[@]}" |
-    "${kubectl[@]}" apply --namespace "$namespace" --filename -
+apply_template prepare "${common[@]}"
 apply "$build_namespace" workflowtemplate-build-push-ghcr.yaml

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -42,6 +44,7 @@ IMPORTED_ONCE = {
     "datasets/quality_gate.py": "one rule of a dataset, with its messages",
     "datasets/nautilus_one.py": "the numbers of another version's files",
     "datasets/symbols.py": "a doubt over all rows of a series, as those about times are",
+    "datasets/repeated_rows.py": "compares files, apart from the rules of single rows",
     "datasets/row_order.py": "an algorithm: rows in order within bounded memory",
     "deployments/recurring.py": "research at times, beside what is kept up",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
@@ -169,13 +172,24 @@ def test_what_a_supervisor_imports_leads_to_no_engine_even_where_it_is_imported_
     assert [name(path) for path in reached if room_of(path) in ENGINE_ROOMS] == []
 
 
-def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
-    heavy = (
-        "nautilus_trader polars pyarrow numpy pydantic jinja2 ruamel hera "
-        "prometheus_client obstore botocore plotly rich pandas mlflow"
-    )
+@pytest.mark.parametrize(
+    ("started", "heavy"),
+    [
+        (
+            "cli.main",
+            (
+                "nautilus_trader polars pyarrow numpy pydantic jinja2 ruamel hera "
+                "prometheus_client obstore botocore plotly rich pandas mlflow"
+            ),
+        ),
+        ("execution.task", "polars pyarrow.compute jinja2 ruamel obstore rich"),
+        ("sessions.session", "polars pyarrow.compute jinja2 ruamel obstore rich"),
+    ],
+    ids=["command line", "worker", "session"],
+)
+def test_a_process_starts_without_what_it_seldom_needs(started: str, heavy: str) -> None:
     code = (
-        "import sys, trading_runtime.cli.main\n"
+        f"import sys, trading_runtime.{started}\n"
         f"print(*(name for name in {heavy.split()!r} if name in sys.modules))"
     )
 

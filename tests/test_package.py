@@ -42,7 +42,7 @@ def test_dependencies_are_those_of_requirements_in_at_the_pinned_versions() -> N
     }
 
 
-@pytest.mark.parametrize("extra", ["charts", "mlflow", "terminal"])
+@pytest.mark.parametrize("extra", ["charts", "data", "mlflow", "search", "terminal"])
 def test_an_extra_is_what_its_requirements_file_names(extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / f"requirements-{extra}.txt").read_text().splitlines()

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_runtime.text import abridged, for_line, for_records, for_spreadsheet, for_terminal
+from trading_runtime.text import (
+    abridged,
+    for_line,
+    for_records,
+    for_spreadsheet,
+    for_terminal,
+    name_copy,
+)
 
 ANY = st.text(st.characters(exclude_categories=[]), max_size=40)
 
@@ -87,3 +94,12 @@ def test_a_text_of_50_mb_costs_what_it_should() -> None:
 
     assert len(abridged(text, 4_000)) < 5_000
     assert time.process_time() - started < 0.5
+
+
+def test_a_temporary_copy_is_named_as_the_place_it_was_copied_from() -> None:
+    name_copy("/somewhere/copy-x1", "s3://bucket/results")
+
+    for shown in (for_records, for_terminal, for_line):
+        text = shown("/somewhere/copy-x1/runs/one: damaged")
+        assert text == "s3://bucket/results/runs/one: damaged"
+    assert for_records(json.dumps(["/somewhere/copy-x1"])) == '["s3://bucket/results"]'

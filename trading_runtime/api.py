@@ -368,14 +368,14 @@ class TaskResult:
         from trading_runtime.verification.rerun import (
             STRATEGY_CODE,
             changed_inputs,
-            find_origin,
+            found_origin,
             refuse_changed_inputs,
         )
 
-        origin = find_origin(self.run.files)
-        changed = [item for item in changed_inputs(origin) if item.path == STRATEGY_CODE]
-        refuse_changed_inputs(changed, origin)
-        return task_log(origin, self.index, "INFO")
+        with found_origin(self.run._stored, self.run.files) as origin:  # noqa: SLF001 - a part of it
+            changed = [item for item in changed_inputs(origin) if item.path == STRATEGY_CODE]
+            refuse_changed_inputs(changed, origin)
+            return task_log(origin, self.index, "INFO")
 
     def _table(self, name: str) -> pl.DataFrame:
         from trading_runtime.results.frames import read_frame

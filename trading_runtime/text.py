@@ -3,6 +3,8 @@ r"""Text of others, made fit for the place where it goes: records, a terminal, a
 A strategy, a library or a file of somebody else's may name things with characters that steer a
 terminal, turn text around, end a string early or have no UTF-8. They are shown as the escapes of
 JSON (``\u001b``), so JSON text keeps its content and other text shows what was there.
+
+The name of a temporary copy becomes that of the place it was copied from.
 """
 
 from __future__ import annotations
@@ -26,11 +28,29 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?")
 _LEAST_OUTSIDE = 200
 
 
+_copies: dict[str, str] = {}
+
+
+def name_copy(folder: str, place: str) -> None:
+    """Let every text name ``place`` where it would name ``folder``, a temporary copy of it.
+
+    The folder goes with the process, and nobody else has ever seen it.
+    """
+    _copies[folder] = place
+
+
+def _placed(text: str) -> str:
+    for folder, place in _copies.items():
+        text = text.replace(folder, place)
+    return text
+
+
 def for_records(text: str) -> str:
     """Return ``text`` for a file or a report: nothing in it steers what shows it.
 
     Applied to JSON text, the content stays the same. A second time changes nothing.
     """
+    text = _placed(text)
     return text if text.isascii() and text.isprintable() else _STEERS.sub(_escape, text)
 
 
@@ -41,6 +61,7 @@ def for_terminal(text: str) -> str:
 
 def for_line(text: str) -> str:
     """Return ``text`` as a single line, for a cell of a table or the heading of something."""
+    text = _placed(text)
     return text if text.isascii() and text.isprintable() else _STEERS_LINE.sub(_escape, text)
 
 

@@ -90,7 +90,7 @@ def format_instant(nanoseconds: int) -> str:
     """Return ``nanoseconds`` since the epoch as ISO 8601 in UTC, with the digits it needs."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     moment = _EPOCH + dt.timedelta(seconds=seconds)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    text = moment.isoformat()[: len("1970-01-01T00:00:00")]
     if fraction:
         text += f".{fraction:09d}".rstrip("0")
     return text + "Z"

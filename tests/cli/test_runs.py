@@ -258,6 +258,41 @@ def test_a_run_that_is_not_there_cannot_be_stopped_and_the_latest_are_named(
     assert "is not running" in capsys.readouterr().err
 
 
+NO_RESULTS = {
+    "a file": (2, "is a file; --results takes the folder of the results"),
+    "a link to a file": (2, "is a file; --results takes the folder of the results"),
+    "a path below a file": (2, "is below a file; --results takes the folder of the results"),
+    "a link that leads nowhere": (2, "is a link to nowhere, which is not there; put it back, or"),
+    "a link to itself": (8, "the results cannot be read: "),
+    "a file for its runs": (8, "/runs: cannot be read: Not a directory"),
+    "a link to itself for its runs": (8, "/runs: cannot be read: "),
+}
+
+
+@pytest.mark.parametrize("kind", NO_RESULTS)
+@pytest.mark.parametrize("words", ["runs list", "runs show latest", "results list"])
+def test_a_place_that_is_no_folder_of_results_is_told_in_one_line(
+    words: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = place = tmp_path / "results"
+    if kind.endswith("its runs"):
+        folder.mkdir()
+        place = folder / "runs"
+    if "link" not in kind:
+        place.touch()
+    elif kind == "a link to a file":
+        place.symlink_to(__file__)
+    else:
+        place.symlink_to("nowhere" if "nowhere" in kind else place)
+    below = "/below" if "below" in kind else ""
+    code, said = NO_RESULTS[kind]
+
+    assert invoke(root, [*words.split(), "--results", f"{folder}{below}"]) == code
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+
+
 RUN_COMMANDS = [
     ["runs", "show", "RUN"],
     ["runs", "watch", "RUN"],

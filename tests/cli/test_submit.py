@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.argo.test_steps import download, tasks_of, upload
 from trading_runtime import api
 from trading_runtime.argo import argo_command
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.control.kill_switch import KillSwitch
+from trading_runtime.results.opening import open_store
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
@@ -94,7 +97,11 @@ def workflow(phase: str, progress: str, *pods: tuple[str, str], message: str = "
 
 
 def test_pods_that_run_what_was_submitted_come_to_the_laptop_s_digest(
-    remote: SmallExperiment, argo: StandIn, pods: Pods, tmp_path: Path
+    remote: SmallExperiment,
+    argo: StandIn,
+    pods: Pods,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     laptop = api.run(remote.write(results=str(tmp_path / "laptop")), run_id="one")
     there = {
@@ -120,6 +127,19 @@ def test_pods_that_run_what_was_submitted_come_to_the_laptop_s_digest(
     metadata = json.loads(here["runs/one/metadata.json"])
     assert (metadata["image"], metadata["code_archive"]) == (IMAGE, sent["code"])
     assert f"code/{sent['code']}.tar" in here
+
+    # Another machine has neither file nor code: both are with the results.
+    where = ["one", "--results", results]
+    for words in (
+        ["verify", *where, "--sample", "1"],
+        ["replay", *where, "--point", "0", "--partition", "0", "--log-level", "error"],
+        ["runs", "summarise", *where],
+    ):
+        assert invoke(root, words) == 0, words
+    shown = "".join(capfd.readouterr())
+    assert f"report {results}/runs/one/report/index.html" in shown
+    for address in re.findall(r"\S*trading-runtime-\w*-\S*|s3:/[^/]\S*", shown):
+        pytest.fail(f"a place that is none is shown: {address}")
 
 
 def test_the_template_is_submitted_with_all_that_the_pods_need(
@@ -199,6 +219,7 @@ def test_what_is_stored_is_not_planned_for_pods(
 def test_the_run_is_followed_to_its_end_and_its_exit_code_is_taken(
     remote: SmallExperiment, argo: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    api.run(remote.path, run_id="one", workers=1)  # what pods write, a process writes
     ran = [("plan", "0"), ("batch", "0"), ("summary", "5")]
     argo.write(
         get=[
@@ -209,13 +230,26 @@ def test_the_run_is_followed_to_its_end_and_its_exit_code_is_taken(
         ]
     )
 
-    assert invoke(root, ["submit", str(remote.path), "--watch"]) == 5
+    assert invoke(root, ["submit", str(remote.path), "--run-id", "one", "--watch"]) == 5
 
-    shown = capsys.readouterr().err.splitlines()
+    # Of tasks, by the run's journal, whatever Argo has heard of them.
+    shown = re.sub(r", [0-9.]+ tasks/s", "", capsys.readouterr().err).splitlines()
     assert shown == [
-        "backtest-x7k2p: Running 3/12",
-        "backtest-x7k2p: Failed 12/12 main: Error (exit code 5): what summary said",
+        "backtest-x7k2p: Running 12/12 tasks",
+        "backtest-x7k2p: Failed 12/12 tasks main: Error (exit code 5): what summary said",
     ]
+
+
+def test_nothing_is_sent_while_the_kill_switch_is_on(
+    remote: SmallExperiment, argo: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    KillSwitch(open_store(remote.content["results"])).activate("a trial")
+    before = stored(remote)
+
+    assert invoke(root, ["submit", str(remote.path), "--run-id", "one"]) == 10
+    assert "run 'one' is not started: the kill switch is on" in capsys.readouterr().err
+    assert argo.calls == []
+    assert stored(remote) == before
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trading_runtime.cli.data import data
 from trading_runtime.config.experiment import DatasetSettings, PartitionSettings
 from trading_runtime.datasets.inspection import as_text
-from trading_runtime.datasets.manifest import load_manifest
+from trading_runtime.datasets.manifest import Manifest, load_manifest
+from trading_runtime.datasets.manifest_entries import DataFile, Gap, RowGroup, file_order
 from trading_runtime.datasets.verify import verify
 from trading_runtime.errors import DataError
 from trading_runtime.planning.partitions import choose_series, partitions
@@ -21,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.datasets.conftest import Grow, Prepare
-    from trading_runtime.datasets.manifest import Manifest
 
 NOON_OF_MARCH = 1_709_294_400_000_000_000
+MINUTE = 60_000_000_000
 HEADER = "timestamp,open,high,low,close,volume\n"
 DAYS: dict[str, str | bytes] = {
     f"{day}.csv": HEADER
@@ -44,9 +47,9 @@ def in_tables(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return run
 
 
-def planned(manifest: Manifest, **settings: str) -> list[tuple[object, ...]]:
+def planned(manifest: Manifest, **asked: str | None) -> list[tuple[object, ...]]:
     """Return what a plan takes from each partition."""
-    cut = PartitionSettings.model_validate({"by": "day", "warmup": "1h"} | settings)
+    cut = PartitionSettings.model_validate({"by": "day", "warmup": "1h"} | asked)
     chosen = choose_series(manifest, DatasetSettings.model_validate({"path": "data"}), cut)
     found = partitions(chosen, cut)
     return [
@@ -80,12 +83,62 @@ def test_a_dataset_with_an_index_is_the_one_without(
     )
     assert manifest.with_raw_files().source == listed.manifest.source
     assert as_text(manifest) == listed_text
-    for settings in ({}, {"last": "30d"}, {"start": "2024-01-02", "end": "2024-02-02T12:02:00Z"}):
-        assert planned(manifest, **settings) == planned(listed.manifest, **settings)
+    for asked in ({}, {"last": "30d"}, {"start": "2024-01-02", "end": "2024-02-02T12:02:00Z"}):
+        assert planned(manifest, **asked) == planned(listed.manifest, **asked)
     assert manifest.files_of(
         [series.key for series in manifest.series()], (NOON_OF_MARCH, NOON_OF_MARCH + 1)
     ) == [manifest.files[-1]]
     assert verify(indexed.folder).damages == ()
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=1, max_size=6)
+"""Of the row groups of a series: minutes after the one before, and minutes long."""
+
+
+@given(st.lists(st.tuples(st.booleans(), SPANS), min_size=1, max_size=4), st.integers(0, 4))
+@settings(max_examples=60, deadline=None)
+def test_windows_of_any_row_groups_are_the_same_from_an_index(
+    series: list[tuple[bool, list[tuple[int, int]]]], warmup: int
+) -> None:
+    files: list[DataFile] = []
+    gaps: list[Gap] = []
+    for number, (is_funding, spans) in enumerate(series):
+        kind, name = ("funding_rates" if is_funding else "quotes"), f"S{number}.X"
+        at = NOON_OF_MARCH
+        for index, (wait, length) in enumerate(spans):
+            first = at + wait * MINUTE
+            if wait > 3:
+                gaps.append(Gap(identifier=name, after=at, before=first))
+            at = first + length * MINUTE
+            files.append(data_file(kind, name, index, first, at, rows=length + 1))
+    listed = Manifest(
+        format=2,
+        instruments=(),
+        instrument_files=(),
+        files=tuple(sorted(files, key=file_order)),
+        gaps=tuple(gaps),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trading_runtime.datasets.manifest.MOST_ENTRIES", 0)
+        indexed, _ = listed.to_store()
+        for each in ("2m", "7m"):
+            cut: dict[str, str | None] = {"by": "duration", "length": each}
+            cut["warmup"] = f"{warmup}m" if warmup else None
+            assert planned(indexed, **cut) == planned(listed, **cut)
+
+
+def data_file(  # noqa: PLR0913 - what row groups differ in
+    kind: str, name: str, index: int, first: int, last: int, *, rows: int
+) -> DataFile:
+    """A file with one row group."""
+    digests = dict.fromkeys(("sha256", "footer_sha256", "schema_sha256"), f"{index:064x}")
+    group = RowGroup(
+        index=0, rows=rows, offset=4, bytes=9, first=first, last=last, sha256=f"{index:064x}"
+    )
+    return DataFile(
+        path=f"data/{kind}/{name}/{index}.parquet", type=kind, identifier=name, instrument_id=name,
+        bytes=20, footer_offset=13, rows=rows, row_groups=(group,), **digests,
+    )  # fmt: skip
 
 
 def test_days_added_to_an_index_make_it_the_dataset_prepared_at_once(

@@ -19,16 +19,13 @@ from tests.small_experiment import BARS_A_DAY, DAY_STARTS
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.slices import cut_partition, instants_of
 from trading_runtime.errors import DataError
-from trading_runtime.records.plan import (
-    PlannedFile,
-    PlannedPartition,
-    PlannedRowGroup,
-    PlannedSeries,
-)
+from trading_runtime.records.planned_data import PlannedFile, PlannedRowGroup, PlannedSeries
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from trading_runtime.records.plan import PlannedPartition
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND

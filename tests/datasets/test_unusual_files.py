@@ -130,6 +130,82 @@ def test_the_bar_with_which_the_next_file_begins_again_counts_once(prepare_files
             prepare_files("bars", files | {"b.csv": text}, force=True)
 
 
+ROWS = [
+    f"2024-01-01T12:0{minute}:00Z,10,10.9,9.9,10.{minute},{minute + 1}\n" for minute in range(9)
+]
+"""Bars of nine minutes."""
+
+
+def in_files(*parts: list[str]) -> dict[str, str | bytes]:
+    """Files of bars, in the order of their names."""
+    return {f"{at}.csv": HEADER + "".join(rows) for at, rows in enumerate(parts)}
+
+
+@pytest.mark.parametrize(
+    ("parts", "repeated"),
+    [
+        ([ROWS[:5], ROWS[2:]], 3),
+        ([ROWS[:5], ROWS], 5),
+        ([ROWS, ROWS[3:6]], 3),
+        ([ROWS[:4], ROWS[2:6], ROWS[3:]], 2 + 3),
+    ],
+    ids=["the end", "all", "the middle", "of two files"],
+)
+@pytest.mark.parametrize("block", [1 << 20, 100], ids=["in one block", "over blocks"])
+def test_rows_with_which_a_file_repeats_those_before_count_once(
+    prepare_files: Prepare,
+    monkeypatch: pytest.MonkeyPatch,
+    parts: list[list[str]],
+    repeated: int,
+    block: int,
+) -> None:
+    whole = prepare_files("bars", in_files(ROWS)).manifest
+    monkeypatch.setattr("trading_runtime.datasets.raw_files.BLOCK_BYTES", block)
+
+    made = prepare_files("bars", in_files(*parts), force=True).manifest
+
+    assert made.source["series"][0]["repeated"] == {"rows": repeated}
+    assert [file.sha256 for file in made.files] == [file.sha256 for file in whole.files]
+
+
+def test_a_row_that_was_changed_since_is_refused_with_both_places(
+    prepare_files: Prepare, tmp_path: Path
+) -> None:
+    changed = [*ROWS[2:4], ROWS[4].replace("10.9", "11"), *ROWS[5:]]
+
+    with pytest.raises(DataError) as refused:
+        prepare_files("bars", in_files(ROWS[:6], changed))
+
+    assert str(refused.value).replace(f"{tmp_path}/", "") == (
+        "1.csv:4: the row is not the one of 2024-01-01T12:04:00Z that the file before has "
+        "(0.csv:6): it was changed; give one of the two files"
+    )
+
+
+def test_a_row_that_the_file_before_lacks_is_refused_as_one_that_goes_back(
+    prepare_files: Prepare,
+) -> None:
+    with pytest.raises(DataError, match=r"1\.csv:2: timestamp goes back"):
+        prepare_files("bars", in_files([*ROWS[:2], *ROWS[3:6]], ROWS[2:]))
+
+
+def test_quotes_count_once_when_a_file_goes_back_and_twice_at_the_same_time(
+    prepare_files: Prepare,
+) -> None:
+    rows = [f"2024-01-01T12:00:0{at // 2}Z,10.0{at},10.1\n" for at in range(6)]
+    header = "timestamp,bid,ask\n"
+
+    def count(*parts: list[str]) -> int:
+        files: dict[str, str | bytes] = {
+            f"{at}.csv": header + "".join(part) for at, part in enumerate(parts)
+        }
+        return prepare_files("quotes", files, force=True).manifest.rows
+
+    # The second file begins in the middle of a second, and the first ends in the middle of one.
+    assert count(rows[:5], rows[3:]) == 6
+    assert count(rows[:5], rows[4:]) == 7
+
+
 def test_only_trades_that_have_ids_can_be_known_as_repeated(prepare_files: Prepare) -> None:
     row = "2024-01-01T12:00:00Z,1.5,1,77\n"
     text: str | bytes = f"timestamp,price,size,id\n{row}"

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.small_experiment import ROOT, SmallExperiment
-from trading_runtime.argo.code_archive import archive_name, pack_code, unpacked_code
+from trading_runtime.config.code_archive import archive_name, pack_code, unpacked_code
 from trading_runtime.config.deployment import load_deployment
 from trading_runtime.config.loading import load_experiment
 from trading_runtime.config.strategy_code import find_strategy_code

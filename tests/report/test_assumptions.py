@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.engine.simulation.task import TaskOutput
-    from trading_runtime.records.plan import PlannedSeries
+    from trading_runtime.records.planned_data import PlannedSeries
     from trading_runtime.report import ReportInputs
 
 QUARTER = 25

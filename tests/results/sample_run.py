@@ -13,7 +13,8 @@ from tests.results.observed import YEAR, throughout
 from trading_runtime.canonical import digest
 from trading_runtime.errors import Kind
 from trading_runtime.records.failures import TaskFailure
-from trading_runtime.records.plan import PlannedObjective, PlannedSeries, Task
+from trading_runtime.records.plan import PlannedObjective, Task
+from trading_runtime.records.planned_data import PlannedSeries
 from trading_runtime.records.result import RunResult, TaskCounts
 from trading_runtime.report import ReportInputs
 from trading_runtime.results.calendar import observed_facts

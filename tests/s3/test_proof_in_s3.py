@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -52,3 +53,10 @@ def test_a_run_in_s3_is_verified_damaged_and_compared(
     results.write(name, results.read(name)[:-1] + b"x")
     code, found = printed(capsys, "verify", "one", "--all", "--results", results.url)
     assert (code, found["counts"]["damaged"], found["counts"]["same"]) == (3, 1, 1)
+    # By its address, and not by that of a copy that is gone.
+    assert f"{results.url}/{name}: the stored result is damaged" in json.dumps(found)
+    assert invoke(root, ["runs", "summarise", "one", "--results", results.url]) == 5
+    [failure] = results.sizes("runs/one/failures/")
+    assert f"{results.url}/{name}: the stored result is damaged" in results.read(failure).decode()
+    report = results.read("runs/one/report/index.html").decode()
+    assert f"{results.url}/{name}: the stored result is damaged" in html.unescape(report)

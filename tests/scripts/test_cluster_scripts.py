@@ -34,6 +34,7 @@ NO_CLUSTER = {"PATH": os.environ["PATH"], "KUBECTL": "false"}
         ("deploy-argo.sh", {"PARAMETERS": "cpu=1 node-selector=garbage"}, "write labels as JSON"),
         ("deploy-argo.sh", {"PARAMETERS": "tolerations={}"}, "'tolerations={}' is not accepted"),
         ("deploy-argo.sh", {"PARAMETERS": "priority-class=nobody"}, "no such PriorityClass"),
+        ("deploy-argo.sh", {"PARALLELISM": "many"}, "PARALLELISM is 'many'"),
         ("create-registry-secrets.sh", {}, "GHCR_TOKEN is not set"),
         (
             "create-registry-secrets.sh",
@@ -66,7 +67,14 @@ apply*"--filename -"*) { echo ---; cat; } >>"$APPLIED.apply" ;;
 esac
 """
 
+# A template that was deployed before; its file has other defaults, and one parameter is gone since.
 PATCHES = """#!/bin/bash
+case "$*" in
+get*parallelism*) [[ -z $DEPLOYED ]] || printf 20 ;;
+apply*"--filename -") cat >/dev/null ;;
+get\\ workflowtemplate*) printf '%s' "$DEPLOYED" ;;
+*"--type merge --patch {}"*) printf 'cpu=1\\nretries=4\\nimage=\\nnode-selector={}\\n' ;;
+esac
 if [[ $1 == patch && $6 == json ]]; then printf '%s %s\\n' "$4" "$8" >>"$PATCHES"; fi
 """
 
@@ -129,6 +137,61 @@ def test_with_egress_pods_of_work_reach_storage_and_the_api_and_nothing_else(
         "10.152.183.1/32": [443, 6443, 16443],
         "192.0.2.50/32": [443, 6443, 16443],
         "192.0.2.51/32": [443, 6443, 16443],
+    }
+
+
+def patched(folder: Path, **given: str) -> dict[str, dict[str, object]]:
+    """What is written into the templates, by file and by parameter or path."""
+    kubectl = folder / "kubectl"
+    kubectl.write_text(PATCHES)
+    kubectl.chmod(0o755)
+    (folder / "patches").unlink(missing_ok=True)
+    settings = {"KUBECTL": str(kubectl), "PATCHES": str(folder / "patches"), "EGRESS_PORTS": "443"}
+    ended = subprocess.run(
+        [str(ROOT / "scripts" / "deploy-argo.sh")],
+        env=NO_CLUSTER | settings | given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    written: dict[str, dict[str, object]] = {}
+    for line in (folder / "patches").read_text().splitlines():
+        file, _, patches = line.partition(" ")
+        found, name = written.setdefault(file, {}), None
+        for patch in json.loads(patches):
+            if patch["op"] == "test":
+                name = patch["value"]
+            else:
+                found[name or patch["path"]] = patch["value"]
+                name = None
+    return written
+
+
+def test_what_is_deployed_stays_unless_it_is_said_anew(tmp_path: Path) -> None:
+    deployed = "cpu=2\nretries=4\nimage=x@sha256:1\nnode-selector={}\nno-more=1\n"
+
+    written = patched(tmp_path, DEPLOYED=deployed)
+    assert set(written) == {"workflowtemplate-backtest.yaml", "workflowtemplate-prepare.yaml"}
+    for found in written.values():
+        assert found == {"cpu": "2", "image": "x@sha256:1", "/spec/parallelism": 20}
+    written = patched(tmp_path, DEPLOYED=deployed, PARAMETERS="cpu=3", PARALLELISM="7")
+    for found in written.values():
+        assert found == {"cpu": "3", "image": "x@sha256:1", "/spec/parallelism": 7}
+
+
+def test_a_default_may_be_json_with_spaces(tmp_path: Path) -> None:
+    selector = '{"kubernetes.io/arch": "amd64", "disk": "ssd"}'
+    tolerations = '[{"key": "spot", "operator": "Exists"}]'
+    given = f" cpu=2  node-selector={selector}\ntolerations={tolerations} priority-class= "
+
+    written = patched(tmp_path, PARAMETERS=given)["workflowtemplate-backtest.yaml"]
+
+    assert written == {
+        "cpu": "2",
+        "node-selector": selector,
+        "tolerations": tolerations,
+        "priority-class": "",
     }
 
 

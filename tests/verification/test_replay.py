@@ -13,7 +13,7 @@ from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.plan import Plan, Task
 from trading_runtime.verification.fresh_tasks import FreshOutcome
 from trading_runtime.verification.replay import Replay, find_task, replay
-from trading_runtime.verification.rerun import find_origin
+from trading_runtime.verification.rerun import found_origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,9 +44,9 @@ def copy(mixed: SmallExperiment, tmp_path: Path) -> Copy:
 
 
 def again(copy: Copy, way: str, log_level: str = "ERROR") -> Replay:
-    origin = find_origin(copy.files, copy.experiment)
-    index = find_task(origin.plan, copy.task_id(way), None, None)
-    return replay(origin, index, copy.store, copy.files, log_level)
+    with found_origin(copy.store, copy.files, copy.experiment) as origin:
+        index = find_task(origin.plan, copy.task_id(way), None, None)
+        return replay(origin, index, copy.store, copy.files, log_level)
 
 
 def test_a_sound_task_gives_the_stored_bytes_and_shows_its_log_and_prints(

@@ -13,7 +13,7 @@ from tests.execution.wayward_run import WAYS, Copy, flip_byte, wayward
 from tests.small_experiment import make_dataset
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.errors import DataError, Kind, UsageError
-from trading_runtime.verification.rerun import find_origin
+from trading_runtime.verification.rerun import found_origin
 from trading_runtime.verification.verify import RunVerification, TaskVerdict, spread, verify_run
 
 if TYPE_CHECKING:
@@ -47,10 +47,9 @@ def copy(sound: SmallExperiment, tmp_path: Path) -> Copy:
 
 
 def verify(copy: Copy, sample: int | None = None, **places: Any) -> RunVerification:
-    origin = find_origin(
-        copy.files, places.get("experiment", copy.experiment), places.get("dataset")
-    )
-    return verify_run(origin, copy.store, copy.files, sample=sample, workers=1)
+    experiment = places.get("experiment", copy.experiment)
+    with found_origin(copy.store, copy.files, experiment, places.get("dataset")) as origin:
+        return verify_run(origin, copy.store, copy.files, sample=sample, workers=1)
 
 
 def test_a_sound_run_repeats_byte_for_byte_and_stays_as_it_is(sound: SmallExperiment) -> None:
@@ -225,10 +224,11 @@ def test_what_has_moved_is_asked_for(copy: Copy, tmp_path: Path) -> None:
     metadata |= {"experiment_file": str(tmp_path / "gone" / "small.json")}
     copy.files.metadata.write_text(json.dumps(metadata))
 
-    with pytest.raises(UsageError, match="--experiment FILE"):
-        find_origin(copy.files)
-    with pytest.raises(DataError, match="--dataset DIR"):
-        find_origin(copy.files, copy.experiment, str(tmp_path / "gone"))
+    with pytest.raises(UsageError, match="--experiment FILE"), found_origin(copy.store, copy.files):
+        pass
+    gone = found_origin(copy.store, copy.files, copy.experiment, str(tmp_path / "gone"))
+    with pytest.raises(DataError, match="--dataset DIR"), gone:
+        pass
 
 
 def test_a_sample_is_spread_evenly_and_is_the_same_each_time() -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_runtime.argo.code_archive import unpacked_code
 from trading_runtime.argo.outputs import PodProgress
 from trading_runtime.argo.planned_run import open_planned_run
+from trading_runtime.config.code_archive import strategy_folder
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.control.stopping import StopControl
@@ -23,11 +21,10 @@ from trading_runtime.execution.workers.processes import Job, PrestartedWorker
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.records.failures import read_missing
 from trading_runtime.runs.heartbeat import Heartbeat
-from trading_runtime.storage.folders import open_folder
-from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from trading_runtime.argo.planned_run import SharedPlannedRun
 
@@ -172,18 +169,10 @@ def _tasks(run: SharedPlannedRun, order: BatchOrder) -> list[int]:
 @contextlib.contextmanager
 def _strategy_code(run: SharedPlannedRun) -> Iterator[tuple[Path, StrategyCode]]:
     """Find the strategy's code in this pod; also yields the base folder of its paths."""
-    strategy, archive = run.plan.strategy, run.metadata.code_archive
-    file = run.metadata.experiment_file
-    with contextlib.ExitStack() as stack:
-        if archive:
-            folder = stack.enter_context(unpacked_code(open_folder(run.store.place), archive))
-        elif is_s3(file):
-            # The image contains the code, and an empty folder contains nothing that could shadow
-            # it.
-            empty = tempfile.TemporaryDirectory(prefix="trading-runtime-")
-            folder = Path(stack.enter_context(empty))
-        else:
-            folder = Path(file).parent
+    strategy, metadata = run.plan.strategy, run.metadata
+    with strategy_folder(
+        run.store.objects, metadata.code_archive, metadata.experiment_file
+    ) as folder:
         code = find_strategy_code(strategy.path, folder, strategy.code, run.plan.common.config_path)
         if code.digest != run.plan.common.strategy_code:
             raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trading_runtime.argo.planned_run import open_planned_run
+from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.failures import MissingTasks
 from trading_runtime.runs.heartbeat import Heartbeat
@@ -19,7 +20,8 @@ def run_check_step(results: str, run_id: str) -> int:
 
     These are tasks with neither a result nor a failure, and those whose failure may pass:
     transient, or out of memory. Argo's own view of its pods is not used. Raises ``UsageError`` when
-    the run was not planned. A run that was asked to stop gets no more batches.
+    the run was not planned. A run that was asked to stop, or that the kill switch is on for, gets
+    no more batches.
     """
     run = open_planned_run(results, run_id)
     with Heartbeat(run.store.objects, run_id):
@@ -27,8 +29,8 @@ def run_check_step(results: str, run_id: str) -> int:
 
 
 def _make_batches(run: SharedPlannedRun) -> int:
-    if run.shared.stop_requested():
-        return 0
+    if run.shared.stop_requested() or KillSwitch(run.store).on_for(run.run_id) is not None:
+        return 0  # the summary says which
     run.store.refresh(run.plan.task_ids)
     failed = run.shared.failures().keys()
     missing = []

@@ -51,11 +51,11 @@ from trading_runtime.argo.cluster_objects import (
     pod_security,
     secret_variable,
 )
-from trading_runtime.argo.code_archive import archive_name
 from trading_runtime.argo.plan_step import check_image
 from trading_runtime.argo.submitting import packed_strategy
 from trading_runtime.canonical import digest
 from trading_runtime.config.adapters import AdapterData, AdapterExecution
+from trading_runtime.config.code_archive import archive_name
 from trading_runtime.config.deployment import ReplayData, as_experiment, load_deployment
 from trading_runtime.config.loading import explicit
 from trading_runtime.config.strategy_code import find_strategy_code

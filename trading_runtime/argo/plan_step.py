@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.argo.code_archive import unpacked_code
+from trading_runtime.config.code_archive import unpacked_code
 from trading_runtime.config.loading import (
     MAX_BYTES,
     LoadedExperiment,

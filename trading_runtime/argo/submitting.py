@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.argo.code_archive import archive_name, pack_code, unpacked_code
 from trading_runtime.argo.plan_step import FILE_NAME, check_image, submission_of, with_pod_batches
 from trading_runtime.canonical import digest
+from trading_runtime.config.code_archive import archive_name, pack_code, unpacked_code
 from trading_runtime.config.loading import explicit
 from trading_runtime.config.strategy_code import find_strategy_code
+from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import UsageError
 from trading_runtime.execution.preparation import naming, prepare_run
 from trading_runtime.planning.environment import PACKAGE
@@ -115,7 +116,8 @@ def prepare_submission(  # noqa: PLR0913 - what people may say of a submission
     ``for_pods`` are further parameters of the workflow (see ``checked_parameters``).
 
     Raises ``UsageError`` for a bad experiment, run id or image, for data or results that are not in
-    S3, and for code that cannot be sent; and what ``execution.preparation.prepare_run`` raises.
+    S3, and for code that cannot be sent; ``KilledError`` while the kill switch is on; and what
+    ``execution.preparation.prepare_run`` raises.
     """
     if run_id is not None:
         check_run_id(run_id)
@@ -131,6 +133,7 @@ def prepare_submission(  # noqa: PLR0913 - what people may say of a submission
         run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
     elif is_held(store, run_id):
         raise UsageError(f"run {run_id!r} is running already; wait for it, or choose another id")
+    KillSwitch(store).refuse_start(run_id)
     run = SharedRun(store, run_id)
     refuse_other_plan(run.metadata(), prepared.plan.digest, run_id)
     return Submission(prepared, run_id, image, content, code, batch_seconds, most_batches, for_pods)

@@ -18,7 +18,8 @@ from trading_runtime.storage.scratch import Scratch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trading_runtime.records.plan import Plan, PlannedPartition, PlannedSeries
+    from trading_runtime.records.plan import Plan, PlannedPartition
+    from trading_runtime.records.planned_data import PlannedSeries
 
 _TYPES = ("bars", "trades", "quotes")
 """In the order of preference."""

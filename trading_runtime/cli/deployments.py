@@ -374,8 +374,8 @@ def _watch(folder: SupervisorFolder) -> None:
         from rich.table import Table
     except ImportError as error:
         raise UsageError(
-            "--watch needs the package 'rich'; install it with 'pip install -r "
-            "requirements-terminal.txt'"
+            "--watch needs the package 'rich'; install it with "
+            "'pip install \"trading-runtime[terminal]\"'"
         ) from error
 
     def shown() -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from trading_runtime.cli.terminal import say
 from trading_runtime.config.project_file import results_here
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,15 +52,35 @@ RESULTS = results_option()
 def open_results(place: str) -> Store:
     """Return the store in a folder, which need not exist, or at an address in S3.
 
-    Raises ``UsageError`` for a file, or an invalid address.
+    Raises ``UsageError`` for an invalid address and for what is no folder, ``StorageError`` for a
+    folder that cannot be read.
     """
     from trading_runtime.results.opening import open_store
     from trading_runtime.storage.s3 import is_s3
 
     store = open_store(place)
-    if not is_s3(place) and Path(place).is_file():
-        raise UsageError(f"{place}: is a file; --results takes the folder of the results")
+    if not is_s3(place):
+        _check_folder(place)
     return store
+
+
+def _check_folder(place: str) -> None:
+    try:
+        with os.scandir(place):
+            pass
+    except FileNotFoundError:
+        if Path(place).is_symlink():
+            raise UsageError(
+                f"{place}: is a link to {Path(place).readlink()}, which is not there; put it back, "
+                "or give another folder as --results"
+            ) from None
+    except NotADirectoryError:
+        what = "is a file" if Path(place).is_file() else "is below a file"
+        raise UsageError(f"{place}: {what}; --results takes the folder of the results") from None
+    except OSError as error:
+        raise StorageError(
+            f"{place}: the results cannot be read: {error.strerror}; see to whom the folder belongs"
+        ) from error
 
 
 def find_run(run: str, folder: str) -> tuple[Store, str]:

@@ -86,7 +86,8 @@ def _detail_pairs(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "code", ", ".join(f"{name} {_short(value)}" for name, value in code.items())
     engine = ", ".join(f"{name} {value}" for name, value in (inputs["engine"] or {}).items())
     yield "engine", f"{engine}, Python {inputs['python']}"
-    yield "where", f"{where['executor']}, {where['user']} on {where['host']}"
+    user = f"{where['user']} " if where["user"] else ""  # in a container there is none
+    yield "where", f"{where['executor']}, {user}on {where['host']}"
     if where["image"]:
         yield "image", where["image"]
     for name, value in (inputs["labels"] or {}).items():
@@ -130,13 +131,14 @@ def watch(store: Store, run_id: str, every: float) -> int:
             if entry["event"] == "run_failed":
                 failed_kind = Kind(entry["payload"]["kind"])
         if status != Status.RUNNING and not is_finishing:
-            shown.last(f"{run_id}: {status}; {_progress(tally)}")
+            shown.last(f"{run_id}: {status}; {progress_text(tally)}")
             return _CODES.get(status, failed_kind).exit_code
-        shown.progress(f"{run_id}: {_progress(tally)}{_silence(tally, metadata)}")
+        shown.progress(f"{run_id}: {progress_text(tally)}{_silence(tally, metadata)}")
         time.sleep(every)
 
 
-def _progress(tally: Tally) -> str:
+def progress_text(tally: Tally) -> str:
+    """Return how many tasks are done, how fast, and how long the rest will take."""
     parts = [f"{tally.done}/{tally.pending} tasks"]
     if tally.failed:
         parts.append(f"{tally.failed} failed")

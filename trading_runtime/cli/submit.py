@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from trading_runtime.cli.options import JSON
 from trading_runtime.cli.terminal import say
+from trading_runtime.errors import StorageError, TransientError
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES
 
 if TYPE_CHECKING:
@@ -92,12 +94,21 @@ def submit(  # noqa: PLR0913 - one argument per option
             say(f"workflow    {workflow}: follow it with 'argo watch {workflow}{where}'")
     if as_json:
         say(json.dumps(_facts(submission, workflow), ensure_ascii=False))
-    return _follow(argo, workflow) if watch and argo and workflow else 0
+    return _follow(argo, workflow, submission) if watch and argo and workflow else 0
 
 
-def _follow(argo: ArgoCommand, workflow: str) -> int:
+def _follow(argo: ArgoCommand, workflow: str, submission: Submission) -> int:
+    from trading_runtime.cli.runs import progress_text
+    from trading_runtime.runs.progress import JournalFollower, Tally
+
+    # Argo hears of tasks only from pods that run for some time, and counts the others as one each.
+    follower, tally = JournalFollower(submission.prepared.store, submission.run_id), Tally()
+
     def show(sight: Sight) -> None:
-        parts = [sight.phase, sight.progress, sight.message]
+        with contextlib.suppress(StorageError, TransientError):
+            tally.add(follower.entries())
+        progress = progress_text(tally) if tally.tasks else ""
+        parts = [sight.phase, progress, sight.message]
         say(f"{workflow}: {' '.join(part for part in parts if part)}", err=True)
 
     try:

@@ -94,7 +94,7 @@ def trade(  # noqa: PLR0913, PLR0917 - one argument per option
 
 def _unpacked(path: Path, code: str, stack: contextlib.ExitStack) -> Path:
     """Unpack the strategy's code out of the results for as long as ``stack`` is open."""
-    from trading_runtime.argo.code_archive import unpacked_code
+    from trading_runtime.config.code_archive import unpacked_code
     from trading_runtime.config.loading import results_place_of
     from trading_runtime.storage.folders import open_folder
 

@@ -258,7 +258,7 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
     if asked_again:
         return _verify_search(run, folder, as_json=as_json)
     from trading_runtime.execution.progress import Progress
-    from trading_runtime.verification.rerun import find_origin
+    from trading_runtime.verification.rerun import found_origin
     from trading_runtime.verification.verify import (
         TaskVerdict,
         record_verification,
@@ -270,15 +270,14 @@ def verify(  # noqa: PLR0913 - one argument for each option of the command
         raise UsageError("give --sample N or --all, not both")
     store, run_id = find_run(run, folder)
     files = store.run(run_id)
-    origin = find_origin(files, experiment, dataset)
     wanted = None if everything else sample or _SAMPLE
-    tasks = len(origin.plan.tasks)
-    progress = Progress(tasks if wanted is None else min(wanted, tasks), 0)
+    with found_origin(store, files, experiment, dataset) as origin, Signals() as stopping:
+        tasks = len(origin.plan.tasks)
+        progress = Progress(tasks if wanted is None else min(wanted, tasks), 0)
 
-    def report(finding: TaskFinding) -> None:
-        progress.task_ended(ok=finding.verdict is TaskVerdict.SAME)
+        def report(finding: TaskFinding) -> None:
+            progress.task_ended(ok=finding.verdict is TaskVerdict.SAME)
 
-    with Signals() as stopping:
         try:
             verification = verify_run(
                 origin,
@@ -387,21 +386,21 @@ def replay(  # noqa: PLR0913 - one argument for each option of the command
     from trading_runtime.verification.rerun import (
         STRATEGY_CODE,
         changed_inputs,
-        find_origin,
+        found_origin,
         refuse_changed_inputs,
     )
 
     store, run_id = find_run(run, folder)
     files = store.run(run_id)
-    origin = find_origin(files, experiment, dataset)
-    index = find_task(origin.plan, task, point, partition)
-    changed = changed_inputs(origin)
-    # With other versions it may still be useful to see what happens; with other code it is another
-    # strategy.
-    refuse_changed_inputs([item for item in changed if item.path == STRATEGY_CODE], origin)
-    for item in changed:
-        say(f"note: {item.path}: then {item.first}, now {item.second}", err=True)
-    replayed = run_again(origin, index, store, files, log_level.upper())
+    with found_origin(store, files, experiment, dataset) as origin:
+        index = find_task(origin.plan, task, point, partition)
+        changed = changed_inputs(origin)
+        # With other versions it may still be useful to see what happens; with other code it is
+        # another strategy.
+        refuse_changed_inputs([item for item in changed if item.path == STRATEGY_CODE], origin)
+        for item in changed:
+            say(f"note: {item.path}: then {item.first}, now {item.second}", err=True)
+        replayed = run_again(origin, index, store, files, log_level.upper())
     print_replay(replayed, comparable=not changed)
     if changed and replayed.difference is not None:
         return Kind.DIFFERS.exit_code

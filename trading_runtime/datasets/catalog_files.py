@@ -23,6 +23,7 @@ from trading_runtime.datasets.data_file import (
     TradeSeries,
 )
 from trading_runtime.datasets.manifest_entries import DataFile, DataType, InstrumentFile, RowGroup
+from trading_runtime.datasets.slices import folder_name
 from trading_runtime.errors import DataError
 from trading_runtime.storage.files import file_sha256
 from trading_runtime.units import DAY
@@ -243,11 +244,6 @@ _TYPE_NAMES: dict[str, str] = {
     DataType.INSTRUMENT_STATUS: "InstrumentStatus",
     DataType.INSTRUMENT_CLOSES: "InstrumentClose",
 }
-
-
-def folder_name(identifier: str) -> str:
-    """Return the name of a series' folder, like the engine's writer, which leaves out slashes."""
-    return identifier.replace("/", "")
 
 
 def file_name(first: int, last: int) -> str:

@@ -37,6 +37,8 @@ from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    import polars as pl
+
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 2
 """Format 1 had no digests of the bytes after the row groups, which say how these are decoded."""
@@ -122,6 +124,15 @@ class Manifest(BaseModel):
             return self.files.of(keys, within)
         wanted = set(keys)
         return [file for file in self.files if (file.type, file.identifier) in wanted]
+
+    def table_of(
+        self, keys: Collection[SeriesKey], within: tuple[int, int] | None = None
+    ) -> pl.DataFrame | None:
+        """Return the row groups of ``files_of`` as a table; None where there are not many."""
+        if not isinstance(self.files, IndexedFiles):
+            return None
+        table = self.files.frame(keys, within)
+        return table if table.height > MOST_ENTRIES else None
 
     def gaps_of(self, identifiers: Collection[str]) -> list[Gap]:
         """Return the gaps of series with these identifiers."""

@@ -149,10 +149,16 @@ class IndexedFiles(_Indexed[DataFile]):
     ) -> list[DataFile]:
         """Return the files of some series, with those row groups that touch ``within``."""
         wanted = set(keys)
-        frame = _frame(self.stored.files, self.read, wanted, _FILES_SCHEMA, within)
-        files = _files_in(frame.sort(*_KEY, "first", "path", "index"))
+        frame = self.frame(wanted, within)
+        files = files_in(frame.sort(*_KEY, "first", "path", "index"))
         files += (file for file in self.added if (file.type, file.identifier) in wanted)
         return sorted(files, key=file_order) if self.added else files
+
+    def frame(
+        self, keys: Collection[SeriesKey], within: tuple[int, int] | None = None
+    ) -> pl.DataFrame:
+        """Return what the tables have of such files, a row for each row group; digests as bytes."""
+        return _frame(self.stored.files, self.read, set(keys), _FILES_SCHEMA, within)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +188,7 @@ class IndexedGaps(_Indexed[Gap]):
 
 def raw_files_in(index: Index, read: ReadObject) -> dict[SeriesKey, list[dict[str, str]]]:
     """Return name and sha256 of the raw files of every series."""
-    frame = _frame(index.raw_files, read, None, _RAW_SCHEMA)
+    frame = _unpacked(_frame(index.raw_files, read, None, _RAW_SCHEMA))
     found: dict[SeriesKey, list[dict[str, str]]] = {}
     for kind, identifier, name, sha256 in frame.iter_rows():
         found.setdefault((kind, identifier), []).append({"name": name, "sha256": sha256})
@@ -303,12 +309,12 @@ def _table(
     if len(small) < _MOST_SMALL_TABLES:
         small = []
     kept = [table for table in before if table not in small]
-    frames = [*(_read_table(table, read) for table in small), new]
+    frames = [*(_read_table(table, read) for table in small), _packed(new)]
     rows = pl.concat(frames).sort(*_KEY, maintain_order=True)
     written = []
     for part in rows.iter_slices(_ROWS_OF_A_TABLE):
         buffer = io.BytesIO()
-        _packed(part).write_parquet(buffer, compression="zstd", statistics=False)
+        part.write_parquet(buffer, compression="zstd", statistics=False)
         content = buffer.getvalue()
         keys = part.select(_KEY)
         table = TableFile(
@@ -328,6 +334,13 @@ def _packed(frame: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     return frame.with_columns(pl.col(name).str.decode("hex") for name in _HEX if name in frame)
+
+
+def _unpacked(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a stored table with its digests in hexadecimal."""
+    import polars as pl
+
+    return frame.with_columns(pl.col(name).bin.encode("hex") for name in _HEX if name in frame)
 
 
 def _read_table(
@@ -352,7 +365,7 @@ def _read_table(
     if within is not None:
         start, end = within
         frame = frame.filter((pl.col("last") >= start) & (pl.col("first") < end))
-    return frame.with_columns(pl.col(name).bin.encode("hex") for name in _HEX if name in frame)
+    return frame
 
 
 def _frame(
@@ -371,7 +384,7 @@ def _frame(
         for table in tables
         if keys is None or (keys and table.first <= high and low <= table.last)
     ]
-    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+    return pl.concat(frames) if frames else _packed(pl.DataFrame(schema=schema))
 
 
 def _frame_of(files: Iterable[DataFile]) -> pl.DataFrame:
@@ -390,7 +403,9 @@ def _frame_of(files: Iterable[DataFile]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_FILES_SCHEMA, orient="row")
 
 
-def _files_in(frame: pl.DataFrame) -> list[DataFile]:
+def files_in(frame: pl.DataFrame) -> list[DataFile]:
+    """Return the files that rows of the tables describe, in the order of the rows."""
+    frame = _unpacked(frame)
     names = frame.columns
     files = []
     for _, rows in groupby(frame.iter_rows(), key=itemgetter(names.index("path"))):

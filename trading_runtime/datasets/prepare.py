@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
-from trading_runtime.datasets.catalog_files import (
-    folder_name,
-    index_instrument_file,
-)
+from trading_runtime.datasets.catalog_files import index_instrument_file
 from trading_runtime.datasets.data_file import split_series
 from trading_runtime.datasets.manifest import (
     MANIFEST_FORMAT,
@@ -29,6 +26,7 @@ from trading_runtime.datasets.raw_files import find_files
 from trading_runtime.datasets.remote_files import RemoteFile
 from trading_runtime.datasets.series_making import MadeSeries, make_series
 from trading_runtime.datasets.series_rows import SeriesSource
+from trading_runtime.datasets.slices import folder_name
 from trading_runtime.errors import DataError, StorageError, TradingRuntimeError, UsageError
 
 if TYPE_CHECKING:

@@ -189,8 +189,8 @@ class _FromDbn:
             import databento_dbn as dbn
         except ImportError as error:
             raise UsageError(
-                f"{where}: a Databento file needs one package more; install those of "
-                "requirements-data.txt: pip install -r requirements-data.txt"
+                f"{where}: a Databento file needs one package more; install it with "
+                "'pip install \"trading-runtime[data]\"'"
             ) from error
         self._stream = stream
         self._text = io.BytesIO()

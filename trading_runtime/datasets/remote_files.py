@@ -150,8 +150,8 @@ def _system(address: str) -> tuple[Any, str]:
 
 def _needs(address: str) -> str:
     return (
-        f"{address}: files at addresses need more packages; install those of "
-        "requirements-data.txt: pip install -r requirements-data.txt"
+        f"{address}: files at addresses need more packages; install them with "
+        "'pip install \"trading-runtime[data]\"'"
     )
 
 

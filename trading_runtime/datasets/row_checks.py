@@ -13,6 +13,7 @@ from trading_runtime.datasets.data_file import (
     QuoteSeries,
     TradeSeries,
 )
+from trading_runtime.datasets.repeated_rows import RepeatedRows
 from trading_runtime.datasets.splits import looks_split
 from trading_runtime.datasets.time_formats import ISO, has_time_of_day
 from trading_runtime.errors import DataError
@@ -57,7 +58,7 @@ class RowProblems:
     """Whether rows that are wrong on their own are left out instead of refused."""
     dropped: list[BadRow] = field(default_factory=list)
     repeated: int = 0
-    """Rows left out because the file before ended with the same row."""
+    """Rows left out because the file before ended with the same rows."""
     _kinds: dict[str, _Found] = field(default_factory=dict)
 
     def add(  # noqa: PLR0913 - a message and its place
@@ -145,6 +146,9 @@ class RowChecks:
         )
         self._keeps_ids = problems.drops and has_ids
         self._may_repeat = has_ids or isinstance(self._series, BarSeries)
+        repeated = RepeatedRows(source.files, problems, at_one_time=self._may_repeat)
+        # In the order of time, rows of all files are mixed: equal ones follow each other.
+        self._repeated = None if self._series.sort else repeated
 
     def take(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Record what is wrong between rows, and between the values of a row.
@@ -152,9 +156,12 @@ class RowChecks:
         Returns the rows that stay: all of them, unless wrong ones are to be left out.
         """
         frame = self._apply(frame, list(_values(self._series, frame)))
+        if self._repeated is not None:
+            frame = self._repeated.take(frame)
         last = self._last
         chained = frame if last is None else pl.concat([last, frame], how="vertical_relaxed")
-        chained = self._without_repeated(chained)
+        if self._repeated is None:
+            chained = self._without_repeated(chained)
         chained = self._apply(chained, list(self._times(chained)))
         kept = chained if last is None else chained.slice(last.height)
         if kept.height:

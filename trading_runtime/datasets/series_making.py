@@ -14,7 +14,6 @@ from trading_runtime.datasets.books import deltas
 from trading_runtime.datasets.catalog_files import (
     CatalogFile,
     SeriesWriter,
-    folder_name,
     index_file,
 )
 from trading_runtime.datasets.data_file import (
@@ -27,6 +26,7 @@ from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, GapFinder, Gaps
 from trading_runtime.datasets.quality_gate import QualityGate
 from trading_runtime.datasets.row_checks import RowChecks, RowProblems
 from trading_runtime.datasets.row_order import in_order_of_time
+from trading_runtime.datasets.slices import folder_name
 from trading_runtime.datasets.trade_ids import TradeIds
 from trading_runtime.errors import DataError
 from trading_runtime.units import parse_duration

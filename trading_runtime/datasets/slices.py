@@ -19,12 +19,8 @@ from trading_runtime.units import format_instant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trading_runtime.records.plan import (
-        PlannedFile,
-        PlannedPartition,
-        PlannedRowGroup,
-        PlannedSeries,
-    )
+    from trading_runtime.records.plan import PlannedPartition
+    from trading_runtime.records.planned_data import PlannedFile, PlannedRowGroup, PlannedSeries
 
 
 _PARQUET_MARK = b"PAR1"
@@ -262,6 +258,11 @@ def _file_time(nanoseconds: int) -> str:
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     text = format_instant(seconds * 1_000_000_000).removesuffix("Z").replace(":", "-")
     return f"{text}-{fraction:09d}Z"
+
+
+def folder_name(identifier: str) -> str:
+    """Return the name of a series' folder, like the engine's writer, which leaves out slashes."""
+    return identifier.replace("/", "")
 
 
 def instants_of(table: pa.Table) -> memoryview:

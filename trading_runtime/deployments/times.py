@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.config.supervision import SessionHours
 
-INSTALL = "install it with 'pip install -r requirements-terminal.txt'"
+INSTALL = "install it with 'pip install \"trading-runtime[terminal]\"'"
 
 
 _CORRECTION_SECONDS = 3 * 3_600.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trading_runtime.planning.piece_table import TablePieces
 from trading_runtime.records.plan import ReturnDays
 from trading_runtime.units import day_of
 
@@ -30,6 +31,8 @@ def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> ReturnD
 
 
 def _days(partition: Partition) -> tuple[set[int], set[int]]:
+    if isinstance(partition.row_groups, TablePieces):
+        return _days_of_table(partition.row_groups, partition.start, partition.end - 1)
     start, last_instant = partition.start, partition.end - 1
     groups = [
         (max(group.first, start), min(group.last, last_instant), group)
@@ -49,6 +52,24 @@ def _days(partition: Partition) -> tuple[set[int], set[int]]:
         for first, last, _ in groups
         if last > begin
         for day in range(day_of(max(first, begin + 1)), day_of(last) + 1)
+    }
+    return known, possible
+
+
+def _days_of_table(pieces: TablePieces, start: int, last_instant: int) -> tuple[set[int], set[int]]:
+    import polars as pl
+
+    first, last = pl.col("first"), pl.col("last")
+    groups = pieces.table.frame.select("first", "last")[pieces.numbers]
+    groups = groups.unique().filter(last >= start, first <= last_instant)
+    bounds: list[tuple[int, int]] = groups.rows()
+    begin = max(min((early for early, _ in bounds), default=start), start)
+    known = {day_of(ts) for bound in bounds for ts in bound if begin < ts <= last_instant}
+    possible = {
+        day
+        for early, late in bounds
+        if min(late, last_instant) > begin
+        for day in range(day_of(max(early, begin + 1)), day_of(min(late, last_instant)) + 1)
     }
     return known, possible
 

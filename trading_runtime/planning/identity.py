@@ -7,7 +7,10 @@ strategy's config with the point's parameters) and ``partition`` (window and con
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +22,11 @@ from trading_runtime.records.inputs import (
     SeriesInputs,
     TaskInputs,
 )
+from trading_runtime.records.planned_data import TabledData
 from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.strategy_code import StrategyCode
@@ -125,6 +129,27 @@ def task_inputs(plan: Plan, point: int, partition: PartitionInputs) -> TaskInput
 def partition_digest(inputs: PartitionInputs) -> str:
     """Return the digest of a partition's inputs, from which task ids are made."""
     return digest(inputs.to_document())
+
+
+def partition_digests(
+    partitions: Iterable[PlannedPartition], instruments: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    """Yield the digests of planned partitions' inputs, as ``partition_digest`` returns them."""
+    definitions = functools.lru_cache(maxsize=1)(
+        lambda names: canonical_json([instruments[name] for name in names]).decode()
+    )
+    for item in partitions:
+        if not isinstance(item.data, TabledData):
+            yield partition_digest(partition_inputs(item, instruments))
+            continue
+        # Thousands of series: as text, and their definitions once for all windows.
+        rest = partition_inputs(replace(item, instruments=(), data=()), {}).to_document()
+        texts = {key: canonical_json(value).decode() for key, value in rest.items()} | {
+            "instruments": definitions(item.instruments),
+            "data": item.data.canonical_json(),
+        }
+        inner = ",".join(f'"{key}":{text}' for key, text in sorted(texts.items()))
+        yield hashlib.sha256(f"{{{inner}}}".encode()).hexdigest()
 
 
 def task_id(common_digest: str, config: Mapping[str, Any], partition_digest: str) -> str:

@@ -25,20 +25,23 @@ import difflib
 import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from trading_runtime.config.experiment import PartitionUnit
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.planning.piece_table import Cutter, PieceTable, TablePieces
 from trading_runtime.records.plan import EmptyWindow
 from trading_runtime.units import DAY, NANOSECONDS, format_instant, parse_duration, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trading_runtime.config.experiment import DatasetSettings, PartitionSettings
     from trading_runtime.datasets.manifest import Manifest
-    from trading_runtime.datasets.manifest_entries import DataFile, RowGroup
-    from trading_runtime.datasets.manifest_index import SeriesTotals
+    from trading_runtime.datasets.manifest_entries import DataFile
+    from trading_runtime.datasets.manifest_index import SeriesKey, SeriesTotals
+    from trading_runtime.planning.piece_table import Gap, Piece
 
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -109,11 +112,7 @@ def ceil_day(instant: int) -> int:
     return -(-instant // DAY) * DAY
 
 
-Piece = tuple["DataFile", "RowGroup"]
-"""A row group with the file that contains it."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Series:
     """The row groups of one type of data of one instrument, in time order.
 
@@ -123,18 +122,24 @@ class Series:
     type: str
     identifier: str
     instrument_id: str
-    pieces: tuple[Piece, ...]
+    pieces: Sequence[Piece]
     first: int
     """``ts_init`` of the first row."""
     last: int
     """``ts_init`` of the last row."""
     spacing: int
     """Mean time between rows of the first row group, rounded up; nanoseconds."""
-    gaps: tuple[tuple[int, int], ...]
+    gaps: tuple[Gap, ...]
     """Gaps known to have no rows: instants of the rows on both sides."""
-    _firsts: tuple[int, ...]
-    _lasts: tuple[int, ...]
-    """The latest row up to and including each piece."""
+
+    @cached_property
+    def _firsts(self) -> tuple[int, ...]:
+        return tuple(group.first for _, group in self.pieces)
+
+    @cached_property
+    def _lasts(self) -> tuple[int, ...]:
+        """The latest row up to and including each piece."""
+        return tuple(itertools.accumulate((group.last for _, group in self.pieces), max))
 
     def touching(self, start: int, end: int) -> list[Piece]:
         """Return the pieces that can have rows in ``[start, end)``."""
@@ -186,17 +191,33 @@ def choose_series(
         and series.row_groups
     ]
     _check_all_present(settings, chosen)
-    files: dict[tuple[str, str], list[DataFile]] = defaultdict(list)
+    keys = [series.key for series in chosen]
     within = None if cut is None else _needed(chosen, cut)
-    for file in manifest.files_of([series.key for series in chosen], within):
+    together = cut is not None and cut.instruments == "together"
+    frame = manifest.table_of(keys, within) if together else None
+    table = None if frame is None else PieceTable.of(frame, chosen)
+    files: dict[SeriesKey, list[DataFile]] = defaultdict(list)
+    for file in () if table else manifest.files_of(keys, within):
         files[file.type, file.identifier].append(file)
     types_of = Counter(series.identifier for series in every)
-    gaps: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    gaps: dict[str, list[Gap]] = defaultdict(list)
     # A gap names its series without the type: with two types it can belong to either.
     alone = {series.identifier for series in chosen if types_of[series.identifier] == 1}
     for gap in manifest.gaps_of(alone):
         gaps[gap.identifier].append((gap.after, gap.before))
-    return [_series(series, files[series.key], gaps[series.identifier]) for series in chosen]
+    return [
+        Series(
+            type=series.type,
+            identifier=series.identifier,
+            instrument_id=series.instrument_id,
+            pieces=table.pieces(number) if table else _pieces(files[series.key]),
+            first=series.first,
+            last=series.last,
+            spacing=series.spacing,
+            gaps=tuple(sorted(gaps[series.identifier])),
+        )
+        for number, series in enumerate(chosen)
+    ]
 
 
 def _needed(chosen: Sequence[SeriesTotals], settings: PartitionSettings) -> Window:
@@ -207,22 +228,13 @@ def _needed(chosen: Sequence[SeriesTotals], settings: PartitionSettings) -> Wind
     return bounds.start - warmup, bounds.end + 1
 
 
-def _series(totals: SeriesTotals, files: list[DataFile], gaps: list[tuple[int, int]]) -> Series:
-    pieces = sorted(
-        ((file, group) for file in files for group in file.row_groups),
-        key=lambda piece: (piece[1].first, piece[1].last, piece[0].path, piece[1].offset),
-    )
-    return Series(
-        type=totals.type,
-        identifier=totals.identifier,
-        instrument_id=totals.instrument_id,
-        pieces=tuple(pieces),
-        first=totals.first,
-        last=totals.last,
-        spacing=totals.spacing,
-        gaps=tuple(sorted(gaps)),
-        _firsts=tuple(group.first for _, group in pieces),
-        _lasts=tuple(itertools.accumulate((group.last for _, group in pieces), max)),
+def _pieces(files: list[DataFile]) -> tuple[Piece, ...]:
+    pieces = ((file, group) for file in files for group in file.row_groups)
+    return tuple(
+        sorted(
+            pieces,
+            key=lambda piece: (piece[1].first, piece[1].last, piece[0].path, piece[1].offset),
+        )
     )
 
 
@@ -270,7 +282,7 @@ class Partition:
     """Where the warm-up data begins; equal to ``start`` without a warm-up."""
     instruments: tuple[str, ...]
     """Instruments of the chosen series that the task sees, sorted."""
-    row_groups: tuple[Piece, ...]
+    row_groups: Sequence[Piece]
     """What can have rows of warm-up and window, by type, identifier and time."""
     rows_min: int
     """Rows of the window, at least."""
@@ -300,21 +312,27 @@ def partitions(chosen: list[Series], partition_settings: PartitionSettings) -> P
     """
     bounds = _Bounds.of(chosen, partition_settings)
     warmup = parse_duration(partition_settings.warmup) if partition_settings.warmup else 0
-    planned: list[Partition] = []
-    empty: list[EmptyWindow] = []
+    asked = []
+    count = 0
     for group in _groups(chosen, partition_settings):
-        names = tuple(sorted({series.instrument_id for series in group}))
         windows = _windows(group, partition_settings, bounds)
-        if not windows:
-            empty.append(EmptyWindow(bounds.start, bounds.end, names))
-        for window in windows:
-            partition = _partition(group, names, window, warmup)
-            if partition is None:
-                empty.append(EmptyWindow(*window, names))
-            else:
-                planned.append(partition)
-        if len(planned) + len(empty) > MAX_WINDOWS:
-            raise _too_many(len(planned) + len(empty))
+        count += len(windows) or 1
+        if count > MAX_WINDOWS:
+            raise _too_many(count)
+        names = tuple(sorted({series.instrument_id for series in group}))
+        asked.append((names, group, windows))
+    planned = [
+        partition
+        for names, group, windows in asked
+        for partition in _partitions(group, names, windows, warmup)
+    ]
+    found = {(item.instruments, item.start) for item in planned}
+    empty = [
+        EmptyWindow(*window, names)
+        for names, _, windows in asked
+        for window in windows or [(bounds.start, bounds.end)]
+        if (names, window[0]) not in found
+    ]
     if not planned:
         raise UsageError(
             "partitions: no row is in any window from "
@@ -422,6 +440,36 @@ def _by_size(group: list[Series], settings: PartitionSettings, bounds: _Bounds) 
         last = max(last, row_group.last)
     cuts.append(min(last + 1, bounds.end))
     return list(itertools.pairwise(cuts))
+
+
+def _partitions(
+    group: list[Series], names: tuple[str, ...], windows: list[Window], warmup: int
+) -> Iterator[Partition]:
+    pieces = group[0].pieces
+    if not isinstance(pieces, TablePieces):
+        for window in windows:
+            partition = _partition(group, names, window, warmup)
+            if partition is not None:
+                yield partition
+        return
+    last_row = max(series.last for series in group)
+    cutter = Cutter(pieces.table, [series.gaps for series in group])
+    for start, end in windows:
+        cut = cutter.cut(start, end, start - warmup)
+        if cut is not None:
+            yield Partition(
+                index=0,
+                start=start,
+                end=end,
+                warmup_start=start - warmup,
+                instruments=names,
+                row_groups=cut.pieces,
+                rows_min=cut.rows_min,
+                rows_max=cut.rows_max,
+                bytes=cut.bytes,
+                data_end=last_row if last_row < end else None,
+                warmup_short=cut.begins_late and warmup > 0,
+            )
 
 
 def _partition(

@@ -14,26 +14,24 @@ from trading_runtime.planning.days import planned_days
 from trading_runtime.planning.identity import (
     common_inputs,
     encode_values,
-    partition_digest,
-    partition_inputs,
+    partition_digests,
     shown_values,
     task_id_of_digests,
 )
 from trading_runtime.planning.partitions import choose_series, partitions
+from trading_runtime.planning.piece_table import TablePieces
 from trading_runtime.planning.points import expand_points
 from trading_runtime.planning.run_warnings import find_warnings
 from trading_runtime.planning.unsupported import main_venue, refuse_unsupported
 from trading_runtime.records.plan import (
     Plan,
-    PlannedFile,
     PlannedObjective,
     PlannedPartition,
-    PlannedRowGroup,
-    PlannedSeries,
     PlannedStrategy,
     Point,
     Task,
 )
+from trading_runtime.records.planned_data import PlannedSeries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +40,8 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.datasets.manifest import Manifest
-    from trading_runtime.planning.partitions import Partition, Piece
+    from trading_runtime.planning.partitions import Partition
+    from trading_runtime.planning.piece_table import Piece
     from trading_runtime.planning.points import PointList
     from trading_runtime.records.inputs import CommonInputs
 
@@ -101,8 +100,8 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     fixed = encode_values(experiment.strategy.config)
     configs = [digest(fixed | encode_values(point)) for point in points.points]
     tasks = []
-    for partition in planned:
-        of_partition = partition_digest(partition_inputs(partition, definitions))
+    digests = partition_digests(planned, definitions)
+    for partition, of_partition in zip(planned, digests, strict=True):
         seconds = None if rate is None else _seconds(partition.rows_max, rate)
         for number, config in enumerate(configs):
             identity = task_id_of_digests(common_digest, config, of_partition)
@@ -207,9 +206,6 @@ def _planned(partition: Partition, *, is_charged: bool) -> PlannedPartition:
     Where the data ends is left out if nothing is charged for holding a position: no result depends
     on it then, and a task stays the same when later data is appended.
     """
-    groups: dict[tuple[str, str], list[Piece]] = {}
-    for piece in partition.row_groups:
-        groups.setdefault((piece[0].type, piece[0].identifier), []).append(piece)
     return PlannedPartition(
         index=partition.index,
         start=partition.start,
@@ -220,28 +216,24 @@ def _planned(partition: Partition, *, is_charged: bool) -> PlannedPartition:
         rows_max=partition.rows_max,
         bytes=partition.bytes,
         warmup_short=partition.warmup_short,
-        data=tuple(_planned_series(pieces) for pieces in groups.values()),
+        data=_data(partition.row_groups),
         data_end=partition.data_end if is_charged else None,
     )
 
 
-def _planned_series(pieces: Sequence[Piece]) -> PlannedSeries:
-    files: list[PlannedFile] = []
-    for file, _ in pieces:
-        if not files or files[-1].path != file.path:
-            files.append(PlannedFile(file.path, file.footer_offset, file.footer_sha256))
-    first = pieces[0][0]
-    return PlannedSeries(
-        type=first.type,
-        identifier=first.identifier,
-        instrument_id=first.instrument_id,
-        schemas=tuple(dict.fromkeys(file.schema_sha256 for file, _ in pieces)),
-        files=tuple(files),
-        row_groups=tuple(
-            PlannedRowGroup(file.path, group.index, group.offset, group.bytes, group.sha256)
-            for file, group in pieces
-        ),
-    )
+def _data(pieces: Sequence[Piece]) -> Sequence[PlannedSeries]:
+    if isinstance(pieces, TablePieces):
+        return pieces.data
+    series: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
+    for file, group in pieces:
+        series.setdefault((file.type, file.identifier), []).append(
+            (
+                *(file.type, file.identifier, file.instrument_id, file.path, file.footer_offset),
+                *(group.index, group.offset, group.bytes),
+                *(file.schema_sha256, file.footer_sha256, group.sha256),
+            )
+        )
+    return tuple(map(PlannedSeries.of, series.values()))
 
 
 BATCH_SECONDS = 420.0

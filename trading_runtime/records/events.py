@@ -7,9 +7,9 @@ An event's name is that of its class: ``task_completed`` for ``TaskCompleted``. 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 
 from trading_runtime.errors import Kind
 
@@ -44,9 +44,13 @@ STRICT = {**Record.__pydantic_config__, "extra": "forbid"}
 """The configuration of records that have no fields but those declared."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Event(Record):
-    """Base of all events."""
+    """Base of all events, which are frozen dataclasses.
+
+    Each becomes one when it is first used: a process uses a few of them, and a quarter of the
+    start of a session would go into making them all.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     event: ClassVar[str]
@@ -56,13 +60,23 @@ class Event(Record):
         """Name the event after its class."""
         cls.event = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 
+    def __init__(self, **fields: Any) -> None:
+        """Make the class a dataclass, whose ``__init__`` takes the place of this one."""
+        as_dataclass(type(self)).__init__(self, **fields)
+
     def payload(self) -> dict[str, Any]:
         """Return the fields that have a value, in the order in which they are declared."""
         # Only its fields are in there, in the order in which they are declared.
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-@dataclass(frozen=True, kw_only=True)
+def as_dataclass[E: Event](event: type[E]) -> type[E]:
+    """Return the class of an event as the dataclass that it is."""
+    if not is_dataclass(event):
+        dataclass(frozen=True, kw_only=True)(event)
+    return event
+
+
 class RunInitialised(Event):
     """A run has its folder."""
 
@@ -71,7 +85,6 @@ class RunInitialised(Event):
     executor: ExecutorKind = ExecutorKind.LOCAL
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunResumed(Event):
     """An existing run is resumed, under the same id and plan."""
 
@@ -80,7 +93,6 @@ class RunResumed(Event):
     """The run's earlier status; ``running`` when its process died."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunPlanned(Event):
     """The plan is written."""
 
@@ -93,7 +105,6 @@ class RunPlanned(Event):
     """Tasks whose results were stored already."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunStarted(Event):
     """The first batch is about to be handed out."""
 
@@ -106,21 +117,18 @@ class RunStarted(Event):
     """Memory of the machine or container."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunStopped(Event):
     """A signal or ``runs stop`` ended the run; finished tasks are kept."""
 
     message: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunKilled(Event):
     """The kill switch ended the run."""
 
     message: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunFailed(Event):
     """An error ended the run as a whole."""
 
@@ -128,7 +136,6 @@ class RunFailed(Event):
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunCompleted(Event):
     """The run reached its summary; tasks may have failed."""
 
@@ -141,7 +148,6 @@ class RunCompleted(Event):
     missing: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunVerified(Event):
     """Stored tasks were recomputed, and their bytes compared."""
 
@@ -153,7 +159,6 @@ class RunVerified(Event):
     outcome: Kind
 
 
-@dataclass(frozen=True, kw_only=True)
 class BatchStarted(Event):
     """A worker or a pod was given a batch."""
 
@@ -166,7 +171,6 @@ class BatchStarted(Event):
     """Memory of the pod."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class BatchCompleted(Event):
     """Every task of a batch has ended, ok or failed."""
 
@@ -177,7 +181,6 @@ class BatchCompleted(Event):
     failed: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class BatchFailed(Event):
     """A batch ended before its tasks did: its worker or pod died."""
 
@@ -189,7 +192,6 @@ class BatchFailed(Event):
     message: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class BatchRetried(Event):
     """The rest of a batch is handed out again."""
 
@@ -199,7 +201,6 @@ class BatchRetried(Event):
     """2 for the second time that the batch is handed out."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class TaskStarted(Event):
     """A worker began a task."""
 
@@ -207,7 +208,6 @@ class TaskStarted(Event):
     worker: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class TaskCompleted(Event):
     """A task produced its result."""
 
@@ -222,7 +222,6 @@ class TaskCompleted(Event):
     """Bytes fetched from storage since the worker's last task."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class TaskFailed(Event):
     """A task produced a failure."""
 
@@ -237,7 +236,6 @@ class TaskFailed(Event):
     fetched_bytes: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class TaskRetried(Event):
     """A failed task is computed again."""
 
@@ -254,7 +252,6 @@ class DrillVerdict(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrderRefused(Event):
     """The risk profile refused orders of a task."""
 
@@ -264,7 +261,6 @@ class OrderRefused(Event):
     message: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class KillActivated(Event):
     """The kill switch was turned on."""
 
@@ -275,7 +271,6 @@ class KillActivated(Event):
     """The run it applies to; none for all."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class KillCleared(Event):
     """The kill switch was turned off."""
 
@@ -285,7 +280,6 @@ class KillCleared(Event):
     run_id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReadinessChecked(Event):
     """An experiment was checked for readiness to trade."""
 
@@ -294,7 +288,6 @@ class ReadinessChecked(Event):
     """The state of each check, by name."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProbeCompleted(Event):
     """An address was probed."""
 
@@ -308,7 +301,6 @@ class ProbeCompleted(Event):
     message: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReconciliationCompleted(Event):
     """Orders, fills, positions and balances of a run were compared with a venue's snapshot."""
 
@@ -320,7 +312,6 @@ class ReconciliationCompleted(Event):
     outcome: Kind
 
 
-@dataclass(frozen=True, kw_only=True)
 class DrillStarted(Event):
     """A fault is about to be caused on purpose."""
 
@@ -329,7 +320,6 @@ class DrillStarted(Event):
     """Whether the safeguard is off, so that the drill must fail."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class DrillCompleted(Event):
     """A drill reached its verdict."""
 

@@ -12,6 +12,7 @@ from trading_runtime.records.events import Record
 from trading_runtime.records.forms import read_record, to_document
 from trading_runtime.redaction import redacted
 from trading_runtime.storage.files import write_file
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,8 +51,8 @@ class TaskFailure(Record):
             kind=kind,
             exit_code=kind.exit_code,
             out_of_memory=out_of_memory,
-            message=message,
-            traceback=traceback,
+            message=for_records(message),
+            traceback=for_records(traceback),
         )
 
     @property

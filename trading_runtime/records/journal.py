@@ -26,7 +26,7 @@ from trading_runtime.storage.files import read_bytes, storage_errors, write_file
 from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trading_runtime.records.events import Event
@@ -57,7 +57,7 @@ class Journal:
         self.folder = folder / writer
         self._sequence = self._part = self._length = self._latest = 0
         self._previous = FIRST_HASH
-        self._held: list[tuple[int, Event]] = []
+        self._held: list[tuple[int, Event | Callable[[], Event]]] = []
         self._closed = False
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True)
@@ -80,7 +80,7 @@ class Journal:
         """Number of lines in the files."""
         return self._sequence
 
-    def write(self, event: Event) -> None:
+    def write(self, event: Event | Callable[[], Event]) -> None:
         """Append an event; it is in the file when this returns.
 
         Raises ``StorageError`` when it cannot be written; the chain then ends with the line before.
@@ -88,8 +88,11 @@ class Journal:
         self.hold(event)
         self.flush()
 
-    def hold(self, event: Event) -> None:
-        """Append an event with the time of now; it is in the file after the next ``flush``."""
+    def hold(self, event: Event | Callable[[], Event]) -> None:
+        """Append an event with the time of now; it is in the file after the next ``flush``.
+
+        Of a function, it is the event that this returns then.
+        """
         # A clock that is set back must not reverse the order of a chain.
         self._latest = max(time.time_ns(), self._latest + 1)
         self._held.append((self._latest, event))
@@ -99,8 +102,9 @@ class Journal:
         if not self._held:
             return
         held, self._held = self._held, []
-        texts, previous, lines = _texts([event for _, event in held]), self._previous, []
-        for number, ((moment, event), text) in enumerate(zip(held, texts, strict=True)):
+        events = [event() if callable(event) else event for _, event in held]
+        texts, previous, lines = _texts(events), self._previous, []
+        for number, ((moment, _), event, text) in enumerate(zip(held, events, texts, strict=True)):
             # As encode_line has it, of which this is the fast form.
             line = (
                 f'{{"sequence":{self._sequence + number},"time":"{instant_text(moment)}",'

@@ -11,6 +11,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.forms import check_form, read_as, to_document
 from trading_runtime.records.inputs import CommonInputs
+from trading_runtime.records.planned_data import DataTables, data_documents
 from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes
 from trading_runtime.text import for_records
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.records.forms import Form
+    from trading_runtime.records.planned_data import PlannedSeries
     from trading_runtime.records.run_warnings import RunWarning
 
 PLAN_FORMAT = 1
@@ -43,18 +45,6 @@ _FORM: Form = {
             "end": str,
             "warmup_start": str,
             "instruments": [str],
-            "data": [
-                {
-                    "row_groups": [
-                        {"path": str, "index": int, "sha256": str, "offset": int, "bytes": int}
-                    ],
-                    "files": [{"path": str, "footer_offset": int, "footer_sha256": str}],
-                    "type": str,
-                    "identifier": str,
-                    "instrument_id": str,
-                    "schemas": [str],
-                }
-            ],
             "index": int,
             "rows_min": int,
             "rows_max": int,
@@ -99,46 +89,6 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedRowGroup:
-    """A row group of a file of the dataset."""
-
-    path: str
-    index: int
-    offset: int
-    bytes: int
-    sha256: str
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the row group as ``plan.json`` states it."""
-        return {
-            "path": self.path,
-            "index": self.index,
-            "offset": self.offset,
-            "bytes": self.bytes,
-            "sha256": self.sha256,
-        }
-
-
-class PlannedFile(NamedTuple):
-    """A file of the dataset, with its footer."""
-
-    path: str
-    footer_offset: int
-    footer_sha256: str
-
-
-class PlannedSeries(NamedTuple):
-    """What a partition needs of one series: the row groups, and the files that contain them."""
-
-    type: str
-    identifier: str
-    instrument_id: str
-    schemas: tuple[str, ...]
-    files: tuple[PlannedFile, ...]
-    row_groups: tuple[PlannedRowGroup, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PlannedPartition:
     """One window ``[start, end)`` with its data; instants are nanoseconds since the epoch."""
 
@@ -151,12 +101,12 @@ class PlannedPartition:
     rows_max: int
     bytes: int
     warmup_short: bool
-    data: tuple[PlannedSeries, ...]
+    data: Sequence[PlannedSeries]
     data_end: int | None = None
     """The last row of the dataset's series, where the window is longer and holding is charged."""
 
-    def to_document(self) -> dict[str, Any]:
-        """Return the partition as ``plan.json`` states it, with instants as strings."""
+    def to_document(self, data: Any) -> dict[str, Any]:
+        """Return the partition as ``plan.json`` states it, with ``data`` as it is there."""
         return {
             "index": self.index,
             "start": format_instant(self.start),
@@ -168,15 +118,7 @@ class PlannedPartition:
             "bytes": self.bytes,
             "warmup_short": self.warmup_short,
             **({} if self.data_end is None else {"data_end": format_instant(self.data_end)}),
-            "data": [
-                series._asdict()
-                | {
-                    "schemas": list(series.schemas),
-                    "files": [file._asdict() for file in series.files],
-                    "row_groups": [group.to_document() for group in series.row_groups],
-                }
-                for series in self.data
-            ],
+            "data": data,
         }
 
 
@@ -296,6 +238,7 @@ class Plan:
     def to_document(self) -> dict[str, Any]:
         """Return the content of ``plan.json``."""
         further = [to_document(each) for each in self.further_objectives]
+        data, tables = data_documents([partition.data for partition in self.partitions])
         return {
             "format": PLAN_FORMAT,
             "experiment_name": self.experiment_name,
@@ -308,7 +251,11 @@ class Plan:
             "task_memory": self.task_memory,
             "instruments": self.instruments,
             "warnings": [item.document() for item in self.warnings],
-            "partitions": [partition.to_document() for partition in self.partitions],
+            "partitions": [
+                partition.to_document(of_it)
+                for partition, of_it in zip(self.partitions, data, strict=True)
+            ],
+            **({"tables": tables} if tables else {}),
             "days": self.days and self.days._asdict(),
             "empty_windows": [window.to_document() for window in self.empty_windows],
             "points": [point.to_document() for point in self.points],
@@ -384,7 +331,7 @@ def plan_from_document(content: Any) -> Plan:
         task_memory=content.get("task_memory"),
         instruments=content["instruments"],
         warnings=tuple(read_warnings(content)),
-        partitions=tuple(_partition(item) for item in content["partitions"]),
+        partitions=_partitions(content),
         days=_days(content.get("days")),
         empty_windows=tuple(
             EmptyWindow(
@@ -463,7 +410,15 @@ def _days(item: Mapping[str, int] | None) -> ReturnDays | None:
     return None if item is None else ReturnDays(item["least"], item["most"])
 
 
-def _partition(item: Mapping[str, Any]) -> PlannedPartition:
+def _partitions(content: Mapping[str, Any]) -> tuple[PlannedPartition, ...]:
+    tables = DataTables(content.get("tables", []))
+    return tuple(
+        _partition(item, tables.data(item.get("data"), f"partitions[{number}].data"))
+        for number, item in enumerate(content["partitions"])
+    )
+
+
+def _partition(item: Mapping[str, Any], data: Sequence[PlannedSeries]) -> PlannedPartition:
     start, end, warmup_start = (parse_instant(item[key]) for key in _INSTANTS)
     data_end = item.get("data_end")
     return PlannedPartition(
@@ -477,27 +432,5 @@ def _partition(item: Mapping[str, Any]) -> PlannedPartition:
         bytes=item["bytes"],
         warmup_short=item["warmup_short"],
         data_end=None if data_end is None else parse_instant(data_end),
-        data=tuple(
-            PlannedSeries(
-                type=series["type"],
-                identifier=series["identifier"],
-                instrument_id=series["instrument_id"],
-                schemas=tuple(series["schemas"]),
-                files=tuple(
-                    PlannedFile(file["path"], file["footer_offset"], file["footer_sha256"])
-                    for file in series["files"]
-                ),
-                row_groups=tuple(
-                    PlannedRowGroup(
-                        group["path"],
-                        group["index"],
-                        group["offset"],
-                        group["bytes"],
-                        group["sha256"],
-                    )
-                    for group in series["row_groups"]
-                ),
-            )
-            for series in item["data"]
-        ),
+        data=data,
     )

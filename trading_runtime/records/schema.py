@@ -8,7 +8,7 @@ from typing import Any
 from trading_runtime.config.schema import DRAFT, tidy
 from trading_runtime.records import events, session_events
 from trading_runtime.records.account import AccountState, LeaseRecord
-from trading_runtime.records.events import Event, Record
+from trading_runtime.records.events import Event, Record, as_dataclass
 from trading_runtime.records.failures import MissingTasks, TaskFailure
 from trading_runtime.records.journal import WRITER
 from trading_runtime.records.metadata import RunMetadata
@@ -30,7 +30,7 @@ DOCUMENTS: dict[str, type[Record]] = {
 }
 """Every stored document of runs, of accounts and of the ledger, by name."""
 EVENTS: dict[str, type[Event]] = {
-    item.event: item
+    item.event: as_dataclass(item)
     for module in (events, session_events)
     for item in vars(module).values()
     if isinstance(item, type) and issubclass(item, Event) and item is not Event

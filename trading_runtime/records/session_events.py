@@ -6,13 +6,10 @@ a replay differs from that of the line.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from trading_runtime.errors import Kind
 from trading_runtime.records.events import Event, Mode
 
 
-@dataclass(frozen=True, kw_only=True)
 class PointPromoted(Event):
     """A deployment was made from a point of the run."""
 
@@ -25,7 +22,6 @@ class PointPromoted(Event):
     """Why it was promoted anyway."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class SessionStarted(Event):
     """A session is about to connect."""
 
@@ -40,7 +36,6 @@ class SessionStarted(Event):
     """The earlier session whose account continues."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class OriginOverridden(Event):
     """The session is not what its tasks tested, and starts all the same."""
 
@@ -51,7 +46,6 @@ class OriginOverridden(Event):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class SessionConnected(Event):
     """Data arrives and orders may go out."""
 
@@ -59,14 +53,12 @@ class SessionConnected(Event):
     """Time since the start."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class HealthServed(Event):
     """The session's HTTP server answers."""
 
     address: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class AccountRestored(Event):
     """Positions and resting orders of an earlier session were restored."""
 
@@ -75,7 +67,6 @@ class AccountRestored(Event):
     orders: list[str]
 
 
-@dataclass(frozen=True, kw_only=True)
 class SessionReconciled(Event):
     """What the venue has was compared with what earlier sessions wrote down."""
 
@@ -91,7 +82,6 @@ class SessionReconciled(Event):
     """Differences that nothing explains; with any, the session does not trade."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrderClaimed(Event):
     """An order at the venue that no session sent was taken over."""
 
@@ -104,7 +94,6 @@ class OrderClaimed(Event):
     venue_order_id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class FillInferred(Event):
     """The engine moved its position to the venue's; the venue has shown no such fill."""
 
@@ -115,14 +104,12 @@ class FillInferred(Event):
     price: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class VenueLost(Event):
     """A connection to the venue is lost: no order goes out until all are back."""
 
     endpoint: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class VenueBack(Event):
     """All connections to the venue are back. Rows of the meantime are missing."""
 
@@ -132,7 +119,6 @@ class VenueBack(Event):
     """How long one of them was lost."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrdersPaused(Event):
     """The venue refused a request as one too many: no order goes out for a while."""
 
@@ -141,7 +127,6 @@ class OrdersPaused(Event):
     """The venue's words."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ClockApart(Event):
     """The venue's clock and this machine's differ by more than the limit, or no longer do."""
 
@@ -150,7 +135,6 @@ class ClockApart(Event):
     """By how much the newest row is ahead of this machine's clock; below zero: behind."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrdersLeft(Event):
     """Orders or positions that the end of the session could not remove as the deployment asks."""
 
@@ -158,7 +142,6 @@ class OrdersLeft(Event):
     positions: list[str]
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrderSubmitted(Event):
     """An order is about to go out: the line is written before the request is sent."""
 
@@ -174,7 +157,6 @@ class OrderSubmitted(Event):
     at: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class RequestQueued(Event):
     """A request is above the venue's rate, and waits for its turn."""
 
@@ -186,7 +168,6 @@ class RequestQueued(Event):
     """How many wait now, this one included."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrderAccepted(Event):
     """The venue accepted the order."""
 
@@ -194,7 +175,6 @@ class OrderAccepted(Event):
     venue_order_id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrderUpdated(Event):
     """The venue changed the order."""
 
@@ -203,7 +183,6 @@ class OrderUpdated(Event):
     price: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrderFilled(Event):
     """An order was filled, fully or partially."""
 
@@ -219,7 +198,6 @@ class OrderFilled(Event):
     at: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrderDenied(Event):
     """An order did not go out."""
 
@@ -229,7 +207,6 @@ class OrderDenied(Event):
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrderRejected(Event):
     """The venue refused an order, an order change, or a cancellation."""
 
@@ -239,7 +216,6 @@ class OrderRejected(Event):
     """``order``, ``change`` or ``cancellation``."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrderEnded(Event):
     """An order ended without being filled, or only partially filled."""
 
@@ -248,7 +224,6 @@ class OrderEnded(Event):
     """``canceled`` or ``expired``."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class PositionChanged(Event):
     """A position was opened, changed or closed."""
 
@@ -260,7 +235,6 @@ class PositionChanged(Event):
     """Profit so far, with its currency."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class SessionHeartbeat(Event):
     """The session is alive."""
 
@@ -273,7 +247,6 @@ class SessionHeartbeat(Event):
     memory_bytes: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class DataStale(Event):
     """An instrument's data stopped for too long: its orders are held back."""
 
@@ -281,14 +254,12 @@ class DataStale(Event):
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
 class DataResubscribed(Event):
     """An instrument's data was asked for anew: the venue may have forgotten the subscription."""
 
     instrument: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class DataRecovered(Event):
     """Data of the instrument arrives again."""
 
@@ -297,7 +268,6 @@ class DataRecovered(Event):
     """How long there was none."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class DataGap(Event):
     """Rows of an instrument may be missing: a bar that is built across the gap is not the market's.
 
@@ -311,7 +281,6 @@ class DataGap(Event):
     """That of the first row after it."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class SessionHalted(Event):
     """No order goes out any more, except those that close positions."""
 
@@ -319,7 +288,6 @@ class SessionHalted(Event):
     kind: Kind
 
 
-@dataclass(frozen=True, kw_only=True)
 class SessionReduced(Event):
     """Only position-reducing orders go out, or all orders again."""
 
@@ -327,7 +295,6 @@ class SessionReduced(Event):
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class SessionStopped(Event):
     """The node has stopped."""
 

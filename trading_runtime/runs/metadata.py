@@ -19,6 +19,7 @@ from trading_runtime.records.seal import (
 )
 from trading_runtime.records.status import Status
 from trading_runtime.storage.files import file_sha256, read_bytes, sync_files
+from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ class Metadata:
         self.now = replace(
             self.now,
             status=status,
-            error=self.now.error if error is None else error,
+            error=self.now.error if error is None else for_records(error),
             history=(*self.now.history, StatusChange(status=status, time=moment)),
             ended=None if status is Status.RUNNING else moment,
         )

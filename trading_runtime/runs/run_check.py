@@ -10,8 +10,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.identity import (
     decode_values,
-    partition_digest,
-    partition_inputs,
+    partition_digests,
     shown_values,
     task_id_of_digests,
 )
@@ -206,9 +205,7 @@ def plan_contradictions(plan: Plan) -> Iterator[str]:
     try:
         common = digest(plan.common.content)
         configs = [digest(plan.config(number)) for number in range(len(plan.points))]
-        partitions = [
-            partition_digest(partition_inputs(item, plan.instruments)) for item in plan.partitions
-        ]
+        partitions = list(partition_digests(plan.partitions, plan.instruments))
     except (KeyError, ValueError, TypeError) as error:
         yield f"its inputs are damaged: {error} is missing or of the wrong form"
         return

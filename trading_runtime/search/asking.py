@@ -46,7 +46,7 @@ _FEWEST_OF_CMA_ES = 4
 _FEWEST_PARENTS = 2
 _MOST_MISSES = 100_000
 """After this many draws of known points, a space counts as exhausted."""
-_INSTALL = "install it with 'pip install -r requirements-search.txt'"
+_INSTALL = "install it with 'pip install \"trading-runtime[search]\"'"
 
 
 class Asked(NamedTuple):

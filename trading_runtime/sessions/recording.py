@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.live.restoring import PREFIX
@@ -30,19 +31,20 @@ class SessionRecords:
     sent.
     """
 
-    def __init__(self, journal: Journal, *, is_held: bool = False) -> None:
-        """With ``is_held``, what happens to orders is in the file after the next ``flush``.
+    def __init__(
+        self, journal: Journal, fence: Callable[[], None], *, is_held: bool = False
+    ) -> None:
+        """``fence`` is called before orders are sent: what it raises prevents that, and is kept.
 
-        That is for a venue that forgets everything with this process: an order that it knows and
-        the journal does not cannot outlive either.
+        With ``is_held``, what happens to orders is in the file after the next ``flush``. That is
+        for a venue that forgets everything with this process: an order that it knows and the
+        journal does not cannot outlive either.
         """
         self._journal = journal
         self._append = journal.hold if is_held else journal.write
-        self._shown: tuple[int, str | None] = 0, None
         self._denied: set[str] = set()
         self._known: set[str] = set()
-        self.fence: Callable[[], None] = lambda: None
-        """Called before orders are sent; what it raises prevents that, and ends the session."""
+        self._fence = fence
         self.now: Callable[[], int] = lambda: 0
         """The time of the market data."""
         self.fills = 0
@@ -74,28 +76,15 @@ class SessionRecords:
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders before they are sent; raises when that fails, or the fence does."""
         try:
-            self.fence()
+            self._fence()
         except TradingRuntimeError as error:
             self.error = self.error or error
             raise
-        at = self._at()
+        now = self.now()
         for order in orders:
             self.orders += 1
             self._known.add(str(order.client_order_id))
-            self._write(
-                events.OrderSubmitted(
-                    order_id=str(order.client_order_id),
-                    instrument=str(order.instrument_id),
-                    side=order.side.name,
-                    type=order.order_type.name,
-                    quantity=str(order.quantity),
-                    price=_text(getattr(order, "price", None)),
-                    trigger_price=_text(getattr(order, "trigger_price", None)),
-                    time_in_force=order.time_in_force.name,
-                    reduce_only=order.is_reduce_only or None,
-                    at=at,
-                )
-            )
+            self._write(_submitted, order, now)
         if self.error is not None:
             raise self.error
         self._changed()
@@ -103,7 +92,7 @@ class SessionRecords:
     def queued(self, what: str, order_ids: Sequence[Any], waiting: int) -> None:
         """Record that a request waits for its turn."""
         for order_id in order_ids:
-            self._write(events.RequestQueued(what=what, order_id=str(order_id), waiting=waiting))
+            self._write(events.RequestQueued, what=what, order_id=str(order_id), waiting=waiting)
 
     def on_order_event(self, event: Any) -> None:
         """Record what became of an order."""
@@ -115,55 +104,26 @@ class SessionRecords:
             self._claim(event)
         elif kind == "OrderFilled" and event.liquidity_side.name == "NO_LIQUIDITY_SIDE":
             self._changed()
-            self._write(
-                events.FillInferred(
-                    order_id=order_id,
-                    instrument=str(event.instrument_id),
-                    side=event.order_side.name,
-                    quantity=str(event.last_qty),
-                    price=str(event.last_px),
-                )
-            )
+            self._write(_inferred, event)
         elif kind == "OrderFilled":
             self.fills += 1
             self._changed()
-            self._write(
-                events.OrderFilled(
-                    order_id=order_id,
-                    trade_id=str(event.trade_id),
-                    instrument=str(event.instrument_id),
-                    side=event.order_side.name,
-                    quantity=str(event.last_qty),
-                    price=str(event.last_px),
-                    fee=_text(event.commission),
-                    liquidity=event.liquidity_side.name,
-                    at=self._at() or "",
-                )
-            )
+            self._write(_filled, event, self.now())
         elif kind == "OrderAccepted":
             self._changed()
-            venue_order_id = _text(event.venue_order_id)
-            self._write(events.OrderAccepted(order_id=order_id, venue_order_id=venue_order_id))
+            self._write(_accepted, event)
         elif kind == "OrderUpdated":
             self._changed()
-            self._write(
-                events.OrderUpdated(
-                    order_id=order_id, quantity=_text(event.quantity), price=_text(event.price)
-                )
-            )
+            self._write(_updated, event)
         elif kind == "OrderDenied":
             self._denial(order_id, str(event.reason))
         elif kind in _REFUSED:
             self._changed()
-            self._write(
-                events.OrderRejected(
-                    order_id=order_id, message=str(event.reason), what=_REFUSED[kind]
-                )
-            )
+            self._write(_rejected, event)
             self.on_refusal(str(event.reason))
         elif kind in _ENDED:
             self._changed()
-            self._write(events.OrderEnded(order_id=order_id, how=_ENDED[kind]))
+            self._write(events.OrderEnded, order_id=order_id, how=_ENDED[kind])
 
     def know(self, order_ids: Iterable[str]) -> None:
         """Take over orders that an earlier session sent or claimed."""
@@ -171,29 +131,12 @@ class SessionRecords:
 
     def on_position_event(self, event: Any) -> None:
         """Record a change of a position."""
-        quantity = event.signed_qty
-        self._write(
-            events.PositionChanged(
-                instrument=str(event.instrument_id),
-                quantity=f"{quantity:g}",
-                average_price=str(event.avg_px_open),
-                realised=_text(getattr(event, "realized_pnl", None)),
-            )
-        )
+        self._write(_position_changed, event)
 
     def _claim(self, event: Any) -> None:
         self._known.add(str(event.client_order_id))
         self._changed()
-        self._write(
-            events.OrderClaimed(
-                order_id=str(event.client_order_id),
-                instrument=str(event.instrument_id),
-                side=event.order_side.name,
-                type=event.order_type.name,
-                quantity=str(event.quantity),
-                price=_text(getattr(event, "price", None)),
-            )
-        )
+        self._write(_claimed, event)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -207,25 +150,106 @@ class SessionRecords:
         word, _, rest = reason.partition(" ")
         rule = rest.partition(":")[0] if word in {"RISK", "QUEUE"} else word.removesuffix(":")
         is_ours = word in {"RISK", "QUEUE", "KILL_SWITCH:", "WARMUP:"}
-        self._write(
-            events.OrderDenied(
-                order_id=order_id, rule=rule if is_ours else "engine", message=reason
-            )
-        )
+        rule = rule if is_ours else "engine"
+        self._write(events.OrderDenied, order_id=order_id, rule=rule, message=reason)
 
-    def _at(self) -> str | None:
-        now = self.now()
-        if now != self._shown[0]:
-            self._shown = now, format_instant(now) if now else None
-        return self._shown[1]
+    def _write(self, make: Callable[..., Event], *facts: Any, **fields: Any) -> None:
+        """Write the event that ``make`` returns.
 
-    def _write(self, event: Event) -> None:
+        What is held is made later, all at once: between two rows it would take three times as long.
+        """
         if self.error is not None:
             return
         try:
-            self._append(event)
+            self._append(functools.partial(make, *facts, **fields))
         except Exception as error:  # noqa: BLE001 - the session raises it
             self.error = error
+
+
+def _submitted(order: Any, now: int) -> Event:
+    return events.OrderSubmitted(
+        order_id=str(order.client_order_id),
+        instrument=str(order.instrument_id),
+        side=order.side.name,
+        type=order.order_type.name,
+        quantity=str(order.quantity),
+        price=_text(getattr(order, "price", None)),
+        trigger_price=_text(getattr(order, "trigger_price", None)),
+        time_in_force=order.time_in_force.name,
+        reduce_only=order.is_reduce_only or None,
+        at=_instant(now),
+    )
+
+
+def _accepted(event: Any) -> Event:
+    return events.OrderAccepted(
+        order_id=str(event.client_order_id), venue_order_id=_text(event.venue_order_id)
+    )
+
+
+def _updated(event: Any) -> Event:
+    return events.OrderUpdated(
+        order_id=str(event.client_order_id),
+        quantity=_text(event.quantity),
+        price=_text(event.price),
+    )
+
+
+def _filled(event: Any, now: int) -> Event:
+    return events.OrderFilled(
+        order_id=str(event.client_order_id),
+        trade_id=str(event.trade_id),
+        instrument=str(event.instrument_id),
+        side=event.order_side.name,
+        quantity=str(event.last_qty),
+        price=str(event.last_px),
+        fee=_text(event.commission),
+        liquidity=event.liquidity_side.name,
+        at=_instant(now) or "",
+    )
+
+
+def _inferred(event: Any) -> Event:
+    return events.FillInferred(
+        order_id=str(event.client_order_id),
+        instrument=str(event.instrument_id),
+        side=event.order_side.name,
+        quantity=str(event.last_qty),
+        price=str(event.last_px),
+    )
+
+
+def _rejected(event: Any) -> Event:
+    return events.OrderRejected(
+        order_id=str(event.client_order_id),
+        message=str(event.reason),
+        what=_REFUSED[type(event).__name__],
+    )
+
+
+def _claimed(event: Any) -> Event:
+    return events.OrderClaimed(
+        order_id=str(event.client_order_id),
+        instrument=str(event.instrument_id),
+        side=event.order_side.name,
+        type=event.order_type.name,
+        quantity=str(event.quantity),
+        price=_text(getattr(event, "price", None)),
+    )
+
+
+def _position_changed(event: Any) -> Event:
+    return events.PositionChanged(
+        instrument=str(event.instrument_id),
+        quantity=f"{event.signed_qty:g}",
+        average_price=str(event.avg_px_open),
+        realised=_text(getattr(event, "realized_pnl", None)),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _instant(now: int) -> str | None:
+    return format_instant(now) if now else None
 
 
 def _text(value: Any) -> str | None:

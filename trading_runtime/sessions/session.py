@@ -136,7 +136,7 @@ class Session:
             write_file(files.deployment, prepared.explicit_deployment())
             with self._opened.open_journal("session") as self._journal:
                 is_burst = prepared.deployment.pace == "burst"
-                self._records = SessionRecords(self._journal, is_held=is_burst)
+                self._records = SessionRecords(self._journal, self._account.fence, is_held=is_burst)
                 mode = self._metadata.now.mode
                 self._journal.write(RunInitialised(run_id=self.run_id, mode=mode))
                 if overridden is not None:

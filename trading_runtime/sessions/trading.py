@@ -129,7 +129,6 @@ class Trading:
         """Trade until there is a reason to end; return it."""
         self._wanted = asyncio.Event()
         self.node.failures.stop_engine = self._wanted.set
-        self.records.fence = self.account.fence
         if self.deployment.pace != "burst":
             # As soon as the engine has returned, since a kill may come at any moment.
             loop = asyncio.get_running_loop()

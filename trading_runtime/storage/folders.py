@@ -90,7 +90,7 @@ class LocalFolder:
         """Return the size of every file in the folder ``prefix``, or with that name, by name."""
         found = {}
         top = self._path / prefix
-        for path in [top] if top.is_file() else sorted(top.rglob("*")):
+        for path in [top] if top.is_file() else sorted(_files_below(top)):
             with contextlib.suppress(FileNotFoundError):  # just removed
                 # A name with a leading dot is still being written (see ``write_file``).
                 if path.is_file() and not path.name.startswith("."):
@@ -99,9 +99,11 @@ class LocalFolder:
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly in the folder ``prefix``, sorted."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        try:
             return sorted(path.name for path in (self._path / prefix).iterdir() if path.is_dir())
-        return []
+        except OSError as error:
+            _refuse_unreadable(error)
+            return []
 
     def listing(self, *_: str) -> LocalFolder:
         """Return this folder, which answers at once; see ``ObjectStore``."""
@@ -173,6 +175,18 @@ class LocalFolder:
                 os.fsync(lock)
         finally:
             os.close(lock)
+
+
+def _files_below(top: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(top, onerror=_refuse_unreadable):
+        yield from (Path(folder, name) for name in names)
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    """Raise ``UnreadableError`` unless a folder is only missing: what it has would look absent."""
+    if not isinstance(error, FileNotFoundError):
+        why = error.strerror or str(error)
+        raise UnreadableError(str(error.filename), why) from error
 
 
 def _version(content: bytes) -> str:

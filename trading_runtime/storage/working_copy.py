@@ -13,6 +13,7 @@ from trading_runtime.errors import DataError, TransientError
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.object_store import MissingError
 from trading_runtime.storage.scratch import Scratch
+from trading_runtime.text import name_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -86,6 +87,7 @@ class FetchedCopy:
         scratch = Scratch()
         weakref.finalize(self, scratch.remove)
         self.root = scratch.path
+        name_copy(str(self.root), objects.url)
         self._objects = objects
 
     def fetch(self, *names: str) -> None:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trading_runtime.config.code_archive import strategy_folder
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import environment, runtime_digest
 from trading_runtime.records.metadata import read_metadata
-from trading_runtime.records.plan import PlannedFile, read_plan
+from trading_runtime.records.plan import read_plan
+from trading_runtime.records.planned_data import PlannedFile
 from trading_runtime.storage.s3 import is_s3
 from trading_runtime.verification.why import InputDifference, input_differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
 
 _MOST_SHOWN = 5
 
@@ -35,19 +39,21 @@ class TaskOrigin:
     plan_file: Path
     plan: Plan
     folder: Path
-    """The experiment file's folder; paths in the experiment are relative to it."""
+    """What the experiment's relative paths of code start from."""
     dataset: str
     """A folder, or an address in S3."""
     code: StrategyCode
 
 
-def find_origin(
-    files: RunFiles, experiment: Path | None = None, dataset: str | None = None
-) -> TaskOrigin:
+@contextlib.contextmanager
+def found_origin(
+    store: Store, files: RunFiles, experiment: Path | None = None, dataset: str | None = None
+) -> Iterator[TaskOrigin]:
     """Find what a run was computed from: where its metadata say, or where the arguments do.
 
-    Raises ``UsageError`` when the run has no plan, or files of its experiment or strategy are
-    missing; ``DataError`` when its plan or metadata are damaged.
+    Code that was sent to pods is in the store, so that any machine can repeat the run. Raises
+    ``UsageError`` when the run has no plan, or files of its experiment or strategy are missing;
+    ``DataError`` when its plan or metadata are damaged.
     """
     plan = read_plan(files.plan)
     if plan.common.session is not None:
@@ -61,28 +67,37 @@ def find_origin(
             f"{files.metadata}: there is none, which would name the run's experiment and dataset; "
             "give --experiment FILE and --dataset DIR"
         )
-    experiment = experiment or Path(metadata.experiment_file if metadata else "")
     dataset = dataset or (metadata.dataset if metadata else "")
-    if not experiment.parent.is_dir():
-        raise UsageError(
-            f"{experiment.parent}: the folder of the run's experiment file is gone; name the file "
-            "where it is now with --experiment FILE"
-        )
     if not is_s3(dataset) and not Path(dataset).is_dir():
         raise DataError(
             f"{dataset}: the run's dataset is gone; name the folder where it is now with "
             "--dataset DIR"
         )
-    folder = experiment.absolute().parent
+    archive = None if experiment or metadata is None else metadata.code_archive
+    file = str(experiment) if experiment or metadata is None else metadata.experiment_file
+    with strategy_folder(store.objects, archive, file) as folder:
+        yield TaskOrigin(
+            run_id=files.folder.name,
+            plan_file=files.plan.absolute(),
+            plan=plan,
+            folder=folder,
+            dataset=dataset if is_s3(dataset) else str(Path(dataset).absolute()),
+            code=_code(plan, folder, file),
+        )
+
+
+def _code(plan: Plan, folder: Path, experiment_file: str) -> StrategyCode:
     strategy = plan.strategy
-    return TaskOrigin(
-        run_id=files.folder.name,
-        plan_file=files.plan.absolute(),
-        plan=plan,
-        folder=folder,
-        dataset=dataset if is_s3(dataset) else str(Path(dataset).absolute()),
-        code=find_strategy_code(strategy.path, folder, strategy.code, plan.common.config_path),
-    )
+    try:
+        return find_strategy_code(strategy.path, folder, strategy.code, plan.common.config_path)
+    except UsageError as error:
+        if Path(experiment_file).parent.is_dir():
+            raise
+        place = experiment_file.rpartition("/")[0]
+        raise UsageError(
+            f"{place}: the folder of the run's experiment file is gone, and with it the strategy's "
+            "code; name the file where it is now with --experiment FILE"
+        ) from error
 
 
 def changed_inputs(origin: TaskOrigin) -> list[InputDifference]:

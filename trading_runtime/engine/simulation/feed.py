@@ -26,8 +26,7 @@ from nautilus_trader.backtest import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from trading_runtime.datasets.catalog_files import folder_name
-from trading_runtime.datasets.slices import instants_of
+from trading_runtime.datasets.slices import folder_name, instants_of
 from trading_runtime.engine.instruments.currencies import money
 from trading_runtime.engine.simulation.feeding_order import in_feeding_order
 from trading_runtime.engine.simulation.rate_rows import RateRows

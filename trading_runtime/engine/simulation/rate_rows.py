@@ -17,6 +17,7 @@ from nautilus_trader import model
 from nautilus_trader.persistence import ParquetDataCatalog
 from nautilus_trader.serialization import get_arrow_schema_bytes
 
+from trading_runtime.datasets.slices import folder_name
 from trading_runtime.engine.instruments.definitions import build_instruments
 from trading_runtime.engine.simulation.feeding_order import length_and_side
 from trading_runtime.engine.simulation.venue import has_latency
@@ -115,11 +116,6 @@ def _side(series: SeriesInputs) -> int:
     return length_and_side(series.identifier)[1]
 
 
-def _folder_name(identifier: str) -> str:
-    """Return the engine's name of a series' folder."""
-    return identifier.replace("/", "")
-
-
 def _stand_in(instrument: Any, venue: str) -> Any:
     make: Any = model.CurrencyPair
     symbol = f"{_PREFIX}{instrument.id.symbol.value}"
@@ -194,12 +190,10 @@ def _write(folder: Path, source: RateSource, catalog: Path) -> int:
         }
     )
     one = pa.scalar(Decimal(1), schema.field("bid_size").type)
-    into = folder / "data" / "quotes" / _folder_name(str(pair.id))
+    into = folder / "data" / "quotes" / folder_name(str(pair.id))
     into.mkdir(parents=True)
     rows = 0
-    for path in sorted(
-        (catalog / "data" / series.type / _folder_name(series.identifier)).glob("*")
-    ):
+    for path in sorted((catalog / "data" / series.type / folder_name(series.identifier)).glob("*")):
         with pq.ParquetFile(path) as file, pq.ParquetWriter(into / path.name, schema) as writer:
             for index in range(file.metadata.num_row_groups):
                 table = file.read_row_group(index, sorted({bid, ask, "ts_init"}))

@@ -20,6 +20,7 @@ from trading_runtime.execution.workers.answers import GarbledError
 from trading_runtime.results.opening import open_store
 from trading_runtime.results.store import Store
 from trading_runtime.storage.s3 import S3Folder, is_s3
+from trading_runtime.text import name_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +56,7 @@ class Supply:
         self.dataset, self._results = dataset, results
         if is_s3(dataset):
             self.dataset = str(scratch / "dataset")
+            name_copy(self.dataset, dataset)
             self._fetched = FetchedDataset(S3Folder(dataset), scratch / "dataset")
         self._store = open_store(results)
         self.stores = is_s3(results)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trading_runtime.argo import code_archive
-from trading_runtime.argo.code_archive import archive_name, pack_code, unpacked_code
+from trading_runtime.config import code_archive
+from trading_runtime.config.code_archive import archive_name, pack_code, unpacked_code
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.storage.folders import LocalFolder

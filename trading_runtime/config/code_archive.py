@@ -1,4 +1,4 @@
-"""The code of a strategy as one archive, for pods whose image does not contain it.
+"""The code of a strategy as one archive, for pods and machines that do not have it.
 
 An archive is named by the sha256 of its bytes. The same files give the same bytes anywhere. It is
 unpacked as untrusted input: regular files only, with names that stay inside, few and small,
@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.strategy_code import RUNTIME
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.storage.s3 import is_s3
+from trading_runtime.text import name_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +95,7 @@ def unpacked_code(results: ObjectStore, sha256: str) -> Iterator[Path]:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{shown}: its sha256 is not the one in its name; submit the run again")
     folder = Path(tempfile.mkdtemp(prefix="trading-runtime-code-"))
+    name_copy(str(folder / "files"), shown)
     searched: list[str] = []
     try:
         try:
@@ -112,6 +115,26 @@ def unpacked_code(results: ObjectStore, sha256: str) -> Iterator[Path]:
             sys.path.remove(path)
         _set_modes(folder, files=0o600, folders=0o700)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def strategy_folder(
+    results: ObjectStore, archive: str | None, experiment_file: str
+) -> Iterator[Path]:
+    """Yield the folder that relative paths of a planned strategy's code start from.
+
+    It is made from the ``archive`` in the results, where there is one (see ``unpacked_code``). Else
+    it is the experiment file's folder. Of a file in S3, or whose folder is not on this machine,
+    nothing is used: the code is then in the installation, and an empty folder shadows none of it.
+    """
+    with contextlib.ExitStack() as stack:
+        if archive:
+            yield stack.enter_context(unpacked_code(results, archive))
+        elif is_s3(experiment_file) or not Path(experiment_file).parent.is_dir():
+            empty = tempfile.TemporaryDirectory(prefix="trading-runtime-")
+            yield Path(stack.enter_context(empty))
+        else:
+            yield Path(experiment_file).absolute().parent
 
 
 def _members(content: bytes) -> dict[str, bytes]:

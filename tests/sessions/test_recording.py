@@ -1,0 +1,93 @@
+"""What is written down before an order goes out, and what keeps one from going out."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from trading_runtime.engine.live.reporting import reporting
+from trading_runtime.errors import LeaseLostError, StorageError
+from trading_runtime.sessions.recording import SessionRecords
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trading_runtime.records.events import Event
+
+ORDER: Any = SimpleNamespace(
+    client_order_id="O-1",
+    instrument_id="X.SIM",
+    side=SimpleNamespace(name="BUY"),
+    order_type=SimpleNamespace(name="MARKET"),
+    quantity="1",
+    time_in_force=SimpleNamespace(name="GTC"),
+    is_reduce_only=False,
+)
+
+
+class Sent:
+    """A strategy, its journal and its venue: what came to each, in order."""
+
+    def __init__(self, fence: Callable[[], None], fault: Exception | None = None) -> None:
+        self.done: list[str] = []
+        self.fault = fault
+        journal: Any = self
+        self.records = SessionRecords(journal, fence)
+
+        class Strategy:
+            def submit_order(self, order: Any) -> None:
+                sent.done.append(f"sent {order.client_order_id}")
+
+            def submit_order_list(self, orders: list[Any]) -> None:
+                sent.done.append(f"sent {len(orders)} orders")
+
+            on_order_event = on_position_event = None
+
+        sent, of_strategy = self, Strategy
+        self.strategy: Any = reporting(of_strategy, self.records)()  # type: ignore[arg-type]
+
+    def write(self, event: Event) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.done.append(type(event).__name__)
+
+
+def allow() -> None:
+    """Let orders out."""
+
+
+def refuse() -> None:
+    raise LeaseLostError("another session may have it")
+
+
+def test_each_order_is_written_down_before_it_is_sent() -> None:
+    sent = Sent(allow)
+    sent.strategy.submit_order(ORDER)
+    sent.strategy.submit_order_list([ORDER, ORDER])
+
+    assert sent.done == [
+        "OrderSubmitted",
+        "sent O-1",
+        "OrderSubmitted",
+        "OrderSubmitted",
+        "sent 2 orders",
+    ]
+
+
+def test_without_the_lease_nothing_is_sent_and_the_session_hears_of_it() -> None:
+    sent = Sent(refuse)
+    with pytest.raises(LeaseLostError):
+        sent.strategy.submit_order(ORDER)
+
+    assert sent.done == []
+    assert isinstance(sent.records.error, LeaseLostError)
+
+
+def test_what_cannot_be_written_down_is_not_sent() -> None:
+    sent = Sent(allow, StorageError("the disk is full"))
+    with pytest.raises(StorageError):
+        sent.strategy.submit_order(ORDER)
+
+    assert sent.done == []

@@ -1,0 +1,214 @@
+"""The row groups of a large dataset as columns, cut into partitions without a record for each.
+
+The rules are those of ``planning.partitions.Series``, over all series of a window at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+from trading_runtime.datasets.manifest_entries import DataFile, RowGroup
+from trading_runtime.datasets.manifest_index import files_in
+from trading_runtime.records.planned_data import TabledData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+
+    from trading_runtime.datasets.manifest_index import SeriesTotals
+
+type Gap = tuple[int, int]
+"""A stretch without rows: instants of the rows on both sides."""
+type Piece = tuple[DataFile, RowGroup]
+"""A row group with the file that contains it."""
+
+_ORDER = ("type", "identifier", "first", "last", "path", "offset")
+
+
+class TablePieces(Sequence[Piece]):
+    """Some row groups of a table, as records that are made when they are asked for.
+
+    A file has no other row groups than those that follow one another here.
+    """
+
+    def __init__(self, table: PieceTable, numbers: pl.Series) -> None:
+        self.table = table
+        self.numbers = numbers
+        """Of the table's rows, ascending."""
+
+    def __len__(self) -> int:  # noqa: D105 - as that of any sequence
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> Piece: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Piece]: ...
+    def __getitem__(self, place: int | slice) -> Piece | Sequence[Piece]:  # noqa: D105
+        return tuple(self)[place]
+
+    def __iter__(self) -> Iterator[Piece]:  # noqa: D105 - as that of any sequence
+        for file in files_in(self.table.frame[self.numbers]):
+            for group in file.row_groups:
+                yield file, group
+
+    @property
+    def data(self) -> TabledData:
+        """The same as a plan has it."""
+        return TabledData(self.table.frame, self.numbers)
+
+
+class TableCut(NamedTuple):
+    """What a window has of all series."""
+
+    pieces: TablePieces
+    rows_min: int
+    rows_max: int
+    bytes: int
+    begins_late: bool
+    """Whether a series begins after the warm-up, by more than its mean spacing."""
+
+
+@dataclass(frozen=True, eq=False)
+class PieceTable:
+    """The row groups of the chosen series, by type, identifier and time."""
+
+    frame: pl.DataFrame
+    """As the manifest's index has them."""
+    series: pl.DataFrame
+    """A row for each series: its first row group's number, their count, and where it begins."""
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, chosen: Sequence[SeriesTotals]) -> PieceTable:
+        """Return the table of the row groups in ``frame``, of these series in their order."""
+        import polars as pl
+
+        order = frame.select(pl.arg_sort_by(_ORDER)).to_series()
+        if not order.is_sorted():
+            frame = frame[order]
+        key = ["type", "identifier"]
+        places = frame.select(*key, number=pl.int_range(pl.len(), dtype=pl.UInt32))
+        places = places.group_by(key).agg(at=pl.col("number").min(), count=pl.len())
+        series = pl.DataFrame(
+            {
+                "series": range(len(chosen)),
+                "type": [item.type for item in chosen],
+                "identifier": [item.identifier for item in chosen],
+                "begins": [item.first - item.spacing for item in chosen],
+            },
+            schema_overrides={"series": pl.UInt32},
+        )
+        series = series.join(places, on=key, how="left", maintain_order="left")
+        return cls(frame, series.with_columns(pl.col("at", "count").fill_null(0)))
+
+    def pieces(self, number: int) -> TablePieces:
+        """Return those of a series, by its place among the chosen ones."""
+        import polars as pl
+
+        first, count = self.series["at"][number], self.series["count"][number]
+        return TablePieces(self, pl.int_range(first, first + count, dtype=pl.UInt32, eager=True))
+
+
+class Cutter:
+    """Cuts windows out of a table; ``gaps`` are those of each series."""
+
+    def __init__(self, table: PieceTable, gaps: Sequence[Sequence[Gap]]) -> None:
+        import polars as pl
+
+        self._table = table
+        known = [
+            (series, after, before) for series, found in enumerate(gaps) for after, before in found
+        ]
+        schema = {"series": pl.UInt32, "after": pl.Int64, "before": pl.Int64}
+        self._gaps = pl.DataFrame(known, schema=schema, orient="row")
+        key = ["type", "identifier"]
+        numbers = pl.int_range(pl.len(), dtype=pl.UInt32).alias("number")
+        pieces = table.frame.select(*key, "first", "last", "rows", "bytes", numbers)
+        pieces = pieces.join(table.series.select(*key, "series", "begins"), on=key)
+        # A funding rate that is sent at the end of a window belongs to it, too.
+        late = (pl.col("type") == "funding_rates").cast(pl.Int64).alias("late")
+        self._pieces = pieces.with_columns(late).drop(key).sort("first")
+        self._firsts = self._pieces["first"]
+        self._longest = pieces.select((pl.col("last") - pl.col("first")).max()).item()
+
+    def cut(self, start: int, end: int, warmup_start: int) -> TableCut | None:
+        """Return what ``[start, end)`` needs from the warm-up on; None when it has no rows."""
+        import polars as pl
+
+        low = self._firsts.search_sorted(warmup_start - self._longest)
+        near = self._pieces[low : self._firsts.search_sorted(end + 1)]
+        touched = near.filter(self._most(warmup_start, end) > 0).sort("number")
+        facts = touched.select(
+            pl.col("bytes").sum(),
+            (pl.col("begins") > warmup_start).any(),
+            least=self._least(start, end).sum(),
+            most=self._most(start, end).sum(),
+            has_rows=(self._most(start, end, late=False) > 0).any(),
+        ).row(0, named=True)
+        if not facts["has_rows"]:
+            return None
+        return TableCut(
+            TablePieces(self._table, touched["number"]),
+            facts["least"],
+            facts["most"],
+            facts["bytes"],
+            facts["begins"],
+        )
+
+    def _most(self, start: int, end: int, *, late: bool = True) -> pl.Expr:
+        import polars as pl
+
+        stop = end + pl.col("late") if late else pl.lit(end)
+        rows = pl.col("rows")
+        return (
+            pl.when(_inside(start, stop))
+            .then(rows)
+            .when(self._none(start, end, late=late))
+            .then(0)
+            .otherwise(rows - _outside(start, stop))
+        )
+
+    def _least(self, start: int, end: int) -> pl.Expr:
+        import polars as pl
+
+        stop = pl.lit(end)
+        return (
+            pl.when(_inside(start, stop))
+            .then(pl.col("rows"))
+            .when(self._none(start, end, late=False))
+            .then(0)
+            .otherwise(2 - _outside(start, stop))
+        )
+
+    def _none(self, start: int, end: int, *, late: bool) -> pl.Expr:
+        """Whether a row group has no row from ``start`` to before ``end``."""
+        import polars as pl
+
+        stop = end + pl.col("late") if late else pl.lit(end)
+        gap = self._in_gap(start, end)
+        if late:
+            is_late = pl.col("late") == 1
+            gap = pl.when(is_late).then(self._in_gap(start, end + 1)).otherwise(gap)
+        return (pl.col("last") < start) | (stop <= pl.col("first")) | gap
+
+    def _in_gap(self, start: int, end: int) -> pl.Expr:
+        """Whether a row group is of a series that is known to have no rows in ``[start, end)``."""
+        import polars as pl
+
+        found = self._gaps.filter(pl.col("after") < start, pl.col("before") >= end)["series"]
+        return pl.col("series").is_in(found.to_list())
+
+
+def _inside(start: int, stop: pl.Expr) -> pl.Expr:
+    import polars as pl
+
+    return (pl.col("first") >= start) & (pl.col("last") < stop)
+
+
+def _outside(start: int, stop: pl.Expr) -> pl.Expr:
+    """How many of a row group's first and last row are known to be outside."""
+    import polars as pl
+
+    return (pl.col("first") < start).cast(pl.Int64) + (pl.col("last") >= stop).cast(pl.Int64)

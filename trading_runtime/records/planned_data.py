@@ -1,0 +1,252 @@
+"""The data of a plan's partitions: series, their files and row groups.
+
+A plan over all months of thousands of instruments has hundreds of thousands of row groups, for
+which records of their own would take more time and memory than all else in it. Such a plan has them
+once, as columns, and its partitions name theirs by number. In ``plan.json`` the columns are Parquet
+files, in base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
+
+from trading_runtime.records.forms import check_form
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import polars as pl
+
+    from trading_runtime.records.forms import Form
+
+_DIGESTS = ("schema_sha256", "footer_sha256", "sha256")
+TABLE_COLUMNS = (
+    *("type", "identifier", "instrument_id", "path", "footer_offset", "index", "offset", "bytes"),
+    *_DIGESTS,
+)
+_NUMBERS = "row_group"
+_LISTED: Form = {
+    "row_groups": [{"path": str, "index": int, "sha256": str, "offset": int, "bytes": int}],
+    "files": [{"path": str, "footer_offset": int, "footer_sha256": str}],
+    "type": str,
+    "identifier": str,
+    "instrument_id": str,
+    "schemas": [str],
+}
+_TABLED: Form = {"table": int, "first": int, "row_groups": int}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRowGroup:
+    """A row group of a file of the dataset."""
+
+    path: str
+    index: int
+    offset: int
+    bytes: int
+    sha256: str
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the row group as ``plan.json`` states it."""
+        return {
+            "path": self.path,
+            "index": self.index,
+            "offset": self.offset,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+        }
+
+
+class PlannedFile(NamedTuple):
+    """A file of the dataset, with its footer."""
+
+    path: str
+    footer_offset: int
+    footer_sha256: str
+
+
+class PlannedSeries(NamedTuple):
+    """What a partition needs of one series: the row groups, and the files that contain them."""
+
+    type: str
+    identifier: str
+    instrument_id: str
+    schemas: tuple[str, ...]
+    files: tuple[PlannedFile, ...]
+    row_groups: tuple[PlannedRowGroup, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[Any, ...]]) -> Self:
+        """Return the series with these row groups, each with the values of ``TABLE_COLUMNS``."""
+        files: list[PlannedFile] = []
+        groups: list[PlannedRowGroup] = []
+        schemas: dict[str, None] = {}
+        key: tuple[str, str, str] = ("", "", "")
+        for *first, path, footer_offset, index, offset, size, schema, footer, sha256 in rows:
+            key = first[0], first[1], first[2]
+            if not files or files[-1].path != path:
+                files.append(PlannedFile(path, footer_offset, footer))
+            groups.append(PlannedRowGroup(path, index, offset, size, sha256))
+            schemas[schema] = None
+        return cls(*key, tuple(schemas), tuple(files), tuple(groups))
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the series as ``plan.json`` states it."""
+        return self._asdict() | {
+            "schemas": list(self.schemas),
+            "files": [file._asdict() for file in self.files],
+            "row_groups": [group.to_document() for group in self.row_groups],
+        }
+
+    @classmethod
+    def from_document(cls, item: Mapping[str, Any]) -> Self:
+        """Return the series that ``plan.json`` states; the form of ``item`` has been checked."""
+        return cls(
+            item["type"],
+            item["identifier"],
+            item["instrument_id"],
+            tuple(item["schemas"]),
+            tuple(
+                PlannedFile(file["path"], file["footer_offset"], file["footer_sha256"])
+                for file in item["files"]
+            ),
+            tuple(
+                PlannedRowGroup(
+                    group["path"], group["index"], group["offset"], group["bytes"], group["sha256"]
+                )
+                for group in item["row_groups"]
+            ),
+        )
+
+
+class TabledData(Sequence[PlannedSeries]):
+    """The series of a partition: rows of a table that partitions share, read when asked for."""
+
+    def __init__(self, table: pl.DataFrame, numbers: pl.Series) -> None:
+        self.table = table
+        """Has ``TABLE_COLUMNS``, digests as bytes; by type, identifier and time."""
+        self.numbers = numbers
+        """Which rows of the table are the partition's, ascending."""
+
+    def __len__(self) -> int:  # noqa: D105 - as that of any sequence
+        return self._rows().select("type", "identifier").n_unique()
+
+    @overload
+    def __getitem__(self, place: int) -> PlannedSeries: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[PlannedSeries]: ...
+    def __getitem__(  # noqa: D105
+        self, place: int | slice
+    ) -> PlannedSeries | Sequence[PlannedSeries]:
+        return tuple(self)[place]
+
+    def __iter__(self) -> Iterator[PlannedSeries]:  # noqa: D105 - as that of any sequence
+        rows = self._with_hex_digests().select(TABLE_COLUMNS).iter_rows()
+        for _, found in groupby(rows, key=itemgetter(0, 1)):
+            yield PlannedSeries.of(found)
+
+    def canonical_json(self) -> str:
+        """Return what a task's identity states of the data: its content without its location.
+
+        The text is that of ``canonical.canonical_json`` for ``inputs.SeriesInputs``.
+        """
+        import polars as pl
+
+        series = (
+            self._with_hex_digests()
+            .group_by("type", "identifier", maintain_order=True)
+            .agg(
+                pl.col("instrument_id").first(),
+                pl.col("sha256").alias("row_groups"),
+                pl.col("schema_sha256").unique(maintain_order=True).alias("schemas"),
+            )
+        )
+        keys = ("identifier", "instrument_id", "row_groups", "schemas", "type")
+        texts = series.select(pl.struct(keys).struct.json_encode()).to_series()
+        return f"[{','.join(texts)}]"
+
+    def _rows(self) -> pl.DataFrame:
+        return self.table[self.numbers]
+
+    def _with_hex_digests(self) -> pl.DataFrame:
+        import polars as pl
+
+        return self._rows().with_columns(pl.col(name).bin.encode("hex") for name in _DIGESTS)
+
+
+def data_documents(
+    every: Sequence[Sequence[PlannedSeries]],
+) -> tuple[list[Any], list[dict[str, str]]]:
+    """Return the data of each partition, and the tables of all, as ``plan.json`` states them."""
+    tables: dict[int, pl.DataFrame] = {}
+    numbers: dict[int, list[pl.Series]] = {}
+    counts: dict[int, int] = {}
+    documents: list[Any] = []
+    for data in every:
+        if not isinstance(data, TabledData):
+            documents.append([series.to_document() for series in data])
+            continue
+        key = id(data.table)
+        tables.setdefault(key, data.table)
+        first, count = counts.get(key, 0), len(data.numbers)
+        documents.append({"table": list(tables).index(key), "first": first, "row_groups": count})
+        numbers.setdefault(key, []).append(data.numbers)
+        counts[key] = first + count
+    return documents, [_table_document(table, numbers[key]) for key, table in tables.items()]
+
+
+def _table_document(table: pl.DataFrame, numbers: Sequence[pl.Series]) -> dict[str, str]:
+    import polars as pl
+
+    every = pl.concat(numbers).cast(pl.UInt32).alias(_NUMBERS).to_frame()
+    return {"row_groups": _encoded(table.select(TABLE_COLUMNS)), "numbers": _encoded(every)}
+
+
+def _encoded(frame: pl.DataFrame) -> str:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd", statistics=False)
+    return base64.b64encode(buffer.getbuffer()).decode()
+
+
+class DataTables:
+    """The tables of a plan that is read."""
+
+    def __init__(self, documents: Any) -> None:
+        """Read the tables that ``plan.json`` has; raises ``ValueError`` when they are damaged."""
+        check_form(documents, [{"row_groups": str, "numbers": str}], "tables")
+        self._tables = [
+            (_decoded(item["row_groups"], number), _decoded(item["numbers"], number)[_NUMBERS])
+            for number, item in enumerate(documents)
+        ]
+
+    def data(self, document: Any, place: str) -> Sequence[PlannedSeries]:
+        """Return the data of a partition, ``document`` at ``place`` of the plan.
+
+        Raises ``ValueError`` when it does not have the right form.
+        """
+        if isinstance(document, list):
+            check_form(document, [_LISTED], place)
+            return tuple(PlannedSeries.from_document(item) for item in document)
+        check_form(document, _TABLED, place)
+        first, count = document["first"], document["row_groups"]
+        if not 0 <= document["table"] < len(self._tables):
+            raise ValueError(f"{place}.table is of the wrong form")
+        table, numbers = self._tables[document["table"]]
+        if first < 0 or count < 1 or first + count > len(numbers):
+            raise ValueError(f"{place}.first is of the wrong form")
+        return TabledData(table, numbers[first : first + count])
+
+
+def _decoded(text: str, number: int) -> pl.DataFrame:
+    import polars as pl
+
+    try:
+        return pl.read_parquet(io.BytesIO(base64.b64decode(text, validate=True)))
+    except (ValueError, pl.exceptions.PolarsError) as error:
+        raise ValueError(f"tables[{number}] cannot be read: {error}") from error
