@@ -5,7 +5,7 @@
 
 Both play the same bars, one at a time, to the same strategy, and simulate the venue. Prints one
 JSON document: seconds from the start of the process until data may come, the peak of resident
-memory in bytes, and for each order the microseconds since its row was handed over.
+memory in bytes, and for each order the seconds since its row was handed over.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def main() -> None:
     measured = {"session": _session, "node": _node}[kind](*arguments)
     sent = json.loads(Path(os.environ["BENCH_SENT"]).read_text(encoding="utf-8"))
     handed = measured.pop("handed")
-    delays = [(after - before) / 1000 for before, after in zip(handed, sent, strict=True)]
+    delays = [(after - before) / 1e9 for before, after in zip(handed, sent, strict=True)]
     content = {**measured, "memory": _peak(), "delays": delays}
     sys.stdout.write("\n" + json.dumps(content) + "\n")
 
