@@ -34,9 +34,12 @@ _LOST = (
     "pod deleted|node was low on resource|exceeds the total limit|node shutdown|[Pp]reempt"
     "|is unresponsive|Evicted|didn.t have enough resource|can.t find failed message"
 )
+# Killed without a word: its grace period was too short. Out of memory is told, by the kernel or by
+# the batch itself, and would happen again.
+_KILLED = "(lastRetry.exitCode == '137' && !(lastRetry.message matches 'OOMKilled|out of memory'))"
 _LOST_OR_TRANSIENT = (
     "!(lastRetry.message contains 'deadline') && (lastRetry.exitCode in ['75', '143']"
-    f" || lastRetry.message matches '{_LOST}'"
+    f" || {_KILLED} || lastRetry.message matches '{_LOST}'"
 )
 # The first wait is short: Argo waits before it decides whether to try again, so every failure is
 # reported that much later. Four tries wait for almost three minutes.

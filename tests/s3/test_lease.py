@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.small_experiment import SmallExperiment
+    from trading_runtime.runs.opening import OpenRun
 
 LEASE = "runs/one/lock"
 
@@ -285,6 +286,31 @@ def test_a_run_that_loses_its_lease_at_work_ends_and_says_so(
 
     assert objects.read(LEASE) == taken
     assert not objects.has("runs/one/result.json")
+
+
+def test_a_holder_that_was_suspended_between_check_and_write_writes_no_metadata(
+    bucket: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_lock, "_RENEWALS", 1e-3)
+    objects, store = S3Folder(f"{bucket}/results"), open_store(f"{bucket}/results")
+
+    def publish(opened: OpenRun, content: str) -> None:
+        write_file(opened.files.metadata, content)
+        opened.publish(opened.files.metadata)
+
+    def work_after_it_was_suspended() -> None:
+        with acquire_run(store, "one") as first:
+            publish(first, "ours")
+            # Its lease has expired, and as far as it knows it has not.
+            clock.now += 122
+            with acquire_run(open_store(f"{bucket}/results"), "one") as second:
+                publish(second, "theirs")
+                publish(first, "ours, and too late")
+
+    with pytest.raises(LeaseLostError):
+        work_after_it_was_suspended()
+
+    assert objects.read("runs/one/metadata.json") == b"theirs"
 
 
 def test_a_run_whose_objects_are_removed_at_work_ends_with_8_and_is_not_stored_again(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.argo.planned_run import open_planned_run
 from trading_runtime.control.kill_switch import KillSwitch
+from trading_runtime.errors import DataError
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.failures import MissingTasks
 from trading_runtime.runs.heartbeat import Heartbeat
@@ -13,31 +14,44 @@ from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:
     from trading_runtime.argo.planned_run import SharedPlannedRun
+    from trading_runtime.results.store import Store
 
 
 def run_check_step(results: str, run_id: str) -> int:
     """Write batches of the tasks that were not done, and return the number of batches.
 
     These are tasks with neither a result nor a failure, and those whose failure may pass:
-    transient, or out of memory. Argo's own view of its pods is not used. Raises ``UsageError`` when
-    the run was not planned. A run that was asked to stop, or that the kill switch is on for, gets
-    no more batches.
+    transient, or out of memory. Results that are damaged are quarantined and sent again. Argo's own
+    view of its pods is not used. Raises ``UsageError`` when the run was not planned. A run that was
+    asked to stop, or that the kill switch is on for, gets no more batches.
     """
     run = open_planned_run(results, run_id)
     with Heartbeat(run.store.objects, run_id):
         return _make_batches(run)
 
 
+def _is_sound(store: Store, task_id: str) -> bool:
+    """Return whether what the summary will read of a result is sound; quarantine it if not."""
+    try:
+        store.read_reduced(task_id)
+    except DataError:
+        store.quarantine(task_id)
+        return False
+    return True
+
+
 def _make_batches(run: SharedPlannedRun) -> int:
     if run.shared.stop_requested() or KillSwitch(run.store).on_for(run.run_id) is not None:
         return 0  # the summary says which
     run.store.refresh(run.plan.task_ids)
+    run.store.fetch_results(run.plan.task_ids, run.plan.digest)
     failed = run.shared.failures().keys()
     missing = []
     for index, task_id in enumerate(run.plan.task_ids):
         if run.store.has_task(task_id):
-            continue
-        if task_id not in failed or run.may_pass(task_id):
+            if not _is_sound(run.store, task_id):
+                missing.append(index)
+        elif task_id not in failed or run.may_pass(task_id):
             missing.append(index)
     batches = pod_batches(
         run.plan,

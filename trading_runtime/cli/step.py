@@ -126,9 +126,14 @@ def _plan(experiment: str, run_id: str, settings: PodSettings) -> int:
 
 
 def _batch(results: str, run_id: str, order: BatchOrder, stopping: Signals) -> int:
-    from trading_runtime.argo.batch_step import run_batch_step
+    from trading_runtime.argo.batch_step import OUT_OF_MEMORY_EXIT_CODE, run_batch_step
+    from trading_runtime.argo.outputs import write_termination_message
 
-    return run_batch_step(results, run_id, order, stopping)
+    exit_code = run_batch_step(results, run_id, order, stopping)
+    if exit_code == OUT_OF_MEMORY_EXIT_CODE:
+        # By these words the template tells it from a pod that was killed.
+        write_termination_message(f"run {run_id}: batch {order.number}: a task ran out of memory")
+    return exit_code
 
 
 def _check(results: str, run_id: str) -> int:

@@ -86,7 +86,7 @@ class LocalRun:
             metadata = begin_run(files, self.prepared, self.run_id, ExecutorKind.LOCAL)
             if metadata.earlier is not None:
                 # Before any of its files changes: until then it has ended as its metadata say.
-                store.publish(files.metadata)
+                self._opened.publish(files.metadata)
             store.clear_staging()
             remove_abandoned_scratch()
             with (

@@ -96,7 +96,15 @@ class Store:
         self.copy.publish(paths)
 
     def publish_run(self, files: RunFiles) -> None:
-        """Let others see all files of a run, except its journals and those private to one process.
+        """Let others see all files of a run, its metadata last: they have the others' digests.
+
+        See ``publish_all_but_metadata``.
+        """
+        self.publish_all_but_metadata(files)
+        self.copy.publish([files.metadata])
+
+    def publish_all_but_metadata(self, files: RunFiles) -> None:
+        """Let others see a run's files, except its metadata, journals, and those of one process.
 
         Others wrote most of the journals, of which there are as many as pods: see ``publish_part``.
         """
@@ -111,8 +119,6 @@ class Store:
         for name in self.objects.sizes(f"runs/{files.folder.name}/{_REPORT}"):
             if not (self.root / name).exists():
                 self.objects.remove(name)
-        # Last, since they contain the digests of the others.
-        self.copy.publish([files.metadata])
 
     def publish_part(self, end_part: Callable[[], Path | None]) -> None:
         """Let others see a journal's new lines since the last call (``Journal.end_part``).

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.errors import DataError, UsageError
+from trading_runtime.errors import DataError, LeaseLostError, UsageError
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.run_files import RunFiles
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.events import Event
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.results.store import Store
+    from trading_runtime.storage.object_store import ObjectStore
 
 
 _RUN_ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
@@ -176,6 +177,13 @@ class SharedRun(WorkingRun):
             self._publish_journals()
 
 
+def _version(objects: ObjectStore, name: str) -> str | None:
+    try:
+        return objects.read_version(name)[1]
+    except FileNotFoundError:
+        return None
+
+
 _PUBLISH_SECONDS = 10
 
 
@@ -198,6 +206,8 @@ class OpenRun(WorkingRun):
         """``held`` raises when this process no longer holds the run (see ``hold_run``)."""
         super().__init__(store, files)
         self._held = held
+        self._version: str | None = None
+        """Of the metadata, as this process last stored them."""
 
     def check_held(self) -> None:
         """Raise ``LeaseLostError`` or ``StorageError`` once this process has lost the run."""
@@ -216,7 +226,35 @@ class OpenRun(WorkingRun):
     def publish(self, *paths: Path) -> None:
         """Store files that this process wrote; raises ``LeaseLostError`` when the run is lost."""
         self.check_held()
-        super().publish(*paths)
+        super().publish(*(path for path in paths if path != self.files.metadata))
+        if self.files.metadata in paths:
+            self._publish_metadata()
+
+    def _publish_metadata(self) -> None:
+        """Store the metadata: the write that begins and ends a run, which no earlier holder makes.
+
+        A process that was suspended after it had checked its lease finds here that others have
+        written since.
+        """
+        path, objects = self.files.metadata, self.store.objects
+        if self.store.copy.is_complete or not path.is_file():
+            return
+        name, content = self._name(path), path.read_bytes()
+        version = self._version and objects.replace(name, content, self._version)
+        if not version:
+            # Not as this process left them: those of an earlier attempt, or of another holder.
+            there = _version(objects, name)
+            self._held.confirm()
+            if there is None:
+                version = objects.create(name, content)
+            else:
+                version = objects.replace(name, content, there)
+        if not version:
+            raise LeaseLostError(
+                f"run {self.files.folder.name!r}: another process has written its metadata "
+                "meanwhile; nothing more was stored of the run"
+            )
+        self._version = version
 
     def publish_when_due(self) -> None:
         """Store metadata and journal when it is due.
@@ -234,7 +272,8 @@ class OpenRun(WorkingRun):
         """Store all files of the run; raises as ``publish_when_due`` does."""
         self._held.confirm()
         self._publish_journals()
-        self.store.publish_run(self.files)
+        self.store.publish_all_but_metadata(self.files)
+        self._publish_metadata()
 
     def gather(self) -> None:
         """Fetch the chains that others have written since, next to those of this process."""
