@@ -9,14 +9,27 @@ from typing import TYPE_CHECKING
 
 from hera.workflows import Container, Parameter, models
 
-from argo.expressions import RUN_ID, argument, json_text, literal, parameter, simple
+from argo.expressions import (
+    RUN_ID,
+    argument,
+    json_text,
+    json_value,
+    literal,
+    parameter,
+    refused_unless_right,
+    simple,
+)
 from argo.pods import patch
 from trading_runtime.argo.cluster_names import S3_KEYS, S3_SECRET
 from trading_runtime.argo.cluster_objects import CONTAINER_SECURITY, secret_variable
+from trading_runtime.argo.parameters import CHECKS
 from trading_runtime.execution.workers.processes import FIXED_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+CHECKED = tuple(CHECKS)
+"""The parameters that are checked before the first pod is made."""
 
 type Output = Parameter | models.Artifact
 
@@ -114,6 +127,7 @@ def _planning(
         ],
         outputs=outputs,
         inputs=inputs,
+        checked=CHECKED,
     )
 
 
@@ -172,18 +186,28 @@ def summary() -> Container:
         # Its message becomes the workflow's, and must be the pod's own: when an expression rules
         # out a retry, Argo reports only that. So only a lost pod is retried.
         retry=when_lost(),
+        # It runs when plan was refused, too, and its message becomes the workflow's.
+        checked=CHECKED,
     )
 
 
-def _step(
+def _step(  # noqa: PLR0913 - what pods differ in
     name: str,
     arguments: list[str],
     outputs: list[Output],
     *,
     inputs: list[Parameter] | None = None,
     retry: models.RetryStrategy | None = None,
+    checked: Sequence[str] = (),
 ) -> Container:
-    return step_pod(name, [f"--step={name}", *arguments], outputs, inputs=inputs, retry=retry)
+    return step_pod(
+        name,
+        [f"--step={name}", *arguments],
+        outputs,
+        inputs=inputs,
+        retry=retry,
+        checked=checked,
+    )
 
 
 def output(name: str) -> Parameter:
@@ -206,8 +230,12 @@ def step_pod(  # noqa: PLR0913 - what pods differ in
     inputs: list[Parameter] | None = None,
     retry: models.RetryStrategy | None = None,
     command: Sequence[str] = _BACKTEST,
+    checked: Sequence[str] = (),
 ) -> Container:
-    """Return a pod that plans, checks or summarises; ``retry`` says when it is tried again."""
+    """Return a pod that plans, checks or summarises; ``retry`` says when it is tried again.
+
+    The step fails, without a pod, when one of the parameters ``checked`` is not accepted.
+    """
     return _container(
         name,
         arguments,
@@ -218,6 +246,7 @@ def step_pod(  # noqa: PLR0913 - what pods differ in
         outputs=outputs,
         retry=retry or _retried(_ONCE_MORE_WITH_MEMORY),
         command=command,
+        checks=refused_unless_right(checked) if checked else "",
     )
 
 
@@ -262,6 +291,7 @@ def _container(  # noqa: PLR0913 - a container needs this much
     outputs: list[Output] | None = None,
     retry: models.RetryStrategy | None = None,
     command: Sequence[str],
+    checks: str = "",
 ) -> Container:
     return Container(
         name=name,
@@ -278,8 +308,13 @@ def _container(  # noqa: PLR0913 - a container needs this much
         outputs=outputs,
         active_deadline_seconds=simple(deadline),
         retry_strategy=retry,
-        pod_spec_patch=patch(
+        pod_spec_patch=checks
+        + patch(
             {
+                "nodeSelector": "@node-selector",
+                "priorityClassName": "@priority-class",
+                "tolerations": "@tolerations",
+                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "@scratch-size"}}],
                 "containers": [
                     {
                         "name": "main",
@@ -288,9 +323,13 @@ def _container(  # noqa: PLR0913 - a container needs this much
                             "limits": {"memory": "@limit"},
                         },
                     }
-                ]
+                ],
             },
             {
+                "@node-selector": json_value("node-selector"),
+                "@priority-class": json_text("priority-class"),
+                "@tolerations": json_value("tolerations"),
+                "@scratch-size": json_text("scratch-size"),
                 "@cpu": json_text(cpu),
                 "@request": f'"{{{{={memory}}}}}Mi"',
                 "@limit": f'"{{{{={memory}}}}}Mi"',
