@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from trading_runtime.argo.parameters import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 def parameter(name: str) -> str:
     """Return the expression for a workflow's parameter."""
@@ -25,6 +32,20 @@ def literal(expression: str) -> str:
 def simple(name: str) -> str:
     """Return the placeholder for a workflow's parameter where Argo reads it itself."""
     return f"{{{{workflow.parameters.{name}}}}}"
+
+
+def refused_unless_right(names: Iterable[str]) -> str:
+    """Return a placeholder that leaves nothing, and fails a step when a parameter is not accepted.
+
+    It needs no pod, but a place in a template: elsewhere in a workflow Argo tells nobody of an
+    expression that fails. Of the expression, Argo shows the line that failed with the message.
+    """
+    checks = (
+        f"({parameter(name)} matches `^({CHECKS[name].pattern})$` ? '' :\n"
+        f"sprig.fail('{name}: not accepted; write {CHECKS[name].wanted}'))"
+        for name in names
+    )
+    return f"{{{{={' +\n'.join(checks)}}}}}"
 
 
 def json_text(name: str) -> str:

@@ -12,6 +12,8 @@ from argo.steps import output, step_pod, when_lost, work_pod
 from argo.workflows import POD_PARAMETERS, template_of_batches, two_rounds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hera.workflows import Container, WorkflowTemplate, models
 
 COMMAND = ["python", "-m", "trading_runtime.cli.main", "data", "part"]
@@ -34,7 +36,7 @@ def prepare_template() -> WorkflowTemplate:
         parameters=PARAMETERS,
         steps=Steps(name="make", sub_steps=[*two_rounds(), summary]),
         pods=[
-            _step("plan"),
+            _step("plan", checked=[str(item.name) for item in POD_PARAMETERS]),
             _series("batch", 1),
             _step("check"),
             _series("again", 2),
@@ -50,9 +52,20 @@ def _arguments(step: str) -> list[str]:
 
 
 def _step(
-    name: str, tells: str = "batches", retry: models.RetryStrategy | None = None
+    name: str,
+    tells: str = "batches",
+    *,
+    retry: models.RetryStrategy | None = None,
+    checked: Sequence[str] = (),
 ) -> Container:
-    return step_pod(name, _arguments(name), [output(tells)], retry=retry, command=COMMAND)
+    return step_pod(
+        name,
+        _arguments(name),
+        [output(tells)],
+        retry=retry,
+        command=COMMAND,
+        checked=checked,
+    )
 
 
 def _series(name: str, attempt: int) -> Container:

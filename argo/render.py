@@ -16,6 +16,7 @@ from argo.backtest import backtest_template
 from argo.build import build_template
 from argo.prepare import prepare_template
 from trading_runtime.argo.cluster_objects import as_yaml
+from trading_runtime.argo.parameters import CHECKS
 
 if TYPE_CHECKING:
     from hera.workflows import WorkflowTemplate
@@ -30,11 +31,18 @@ def rendered() -> dict[str, str]:
         "workflowtemplate-backtest.yaml": _text(backtest_template(), "backtest"),
         "workflowtemplate-prepare.yaml": _text(prepare_template(), "prepare"),
         "workflowtemplate-build-push-ghcr.yaml": _text(build_template(), "build"),
+        "parameters.tsv": _checks(),
     }
 
 
 def _text(template: WorkflowTemplate, source: str) -> str:
     return _HEAD.format(source=source) + as_yaml([template.to_dict()])
+
+
+def _checks() -> str:
+    """Return the checks of parameters for ``deploy-argo.sh``: name, pattern, how to write it."""
+    lines = ("\t".join((name, *check)) for name, check in CHECKS.items())
+    return "".join(f"{line}\n" for line in lines)
 
 
 def main() -> int:

@@ -9,14 +9,27 @@ from typing import TYPE_CHECKING
 
 from hera.workflows import Container, Parameter, models
 
-from argo.expressions import RUN_ID, argument, json_text, literal, parameter, simple
+from argo.expressions import (
+    RUN_ID,
+    argument,
+    json_text,
+    json_value,
+    literal,
+    parameter,
+    refused_unless_right,
+    simple,
+)
 from argo.pods import patch
 from trading_runtime.argo.cluster_names import S3_KEYS, S3_SECRET
 from trading_runtime.argo.cluster_objects import CONTAINER_SECURITY, secret_variable
+from trading_runtime.argo.parameters import CHECKS
 from trading_runtime.execution.workers.processes import FIXED_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+CHECKED = tuple(CHECKS)
+"""The parameters that are checked before the first pod is made."""
 
 type Output = Parameter | models.Artifact
 
@@ -81,6 +94,7 @@ def plan() -> Container:
             f"--batch-seconds={argument('batch-seconds')}",
             f"--most-batches={argument('most-batches')}",
         ],
+        checked=CHECKED,
         outputs=[
             *(
                 Parameter(
@@ -148,6 +162,8 @@ def summary() -> Container:
         # Its message becomes the workflow's, and must be the pod's own: when an expression rules
         # out a retry, Argo reports only that. So only a lost pod is retried.
         retry=when_lost(),
+        # It runs when plan was refused, too, and its message becomes the workflow's.
+        checked=CHECKED,
     )
 
 
@@ -156,12 +172,14 @@ def _step(
     arguments: list[str],
     outputs: list[Output],
     retry: models.RetryStrategy | None = None,
+    checked: Sequence[str] = (),
 ) -> Container:
     return step_pod(
         name,
         [f"--step={name}", *arguments, f"--run-id={literal(RUN_ID)}"],
         outputs,
         retry=retry,
+        checked=checked,
     )
 
 
@@ -170,15 +188,19 @@ def output(name: str) -> Parameter:
     return Parameter(name=name, value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}"))
 
 
-def step_pod(
+def step_pod(  # noqa: PLR0913 - what steps of two workflows differ in
     name: str,
     arguments: list[str],
     outputs: list[Output],
     *,
     retry: models.RetryStrategy | None = None,
     command: Sequence[str] = _BACKTEST,
+    checked: Sequence[str] = (),
 ) -> Container:
-    """Return a pod that plans, checks or summarises; ``retry`` says when it is tried again."""
+    """Return a pod that plans, checks or summarises; ``retry`` says when it is tried again.
+
+    The step fails, without a pod, when one of the parameters ``checked`` is not accepted.
+    """
     return _container(
         name,
         arguments,
@@ -188,6 +210,7 @@ def step_pod(
         outputs=outputs,
         retry=retry or _retried(_ONCE_MORE_WITH_MEMORY),
         command=command,
+        checks=refused_unless_right(checked) if checked else "",
     )
 
 
@@ -228,6 +251,7 @@ def _container(  # noqa: PLR0913 - a container needs this much
     outputs: list[Output] | None = None,
     retry: models.RetryStrategy | None = None,
     command: Sequence[str],
+    checks: str = "",
 ) -> Container:
     return Container(
         name=name,
@@ -244,8 +268,13 @@ def _container(  # noqa: PLR0913 - a container needs this much
         outputs=outputs,
         active_deadline_seconds=simple(deadline),
         retry_strategy=retry,
-        pod_spec_patch=patch(
+        pod_spec_patch=checks
+        + patch(
             {
+                "nodeSelector": "@node-selector",
+                "priorityClassName": "@priority-class",
+                "tolerations": "@tolerations",
+                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "@scratch-size"}}],
                 "containers": [
                     {
                         "name": "main",
@@ -254,9 +283,13 @@ def _container(  # noqa: PLR0913 - a container needs this much
                             "limits": {"memory": "@limit"},
                         },
                     }
-                ]
+                ],
             },
             {
+                "@node-selector": json_value("node-selector"),
+                "@priority-class": json_text("priority-class"),
+                "@tolerations": json_value("tolerations"),
+                "@scratch-size": json_text("scratch-size"),
                 "@cpu": json_text(cpu),
                 "@request": f'"{{{{={memory}}}}}Mi"',
                 "@limit": f'"{{{{={memory}}}}}Mi"',

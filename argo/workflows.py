@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from hera.workflows import Parameter, Step, Steps, WorkflowTemplate, models
 
-from argo.expressions import json_text, json_value
 from argo.names import EXECUTOR
 from argo.pods import executor_patch, patch
 from trading_runtime.argo.cluster_names import ACCOUNT, LABELS, PULL_SECRET
@@ -88,7 +87,7 @@ def template_of_batches(  # noqa: PLR0913 - what two workflows differ in
         executor=models.ExecutorConfig(service_account_name=EXECUTOR),
         image_pull_secrets=[models.LocalObjectReference(name=PULL_SECRET)],
         security_context=pod_security(USER),
-        pod_spec_patch=_placed_pods(),
+        pod_spec_patch=patch(executor_patch(RESTRICTED), {}),
         volumes=[models.Volume(name="scratch", empty_dir=models.EmptyDirVolumeSource())],
     )
 
@@ -110,23 +109,4 @@ def _each(name: str, of: str) -> Step:
         arguments=[Parameter(name="index", value="{{item}}")],
         # A batch that failed does not end the workflow: what is missing is run once more.
         continue_on=models.ContinueOn(error=True, failed=True),
-    )
-
-
-def _placed_pods() -> str:
-    """Return where pods run, and the disk that they may fill."""
-    return patch(
-        executor_patch(RESTRICTED)
-        | {
-            "nodeSelector": "@node-selector",
-            "priorityClassName": "@priority-class",
-            "tolerations": "@tolerations",
-            "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "@scratch-size"}}],
-        },
-        {
-            "@node-selector": json_value("node-selector"),
-            "@priority-class": json_text("priority-class"),
-            "@tolerations": json_value("tolerations"),
-            "@scratch-size": json_text("scratch-size"),
-        },
     )

@@ -48,6 +48,16 @@ for each in "${egress[@]}"; do
         fail "EGRESS: '$each' is no range of addresses; write 192.0.2.0/24, or 192.0.2.7/32:9000 with a port"
 done
 
+for each in "${parameters[@]}"; do
+    while IFS=$'\t' read -r parameter pattern wanted; do
+        [[ $parameter != "${each%%=*}" || ${each#*=} =~ ^($pattern)$ ]] ||
+            fail "PARAMETERS: '$each' is not accepted; write $wanted"
+    done <parameters.tsv
+    class=${each#priority-class=}
+    [[ -z $class || $each != priority-class=* ]] || "${kubectl[@]}" get priorityclass "$class" >/dev/null ||
+        fail "PARAMETERS: '$each': the cluster has no such PriorityClass, or does not show it; create it first"
+done
+
 # What pods of work may reach is said once; deployed again without it, that stays.
 if ((${#egress[@]} + ${#ports[@]} == 0)); then
     "${kubectl[@]}" get networkpolicy api-and-storage --namespace "$namespace" >/dev/null 2>&1 ||

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
 import pytest
 from ruamel.yaml import YAML
 
@@ -32,6 +35,7 @@ def test_what_kubernetes_takes_is_accepted(text: str) -> None:
     name, _, value = text.partition("=")
 
     assert checked_parameters([text]) == {name: value}
+    assert is_accepted_by_a_shell(name, value)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_what_kubernetes_takes_is_accepted(text: str) -> None:
         ("tolerations=[{}]", "JSON such as"),
         ("priority-class=High Priority", "the name of a PriorityClass"),
         ("report-artifact=yes", "true or false"),
-        ("priority-class={{workflow.name}}", "without '{{'"),
+        ("priority-class={{workflow.name}}", "the name of a PriorityClass"),
         ("memory=1", "no such parameter; accepted are"),
         ("memory-mib", "write name=value"),
         ("image=x", "submit sets it from --image"),
@@ -76,6 +80,35 @@ def test_what_no_pod_could_be_made_with_is_refused(text: str, said: str) -> None
 
     assert said in str(raised.value)
     assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("memory-mib=63", "memory-mib=64 ", "retries=-1", "cpu=0", "cpu=0.0", "cpu=.5"),
+        *("cpu=1e3", "scratch-size=0Gi", "step-deadline-seconds=0", "report-artifact=True"),
+        *("node-selector=garbage", 'node-selector={"a b":"c"}', 'node-selector={"a":"b",}'),
+        *("tolerations={}", 'tolerations=[{"kez":"a"}]', 'tolerations=[{"effect":"Never"}]'),
+        'tolerations=[{"key":"a","operator":"In"}]',
+    ],
+)
+def test_a_shell_refuses_by_the_same_patterns(text: str) -> None:
+    name, _, value = text.partition("=")
+
+    assert not is_accepted_by_a_shell(name, value)
+    with pytest.raises(UsageError):
+        checked_parameters([text])
+
+
+def is_accepted_by_a_shell(name: str, value: str) -> bool:
+    """Match a value as ``deploy-argo.sh`` does."""
+    command = ["bash", "-c", "[[ $1 =~ ^($2)$ ]]", "bash", value, CHECKS[name].pattern]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def test_no_pattern_has_what_argo_would_read() -> None:
+    for check in CHECKS.values():
+        assert not re.search(r"\{\{|\}\}|`|'", check.pattern + check.wanted)
 
 
 def test_a_parameter_is_given_once() -> None:

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from argo.render import rendered
+from trading_runtime.argo.parameters import CHECKS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILES = sorted((ROOT / "argo").glob("workflowtemplate-*.yaml"))
@@ -62,7 +63,8 @@ def problems(schema: Path, content: Any) -> list[str]:
 
 
 def test_the_files_are_what_the_sources_render() -> None:
-    assert {path.name: path.read_text() for path in FILES} == rendered()
+    there = [*FILES, ROOT / "argo" / "parameters.tsv"]
+    assert {path.name: path.read_text() for path in there} == rendered()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -170,7 +172,8 @@ def test_every_pod_has_a_deadline_and_limits(name: str) -> None:
     found = part(name)
     assert found["activeDeadlineSeconds"].startswith("{{workflow.parameters.")
     # The places that Argo fills in hold no quotes of their own.
-    patched = json.loads(re.sub(r"\{\{=toJSON\(.*?\)\}\}", '"x"', found["podSpecPatch"]))
+    pod = found["podSpecPatch"][found["podSpecPatch"].index('{"containers"') :]
+    patched = json.loads(re.sub(r"\{\{=toJSON\(.*?\)\}\}", '"x"', pod))
     [main] = patched["containers"]
     assert main["name"] == "main"
     assert set(main["resources"]["requests"]) == {"cpu", "memory"}
@@ -188,7 +191,7 @@ def test_every_container_of_a_backtest_is_restricted() -> None:
     spec = template("backtest")["spec"]
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    patched = json.loads(re.sub(r"\{\{=.*?\}\}", '"x"', spec["podSpecPatch"]))
+    patched = json.loads(spec["podSpecPatch"])
     argos = [*patched["initContainers"], *patched["containers"]]
     assert [item["name"] for item in argos] == ["init", "wait"]
     mains = [item["container"] for item in spec["templates"] if "container" in item]
@@ -202,6 +205,25 @@ def test_every_container_of_a_backtest_is_restricted() -> None:
     # Nothing but a volume of the pod's own can be written to.
     assert spec["volumes"] == [{"name": "scratch", "emptyDir": {}}]
     assert all(item["volumeMounts"] == [{"mountPath": "/tmp", "name": "scratch"}] for item in mains)
+
+
+@pytest.mark.parametrize("name", ["plan", "summary"])
+def test_no_pod_of_a_step_is_made_with_a_parameter_that_is_not_accepted(name: str) -> None:
+    patched = part(name)["podSpecPatch"]
+
+    checks, end, pod = patched.partition("}}")
+    for parameter, check in CHECKS.items():
+        assert f"parameters['{parameter}'] matches `^({check.pattern})$` ? '' :" in checks
+        assert f"sprig.fail('{parameter}: not accepted; write {check.wanted}')" in checks
+    assert (checks[:3], end, pod[:14]) == ("{{=", "}}", '{"containers":')
+
+
+def test_no_expression_about_a_parameter_is_outside_the_templates() -> None:
+    """Argo tells nobody when one fails there: the workflow has no phase, for ever."""
+    spec = template("backtest")["spec"]
+    outside = json.dumps({key: spec[key] for key in spec.keys() - {"templates"}})
+
+    assert REFERENCE.findall(outside) == [("", "run-id")] * 2
 
 
 def test_secrets_are_named_and_never_written() -> None:

@@ -156,6 +156,15 @@ def test_the_explicit_form_reads_again_as_an_equal_experiment(tmp_path: Path) ->
     assert json.dumps(explicit(again)) == text
 
 
+def test_the_explicit_form_of_a_search_reads_again(tmp_path: Path, content: dict[str, Any]) -> None:
+    content["search"] = {"method": "random", "points": 2}
+    experiment = load_experiment(write(tmp_path, content)).experiment
+
+    text = json.dumps(explicit(experiment))
+
+    assert parse_experiment(text, ".json", "experiment.json", tmp_path) == experiment
+
+
 def test_the_explicit_form_names_every_default(tmp_path: Path, content: dict[str, Any]) -> None:
     shown = explicit(load_experiment(write(tmp_path, content)).experiment)
 

@@ -28,12 +28,12 @@ def bare_pods(image: str, count: int, code: str) -> dict[str, Any]:
     alone["activeDeadlineSeconds"] = 600
     step = {"name": "bare", "template": "bare", "withSequence": {"count": str(count)}}
     step["arguments"] = {"parameters": [{"name": "index", "value": "{{item}}"}]}
-    workflow_patch = json.loads(spec["podSpecPatch"].split(',"nodeSelector"')[0] + "}")
     kept = {
         key: spec[key]
         for key in (
             *("automountServiceAccountToken", "executor", "imagePullSecrets", "parallelism"),
-            *("podGC", "podMetadata", "securityContext", "serviceAccountName", "volumes"),
+            *("podGC", "podMetadata", "podSpecPatch", "securityContext", "serviceAccountName"),
+            "volumes",
         )
     }
     return {
@@ -42,7 +42,6 @@ def bare_pods(image: str, count: int, code: str) -> dict[str, Any]:
         "metadata": {"generateName": "bare-"},
         "spec": {
             **kept,
-            "podSpecPatch": json.dumps(workflow_patch),
             "entrypoint": "run",
             "templates": [{"name": "run", "steps": [[step]]}, alone],
         },

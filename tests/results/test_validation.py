@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.results.observed import YEAR, throughout
+from tests.results.skfolio_opinion import combinatorial_cases, digest, walk_forward_cases
 from trading_runtime.errors import UsageError
 from trading_runtime.records.plan import PlannedObjective
 from trading_runtime.results.calendar import observed_facts
@@ -77,6 +78,18 @@ def test_combinatorial_splits_are_those_of_skfolio() -> None:
         Split((0, 1, 2, 3, 12, 13), (5, 6, 7, 8, 9, 15, 16, 17, 18, 19)),
         Split((0, 1, 2, 3, 4, 5, 6, 7, 8), (10, 11, 12, 13, 14, 15, 16, 17, 18, 19)),
     ]
+
+
+def test_splits_of_every_kind_are_those_of_skfolio() -> None:
+    # The output of ``skfolio_opinion.py``, for 144 and 72 combinations of arguments.
+    assert (
+        digest(walk_forward(windows, **sizes) for windows, sizes in walk_forward_cases())
+        == "bcfd976857f1b679ea717ee0564303e2711d3f3069997923a26a8bef7637af39"
+    )
+    assert (
+        digest(combinatorial_purged(windows, **sizes) for windows, sizes in combinatorial_cases())
+        == "91b8417c1e84c0928a7dd19b1f9c599c564d8ccfe6c1fa7a612d7adee13b07a5"
+    )
 
 
 def test_too_few_windows_are_refused() -> None:

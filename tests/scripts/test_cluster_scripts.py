@@ -30,6 +30,10 @@ NO_CLUSTER = {"PATH": os.environ["PATH"], "KUBECTL": "false"}
             "a namespace of their own",
         ),
         ("deploy-argo.sh", {"EGRESS": "s3.example.org:443"}, "no range of addresses"),
+        ("deploy-argo.sh", {"PARAMETERS": "memory-mib=abc"}, "a whole number of MiB of 64 or more"),
+        ("deploy-argo.sh", {"PARAMETERS": "cpu=1 node-selector=garbage"}, "write labels as JSON"),
+        ("deploy-argo.sh", {"PARAMETERS": "tolerations={}"}, "'tolerations={}' is not accepted"),
+        ("deploy-argo.sh", {"PARAMETERS": "priority-class=nobody"}, "no such PriorityClass"),
         ("deploy-argo.sh", {"PARALLELISM": "many"}, "PARALLELISM is 'many'"),
         ("create-registry-secrets.sh", {}, "GHCR_TOKEN is not set"),
         (

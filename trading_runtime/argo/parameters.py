@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 _OPTIONS = {
     "experiment": "FILE",
@@ -24,16 +24,31 @@ _OPTIONS = {
     "most-batches": "--most-batches",
 }
 """Parameters that ``submit`` sets itself, each with what it is made from."""
-_MOST_DIGITS = 9
-_WHOLE = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}")
-_QUANTITY = re.compile(r"(?=[0-9.]*[1-9])[0-9]+(\.[0-9]+)?(m|[kMGTPE]|[KMGTPE]i)?")
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_LABEL = re.compile(
-    r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?"
+_QUANTITY = "(0*[1-9][0-9]*([.][0-9]+)?|0+[.]0*[1-9][0-9]*)(m|[kMGTPE]|[KMGTPE]i)?"
+_NAME = "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+_LABEL = f"({_NAME}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?"
+_LABEL_VALUE = "([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?"
+_TOLERATION = "|".join(
+    (
+        f'"key" *: *"({_LABEL})?"',
+        '"operator" *: *"(Exists|Equal)"',
+        f'"value" *: *"{_LABEL_VALUE}"',
+        '"effect" *: *"(NoSchedule|PreferNoSchedule|NoExecute)"',
+        '"tolerationSeconds" *: *(0|-?[1-9][0-9]{0,8})',
+    )
 )
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
-_OPERATORS = {"Exists", "Equal"}
-_EFFECTS = {"NoSchedule", "PreferNoSchedule", "NoExecute"}
+
+
+class ParameterCheck(NamedTuple):
+    """What a parameter of the workflow may be."""
+
+    pattern: str
+    """Of the whole value. It means the same to Python, to Argo (RE2) and to Bash (POSIX extended).
+
+    It has no ``{{`` and no ``}}``, which Argo would read, and no backtick, which quotes it there.
+    """
+    wanted: str
+    """How to write it."""
 
 
 def checked_parameters(given: Iterable[str]) -> dict[str, str]:
@@ -52,90 +67,52 @@ def checked_parameters(given: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"-p {name}: no such parameter; accepted are {', '.join(CHECKS)}")
         if name in found:
             raise UsageError(f"-p {name}: it is given twice")
-        wanted = "a value without '{{', which Argo would read" if "{{" in value else None
-        if wanted or (wanted := CHECKS[name](value)):
-            raise UsageError(f"-p {name}: {value[:200]!r} is not accepted; write {wanted}")
+        check = CHECKS[name]
+        if not re.fullmatch(check.pattern, value) or (name == "tolerations" and _clash(value)):
+            raise UsageError(f"-p {name}: {value[:200]!r} is not accepted; write {check.wanted}")
         found[name] = value
     return found
 
 
-def _whole(least: int, unit: str) -> Callable[[str], str | None]:
-    def check(value: str) -> str | None:
-        is_right = _WHOLE.fullmatch(value) and int(value) >= least
-        return None if is_right else f"a whole number{unit} of {least} or more"
-
-    return check
-
-
-def _quantity(example: str) -> Callable[[str], str | None]:
-    return lambda value: None if _QUANTITY.fullmatch(value) else f"a quantity such as {example}"
-
-
-def _truth(value: str) -> str | None:
-    return None if value in {"true", "false"} else "true or false"
-
-
-def _class_name(value: str) -> str | None:
-    is_right = not value or _NAME.fullmatch(value)
-    return None if is_right else "the name of a PriorityClass, or nothing"
-
-
-def _selector(value: str) -> str | None:
-    labels = _json(value)
-    is_right = isinstance(labels, dict) and all(
-        _LABEL.fullmatch(name) and isinstance(text, str) and _LABEL_VALUE.fullmatch(text)
-        for name, text in labels.items()
-    )
-    return None if is_right else 'labels as JSON, such as {"kubernetes.io/arch":"amd64"}'
-
-
-def _tolerations(value: str) -> str | None:
-    items = _json(value)
-    is_right = isinstance(items, list) and all(map(_is_toleration, items))
-    return None if is_right else 'JSON such as [{"key":"spot","operator":"Exists"}]'
-
-
-def _is_toleration(item: Any) -> bool:
-    if not isinstance(item, dict):
-        return False
-    rest = dict(item)
-    seconds = rest.pop("tolerationSeconds", 0)
-    if not all(isinstance(text, str) for text in rest.values()) or type(seconds) is not int:
-        return False
-    operator, effect = rest.pop("operator", "Equal"), rest.pop("effect", None)
-    key, text = rest.pop("key", ""), rest.pop("value", "")
-    return (
-        not rest
-        and operator in _OPERATORS
-        and (effect is None or effect in _EFFECTS)
-        and ("tolerationSeconds" not in item or effect == "NoExecute")
+def _clash(tolerations: str) -> bool:
+    """Return whether a toleration contradicts itself; Kubernetes refuses such a pod at once."""
+    return any(
         # Without a key it tolerates everything, which only Exists can say; Exists has no value.
-        and (_LABEL.fullmatch(key) is not None if key else operator == "Exists")
-        and (not text if operator == "Exists" else _LABEL_VALUE.fullmatch(text) is not None)
+        (not item.get("key") and item.get("operator") != "Exists")
+        or (item.get("operator") == "Exists" and item.get("value"))
+        or ("tolerationSeconds" in item and item.get("effect") != "NoExecute")
+        for item in json.loads(tolerations)
     )
 
 
-def _json(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
+def _list(item: str, opening: str, closing: str) -> str:
+    """Return the pattern of a list or an object in JSON, on one line, perhaps empty."""
+    return f"{opening} *(({item})( *, *({item}))*)? *{closing}"
 
 
-_memory = _whole(64, " of MiB")
-CHECKS: Mapping[str, Callable[[str], str | None]] = {
-    "allow-mutable-image": _truth,
-    "retries": _whole(0, ""),
-    "cpu": _quantity("2 or 500m"),
-    "memory-mib": _memory,
-    "step-cpu": _quantity("2 or 500m"),
-    "step-memory-mib": _memory,
-    "scratch-size": _quantity("20Gi"),
-    "batch-deadline-seconds": _whole(1, " of seconds"),
-    "step-deadline-seconds": _whole(1, " of seconds"),
-    "node-selector": _selector,
-    "tolerations": _tolerations,
-    "priority-class": _class_name,
-    "report-artifact": _truth,
+_TRUTH = ParameterCheck("true|false", "true or false")
+_CPU = ParameterCheck(_QUANTITY, "a quantity such as 2 or 500m")
+_MEMORY = ParameterCheck("6[4-9]|[7-9][0-9]|[1-9][0-9]{2,8}", "a whole number of MiB of 64 or more")
+_SECONDS = ParameterCheck("[1-9][0-9]{0,8}", "a whole number of seconds of 1 or more")
+CHECKS: Mapping[str, ParameterCheck] = {
+    "allow-mutable-image": _TRUTH,
+    "retries": ParameterCheck("0|[1-9][0-9]{0,8}", "a whole number of 0 or more"),
+    "cpu": _CPU,
+    "memory-mib": _MEMORY,
+    "step-cpu": _CPU,
+    "step-memory-mib": _MEMORY,
+    "scratch-size": ParameterCheck(_QUANTITY, "a quantity such as 20Gi"),
+    "batch-deadline-seconds": _SECONDS,
+    "step-deadline-seconds": _SECONDS,
+    "node-selector": ParameterCheck(
+        _list(f'"{_LABEL}" *: *"{_LABEL_VALUE}"', "[{]", "[}]"),
+        'labels as JSON, such as {"kubernetes.io/arch":"amd64"}',
+    ),
+    "tolerations": ParameterCheck(
+        _list(_list(_TOLERATION, "[{]", "[}]"), r"\[", r"\]"),
+        'JSON such as [{"key":"spot","operator":"Exists"}]',
+    ),
+    "priority-class": ParameterCheck(f"({_NAME})?", "the name of a PriorityClass, or nothing"),
+    "report-artifact": _TRUTH,
 }
-"""Parameters by name, each with what says how to write it when a value is not accepted."""
+"""Parameters by name. ``submit``, the templates and ``deploy-argo.sh`` all check by these."""

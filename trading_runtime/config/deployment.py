@@ -21,7 +21,14 @@ from trading_runtime.config.experiment import (
     StrategySettings,
 )
 from trading_runtime.config.fees import NoFees
-from trading_runtime.config.fields import Duration, Instant, InstrumentName, Model, Name
+from trading_runtime.config.fields import (
+    Duration,
+    Instant,
+    InstrumentName,
+    LabelText,
+    Model,
+    Name,
+)
 from trading_runtime.config.loading import (
     LoadedExperiment,
     failure,
@@ -162,7 +169,7 @@ class Deployment(Model):
     """Short name; the run ids of its sessions begin with it."""
     notes: str | None = None
     """Anything worth keeping; changes nothing."""
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[LabelText, LabelText] = Field(default_factory=dict)
     """Anything to find sessions by; changes nothing."""
     mode: Literal["paper", "live"]
     """``paper``: simulated orders. ``live``: orders at a venue; needs ``--live`` as well."""

@@ -15,6 +15,7 @@ from trading_runtime.config.fields import (
     Duration,
     Instant,
     InstrumentName,
+    LabelText,
     Model,
     MoneyText,
     Name,
@@ -452,7 +453,7 @@ class Experiment(Model):
     """Short name; run ids begin with it."""
     notes: str | None = None
     """Anything worth keeping; changes no result."""
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[LabelText, LabelText] = Field(default_factory=dict)
     """Anything to find runs by; changes no result."""
     dataset: DatasetSettings
     """Which data the strategy sees."""

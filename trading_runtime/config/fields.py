@@ -15,6 +15,8 @@ from trading_runtime.units import parse_duration, parse_instant
 MAX_DIGITS = 38
 """Digits of a number before and after the point that fit the engine's 128-bit decimals."""
 
+_MOST_OF_A_LABEL = 63
+
 _MONEY = r"^[0-9]+(\.[0-9]+)? [A-Z0-9]{0,11}[A-Z][A-Z0-9]{0,11}$"
 _CURRENCY = r"^[A-Z0-9]{0,11}[A-Z][A-Z0-9]{0,11}$"
 _NAME = r"^[a-z0-9]([a-z0-9.-]{0,40}[a-z0-9])?$"
@@ -83,6 +85,15 @@ def _check_name(text: str) -> str:
         raise ValueError(
             f"{text!r} is not a name; accepted are 1 to 42 lower-case letters, digits, '.' and "
             "'-', with a letter or digit at both ends"
+        )
+    return text
+
+
+def _check_label(text: str) -> str:
+    if len(text) > _MOST_OF_A_LABEL:
+        raise ValueError(
+            f"{text[:20]!r}... has {len(text):,} characters; at most {_MOST_OF_A_LABEL} are "
+            "accepted in the name and in the value of a label; longer text belongs into notes"
         )
     return text
 
@@ -191,6 +202,13 @@ Name = Annotated[
     str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": _NAME})
 ]
 """Lower-case letters, digits, dots and hyphens: it becomes part of a run id."""
+
+LabelText = Annotated[
+    str,
+    AfterValidator(_check_label),
+    WithJsonSchema({"type": "string", "maxLength": _MOST_OF_A_LABEL}),
+]
+"""The name of a label, or its value: as much as Kubernetes accepts."""
 
 InstrumentName = Annotated[
     str,

@@ -239,6 +239,8 @@ def explicit(experiment: Experiment) -> dict[str, Any]:
     gives an equal experiment.
     """
     content = experiment.model_dump(mode="python", by_alias=True)
+    if experiment.search is not None:
+        del content["sampling"]  # a file says one of the two
     content["strategy"]["config"] = _plain(content["strategy"]["config"], as_float=True)
     for name, values in content["parameters"].items():
         if isinstance(values, list):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from trading_runtime.config.fields import Duration, Model, Name
+from trading_runtime.config.fields import Duration, LabelText, Model, Name
 from trading_runtime.config.loading import failure, read_mapping, read_text, validated
 from trading_runtime.config.messages import problem_at
 from trading_runtime.config.places import PathError, resolve_place
@@ -58,7 +58,7 @@ class ProgramDeployment(Model):
     """Short name; the ids of its runs begin with it."""
     notes: str | None = None
     """Anything worth keeping; changes nothing."""
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[LabelText, LabelText] = Field(default_factory=dict)
     """Anything to find it by; changes nothing."""
     program: ProgramSettings
     """What runs."""
