@@ -203,6 +203,7 @@ def test_a_run_that_goes_on_counts_on_and_its_queue_starts_anew(
 
 def test_a_run_of_pods_is_running_though_no_process_has_it(tmp_path: Path) -> None:
     run = SampleRun(tmp_path, "run", executor="argo")
+    (tmp_path / "runs" / "run" / "alive").touch()  # a pod has just written it
     run.say(0, "run_started", tasks=4, pending=4)
     used = {"rows": 1, "worker": 0, "memory_bytes": 100, "fetched_bytes": 5}
     # The first pod was killed after its first task, and the second one did it again.
