@@ -15,12 +15,12 @@ def test_a_search_asks_for_the_points_of_a_laptop_though_a_pod_is_deleted_and_st
     # The second generation finds nothing better: of nine rounds at most, three are needed.
     experiment = site.awkward(
         "search",
-        parameters={"every": {"low": 2, "high": 60, "step": 1}, "pause_seconds": [3]},
+        parameters={"every": {"low": 2, "high": 60, "step": 1}, "pause_seconds": [10]},
         partitions={"by": "day", "end": "2024-01-02"},
         search=search,
     )
     name = experiment.send("--image", image, "--batch-seconds", "1")["workflow"]
-    site.backtests.delete_running(name, "batch")
+    victim = site.backtests.delete_running(name, "batch")
     found = site.backtests.succeeded(name)
 
     assert found.outputs["search"] == (
@@ -30,5 +30,7 @@ def test_a_search_asks_for_the_points_of_a_laptop_though_a_pod_is_deleted_and_st
     # One for each generation, and one that plans the run over all points.
     assert len(found.pods("ask")) == 3
     assert len(found.pods("batch")) == 4
+    lost = [found.pod_of(node) for node in found.pods("batch") if node["phase"] != "Succeeded"]
+    assert lost == [victim]
     assert len(found.pods("again")) == 1
     assert found.outputs["run_digest"] == experiment.run_on_laptop()["run_digest"]
