@@ -13,6 +13,7 @@ import pytest
 
 from tests.plans import VENUE, venue_inputs
 from tests.results.sample_run import sample_run, with_common
+from trading_runtime.records.inputs import StrategyInputs
 from trading_runtime.report import write_report
 from trading_runtime.report.assumptions import assumptions
 from trading_runtime.report.write import markdown_cell, markdown_fence
@@ -118,13 +119,14 @@ def test_the_third_parameter_is_held_at_the_best_value_and_that_is_said(tmp_path
 
 def test_a_path_and_a_date_are_broken_only_where_a_reader_expects_it(tmp_path: Path) -> None:
     run = sample_run({}, partitions=1)
-    strategy = {"path": "own/strategies/very_long_name.py:VeryLongName"}
-    inputs = dataclasses.replace(run, experiment={**run.experiment, "strategy": strategy})
+    path = "own/strategies/very_long_name.py:VeryLongName"
+    inputs = with_common(run, strategy=StrategyInputs(path, None))
     write_report(inputs, tmp_path)
 
     html = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
-    pieces = ["own/", "strategies/", "very_long_name.py:VeryLongName"]
+    pieces = ["own/", "strategies/", "very_long_name.", "py:", "VeryLongName"]
     assert "".join(f"<span>{piece}</span>" for piece in pieces) in html
+    assert "<span>2022-01-03</span>" in html
 
 
 def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:

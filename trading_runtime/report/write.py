@@ -187,7 +187,7 @@ def _of_search(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
 
 
 _MOST_TIMES_WIDER = 4
-_PART = re.compile(r"[^/]+/?|/")
+_BREAK = re.compile(r"(?<=/)(?=.)|(?<=[.:])(?=[A-Za-z_])")
 
 
 def _is_shown_beside(inputs: ReportInputs, held: Sequence[tuple[int, Decimal]]) -> bool:
@@ -226,8 +226,8 @@ def _environment() -> jinja2.Environment:
 
 
 def _parts(word: str) -> list[str]:
-    """Return the parts of a word between which a line may break: after each / of a path."""
-    return _PART.findall(word)
+    """Return the parts of a word between which a line may break: those of paths and names."""
+    return _BREAK.split(word)
 
 
 def markdown_cell(text: object) -> str:
