@@ -204,4 +204,4 @@ def test_a_summary_without_a_plan_says_so(small: SmallExperiment, pods: Pods) ->
     for results in ("", str(small.results)):
         ended = pods.step("summary", "--results", results, "--run-id", "one")
         assert ended.code == 2
-        assert "the run was not planned; the message of the step 'plan' says why" in ended.message
+        assert "the run was not planned; the message of the step 'plan', or of" in ended.message

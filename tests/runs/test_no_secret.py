@@ -96,7 +96,7 @@ def test_a_canary_in_every_variable_and_address_is_stored_and_shown_nowhere(
         strategy={"path": "leaking.py:Leaking", "config": {"bar_type": BAR_TYPE}},
         partitions={"by": "day", "end": "2024-01-02"},
         parameters={"way": ["none", "raise", "die"]},
-        labels={"source": f"https://{CANARY}:{CANARY}@host/x?token={CANARY}"},
+        labels={"source": f"https://{CANARY}:{CANARY}@host/?t={CANARY}"},
     )
     experiment = small.path.read_text()
     ended = small.run("--run-id", "run", "--workers", "1", environment=surroundings)

@@ -52,6 +52,8 @@ def test_a_run_in_s3_leaves_its_metrics_and_the_bytes_that_it_fetched(
 def test_a_folder_in_s3_is_followed_as_it_grows(tmp_path: Path, bucket: str) -> None:
     run = SampleRun(tmp_path, "run", executor="argo")
     run.say(0, "run_started", tasks=2, pending=2)
+    # A pod has just written it.
+    (tmp_path / "runs" / "run" / "alive").touch()
     results = f"{bucket}/results"
     upload(tmp_path, results)
     collector = FolderCollector(open_store(results), 50, lambda: NEW_YEAR + 10.0)

@@ -48,10 +48,10 @@ class Sent:
         sent, of_strategy = self, Strategy
         self.strategy: Any = reporting(of_strategy, self.records)()  # type: ignore[arg-type]
 
-    def write(self, event: Event) -> None:
+    def write(self, made: Event | Callable[[], Event]) -> None:
         if self.fault is not None:
             raise self.fault
-        self.done.append(type(event).__name__)
+        self.done.append(type(made() if callable(made) else made).__name__)
 
 
 def allow() -> None:

@@ -49,9 +49,7 @@ class LocalFolder:
             raise MissingError(f"{path}: there is no such file") from None
         except OSError as error:
             # A file where a folder belongs is no answer: a kill switch there may be on.
-            is_file = isinstance(error, NotADirectoryError)
-            advice = "; set 'results' to a folder that can be written" if is_file else ""
-            raise UnreadableError(path, error.strerror or str(error), advice) from error
+            raise _unreadable(path, error) from error
 
     def read_version(self, name: str) -> tuple[bytes, str]:
         """Return a file, and its version for ``replace``."""
@@ -185,8 +183,13 @@ def _files_below(top: Path) -> Iterator[Path]:
 def _refuse_unreadable(error: OSError) -> None:
     """Raise ``UnreadableError`` unless a folder is only missing: what it has would look absent."""
     if not isinstance(error, FileNotFoundError):
-        why = error.strerror or str(error)
-        raise UnreadableError(str(error.filename), why) from error
+        raise _unreadable(str(error.filename), error) from error
+
+
+def _unreadable(path: str, error: OSError) -> UnreadableError:
+    is_file = isinstance(error, NotADirectoryError)
+    advice = "; set 'results' to a folder that can be written" if is_file else ""
+    return UnreadableError(path, error.strerror or str(error), advice)
 
 
 def _version(content: bytes) -> str:

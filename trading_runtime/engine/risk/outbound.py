@@ -57,6 +57,7 @@ class OutboundQueue:
         self._first: deque[_Request] = deque()
         self._rest: deque[_Request] = deque()
         self._alerts = 0
+        self._next_look = 0
         self.counts: Counter[str] = Counter()
         """How many requests ``waited``, and how many of these ``expired`` or were ``dropped``."""
         self.refused_orders: list[Any] = []
@@ -97,6 +98,8 @@ class OutboundQueue:
             request = self._rest.popleft()
             self.counts["expired"] += len(request.order_ids)
             self._refuse(strategy, request, f"QUEUE max_wait: not sent within {self._max_wait}")
+        if self._risk.rate_clock is not None:
+            self._look_again(strategy, now)
 
     def drop(self, strategy: Any, reason: str) -> None:
         """Send nothing of what waits: its orders are denied for ``reason``."""
@@ -219,6 +222,14 @@ class OutboundQueue:
         self._alerts += 1
         name = f"outbound-queue-{self._alerts}"
         self._guard.wake(strategy, name, at, lambda now: self.released(strategy, now))
+
+    def _look_again(self, strategy: Any, now: int) -> None:
+        """Wake once more for what still waits: a real clock's alerts come late, each by its own."""
+        waiting = self._first or self._rest
+        if waiting and self._next_look <= now:
+            missing = len(waiting[0].order_ids) - self._room(now)
+            self._next_look = self._sent[missing - 1] + self._period if missing > 0 else now
+            self._wake(strategy, self._next_look)
 
     def _may_go(self, strategy: Any, request: _Request) -> bool:
         if not request.orders:

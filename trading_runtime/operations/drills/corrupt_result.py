@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from trading_runtime.operations.drills.scratch import DrillFolder
 
 SABOTAGE = """
-from pathlib import Path
 import trading_runtime.results.store as store
-store._verified = lambda path, sha256: Path(path).read_bytes()
+store._verified = lambda path, content, sha256: content
 """
 """Nothing compares what is read with its sha256."""
 
