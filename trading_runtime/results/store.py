@@ -81,8 +81,8 @@ class Store:
         self.copy.fetch_below(prefix, lambda name: not name.startswith(left_out))
         files = self._files(run_id)
         for path in (files.plan, files.metadata):
-            # A caller that trusted a list without them would begin the run again. On a disk there is
-            # no list, but the file may be written at this moment.
+            # A caller that trusted a list without them would begin the run again. Asked twice: on a
+            # disk the file may be written at this moment.
             name = path.relative_to(self.root).as_posix()
             if not path.exists() and self.objects.has(name) and not path.exists():
                 raise old_list(f"{self.objects.url}/{name}")
