@@ -27,7 +27,8 @@ def bare_pods(image: str, count: int, code: str) -> dict[str, Any]:
     alone["container"]["image"] = image
     alone["activeDeadlineSeconds"] = 600
     step = {"name": "bare", "template": "bare", "withSequence": {"count": str(count)}}
-    step["arguments"] = {"parameters": [{"name": "index", "value": "{{item}}"}]}
+    names = [item["name"] for item in batch["inputs"]["parameters"]]
+    step["arguments"] = {"parameters": [{"name": name, "value": "{{item}}"} for name in names]}
     kept = {
         key: spec[key]
         for key in (
