@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -29,6 +30,32 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 60
 
 
+class Screen:
+    """A command on a terminal, and what it has shown."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._terminal, side = os.openpty()
+        surroundings = environment | {"TERM": "xterm"}
+        self.process = subprocess.Popen(command, env=surroundings, stdout=side, stderr=side)
+        os.close(side)
+        self._shown = ""
+
+    def wait_for(self, text: str) -> None:
+        """Wait until this text is shown, after all that was waited for before."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while text not in self._shown:
+            assert time.monotonic() < deadline, f"{text!r} is not in {self._shown!r}"
+            if select.select([self._terminal], [], [], 1)[0]:
+                self._shown += os.read(self._terminal, 65_536).decode()
+        self._shown = self._shown.partition(text)[2]
+
+    def end(self) -> None:
+        """End the command, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._terminal)
+
+
 class Supervised:
     """Programs in a folder, kept up by a supervisor in a process of its own."""
 
@@ -36,6 +63,7 @@ class Supervised:
         self.folder = folder
         self.environment = os.environ | {"PYTHONPATH": str(ROOT)}
         self._started: list[subprocess.Popen[str]] = []
+        self._screens: list[Screen] = []
 
     def write(self, name: str, command: list[str], **content: Any) -> Path:
         """Write the file of a program."""
@@ -76,6 +104,12 @@ class Supervised:
             timeout=_PATIENCE_SECONDS,
         )
 
+    def on_terminal(self, *words: str) -> Screen:
+        """Run a command about the folder on a terminal."""
+        command = [*_COMMAND, "deployments", *words, "--folder", str(self.folder)]
+        self._screens.append(Screen(command, self.environment))
+        return self._screens[-1]
+
     @property
     def said(self) -> str:
         """What supervisors printed."""
@@ -105,6 +139,8 @@ class Supervised:
 
     def close(self) -> None:
         """End supervisors, and what they left."""
+        for screen in self._screens:
+            screen.end()
         for process in self._started:
             process.terminate()
         for process in self._started:

@@ -89,6 +89,20 @@ def test_a_file_that_was_wrong_from_the_start_is_listed_until_it_is_right(
     assert json.loads(supervised.command("list", "--json").stdout)["problems"] == {}
 
 
+def test_the_table_on_a_terminal_stays_current(supervised: Supervised) -> None:
+    supervised.write("one", FOREVER)
+    supervised.up()
+    supervised.wait_for("one", "running")
+    screen = supervised.on_terminal("list", "--watch")
+    screen.wait_for("running")
+
+    supervised.command("stop", "one")
+    screen.wait_for("stopped")
+
+    screen.process.send_signal(signal.SIGINT)
+    assert screen.process.wait(60) == 130
+
+
 def test_two_files_of_one_name_are_told_and_run_once(supervised: Supervised) -> None:
     supervised.write("one", FOREVER)
     other = supervised.write("two", FOREVER)
