@@ -43,6 +43,7 @@ EXEMPT = {
     "execution/workers/answers.py": "reads what a worker says, in its parent",
     "execution/workers/descendants.py": "ends processes",
     "redaction.py": "hides secrets in what is said of a failure",
+    "sequences.py": "goes through the data of a plan, which the ids of its tasks cover",
     "execution/workers/memory.py": "says when a process has to end, not what it computes",
     "planning/distributions.py": "looks up what the identity itself holds",
     "planning/environment.py": "looks up what the identity itself holds",

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import batched, groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from trading_runtime.datasets.manifest_entries import (
     Count,
@@ -24,9 +24,10 @@ from trading_runtime.datasets.manifest_entries import (
     file_order,
 )
 from trading_runtime.errors import DataError
+from trading_runtime.sequences import LazySequence
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -114,19 +115,8 @@ class Index(ManifestPart):
         return self.files + self.gaps + self.raw_files
 
 
-class _Indexed[Entry](Sequence[Entry]):
-    """Entries of tables, which are all read for a single one: ask for those of series instead."""
-
-    @overload
-    def __getitem__(self, place: int) -> Entry: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Entry]: ...
-    def __getitem__(self, place: int | slice) -> Entry | list[Entry]:
-        return list(self)[place]
-
-
 @dataclass(frozen=True, eq=False)
-class IndexedFiles(_Indexed[DataFile]):
+class IndexedFiles(LazySequence[DataFile]):
     """The files of an indexed dataset, in the order of a manifest; read when they are asked for."""
 
     stored: Index
@@ -162,7 +152,7 @@ class IndexedFiles(_Indexed[DataFile]):
 
 
 @dataclass(frozen=True, eq=False)
-class IndexedGaps(_Indexed[Gap]):
+class IndexedGaps(LazySequence[Gap]):
     """The gaps of an indexed dataset; read when they are asked for."""
 
     stored: Index

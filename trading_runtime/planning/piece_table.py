@@ -5,16 +5,16 @@ The rules are those of ``planning.partitions.Series``, over all series of a wind
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.datasets.manifest_entries import DataFile, RowGroup
 from trading_runtime.datasets.manifest_index import files_in
 from trading_runtime.records.planned_data import TabledData
+from trading_runtime.sequences import LazySequence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import polars as pl
 
@@ -28,7 +28,7 @@ type Piece = tuple[DataFile, RowGroup]
 _ORDER = ("type", "identifier", "first", "last", "path", "offset")
 
 
-class TablePieces(Sequence[Piece]):
+class TablePieces(LazySequence[Piece]):
     """Some row groups of a table, as records that are made when they are asked for.
 
     A file has no other row groups than those that follow one another here.
@@ -41,13 +41,6 @@ class TablePieces(Sequence[Piece]):
 
     def __len__(self) -> int:  # noqa: D105 - as that of any sequence
         return len(self.numbers)
-
-    @overload
-    def __getitem__(self, place: int) -> Piece: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Piece]: ...
-    def __getitem__(self, place: int | slice) -> Piece | Sequence[Piece]:  # noqa: D105
-        return tuple(self)[place]
 
     def __iter__(self) -> Iterator[Piece]:  # noqa: D105 - as that of any sequence
         for file in files_in(self.table.frame[self.numbers]):

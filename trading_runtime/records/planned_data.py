@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trading_runtime.records.forms import check_form
+from trading_runtime.sequences import LazySequence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -125,7 +125,7 @@ class PlannedSeries(NamedTuple):
         )
 
 
-class TabledData(Sequence[PlannedSeries]):
+class TabledData(LazySequence[PlannedSeries]):
     """The series of a partition: rows of a table that partitions share, read when asked for."""
 
     def __init__(self, table: pl.DataFrame, numbers: pl.Series) -> None:
@@ -136,15 +136,6 @@ class TabledData(Sequence[PlannedSeries]):
 
     def __len__(self) -> int:  # noqa: D105 - as that of any sequence
         return self._rows().select("type", "identifier").n_unique()
-
-    @overload
-    def __getitem__(self, place: int) -> PlannedSeries: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[PlannedSeries]: ...
-    def __getitem__(  # noqa: D105
-        self, place: int | slice
-    ) -> PlannedSeries | Sequence[PlannedSeries]:
-        return tuple(self)[place]
 
     def __iter__(self) -> Iterator[PlannedSeries]:  # noqa: D105 - as that of any sequence
         rows = self._with_hex_digests().select(TABLE_COLUMNS).iter_rows()
