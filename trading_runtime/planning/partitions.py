@@ -446,13 +446,13 @@ def _partitions(
     group: list[Series], names: tuple[str, ...], windows: list[Window], warmup: int
 ) -> Iterator[Partition]:
     pieces = group[0].pieces
+    last_row = max(series.last for series in group)
     if not isinstance(pieces, TablePieces):
         for window in windows:
-            partition = _partition(group, names, window, warmup)
+            partition = _partition(group, names, window, warmup, last_row)
             if partition is not None:
                 yield partition
         return
-    last_row = max(series.last for series in group)
     cutter = Cutter(pieces.table, [series.gaps for series in group])
     for start, end in windows:
         cut = cutter.cut(start, end, start - warmup)
@@ -473,7 +473,7 @@ def _partitions(
 
 
 def _partition(
-    group: list[Series], names: tuple[str, ...], window: Window, warmup: int
+    group: list[Series], names: tuple[str, ...], window: Window, warmup: int, last_row: int
 ) -> Partition | None:
     start, end = window
     warmup_start = start - warmup
@@ -491,7 +491,6 @@ def _partition(
         short |= bool(touched) and series.first - series.spacing > warmup_start
     if not any(series.touching(start, end) for series in group):
         return None
-    last_row = max(series.last for series in group)
     return Partition(
         index=0,
         start=start,
