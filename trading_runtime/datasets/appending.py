@@ -24,6 +24,7 @@ from trading_runtime.datasets.series_making import QUARANTINE
 from trading_runtime.datasets.stored_rows import StoredRows
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.storage.folders import open_folder
+from trading_runtime.storage.object_store import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +64,7 @@ def append(
     dataset was made with. In these cases nothing is added.
     """
     store = open_folder(str(place))
-    version = store.read_version(MANIFEST_NAME)[1] if store.has(MANIFEST_NAME) else ""
+    version = version_of(store, MANIFEST_NAME) or ""
     manifest = load_manifest(place)
     sources = series_sources(loaded, instruments)
     entries = manifest.with_raw_files().series_entries

@@ -13,6 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Self
 
 from trading_runtime.errors import StorageError, TransientError
+from trading_runtime.storage.object_store import version_of
 
 if TYPE_CHECKING:
     from trading_runtime.storage.object_store import ObjectStore
@@ -68,10 +69,7 @@ class Heartbeat:
         return self._objects.replace(self._name, self._content(), version)
 
     def _version(self) -> str | None:
-        try:
-            return self._objects.read_version(self._name)[1]
-        except FileNotFoundError:
-            return None
+        return version_of(self._objects, self._name)
 
     def _keep(self) -> None:
         while not self._ended.wait(_BEAT_SECONDS):

@@ -26,6 +26,7 @@ from trading_runtime.runs.lock import is_locked, locked
 from trading_runtime.runs.metadata import seal_again
 from trading_runtime.runs.s3_lock import Lease, is_leased
 from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.object_store import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from trading_runtime.records.events import Event
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.results.store import Store
-    from trading_runtime.storage.object_store import ObjectStore
 
 
 _RUN_ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
@@ -177,13 +177,6 @@ class SharedRun(WorkingRun):
             self._publish_journals()
 
 
-def _version(objects: ObjectStore, name: str) -> str | None:
-    try:
-        return objects.read_version(name)[1]
-    except FileNotFoundError:
-        return None
-
-
 _PUBLISH_SECONDS = 10
 
 
@@ -243,7 +236,7 @@ class OpenRun(WorkingRun):
         version = self._version and objects.replace(name, content, self._version)
         if not version:
             # Not as this process left them: those of an earlier attempt, or of another holder.
-            there = _version(objects, name)
+            there = version_of(objects, name)
             self._held.confirm()
             if there is None:
                 version = objects.create(name, content)

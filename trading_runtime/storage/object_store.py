@@ -36,6 +36,14 @@ class Listing(Protocol):
         """Return the names of the folders directly in the folder ``prefix``, sorted."""
 
 
+def version_of(objects: ObjectStore, name: str) -> str | None:
+    """Return an object's version for ``replace``, ``None`` when there is none."""
+    try:
+        return objects.read_version(name)[1]
+    except FileNotFoundError:
+        return None
+
+
 class ObjectStore(Protocol):
     """Objects by name, each read and written whole; names are relative, with ``/``.
 
