@@ -14,7 +14,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.config.statistic_names import COUNTS_OF_FLOWS
 from trading_runtime.datasets.daily_closes import DailyCloses, daily_closes
 from trading_runtime.datasets.slices import Slice, cut_partition
-from trading_runtime.engine.accounting.cash_flows import Payments
+from trading_runtime.engine.accounting.cash_flows import NO_PAYMENTS
 from trading_runtime.engine.accounting.equity import EquitySample
 from trading_runtime.engine.accounting.liquidation import NO_LIQUIDATIONS
 from trading_runtime.engine.accounting.tables import TaskTables
@@ -136,7 +136,7 @@ class TaskRunner:
             "warmup_rows": cut.slice.warmup_rows,
             "warmup_short": cut.partition.warmup_short,
             "funding": output.funding.amount,
-            "funding_settlements": output.funding.settlements,
+            "funding_settlements": output.funding.times,
             "warmup_denied_orders": output.warmup_denied_orders,
             "engine_warnings": output.engine_warnings,
         }
@@ -210,7 +210,7 @@ class TaskRunner:
             TaskTables.of_equity(samples),
             warmup_denied_orders=0,
             flows={
-                kind: Payments()
+                kind: NO_PAYMENTS
                 for kind in COUNTS_OF_FLOWS
                 if any(getattr(venue, kind) for venue in venues)
             },

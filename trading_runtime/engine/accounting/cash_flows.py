@@ -35,6 +35,9 @@ class Payments(NamedTuple):
     """How often a position received or paid."""
 
 
+NO_PAYMENTS = Payments()
+
+
 class CashModule(SimulationModule):
     """Moves money into or out of a venue's account."""
 
@@ -90,7 +93,7 @@ class CashFlows:
         self._cache = ledger.cache
         self._rates = ledger.rates
         self._history = ledger.history
-        self.totals = {kind: Payments() for kind in kinds}
+        self.totals = dict.fromkeys(kinds, NO_PAYMENTS)
         """What was received and paid so far, by kind."""
         self._due: dict[int, list[CashFlow]] = {}
         for flow in flows:

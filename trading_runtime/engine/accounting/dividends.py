@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import zoneinfo
 from typing import TYPE_CHECKING, Any
 
@@ -40,19 +41,15 @@ def dividends(
             # A row at midnight belongs to the day that ends there.
             first = first_row(name, parse_instant(midnight.isoformat()))
             if first is not None and start < first - 1 and first < end:
-                yield CashFlow(first - 1, DIVIDENDS, venue, _Dividend(name, per_share).amount)
+                amount = functools.partial(_received, name, per_share)
+                yield CashFlow(first - 1, DIVIDENDS, venue, amount)
 
 
-class _Dividend:
-    """One dividend of one share."""
-
-    def __init__(self, name: str, per_share: Decimal) -> None:
-        self._name = name
-        self._per_share = per_share
-
-    def amount(self, position: Any, instrument: Any) -> tuple[Decimal, Currency] | None:
-        if str(instrument.id) != self._name:
-            return None
-        units = position.quantity.as_decimal() * instrument.multiplier.as_decimal()
-        received = units * self._per_share
-        return -received if position.is_short else received, instrument.quote_currency
+def _received(
+    name: str, per_share: Decimal, position: Any, instrument: Any
+) -> tuple[Decimal, Currency] | None:
+    if str(instrument.id) != name:
+        return None
+    units = position.quantity.as_decimal() * instrument.multiplier.as_decimal()
+    received = units * per_share
+    return -received if position.is_short else received, instrument.quote_currency

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nautilus_trader import model
 
+from trading_runtime.engine.accounting.cash_flows import Payments
 from trading_runtime.engine.accounting.equity import Account, EquitySample
-from trading_runtime.engine.accounting.funding import Funding, settled_funding
 from trading_runtime.engine.accounting.tables import TaskTables, collect
 from trading_runtime.engine.accounting.valuation import (
     EXACT,
@@ -117,7 +117,18 @@ class Ledger:
             valuation = Valuation(self.instruments, self.history, self.currency)
             return collect(self.cache, samples, valuation, refused_orders)
 
-    def funding(self) -> Funding:
-        """Return the settled funding, in the ledger's currency; raises as ``tables`` does."""
+    def funding(self) -> Payments:
+        """Return what funding rates settled on open positions; raises as ``tables`` does.
+
+        Each amount is taken at the exchange rate of its instant.
+        """
         with localcontext(EXACT):
-            return settled_funding(self.cache, self.history)
+            settled = [
+                change.pnl_change.as_decimal()
+                * self.history.rate(change.pnl_change.currency.code, change.ts_event)
+                for position in (*self.cache.position_snapshots(), *self.cache.positions())
+                for change in position.adjustments()
+                if change.adjustment_type == model.PositionAdjustmentType.FUNDING
+                and change.pnl_change is not None
+            ]
+            return Payments(sum(settled, Decimal(0)), len(settled))

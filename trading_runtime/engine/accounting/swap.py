@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import zoneinfo
 from typing import TYPE_CHECKING, Any
 
@@ -54,26 +55,20 @@ def swaps(
 ) -> Iterator[CashFlow]:
     """Yield what the positions of a venue are charged at each instant of a window."""
     for instant, days in charging_instants(settings, *window):
-        yield CashFlow(instant, SWAP, venue, _Swap(settings, days, cache).amount)
+        yield CashFlow(instant, SWAP, venue, functools.partial(_charge, settings, days, cache))
 
 
-class _Swap:
-    """One charge for some days."""
-
-    def __init__(self, settings: SwapInputs, days: int, cache: Cache) -> None:
-        self._settings = settings
-        self._days = days
-        self._cache = cache
-
-    def amount(self, position: Any, instrument: Any) -> tuple[Decimal, Currency] | None:
-        rates = self._settings.rates.get(str(instrument.id))
-        if rates is None:
-            return None
-        price = latest_price(self._cache, instrument)
-        if price is None:
-            raise DataError(f"swap of {instrument.id}: no price is known when it is due")
-        value = instrument.notional_value(position.quantity, Price.from_decimal(price))
-        rate = rates.short if position.is_short else rates.long
-        if self._settings.per == "year":
-            rate /= self._settings.days_in_year
-        return abs(value.as_decimal()) * rate * self._days, value.currency
+def _charge(
+    settings: SwapInputs, days: int, cache: Cache, position: Any, instrument: Any
+) -> tuple[Decimal, Currency] | None:
+    rates = settings.rates.get(str(instrument.id))
+    if rates is None:
+        return None
+    price = latest_price(cache, instrument)
+    if price is None:
+        raise DataError(f"swap of {instrument.id}: no price is known when it is due")
+    value = instrument.notional_value(position.quantity, Price.from_decimal(price))
+    rate = rates.short if position.is_short else rates.long
+    if settings.per == "year":
+        rate /= settings.days_in_year
+    return abs(value.as_decimal()) * rate * days, value.currency

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 from nautilus_trader import model
 
-from trading_runtime.engine.accounting.cash_flows import CashFlow, CashFlows, CashModule
+from trading_runtime.engine.accounting.cash_flows import (
+    NO_PAYMENTS,
+    CashFlow,
+    CashFlows,
+    CashModule,
+)
 from trading_runtime.engine.accounting.dividends import DIVIDENDS, dividends
 from trading_runtime.engine.accounting.equity import EquitySampler, RateNoter, looks
-from trading_runtime.engine.accounting.funding import NO_FUNDING, Funding
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.liquidation import Liquidations, liquidations
 from trading_runtime.engine.accounting.swap import SWAP, swaps
@@ -90,7 +94,7 @@ class TaskOutput:
     warmup_denied_orders: int
     risk_refusals: dict[str, int] | None = None
     """Orders and order changes that each rule of the risk profile refused; none without one."""
-    funding: Funding = NO_FUNDING
+    funding: Payments = NO_PAYMENTS
     flows: Mapping[str, Payments] = dataclasses.field(default_factory=dict)
     """What positions received and paid as swap and as dividends, where venues have them."""
     liquidations: Liquidations | None = None
