@@ -92,11 +92,15 @@ def plan() -> Container:
             *map(_global_output, ("results", "results_argument", "run_id", "rounds")),
             output("batches"),
         ],
+        checked=CHECKED,
     )
 
 
 def ask() -> Container:
-    """Return the pod that plans what a search tries next, or says that it ended."""
+    """Return the pod that plans what a search tries next, or says that it ended.
+
+    The step ``plan`` of the same workflow has checked the parameters.
+    """
     return _planning(
         "ask",
         [*map(_global_output, ("rounds", "search")), output("run_id"), output("batches")],
@@ -110,6 +114,7 @@ def _planning(
     outputs: list[Output],
     inputs: list[Parameter] | None = None,
     further: Sequence[str] = (),
+    checked: Sequence[str] = (),
 ) -> Container:
     allowed = parameter("allow-mutable-image")
     return _step(
@@ -127,7 +132,7 @@ def _planning(
         ],
         outputs=outputs,
         inputs=inputs,
-        checked=CHECKED,
+        checked=checked,
     )
 
 
