@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.bench import LISTENER, PROCESSES, Bench, Mark, Row, program, trading_runtime
 from benchmarks.experiments import EMA_CROSS, write_experiment
-from benchmarks.measuring import Finished, of_values
+from benchmarks.measuring import Finished, Measured, of_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,11 +48,7 @@ def planning_points(bench: Bench) -> list[Row]:
 
 def summarising(bench: Bench) -> list[Row]:
     """Summarise 100,000 stored results, report and all."""
-    experiment = _many_tasks(bench, points=bench.size(1_000, 20))
-    program(experiment, module="benchmarks.programs.stored_results")
-    finished = program(experiment, module="benchmarks.programs.summarise")
-    shutil.rmtree(experiment.parent)
-    seconds = of_values([json.loads(finished.output.splitlines()[-1])["seconds"]])
+    seconds, finished = _summarised(bench, bench.size(1_000, 20), "summarise")
     memory = of_values([max(finished.peaks.values()) / _MEGABYTE])
     return [
         Row("summarising 100,000 results: time", Mark(60, "s"), seconds),
@@ -62,16 +58,21 @@ def summarising(bench: Bench) -> list[Row]:
 
 def summarising_in_s3(bench: Bench) -> list[Row]:
     """Summarise 10,000 results in S3 from their packs, as the last pod of a run does."""
-    experiment = _many_tasks(bench, points=bench.size(100, 20))
-    program(experiment, module="benchmarks.programs.stored_results")
-    finished = program(experiment, module="benchmarks.programs.summary_in_s3")
-    shutil.rmtree(experiment.parent)
-    seconds = of_values([json.loads(finished.output.splitlines()[-1])["seconds"]])
+    seconds, finished = _summarised(bench, bench.size(100, 20), "summary_in_s3")
     memory = of_values([finished.peak("--step summary") / _MEGABYTE])
     return [
         Row("summarising 10,000 results in S3: time", Mark(20, "s"), seconds),
         Row("summarising 10,000 results in S3: memory", Mark(500, "MB"), memory),
     ]
+
+
+def _summarised(bench: Bench, points: int, summary: str) -> tuple[Measured, Finished]:
+    """Store the results of many tasks and let a program summarise them; return its seconds."""
+    experiment = _many_tasks(bench, points=points)
+    program(experiment, module="benchmarks.programs.stored_results")
+    finished = program(experiment, module=f"benchmarks.programs.{summary}")
+    shutil.rmtree(experiment.parent)
+    return of_values([json.loads(finished.output.splitlines()[-1])["seconds"]]), finished
 
 
 def large_dataset(bench: Bench) -> list[Row]:
