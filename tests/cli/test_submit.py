@@ -24,7 +24,7 @@ from trading_runtime.results.opening import open_store
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
-    from tests.argo.pods import Pods
+    from tests.argo.pods import EndedStep, Pods
     from tests.small_experiment import SmallExperiment
 
 __all__ = ["bucket", "pods", "server", "storage"]
@@ -386,19 +386,24 @@ def test_a_strategy_at_an_absolute_path_is_sent_under_a_relative_one(
     assert sent["strategy"]["path"] == "counting.py:Counting"
 
 
+def planned(argo: StandIn, pods: Pods) -> EndedStep:
+    """Run the step ``plan`` of what was submitted as run ``one``."""
+    sent = argo.parameters
+    options = ["--config", sent["experiment"], "--run-id", "one", "--code", sent["code"]]
+    return pods.step("plan", *options, "--image", IMAGE)
+
+
 def test_an_image_with_other_packages_than_the_laptop_s_is_refused_by_its_plan_step(
     remote: SmallExperiment, argo: StandIn, pods: Pods
 ) -> None:
     assert invoke(root, ["submit", str(remote.path), "--run-id", "one"]) == 0
-    sent = argo.parameters
-    place = S3Folder(sent["experiment"].rpartition("/")[0])
+    place = S3Folder(argo.parameters["experiment"].rpartition("/")[0])
     said = json.loads(place.read("submission.json"))
     assert said["packages"]["numpy"] == np.__version__
     packages = said["packages"] | {"numpy": "0.1", "own-package": "3.2"}
     place.write("submission.json", json.dumps(said | {"packages": packages}).encode())
 
-    options = ["--config", sent["experiment"], "--run-id", "one", "--code", sent["code"]]
-    plan = pods.step("plan", *options, "--image", IMAGE)
+    plan = planned(argo, pods)
 
     assert plan.code == 2
     theirs = f"numpy 0.1, the image {IMAGE} {np.__version__}"
@@ -437,15 +442,13 @@ def test_an_image_with_another_runtime_than_the_laptop_s_is_refused_by_its_plan_
     remote: SmallExperiment, argo: StandIn, pods: Pods
 ) -> None:
     assert invoke(root, ["submit", str(remote.path), "--run-id", "one"]) == 0
-    sent = argo.parameters
-    place = S3Folder(sent["experiment"].rpartition("/")[0])
+    place = S3Folder(argo.parameters["experiment"].rpartition("/")[0])
     said = json.loads(place.read("submission.json"))
     place.write("submission.json", json.dumps(said | {"runtime": "f" * 64}).encode())
     # Which may have another form there.
     place.write("experiment.json", b'{"a key of a later version": 1}')
 
-    options = ["--config", sent["experiment"], "--run-id", "one", "--code", sent["code"]]
-    plan = pods.step("plan", *options, "--image", IMAGE)
+    plan = planned(argo, pods)
 
     assert plan.code == 2
     assert "laptop and image differ: the laptop has nautilus_trader " in plan.message

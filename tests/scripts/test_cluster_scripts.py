@@ -196,25 +196,8 @@ def test_a_default_may_be_json_with_spaces(tmp_path: Path) -> None:
 
 
 def test_both_templates_get_the_image_and_each_the_defaults_that_it_has(tmp_path: Path) -> None:
-    kubectl = tmp_path / "kubectl"
-    kubectl.write_text(PATCHES)
-    kubectl.chmod(0o755)
     image = f"ghcr.io/a/b@sha256:{'0' * 64}"
-    settings = {"KUBECTL": str(kubectl), "PATCHES": str(tmp_path / "patches")}
-    given = {"IMAGE": image, "PARAMETERS": "cpu=2 batch-seconds=60"}
-    ended = subprocess.run(
-        [str(ROOT / "scripts" / "deploy-argo.sh")],
-        env=NO_CLUSTER | settings | given,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    written = {}
-    for line in (tmp_path / "patches").read_text().splitlines():
-        file, _, patches = line.partition(" ")
-        pairs = zip(*[iter(json.loads(patches))] * 2, strict=True)
-        written[file] = {test["value"]: add["value"] for test, add in pairs}
+    written = patched(tmp_path, IMAGE=image, PARAMETERS="cpu=2 batch-seconds=60")
 
     assert written == {
         "workflowtemplate-backtest.yaml": {"cpu": "2", "batch-seconds": "60", "image": image},
