@@ -509,6 +509,10 @@ def _report_times(block: _Block, role: str, faults: pl.Series) -> None:
             )
 
 
+_ROUND = (
+    "give its increment ({option}, or the instrument file), or round such values ('--set "
+    "off_tick=round', or 'off_tick: round' in the data file)"
+)
 _IN_THOUSANDS = (
     'or count in thousands, as 1000PEPEUSDT does: \'scale: {prices: "1000", sizes: "0.001"}\''
 )
@@ -552,7 +556,7 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
     else:
         meanings[Fault.OFF_TICK] = (
             f"is not a multiple of {increment}, the {what} increment of {instrument.id}",
-            "check the instrument file, or set 'off_tick: round'",
+            _ROUND.format(option="--tick" if is_price else "--lot"),
         )
     raw = block.raw[name]
     for fault, (meaning, advice) in meanings.items():
