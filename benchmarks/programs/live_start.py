@@ -4,9 +4,9 @@
     python -m benchmarks.programs.live_start node DATASET BAR_TYPE
 
 Both play the same bars, one at a time, to the same strategy, and simulate the venue. Prints one
-JSON document: seconds from the start of the process until data may come, by the wall
-clock and of processor time, the peak of resident
-memory in bytes, and for each order the seconds since its row was handed over.
+JSON document: seconds from the start of the process until data may come, by the wall clock and of
+processor time; the peak of resident memory in bytes; and for each order the seconds since its row
+was handed over.
 """
 
 from __future__ import annotations
@@ -38,6 +38,13 @@ def _peak() -> int:
 
 
 def _session(deployment: str) -> dict[str, Any]:
+    from trading_runtime.sessions.collector import sparing_collector
+
+    with sparing_collector():  # as the command does
+        return _of_session(deployment)
+
+
+def _of_session(deployment: str) -> dict[str, Any]:
     from trading_runtime.engine.live.replay import DataReplay
     from trading_runtime.sessions.preparation import prepare_session
     from trading_runtime.sessions.session import Session

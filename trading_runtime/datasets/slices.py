@@ -151,7 +151,7 @@ def _row_groups(series: PlannedSeries, dataset: Path) -> Iterator[pa.Table]:
         path = dataset / name
         for _ in _verified(path, groups, files[name]):
             pass
-        with _reading(path, pa.ArrowException), pq.ParquetFile(path) as file:
+        with _reading(path, (OSError, pa.ArrowException)), pq.ParquetFile(path) as file:
             for group in groups:
                 table = file.read_row_group(group.index)
                 # Reading by row group loses what the engine needs to decode the columns.
@@ -166,18 +166,15 @@ def _by_file(series: PlannedSeries) -> dict[str, list[PlannedRowGroup]]:
 
 
 @contextlib.contextmanager
-def _reading(path: Path, *errors: type[Exception]) -> Iterator[None]:
-    """Raise ``DataError`` when a file of the dataset is gone or cannot be read.
-
-    ``errors`` say so, besides those of the system.
-    """
+def _reading(path: Path, errors: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+    """Raise ``DataError`` when a file of the dataset is gone, or cannot be read by ``errors``."""
     try:
         yield
     except FileNotFoundError as error:
         raise DataError(
             f"{path}: the file is gone; restore it, or adopt the dataset again"
         ) from error
-    except (OSError, *errors) as error:
+    except errors as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 
