@@ -509,10 +509,6 @@ def _report_times(block: _Block, role: str, faults: pl.Series) -> None:
             )
 
 
-_ROUND = (
-    "give its increment ({option}, or the instrument file), or round such values ('--set "
-    "off_tick=round', or 'off_tick: round' in the data file)"
-)
 _IN_THOUSANDS = (
     'or count in thousands, as 1000PEPEUSDT does: \'scale: {prices: "1000", sizes: "0.001"}\''
 )
@@ -556,7 +552,7 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
     else:
         meanings[Fault.OFF_TICK] = (
             f"is not a multiple of {increment}, the {what} increment of {instrument.id}",
-            _ROUND.format(option="--tick" if is_price else "--lot"),
+            "check its definition (--tick, --lot), or set 'off_tick: round' (--set off_tick=round)",
         )
     raw = block.raw[name]
     for fault, (meaning, advice) in meanings.items():
