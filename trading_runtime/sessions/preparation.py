@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +31,7 @@ from trading_runtime.results.holdout import refuse_held_out
 from trading_runtime.results.opening import open_store
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
+from trading_runtime.storage.scratch import Scratch
 from trading_runtime.units import DAY, format_instant
 
 if TYPE_CHECKING:
@@ -219,13 +218,12 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
     Raises ``DataError`` when they are not those of the manifest.
     """
     partition = plan.partitions[0]
-    scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-"))
-    try:
-        source, catalog = Path(dataset), scratch / "partition"
+    with Scratch() as scratch:
+        source, catalog = Path(dataset), scratch.path / "partition"
         catalog.mkdir()
-        with storage_errors(scratch, "set TMPDIR to a folder with more of it"):
+        with storage_errors(scratch.path, "set TMPDIR to a folder with more of it"):
             if is_s3(dataset):
-                source = scratch / "dataset"
+                source = scratch.path / "dataset"
                 fetched = FetchedDataset(S3Folder(dataset), source)
                 fetched.wait(partition)
                 fetched.close()
@@ -238,5 +236,3 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
         if expected != window.task_id:
             raise AssertionError("the plan does not match its own task id")
         yield window
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
