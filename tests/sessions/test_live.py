@@ -62,6 +62,8 @@ def test_a_restart_books_once_what_was_filled_while_nothing_ran(live: LiveSessio
     live.order("rest 0.030 41000.0")
     live.wait_for("order_accepted", first, 3)
     live.wait_for("order_filled", first)
+    # What the strategy has done is saved a moment later.
+    live.wait(lambda: len(live.state()["orders"]) == 2, first)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     [resting] = [o for o in live.exchange.open_orders if o.price == Decimal("41000.0")]
