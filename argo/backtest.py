@@ -14,7 +14,7 @@ from hera.workflows import Parameter, Step, Steps, models
 from argo.expressions import RUN_ID
 from argo.names import BACKTEST_TEMPLATE
 from argo.steps import ask, batch, check, plan, summary
-from argo.workflows import POD_PARAMETERS, output_of, template_of_batches, two_rounds
+from argo.workflows import POD_PARAMETERS, output_of, two_rounds, workflow_template
 
 if TYPE_CHECKING:
     from hera.workflows import WorkflowTemplate
@@ -50,13 +50,15 @@ PARAMETERS = (
 
 def backtest_template() -> WorkflowTemplate:
     """Return the template. A run needs only an experiment and an image."""
-    return template_of_batches(
+    return workflow_template(
         BACKTEST_TEMPLATE,
         "Backtest",
         "Runs an experiment in pods; the results are those of a laptop, byte for byte.",
         parameters=PARAMETERS,
-        steps=[_run(), _rounds(), _round(), _work()],
-        pods=[plan(), ask(), batch("batch", 1), check(), batch("again", 2), summary()],
+        templates=[
+            *(_run(), _rounds(), _round(), _work()),
+            *(plan(), ask(), batch("batch", 1), check(), batch("again", 2), summary()),
+        ],
         mutex=RUN_ID,
         on_exit="summary",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 BACKTEST_TEMPLATE = "backtest"
 PREPARE_TEMPLATE = "prepare"
+IMPORT_TEMPLATE = "import"
 BUILD_TEMPLATE = "build-push-ghcr"
 
 EXECUTOR = "backtest-executor"

@@ -9,7 +9,7 @@ from hera.workflows import Parameter, Step, Steps
 from argo.expressions import argument, parameter
 from argo.names import PREPARE_TEMPLATE
 from argo.steps import output, step_pod, when_lost, work_pod
-from argo.workflows import POD_PARAMETERS, output_of, template_of_batches, two_rounds
+from argo.workflows import POD_PARAMETERS, output_of, two_rounds, workflow_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,18 +29,16 @@ def prepare_template() -> WorkflowTemplate:
     """Return the template. A dataset needs a data file, an address and an image."""
     # A refused series does not end the workflow: the summary tells of all of them.
     plan, summary = (Step(name=name, template=name) for name in ("plan", "summary"))
-    return template_of_batches(
+    return workflow_template(
         PREPARE_TEMPLATE,
         "Prepare",
         "Makes a dataset from raw files in pods; it is that of a laptop, byte for byte.",
         parameters=PARAMETERS,
-        steps=[
+        templates=[
             Steps(
                 name="make",
                 sub_steps=[plan, *two_rounds(output_of("plan", "batches")), summary],
-            )
-        ],
-        pods=[
+            ),
             _step("plan", checked=[str(item.name) for item in POD_PARAMETERS]),
             _series("batch", 1),
             _step("check"),

@@ -14,6 +14,7 @@ import click
 
 from argo.backtest import backtest_template
 from argo.build import build_template
+from argo.data_import import import_template
 from argo.prepare import prepare_template
 from trading_runtime.argo.cluster_objects import as_yaml
 from trading_runtime.argo.parameters import CHECKS
@@ -30,6 +31,7 @@ def rendered() -> dict[str, str]:
     return {
         "workflowtemplate-backtest.yaml": _text(backtest_template(), "backtest"),
         "workflowtemplate-prepare.yaml": _text(prepare_template(), "prepare"),
+        "workflowtemplate-import.yaml": _text(import_template(), "data_import"),
         "workflowtemplate-build-push-ghcr.yaml": _text(build_template(), "build"),
         "parameters.tsv": _checks(),
     }

@@ -63,8 +63,8 @@ _LOST_OR_TRANSIENT = (
 _BACKOFF = models.Backoff(duration="2s", factor="4", cap="5m")
 
 
-_STEP_MEMORY = f"asInt({parameter('step-memory-mib')}) * (lastRetry.exitCode == '137' ? 2 : 1)"
-"""The memory of a step, in MiB: twice as much after it ran out."""
+_TWICE_AFTER_IT_RAN_OUT = "(lastRetry.exitCode == '137' ? 2 : 1)"
+"""The memory of a pod that is alone at its work, as a factor."""
 _ONCE_MORE_WITH_MEMORY = " || (lastRetry.exitCode == '137' && asInt(retries) < 1)"
 """Out of memory: once more, with twice as much."""
 
@@ -244,7 +244,7 @@ def step_pod(  # noqa: PLR0913 - what pods differ in
     return _container(
         name,
         arguments,
-        memory=_STEP_MEMORY,
+        memory=f"asInt({parameter('step-memory-mib')}) * {_TWICE_AFTER_IT_RAN_OUT}",
         cpu="step-cpu",
         deadline="step-deadline-seconds",
         inputs=inputs,
@@ -281,6 +281,22 @@ def work_pod(  # noqa: PLR0913 - what pods differ in
         inputs=[Parameter(name="index"), *(Parameter(name=name) for name in inputs)],
         retry=_retried() if attempt > 1 else None,
         command=command,
+    )
+
+
+def only_pod(
+    name: str, arguments: list[str], *, command: Sequence[str], checked: Sequence[str]
+) -> Container:
+    """Return the pod that does all the work of a workflow; ``checked`` as for ``step_pod``."""
+    return _container(
+        name,
+        arguments,
+        memory=f"asInt({parameter('memory-mib')}) * {_TWICE_AFTER_IT_RAN_OUT}",
+        cpu="cpu",
+        deadline="batch-deadline-seconds",
+        retry=_retried(_ONCE_MORE_WITH_MEMORY),
+        command=command,
+        checks=refused_unless_right(checked),
     )
 
 

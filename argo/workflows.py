@@ -1,4 +1,4 @@
-"""What the WorkflowTemplates `backtest` and `prepare` share: a plan whose batches run in pods."""
+"""What the WorkflowTemplates `backtest`, `prepare` and `import` share."""
 
 from __future__ import annotations
 
@@ -47,20 +47,19 @@ POD_PARAMETERS = (
 """What is said about the pods of a workflow, whatever they do."""
 
 
-def template_of_batches(  # noqa: PLR0913 - what two workflows differ in
+def workflow_template(  # noqa: PLR0913 - what workflows differ in
     name: str,
     title: str,
     description: str,
     *,
     parameters: Sequence[Parameter],
-    steps: Sequence[Steps],
-    pods: Sequence[Container],
+    templates: Sequence[Steps | Container],
     mutex: str,
     on_exit: str | None = None,
 ) -> WorkflowTemplate:
     """Return a WorkflowTemplate; of two workflows with the same ``mutex``, one waits.
 
-    It begins with the first of ``steps``.
+    It begins with the first of ``templates``.
     """
     return WorkflowTemplate(
         name=name,
@@ -71,10 +70,10 @@ def template_of_batches(  # noqa: PLR0913 - what two workflows differ in
         },
         workflow_metadata=models.WorkflowMetadata(labels=LABELS),
         pod_metadata=models.Metadata(labels=LABELS),
-        entrypoint=steps[0].name,
+        entrypoint=templates[0].name,
         on_exit=on_exit,
         arguments=list(parameters),
-        templates=[*steps, *pods],
+        templates=list(templates),
         parallelism=_PARALLELISM,
         active_deadline_seconds=7 * _DAY,
         synchronization=models.Synchronization(

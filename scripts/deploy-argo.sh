@@ -199,10 +199,12 @@ if ((${#egress[@]})); then only_egress "$namespace"; fi
 
 if [[ -n $image ]]; then parameters+=("image=$image"); fi
 apply_template backtest "${parameters[@]}"
-# What is said of pods holds for both; how a backtest is divided means nothing here.
-common=()
-for each in "${parameters[@]}"; do
-    if [[ -n $(place_of workflowtemplate-prepare.yaml "${each%%=*}") ]]; then common+=("$each"); fi
+# What is said of pods holds for all; how a backtest is divided means nothing to the others.
+for template in prepare import; do
+    common=()
+    for each in "${parameters[@]}"; do
+        if [[ -n $(place_of "workflowtemplate-$template.yaml" "${each%%=*}") ]]; then common+=("$each"); fi
+    done
+    apply_template "$template" "${common[@]}"
 done
-apply_template prepare "${common[@]}"
 apply "$build_namespace" workflowtemplate-build-push-ghcr.yaml

@@ -15,7 +15,6 @@ import pytest
 
 from tests.small_experiment import BAR_TYPE, INSTRUMENT, SmallExperiment
 from trading_runtime import api
-from trading_runtime.cli import data_import
 from trading_runtime.cli.main import root
 from trading_runtime.config.deployment import load_deployment
 from trading_runtime.config.loading import parse_experiment, read_mapping
@@ -138,10 +137,16 @@ def test_every_settings_in_the_pages_are_accepted_where_they_belong(
 ) -> None:
     given = read_mapping(text, ".yaml", page.name).plain()
     if given.get("kind") == "CronWorkflow":
-        [pod] = given["spec"]["workflowSpec"]["templates"]
-        assert pod["container"]["command"] == ["python", "-m", "trading_runtime.cli.main", *DATA]
-        words = pod["container"]["args"]
-        data_import.import_.make_context("import", list(words))
+        submitted = given["spec"]["workflowSpec"]
+        name = submitted["workflowTemplateRef"]["name"]
+        template = ROOT / "argo" / f"workflowtemplate-{name}.yaml"
+        known = read_mapping(template.read_text(), ".yaml", name).plain()["spec"]["arguments"]
+        declared = {item["name"]: "value" in item for item in known["parameters"]}
+        stated = {item["name"] for item in submitted["arguments"]["parameters"]}
+        # The image has a default once it was deployed.
+        assert {key for key, has_default in declared.items() if not has_default} == stated | {
+            "image"
+        }
         return
     problems = []
     for read, base in (
@@ -165,7 +170,6 @@ def test_every_settings_in_the_pages_are_accepted_where_they_belong(
     pytest.fail("\n".join(problems))
 
 
-DATA = ["data", "import"]
 SCAFFOLD = ROOT / "trading_runtime" / "project" / "templates"
 LOCAL = ROOT / "trading_runtime" / "local"
 

@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 
 from argo.render import rendered
 from trading_runtime.argo.parameters import CHECKS
+from trading_runtime.cli.data_import import import_
+from trading_runtime.datasets.formats import formats
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILES = sorted((ROOT / "argo").glob("workflowtemplate-*.yaml"))
@@ -95,7 +97,7 @@ def test_argo_finds_nothing_to_complain_of(path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr", "prepare"])
+@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr", "import", "prepare"])
 def test_every_parameter_is_used_and_every_one_that_is_used_is_there(name: str) -> None:
     spec = template(name)["spec"]
     declared = {item["name"] for item in spec["arguments"].pop("parameters")}
@@ -118,7 +120,7 @@ AS_THEY_ARE = {
 }
 
 
-@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr", "prepare"])
+@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr", "import", "prepare"])
 def test_parameters_reach_containers_as_they_are_given(name: str) -> None:
     """Kubernetes reads `$(NAME)` in arguments and values; a doubled `$` is a plain one."""
     for item in template(name)["spec"]["templates"]:
@@ -204,7 +206,7 @@ def test_every_pod_has_a_deadline_and_limits(name: str) -> None:
     assert set(main["resources"]["limits"]) == {"memory"}
 
 
-@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr", "prepare"])
+@pytest.mark.parametrize("name", ["backtest", "build-push-ghcr", "import", "prepare"])
 def test_only_argos_container_has_a_token(name: str) -> None:
     spec = template(name)["spec"]
     assert spec["automountServiceAccountToken"] is False
@@ -308,3 +310,33 @@ def test_a_dataset_is_made_by_the_steps_that_a_laptop_has_too() -> None:
         assert container["command"][-2:] == ["data", "part"]
         assert container["args"][0] == step
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_an_import_is_the_command_of_a_laptop_with_all_its_options_of_formats() -> None:
+    spec = template("import")["spec"]
+    [pod] = spec["templates"]
+    assert pod["container"]["command"] == [
+        *("python", "-m", "trading_runtime.cli.main", "data", "import")
+    ]
+    # As Argo fills them in: an option without a value is the address once more.
+    given = {"files": "s3://raw/*.zip", "format": "stooq", "instrument": "A.X", "to": "s3://data/a"}
+    given |= {"time-zone": "Europe/Berlin", "tick": "0.01"}
+    words = [_filled(text, given) for text in pod["container"]["args"]]
+    read = import_.make_context("import", words).params
+    assert read["files"] == ("s3://raw/*.zip",)
+    told = {key: read[key] for key in ("format_name", "instrument", "folder", "time_zone", "tick")}
+    assert list(told.values()) == ["stooq", "A.X", "s3://data/a", "Europe/Berlin", "0.01"]
+    assert {read[key] for key in ("bar", "symbol", "lot", "currency")} == {None}
+    assert {ask for form in formats().values() for ask in form.asks} <= {
+        item["name"].replace("-", "_") for item in spec["arguments"]["parameters"]
+    }
+
+
+def _filled(text: str, given: dict[str, str]) -> str:
+    """Return an argument as a container gets it, by a reading of Argo's expressions of our own."""
+    names = [one or other for one, other in REFERENCE.findall(text)]
+    if " ? " not in text:
+        return re.sub(r"\{\{.*\}\}", lambda _: given[names[0]], text) if names else text
+    name, address = names[0], names[1]
+    [absent, present] = re.findall(r"'(--[a-z-]+=)'", text)
+    return present + given[name] if given.get(name) else absent + given[address]

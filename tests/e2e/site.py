@@ -77,7 +77,7 @@ class Site:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
@@ -143,11 +143,11 @@ class Experiment:
         )
         return dict(json.loads(told))
 
-    def run_on_laptop(self, *, exit_code: int = 0) -> dict[str, Any]:
+    def run_on_laptop(self, *, dataset: Path | None = None, exit_code: int = 0) -> dict[str, Any]:
         """Run it here, from and to local folders; return its ``result.json``."""
         folder = self.site.folder / f"laptop-{self.content['name']}"
         folder.mkdir()
-        local = {"dataset": {"path": str(self.site.dataset)}, "results": "results"}
+        local = {"dataset": {"path": str(dataset or self.site.dataset)}, "results": "results"}
         path = folder / "experiment.json"
         path.write_text(json.dumps(self.content | local))
         entrypoint = ROOT / "trading_runtime" / "local" / "backtest.py"

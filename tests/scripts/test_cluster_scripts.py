@@ -172,7 +172,8 @@ def test_what_is_deployed_stays_unless_it_is_said_anew(tmp_path: Path) -> None:
     deployed = "cpu=2\nretries=4\nimage=x@sha256:1\nnode-selector={}\nno-more=1\n"
 
     written = patched(tmp_path, DEPLOYED=deployed)
-    assert set(written) == {"workflowtemplate-backtest.yaml", "workflowtemplate-prepare.yaml"}
+    names = ("backtest", "prepare", "import")
+    assert set(written) == {f"workflowtemplate-{name}.yaml" for name in names}
     for found in written.values():
         assert found == {"cpu": "2", "image": "x@sha256:1", "/spec/parallelism": 20}
     written = patched(tmp_path, DEPLOYED=deployed, PARAMETERS="cpu=3", PARALLELISM="7")
@@ -195,11 +196,12 @@ def test_a_default_may_be_json_with_spaces(tmp_path: Path) -> None:
     }
 
 
-def test_both_templates_get_the_image_and_each_the_defaults_that_it_has(tmp_path: Path) -> None:
+def test_all_templates_get_the_image_and_each_the_defaults_that_it_has(tmp_path: Path) -> None:
     image = f"ghcr.io/a/b@sha256:{'0' * 64}"
     written = patched(tmp_path, IMAGE=image, PARAMETERS="cpu=2 batch-seconds=60")
 
     assert written == {
         "workflowtemplate-backtest.yaml": {"cpu": "2", "batch-seconds": "60", "image": image},
         "workflowtemplate-prepare.yaml": {"cpu": "2", "image": image},
+        "workflowtemplate-import.yaml": {"cpu": "2", "image": image},
     }
