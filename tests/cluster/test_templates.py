@@ -338,5 +338,6 @@ def _filled(text: str, given: dict[str, str]) -> str:
     if " ? " not in text:
         return re.sub(r"\{\{.*\}\}", lambda _: given[names[0]], text) if names else text
     name, address = names[0], names[1]
-    [absent, present] = re.findall(r"'(--[a-z-]+=)'", text)
-    return present + given[name] if given.get(name) else absent + given[address]
+    absent, present = re.findall(r"'(--[a-z-]+=)'", text)
+    value = given.get(name)
+    return f"{absent}{given[address]}" if value is None else f"{present}{value}"
