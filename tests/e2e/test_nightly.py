@@ -100,20 +100,22 @@ def test_a_day_that_lands_is_imported_at_night_and_only_its_windows_are_computed
     pipeline.now("btc-nightly")
     second = pipeline.now("new-windows")
 
-    assert len(pipeline.computed(first)) == 2
-    [new] = pipeline.computed(second)
-    assert new not in pipeline.computed(first)
-    assert json.loads(second.outputs["counts"])["ok"] == 3
+    # A day's last bar closes at midnight, in the next window: two days are in three windows. The
+    # third day touches the last of them and begins one more.
+    assert len(pipeline.computed(first)) == 3
+    assert len(pipeline.computed(second)) == 2
+    assert set(pipeline.computed(first)).isdisjoint(pipeline.computed(second))
+    assert json.loads(second.outputs["counts"])["ok"] == 4
     after = S3Folder(pipeline.dataset).sizes()
     assert {name for name in before if before[name] != after.get(name)} == {"manifest.json"}
 
-    raw = tmp_path / "raw"
+    # A dataset that grew is another than one of all days at once, so a laptop's grows as well.
+    raw, here = tmp_path / "raw", tmp_path / "data"
     raw.mkdir()
-    for number in range(3):
-        name, content = day(number)
-        (raw / name).write_bytes(content)
-    here = tmp_path / "data"
     words = ("--format", "binance-klines", "--instrument", INSTRUMENT, "--to", str(here))
-    run(*COMMAND, "data", "import", str(raw / "*.zip"), *words)
+    for numbers in ((0, 1), (2,)):
+        for name, content in map(day, numbers):
+            (raw / name).write_bytes(content)
+        run(*COMMAND, "data", "import", str(raw / "*.zip"), *words)
     laptop = pipeline.experiment.run_on_laptop(dataset=here)
     assert laptop["run_digest"] == second.outputs["run_digest"]
