@@ -83,9 +83,9 @@ def of_values(values: Sequence[float]) -> Measured:
     return Measured(middle, None, middle, min(values), max(values), len(values))
 
 
-def turn_by_turn(
-    ours: Callable[[], float], anchor: Callable[[], float], repeats: int
-) -> list[tuple[float, float]]:
+def turn_by_turn[T](
+    ours: Callable[[], T], anchor: Callable[[], T], repeats: int
+) -> list[tuple[T, T]]:
     """Return the results of A B A B ..., as pairs."""
     return [(ours(), anchor()) for _ in range(repeats)]
 

@@ -84,7 +84,7 @@ def session_of_bars(bench: Bench) -> list[Row]:
 
 
 def session_start(bench: Bench) -> list[Row]:
-    """A paper session against a bare live node: start, memory, and from a row to its order."""
+    """A paper session against a bare live node: start and memory."""
     dataset = bench.dataset("bars", bench.size(45_000, 5_000))
     folder = bench.folder()
     folder.mkdir(parents=True)
@@ -94,10 +94,7 @@ def session_start(bench: Bench) -> list[Row]:
     path.write_text(json.dumps(_deployment(dataset, section, "x3000", _END_OF_LIVE_ROWS)))
 
     def measured(*arguments: str | Path) -> dict[str, Any]:
-        finished = run(
-            [sys.executable, "-m", "benchmarks.programs.live_start", *arguments],
-            environment={"BENCH_SENT": str(folder / "sent.json")},
-        )
+        finished = program(*arguments, module="benchmarks.programs.live_start")
         found: dict[str, Any] = json.loads(finished.output.splitlines()[-1])
         return found
 
@@ -116,17 +113,37 @@ def session_start(bench: Bench) -> list[Row]:
             Mark(1.5, "ratio"),
             ratio(lambda each: each["connected"]),
         ),
+        Row(
+            "session, process start to connected: CPU",
+            Mark(1.5, "ratio"),
+            ratio(lambda each: each["cpu"]),
+        ),
         Row("session, memory above a bare live node", Mark(60, "MB"), of_values(above)),
-        Row(
-            "session, row to order, median",
-            Mark(1.10, "ratio"),
-            ratio(lambda each: statistics.median(each["delays"])),
-        ),
-        Row(
-            "session, row to order, p99",
-            Mark(1.25, "ratio"),
-            ratio(lambda each: statistics.quantiles(each["delays"], n=100)[-1]),
-        ),
+    ]
+
+
+def session_order(bench: Bench) -> list[Row]:
+    """From a row at the adapter to its order at a stand-in venue, against a bare live node."""
+
+    def delays(kind: str) -> list[float]:
+        finished = program(
+            *(kind, str(bench.size(200, 10)), bench.folder()),
+            module="benchmarks.programs.order_at_venue",
+        )
+        found: list[float] = json.loads(finished.output.splitlines()[-1])
+        return found
+
+    pairs = turn_by_turn(lambda: delays("session"), lambda: delays("node"), bench.size(5, 2))
+
+    def last_percent(of: list[float]) -> float:
+        return statistics.quantiles(of, n=100)[-1]
+
+    return [
+        Row(f"session, row to order at a venue, {name}", Mark(most, "ratio"), of_pairs(found))
+        for name, most, found in (
+            ("median", 1.10, [(statistics.median(a), statistics.median(b)) for a, b in pairs]),
+            ("p99", 1.25, [(last_percent(a), last_percent(b)) for a, b in pairs]),
+        )
     ]
 
 

@@ -88,14 +88,14 @@ def test_what_was_flushed_survives_a_kill_and_the_dataset_grows(live: LiveSessio
     assert len(times) >= kept + 10
     assert times == sorted(set(times))
     assert {file.type for file in manifest.files} == {"quotes", "trades"}
-    assert [item["id"] for item in manifest.instruments] == [INSTRUMENT]
+    assert [item.id for item in manifest.instruments] == [INSTRUMENT]
     assert list(verify(folder).damages) == []
     assert live.exchange.recorded("accepted") == []
 
 
 def test_a_session_records_what_it_sees(live: LiveSession) -> None:
+    process = live.connect()
     live.order("buy 0.010")
-    process = live.start()
     live.wait_for("order_filled", process)
     wait_for_rows(live, process, 5)
     process.send_signal(signal.SIGTERM)

@@ -23,6 +23,7 @@ from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
+from trading_runtime.engine.instruments.definitions import definition_of
 from trading_runtime.engine.live import restoring as restorer
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.reporting import reporting
@@ -35,6 +36,7 @@ from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.kill_signal import KILL_REASON
 from trading_runtime.engine.simulation.venue import NO_RATE
 from trading_runtime.engine.strategy.failures import watch_escapes_into
+from trading_runtime.engine.strategy.hidden_packages import without_versions_in_log
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.engine.strategy.subscriptions import renewable
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from trading_runtime.engine.live.restoring import RestoringClient
     from trading_runtime.engine.strategy.loading import LoadedStrategy
     from trading_runtime.records.inputs import TaskInputs
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 TRADER = model.TraderId("TRADER-001")
 _MOST_NAMES = 10
@@ -98,7 +101,8 @@ class PaperNode:
         builder = self._new_builder()
         builder = replay.attach(builder)
         self._add_execution(builder)
-        self._node = builder.build()
+        with without_versions_in_log():
+            self._node = builder.build()
         self.handle = self._node.handle()
         self.cache = self._node.cache
         # A node that runs gives it to no one.
@@ -190,9 +194,9 @@ class PaperNode:
         return self._balances
 
     @property
-    def definitions(self) -> list[dict[str, Any]]:
-        """The instruments, as the engine's ``to_dict`` states them."""
-        return [item.to_dict() for item in self._replay.instruments]
+    def definitions(self) -> list[InstrumentDefinition]:
+        """The definitions of the instruments."""
+        return [definition_of(item) for item in self._replay.instruments]
 
     def _opened_ledger(self, balances: Sequence[str]) -> Ledger:
         self._balances = balances
