@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _POLL_SECONDS = 0.02
+WARM_UP = 2
+"""First pairs of tasks that are not counted: a partition's rows are decoded for its second task."""
 _USERS_ENVIRONMENT = {
     # A program that runs a second time has its bytecode; when this is set, each start compiles
     # again.

@@ -30,7 +30,7 @@ from benchmarks.experiments import (
     write_experiment,
 )
 from benchmarks.market_data import BAR_TYPE
-from benchmarks.measuring import of_pairs, of_values, run, turn_by_turn
+from benchmarks.measuring import WARM_UP, of_pairs, of_values, run, turn_by_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,28 +43,26 @@ _END_OF_LIVE_ROWS = "2024-01-01T06:40:30Z"
 
 
 def task_of_bars(bench: Bench) -> list[Row]:
-    """A task over 45 k bars in a warm worker, against the engine's bare node."""
+    """A task over 45 k bars in a warm worker, against the engine's bare node: CPU and wall time."""
     experiment = write_experiment(
         bench.folder(),
         bench.dataset("bars", bench.size(45_000, 5_000)),
         EMA_CROSS,
-        parameters=averages((20,), SLOWS),
+        parameters=averages((10, 20, 30), SLOWS),
     )
-    pairs = _task_pairs(experiment, bench.size(9, 2))
-    return [Row("task, 45 k bars, EMA cross in Python", Mark(1.10, "ratio"), of_pairs(pairs))]
+    return _task_rows("task, 45 k bars, EMA cross in Python", experiment, bench.size(24, 2))
 
 
 def task_of_trades(bench: Bench) -> list[Row]:
-    """A task over a million trades in a warm worker, against the engine's bare node."""
-    repeats = bench.size(5, 2)
+    """A task over a million trades, against the engine's bare node: CPU and wall time."""
+    repeats = bench.size(8, 2)
     experiment = write_experiment(
         bench.folder(),
         bench.dataset("trades", bench.size(1_000_000, 50_000)),
         LISTENER,
-        parameters={"number": list(range(repeats + 1))},
+        parameters={"number": list(range(repeats + WARM_UP))},
     )
-    pairs = _task_pairs(experiment, repeats)
-    return [Row("task, 1 M trades, a strategy that listens", Mark(1.10, "ratio"), of_pairs(pairs))]
+    return _task_rows("task, 1 M trades, a strategy that listens", experiment, repeats)
 
 
 def session_of_bars(bench: Bench) -> list[Row]:
@@ -251,7 +249,7 @@ def first_event(bench: Bench) -> list[Row]:
     return [Row("process start to first event, against a script", Mark(1.5, "ratio"), measured)]
 
 
-def _task_pairs(experiment: Path, repeats: int) -> list[tuple[float, float]]:
+def _task_rows(name: str, experiment: Path, repeats: int) -> list[Row]:
     from trading_runtime.execution.workers.processes import worker_environment
 
     finished = run(
@@ -264,7 +262,11 @@ def _task_pairs(experiment: Path, repeats: int) -> list[tuple[float, float]]:
         ],
         environment=worker_environment(),
     )
-    return [(ours, anchor) for ours, anchor in json.loads(finished.output)]
+    pairs = json.loads(finished.output)
+    return [
+        Row(f"{name}{of}", Mark(1.10, "ratio"), of_pairs([(a[kind], b[kind]) for a, b in pairs]))
+        for kind, of in enumerate((": CPU", ""))
+    ]
 
 
 def _grid(bench: Bench) -> tuple[tuple[int, ...], tuple[int, ...]]:
