@@ -474,11 +474,9 @@ def run(  # noqa: PLR0913 - keyword-only choices of one call
             run_id = new_run_id(prepared.loaded.experiment.name, dt.datetime.now(dt.UTC), taken)
         asked = prepared.loaded.experiment.search
         if asked is not None and asked.is_adaptive:
-            from trading_runtime.search.halving import run_halving
             from trading_runtime.search.running import run_search
 
-            search = run_halving if asked.method == "successive-halving" else run_search
-            searched = search(
+            searched = run_search(
                 prepared,
                 run_id,
                 should_stop=should_stop,

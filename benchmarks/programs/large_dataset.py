@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
+from trading_runtime.datasets.instrument_facts import StatedInstrument
 from trading_runtime.datasets.manifest import MANIFEST_FORMAT, MANIFEST_NAME, Manifest
 from trading_runtime.datasets.manifest_entries import DataFile, RowGroup
 from trading_runtime.engine.instruments.files import define_instrument
@@ -48,7 +49,7 @@ def main(folder: Path, count: int) -> None:
     names = [f"S{number:05}.XNAS" for number in range(count)]
     definitions = [
         define_instrument(
-            {"type": "Equity", "id": name, "currency": "USD", "price_increment": "0.01"}
+            StatedInstrument(type="Equity", id=name, currency="USD", price_increment="0.01")
         ).definition
         for name in names
     ]

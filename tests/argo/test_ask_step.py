@@ -53,7 +53,7 @@ def compute(experiment: SmallExperiment, asked: AskedBatches, lost: int | None =
 
 
 def finish(experiment: SmallExperiment) -> str:
-    """Compute what is left to do after the last round, and return the run's digest."""
+    """Compute what is missing after the last round, and return the run's digest."""
     place = str(experiment.folder / "of-pods")
     for number in range(run_check_step(place, "run")):
         assert run_batch_step(place, "run", BatchOrder(number, round_number=2)) == 0
@@ -75,15 +75,52 @@ def test_pods_ask_for_the_points_of_a_laptop_though_one_is_lost(searching: Small
     assert second[:4] == ("run-g01", 3, 5, "")
     compute(searching, second)
     last = ask(searching, 3)
-    assert last[:4] == ("run", 0, 4, "tpe: 6 points in 2 generations; all 6 points were asked")
+    # Two points failed, which the run tries once more.
+    assert last[:4] == ("run", 2, 4, "tpe: 6 points in 2 generations; all 6 points were asked")
     assert ask(searching, 3) == last
-    digest = finish(searching)
+    compute(searching, last)
 
-    searching.write(results="of-laptop")
-    laptop = api.run(searching.path, run_id="run", allow_incomplete=True)
-    assert laptop.result["counts"]["failed"] > 0
+    laptop = on_laptop(searching)
+    assert laptop.result["counts"]["failed"] == 2
+    assert_same_search(searching, finish(searching), laptop)
+
+
+def test_rungs_in_pods_have_the_points_and_windows_of_a_laptop(searching: SmallExperiment) -> None:
+    search = {"method": "successive-halving", "points": 4, "eta": 2, "seed": 3}
+    searching.write(
+        parameters={"every": [0, 20, 30, 40], "size_step": [1, 2]},
+        partitions={"by": "day", "end": "2024-01-03"},
+        search=search | {"budget": 5},
+    )
+    with pytest.raises(UsageError, match=r"search\.budget: 5 tasks.* takes 6"):
+        run_plan_step(str(searching.path), "run", SETTINGS)
+    searching.write(search=search | {"budget": 6})
+    # Four points have three rungs where there are windows enough.
+    assert run_plan_step(str(searching.path), "run", SETTINGS).rounds == 2 * 3 + 1
+
+    first = ask(searching)
+    assert first[:4] == ("run-g00", 4, 7, "")
+    compute(searching, first, lost=1)
+    again = ask(searching)
+    assert again[:4] == ("run-g00", 2, 7, "")
+    compute(searching, again)
+    last = ask(searching, 2)
+    how = "successive-halving: points on windows: 4 on 1, 2 on 2"
+    # Of two points on two days, the rung has computed the first.
+    assert last == ("run", 2, 3, how, "rung 1 of 2: 4 points on 1 window; 2 go on")
+    compute(searching, last, lost=1)
+
+    assert_same_search(searching, finish(searching), on_laptop(searching))
+
+
+def on_laptop(experiment: SmallExperiment) -> api.Run:
+    experiment.write(results="of-laptop")
+    return api.run(experiment.path, run_id="run", workers=1, allow_incomplete=True)
+
+
+def assert_same_search(experiment: SmallExperiment, digest: str, laptop: api.Run) -> None:
     assert digest == laptop.result["run_digest"]
-    here, there = (files_of(searching.folder / name) for name in ("of-pods", "of-laptop"))
+    here, there = (files_of(experiment.folder / name) for name in ("of-pods", "of-laptop"))
     for name in ("search/000.json", "search/001.json", "result.json", "points.parquet"):
         assert here[f"runs/run/{name}"] == there[f"runs/run/{name}"], name
 
@@ -139,21 +176,12 @@ def test_a_run_id_of_another_search_is_refused_before_anything_runs(
         run_plan_step(str(searching.path), "run", SETTINGS)
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"method": "successive-halving", "points": 9}, "runs on one machine"),
-        (
-            {"points": 303},
-            "3 of 303 points makes 101 generations.* ask for 4 points or more at once",
-        ),
-    ],
-)
-def test_a_search_that_pods_cannot_do_is_refused(
-    searching: SmallExperiment, changes: dict[str, object], said: str
+def test_a_search_of_more_generations_than_a_workflow_holds_is_refused(
+    searching: SmallExperiment,
 ) -> None:
-    searching.write(search=SEARCH | changes)
+    searching.write(search=SEARCH | {"points": 303})
 
+    said = "3 of 303 points makes 101 generations.* ask for 4 points or more at once"
     with pytest.raises(UsageError, match=said):
         run_plan_step(str(searching.path), "run", SETTINGS)
 

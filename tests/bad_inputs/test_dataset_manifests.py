@@ -63,6 +63,10 @@ CASES: dict[str, tuple[Damage, list[str]]] = {
     "path-is-a-number": (of_file(path=1), ["path"]),
     "instruments-upwards": (of_instruments(path="data/../../x"), [OUTSIDE]),
     "instruments-absolute": (of_instruments(path="/etc/passwd"), [OUTSIDE]),
+    "instrument-without-an-id": (
+        lambda content: content["instruments"][0].pop("id"),
+        ["instruments.0", "instrument.id is missing"],
+    ),
     "negative-bytes": (of_file(bytes=-1), ["bytes", "greater than or equal to 0"]),
     "negative-rows": (of_group(rows=-1), ["rows", "greater than or equal to 0"]),
     "negative-offset": (of_group(offset=-5), ["offset", "greater than or equal to 0"]),

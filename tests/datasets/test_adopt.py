@@ -87,7 +87,7 @@ def test_quotes_and_order_book_data_are_indexed_as_they_are(
     ]
     [group] = manifest.files[1].row_groups
     assert (group.first, group.last) == (MINUTE + 1, 200 * MINUTE + 1)
-    assert manifest.instruments == (pair().to_dict(),)
+    assert [item.content for item in manifest.instruments] == [pair().to_dict()]
     assert [(gap.after, gap.before) for gap in manifest.gaps] == [
         (2 * MINUTE + 1, 200 * MINUTE + 1),
         (200 * MINUTE + 1, 300 * MINUTE + 1),

@@ -105,7 +105,7 @@ def test_an_import_without_a_format_asks_for_what_the_file_does_not_show(tmp_pat
     # The first bar opens at midnight in Berlin, 23:00 UTC, and closes an hour later.
     assert manifest.files[0].row_groups[0].first == parse_instant("2024-01-01T00:00:00Z")
     [instrument] = manifest.instruments
-    assert (instrument["id"], instrument["type"]) == ("ETH/USDT.SIM", "CurrencyPair")
+    assert (instrument.id, instrument.type) == ("ETH/USDT.SIM", "CurrencyPair")
     assert manifest.rows == 2
 
 

@@ -306,7 +306,7 @@ def test_instrument_definitions_are_in_catalog_and_manifest(prepare_files: Prepa
 
     [instrument] = ParquetDataCatalog(str(prepared.folder)).instruments()
     assert isinstance(instrument, model.CurrencyPair)
-    assert prepared.manifest.instruments == (instrument.to_dict(),)
+    assert [item.content for item in prepared.manifest.instruments] == [instrument.to_dict()]
     assert Decimal(str(instrument.size_increment)) == Decimal("0.001")
 
 

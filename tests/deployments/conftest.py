@@ -80,11 +80,20 @@ class Supervised:
         (self.folder / f"{name}.py").write_text(text)
         return self.write(name, [sys.executable, f"{name}.py"], **content)
 
-    def up(self, *options: str) -> subprocess.Popen[str]:
-        """Start a supervisor."""
+    def up(self, *options: str, thorough_seconds: float = 30) -> subprocess.Popen[str]:
+        """Start a supervisor, which reads every file anew after so many seconds."""
+        set_up = f"supervisor._THOROUGH_SECONDS = {thorough_seconds}; main()"
         with (self.folder / "supervisor.log").open("a") as log:
             process = subprocess.Popen(
-                [*_COMMAND, "deployments", "up", str(self.folder), *options],
+                [
+                    sys.executable,
+                    "-c",
+                    f"{_IMPORTS}; {set_up}",
+                    "deployments",
+                    "up",
+                    str(self.folder),
+                    *options,
+                ],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -175,6 +184,9 @@ def surroundings(
 
 
 _COMMAND = [sys.executable, "-m", "trading_runtime.cli.main"]
+_IMPORTS = (
+    "from trading_runtime.cli.main import main; from trading_runtime.deployments import supervisor"
+)
 
 
 @pytest.fixture

@@ -55,6 +55,22 @@ def test_a_change_without_a_meaning_restarts_nothing(supervised: Supervised) -> 
     assert start_mark(before["pid"]) == before["mark"]
 
 
+def test_a_change_that_neither_size_nor_time_shows_is_found_when_all_is_read_anew(
+    supervised: Supervised,
+) -> None:
+    path = supervised.write("one", FOREVER)
+    supervised.up(thorough_seconds=0.5)
+    before = supervised.wait_for("one", "running")
+    written = path.stat()
+
+    with path.open("r+") as file:
+        file.write(path.read_text().replace("1000", "1001"))
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+
+    supervised.wait(lambda: supervised.state("one")["run_id"] != before["run_id"])
+    assert path.stat().st_size == written.st_size
+
+
 def test_an_edit_that_goes_wrong_is_told_and_stops_nothing(supervised: Supervised) -> None:
     path = supervised.write("one", FOREVER)
     supervised.up()

@@ -137,7 +137,10 @@ class Namespace:
             time.sleep(_LOOK_SECONDS)
 
     def delete_running(self, name: str, template: str) -> str:
-        """Delete a pod of a template while it is at work; return its name."""
+        """Delete a pod of a template that Argo shows at work; return its name.
+
+        It may have ended since: a test that needs the loss holds the storage meanwhile.
+        """
         victim = self.until(name, lambda now: bool(now.running(template))).running(template)[0]
         self.kubectl("delete", "pod", victim, "--grace-period=1")
         return victim

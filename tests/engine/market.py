@@ -13,6 +13,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from tests.plans import COMMON, VENUE
 from trading_runtime.config.strategy_code import find_strategy_code
+from trading_runtime.engine.instruments.definitions import definition_of
 from trading_runtime.engine.simulation.feed import decoded
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
 from trading_runtime.records.inputs import (
@@ -24,6 +25,8 @@ from trading_runtime.records.inputs import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -216,7 +219,7 @@ class Market:
     catalog: Path
     rows: int
     data: list[SeriesInputs]
-    instruments: list[dict[str, Any]]
+    instruments: list[InstrumentDefinition]
     last: int
     """Instant of the last row."""
 
@@ -241,7 +244,7 @@ class Market:
                 SeriesInputs(kind, identifier, instrument_id)
                 for kind, identifier, instrument_id in sorted(series)
             ],
-            [instrument.to_dict() for instrument in instruments],
+            list(map(definition_of, instruments)),
             max(row.ts_init for row in rows),
         )
 

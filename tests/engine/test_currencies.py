@@ -19,6 +19,7 @@ from trading_runtime.engine.instruments.definitions import build_instrument
 from trading_runtime.engine.simulation.venue import check_venue
 from trading_runtime.errors import UsageError
 from trading_runtime.records.inputs import CommonInputs
+from trading_runtime.records.instruments import InstrumentDefinition
 
 ROOT = Path(__file__).parent.parent.parent
 ROUND_TRIP = {"1": ["market BUY 10.000"], "3": ["market SELL 10.000"]}
@@ -75,8 +76,10 @@ def test_a_code_is_known_without_anything_before_it() -> None:
     program = (
         "from trading_runtime.engine.instruments.definitions import build_instrument\n"
         "from nautilus_trader.model import Money\n"
+        "from trading_runtime.records.instruments import InstrumentDefinition\n"
         "import json, sys\n"
-        "print(build_instrument(json.loads(sys.argv[1])).id, Money.from_str('1.5 QWEA'))"
+        "definition = InstrumentDefinition.from_document(json.loads(sys.argv[1]))\n"
+        "print(build_instrument(definition).id, Money.from_str('1.5 QWEA'))"
     )
     definition = pair("QWEA/USDT", "QWEA", "USDT").to_dict()
     found = subprocess.run(
@@ -124,4 +127,5 @@ def test_a_venue_with_a_code_of_ones_own_is_accepted_and_too_many_digits_are_not
 def test_limits_of_an_instrument_in_a_code_of_ones_own_are_read() -> None:
     definition = pair("QWEB/USDT", "QWEB", "USDT").to_dict() | {"max_notional": "5 QWEC"}
 
-    assert str(build_instrument(definition).max_notional) == "5.00000000 QWEC"
+    instrument = build_instrument(InstrumentDefinition.from_document(definition))
+    assert str(instrument.max_notional) == "5.00000000 QWEC"

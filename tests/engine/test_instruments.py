@@ -16,6 +16,7 @@ from trading_runtime.engine.instruments.files import (
     read_instruments,
 )
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.instruments import InstrumentDefinition
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,16 +72,16 @@ def test_each_kind_is_read_with_its_ticks(
 def test_the_lot_of_an_instrument_without_one_is_its_size_increment(tmp_path: Path) -> None:
     found = read(tmp_path, [PERPETUAL, PAIR, EQUITY])
 
-    lots = {name: facts.definition["lot_size"] for name, facts in found.items()}
+    lots = {name: facts.definition.content["lot_size"] for name, facts in found.items()}
     assert lots == {"BTCUSDT-PERP.SIM": "0.001", "EUR/USD.SIM": "1000", "AAPL.XNAS": "1"}
 
 
 def test_symbol_and_times_have_defaults_and_instants_may_be_written_out(tmp_path: Path) -> None:
     [facts] = read(tmp_path, FUTURE).values()
 
-    assert facts.definition["raw_symbol"] == "ESZ4"
-    assert (facts.definition["ts_event"], facts.definition["ts_init"]) == (0, 0)
-    assert facts.definition["expiration_ns"] == 1_734_705_000_000_000_000
+    assert facts.definition.content["raw_symbol"] == "ESZ4"
+    assert (facts.definition.content["ts_event"], facts.definition.content["ts_init"]) == (0, 0)
+    assert facts.definition.expiration_ns == 1_734_705_000_000_000_000
 
 
 def test_yaml_numbers_are_exact(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_yaml_numbers_are_exact(tmp_path: Path) -> None:
     [facts] = read_instruments([path]).values()
 
     assert (facts.price_precision, facts.price_increment) == (2, Decimal("0.10"))
-    assert facts.definition["margin_init"] == "0.033"
+    assert facts.definition.margin_init == Decimal("0.033")
 
 
 @pytest.mark.parametrize("definition", [PAIR, PERPETUAL, EQUITY, FUTURE])
@@ -103,7 +104,7 @@ def test_what_the_engine_writes_of_an_instrument_is_an_instrument_file(
     first = read(tmp_path, definition)
     [facts] = first.values()
 
-    assert read(tmp_path, facts.definition) == first
+    assert read(tmp_path, facts.definition.content) == first
 
 
 def test_definitions_survive_a_catalog(tmp_path: Path) -> None:
@@ -152,6 +153,6 @@ def test_a_size_that_a_kind_fixes_may_be_said_but_not_changed(tmp_path: Path) ->
 
 def test_a_definition_that_is_none_is_a_fault_of_the_data() -> None:
     with pytest.raises(DataError, match="'Bond' is unknown"):
-        build_instruments([{"type": "Bond", "id": "X.SIM"}])
+        build_instruments([InstrumentDefinition(content={}, id="X.SIM", type="Bond")])
     with pytest.raises(DataError, match=r"'X\.SIM': "):
-        build_instruments([{"type": "Equity", "id": "X.SIM"}])
+        build_instruments([InstrumentDefinition(content={}, id="X.SIM", type="Equity")])

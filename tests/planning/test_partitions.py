@@ -20,6 +20,7 @@ from trading_runtime.planning.partitions import (
     choose_series,
     partitions,
 )
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.units import format_instant, parse_instant
 
 MINUTE = 60 * 10**9
@@ -335,7 +336,10 @@ def test_what_the_dataset_does_not_have_is_refused(dataset: dict[str, Any], word
                 data.files[0],
                 data.files[1].model_copy(update={"instrument_id": "BTCUSDT-PERP.SIM"}),
             ),
-            "instruments": ({"id": "EUR.SIM"}, {"id": "BTCUSDT-PERP.SIM"}),
+            "instruments": tuple(
+                InstrumentDefinition.from_document({"id": name})
+                for name in ("EUR.SIM", "BTCUSDT-PERP.SIM")
+            ),
         }
     )
 

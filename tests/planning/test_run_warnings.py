@@ -16,6 +16,7 @@ from trading_runtime.errors import DataError
 from trading_runtime.planning.partitions import choose_series
 from trading_runtime.planning.points import expand_points
 from trading_runtime.planning.run_warnings import find_warnings
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.run_warnings import RunWarning, WarningKind, read_warnings
 from trading_runtime.units import parse_instant
 
@@ -32,10 +33,15 @@ NO_ORDERS = {"parameters": {"every": [100_000]}}
 def warnings(small: SmallExperiment, margin_init: str = "0.05", **changes: Any) -> list[RunWarning]:
     experiment = load_experiment(small.write(**changes)).experiment
     manifest = load_manifest(small.content["dataset"]["path"])
-    definitions = [item | {"margin_init": margin_init} for item in manifest.instruments]
+    definitions = [changed(item, margin_init=margin_init) for item in manifest.instruments]
     manifest = manifest.model_copy(update={"instruments": definitions})
     chosen = choose_series(manifest, experiment.dataset)
     return find_warnings(experiment, manifest, chosen, expand_points(experiment))
+
+
+def changed(definition: InstrumentDefinition, **facts: Any) -> InstrumentDefinition:
+    """The definition of an instrument with other facts."""
+    return InstrumentDefinition.from_document({**definition.content, **facts})
 
 
 def given(**config: Any) -> dict[str, Any]:
@@ -269,12 +275,16 @@ def test_options_that_expire_over_bars_of_their_underlying_are_named(
     manifest = load_manifest(small.content["dataset"]["path"])
     (bars,) = manifest.files
     within, beyond = (parse_instant(day) for day in ("2024-01-02", "2025-01-01"))
-    call = {"id": "BTCC9.SIM", "option_kind": "CALL", "underlying": "BTCUSDT-PERP"}
+    call = InstrumentDefinition.from_document(
+        {"id": "BTCC9.SIM", "option_kind": "CALL", "underlying": "BTCUSDT-PERP"}
+    )
     files = [bars, bars.model_copy(update={"identifier": "x", "instrument_id": "BTCC9.SIM"})]
 
     def found(expiration: int, *more: Any) -> list[RunWarning]:
-        option = call | {"expiration_ns": expiration, "margin_init": "1"}
-        instruments = (manifest.instruments[0] | {"margin_init": "1"}, option)
+        instruments = (
+            changed(manifest.instruments[0], margin_init="1"),
+            changed(call, margin_init="1", expiration_ns=expiration),
+        )
         known = manifest.model_copy(update={"instruments": instruments, "files": (*files, *more)})
         chosen = choose_series(known, experiment.dataset)
         return find_warnings(experiment, known, chosen, expand_points(experiment))
@@ -310,7 +320,7 @@ def test_days_that_close_at_midnight_may_be_dates(
     ]
     days = bars.model_copy(update={"identifier": name, "row_groups": tuple(midnights)})
     settings = {"type": "bars", "timestamp_marks": marks}
-    instruments = (manifest.instruments[0] | {"margin_init": "1"},)
+    instruments = (changed(manifest.instruments[0], margin_init="1"),)
     source = {"series": [{"identifier": name, "settings": settings}]}
     manifest = manifest.model_copy(
         update={"files": (days,), "source": source, "instruments": instruments}

@@ -14,7 +14,8 @@ from trading_runtime.config.messages import SettingsError
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import UsageError
 from trading_runtime.planning.partitions import choose_series
-from trading_runtime.planning.unsupported import main_venue, refuse_unsupported, traded_currency
+from trading_runtime.planning.unsupported import main_venue, refuse_unsupported
+from trading_runtime.records.instruments import InstrumentDefinition
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
@@ -59,7 +60,10 @@ def findings(small: SmallExperiment, definition: dict[str, Any], **venue: Any) -
     small.write(venue=small.content["venue"] | venue)
     experiment = load_experiment(small.path).experiment
     manifest = load_manifest(small.content["dataset"]["path"])
-    changed = [item | definition for item in manifest.instruments]
+    changed = [
+        InstrumentDefinition.from_document({**item.content, **definition})
+        for item in manifest.instruments
+    ]
     manifest = manifest.model_copy(update={"instruments": changed})
     try:
         refuse_unsupported(experiment, manifest, choose_series(manifest, experiment.dataset))
@@ -171,4 +175,5 @@ def test_venues_are_those_of_the_instruments(small: SmallExperiment) -> None:
     ],
 )
 def test_values_are_in_the_currency_that_settles(definition: dict[str, Any], currency: str) -> None:
-    assert traded_currency(definition) == currency
+    instrument = InstrumentDefinition.from_document({"id": "A.SIM", **definition})
+    assert instrument.traded_currency == currency

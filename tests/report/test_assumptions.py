@@ -14,6 +14,7 @@ from tests.engine.market import MINUTE, T0, Market, bars, perpetual, quotes, run
 from tests.plans import venue_inputs
 from tests.results.sample_run import BARS, sample_run, with_common
 from trading_runtime.config.venue import FillModel
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.report.assumptions import Assumption, assumptions
 from trading_runtime.results.task_table import MONEY
 
@@ -271,8 +272,9 @@ def test_margin_is_told_as_its_model_takes_it() -> None:
 def test_contracts_that_expire_in_the_tested_time_are_named_with_their_price() -> None:
     def expiry(titles: str, **settings: Any) -> Assumption | None:
         run = with_venue(**settings)
-        definition = {"expiration_ns": run.plan.partitions[0].end}
-        plan = dataclasses.replace(run.plan, instruments={"BTCUSDT-PERP.SIM": definition})
+        name, end = "BTCUSDT-PERP.SIM", run.plan.partitions[0].end
+        definition = InstrumentDefinition.from_document({"id": name, "expiration_ns": end})
+        plan = dataclasses.replace(run.plan, instruments={name: definition})
         found = assumptions(dataclasses.replace(run, plan=plan))
         return next((each for each in found if each.title == titles), None)
 

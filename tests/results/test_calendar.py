@@ -14,6 +14,7 @@ import pytest
 from tests.plans import COMMON
 from trading_runtime.datasets.observed_days import Observed, RowTimes
 from trading_runtime.records.inputs import CommonInputs
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.results.calendar import Calendar, observed_facts, observed_of
 from trading_runtime.results.statistics import task_statistics
 from trading_runtime.units import DAY
@@ -209,7 +210,8 @@ def test_weekends_that_the_data_does_not_show_are_open_for_crypto_currencies(
 ) -> None:
     keys = ("quote_currency", "base_currency")
     instrument = {"id": "A.SIM"} | dict(zip(keys, reversed(currencies), strict=False))
-    calendar = Calendar.of(CommonInputs.from_document(COMMON), [instrument])
+    definition = InstrumentDefinition.from_document(instrument)
+    calendar = Calendar.of(CommonInputs.from_document(COMMON), [definition])
     assert calendar.open_on_weekends is is_open
 
 

@@ -163,13 +163,3 @@ def test_a_search_that_cannot_be_is_refused(
 
     assert ended.returncode == Kind.USAGE.exit_code
     assert said in ended.stderr
-
-
-def test_pods_refuse_what_they_cannot_search(
-    searching: SmallExperiment, capsys: pytest.CaptureFixture[str]
-) -> None:
-    searching.write(search={"method": "successive-halving", "points": 6})
-    code = invoke(root, ["submit", str(searching.path), "--dry-run"])
-
-    assert code == Kind.USAGE.exit_code
-    assert "search.method: successive-halving runs on one machine" in capsys.readouterr().err

@@ -88,7 +88,7 @@ def test_what_was_flushed_survives_a_kill_and_the_dataset_grows(live: LiveSessio
     assert len(times) >= kept + 10
     assert times == sorted(set(times))
     assert {file.type for file in manifest.files} == {"quotes", "trades"}
-    assert [item["id"] for item in manifest.instruments] == [INSTRUMENT]
+    assert [item.id for item in manifest.instruments] == [INSTRUMENT]
     assert list(verify(folder).damages) == []
     assert live.exchange.recorded("accepted") == []
 

@@ -2,7 +2,7 @@
 
 A generation is a run of its own, as on a laptop. The step goes through the stored generations,
 summarises the one whose tasks were computed last, and plans the next one; or, once the search has
-ended, the run over all points. So it may be repeated at any moment, and a workflow with the same
+ended, the run itself. So it may be repeated at any moment, and a workflow with the same
 run id continues where another one ended.
 """
 
@@ -24,16 +24,17 @@ from trading_runtime.execution.preparation import naming, prepare_loaded
 from trading_runtime.records.result import read_result
 from trading_runtime.results.run_records import read_table
 from trading_runtime.runs.metadata import Status
-from trading_runtime.search.asking import SearchInputs
-from trading_runtime.search.running import planned_for, whole_search
-from trading_runtime.search.state import SearchState
+from trading_runtime.search.running import planned_for, search_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
     from trading_runtime.argo.plan_step import PodSettings
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
+    from trading_runtime.search.asking import Asked
 
 
 class AskedBatches(NamedTuple):
@@ -59,24 +60,25 @@ def run_ask_step(experiment: str, run_id: str, settings: PodSettings, number: in
     """
     with fetched_experiment(experiment, settings.code) as loaded, naming(experiment):
         prepared = prepare_loaded(loaded, 1)
-        inputs = SearchInputs.of(loaded.experiment)
-        search = SearchState(prepared.store, run_id, inputs, len(prepared.plan.partitions))
+        search = search_of(prepared, run_id)
+        rounds = most_rounds(search.inputs.search)
+
+        def begin(asked: Sequence[Asked], name: str) -> int:
+            planned = with_pod_batches(
+                planned_for(prepared, search, asked), settings.batch_seconds, settings.most_batches
+            )
+            begin_in_pods(planned, name, settings)
+            return len(planned.plan.batches)
+
         while (asked := search.next_asked()) is not None:
             name = search.generation_id
-            points = _points_of(prepared.store, name, prepared.plan)
+            points = _points_of(prepared.store, name, search.on_windows(prepared.plan, 1))
             if points is None:
-                generation = with_pod_batches(
-                    planned_for(prepared, search.space, asked),
-                    settings.batch_seconds,
-                    settings.most_batches,
-                )
-                begin_in_pods(generation, name, settings)
-                batches = len(generation.plan.batches)
-                return AskedBatches(name, batches, most_rounds(inputs.search), "", search.progress)
+                return AskedBatches(name, begin(asked, name), rounds, "", search.progress)
             search.tell(asked, points)
-        # Of its tasks, those that failed in their generation are left: the step check finds them.
-        begin_in_pods(whole_search(prepared, search), run_id, settings)
-        return AskedBatches(run_id, 0, number + 1, search.how, search.progress)
+        # What is left to compute: the last rung, and tasks that failed in their generation.
+        batches = begin(search.last_asked(), run_id)
+        return AskedBatches(run_id, batches, number + 1, search.how, search.progress)
 
 
 def _points_of(store: Store, run_id: str, plan: Plan) -> pl.DataFrame | None:

@@ -31,12 +31,13 @@ from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batch
 from trading_runtime.records.events import ExecutorKind, RunStarted
 from trading_runtime.runs.heartbeat import Heartbeat
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_held
-from trading_runtime.search.asking import SearchInputs, Space, check_search_plan
 from trading_runtime.search.generations import (
     generation_id,
     read_generation,
     refuse_other_search,
 )
+from trading_runtime.search.halving import rungs_of
+from trading_runtime.search.running import search_of
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
 
@@ -233,7 +234,7 @@ def with_pod_batches(prepared: PreparedRun, seconds: float, most: int) -> Prepar
     """Return the same plan with batches as pods run them.
 
     A search has fewer for each generation, so that a workflow does not become too large. Raises
-    ``UsageError`` for a search that pods cannot do.
+    ``UsageError`` for a search of too many generations.
     """
     search, plan = prepared.loaded.experiment.search, prepared.plan
     if search is not None and search.is_adaptive:
@@ -247,7 +248,7 @@ def most_rounds(search: SearchSettings) -> int:
     """Return the rounds of a search in a workflow at most.
 
     Every second one is for a generation that found fewer points than it should, or lost pods; the
-    last one plans the run over all points. Raises as ``generations_of_search`` does.
+    last one plans the run itself. Raises as ``generations_of_search`` does.
     """
     return 2 * generations_of_search(search) + 1
 
@@ -255,14 +256,12 @@ def most_rounds(search: SearchSettings) -> int:
 def generations_of_search(search: SearchSettings) -> int:
     """Return how many generations a search has when each finds all its points.
 
-    Raises ``UsageError`` for a search that pods cannot do.
+    Of ``successive-halving``, the rungs with as many windows as they could use. Raises
+    ``UsageError`` when there are too many.
     """
-    if search.method == "successive-halving":
-        raise UsageError(
-            f"search.method: {search.method} runs on one machine ('trading-runtime run'); pods "
-            "take grid, random, tpe, cma-es and nsga-ii"
-        )
     points = search.points or 0
+    if search.method == "successive-halving":
+        return len(rungs_of(points, points, search.eta))
     generations = -(-points // search.generation)
     if generations > _MOST_GENERATIONS:
         raise UsageError(
@@ -275,8 +274,7 @@ def generations_of_search(search: SearchSettings) -> int:
 
 def _begin_search(prepared: PreparedRun, run_id: str) -> int:
     """Check that the run id is free for this search, and return its rounds."""
-    store, inputs = prepared.store, SearchInputs.of(prepared.loaded.experiment)
-    check_search_plan(Space.of(inputs), inputs.search)
+    store, inputs = prepared.store, search_of(prepared, run_id).inputs
     check_run_id(generation_id(run_id, generations_of_search(inputs.search)))
     KillSwitch(store).refuse_start(run_id)
     number = 0

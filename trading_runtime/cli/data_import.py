@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.formats import Format
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 _FILE = click.Path(path_type=Path)
 
@@ -87,8 +88,8 @@ def import_(  # noqa: PLR0913 - one for each option
         known = _facts_in(load_manifest(target).instruments)
     options = ImportOptions(instrument, bar, time_zone, symbol, tick, lot, currency, stated)
     planned = plan_import(form, files, options, defines=instrument not in known)
-    if planned.definition is not None:
-        known[instrument] = define_instrument(planned.definition)
+    if planned.instrument is not None:
+        known[instrument] = define_instrument(planned.instrument)
     for line in (*seen, *planned.found) if not as_json else ():
         say(line)
     _make_or_grow(planned.loaded, known, target, as_json=as_json)
@@ -174,7 +175,7 @@ def _make_or_grow(
     show_dataset(manifest, as_json=as_json)
 
 
-def _facts_in(definitions: tuple[dict[str, Any], ...]) -> dict[str, InstrumentFacts]:
+def _facts_in(definitions: tuple[InstrumentDefinition, ...]) -> dict[str, InstrumentFacts]:
     from trading_runtime.engine.instruments.files import build_instruments, facts_of
 
     return {facts.id: facts for facts in map(facts_of, build_instruments(definitions))}
@@ -230,6 +231,7 @@ def instruments(
     """
     from trading_runtime.datasets.exchange_instruments import definitions_from
     from trading_runtime.errors import UsageError
+    from trading_runtime.records.forms import to_document
     from trading_runtime.storage.files import MOST_DOCUMENT, text_of_file
 
     try:
@@ -237,7 +239,7 @@ def instruments(
     except (OSError, ValueError) as error:
         raise UsageError(f"{source}: cannot be read as JSON: {error}") from error
     found = definitions_from(content, str(source), venue, only)
-    text = json.dumps(found, indent=1) + "\n"
+    text = json.dumps(list(map(to_document, found)), indent=1) + "\n"
     if target is None:
         say(text, nl=False)
     else:

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -18,9 +17,10 @@ from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, GapFinder
 from trading_runtime.datasets.manifest import MANIFEST_FORMAT, MANIFEST_NAME, Manifest
 from trading_runtime.datasets.manifest_entries import DataFile, DataType, Gap, file_order
 from trading_runtime.errors import DataError, StorageError
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.units import format_instant
 
-InstrumentReader = Callable[[Path], list[dict[str, Any]]]
+InstrumentReader = Callable[[Path], list[InstrumentDefinition]]
 """Reads the instrument definitions of a catalog's folder."""
 
 _OLD_FOLDERS = frozenset({
@@ -135,9 +135,9 @@ def _check_overlaps(folder: Path, files: list[DataFile]) -> None:
 
 
 def _check_instruments(
-    folder: Path, files: list[DataFile], instruments: list[dict[str, Any]]
+    folder: Path, files: list[DataFile], instruments: list[InstrumentDefinition]
 ) -> None:
-    defined = {str(definition["id"]) for definition in instruments}
+    defined = {definition.id for definition in instruments}
     missing = sorted({file.instrument_id for file in files} - defined)
     if missing:
         raise DataError(

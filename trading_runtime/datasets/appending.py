@@ -105,7 +105,7 @@ def _check_settings(
     described: Sequence[dict[str, Any]],
     entries: Mapping[_Key, dict[str, Any]],
 ) -> None:
-    definitions = {item["id"]: item for item in manifest.instruments}
+    definitions = {item.id: item for item in manifest.instruments}
     if not entries:
         raise UsageError(
             f"{folder}: was not made from raw files by this project, so it does not say how they "
@@ -153,7 +153,7 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
         before = entries.get(_key(source))
         counted = item | series.described(source.identifier)
         entries[_key(source)] = counted if before is None else _added(before, counted)
-    definitions = {item["id"]: item for item in manifest.instruments}
+    definitions = {item.id: item for item in manifest.instruments}
     fresh = {source.instrument.id: source.instrument.definition for source in sources}
     missing = [fresh[name] for name in sorted(fresh) if name not in definitions]
     written = [index_instrument_file(path, partial) for path in write_instruments(partial, missing)]
@@ -164,7 +164,7 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
         "series": [
             {"settings": item["settings"], "files": item["files"]} for item in series_entries
         ],
-        "instruments": definitions,
+        "instruments": {name: item.content for name, item in definitions.items()},
     }
     return manifest.model_copy(
         update={

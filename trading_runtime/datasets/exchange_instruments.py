@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import decimal_text
+from trading_runtime.datasets.instrument_facts import StatedInstrument
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-type Definition = dict[str, Any]
 
 _ACCEPTED = (
     "accepted are Binance's exchangeInfo, the instruments of Bybit (v5) and OKX (v5), Kraken's "
@@ -21,7 +21,7 @@ _ACCEPTED = (
 
 def definitions_from(
     content: Any, where: str, venue: str | None, only: Sequence[str] = ()
-) -> list[Definition]:
+) -> list[StatedInstrument]:
     """Return the spot pairs and perpetuals in an exchange's response, sorted by id.
 
     ``only`` are symbols as the exchange writes them. Contracts that expire and options are left
@@ -47,11 +47,11 @@ def definitions_from(
     place = venue or exchange
     if place == "CCXT":
         raise UsageError("--venue is missing: CCXT's markets do not tell whose they are")
-    made = {f"{item['id']}.{place}": item for _, item in found}
-    return [{**made[name], "id": name} for name in sorted(made)]
+    made = {f"{item.id}.{place}": item for _, item in found}
+    return [replace(made[name], id=name) for name in sorted(made)]
 
 
-def _binance(content: Any) -> Iterator[tuple[str, Definition]]:
+def _binance(content: Any) -> Iterator[tuple[str, StatedInstrument]]:
     for item in content["symbols"]:
         filters = {entry["filterType"]: entry for entry in item.get("filters", [])}
         if "PRICE_FILTER" not in filters or "LOT_SIZE" not in filters:
@@ -61,7 +61,7 @@ def _binance(content: Any) -> Iterator[tuple[str, Definition]]:
             continue
         yield (
             item["symbol"],
-            _definition(
+            _instrument(
                 item["symbol"],
                 item["baseAsset"],
                 item["quoteAsset"],
@@ -72,7 +72,7 @@ def _binance(content: Any) -> Iterator[tuple[str, Definition]]:
         )
 
 
-def _bybit(content: Any) -> Iterator[tuple[str, Definition]]:
+def _bybit(content: Any) -> Iterator[tuple[str, StatedInstrument]]:
     result = content["result"]
     for item in result["list"]:
         contract = item.get("contractType", "")
@@ -81,7 +81,7 @@ def _bybit(content: Any) -> Iterator[tuple[str, Definition]]:
         lots = item["lotSizeFilter"]
         yield (
             item["symbol"],
-            _definition(
+            _instrument(
                 item["symbol"],
                 item["baseCoin"],
                 item["quoteCoin"],
@@ -92,35 +92,34 @@ def _bybit(content: Any) -> Iterator[tuple[str, Definition]]:
         )
 
 
-def _okx(content: Any) -> Iterator[tuple[str, Definition]]:
+def _okx(content: Any) -> Iterator[tuple[str, StatedInstrument]]:
     for item in content["data"]:
         kind = item.get("instType")
         if kind not in {"SPOT", "SWAP"}:
             continue
         base, quote = item["instId"].split("-")[:2]
-        made = _definition(
+        made = _instrument(
             item["instId"].removesuffix("-SWAP"),
             base,
             quote,
             item["tickSz"],
             item["lotSz"],
             settled_in=item.get("settleCcy") if kind == "SWAP" else None,
-        )
-        if kind == "SWAP":
             # Sizes are in contracts of this many coins.
-            made["multiplier"] = _plain(item["ctVal"])
+            multiplier=_plain(item["ctVal"]) if kind == "SWAP" else None,
+        )
         yield item["instId"], made
 
 
-def _kraken(content: Any) -> Iterator[tuple[str, Definition]]:
+def _kraken(content: Any) -> Iterator[tuple[str, StatedInstrument]]:
     for item in content["result"].values():
         base, _, quote = item["wsname"].partition("/")
         tick = item.get("tick_size") or Decimal(1).scaleb(-int(item["pair_decimals"]))
         lot = Decimal(1).scaleb(-int(item["lot_decimals"]))
-        yield item["altname"], _definition(f"{base}/{quote}", base, quote, tick, lot)
+        yield item["altname"], _instrument(f"{base}/{quote}", base, quote, tick, lot)
 
 
-def _ccxt(content: Any) -> Iterator[tuple[str, Definition]]:
+def _ccxt(content: Any) -> Iterator[tuple[str, StatedInstrument]]:
     markets = list(content.values()) if isinstance(content, dict) else content
     numbers = [
         Decimal(str(value))
@@ -139,21 +138,21 @@ def _ccxt(content: Any) -> Iterator[tuple[str, Definition]]:
         if counts_digits:
             tick, lot = (Decimal(1).scaleb(-int(value)) for value in (tick, lot))
         is_swap = item["type"] == "swap"
-        made = _definition(
+        size = item.get("contractSize") if is_swap else None
+        is_one = size is None or Decimal(str(size)) == 1
+        made = _instrument(
             item["id"].removesuffix("-SWAP") if is_swap else item["id"],
             item["base"],
             item["quote"],
             tick,
             lot,
             settled_in=item.get("settle") if is_swap else None,
+            multiplier=None if is_one else _plain(size),
         )
-        size = item.get("contractSize")
-        if is_swap and size is not None and Decimal(str(size)) != 1:
-            made["multiplier"] = _plain(size)
         yield item["symbol"], made
 
 
-def _definition(  # noqa: PLR0913 - what defines a market
+def _instrument(  # noqa: PLR0913 - what defines a market
     symbol: str,
     base: str,
     quote: str,
@@ -161,20 +160,19 @@ def _definition(  # noqa: PLR0913 - what defines a market
     lot: object,
     *,
     settled_in: str | None = None,
-) -> Definition:
-    made = {
-        "type": "CurrencyPair" if settled_in is None else "CryptoPerpetual",
-        "id": symbol if settled_in is None else f"{symbol}-PERP",
-        "base_currency": base,
-        "quote_currency": quote,
-        "price_increment": _plain(tick),
-        "size_increment": _plain(lot),
-    }
-    if settled_in is not None:
-        made |= {"settlement_currency": settled_in}
-        if settled_in == base:
-            made |= {"is_inverse": True}  # type: ignore[dict-item]
-    return made
+    multiplier: str | None = None,
+) -> StatedInstrument:
+    return StatedInstrument(
+        type="CurrencyPair" if settled_in is None else "CryptoPerpetual",
+        id=symbol if settled_in is None else f"{symbol}-PERP",
+        base_currency=base,
+        quote_currency=quote,
+        price_increment=_plain(tick),
+        size_increment=_plain(lot),
+        settlement_currency=settled_in,
+        is_inverse=True if settled_in == base else None,
+        multiplier=multiplier,
+    )
 
 
 def _plain(value: object) -> str:
@@ -216,7 +214,7 @@ def _is_kraken(content: Any) -> bool:
 
 
 _READERS: tuple[
-    tuple[str, Callable[[Any], bool], Callable[[Any], Iterator[tuple[str, Definition]]]], ...
+    tuple[str, Callable[[Any], bool], Callable[[Any], Iterator[tuple[str, StatedInstrument]]]], ...
 ] = (
     ("BINANCE", _has("symbols"), _binance),
     ("BYBIT", _has("result", "list"), _bybit),

@@ -19,6 +19,7 @@ from trading_runtime.datasets.data_file import (
     Series,
     column_roles,
 )
+from trading_runtime.datasets.instrument_facts import StatedInstrument
 from trading_runtime.datasets.raw_files import RawFile, find_files
 from trading_runtime.datasets.remote_files import is_address
 from trading_runtime.datasets.series_rows import price_columns, size_columns
@@ -69,8 +70,8 @@ class Import:
     """A data file in memory, and what was inferred to make it."""
 
     loaded: LoadedPreparation
-    definition: dict[str, Any] | None
-    """The instrument's definition; None when it comes from a file."""
+    instrument: StatedInstrument | None
+    """None when a file defines the instrument."""
     found: tuple[str, ...]
     """Lines that report what was inferred from the files."""
 
@@ -97,8 +98,8 @@ def plan_import(
         options = replace(options, bar=bar)
         found.append(f"bar          {bar}, from the distance of the rows; --bar says another")
         loaded = _load(_document(form, paths, options))
-    definition = _definition(form, loaded, options, found) if defines else None
-    return Import(loaded, definition, tuple(found))
+    instrument = _instrument(form, loaded, options, found) if defines else None
+    return Import(loaded, instrument, tuple(found))
 
 
 def _document(form: Format, paths: Sequence[str], options: ImportOptions) -> dict[str, Any]:
@@ -152,9 +153,9 @@ def bar_as_long_as(step: int, where: str) -> str:
     raise UsageError(f"{where}: its rows are not as far apart as bars; give --bar")
 
 
-def _definition(
+def _instrument(
     form: Format, loaded: LoadedPreparation, options: ImportOptions, found: list[str]
-) -> dict[str, Any]:
+) -> StatedInstrument:
     name, venue = options.instrument.rpartition(".")[::2]
     if not name or not venue:
         raise UsageError(f"--instrument {options.instrument!r}: write SYMBOL.VENUE")
@@ -175,12 +176,23 @@ def _definition(
         others = "say others" if len(digits) > 1 else "says another"
         found.append(f"instrument   {stated}, from the digits in the files; {wanted} {others}")
     kind = "CryptoPerpetual" if name.endswith("-PERP") else form.instrument
-    definition = {"type": kind, "id": options.instrument, "price_increment": sizes["tick"]}
     if kind == "Equity":
-        return definition | {"currency": options.currency or "USD"}
+        return StatedInstrument(
+            type=kind,
+            id=options.instrument,
+            currency=options.currency or "USD",
+            price_increment=sizes["tick"],
+        )
     base, quote = currencies_of(name, options.currency)
-    definition |= {"base_currency": base, "quote_currency": quote, "size_increment": sizes["lot"]}
-    return definition | ({"settlement_currency": quote} if kind == "CryptoPerpetual" else {})
+    return StatedInstrument(
+        type=kind,
+        id=options.instrument,
+        base_currency=base,
+        quote_currency=quote,
+        price_increment=sizes["tick"],
+        size_increment=sizes["lot"],
+        settlement_currency=quote if kind == "CryptoPerpetual" else None,
+    )
 
 
 def currencies_of(symbol: str, quote: str | None) -> tuple[str, str]:

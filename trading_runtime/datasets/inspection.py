@@ -22,8 +22,7 @@ def as_json(manifest: Manifest) -> dict[str, Any]:
         "digest": manifest.digest,
         "rows": manifest.rows,
         "instruments": [
-            {"id": definition["id"], "type": definition["type"]}
-            for definition in manifest.instruments
+            {"id": definition.id, "type": definition.type} for definition in manifest.instruments
         ],
         "series": [
             {
@@ -55,8 +54,7 @@ def as_text(manifest: Manifest) -> str:
     """Return the summary of a dataset for people."""
     lines = [f"digest       {manifest.digest}", f"rows         {manifest.rows:,}"]
     lines += [
-        f"instrument   {definition['id']} ({definition['type']})"
-        for definition in manifest.instruments
+        f"instrument   {definition.id} ({definition.type})" for definition in manifest.instruments
     ]
     rounded = _rounded(manifest)
     for series in manifest.series():

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, PlainSerializer, PlainValidator
 
 from trading_runtime.canonical import digest
 from trading_runtime.datasets.manifest_entries import (
@@ -31,6 +31,7 @@ from trading_runtime.datasets.manifest_index import (
     totals_of,
 )
 from trading_runtime.errors import DataError
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes, text_of_file
 from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
 
@@ -46,14 +47,27 @@ INDEXED_FORMAT = 3
 """The form of a large dataset's manifest: its lists are tables beside it."""
 
 
+def _definition(value: Any) -> InstrumentDefinition:
+    if isinstance(value, InstrumentDefinition):
+        return value
+    return InstrumentDefinition.from_document(value)
+
+
+type _Definition = Annotated[
+    InstrumentDefinition,
+    PlainValidator(_definition),
+    PlainSerializer(lambda item: item.content),
+]
+
+
 class Manifest(BaseModel):
     """The content of ``manifest.json``, and of the tables that it names."""
 
     model_config = ManifestPart.model_config
 
     format: int
-    instruments: tuple[dict[str, Any], ...]
-    """Instrument definitions as the engine's ``to_dict`` returns them, sorted by id."""
+    instruments: tuple[_Definition, ...]
+    """Sorted by id."""
     instrument_files: tuple[InstrumentFile, ...]
     files: Annotated[Sequence[DataFile], AfterValidator(tuple)]
     """Sorted by type, identifier and first ``ts_init``. Those of an indexed dataset are read when
@@ -75,7 +89,7 @@ class Manifest(BaseModel):
         """Return the digest as the content has it, whatever an index states."""
         return digest(
             {
-                "instruments": list(self.instruments),
+                "instruments": [item.content for item in self.instruments],
                 "files": [
                     [file.type, file.identifier, file.sha256, file.rows] for file in self.files
                 ],

@@ -28,6 +28,7 @@ from trading_runtime.datasets.series_making import MadeSeries, make_series
 from trading_runtime.datasets.series_rows import SeriesSource
 from trading_runtime.datasets.slices import folder_name
 from trading_runtime.errors import DataError, StorageError, TradingRuntimeError, UsageError
+from trading_runtime.records.instruments import InstrumentDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.raw_content import RawPath
     from trading_runtime.datasets.stored_rows import StoredRows
 
-InstrumentWriter = Callable[[Path, Sequence[dict[str, Any]]], list[Path]]
+InstrumentWriter = Callable[[Path, Sequence[InstrumentDefinition]], list[Path]]
 """Writes definitions into a catalog's folder and returns the files."""
 
 _VERSION = 1
@@ -176,7 +177,7 @@ def source_of(
     sources: Sequence[SeriesSource], described: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """Return what the dataset is made from, for its manifest."""
-    definitions = {item.instrument.id: item.instrument.definition for item in sources}
+    definitions = {item.instrument.id: item.instrument.definition.content for item in sources}
     made_from = {"version": _VERSION, "series": described, "instruments": definitions}
     return {"digest": digest(made_from), "version": _VERSION, "series": described}
 

@@ -139,7 +139,7 @@ class RowChecks:
         self._last: pl.DataFrame | None = None
         """The last row of the previous block, or all rows with its time."""
         self._may_split = (
-            source.instrument.definition.get("type") == "Equity" and self._series.splits is None
+            source.instrument.definition.type == "Equity" and self._series.splits is None
         )
         has_ids = (
             isinstance(self._series, TradeSeries) and self._series.columns.trade_id is not None

@@ -135,7 +135,7 @@ class SeriesSource:
                 f"bars of {series.bar} are not cut by time, so their close does not follow from "
                 "their open; use a file that has the time of the close ('timestamp_marks: close')"
             )
-        kind = str(self.instrument.definition.get("type"))
+        kind = self.instrument.definition.type
         if series.negative_prices == "accept" and kind not in _MAY_BE_NEGATIVE:
             raise UsageError(
                 f"negative_prices: a {kind} such as {self.instrument.id} has prices above 0; "
@@ -544,7 +544,7 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
         ),
         Fault.NEGATIVE: (
             "is negative",
-            negative if instrument.definition.get("type") in _MAY_BE_NEGATIVE else "",
+            negative if instrument.definition.type in _MAY_BE_NEGATIVE else "",
         ),
     }
     if rounds:

@@ -135,7 +135,7 @@ def held_out(experiment: Experiment, manifest: Manifest) -> HoldOut | None:
     """Return the hold-out that an experiment declares over a dataset, open or not."""
     if experiment.holdout is None:
         return None
-    named = experiment.dataset.instruments or [str(item["id"]) for item in manifest.instruments]
+    named = experiment.dataset.instruments or [item.id for item in manifest.instruments]
     return HoldOut.of(named, experiment.holdout.start)
 
 

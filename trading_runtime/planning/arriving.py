@@ -23,10 +23,10 @@ from trading_runtime.records.plan import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.strategy_code import StrategyCode
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 
 class ArrivingWindow(NamedTuple):
@@ -42,7 +42,7 @@ class ArrivingWindow(NamedTuple):
 def arriving_plan(  # noqa: PLR0913, PLR0917 - what a plan is made from
     experiment: Experiment,
     code: StrategyCode,
-    instruments: Sequence[Mapping[str, Any]],
+    instruments: Sequence[InstrumentDefinition],
     window: ArrivingWindow,
     session: Mapping[str, str],
     dataset_digest: str,
@@ -51,7 +51,7 @@ def arriving_plan(  # noqa: PLR0913, PLR0917 - what a plan is made from
 
     Raises ``UsageError`` as ``make_plan`` does.
     """
-    definitions = {str(item["id"]): dict(item) for item in instruments}
+    definitions = {item.id: item for item in instruments}
     common = shared_inputs(experiment, code, definitions, session)
     partition = PlannedPartition(
         index=0,

@@ -41,6 +41,7 @@ RUNTIME_CODE = (
     "planning/identity.py",
     "records/forms.py",
     "records/inputs.py",
+    "records/instruments.py",
     "records/task_manifest.py",
     "results/artifacts.py",
     "results/calendar.py",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.config.venue import VenueSettings
+    from trading_runtime.records.instruments import InstrumentDefinition
     from trading_runtime.records.plan import Plan, PlannedPartition
 
 _DECIMAL = "$decimal"
@@ -96,7 +97,7 @@ def _venue_inputs(venue: VenueSettings) -> dict[str, Any]:
 
 
 def partition_inputs(
-    partition: PlannedPartition, instruments: Mapping[str, Mapping[str, Any]]
+    partition: PlannedPartition, instruments: Mapping[str, InstrumentDefinition]
 ) -> PartitionInputs:
     """Return the inputs of a planned partition: its window, and the data without its location.
 
@@ -132,11 +133,11 @@ def partition_digest(inputs: PartitionInputs) -> str:
 
 
 def partition_digests(
-    partitions: Iterable[PlannedPartition], instruments: Mapping[str, Mapping[str, Any]]
+    partitions: Iterable[PlannedPartition], instruments: Mapping[str, InstrumentDefinition]
 ) -> Iterator[str]:
     """Yield the digests of planned partitions' inputs, as ``partition_digest`` returns them."""
     definitions = functools.lru_cache(maxsize=1)(
-        lambda names: canonical_json([instruments[name] for name in names]).decode()
+        lambda names: canonical_json([instruments[name].content for name in names]).decode()
     )
     for item in partitions:
         if not isinstance(item.data, TabledData):

@@ -180,7 +180,7 @@ def choose_series(
         )
     types = sorted({series.type for series in every})
     instruments = {series.instrument_id for series in every}
-    instruments |= {str(item["id"]) for item in manifest.instruments if "id" in item}
+    instruments |= {item.id for item in manifest.instruments}
     _check("dataset.types", "type of data", settings.types, types)
     _check("dataset.instruments", "instrument", settings.instruments, sorted(instruments))
     chosen = [

@@ -89,7 +89,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
             f"{what}: cannot be enforced on {experiment.strategy.path}, which runs inside the "
             "engine; leave it out, or use a strategy written in Python"
         )
-    definitions = {item["id"]: item for item in manifest.instruments}
+    definitions = {item.id: item for item in manifest.instruments}
     traded = (instrument for item in cut.partitions for instrument in item.instruments)
     common = shared_inputs(experiment, code, traded, session)
     points = points or expand_points(experiment)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.fees import MakerTakerFees, TieredFees
@@ -124,9 +124,7 @@ def _margin(
 ) -> Iterator[RunWarning]:
     traded = {series.instrument_id for series in chosen}
     free_of_margin = sorted(
-        item["id"]
-        for item in manifest.instruments
-        if item.get("id") in traded and _is_zero(item.get("margin_init"))
+        item.id for item in manifest.instruments if item.id in traded and not item.margin_init
     )
     for section, venue in experiment.venue_sections():
         free = [
@@ -143,13 +141,6 @@ def _margin(
             "prepared, or use 'account_type: cash'",
             key_text((*section, "account_type")),
         )
-
-
-def _is_zero(margin: Any) -> bool:
-    try:
-        return not Decimal(str(margin or 0))
-    except InvalidOperation:
-        return False  # the engine reports what is wrong with the definition
 
 
 def _never_filled(experiment: Experiment, chosen: Sequence[Series]) -> Iterator[RunWarning]:
@@ -203,12 +194,12 @@ def _never_settled(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[Run
     last = max((series.last for series in chosen), default=0)
     traded = {series.instrument_id for series in chosen}
     options = sorted(
-        item["id"]
+        item.id
         for item in manifest.instruments
-        if item.get("id") in traded
-        and item.get("option_kind")
-        and _nanoseconds(item.get("expiration_ns")) <= last
-        and item.get("underlying") not in priced
+        if item.id in traded
+        and item.option_kind
+        and (item.expiration_ns or 0) <= last
+        and item.underlying not in priced
     )
     if options:
         yield RunWarning(
@@ -245,13 +236,6 @@ def _day_closes(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[RunWar
             "prepare with 'timestamp_marks: open'",
             "dataset",
         )
-
-
-def _nanoseconds(value: Any) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        return 0
 
 
 def _outside(experiment: Experiment, chosen: Sequence[Series]) -> Iterator[RunWarning]:
@@ -336,9 +320,7 @@ class _Fed:
             self._types[series.instrument_id].add(series.type)
             if series.type == "bars":
                 self._bars.add(series.identifier)
-        self._venues = {
-            str(item["id"]).rpartition(".")[2] for item in manifest.instruments if "id" in item
-        }
+        self._venues = {item.venue for item in manifest.instruments}
         self._each = experiment.partitions.instruments == "each"
 
     def check(self, where: str, name: str, text: str) -> Iterator[RunWarning]:

@@ -5,7 +5,6 @@ What needs no dataset is checked when the file is read (``config.setting_checks`
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.fees import TieredFees
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.planning.partitions import Series
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 
 _LENGTHS = {"MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"}
@@ -33,7 +33,7 @@ def refuse_unsupported(
 ) -> None:
     """Raise ``SettingsError`` for what the ``chosen`` series of a dataset cannot support."""
     fed = {series.instrument_id for series in chosen}
-    instruments = {item["id"]: item for item in manifest.instruments if item.get("id") in fed}
+    instruments = {item.id: item for item in manifest.instruments if item.id in fed}
     findings = [
         *_tiers(experiment, instruments),
         *_settlement(experiment, instruments),
@@ -87,7 +87,7 @@ def main_venue(experiment: Experiment, instruments: Iterable[str]) -> str:
 
 
 def _tiers(
-    experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
+    experiment: Experiment, instruments: Mapping[str, InstrumentDefinition]
 ) -> Iterator[ConfigFinding]:
     """Tiers count values in their currency, in which instruments must be traded."""
     schedules: list[tuple[tuple[str, ...], Any, Iterable[str]]] = []
@@ -108,7 +108,7 @@ def _tiers(
             continue
         counted = fees.tiers[0].from_value.split(" ")[1]
         for name in sorted(names):
-            traded = traded_currency(instruments[name])
+            traded = instruments[name].traded_currency
             if traded != counted:
                 yield ConfigFinding(
                     (*keys, "tiers", 0, "from_value"),
@@ -118,7 +118,7 @@ def _tiers(
 
 
 def _settlement(
-    experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
+    experiment: Experiment, instruments: Mapping[str, InstrumentDefinition]
 ) -> Iterator[ConfigFinding]:
     """Only contracts that expire have a settlement price; options take their underlying's."""
     stated = [
@@ -130,24 +130,24 @@ def _settlement(
         definition = instruments.get(name)
         if definition is None:
             continue
-        if "option_kind" in definition:
+        if definition.option_kind is not None:
             yield ConfigFinding(
                 where,
                 "is an option, which is settled by the price of what it is on; leave it out",
                 of_key=True,
             )
-        elif not definition.get("expiration_ns"):
+        elif not definition.expiration_ns:
             yield ConfigFinding(where, "never expires; leave it out", of_key=True)
-        elif -int(price.normalize().as_tuple().exponent) > definition["price_precision"]:
+        elif -int(price.normalize().as_tuple().exponent) > definition.price_precision:
             yield ConfigFinding(
                 where,
                 f"{price}: prices of this instrument have at most "
-                f"{definition['price_precision']} decimal places",
+                f"{definition.price_precision} decimal places",
             )
 
 
 def _cash_flows(
-    experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
+    experiment: Experiment, instruments: Mapping[str, InstrumentDefinition]
 ) -> Iterator[ConfigFinding]:
     """Swap and dividends move a balance that the account has."""
     for section, venue in experiment.venue_sections():
@@ -161,7 +161,7 @@ def _cash_flows(
         for keys, name in flows:
             if name not in instruments or venue.base_currency is not None:
                 continue
-            charged = traded_currency(instruments[name])
+            charged = instruments[name].traded_currency
             if charged not in held:
                 yield ConfigFinding(
                     (*section, *keys, name),
@@ -172,23 +172,23 @@ def _cash_flows(
 
 
 def _dividends(
-    experiment: Experiment, instruments: Mapping[str, Mapping[str, Any]]
+    experiment: Experiment, instruments: Mapping[str, InstrumentDefinition]
 ) -> Iterator[ConfigFinding]:
     """Only shares, and contracts for differences on them, pay dividends."""
     for section, venue in experiment.venue_sections():
         for name in () if venue.dividends is None else venue.dividends.amounts:
-            kind = instruments.get(name, {}).get("type")
-            if kind is not None and kind not in _PAYING:
+            definition = instruments.get(name)
+            if definition is not None and definition.type not in _PAYING:
                 yield ConfigFinding(
                     (*section, "dividends", "amounts", name),
-                    f"is a {kind}, which pays no dividends; leave it out",
+                    f"is a {definition.type}, which pays no dividends; leave it out",
                     of_key=True,
                 )
 
 
 def _liquidation(
     experiment: Experiment,
-    instruments: Mapping[str, Mapping[str, Any]],
+    instruments: Mapping[str, InstrumentDefinition],
     chosen: Sequence[Series],
 ) -> Iterator[ConfigFinding]:
     """The engine values positions by quotes alone, in balances alone, against their margin."""
@@ -206,11 +206,11 @@ def _liquidation(
             "alone; add quotes": [name for name in mine if name not in quoted],
             "no margin_maint is given for {}, so nothing there is ever liquidated; give it where "
             "the dataset is prepared": [
-                name for name in mine if not Decimal(instruments[name].get("margin_maint") or 0)
+                name for name in mine if not instruments[name].margin_maint
             ],
             f"{{}} settle in a currency that {key_text((*section, 'balances'))} do not hold "
             f"({', '.join(held)}), and are never liquidated; add a balance in it": [
-                name for name in mine if traded_currency(instruments[name]) not in held
+                name for name in mine if instruments[name].traded_currency not in held
             ],
         }
         for message, names in without.items():
@@ -239,9 +239,3 @@ def _bars_without_length(
                 f"({', '.join(names)}); set 'bar_execution: false', and feed quotes or trades too",
                 of_key=True,
             )
-
-
-def traded_currency(definition: Mapping[str, Any]) -> str:
-    """Return the currency in which the engine states the value of a trade."""
-    keys = ("settlement_currency", "quote_currency", "currency")
-    return str(next(definition[key] for key in keys if definition.get(key)))

@@ -16,6 +16,8 @@ from trading_runtime.records.forms import read_as
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trading_runtime.records.instruments import InstrumentDefinition
+
 
 @dataclass(frozen=True, slots=True)
 class FillInputs:
@@ -288,8 +290,7 @@ class SeriesInputs(NamedTuple):
 class PartitionInputs:
     """A window with its data; instants are nanoseconds since the epoch."""
 
-    instruments: Sequence[Mapping[str, Any]]
-    """The definitions, each as the engine's ``to_dict`` states it."""
+    instruments: Sequence[InstrumentDefinition]
     start: int
     end: int
     warmup_start: int
@@ -305,7 +306,7 @@ class PartitionInputs:
     def to_document(self) -> dict[str, Any]:
         """Return the partition as the identity's document states it."""
         return {
-            "instruments": [dict(item) for item in self.instruments],
+            "instruments": [item.content for item in self.instruments],
             "start": self.start,
             "end": self.end,
             "warmup_start": self.warmup_start,

@@ -11,6 +11,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.records.forms import check_form, read_as, to_document
 from trading_runtime.records.inputs import CommonInputs
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.planned_data import DataTables, data_documents
 from trading_runtime.records.run_warnings import read_warnings
 from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes
@@ -181,7 +182,7 @@ class Plan:
     """Time limit of a task."""
     task_memory: int | None
     """Memory limit of a task, in bytes; ``None`` without a limit."""
-    instruments: Mapping[str, Mapping[str, Any]]
+    instruments: Mapping[str, InstrumentDefinition]
     """The dataset's instrument definitions by id."""
     warnings: Sequence[RunWarning]
     partitions: Sequence[PlannedPartition]
@@ -249,7 +250,7 @@ class Plan:
             "strategy": self.strategy._asdict(),
             "task_seconds": self.task_seconds,
             "task_memory": self.task_memory,
-            "instruments": self.instruments,
+            "instruments": {name: item.content for name, item in self.instruments.items()},
             "warnings": [item.document() for item in self.warnings],
             "partitions": [
                 partition.to_document(of_it)
@@ -329,7 +330,10 @@ def plan_from_document(content: Any) -> Plan:
         ),
         task_seconds=content["task_seconds"],
         task_memory=content.get("task_memory"),
-        instruments=content["instruments"],
+        instruments={
+            name: InstrumentDefinition.from_document(item, f"instruments.{name}")
+            for name, item in content["instruments"].items()
+        },
         warnings=tuple(read_warnings(content)),
         partitions=_partitions(content),
         days=_days(content.get("days")),

@@ -375,14 +375,12 @@ def _expiries(inputs: ReportInputs) -> Iterator[Assumption]:
         name: definition
         for name, definition in sorted(inputs.plan.instruments.items())
         if any(
-            name in names and start <= (definition.get("expiration_ns") or 0) <= end
+            name in names and start <= (definition.expiration_ns or 0) <= end
             for start, end, names in windows
         )
     }
     at_prices = [f"{name} at {stated[name]}" for name in expired if name in stated]
-    at_last = [
-        name for name in expired if name not in stated and "option_kind" not in expired[name]
-    ]
+    at_last = [name for name in expired if name not in stated and expired[name].option_kind is None]
     if at_prices:
         yield Assumption(
             "Expiry",

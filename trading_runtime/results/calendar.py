@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from trading_runtime.records.inputs import CommonInputs
+    from trading_runtime.records.instruments import InstrumentDefinition
     from trading_runtime.records.plan import Plan
 
 type Interval = tuple[int, int]
@@ -61,7 +62,7 @@ class Calendar(NamedTuple):
     """What is assumed of Saturdays and Sundays when the days do not show it."""
 
     @classmethod
-    def of(cls, common: CommonInputs, instruments: Iterable[Mapping[str, Any]]) -> Self:
+    def of(cls, common: CommonInputs, instruments: Iterable[InstrumentDefinition]) -> Self:
         """Return the calendar that a task's inputs state."""
         return cls(
             common.every_day, common.periods_per_year, any(map(_trades_on_weekends, instruments))
@@ -127,12 +128,9 @@ def _by_weekday(days: Iterable[Interval]) -> list[int]:
     return counts
 
 
-def _trades_on_weekends(instrument: Mapping[str, Any]) -> bool:
+def _trades_on_weekends(instrument: InstrumentDefinition) -> bool:
     """Return whether an instrument involves a crypto currency, which no exchange closes for."""
-    return any(
-        key.endswith("currency") and isinstance(code, str) and is_crypto(code)
-        for key, code in instrument.items()
-    )
+    return any(map(is_crypto, instrument.currencies))
 
 
 def day_count(days: Iterable[Interval]) -> int:

@@ -10,30 +10,22 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.planning.plan import batches
 from trading_runtime.records.result import read_result
+from trading_runtime.report.formatting import counted
 from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import SearchInputs, Space, ask
-from trading_runtime.search.generations import (
-    CheckedSearch,
-    generation_id,
-    keep_generation,
-    read_generation,
-    refuse_other_search,
-)
-from trading_runtime.search.running import Searched, planned_for
-from trading_runtime.search.state import objective_values
+from trading_runtime.search.generations import CheckedSearch, generation_id, read_generation
+from trading_runtime.search.state import Search, objective_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from trading_runtime.execution.preparation import PreparedRun
-    from trading_runtime.execution.workers.processes import PrestartedWorker
+    import polars as pl
+
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
     from trading_runtime.search.asking import Asked
@@ -70,53 +62,57 @@ def window_order(count: int) -> list[int]:
     return sorted(range(count), key=lambda number: int(f"{number:0{digits}b}"[::-1], 2))
 
 
-def run_halving(  # noqa: PLR0913 - what a run is started with
-    prepared: PreparedRun,
-    run_id: str,
-    *,
-    should_stop: Callable[[], bool],
-    show_progress: bool,
-    prestarted: PrestartedWorker | None,
-    allow_incomplete: bool,
-) -> Searched:
-    """Run rung after rung; the same run id resumes where it ended.
+class Halving(Search):
+    """A search whose generations are rungs; the last rung is the run itself."""
 
-    Raises what ``LocalRun.execute`` raises, and ``UsageError`` when the run id belongs to another
-    search or ``search.budget`` is too small.
-    """
-    store, inputs = prepared.store, SearchInputs.of(prepared.loaded.experiment)
-    space, windows = Space.of(inputs), _windows(prepared.plan)
-    asked = ask(space, inputs, 0, [])
-    rungs = rungs_of(len(asked), len(windows), inputs.search.eta)
-    _check_budget(inputs, rungs)
-    computed, seconds = 0, 0.0
-    for number, rung in enumerate(rungs):
-        stored = keep_generation(store, run_id, number, inputs, asked)
-        refuse_other_search(stored, inputs, run_id)
-        asked = stored.asked
-        planned = planned_for(prepared, space, asked)
-        is_last = number == len(rungs) - 1
-        if not is_last:
-            kept = {windows[place] for place in window_order(len(windows))[: rung.windows]}
-            planned = dataclasses.replace(planned, plan=_on(planned.plan, kept, planned.workers))
-        name = run_id if is_last else generation_id(run_id, number)
-        run = LocalRun(planned, name, should_stop, show_progress, prestarted)
-        ended = run.execute(allow_incomplete=allow_incomplete or not is_last)
-        prestarted = None
-        computed, seconds = computed + ended.computed, seconds + ended.seconds
-        if is_last:
-            break
-        metric = inputs.objective.metric
-        values = objective_values(ended.reduction.points, metric)
-        asked = _best(asked, values, rungs[number + 1].points, inputs.objective.direction)
-        if show_progress:
-            sys.stderr.write(
-                f"rung {number + 1} of {len(rungs)}: {len(values):,} points on {rung.windows:,} "
-                f"windows; {len(asked):,} go on\n"
-            )
-    outcome = dataclasses.replace(ended, computed=computed, seconds=seconds)
-    steps = ", ".join(f"{rung.points:,} on {rung.windows:,}" for rung in rungs)
-    return Searched(run, outcome, f"{inputs.search.method}: points on windows: {steps}")
+    def __init__(self, store: Store, run_id: str, inputs: SearchInputs, plan: Plan) -> None:
+        """``plan`` has all windows; raises ``UsageError`` when the rungs exceed the budget."""
+        super().__init__(store, run_id, inputs)
+        self._asked = ask(self.space, inputs, 0, [])
+        self._windows = _windows(plan)
+        self._rungs = rungs_of(len(self._asked), len(self._windows), inputs.search.eta)
+        _check_budget(inputs, self._rungs)
+
+    def next_asked(self) -> list[Asked] | None:
+        """Return the points of the next rung; ``None`` when that is the last one."""
+        self._asked = self._kept(lambda: self._asked)
+        return self._asked if self.generations < len(self._rungs) - 1 else None
+
+    def tell(self, asked: Sequence[Asked], points: pl.DataFrame) -> None:
+        """Take in the results of a rung: its best points go on."""
+        values = objective_values(points, self.inputs.objective.metric)
+        self.generations += 1
+        self._asked = _best(
+            asked, values, self._rungs[self.generations].points, self.inputs.objective.direction
+        )
+
+    def last_asked(self) -> list[Asked]:
+        """Return the points of the last rung."""
+        return self._asked
+
+    def on_windows(self, plan: Plan, workers: int) -> Plan:
+        """Return the plan with the windows of the next rung."""
+        kept = window_order(len(self._windows))[: self._rungs[self.generations].windows]
+        if len(kept) == len(self._windows):
+            return plan
+        return _on(plan, {self._windows[place] for place in kept}, workers)
+
+    @property
+    def how(self) -> str:
+        """A sentence: how many points each rung had, and on how many windows."""
+        steps = ", ".join(f"{rung.points:,} on {rung.windows:,}" for rung in self._rungs)
+        return f"{self.inputs.search.method}: points on windows: {steps}"
+
+    @property
+    def progress(self) -> str:
+        """A line about the last rung whose results are known."""
+        if not self.generations:
+            return "nothing is known yet"
+        rung = self._rungs[self.generations - 1]
+        return (
+            f"rung {self.generations} of {len(self._rungs)}: {counted(rung.points, 'point')} on "
+            f"{counted(rung.windows, 'window')}; {self._rungs[self.generations].points:,} go on"
+        )
 
 
 def check_halving(store: Store, run_id: str, inputs: SearchInputs) -> CheckedSearch:

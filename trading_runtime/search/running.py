@@ -1,8 +1,8 @@
-"""An adaptive search on this machine: generation after generation, then one run over all points.
+"""A search on this machine: generation after generation, then the run itself.
 
 Each generation is a separate run, so nothing computed is lost however the process ends. The last
-run has all points, whose results are all stored by then: its tables, report and statistics are
-those of any other run.
+run has all points, whose results are all stored by then, or those of the last rung on all windows:
+its tables, report and statistics are those of any other run.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from trading_runtime.errors import UsageError
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.points import PointList
 from trading_runtime.search.asking import SearchInputs
-from trading_runtime.search.state import SearchState
+from trading_runtime.search.halving import Halving
+from trading_runtime.search.state import AdaptiveSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from trading_runtime.execution.local_run import RunOutcome
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.execution.workers.processes import PrestartedWorker
-    from trading_runtime.search.asking import Asked, Space
+    from trading_runtime.search.asking import Asked
+    from trading_runtime.search.state import Search
 
 
 class Searched(NamedTuple):
@@ -46,21 +47,16 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     prestarted: PrestartedWorker | None,
     allow_incomplete: bool,
 ) -> Searched:
-    """Search as the experiment says, then run all points that were asked for.
+    """Search as the experiment says, then run the points that the search ends with.
 
     The same run id resumes where it ended. Raises what ``LocalRun.execute`` raises, and
     ``UsageError`` when the method cannot search this space, or when the run id belongs to another
     search.
     """
-    search = SearchState(
-        prepared.store,
-        run_id,
-        SearchInputs.of(prepared.loaded.experiment),
-        len(prepared.plan.partitions),
-    )
+    search = search_of(prepared, run_id)
     computed, seconds = 0, 0.0
     while (asked := search.next_asked()) is not None:
-        planned = planned_for(prepared, search.space, asked)
+        planned = planned_for(prepared, search, asked)
         generation = LocalRun(planned, search.generation_id, should_stop, show_progress, prestarted)
         ended = generation.execute(allow_incomplete=True)
         prestarted = None
@@ -68,8 +64,9 @@ def run_search(  # noqa: PLR0913 - what a run is started with
         search.tell(asked, ended.reduction.points)
         if show_progress:
             sys.stderr.write(f"{search.progress}\n")
-    planned = whole_search(prepared, search)
-    run = LocalRun(planned, run_id, should_stop, show_progress=False, prestarted=None)
+    planned = planned_for(prepared, search, search.last_asked())
+    show_progress = show_progress and bool(planned.plan.uncached)
+    run = LocalRun(planned, run_id, should_stop, show_progress, prestarted)
     last = run.execute(allow_incomplete=allow_incomplete)
     outcome = dataclasses.replace(
         last, computed=computed + last.computed, seconds=seconds + last.seconds
@@ -77,14 +74,19 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     return Searched(run, outcome, search.how)
 
 
-def whole_search(prepared: PreparedRun, search: SearchState) -> PreparedRun:
-    """Plan all points of a search that ended; raises ``UsageError`` when it never began."""
-    if not search.evaluated:
-        raise UsageError(f"search.budget: {search.why}; allow more tasks")
-    return planned_for(prepared, search.space, [each.asked for each in search.evaluated])
+def search_of(prepared: PreparedRun, run_id: str) -> Search:
+    """Return the search of a prepared run, at its beginning.
+
+    Raises ``UsageError`` when the method cannot search this space, or within its budget.
+    """
+    inputs, plan = SearchInputs.of(prepared.loaded.experiment), prepared.plan
+    if inputs.search.method == "successive-halving":
+        return Halving(prepared.store, run_id, inputs, plan)
+    return AdaptiveSearch(prepared.store, run_id, inputs, len(plan.partitions))
 
 
-def planned_for(prepared: PreparedRun, space: Space, asked: Iterable[Asked]) -> PreparedRun:
-    """Plan the experiment of a prepared run with the points that were asked for."""
-    points = PointList([space.point(each.indices) for each in asked])
-    return prepare_loaded(prepared.loaded, prepared.workers, points=points)
+def planned_for(prepared: PreparedRun, search: Search, asked: Iterable[Asked]) -> PreparedRun:
+    """Plan the points that a search asks for next, on the windows that it wants."""
+    points = PointList([search.space.point(each.indices) for each in asked])
+    planned = prepare_loaded(prepared.loaded, prepared.workers, points=points)
+    return dataclasses.replace(planned, plan=search.on_windows(planned.plan, planned.workers))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from trading_runtime.errors import UsageError
 from trading_runtime.report.formatting import counted
 from trading_runtime.results.front import unbeaten
 from trading_runtime.search.asking import Evaluated, SearchInputs, Space, ask, check_search_plan
@@ -15,15 +17,16 @@ from trading_runtime.search.generations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import polars as pl
 
+    from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
     from trading_runtime.search.asking import Asked
 
 
-class SearchState:
+class Search(ABC):
     """A search of a run, from one generation to the next; whoever computes them tells the results.
 
     Everything in it follows from stored generations and their results, so a search that was
@@ -31,55 +34,110 @@ class SearchState:
     not.
     """
 
-    def __init__(self, store: Store, run_id: str, inputs: SearchInputs, windows: int) -> None:
-        """``windows`` is the number of partitions: the tasks of a point.
+    def __init__(self, store: Store, run_id: str, inputs: SearchInputs) -> None:
+        """Begin at the first generation.
 
         Raises ``UsageError`` when the method cannot search this space.
         """
-        self._store, self._run_id, self._windows = store, run_id, windows
+        self._store, self._run_id = store, run_id
         self.inputs = inputs
         self.space = Space.of(inputs)
         check_search_plan(self.space, inputs.search)
-        self.evaluated: list[Evaluated] = []
         self.generations = 0
         """Those whose results are known."""
-        self.why = ""
-        """Why the search ended; empty while it goes on."""
-        self._tasks = self._without_better = 0
 
     @property
     def generation_id(self) -> str:
         """The id of the run that computes the next generation."""
         return generation_id(self._run_id, self.generations)
 
+    @abstractmethod
     def next_asked(self) -> list[Asked] | None:
         """Return the points of the next generation, now stored; ``None`` when the search ended.
 
         Raises ``UsageError`` when the run id belongs to another search.
         """
-        self.why = self._ended()
-        if self.why:
-            return None
+
+    @abstractmethod
+    def tell(self, asked: Sequence[Asked], points: pl.DataFrame) -> None:
+        """Take in the results of a generation: the points of its run, in the order of ``asked``."""
+
+    @abstractmethod
+    def last_asked(self) -> list[Asked]:
+        """Return the points of the run itself, once the search has ended.
+
+        Raises ``UsageError`` when the search never began.
+        """
+
+    @abstractmethod
+    def on_windows(self, plan: Plan, workers: int) -> Plan:
+        """Return the plan with the windows of the next generation."""
+
+    @property
+    @abstractmethod
+    def how(self) -> str:
+        """A sentence: how many points there were in what steps, and why the search ended."""
+
+    @property
+    @abstractmethod
+    def progress(self) -> str:
+        """A line about the generations so far."""
+
+    def _kept(self, asked: Callable[[], list[Asked]]) -> list[Asked]:
+        """Return the points of the next generation as stored, or store those that are asked for."""
         stored = read_generation(self._store, self._run_id, self.generations)
         if stored is None:
-            asked = ask(self.space, self.inputs, self.generations, self.evaluated)
-            if not asked:
-                self.why = "every allowed point that the search proposes was tried"
-                return None
+            found = asked()
+            if not found:
+                return found
             stored = keep_generation(
-                self._store, self._run_id, self.generations, self.inputs, asked
+                self._store, self._run_id, self.generations, self.inputs, found
             )
         refuse_other_search(stored, self.inputs, self._run_id)
         return stored.asked
 
+
+class AdaptiveSearch(Search):
+    """A search whose generations are asked for by the results of all earlier ones."""
+
+    def __init__(self, store: Store, run_id: str, inputs: SearchInputs, windows: int) -> None:
+        """``windows`` is the number of partitions: the tasks of a point."""
+        super().__init__(store, run_id, inputs)
+        self._windows = windows
+        self.evaluated: list[Evaluated] = []
+        self.why = ""
+        """Why the search ended; empty while it goes on."""
+        self._tasks = self._without_better = 0
+
+    def next_asked(self) -> list[Asked] | None:
+        """Return the points of the next generation, unless the search has ended."""
+        self.why = self._ended()
+        if self.why:
+            return None
+        asked = self._kept(lambda: ask(self.space, self.inputs, self.generations, self.evaluated))
+        if not asked:
+            self.why = "every allowed point that the search proposes was tried"
+        return asked or None
+
     def tell(self, asked: Sequence[Asked], points: pl.DataFrame) -> None:
-        """Take in the results of a generation: the points of its run, in the order of ``asked``."""
+        """Take in the results of a generation."""
         before = best_of(self.evaluated, self.inputs)
         self.evaluated += told_of(asked, points, self.inputs)
         after = best_of(self.evaluated, self.inputs)
         self._without_better = 0 if after != before else self._without_better + 1
         self._tasks += len(asked) * self._windows
         self.generations += 1
+
+    def last_asked(self) -> list[Asked]:
+        """Return all points that were asked for."""
+        if not self.evaluated:
+            raise UsageError(f"search.budget: {self.why}; allow more tasks")
+        return [each.asked for each in self.evaluated]
+
+    def on_windows(self, plan: Plan, workers: int) -> Plan:
+        """Return the plan itself: every generation has all windows."""
+        del workers
+        return plan
 
     @property
     def how(self) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, LeaseLostError, UsageError
 from trading_runtime.records.account import LeaseRecord, parse_account
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.journal import entries_of
 from trading_runtime.runs.s3_lock import read_lease
 from trading_runtime.storage.files import storage_errors
@@ -171,26 +172,32 @@ class SessionAccount:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise DataError(
-                f"{self._store.place}/{self._state}: damaged: {error}; look at it, then start "
-                "over with 'trade --fresh'"
-            ) from error
+            raise self._damaged(self._state, error) from error
 
     def write(self, state: AccountState) -> None:
         """Save what the account holds, atomically."""
         self._store.objects.write(self._state, state.to_json())
 
-    def write_instruments(self, definitions: Sequence[Mapping[str, Any]]) -> None:
+    def write_instruments(self, definitions: Sequence[InstrumentDefinition]) -> None:
         """Keep the definitions of instruments that no dataset has."""
-        self._store.objects.write(self._instruments, json.dumps(definitions).encode() + b"\n")
+        content = json.dumps([item.content for item in definitions]).encode() + b"\n"
+        self._store.objects.write(self._instruments, content)
 
-    def instruments(self) -> list[dict[str, Any]]:
-        """Return these definitions."""
+    def instruments(self) -> list[InstrumentDefinition]:
+        """Return these definitions; raises ``DataError`` when they are damaged."""
         try:
-            found: list[dict[str, Any]] = json.loads(self._store.objects.read(self._instruments))
+            content = json.loads(self._store.objects.read(self._instruments))
+            return [InstrumentDefinition.from_document(item) for item in content]
         except FileNotFoundError:
             return []
-        return found
+        except (ValueError, TypeError) as error:
+            raise self._damaged(self._instruments, error) from error
+
+    def _damaged(self, name: str, error: Exception) -> DataError:
+        return DataError(
+            f"{self._store.place}/{name}: damaged: {error}; look at it, then start over with "
+            "'trade --fresh'"
+        )
 
     def later_entries(self, state: AccountState) -> list[dict[str, Any]]:
         """Return what the session that saved ``state`` wrote into its journal afterwards."""

@@ -29,6 +29,7 @@ from trading_runtime.planning.identity import (
     task_inputs,
 )
 from trading_runtime.planning.plan import make_plan
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.results.holdout import refuse_held_out
 from trading_runtime.results.opening import open_store
 from trading_runtime.storage.files import storage_errors
@@ -36,7 +37,7 @@ from trading_runtime.storage.s3 import S3Folder, is_s3
 from trading_runtime.units import DAY, format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.config.loading import LoadedExperiment
@@ -79,7 +80,9 @@ class PreparedSession:
         data = self.deployment.data
         if isinstance(data, AdapterData):
             window = ArrivingWindow(self.prepared_at, self.prepared_at + DAY)
-            return self.arriving_plan(run_id, [{"id": name} for name in data.instruments], window)
+            unasked = [{"id": name} for name in data.instruments]
+            instruments = list(map(InstrumentDefinition.from_document, unasked))
+            return self.arriving_plan(run_id, instruments, window)
         return make_plan(
             _changed(self.loaded.experiment, start, end, balances),
             self.manifest,
@@ -92,7 +95,7 @@ class PreparedSession:
     def arriving_plan(
         self,
         run_id: str | None,
-        instruments: Sequence[Mapping[str, Any]],
+        instruments: Sequence[InstrumentDefinition],
         window: ArrivingWindow,
         balances: Sequence[str] | None = None,
     ) -> Plan:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trading_runtime.records.account import AccountState
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 _DIGITS = 60
 
@@ -26,7 +27,7 @@ _DIGITS = 60
 def rolled_forward(
     state: AccountState,
     entries: Iterable[Mapping[str, Any]],
-    instruments: Mapping[str, Mapping[str, Any]],
+    instruments: Mapping[str, InstrumentDefinition],
     *,
     is_cash: bool,
 ) -> AccountState:
@@ -47,7 +48,7 @@ class _Books:
     def __init__(
         self,
         state: AccountState,
-        instruments: Mapping[str, Mapping[str, Any]],
+        instruments: Mapping[str, InstrumentDefinition],
         *,
         is_cash: bool,
     ) -> None:
@@ -108,8 +109,9 @@ class _Books:
         held, average = self._positions.get(name, (Decimal(0), Decimal(0)))
         closed = min(abs(held), quantity) if held * signed < 0 else Decimal(0)
         if self._is_cash:
-            self._balances[definition["base_currency"]] += signed
-            self._balances[definition["quote_currency"]] -= signed * price
+            if definition.base_currency is not None:
+                self._balances[definition.base_currency] += signed
+            self._balances[definition.traded_currency] -= signed * price
         elif closed:
             code, made = _realised(definition, closed, average, price)
             self._balances[code] += made if held > 0 else -made
@@ -148,11 +150,10 @@ class _Books:
 
 
 def _realised(
-    definition: Mapping[str, Any], quantity: Decimal, opened: Decimal, closed: Decimal
+    definition: InstrumentDefinition, quantity: Decimal, opened: Decimal, closed: Decimal
 ) -> tuple[str, Decimal]:
     """Return the profit of a long position opened and closed at these prices."""
-    size = quantity * Decimal(definition.get("multiplier") or 1)
-    if definition.get("is_inverse"):
-        return definition["base_currency"], size * (1 / opened - 1 / closed)
-    code = definition.get("settlement_currency") or definition.get("quote_currency")
-    return str(code or definition["currency"]), size * (closed - opened)
+    size = quantity * (definition.multiplier or 1)
+    if definition.is_inverse and definition.base_currency is not None:
+        return definition.base_currency, size * (1 / opened - 1 / closed)
+    return definition.traded_currency, size * (closed - opened)

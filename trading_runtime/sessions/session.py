@@ -49,11 +49,12 @@ from trading_runtime.storage.files import write_file
 from trading_runtime.units import day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from trading_runtime.engine.strategy.loading import LoadedStrategy
     from trading_runtime.records.account import AccountState
+    from trading_runtime.records.instruments import InstrumentDefinition
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.result import RunResult
@@ -193,12 +194,12 @@ class Session:
         rolled = rolled_forward(
             state,
             self._account.later_entries(state),
-            {item["id"]: item for item in self._definitions()},
+            {item.id: item for item in self._definitions()},
             is_cash=deployment.execution.account_type == "cash",
         )
         return replace(rolled, balances=[rounded_balance(text) for text in rolled.balances])
 
-    def _definitions(self) -> Sequence[Mapping[str, Any]]:
+    def _definitions(self) -> Sequence[InstrumentDefinition]:
         """Return the instruments of the earlier session."""
         if isinstance(self.prepared.deployment.data, AdapterData):
             return self._account.instruments()

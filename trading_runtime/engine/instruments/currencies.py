@@ -8,14 +8,16 @@ every other code as a crypto currency with 8 digits, which is how the engine its
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nautilus_trader.model import Currency, CurrencyType, Money
 
 from trading_runtime.currency_codes import NATIONAL_DIGITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
+
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 
 @functools.cache
@@ -42,11 +44,11 @@ def money(text: str) -> Money:
     return Money.from_str(text)
 
 
-def register_currencies(definitions: Iterable[Mapping[str, Any]]) -> None:
-    """Register the currencies of instruments with the engine, each as ``to_dict`` gives it."""
+def register_currencies(definitions: Iterable[InstrumentDefinition]) -> None:
+    """Register the currencies of instruments with the engine."""
     for definition in definitions:
-        for key, value in definition.items():
-            if isinstance(value, str) and key.endswith("currency"):
-                currency(value)
-            elif isinstance(value, str) and key.endswith("_notional"):
-                money(value)
+        for code in definition.currencies:
+            currency(code)
+        for amount in (definition.max_notional, definition.min_notional):
+            if amount is not None:
+                money(amount)

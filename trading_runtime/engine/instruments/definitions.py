@@ -12,10 +12,11 @@ from nautilus_trader import model
 
 from trading_runtime.engine.instruments.currencies import currency, money, register_currencies
 from trading_runtime.errors import DataError
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 
 MOST_PRECISION = 16
@@ -182,24 +183,29 @@ def _instrument_type(name: str) -> Any:
     return value if is_instrument else None
 
 
-def build_instrument(definition: Mapping[str, Any]) -> Any:
-    """Return the engine's instrument of a definition as ``to_dict`` gives it.
+def definition_of(instrument: Any) -> InstrumentDefinition:
+    """Return the definition of an engine's instrument."""
+    return InstrumentDefinition.from_document(instrument.to_dict())
+
+
+def build_instrument(definition: InstrumentDefinition) -> Any:
+    """Return the engine's instrument of a definition.
 
     Raises ``DataError`` when the definition is invalid.
     """
-    name = str(definition.get("type", ""))
+    name = definition.type or ""
     found = _instrument_type(name)
     if found is None:
         known = ", ".join(instrument_types())
         raise DataError(f"instrument type {name!r} is unknown; known are {known}")
     try:
         register_currencies([definition])
-        return found.from_dict(dict(definition))
+        return found.from_dict(dict(definition.content))
     except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"instrument {definition.get('id')!r}: {error}") from error
+        raise DataError(f"instrument {definition.id!r}: {error}") from error
 
 
-def build_instruments(definitions: Sequence[Mapping[str, Any]]) -> list[Any]:
+def build_instruments(definitions: Sequence[InstrumentDefinition]) -> list[Any]:
     """Return the engine's instruments of definitions, in their order."""
     return [build_instrument(definition) for definition in definitions]
 

@@ -16,14 +16,18 @@ from trading_runtime.engine.instruments.definitions import (
     build_instruments,
     check_bar_type,
     conversion,
+    definition_of,
     instrument_types,
     number_text,
 )
 from trading_runtime.errors import UsageError
+from trading_runtime.records.forms import to_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from trading_runtime.datasets.instrument_facts import StatedInstrument
 
 __all__ = [
     "build_instruments",
@@ -66,13 +70,13 @@ def read_instruments(paths: Iterable[Path]) -> dict[str, InstrumentFacts]:
     return found
 
 
-def define_instrument(definition: Mapping[str, Any]) -> InstrumentFacts:
-    """Return the instrument of a definition from an instrument file.
+def define_instrument(stated: StatedInstrument) -> InstrumentFacts:
+    """Return the instrument that an instrument file with this content defines.
 
     Raises ``UsageError`` with one line for every fault.
     """
     problems: list[Problem] = []
-    instrument = _read_one(parse_json(json.dumps(definition)), problems)
+    instrument = _read_one(parse_json(json.dumps(to_document(stated))), problems)
     if instrument is None or problems:
         raise UsageError("\n".join(f"instrument {problem.message}" for problem in problems))
     return instrument
@@ -82,7 +86,7 @@ def facts_of(instrument: Any) -> InstrumentFacts:
     """Return definition and ticks of an engine's instrument."""
     return InstrumentFacts(
         id=str(instrument.id),
-        definition=instrument.to_dict(),
+        definition=definition_of(instrument),
         price_precision=instrument.price_precision,
         price_increment=Decimal(str(instrument.price_increment)),
         size_precision=instrument.size_precision,
@@ -166,7 +170,7 @@ class _Definition:
             self._problem([], f"{self._values['id']}: {' '.join(str(error).split())}")
             return None
         for key, given in fixed.items():
-            actual = facts.definition.get(key, getattr(instrument, key, None))
+            actual = facts.definition.content.get(key, getattr(instrument, key, None))
             text = number_text(given)
             if text is None or actual is None or Decimal(text) != Decimal(str(actual)):
                 kind = self._values["type"]

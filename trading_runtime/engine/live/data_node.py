@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nautilus_trader.common import Environment
 from nautilus_trader.live import LiveNode
 
+from trading_runtime.engine.instruments.definitions import definition_of
 from trading_runtime.engine.live.node import TRADER
 from trading_runtime.engine.simulation.engine_log import logger_config
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from trading_runtime.engine.live.arriving import ArrivingData
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 
 class DataNode:
@@ -37,13 +39,13 @@ class DataNode:
         """Run until stopped."""
         await self._node.run_async()
 
-    def definitions(self) -> list[dict[str, Any]]:
+    def definitions(self) -> list[InstrumentDefinition]:
         """Return the instruments; raises ``UsageError`` when the venue does not have one."""
         found = {str(item.id): item for item in self._cache.instruments()}
         missing = sorted(set(self._data.names) - found.keys())
         if missing:
             raise UsageError(f"data.instruments: the venue has no {', '.join(missing)}")
-        return [found[name].to_dict() for name in self._data.names]
+        return [definition_of(found[name]) for name in self._data.names]
 
     def check(self) -> None:
         """Raise the first error of a callback, which the engine would only log."""

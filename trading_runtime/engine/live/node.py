@@ -23,6 +23,7 @@ from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
+from trading_runtime.engine.instruments.definitions import definition_of
 from trading_runtime.engine.live import restoring as restorer
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.reporting import reporting
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from trading_runtime.engine.live.restoring import RestoringClient
     from trading_runtime.engine.strategy.loading import LoadedStrategy
     from trading_runtime.records.inputs import TaskInputs
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 TRADER = model.TraderId("TRADER-001")
 _MOST_NAMES = 10
@@ -190,9 +192,9 @@ class PaperNode:
         return self._balances
 
     @property
-    def definitions(self) -> list[dict[str, Any]]:
-        """The instruments, as the engine's ``to_dict`` states them."""
-        return [item.to_dict() for item in self._replay.instruments]
+    def definitions(self) -> list[InstrumentDefinition]:
+        """The definitions of the instruments."""
+        return [definition_of(item) for item in self._replay.instruments]
 
     def _opened_ledger(self, balances: Sequence[str]) -> Ledger:
         self._balances = balances

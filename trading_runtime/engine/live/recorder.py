@@ -18,8 +18,10 @@ from trading_runtime.engine.instruments.files import instrument_types
 from trading_runtime.storage.files import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 _WRITERS: dict[str, Callable[..., Any]] = {
     "quotes": ParquetDataCatalog.write_quote_ticks,
@@ -48,7 +50,7 @@ class Recorder:
         """Take a row; ``kind`` is ``quotes``, ``trades`` or ``bars``."""
         self._rows[kind, series].append(row)
 
-    def define(self, definitions: Sequence[Mapping[str, Any]]) -> None:
+    def define(self, definitions: Sequence[InstrumentDefinition]) -> None:
         """Write the definitions of instruments whose rows are added."""
         with storage_errors(self._folder):
             write_instruments(self._folder, definitions)

@@ -64,7 +64,7 @@ class DataReplay:
                 )
         self._latest = [_latest_of(series) for series in self._partition.data]
         self._catalog = ParquetDataCatalog(str(catalog))
-        names = {item["id"] for item in self._partition.instruments}
+        names = {item.id for item in self._partition.instruments}
         self.instruments = [item for item in self._catalog.instruments() if str(item.id) in names]
         self._interval = inputs.common.equity_interval
         self._factor = {"burst": None, "real": 1.0}[pace] if pace[0] != "x" else float(pace[1:])

@@ -86,10 +86,10 @@ def data_configs(partition: PartitionInputs, catalog: Path) -> list[BacktestData
         BacktestDataConfig(
             model.NautilusDataType.TradeTick,
             str(catalog),
-            instrument_id=model.InstrumentId.from_str(definition["id"]),
+            instrument_id=model.InstrumentId.from_str(definition.id),
         )
         for definition in partition.instruments
-        if definition["id"] not in with_rows
+        if definition.id not in with_rows
     ]
     return configs
 
@@ -289,7 +289,7 @@ def decoded(inputs: TaskInputs, catalog: Path, rows: int) -> DecodedRows | None:
     reader = ParquetDataCatalog(str(catalog))
     # A node gives the engine one for each series, and the engine makes trade ids from their number.
     names = [series.instrument_id for series in partition.data]
-    names += [item["id"] for item in partition.instruments if item["id"] not in names]
+    names += [item.id for item in partition.instruments if item.id not in names]
     instruments = {str(item.id): item for item in reader.instruments()}
     found: list[Any] = []
     for series in partition.data:

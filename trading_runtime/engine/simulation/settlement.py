@@ -6,7 +6,7 @@ charges the fee of a fill that takes liquidity.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nautilus_trader.model import InstrumentClose, InstrumentCloseType, InstrumentId, Price
 from nautilus_trader.persistence import ParquetDataCatalog
@@ -14,11 +14,12 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from trading_runtime.engine.instruments.definitions import build_instruments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from decimal import Decimal
     from pathlib import Path
 
     from trading_runtime.records.inputs import TaskInputs
+    from trading_runtime.records.instruments import InstrumentDefinition
 
 
 def stated_closes(inputs: TaskInputs) -> list[InstrumentClose]:
@@ -32,25 +33,25 @@ def stated_closes(inputs: TaskInputs) -> list[InstrumentClose]:
         prices |= venue.settlement_prices
     return [
         InstrumentClose(
-            InstrumentId.from_str(item["id"]),
-            Price.from_decimal_dp(prices[item["id"]], item["price_precision"]),
+            InstrumentId.from_str(item.id),
+            Price.from_decimal_dp(prices[item.id], item.price_precision),
             InstrumentCloseType.CONTRACT_EXPIRED,
-            item["expiration_ns"],
-            item["expiration_ns"],
+            item.expiration_ns,
+            item.expiration_ns,
         )
         for item in partition.instruments
-        if item["id"] in prices and partition.warmup_start <= item["expiration_ns"] <= partition.end
+        if item.id in prices
+        and item.expiration_ns is not None
+        and partition.warmup_start <= item.expiration_ns <= partition.end
     ]
 
 
 def write_closes(
-    folder: Path, closes: Sequence[InstrumentClose], definitions: Sequence[Mapping[str, Any]]
+    folder: Path, closes: Sequence[InstrumentClose], definitions: Sequence[InstrumentDefinition]
 ) -> None:
     """Write closing prices, with their instruments, into a separate catalog in ``folder``."""
     catalog = ParquetDataCatalog(str(folder))
     names = {str(close.instrument_id) for close in closes}
-    catalog.write_instruments(
-        build_instruments([item for item in definitions if item["id"] in names])
-    )
+    catalog.write_instruments(build_instruments([item for item in definitions if item.id in names]))
     for close in closes:
         catalog.write_instrument_closes([close])
