@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.collector import collector_paused
 from trading_runtime.config.statistic_names import COUNTS_OF_FLOWS
 from trading_runtime.datasets.daily_closes import DailyCloses, daily_closes
 from trading_runtime.datasets.slices import Slice, cut_partition
@@ -160,14 +161,14 @@ class TaskRunner:
         self.risk_refusals = output.risk_refusals
         if self._plan.common.has_risk_profile:
             counts["risk_refusals"] = output.risk_refusals or {}
-        summary = task_summary(identity, inputs, output.tables.columns, counts)
+        with collector_paused():
+            summary = task_summary(identity, inputs, output.tables.columns, counts)
+            stored = inputs.to_document(values)
+            files = result_files(identity, stored, output.tables.as_arrow(), summary)
         self._kill.check()
         # The strategy may have changed it, and others could not read what is stored.
         os.umask(self._mask)
-        stored = inputs.to_document(values)
-        self._store.write_task(
-            identity, result_files(identity, stored, output.tables.as_arrow(), summary)
-        )
+        self._store.write_task(identity, files)
         return rows
 
     def kill(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nautilus_trader import model
 
+from trading_runtime.collector import collector_paused
 from trading_runtime.engine.accounting.cash_flows import (
     NO_PAYMENTS,
     CashFlow,
@@ -258,7 +259,7 @@ def _run_engine(
     if single is not None:
         single.check_orders()
     _refuse_unsettled(ledger, end)
-    with localcontext(EXACT):
+    with localcontext(EXACT), collector_paused():
         ledger.history.note(end)
         sampled = sampler.samples_with(ledger.history)
         inside = (item for item in sampled if item.ts % common.equity_interval == 0)
@@ -267,7 +268,9 @@ def _run_engine(
             flows.settle(end)
             last = last._replace(raw=last.raw + flows.not_booked())
         samples = [ledger.opening(balances, start), *inside, last]
-        tables, funding = ledger.tables(samples, guard.refused_orders), ledger.funding()
+        positions = ledger.positions()
+        tables = ledger.tables(positions, samples, guard.refused_orders)
+        funding = ledger.funding(positions)
     if unmarked := sorted(ledger.account.without_price):
         raise DataError(
             f"a position in {', '.join(unmarked)} cannot be marked: no quotes, trades or bars give "
