@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,13 @@ from trading_runtime.results.points import (
     point_returns,
 )
 from trading_runtime.results.task_reader import stored_outcomes
-from trading_runtime.results.task_table import MONEY, TASK_STATISTICS, column, where_charged
+from trading_runtime.results.task_table import (
+    DECIMAL_TEXT,
+    MONEY,
+    TASK_STATISTICS,
+    column,
+    where_charged,
+)
 from trading_runtime.storage.files import write_file
 from trading_runtime.text import for_spreadsheet
 from trading_runtime.units import format_instant
@@ -51,7 +56,6 @@ PARAMETER_PREFIX = "param."
 
 _COUNTED = {"warmup_short": pl.Int64(), "ruined": pl.Int64()}
 _INT64 = range(-(2**63), 2**63)
-_DECIMAL_TEXT = re.compile(r"(?!-0$)-?(0|[1-9][0-9]{0,21})(\.[0-9]{0,15}[1-9])?")
 
 
 def results_frame(
@@ -213,7 +217,7 @@ def _parameter_column(name: str, given: list[Any]) -> pl.Series:
     if kinds in ({float}, {float, int}):
         return pl.Series(name, values, pl.Float64, strict=False)
     if kinds in ({str}, {str, int}) and all(
-        value is None or _DECIMAL_TEXT.fullmatch(str(value)) for value in values
+        value is None or DECIMAL_TEXT.fullmatch(str(value)) for value in values
     ):
         return column(name, values, MONEY)
     texts = [

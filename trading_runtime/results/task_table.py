@@ -5,8 +5,10 @@ Parsed, a summary takes 7 kB of memory; its row takes less than a twentieth of t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MONEY = pl.Decimal(38, 16)
+DECIMAL_TEXT = re.compile(r"(?!-0$)-?(0|[1-9][0-9]{0,21})(\.[0-9]{0,15}[1-9])?")
 
 TASK_STATISTICS: dict[str, pl.DataType] = {
     "rows": pl.Int64(),
@@ -79,10 +82,7 @@ class TaskTable:
             pl.DataFrame(
                 [
                     pl.Series("task_id", list(summaries), pl.String),
-                    *(
-                        column(name, [row.get(name) for row in rows], dtype)
-                        for name, dtype in TASK_STATISTICS.items()
-                    ),
+                    *map(column, TASK_STATISTICS, _values(rows), TASK_STATISTICS.values()),
                     *where_charged(rows),
                 ]
             )
@@ -115,6 +115,21 @@ class TaskTable:
 _NO_TASKS = pl.DataFrame(schema={"task_id": pl.String(), **TASK_STATISTICS})
 
 
+def _values(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Any]]:
+    """Return the values of each of a task's statistics; there are millions in a large run."""
+    of_all = itemgetter(*TASK_STATISTICS)
+
+    def of_row(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        try:
+            found: tuple[Any, ...] = of_all(row)
+        except KeyError:
+            return tuple(map(row.get, TASK_STATISTICS))
+        return found
+
+    # Without rows, each has no values.
+    return zip(*map(of_row, rows), strict=True) if rows else iter([()] * len(TASK_STATISTICS))
+
+
 def where_charged(rows: Sequence[Mapping[str, Any]]) -> Iterator[pl.Series]:
     """Yield the columns of what venues of this experiment charge for."""
     for name, dtype in _WHERE_CHARGED.items():
@@ -128,8 +143,8 @@ def column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
         # Amounts with more decimal places than the column are rounded as money is. As strings: for
         # ``Decimal`` objects polars imports numpy, which takes longer than a small table.
         exact = [
-            None
-            if value is None
+            value
+            if value is None or (type(value) is str and DECIMAL_TEXT.fullmatch(value))
             else format(Decimal(value).quantize(MONEY_STEP, context=EXACT), "f")
             for value in values
         ]
