@@ -116,6 +116,11 @@ def session_start(bench: Bench) -> list[Row]:
             Mark(1.5, "ratio"),
             ratio(lambda each: each["connected"]),
         ),
+        Row(
+            "session, process start to connected: CPU",
+            Mark(1.5, "ratio"),
+            ratio(lambda each: each["cpu"]),
+        ),
         Row("session, memory above a bare live node", Mark(60, "MB"), of_values(above)),
         Row(
             "session, row to order, median",

@@ -184,7 +184,7 @@ def test_what_a_supervisor_imports_leads_to_no_engine_even_where_it_is_imported_
             ),
         ),
         ("execution.task", "polars pyarrow.compute jinja2 ruamel obstore rich"),
-        ("sessions.session", "polars pyarrow.compute jinja2 ruamel obstore rich"),
+        ("sessions.session", "polars pyarrow numpy jinja2 ruamel obstore rich"),
     ],
     ids=["command line", "worker", "session"],
 )

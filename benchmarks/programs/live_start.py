@@ -4,8 +4,9 @@
     python -m benchmarks.programs.live_start node DATASET BAR_TYPE
 
 Both play the same bars, one at a time, to the same strategy, and simulate the venue. Prints one
-JSON document: seconds from the start of the process until data may come, the peak of resident
-memory in bytes, and for each order the seconds since its row was handed over.
+JSON document: seconds from the start of the process until data may come, by the wall clock and of
+processor time; the peak of resident memory in bytes; and for each order the seconds since its row
+was handed over.
 """
 
 from __future__ import annotations
@@ -37,6 +38,13 @@ def _peak() -> int:
 
 
 def _session(deployment: str) -> dict[str, Any]:
+    from trading_runtime.sessions.collector import sparing_collector
+
+    with sparing_collector():  # as the command does
+        return _of_session(deployment)
+
+
+def _of_session(deployment: str) -> dict[str, Any]:
     from trading_runtime.engine.live.replay import DataReplay
     from trading_runtime.sessions.preparation import prepare_session
     from trading_runtime.sessions.session import Session
@@ -46,7 +54,7 @@ def _session(deployment: str) -> dict[str, Any]:
     play, bind = DataReplay.play, DataReplay.bind
 
     async def timed(replay: DataReplay) -> None:
-        connected.append(_since_start())
+        connected.extend((_since_start(), time.process_time()))
         await play(replay)
 
     def noted(replay: DataReplay, client: Any) -> None:
@@ -65,7 +73,7 @@ def _session(deployment: str) -> dict[str, Any]:
     ended = Session(prepare_session(deployment), name, is_fresh=True).execute()
     if ended.ending.error is not None:
         raise ended.ending.error
-    return {"connected": connected[0], "handed": handed}
+    return {"connected": connected[0], "cpu": connected[1], "handed": handed}
 
 
 def _node(dataset: str, bar_type: str) -> dict[str, Any]:
@@ -128,12 +136,12 @@ def _node(dataset: str, bar_type: str) -> dict[str, Any]:
     node.add_strategy(Prompt(PromptConfig(bar_type=model.BarType.from_str(bar_type))))
     handed: list[int] = []
 
-    async def run() -> float:
+    async def run() -> tuple[float, float]:
         handle = node.handle()
         running = asyncio.ensure_future(node.run_async())
         while not handle.is_running:  # noqa: ASYNC110 - the engine sends no notification
             await asyncio.sleep(0.01)
-        connected = _since_start()
+        connected = _since_start(), time.process_time()
         due = time.monotonic()
         for row in catalog.query_bars([bar_type])[:ROWS]:
             due += _PAUSE
@@ -145,7 +153,8 @@ def _node(dataset: str, bar_type: str) -> dict[str, Any]:
         await running
         return connected
 
-    return {"connected": asyncio.run(run()), "handed": handed}
+    connected, cpu = asyncio.run(run())
+    return {"connected": connected, "cpu": cpu, "handed": handed}
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from nautilus_trader.config import DataClientConfig
 from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
 from nautilus_trader.live.clients import DataClient, DataClientFactory
 from nautilus_trader.persistence import ParquetDataCatalog
+from trading_runtime.engine.instruments.definitions import build_instruments
 from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import simulated_venue
 from trading_runtime.engine.strategy.config import build_config
@@ -125,7 +126,7 @@ def node_seconds(prepared: PreparedSession) -> float:
                 venue = model.Venue("BENCH")
                 clients.append(
                     _Client(
-                        catalog.instruments(),
+                        build_instruments(window.inputs.partition.instruments),
                         lambda: catalog.query_bars(names),
                         name=name,
                         config=config,

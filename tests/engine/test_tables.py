@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 
 from tests.engine.market import MINUTE, T0, Market, bars, pair, perpetual, quotes, run_steps
-from trading_runtime.engine.accounting.tables import DECIMAL, TIME, TaskTables
+from trading_runtime.engine.accounting.schemas import DECIMAL, TIME
+from trading_runtime.engine.accounting.tables import TaskTables
 from trading_runtime.engine.accounting.valuation import exact
 
 if TYPE_CHECKING:

@@ -76,6 +76,22 @@ def test_each_order_is_written_down_before_it_is_sent() -> None:
     ]
 
 
+def test_the_account_is_saved_when_the_venue_answers_and_not_before_a_request_goes_out() -> None:
+    class OrderAccepted(SimpleNamespace):
+        pass
+
+    sent = Sent(allow)
+    sent.records.on_change = lambda: sent.done.append("saved")
+    sent.strategy.submit_order(ORDER)
+    before = list(sent.done)
+    answer = OrderAccepted(client_order_id="O-1", venue_order_id="V-1")
+    sent.records.on_order_event(answer)
+
+    assert before == ["OrderSubmitted", "sent O-1"]
+    assert sent.done == [*before, "saved", "OrderAccepted"]
+    assert sent.records.changes == 2, "the next look saves what an order without answer left"
+
+
 def test_without_the_lease_nothing_is_sent_and_the_session_hears_of_it() -> None:
     sent = Sent(refuse)
     with pytest.raises(LeaseLostError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from tests.sessions.small_session import SmallSession
 from tests.small_experiment import BARS_A_DAY, DAY_STARTS
 from trading_runtime.engine.live.replay import DataReplay
-from trading_runtime.sessions.preparation import cut_window, prepare_session
+from trading_runtime.errors import DataError
+from trading_runtime.sessions import preparation
+from trading_runtime.sessions.preparation import copied_window, cut_window, prepare_session
+from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,3 +92,51 @@ def test_a_stop_counts_exactly_the_rows_that_were_delivered(
     assert node.replay.rows == len(node.rows)
     assert node.replay.last == node.rows[-1]
     assert not node.replay.is_complete
+
+
+MINUTE = 60 * 10**9
+
+
+def hour(folder: Path, dataset: Path) -> preparation.PreparedSession:
+    """Prepare an hour from the middle of the second day's file, whose bars close each minute."""
+    first = DAY_STARTS[1] * 10**9 + 10 * MINUTE
+    deployed = SmallSession(folder, dataset)
+    bounds = {"start": format_instant(first), "end": format_instant(first + 60 * MINUTE)}
+    deployed.write(data=deployed.content["data"] | bounds)
+    return prepare_session(deployed.path)
+
+
+@pytest.mark.parametrize("most_beside", [1 << 20, -1 << 60])
+def test_copied_files_play_the_rows_of_the_window_and_can_be_cut_later(
+    tmp_path: Path, small_dataset: Path, monkeypatch: pytest.MonkeyPatch, most_beside: int
+) -> None:
+    monkeypatch.setattr(preparation, "_MOST_BESIDE", most_beside)
+    prepared = hour(tmp_path, small_dataset)
+    plan = prepared.plan(None)
+    with copied_window(plan, prepared.manifest, str(small_dataset)) as copied:
+        seen = played(copied, "burst").rows
+        with cut_window(plan, copied.dataset) as cut:
+            assert cut.slice.rows == 60
+            assert played(cut, "burst").rows == seen
+
+    start = DAY_STARTS[1] * 10**9
+    assert seen == [start + minute * MINUTE for minute in range(10, 70)]
+
+
+def test_what_is_not_the_manifests_is_not_even_copied(tmp_path: Path, small_dataset: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(small_dataset, changed)
+    prepared = hour(tmp_path, changed)
+    file = prepared.manifest.files[0]
+    outside = file.row_groups[0].offset
+    with (changed / file.path).open("r+b") as data:
+        data.seek(outside)
+        byte = data.read(1)[0]
+        data.seek(outside)
+        data.write(bytes([byte ^ 1]))
+
+    with (
+        pytest.raises(DataError, match="sha256 differs"),
+        copied_window(prepared.plan(None), prepared.manifest, str(changed)),
+    ):
+        pass

@@ -258,3 +258,15 @@ def test_the_risk_section_holds_and_each_denial_is_written(deployed: SmallSessio
         ("DENIED", ROWS - 5),
         ("FILLED", 5),
     ]
+
+
+def test_a_session_trades_without_what_only_its_end_needs(deployed: SmallSession) -> None:
+    log = deployed.folder / "loaded.json"
+    deployed.use("listing.py:Listing", log=str(log))
+    ended = deployed.run()
+    found = json.loads(log.read_text())
+
+    assert ended.returncode == 0, ended.stderr
+    assert not {"numpy", "pyarrow", "polars", "jinja2"} & set(found["modules"])
+    assert found["collects"], "the collector was off for the start alone"
+    assert found["passed_over"], "the collector scans what the start made"

@@ -14,6 +14,7 @@ import click
 from trading_runtime.cli.options import JSON, RESULTS, find_run
 from trading_runtime.cli.terminal import say
 from trading_runtime.errors import Kind
+from trading_runtime.sessions.collector import sparing_collector
 from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
@@ -55,16 +56,17 @@ def trade(  # noqa: PLR0913, PLR0917 - one argument per option
     if (file is None) == (config is None):
         raise click.UsageError("give the deployment file once, as FILE or as --config FILE")
     patience = _seconds(wait)
-    from trading_runtime.config.loading import find_experiment
-    from trading_runtime.runs.opening import check_run_id, new_run_id
-    from trading_runtime.sessions.preparation import prepare_session
-    from trading_runtime.sessions.session import Session
-    from trading_runtime.sessions.starting import untested_adapters
-
-    path, note = find_experiment(config or file or "", _BESIDE_ENTRYPOINT)
-    if note:
-        say(note, err=True)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(sparing_collector())
+        from trading_runtime.config.loading import find_experiment
+        from trading_runtime.runs.opening import check_run_id, new_run_id
+        from trading_runtime.sessions.preparation import prepare_session
+        from trading_runtime.sessions.session import Session
+        from trading_runtime.sessions.starting import untested_adapters
+
+        path, note = find_experiment(config or file or "", _BESIDE_ENTRYPOINT)
+        if note:
+            say(note, err=True)
         prepared = prepare_session(path, None if code is None else _unpacked(path, code, stack))
         for line in untested_adapters(prepared.deployment):
             say(f"warning: {line}", err=True)

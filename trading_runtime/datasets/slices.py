@@ -1,4 +1,7 @@
-"""Cut one partition out of a dataset: a small catalog with exactly the warm-up and the window."""
+"""Cut one partition out of a dataset: a small catalog with exactly the warm-up and the window.
+
+Arrow is imported where rows are decoded: a session copies files as they are, and starts without it.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from trading_runtime.datasets.observed_days import Observed, RowTimes
 from trading_runtime.errors import DataError
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from trading_runtime.records.plan import PlannedPartition
     from trading_runtime.records.planned_data import PlannedFile, PlannedRowGroup, PlannedSeries
@@ -61,7 +64,7 @@ def cut_partition(partition: PlannedPartition, dataset: Path, catalog: Path) -> 
         is_funding = series.type == _FUNDING
         whole = None if is_funding else _whole_files(series, dataset, partition, seen)
         if whole is not None:
-            _copy(series, dataset, folder)
+            _copy(series, dataset, catalog)
             rows += whole.rows
             warmup_rows += whole.warmup_rows
             continue
@@ -91,6 +94,9 @@ def _whole_files(
     Also ``None`` when a file cannot be read: the code that cuts it says why. ``seen`` collects the
     times in the window.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     rows = warmup_rows = 0
     last = partition.warmup_start
     for name, groups in _by_file(series).items():
@@ -113,27 +119,39 @@ def _whole_files(
     return Slice(rows, warmup_rows)
 
 
-def _copy(series: PlannedSeries, dataset: Path, folder: Path) -> None:
+def copy_partition(partition: PlannedPartition, dataset: Path, catalog: Path) -> None:
+    """Copy the files of ``partition`` as they are, with whatever row groups it needs of them.
+
+    Each is verified, as ``cut_partition`` does, which can cut the partition out of the copy. Raises
+    ``DataError`` when a file is missing, or its bytes are not those of the manifest.
+    """
+    for series in partition.data:
+        _copy(series, dataset, catalog)
+
+
+def _copy(series: PlannedSeries, dataset: Path, catalog: Path) -> None:
     """Copy the files of a series as they are, except for what the manifest does not cover."""
-    folder.mkdir(parents=True)
     files = {file.path: file for file in series.files}
     for name, groups in _by_file(series).items():
-        path = dataset / name
-        with (folder / path.name).open("wb") as copy:
+        (catalog / name).parent.mkdir(parents=True, exist_ok=True)
+        with (catalog / name).open("wb") as copy:
             copy.write(_PARQUET_MARK)
-            for offset, content in _verified(path, groups, files[name]):
+            for offset, content in _verified(dataset / name, groups, files[name]):
                 copy.seek(offset)
                 copy.write(content)
 
 
 def _row_groups(series: PlannedSeries, dataset: Path) -> Iterator[pa.Table]:
     """Yield the verified row groups of a series one by one, however large the series is."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     files = {file.path: file for file in series.files}
     for name, groups in _by_file(series).items():
         path = dataset / name
         for _ in _verified(path, groups, files[name]):
             pass
-        with _reading(path), pq.ParquetFile(path) as file:
+        with _reading(path, (OSError, pa.ArrowException)), pq.ParquetFile(path) as file:
             for group in groups:
                 table = file.read_row_group(group.index)
                 # Reading by row group loses what the engine needs to decode the columns.
@@ -148,15 +166,15 @@ def _by_file(series: PlannedSeries) -> dict[str, list[PlannedRowGroup]]:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Raise ``DataError`` when a file of the dataset is gone or cannot be read."""
+def _reading(path: Path, errors: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+    """Raise ``DataError`` when a file of the dataset is gone, or cannot be read by ``errors``."""
     try:
         yield
     except FileNotFoundError as error:
         raise DataError(
             f"{path}: the file is gone; restore it, or adopt the dataset again"
         ) from error
-    except (OSError, pa.ArrowException) as error:
+    except errors as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 
@@ -173,6 +191,8 @@ def _inside(table: pa.Table, partition: PlannedPartition) -> tuple[pa.Table, int
 
 def _due_inside(kept: pa.Table, table: pa.Table, partition: PlannedPartition) -> pa.Table:
     """Return ``kept``, the funding rates inside, with what settles at the partition's two ends."""
+    import pyarrow as pa
+
     start, end = partition.start, partition.end
     times = instants_of(table)
     first, last = bisect_left(times, end), bisect_right(times, end)
@@ -190,6 +210,8 @@ def _due_inside(kept: pa.Table, table: pa.Table, partition: PlannedPartition) ->
 
 def _dues(rates: pa.Table) -> list[int | None]:
     """Return when each rate settles, nanoseconds since the epoch."""
+    import pyarrow as pa
+
     found: list[int | None] = rates[_DUE].cast(pa.int64()).to_pylist()
     return found
 
@@ -236,6 +258,8 @@ class _SeriesFile:
             return
         times = instants_of(table)
         if self._writer is None:
+            import pyarrow.parquet as pq
+
             self._folder.mkdir(parents=True, exist_ok=True)
             self._first = times[0]
             # The file is read a few times and thrown away: light compression is faster than none.

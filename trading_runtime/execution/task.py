@@ -23,7 +23,7 @@ from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.engine.simulation.feed import DecodedRows, decoded
 from trading_runtime.engine.simulation.kill_signal import KillSignal
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
-from trading_runtime.engine.strategy.loading import without_pandas
+from trading_runtime.engine.strategy.hidden_packages import without_pandas
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import (

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,7 @@ from trading_runtime.config.deployment import Deployment, LoadedDeployment, load
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.datasets.manifest import MANIFEST_FORMAT, Manifest, load_manifest
-from trading_runtime.datasets.slices import Slice, cut_partition
-from trading_runtime.engine.instruments.catalog import write_instruments
+from trading_runtime.datasets.slices import Slice, copy_partition, cut_partition
 from trading_runtime.engine.live.adapters import adapter_client
 from trading_runtime.execution.preparation import PreparedRun, check_here, naming
 from trading_runtime.planning.arriving import ArrivingWindow, arriving_plan
@@ -30,6 +29,7 @@ from trading_runtime.planning.identity import (
 )
 from trading_runtime.planning.plan import make_plan
 from trading_runtime.records.instruments import InstrumentDefinition
+from trading_runtime.records.planned_data import PlannedRowGroup
 from trading_runtime.results.holdout import refuse_held_out
 from trading_runtime.results.opening import open_store
 from trading_runtime.storage.files import storage_errors
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 
 _MICROSECOND = 1_000
+_MOST_BESIDE = 64 << 20
+"""Bytes outside the window that are copied with it, which takes less time than importing Arrow."""
 _NOTHING = Manifest(format=MANIFEST_FORMAT, instruments=(), instrument_files=(), files=())
 
 
@@ -191,6 +193,9 @@ class SessionWindow:
     inputs: TaskInputs
     catalog: Path
     slice: Slice
+    """How many rows it has, at most when files were only copied."""
+    dataset: str = ""
+    """What its rows can be cut from once more."""
 
     @property
     def task_id(self) -> str:
@@ -216,30 +221,93 @@ def arrived_window(plan: Plan, observed: Observed | None = None) -> SessionWindo
 
 
 @contextlib.contextmanager
+def copied_window(plan: Plan, manifest: Manifest, dataset: str) -> Iterator[SessionWindow]:
+    """Copy the files with rows of the plan's one partition, for as long as the block lasts.
+
+    To be played, they need not be cut, for which Arrow would be imported: that takes as long as a
+    bare node's start. ``cut_window`` takes the copy as its dataset. Raises ``DataError`` when the
+    bytes are not those of the manifest.
+    """
+    partition = plan.partitions[0]
+    whole = whole_files(partition, manifest)
+    with _scratch(dataset, whole or partition) as (scratch, source):
+        copy = catalog = scratch / "copy"
+        copy.mkdir()
+        part = Slice(partition.rows_max, 0)
+        with _enough_storage(scratch):
+            copy_partition(whole or partition, source, copy)
+            if whole is None:
+                catalog = scratch / "partition"
+                catalog.mkdir()
+                part = cut_partition(partition, copy, catalog)
+        yield _window(plan, catalog, part, str(copy))
+
+
+@contextlib.contextmanager
 def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
     """Cut the rows of the plan's one partition out of the dataset, for as long as the block lasts.
 
     Raises ``DataError`` when they are not those of the manifest.
     """
     partition = plan.partitions[0]
-    scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-"))
-    try:
-        source, catalog = Path(dataset), scratch / "partition"
+    with _scratch(dataset, partition) as (scratch, source):
+        catalog = scratch / "partition"
         catalog.mkdir()
-        with storage_errors(scratch, "set TMPDIR to a folder with more of it"):
-            if is_s3(dataset):
-                source = scratch / "dataset"
+        with _enough_storage(scratch):
+            part = cut_partition(partition, source, catalog)
+        yield _window(plan, catalog, part, dataset)
+
+
+def whole_files(partition: PlannedPartition, manifest: Manifest) -> PlannedPartition | None:
+    """Return a partition with all row groups of its files.
+
+    ``None`` when that would be much more, or files of a series overlap.
+    """
+    data, size = [], 0
+    for series in partition.data:
+        names, last = {file.path for file in series.files}, 0
+        found = manifest.files_of({(series.type, series.identifier)})
+        groups: list[PlannedRowGroup] = []
+        for file in (file for file in found if file.path in names):
+            if file.row_groups[0].first < last:
+                return None
+            last = file.row_groups[-1].last
+            groups += (
+                PlannedRowGroup(file.path, item.index, item.offset, item.bytes, item.sha256)
+                for item in file.row_groups
+            )
+        size += sum(group.bytes for group in groups)
+        data.append(series._replace(row_groups=tuple(groups)))
+    if size > partition.bytes + _MOST_BESIDE:
+        return None
+    return replace(partition, data=tuple(data))
+
+
+@contextlib.contextmanager
+def _scratch(dataset: str, partition: PlannedPartition) -> Iterator[tuple[Path, Path]]:
+    """Yield a folder of one's own, and the dataset's, which is fetched when it is in S3."""
+    scratch, source = Path(tempfile.mkdtemp(prefix="trading-runtime-")), Path(dataset)
+    try:
+        if is_s3(dataset):
+            source = scratch / "dataset"
+            with _enough_storage(scratch):
                 fetched = FetchedDataset(S3Folder(dataset), source)
                 fetched.wait(partition)
                 fetched.close()
-            definitions = [plan.instruments[name] for name in partition.instruments]
-            write_instruments(catalog, definitions)
-            part = cut_partition(partition, source, catalog)
-        seen = partition_inputs(partition, plan.instruments)
-        window = SessionWindow(plan, partition, task_inputs(plan, 0, seen), catalog, part)
-        expected = task_id(digest(plan.common.content), plan.configs[0], partition_digest(seen))
-        if expected != window.task_id:
-            raise AssertionError("the plan does not match its own task id")
-        yield window
+        yield scratch, source
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _enough_storage(scratch: Path) -> contextlib.AbstractContextManager[None]:
+    return storage_errors(scratch, "set TMPDIR to a folder with more of it")
+
+
+def _window(plan: Plan, catalog: Path, part: Slice, dataset: str) -> SessionWindow:
+    partition = plan.partitions[0]
+    seen = partition_inputs(partition, plan.instruments)
+    window = SessionWindow(plan, partition, task_inputs(plan, 0, seen), catalog, part, dataset)
+    expected = task_id(digest(plan.common.content), plan.configs[0], partition_digest(seen))
+    if expected != window.task_id:
+        raise AssertionError("the plan does not match its own task id")
+    return window

@@ -52,7 +52,7 @@ class SessionRecords:
         self.changes = 0
         """How many events have affected the account so far."""
         self.on_change: Callable[[], object] = lambda: None
-        """Called at each of them, from within the engine."""
+        """Called at each that comes from the venue, from within the engine."""
         self.on_refusal: Callable[[str], object] = lambda _message: None
         """Called with the venue's words when it has refused a request."""
         self.error: Exception | None = None
@@ -87,7 +87,9 @@ class SessionRecords:
             self._write(_submitted, order, now)
         if self.error is not None:
             raise self.error
-        self._changed()
+        # It is in the journal, and what the account holds changes with the venue's answer. Saving
+        # that now would come before the request.
+        self.changes += 1
 
     def queued(self, what: str, order_ids: Sequence[Any], waiting: int) -> None:
         """Record that a request waits for its turn."""

@@ -34,13 +34,16 @@ from trading_runtime.planning.arriving import ArrivingWindow
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import ExecutorKind, Mode, RunInitialised
 from trading_runtime.records.status import Status
-from trading_runtime.results.artifacts import result_files, table_bytes, task_summary
 from trading_runtime.runs.opening import acquire_run, append_events
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
 from trading_runtime.sessions.origin import check_origin
-from trading_runtime.sessions.preparation import arrived_window, cut_window
+from trading_runtime.sessions.preparation import (
+    arrived_window,
+    copied_window,
+    cut_window,
+)
 from trading_runtime.sessions.recording import SessionRecords
 from trading_runtime.sessions.rolling import rolled_forward
 from trading_runtime.sessions.starting import check_start, venue_account
@@ -223,7 +226,7 @@ class Session:
         if isinstance(data, AdapterData):
             cut = contextlib.nullcontext(arrived_window(plan))
         else:
-            cut = cut_window(plan, prepared.loaded.dataset_place)
+            cut = copied_window(plan, prepared.manifest, prepared.loaded.dataset_place)
         recorder = None
         if deployment.record is not None:
             # Before the strategy's modules, among which a later import would be counted.
@@ -298,6 +301,8 @@ class Session:
 
     def _flush(self) -> None:
         """Write the tables as they are now, so that they survive a killed session."""
+        from trading_runtime.results.artifacts import table_bytes
+
         written = []
         with contextlib.suppress(DataError):
             tables = self._node.tables(self._replay.last + 1)
@@ -325,16 +330,16 @@ class Session:
 
     def _left(self, carried: AccountState | None, started: float) -> RunResult:
         """Store the session's outcome as the result of its one task; return the run's result."""
+        from trading_runtime.results.artifacts import result_files, task_summary
+
         prepared, replay = self.prepared, self._replay
         cut: AbstractContextManager[SessionWindow]
         if isinstance(replay, ArrivingData):
             cut = contextlib.nullcontext(self._arrived(replay))
-        elif replay.is_complete:
-            # What was replayed is the whole window, which is cut already.
-            cut = contextlib.nullcontext(self._window)
         else:
             end = (replay.last // _MICROSECOND + 1) * _MICROSECOND
-            cut = cut_window(self._plan(carried, end), prepared.loaded.dataset_place)
+            played = self._plan(carried, None if replay.is_complete else end)
+            cut = cut_window(played, self._window.dataset)
         with cut as window:
             plan = window.plan
             tables = self._node.tables(window.partition.end)

@@ -31,6 +31,7 @@ from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.records import session_events as events
 from trading_runtime.records.account import AccountState, HeldPosition
 from trading_runtime.sessions.account import encoded
+from trading_runtime.sessions.collector import start_collecting
 from trading_runtime.sessions.health import Health, serving
 from trading_runtime.sessions.reconciling import known_of, reconciled
 from trading_runtime.sessions.watching import HealthWatch
@@ -224,6 +225,7 @@ class Trading:
         self._is_connected = True
         # From here on it is this session's account, whatever ends it.
         self._keep()
+        start_collecting()
         seconds = round(time.monotonic() - self.started, 3)
         self.records.write(events.SessionConnected(seconds=seconds))
         return True

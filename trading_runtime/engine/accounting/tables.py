@@ -7,7 +7,6 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from nautilus_trader.model import OrderFilled
 
 from trading_runtime.engine.accounting.drawn_ids import NamedOrders
@@ -16,85 +15,14 @@ from trading_runtime.engine.accounting.valuation import DECIMAL_PLACES, from_raw
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import pyarrow as pa
     from nautilus_trader.common import Cache
 
     from trading_runtime.engine.accounting.equity import EquitySample
     from trading_runtime.engine.accounting.valuation import Valuation
 
 
-DECIMAL = pa.decimal128(38, DECIMAL_PLACES)
-TIME = pa.timestamp("ns", tz="UTC")
-
-
-def _required(*fields: tuple[str, pa.DataType]) -> list[pa.Field]:
-    return [pa.field(name, kind, nullable=False) for name, kind in fields]
-
-
-ORDERS = pa.schema(
-    [
-        *_required(
-            ("order_id", pa.string()),
-            ("instrument_id", pa.string()),
-            ("side", pa.string()),
-            ("type", pa.string()),
-            ("quantity", DECIMAL),
-            ("filled_quantity", DECIMAL),
-        ),
-        pa.field("price", DECIMAL),
-        pa.field("trigger_price", DECIMAL),
-        *_required(
-            ("time_in_force", pa.string()),
-            ("reduce_only", pa.bool_()),
-            ("status", pa.string()),
-        ),
-        pa.field("average_price", DECIMAL),
-        *_required(("ts_init", TIME), ("ts_last", TIME)),
-        pa.field("tags", pa.string()),
-        pa.field("reason", pa.string()),
-    ]
-)
-FILLS = pa.schema(
-    [
-        *_required(
-            ("fill", pa.int64()),
-            ("order_id", pa.string()),
-            ("trade_id", pa.string()),
-            ("instrument_id", pa.string()),
-            ("side", pa.string()),
-            ("quantity", DECIMAL),
-            ("price", DECIMAL),
-            ("liquidity", pa.string()),
-            ("fee", DECIMAL),
-            ("fee_currency", pa.string()),
-            ("value", DECIMAL),
-        ),
-        pa.field("position", pa.int64()),
-        *_required(("ts", TIME)),
-    ]
-)
-POSITIONS = pa.schema(
-    [
-        *_required(
-            ("position", pa.int64()),
-            ("instrument_id", pa.string()),
-            ("entry", pa.string()),
-            ("peak_quantity", DECIMAL),
-            ("open_quantity", DECIMAL),
-            ("average_open", DECIMAL),
-        ),
-        pa.field("average_close", DECIMAL),
-        *_required(("realized_pnl", DECIMAL), ("opening_order_id", pa.string())),
-        pa.field("closing_order_id", pa.string()),
-        *_required(("ts_opened", TIME)),
-        pa.field("ts_closed", TIME),
-    ]
-)
-EQUITY = pa.schema(_required(("ts", TIME), ("equity", DECIMAL), ("open_positions", pa.int32())))
-SCHEMAS = {"orders": ORDERS, "fills": FILLS, "positions": POSITIONS, "equity": EQUITY}
-
-
 _REFUSED = frozenset({"DENIED", "REJECTED"})
-_DECIMAL_BYTES = DECIMAL.byte_width
 
 Columns = dict[str, list[Any]]
 """A table's values by column, decimals in whole numbers of 1e-16: the engine's own raw form."""
@@ -110,6 +38,8 @@ class TaskTables:
     @classmethod
     def of_equity(cls, samples: Iterable[EquitySample]) -> TaskTables:
         """Return the tables of a task without orders."""
+        from trading_runtime.engine.accounting.schemas import SCHEMAS
+
         empty: dict[str, Columns] = {
             name: {column: [] for column in schema.names} for name, schema in SCHEMAS.items()
         }
@@ -137,9 +67,13 @@ class TaskTables:
 
     def as_arrow(self) -> dict[str, pa.Table]:
         """Return each artifact's table by its name."""
-        return {name: _table(columns, SCHEMAS[name]) for name, columns in self.columns.items()}
+        from trading_runtime.engine.accounting.schemas import SCHEMAS, arrow_table
+
+        return {name: arrow_table(columns, SCHEMAS[name]) for name, columns in self.columns.items()}
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
+        from trading_runtime.engine.accounting.schemas import DECIMAL, SCHEMAS
+
         columns = {
             field.name: [None if n is None else from_raw(n) for n in self.columns[name][field.name]]
             if field.type == DECIMAL
@@ -333,21 +267,3 @@ def _equity(samples: Iterable[EquitySample]) -> Columns:
         "equity": [sample.raw for sample in samples],
         "open_positions": [sample.open_positions for sample in samples],
     }
-
-
-def _table(columns: Columns, schema: pa.Schema) -> pa.Table:
-    # A field's name and type are built again on every access.
-    arrays = [
-        _decimals(columns[name]) if kind == DECIMAL else pa.array(columns[name], kind)
-        for name, kind in zip(schema.names, schema.types, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _decimals(unscaled: list[int | None]) -> pa.Array:
-    """Return a column of decimals: in memory they are whole numbers of 16 bytes."""
-    content = b"".join([(n or 0).to_bytes(_DECIMAL_BYTES, "little", signed=True) for n in unscaled])
-    valid = None
-    if None in unscaled:
-        valid = pa.array([n is not None for n in unscaled], pa.bool_()).buffers()[1]
-    return pa.Array.from_buffers(DECIMAL, len(unscaled), [valid, pa.py_buffer(content)])

@@ -10,6 +10,7 @@ from nautilus_trader.live import LiveNode
 from trading_runtime.engine.instruments.definitions import definition_of
 from trading_runtime.engine.live.node import TRADER
 from trading_runtime.engine.simulation.engine_log import logger_config
+from trading_runtime.engine.strategy.hidden_packages import without_versions_in_log
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ class DataNode:
             .with_reconciliation(False)  # noqa: FBT003 - the engine takes no keywords
             .with_delay_post_stop_secs(0)
         )
-        self._node = data.attach(builder).build()
+        builder = data.attach(builder)
+        with without_versions_in_log():
+            self._node = builder.build()
         for actor in data.actors(self._errors.append):
             self._node.add_actor(actor)
         self.handle = self._node.handle()

@@ -36,6 +36,7 @@ from trading_runtime.engine.simulation.fees import FeesOfVenue
 from trading_runtime.engine.simulation.kill_signal import KILL_REASON
 from trading_runtime.engine.simulation.venue import NO_RATE
 from trading_runtime.engine.strategy.failures import watch_escapes_into
+from trading_runtime.engine.strategy.hidden_packages import without_versions_in_log
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.engine.strategy.subscriptions import renewable
@@ -100,7 +101,8 @@ class PaperNode:
         builder = self._new_builder()
         builder = replay.attach(builder)
         self._add_execution(builder)
-        self._node = builder.build()
+        with without_versions_in_log():
+            self._node = builder.build()
         self.handle = self._node.handle()
         self.cache = self._node.cache
         # A node that runs gives it to no one.

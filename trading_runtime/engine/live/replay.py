@@ -22,6 +22,7 @@ from nautilus_trader.config import DataClientConfig
 from nautilus_trader.live.clients import DataClient, DataClientFactory
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from trading_runtime.engine.instruments.definitions import build_instruments
 from trading_runtime.engine.simulation.feed import CHUNK_ROWS, READERS, fed
 from trading_runtime.errors import UsageError
 
@@ -49,7 +50,7 @@ class DataReplay:
     """Plays the rows of one partition once."""
 
     def __init__(self, inputs: TaskInputs, catalog: Path, pace: str, rows: int = 0) -> None:
-        """Play the rows in ``catalog`` in the order in which a backtest gets them.
+        """Play the rows of the partition in ``catalog`` in the order in which a backtest gets them.
 
         ``rows`` is their number, so that as many are read at a time as in a backtest. ``pace`` is
         ``burst``, ``real`` or ``x<factor>``. Raises ``UsageError`` for types of data that only a
@@ -64,8 +65,7 @@ class DataReplay:
                 )
         self._latest = [_latest_of(series) for series in self._partition.data]
         self._catalog = ParquetDataCatalog(str(catalog))
-        names = {item.id for item in self._partition.instruments}
-        self.instruments = [item for item in self._catalog.instruments() if str(item.id) in names]
+        self.instruments = build_instruments(self._partition.instruments)
         self._interval = inputs.common.equity_interval
         self._factor = {"burst": None, "real": 1.0}[pace] if pace[0] != "x" else float(pace[1:])
         self.on_look: Callable[[int], None] = lambda _ts: None

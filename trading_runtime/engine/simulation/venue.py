@@ -16,7 +16,8 @@ from nautilus_trader.risk import RiskEngineConfig
 from trading_runtime.engine.accounting.cash_flows import CashModule
 from trading_runtime.engine.instruments.currencies import currency, money
 from trading_runtime.engine.simulation.fees import fee_model
-from trading_runtime.engine.strategy.loading import check_configs, without_pandas
+from trading_runtime.engine.strategy.hidden_packages import without_pandas
+from trading_runtime.engine.strategy.loading import check_configs
 from trading_runtime.errors import StrategyError, UsageError
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.units import NANOSECONDS, parse_duration

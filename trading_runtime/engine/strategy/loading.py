@@ -306,33 +306,6 @@ def seed_randomness(code: StrategyCode, seed: int) -> None:
         sys.modules["numpy"].random.seed(seed)
 
 
-@contextlib.contextmanager
-def without_pandas(packages: Collection[str]) -> Iterator[None]:
-    """Hide pandas, where it is installed, from a task whose identity does not hold it.
-
-    The engine and Arrow import it if they find it, and the engine's times are then other objects:
-    a result would depend on a package that happens to be there.
-    """
-    if "pandas" in packages:
-        yield
-        return
-    sys.meta_path.insert(0, _NoPandas)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(_NoPandas)
-
-
-class _NoPandas:
-    @staticmethod
-    def find_spec(name: str, *_: object) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(
-                "pandas is no part of this task's identity; add 'pandas' to strategy.requirements",
-                name=name,
-            )
-
-
 def refuse_foreign_modules(loaded: LoadedStrategy, packages: Collection[str]) -> None:
     """Raise ``StrategyError`` when the task imported code that its identity does not cover.
 
