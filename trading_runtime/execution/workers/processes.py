@@ -37,7 +37,7 @@ from trading_runtime.execution.workers.memory import (
 from trading_runtime.execution.workers.requests import (
     BatchRequest,
     CheckRequest,
-    Delivery,
+    FetchReply,
     JobRequest,
 )
 from trading_runtime.storage.scratch import Scratch
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.execution.workers.answers import Answer
-    from trading_runtime.execution.workers.requests import Request
+    from trading_runtime.execution.workers.requests import WorkerRequest
     from trading_runtime.execution.workers.supply import Supply
     from trading_runtime.records.plan import Plan
 
@@ -125,7 +125,7 @@ class StartedProcess:
         self._said = b""
         self.is_ready = self._has_closed = False
 
-    def send(self, request: Request) -> None:
+    def send(self, request: WorkerRequest) -> None:
         """Send the process a request."""
         content = request.to_line()
         if len(content) <= _FITS_PIPE:
@@ -380,7 +380,7 @@ class WorkerProcess:
         self.waits_for = None
         self.fetched_bytes += fetched_bytes
         self.refused = None if kind is Kind.OK else kind
-        self._started.send(Delivery(kind, message))
+        self._started.send(FetchReply(kind, message))
 
     @property
     def is_idle(self) -> bool:

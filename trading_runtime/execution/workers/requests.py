@@ -12,7 +12,7 @@ from trading_runtime.records.forms import read_as
 
 
 @dataclass(frozen=True)
-class Request:
+class WorkerRequest:
     """One line; its fields are plain JSON values."""
 
     def to_line(self) -> bytes:
@@ -21,7 +21,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodeRequest(Request):
+class CodeRequest(WorkerRequest):
     """Says where the strategy's code is."""
 
     folder: str
@@ -58,14 +58,14 @@ class JobRequest(CodeRequest):
 
 
 @dataclass(frozen=True)
-class BatchRequest(Request):
+class BatchRequest(WorkerRequest):
     """Hands over tasks of the plan."""
 
     tasks: Sequence[int]
 
 
 @dataclass(frozen=True)
-class Delivery(Request):
+class FetchReply(WorkerRequest):
     """Says that the data which a worker waits for is there, or why not."""
 
     kind: Kind

@@ -28,7 +28,7 @@ from trading_runtime.execution.workers.processes import KILL_SWITCH_SIGNAL
 from trading_runtime.execution.workers.requests import (
     BatchRequest,
     CheckRequest,
-    Delivery,
+    FetchReply,
     JobRequest,
     read_first,
 )
@@ -165,9 +165,9 @@ def _restored() -> list[str]:
 
 
 def _fetch(requests: TextIO, answers: TextIO, partition: int, ahead: Sequence[int]) -> None:
-    """Let the parent fetch the data of a partition; raises what it ran into."""
+    """Let the parent fetch the data of a partition; raises the error that it met."""
     _say(answers, Needs(partition, tuple(ahead)))
-    reply = read_as(Delivery, _loads(requests.readline()))
+    reply = read_as(FetchReply, _loads(requests.readline()))
     if reply.kind is not Kind.OK:
         raise error_of(reply.kind, reply.message)
 
