@@ -24,7 +24,7 @@ from trading_runtime.planning.plan import make_plan
 from trading_runtime.planning.run_warnings import default_warnings
 from trading_runtime.records.run_warnings import RunWarning, WarningKind
 from trading_runtime.results.holdout import HoldOut, is_open, refuse_held_out
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.rates import measured_rate
 from trading_runtime.units import format_instant, parse_instant
 

@@ -203,7 +203,7 @@ def find_code(
 def _runner(job: JobRequest, fetch: Callable[[int, Sequence[int]], None]) -> TaskRunner:
     from trading_runtime.execution.task import TaskRunner
     from trading_runtime.records.plan import read_plan
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
 
     plan = read_plan(Path(job.plan))
     strategy = plan.strategy
