@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.small_experiment import SmallExperiment
 
+FEW_BATCHES = ("--batch-seconds", "1", "--most-batches", "3")
 SAME = ("experiment.json", "result.json", "results.parquet", "points.parquet")
 
 
@@ -57,9 +58,7 @@ def test_steps_over_a_folder_give_the_bytes_of_a_laptop_run(
     there = files_of(small.results)
     small.write(results="of-pods")
 
-    ended = pods.run(
-        str(small.path), "one", "--batch-seconds", "1", "--image", f"x@sha256:{'0' * 64}"
-    )
+    ended = pods.run(str(small.path), "one", *FEW_BATCHES, "--image", f"x@sha256:{'0' * 64}")
 
     here = files_of(small.folder / "of-pods")
     assert ended.code == 0, ended.errors
@@ -102,7 +101,7 @@ def test_steps_over_s3_give_the_bytes_of_a_laptop_run(
     small.write(dataset={"path": "../data"}, results="../results")
     S3Folder(f"{bucket}/experiments").write("small.json", small.path.read_bytes())
 
-    ended = pods.run(f"{bucket}/experiments/small.json", "one", "--batch-seconds", "1")
+    ended = pods.run(f"{bucket}/experiments/small.json", "one", *FEW_BATCHES)
 
     here = download(f"{bucket}/results")
     assert ended.code == 0, ended.errors

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import lzma
+import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -314,10 +315,13 @@ def test_a_dataset_does_not_depend_on_how_many_rows_are_read_at_once(
     prepare_files: Prepare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = "".join(
-        f'{1704110400000 + step * 5_000_000},{10 + step % 7},1,{step},"{step % 3 > 0}"\n'
+        f'{1704110400000 + step * 5_000_000},{10 + step % 7},1,{step},"{step % 3 > 0}",'
+        f'"{"line\n" * (step % 60)}"\n'
         for step in range(200)
     )
-    raw: dict[str, str | bytes] = {"raw.csv": "timestamp,price,size,id,maker\n" + rows + "\n\n"}
+    raw: dict[str, str | bytes] = {
+        "raw.csv": "timestamp,price,size,id,maker,note\n" + rows + "\n\n"
+    }
     columns = {"trade_id": "id", "buyer_maker": "maker"}
     whole = prepare_files("trades", raw, timestamp_format="ms", columns=columns).manifest
     monkeypatch.setattr("trading_runtime.datasets.raw_files.BLOCK_BYTES", 100)
@@ -356,8 +360,12 @@ def test_a_dataset_does_not_depend_on_the_processes_that_make_it(
 ) -> None:
     whole = prepare_files("bars", {"raw.csv": BARS}).manifest
     monkeypatch.setattr("trading_runtime.datasets.prepare._SMALL", 0)
+    monkeypatch.delenv("POLARS_MAX_THREADS", raising=False)
+    monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", "mimalloc")
+    environment = dict(os.environ)
 
     assert prepare_files("bars", {"raw.csv": BARS}, force=True).manifest == whole
+    assert dict(os.environ) == environment
     with pytest.raises(DataError, match=r"raw.csv:3: close 'ten' is not a number"):
         prepare_files("bars", {"raw.csv": BARS.replace("10.25", "ten")}, force=True)
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from trading_runtime.deployments.notices import Occasion
     from trading_runtime.deployments.state import SupervisorFolder
 
-_PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
+"""A busy machine takes its time; nothing is judged by it."""
 
 
 class Screen:
@@ -42,7 +43,7 @@ class Screen:
 
     def wait_for(self, text: str) -> None:
         """Wait until this text is shown, after all that was waited for before."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while text not in self._shown:
             assert time.monotonic() < deadline, f"{text!r} is not in {self._shown!r}"
             if select.select([self._terminal], [], [], 1)[0]:
@@ -110,7 +111,7 @@ class Supervised:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_PATIENCE_SECONDS,
+            timeout=PATIENCE_SECONDS,
         )
 
     def on_terminal(self, *words: str) -> Screen:
@@ -136,7 +137,7 @@ class Supervised:
 
     def wait(self, is_so: Callable[[], object]) -> None:
         """Wait for something that the supervisor does."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not is_so():
             assert time.monotonic() < deadline, self.said
             time.sleep(0.02)
@@ -154,7 +155,7 @@ class Supervised:
             process.terminate()
         for process in self._started:
             try:
-                process.wait(_PATIENCE_SECONDS)
+                process.wait(PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
         for path in (self.folder / ".deployments" / "state").glob("*.json"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.deployments.conftest import PATIENCE_SECONDS
 from trading_runtime.deployments.limits import ControlGroups, GroupLimit, OutsideLimit
 from trading_runtime.deployments.processes import GroupUsage, SupervisedProcess
 
@@ -81,7 +82,7 @@ def test_memory_is_kept_whatever_keeps_it(
     limit = groups.limit(f"trading-runtime-test-{os.getpid()}", 60 * 2**20, None)
     process = start(HUNGRY, limit, tmp_path, started)
     why = None
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while process.lives and why is None and time.monotonic() < deadline:
         why = limit.look(process)
         time.sleep(0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from tests.deployments.conftest import PATIENCE_SECONDS
 from tests.sessions.live_session import LiveSession
 from tests.sessions.small_session import SmallSession
 from trading_runtime.cli.main import invoke, root
@@ -80,20 +81,21 @@ def test_orders_go_to_a_venue_only_where_the_supervisor_was_told_so(
 ) -> None:
     supervised.environment |= TESTNET_KEYS
     with LiveSession(supervised.folder) as live:
-        live.order("buy 0.010")
         first = supervised.up()
         refused = supervised.wait_for("live", "refused")
         first.terminate()
-        first.wait(60)
+        first.wait(PATIENCE_SECONDS)
         assert "--live live" in refused["why"]
         assert refused["run_id"] is None
         assert live.exchange.recorded("request") == []
 
         second = supervised.up("--live", "live", "--live", "lived")
         running = supervised.wait_for("live", "running")
+        supervised.wait(lambda: live.events("session_connected", running["run_id"]))
+        live.order("buy 0.010")
         supervised.wait(lambda: live.events("order_filled", running["run_id"]))
         second.terminate()
-        second.wait(60)
+        second.wait(PATIENCE_SECONDS)
 
         [journalled] = live.events("order_filled", running["run_id"])
         [filled] = live.exchange.recorded("filled")

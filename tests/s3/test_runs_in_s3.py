@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.execution.processes import wait_for
 from tests.s3.conftest import SECRET
 from tests.s3.servers import LOST_ANSWER, Proxy, S3Server
 from tests.small_experiment import BAR_TYPE, ROOT
@@ -23,6 +24,7 @@ from trading_runtime.runs import s3_lock
 from trading_runtime.runs.opening import acquire_run, append_events, is_running, request_stop
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.storage import s3
+from trading_runtime.storage.object_store import version_of
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
@@ -218,13 +220,12 @@ def test_the_lock_of_a_process_that_died_is_taken_over(bucket: str) -> None:
 def test_a_lock_is_renewed_while_nothing_happens_in_the_run(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_lock, "_LEASE_SECONDS", 1.2)
+    monkeypatch.setattr(s3_lock, "_RENEWALS", 10_000)
     store = open_store(f"{bucket}/results")
     with acquire_run(store, "one"):
-        deadline = time.monotonic() + 3
-        while time.monotonic() < deadline:
-            assert is_running(store, "one")
-            time.sleep(0.1)
+        taken = version_of(store.objects, "runs/one/lock")
+        wait_for(lambda: version_of(store.objects, "runs/one/lock") != taken)
+        assert is_running(store, "one")
     assert not is_running(store, "one")
 
 

@@ -125,8 +125,12 @@ class SmallSession:
     def wait(self, is_there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         """Wait for something that a running session does."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not is_there():
-            if process.poll() is not None:
+        while True:
+            # Asked first, since it may do it and end in between.
+            has_ended = process.poll() is not None
+            if is_there():
+                return
+            if has_ended:
                 output, errors = process.communicate()
                 raise AssertionError(f"it ended early: {output}{errors}")
             assert time.monotonic() < deadline, "it did not happen in time"

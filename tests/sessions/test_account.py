@@ -210,7 +210,7 @@ def asked(address: str) -> tuple[int, dict[str, Any]]:
 def test_the_health_server_tells_how_the_session_is(deployed: SmallSession) -> None:
     deployed.use("steady.py:Steady", rests=False)
     deployed.play("x60")
-    deployed.write(health={"port": 0}, stale_after="5s")
+    deployed.write(health={"port": 0}, stale_after="1m")
     session = deployed.start()
     deployed.wait_for("order_filled", session)
     [served] = deployed.events("health_served")

@@ -94,8 +94,8 @@ def test_what_was_flushed_survives_a_kill_and_the_dataset_grows(live: LiveSessio
 
 
 def test_a_session_records_what_it_sees(live: LiveSession) -> None:
+    process = live.connect()
     live.order("buy 0.010")
-    process = live.start()
     live.wait_for("order_filled", process)
     wait_for_rows(live, process, 5)
     process.send_signal(signal.SIGTERM)

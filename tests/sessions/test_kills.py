@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tests.sessions.test_account import state
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
     from tests.sessions.small_session import SmallSession
@@ -90,8 +92,14 @@ def unfounded(session: SmallSession, run_id: str) -> list[str]:
 
 
 def test_no_fill_is_lost_and_none_invented_whenever_a_session_is_killed(
-    deployed: SmallSession, request: pytest.FixtureRequest
+    deployed: SmallSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
     log = deployed.folder / "loaded"
     log.touch()
     deployed.use("counting.py:Counting", log=str(log))
@@ -126,3 +134,4 @@ def test_no_fill_is_lost_and_none_invented_whenever_a_session_is_killed(
     assert ended.returncode == 0, ended.stderr
     assert len(seen) > 5, "it hardly traded"
     assert wrong == []
+    assert list(scratch.glob("trading-runtime-*")) == []

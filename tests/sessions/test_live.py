@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def test_an_order_is_written_down_then_accepted_and_filled(live: LiveSession) -> None:
+    process = live.connect()
     live.order("buy 0.010")
-    process = live.start()
     live.wait_for("order_filled", process)
     code, text = ended(process, signal.SIGTERM)
     [at_venue] = live.exchange.recorded("accepted")
@@ -56,12 +56,14 @@ def test_nothing_is_sent_without_the_word_the_keys_and_a_limit(live: LiveSession
 
 def test_a_restart_books_once_what_was_filled_while_nothing_ran(live: LiveSession) -> None:
     live.write(on_stop="hold")
+    first = live.connect()
     live.order("buy 0.010")
     live.order("rest 0.020 40000.0")
     live.order("rest 0.030 41000.0")
-    first = live.start()
     live.wait_for("order_accepted", first, 3)
     live.wait_for("order_filled", first)
+    # What the strategy has done is saved a moment later.
+    live.wait(lambda: len(live.state()["orders"]) == 2, first)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     [resting] = [o for o in live.exchange.open_orders if o.price == Decimal("41000.0")]
@@ -84,8 +86,8 @@ def test_a_restart_books_once_what_was_filled_while_nothing_ran(live: LiveSessio
 
 def test_a_position_that_nothing_explains_is_a_refusal_with_its_rows(live: LiveSession) -> None:
     live.write(on_stop="hold")
+    first = live.connect()
     live.order("buy 0.010")
-    first = live.start()
     live.wait_for("order_filled", first)
     ended(first, signal.SIGTERM)
     live.venue.do(live.exchange.positions.__setitem__, SYMBOL, Decimal("0.1"))
@@ -102,9 +104,9 @@ def test_a_position_that_nothing_explains_is_a_refusal_with_its_rows(live: LiveS
 
 def test_each_report_that_comes_twice_is_booked_once(live: LiveSession) -> None:
     live.protocol.sends_twice = True
+    process = live.connect()
     live.order("buy 0.010")
     live.order("buy 0.020")
-    process = live.start()
     live.wait_for("position_changed", process, 2)
     ended(process, signal.SIGTERM)
 
@@ -114,9 +116,9 @@ def test_each_report_that_comes_twice_is_booked_once(live: LiveSession) -> None:
 
 def test_what_a_lost_venue_fills_is_booked_once_when_it_is_back(live: LiveSession) -> None:
     live.write(limits={"heartbeat": "500ms"})
+    process = live.connect()
     for number in range(6):
         live.order(f"rest 0.010 4{number}000.0")
-    process = live.start()
     live.wait_for("order_accepted", process, 6)
     live.venue.go_away()
     live.wait_for("venue_lost", process)
@@ -136,8 +138,7 @@ def test_what_a_lost_venue_fills_is_booked_once_when_it_is_back(live: LiveSessio
 
 def test_a_venue_that_stays_away_ends_the_session(live: LiveSession) -> None:
     live.write(limits={"venue_lost": "1s"})
-    process = live.start()
-    live.wait_for("session_connected", process)
+    process = live.connect()
     live.venue.go_away()
     code, text = ended(process)
 
@@ -155,8 +156,8 @@ def test_a_venue_that_is_away_at_the_start_ends_it(live: LiveSession) -> None:
 
 def test_an_order_whose_answer_is_late_is_sent_once(live: LiveSession) -> None:
     live.protocol.order_delay = 20
+    process = live.connect()
     live.order("rest 0.010 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process)
     ended(process, signal.SIGTERM)
 
@@ -166,8 +167,8 @@ def test_an_order_whose_answer_is_late_is_sent_once(live: LiveSession) -> None:
 def test_an_order_without_the_venues_word_is_neither_failed_nor_done(live: LiveSession) -> None:
     live.write(limits={"heartbeat": "500ms"})
     live.protocol.hides_reports, live.protocol.order_delay = True, 60
+    process = live.connect()
     live.order("rest 0.010 40000.0")
-    process = live.start()
     until(lambda: live.accepted)
     live.venue.go_away()
     live.wait_for("venue_lost", process)
@@ -183,8 +184,8 @@ def test_an_order_without_the_venues_word_is_neither_failed_nor_done(live: LiveS
 
 def test_a_rejected_order_is_told_and_the_session_goes_on(live: LiveSession) -> None:
     live.exchange.refusal = "ab not enough for new order"
+    process = live.connect()
     live.order("buy 0.010")
-    process = live.start()
     live.wait_for("order_rejected", process)
     live.order("buy 0.020")
     live.wait_for("order_filled", process)
@@ -196,8 +197,8 @@ def test_a_rejected_order_is_told_and_the_session_goes_on(live: LiveSession) -> 
 
 
 def test_a_cancel_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
+    process = live.connect()
     live.order("rest 0.010 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process)
     live.exchange.fill_before_cancel = True
     live.order("cancel")
@@ -209,8 +210,8 @@ def test_a_cancel_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
 
 
 def test_a_partial_fill_before_a_loss_is_completed_after_it(live: LiveSession) -> None:
+    process = live.connect()
     live.order("rest 0.030 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process)
     [order] = live.exchange.open_orders
     live.venue.do(live.exchange.fill, order, Decimal("0.010"))
@@ -227,13 +228,12 @@ def test_a_partial_fill_before_a_loss_is_completed_after_it(live: LiveSession) -
 
 def test_data_of_one_instrument_that_stops_holds_its_orders_back(live: LiveSession) -> None:
     live.write(stale_after="500ms")
-    process = live.start()
-    live.wait_for("session_connected", process)
+    process = live.connect()
     live.protocol.silent.add(SYMBOL)
     live.wait_for("data_stale", process)
     live.protocol.silent.clear()
     live.wait_for("data_recovered", process)
-    live.order("buy 0.010")
+    live.order("buy 0.010 when allowed")
     live.wait_for("order_filled", process)
     ended(process, signal.SIGTERM)
 
@@ -242,10 +242,9 @@ def test_data_of_one_instrument_that_stops_holds_its_orders_back(live: LiveSessi
 
 def test_the_same_old_row_for_ever_is_no_news(live: LiveSession) -> None:
     live.write(stale_after="1s", limits={"clock_skew": "1h"})
-    process = live.start()
-    live.wait_for("session_connected", process)
+    process = live.connect()
     live.protocol.frozen.add(SYMBOL)
-    live.wait_for("data_stale", process)
+    live.wait(lambda: len(live.events("data_stale")) > len(live.events("data_recovered")), process)
     live.order("buy 0.010")
     live.wait_for("order_denied", process)
     ended(process, signal.SIGTERM)
@@ -256,8 +255,8 @@ def test_the_same_old_row_for_ever_is_no_news(live: LiveSession) -> None:
 
 @pytest.mark.parametrize("seconds", [-3600.0, 10.0])
 def test_a_clock_that_is_apart_denies_orders_and_says_so(live: LiveSession, seconds: float) -> None:
-    process = live.start()
-    live.wait_for("session_connected", process)
+    live.write(limits={"clock_skew": "5s"})
+    process = live.connect()
     live.exchange.clock_offset = seconds
     live.wait_for("clock_apart", process)
     live.order("buy 0.010")
@@ -275,9 +274,9 @@ def test_the_end_leaves_what_the_deployment_says(
     live: LiveSession, on_stop: str, left: int, held: str
 ) -> None:
     live.write(on_stop=on_stop)
+    process = live.connect()
     live.order("buy 0.010")
     live.order("rest 0.020 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process, 2)
     live.wait_for("order_filled", process)
     assert ended(process, signal.SIGTERM)[0] == 143
@@ -291,9 +290,9 @@ def test_a_failing_callback_cancels_and_sends_nothing_that_opens(
     live: LiveSession, on_failure: str, held: str
 ) -> None:
     live.write(on_failure=on_failure)
+    process = live.connect()
     live.order("buy 0.010")
     live.order("rest 0.020 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process, 2)
     live.wait_for("order_filled", process)
     live.order("raise")
@@ -312,8 +311,8 @@ def test_a_kill_leaves_no_order_at_the_venue_and_sends_nothing_that_opens(
     live: LiveSession, on_failure: str, held: str
 ) -> None:
     live.write(on_failure=on_failure)
+    process = live.connect()
     live.order("buy 0.010", "rest 0.020 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process, 2)
     live.wait_for("order_filled", process)
     live.command("kill", "activate", "--reason", "a test")
@@ -330,8 +329,8 @@ def test_a_kill_leaves_no_order_at_the_venue_and_sends_nothing_that_opens(
 
 
 def test_a_kill_switch_that_cannot_be_read_is_on(live: LiveSession) -> None:
+    process = live.connect()
     live.order("rest 0.020 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process)
     (live.results / "kill-switch").write_text("not a folder")
     code, text = ended(process)
@@ -343,8 +342,8 @@ def test_a_kill_switch_that_cannot_be_read_is_on(live: LiveSession) -> None:
 def test_a_reduce_switch_that_cannot_be_read_lets_only_what_reduces_reach_the_venue(
     live: LiveSession,
 ) -> None:
+    process = live.connect()
     live.order("buy 0.010")
-    process = live.start()
     live.wait_for("order_filled", process)
     (live.results / "kill-switch" / "reduce" / "all.json").mkdir(parents=True)
     live.wait_for("session_reduced", process)
@@ -374,8 +373,8 @@ def test_an_order_is_in_the_journal_when_the_venue_gets_it(live: LiveSession) ->
         return place(order)
 
     live.exchange.place = look_and_place  # type: ignore[method-assign]
+    process = live.connect()
     live.order("rest 0.010 40000.0", "rest 0.020 40000.0", "buy 0.030")
-    process = live.start()
     live.wait_for("order_accepted", process, 3)
     ended(process, signal.SIGTERM)
 
@@ -383,8 +382,8 @@ def test_an_order_is_in_the_journal_when_the_venue_gets_it(live: LiveSession) ->
 
 
 def test_orders_of_the_session_before_are_managed_after_a_kill(live: LiveSession) -> None:
-    live.order("rest 0.010 40000.0", "rest 0.020 41000.0")
     first = live.connect()
+    live.order("rest 0.010 40000.0", "rest 0.020 41000.0")
     live.wait_for("order_accepted", first, 2)
     # What the strategy has done is saved a moment later.
     live.wait(lambda: len(live.state()["orders"]) == 2, first)
@@ -404,8 +403,7 @@ def test_orders_of_the_session_before_are_managed_after_a_kill(live: LiveSession
 
 
 def test_one_session_trades_an_account_whatever_the_deployment_is_called(live: LiveSession) -> None:
-    process = live.start()
-    live.wait_for("session_connected", process)
+    process = live.connect()
     live.write(name="other")
     code, text = ended(live.start("--run-id", "two"))
     ended(process, signal.SIGTERM)
@@ -415,8 +413,7 @@ def test_one_session_trades_an_account_whatever_the_deployment_is_called(live: L
 
 
 def test_a_session_that_lost_its_lease_sends_nothing_more(live: LiveSession) -> None:
-    process = live.start()
-    live.wait_for("session_connected", process)
+    process = live.connect()
     [lease] = live.results.glob("accounts/bybit-testnet-*/lease.json")
     content = lease.read_text().replace('"token": 1', '"token": 2')
     lease.write_text(content)
@@ -429,8 +426,8 @@ def test_a_session_that_lost_its_lease_sends_nothing_more(live: LiveSession) -> 
 
 
 def test_a_deaf_venue_does_not_keep_a_session_from_ending(live: LiveSession) -> None:
+    process = live.connect()
     live.order("rest 0.020 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process)
     live.protocol.is_deaf = True
     code, text = ended(process, signal.SIGTERM)
@@ -449,8 +446,8 @@ def test_a_paper_account_is_no_live_account(live: LiveSession) -> None:
         "fees": {"model": "none"},
     }
     live.write(mode="paper", execution=simulated)
+    paper = live.connect()
     live.order("buy 0.001")
-    paper = live.start()
     live.wait_for("order_filled", paper)
     assert ended(paper, signal.SIGTERM)[0] == 143
     assert live.exchange.recorded("accepted") == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import statistics
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -53,19 +54,19 @@ def test_requests_go_out_by_the_wall_clock_when_the_data_has_its_own_pace(
 ) -> None:
     # Sixty times as fast: ten seconds of the data are a sixth of one.
     limited(deployed, "x60", per="10s")
-    deployed.write(queue={"max_wait": "60s"})
+    window = {"end": "2024-01-01T00:04:59Z"}
+    deployed.write(queue={"max_wait": "60s"}, data=deployed.content["data"] | window)
     deployed.run()
     sent = [
         datetime.fromisoformat(entry["time"])
         for entry in deployed.journal()
         if entry["event"] == "order_submitted"
-    ][:5]
+    ]
 
+    # Five of each of four bars. One that was late is made up for by the next one.
+    assert len(sent) == 20
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(sent)]
-    assert len(gaps) == 4
-    # The first row may have come late, which the second request makes up for.
-    assert sum(gaps) > 0.5
-    assert all(gap > 0.1 for gap in gaps[1:]), gaps
+    assert statistics.median(gaps) > 0.1
 
 
 def test_what_waits_when_a_session_is_killed_is_never_sent(deployed: SmallSession) -> None:
@@ -90,9 +91,9 @@ def at_venue(live: LiveSession, max_wait: str, orders: int, per: str) -> None:
 
 
 def test_a_venue_gets_what_waits_at_its_rate_and_cancellations_first(live: LiveSession) -> None:
-    at_venue(live, "5m", 1, "2s")
+    at_venue(live, "5m", 1, "1s")
+    process = live.connect()
     live.order("rest 0.010 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process)
     live.order("rest 0.020 41000.0", "rest 0.030 42000.0", "rest 0.040 43000.0", "cancel first")
     live.wait_for("order_accepted", process, 4)

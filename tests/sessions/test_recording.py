@@ -44,6 +44,7 @@ class Sent:
                 sent.done.append(f"sent {len(orders)} orders")
 
             on_order_event = on_position_event = None
+            on_order_rejected = on_order_modify_rejected = on_order_cancel_rejected = None
 
         sent, of_strategy = self, Strategy
         self.strategy: Any = reporting(of_strategy, self.records)()  # type: ignore[arg-type]

@@ -61,8 +61,8 @@ def test_a_clock_that_is_set_denies_orders_until_it_is_right_again_and_ends_noth
         execution=live.content["execution"] | limit,
         queue={"max_wait": "5m"},
     )
+    process = live.connect()
     live.order("rest 0.010 40000.0", "rest 0.020 41000.0")
-    process = live.start()
     live.wait_for("order_accepted", process, 2)
     clock.set_by(seconds)
     live.wait_for("clock_apart", process)

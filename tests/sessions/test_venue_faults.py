@@ -14,11 +14,13 @@ from trading_runtime.operations.stand_in.serving import StandInVenue
 
 
 def test_a_request_too_many_is_told_and_nothing_is_forgotten(live: LiveSession) -> None:
+    process = live.connect()
     live.order("rest 0.010 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process)
     live.protocol.refuses_requests = True
-    live.order("buy 0.020", "cancel")
+    live.order("buy 0.020")
+    live.wait_for("order_rejected", process)
+    live.order("cancel")
     live.wait_for("order_rejected", process, 2)
     live.protocol.refuses_requests = False
     live.order("buy 0.030 when allowed")
@@ -28,7 +30,7 @@ def test_a_request_too_many_is_told_and_nothing_is_forgotten(live: LiveSession) 
     ended(process, signal.SIGTERM)
     rejected = live.events("order_rejected")
 
-    assert sorted(item["what"] for item in rejected) == ["cancellation", "order"]
+    assert [item["what"] for item in rejected] == ["order", "cancellation"]
     assert {item["message"] for item in rejected} == {"Too many visits!"}
     assert [item["order_id"] for item in live.events("order_ended")] == live.accepted[:1]
     assert live.exchange.positions[SYMBOL] == Decimal("0.030")
@@ -37,8 +39,8 @@ def test_a_request_too_many_is_told_and_nothing_is_forgotten(live: LiveSession) 
 
 def test_a_stop_asks_again_for_the_cancellation_that_was_refused(live: LiveSession) -> None:
     live.write(on_stop="flatten")
+    process = live.connect()
     live.order("rest 0.010 40000.0", "buy 0.020")
-    process = live.start()
     live.wait_for("order_accepted", process, 2)
     live.wait_for("order_filled", process)
     live.protocol.refuses_requests = True
@@ -54,8 +56,8 @@ def test_a_stop_asks_again_for_the_cancellation_that_was_refused(live: LiveSessi
 
 
 def test_a_fill_whose_report_was_lost_is_found_and_booked_once(live: LiveSession) -> None:
+    process = live.connect()
     live.order("rest 0.010 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process)
     # A gap in the numbers of the market's data, and in the account's reports.
     live.protocol.skipped = 100
@@ -74,8 +76,7 @@ def test_a_fill_whose_report_was_lost_is_found_and_booked_once(live: LiveSession
 
 
 def test_an_order_that_no_session_sent_is_claimed_and_its_fill_booked(live: LiveSession) -> None:
-    process = live.start()
-    live.wait_for("session_connected", process)
+    process = live.connect()
     foreign = HeldOrder(SYMBOL, "Buy", "Limit", Decimal("0.005"), Decimal(40_000))
     live.venue.do(live.exchange.place, foreign)
     live.venue.do(live.exchange.on_order, foreign)
@@ -96,8 +97,7 @@ def test_while_the_account_is_out_of_reach_no_order_is_sent_at_prices_that_go_on
     elsewhere = BybitProtocol(Exchange({SYMBOL: "46000.0"}))
     with StandInVenue(elsewhere) as prices:
         live.data_from(prices)
-        process = live.start()
-        live.wait_for("session_connected", process)
+        process = live.connect()
         live.venue.go_away()
         live.wait_for("venue_lost", process)
         live.order("buy 0.010")
@@ -120,7 +120,7 @@ def test_a_subscription_that_the_venue_forgot_is_renewed(live: LiveSession) -> N
     live.venue.do(live.protocol.forget, SYMBOL)
     live.wait_for("data_resubscribed", process)
     live.wait_for("data_recovered", process)
-    live.order("buy 0.010")
+    live.order("buy 0.010 when allowed")
     live.wait_for("order_filled", process)
     ended(process, signal.SIGTERM)
 
@@ -150,7 +150,7 @@ def test_readiness_follows_the_data_and_the_connection_and_trading_goes_on_after
     assert told("healthz") == (200, [])
     live.venue.come_back()
     until(lambda: told("readyz") == (200, []))
-    live.order("buy 0.010")
+    live.order("buy 0.010 when allowed")
     live.wait_for("order_filled", process)
     ended(process, signal.SIGTERM)
 
@@ -160,14 +160,11 @@ def test_readiness_follows_the_data_and_the_connection_and_trading_goes_on_after
 def test_after_a_request_too_many_a_strategy_that_insists_is_held_back_and_never_banned(
     live: LiveSession,
 ) -> None:
+    process = live.connect()
     live.order("rest 0.010 40000.0")
-    process = live.start()
     live.wait_for("order_accepted", process)
     live.protocol.retry_after = 1.0
-    live.protocol.refuses_requests = True
-    live.order("buy 0.020")
-    live.wait_for("order_rejected", process)
-    live.protocol.refuses_requests = False
+    live.protocol.refuses_next = 1
     live.order("buy 0.030 when allowed")
     live.wait_for("order_filled", process)
     live.order("cancel")

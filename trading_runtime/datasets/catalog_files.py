@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from trading_runtime.canonical import decimal_text, digest
 from trading_runtime.datasets.books import LAST, LEVELS, levels
-from trading_runtime.datasets.columns import DECIMAL, Increment, decimals
+from trading_runtime.datasets.columns import AGGRESSORS, DECIMAL, Increment, decimals
 from trading_runtime.datasets.data_file import (
     BarSeries,
     BookDeltaSeries,
@@ -288,6 +288,7 @@ class SeriesWriter:
             numbers = pl.int_range(first, first + pl.len(), dtype=pl.Int64)
             frame = frame.with_columns(trade_id=numbers.cast(pl.String))
         self.rows += frame.height
+        frame = frame.drop("file", "row")
         times = frame["ts"]
         starts = [0]
         if times[0] // DAY != times[-1] // DAY:
@@ -422,7 +423,7 @@ def table_of(source: SeriesSource, frame: pl.DataFrame) -> pa.Table:
     if kind == DataType.TRADES:
         # Encoded by row group: a dictionary of the whole series would make a day's bytes depend on
         # others.
-        arrays["aggressor_side"] = _texts(frame["aggressor"]).dictionary_encode().cast(_SIDE)
+        arrays["aggressor_side"] = _aggressors(frame["aggressor"])
         if "trade_id" not in frame.columns:
             frame = frame.with_columns(trade_id=pl.lit(""))
         arrays["trade_id"] = _texts(frame["trade_id"])
@@ -476,6 +477,17 @@ def _book(source: SeriesSource, frame: pl.DataFrame) -> dict[str, Any]:
         "flags": pa.array([LAST] * frame.height, pa.uint8()),
         "sequence": sequence.to_arrow(),
     }
+
+
+def _aggressors(sides: pl.Series) -> Any:
+    """Return the sides of trades, each text kept once, in the order of the first rows."""
+    codes = sides.to_physical()
+    found = codes.unique(maintain_order=True).to_list()
+    places = [found.index(code) if code in found else 0 for code in range(len(AGGRESSORS))]
+    return pa.DictionaryArray.from_arrays(
+        pl.Series(places, dtype=pl.Int8).gather(codes).to_arrow(),
+        pa.array([AGGRESSORS[code] for code in found], pa.string()),
+    )
 
 
 def _texts(texts: pl.Series) -> Any:

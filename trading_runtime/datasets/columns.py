@@ -337,11 +337,13 @@ def _in_full(text: str) -> str:
 
 
 NO_AGGRESSOR = "NO_AGGRESSOR"
+AGGRESSORS = ("BUY", "SELL", NO_AGGRESSOR)
 _FIRST_ROWS = 64
 """How many rows are looked at for the texts of a column that has only a few."""
 LONGEST_TRADE_ID = 36
 """Characters of a trade id that the engine keeps."""
 
+_AGGRESSOR = pl.Enum(AGGRESSORS)
 _SIDES = {"buy": "BUY", "b": "BUY", "buyer": "BUY", "sell": "SELL", "s": "SELL", "seller": "SELL"}
 _BUYER_IS_MAKER = {
     "true": "SELL", "t": "SELL", "1": "SELL", "yes": "SELL",
@@ -397,9 +399,11 @@ def read_aggressors(
     elif series.columns.buyer_maker is not None:
         role, meanings, fold = "buyer_maker", _BUYER_IS_MAKER, True
     else:
-        return pl.repeat(NO_AGGRESSOR, raw.height, dtype=pl.String, eager=True)
+        return pl.Series([NO_AGGRESSOR], dtype=_AGGRESSOR).new_from_index(0, raw.height)
     advice = "" if role == "buyer_maker" else "say with 'aggressor_values' what the texts mean"
-    return read_words(index, raw, role, meanings, problems, fold=fold, advice=advice)
+    return read_words(
+        index, raw, role, meanings, problems, fold=fold, advice=advice, kind=_AGGRESSOR
+    )
 
 
 def read_words(  # noqa: PLR0913 - a column and its place
@@ -411,19 +415,20 @@ def read_words(  # noqa: PLR0913 - a column and its place
     *,
     fold: bool = True,
     advice: str = "",
+    kind: type[pl.String] | pl.Enum = pl.String,
 ) -> pl.Series:
     """Return what the texts of a column mean, null for those that are recorded as wrong.
 
-    With ``fold``, upper and lower case are the same.
+    With ``fold``, upper and lower case are the same. ``kind`` is the type of what is returned.
     """
     texts = raw[role].cast(pl.String)
-    words = _few_words(texts, meanings, fold=fold)
+    words = _few_words(texts, meanings, kind, fold=fold)
     if not words.null_count():
         return words
     # There are few distinct texts: each is interpreted once.
     plain = {text: text.strip() for text in texts.unique().drop_nulls()}
     known = {text: meanings.get(name.lower() if fold else name) for text, name in plain.items()}
-    words = texts.replace_strict(known, default=None, return_dtype=pl.String)
+    words = texts.replace_strict(known, default=None, return_dtype=kind)
     missing = texts.is_null()
     if missing.any():
         what = f"{role} has no value"
@@ -439,11 +444,13 @@ def read_words(  # noqa: PLR0913 - a column and its place
     return words
 
 
-def _few_words(texts: pl.Series, meanings: Mapping[str, str], *, fold: bool) -> pl.Series:
+def _few_words(
+    texts: pl.Series, meanings: Mapping[str, str], kind: type[pl.String] | pl.Enum, *, fold: bool
+) -> pl.Series:
     """Return the meanings of the texts that are among the first; null for any other."""
     first = texts.head(_FIRST_ROWS).unique().drop_nulls().to_list()
     sides = [meanings.get(text.strip().lower() if fold else text.strip()) for text in first]
     places = pl.Series([0], dtype=pl.UInt8).new_from_index(0, len(texts))
     for place, text in enumerate(first, 1):
         places += (texts == text).fill_null(value=False).cast(pl.UInt8) * place
-    return pl.Series(texts.name, [None, *sides], pl.String).gather(places.cast(pl.UInt32))
+    return pl.Series(texts.name, [None, *sides], kind).gather(places.cast(pl.UInt32))

@@ -119,17 +119,17 @@ class RawFile:
             else self._binary_blocks([names[at] for at in read])
         )
         row = 0
-        for frame in frames:
-            kept = frame
+        for plain in frames:
+            frame = kept = plain.with_row_index("row", offset=row)
+            row += frame.height
             if empty is not None:
-                self._refuse_beyond(frame[str(empty)], row + frame["row"], len(names) - 1)
+                self._refuse_beyond(frame[str(empty)], frame["row"], len(names) - 1)
             for at, values in wanted.items():
                 texts = pl.col(str(at)).cast(pl.String).str.strip_chars()
                 kept = kept.filter(texts.is_in([values] if isinstance(values, str) else values))
             if kept.height or not wanted:
                 columns = [_joined(ats).alias(role) for role, ats in positions.items()]
-                yield kept.select(*columns, row=pl.col("row") + row)
-            row += frame.height
+                yield kept.select(*columns, "row")
 
     def _refuse_beyond(self, values: pl.Series, rows: pl.Series, width: int) -> None:
         """Raise ``DataError`` when the column that the header lacks has a value."""
@@ -269,10 +269,9 @@ class RawFile:
         if not self.is_text:
             at = 0
             for frame in self._binary_blocks(self._column_names()):
-                for values in frame.rows():
-                    row, *texts = values
-                    if row + at in rows:
-                        yield row + at, f"row {row + at + 1}", ",".join(map(str, texts))
+                for row, texts in enumerate(frame.rows(), at):
+                    if row in rows:
+                        yield row, f"row {row + 1}", ",".join(map(str, texts))
                 at += frame.height
             return
         lines = _Lines(self._open_lines(), self.settings.skip_rows, self.settings.comment)
@@ -350,13 +349,12 @@ class RawFile:
         return [pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in kinds]
 
     def _binary_blocks(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        """Yield the columns ``names``, named by their position in the file, and ``row`` from 0."""
+        """Yield the columns ``names``, named by their position in the file."""
         try:
             every = self._schema().names
             for batch in self._batches(names):
                 frame = pl.DataFrame(pl.from_arrow(with_decimals(batch)))
-                frame = frame.rename({name: str(every.index(name)) for name in frame.columns})
-                yield frame.with_row_index("row")
+                yield frame.rename({name: str(every.index(name)) for name in frame.columns})
         except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
             raise DataError(
                 f"{self.name}: cannot be read as {self.kind}: {brief(error)}"
@@ -381,7 +379,7 @@ class RawFile:
     def _csv_blocks(
         self, positions: list[int], width: int, size: int, *, has_header: bool
     ) -> Iterator[pl.DataFrame]:
-        """Yield the columns at ``positions``, named by these, and ``row`` from 0 in each block."""
+        """Yield the columns at ``positions``, named by these."""
         pending: pl.DataFrame | None = None
         try:
             for text in self._record_bytes(size, skip=int(has_header)):
@@ -395,7 +393,7 @@ class RawFile:
                     end = used[-1] + 1 if len(used) else 0
                     frame, pending = frame.head(end), frame.slice(end)
                 if frame.height:
-                    yield frame.with_row_index("row")
+                    yield frame
         except (*READ_ERRORS, pl.exceptions.PolarsError) as error:
             raise DataError(
                 self._csv_fault(width) or f"{self.name}: cannot be read as CSV: {brief(error)}"
@@ -422,13 +420,14 @@ class RawFile:
         try:
             rest = self._after_head(stream, skip)
             while chunk := stream.read(size):
-                data = rest + chunk
-                cut = _end_of_records(data)
+                cut = _end_of_records(rest, chunk)
                 if cut:
-                    yield data[:cut]
-                elif len(data) > _LONGEST_RECORD:
+                    yield b"".join((rest, memoryview(chunk)[:cut]))
+                    rest = chunk[cut:]
+                    continue
+                rest += chunk
+                if len(rest) > _LONGEST_RECORD:
                     raise pl.exceptions.ComputeError("a record does not end")
-                rest = data[cut:]
             if rest:
                 yield rest
         finally:
@@ -527,11 +526,18 @@ def _lines(stream: Any) -> Iterator[bytes]:
         stream.close()
 
 
-def _end_of_records(data: bytes) -> int:
-    """Return the position after the last line end that is not inside quotes."""
+def _end_of_records(before: bytes, data: bytes) -> int:
+    """Return the position in ``data`` after the last line end that is not inside quotes.
+
+    ``before`` is the text before ``data``, from the start of a record.
+    """
     cut = data.rfind(b"\n") + 1
-    while cut and data.count(b'"', 0, cut) % 2:
-        cut = data.rfind(b"\n", 0, data.rfind(b'"', 0, cut)) + 1
+    is_quoted = before.count(b'"') % 2
+    if not is_quoted and b'"' not in data:
+        return cut
+    while cut and (is_quoted + data.count(b'"', 0, cut)) % 2:
+        quote = max(data.rfind(b'"', 0, cut), 0)
+        cut = data.rfind(b"\n", 0, quote) + 1
     return cut
 
 

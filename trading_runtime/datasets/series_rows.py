@@ -149,7 +149,7 @@ class SeriesSource:
 
         A frame has ``ts`` (Int64, nanoseconds: when the row is known, for bars the close),
         ``ts_event`` when the file has both times, the prices and sizes in whole ticks (Int64, or
-        Int128 if needed), for trades ``trade_id`` (text) and ``aggressor`` (BUY, SELL or
+        Int128 if needed), for trades ``trade_id`` (text) and ``aggressor`` (Enum: BUY, SELL or
         NO_AGGRESSOR), and ``file`` and ``row``: where a row comes from.
 
         Records in ``problems`` what is wrong with single rows. Raises ``DataError`` for a file

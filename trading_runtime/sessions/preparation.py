@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
-import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +32,7 @@ from trading_runtime.results.holdout import refuse_held_out
 from trading_runtime.results.store import open_store
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
+from trading_runtime.storage.scratch import Scratch
 from trading_runtime.units import DAY, format_instant
 
 if TYPE_CHECKING:
@@ -286,17 +285,15 @@ def whole_files(partition: PlannedPartition, manifest: Manifest) -> PlannedParti
 @contextlib.contextmanager
 def _scratch(dataset: str, partition: PlannedPartition) -> Iterator[tuple[Path, Path]]:
     """Yield a folder of one's own, and the dataset's, which is fetched when it is in S3."""
-    scratch, source = Path(tempfile.mkdtemp(prefix="trading-runtime-")), Path(dataset)
-    try:
+    with Scratch() as scratch:
+        source = Path(dataset)
         if is_s3(dataset):
-            source = scratch / "dataset"
-            with _enough_storage(scratch):
+            source = scratch.path / "dataset"
+            with _enough_storage(scratch.path):
                 fetched = FetchedDataset(S3Folder(dataset), source)
                 fetched.wait(partition)
                 fetched.close()
-        yield scratch, source
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        yield scratch.path, source
 
 
 def _enough_storage(scratch: Path) -> contextlib.AbstractContextManager[None]:

@@ -49,6 +49,7 @@ from trading_runtime.sessions.rolling import rolled_forward
 from trading_runtime.sessions.starting import check_start, venue_account
 from trading_runtime.sessions.trading import Ending, Trading
 from trading_runtime.storage.files import write_file
+from trading_runtime.storage.scratch import remove_abandoned_scratch
 from trading_runtime.units import day_of
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Session:
                 mode=Mode(prepared.deployment.mode),
             )
             write_file(files.deployment, prepared.explicit_deployment())
+            remove_abandoned_scratch()
             with self._opened.open_journal("session") as self._journal:
                 is_burst = prepared.deployment.pace == "burst"
                 self._records = SessionRecords(self._journal, self._account.fence, is_held=is_burst)

@@ -18,11 +18,12 @@ from nautilus_trader.model import Bar, BarType
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 DAEMON = """
-import os, sys, time
+import os, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+        os.write(1, b"%d" % os.getpid())
+        os.close(1)
         time.sleep(1000)
 """
 
@@ -103,9 +104,9 @@ class Sabotaging(Strategy):
 
     def daemon(self) -> None:
         """Leave a process that has cut itself off."""
-        subprocess.run([sys.executable, "-c", DAEMON, self.settings.notes], check=True)
-        while not Path(self.settings.notes).exists():
-            time.sleep(0.01)
+        # Its output ends when the daemon has closed it.
+        told = subprocess.run([sys.executable, "-c", DAEMON], check=True, stdout=subprocess.PIPE)
+        self._note(int(told.stdout))
 
     def thread(self) -> None:
         """Leave a thread."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from nautilus_trader.model import (
     InstrumentId,
     OrderDenied,
+    OrderRejected,
     OrderSide,
     Price,
     Quantity,
@@ -27,14 +28,14 @@ class ObedientConfig(StrategyConfig):
 class Obedient(Strategy):
     """Knows ``buy Q``, ``sell Q``, ``rest Q P``, ``cancel``, ``cancel first`` and ``raise``.
 
-    After ``when allowed`` an order that was denied is sent again at each quote.
+    After ``when allowed`` an order that was denied is sent again at each quote, and one that was
+    rejected at once.
     """
 
     def __init__(self, config: ObedientConfig) -> None:
         super().__init__(config)
         self.settings = config
         self.done = 0
-        self.early = False
         self.insists: list[str] = []
         self.wanted: list[str] = []
 
@@ -47,28 +48,28 @@ class Obedient(Strategy):
     def on_load(self, state: dict[str, bytes]) -> None:
         self.done = int(state["done"])
 
-    def on_quote(self, quote: QuoteTick) -> None:
+    def on_quote(self, quote: QuoteTick) -> None:  # noqa: ARG002
         try:
             lines = Path(self.settings.orders).read_text().splitlines()
         except FileNotFoundError:
             return
         if self.insists:
             words, self.insists = self.insists, []
-            self.obey(words, quote)
-        if self.early:
-            self.done, self.early = 0, False
+            self.obey(words)
         while self.done < len(lines):
             self.done += 1
-            self.obey(lines[self.done - 1].split(), quote)
+            self.obey(lines[self.done - 1].split())
 
-    def on_order_denied(self, event: OrderDenied) -> None:
-        # An order from before the session has reconciled: the same again at the next quote.
-        if "not compared" in event.reason:
-            self.early = True
+    def on_order_denied(self, event: OrderDenied) -> None:  # noqa: ARG002
         self.insists = self.wanted
 
-    def obey(self, words: list[str], quote: QuoteTick) -> None:
+    def on_order_rejected(self, event: OrderRejected) -> None:  # noqa: ARG002
+        if self.wanted:
+            self.obey(self.wanted)
+
+    def obey(self, words: list[str]) -> None:
         """Carry out one line."""
+        instrument_id = self.settings.instrument_id
         if words[0] == "raise":
             raise ValueError("as told")
         if words == ["cancel", "first"]:
@@ -78,14 +79,14 @@ class Obedient(Strategy):
             self.cancel_order(first.client_order_id)
             return
         if words[0] == "cancel":
-            self.cancel_all_orders(quote.instrument_id)
+            self.cancel_all_orders(instrument_id)
             return
         self.wanted = words if words[-2:] == ["when", "allowed"] else []
         side = OrderSide.SELL if words[0] == "sell" else OrderSide.BUY
         size = Quantity.from_str(words[1])
         if words[0] == "rest":
             price = Price.from_str(words[2])
-            order = self.order_factory.limit(quote.instrument_id, side, size, price)
+            order = self.order_factory.limit(instrument_id, side, size, price)
         else:
-            order = self.order_factory.market(quote.instrument_id, side, size)
+            order = self.order_factory.market(instrument_id, side, size)
         self.submit_order(order)

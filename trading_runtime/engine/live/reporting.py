@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from nautilus_trader.trading import Strategy
 
 
+_REFUSALS = {
+    "OrderRejected": "on_order_rejected",
+    "OrderModifyRejected": "on_order_modify_rejected",
+    "OrderCancelRejected": "on_order_cancel_rejected",
+}
+"""What a venue refuses, and the strategy's callback for it. The engine calls it before
+``on_order_event``, and the strategy may send another order at once: a listener that holds orders
+back after a refusal has to know of it first."""
+
+
 class Listener(Protocol):
     """Receives the reports."""
 
@@ -40,11 +50,20 @@ def reporting(strategy_class: type[Strategy], listener: Listener) -> type[Strate
         listener.sending(orders if isinstance(orders, list) else orders.orders)
         return strategy_class.submit_order_list(self, orders, *arguments, **keywords)
 
+    def on_order_event(self: Any, event: Any) -> Any:
+        if type(event).__name__ not in _REFUSALS:
+            listener.on_order_event(event)
+        return strategy_class.on_order_event(self, event)
+
     members: dict[str, Any] = {
+        name: _notifying(getattr(strategy_class, name), listener.on_order_event)
+        for name in _REFUSALS.values()
+    }
+    members |= {
         "__module__": strategy_class.__module__,
         "submit_order": submit_order,
         "submit_order_list": submit_order_list,
-        "on_order_event": _notifying(strategy_class.on_order_event, listener.on_order_event),
+        "on_order_event": on_order_event,
         "on_position_event": _notifying(
             strategy_class.on_position_event, listener.on_position_event
         ),

@@ -1,8 +1,8 @@
 """What the engine only logs: errors of callbacks, and warnings that affect a result.
 
 The engine writes its warnings and errors to a file that only this process knows: its name is
-removed once the first engine exists, so that nothing is left when the process is killed. A task
-reads its own lines at its end. Logging is set up once per process, by its first engine.
+removed once the first engine exists, so that nothing is left when the process is killed later. A
+task reads its own lines at its end. Logging is set up once per process, by its first engine.
 
 Errors also go to standard error, whatever level is asked for. If the system allows it, the thread
 that writes them gets its own file descriptors, with standard error on the null device: the output
@@ -16,13 +16,10 @@ import json
 import os
 import re
 import resource
-import shutil
 import sys
-import tempfile
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader.common import (
@@ -36,9 +33,11 @@ from nautilus_trader.core import UUID4
 from nautilus_trader.model import TraderId
 
 from trading_runtime.message_kinds import kind_of
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 _FILE = "engine"
 _CALLBACK_ERROR = re.compile(
@@ -88,7 +87,7 @@ class EngineLog:
 
 
 _opened: dict[int, EngineLog] = {}
-_folders: dict[int, Path] = {}
+_folders: dict[int, Scratch] = {}
 _guards: list[Any] = []
 """Keeps logging alive."""
 
@@ -97,15 +96,15 @@ def logger_config(level: str | None) -> LoggerConfig:
     """Return how an engine logs: warnings to the file, ``level`` and above to standard output."""
     folder = _folders.get(os.getpid())
     if folder is None:
-        folder = _folders[os.getpid()] = Path(tempfile.mkdtemp(prefix="trading-runtime-log-"))
+        folder = _folders[os.getpid()] = Scratch()
         if level is None:
-            thread = threading.Thread(target=_start_without_stderr, args=(folder,))
+            thread = threading.Thread(target=_start_without_stderr, args=(folder.path,))
             thread.start()
             thread.join()
     return LoggerConfig(
         stdout_level=LogLevel.OFF if level is None else LogLevel.from_str(level),
         fileout_level=LogLevel.WARNING,
-        file_config=FileWriterConfig(str(folder), _FILE, file_format="json"),
+        file_config=FileWriterConfig(str(folder.path), _FILE, file_format="json"),
         is_colored=level is not None and sys.stdout.isatty(),
     )
 
@@ -115,10 +114,10 @@ def engine_log() -> EngineLog:
     log = _opened.get(os.getpid())
     if log is None:
         folder = _folders[os.getpid()]
-        files = list(folder.iterdir())
+        files = list(folder.path.iterdir())
         # None when the first engine of this process was not made here.
         descriptor = os.open(files[0], os.O_RDWR | os.O_CLOEXEC) if files else None
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
         log = _opened[os.getpid()] = EngineLog(descriptor)
     return log
 

@@ -109,6 +109,8 @@ class BybitProtocol:
         """Whether nothing is answered at all, on connections that stay open."""
         self.refuses_requests = False
         """Whether requests are answered 429: there are too many of them."""
+        self.refuses_next = 0
+        """How many of the next requests about orders are refused in the same way."""
         self.retry_after = 0.0
         """For how many seconds no order may be sent after a refusal of that kind."""
         self._refused_at = float("-inf")
@@ -410,7 +412,8 @@ class BybitProtocol:
         now = time.monotonic()
         if now - self._refused_at < self.retry_after:
             self.hasty.append(operation)
-        if self.refuses_requests:
+        if self.refuses_requests or self.refuses_next:
+            self.refuses_next = max(self.refuses_next - 1, 0)
             self._refused_at = now
             answer: tuple[int, str, Json] = _RATE_LIMITED, "Too many visits!", {}
         else:
