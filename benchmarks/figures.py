@@ -17,6 +17,7 @@ from benchmarks.scale import (
 from benchmarks.speed import (
     first_event,
     session_of_bars,
+    session_order,
     session_start,
     sweep_backtesting,
     sweep_builtin,
@@ -40,6 +41,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "first-event": first_event,
     "session": session_of_bars,
     "session-start": session_start,
+    "session-order": session_order,
     "preparing": preparing,
     "memory": worker_memory,
     "planning": planning,

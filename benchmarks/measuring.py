@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _POLL_SECONDS = 0.02
+WARM_UP = 2
+"""First pairs of tasks that are not counted: a partition's rows are decoded for its second task."""
 _USERS_ENVIRONMENT = {
     # A program that runs a second time has its bytecode; when this is set, each start compiles
     # again.
@@ -83,9 +85,9 @@ def of_values(values: Sequence[float]) -> Measured:
     return Measured(middle, None, middle, min(values), max(values), len(values))
 
 
-def turn_by_turn(
-    ours: Callable[[], float], anchor: Callable[[], float], repeats: int
-) -> list[tuple[float, float]]:
+def turn_by_turn[T](
+    ours: Callable[[], T], anchor: Callable[[], T], repeats: int
+) -> list[tuple[T, T]]:
     """Return the results of A B A B ..., as pairs."""
     return [(ours(), anchor()) for _ in range(repeats)]
 

@@ -30,7 +30,7 @@ from benchmarks.experiments import (
     write_experiment,
 )
 from benchmarks.market_data import BAR_TYPE
-from benchmarks.measuring import of_pairs, of_values, run, turn_by_turn
+from benchmarks.measuring import WARM_UP, of_pairs, of_values, run, turn_by_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,28 +43,26 @@ _END_OF_LIVE_ROWS = "2024-01-01T06:40:30Z"
 
 
 def task_of_bars(bench: Bench) -> list[Row]:
-    """A task over 45 k bars in a warm worker, against the engine's bare node."""
+    """A task over 45 k bars in a warm worker, against the engine's bare node: CPU and wall time."""
     experiment = write_experiment(
         bench.folder(),
         bench.dataset("bars", bench.size(45_000, 5_000)),
         EMA_CROSS,
-        parameters=averages((20,), SLOWS),
+        parameters=averages((10, 20, 30), SLOWS),
     )
-    pairs = _task_pairs(experiment, bench.size(9, 2))
-    return [Row("task, 45 k bars, EMA cross in Python", Mark(1.10, "ratio"), of_pairs(pairs))]
+    return _task_rows("task, 45 k bars, EMA cross in Python", experiment, bench.size(24, 2))
 
 
 def task_of_trades(bench: Bench) -> list[Row]:
-    """A task over a million trades in a warm worker, against the engine's bare node."""
-    repeats = bench.size(5, 2)
+    """A task over a million trades, against the engine's bare node: CPU and wall time."""
+    repeats = bench.size(8, 2)
     experiment = write_experiment(
         bench.folder(),
         bench.dataset("trades", bench.size(1_000_000, 50_000)),
         LISTENER,
-        parameters={"number": list(range(repeats + 1))},
+        parameters={"number": list(range(repeats + WARM_UP))},
     )
-    pairs = _task_pairs(experiment, repeats)
-    return [Row("task, 1 M trades, a strategy that listens", Mark(1.10, "ratio"), of_pairs(pairs))]
+    return _task_rows("task, 1 M trades, a strategy that listens", experiment, repeats)
 
 
 def session_of_bars(bench: Bench) -> list[Row]:
@@ -84,7 +82,7 @@ def session_of_bars(bench: Bench) -> list[Row]:
 
 
 def session_start(bench: Bench) -> list[Row]:
-    """A paper session against a bare live node: start, memory, and from a row to its order."""
+    """A paper session against a bare live node: start and memory."""
     dataset = bench.dataset("bars", bench.size(45_000, 5_000))
     folder = bench.folder()
     folder.mkdir(parents=True)
@@ -94,10 +92,7 @@ def session_start(bench: Bench) -> list[Row]:
     path.write_text(json.dumps(_deployment(dataset, section, "x3000", _END_OF_LIVE_ROWS)))
 
     def measured(*arguments: str | Path) -> dict[str, Any]:
-        finished = run(
-            [sys.executable, "-m", "benchmarks.programs.live_start", *arguments],
-            environment={"BENCH_SENT": str(folder / "sent.json")},
-        )
+        finished = program(*arguments, module="benchmarks.programs.live_start")
         found: dict[str, Any] = json.loads(finished.output.splitlines()[-1])
         return found
 
@@ -122,16 +117,31 @@ def session_start(bench: Bench) -> list[Row]:
             ratio(lambda each: each["cpu"]),
         ),
         Row("session, memory above a bare live node", Mark(60, "MB"), of_values(above)),
-        Row(
-            "session, row to order, median",
-            Mark(1.10, "ratio"),
-            ratio(lambda each: statistics.median(each["delays"])),
-        ),
-        Row(
-            "session, row to order, p99",
-            Mark(1.25, "ratio"),
-            ratio(lambda each: statistics.quantiles(each["delays"], n=100)[-1]),
-        ),
+    ]
+
+
+def session_order(bench: Bench) -> list[Row]:
+    """From a row at the adapter to its order at a stand-in venue, against a bare live node."""
+
+    def delays(kind: str) -> list[float]:
+        finished = program(
+            *(kind, str(bench.size(200, 10)), bench.folder()),
+            module="benchmarks.programs.order_at_venue",
+        )
+        found: list[float] = json.loads(finished.output.splitlines()[-1])
+        return found
+
+    pairs = turn_by_turn(lambda: delays("session"), lambda: delays("node"), bench.size(5, 2))
+
+    def last_percent(of: list[float]) -> float:
+        return statistics.quantiles(of, n=100)[-1]
+
+    return [
+        Row(f"session, row to order at a venue, {name}", Mark(most, "ratio"), of_pairs(found))
+        for name, most, found in (
+            ("median", 1.10, [(statistics.median(a), statistics.median(b)) for a, b in pairs]),
+            ("p99", 1.25, [(last_percent(a), last_percent(b)) for a, b in pairs]),
+        )
     ]
 
 
@@ -239,7 +249,7 @@ def first_event(bench: Bench) -> list[Row]:
     return [Row("process start to first event, against a script", Mark(1.5, "ratio"), measured)]
 
 
-def _task_pairs(experiment: Path, repeats: int) -> list[tuple[float, float]]:
+def _task_rows(name: str, experiment: Path, repeats: int) -> list[Row]:
     from trading_runtime.execution.workers.processes import worker_environment
 
     finished = run(
@@ -252,7 +262,11 @@ def _task_pairs(experiment: Path, repeats: int) -> list[tuple[float, float]]:
         ],
         environment=worker_environment(),
     )
-    return [(ours, anchor) for ours, anchor in json.loads(finished.output)]
+    pairs = json.loads(finished.output)
+    return [
+        Row(f"{name}{of}", Mark(1.10, "ratio"), of_pairs([(a[kind], b[kind]) for a, b in pairs]))
+        for kind, of in enumerate((": CPU", ""))
+    ]
 
 
 def _grid(bench: Bench) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).parent.parent / "trading_runtime"
 
 # From the lowest to the highest: a room imports its own level and those below, never one above.
 LEVELS = (
-    {"canonical", "currency_codes", "errors", "message_kinds", "redaction", "sequences"}
-    | {"text", "units"}
+    {"canonical", "collector", "currency_codes", "errors", "message_kinds", "redaction"}
+    | {"sequences", "text", "units"}
     | {"storage"},
     {"config", "datasets", "records"},
     {"planning", "engine"},

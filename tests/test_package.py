@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.wheel import build_wheel
 from trading_runtime import __version__
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.planning.distributions import normal_name
@@ -68,10 +69,7 @@ def test_a_command_that_is_almost_one_is_suggested(capsys: pytest.CaptureFixture
 
 def test_the_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
     """The dependencies come from this environment: only the package itself is installed anew."""
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
-    build += ["--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    wheel = build_wheel(tmp_path)
     with zipfile.ZipFile(wheel) as content:
         held = {name for name in content.namelist() if name.startswith("trading_runtime/")}
         pins = content.read("trading_runtime/requirements.txt")

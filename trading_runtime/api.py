@@ -419,11 +419,16 @@ class Plots:
 
         return heat_map_figure(self.run.points, self.run.summary.objective, (x, y), statistic)
 
-    def trades(self, point: int | None = None, partition: int = 0) -> Figure:
-        """Return the price with entries, exits and orders, and position, equity and drawdown."""
-        from trading_runtime.charts.trades import read_trades, trades_figure
+    def trades(self, point: int | None = None, partition: int | None = None) -> Figure:
+        """Return the price with entries, exits and orders, and position, equity and drawdown.
 
-        task = self.run.task(point, partition)
+        The point is by default the best, the partition the first in which it traded.
+        """
+        from trading_runtime.charts.trades import first_traded, read_trades, trades_figure
+
+        task = self.run.task(point, partition or 0)
+        if partition is None:
+            task = self.run.task(point, first_traded(self.run.files, task.task.point))
         return trades_figure(read_trades(self.run.files, self.run._stored, task.index))  # noqa: SLF001
 
 

@@ -7,7 +7,6 @@ happened (journal, metadata, failures, errors) goes through here first.
 from __future__ import annotations
 
 import base64
-import functools
 import json
 import os
 import re
@@ -124,12 +123,23 @@ def _secrets() -> _Secrets:
     """Return secret values in every form that a text may contain."""
     # The bytes themselves: a journal asks at each line, and decoding would slow it down.
     found: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
-    return _secrets_of(tuple(found.items()))
+    kept = _kept[-1]
+    if kept.variables != found:
+        kept = _kept[-1] = _Kept(dict(found), _secrets_of(found))
+    return kept.secrets
 
 
-@functools.lru_cache(maxsize=1)
-def _secrets_of(encoded: tuple[tuple[bytes, bytes], ...]) -> _Secrets:
-    variables = {os.fsdecode(name): os.fsdecode(value) for name, value in encoded}
+class _Kept(NamedTuple):
+    variables: Mapping[bytes, bytes]
+    secrets: _Secrets
+
+
+_kept = [_Kept({}, _Secrets((), {}))]
+"""The secrets of the variables when they were last asked for."""
+
+
+def _secrets_of(encoded: Mapping[bytes, bytes]) -> _Secrets:
+    variables = {os.fsdecode(name): os.fsdecode(value) for name, value in encoded.items()}
     values = {
         value for name, value in variables.items() if _NAMES.search(name) and name not in _FOLDERS
     }

@@ -1,12 +1,11 @@
-"""Measure one session, or one bare live node: start, memory, and how soon an order follows a row.
+"""Measure one session, or one bare live node: its start, and its memory.
 
     python -m benchmarks.programs.live_start session DEPLOYMENT
     python -m benchmarks.programs.live_start node DATASET BAR_TYPE
 
 Both play the same bars, one at a time, to the same strategy, and simulate the venue. Prints one
 JSON document: seconds from the start of the process until data may come, by the wall clock and of
-processor time; the peak of resident memory in bytes; and for each order the seconds since its row
-was handed over.
+processor time; and the peak of resident memory in bytes.
 """
 
 from __future__ import annotations
@@ -49,31 +48,19 @@ def _of_session(deployment: str) -> dict[str, Any]:
     from trading_runtime.sessions.preparation import prepare_session
     from trading_runtime.sessions.session import Session
 
-    handed: list[int] = []
     connected: list[float] = []
-    play, bind = DataReplay.play, DataReplay.bind
+    play = DataReplay.play
 
     async def timed(replay: DataReplay) -> None:
         connected.extend((_since_start(), time.process_time()))
         await play(replay)
 
-    def noted(replay: DataReplay, client: Any) -> None:
-        hand = client.hand
-
-        def handing(row: Any) -> None:
-            if type(row).__name__ == "Bar":
-                handed.append(time.perf_counter_ns())
-            hand(row)
-
-        client.hand = handing
-        bind(replay, client)
-
-    DataReplay.play, DataReplay.bind = timed, noted  # type: ignore[method-assign]
+    DataReplay.play = timed  # type: ignore[method-assign]
     name = f"bench-{time.time_ns()}"
     ended = Session(prepare_session(deployment), name, is_fresh=True).execute()
     if ended.ending.error is not None:
         raise ended.ending.error
-    return {"connected": connected[0], "cpu": connected[1], "handed": handed}
+    return {"connected": connected[0], "cpu": connected[1]}
 
 
 def _node(dataset: str, bar_type: str) -> dict[str, Any]:
@@ -134,7 +121,6 @@ def _node(dataset: str, bar_type: str) -> dict[str, Any]:
     )
     node = builder.build()
     node.add_strategy(Prompt(PromptConfig(bar_type=model.BarType.from_str(bar_type))))
-    handed: list[int] = []
 
     async def run() -> tuple[float, float]:
         handle = node.handle()
@@ -146,7 +132,6 @@ def _node(dataset: str, bar_type: str) -> dict[str, Any]:
         for row in catalog.query_bars([bar_type])[:ROWS]:
             due += _PAUSE
             await asyncio.sleep(max(due - time.monotonic(), 0))
-            handed.append(time.perf_counter_ns())
             clients[0]._handle_data(row)  # noqa: SLF001 - as a client does
         await asyncio.sleep(0.5)
         handle.stop()
@@ -154,17 +139,14 @@ def _node(dataset: str, bar_type: str) -> dict[str, Any]:
         return connected
 
     connected, cpu = asyncio.run(run())
-    return {"connected": connected, "cpu": cpu, "handed": handed}
+    return {"connected": connected, "cpu": cpu}
 
 
 def main() -> None:
     """Run one of the two."""
     kind, *arguments = sys.argv[1:]
     measured = {"session": _session, "node": _node}[kind](*arguments)
-    sent = json.loads(Path(os.environ["BENCH_SENT"]).read_text(encoding="utf-8"))
-    handed = measured.pop("handed")
-    delays = [(after - before) / 1e9 for before, after in zip(handed, sent, strict=True)]
-    content = {**measured, "memory": _peak(), "delays": delays}
+    content = {**measured, "memory": _peak()}
     sys.stdout.write("\n" + json.dumps(content) + "\n")
 
 

@@ -2,13 +2,16 @@
 
     python -m benchmarks.programs.task_against_node EXPERIMENT PAIRS
 
-Prints one JSON list of pairs of seconds: the task with all artifacts written, and a bare
-``BacktestNode`` that streams the same window from the dataset's catalog with the same strategy,
-whose results are not read.
+Prints one JSON list of pairs: the task with all artifacts written, and a bare ``BacktestNode`` that
+streams the same window from the dataset's catalog with the same strategy, whose results are not
+read. Each of the two is stated as seconds of processor time and of wall time. Every other pair
+begins with the node, no garbage of one run is collected during the next, and what was imported is
+frozen, as in a worker.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import sys
@@ -27,7 +30,10 @@ from trading_runtime.engine.simulation.venue import venue_config
 from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.execution.preparation import PreparedRun, prepare_run
 from trading_runtime.execution.task import TaskRunner
+from trading_runtime.execution.workers.worker import import_engine
 from trading_runtime.planning.identity import decode_values
+
+from benchmarks.measuring import WARM_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +43,8 @@ _DATA_TYPES = {
     "trades": model.NautilusDataType.TradeTick,
 }
 _CHUNK_ROWS = 50_000
+type Seconds = tuple[float, float]
+"""Processor time of the process with all its threads, and wall time."""
 
 
 def run_bare(prepared: PreparedRun, index: int, strategy_class: Any, strategy_config: Any) -> None:
@@ -75,21 +83,28 @@ def run_bare(prepared: PreparedRun, index: int, strategy_class: Any, strategy_co
 
 
 def main() -> None:
-    """Run pairs of task and bare node; the first of each warms up the process."""
+    """Run pairs of task and bare node; the first ones warm up the process."""
+    import_engine()
     prepared = prepare_run(sys.argv[1])
     runner = TaskRunner(prepared.plan, prepared.loaded.dataset_place, prepared.store, prepared.code)
-    count = int(sys.argv[2]) + 1
+    count = int(sys.argv[2]) + WARM_UP
     own, configs = _import_once(prepared, count)
 
-    def pair(index: int) -> tuple[float, float]:
-        return (
-            _seconds(lambda: runner.run(index)),
-            _seconds(lambda: run_bare(prepared, index, own, configs[index])),
-        )
+    def task(index: int) -> Seconds:
+        return _seconds(lambda: runner.run(index))
 
-    pairs = [pair(index) for index in range(count)]
+    def node(index: int) -> Seconds:
+        return _seconds(lambda: run_bare(prepared, index, own, configs[index]))
+
+    pairs = []
+    for index in range(count):
+        if index % 2:
+            bare, ours = node(index), task(index)
+        else:
+            ours, bare = task(index), node(index)
+        pairs.append((ours, bare))
     runner.close()
-    sys.stdout.write(json.dumps(pairs[1:]) + "\n")
+    sys.stdout.write(json.dumps(pairs[WARM_UP:]) + "\n")
 
 
 def _import_once(prepared: PreparedRun, count: int) -> tuple[Any, list[Any]]:
@@ -109,10 +124,11 @@ def _import_once(prepared: PreparedRun, count: int) -> tuple[Any, list[Any]]:
     return getattr(module, prepared.code.class_name), configs
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def _seconds(call: Callable[[], object]) -> Seconds:
+    gc.collect()
+    wall, processor = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - started
+    return time.process_time() - processor, time.perf_counter() - wall
 
 
 if __name__ == "__main__":

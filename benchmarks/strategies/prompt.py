@@ -1,12 +1,8 @@
-"""A strategy that trades on each bar and notes when each order was on its way."""
+"""A strategy that trades on each bar."""
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from nautilus_trader.model import Bar, BarType, OrderSide, Quantity
 from nautilus_trader.trading import Strategy, StrategyConfig
@@ -20,12 +16,11 @@ class PromptConfig(StrategyConfig):
 
 
 class Prompt(Strategy):
-    """Buys and sells in turn, and writes the instants to the file that BENCH_SENT names."""
+    """Buys and sells in turn."""
 
     def __init__(self, config: PromptConfig) -> None:
         super().__init__(config)
         self.settings = config
-        self.sent: list[int] = []
         self.side = OrderSide.BUY
 
     def on_start(self) -> None:
@@ -37,11 +32,3 @@ class Prompt(Strategy):
         size = Quantity.from_str("0.100")
         self.submit_order(self.order_factory.market(bar.bar_type.instrument_id, self.side, size))
         self.side = OrderSide.SELL if self.side is OrderSide.BUY else OrderSide.BUY
-
-    def on_order_submitted(self, _event: object) -> None:
-        """Note when the venue's client has the order."""
-        self.sent.append(time.perf_counter_ns())
-
-    def on_stop(self) -> None:
-        """Leave the instants behind."""
-        Path(os.environ["BENCH_SENT"]).write_text(json.dumps(self.sent), encoding="utf-8")

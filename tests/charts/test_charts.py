@@ -19,6 +19,7 @@ from trading_runtime.charts.prices import CANDLE, merged
 from trading_runtime.charts.trades import MOST_CANDLES, TaskChart, read_trades, trades_figure
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.report.formatting import label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +141,10 @@ def test_a_hundred_thousand_bars_are_zoomed_to_single_rows(opened: Any, run: api
     chart = page.locator("#chart")
 
     assert int(chart.get_attribute("data-rows-per-candle")) == -(-ROWS // MOST_CANDLES)
+    # Half a candle of room at each end: the outermost ones are whole.
+    ends = page.evaluate("chart._fullLayout.xaxis.range.map(chart._fullLayout.xaxis.r2l)")
+    room, last = (ROWS - 1) * 60_000 / MOST_CANDLES / 2, first + (ROWS - 1) * 60_000
+    assert ends == pytest.approx([first - room, last + room], abs=1)
     start, end = first + 5_000 * 60_000, first + 5_300 * 60_000
     page.evaluate(f"Plotly.relayout('chart', {{'xaxis.range': [{start}, {end}]}})")
     page.wait_for_function("document.getElementById('chart').dataset.rowsPerCandle === '1'")
@@ -164,6 +169,8 @@ def test_the_page_of_all_points_sorts_and_filters(opened: Any) -> None:
     assert inputs.result.best is not None
     best = str(inputs.result.best.point)
     assert column(1)[0] == best
+    heads = page.locator("#points thead th").all_inner_texts()
+    assert heads[4].startswith(label(inputs.result.objective.metric))
     assert page.locator("tr.best td").first.inner_text() == best
     page.get_by_text("fast", exact=True).first.click()
     assert column(2) == ["3"] * 4 + ["2"] * 4 + ["1"] * 4
@@ -267,3 +274,24 @@ def test_a_run_with_more_points_than_its_report_shows_has_a_page_with_all_of_the
     assert not few.files.explore_page.exists()
     assert "explore.html" not in few.report.read_text()
     capsys.readouterr()
+
+
+def test_the_chart_is_of_the_first_window_in_which_the_point_traded(
+    small: SmallExperiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The first window has ten bars, and the strategy trades at each twentieth.
+    small.write(
+        parameters={"every": [20]},
+        partitions={"by": "day", "start": "2024-01-01T03:50:00Z", "end": "2024-01-03"},
+    )
+    run = api.run(small.path, run_id="late", workers=1)
+    fills = run.results.sort("partition")["fills"].to_list()
+    assert fills[0] == 0 < fills[1]
+
+    assert ", partition 1, " in run.plot.trades().layout.title.text
+    assert ", partition 0, " in run.plot.trades(partition=0).layout.title.text
+    target = str(tmp_path / "chart.html")
+    command = ["results", "chart", "late", "--results", str(small.results), "--output", target]
+    capsys.readouterr()
+    assert invoke(root, command) == 0
+    assert ", partition 1, " in (tmp_path / "chart.html").read_text(encoding="utf-8")

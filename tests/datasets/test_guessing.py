@@ -109,6 +109,19 @@ def test_an_import_without_a_format_asks_for_what_the_file_does_not_show(tmp_pat
     assert manifest.rows == 2
 
 
+def test_sizes_beside_their_step_are_refused_with_the_options_that_help(tmp_path: Path) -> None:
+    raw, target = tmp_path / "raw.csv", tmp_path / "made"
+    rows = ["1704067200,1.5,1.5,1.5,1.5,1.0004", "1704070800,1.5,1.5,1.5,1.5,2"]
+    raw.write_text("\n".join(["time,open,high,low,close,volume", *rows]))
+    words = ["import", str(raw), "--instrument", "ETH/USDT.SIM", "--to", str(target)]
+    words += ["--lot", "0.001", "--set", "timestamp_marks=open"]
+
+    with pytest.raises(DataError, match=r"raw.csv:2: volume '1.0004' .* \(--set off_tick=round\)"):
+        CliRunner().invoke(data, words, catch_exceptions=False)
+    rounded = CliRunner().invoke(data, [*words, "--set", "off_tick=round"], catch_exceptions=False)
+    assert "rounded    1 volume" in rounded.stdout
+
+
 def test_what_is_no_pair_of_currencies_is_imported_as_a_stock(tmp_path: Path) -> None:
     raw = tmp_path / "raw.csv"
     raw.write_text("date,open,high,low,close,volume\n" + 2 * "2024-01-02T00:00Z,9,9,9,9,1\n")

@@ -124,7 +124,7 @@ def build(site: Site, git_server: GitServer, common: Path) -> Workflow:
     with (common / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not told.exists():
-            name = submit_build(site, git_server, "main")
+            name = submit_build(site, git_server.url)
             told.write_text(json.dumps(site.builds.succeeded(name, BUILD_SECONDS).content))
     return Workflow(json.loads(told.read_text()))
 
@@ -157,14 +157,20 @@ def kept(
         each.remove()
 
 
-def submit_build(site: Site, git_server: GitServer, revision: str) -> str:
-    """Submit a build of a revision; return the workflow's name."""
+def submit_build(
+    site: Site, repository: str, revision: str = "main", name: str = "", **given: str
+) -> str:
+    """Submit a build of a repository; return the workflow's name.
+
+    The image is named as the runtime's, with ``name`` behind it.
+    """
     return site.builds.submit(
         "build-push-ghcr",
-        repository=git_server.url,
+        repository=repository,
         revision=revision,
-        image=site.settings.image,
-        push_to=site.settings.push_to,
+        image=site.settings.image + name,
+        push_to=site.settings.push_to + name,
         python_image=site.settings.python_image,
         cpu="100m",
+        **given,
     )

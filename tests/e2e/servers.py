@@ -37,16 +37,16 @@ def free_port(host: str) -> int:
 
 
 class GitServer:
-    """Serves the project, as it lies here, as a repository of one commit.
+    """Serves the project, as it lies here, and other folders: each a repository of one commit.
 
     Every server of the same files has the same commit.
     """
 
     def __init__(self, host: str, folder: Path) -> None:
-        """``folder`` is where the repository is made."""
+        """``folder`` is where the repositories are made."""
         self._host, self._folder = host, folder
         self._port = free_port(host)
-        self.url = f"git://{host}:{self._port}/project"
+        self.url = self._address("project")
         self.commit = ""
 
     def __enter__(self) -> Self:
@@ -59,20 +59,7 @@ class GitServer:
                 shutil.copytree(ROOT / name, project / name, ignore=ignored)
             else:
                 shutil.copy(ROOT / name, project / name)
-        author = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-        for who in ("AUTHOR", "COMMITTER"):
-            author |= {f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.com"}
-            author[f"GIT_{who}_DATE"] = "2024-01-01T00:00:00Z"
-        for words in (
-            ["init", "-q", "-b", "main"],
-            ["add", "-A"],
-            ["commit", "-qm", "The project"],
-        ):
-            subprocess.run(["git", *words], cwd=project, check=True, env={**os.environ, **author})
-        told = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=project, check=True, capture_output=True, text=True
-        )
-        self.commit = told.stdout.strip()
+        self.commit = _committed(project)
         self._process = subprocess.Popen(
             [
                 *("git", "daemon", "--reuseaddr", "--export-all"),
@@ -83,6 +70,15 @@ class GitServer:
         )
         _wait_for(self._host, self._port)
         return self
+
+    def publish(self, folder: Path, name: str) -> str:
+        """Serve what git takes of a folder; return the repository's address."""
+        shutil.copytree(folder, self._folder / name)
+        _committed(self._folder / name)
+        return self._address(name)
+
+    def _address(self, name: str) -> str:
+        return f"git://{self._host}:{self._port}/{name}"
 
     def __exit__(self, *_: object) -> None:
         """Stop serving: git, and the daemon that it started."""
@@ -164,6 +160,20 @@ class StorageProxy:
                 target.sendall(content)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
+
+
+def _committed(folder: Path) -> str:
+    """Make a folder a repository of one commit; return the commit."""
+    author = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    for who in ("AUTHOR", "COMMITTER"):
+        author |= {f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.com"}
+        author[f"GIT_{who}_DATE"] = "2024-01-01T00:00:00Z"
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "The project"]):
+        subprocess.run(["git", *words], cwd=folder, check=True, env={**os.environ, **author})
+    told = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return told.stdout.strip()
 
 
 def _wait_for(host: str, port: int) -> None:

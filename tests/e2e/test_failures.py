@@ -127,7 +127,7 @@ def test_a_wrong_key_is_said_to_be_one(site: Site, strangers: Namespace, image: 
 
 
 def test_an_unknown_revision_is_named(site: Site, git_server: GitServer) -> None:
-    found = site.builds.ended(submit_build(site, git_server, "no-such-branch"))
+    found = site.builds.ended(submit_build(site, git_server.url, "no-such-branch"))
     assert found.phase == "Failed"
     assert "'no-such-branch' is no commit, branch or tag" in found.message
     assert found.message in found.shown

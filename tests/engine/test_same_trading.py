@@ -124,7 +124,9 @@ class Case:
             engine.run(T0, self.end - 1)
             history = RateHistory(Rates(engine.cache, [model.Venue("SIM")]), set(), "USDT")
             valuation = Valuation({str(perpetual().id): perpetual()}, history, "USDT")
-            tables = collect(engine.cache, [], valuation, [])
+            cache = engine.cache
+            positions = [*cache.position_snapshots(), *cache.positions()]
+            tables = collect(cache.orders(), positions, [], valuation)
             return {name: getattr(tables, name) for name in ("orders", "fills", "positions")}
         finally:
             engine.dispose()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.plans import COMMON
+from tests.results.quantstats_opinion import fridays, month_ends, weekdays
 from trading_runtime.datasets.observed_days import Observed, RowTimes
 from trading_runtime.records.inputs import CommonInputs
 from trading_runtime.records.instruments import InstrumentDefinition
@@ -22,13 +23,29 @@ from trading_runtime.units import DAY
 HOUR = DAY // 24
 MONDAY = 18_995  # 2022-01-03
 QUANTSTATS = {
-    "return": 0.01599999999999757,
-    "volatility": 0.12463235554969371,
-    "sharpe": 0.18801294909486482,
-    "sortino": 0.20813618185008692,
-    "max_drawdown": 0.022535763276503973,
+    "days": {
+        "return": 0.01599999999999757,
+        "volatility": 0.12463235554969371,
+        "sharpe": 0.18801294909486482,
+        "sortino": 0.20813618185008692,
+        "max_drawdown": 0.022535763276503973,
+    },
+    "weeks": {
+        "return": 0.01939999999999853,
+        "volatility": 0.054959501443227476,
+        "sharpe": 0.38371777503985155,
+        "sortino": 0.4320684003669509,
+        "max_drawdown": 0.020282186948853642,
+    },
+    "months": {
+        "return": 0.0004999999999986127,
+        "volatility": 0.027873263810261794,
+        "sharpe": 0.022808646560800748,
+        "sortino": 0.02573861136358207,
+        "max_drawdown": 0.019694297472075295,
+    },
 }
-"""What QuantStats 0.0.86 says of ``stock_year``: the output of ``quantstats_opinion.py``."""
+"""What QuantStats 0.0.86 says of the same closes: the output of ``quantstats_opinion.py``."""
 
 
 def root(value: Fraction) -> Fraction:
@@ -39,9 +56,11 @@ def root(value: Fraction) -> Fraction:
 
 def stock_year() -> list[tuple[int, Fraction]]:
     """Closes at 21:00 UTC of the weekdays of 2022 but three holidays, of a made-up course."""
-    closed = {dt.date(2022, 1, 17), dt.date(2022, 7, 4), dt.date(2022, 12, 26)}
-    days = (dt.date(2022, 1, 3) + dt.timedelta(days=i) for i in range(362))
-    opened = [day for day in days if day.weekday() < 5 and day not in closed]
+    return closes_on(weekdays())
+
+
+def closes_on(opened: list[dt.date]) -> list[tuple[int, Fraction]]:
+    """Return closes of a made-up course at 21:00 UTC of some days."""
     ordinal = dt.date(1970, 1, 1).toordinal()
     return [
         ((day.toordinal() - ordinal) * DAY + 21 * HOUR, Fraction(100_00 + 37 * i % 211 - i // 9))
@@ -98,9 +117,24 @@ def test_a_year_of_stock_closes_has_the_ratios_of_a_reckoning_by_hand(
     )
 
 
-def test_a_year_of_stock_closes_has_the_statistics_of_quantstats() -> None:
-    found = found_for(stock_year(), Calendar(periods_per_year=252), overhang=40 * DAY)
-    assert {name: found[name] for name in QUANTSTATS} == pytest.approx(QUANTSTATS, rel=1e-9)
+@pytest.mark.parametrize(
+    ("series", "opened", "periods"),
+    [("days", weekdays(), 252), ("weeks", fridays(), 52), ("months", month_ends(), 12)],
+)
+def test_closes_of_days_weeks_and_months_have_the_statistics_of_quantstats(
+    series: str, opened: list[dt.date], periods: int
+) -> None:
+    rows = closes_on(opened)
+    found = found_for(rows, Calendar(periods_per_year=periods), overhang=40 * DAY)
+    opinion = QUANTSTATS[series]
+    assert {name: found[name] for name in opinion} == pytest.approx(opinion, rel=1e-9)
+
+    # Without the factor, a year of such rows has nearly as many returns, and ratios follow it.
+    derived = found_for(rows, Calendar(open_on_weekends=False), overhang=40 * DAY)
+    year = derived["periods_per_year"]
+    assert year == pytest.approx(periods, rel=0.04)
+    for name in ("volatility", "sharpe", "sortino"):
+        assert derived[name] == pytest.approx(opinion[name] * math.sqrt(year / periods), rel=1e-9)
 
 
 def test_with_every_day_weekends_are_returns_of_zero_and_a_year_has_365() -> None:

@@ -55,3 +55,14 @@ def test_points_are_nested_runs_and_a_run_is_exported_once(
 
     assert invoke(root, command) == 2
     assert f"is in MLflow already, as {there}" in capsys.readouterr().err
+
+
+def test_what_is_no_tracking_server_is_refused_with_the_option_that_names_one(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(partitions={"by": "day", "end": "2024-01-02"}, parameters={"every": [20]})
+    api.run(small.path, run_id="run", workers=1)
+    command = ["results", "export", "run", "--to", "mlflow", "--results", str(small.results)]
+
+    assert invoke(root, [*command, "--tracking-uri", "ftp://nowhere"]) == 8
+    assert "--tracking-uri names the server, such as http://" in capsys.readouterr().err

@@ -44,10 +44,14 @@ def chart_page(chart: TaskChart) -> str:
 
 
 def explore_page(run_id: str, points: pl.DataFrame, result: RunResult) -> str:
-    """Return the page with all points: a table to sort and filter, and heat maps of all pairs."""
+    """Return the page with all points: a table to sort and filter, and heat maps of all pairs.
+
+    Of the statistics, the objective comes first.
+    """
     objective, best = result.objective, result.best
     names = parameter_names(points.columns)
-    shown = [name for name in POINT_STATISTICS if points[name].null_count() < points.height]
+    known = [name for name in POINT_STATISTICS if points[name].null_count() < points.height]
+    shown = sorted(known, key=lambda name: name != objective.metric)
     heads = [
         {"name": "Point", "is_number": True},
         *({"name": name, "is_number": _is_number(points, name)} for name in names),
@@ -74,10 +78,10 @@ def explore_page(run_id: str, points: pl.DataFrame, result: RunResult) -> str:
 
 
 def _maps(points: pl.DataFrame, objective: PlannedObjective, shown: list[str]) -> dict[str, Any]:
-    """Return the cells of each pair of parameters, by statistic, the objective first."""
+    """Return the cells of each pair of parameters, by statistic."""
     varied = varied_parameters(points)
     found: dict[str, Any] = {}
-    for metric in sorted(shown, key=lambda name: name != objective.metric):
+    for metric in shown:
         lowest = is_better_low(metric, objective)
         pairs = []
         for pair in combinations(varied, 2):

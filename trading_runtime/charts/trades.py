@@ -21,7 +21,9 @@ from trading_runtime.charts.prices import candles, merged
 from trading_runtime.errors import UsageError
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
+from trading_runtime.records.result import read_result
 from trading_runtime.results.frames import read_frame
+from trading_runtime.results.run_records import read_table
 
 if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
@@ -93,6 +95,19 @@ def read_trades(
         *(named, prices),
         *(table(name) for name in ("orders", "fills", "positions", "equity")),
     )
+
+
+def first_traded(files: RunFiles, point: int) -> int:
+    """Return the first partition in which a point traded.
+
+    It is the first of all when the point never did, or the run has not reached its summary.
+    """
+    result = read_result(files)
+    if result is None:
+        return 0
+    tasks = read_table(files.results, result.tables)
+    traded = tasks.filter((pl.col("point") == point) & (pl.col("fills") > 0))
+    return min(traded["partition"], default=0)
 
 
 def trades_figure(chart: TaskChart) -> Any:

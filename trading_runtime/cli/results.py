@@ -298,7 +298,9 @@ def export_results(  # noqa: PLR0913 - one argument for each option of the comma
 @click.argument("run")
 @_RESULTS
 @click.option("--point", type=int, help="The point; default: the best.")
-@click.option("--partition", type=int, default=0, show_default=True, help="The partition.")
+@click.option(
+    "--partition", type=int, help="The partition; default: the first in which the point traded."
+)
 @click.option("--instrument", help="The instrument; default: the first of the partition.")
 @click.option("--dataset", help="Where the dataset is now; default: where it was.")
 @click.option(
@@ -311,7 +313,7 @@ def chart_results(  # noqa: PLR0913 - one argument for each option of the comman
     folder: str,
     *,
     point: int | None,
-    partition: int,
+    partition: int | None,
     instrument: str | None,
     dataset: str | None,
     output: Path | None,
@@ -322,7 +324,7 @@ def chart_results(  # noqa: PLR0913 - one argument for each option of the comman
     zoomed, and is self-contained. It needs the extra 'charts'.
     """
     from trading_runtime.charts.pages import chart_page
-    from trading_runtime.charts.trades import read_trades
+    from trading_runtime.charts.trades import first_traded, read_trades
     from trading_runtime.records.plan import read_plan
     from trading_runtime.records.result import read_result
     from trading_runtime.verification.replay import find_task
@@ -335,6 +337,8 @@ def chart_results(  # noqa: PLR0913 - one argument for each option of the comman
         if best is None:
             raise UsageError(f"run {run_id!r} names no best point; give --point")
         point = best.point
+    if partition is None:
+        partition = first_traded(files, point)
     index = find_task(read_plan(files.plan), None, point, partition)
     page = chart_page(read_trades(files, store, index, instrument, dataset))
     target = output or Path(f"{run_id}-{point}-{partition}.html")

@@ -552,7 +552,7 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
     else:
         meanings[Fault.OFF_TICK] = (
             f"is not a multiple of {increment}, the {what} increment of {instrument.id}",
-            "check the instrument file, or set 'off_tick: round'",
+            "check its definition (--tick, --lot), or set 'off_tick: round' (--set off_tick=round)",
         )
     raw = block.raw[name]
     for fault, (meaning, advice) in meanings.items():

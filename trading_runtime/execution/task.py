@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.collector import collector_paused
 from trading_runtime.config.statistic_names import COUNTS_OF_FLOWS
 from trading_runtime.datasets.daily_closes import DailyCloses, daily_closes
 from trading_runtime.datasets.slices import Slice, cut_partition
@@ -98,6 +99,8 @@ class TaskRunner:
         self._kill = KillSignal()
         self.risk_refusals: dict[str, int] | None = None
         """Orders that the risk profile refused in the last task, by rule."""
+        self.orders_at_stop: int | None = None
+        """How many orders the last task had before its strategy was stopped."""
         self._common_digest = digest(plan.common.content)
         self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-", dir=scratch))
         self._cut: _CutPartition | None = None
@@ -158,16 +161,17 @@ class TaskRunner:
         if output.files_read:
             counts["files_read"] = dict.fromkeys(output.files_read, 1)
         self.risk_refusals = output.risk_refusals
+        self.orders_at_stop = output.orders_at_stop
         if self._plan.common.has_risk_profile:
             counts["risk_refusals"] = output.risk_refusals or {}
-        summary = task_summary(identity, inputs, output.tables.columns, counts)
+        with collector_paused():
+            summary = task_summary(identity, inputs, output.tables.columns, counts)
+            stored = inputs.to_document(values)
+            files = result_files(identity, stored, output.tables.as_arrow(), summary)
         self._kill.check()
         # The strategy may have changed it, and others could not read what is stored.
         os.umask(self._mask)
-        stored = inputs.to_document(values)
-        self._store.write_task(
-            identity, result_files(identity, stored, output.tables.as_arrow(), summary)
-        )
+        self._store.write_task(identity, files)
         return rows
 
     def kill(self) -> None:

@@ -57,6 +57,8 @@ class Journal:
         self.folder = folder / writer
         self._sequence = self._part = self._length = self._latest = 0
         self._previous = FIRST_HASH
+        self._unhashed: bytes | None = None
+        """The last line, when ``_previous`` is not its hash yet."""
         self._held: list[tuple[int, Event | Callable[[], Event]]] = []
         self._closed = False
         with storage_errors(self.folder):
@@ -98,24 +100,33 @@ class Journal:
         self._held.append((self._latest, event))
 
     def flush(self) -> None:
-        """Write the events that are held, all at once; raises as ``write`` does."""
+        """Write the events that are held, all at once; raises as ``write`` does.
+
+        The hash of the last line is for the next one. It is made now if nothing is held, and
+        else not before that one: an order may wait for this line.
+        """
+        if self._unhashed is not None:
+            self._previous = hashlib.sha256(self._unhashed).hexdigest()
+            self._unhashed = None
         if not self._held:
             return
         held, self._held = self._held, []
         events = [event() if callable(event) else event for _, event in held]
         texts, previous, lines = _texts(events), self._previous, []
+        line = b""
         for number, ((moment, _), event, text) in enumerate(zip(held, events, texts, strict=True)):
+            if line:
+                previous = hashlib.sha256(line).hexdigest()
             # As encode_line has it, of which this is the fast form.
             line = (
                 f'{{"sequence":{self._sequence + number},"time":"{instant_text(moment)}",'
                 f'"writer":"{self.writer}","event":"{event.event}","payload":{text},'
                 f'"previous":"{previous}"}}'
             ).encode()
-            previous = hashlib.sha256(line).hexdigest()
             lines.append(line + b"\n")
         with storage_errors(self._path):
             self._append(b"".join(lines))
-        self._previous = previous
+        self._unhashed = line
         self._sequence += len(lines)
 
     def end_part(self) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import itertools
 import os
@@ -16,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
+from trading_runtime.collector import collector_paused
 from trading_runtime.message_kinds import added
 from trading_runtime.planning.run_warnings import no_fills, no_orders
 from trading_runtime.records.plan import read_plan
@@ -223,7 +223,8 @@ def read_points(
     points = plan.points[first:last]
     tasks = [reader.by_point.get(point.index, []) for point in points]
     outcomes = reader.outcomes(task for of_point in tasks for task in of_point)
-    with _collector_paused():
+    # There are millions of samples and trades, without cycles.
+    with collector_paused():
         rows = [
             aggregate_point(
                 point.index, point.parameters, list(islice(outcomes, len(of_point))), calendar
@@ -231,18 +232,6 @@ def read_points(
             for point, of_point in zip(points, tasks, strict=True)
         ]
     return reader.part(rows)
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause the garbage collector: there are millions of samples and trades, without cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> Reduction:

@@ -42,7 +42,9 @@ def track(
     try:
         return _written(MlflowClient(uri), metadata, result, points)
     except MlflowException as error:
-        raise StorageError(f"MLflow: {error}") from error
+        raise StorageError(
+            f"MLflow: {error}; --tracking-uri names the server, such as http://localhost:5000"
+        ) from error
 
 
 def _written(client: Any, metadata: RunMetadata, result: RunResult, points: pl.DataFrame) -> str:

@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence  # noqa: TC003 - read from the annotations of records
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.errors import Kind
@@ -18,6 +18,9 @@ from trading_runtime.execution.workers.processes import worker_environment
 from trading_runtime.execution.workers.requests import CodeRequest
 from trading_runtime.records.forms import read_as
 from trading_runtime.records.plan import read_plan
+
+if TYPE_CHECKING:
+    from trading_runtime.execution.workers.worker import Attempt
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,9 @@ class FreshOutcome:
     message: str = ""
     traceback: str = ""
     opened: tuple[str, ...] = ()
-    """Files that the strategy opened, its own code excluded, if they were to be reported."""
+    """Files and the like that the strategy opened, if they were to be reported."""
+    orders_at_stop: int | None = field(default=None, compare=False)
+    """How many orders there were when the strategy was stopped; unknown of a builtin one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,17 +146,32 @@ def main() -> None:
         scratch=Path(job.scratch),
         log_level=job.log_level,
     )
+
+    def watched(index: int) -> tuple[Attempt, list[str]]:
+        # The first time the runtime itself cuts the data; the second time it is the strategy that
+        # opens a file of the dataset. It may keep what it opened the first time.
+        scratch = Path(job.scratch)
+        with OpenedFiles((folder,), (scratch, job.dataset)) as first:
+            ended = attempt(runner, index)
+        if ended.status is not Kind.OK:
+            return ended, []
+        with OpenedFiles((folder, job.dataset), (scratch,)) as second:
+            ended = attempt(runner, index)
+        return ended, sorted({*first.found(), *second.found()})
+
+    def unwatched(index: int) -> tuple[Attempt, list[str]]:
+        return attempt(runner, index), []
+
     try:
         with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answers:
             for index in job.tasks:
-                ended = attempt(runner, index)
-                opened: list[str] = []
-                if job.watches_files and ended.status is Kind.OK:
-                    # The data is cut by now: who opens a file of the dataset is the strategy.
-                    with OpenedFiles(job.dataset, folder, Path(job.scratch)) as watched:
-                        ended = attempt(runner, index)
-                    opened = watched.found()
-                outcome = FreshOutcome(ended.status, ended.message, ended.traceback, tuple(opened))
+                ended, opened = (
+                    watched(index) if job.watches_files else (attempt(runner, index), [])
+                )
+                outcome = FreshOutcome(
+                    *(ended.status, ended.message, ended.traceback, tuple(opened)),
+                    orders_at_stop=runner.orders_at_stop,
+                )
                 answers.write(json.dumps(vars(outcome)) + "\n")
                 answers.flush()
     finally:

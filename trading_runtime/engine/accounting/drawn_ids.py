@@ -34,9 +34,12 @@ class NamedOrders:
     @staticmethod
     def of(orders: Iterable[Any]) -> NamedOrders:
         """Sort by time; at equal times by id, with the engine's own orders last."""
-        keyed = [(order.ts_init, str(order.client_order_id), order) for order in orders]
-        own = [item for item in keyed if _DRAWN.fullmatch(item[1]) is None]
-        drawn = [item for item in keyed if _DRAWN.fullmatch(item[1]) is not None]
+        own: list[tuple[int, str, Any]] = []
+        drawn: list[tuple[int, str, Any]] = []
+        for order in orders:
+            text = str(order.client_order_id)
+            item = (order.ts_init, text, order)
+            (own if _DRAWN.fullmatch(text) is None else drawn).append(item)
         drawn.sort(key=lambda item: (item[0], *_doing(item[2])))
         names = dict(_numbered(text for _, text, _ in drawn))
         # Order ids end in a counter without leading zeros: shorter ones came first.
@@ -57,9 +60,17 @@ class NamedOrders:
 
     def trade_ids(self, number: int, count: int) -> list[str] | None:
         """Return ids for the ``count`` fills of one of the engine's orders, else ``None``."""
-        if str(self.orders[number].client_order_id) not in self.drawn:
+        if not self.drawn or str(self.orders[number].client_order_id) not in self.drawn:
             return None
         return [f"{self.names[number]}-{fill}" for fill in range(1, count + 1)]
+
+
+def fills_of(order: Any) -> list[OrderFilled]:
+    """Return the fills of an order; reading all its events takes longer than reading one."""
+    last = order.last_event
+    if isinstance(last, OrderFilled) and last.last_qty == order.filled_qty:
+        return [last]
+    return [event for event in order.events() if isinstance(event, OrderFilled)]
 
 
 def _numbered(ids: Iterable[str]) -> Iterable[tuple[str, str]]:
@@ -73,7 +84,7 @@ def _numbered(ids: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 def _doing(order: Any) -> tuple[Any, ...]:
     """Return what an order did, in place of its id; position ids distinguish equal closings."""
-    fills = [event for event in order.events() if isinstance(event, OrderFilled)]
+    fills = fills_of(order)
     positions = [str(fill.position_id) for fill in fills]
     return (
         str(order.instrument_id),

@@ -105,20 +105,28 @@ class Ledger:
             worth = (Decimal(amount) * self.history.rate(code, start) for amount, code in amounts)
             return EquitySample(start, to_raw(sum(worth, Decimal(0))), 0)
 
+    def positions(self) -> list[Any]:
+        """Return all positions, open and closed; the engine copies each with all its fills."""
+        return [*self.cache.position_snapshots(), *self.cache.positions()]
+
     def tables(
-        self, samples: Sequence[EquitySample], refused_orders: Sequence[Any] = ()
+        self,
+        positions: Sequence[Any],
+        samples: Sequence[EquitySample],
+        refused_orders: Sequence[Any] = (),
     ) -> TaskTables:
         """Return all orders, fills and positions, and the equity that was sampled.
 
         ``refused_orders`` never reached the engine. Raises ``DataError`` when an exchange rate was
         never known.
         """
+        orders = [*self.cache.orders(), *refused_orders]
         with localcontext(EXACT):
             valuation = Valuation(self.instruments, self.history, self.currency)
-            return collect(self.cache, samples, valuation, refused_orders)
+            return collect(orders, positions, samples, valuation)
 
-    def funding(self) -> Payments:
-        """Return what funding rates settled on open positions; raises as ``tables`` does.
+    def funding(self, positions: Sequence[Any]) -> Payments:
+        """Return what funding rates settled on positions; raises as ``tables`` does.
 
         Each amount is taken at the exchange rate of its instant.
         """
@@ -126,7 +134,7 @@ class Ledger:
             settled = [
                 change.pnl_change.as_decimal()
                 * self.history.rate(change.pnl_change.currency.code, change.ts_event)
-                for position in (*self.cache.position_snapshots(), *self.cache.positions())
+                for position in positions
                 for change in position.adjustments()
                 if change.adjustment_type == model.PositionAdjustmentType.FUNDING
                 and change.pnl_change is not None

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from nautilus_trader.model import OrderFilled
-
-from trading_runtime.engine.accounting.drawn_ids import NamedOrders
+from trading_runtime.engine.accounting.drawn_ids import NamedOrders, fills_of
 from trading_runtime.engine.accounting.valuation import DECIMAL_PLACES, from_raw, to_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
-    from nautilus_trader.common import Cache
 
     from trading_runtime.engine.accounting.equity import EquitySample
     from trading_runtime.engine.accounting.valuation import Valuation
 
 
 _REFUSED = frozenset({"DENIED", "REJECTED"})
+_AVERAGES_KEPT = 1 << 14
 
 Columns = dict[str, list[Any]]
 """A table's values by column, decimals in whole numbers of 1e-16: the engine's own raw form."""
@@ -87,26 +86,22 @@ class TaskTables:
 
 
 def collect(
-    cache: Cache,
+    orders: Iterable[Any],
+    positions: Iterable[Any],
     equity: Sequence[EquitySample],
     valuation: Valuation,
-    refused: Sequence[Any] = (),
 ) -> TaskTables:
-    """Read orders, fills and positions from the engine's cache.
-
-    ``refused`` are orders that never reached it.
+    """Return the tables of all orders and positions that the engine and its guard had.
 
     Money is stated in the statistics currency. Random ids of the engine are left out or replaced by
     numbers (see ``drawn_ids``); positions are numbered by the time and the order that opened them,
     fills by time and order. Raises ``DataError`` when an exchange rate is missing.
     """
-    named = NamedOrders.of([*cache.orders(), *refused])
-    keyed = [
-        (_position_key(position, name := named.name(position.opening_order_id)), name, position)
-        for position in [*cache.position_snapshots(), *cache.positions()]
-    ]
-    keyed.sort(key=itemgetter(0))
-    positions = [position for _, _, position in keyed]
+    named = NamedOrders.of(orders)
+    positions = sorted(
+        positions,
+        key=lambda position: _position_key(position, named.name(position.opening_order_id)),
+    )
     position_of_trade: dict[tuple[str, str], int] = {}
     for number, position in enumerate(positions):
         instrument_id = str(position.instrument_id)
@@ -123,8 +118,12 @@ def collect(
     )
 
 
+@functools.lru_cache(_AVERAGES_KEPT)
 def _average(value: float) -> int:
-    """Return the shortest decimal that reads back as ``value``, as the engine averages."""
+    """Return the shortest decimal that reads back as ``value``, as the engine averages.
+
+    An order and the position that it opens or closes mostly have the same average.
+    """
     text = repr(float(value))
     whole, _, places = text.partition(".")
     if len(places) <= DECIMAL_PLACES and "e" not in text and "n" not in text:
@@ -149,7 +148,7 @@ def _position_key(position: Any, opening: str) -> tuple[Any, ...]:
 def _raw_prices(orders: Iterable[Any], name: str) -> list[int | None]:
     """Return a price of each order; some order types have none."""
     # A missing attribute costs several times as much as an existing one.
-    priced = {kind for kind in map(type, orders) if hasattr(kind, name)}
+    priced = {kind for kind in set(map(type, orders)) if hasattr(kind, name)}
     return [
         None if type(order) not in priced or (price := getattr(order, name)) is None else price.raw
         for order in orders
@@ -199,7 +198,7 @@ def _fills(
     """Return the fills of the orders, whose own columns are ``ordered``."""
     keyed: list[tuple[int, int, Any, str, str]] = []
     for number, order in enumerate(named.orders):
-        events = [event for event in order.events() if isinstance(event, OrderFilled)]
+        events = fills_of(order)
         own = [str(event.trade_id) for event in events]
         names = named.trade_ids(number, len(events)) or own
         for event, trade_id, name in zip(events, own, names, strict=True):
@@ -210,6 +209,7 @@ def _fills(
     numbers = [number for _, number, _, _, _ in keyed]
     instrument_ids = [ordered["instrument_id"][number] for number in numbers]
     fees = [fill.commission for fill in fills]
+    currencies = [valuation.currency if fee is None else fee.currency.code for fee in fees]
     return {
         "fill": list(range(len(fills))),
         "order_id": [ordered["order_id"][number] for number in numbers],
@@ -219,8 +219,8 @@ def _fills(
         "quantity": [fill.last_qty.raw for fill in fills],
         "price": [fill.last_px.raw for fill in fills],
         "liquidity": [fill.liquidity_side.name for fill in fills],
-        "fee": list(map(valuation.fee, fills, fees)),
-        "fee_currency": [valuation.currency if fee is None else fee.currency.code for fee in fees],
+        "fee": list(map(valuation.fee, fills, fees, currencies)),
+        "fee_currency": currencies,
         "value": [
             valuation.value(fill, name) for fill, name in zip(fills, instrument_ids, strict=True)
         ],

@@ -204,11 +204,11 @@ class Valuation:
     def value(self, fill: Any, instrument_id: str) -> int:
         """Return the notional value of a fill, always positive."""
         notional = self._instruments[instrument_id].notional_value(fill.last_qty, fill.last_px)
-        return abs(self._raw(notional, fill))
+        return abs(self._raw(notional, notional.currency.code, fill))
 
-    def fee(self, fill: Any, commission: Any) -> int:
-        """Return what a fill cost, positive for a cost and negative for a rebate."""
-        return 0 if commission is None else self._raw(commission, fill)
+    def fee(self, fill: Any, commission: Any, code: str) -> int:
+        """Return what a fill cost in currency ``code``: above zero a cost, below it a rebate."""
+        return 0 if commission is None else self._raw(commission, code, fill)
 
     def realized_pnl(self, position: Any) -> int:
         """Return what a position has made so far, fees included.
@@ -241,8 +241,7 @@ class Valuation:
                 total -= self._at_fill(fee.as_decimal(), fee.currency.code, fill)
         return total
 
-    def _raw(self, money: Any, fill: Any) -> int:
-        code = money.currency.code
+    def _raw(self, money: Any, code: str, fill: Any) -> int:
         if code == self.currency:
             return int(money.raw)
         return to_raw(self._at_fill(money.as_decimal(), code, fill))

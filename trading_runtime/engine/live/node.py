@@ -454,7 +454,7 @@ class PaperNode:
                 *(item for item in self.samples if self._start < item.ts < end),
                 ledger.account.sample(end),
             ]
-        tables = ledger.tables(samples, self.guard.refused_orders)
+        tables = ledger.tables(ledger.positions(), samples, self.guard.refused_orders)
         if isinstance(self._replay, ArrivingData):
             return tables
         return _in_time_of_data(tables, self._times, end)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nautilus_trader import model
 
+from trading_runtime.collector import collector_paused
 from trading_runtime.engine.accounting.cash_flows import (
     NO_PAYMENTS,
     CashFlow,
@@ -107,6 +108,8 @@ class TaskOutput:
     """Data that the strategy subscribed to but was not fed."""
     files_read: Sequence[str] = ()
     """Files beside the strategy that it read and that are no part of its code."""
+    orders_at_stop: int | None = None
+    """How many orders there were when the strategy was stopped; unknown of a builtin one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,7 +261,7 @@ def _run_engine(
     if single is not None:
         single.check_orders()
     _refuse_unsettled(ledger, end)
-    with localcontext(EXACT):
+    with localcontext(EXACT), collector_paused():
         ledger.history.note(end)
         sampled = sampler.samples_with(ledger.history)
         inside = (item for item in sampled if item.ts % common.equity_interval == 0)
@@ -267,7 +270,9 @@ def _run_engine(
             flows.settle(end)
             last = last._replace(raw=last.raw + flows.not_booked())
         samples = [ledger.opening(balances, start), *inside, last]
-        tables, funding = ledger.tables(samples, guard.refused_orders), ledger.funding()
+        positions = ledger.positions()
+        tables = ledger.tables(positions, samples, guard.refused_orders)
+        funding = ledger.funding(positions)
     if unmarked := sorted(ledger.account.without_price):
         raise DataError(
             f"a position in {', '.join(unmarked)} cannot be marked: no quotes, trades or bars give "
@@ -289,6 +294,7 @@ def _run_engine(
         flows={} if flows is None else flows.totals,
         liquidations=liquidations(tables) if _liquidates(common) else None,
         queued=None if guard.queue is None else dict(sorted(guard.queue.counts.items())),
+        orders_at_stop=guard.orders_at_stop,
     )
 
 

@@ -425,8 +425,17 @@ def _strategy_class(code: StrategyCode, module: Any) -> type[Strategy]:
         )
     for name in dir(found):
         if name.startswith("on_"):
-            _check_callback(code, name, inspect.getattr_static(found, name))
+            method = inspect.getattr_static(found, name)
+            # Most callbacks are the engine's own, which do nothing.
+            if method is not _callbacks_of_the_engine().get(name):
+                _check_callback(code, name, method)
     return found
+
+
+@functools.cache
+def _callbacks_of_the_engine() -> dict[str, Any]:
+    names = (name for name in dir(Strategy) if name.startswith("on_"))
+    return {name: inspect.getattr_static(Strategy, name) for name in names}
 
 
 def _check_callback(code: StrategyCode, name: str, method: Any) -> None:
