@@ -44,6 +44,6 @@ def kinds_of(messages: Iterable[str | None]) -> dict[str, int]:
 def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Return the sums of counts by kind."""
     total: Counter[str] = Counter()
-    for each in counts:
+    for each in filter(None, counts):
         total.update(each)
     return counted_kinds(total)

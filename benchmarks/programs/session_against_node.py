@@ -10,6 +10,7 @@ simulated venue, and a client that delivers the same rows.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import simulated_venue
 from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.engine.strategy.loading import imported_strategy
+from trading_runtime.sessions.collector import sparing_collector
 from trading_runtime.sessions.preparation import cut_window, prepare_session
 from trading_runtime.sessions.session import Session
 
@@ -180,7 +182,8 @@ def main() -> None:
     """Run pairs of session and bare node, each in its own process; or one of them."""
     deployment, count = sys.argv[1:3]
     if count in _KINDS:
-        seconds = _KINDS[count](prepare_session(deployment))
+        with sparing_collector() if count == "session" else contextlib.nullcontext():
+            seconds = _KINDS[count](prepare_session(deployment))
         sys.stdout.write(f"{seconds}\n")
         return
     pairs = [[_in_process(deployment, kind) for kind in _KINDS] for _ in range(int(count))]

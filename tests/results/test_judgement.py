@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from array import array
 from dataclasses import replace
@@ -161,8 +162,16 @@ def test_the_verdict_is_one_sentence_and_every_other_number_is_one_of_the_detail
 
     sharpe = luck.daily_sharpe * math.sqrt(365)
     assert told.startswith("Of 243 trials, the best Sharpe ratio by luck alone would be ")
-    assert f"; this one is {sharpe:.2f}, and truly above that with probability " in told
-    assert told.endswith(": skill.")
+    # Of a deflated Sharpe ratio of 0.97, luck has the other three per cent.
+    share = re.search(
+        r"; this one is ([\d.]+), and luck does as well with probability (.+)%:", told
+    )
+    assert share is not None
+    assert share[1] == f"{sharpe:.2f}"
+    assert 1 - float(share[2]) / 100 == pytest.approx(
+        deflated(luck, 243).deflated_sharpe, abs=0.0006
+    )
+    assert told.endswith(": more than luck explains.")
     assert said[0].startswith(f"The Sharpe ratio is {sharpe:.2f}, with a 95% confidence interval")
     assert "12,870 splits" in said[3]
     assert "beats not trading is shown" in said[4]

@@ -34,7 +34,7 @@ def peek(experiment: SmallExperiment, how: str, every: int = 20, **changes: Any)
     experiment.write()
 
 
-@pytest.mark.parametrize("how", ["fair", "timer", "resting"])
+@pytest.mark.parametrize("how", ["fair", "timer", "resting", "internal", "equity"])
 def test_a_fair_strategy_sends_the_same_orders_on_cut_data(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
@@ -46,8 +46,8 @@ def test_a_fair_strategy_sends_the_same_orders_on_cut_data(
     assert found["orders"] > 0
     assert found["files_opened"] == []
     assert [cut["difference"] for cut in found["cuts"]] == [None] * len(found["cuts"])
-    if how == "fair":  # 12 orders of 240 bars, cut at every third; two that close come at the end
-        assert [cut["orders"] for cut in found["cuts"]] == [3, 6, 9, 14]
+    if how == "fair":  # 12 orders of 240 bars, cut at two of them and between others
+        assert [cut["orders"] for cut in found["cuts"]] == [1, 2, 6, 12]
 
 
 def test_the_first_order_that_depends_on_later_rows_is_named(
@@ -59,12 +59,57 @@ def test_the_first_order_that_depends_on_later_rows_is_named(
 
     assert code == Kind.DIFFERS.exit_code
     assert "orders depend on rows that lie after them" in message
-    # Of the first 60 rows the half is over at 30: the order at 40 buys, where it sold before.
+    # Of the first 30 rows the half is over at 15: the order at 20 buys, where it sold before.
     first = found["cuts"][0]
-    assert first["until"] == "2024-01-01T01:00:00Z"
-    assert first["difference"]["order"] == 1
-    assert first["difference"]["first"].startswith("2024-01-01T00:40:00Z MARKET SELL 0.01 ")
-    assert first["difference"]["second"].startswith("2024-01-01T00:40:00Z MARKET BUY 0.01 ")
+    assert first["until"] == "2024-01-01T00:30:00Z"
+    assert first["difference"]["order"] == 0
+    assert first["difference"]["first"].startswith("2024-01-01T00:20:00Z MARKET SELL 0.01 ")
+    assert first["difference"]["second"].startswith("2024-01-01T00:20:00Z MARKET BUY 0.01 ")
+
+
+def test_a_strategy_that_sends_an_order_unless_it_sees_the_next_row_is_caught_between_orders(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It buys at each 20th bar unless the next close is lower, which cut data does not show."""
+    peek(small, "next")
+    code, found, _ = checked(capsys, small, "lookahead", "check", "run", "--cuts", "2")
+
+    assert code == Kind.DIFFERS.exit_code
+    [between, at_an_order] = found["cuts"]
+    assert at_an_order["difference"] is None
+    assert between["difference"]["first"] is None
+    minutes = int(between["until"][14:16]) + 60 * int(between["until"][11:13])
+    assert minutes % 20 == 0, "a bar at which it decides"
+    assert between["difference"]["second"].startswith(between["until"])
+
+
+def test_orders_that_follow_from_the_time_or_chance_are_told_apart_from_later_rows(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peek(small, "time")
+    code, _, message = checked(capsys, small, "lookahead", "check", "run", "--cuts", "1")
+
+    assert code == Kind.NONDETERMINISTIC.exit_code
+    assert "the same task gave other orders the second time" in message
+
+
+def test_whatever_leads_out_of_the_process_is_told_of(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signals = small.folder / "signals"
+    for path in (signals, signals.with_suffix(".db")):
+        path.touch()
+    peek(small, "ways", file=str(signals))
+    code, found, message = checked(capsys, small, "lookahead", "check", "run", "--cuts", "1")
+
+    assert code == Kind.DIFFERS.exit_code
+    assert found["files_opened"] == [
+        *(str(signals), f"{signals}.db"),
+        *("a connection to 127.0.0.1", "a connection to 127.0.0.1:9", "the program /bin/cat"),
+    ]
+    allowed = [word for name in found["files_opened"] for word in ("--allow-file", name)]
+    command = ["lookahead", "check", "run", "--cuts", "1", *allowed]
+    assert invoke(root, [*command, "--results", str(small.results)]) == 0, message
 
 
 @pytest.mark.parametrize("how", ["file", "native"])

@@ -268,5 +268,6 @@ def test_a_session_trades_without_what_only_its_end_needs(deployed: SmallSession
 
     assert ended.returncode == 0, ended.stderr
     assert not {"numpy", "pyarrow", "polars", "jinja2"} & set(found["modules"])
+    assert "no part of this task's identity" in found["pandas"], "Arrow would import it at a flush"
     assert found["collects"], "the collector was off for the start alone"
     assert found["passed_over"], "the collector scans what the start made"

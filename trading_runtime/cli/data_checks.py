@@ -39,7 +39,7 @@ def lookahead() -> None:
     "--allow-file",
     "allowed",
     multiple=True,
-    help="A file that the strategy may open, such as a trained model: it knows no later row.",
+    help="What the strategy may open, such as the file of a trained model: it knows no later row.",
 )
 @_RESULTS
 @EXPERIMENT
@@ -55,10 +55,10 @@ def check_lookahead(  # noqa: PLR0913 - one argument for each option of the comm
     experiment: Path | None,
     as_json: bool,
 ) -> int:
-    """Run a point of RUN on data that ends at its orders: each must be sent all the same.
+    """Run a point of RUN on data that ends at its orders, and between: all must be the same.
 
-    Exit code 11 when orders differ, or when the strategy opens files, which cutting the data leaves
-    whole.
+    Exit code 11 when orders differ, or when the strategy opens files, connections or programs,
+    which cutting the data leaves whole; 6 when the same data gives other orders the second time.
     """
     from pathlib import Path
 
@@ -67,7 +67,7 @@ def check_lookahead(  # noqa: PLR0913 - one argument for each option of the comm
     source, chosen = _source(run, folder, experiment, point)
     place = data_checks.window_of(source, window, last=False)
     found = data_checks.check_lookahead(source, chosen, place, cuts, _reporter(as_json))
-    known = {str(Path(name).absolute()) for name in allowed}
+    known = {*allowed, *(str(Path(name).absolute()) for name in allowed)}
     opened = [path for path in found.opened if path not in known]
     if as_json:
         say(json.dumps(_lookahead_document(found, opened), ensure_ascii=False))

@@ -102,6 +102,8 @@ class TaskRunner:
         self._kill = KillSignal()
         self.risk_refusals: dict[str, int] | None = None
         """Orders that the risk profile refused in the last task, by rule."""
+        self.orders_at_stop: int | None = None
+        """How many orders the last task had before its strategy was stopped."""
         self._common_digest = digest(plan.common.content)
         self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-", dir=scratch))
         self._cut: _CutPartition | None = None
@@ -164,6 +166,7 @@ class TaskRunner:
         if output.files_read:
             counts["files_read"] = dict.fromkeys(output.files_read, 1)
         self.risk_refusals = output.risk_refusals
+        self.orders_at_stop = output.orders_at_stop
         if self._plan.common.has_risk_profile:
             counts["risk_refusals"] = output.risk_refusals or {}
         with collector_paused():

@@ -11,6 +11,7 @@ import difflib
 import io
 import re
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -122,13 +123,25 @@ def results_frame(
             pl.Series("instruments", [",".join(each.instruments) for each in windows], pl.String),
             *parameter_columns([points[task.point] for task in tasks]),
             pl.Series("status", status, pl.String),
-            *(
-                _column(name, [row.get(name) for row in rows], dtype)
-                for name, dtype in TASK_STATISTICS.items()
-            ),
+            *map(_column, TASK_STATISTICS, _values(rows), TASK_STATISTICS.values()),
             *_where_charged(rows),
         ]
     )
+
+
+def _values(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Any]]:
+    """Return the values of each of a task's statistics; there are millions in a large run."""
+    of_all = itemgetter(*TASK_STATISTICS)
+
+    def of_row(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        try:
+            found: tuple[Any, ...] = of_all(row)
+        except KeyError:
+            return tuple(map(row.get, TASK_STATISTICS))
+        return found
+
+    # Without rows, each has no values.
+    return zip(*map(of_row, rows), strict=True) if rows else iter([()] * len(TASK_STATISTICS))
 
 
 def points_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
@@ -287,8 +300,8 @@ def _column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
         # Amounts with more decimal places than the column are rounded as money is. As strings: for
         # ``Decimal`` objects polars imports numpy, which takes longer than a small table.
         exact = [
-            None
-            if value is None
+            value
+            if value is None or (type(value) is str and _DECIMAL_TEXT.fullmatch(value))
             else format(Decimal(value).quantize(MONEY_STEP, context=EXACT), "f")
             for value in values
         ]

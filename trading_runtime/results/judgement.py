@@ -187,14 +187,15 @@ def findings(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[
     if _over_all_trials(luck, spent).trials > 1:
         yield _interval(luck)
     if luck.probabilistic_sharpe is not None:
-        yield f"Seen alone, it is above zero with probability {luck.probabilistic_sharpe:.1%}."
+        by_luck = 1 - luck.probabilistic_sharpe
+        yield f"Had it been the only trial, luck would do as well with probability {by_luck:.1%}."
     needed = luck.minimum_track_record_days
     if needed is None:
-        yield "No number of days would show that it is above zero."
+        yield "No number of days would show that the Sharpe ratio is above zero."
     else:
         yield (
-            f"It takes {math.ceil(needed):,} days to show that it is above zero; there are "
-            f"{luck.days:,}."
+            f"It takes {math.ceil(needed):,} days to show that the Sharpe ratio is above zero; "
+            f"there are {luck.days:,}."
         )
     split = luck.overfitting
     if split is not None:
@@ -234,8 +235,11 @@ def _against_luck(luck: LuckStatistics) -> str:
     )
     if luck.deflated_sharpe is None:
         return f"{said}."
-    judged = "skill" if luck.deflated_sharpe > _SURE else "luck until proven otherwise"
-    return f"{said}, and truly above that with probability {luck.deflated_sharpe:.1%}: {judged}."
+    is_shown = luck.deflated_sharpe > _SURE
+    judged = "more than luck explains" if is_shown else "luck until proven otherwise"
+    return (
+        f"{said}, and luck does as well with probability {1 - luck.deflated_sharpe:.1%}: {judged}."
+    )
 
 
 def _annual(luck: LuckStatistics) -> str:

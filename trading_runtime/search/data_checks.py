@@ -7,10 +7,11 @@ and their results are not kept: they are no trials.
 from __future__ import annotations
 
 import io
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trading_runtime.errors import StrategyError, UsageError
+from trading_runtime.errors import Kind, NondeterministicError, StrategyError, UsageError
 from trading_runtime.results.store import Store
 from trading_runtime.results.validation import Stretch
 from trading_runtime.search.continuous import prepare_stretches
@@ -64,7 +65,7 @@ class Lookahead:
     """Orders on the whole window."""
     cuts: Sequence[Cut]
     opened: Sequence[str]
-    """Files that the strategy opened: cutting the data does not cut them."""
+    """What the strategy opened, such as files: cutting the data does not cut them."""
 
     @property
     def first(self) -> Cut | None:
@@ -75,24 +76,41 @@ class Lookahead:
 def check_lookahead(
     source: Source, point: int, window: int, most_cuts: int, report: Report = lambda _: None
 ) -> Lookahead:
-    """Run a point of a run on a window that ends at each of some of its orders.
+    """Run a point of a run on a window that ends at some of its orders, and between others.
 
     The orders up to there must be those of the whole window: data behind an order is not known when
-    it is sent. What a strategy sends in ``on_stop``, and what closes its positions at the end,
-    comes last in either task and is not compared. Raises ``StrategyError`` when a task fails.
+    it is sent. Between orders, because a strategy that looks ahead may do as if it had found what
+    it looks for when there is nothing to see. What a strategy sends in ``on_stop``, and what closes
+    its positions at the end, is not compared. Raises ``NondeterministicError`` when the same data
+    gives other orders the second time, ``StrategyError`` when a task fails.
     """
     start, end = source.windows.bounds[window]
     report(f"point {point} on window {window}")
     [whole], opened = _orders(source, [Stretch(point, start, end)], watch=True)
-    times = sorted({order["ts_init"] for order in whole if order["ts_init"] < end - 1})
-    chosen = _evenly(times, most_cuts) or [start + (end - start) // 2]
-    report(f"{len(whole):,} orders; the same with data that ends at {len(chosen):,} of them")
-    cut, _ = _orders(source, [Stretch(point, start, at + 1) for at in chosen])
+    sent = whole.before_stop
+    times = sorted({order["ts_init"] for order in sent if order["ts_init"] < end - 1})
+    chosen = _cuts(times, most_cuts) or [start + (end - start) // 2]
+    report(f"{len(whole.rows):,} orders; the same with data that ends at {len(chosen):,} instants")
+    cuts, _ = _orders(source, [Stretch(point, start, at + 1) for at in chosen])
     found = []
-    for at, orders in zip(chosen, cut, strict=True):
-        before = [order for order in whole if order["ts_init"] <= at]
-        found.append(Cut(at, len(before), _difference(before, orders, at)))
-    return Lookahead(point, start, end, len(whole), found, opened)
+    for at, cut in zip(chosen, cuts, strict=True):
+        before = [order for order in sent if order["ts_init"] <= at]
+        # Orders at the cut may be those of ``on_stop``, where it is not known which these are.
+        until = at if cut.at_stop is None else at + 1
+        found.append(Cut(at, len(before), _difference(before, cut.before_stop, at, until)))
+    return Lookahead(point, start, end, len(whole.rows), found, opened)
+
+
+class _Sent(NamedTuple):
+    """The orders of a period."""
+
+    rows: list[Order]
+    at_stop: int | None
+    """How many there were when the strategy was stopped; unknown of a builtin one."""
+
+    @property
+    def before_stop(self) -> list[Order]:
+        return self.rows[: self.at_stop]
 
 
 class WarmupStep(NamedTuple):
@@ -157,7 +175,9 @@ def check_warmup(
     report(f"point {point} on window {window}, with {len(ladder)} warm-ups")
     orders, _ = _orders(source, [Stretch(point, start, end, warmup=each) for each in ladder])
     steps = [
-        WarmupStep(warmup, len(mine), None if longer is None else _difference(mine, longer, None))
+        WarmupStep(
+            warmup, len(mine.rows), None if longer is None else _difference(mine.rows, longer.rows)
+        )
         for warmup, mine, longer in zip(ladder, orders, [*orders[1:], None], strict=True)
     ]
     return Warmup(point, start, end, asked, steps)
@@ -165,11 +185,12 @@ def check_warmup(
 
 def _orders(
     source: Source, stretches: Sequence[Stretch], *, watch: bool = False
-) -> tuple[list[list[Order]], list[str]]:
-    """Return the orders of each stretch, and the files that were opened if they are watched."""
+) -> tuple[list[_Sent], list[str]]:
+    """Return the orders of each stretch, and what was opened if that is watched."""
     prepared = prepare_stretches(source, stretches)
     plan = prepared.plan
     found: list[list[Order]] = [[] for _ in stretches]
+    at_stop: list[int | None] = [None for _ in stretches]
     with Scratch() as scratch:
         path = scratch.path / "plan.json"
         path.write_text(plan.to_json(), encoding="utf-8")
@@ -183,10 +204,16 @@ def _orders(
         )
         outcomes = fresh.run(range(len(plan.tasks)))
         for outcome in outcomes:
+            if outcome.kind is Kind.NONDETERMINISTIC:
+                raise NondeterministicError(
+                    "the same task gave other orders the second time: the strategy depends on "
+                    "something besides its data, such as the time, chance, or what an earlier task "
+                    "left in the process"
+                )
             if outcome.message:
                 raise StrategyError(f"{outcome.kind}: {outcome.message}")
         store = Store(fresh.results)
-        for task in plan.tasks:
+        for task, outcome in zip(plan.tasks, outcomes, strict=True):
             partition = plan.partitions[task.partition]
             [place] = (
                 number
@@ -194,10 +221,12 @@ def _orders(
                 if (stretch.start, stretch.end) == (partition.start, partition.end)
                 and stretch.warmup in {None, partition.start - partition.warmup_start}
             )
-            found[place] += _table(store.read_task(task.task_id)["orders.parquet"])
-    for orders in found:
-        orders.sort(key=lambda order: order["ts_init"])
-    return found, sorted({path for outcome in outcomes for path in outcome.opened})
+            orders = _table(store.read_task(task.task_id)["orders.parquet"])
+            # With a task for each instrument, their orders are mixed.
+            at_stop[place] = None if found[place] else outcome.orders_at_stop
+            found[place] = sorted([*found[place], *orders], key=lambda order: order["ts_init"])
+    opened = sorted({path for outcome in outcomes for path in outcome.opened})
+    return list(map(_Sent, found, at_stop)), opened
 
 
 def _table(content: bytes) -> list[Order]:
@@ -214,16 +243,38 @@ def _evenly(times: Sequence[int], most: int) -> list[int]:
     return [times[number * len(times) // count - 1] for number in range(1, count + 1)]
 
 
+def _cuts(times: Sequence[int], most: int) -> list[int]:
+    """Return at most so many instants: half of them among ``times``, half in the longest gaps.
+
+    In a gap, it is where the next order would have been as soon as any order followed another: a
+    strategy that trades at certain bars has decided there to send none.
+    """
+    at = _evenly(times, -(-most // 2))
+    gaps = sorted(itertools.pairwise(times), key=lambda gap: gap[0] - gap[1])
+    shortest = gaps[-1][1] - gaps[-1][0] if gaps else 0
+    between = (
+        first + shortest if first + shortest < second else (first + second) // 2
+        for first, second in gaps[: most - len(at)]
+    )
+    return sorted({*at, *between})
+
+
 def _difference(
-    first: Sequence[Order], second: Sequence[Order], cut: int | None
+    first: Sequence[Order],
+    second: Sequence[Order],
+    cut: int | None = None,
+    until: int | None = None,
 ) -> OrderDifference | None:
-    """Return the first difference; with a ``cut``, of orders that were sent by then."""
+    """Return the first difference; with a ``cut``, of orders that were sent by then.
+
+    Orders that only ``second`` has count before ``until``.
+    """
     for place, order in enumerate(first):
         other = second[place] if place < len(second) else None
         if other is None or not _is_same(order, other, cut):
             return OrderDifference(place, order, other)
     for place, other in enumerate(second[len(first) :], len(first)):
-        if cut is None or other["ts_init"] < cut:
+        if until is None or other["ts_init"] < until:
             return OrderDifference(place, None, other)
     return None
 

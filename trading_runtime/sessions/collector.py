@@ -26,6 +26,7 @@ def sparing_collector() -> Iterator[None]:
 
 
 def start_collecting() -> None:
-    """Collect from now on, but nothing of what there is."""
-    gc.freeze()
-    gc.enable()
+    """Collect from now on, but nothing of what there is; if the collector was spared until now."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()

@@ -76,24 +76,34 @@ def read_bytes(path: str | Path, most: int | None = None) -> bytes:
     the system makes up in ``/proc`` has no size.
     """
     # Called for six files a task: a file object around the descriptor would take half the time.
-    descriptor = open_regular(path, most)
+    descriptor, size = _opened(path, most)
     try:
-        return b"".join(iter(lambda: os.read(descriptor, _READ_AT_ONCE), b""))
+        # One byte more than it has: when that does not come, this was all.
+        content = os.read(descriptor, min(size + 1, _READ_AT_ONCE))
+        if len(content) == size:
+            return content
+        return content + b"".join(iter(lambda: os.read(descriptor, _READ_AT_ONCE), b""))
     finally:
         os.close(descriptor)
 
 
 def open_regular(path: str | Path, most: int | None = None) -> int:
     """Return a descriptor for reading a regular file; raises ``OSError`` as ``read_bytes`` does."""
+    return _opened(path, most)[0]
+
+
+def _opened(path: str | Path, most: int | None) -> tuple[int, int]:
+    """Return a descriptor for reading a regular file, and its size."""
     _refuse_irregular(os.stat(path), path, most)  # noqa: PTH116 - see ``read_bytes``
     # Not blocking: it may be another file by now.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        _refuse_irregular(os.fstat(descriptor), path, most)
+        facts = os.fstat(descriptor)
+        _refuse_irregular(facts, path, most)
     except OSError:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, facts.st_size
 
 
 def text_of_file(path: Path, most: int | None = None, encoding: str = "utf-8") -> str:

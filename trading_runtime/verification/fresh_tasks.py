@@ -7,9 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.errors import Kind
@@ -103,7 +103,9 @@ class FreshOutcome:
     message: str = ""
     traceback: str = ""
     opened: tuple[str, ...] = ()
-    """Files that the strategy opened, its own code excluded, if they were to be reported."""
+    """Files and the like that the strategy opened, if they were to be reported."""
+    orders_at_stop: int | None = field(default=None, compare=False)
+    """How many orders there were when the strategy was stopped; unknown of a builtin one."""
 
 
 def _outcome(line: str) -> FreshOutcome:
@@ -113,6 +115,7 @@ def _outcome(line: str) -> FreshOutcome:
         said.get("message", ""),
         said.get("traceback", ""),
         tuple(said.get("opened", ())),
+        said.get("orders_at_stop"),
     )
 
 
@@ -138,15 +141,24 @@ def main() -> None:
         scratch=Path(job["scratch"]),
         log_level=job["log_level"],
     )
+
+    def watched(index: int) -> dict[str, Any]:
+        # The first time the runtime itself cuts the data; the second time it is the strategy that
+        # opens a file of the dataset. It may keep what it opened the first time.
+        scratch = Path(job["scratch"])
+        with OpenedFiles((folder,), (scratch, job["dataset"])) as first:
+            ended = attempt(runner, index)
+        if ended["status"] == Kind.OK:
+            with OpenedFiles((folder, job["dataset"]), (scratch,)) as second:
+                ended = attempt(runner, index)
+            ended["opened"] = sorted({*first.found(), *second.found()})
+        return ended
+
     try:
         with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answers:
             for index in job["tasks"]:
-                ended = attempt(runner, index)
-                if job["watches_files"] and ended["status"] == Kind.OK:
-                    # The data is cut by now: who opens a file of the dataset is the strategy.
-                    with OpenedFiles(job["dataset"], folder, Path(job["scratch"])) as opened:
-                        ended = attempt(runner, index)
-                    ended["opened"] = opened.found()
+                ended = watched(index) if job["watches_files"] else attempt(runner, index)
+                ended["orders_at_stop"] = runner.orders_at_stop
                 answers.write(json.dumps(ended) + "\n")
                 answers.flush()
     finally:

@@ -1,41 +1,89 @@
-"""Which files a strategy opens while its task runs: what they hold may lie after the window."""
+"""What a strategy opens while its task runs: it may know of times after the window.
+
+That is files, databases, connections, and other programs, which open what they want.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import struct
 import sys
 import sysconfig
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.engine.strategy.file_reads import listening_to_opens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _IN_OPEN = 0x20
 _IN_ISDIR = 0x40000000
 _EVENT = struct.Struct("iIII")
 _MOST_FOLDERS = 10_000
+_CLOCK_STEP = 10_000_000
+"""By how many nanoseconds the clock of a file system may be behind."""
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr/share/zoneinfo")
 _CODE = {".py", ".pyc", ".so", ".pth"}
 
 
-class OpenedFiles:
-    """A context in which opened files are noted.
+_listeners: list[Callable[[str], None]] = []
+_WAYS_OUT: dict[str, Callable[..., str]] = {
+    "socket.connect": lambda _socket, address: f"a connection to {_address(address)}",
+    "socket.getaddrinfo": lambda host, *_: f"a connection to {_text(host)}",
+    "subprocess.Popen": lambda program, *_: f"the program {_text(program)}",
+    "os.system": lambda command: f"the program {_text(command)}",
+    "os.posix_spawn": lambda program, *_: f"the program {_text(program)}",
+    "os.exec": lambda program, *_: f"the program {_text(program)}",
+    "os.fork": lambda: "a process of its own",
+    "os.forkpty": lambda: "a process of its own",
+}
+"""Events of Python that another process, here or elsewhere, answers, and what they are called."""
 
-    Python code is seen wherever it opens a file. Native libraries are seen when they open a file of
-    the dataset or of the experiment's folder, on Linux.
+
+def _text(name: Any) -> str:
+    return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else str(name)
+
+
+def _address(address: Any) -> str:
+    if isinstance(address, tuple):
+        return ":".join(map(str, address[:2]))
+    return _text(address)
+
+
+@functools.cache
+def _add_hook() -> None:
+    sys.addaudithook(_hear)  # for the rest of the process
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if _listeners and event in _WAYS_OUT:
+        said = _WAYS_OUT[event](*arguments)
+        for listener in _listeners:
+            listener(said)
+
+
+class OpenedFiles:
+    """A context in which opened files are noted, and whatever else leads out of the process.
+
+    Python code is seen wherever it opens a file. Native libraries are seen when they open a file
+    below one of the ``watched`` folders, on Linux.
     """
 
-    def __init__(self, dataset: str, folder: Path, scratch: Path) -> None:
-        """Watch the folders of dataset and experiment; ``scratch`` is the runtime's own."""
-        self._watched = [Path(place).absolute() for place in (dataset, folder)]
-        self._ignored = (*_SYSTEM, str(scratch), *_interpreter())
+    def __init__(self, watched: Sequence[str | Path], ignored: Sequence[str | Path]) -> None:
+        """Files below ``ignored`` folders, which the runtime uses, are not noted."""
+        self._watched = [Path(place).absolute() for place in watched]
+        self._ignored = (
+            *_SYSTEM,
+            *_interpreter(),
+            *(f"{Path(place).absolute()}/" for place in ignored),
+        )
         self._found: set[str] = set()
+        self._began = time.time_ns() - _CLOCK_STEP
         self._folders: dict[int, str] = {}
         self._inotify = -1
         self._listening = contextlib.ExitStack()
@@ -44,6 +92,9 @@ class OpenedFiles:
         """Begin to note."""
         self._watch()
         self._listening.enter_context(listening_to_opens(self._open))
+        _add_hook()
+        _listeners.append(self._found.add)
+        self._listening.callback(_listeners.remove, self._found.add)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,12 +110,15 @@ class OpenedFiles:
             self.note(str(Path(path).absolute()))
 
     def note(self, path: str) -> None:
-        """Note that a file was opened, unless it is code, or of the system."""
-        if Path(path).suffix not in _CODE and not path.startswith(self._ignored):
-            self._found.add(path)
+        """Note that a file was opened, unless it is code, of the system, or made meanwhile."""
+        if Path(path).suffix in _CODE or path.startswith(self._ignored):
+            return
+        with contextlib.suppress(OSError):  # there is no such file
+            if Path(path).stat().st_ctime_ns < self._began:
+                self._found.add(path)
 
     def found(self) -> list[str]:
-        """Return the files that were opened, in the order of their names."""
+        """Return what was opened, in the order of the names."""
         return sorted(self._found)
 
     def _watch(self) -> None:

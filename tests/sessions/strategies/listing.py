@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import sys
 from dataclasses import dataclass
@@ -32,7 +33,13 @@ class Listing(Strategy):
 
     def on_bar(self, _bar: Bar) -> None:
         if not Path(self.settings.log).exists():
+            try:
+                importlib.util.find_spec("pandas")
+                pandas = "looked for"
+            except ModuleNotFoundError as error:
+                pandas = str(error)
             found = {
+                "pandas": pandas,
                 "modules": sorted(sys.modules),
                 "collects": gc.isenabled(),
                 "passed_over": gc.get_freeze_count() > 0,

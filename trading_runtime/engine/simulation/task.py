@@ -108,6 +108,8 @@ class TaskOutput:
     """Data that the strategy subscribed to but was not fed."""
     files_read: Sequence[str] = ()
     """Files beside the strategy that it read and that are no part of its code."""
+    orders_at_stop: int | None = None
+    """How many orders there were when the strategy was stopped; unknown of a builtin one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -292,6 +294,7 @@ def _run_engine(
         flows={} if flows is None else flows.totals,
         liquidations=liquidations(tables) if _liquidates(common) else None,
         queued=None if guard.queue is None else dict(sorted(guard.queue.counts.items())),
+        orders_at_stop=guard.orders_at_stop,
     )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from trading_runtime.config.strategy_code import StrategyCode
 
 _CODE = {".py", ".pyc", ".so"}
+_OPENING = {"open", "sqlite3.connect"}
+_NO_FILES = {"", ":memory:"}
 _listeners: list[Callable[[str, int], None]] = []
 
 
@@ -39,8 +41,11 @@ def _add_hook() -> None:
 
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and _listeners and isinstance(arguments[0], str | bytes | os.PathLike):
-        path, _, flags = arguments
+    if not _listeners or event not in _OPENING:
+        return
+    path = arguments[0]
+    flags = arguments[2] if event == "open" else os.O_RDWR
+    if isinstance(path, str | bytes | os.PathLike) and path not in _NO_FILES:
         for listener in _listeners:
             listener(os.fsdecode(path), flags)
 

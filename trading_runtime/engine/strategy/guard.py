@@ -184,6 +184,7 @@ def _wrapped(method: Callable[..., Any], guard: GuardState) -> Callable[..., Any
 def _on_stop(strategy_class: type[Strategy], guard: GuardState) -> Callable[[Any], None]:
     def on_stop(self: Any) -> None:
         guard.running = False
+        guard.orders_at_stop = self.cache.orders_total_count() + len(guard.refused_orders)
         if guard.failures.message is not None:
             return
         try:

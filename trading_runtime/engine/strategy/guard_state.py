@@ -42,6 +42,8 @@ class GuardState:
     """The risk profile, when the experiment has one."""
     queue: OutboundQueue | None = None
     """The requests that wait for their turn, when the experiment has a queue."""
+    orders_at_stop: int | None = None
+    """How many orders there were when the strategy was stopped."""
     closing: bool = False
     """Whether positions are being closed at the end, which no limit may prevent."""
     halted: bool = False
