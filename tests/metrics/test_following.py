@@ -15,7 +15,7 @@ from trading_runtime.results.store import open_store
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 
 
 def test_a_run_is_followed_from_its_first_task_over_its_death_to_its_end(

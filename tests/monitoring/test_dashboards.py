@@ -36,7 +36,7 @@ pytestmark = pytest.mark.damages_journals
 
 FOLDER = ROOT / "deploy" / "monitoring" / "dashboards"
 RULES = ROOT / "deploy" / "monitoring" / "rules"
-PATIENCE = 40.0
+PATIENCE = 240.0
 
 
 def queries() -> list[tuple[str, str]]:
