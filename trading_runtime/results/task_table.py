@@ -64,8 +64,14 @@ _WHERE_CHARGED: dict[str, pl.DataType] = {
     **dict.fromkeys(COUNTS_WHERE_CHARGED, pl.Int64()),
 }
 _COUNTED = ("denied_by_reason", "rejected_by_reason", "engine_warnings", "unfed_subscriptions")
-_COUNTED_WHERE_GIVEN = ("liquidations_by_instrument", "queued_requests", "files_read")
-"""Only of venues that liquidate, experiments with a queue, and strategies that read files."""
+_COUNTED_WHERE_GIVEN = (
+    "liquidations_by_instrument",
+    "queued_requests",
+    "files_read",
+    "bars_without_volume",
+)
+"""Only of venues that liquidate, experiments with a queue, strategies that read files, and data
+with bars that move nothing."""
 
 
 class TaskTable:
