@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.metrics.sample_folder import Values, value, values_of
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment

@@ -24,7 +24,7 @@ from trading_runtime.errors import TransientError, UsageError
 from trading_runtime.metrics import server
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.server import serving
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

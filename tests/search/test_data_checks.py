@@ -168,7 +168,7 @@ def test_a_warm_up_that_is_too_short_is_told_with_the_one_that_is_not(
     [
         (["lookahead", "check", "run", "--point", "4"], "the run's points are 0 to 0"),
         (["lookahead", "check", "run", "--partition", "1"], "the run's windows are 0 to 0"),
-        (["warmup", "check", "run"], "no data of the run lies before this window"),
+        (["warmup", "check", "run"], "the run has no data before this window"),
         (["warmup", "check", "none"], "none"),
     ],
 )

@@ -17,7 +17,7 @@ from trading_runtime.records.forms import to_document
 from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.heartbeat import Heartbeat
 from trading_runtime.runs.metadata import Metadata, reopen_run
 from trading_runtime.runs.opening import check_run_id

@@ -257,10 +257,16 @@ def counts(statuses: Mapping[str, str]) -> TaskCounts:
 def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Return what went wrong without failing a task: counts over all tasks, by kind."""
     names = ["denied_by_reason", "rejected_by_reason", "engine_warnings", "unfed_subscriptions"]
-    # Only for venues that liquidate, experiments with a queue, and strategies that read files.
+    # Only for venues that liquidate, experiments with a queue, strategies that read files, and
+    # data with bars that move nothing.
     names += [
         name
-        for name in ("liquidations_by_instrument", "queued_requests", "files_read")
+        for name in (
+            "liquidations_by_instrument",
+            "queued_requests",
+            "files_read",
+            "bars_without_volume",
+        )
         if any(name in summary for summary in summaries)
     ]
     return {name: added(summary.get(name, {}) for summary in summaries) for name in names}

@@ -1,4 +1,4 @@
-"""Whether orders depend on data that they must not depend on: on what lies ahead, on the warm-up.
+"""Whether orders depend on data that must not affect them: later rows, or a longer warm-up.
 
 Both checks run a point of a run on other data and compare orders. The tasks run in a fresh process,
 and their results are not kept: they are no trials.
@@ -162,7 +162,7 @@ def check_warmup(
     reach = start - source.windows.bounds[0][0]
     if reach <= 0:
         raise UsageError(
-            f"--partition {window}: no data of the run lies before this window; choose a later one"
+            f"--partition {window}: the run has no data before this window; choose a later one"
         )
     ladder = [asked] if asked else [0, min(_FIRST_WARMUP, reach)]
     while len(ladder) < most_rungs and ladder[-1] * 2 <= reach:
