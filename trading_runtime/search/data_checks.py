@@ -244,19 +244,16 @@ def _evenly(times: Sequence[int], most: int) -> list[int]:
 
 
 def _cuts(times: Sequence[int], most: int) -> list[int]:
-    """Return at most so many instants: half of them among ``times``, half in the longest gaps.
+    """Return at most so many of ``times``, and instants in the longest gaps between them.
 
     In a gap, it is where the next order would have been as soon as any order followed another: a
     strategy that trades at certain bars has decided there to send none.
     """
-    at = _evenly(times, -(-most // 2))
     gaps = sorted(itertools.pairwise(times), key=lambda gap: gap[0] - gap[1])
     shortest = gaps[-1][1] - gaps[-1][0] if gaps else 0
-    between = (
-        first + shortest if first + shortest < second else (first + second) // 2
-        for first, second in gaps[: most - len(at)]
-    )
-    return sorted({*at, *between})
+    longer = (first for first, second in gaps if second - first > shortest)
+    between = [first + shortest for first in itertools.islice(longer, most // 2)]
+    return sorted({*_evenly(times, most - len(between)), *between})
 
 
 def _difference(
