@@ -64,7 +64,7 @@ class FreshTasks:
             results=str(self.results),
             scratch=str(self.scratch),
             search_paths=[str(path) for path in self.search_paths],
-            tasks=tasks,
+            tasks=list(tasks),
             log_level=self.log_level,
             watches_files=self.watches_files,
         )
