@@ -42,6 +42,7 @@ def write_experiment(  # noqa: PLR0913 - one argument per part of the file
     parameters: dict[str, Any] | None = None,
     partitions: dict[str, Any] | None = None,
     instruments: list[str] | None = None,
+    search: dict[str, Any] | None = None,
     workers: int = 1,
 ) -> Path:
     """Write an experiment file into ``folder``, where its results go too, and return its path."""
@@ -52,6 +53,7 @@ def write_experiment(  # noqa: PLR0913 - one argument per part of the file
         "venue": VENUE,
         "strategy": strategy,
         "parameters": parameters or {},
+        "search": search,
         "objective": {"metric": "net_profit"},
         "seed": 1,
         "results": "results",

@@ -14,6 +14,7 @@ from benchmarks.scale import (
     summarising_in_s3,
     worker_memory,
 )
+from benchmarks.searching import searching
 from benchmarks.speed import (
     first_event,
     session_of_bars,
@@ -38,6 +39,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "sweep-nautilus-1": sweep_nautilus_1,
     "sweep-backtesting": sweep_backtesting,
     "sweep-builtin": sweep_builtin,
+    "search": searching,
     "first-event": first_event,
     "session": session_of_bars,
     "session-start": session_start,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.cli.main import invoke, root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTRYPOINT = ROOT / "trading_runtime" / "local" / "backtest.py"
@@ -31,8 +31,12 @@ def make_dataset(
     changed_bar: int | None = None,
     days: Iterable[int] = DAY_STARTS,
     bars_a_day: int = BARS_A_DAY,
+    volumes: Sequence[str] = ("5.000",),
 ) -> Path:
-    """Prepare bars of four hours on each of three days; the close of one bar may be changed."""
+    """Prepare bars of four hours on each of three days; the close of one bar may be changed.
+
+    Their ``volumes`` are repeated each day.
+    """
     source = folder.with_name(f"{folder.name}-source")
     source.mkdir(parents=True)
     lines = ["timestamp,open,high,low,close,volume"]
@@ -44,7 +48,9 @@ def make_dataset(
                 close += 1
             high, low = max(price, close) + 50, min(price, close) - 50
             tenths = [f"{value // 10}.{value % 10}" for value in (price, high, low, close)]
-            lines.append(",".join([str(start + 60 * minute), *tenths, "5.000"]))
+            lines.append(
+                ",".join([str(start + 60 * minute), *tenths, volumes[minute % len(volumes)]])
+            )
             price = close - (len(lines) - 1 == changed_bar)
     (source / "bars.csv").write_text("\n".join(lines) + "\n")
     shutil.copy(ROOT / "tests" / "data" / "parts" / "instruments.json", source)

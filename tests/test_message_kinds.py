@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trading_runtime.message_kinds import added, counted_kinds, kind_of
+from trading_runtime.message_kinds import counted_kinds, kind_of
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,3 @@ def test_the_rarest_of_many_kinds_are_put_together() -> None:
     assert len(found) == 21
     assert found["other"] == 2
     assert sum(found.values()) == sum(counts.values())
-
-
-def test_counts_of_tasks_are_added_in_order_of_the_kind() -> None:
-    assert list(added([{"b": 1}, {"a": 2, "b": 3}]).items()) == [("a", 2), ("b", 4)]

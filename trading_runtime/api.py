@@ -27,7 +27,7 @@ from trading_runtime.records.forms import to_document
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
 from trading_runtime.records.trials import read_trials
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.opening import check_run_id, new_run_id
 
 if TYPE_CHECKING:

@@ -39,11 +39,3 @@ def counted_kinds(counts: Mapping[str, int]) -> dict[str, int]:
 def kinds_of(messages: Iterable[str | None]) -> dict[str, int]:
     """Return the number of messages of each kind."""
     return counted_kinds(Counter(kind_of(message or "") for message in messages))
-
-
-def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Return the sums of counts by kind."""
-    total: Counter[str] = Counter()
-    for each in filter(None, counts):
-        total.update(each)
-    return counted_kinds(total)

@@ -20,7 +20,7 @@ from pathlib import Path
 from moto.server import ThreadedMotoServer
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.records.plan import read_plan
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.storage.s3 import S3Folder
 
 from benchmarks.bench import ROOT

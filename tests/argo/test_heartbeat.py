@@ -12,7 +12,7 @@ from tests.s3.servers import Clock, S3Server, move_servers_by
 from trading_runtime.argo.batch_step import BatchOrder, run_batch_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.heartbeat import Heartbeat, has_pods
 from trading_runtime.runs.overview import overview
 from trading_runtime.storage.folders import LocalFolder

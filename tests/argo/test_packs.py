@@ -20,8 +20,8 @@ from trading_runtime.argo.summary_step import run_summary_step
 from trading_runtime.errors import TransientError
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.task_manifest import ResultFile, parse_manifest
-from trading_runtime.results.opening import open_store
 from trading_runtime.results.packs import PackedTask, UnpackedTasks, write_packs
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.storage import s3
 from trading_runtime.storage.s3 import S3Folder

@@ -12,7 +12,7 @@ from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.cli.main import invoke
 from trading_runtime.cli.step import step
 from trading_runtime.errors import DataError, StorageError, UsageError
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.opening import acquire_run
 from trading_runtime.storage.s3 import S3Folder
 

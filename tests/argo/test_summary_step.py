@@ -9,7 +9,7 @@ import pytest
 from trading_runtime import api
 from trading_runtime.argo import summary_step
 from trading_runtime.errors import TransientError
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -74,7 +74,7 @@ def command(folder: Path, *words: str) -> Ended:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert "Traceback" not in ended.stderr or words[0] == "replay"
     return Ended(ended.returncode, ended.stdout, ended.stderr)

@@ -20,7 +20,7 @@ from trading_runtime.argo.ask_step import run_ask_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.control.kill_switch import KillSwitch
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:

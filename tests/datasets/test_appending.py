@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from trading_runtime.cli.data import data
 from trading_runtime.datasets.data_file import load_preparation
+from trading_runtime.datasets.inspection import as_text
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.prepare import prepare
 from trading_runtime.datasets.verify import verify
@@ -164,6 +165,8 @@ def test_days_that_are_not_good_enough_are_kept_out_and_named(
         {"day": "2024-01-03", "rows": 2,
          "reasons": ["a jump of 1.857 of the price; max_jump is 0.5"]},
     ]  # fmt: skip
+    shown = "  excluded   2 days, the first 2024-01-02: 1 rows; min_rows_per_day is 2\n"
+    assert shown in as_text(grown.manifest)
 
 
 def test_only_files_that_no_manifest_names_are_garbage(prepare_files: Prepare, grow: Grow) -> None:

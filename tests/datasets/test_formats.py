@@ -126,6 +126,11 @@ def test_a_format_of_ones_own_is_a_file(tmp_path: Path) -> None:
         (["--format", "kraken-ohlcvt", "--set", "off_tik=round"], UsageError, "off_tik"),
         (["--format", "kraken-ohlcvt", "--tick", "x"], UsageError, "--tick 'x'"),
         (["--format", "histdata"], DataError, "raw.csv"),
+        (
+            ["--format", "metatrader-4", "--time-zone", "UTC"],
+            DataError,
+            "timestamp '1704110400 1.5' is not a time in the format %Y",
+        ),
     ],
 )
 def test_what_a_format_does_not_fit_is_refused(

@@ -353,6 +353,24 @@ def test_files_of_two_symbols_are_not_one_series_unless_that_is_said(
     assert prepare_files("bars", raw, mixed_symbols="accept").manifest.rows == 2
 
 
+SYMBOL = f"symbol,{HEADER}{{}},2024-01-01 00:01:00,10.00,11.00,9.00,10.50,1.5\n"
+
+
+def test_a_file_of_another_instrument_is_refused_unless_that_is_said(
+    prepare_files: Prepare,
+) -> None:
+    raw: dict[str, str | bytes] = {"a.csv": SYMBOL.format("ETHUSDT")}
+
+    with pytest.raises(DataError, match=r"a\.csv: column 'symbol' says 'ETHUSDT', but .* BTC/USDT"):
+        prepare_files("bars", raw)
+    assert prepare_files("bars", raw, mixed_symbols="accept").manifest.rows == 1
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "XBT-USDT", "BTC", "17"])
+def test_a_symbol_that_may_be_the_instruments_is_taken(symbol: str, prepare_files: Prepare) -> None:
+    assert prepare_files("bars", {"a.csv": SYMBOL.format(symbol)}).manifest.rows == 1
+
+
 def test_a_column_of_any_name_that_names_the_instrument_is_one_of_symbols(
     prepare_files: Prepare,
 ) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from trading_runtime.datasets.inspection import as_text
 from trading_runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ def test_bad_rows_are_left_out_counted_and_kept_when_that_is_asked_for(
     assert rows[0] == ["file", "place", "reason", "row"]
     assert rows[1][:3] == ["raw.csv", "line 4", "open is not a number"]
     assert rows[3] == ["raw.csv", "line 6", "a second bar", second.strip()]
+    assert "  left out   1 row: open is not a number\n" in as_text(prepared.manifest)
 
 
 def test_numbers_are_read_with_their_own_signs_and_scale(prepare_files: Prepare) -> None:
@@ -375,3 +377,20 @@ def test_a_block_without_a_single_row_that_can_be_used_is_told(prepare_files: Pr
         prepare_files("bars", {"raw.csv": f"{HEADER}x,1,1,1,1,1\n"})
     with pytest.raises(DataError, match="no row can be used; the first is left out because"):
         prepare_files("bars", {"raw.csv": f"{HEADER}x,1,1,1,1,1\n"}, on_bad_row="drop", force=True)
+
+
+def test_lines_that_end_with_a_carriage_return_alone_are_named(prepare_files: Prepare) -> None:
+    with pytest.raises(DataError, match=r"raw.csv: the lines .* end with a carriage return alone"):
+        prepare_files("bars", {"raw.csv": BARS.replace("\n", "\r")})
+    stray = f"{HEADER}2024-01-01T12:00:00Z,10.00,11.00,9.00\r,10.50,1\n2024-01-01T12:01:00Z,x"
+    with pytest.raises(DataError, match=r"raw.csv:3: open 'x' is not a number"):
+        prepare_files("bars", {"raw.csv": stray}, force=True)
+
+
+def test_a_header_that_is_not_utf_8_is_named_when_its_columns_are_looked_for(
+    prepare_files: Prepare,
+) -> None:
+    raw = BARS.replace("timestamp", "timestamp/\u65f6\u95f4").encode("gbk")
+
+    with pytest.raises(DataError, match=r"raw.csv: the header is not UTF-8; save the file"):
+        prepare_files("bars", {"raw.csv": raw})

@@ -48,6 +48,29 @@ def test_days_read_as_months_are_refused_with_the_pattern_that_fits(
     )
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_times_with_and_without_an_offset_are_not_mixed(
+    zone: str, prepare_files: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trading_runtime.datasets.raw_files.BLOCK_BYTES", 40)
+    aware = ["2024-01-01T12:00:00Z", "2024-01-01T13:01:00+01:00"]
+    naive = ["2024-01-01T14:02:00", "2024-01-01 14:03"]
+    apart: dict[str, str | bytes] = {"a.csv": trades(aware), "b.csv": trades(naive)}
+    mixed: dict[str, str | bytes] = {"a.csv": trades(aware + naive)}
+
+    with pytest.raises(DataError) as refusal:
+        prepare_files("trades", mixed, time_zone=zone)
+
+    assert str(refusal.value).endswith(
+        "a.csv: some times have an offset from UTC ('2024-01-01T12:00:00Z') and others none "
+        f"('2024-01-01T14:02:00'), which are read in {zone}; write all in one way, or set "
+        "'unusual_times: accept'"
+    )
+    accepted = prepare_files("trades", mixed, time_zone=zone, unusual_times="accept")
+    assert accepted.manifest.rows == 4
+    assert prepare_files("trades", apart, time_zone=zone, force=True).manifest.rows == 4
+
+
 def test_days_in_several_files_are_looked_at_together(prepare_files: Prepare) -> None:
     files = {f"{number}.csv": trades([text]) for number, text in enumerate(TWELVE)}
 

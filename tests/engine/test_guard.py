@@ -258,3 +258,19 @@ def test_history_from_before_the_first_row_is_not_answered(
         "    def on_stop(self):\n"
         "        assert self.history == (), self.history\n",
     )
+
+
+@pytest.mark.parametrize("sent", ["submit_order(order)", "submit_order_list([order])"])
+def test_an_order_for_an_execution_algorithm_fails_the_task(
+    four_bars: Market, written: Path, sent: str
+) -> None:
+    body = (
+        "    def step(self, number):\n"
+        "        order = self.order_factory.market(\n"
+        "            ID, OrderSide.BUY, ONE, exec_algorithm_id=ExecAlgorithmId('TWAP'),\n"
+        "            exec_algorithm_params={'horizon_secs': '60', 'interval_secs': '30'})\n"
+        f"        self.{sent}\n"
+    )
+
+    with pytest.raises(StrategyFailureError, match="names the execution algorithm TWAP, and none"):
+        run_written(four_bars, written, body)

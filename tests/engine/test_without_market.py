@@ -169,3 +169,31 @@ def test_an_emulated_order_that_no_data_can_trigger_is_named(
 
     assert statuses(output) == {status: 1}
     assert output.unfed == found
+
+
+def test_a_bar_without_volume_leaves_the_market_where_the_last_one_with_volume_left_it(
+    tmp_path: Path,
+) -> None:
+    instrument = perpetual()
+    rows = [
+        *bars(instrument, ["100"]),
+        *bars(instrument, ["110", "120"], T0 + MINUTE, volume="0"),
+        *bars(instrument, ["130"], T0 + 3 * MINUTE),
+    ]
+    market = Market.write(tmp_path, [instrument], rows)
+
+    output = run_steps(market, {"2": ["market BUY 1"], "4": ["market SELL 1"]})
+
+    # As in the bare engine: bought while the strategy sees 110.
+    assert [(row["price"], row["ts"]) for row in output.tables.fills] == [
+        (100, T0 + 2 * MINUTE),
+        (130, T0 + 4 * MINUTE),
+    ]
+
+
+def test_where_no_bar_has_a_volume_orders_are_rejected(tmp_path: Path) -> None:
+    market = Market.write(tmp_path, [perpetual()], bars(perpetual(), ["100", "110"], volume="0"))
+
+    output = run_steps(market, {"1": ["market BUY 1"]})
+
+    assert [row["reason"] for row in output.tables.orders] == [f"No market for {NAME}"]

@@ -6,7 +6,7 @@ import html
 import json
 from typing import TYPE_CHECKING
 
-from tests.small_experiment import BAR_TYPE
+from tests.small_experiment import BAR_TYPE, DAY_STARTS, make_dataset
 from trading_runtime.cli.main import invoke, root
 
 if TYPE_CHECKING:
@@ -99,3 +99,28 @@ def test_denied_and_rejected_orders_warnings_and_data_that_never_came_are_told_e
             assert summary["rejected_by_reason"] == {rejection: 1}
             assert summary["engine_warnings"] == {warning: 2}
             assert summary["unfed_subscriptions"] == {"quotes of BTCUSDT-PERP.SIM": 1}
+
+
+def test_bars_without_volume_are_told_everywhere_where_bars_move_the_market(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days, volumes = DAY_STARTS[:2], ["5.000", "0.000", "0.000"]
+    dataset = make_dataset(small.folder / "idle", days=days, bars_a_day=6, volumes=volumes)
+    small.write(dataset={"path": str(dataset)}, parameters={"every": [20]})
+    capsys.readouterr()
+
+    assert invoke(root, ["run", str(small.path), "--run-id", "run", "--workers", "1"]) == 0
+
+    # Four of six bars a day.
+    assert f"no volume 8 x {BAR_TYPE}" in capsys.readouterr().out.splitlines()
+    result = json.loads(small.run_file("run", "result.json").read_text())
+    assert result["incidents"]["bars_without_volume"] == {BAR_TYPE: 8}
+    report = html.unescape(small.run_file("run", "report/index.html").read_text())
+    assert f"Bars without volume in all tasks: {BAR_TYPE} (8)." in report
+    summaries = [text for path, text in small.tasks().items() if path.endswith("summary.json")]
+    assert [json.loads(text)["bars_without_volume"] for text in summaries] == [{BAR_TYPE: 4}] * 2
+
+    small.write(venue=small.content["venue"] | {"bar_execution": False})
+    assert invoke(root, ["run", str(small.path), "--run-id", "still", "--workers", "1"]) == 0
+    result = json.loads(small.run_file("still", "result.json").read_text())
+    assert "bars_without_volume" not in result["incidents"]

@@ -14,7 +14,7 @@ from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
 from trading_runtime.records.plan import PlannedObjective
 from trading_runtime.records.result import RunResult, TaskCounts
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

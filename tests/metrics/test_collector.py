@@ -27,7 +27,7 @@ from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, VALUES
 from trading_runtime.metrics.exposition import text_of
 from trading_runtime.records.run_files import RunFiles
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.lock import locked
 
 if TYPE_CHECKING:

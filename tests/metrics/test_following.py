@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from tests.metrics.sample_folder import Values, value, values_of
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 
 
 def test_a_run_is_followed_from_its_first_task_over_its_death_to_its_end(

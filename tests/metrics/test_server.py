@@ -24,7 +24,7 @@ from trading_runtime.errors import TransientError, UsageError
 from trading_runtime.metrics import server
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.server import serving
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -215,6 +215,31 @@ def test_slow_clients_are_dropped_and_keep_nobody_waiting(
             each.settimeout(PATIENCE)
             assert each.recv(1) == b""
             each.close()
+
+
+def test_a_client_that_waited_and_sent_half_a_request_gets_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_MOST_SECONDS", 0.3)
+    monkeypatch.setattr(server, "_IDLE_SECONDS", 0.3)
+    heard: list[object] = []
+    finish = server._Server.finish_request
+
+    def finish_request(itself: server._Server, request: socket.socket, address: object) -> None:
+        heard.append(request)
+        finish(itself, request, address)
+
+    monkeypatch.setattr(server._Server, "finish_request", finish_request)
+    with served(FolderCollector(open_store(tmp_path), 50)) as port:
+        slow = [socket.create_connection((HOST, port)) for _ in range(20 * server._THREADS)]
+        for each in slow:
+            each.sendall(b"GET /healthz HT")
+        assert ask(port, "/healthz")[0] == 200
+        for each in slow:
+            each.close()
+
+    # Each would hold a thread for a while, and hold up all that follow.
+    assert len(heard) < len(slow) / 2
 
 
 def test_more_connections_than_can_wait_are_closed_at_once(

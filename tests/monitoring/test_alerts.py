@@ -16,7 +16,7 @@ from tests.small_experiment import ROOT
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, PREFIX
 from trading_runtime.metrics.exposition import text_of
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 
 # Records written by hand: with no more in them than the collector reads, and some damaged.
 pytestmark = pytest.mark.damages_journals

@@ -24,7 +24,7 @@ from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.definitions import OF_FOLDER, OF_RUN, PREFIX
 from trading_runtime.metrics.server import serving
 from trading_runtime.records.run_files import RunFiles
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.lock import locked
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.damages_journals
 
 FOLDER = ROOT / "deploy" / "monitoring" / "dashboards"
 RULES = ROOT / "deploy" / "monitoring" / "rules"
-PATIENCE = 40.0
+PATIENCE = 240.0
 
 
 def queries() -> list[tuple[str, str]]:

@@ -40,7 +40,8 @@ EXEMPT = {
     "storage/s3_faults.py": "tells one error of storage from another",
     "storage/s3_settings.py": "finds the storage",
     "execution/executor.py": "says what happened to a task",
-    "execution/workers/answers.py": "reads what a worker says, in its parent",
+    "execution/workers/answers.py": "what a worker says, which its parent reads",
+    "execution/workers/requests.py": "what a worker is asked for: tasks of the plan, by number",
     "execution/workers/descendants.py": "ends processes",
     "redaction.py": "hides secrets in what is said of a failure",
     "sequences.py": "goes through the data of a plan, which the ids of its tasks cover",
@@ -48,7 +49,6 @@ EXEMPT = {
     "planning/distributions.py": "looks up what the identity itself holds",
     "planning/environment.py": "looks up what the identity itself holds",
     "results/artifacts.py": "verifies what is read",
-    "results/opening.py": "chooses a store",
     "storage/scratch.py": "makes empty folders",
     "results/task_places.py": "moves bytes that are verified",
     "storage/working_copy.py": "moves bytes that are verified",
@@ -63,7 +63,7 @@ EXEMPT = {
 def test_the_runtime_digest_covers_every_module_that_a_task_imports() -> None:
     code = (
         "import sys, trading_runtime.execution.workers.worker, trading_runtime.execution.task\n"
-        "from trading_runtime.results.opening import open_store\n"
+        "from trading_runtime.results.store import open_store\n"
         "for name, module in sorted(sys.modules.items()):\n"
         "    if name.split('.')[0] == 'trading_runtime': print(module.__file__)\n"
     )
@@ -199,7 +199,7 @@ def test_a_worker_imports_no_package_but_those_in_every_id() -> None:
     code = (
         "import sys\nstarted = set(sys.modules)\n"
         "from trading_runtime.execution.workers.worker import import_engine\nimport_engine()\n"
-        "import trading_runtime.results.opening\n"
+        "import trading_runtime.results.store\n"
         "from trading_runtime.planning.distributions import distributions_of_file\n"
         "new = [sys.modules[name] for name in set(sys.modules) - started]\n"
         "files = [getattr(module, '__file__', None) for module in new]\n"

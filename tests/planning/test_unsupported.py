@@ -55,6 +55,18 @@ def test_tiers_in_another_currency_than_an_instrument_is_traded_in(
     )
 
 
+def test_perpetuals_in_a_cash_account(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(small, capsys, account_type="cash")
+
+    assert said["line"].startswith('"account_type": "cash"')
+    assert said["message"] == (
+        f"venue.account_type: a cash account cannot trade futures and perpetuals ({INSTRUMENT}); "
+        "use 'account_type: margin'"
+    )
+
+
 def findings(small: SmallExperiment, definition: dict[str, Any], **venue: Any) -> list[str]:
     """What is said when the dataset's instrument has these facts, too."""
     small.write(venue=small.content["venue"] | venue)

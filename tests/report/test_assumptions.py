@@ -16,7 +16,7 @@ from tests.results.sample_run import BARS, sample_run, with_common
 from trading_runtime.config.venue import FillModel
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.report.assumptions import Assumption, assumptions
-from trading_runtime.results.frames import MONEY
+from trading_runtime.results.task_table import MONEY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,6 +21,7 @@ from trading_runtime.results.calendar import observed_facts
 from trading_runtime.results.frames import best, points_frame, results_frame
 from trading_runtime.results.points import TaskOutcome, aggregate_point, chained_curve
 from trading_runtime.results.statistics import Fill, Trade, task_statistics
+from trading_runtime.results.task_table import TaskTable
 from trading_runtime.units import DAY, parse_instant
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
         curves[k] = outcomes
     frame = points_frame(rows)
     winner = best(frame, metric)
+    table = TaskTable()
+    table.add(summaries)
     counts = TaskCounts(
         planned=len(plan.tasks),
         ok=len(summaries),
@@ -121,7 +124,7 @@ def sample_run(  # noqa: PLR0913 - one argument for each way in which runs diffe
             incidents={},
             warnings=(),
         ),
-        results=results_frame(plan, statuses, summaries),
+        results=results_frame(plan, statuses, table.statistics()),
         points=frame,
         curve=chained_curve(curves[winner.point]) if winner else (),
         failures=failures,

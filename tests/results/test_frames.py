@@ -15,7 +15,6 @@ from trading_runtime.config.statistic_names import POINT_STATISTICS
 from trading_runtime.errors import UsageError
 from trading_runtime.records.result import BestPoint
 from trading_runtime.results.frames import (
-    TASK_STATISTICS,
     best,
     parameter_columns,
     points_frame,
@@ -23,6 +22,7 @@ from trading_runtime.results.frames import (
     results_frame,
     write_frame,
 )
+from trading_runtime.results.task_table import TASK_STATISTICS, TaskTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ def test_amounts_keep_all_sixteen_places() -> None:
 
 def test_a_task_without_a_result_is_null_and_without_any_trace_missing() -> None:
     plan = sample_run({"fast": [5]}, partitions=1).plan
-    frame = results_frame(plan, {}, {})
+    frame = results_frame(plan, {}, TaskTable().statistics())
     assert frame["status"].to_list() == ["missing"]
     assert frame.select(*TASK_STATISTICS).null_count().row(0) == (1,) * len(TASK_STATISTICS)
 

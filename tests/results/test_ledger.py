@@ -14,7 +14,7 @@ from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError
 from trading_runtime.records.trials import Window
 from trading_runtime.results.ledger import Entry, entries, trial_id, trials_on, write_entry
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -121,7 +121,7 @@ def test_a_canary_in_every_variable_and_address_is_stored_and_shown_nowhere(
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=240,
         )
         assert "internal error" not in command.stderr
         if words[0] != "replay":

@@ -11,7 +11,7 @@ import pytest
 from trading_runtime import api
 from trading_runtime.control.kill_switch import KillSwitch, KillSwitchPoller
 from trading_runtime.errors import KilledError
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment

@@ -11,7 +11,7 @@ import pytest
 from tests.s3.servers import LOST_ANSWER, Clock, Proxy, S3Server, move_servers_by
 from trading_runtime import api
 from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs import s3_lock
 from trading_runtime.runs.opening import acquire_run
 from trading_runtime.runs.s3_lock import Lease, is_leased

@@ -13,7 +13,7 @@ from tests.s3.servers import Proxy, S3Server
 from tests.s3.test_stores import TASK, result
 from trading_runtime import api
 from trading_runtime.errors import DataError, Kind, StorageError, TransientError
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.storage import s3
 from trading_runtime.storage.object_store import MissingError

@@ -14,7 +14,7 @@ from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.metrics.collector import FolderCollector
 from trading_runtime.metrics.exposition import text_of
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:

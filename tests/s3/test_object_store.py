@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.s3.servers import Proxy, S3Server
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.storage import s3
 from trading_runtime.storage.folders import LocalFolder, open_folder
 from trading_runtime.storage.s3 import S3Folder

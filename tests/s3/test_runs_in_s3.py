@@ -19,7 +19,7 @@ from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError, LeaseLostError, StorageError, UsageError
 from trading_runtime.records.events import KillActivated, KillCleared
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs import s3_lock
 from trading_runtime.runs.opening import acquire_run, append_events, is_running, request_stop
 from trading_runtime.runs.run_check import check_run

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.errors import LeaseLostError, UsageError
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.sessions import account as room
 from trading_runtime.sessions.account import SessionAccount
 

@@ -10,7 +10,7 @@ import pytest
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.errors import DataError, NondeterministicError
 from trading_runtime.planning.identity import task_id
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -46,7 +46,7 @@ class AskedBatches(NamedTuple):
     rounds: int
     """Of the workflow; none follows the one that finds the search ended."""
     ended: str
-    """How the search ended; empty while it goes on."""
+    """How the search ended; empty while it continues."""
     progress: str
 
 

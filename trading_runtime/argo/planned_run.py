@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trading_runtime.errors import UsageError
 from trading_runtime.records.failures import read_failure
 from trading_runtime.records.plan import read_plan
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.opening import SharedRun, check_run_id
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,10 @@ from trading_runtime.execution.lifecycle import record_end, summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
 from trading_runtime.records.failures import read_failure
 from trading_runtime.records.forms import to_document
-from trading_runtime.records.journal import Journal, new_writer
+from trading_runtime.records.journal import Journal, lines_in_order, new_writer
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.heartbeat import Heartbeat
 from trading_runtime.runs.metadata import Metadata, reopen_run
 from trading_runtime.runs.opening import check_run_id
@@ -149,8 +148,7 @@ def _write_metrics(files: RunFiles, strategy: str) -> None:
     """Write what the pods measured since the run was last planned, according to their journals."""
     started, latest = 0, 0
     measured: dict[str, tuple[float, int]] = {}
-    for line in files.journal.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
+    for *_, entry in lines_in_order(files.journals):
         payload, latest = entry["payload"], parse_instant(entry["time"])
         if entry["event"] == "run_started":
             started = latest

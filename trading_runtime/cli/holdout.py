@@ -29,7 +29,7 @@ def open_(file: Path, reason: str) -> None:
     from trading_runtime.datasets.manifest import load_manifest
     from trading_runtime.execution.preparation import held_out
     from trading_runtime.results.holdout import open_holdout
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
     from trading_runtime.runs.metadata import now_text
 
     loaded = load_experiment(file)

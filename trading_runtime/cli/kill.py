@@ -84,7 +84,7 @@ def status(results: str, *, as_json: bool) -> None:
 
 def _switch(results: str, run_id: str | None, *, reduce: bool = False) -> KillSwitch:
     from trading_runtime.control.kill_switch import KillSwitch
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
     from trading_runtime.runs.opening import check_run_id
     from trading_runtime.storage.s3 import is_s3
 

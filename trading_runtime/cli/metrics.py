@@ -44,7 +44,7 @@ def export(run: str, place: str, to: Path | None) -> None:
     """Print the current metrics of RUN, even while it is running."""
     from trading_runtime.metrics.collector import RunCollector
     from trading_runtime.metrics.exposition import text_of
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
     from trading_runtime.storage.files import write_file
 
     store = open_store(place)
@@ -70,7 +70,7 @@ def serve(place: str, host: str, port: int, every: float | None, most_runs: int)
     """Serve the metrics of a results folder at /metrics, and answer at /healthz."""
     from trading_runtime.metrics.collector import FolderCollector
     from trading_runtime.metrics.server import serving
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
     from trading_runtime.storage.s3 import is_s3
 
     if every is None:
@@ -93,7 +93,7 @@ def push_metrics(url: str, place: str, run: str | None, most_runs: int) -> None:
     """Push the metrics of a results folder, or of one run, to the Pushgateway at URL."""
     from trading_runtime.metrics.collector import FolderCollector, RunCollector
     from trading_runtime.metrics.exposition import push
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
 
     store = open_store(place)
     if run is None:

@@ -31,7 +31,7 @@ def drill(name: str, results: str, *, sabotage: bool, as_json: bool) -> int:
     from trading_runtime.errors import Kind
     from trading_runtime.operations.drills.running import run_drill
     from trading_runtime.records.events import DrillVerdict
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
 
     drilled = run_drill(name, open_store(results), sabotage=sabotage)
     if as_json:
@@ -75,7 +75,7 @@ def probe(file: Path, url: str, seconds: float, max_bytes: int, *, as_json: bool
     from trading_runtime.operations.probe import STATE_FILE, ProbeState
     from trading_runtime.operations.probe import probe as ask
     from trading_runtime.records.events import ProbeCompleted
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
 
     loaded = load_experiment(file)
     allowed = loaded.experiment.operations.probe_hosts
@@ -120,7 +120,7 @@ def check(file: Path, target: Path | None, *, as_json: bool) -> int:
     from trading_runtime.operations import records
     from trading_runtime.operations.readiness import STATE_FILE, check_readiness
     from trading_runtime.records.events import ReadinessChecked
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
     from trading_runtime.storage.files import write_file
 
     loaded = load_experiment(file)
@@ -187,7 +187,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
     from trading_runtime.operations.reconciliation import books_of, read_snapshot
     from trading_runtime.operations.records import write_state
     from trading_runtime.records.events import ReconciliationCompleted
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
     from trading_runtime.runs.opening import append_events, check_run_id
 
     store = open_store(results)

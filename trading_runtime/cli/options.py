@@ -55,7 +55,7 @@ def open_results(place: str) -> Store:
     Raises ``UsageError`` for an invalid address and for what is no folder, ``StorageError`` for a
     folder that cannot be read.
     """
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
     from trading_runtime.storage.s3 import is_s3
 
     store = open_store(place)

@@ -334,6 +334,7 @@ def _incident_lines(incidents: Mapping[str, Mapping[str, int]]) -> Iterator[str]
         "rejected_by_reason": "rejected",
         "engine_warnings": "engine",
         "unfed_subscriptions": "not fed",
+        "bars_without_volume": "no volume",
         "liquidations_by_instrument": "closed",
         "queued_requests": "queued",
         "files_read": "read",

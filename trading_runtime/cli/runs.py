@@ -152,7 +152,7 @@ def progress_text(tally: Tally) -> str:
 
 
 def _silence(tally: Tally, metadata: RunMetadata | None) -> str:
-    """Say when pods last had something to tell."""
+    """Print when pods last reported progress."""
     if metadata is None or not metadata.of_pods or tally.latest is None:
         return ""
     return f", last event {short_time((time.time_ns() - tally.latest) / 1e9)} ago"

@@ -96,7 +96,7 @@ def show(name: str, namespace: str | None, *, as_json: bool) -> None:
 @_NAME
 @_NAMESPACE
 def suspend(name: str, namespace: str | None) -> None:
-    """Suspend a schedule; runs that would have started meanwhile are not made up for."""
+    """Suspend a schedule; runs that would have started meanwhile are skipped."""
     _cron(name, namespace, "suspend", "is suspended")
 
 

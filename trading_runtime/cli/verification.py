@@ -425,7 +425,7 @@ def gc(folder: str, *, delete: bool, older_than: str, as_json: bool) -> None:
     damaged results that were quarantined. Nothing is removed while a run's plan cannot be read.
     """
     from trading_runtime.results import garbage
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
     from trading_runtime.storage.s3 import is_s3
     from trading_runtime.units import parse_duration
 

@@ -416,7 +416,7 @@ class PromotionSettings(Model):
 
 
 class ResearchSchedule(Model):
-    """When an experiment is run again by itself."""
+    """When an experiment is run again automatically."""
 
     cron: Cron
     """The times."""
@@ -504,7 +504,7 @@ class Experiment(Model):
     promotion: PromotionSettings | None = None
     """Gates before a point may be promoted to a deployment; changes no result."""
     schedule: ResearchSchedule | None = None
-    """When it is run again by itself; changes no result."""
+    """When it is run again automatically; changes no result."""
     notify: list[NotifySettings] = Field(default_factory=list)
     """Whom a supervisor tells when such a run fails or is missed; changes no result."""
     operations: OperationSettings = OperationSettings.model_construct()

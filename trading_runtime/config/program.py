@@ -33,7 +33,7 @@ class ProgramSettings(Model):
     secrets: list[Variable] = Field(default_factory=list)
     """Variables that it gets with the values that they have where it is started."""
     config: dict[str, Any] = Field(default_factory=dict)
-    """What it is told, in ``TRADING_RUNTIME_CONFIG`` and in a file."""
+    """Its settings, passed in ``TRADING_RUNTIME_CONFIG`` and in a file."""
     image: str | None = None
     """The image that holds it, by digest; needed on a cluster."""
 

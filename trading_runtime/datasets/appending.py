@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
@@ -25,9 +23,11 @@ from trading_runtime.datasets.stored_rows import StoredRows
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.object_store import version_of
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
@@ -83,8 +83,8 @@ def append(
     if not new:
         return Appended(manifest, 0, 0)
     stored = [_stored(source, store, manifest) for source in new]
-    with TemporaryDirectory(prefix="trading-runtime-") as scratch:
-        partial = Path(scratch)
+    with Scratch() as scratch:
+        partial = scratch.path
         made = make_all(new, partial, stored)
         grown = _grown(
             manifest, new, new_described, made, partial=partial, write_instruments=write_instruments

@@ -22,9 +22,10 @@ from trading_runtime.datasets.data_file import (
 from trading_runtime.datasets.instrument_facts import StatedInstrument
 from trading_runtime.datasets.raw_files import RawFile, find_files
 from trading_runtime.datasets.remote_files import is_address
+from trading_runtime.datasets.row_checks import shown
 from trading_runtime.datasets.series_rows import price_columns, size_columns
 from trading_runtime.datasets.time_columns import read_times
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY, NANOSECONDS
 
 if TYPE_CHECKING:
@@ -134,6 +135,11 @@ def _bar_of(file: RawFile) -> str:
     series = file.settings
     for raw in file.blocks({"timestamp": column_roles(series)["timestamp"]}):
         times = read_times(raw["timestamp"], series.timestamp_format, series.time_zone)["ns"]
+        if times.null_count() == len(times):
+            raise DataError(
+                f"{file.name}: timestamp {shown(raw['timestamp'][0])} is not a time in the format "
+                f"{series.timestamp_format}; give another with --set timestamp_format=..."
+            )
         steps = times.drop_nulls().unique().sort().diff().drop_nulls()
         if len(steps):
             return bar_as_long_as(Counter(steps.to_list()).most_common(1)[0][0], file.name)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.units import format_duration, format_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trading_runtime.datasets.manifest import Manifest
     from trading_runtime.datasets.manifest_entries import Gap
     from trading_runtime.datasets.manifest_index import SeriesTotals
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 def as_json(manifest: Manifest) -> dict[str, Any]:
     """Return the summary of a dataset for machines: instants as text, durations in nanoseconds."""
-    rounded = _rounded(manifest)
+    entries = manifest.series_entries
     gaps: dict[str, list[Gap]] = {}
     for gap in manifest.gaps:
         gaps.setdefault(gap.identifier, []).append(gap)
@@ -35,7 +37,10 @@ def as_json(manifest: Manifest) -> dict[str, Any]:
                 "bytes": series.bytes,
                 "first": format_instant(series.first),
                 "last": format_instant(series.last),
-                "rounded": rounded.get(series.key, {}),
+                **{
+                    name: entries.get(series.key, {}).get(name, empty)
+                    for name, empty in _COUNTS.items()
+                },
                 "gaps": [
                     {
                         "after": format_instant(gap.after),
@@ -56,28 +61,38 @@ def as_text(manifest: Manifest) -> str:
     lines += [
         f"instrument   {definition.id} ({definition.type})" for definition in manifest.instruments
     ]
-    rounded = _rounded(manifest)
     for series in manifest.series():
         lines += ["", f"{series.type}  {series.identifier}"]
-        facts = _facts(series, rounded.get(series.key, {}))
+        facts = _facts(series, manifest.series_entries.get(series.key, {}))
         lines += [f"  {name:<11}{value}" for name, value in facts]
     return "\n".join(lines)
 
 
-def _rounded(manifest: Manifest) -> dict[tuple[str, str], dict[str, int]]:
-    """Return how many values were rounded to the tick: by series, and by column."""
-    return {key: item["rounded"] for key, item in manifest.series_entries.items()}
+_COUNTS: dict[str, Any] = {
+    "rounded": {}, "snapped": {}, "dropped": {}, "repeated": {}, "quarantined": [],
+}  # fmt: skip
+"""What the manifest's entry of a series counts, and what it is when there is nothing to count."""
 
 
-def _facts(series: SeriesTotals, rounded: dict[str, int]) -> list[tuple[str, str]]:
+def _facts(series: SeriesTotals, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("window", f"{format_instant(series.first)} to {format_instant(series.last)}"),
         ("rows", f"{series.rows:,}"),
         ("files", f"{series.files} ({series.row_groups} row groups, {series.bytes:,} bytes)"),
     ]
-    if any(rounded.values()):
-        counts = [f"{count:,} {column}" for column, count in rounded.items() if count]
-        facts.append(("rounded", ", ".join(counts)))
+    for name in ("rounded", "snapped"):
+        counts = [f"{count:,} {column}" for column, count in entry.get(name, {}).items() if count]
+        if counts:
+            facts.append((name, ", ".join(counts)))
+    facts += [
+        ("left out", f"{_rows(count)}: {reason}")
+        for reason, count in entry.get("dropped", {}).items()
+    ]
+    if repeated := entry.get("repeated"):
+        facts.append(("repeated", f"{_rows(repeated['rows'])} that the file before has"))
+    if days := entry.get("quarantined"):
+        first = f"{days[0]['day']}: {'; '.join(days[0]['reasons'])}"
+        facts.append(("excluded", f"{len(days):,} day{_plural(len(days))}, the first {first}"))
     facts.append(("gaps", f"{series.gaps:,}" if series.gaps else "none"))
     facts += [
         ("", f"{format_duration(before - after)} after {format_instant(after)}")
@@ -87,3 +102,11 @@ def _facts(series: SeriesTotals, rounded: dict[str, int]) -> list[tuple[str, str
         left = series.gaps - len(series.longest)
         facts.append(("", f"and {left:,} shorter {'one' if left == 1 else 'ones'}"))
     return facts
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{_plural(count)}"
+
+
+def _plural(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -1,4 +1,4 @@
-"""The index of a large dataset: tables beside its manifest, read as far as something is asked for.
+"""The index of a large dataset: tables beside its manifest, of which only what is needed is read.
 
 A table is a list of Parquet files, each named by its sha256 and sorted by series. An append adds
 files to it; small ones are merged before they become many. The manifest names them, with the first

@@ -294,7 +294,7 @@ _ENVIRONMENT = {
     # With more threads, small blocks cost more than they gain.
     "POLARS_MAX_THREADS": "1",
     # Each block needs the memory that the block before freed. To return it to the system in
-    # between costs a sixth of the processor time.
+    # between doubles the system time.
     "_RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:-1",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),

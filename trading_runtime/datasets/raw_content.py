@@ -277,6 +277,11 @@ def other_kind(first: bytes) -> str | None:
         return f"the file is JSON, which is not read; {_SAVE}"
     if text.lower().startswith(_MARKUP):
         return f"the file is HTML or XML, which is not read; {_SAVE}"
+    if b"\r" in text.rstrip(b"\r") and b"\n" not in text:
+        return (
+            "the lines of the file end with a carriage return alone, as on old Macs, which is not "
+            "read; save it with the line ends of Unix or Windows"
+        )
     if b"\x00" in first:
         return (
             "the file holds NUL bytes: it is binary, or UTF-16 without its mark; "

@@ -296,7 +296,8 @@ class RawFile:
 
     def _open_lines(self) -> Iterator[str]:
         for line in _lines(open_text(self.path, self.member)):
-            yield line.decode(errors="replace")
+            # The csv module takes a carriage return alone for a line end, as Polars does not.
+            yield re.sub(r"\r(?!\n?\Z)", " ", line.decode(errors="replace"))
 
     def _column_names(self) -> list[str]:
         if not self.is_text:
@@ -330,6 +331,8 @@ class RawFile:
                 f"{self.name}: {names.count(column)} columns are named {column!r}; give the "
                 f"position of '{role}' instead, counted from 1"
             )
+        if any("\ufffd" in name for name in names):
+            raise DataError(f"{self.name}: the header is not UTF-8; save the file as UTF-8")
         raise DataError(
             f"{self.name}: there is no column {column!r} for '{role}'"
             f"{nearest(column, names)}; the columns are {', '.join(map(repr, names[:20]))}"

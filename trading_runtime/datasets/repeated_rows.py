@@ -77,7 +77,7 @@ class RepeatedRows:
         return before.filter(pl.col("ts") >= first) if first < last else None
 
     def _refuse_changed(self, frame: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-        """Record the first row that another row of its time stands for in the files before."""
+        """Record the first row that differs from the row of the same time in the files before."""
         again = frame.filter(pl.col("ts") <= before["ts"][-1])
         both = pl.concat([before, again], how="vertical_relaxed")
         before, here = both.head(before.height), both.slice(before.height)

@@ -1,4 +1,4 @@
-"""Files with rows of several instruments where a series is of one."""
+"""Files with rows of several instruments, or of another one, where a series is of one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 _MOST_SYMBOLS = 10_000
 _FEWEST_SIGNS = 3
 """Shorter texts, such as the ``B`` of a side, name an instrument only by chance."""
+_CERTAIN_NAMES = ("SYMBOL", "TICKER", "INSTRUMENT", "INST", "INSTID", "INSTRUMENTNAME", "PAIR")
+"""Columns, as ``_plain`` has them, that name what the row is of, and not its venue or number."""
 
 
 class Symbols:
-    """Detects a symbol column with more than one symbol, over all files of a series."""
+    """Detects a symbol column with more than one symbol, or another, over all files of a series."""
 
     def __init__(self, instrument_id: str) -> None:
         self._own = _plain(instrument_id.rpartition(".")[0])
@@ -56,7 +58,7 @@ class Symbols:
                 del self._named[shown_name]
 
     def check(self) -> None:
-        """Raise ``DataError`` for the first column with several symbols."""
+        """Raise ``DataError`` for the first column with several symbols, or with another's."""
         for name, is_named in self._named.items():
             values = self._found.get(name, {})
             is_symbol = is_named or any(map(self._is_own, values))
@@ -68,6 +70,19 @@ class Symbols:
                     "choose one with 'where: {column: symbol}', take all with 'split_by', or set "
                     f"'mixed_symbols: accept' if all are {self._id}"
                 )
+
+            if _plain(name) in _CERTAIN_NAMES and any(map(self._is_other, values)):
+                raise DataError(
+                    f"{self._last[name].name}: column {name} says {shown(next(iter(values)))}, but "
+                    f"the series is of {self._id}; correct the instrument, or set "
+                    "'mixed_symbols: accept' if that is its symbol here"
+                )
+
+    def _is_other(self, value: str) -> bool:
+        """Tell whether ``value`` has nothing in common with the instrument's symbol."""
+        plain, own = (text.replace("XBT", "BTC") for text in (_plain(value), self._own))
+        is_within = plain in own or own in plain or plain[:_FEWEST_SIGNS] == own[:_FEWEST_SIGNS]
+        return plain.isascii() and not plain.isdecimal() and not is_within
 
     def _is_own(self, value: str) -> bool:
         """Tell whether ``value`` names the instrument, perhaps in part or with more: ``BTC``."""

@@ -88,6 +88,14 @@ def read_times(  # noqa: PLR0911 - one for each kind of column
     return _from_local(frame, moments, zone)
 
 
+def have_offsets(values: pl.Series) -> tuple[str | None, str | None]:
+    """Return the first text in ISO 8601 with an offset from UTC, and the first without one."""
+    texts = values.str.strip_chars()
+    texts = texts.filter(texts != "")
+    has_offset = texts.str.slice(_DATE_LENGTH).str.contains(_OFFSET)
+    return next(iter(texts.filter(has_offset)), None), next(iter(texts.filter(~has_offset)), None)
+
+
 def local_offset(ns: pl.Series, step: str, zone: str) -> pl.Series:
     """Return times moved by calendar units such as ``1d`` or ``1mo`` in local time of ``zone``."""
     moments = ns.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)

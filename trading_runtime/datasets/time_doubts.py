@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_runtime.datasets.data_file import BarSeries
-from trading_runtime.datasets.time_columns import read_times
-from trading_runtime.datasets.time_formats import exchanged_pattern
+from trading_runtime.datasets.row_checks import shown
+from trading_runtime.datasets.time_columns import have_offsets, read_times
+from trading_runtime.datasets.time_formats import ISO, exchanged_pattern
 from trading_runtime.errors import DataError
 from trading_runtime.units import DAY, format_duration
 
@@ -34,12 +35,14 @@ class TimeDoubts:
             self._midnights = _Midnights()
         is_long = length is not None and length.longest >= 7 * DAY
         self._exchange = None if is_long else _Exchange()
+        self._offsets = _Offsets()
 
     def take(self, file: RawFile, raw: pl.Series, times: pl.Series) -> None:
         """Add a block: the ``raw`` values of its times, and the times read from the usable ones."""
         series = file.settings
         if series.unusual_times != "refuse" or not len(times):
             return
+        self._offsets.take(file, raw)
         if self._spacing is not None:
             self._spacing.take(file, times)
         if isinstance(series, BarSeries) and self._midnights is not None:
@@ -54,9 +57,35 @@ class TimeDoubts:
 
     def check(self) -> None:
         """Raise ``DataError`` for the first doubt."""
-        for doubt in (self._exchange, self._midnights, self._spacing):
+        for doubt in (self._offsets, self._exchange, self._midnights, self._spacing):
             if doubt is not None and (found := doubt.found()):
                 raise DataError(f"{found}, or set 'unusual_times: accept'")
+
+
+class _Offsets:
+    """Times of one file, some with an offset from UTC and some without."""
+
+    def __init__(self) -> None:
+        self._file: RawFile | None = None
+        self._with: str | None = None
+        self._without: str | None = None
+
+    def take(self, file: RawFile, raw: pl.Series) -> None:
+        if file.settings.timestamp_format != ISO or raw.dtype != pl.String or self.found():
+            return
+        if file is not self._file:
+            self._file, self._with, self._without = file, None, None
+        aware, naive = have_offsets(raw)
+        self._with, self._without = self._with or aware, self._without or naive
+
+    def found(self) -> str | None:
+        if self._file is None or self._with is None or self._without is None:
+            return None
+        return (
+            f"{self._file.name}: some times have an offset from UTC ({shown(self._with)}) and "
+            f"others none ({shown(self._without)}), which are read in "
+            f"{self._file.settings.time_zone}; write all in one way"
+        )
 
 
 class _Spacing:

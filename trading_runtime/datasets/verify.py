@@ -55,7 +55,7 @@ def verify(folder: Path) -> Verification:
 
 
 def _of_index(folder: Path, manifest: Manifest) -> list[str]:
-    """Return what is wrong with the index of a large dataset, which nothing else is compared to."""
+    """Return what is wrong with the index of a large dataset: nothing else checks it."""
     if manifest.index is None:
         return []
     try:

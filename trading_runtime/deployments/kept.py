@@ -93,7 +93,7 @@ class Kept:
     _restarts: list[float] = field(default_factory=list)
     """Monotonic; the restarts of the latest hour."""
     _due: float = 0.0
-    """Monotonic; when a process that ended by itself is started again."""
+    """Monotonic; when a process that ended unasked is started again."""
     deadline: float | None = None
     """Monotonic; when a process that was asked to end is killed."""
     ends_because: str | None = None
@@ -202,7 +202,7 @@ class Kept:
             most = max(most, _START_SECONDS)
         else:
             if touched != self._beat:
-                # The wall clock may be set; a time that lies ahead announces a silence.
+                # The wall clock may be set; a time in the future announces a silence.
                 ahead = min(max(touched - time.time(), 0.0), _MOST_AHEAD_SECONDS)
                 self._beat, self._beaten = touched, now + ahead
         silent = now - max(self._beaten, self._began)
@@ -240,7 +240,7 @@ class Kept:
         else:
             why = self.shown_end(code, words)
         if self.desired.what is DeploymentKind.STRATEGY:
-            # Also of one that was asked to end, for it may have done so by itself just then.
+            # Also after a request to end: it may have ended on its own at the same moment.
             if code == Kind.OK.exit_code:
                 self.enter(Phase.COMPLETE, "the data came to its end")
                 return
@@ -460,7 +460,7 @@ class Kept:
             self.around.publish(state.results, state.name, content)
 
     def forget(self) -> None:
-        """Take away what is told of it."""
+        """Remove what was published about it."""
         if self.state.results:
             self.around.publish(self.state.results, self.state.name, None)
 

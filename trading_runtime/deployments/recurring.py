@@ -46,7 +46,7 @@ class Recurring(Kept):
             return
         is_asked_for = state.turn != request.turn
         if state.meaning != self.desired.meaning or state.phase is Phase.STOPPED:
-            # It is new, changed, or was stopped: what lies behind was not meant.
+            # It is new, changed, or was stopped: earlier start times do not apply.
             state.meaning = self.desired.meaning
             self._set_due(now)
             self.enter(Phase.WAITING, f"the first run is at {self._due_shown}")

@@ -76,7 +76,7 @@ class DeploymentState:
     log: str | None = None
     limits: str = "none"
     restarts: list[float] = field(default_factory=list)
-    """When it was started again after it had ended by itself, the latest hour."""
+    """When it was restarted after an unrequested end, within the last hour."""
     restart_count: int = 0
     """How often that was, ever."""
     due: float | None = None

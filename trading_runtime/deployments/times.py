@@ -37,7 +37,7 @@ class ClockOfSchedules:
     steady: Callable[[], float] = steady_seconds
     _latest: float = field(init=False)
     _apart: float = field(init=False)
-    """What the wall clock is ahead of the steady one."""
+    """How far the wall clock is ahead of the steady one."""
 
     def __post_init__(self) -> None:
         """Begin with the wall clock."""

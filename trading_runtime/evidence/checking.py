@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
@@ -16,9 +14,11 @@ from trading_runtime.results.recomputation import damage
 from trading_runtime.results.store import Store
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.storage.files import file_sha256
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from trading_runtime.records.plan import Plan
 
@@ -58,9 +58,9 @@ def opened(path: Path) -> Iterator[Evidence]:
 
     Raises what ``unpack`` raises.
     """
-    with tempfile.TemporaryDirectory(prefix="trading-runtime-evidence-") as scratch:
-        listing = unpack(path, Path(scratch))
-        yield Evidence(listing["run_id"], listing, Store(Path(scratch)), file_sha256(path))
+    with Scratch() as scratch:
+        listing = unpack(path, scratch.path)
+        yield Evidence(listing["run_id"], listing, Store(scratch.path), file_sha256(path))
 
 
 def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:

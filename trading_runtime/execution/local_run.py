@@ -60,6 +60,8 @@ class LocalRun:
     prestarted: PrestartedWorker | None = None
     has_trials: bool = True
     """Whether its points are trials; a check of a known point is none."""
+    after_computing: Callable[[], None] = lambda: None
+    """Called once no worker computes any more, before the run is summarised."""
     files: RunFiles = field(init=False)
     _opened: OpenRun = field(init=False)
     _started: float = field(init=False)
@@ -127,6 +129,7 @@ class LocalRun:
         """Compute what is not stored and summarise; recompute damaged results once."""
         plan = self.prepared.plan
         self._compute(computation, plan.uncached)
+        self.after_computing()
         # What was verified for the plan is not verified again, unless tasks ran in between, which
         # can take hours.
         verified = {} if plan.uncached else self.prepared.manifests

@@ -24,12 +24,12 @@ from trading_runtime.planning.plan import make_plan
 from trading_runtime.planning.run_warnings import default_warnings
 from trading_runtime.records.run_warnings import RunWarning, WarningKind
 from trading_runtime.results.holdout import HoldOut, is_open, refuse_held_out
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.rates import measured_rate
 from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.datasets.manifest import Manifest
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
-    Check = Callable[["LoadedExperiment", StrategyCode, Plan], dict[str, list[str]]]
+    Check = Callable[["LoadedExperiment", StrategyCode, Plan], Mapping[str, Sequence[str]]]
     """Returns the string fields of the strategy's config that keep their default."""
 
 
@@ -56,7 +56,7 @@ class PreparedRun:
     """What the experiment holds out."""
 
 
-def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> dict[str, list[str]]:
+def check_here(_: LoadedExperiment, code: StrategyCode, plan: Plan) -> Mapping[str, Sequence[str]]:
     """Let the engine check venue and strategy in this process; raises as ``prepare_run`` does."""
     from trading_runtime.engine.simulation.venue import check_settings
 

@@ -14,6 +14,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.collector import collector_paused
 from trading_runtime.config.statistic_names import COUNTS_OF_FLOWS
 from trading_runtime.datasets.daily_closes import DailyCloses, daily_closes
+from trading_runtime.datasets.idle_bars import bars_without_volume
 from trading_runtime.datasets.slices import Slice, cut_partition
 from trading_runtime.engine.accounting.cash_flows import NO_PAYMENTS
 from trading_runtime.engine.accounting.equity import EquitySample
@@ -60,6 +61,8 @@ class _CutPartition:
     catalog: Path
     slice: Slice
     closes: DailyCloses
+    idle_bars: dict[str, int]
+    """Bars without volume by series, where bars move the market."""
     tasks: int = 0
     """Number of tasks run on it."""
     decoded: DecodedRows | None = None
@@ -158,6 +161,8 @@ class TaskRunner:
             counts["queued_requests"] = output.queued
         if output.unfed:
             counts["unfed_subscriptions"] = dict.fromkeys(output.unfed, 1)
+        if cut.idle_bars:
+            counts["bars_without_volume"] = cut.idle_bars
         if output.files_read:
             counts["files_read"] = dict.fromkeys(output.files_read, 1)
         self.risk_refusals = output.risk_refusals
@@ -240,9 +245,16 @@ class TaskRunner:
         write_instruments(catalog, definitions)
         inputs = partition_inputs(partition, self._plan.instruments)
         part = cut_partition(partition, self._dataset, catalog)
-        closes = daily_closes(partition, catalog)
+        moves = self._plan.common.venue.bar_execution
         return _CutPartition(
-            index, partition, inputs, partition_digest(inputs), catalog, part, closes
+            index,
+            partition,
+            inputs,
+            partition_digest(inputs),
+            catalog,
+            part,
+            daily_closes(partition, catalog),
+            bars_without_volume(partition, catalog) if moves else {},
         )
 
     def _drop(self) -> None:

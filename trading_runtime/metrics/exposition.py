@@ -12,7 +12,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from trading_runtime.errors import TransientError, UsageError
 from trading_runtime.metrics.collector import RunCollector
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.storage.files import write_file
 
 if TYPE_CHECKING:

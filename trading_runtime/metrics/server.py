@@ -33,6 +33,7 @@ _MISSED = 4
 _THREADS = 16
 _MOST_WAITING = 1_000
 """Connections that wait for a thread; more are closed at once."""
+_MOST_HEAD = 65_536
 _IDLE_SECONDS = 5.0
 """How long a client may say nothing."""
 _MOST_SECONDS = 20.0
@@ -121,13 +122,17 @@ class _Server(WSGIServer):
         if is_full:
             self.shutdown_request(request)
         else:
-            self._threads.submit(self._answer, request, client_address)
+            self._threads.submit(self._answer, request, client_address, time.monotonic())
 
-    def _answer(self, request: socket.socket, client_address: Any) -> None:
+    def _answer(self, request: socket.socket, client_address: Any, accepted: float) -> None:
+        now = time.monotonic()
         with self._changing:
-            self._open[request] = time.monotonic()
+            self._open[request] = now
         try:
-            self.finish_request(request, client_address)
+            # A client that waited and has still not sent a whole request is dropped: a few hundred
+            # of them would hold up all others.
+            if now - accepted < _IDLE_SECONDS or _has_asked(request):
+                self.finish_request(request, client_address)
         except (OSError, ValueError):
             pass  # the client is gone, or was dropped
         except Exception:  # noqa: BLE001 - as the base does
@@ -160,6 +165,14 @@ class _Server(WSGIServer):
         super(WSGIServer, self).server_bind()
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
+
+
+def _has_asked(request: socket.socket) -> bool:
+    """Return whether the whole head of a request is there, without waiting for it.
+
+    Raises ``BlockingIOError`` when nothing is.
+    """
+    return b"\r\n\r\n" in request.recv(_MOST_HEAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
 
 
 class _Silent(WSGIRequestHandler):

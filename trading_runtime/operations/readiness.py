@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import Kind, StorageError, TradingRuntimeError
 from trading_runtime.redaction import redact
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.runs.metadata import now_text
 from trading_runtime.storage.files import read_bytes, storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import decimal_text
 from trading_runtime.errors import DataError, Kind, UsageError
+from trading_runtime.records.inputs import CommonInputs
+from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.task_manifest import MANIFEST, parse_manifest
 from trading_runtime.results.exact import EXACT
 from trading_runtime.runs.metadata import now_text
@@ -220,6 +222,13 @@ def books_of(store: Store, task_id: str) -> dict[str, Table]:
         _rows(files[f"{name}.parquet"]) for name in ("orders", "fills", "positions")
     )
     inputs = parse_manifest(files[MANIFEST]).inputs
+    try:
+        common = CommonInputs.from_document(inputs["common"])
+        instruments = [
+            InstrumentDefinition.from_document(item) for item in inputs["partition"]["instruments"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"task {task_id}: its inputs are damaged: {error}") from error
     open_quantities: dict[str, Decimal] = {}
     for row in positions:
         name = row["instrument_id"]
@@ -233,18 +242,22 @@ def books_of(store: Store, task_id: str) -> dict[str, Table]:
             for name, quantity in open_quantities.items()
             if quantity
         },
-        "balances": _balances(inputs, positions, json.loads(files["summary.json"])),
+        "balances": _balances(common, instruments, positions, json.loads(files["summary.json"])),
     }
 
 
-def _balances(inputs: Mapping[str, Any], positions: list[Row], summary: Mapping[str, Any]) -> Table:
-    common = inputs["common"]
-    amounts = [text.split() for text in common["venue"]["balances"]]
-    currency = common["currency"]
-    settled = {_settlement(instrument) for instrument in inputs["partition"]["instruments"]}
+def _balances(
+    common: CommonInputs,
+    instruments: Sequence[InstrumentDefinition],
+    positions: list[Row],
+    summary: Mapping[str, Any],
+) -> Table:
+    amounts = [text.split() for text in common.venue.balances]
+    currency = common.currency
+    settled = {item.settlement_currency or item.quote_currency for item in instruments}
     if (
-        "venues" in common
-        or common["venue"]["account_type"] != "margin"
+        common.venues
+        or common.venue.account_type != "margin"
         or [code for _, code in amounts] != [currency]
         or settled != {currency}
     ):
@@ -254,10 +267,6 @@ def _balances(inputs: Mapping[str, Any], positions: list[Row], summary: Mapping[
     flows = sum((Decimal(summary.get(name, 0)) for name in ("swap", "dividends")), Decimal(0))
     made = sum((row["realized_pnl"] for row in positions), flows)
     return {currency: {"currency": currency, "total": Decimal(amounts[0][0]) + made}}
-
-
-def _settlement(instrument: Mapping[str, Any]) -> str | None:
-    return instrument.get("settlement_currency") or instrument.get("quote_currency")
 
 
 def _rows(content: bytes) -> list[Row]:

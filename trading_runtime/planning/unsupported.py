@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LENGTHS = {"MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"}
 _BOOKS = {"order_book_deltas", "order_book_depths"}
+_ON_MARGIN = {"CryptoFuture", "CryptoPerpetual", "FuturesContract", "PerpetualContract"}
+"""Types of instruments that the engine refuses a cash account."""
 _PAYING = {"Equity", "Cfd"}
 """Types of instruments that pay dividends."""
 
@@ -35,6 +37,7 @@ def refuse_unsupported(
     fed = {series.instrument_id for series in chosen}
     instruments = {item.id: item for item in manifest.instruments if item.id in fed}
     findings = [
+        *_cash_accounts(experiment, instruments),
         *_tiers(experiment, instruments),
         *_settlement(experiment, instruments),
         *_cash_flows(experiment, instruments),
@@ -84,6 +87,24 @@ def main_venue(experiment: Experiment, instruments: Iterable[str]) -> str:
             "one of them, or give the others settings and balances in 'venues'"
         )
     return others[0]
+
+
+def _cash_accounts(
+    experiment: Experiment, instruments: Mapping[str, InstrumentDefinition]
+) -> Iterator[ConfigFinding]:
+    """Futures and perpetuals are traded on margin."""
+    for section, venue in experiment.venue_sections():
+        names = [
+            name
+            for name, definition in sorted(instruments.items())
+            if definition.type in _ON_MARGIN and experiment.section_of(name) == section
+        ]
+        if names and venue.account_type == "cash":
+            yield ConfigFinding(
+                (*section, "account_type"),
+                f"a cash account cannot trade futures and perpetuals ({', '.join(names)}); use "
+                "'account_type: margin'",
+            )
 
 
 def _tiers(

@@ -91,6 +91,8 @@ def _reader(form: Any) -> _Reader:
         return _union_reader(inner)
     if origin is not None:
         if issubclass(origin, Mapping):
+            if inner[1] is Any:
+                return _read_object
             return functools.partial(_read_mapping, _reader(inner[1]))
         return functools.partial(_read_items, _reader(inner[0]))
     return _class_reader(form)
@@ -138,6 +140,13 @@ def _union_reader(forms: tuple[Any, ...]) -> _Reader:
         reader = _reader(others[0])
         return lambda value, place: None if value is None else reader(value, place)
     return functools.partial(_read_plain, forms)
+
+
+def _read_object(value: Any, place: str) -> dict[str, Any]:
+    """Return a mapping of anything as it is: thousands of definitions keep theirs."""
+    _must(isinstance(value, dict), place, "no mapping")
+    found: dict[str, Any] = value
+    return found
 
 
 def _read_mapping(reader: _Reader, value: Any, place: str) -> dict[str, Any]:

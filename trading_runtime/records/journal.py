@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import heapq
+import io
 import json
 import os
 import re
@@ -237,23 +239,39 @@ def entries_of(journals: Path, prefix: str = "") -> list[dict[str, Any]]:
     ]
 
 
+def lines_in_order(journals: Path) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+    """Yield the whole lines of all chains in a folder in order of time, as each chain is.
+
+    Each comes with its writer and its parsed content. They are parsed one by one: a run of many
+    tasks has more of them than there is memory for.
+    """
+
+    def chain(writer: str) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+        for line, entry in _parsed_lines(chain_bytes(journals / writer)):
+            yield writer, line, entry
+
+    return heapq.merge(
+        *map(chain, writers(journals)),
+        key=lambda found: (found[2]["time"], found[0], found[2]["sequence"]),
+    )
+
+
 def merge_journals(files: RunFiles) -> dict[str, ChainEnd]:
     """Write ``journal.jsonl``, the lines of all writers in order of time.
 
     Returns how many lines each chain has, and the sha256 of its last one: with these kept
     elsewhere, no line can be cut off unnoticed.
     """
-    entries: list[tuple[str, str, int, bytes]] = []
-    ends = {}
-    for writer in writers(files.journals):
-        lines = whole_lines(chain_bytes(files.journals / writer))
-        entries += [(entry["time"], writer, entry["sequence"], line) for line, entry in lines]
-        last = lines[-1][0] if lines else b""
-        ends[writer] = ChainEnd(lines=len(lines), last=hashlib.sha256(last).hexdigest())
-    entries.sort(key=lambda item: item[:3])
-    content = b"".join(line + b"\n" for *_, line in entries)
+    ended = dict.fromkeys(writers(files.journals), (0, b""))
+    content = bytearray()
+    for writer, line, _ in lines_in_order(files.journals):
+        content += line + b"\n"
+        ended[writer] = (ended[writer][0] + 1, line)
     write_file(files.journal, content, in_new_folder=False)
-    return ends
+    return {
+        writer: ChainEnd(lines=lines, last=hashlib.sha256(last).hexdigest())
+        for writer, (lines, last) in ended.items()
+    }
 
 
 def whole_lines(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
@@ -261,12 +279,15 @@ def whole_lines(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
 
     A line left incomplete by a killed writer or a failing disk is not an entry.
     """
-    found = []
-    for line in content.split(b"\n"):
+    return list(_parsed_lines(content))
+
+
+def _parsed_lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    for ended in io.BytesIO(content):
+        line = ended.removesuffix(b"\n")
         entry = parse_line(line)
         if entry is not None:
-            found.append((line, entry))
-    return found
+            yield line, entry
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:

@@ -36,7 +36,7 @@ class RunFiles:
         self.alive = folder / "alive"
         """Kept new by the pods of a run."""
         self.passing = frozenset({self.lock, self.stop, self.alive})
-        """What belongs to a run at work, and not to its end."""
+        """What a run has only while it is computed."""
         self.missing = folder / "missing.json"
         self.trials = folder / "trials.json"
         self.deployment = folder / "deployment.json"

@@ -255,7 +255,7 @@ class DataStale(Event):
 
 
 class DataResubscribed(Event):
-    """An instrument's data was asked for anew: the venue may have forgotten the subscription."""
+    """An instrument's data was subscribed to again: the venue may have dropped the subscription."""
 
     instrument: str
 

@@ -29,7 +29,7 @@ UNKNOWN = "unknown"
 
 
 def status_of(metadata: RunMetadata | None, is_running: Callable[[], bool]) -> str:
-    """Return the status of a run, by its metadata; ``is_running`` says whether it is at work.
+    """Return the status of a run, by its metadata; ``is_running`` says whether it is running.
 
     A killed process cannot record its end, nor can pods: ``running`` without either is ``died``.
     """

@@ -424,6 +424,13 @@ def _orders(limit: RateLimitInputs, inputs: ReportInputs) -> Iterator[Assumption
         names = "; ".join(f"{name} ({counted(count, 'task')})" for name, count in unfed.items())
         text = f"The strategy subscribed to data that was not there: {names}."
         yield Assumption("Data that never came", text, warning=True)
+    if idle := incidents.get("bars_without_volume"):
+        text = (
+            f"Bars without volume in all tasks: {_by_kind(idle)}. They do not move the market: an "
+            "order from one fills at the last bar that has a volume, or is rejected without one. "
+            "'volume' in the data file gives one to all bars."
+        )
+        yield Assumption("Bars that move nothing", text, warning=True)
     if read := incidents.get("files_read"):
         text = (
             f"The strategy read files that are no part of its code: {_by_kind(read)}. Results stay "

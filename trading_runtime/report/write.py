@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -211,7 +212,9 @@ def _year(inputs: ReportInputs) -> float | None:
     return float(known[0]) if len(known) else None
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
+    """Return what renders reports; a search writes several, from templates compiled once."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html"]),

@@ -73,6 +73,7 @@ _WHERE_KNOWN = (
     "risk_refusals",
     "queued_requests",
     "unfed_subscriptions",
+    "bars_without_volume",
     "files_read",
     "daily_closes",
 )
@@ -92,6 +93,7 @@ def task_summary(
     ``risk_refusals``: how many orders and order changes each rule refused; with a queue
     ``queued_requests``: how many waited, and of these expired or were dropped. It also gives
     ``unfed_subscriptions``, if any: what the strategy subscribed to and was not fed;
+    ``bars_without_volume``, if any: how many there are by series;
     ``files_read``, if any: files beside the strategy that are no part of its code;
     ``daily_closes``, the prices that holding the instruments is valued by; and what venues charge
     for, such as ``swap``.

@@ -9,9 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import re
 from decimal import Decimal
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -19,28 +17,32 @@ import polars as pl
 from trading_runtime.canonical import canonical_json, decimal_text
 from trading_runtime.config.statistic_names import (
     BETTER_LOW,
-    COUNTS_WHERE_CHARGED,
-    MONEY_WHERE_CHARGED,
     POINT_STATISTICS,
 )
 from trading_runtime.errors import UsageError
 from trading_runtime.records.result import BestPoint
 from trading_runtime.results.calendar import Calendar
-from trading_runtime.results.exact import EXACT, MONEY_STEP, money_text
+from trading_runtime.results.exact import money_text
 from trading_runtime.results.points import (
     MISSING,
-    OK,
     chained_curve,
     point_days,
     point_returns,
 )
 from trading_runtime.results.task_reader import stored_outcomes
+from trading_runtime.results.task_table import (
+    DECIMAL_TEXT,
+    MONEY,
+    TASK_STATISTICS,
+    column,
+    where_charged,
+)
 from trading_runtime.storage.files import write_file
 from trading_runtime.text import for_spreadsheet
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from trading_runtime.records.plan import Plan, PlannedObjective
@@ -49,71 +51,29 @@ if TYPE_CHECKING:
     from trading_runtime.results.validation import Walked
 
 
-MONEY = pl.Decimal(38, 16)
 TIME = pl.Datetime("ns", "UTC")
 PARAMETER_PREFIX = "param."
 
-TASK_STATISTICS: dict[str, pl.DataType] = {
-    "rows": pl.Int64(),
-    "warmup_rows": pl.Int64(),
-    "warmup_short": pl.Boolean(),
-    "currency": pl.String(),
-    "initial_equity": MONEY,
-    "final_equity": MONEY,
-    "net_profit": MONEY,
-    "fees": MONEY,
-    "funding": MONEY,
-    "traded_value": MONEY,
-    "days": pl.Int64(),
-    "periods_per_year": pl.Float64(),
-    "return": pl.Float64(),
-    "volatility": pl.Float64(),
-    "sharpe": pl.Float64(),
-    "sortino": pl.Float64(),
-    "max_drawdown": pl.Float64(),
-    "max_drawdown_seconds": pl.Float64(),
-    "exposure": pl.Float64(),
-    "turnover": pl.Float64(),
-    "orders": pl.Int64(),
-    "partly_filled_orders": pl.Int64(),
-    "fills": pl.Int64(),
-    "trades": pl.Int64(),
-    "win_rate": pl.Float64(),
-    "profit_factor": pl.Float64(),
-    "expectancy": MONEY,
-    "denied_orders": pl.Int64(),
-    "warmup_denied_orders": pl.Int64(),
-    "funding_settlements": pl.Int64(),
-    "open_positions": pl.Int64(),
-    "ruined": pl.Boolean(),
-}
-"""The statistics of a task, in the order of ``summary.json``, with their column types."""
-
 _COUNTED = {"warmup_short": pl.Int64(), "ruined": pl.Int64()}
 _INT64 = range(-(2**63), 2**63)
-_DECIMAL_TEXT = re.compile(r"(?!-0$)-?(0|[1-9][0-9]{0,21})(\.[0-9]{0,15}[1-9])?")
 
 
 def results_frame(
     plan: Plan,
     statuses: Mapping[str, str],
-    summaries: Mapping[str, Mapping[str, Any]],
+    statistics: pl.DataFrame,
 ) -> pl.DataFrame:
     """Return the table of a run's tasks, one row for each task of ``plan``, failed ones included.
 
     ``statuses`` gives ``ok`` or the kind of the failure by task id; a task that is not in it is
-    ``missing``. ``summaries`` gives the content of ``summary.json`` of the tasks that are ok.
+    ``missing``. ``statistics`` are those of the tasks that are ok (``TaskTable.statistics``).
     """
     tasks = sorted(plan.tasks, key=lambda task: (task.point, task.partition))
     points = {point.index: point.parameters for point in plan.points}
     partitions = {partition.index: partition for partition in plan.partitions}
     windows = [partitions[task.partition] for task in tasks]
     status = [statuses.get(task.task_id, MISSING) for task in tasks]
-    rows: list[Mapping[str, Any]] = [
-        summaries[task.task_id] if state == OK else {}
-        for task, state in zip(tasks, status, strict=True)
-    ]
-    return pl.DataFrame(
+    of_plan = pl.DataFrame(
         [
             pl.Series("task_id", [task.task_id for task in tasks], pl.String),
             pl.Series("point", [task.point for task in tasks], pl.Int32),
@@ -123,25 +83,9 @@ def results_frame(
             pl.Series("instruments", [",".join(each.instruments) for each in windows], pl.String),
             *parameter_columns([points[task.point] for task in tasks]),
             pl.Series("status", status, pl.String),
-            *map(_column, TASK_STATISTICS, _values(rows), TASK_STATISTICS.values()),
-            *_where_charged(rows),
         ]
     )
-
-
-def _values(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Any]]:
-    """Return the values of each of a task's statistics; there are millions in a large run."""
-    of_all = itemgetter(*TASK_STATISTICS)
-
-    def of_row(row: Mapping[str, Any]) -> tuple[Any, ...]:
-        try:
-            found: tuple[Any, ...] = of_all(row)
-        except KeyError:
-            return tuple(map(row.get, TASK_STATISTICS))
-        return found
-
-    # Without rows, each has no values.
-    return zip(*map(of_row, rows), strict=True) if rows else iter([()] * len(TASK_STATISTICS))
+    return of_plan.join(statistics, on="task_id", how="left", maintain_order="left").rechunk()
 
 
 def points_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
@@ -156,24 +100,12 @@ def points_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
                 for name in ("tasks", "ok", "failed", "missing")
             ),
             *(
-                _column(
-                    name, [row[name] for row in rows], _COUNTED.get(name, TASK_STATISTICS[name])
-                )
+                column(name, [row[name] for row in rows], _COUNTED.get(name, TASK_STATISTICS[name]))
                 for name in POINT_STATISTICS
             ),
-            *_where_charged(rows),
+            *where_charged(rows),
         ]
     )
-
-
-def _where_charged(rows: Sequence[Mapping[str, Any]]) -> Iterator[pl.Series]:
-    """Yield the columns of what venues of this experiment charge for."""
-    types = dict.fromkeys(MONEY_WHERE_CHARGED, MONEY) | dict.fromkeys(
-        COUNTS_WHERE_CHARGED, pl.Int64()
-    )
-    for name, dtype in types.items():
-        if any(name in row for row in rows):
-            yield _column(name, [row.get(name) for row in rows], dtype)
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
@@ -285,28 +217,14 @@ def _parameter_column(name: str, given: list[Any]) -> pl.Series:
     if kinds in ({float}, {float, int}):
         return pl.Series(name, values, pl.Float64, strict=False)
     if kinds in ({str}, {str, int}) and all(
-        value is None or _DECIMAL_TEXT.fullmatch(str(value)) for value in values
+        value is None or DECIMAL_TEXT.fullmatch(str(value)) for value in values
     ):
-        return _column(name, values, MONEY)
+        return column(name, values, MONEY)
     texts = [
         value if value is None or isinstance(value, str) else canonical_json(value).decode()
         for value in values
     ]
     return pl.Series(name, texts, pl.String)
-
-
-def _column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
-    if dtype == MONEY:
-        # Amounts with more decimal places than the column are rounded as money is. As strings: for
-        # ``Decimal`` objects polars imports numpy, which takes longer than a small table.
-        exact = [
-            value
-            if value is None or (type(value) is str and _DECIMAL_TEXT.fullmatch(value))
-            else format(Decimal(value).quantize(MONEY_STEP, context=EXACT), "f")
-            for value in values
-        ]
-        return pl.Series(name, exact, pl.String).cast(MONEY)
-    return pl.Series(name, values, dtype)
 
 
 def _times(name: str, instants: Sequence[int]) -> pl.Series:

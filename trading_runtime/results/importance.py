@@ -17,7 +17,7 @@ _MOST_GROUPS = 8
 
 
 class Importance(NamedTuple):
-    """How much of the objective's variance a parameter explains by itself."""
+    """How much of the objective's variance a parameter explains alone."""
 
     parameter: str
     share: float | None

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
 from trading_runtime.collector import collector_paused
-from trading_runtime.message_kinds import added
 from trading_runtime.planning.run_warnings import no_fills, no_orders
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import BestPoint, RunResult, TaskCounts
@@ -47,7 +46,7 @@ from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
     import polars as pl
@@ -170,7 +169,7 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
         rows += part.rows
         reader.add(part)
     points = points_frame(rows)
-    results = results_frame(plan, reader.statuses, reader.summaries)
+    results = results_frame(plan, reader.statuses, reader.table.statistics())
     of_tasks = counts(reader.statuses)
     complete = of_tasks.ok == of_tasks.planned
     chosen = None
@@ -178,7 +177,7 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
         chosen = best(
             points, plan.objective.metric, plan.objective.direction, allow_incomplete=True
         )
-    curve, returns, benchmark = _best_curves(plan, reader, chosen)
+    curve, returns, benchmark = _best_curves(plan, TaskReader(plan, store, files), chosen)
     held = None if benchmark is None else benchmark.on(day for day, _ in returns)
     luck = judge(rows, None if chosen is None else chosen.point, drawn, held)
     result = RunResult(
@@ -190,7 +189,7 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
         best=chosen,
         front=None if chosen is None else front_of(points, plan.objectives),
         luck=luck,
-        incidents=_incidents(reader.summaries.values()),
+        incidents=reader.table.incidents(),
         warnings=_warnings(plan, results),
     )
     with storage_errors(files.folder):
@@ -252,18 +251,6 @@ def counts(statuses: Mapping[str, str]) -> TaskCounts:
     missing = sum(status == MISSING for status in statuses.values())
     failed = planned - ok - missing
     return TaskCounts(planned=planned, ok=ok, failed=failed, missing=missing)
-
-
-def _incidents(summaries: Collection[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    """Return what went wrong without failing a task: counts over all tasks, by kind."""
-    names = ["denied_by_reason", "rejected_by_reason", "engine_warnings", "unfed_subscriptions"]
-    # Only for venues that liquidate, experiments with a queue, and strategies that read files.
-    names += [
-        name
-        for name in ("liquidations_by_instrument", "queued_requests", "files_read")
-        if any(name in summary for summary in summaries)
-    ]
-    return {name: added(summary.get(name, {}) for summary in summaries) for name in names}
 
 
 def _warnings(plan: Plan, results: pl.DataFrame) -> list[RunWarning]:

@@ -28,7 +28,7 @@ from trading_runtime.results.task_places import (
 )
 from trading_runtime.storage.files import read_bytes
 from trading_runtime.storage.folders import LocalFolder
-from trading_runtime.storage.s3 import S3Folder, is_s3
+from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
 from trading_runtime.storage.working_copy import FetchedCopy, InPlace
 
 if TYPE_CHECKING:
@@ -356,6 +356,16 @@ class Store:
         files = RunFiles(self.root / "runs" / run_id)
         files.owner = self.copy
         return files
+
+
+def open_store(place: str | Path) -> Store:
+    """Return the store at a folder's path, or at an address such as ``s3://bucket/prefix``.
+
+    Raises ``UsageError`` for an invalid address.
+    """
+    if not is_s3(str(place)):
+        refuse_other_address(str(place))
+    return Store(place)
 
 
 def _read_verified(path: Path | str, sha256: str) -> bytes:

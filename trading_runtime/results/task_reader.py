@@ -16,6 +16,7 @@ from trading_runtime.records.task_manifest import MANIFEST, files_of
 from trading_runtime.results.exact import amounts
 from trading_runtime.results.points import MISSING, OK, TaskOutcome
 from trading_runtime.results.statistics import Trade
+from trading_runtime.results.task_table import TaskTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -112,7 +113,7 @@ class TaskPart:
     rows: list[dict[str, Any]]
     """A row of ``points.parquet`` for each of these points."""
     statuses: dict[str, str]
-    summaries: dict[str, dict[str, Any]]
+    table: TaskTable
     manifest_digests: dict[str, str]
     failures: dict[str, TaskFailure]
 
@@ -136,20 +137,20 @@ class TaskReader:
             self.by_point.setdefault(task.point, []).append(task)
         self._failed = {path.stem for path in files.failures.glob("*.json")}
         self.statuses: dict[str, str] = {}
-        self.summaries: dict[str, dict[str, Any]] = {}
+        self.table = TaskTable()
         self.manifest_digests: dict[str, str] = {}
         self.failures: dict[str, TaskFailure] = {}
 
     def part(self, rows: list[dict[str, Any]]) -> TaskPart:
         """Return what was read since the last part."""
-        part = TaskPart(rows, self.statuses, self.summaries, self.manifest_digests, self.failures)
-        self.statuses, self.summaries, self.manifest_digests, self.failures = {}, {}, {}, {}
+        part = TaskPart(rows, self.statuses, self.table, self.manifest_digests, self.failures)
+        self.statuses, self.table, self.manifest_digests, self.failures = {}, TaskTable(), {}, {}
         return part
 
     def add(self, part: TaskPart) -> None:
         """Add what another reader has read."""
         self.statuses |= part.statuses
-        self.summaries |= part.summaries
+        self.table.merge(part.table)
         self.manifest_digests |= part.manifest_digests
         self.failures |= part.failures
 
@@ -167,6 +168,12 @@ class TaskReader:
             ([content[name] for content in whole], [each[name].rows or 0 for each in facts])
             for name in _TABLES
         )
+        summaries = {
+            task.task_id: json.loads(content["summary.json"])
+            for task, content in zip(tasks, contents, strict=True)
+            if content is not None
+        }
+        self.table.add(summaries)
         tables = zip(equities(*equity), trades(*positions), strict=True)
         for task, content in zip(tasks, contents, strict=True):
             identity = task.task_id
@@ -178,7 +185,7 @@ class TaskReader:
             if content is None:
                 yield TaskOutcome(*of_task)
             else:
-                yield TaskOutcome(*of_task, self.summaries[identity], *next(tables))
+                yield TaskOutcome(*of_task, summaries[identity], *next(tables))
 
     def _content(self, task_id: str) -> dict[str, bytes] | None:
         """Return the verified files of a task that is ok, and note the status of any task."""
@@ -187,7 +194,6 @@ class TaskReader:
             status = self._status(task_id)
             if status == OK:
                 content = self._read(task_id)
-                self.summaries[task_id] = json.loads(content["summary.json"])
                 self.manifest_digests[task_id] = hashlib.sha256(content[MANIFEST]).hexdigest()
         except DataError as error:
             status = Kind.DATA

@@ -1,7 +1,7 @@
 """The heartbeat of a run in pods: one object that whichever of them work keep new.
 
 Nobody holds such a run: its pods come and go, and ``argo terminate`` ends them without a word. A
-run whose object is old has no pod at work.
+run whose object is old has no running pod.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _BEAT_SECONDS = 30.0
 SILENT_SECONDS = 100.0
-"""After this long without a beat no pod is at work: a run is known to have died in two minutes."""
+"""Without a beat for this long, no pod is running: a death is noticed within two minutes."""
 
 
 class Heartbeat:
@@ -73,7 +73,7 @@ class Heartbeat:
 
     def _keep(self) -> None:
         while not self._ended.wait(_BEAT_SECONDS):
-            # The work goes on without: what it stores says that the storage is away.
+            # The pod carries on: storing results reports that the storage is unavailable.
             with contextlib.suppress(StorageError, TransientError):
                 self.beat()
 
@@ -83,7 +83,7 @@ class Heartbeat:
 
 
 def has_pods(objects: ObjectStore, run_id: str) -> bool:
-    """Return whether a pod of the run was at work in the last minutes, by the storage's clock."""
+    """Return whether a pod of the run was running in the last minutes, by the storage's clock."""
     age = objects.age(_name(run_id))
     return age is not None and age < SILENT_SECONDS
 

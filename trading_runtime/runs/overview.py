@@ -51,7 +51,7 @@ def shown_status(store: Store, run_id: str, metadata: RunMetadata | None) -> str
 
 
 def may_be_running(store: Store, run_id: str) -> bool:
-    """Return whether a process or pods are at work on a run, or pods may come that still wait."""
+    """Return whether a process or pods compute a run, or pods for it are still waiting."""
     if is_running(store, run_id):
         return True
     metadata = stored_metadata(store, run_id)
@@ -208,8 +208,8 @@ def _gone(metadata: RunMetadata | None) -> str:
     if metadata is None or not metadata.of_pods:
         return "its process is gone without having ended it"
     return (
-        f"no pod has worked on it for {SILENT_SECONDS:.0f} s (a workflow that is suspended or "
-        "waits for room goes on later)"
+        f"no pod has worked on it for {SILENT_SECONDS:.0f} s (a suspended workflow, or one that "
+        "waits for room, continues later)"
     )
 
 

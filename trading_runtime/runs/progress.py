@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.records.journal import (
-    entries_of,
-    parse_line,
-)
+from trading_runtime.records.journal import lines_in_order, parse_line
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
@@ -121,9 +118,7 @@ def timeline(journals: Path, history: Sequence[StatusChange]) -> list[tuple[str,
     ten after each beginning. The last line is the last status of the ``history`` in the
     metadata.
     """
-    entries = entries_of(journals)
-    entries.sort(key=lambda entry: (entry["time"], entry["writer"], entry["sequence"]))
-    lines = list(_lines(entries))
+    lines = list(_lines(entry for *_, entry in lines_in_order(journals)))
     if history:
         lines.append((_second(history[-1].time), f"status {history[-1].status}"))
     return lines

@@ -1,4 +1,4 @@
-"""Whether orders depend on data that they must not depend on: on what lies ahead, on the warm-up.
+"""Whether orders depend on data that must not affect them: later rows, or a longer warm-up.
 
 Both checks run a point of a run on other data and compare orders. The tasks run in a fresh process,
 and their results are not kept: they are no trials.
@@ -162,7 +162,7 @@ def check_warmup(
     reach = start - source.windows.bounds[0][0]
     if reach <= 0:
         raise UsageError(
-            f"--partition {window}: no data of the run lies before this window; choose a later one"
+            f"--partition {window}: the run has no data before this window; choose a later one"
         )
     ladder = [asked] if asked else [0, min(_FIRST_WARMUP, reach)]
     while len(ladder) < most_rungs and ladder[-1] * 2 <= reach:
@@ -244,19 +244,16 @@ def _evenly(times: Sequence[int], most: int) -> list[int]:
 
 
 def _cuts(times: Sequence[int], most: int) -> list[int]:
-    """Return at most so many instants: half of them among ``times``, half in the longest gaps.
+    """Return at most so many of ``times``, and instants in the longest gaps between them.
 
     In a gap, it is where the next order would have been as soon as any order followed another: a
     strategy that trades at certain bars has decided there to send none.
     """
-    at = _evenly(times, -(-most // 2))
     gaps = sorted(itertools.pairwise(times), key=lambda gap: gap[0] - gap[1])
     shortest = gaps[-1][1] - gaps[-1][0] if gaps else 0
-    between = (
-        first + shortest if first + shortest < second else (first + second) // 2
-        for first, second in gaps[: most - len(at)]
-    )
-    return sorted({*at, *between})
+    longer = (first for first, second in gaps if second - first > shortest)
+    between = [first + shortest for first in itertools.islice(longer, most // 2)]
+    return sorted({*_evenly(times, most - len(between)), *between})
 
 
 def _difference(

@@ -7,12 +7,14 @@ its tables, report and statistics are those of any other run.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.execution.local_run import LocalRun
-from trading_runtime.execution.preparation import prepare_loaded
+from trading_runtime.execution.preparation import check_here, prepare_loaded
+from trading_runtime.execution.workers.processes import PrestartedWorker
 from trading_runtime.planning.points import PointList
 from trading_runtime.search.asking import SearchInputs
 from trading_runtime.search.halving import Halving
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from trading_runtime.execution.local_run import RunOutcome
-    from trading_runtime.execution.preparation import PreparedRun
-    from trading_runtime.execution.workers.processes import PrestartedWorker
+    from trading_runtime.execution.preparation import Check, PreparedRun
     from trading_runtime.search.asking import Asked
     from trading_runtime.search.state import Search
 
@@ -55,19 +56,29 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     """
     search = search_of(prepared, run_id)
     computed, seconds = 0, 0.0
-    while (asked := search.next_asked()) is not None:
-        planned = planned_for(prepared, search, asked)
-        generation = LocalRun(planned, search.generation_id, should_stop, show_progress, prestarted)
-        ended = generation.execute(allow_incomplete=True)
-        prestarted = None
-        computed, seconds = computed + ended.computed, seconds + ended.seconds
-        search.tell(asked, ended.reduction.points)
-        if show_progress:
-            sys.stderr.write(f"{search.progress}\n")
-    planned = planned_for(prepared, search, search.last_asked())
-    show_progress = show_progress and bool(planned.plan.uncached)
-    run = LocalRun(planned, run_id, should_stop, show_progress, prestarted)
-    last = run.execute(allow_incomplete=allow_incomplete)
+    with contextlib.ExitStack() as started:
+        check: Check = check_here
+
+        def prestart() -> None:
+            # It imports the engine while this process summarises, asks and plans.
+            nonlocal prestarted, check
+            prestarted = started.enter_context(PrestartedWorker())
+            check = prestarted.check
+
+        while (asked := search.next_asked()) is not None:
+            planned = planned_for(prepared, search, asked, check)
+            name = search.generation_id
+            generation = LocalRun(planned, name, should_stop, show_progress, prestarted)
+            generation.after_computing = prestart
+            ended = generation.execute(allow_incomplete=True)
+            computed, seconds = computed + ended.computed, seconds + ended.seconds
+            search.tell(asked, ended.reduction.points)
+            if show_progress:
+                sys.stderr.write(f"{search.progress}\n")
+        planned = planned_for(prepared, search, search.last_asked(), check)
+        show_progress = show_progress and bool(planned.plan.uncached)
+        run = LocalRun(planned, run_id, should_stop, show_progress, prestarted)
+        last = run.execute(allow_incomplete=allow_incomplete)
     outcome = dataclasses.replace(
         last, computed=computed + last.computed, seconds=seconds + last.seconds
     )
@@ -85,8 +96,16 @@ def search_of(prepared: PreparedRun, run_id: str) -> Search:
     return AdaptiveSearch(prepared.store, run_id, inputs, len(plan.partitions))
 
 
-def planned_for(prepared: PreparedRun, search: Search, asked: Iterable[Asked]) -> PreparedRun:
-    """Plan the points that a search asks for next, on the windows that it wants."""
-    points = PointList([search.space.point(each.indices) for each in asked])
-    planned = prepare_loaded(prepared.loaded, prepared.workers, points=points)
+def planned_for(
+    prepared: PreparedRun, search: Search, asked: Iterable[Asked], check: Check = check_here
+) -> PreparedRun:
+    """Plan the points that a search asks for next, on the windows that it wants.
+
+    The first ones are those of ``prepared`` already; others are checked as ``prepare_run`` does.
+    """
+    points = [search.space.point(each.indices) for each in asked]
+    planned = prepared
+    first = [dict(point.parameters) for point in prepared.plan.points]
+    if search.generations or points != first:
+        planned = prepare_loaded(prepared.loaded, prepared.workers, check, PointList(points))
     return dataclasses.replace(planned, plan=search.on_windows(planned.plan, planned.workers))

@@ -106,7 +106,7 @@ class AdaptiveSearch(Search):
         self._windows = windows
         self.evaluated: list[Evaluated] = []
         self.why = ""
-        """Why the search ended; empty while it goes on."""
+        """Why the search ended; empty while it continues."""
         self._tasks = self._without_better = 0
 
     def next_asked(self) -> list[Asked] | None:

@@ -29,7 +29,7 @@ from trading_runtime.planning.plan import make_plan
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.planned_data import PlannedRowGroup
 from trading_runtime.results.holdout import refuse_held_out
-from trading_runtime.results.opening import open_store
+from trading_runtime.results.store import open_store
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.s3 import S3Folder, is_s3
 from trading_runtime.storage.scratch import Scratch

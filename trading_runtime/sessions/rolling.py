@@ -1,6 +1,6 @@
 """What a paper account holds after the events that its last session wrote but did not save.
 
-A killed session leaves a journal that is a moment ahead of the account's state. The lines are
+A killed session leaves a journal that is slightly ahead of the account's state. The lines are
 applied here: a position is averaged when it grows, and realises profit when it shrinks.
 """
 

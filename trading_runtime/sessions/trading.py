@@ -359,7 +359,7 @@ class Trading:
 
     def _node_ended(self, error: BaseException | None) -> Ending:
         if error is None:
-            return Ending(Kind.INTERNAL, "the engine's node ended by itself")
+            return Ending(Kind.INTERNAL, "the engine's node ended unexpectedly")
         if not isinstance(self.replay, ArrivingData) or self._is_connected:
             return Ending.of(error)
         if "reconcil" in str(error).lower():

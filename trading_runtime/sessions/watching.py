@@ -152,7 +152,7 @@ class HealthWatch:
             self._subscribe_again(name, now)
 
     def _subscribe_again(self, name: str, now: float) -> None:
-        """Ask for an instrument's data anew, the next time after twice as long."""
+        """Subscribe again to an instrument's data, and double the wait before the next attempt."""
         self._asked[name], self._waits[name] = now, 2 * self._waits[name]
         if isinstance(self._data, ArrivingData) and not self._lost:
             self._node.subscribe_again(name)

@@ -29,7 +29,7 @@ _KINDS = {
 }
 
 
-def write_file(path: Path, content: str | bytes, *, in_new_folder: bool = True) -> None:
+def write_file(path: Path, content: str | bytes | bytearray, *, in_new_folder: bool = True) -> None:
     """Write a file under a temporary name and rename it, so that no reader sees half of it.
 
     Its content is on the disk before it has its name: after a loss of power, the file is the old

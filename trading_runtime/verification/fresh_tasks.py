@@ -7,17 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence  # noqa: TC003 - read from the annotations of records
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.errors import Kind
 from trading_runtime.execution.workers.processes import worker_environment
+from trading_runtime.execution.workers.requests import CodeRequest
+from trading_runtime.records.forms import read_as
 from trading_runtime.records.plan import read_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from trading_runtime.execution.workers.worker import Attempt
 
 
 @dataclass(frozen=True)
@@ -54,17 +57,17 @@ class FreshTasks:
         # Here: the process that runs the strategy has no credentials.
         dataset = fetched_dataset(self.dataset, partitions, self.scratch / "dataset")
         reader, writer = os.pipe()
-        job = {
-            "plan": str(self.plan.absolute()),
-            "folder": str(self.folder),
-            "dataset": dataset,
-            "results": str(self.results),
-            "scratch": str(self.scratch),
-            "search_paths": [str(path) for path in self.search_paths],
-            "tasks": list(tasks),
-            "log_level": self.log_level,
-            "watches_files": self.watches_files,
-        }
+        job = FreshRequest(
+            plan=str(self.plan.absolute()),
+            folder=str(self.folder),
+            dataset=dataset,
+            results=str(self.results),
+            scratch=str(self.scratch),
+            search_paths=[str(path) for path in self.search_paths],
+            tasks=list(tasks),
+            log_level=self.log_level,
+            watches_files=self.watches_files,
+        )
         work = self.scratch / "work"
         work.mkdir(exist_ok=True)
         sys.stdout.flush()
@@ -79,13 +82,13 @@ class FreshTasks:
         ) as process:
             os.close(writer)
             try:
-                process.communicate(json.dumps(job).encode())
+                process.communicate(job.to_line())
             except BaseException:
                 process.kill()
                 raise
             finally:
                 with os.fdopen(reader, encoding="utf-8") as answers:
-                    ended = [_outcome(line) for line in answers]
+                    ended = [read_as(FreshOutcome, json.loads(line)) for line in answers]
         if len(ended) < len(tasks):
             code = process.returncode
             cause = (
@@ -108,15 +111,17 @@ class FreshOutcome:
     """How many orders there were when the strategy was stopped; unknown of a builtin one."""
 
 
-def _outcome(line: str) -> FreshOutcome:
-    said = json.loads(line)
-    return FreshOutcome(
-        Kind(said["status"]),
-        said.get("message", ""),
-        said.get("traceback", ""),
-        tuple(said.get("opened", ())),
-        said.get("orders_at_stop"),
-    )
+@dataclass(frozen=True, kw_only=True)
+class FreshRequest(CodeRequest):
+    """What the process is asked to run."""
+
+    plan: str
+    dataset: str
+    results: str
+    scratch: str
+    tasks: Sequence[int]
+    log_level: str | None
+    watches_files: bool
 
 
 def main() -> None:
@@ -129,37 +134,45 @@ def main() -> None:
     # Ctrl-C reaches the whole process group; the parent decides when this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(os.getppid())
-    job = json.loads(sys.stdin.read())
-    plan = read_plan(Path(job["plan"]))
-    strategy, folder = plan.strategy, Path(job["folder"])
+    job = read_as(FreshRequest, json.loads(sys.stdin.read()))
+    plan = read_plan(Path(job.plan))
+    strategy, folder = plan.strategy, Path(job.folder)
     code = find_code(job, strategy.path, strategy.code, plan.common.config_path)
     runner = TaskRunner(
         plan,
-        job["dataset"],
-        Store(Path(job["results"])),
+        job.dataset,
+        Store(Path(job.results)),
         code,
-        scratch=Path(job["scratch"]),
-        log_level=job["log_level"],
+        scratch=Path(job.scratch),
+        log_level=job.log_level,
     )
 
-    def watched(index: int) -> dict[str, Any]:
+    def watched(index: int) -> tuple[Attempt, list[str]]:
         # The first time the runtime itself cuts the data; the second time it is the strategy that
         # opens a file of the dataset. It may keep what it opened the first time.
-        scratch = Path(job["scratch"])
-        with OpenedFiles((folder,), (scratch, job["dataset"])) as first:
+        scratch = Path(job.scratch)
+        with OpenedFiles((folder,), (scratch, job.dataset)) as first:
             ended = attempt(runner, index)
-        if ended["status"] == Kind.OK:
-            with OpenedFiles((folder, job["dataset"]), (scratch,)) as second:
-                ended = attempt(runner, index)
-            ended["opened"] = sorted({*first.found(), *second.found()})
-        return ended
+        if ended.status is not Kind.OK:
+            return ended, []
+        with OpenedFiles((folder, job.dataset), (scratch,)) as second:
+            ended = attempt(runner, index)
+        return ended, sorted({*first.found(), *second.found()})
+
+    def unwatched(index: int) -> tuple[Attempt, list[str]]:
+        return attempt(runner, index), []
 
     try:
         with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answers:
-            for index in job["tasks"]:
-                ended = watched(index) if job["watches_files"] else attempt(runner, index)
-                ended["orders_at_stop"] = runner.orders_at_stop
-                answers.write(json.dumps(ended) + "\n")
+            for index in job.tasks:
+                ended, opened = (
+                    watched(index) if job.watches_files else (attempt(runner, index), [])
+                )
+                outcome = FreshOutcome(
+                    *(ended.status, ended.message, ended.traceback, tuple(opened)),
+                    orders_at_stop=runner.orders_at_stop,
+                )
+                answers.write(json.dumps(vars(outcome)) + "\n")
                 answers.flush()
     finally:
         runner.close()

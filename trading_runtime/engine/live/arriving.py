@@ -49,7 +49,7 @@ class ArrivingData:
         self.on_socket: Callable[[str, bool], None] = lambda _endpoint, _is_connected: None
         """Called when a socket of the venue is connected or lost."""
         self.subscribe_again: Callable[[str], None] = lambda _name: None
-        """Ask the venue anew for an instrument's data; the node sets it."""
+        """Subscribe again to an instrument's data; set by the node."""
         self.rows = 0
         self.last = 0
         self.first = 0
@@ -82,7 +82,7 @@ class ArrivingData:
             try:
                 await asyncio.wait_for(self._stopping.wait(), (due - now) / _SECOND)
             except TimeoutError:
-                # Where the clock was set back, the next sample is after those that there are.
+                # If the clock was set back, the next sample still comes after the last one.
                 if self.rows and due > sampled:
                     sampled = due
                     self.on_look(due)

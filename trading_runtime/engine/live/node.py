@@ -404,7 +404,7 @@ class PaperNode:
         return self._replay.newest(self.cache)
 
     def subscribe_again(self, name: str) -> None:
-        """Ask the venue anew for an instrument's data: it may have forgotten the subscription.
+        """Subscribe again to an instrument's data: the venue may have dropped the subscription.
 
         The engine passes on only the first subscription to a series, and only the last end of one.
         """

@@ -132,7 +132,7 @@ class DataReplay:
                     if self.rows:
                         self._mark(next_look)
                     latest = next_look = -(-ts // self._interval) * self._interval
-                # Between the rows of a group there is nothing to decide.
+                # No decision falls between the rows of a group.
                 end = min(first + size - count, len(rows))
                 end = bisect_right(rows, latest, first, end, key=_instant)
                 for row in rows[first:end]:

@@ -194,7 +194,7 @@ class Risk:
 
     @property
     def only_counts(self) -> bool:
-        """Whether nothing matters about an order but that it is one more (see ``count``)."""
+        """Whether orders are only counted, whatever they say (see ``count``)."""
         bars = self.closed or self.only_reducing or self.held or self.allowed
         return self._only_rate and not bars
 

@@ -132,6 +132,7 @@ def _check(strategy: Any, order: Any, guard: GuardState) -> None:
     try:
         ids = _ids_of(order)
         _refuse_known(strategy, ids)
+        _refuse_algorithm(order)
         if guard.check_order is not None:
             for instrument_id in {instrument_id for instrument_id, _ in ids}:
                 guard.check_order(instrument_id)
@@ -147,6 +148,16 @@ def _refuse_known(strategy: Any, ids: list[tuple[Any, Any]]) -> None:
             raise ValueError(
                 f"order {order_id} was sent before, and would be filled again without being in any "
                 "table: make a new order each time"
+            )
+
+
+def _refuse_algorithm(order: Any) -> None:
+    """Raise when an order is for an execution algorithm: none runs, and it would never be sent."""
+    for each in order if isinstance(order, list) else [order]:
+        if (algorithm := getattr(each, "exec_algorithm_id", None)) is not None:
+            raise ValueError(
+                f"order {each.client_order_id} names the execution algorithm {algorithm}, and none "
+                "runs: leave exec_algorithm_id out, and let the strategy send the parts by a timer"
             )
 
 

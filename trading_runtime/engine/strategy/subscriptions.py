@@ -32,7 +32,7 @@ _DATA_OF: dict[str, tuple[str, ...]] = {
 _ARGUMENT = {"bars": "bar_type"}
 """The name of the first argument, if it is not an instrument."""
 _RENEWABLE = ("quotes", "trades", "bars")
-"""What is subscribed to anew when an instrument's data does not come."""
+"""What is subscribed to again when an instrument's data stops."""
 _BUILT_FROM = {
     model.PriceType.LAST: ("trades",),
     model.PriceType.MARK: ("mark_prices",),

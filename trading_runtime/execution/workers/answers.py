@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence  # noqa: TC003 - read from the annotations of records
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from trading_runtime.errors import Kind
 from trading_runtime.execution.executor import TaskEnded
+from trading_runtime.records.forms import read_as
 from trading_runtime.redaction import of_others
 from trading_runtime.text import MOST_MESSAGE, MOST_TRACEBACK
 
@@ -24,11 +26,14 @@ class GarbledError(Exception):
 class Ready:
     """It has imported the engine."""
 
+    event: ClassVar = "ready"
+
 
 @dataclass(frozen=True)
 class Needs:
     """It waits for the data of a partition, and will need that of the next ones."""
 
+    event: ClassVar = "needs"
     partition: int
     ahead: tuple[int, ...]
 
@@ -37,6 +42,7 @@ class Needs:
 class Started:
     """It begins a task."""
 
+    event: ClassVar = "task_started"
     task: int
 
 
@@ -44,6 +50,7 @@ class Started:
 class Ended:
     """It ended a task."""
 
+    event: ClassVar = "task_ended"
     task: int
     status: Kind
     seconds: float
@@ -63,6 +70,16 @@ class Ended:
         )
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What the engine says of the settings of a run that is being planned."""
+
+    kind: Kind
+    message: str
+    defaults: Mapping[str, Sequence[str]]
+    """The fields that keep their defaults, with what these name."""
+
+
 type Answer = Ready | Needs | Started | Ended
 
 
@@ -71,20 +88,26 @@ def read_answer(line: bytes) -> Answer:
     try:
         content = json.loads(line)
         event = content["event"]
-        if event == "ready":
+        if event == Ready.event:
             return Ready()
-        if event == "needs":
+        if event == Needs.event:
             return Needs(_count(content, "partition"), tuple(map(_whole, content["ahead"])))
-        if event == "task_started":
+        if event == Started.event:
             return Started(_count(content, "task"))
-        if event == "task_ended":
+        if event == Ended.event:
             return _ended(content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GarbledError(f"{type(error).__name__}") from error
     raise GarbledError("an unknown event")
 
 
-def _ended(content: dict[str, Any]) -> Ended:
+def read_checked(content: Mapping[str, Any]) -> Checked:
+    """Return what a worker says of settings; raises ``ValueError`` when no worker says that."""
+    found = read_as(Checked, content)
+    return replace(found, message=of_others(found.message, MOST_TRACEBACK))
+
+
+def _ended(content: Mapping[str, Any]) -> Ended:
     refusals = content.get("risk_refusals")
     if refusals is not None:
         if len(refusals) > _MOST_RULES:
@@ -103,7 +126,7 @@ def _ended(content: dict[str, Any]) -> Ended:
     )
 
 
-def _count(content: dict[str, Any], key: str) -> int:
+def _count(content: Mapping[str, Any], key: str) -> int:
     return _whole(content[key])
 
 

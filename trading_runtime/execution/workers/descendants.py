@@ -9,7 +9,7 @@ import signal
 import sys
 
 MARK = {"TRADING_RUNTIME_WORKER": "1"}
-"""The variable by which a worker's processes are told from others, once it is gone."""
+"""The variable that marks a worker's processes, so that they are found after its end."""
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 _MOST_ROUNDS = 50
 
@@ -30,7 +30,7 @@ def hide_from_children() -> None:
 def end_descendants(process: int) -> int:
     """Kill everything below a process; return how many processes that were.
 
-    It goes on until none is left, since one may start others in the meantime.
+    It repeats until none is left, since each may start others in the meantime.
     """
     ended: set[int] = set()
     for _ in range(_MOST_ROUNDS):

@@ -22,23 +22,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trading_runtime.errors import CrashError, Kind, TaskTimeoutError, UsageError, error_of
-from trading_runtime.execution.workers.answers import MOST_LINE, GarbledError, read_answer
+from trading_runtime.execution.workers.answers import (
+    MOST_LINE,
+    GarbledError,
+    read_answer,
+    read_checked,
+)
 from trading_runtime.execution.workers.descendants import MARK, end_descendants, hide_from_children
 from trading_runtime.execution.workers.memory import (
     resident_bytes,
     says_out_of_memory,
     system_kills,
 )
-from trading_runtime.redaction import of_others
+from trading_runtime.execution.workers.requests import (
+    BatchRequest,
+    CheckRequest,
+    FetchReply,
+    JobRequest,
+)
 from trading_runtime.storage.scratch import Scratch
-from trading_runtime.text import MOST_TRACEBACK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.execution.workers.answers import Answer
+    from trading_runtime.execution.workers.requests import WorkerRequest
     from trading_runtime.execution.workers.supply import Supply
     from trading_runtime.records.plan import Plan
 
@@ -115,9 +125,9 @@ class StartedProcess:
         self._said = b""
         self.is_ready = self._has_closed = False
 
-    def send(self, message: dict[str, Any]) -> None:
-        """Send the process a message, as one line."""
-        content = json.dumps(message).encode() + b"\n"
+    def send(self, request: WorkerRequest) -> None:
+        """Send the process a request."""
+        content = request.to_line()
         if len(content) <= _FITS_PIPE:
             self._write(content)
         else:
@@ -326,16 +336,16 @@ class WorkerProcess:
         self._folder, self._output = started.folder, started.output
         self.answers, self._process = started.answers, started.process
         started.send(
-            {
-                "plan": str(job.plan_file),
-                "folder": str(job.folder),
-                "dataset": supply.dataset,
-                "results": supply.results_of(number),
-                "fetches": supply.fetches,
-                "most_growth": job.most_growth,
-                "search_paths": [str(path) for path in job.search_paths],
-                "scratch": str(self._folder),
-            }
+            JobRequest(
+                plan=str(job.plan_file),
+                folder=str(job.folder),
+                dataset=supply.dataset,
+                results=supply.results_of(number),
+                fetches=supply.fetches,
+                most_growth=job.most_growth,
+                search_paths=[str(path) for path in job.search_paths],
+                scratch=str(self._folder),
+            )
         )
 
     @property
@@ -349,7 +359,7 @@ class WorkerProcess:
         self._kills_before = system_kills()
         self.current = None
         self.since = time.monotonic()
-        self._started.send({"tasks": tasks})
+        self._started.send(BatchRequest(tasks))
 
     def begin(self, task: int) -> None:
         """Note that it started a task."""
@@ -370,7 +380,7 @@ class WorkerProcess:
         self.waits_for = None
         self.fetched_bytes += fetched_bytes
         self.refused = None if kind is Kind.OK else kind
-        self._started.send({"kind": kind, "message": message})
+        self._started.send(FetchReply(kind, message))
 
     @property
     def is_idle(self) -> bool:
@@ -488,7 +498,7 @@ class PrestartedWorker:
 
     def check(
         self, loaded: LoadedExperiment, code: StrategyCode, plan: Plan
-    ) -> dict[str, list[str]]:
+    ) -> Mapping[str, Sequence[str]]:
         """Let the worker's engine check venue and strategy, so that this process needs no engine.
 
         Returns and raises what ``engine.simulation.venue.check_settings`` does; raises
@@ -500,52 +510,41 @@ class PrestartedWorker:
         self._started.wait_until_ready()
         where = code.file or code.path
         self._started.send(
-            {
-                "path": plan.strategy.path,
-                "code": plan.strategy.code,
-                "folder": str(loaded.code_folder),
-                "search_paths": [str(path) for path in code.search_paths],
-                "common": plan.common.content,
-                "configs": plan.configs,
-            }
+            CheckRequest(
+                path=plan.strategy.path,
+                code=plan.strategy.code,
+                folder=str(loaded.code_folder),
+                search_paths=[str(path) for path in code.search_paths],
+                common=plan.common.content,
+                configs=plan.configs,
+            )
         )
         try:
             answer = self._started.wait_for_answer(IMPORT_SECONDS)
-            kind = Kind.OK if answer is None else Kind(answer["kind"])
-            if answer is not None and kind is Kind.OK:
-                return _checked_defaults(answer["defaults"])
-            message = "" if answer is None else of_others(str(answer["message"]), MOST_TRACEBACK)
+            checked = None if answer is None else read_checked(answer)
         except TimeoutError:
             raise TaskTimeoutError(
                 f"{where}: importing the strategy took longer than {IMPORT_SECONDS:.0f} s and was "
                 "ended; look for an endless loop or a download outside its classes"
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise CrashError(
                 f"{where}: importing the strategy made its process answer nonsense"
             ) from error
-        if answer is None:
+        if checked is None:
             exit_code = self._started.wait()
             said = self._started.last_output().strip().splitlines()
             words = f"; it last said: {said[-1]}" if said else ""
             raise CrashError(
                 f"{where}: importing the strategy ended the process (exit code {exit_code}){words}"
             )
-        if kind is Kind.INTERNAL:
-            raise RuntimeError(message)
-        raise error_of(kind, message)
+        if checked.kind is Kind.OK:
+            return checked.defaults
+        if checked.kind is Kind.INTERNAL:
+            raise RuntimeError(checked.message)
+        raise error_of(checked.kind, checked.message)
 
     def take(self) -> StartedProcess | None:
         """Hand over the process; ``None`` when it was handed over before."""
         started, self._started = self._started, None
         return started
-
-
-def _checked_defaults(content: Any) -> dict[str, list[str]]:
-    """Return the fields that keep their defaults; raises ``ValueError`` for anything else."""
-    if not isinstance(content, dict) or not all(
-        isinstance(names, list) and all(isinstance(name, str) for name in names)
-        for names in content.values()
-    ):
-        raise ValueError("no lists of names")
-    return content

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trading_runtime.datasets.fetching import FetchedDataset
 from trading_runtime.errors import DataError, Kind, TradingRuntimeError
 from trading_runtime.execution.workers.answers import GarbledError
-from trading_runtime.results.opening import open_store
-from trading_runtime.results.store import Store
+from trading_runtime.results.store import Store, open_store
 from trading_runtime.storage.s3 import S3Folder, is_s3
 from trading_runtime.text import name_copy
 

@@ -16,21 +16,33 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import Kind, TradingRuntimeError, error_of
+from trading_runtime.execution.workers.answers import Checked, Ended, Needs, Ready, Started
 from trading_runtime.execution.workers.descendants import adopt_orphans, end_descendants
 from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.execution.workers.processes import KILL_SWITCH_SIGNAL
+from trading_runtime.execution.workers.requests import (
+    BatchRequest,
+    CheckRequest,
+    FetchReply,
+    JobRequest,
+    read_first,
+)
+from trading_runtime.records.forms import read_as
 from trading_runtime.text import abridged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TextIO
 
     from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.execution.task import TaskRunner
+    from trading_runtime.execution.workers.answers import Answer
+    from trading_runtime.execution.workers.requests import CodeRequest
 
 _WATCH_SECONDS = 1.0
 _OURS = frozenset({Kind.INTERNAL, Kind.DATA, Kind.STORAGE})
@@ -71,14 +83,14 @@ def serve(sender: int, parent: int) -> None:
     adopt_orphans()
     # Before the job is known: the run may still be being planned.
     import_engine()
-    _say(answers, {"event": "ready"})
-    job = _loads(requests.readline())
-    if "configs" in job:
-        _say(answers, _checked(job))
-        job = _loads(requests.readline())
+    _say(answers, Ready())
+    job = read_first(requests.readline())
+    if isinstance(job, CheckRequest):
+        _write(answers, vars(_checked(job)))
+        job = read_as(JobRequest, _loads(requests.readline()))
     runner = _runner(job, lambda *asked: _fetch(requests, answers, *asked))
     try:
-        _serve(runner, requests, answers, job["most_growth"])
+        _serve(runner, requests, answers, job.most_growth)
     finally:
         runner.close()
 
@@ -105,25 +117,37 @@ def _serve(runner: TaskRunner, requests: TextIO, answers: TextIO, most_growth: i
     threads = set(threading.enumerate())
     # Not in a loop over the file, which reads ahead: ``_fetch`` reads from it, too.
     while line := requests.readline():
-        tasks = _loads(line)["tasks"]
+        tasks = read_as(BatchRequest, _loads(line)).tasks
         for at, index in enumerate(tasks):
             if _kill_switch_is_on.is_set():
                 return
             runner.expect(tasks[at:])
-            _say(answers, {"event": "task_started", "task": index})
-            ended = attempt(runner, index)
-            is_spoilt = ended.pop("is_spoilt", False)
+            _say(answers, Started(index))
+            attempted = attempt(runner, index)
+            status, message = attempted.status, attempted.message
+            is_spoilt = attempted.is_spoilt
             if replaced := _restored():
                 is_spoilt = True
-                if ended["status"] in _OURS:
+                if status in _OURS:
                     why = f"the strategy replaced {', '.join(replaced)}, which everybody uses"
-                    ended |= {"status": Kind.STRATEGY, "message": f"{why}: {ended['message']}"}
+                    status, message = Kind.STRATEGY, f"{why}: {message}"
             # What the task started ends with it; a thread can only end with its process.
             is_spoilt |= end_descendants(os.getpid()) > 0 or bool(
                 set(threading.enumerate()) - threads
             )
             memory = resident_bytes(os.getpid())
-            _say(answers, {"event": "task_ended", "task": index, **ended, "memory_bytes": memory})
+            ended = Ended(
+                task=index,
+                status=status,
+                seconds=attempted.seconds,
+                rows=attempted.rows,
+                message=message,
+                traceback=attempted.traceback,
+                memory_bytes=memory,
+                out_of_memory=attempted.out_of_memory,
+                risk_refusals=attempted.risk_refusals,
+            )
+            _say(answers, ended)
             most = most or memory + most_growth
             if memory > most or is_spoilt:
                 # The parent replaces it with a fresh process, for the rest of the batch too.
@@ -141,55 +165,55 @@ def _restored() -> list[str]:
 
 
 def _fetch(requests: TextIO, answers: TextIO, partition: int, ahead: Sequence[int]) -> None:
-    """Let the parent fetch the data of a partition; raises what it ran into."""
-    _say(answers, {"event": "needs", "partition": partition, "ahead": list(ahead)})
-    reply = _loads(requests.readline())
-    if reply["kind"] != Kind.OK:
-        raise error_of(Kind(reply["kind"]), reply["message"])
+    """Let the parent fetch the data of a partition; raises the error that it met."""
+    _say(answers, Needs(partition, tuple(ahead)))
+    reply = read_as(FetchReply, _loads(requests.readline()))
+    if reply.kind is not Kind.OK:
+        raise error_of(reply.kind, reply.message)
 
 
-def _checked(asked: dict[str, Any]) -> dict[str, Any]:
+def _checked(asked: CheckRequest) -> Checked:
     """Return what the engine says about the settings of a run that is being planned."""
     from trading_runtime.engine.simulation.venue import check_settings
     from trading_runtime.records.inputs import CommonInputs
 
     try:
-        common = CommonInputs.from_document(asked["common"])
-        code = find_code(asked, asked["path"], asked["code"], common.config_path)
-        defaults = check_settings(code, common, asked["configs"])
+        common = CommonInputs.from_document(asked.common)
+        code = find_code(asked, asked.path, asked.code, common.config_path)
+        defaults = check_settings(code, common, asked.configs)
     except TradingRuntimeError as error:
-        return {"kind": error.kind, "message": str(error)}
+        return Checked(error.kind, str(error), {})
     except Exception:  # noqa: BLE001 - a defect of ours: the parent reports it
-        return {"kind": Kind.INTERNAL, "message": traceback.format_exc()}
-    return {"kind": Kind.OK, "defaults": defaults}
+        return Checked(Kind.INTERNAL, traceback.format_exc(), {})
+    return Checked(Kind.OK, "", defaults)
 
 
 def find_code(
-    message: dict[str, Any], path: str, further: Sequence[str], config_path: str | None
+    asked: CodeRequest, path: str, further: Sequence[str], config_path: str | None
 ) -> StrategyCode:
-    """Return the strategy's code where a ``message`` says that it is."""
+    """Return the strategy's code from where a request says that it is."""
     from trading_runtime.config.strategy_code import find_strategy_code
 
     # Where the parent found the modules, possibly its current folder; last, to shadow nothing.
-    sys.path.extend(path for path in message["search_paths"] if path not in sys.path)
-    folder = Path(message["folder"])
+    sys.path.extend(path for path in asked.search_paths if path not in sys.path)
+    folder = Path(asked.folder)
     return find_strategy_code(path, folder, further, config_path)
 
 
-def _runner(job: dict[str, Any], fetch: Callable[[int, Sequence[int]], None]) -> TaskRunner:
+def _runner(job: JobRequest, fetch: Callable[[int, Sequence[int]], None]) -> TaskRunner:
     from trading_runtime.execution.task import TaskRunner
     from trading_runtime.records.plan import read_plan
-    from trading_runtime.results.opening import open_store
+    from trading_runtime.results.store import open_store
 
-    plan = read_plan(Path(job["plan"]))
+    plan = read_plan(Path(job.plan))
     strategy = plan.strategy
     code = find_code(job, strategy.path, strategy.code, plan.common.config_path)
-    scratch = Path(job["scratch"])
-    store = open_store(job["results"])
+    scratch = Path(job.scratch)
+    store = open_store(job.results)
     runner = TaskRunner(
-        *(plan, job["dataset"], store, code),
+        *(plan, job.dataset, store, code),
         scratch=scratch,
-        fetch=fetch if job["fetches"] else None,
+        fetch=fetch if job.fetches else None,
     )
     _to_kill.append(runner)
     if _kill_switch_is_on.is_set():
@@ -201,8 +225,23 @@ def _runner(job: dict[str, Any], fetch: Callable[[int, Sequence[int]], None]) ->
     return runner
 
 
-def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
-    """Run a task and return how it ended, as reported to the parent."""
+@dataclass(frozen=True)
+class Attempt:
+    """How a task ended in this process."""
+
+    status: Kind
+    seconds: float
+    rows: int = 0
+    message: str = ""
+    traceback: str = ""
+    out_of_memory: bool = False
+    risk_refusals: dict[str, int] | None = None
+    is_spoilt: bool = False
+    """Whether no other task may run in this process."""
+
+
+def attempt(runner: TaskRunner, index: int) -> Attempt:
+    """Run a task and return how it ended."""
     from trading_runtime.engine.strategy.failures import TaskMemoryError
     from trading_runtime.engine.strategy.loading import ForeignPackageError
 
@@ -210,23 +249,22 @@ def attempt(runner: TaskRunner, index: int) -> dict[str, Any]:
     try:
         rows = runner.run(index)
     except BaseException as error:  # noqa: BLE001 - every failure is a fact about this task
-        return {
-            "status": _kind(error),
-            "message": abridged(_said(error), _MOST_TOLD),
-            "traceback": abridged(
+        return Attempt(
+            _kind(error),
+            time.perf_counter() - started,
+            message=abridged(_said(error), _MOST_TOLD),
+            traceback=abridged(
                 getattr(error, "strategy_traceback", "") or _traceback_text(), _MOST_TOLD
             ),
-            "seconds": time.perf_counter() - started,
-            "rows": 0,
-            "out_of_memory": isinstance(error, (MemoryError, TaskMemoryError)),
-            "is_spoilt": isinstance(error, ForeignPackageError),
-        }
-    return {
-        "status": Kind.OK,
-        "seconds": time.perf_counter() - started,
-        "rows": rows,
-        "risk_refusals": runner.risk_refusals,
-    }
+            out_of_memory=isinstance(error, (MemoryError, TaskMemoryError)),
+            is_spoilt=isinstance(error, ForeignPackageError),
+        )
+    return Attempt(
+        Kind.OK,
+        time.perf_counter() - started,
+        rows,
+        risk_refusals=runner.risk_refusals,
+    )
 
 
 def _said(error: BaseException) -> str:
@@ -253,8 +291,12 @@ def _kind(error: BaseException) -> Kind:
     return Kind.INTERNAL if isinstance(error, Exception) else Kind.STRATEGY
 
 
-def _say(answers: TextIO, message: dict[str, Any]) -> None:
-    answers.write(_dumps(message) + "\n")
+def _say(answers: TextIO, answer: Answer) -> None:
+    _write(answers, {"event": answer.event, **vars(answer)})
+
+
+def _write(answers: TextIO, content: Mapping[str, object]) -> None:
+    answers.write(_dumps(content) + "\n")
     answers.flush()
 
 

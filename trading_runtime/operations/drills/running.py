@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import TradingRuntimeError, UsageError
@@ -14,6 +12,7 @@ from trading_runtime.operations import records
 from trading_runtime.operations.drills.scratch import DrillFolder
 from trading_runtime.records.events import DrillCompleted, DrillStarted, DrillVerdict
 from trading_runtime.runs.metadata import now_text
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,13 +115,11 @@ def run_drill(name: str, store: Store, *, sabotage: bool) -> Drilled:
     module = importlib.import_module(f"trading_runtime.operations.drills.{name.replace('-', '_')}")
     records.journal(store, "drill", DrillStarted(drill=name, sabotage=sabotage))
     steps, moment, started = Steps(), now_text(), time.monotonic()
-    with tempfile.TemporaryDirectory(
-        prefix="trading-runtime-drill-", ignore_cleanup_errors=True
-    ) as folder:
+    with Scratch() as scratch:
         sabotaging = module.SABOTAGE if sabotage else None
-        scratch = DrillFolder(Path(folder).resolve(), store.place, sabotaging)
+        folder = DrillFolder(scratch.path.resolve(), store.place, sabotaging)
         try:
-            module.drill(scratch, steps)
+            module.drill(folder, steps)
         except UsageError:
             raise
         except TradingRuntimeError as error:

@@ -77,7 +77,7 @@ def live_sections(instrument: str, orders: StandInVenue, prices: StandInVenue) -
 
 
 class BybitProtocol:
-    """Answers as Bybit does, and fails where it is told to."""
+    """Answers as Bybit does, and fails on demand."""
 
     def __init__(self, exchange: Exchange, rate: float = 20.0) -> None:
         """Send quotes and trades of each symbol ``rate`` times a second."""
