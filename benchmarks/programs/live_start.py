@@ -37,7 +37,7 @@ def _peak() -> int:
 
 
 def _session(deployment: str) -> dict[str, Any]:
-    from trading_runtime.sessions.collector import sparing_collector
+    from trading_runtime.collector import sparing_collector
 
     with sparing_collector():  # as the command does
         return _of_session(deployment)

@@ -24,12 +24,12 @@ from nautilus_trader.config import DataClientConfig
 from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
 from nautilus_trader.live.clients import DataClient, DataClientFactory
 from nautilus_trader.persistence import ParquetDataCatalog
+from trading_runtime.collector import sparing_collector
 from trading_runtime.engine.instruments.definitions import build_instruments
 from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import simulated_venue
 from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.engine.strategy.loading import imported_strategy
-from trading_runtime.sessions.collector import sparing_collector
 from trading_runtime.sessions.preparation import cut_window, prepare_session
 from trading_runtime.sessions.session import Session
 

@@ -13,8 +13,8 @@ import click
 
 from trading_runtime.cli.options import JSON, RESULTS, find_run
 from trading_runtime.cli.terminal import say
+from trading_runtime.collector import sparing_collector
 from trading_runtime.errors import Kind
-from trading_runtime.sessions.collector import sparing_collector
 from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:

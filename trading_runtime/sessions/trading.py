@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.collector import start_collecting
 from trading_runtime.config.sizes import parse_size
 from trading_runtime.control.kill_switch import KillSwitchPoller
 from trading_runtime.engine.live.arriving import ArrivingData
@@ -31,7 +32,6 @@ from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.records import session_events as events
 from trading_runtime.records.account import AccountState, HeldPosition
 from trading_runtime.sessions.account import encoded
-from trading_runtime.sessions.collector import start_collecting
 from trading_runtime.sessions.health import Health, serving
 from trading_runtime.sessions.reconciling import known_of, reconciled
 from trading_runtime.sessions.watching import HealthWatch
