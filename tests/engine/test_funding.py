@@ -109,3 +109,13 @@ def test_settlements_of_positions_one_after_another_count_once_each(tmp_path: Pa
     found = run_steps(market(tmp_path, T0, rates), steps)
     assert found.funding == (Decimal("-0.4"), 2)
     assert found.tables.equity[-1]["equity"] == Decimal("99999.6")
+
+
+def test_it_is_settled_on_what_is_open_after_the_rows_of_its_instant(tmp_path: Path) -> None:
+    rates = [(T0 + SECOND, T0 + 5 * MINUTE, "0.001")]
+    written = market(tmp_path, T0, rates)
+    opened = run_steps(written, {"5": ["market BUY 2"]})
+    closed = run_steps(written, {"1": ["market BUY 2"], "5": ["market SELL 2"]})
+    assert opened.tables.fills[0]["ts"] == closed.tables.fills[1]["ts"] == T0 + 5 * MINUTE
+    assert opened.funding == (Decimal("-0.2"), 1)
+    assert closed.funding == (Decimal(0), 0)
