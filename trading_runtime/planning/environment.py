@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parent.parent
 RUNTIME_CODE = (
     "canonical.py",
+    "collector.py",
     "config/import_closure.py",
     "config/strategy_code.py",
     "currency_codes.py",
     "datasets/daily_closes.py",
+    "datasets/idle_bars.py",
     "datasets/observed_days.py",
     "datasets/slices.py",
     "engine",
