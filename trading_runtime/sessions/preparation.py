@@ -13,7 +13,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.config.adapters import AdapterData, AdapterExecution
 from trading_runtime.config.deployment import Deployment, LoadedDeployment, load_deployment
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
-from trading_runtime.datasets.fetching import FetchedDataset
+from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.datasets.manifest import MANIFEST_FORMAT, Manifest, load_manifest
 from trading_runtime.datasets.slices import Slice, copy_partition, cut_partition
 from trading_runtime.engine.live.adapters import adapter_client
@@ -31,7 +31,6 @@ from trading_runtime.records.planned_data import PlannedRowGroup
 from trading_runtime.results.holdout import refuse_held_out
 from trading_runtime.results.store import open_store
 from trading_runtime.storage.files import storage_errors
-from trading_runtime.storage.s3 import S3Folder, is_s3
 from trading_runtime.storage.scratch import Scratch
 from trading_runtime.units import DAY, format_instant
 
@@ -284,16 +283,11 @@ def whole_files(partition: PlannedPartition, manifest: Manifest) -> PlannedParti
 
 @contextlib.contextmanager
 def _scratch(dataset: str, partition: PlannedPartition) -> Iterator[tuple[Path, Path]]:
-    """Yield a folder of one's own, and the dataset's, which is fetched when it is in S3."""
+    """Yield a new temporary folder, and the dataset's, which is in it when it came from S3."""
     with Scratch() as scratch:
-        source = Path(dataset)
-        if is_s3(dataset):
-            source = scratch.path / "dataset"
-            with _enough_storage(scratch.path):
-                fetched = FetchedDataset(S3Folder(dataset), source)
-                fetched.wait(partition)
-                fetched.close()
-        yield scratch.path, source
+        with _enough_storage(scratch.path):
+            source = fetched_dataset(dataset, [partition], scratch.path / "dataset")
+        yield scratch.path, Path(source)
 
 
 def _enough_storage(scratch: Path) -> contextlib.AbstractContextManager[None]:
