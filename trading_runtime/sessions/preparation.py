@@ -191,9 +191,9 @@ class SessionWindow:
     inputs: TaskInputs
     catalog: Path
     slice: Slice
-    """How many rows it has, at most when files were only copied."""
-    dataset: str = ""
-    """What its rows can be cut from once more."""
+    """How many rows it has; an upper bound when files were only copied."""
+    dataset: str
+    """Its rows can be cut from this again; empty when the data arrived."""
 
     @property
     def task_id(self) -> str:
@@ -208,14 +208,7 @@ class SessionWindow:
 
 def arrived_window(plan: Plan, observed: Observed | None = None) -> SessionWindow:
     """Return the window of a session whose data arrived: there are no rows in a catalog."""
-    partition = plan.partitions[0]
-    return SessionWindow(
-        plan,
-        partition,
-        task_inputs(plan, 0, partition_inputs(partition, plan.instruments)),
-        Path(),
-        Slice(partition.rows_max, 0, observed),
-    )
+    return _window(plan, Path(), Slice(plan.partitions[0].rows_max, 0, observed), "")
 
 
 @contextlib.contextmanager
