@@ -61,7 +61,7 @@ class LocalRun:
     has_trials: bool = True
     """Whether its points are trials; a check of a known point is none."""
     after_computing: Callable[[], None] = lambda: None
-    """Called once no worker computes any more, before the run is summarised."""
+    """Called when all workers are done, before the run is summarised."""
     files: RunFiles = field(init=False)
     _opened: OpenRun = field(init=False)
     _started: float = field(init=False)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _MICROSECOND = 1_000
 _MOST_BESIDE = 64 << 20
-"""Bytes outside the window that are copied with it, which takes less time than importing Arrow."""
+"""Bytes outside the window that may be copied with it: importing Arrow would take longer."""
 _NOTHING = Manifest(format=MANIFEST_FORMAT, instruments=(), instrument_files=(), files=())
 
 
@@ -215,8 +215,8 @@ def arrived_window(plan: Plan, observed: Observed | None = None) -> SessionWindo
 def copied_window(plan: Plan, manifest: Manifest, dataset: str) -> Iterator[SessionWindow]:
     """Copy the files with rows of the plan's one partition, for as long as the block lasts.
 
-    To be played, they need not be cut, for which Arrow would be imported: that takes as long as a
-    bare node's start. ``cut_window`` takes the copy as its dataset. Raises ``DataError`` when the
+    Rows can be played without being cut. Cutting needs Arrow, whose import takes as long as a bare
+    node's start. ``cut_window`` accepts the copy as its dataset. Raises ``DataError`` when the
     bytes are not those of the manifest.
     """
     partition = plan.partitions[0]
@@ -252,7 +252,7 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
 def whole_files(partition: PlannedPartition, manifest: Manifest) -> PlannedPartition | None:
     """Return a partition with all row groups of its files.
 
-    ``None`` when that would be much more, or files of a series overlap.
+    ``None`` when they are much larger than the partition, or files of a series overlap.
     """
     data, size = [], 0
     for series in partition.data:
