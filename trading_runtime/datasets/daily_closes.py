@@ -48,9 +48,7 @@ def daily_closes(partition: PlannedPartition, catalog: Path) -> DailyCloses:
         series = [each for each in partition.data if each.type == kind]
         for each in sorted(series, key=attrgetter("identifier")):
             if each.instrument_id not in found:
-                # The folder has the engine's own name for the series, as in the dataset.
-                name = each.row_groups[0].path.split("/")[-2]
-                closes = list(_closes(catalog / "data" / kind / name, columns, partition.start))
+                closes = list(_closes(catalog / each.folder, columns, partition.start))
                 if closes:
                     found[each.instrument_id] = closes
     return dict(sorted(found.items()))

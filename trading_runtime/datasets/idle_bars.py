@@ -5,6 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow.parquet as pq
+
 from trading_runtime.datasets.slices import instants_of
 
 if TYPE_CHECKING:
@@ -15,24 +18,25 @@ if TYPE_CHECKING:
 
 def bars_without_volume(partition: PlannedPartition, catalog: Path) -> dict[str, int]:
     """Return how many bars of a window that was cut to ``catalog`` have no volume, by series."""
-    import numpy as np
-    import pyarrow.parquet as pq
+    counts = {
+        series.identifier: _without_volume(catalog / series.folder, partition.start)
+        for series in partition.data
+        if series.type == "bars"
+    }
+    return {identifier: count for identifier, count in counts.items() if count}
 
-    found: dict[str, int] = {}
-    for series in partition.data:
-        if series.type != "bars":
-            continue
-        # The folder has the engine's own name for the series, as in the dataset.
-        name = series.row_groups[0].path.split("/")[-2]
-        for path in sorted((catalog / "data" / series.type / name).glob("*.parquet")):
-            with pq.ParquetFile(path) as file:
-                for group in range(file.metadata.num_row_groups):
-                    table = file.read_row_group(group, ["ts_init", "volume"], use_threads=False)
-                    before = bisect_left(instants_of(table), partition.start)
-                    for chunk in table["volume"].slice(before).chunks:
-                        # A decimal is a whole number of 16 bytes.
-                        words = np.frombuffer(chunk.buffers()[1], np.uint64).reshape(-1, 2)
-                        mine = words[chunk.offset : chunk.offset + len(chunk)]
-                        if idle := int((~mine.any(axis=1)).sum()):
-                            found[series.identifier] = found.get(series.identifier, 0) + idle
-    return found
+
+def _without_volume(folder: Path, start: int) -> int:
+    """Return how many bars from ``start`` on have no volume."""
+    count = 0
+    for path in folder.glob("*.parquet"):
+        with pq.ParquetFile(path) as file:
+            for group in range(file.metadata.num_row_groups):
+                table = file.read_row_group(group, ["ts_init", "volume"], use_threads=False)
+                before = bisect_left(instants_of(table), start)
+                for chunk in table["volume"].slice(before).chunks:
+                    # A decimal is a whole number of 16 bytes.
+                    words = np.frombuffer(chunk.buffers()[1], np.uint64).reshape(-1, 2)
+                    mine = words[chunk.offset : chunk.offset + len(chunk)]
+                    count += int((~mine.any(axis=1)).sum())
+    return count

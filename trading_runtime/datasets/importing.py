@@ -20,10 +20,10 @@ from trading_runtime.datasets.data_file import (
     column_roles,
 )
 from trading_runtime.datasets.instrument_facts import StatedInstrument
+from trading_runtime.datasets.number_columns import price_columns, scale_of, size_columns
 from trading_runtime.datasets.raw_files import RawFile, find_files
 from trading_runtime.datasets.remote_files import is_address
 from trading_runtime.datasets.row_checks import shown
-from trading_runtime.datasets.series_rows import price_columns, size_columns
 from trading_runtime.datasets.time_columns import read_times
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY, NANOSECONDS
@@ -232,17 +232,10 @@ def _digits(loaded: LoadedPreparation, columns: Callable[[Series], Sequence[str]
         for file in {0: files[0], len(files) - 1: files[-1]}.values():
             for number, raw in enumerate(file.blocks(roles)):
                 texts = pl.concat([raw[name].cast(pl.String) for name in names])
-                factor = _factor(series, columns is price_columns)
-                most = max(most, _digits_of(texts, factor))
+                most = max(most, _digits_of(texts, scale_of(series, names[0])))
                 if number + 1 == _MOST_BLOCKS:
                     break
     return min(most, _MOST_DIGITS)
-
-
-def _factor(series: Series, is_price: bool) -> Decimal:  # noqa: FBT001 - one of two columns
-    if series.scale is None:
-        return Decimal(1)
-    return series.scale.prices if is_price else series.scale.sizes
 
 
 def _digits_of(texts: pl.Series, factor: Decimal) -> int:

@@ -31,12 +31,12 @@ from trading_runtime.datasets.data_file import (
     BookDepthSeries,
     FundingSeries,
     QuoteSeries,
-    Scale,
     Series,
     StatusSeries,
     TradeSeries,
     column_roles,
 )
+from trading_runtime.datasets.number_columns import one_tick, price_columns, scale_of, size_columns
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.datasets.splits import adjusted, factors
 from trading_runtime.datasets.symbols import Symbols
@@ -48,7 +48,6 @@ from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from decimal import Decimal
 
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
     from trading_runtime.datasets.raw_files import RawFile
@@ -58,39 +57,10 @@ _USUAL_FIRST = 31 * 86_400 * 10**9
 _CENTURY = 946_684_800 * 10**9
 """2000-01-01; three times as much is 2059."""
 
-_PRICES: dict[str, tuple[str, ...]] = {
-    "bars": ("open", "high", "low", "close"),
-    "trades": ("price",),
-    "quotes": ("bid", "ask"),
-    "mark_prices": ("value",),
-    "index_prices": ("value",),
-    "order_book_deltas": ("price",),
-    "instrument_closes": ("price",),
-}
-_SIZES: dict[str, tuple[str, ...]] = {
-    "bars": ("volume",),
-    "trades": ("size",),
-    "quotes": ("bid_size", "ask_size"),
-    "order_book_deltas": ("size",),
-}
 RATE = Increment(1, 16)
 """Funding rates are read in units of the catalog's last digit."""
 _LEAD = 10**9
 """How long before its settlement a rate is seen, when only the settlement's time is known."""
-
-
-def price_columns(series: Series) -> tuple[str, ...]:
-    """Return the columns of prices."""
-    if isinstance(series, BookDepthSeries):
-        return tuple(f"{side}_price_{at}" for side in ("bid", "ask") for at in range(series.levels))
-    return _PRICES.get(series.type, ())
-
-
-def size_columns(series: Series) -> tuple[str, ...]:
-    """Return the columns of sizes."""
-    if isinstance(series, BookDepthSeries):
-        return tuple(f"{side}_size_{at}" for side in ("bid", "ask") for at in range(series.levels))
-    return _SIZES.get(series.type, ())
 
 
 @dataclass
@@ -256,7 +226,7 @@ def _with_words(block: _Block) -> tuple[_Block, dict[str, pl.Series]]:
     series, raw, problems = block.series, block.raw, block.problems
     if isinstance(series, BookDeltaSeries):
         ticks = block.source.increments.items()
-        usual = {name: _one_tick(series, name, tick) for name, tick in ticks}
+        usual = {name: one_tick(series, name, tick) for name, tick in ticks}
         raw, words = read_changes(series, block.index, raw, problems, usual)
         return replace(block, raw=raw), words
     if isinstance(series, BookDepthSeries):
@@ -342,7 +312,7 @@ class _Block:
             return pl.repeat(constant, self.raw.height, dtype=kind, eager=True)
         series = self.series
         if isinstance(series, BookDepthSeries) and (absent := absent_levels(self.raw, name)).any():
-            filler = _one_tick(series, name, increment)
+            filler = one_tick(series, name, increment)
             filled = pl.when(absent).then(pl.lit(filler)).otherwise(pl.col(name).cast(pl.String))
             present = replace(self, raw=self.raw.with_columns(filled.alias(name)))
             return present._ticks(name, increment).set(absent, None)  # noqa: SLF001 - the same class
@@ -352,7 +322,7 @@ class _Block:
         series = self.series
         is_price = name in price_columns(series)
         largest = LARGEST_PRICE if is_price else LARGEST_SIZE
-        factor = _factor(series, name)
+        factor = scale_of(series, name)
         form = NumberFormat(
             series.decimal,
             series.thousands,
@@ -368,16 +338,6 @@ class _Block:
         if is_price and series.scale is None:
             _refuse_fixed_point(self, name, numbers["ticks"], increment)
         return numbers["ticks"]
-
-
-def _factor(series: Series, name: str) -> Decimal:
-    scale = series.scale or Scale()
-    return scale.prices if name in price_columns(series) else scale.sizes
-
-
-def _one_tick(series: Series, name: str, tick: Increment) -> str:
-    """Return a tick as a raw file would have it."""
-    return format(tick.value / _factor(series, name), "f")
 
 
 def _refuse_dates_as_closes(block: _Block) -> None:
@@ -449,7 +409,7 @@ def _constant(source: SeriesSource, column: str) -> int | None:
     series = source.series
     if isinstance(series, BarSeries) and column == "volume":
         value = series.volume
-    elif isinstance(series, QuoteSeries) and column in _SIZES["quotes"]:
+    elif isinstance(series, QuoteSeries) and column in size_columns(series):
         value = series.size
     else:
         value = None

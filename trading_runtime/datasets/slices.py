@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from trading_runtime.datasets.observed_days import Observed, RowTimes
@@ -18,6 +17,7 @@ from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -58,9 +58,6 @@ def cut_partition(partition: PlannedPartition, dataset: Path, catalog: Path) -> 
     rows = warmup_rows = 0
     seen = RowTimes()
     for series in partition.data:
-        # The engine's own name for the folder: it drops some characters that identifiers may have.
-        name = Path(series.row_groups[0].path).parent.name
-        folder = catalog / "data" / series.type / name
         is_funding = series.type == _FUNDING
         whole = None if is_funding else _whole_files(series, dataset, partition, seen)
         if whole is not None:
@@ -68,7 +65,7 @@ def cut_partition(partition: PlannedPartition, dataset: Path, catalog: Path) -> 
             rows += whole.rows
             warmup_rows += whole.warmup_rows
             continue
-        with _SeriesFile(folder) as file:
+        with _SeriesFile(catalog / series.folder) as file:
             for table in _row_groups(series, dataset):
                 kept, before, times = _inside(table, partition)
                 seen.add(times)

@@ -61,7 +61,7 @@ class LocalRun:
     has_trials: bool = True
     """Whether its points are trials; a check of a known point is none."""
     after_computing: Callable[[], None] = lambda: None
-    """Called when all workers are done, before the run is summarised."""
+    """Called when no worker computes any more, before the run is summarised."""
     files: RunFiles = field(init=False)
     _opened: OpenRun = field(init=False)
     _started: float = field(init=False)
@@ -129,7 +129,6 @@ class LocalRun:
         """Compute what is not stored and summarise; recompute damaged results once."""
         plan = self.prepared.plan
         self._compute(computation, plan.uncached)
-        self.after_computing()
         # What was verified for the plan is not verified again, unless tasks ran in between, which
         # can take hours.
         verified = {} if plan.uncached else self.prepared.manifests
@@ -162,6 +161,7 @@ class LocalRun:
                 computation.run(
                     self._executor(), self._batches(left), progress, meanwhile=_import_for_end
                 )
+        self.after_computing()
 
     def _batches(self, pending: set[int]) -> dict[int, list[int]]:
         """Return the pending tasks of each batch that has any, by its index in the plan."""

@@ -81,6 +81,14 @@ class PlannedSeries(NamedTuple):
     files: tuple[PlannedFile, ...]
     row_groups: tuple[PlannedRowGroup, ...]
 
+    @property
+    def folder(self) -> str:
+        """The folder of its files, in the dataset and in a catalog with some of its rows.
+
+        The name is the engine's own: it drops some characters that identifiers may have.
+        """
+        return self.row_groups[0].path.rpartition("/")[0]
+
     @classmethod
     def of(cls, rows: Iterable[tuple[Any, ...]]) -> Self:
         """Return the series with these row groups, each with the values of ``TABLE_COLUMNS``."""

@@ -7,14 +7,12 @@ its tables, report and statistics are those of any other run.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import check_here, prepare_loaded
-from trading_runtime.execution.workers.processes import PrestartedWorker
 from trading_runtime.planning.points import PointList
 from trading_runtime.search.asking import SearchInputs
 from trading_runtime.search.halving import Halving
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.execution.local_run import RunOutcome
     from trading_runtime.execution.preparation import Check, PreparedRun
+    from trading_runtime.execution.workers.processes import PrestartedWorker
     from trading_runtime.search.asking import Asked
     from trading_runtime.search.state import Search
 
@@ -45,7 +44,7 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     *,
     should_stop: Callable[[], bool],
     show_progress: bool,
-    prestarted: PrestartedWorker | None,
+    prestarted: PrestartedWorker,
     allow_incomplete: bool,
 ) -> Searched:
     """Search as the experiment says, then run the points that the search ends with.
@@ -56,29 +55,22 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     """
     search = search_of(prepared, run_id)
     computed, seconds = 0, 0.0
-    with contextlib.ExitStack() as started:
-        check: Check = check_here
-
-        def prestart() -> None:
-            # It imports the engine while this process summarises, asks and plans.
-            nonlocal prestarted, check
-            prestarted = started.enter_context(PrestartedWorker())
-            check = prestarted.check
-
-        while (asked := search.next_asked()) is not None:
-            planned = planned_for(prepared, search, asked, check)
-            name = search.generation_id
-            generation = LocalRun(planned, name, should_stop, show_progress, prestarted)
-            generation.after_computing = prestart
-            ended = generation.execute(allow_incomplete=True)
-            computed, seconds = computed + ended.computed, seconds + ended.seconds
-            search.tell(asked, ended.reduction.points)
-            if show_progress:
-                sys.stderr.write(f"{search.progress}\n")
-        planned = planned_for(prepared, search, search.last_asked(), check)
-        show_progress = show_progress and bool(planned.plan.uncached)
-        run = LocalRun(planned, run_id, should_stop, show_progress, prestarted)
-        last = run.execute(allow_incomplete=allow_incomplete)
+    while (asked := search.next_asked()) is not None:
+        generation = LocalRun(
+            planned_for(prepared, search, asked, prestarted.check),
+            *(search.generation_id, should_stop, show_progress, prestarted),
+            # The next worker imports the engine while this process summarises, asks and plans.
+            after_computing=prestarted.renew,
+        )
+        ended = generation.execute(allow_incomplete=True)
+        computed, seconds = computed + ended.computed, seconds + ended.seconds
+        search.tell(asked, ended.reduction.points)
+        if show_progress:
+            sys.stderr.write(f"{search.progress}\n")
+    planned = planned_for(prepared, search, search.last_asked(), prestarted.check)
+    show_progress = show_progress and bool(planned.plan.uncached)
+    run = LocalRun(planned, run_id, should_stop, show_progress, prestarted)
+    last = run.execute(allow_incomplete=allow_incomplete)
     outcome = dataclasses.replace(
         last, computed=computed + last.computed, seconds=seconds + last.seconds
     )

@@ -284,8 +284,7 @@ def row_times(window: SessionWindow) -> dict[str, list[int]]:
 
     found: dict[str, set[int]] = defaultdict(set)
     for series in window.partition.data:
-        name = Path(series.row_groups[0].path).parent.name
-        for path in (window.catalog / "data" / series.type / name).glob("*.parquet"):
+        for path in (window.catalog / series.folder).glob("*.parquet"):
             times = instants_of(pq.read_table(path, columns=["ts_init"]))
             found[series.instrument_id].update(times)
     return {name: sorted(times) for name, times in found.items()}

@@ -484,7 +484,8 @@ class PrestartedWorker:
 
     def __init__(self) -> None:
         self._scratch = Scratch()
-        self._started: StartedProcess | None = StartedProcess(0, self._scratch.path)
+        self._started: StartedProcess | None = None
+        self.renew()
 
     def __enter__(self) -> Self:
         """Started already."""
@@ -495,6 +496,11 @@ class PrestartedWorker:
         if self._started is not None:
             self._started.end()
         self._scratch.remove()
+
+    def renew(self) -> None:
+        """Start another process, for a further run, if the last one was handed over."""
+        if self._started is None:
+            self._started = StartedProcess(0, self._scratch.path)
 
     def check(
         self, loaded: LoadedExperiment, code: StrategyCode, plan: Plan

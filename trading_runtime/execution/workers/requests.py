@@ -73,7 +73,7 @@ class FetchReply(WorkerRequest):
 
 
 def read_first(line: str) -> CheckRequest | JobRequest:
-    """Return what a worker is asked first: to check settings, or already to do a job."""
+    """Return what a worker without a job is asked: to check settings, or to do a job."""
     content = json.loads(line)
     if "configs" in content:
         return read_as(CheckRequest, content)

@@ -84,10 +84,8 @@ def serve(sender: int, parent: int) -> None:
     # Before the job is known: the run may still be being planned.
     import_engine()
     _say(answers, Ready())
-    job = read_first(requests.readline())
-    if isinstance(job, CheckRequest):
+    while isinstance(job := read_first(requests.readline()), CheckRequest):
         _write(answers, vars(_checked(job)))
-        job = read_as(JobRequest, _loads(requests.readline()))
     runner = _runner(job, lambda *asked: _fetch(requests, answers, *asked))
     try:
         _serve(runner, requests, answers, job.most_growth)
