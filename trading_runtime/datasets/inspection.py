@@ -61,9 +61,10 @@ def as_text(manifest: Manifest) -> str:
     lines += [
         f"instrument   {definition.id} ({definition.type})" for definition in manifest.instruments
     ]
+    entries = manifest.series_entries
     for series in manifest.series():
         lines += ["", f"{series.type}  {series.identifier}"]
-        facts = _facts(series, manifest.series_entries.get(series.key, {}))
+        facts = _facts(series, entries.get(series.key, {}))
         lines += [f"  {name:<11}{value}" for name, value in facts]
     return "\n".join(lines)
 
