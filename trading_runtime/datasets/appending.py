@@ -87,7 +87,9 @@ def append(
         partial = scratch.path
         made = make_all(new, partial, stored)
         grown = _grown(
-            manifest, new, new_described, made, partial=partial, write_instruments=write_instruments
+            *(manifest, entries, new, new_described, made),
+            partial=partial,
+            write_instruments=write_instruments,
         )
         grown = _put_in_place(partial, store, manifest, grown, version)
     rows, known_rows = sum(item.rows for item in made), sum(item.known for item in made)
@@ -137,6 +139,7 @@ def _stored(source: SeriesSource, store: ObjectStore, manifest: Manifest) -> Sto
 
 def _grown(  # noqa: PLR0913 - everything a manifest is made of
     manifest: Manifest,
+    entries: Mapping[_Key, dict[str, Any]],
     sources: Sequence[SeriesSource],
     described: Sequence[dict[str, Any]],
     made: Sequence[MadeSeries],
@@ -144,21 +147,21 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
     partial: Path,
     write_instruments: InstrumentWriter,
 ) -> Manifest:
-    entries = manifest.with_raw_files().series_entries
+    grown = dict(entries)
     files: list[DataFile] = []
     gaps: list[Gap] = []
     for source, item, series in zip(sources, described, made, strict=True):
         files += series.files
         gaps += series.gaps.listed
-        before = entries.get(_key(source))
+        before = grown.get(_key(source))
         counted = item | series.described(source.identifier)
-        entries[_key(source)] = counted if before is None else _added(before, counted)
+        grown[_key(source)] = counted if before is None else _added(before, counted)
     definitions = {item.id: item for item in manifest.instruments}
     fresh = {source.instrument.id: source.instrument.definition for source in sources}
     missing = [fresh[name] for name in sorted(fresh) if name not in definitions]
     written = [index_instrument_file(path, partial) for path in write_instruments(partial, missing)]
     definitions |= fresh
-    series_entries = list(entries.values())
+    series_entries = list(grown.values())
     made_from = {
         "version": manifest.source["version"],
         "series": [
