@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.02
 WARM_UP = 2
-"""First pairs of tasks that are not counted: a partition's rows are decoded for its second task."""
+"""How many pairs of tasks are not counted: the second task of a partition decodes its rows."""
 _USERS_ENVIRONMENT = {
     # A program that runs a second time has its bytecode; when this is set, each start compiles
     # again.

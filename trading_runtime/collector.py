@@ -1,4 +1,4 @@
-"""When Python's garbage collector runs."""
+"""Decide when Python's garbage collector runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause it while much is made that has no cycles: it would look at all that again and again."""
+    """Pause the collector while many objects without cycles are made.
+
+    It would scan all of them again and again.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -24,7 +27,7 @@ def collector_paused() -> Iterator[None]:
 
 @contextlib.contextmanager
 def sparing_collector() -> Iterator[None]:
-    """Collect nothing before ``start_collecting``, and everything again afterwards.
+    """Collect nothing before ``start_collecting``, and everything again after the block.
 
     What a session makes at its start stays until its end. Scanning it takes a tenth of the start,
     and delays orders later.
@@ -38,7 +41,7 @@ def sparing_collector() -> Iterator[None]:
 
 
 def start_collecting() -> None:
-    """Collect from now on, but nothing of what there is; if the collector was spared until now."""
+    """Collect what is made from now on; do nothing outside ``sparing_collector``."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

@@ -22,7 +22,7 @@ from typing import Any
 _SYMBOL = "BTCUSDT"
 _INSTRUMENT = "BTCUSDT-LINEAR.BYBIT"
 _UNCOUNTED = 10
-"""Orders until everything has been done once."""
+"""The first orders, during which everything is done for the first time."""
 _PATIENCE = 120.0
 _STRATEGY = Path(__file__).parent.parent / "strategies" / "eager.py"
 

@@ -5,7 +5,7 @@
 Prints one JSON list of pairs: the task with all artifacts written, and a bare ``BacktestNode`` that
 streams the same window from the dataset's catalog with the same strategy, whose results are not
 read. Each of the two is stated as seconds of processor time and of wall time. Every other pair
-begins with the node, no garbage of one run is collected during the next, and what was imported is
+begins with the node. Garbage of one run is not collected during the next. Imported objects are
 frozen, as in a worker.
 """
 

@@ -1,4 +1,4 @@
-"""A strategy that trades on every other quote, and notes when each of them had come."""
+"""A strategy that trades on every other quote, and notes when that quote arrived."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EagerConfig(StrategyConfig):
 
 
 class Eager(Strategy):
-    """Buys and sells in turn, and writes the instants to the file that BENCH_CAME names."""
+    """Buys and sells in turn, and writes when its quotes arrived to the file in BENCH_CAME."""
 
     def __init__(self, config: EagerConfig) -> None:
         super().__init__(config)
@@ -32,7 +32,7 @@ class Eager(Strategy):
         self.subscribe_quotes(self.settings.instrument_id)
 
     def on_quote(self, quote: QuoteTick) -> None:
-        """Trade, and note when the client had the quote."""
+        """Trade, and note when the client received the quote."""
         self.quotes += 1
         if self.quotes % 2:
             return
@@ -43,5 +43,5 @@ class Eager(Strategy):
         self.submit_order(order)
 
     def on_stop(self) -> None:
-        """Leave the instants behind."""
+        """Write the file."""
         Path(os.environ["BENCH_CAME"]).write_text(json.dumps(self.came), encoding="utf-8")

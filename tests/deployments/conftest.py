@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trading_runtime.deployments.state import SupervisorFolder
 
 PATIENCE_SECONDS = 240
-"""A busy machine takes its time; nothing is judged by it."""
+"""How long a busy machine may take; no test measures this time."""
 
 
 class Screen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +150,33 @@ def test_nothing_of_a_strategy_stays_behind(
     assert set(sys.modules) - modules == set()
     assert not (tmp_path / "__pycache__").exists()
     assert not sys.dont_write_bytecode
+
+
+DRAWS = """
+import sys
+from pathlib import Path
+
+from trading_runtime.config.strategy_code import find_strategy_code
+from trading_runtime.engine.strategy.loading import imported_strategy
+
+code = find_strategy_code("mine_alone.py:Mine", Path(sys.argv[1]))
+with imported_strategy(code, None, seed=1) as strategy:
+    print(strategy.strategy_class.draw())
+"""
+
+
+def test_a_package_that_imports_numpy_in_a_callback_draws_from_the_seed(tmp_path: Path) -> None:
+    draw = (
+        "    @staticmethod\n    def draw():\n        import sys, pyarrow\n"
+        "        return sys.modules['num' + 'py'].random.random()\n"
+    )
+    (tmp_path / "mine_alone.py").write_text(f"{SOUND}{draw}")
+    drawn = subprocess.run(
+        [sys.executable, "-c", DRAWS, str(tmp_path)], capture_output=True, text=True, check=True
+    ).stdout
+
+    # The first number of numpy.random.RandomState(1).
+    assert float(drawn) == 0.417022004702574
 
 
 @pytest.mark.parametrize("name", ["polars", "pytest"])

@@ -75,8 +75,7 @@ class AdapterData(Model):
     adapter: AdapterName
     """Which one. Bybit and Binance are tested; the others can be named, untested."""
     environment: str | None = None
-    """The venue's environment, such as ``testnet``; the adapter's own default when
-    absent."""
+    """The venue's environment, such as ``testnet``; the adapter's own default when absent."""
     config: AdapterConfig = Field(default_factory=dict)
     """Further fields of the adapter's data config, such as ``product_types: [linear]``."""
     instruments: Annotated[list[InstrumentName], Field(min_length=1)]

@@ -300,7 +300,7 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
-"""What the processes get that make series: Polars uses jemalloc, Arrow glibc's malloc."""
+"""The variables of processes that make series: Polars uses jemalloc, Arrow glibc's malloc."""
 
 type _Job = tuple[SeriesSource, StoredRows | None]
 type _Outcome = MadeSeries | DataError | UsageError
@@ -330,7 +330,7 @@ def _outcomes(jobs: Sequence[_Job], folder: Path) -> list[_Outcome]:
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """Let processes that are started in the block have ``_ENVIRONMENT``."""
+    """Give processes that are started in the block the variables of ``_ENVIRONMENT``."""
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     os.environ.update(_ENVIRONMENT)
     try:

@@ -1,4 +1,4 @@
-"""Files with rows of several instruments, or of another one, where a series is of one."""
+"""Files with rows of several instruments, or of another one than their series is of."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CERTAIN_NAMES = ("SYMBOL", "TICKER", "INSTRUMENT", "INST", "INSTID", "INSTRUMEN
 
 
 class Symbols:
-    """Detects a symbol column with more than one symbol, or another, over all files of a series."""
+    """Detects several symbols, or another instrument's, in a column over all files of a series."""
 
     def __init__(self, instrument_id: str) -> None:
         self._own = _plain(instrument_id.rpartition(".")[0])
@@ -70,7 +70,6 @@ class Symbols:
                     "choose one with 'where: {column: symbol}', take all with 'split_by', or set "
                     f"'mixed_symbols: accept' if all are {self._id}"
                 )
-
             if _plain(name) in _CERTAIN_NAMES and any(map(self._is_other, values)):
                 raise DataError(
                     f"{self._last[name].name}: column {name} says {shown(next(iter(values)))}, but "

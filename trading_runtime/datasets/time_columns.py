@@ -88,7 +88,7 @@ def read_times(  # noqa: PLR0911 - one for each kind of column
     return _from_local(frame, moments, zone)
 
 
-def have_offsets(values: pl.Series) -> tuple[str | None, str | None]:
+def with_and_without_offset(values: pl.Series) -> tuple[str | None, str | None]:
     """Return the first text in ISO 8601 with an offset from UTC, and the first without one."""
     texts = values.str.strip_chars()
     texts = texts.filter(texts != "")

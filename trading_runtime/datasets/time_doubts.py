@@ -8,7 +8,7 @@ import polars as pl
 
 from trading_runtime.datasets.data_file import BarSeries
 from trading_runtime.datasets.row_checks import shown
-from trading_runtime.datasets.time_columns import have_offsets, read_times
+from trading_runtime.datasets.time_columns import read_times, with_and_without_offset
 from trading_runtime.datasets.time_formats import ISO, exchanged_pattern
 from trading_runtime.errors import DataError
 from trading_runtime.units import DAY, format_duration
@@ -75,7 +75,7 @@ class _Offsets:
             return
         if file is not self._file:
             self._file, self._with, self._without = file, None, None
-        aware, naive = have_offsets(raw)
+        aware, naive = with_and_without_offset(raw)
         self._with, self._without = self._with or aware, self._without or naive
 
     def found(self) -> str | None:

@@ -143,7 +143,7 @@ def _union_reader(forms: tuple[Any, ...]) -> _Reader:
 
 
 def _read_object(value: Any, place: str) -> dict[str, Any]:
-    """Return a mapping of anything as it is: thousands of definitions keep theirs."""
+    """Return a mapping of anything as it is: a copy for each of thousands of definitions costs."""
     _must(isinstance(value, dict), place, "no mapping")
     found: dict[str, Any] = value
     return found

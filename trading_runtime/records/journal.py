@@ -104,8 +104,8 @@ class Journal:
     def flush(self) -> None:
         """Write the events that are held, all at once; raises as ``write`` does.
 
-        The hash of the last line is for the next one. It is made now if nothing is held, and
-        else not before that one: an order may wait for this line.
+        The next line needs the hash of the last one, which is computed when that line is written,
+        or by a flush with nothing held: an order may be waiting for the last line.
         """
         if self._unhashed is not None:
             self._previous = hashlib.sha256(self._unhashed).hexdigest()

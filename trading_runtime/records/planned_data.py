@@ -1,9 +1,9 @@
 """The data of a plan's partitions: series, their files and row groups.
 
-A plan over all months of thousands of instruments has hundreds of thousands of row groups, for
-whose records would take more time and memory than the rest of the plan. Such a plan has them
-once, as columns, and its partitions name theirs by number. In ``plan.json`` the columns are Parquet
-files, in base64.
+A plan over all months of thousands of instruments has hundreds of thousands of row groups. Records
+of them would take more time and memory than the rest of the plan. Such a plan has them once, as
+columns, and its partitions name theirs by number. In ``plan.json`` the columns are Parquet files,
+in base64.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from trading_runtime.canonical import digest
 from trading_runtime.config.adapters import AdapterData, AdapterExecution
 from trading_runtime.config.deployment import Deployment, LoadedDeployment, load_deployment
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
-from trading_runtime.datasets.fetching import FetchedDataset
+from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.datasets.manifest import MANIFEST_FORMAT, Manifest, load_manifest
 from trading_runtime.datasets.slices import Slice, copy_partition, cut_partition
 from trading_runtime.engine.live.adapters import adapter_client
@@ -31,7 +31,6 @@ from trading_runtime.records.planned_data import PlannedRowGroup
 from trading_runtime.results.holdout import refuse_held_out
 from trading_runtime.results.store import open_store
 from trading_runtime.storage.files import storage_errors
-from trading_runtime.storage.s3 import S3Folder, is_s3
 from trading_runtime.storage.scratch import Scratch
 from trading_runtime.units import DAY, format_instant
 
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 
 _MICROSECOND = 1_000
 _MOST_BESIDE = 64 << 20
-"""Bytes outside the window that are copied with it, which takes less time than importing Arrow."""
+"""Bytes outside the window that may be copied with it: importing Arrow would take longer."""
 _NOTHING = Manifest(format=MANIFEST_FORMAT, instruments=(), instrument_files=(), files=())
 
 
@@ -192,9 +191,9 @@ class SessionWindow:
     inputs: TaskInputs
     catalog: Path
     slice: Slice
-    """How many rows it has, at most when files were only copied."""
-    dataset: str = ""
-    """What its rows can be cut from once more."""
+    """How many rows it has; an upper bound when files were only copied."""
+    dataset: str
+    """Its rows can be cut from this again; empty when the data arrived."""
 
     @property
     def task_id(self) -> str:
@@ -209,22 +208,15 @@ class SessionWindow:
 
 def arrived_window(plan: Plan, observed: Observed | None = None) -> SessionWindow:
     """Return the window of a session whose data arrived: there are no rows in a catalog."""
-    partition = plan.partitions[0]
-    return SessionWindow(
-        plan,
-        partition,
-        task_inputs(plan, 0, partition_inputs(partition, plan.instruments)),
-        Path(),
-        Slice(partition.rows_max, 0, observed),
-    )
+    return _window(plan, Path(), Slice(plan.partitions[0].rows_max, 0, observed), "")
 
 
 @contextlib.contextmanager
 def copied_window(plan: Plan, manifest: Manifest, dataset: str) -> Iterator[SessionWindow]:
     """Copy the files with rows of the plan's one partition, for as long as the block lasts.
 
-    To be played, they need not be cut, for which Arrow would be imported: that takes as long as a
-    bare node's start. ``cut_window`` takes the copy as its dataset. Raises ``DataError`` when the
+    Rows can be played without being cut. Cutting needs Arrow, whose import takes as long as a bare
+    node's start. ``cut_window`` accepts the copy as its dataset. Raises ``DataError`` when the
     bytes are not those of the manifest.
     """
     partition = plan.partitions[0]
@@ -260,7 +252,7 @@ def cut_window(plan: Plan, dataset: str) -> Iterator[SessionWindow]:
 def whole_files(partition: PlannedPartition, manifest: Manifest) -> PlannedPartition | None:
     """Return a partition with all row groups of its files.
 
-    ``None`` when that would be much more, or files of a series overlap.
+    ``None`` when they are much larger than the partition, or files of a series overlap.
     """
     data, size = [], 0
     for series in partition.data:
@@ -284,16 +276,11 @@ def whole_files(partition: PlannedPartition, manifest: Manifest) -> PlannedParti
 
 @contextlib.contextmanager
 def _scratch(dataset: str, partition: PlannedPartition) -> Iterator[tuple[Path, Path]]:
-    """Yield a folder of one's own, and the dataset's, which is fetched when it is in S3."""
+    """Yield a new temporary folder, and the dataset's, which is in it when it came from S3."""
     with Scratch() as scratch:
-        source = Path(dataset)
-        if is_s3(dataset):
-            source = scratch.path / "dataset"
-            with _enough_storage(scratch.path):
-                fetched = FetchedDataset(S3Folder(dataset), source)
-                fetched.wait(partition)
-                fetched.close()
-        yield scratch.path, source
+        with _enough_storage(scratch.path):
+            source = fetched_dataset(dataset, [partition], scratch.path / "dataset")
+        yield scratch.path, Path(source)
 
 
 def _enough_storage(scratch: Path) -> contextlib.AbstractContextManager[None]:

@@ -52,7 +52,7 @@ class SessionRecords:
         self.changes = 0
         """How many events have affected the account so far."""
         self.on_change: Callable[[], object] = lambda: None
-        """Called at each that comes from the venue, from within the engine."""
+        """Called from within the engine at each change that comes from the venue."""
         self.on_refusal: Callable[[str], object] = lambda _message: None
         """Called with the venue's words when it has refused a request."""
         self.error: Exception | None = None
@@ -87,8 +87,8 @@ class SessionRecords:
             self._write(_submitted, order, now)
         if self.error is not None:
             raise self.error
-        # It is in the journal, and what the account holds changes with the venue's answer. Saving
-        # that now would come before the request.
+        # The order is in the journal, and the account changes only with the venue's answer. Saving
+        # the account now would delay the request.
         self.changes += 1
 
     def queued(self, what: str, order_ids: Sequence[Any], waiting: int) -> None:

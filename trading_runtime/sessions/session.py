@@ -40,11 +40,7 @@ from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
 from trading_runtime.sessions.origin import check_origin
-from trading_runtime.sessions.preparation import (
-    arrived_window,
-    copied_window,
-    cut_window,
-)
+from trading_runtime.sessions.preparation import arrived_window, copied_window, cut_window
 from trading_runtime.sessions.recording import SessionRecords
 from trading_runtime.sessions.rolling import rolled_forward
 from trading_runtime.sessions.starting import check_start, venue_account
@@ -342,7 +338,7 @@ class Session:
             cut = contextlib.nullcontext(self._arrived(replay))
         else:
             end = (replay.last // _MICROSECOND + 1) * _MICROSECOND
-            played = self._plan(carried, None if replay.is_complete else end)
+            played = self._window.plan if replay.is_complete else self._plan(carried, end)
             cut = cut_window(played, self._window.dataset)
         with cut as window:
             plan = window.plan

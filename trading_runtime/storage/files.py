@@ -78,7 +78,7 @@ def read_bytes(path: str | Path, most: int | None = None) -> bytes:
     # Called for six files a task: a file object around the descriptor would take half the time.
     descriptor, size = _opened(path, most)
     try:
-        # One byte more than it has: when that does not come, this was all.
+        # One byte more than its size: if no more comes, this is all of it.
         content = os.read(descriptor, min(size + 1, _READ_AT_ONCE))
         if len(content) == size:
             return content

@@ -66,7 +66,7 @@ class NamedOrders:
 
 
 def fills_of(order: Any) -> list[OrderFilled]:
-    """Return the fills of an order; reading all its events takes longer than reading one."""
+    """Return the fills of an order; reading one event is faster than reading all of them."""
     last = order.last_event
     if isinstance(last, OrderFilled) and last.last_qty == order.filled_qty:
         return [last]

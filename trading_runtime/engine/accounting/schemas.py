@@ -1,6 +1,6 @@
-"""The tables of a task as Arrow has them.
+"""The Arrow schemas of a task's tables.
 
-Apart from the values, since a session needs Arrow only when it stores something.
+They are separate from the values, since a session needs Arrow only when it stores something.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ _DECIMAL_BYTES = DECIMAL.byte_width
 
 
 def arrow_table(columns: Columns, schema: pa.Schema) -> pa.Table:
-    """Return a table's columns as Arrow has them."""
+    """Return a table's columns as an Arrow table."""
     # A field's name and type are built again on every access.
     arrays = [
         _decimals(columns[name]) if kind == DECIMAL else pa.array(columns[name], kind)

@@ -122,7 +122,7 @@ def collect(
 def _average(value: float) -> int:
     """Return the shortest decimal that reads back as ``value``, as the engine averages.
 
-    An order and the position that it opens or closes mostly have the same average.
+    Kept, since an order and the position that it opens or closes mostly have the same average.
     """
     text = repr(float(value))
     whole, _, places = text.partition(".")

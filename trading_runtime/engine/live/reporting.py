@@ -15,9 +15,9 @@ _REFUSALS = {
     "OrderModifyRejected": "on_order_modify_rejected",
     "OrderCancelRejected": "on_order_cancel_rejected",
 }
-"""What a venue refuses, and the strategy's callback for it. The engine calls it before
-``on_order_event``, and the strategy may send another order at once: a listener that holds orders
-back after a refusal has to know of it first."""
+"""The refusals of a venue, each with the strategy's callback for it. The engine calls that before
+``on_order_event``, and the strategy may send another order in it at once. A listener that holds
+orders back after a refusal must hear of the refusal first."""
 
 
 class Listener(Protocol):

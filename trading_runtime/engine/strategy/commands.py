@@ -152,7 +152,7 @@ def _refuse_known(strategy: Any, ids: list[tuple[Any, Any]]) -> None:
 
 
 def _refuse_algorithm(order: Any) -> None:
-    """Raise when an order is for an execution algorithm: none runs, and it would never be sent."""
+    """Raise when an order names an execution algorithm: none runs, so it would never be sent."""
     for each in order if isinstance(order, list) else [order]:
         if (algorithm := getattr(each, "exec_algorithm_id", None)) is not None:
             raise ValueError(

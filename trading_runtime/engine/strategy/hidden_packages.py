@@ -1,4 +1,4 @@
-"""Packages that the engine imports if it finds them, and is not to find."""
+"""Hide packages that the engine would import if it found them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IN_LOG = frozenset({"msgspec", "numpy", "pandas", "pyarrow", "pytz", "uvloop"})
 
 @dataclass(frozen=True)
 class _Hiding:
-    """Finds none of some packages, before those that would are asked."""
+    """An import finder that refuses some packages, ahead of the finders that would find them."""
 
     names: frozenset[str]
     why: str
@@ -47,8 +47,8 @@ def without_pandas(packages: Collection[str]) -> contextlib.AbstractContextManag
 
 
 def without_versions_in_log() -> contextlib.AbstractContextManager[None]:
-    """Hide what a live node imports, while it is built, for a line of its log with their versions.
+    """Hide the packages that a live node imports, while it is built, only to log their versions.
 
-    That would take half of its start, and a session shows no such log.
+    Importing them would take half of its start, and a session does not show that log.
     """
     return _hidden(_Hiding(_IN_LOG, "is hidden while a node is built"))

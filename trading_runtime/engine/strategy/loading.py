@@ -297,9 +297,14 @@ def _texts_in(value: Any) -> Iterator[str]:
 
 
 def seed_randomness(code: StrategyCode, seed: int) -> None:
-    """Seed ``random``, and NumPy's global generator if the strategy can reach it."""
+    """Seed ``random``, and NumPy's global generator if the strategy can reach it.
+
+    A package that the strategy imports may import NumPy later, in a callback.
+    """
     random.seed(seed)
-    if "numpy" not in sys.modules and any(b"numpy" in path.read_bytes() for path in code.files):
+    if "numpy" not in sys.modules and (
+        code.imported or any(b"numpy" in path.read_bytes() for path in code.files)
+    ):
         with contextlib.suppress(ImportError):
             importlib.import_module("numpy")
     if "numpy" in sys.modules:

@@ -72,12 +72,12 @@ class Ended:
 
 @dataclass(frozen=True)
 class Checked:
-    """What the engine says of the settings of a run that is being planned."""
+    """What the engine says about the settings of a run that is being planned."""
 
     kind: Kind
     message: str
     defaults: Mapping[str, Sequence[str]]
-    """The fields that keep their defaults, with what these name."""
+    """The fields that keep their defaults, each with the texts in its default."""
 
 
 type Answer = Ready | Needs | Started | Ended
@@ -102,7 +102,7 @@ def read_answer(line: bytes) -> Answer:
 
 
 def read_checked(content: Mapping[str, Any]) -> Checked:
-    """Return what a worker says of settings; raises ``ValueError`` when no worker says that."""
+    """Return what a worker says about settings; raises ``ValueError`` for anything else."""
     found = read_as(Checked, content)
     return replace(found, message=of_others(found.message, MOST_TRACEBACK))
 

@@ -333,7 +333,7 @@ class WorkerProcess:
         self._kills_before = system_kills()
         self._started = started = started or StartedProcess(number, scratch)
         self._buffer = started.unread()
-        self._folder, self._output = started.folder, started.output
+        self._output = started.output
         self.answers, self._process = started.answers, started.process
         started.send(
             JobRequest(
@@ -344,7 +344,7 @@ class WorkerProcess:
                 fetches=supply.fetches,
                 most_growth=job.most_growth,
                 search_paths=[str(path) for path in job.search_paths],
-                scratch=str(self._folder),
+                scratch=str(started.folder),
             )
         )
 
@@ -387,11 +387,6 @@ class WorkerProcess:
         """Whether it has work and has not begun it for far longer than that takes."""
         waits = self.current is None and self.pending
         return bool(waits) and time.monotonic() - self.since > _START_SECONDS
-
-    @property
-    def has_folder(self) -> bool:
-        """Whether its folder for scratch files is still there."""
-        return self._folder.is_dir()
 
     def is_overdue(self, seconds: int) -> bool:
         """Return whether its task has run for longer than ``seconds``."""

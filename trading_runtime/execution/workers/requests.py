@@ -66,7 +66,7 @@ class BatchRequest(WorkerRequest):
 
 @dataclass(frozen=True)
 class FetchReply(WorkerRequest):
-    """Says that the data which a worker waits for is there, or why not."""
+    """Says that the data a worker waits for is there, or why it is not."""
 
     kind: Kind
     message: str
