@@ -64,7 +64,7 @@ _BACKOFF = models.Backoff(duration="2s", factor="4", cap="5m")
 
 
 _TWICE_AFTER_IT_RAN_OUT = "(lastRetry.exitCode == '137' ? 2 : 1)"
-"""The memory of a pod that is alone at its work, as a factor."""
+"""Factor for the memory of a pod that no second round repeats."""
 _ONCE_MORE_WITH_MEMORY = " || (lastRetry.exitCode == '137' && asInt(retries) < 1)"
 """Out of memory: once more, with twice as much."""
 

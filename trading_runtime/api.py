@@ -426,9 +426,10 @@ class Plots:
         """
         from trading_runtime.charts.trades import first_traded, read_trades, trades_figure
 
-        task = self.run.task(point, partition or 0)
         if partition is None:
-            task = self.run.task(point, first_traded(self.run.files, task.task.point))
+            point = self.run._chosen(point)  # noqa: SLF001
+            partition = first_traded(self.run.files, point)
+        task = self.run.task(point, partition)
         return trades_figure(read_trades(self.run.files, self.run._stored, task.index))  # noqa: SLF001
 
 

@@ -177,7 +177,7 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
         chosen = best(
             points, plan.objective.metric, plan.objective.direction, allow_incomplete=True
         )
-    curve, returns, benchmark = _best_curves(plan, TaskReader(plan, store, files), chosen)
+    curve, returns, benchmark = _best_curves(plan, store, files, chosen)
     held = None if benchmark is None else benchmark.on(day for day, _ in returns)
     luck = judge(rows, None if chosen is None else chosen.point, drawn, held)
     result = RunResult(
@@ -203,11 +203,13 @@ def reduce_run(  # noqa: PLR0913 - what a summary is made from
 
 
 def _best_curves(
-    plan: Plan, reader: TaskReader, chosen: BestPoint | None
+    plan: Plan, store: Store, files: RunFiles, chosen: BestPoint | None
 ) -> tuple[list[CurvePoint], list[tuple[int, Decimal | None]], Benchmark | None]:
     """Return curve, daily returns and benchmark of the best point."""
     if chosen is None:
         return [], [], None
+    # A second reader: the tables have what they need of these tasks already.
+    reader = TaskReader(plan, store, files)
     outcomes = list(reader.outcomes(reader.by_point[chosen.point]))
     curve = chained_curve(outcomes)
     days = point_days(outcomes, Calendar.of_plan(plan))
@@ -240,8 +242,8 @@ def _again(plan: Plan, store: Store, files: RunFiles, reused: ReusedTables) -> R
     write_file(files.results, reused.results)
     write_file(files.points, reused.points)
     write_file(files.result, result.to_json())
-    reader = TaskReader(plan, store, files)
-    return Reduction(result, results, points, *_best_curves(plan, reader, result.best), [])
+    curves = _best_curves(plan, store, files, result.best)
+    return Reduction(result, results, points, *curves, [])
 
 
 def counts(statuses: Mapping[str, str]) -> TaskCounts:

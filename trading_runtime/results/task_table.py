@@ -94,11 +94,9 @@ class TaskTable:
             )
         )
         for name in (*_COUNTED, *_COUNTED_WHERE_GIVEN):
-            given = [row[name] for row in rows if name in row]
-            if given or name in _COUNTED:
-                counted = self._incidents.setdefault(name, Counter())
-                for each in given:
-                    counted.update(each)
+            for row in rows:
+                if name in row:
+                    self._incidents.setdefault(name, Counter()).update(row[name])
 
     def merge(self, other: TaskTable) -> None:
         """Add what another process kept of other tasks."""

@@ -78,10 +78,10 @@ def check_lookahead(
 ) -> Lookahead:
     """Run a point of a run on a window that ends at some of its orders, and between others.
 
-    The orders up to there must be those of the whole window: data behind an order is not known when
-    it is sent. Between orders, because a strategy that looks ahead may do as if it had found what
-    it looks for when there is nothing to see. What a strategy sends in ``on_stop``, and what closes
-    its positions at the end, is not compared. Raises ``NondeterministicError`` when the same data
+    The orders up to there must be those of the whole window: data after an order is not known when
+    it is sent. The cuts between orders catch a strategy that looks ahead and sends an order only
+    where the later rows are missing. What a strategy sends in ``on_stop``, and what closes its
+    positions at the end, is not compared. Raises ``NondeterministicError`` when the same data
     gives other orders the second time, ``StrategyError`` when a task fails.
     """
     start, end = source.windows.bounds[window]

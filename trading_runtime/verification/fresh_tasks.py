@@ -39,7 +39,7 @@ class FreshTasks:
     log_level: str | None = None
     """Shows the engine's log, when given."""
     watches_files: bool = False
-    """Whether to report the files that tasks open; each then runs twice."""
+    """Whether to report what tasks open; each then runs twice."""
 
     @property
     def results(self) -> Path:
@@ -159,9 +159,6 @@ def main() -> None:
             ended = attempt(runner, index)
         return ended, sorted({*first.found(), *second.found()})
 
-    def unwatched(index: int) -> tuple[Attempt, list[str]]:
-        return attempt(runner, index), []
-
     try:
         with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answers:
             for index in job.tasks:
@@ -169,8 +166,11 @@ def main() -> None:
                     watched(index) if job.watches_files else (attempt(runner, index), [])
                 )
                 outcome = FreshOutcome(
-                    *(ended.status, ended.message, ended.traceback, tuple(opened)),
-                    orders_at_stop=runner.orders_at_stop,
+                    ended.status,
+                    ended.message,
+                    ended.traceback,
+                    tuple(opened),
+                    runner.orders_at_stop,
                 )
                 answers.write(json.dumps(vars(outcome)) + "\n")
                 answers.flush()

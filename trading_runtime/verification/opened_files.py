@@ -1,4 +1,4 @@
-"""What a strategy opens while its task runs: it may know of times after the window.
+"""What a strategy opens while its task runs: it may hold data from after the window.
 
 That is files, databases, connections, and other programs, which open what they want.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import os
 import struct
 import sys
@@ -16,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from trading_runtime.engine.strategy.file_reads import listening_to_opens
+from trading_runtime.engine.strategy.file_reads import listening, listening_to_opens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,9 +28,6 @@ _CLOCK_STEP = 10_000_000
 """By how many nanoseconds the clock of a file system may be behind."""
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr/share/zoneinfo")
 _CODE = {".py", ".pyc", ".so", ".pth"}
-
-
-_listeners: list[Callable[[str], None]] = []
 _WAYS_OUT: dict[str, Callable[..., str]] = {
     "socket.connect": lambda _socket, address: f"a connection to {_address(address)}",
     "socket.getaddrinfo": lambda host, *_: f"a connection to {_text(host)}",
@@ -42,7 +38,7 @@ _WAYS_OUT: dict[str, Callable[..., str]] = {
     "os.fork": lambda: "a process of its own",
     "os.forkpty": lambda: "a process of its own",
 }
-"""Events of Python that another process, here or elsewhere, answers, and what they are called."""
+"""Audit events by which a strategy reaches other processes and machines, as they are reported."""
 
 
 def _text(name: Any) -> str:
@@ -53,18 +49,6 @@ def _address(address: Any) -> str:
     if isinstance(address, tuple):
         return ":".join(map(str, address[:2]))
     return _text(address)
-
-
-@functools.cache
-def _add_hook() -> None:
-    sys.addaudithook(_hear)  # for the rest of the process
-
-
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    if _listeners and event in _WAYS_OUT:
-        said = _WAYS_OUT[event](*arguments)
-        for listener in _listeners:
-            listener(said)
 
 
 class OpenedFiles:
@@ -92,9 +76,7 @@ class OpenedFiles:
         """Begin to note."""
         self._watch()
         self._listening.enter_context(listening_to_opens(self._open))
-        _add_hook()
-        _listeners.append(self._found.add)
-        self._listening.callback(_listeners.remove, self._found.add)
+        self._listening.enter_context(listening(_WAYS_OUT, self._leave))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,6 +90,9 @@ class OpenedFiles:
     def _open(self, path: str, _flags: int) -> None:
         if not path.startswith("<"):
             self.note(str(Path(path).absolute()))
+
+    def _leave(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._found.add(_WAYS_OUT[event](*arguments))
 
     def note(self, path: str) -> None:
         """Note that a file was opened, unless it is code, of the system, or made meanwhile."""

@@ -14,25 +14,42 @@ from trading_runtime.engine.strategy.loading import installed_folders, is_covere
 from trading_runtime.errors import StrategyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from trading_runtime.config.strategy_code import StrategyCode
 
 _CODE = {".py", ".pyc", ".so"}
 _OPENING = {"open", "sqlite3.connect"}
 _NO_FILES = {"", ":memory:"}
-_listeners: list[Callable[[str, int], None]] = []
+_listeners: list[tuple[Container[str], Callable[[str, tuple[Any, ...]], None]]] = []
 
 
 @contextlib.contextmanager
-def listening_to_opens(listener: Callable[[str, int], None]) -> Iterator[None]:
-    """Call ``listener`` with path and flags of each file that Python code opens in the context."""
+def listening(
+    events: Container[str], listener: Callable[[str, tuple[Any, ...]], None]
+) -> Iterator[None]:
+    """Call ``listener`` with name and arguments of each such audit event in the context."""
     _add_hook()
-    _listeners.append(listener)
+    heard = (events, listener)
+    _listeners.append(heard)
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        _listeners.remove(heard)
+
+
+def listening_to_opens(
+    listener: Callable[[str, int], None],
+) -> contextlib.AbstractContextManager[None]:
+    """Call ``listener`` with path and flags of each file that Python code opens in the context."""
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        path = arguments[0]
+        flags = arguments[2] if event == "open" else os.O_RDWR
+        if isinstance(path, str | bytes | os.PathLike) and path not in _NO_FILES:
+            listener(os.fsdecode(path), flags)
+
+    return listening(_OPENING, hear)
 
 
 @functools.cache
@@ -41,13 +58,9 @@ def _add_hook() -> None:
 
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    if not _listeners or event not in _OPENING:
-        return
-    path = arguments[0]
-    flags = arguments[2] if event == "open" else os.O_RDWR
-    if isinstance(path, str | bytes | os.PathLike) and path not in _NO_FILES:
-        for listener in _listeners:
-            listener(os.fsdecode(path), flags)
+    for events, listener in _listeners:
+        if event in events:
+            listener(event, arguments)
 
 
 class FileReads(contextlib.ExitStack):
