@@ -60,6 +60,7 @@ def test_a_margin_account_warns_of_instruments_that_take_no_margin(
 
     assert (warning.kind, warning.where) == (WarningKind.NO_MARGIN, "venue.account_type")
     assert f"no margin_init is given for {INSTRUMENT}, " in warning.message
+    assert "cash" not in warning.message, "no cash account trades a perpetual"
 
 
 def test_a_cash_account_takes_no_margin(small: SmallExperiment) -> None:

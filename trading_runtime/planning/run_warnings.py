@@ -15,6 +15,7 @@ from trading_runtime.config.fees import MakerTakerFees, TieredFees
 from trading_runtime.config.messages import key_text, nearest
 from trading_runtime.config.setting_checks import named_instruments
 from trading_runtime.datasets.bar_lengths import bar_length
+from trading_runtime.planning.unsupported import MARGIN_ONLY
 from trading_runtime.records.run_warnings import RunWarning, WarningKind
 from trading_runtime.units import DAY, format_instant, parse_instant
 
@@ -123,6 +124,7 @@ def _margin(
     experiment: Experiment, manifest: Manifest, chosen: Sequence[Series]
 ) -> Iterator[RunWarning]:
     traded = {series.instrument_id for series in chosen}
+    types = {item.id: item.type for item in manifest.instruments}
     free_of_margin = sorted(
         item.id for item in manifest.instruments if item.id in traded and not item.margin_init
     )
@@ -134,11 +136,12 @@ def _margin(
         ]
         if not free:
             continue
+        in_cash = not MARGIN_ONLY & {types[name] for name in free}
         yield RunWarning(
             WarningKind.NO_MARGIN,
             f"no margin_init is given for {_names(free)}, so a position there takes no margin and "
             "the account carries orders of any size; give margin_init where the dataset is "
-            "prepared, or use 'account_type: cash'",
+            f"prepared{", or use 'account_type: cash'" if in_cash else ''}",
             key_text((*section, "account_type")),
         )
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _LENGTHS = {"MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"}
 _BOOKS = {"order_book_deltas", "order_book_depths"}
-_ON_MARGIN = {"CryptoFuture", "CryptoPerpetual", "FuturesContract", "PerpetualContract"}
+MARGIN_ONLY = {"CryptoFuture", "CryptoPerpetual", "FuturesContract", "PerpetualContract"}
 """Types of instruments that the engine refuses a cash account."""
 _PAYING = {"Equity", "Cfd"}
 """Types of instruments that pay dividends."""
@@ -97,7 +97,7 @@ def _cash_accounts(
         names = [
             name
             for name, definition in sorted(instruments.items())
-            if definition.type in _ON_MARGIN and experiment.section_of(name) == section
+            if definition.type in MARGIN_ONLY and experiment.section_of(name) == section
         ]
         if names and venue.account_type == "cash":
             yield ConfigFinding(
