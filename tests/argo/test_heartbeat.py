@@ -55,7 +55,7 @@ def test_a_run_whose_pods_are_gone_has_died_within_two_minutes_and_can_be_ended(
     assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["one", "died"]
     assert invoke(root, ["runs", "show", *named]) == 0
     shown = capsys.readouterr().out
-    assert "no pod has worked on it for 100 s (a workflow that is suspended or" in shown
+    assert "no pod has worked on it for 100 s (a suspended workflow, or one that" in shown
     assert f"argo submit --from workflowtemplate/backtest -p experiment={path}" in shown
     assert invoke(root, ["runs", "watch", *named]) == 5
     assert "one: died; 1/" in capsys.readouterr().err

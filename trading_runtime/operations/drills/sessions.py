@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.operations.drills.running import waited_for
 from trading_runtime.records.journal import entries_of
+from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
     import subprocess
@@ -23,10 +24,16 @@ BALANCE = Decimal(100_000)
 _PATIENCE = 60.0
 
 
-def journalled(scratch: DrillFolder, event: str, run_id: str = "drill") -> list[dict[str, Any]]:
-    """Return the payloads of a session's events of one name."""
+def journalled(
+    scratch: DrillFolder, event: str, run_id: str = "drill", after: int = 0
+) -> list[dict[str, Any]]:
+    """Return the payloads of a session's events of one name, later than ``after``."""
     entries = entries_of(scratch.store.run(run_id).journals, "session-")
-    return [entry["payload"] for entry in entries if entry["event"] == event]
+    return [
+        entry["payload"]
+        for entry in entries
+        if entry["event"] == event and parse_instant(entry["time"]) > after
+    ]
 
 
 def killed_after_a_fill(scratch: DrillFolder, steps: Steps) -> list[dict[str, Any]]:

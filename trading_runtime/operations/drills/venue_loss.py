@@ -88,7 +88,7 @@ def _lose(scratch: DrillFolder, steps: Steps, venue: StandInVenue, exchange: Exc
     venue.go_away()
     # An order that goes out has decided it as well as one that is denied.
     waited_for(
-        lambda: bool(journalled(scratch, "order_denied")) or _sent_in_loss(scratch, moment) > 0,
+        lambda: bool(_rules_since(scratch, moment)) or _sent_in_loss(scratch, moment) > 0,
         _PATIENCE,
     )
     sent = _sent_in_loss(scratch, moment)
@@ -96,7 +96,7 @@ def _lose(scratch: DrillFolder, steps: Steps, venue: StandInVenue, exchange: Exc
         exchange.fill(order, order.left)
     venue.come_back()
     steps.expect("no order goes out while it is lost", not sent, f"{sent} did")
-    rules = {item["rule"] for item in journalled(scratch, "order_denied")}
+    rules = _rules_since(scratch, moment)
     steps.expect("each is denied by its rule", rules == {"venue"}, f"rules: {rules or 'none'}")
 
 
@@ -129,6 +129,11 @@ def _held(scratch: DrillFolder) -> Decimal:
     """Return the position as the session last stated it."""
     changes = journalled(scratch, "position_changed")
     return Decimal(changes[-1]["quantity"]) if changes else Decimal(0)
+
+
+def _rules_since(scratch: DrillFolder, moment: int) -> set[str]:
+    """Return the rules by which orders were denied after ``moment``, not before at the start."""
+    return {item["rule"] for item in journalled(scratch, "order_denied", after=moment)}
 
 
 def _sent_in_loss(scratch: DrillFolder, moment: int) -> int:
