@@ -93,11 +93,29 @@ def search(settings: dict[str, Any], pool: ProcessPoolExecutor) -> list[Point]:
             study.sampler = optuna.samplers.TPESampler(
                 seed=seed, n_startup_trials=1, multivariate=True, constant_liar=True
             )
-            asked = [study.ask(distributions) for _ in settings["first"]]
+            asked, repeated = _asked(study, distributions, len(settings["first"]))
         running = [pool.submit(backtest, settings, trial.params) for trial in asked]
         for trial, result in zip(asked, running, strict=True):
             study.tell(trial, result.result())
-    return [trial.params for trial in study.trials]
+        for trial in repeated:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return [trial.params for trial in study.trials if trial.value is not None]
+
+
+def _asked(
+    study: optuna.Study,
+    distributions: dict[str, optuna.distributions.BaseDistribution],
+    count: int,
+) -> tuple[list[optuna.Trial], list[optuna.Trial]]:
+    """Return so many trials of new points, and those between them that repeat a point."""
+    tried = [trial.params for trial in study.trials if trial.value is not None]
+    new: list[optuna.Trial] = []
+    repeated: list[optuna.Trial] = []
+    while len(new) < count:
+        trial = study.ask(distributions)
+        (repeated if trial.params in tried else new).append(trial)
+        tried.append(trial.params)
+    return new, repeated
 
 
 def main(arguments: Sequence[str]) -> None:
