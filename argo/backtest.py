@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hera.workflows import Parameter, Step, Steps, models
+from hera.workflows import Parameter, Step, Steps, Suspend, models
 
 from argo.expressions import RUN_ID
 from argo.names import BACKTEST_TEMPLATE
-from argo.steps import ask, batch, check, plan, summary
-from argo.workflows import POD_PARAMETERS, output_of, two_rounds, workflow_template
+from argo.steps import ask, batch, check, plan, summary, workflow_output
+from argo.workflows import PASSED_OVER, POD_PARAMETERS, two_rounds, workflow_template
 
 if TYPE_CHECKING:
     from hera.workflows import WorkflowTemplate
 
 MOST_BATCHES = 1_000
+
+_PLANNED = "steps.plan.status == 'Succeeded'"
+_GOOD = "['Succeeded', 'Skipped']"
 
 PARAMETERS = (
     Parameter(name="experiment", description="The experiment file: s3://bucket/folder/name.json"),
@@ -56,7 +59,7 @@ def backtest_template() -> WorkflowTemplate:
         "Runs an experiment in pods; the results are those of a laptop, byte for byte.",
         parameters=PARAMETERS,
         templates=[
-            *(_run(), _rounds(), _round(), _work()),
+            *(_run(), _rounds(), _round(), _work(), _unplanned()),
             *(plan(), ask(), batch("batch", 1), check(), batch("again", 2), summary()),
         ],
         mutex=RUN_ID,
@@ -65,19 +68,37 @@ def backtest_template() -> WorkflowTemplate:
 
 
 def _run() -> Steps:
+    # Where the plan or a search's asking failed, nothing else is done, and the summary repeats why:
+    # its message becomes the workflow's only if all that came before it did not fail. So the
+    # failure is passed over. What follows it is left out by expressions that do not ask for outputs
+    # of a step that has none, for which Argo would wait for ever.
+    asked = f"steps.search.status in {_GOOD}"
     return Steps(
         name="run",
         sub_steps=[
-            Step(name="plan", template="plan"),
+            Step(name="plan", template="plan", continue_on=PASSED_OVER),
             Step(
                 name="search",
                 template="rounds",
-                when=f"{output_of('plan', 'rounds')} != 0",
-                arguments=[Parameter(name="count", value=output_of("plan", "rounds"))],
+                when=f"{{{{={_PLANNED} && workflow.outputs.parameters.rounds != '0'}}}}",
+                # Of the plan: each step ask says anew how many rounds there are.
+                arguments=[Parameter(name="count", value=workflow_output("most_rounds"))],
+                continue_on=PASSED_OVER,
             ),
-            _working("plan"),
+            # After a search, without batches: what it left undone is run once more.
+            _working("batches", when=f"{{{{={_PLANNED} && {asked}}}}}"),
+            Step(name="unplanned", template="unplanned", when=f"{{{{=!({_PLANNED} && {asked})}}}}"),
         ],
     )
+
+
+def _unplanned() -> Suspend:
+    """Return the step that ends a workflow without a plan; it needs no pod.
+
+    It waits for a moment, since Argo fails what waits when a workflow is stopped or terminated. So
+    one that was terminated while it planned has failed.
+    """
+    return Suspend(name="unplanned", duration="1s")
 
 
 def _rounds() -> Steps:
@@ -92,7 +113,7 @@ def _rounds() -> Steps:
                 name="round",
                 template="round",
                 with_sequence=models.Sequence(count="{{inputs.parameters.count}}"),
-                when="{{item}} < {{workflow.outputs.parameters.rounds}}",
+                when=f"{{{{item}}}} < {workflow_output('rounds')}",
                 arguments=[Parameter(name="number", value="{{item}}")],
             )
         ],
@@ -100,32 +121,26 @@ def _rounds() -> Steps:
 
 
 def _round() -> Steps:
-    work = _working("ask", when=f"{output_of('ask', 'batches')} != 0")
     number = Parameter(name="number", value="{{inputs.parameters.number}}")
     return Steps(
         name="round",
         inputs=[Parameter(name="number")],
-        sub_steps=[Step(name="ask", template="ask", arguments=[number]), work],
-    )
-
-
-def _working(planned_by: str, when: str | None = None) -> Step:
-    """Return the step that runs the batches that another one has planned."""
-    return Step(
-        name="work",
-        template="work",
-        when=when,
-        arguments=[
-            Parameter(name="run", value=output_of(planned_by, "run_id")),
-            Parameter(name="batches", value=output_of(planned_by, "batches")),
+        sub_steps=[
+            Step(name="ask", template="ask", arguments=[number]),
+            _working("asked_batches", when=f"{workflow_output('asked_batches')} != 0"),
         ],
     )
 
 
+def _working(batches: str, when: str) -> Step:
+    """Return the step that runs as many batches as an output of the workflow says."""
+    given = [Parameter(name="batches", value=workflow_output(batches))]
+    return Step(name="work", template="work", when=when, arguments=given)
+
+
 def _work() -> Steps:
-    run = Parameter(name="run", value="{{inputs.parameters.run}}")
     return Steps(
         name="work",
-        inputs=[Parameter(name="run"), Parameter(name="batches")],
-        sub_steps=[*two_rounds("{{inputs.parameters.batches}}", [run])],
+        inputs=[Parameter(name="batches")],
+        sub_steps=[*two_rounds("{{inputs.parameters.batches}}")],
     )

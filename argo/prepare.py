@@ -8,7 +8,7 @@ from hera.workflows import Parameter, Step, Steps
 
 from argo.expressions import argument, parameter
 from argo.names import PREPARE_TEMPLATE
-from argo.steps import output, step_pod, when_lost, work_pod
+from argo.steps import BATCH, output, step_pod, when_lost, work_pod
 from argo.workflows import POD_PARAMETERS, output_of, two_rounds, workflow_template
 
 if TYPE_CHECKING:
@@ -76,6 +76,6 @@ def _series(name: str, attempt: int) -> Container:
     arguments = [
         *_arguments("batch"),
         f"--round={attempt}",
-        "--batch={{inputs.parameters.index}}",
+        BATCH,
     ]
     return work_pod(name, arguments, attempt, command=COMMAND)

@@ -44,7 +44,15 @@ _RESULTS_OR_NOTHING = literal("(workflow?.outputs?.parameters?.results ?? '')")
 
 # The run of the workflow; in a round of a search, the run of its generation.
 _RUN = f"--run-id={literal(RUN_ID)}"
-_RUN_OF_ROUND = "--run-id={{inputs.parameters.run}}"
+_RUN_OF_ROUND = "--run-id={{workflow.outputs.parameters.run_id}}"
+
+BATCH = "--batch={{steps.name}}"
+"""By the name of its step, ``batch(7:7)``, a pod knows its number."""
+_INDEX = "int(trimSuffix(split(steps.name, ':')[1], ')'))"
+
+# Why nothing was planned, from which the summary takes the words. Of many failures only the first
+# letters: it asks only where there are few.
+_FAILURES = literal("sprig.trunc(16000, workflow.failures)")
 
 # A pod that was lost through no fault of what it ran. The message of an eviction says why.
 _LOST = (
@@ -89,8 +97,10 @@ def plan() -> Container:
     return _planning(
         "plan",
         [
-            *map(_global_output, ("results", "results_argument", "run_id", "rounds")),
-            output("batches"),
+            *map(_global_output, ("results", "results_argument", "rounds")),
+            # Each step ask says anew how many rounds there are.
+            _global_output("rounds", "most_rounds"),
+            *_to_run("batches"),
         ],
         checked=CHECKED,
     )
@@ -103,7 +113,7 @@ def ask() -> Container:
     """
     return _planning(
         "ask",
-        [*map(_global_output, ("rounds", "search")), output("run_id"), output("batches")],
+        [*map(_global_output, ("rounds", "search")), *_to_run("asked_batches")],
         inputs=[Parameter(name="number")],
         further=["--asked={{inputs.parameters.number}}"],
     )
@@ -145,12 +155,12 @@ def batch(name: str, attempt: int) -> Container:
             "--step=batch",
             f"--results={_RESULTS}",
             f"--round={attempt}",
-            "--batch={{inputs.parameters.index}}",
+            BATCH,
             _RUN_OF_ROUND,
         ],
         attempt,
-        inputs=("run",),
         environment=FIXED_ENVIRONMENT,
+        tasks="tasks" if attempt == 1 else "missing_tasks",
     )
 
 
@@ -159,8 +169,7 @@ def check() -> Container:
     return _step(
         "check",
         [f"--results={_RESULTS}", _RUN_OF_ROUND],
-        outputs=[output("batches")],
-        inputs=[Parameter(name="run")],
+        outputs=[output("batches"), _global_output("missing_tasks")],
     )
 
 
@@ -171,7 +180,7 @@ def summary() -> Container:
     place = f"{{{{={parameter('report-artifact')} == 'true' ? {places}}}}}"
     return _step(
         "summary",
-        [f"--results={_RESULTS_OR_NOTHING}", _RUN],
+        [f"--results={_RESULTS_OR_NOTHING}", _RUN, f"--failures={_FAILURES}"],
         outputs=[
             *(
                 Parameter(
@@ -220,11 +229,22 @@ def output(name: str) -> Parameter:
     return Parameter(name=name, value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}"))
 
 
-def _global_output(name: str) -> Parameter:
-    """Return the same, as an output of the workflow."""
+def _to_run(batches: str) -> list[Output]:
+    """Return what the pods of batches go by: the run, the batches, and the tasks of each."""
+    return [*map(_global_output, ("run_id", "tasks")), _global_output("batches", batches)]
+
+
+def _global_output(name: str, global_name: str = "") -> Parameter:
+    """Return the output ``name`` of a step as an output of the workflow, maybe of another name."""
+    given = global_name or name
     return Parameter(
-        name=name, global_name=name, value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}")
+        name=given, global_name=given, value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}")
     )
+
+
+def workflow_output(name: str) -> str:
+    """Return the placeholder for an output of the workflow, as a step left it last."""
+    return f"{{{{workflow.outputs.parameters.{name}}}}}"
 
 
 def step_pod(  # noqa: PLR0913 - what pods differ in
@@ -260,13 +280,14 @@ def work_pod(  # noqa: PLR0913 - what pods differ in
     arguments: list[str],
     attempt: int,
     *,
-    inputs: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     command: Sequence[str] = _BACKTEST,
+    tasks: str = "",
 ) -> Container:
     """Return a pod that does one part of the work, in the first round or in the second.
 
-    Its inputs are ``index``, and ``inputs``.
+    ``tasks`` is the output of the workflow that lists how many tasks each pod has, for Argo's count
+    of what is done. Without it, a pod counts as one.
     """
     # A pod of the first round is not retried on its own, which would double the nodes that Argo
     # keeps: what it leaves undone is left to the second round, with twice the memory and more
@@ -278,10 +299,17 @@ def work_pod(  # noqa: PLR0913 - what pods differ in
         memory=f"asInt({parameter('memory-mib')}) * {attempt}",
         cpu="cpu",
         deadline="batch-deadline-seconds",
-        inputs=[Parameter(name="index"), *(Parameter(name=name) for name in inputs)],
         retry=_retried() if attempt > 1 else None,
         command=command,
+        annotations=_progress(tasks) if tasks else None,
     )
+
+
+def _progress(tasks: str) -> dict[str, str]:
+    """Return the annotation by which Argo counts a pod's tasks, also where it ends at once."""
+    # Argo fills it in again for pods of earlier rounds, whose numbers may not be listed any more.
+    listed = f"split(workflow.outputs.parameters.{tasks}, ' ')"
+    return {"workflows.argoproj.io/progress": f"0/{{{{=get({listed}, {_INDEX}) ?? '1'}}}}"}
 
 
 def only_pod(
@@ -313,9 +341,11 @@ def _container(  # noqa: PLR0913 - a container needs this much
     retry: models.RetryStrategy | None = None,
     command: Sequence[str],
     checks: str = "",
+    annotations: dict[str, str] | None = None,
 ) -> Container:
     return Container(
         name=name,
+        annotations=annotations,
         image=simple("image"),
         command=list(command),
         args=arguments,

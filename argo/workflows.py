@@ -14,7 +14,7 @@ from trading_runtime.argo.cluster_objects import RESTRICTED, USER, pod_security
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hera.workflows import Container
+    from hera.workflows import Container, Suspend
 
 _PARALLELISM = 100
 _DAY = 86_400
@@ -53,7 +53,7 @@ def workflow_template(  # noqa: PLR0913 - what workflows differ in
     description: str,
     *,
     parameters: Sequence[Parameter],
-    templates: Sequence[Steps | Container],
+    templates: Sequence[Steps | Container | Suspend],
     mutex: str,
     on_exit: str | None = None,
 ) -> WorkflowTemplate:
@@ -94,15 +94,20 @@ def workflow_template(  # noqa: PLR0913 - what workflows differ in
     )
 
 
-def two_rounds(batches: str, given: Sequence[Parameter] = ()) -> list[Step]:
+PASSED_OVER = models.ContinueOn(error=True, failed=True)
+"""Of a step: its failure does not end the workflow."""
+
+
+def two_rounds(batches: str) -> list[Step]:
     """Return the steps that run each batch of a plan, and once more what is then missing.
 
-    ``batches`` is their number, ``given`` what every pod is given.
+    ``batches`` is their number. A pod knows its own by the name of its step, ``batch(7:7)``: Argo
+    keeps what a pod is given, and would keep it a thousand times.
     """
     return [
-        _each("batch", batches, given),
-        Step(name="check", template="check", arguments=[*given]),
-        _each("again", output_of("check", "batches"), given),
+        _each("batch", batches),
+        Step(name="check", template="check"),
+        _each("again", output_of("check", "batches")),
     ]
 
 
@@ -111,12 +116,11 @@ def output_of(step: str, name: str) -> str:
     return f"{{{{steps.{step}.outputs.parameters.{name}}}}}"
 
 
-def _each(name: str, count: str, given: Sequence[Parameter]) -> Step:
+def _each(name: str, count: str) -> Step:
     return Step(
         name=name,
         template=name,
         with_sequence=models.Sequence(count=count),
-        arguments=[Parameter(name="index", value="{{item}}"), *given],
-        # A batch that failed does not end the workflow: what is missing is run once more.
-        continue_on=models.ContinueOn(error=True, failed=True),
+        # What is missing is run once more.
+        continue_on=PASSED_OVER,
     )

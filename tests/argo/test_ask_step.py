@@ -55,7 +55,7 @@ def compute(experiment: SmallExperiment, asked: AskedBatches, lost: int | None =
 def finish(experiment: SmallExperiment) -> str:
     """Compute what is missing after the last round, and return the run's digest."""
     place = str(experiment.folder / "of-pods")
-    for number in range(run_check_step(place, "run")):
+    for number in range(len(run_check_step(place, "run"))):
         assert run_batch_step(place, "run", BatchOrder(number, round_number=2)) == 0
     return run_summary_step(place, "run", allow_incomplete=True).result.run_digest
 
@@ -65,18 +65,18 @@ def test_pods_ask_for_the_points_of_a_laptop_though_one_is_lost(searching: Small
     assert (planned.batches, planned.rounds) == (0, 5)
 
     first = ask(searching)
-    assert first[:4] == ("run-g00", 3, 5, "")
+    assert first[:4] == ("run-g00", (1, 1, 1), 5, "")
     compute(searching, first, lost=1)
     # The generation has to be complete, or its failures final, before another one is asked for.
     again = ask(searching)
-    assert again[:4] == ("run-g00", 2, 5, "")
+    assert again[:4] == ("run-g00", (1, 1), 5, "")
     compute(searching, again)
     second = ask(searching)
-    assert second[:4] == ("run-g01", 3, 5, "")
+    assert second[:4] == ("run-g01", (1, 1, 1), 5, "")
     compute(searching, second)
     last = ask(searching, 3)
     # Two points failed, which the run tries once more.
-    assert last[:4] == ("run", 2, 4, "tpe: 6 points in 2 generations; all 6 points were asked")
+    assert last[:4] == ("run", (1, 1), 4, "tpe: 6 points in 2 generations; all 6 points were asked")
     assert ask(searching, 3) == last
     compute(searching, last)
 
@@ -99,15 +99,15 @@ def test_rungs_in_pods_have_the_points_and_windows_of_a_laptop(searching: SmallE
     assert run_plan_step(str(searching.path), "run", SETTINGS).rounds == 2 * 3 + 1
 
     first = ask(searching)
-    assert first[:4] == ("run-g00", 4, 7, "")
+    assert first[:4] == ("run-g00", (1, 1, 1, 1), 7, "")
     compute(searching, first, lost=1)
     again = ask(searching)
-    assert again[:4] == ("run-g00", 2, 7, "")
+    assert again[:4] == ("run-g00", (1, 1), 7, "")
     compute(searching, again)
     last = ask(searching, 2)
     how = "successive-halving: points on windows: 4 on 1, 2 on 2"
     # Of two points on two days, the rung has computed the first.
-    assert last == ("run", 2, 3, how, "rung 1 of 2: 4 points on 1 window; 2 go on")
+    assert [*last] == ["run", (1, 1), 3, how, "rung 1 of 2: 4 points on 1 window; 2 go on"]
     compute(searching, last, lost=1)
 
     assert_same_search(searching, finish(searching), on_laptop(searching))

@@ -199,7 +199,7 @@ def test_a_result_that_was_stored_damaged_is_noticed_by_its_batch_and_computed_a
         run_batch_step(results.url, "one", BatchOrder(0))
 
     assert run_batch_step(results.url, "one", BatchOrder(0)) == 0
-    assert run_check_step(results.url, "one") == 0
+    assert run_check_step(results.url, "one") == []
     assert summarised(results) == computed.laptop
 
 
@@ -209,7 +209,7 @@ def test_a_result_damaged_after_its_batch_is_noticed_by_the_check_and_computed_a
     name = next(name for name in computed.objects if name.endswith("/fills.parquet"))
     results.write(name, results.read(name)[:-1] + b"x")
 
-    assert run_check_step(results.url, "one") == 1
+    assert run_check_step(results.url, "one") == [1]
     assert not results.has(name)
     assert run_batch_step(results.url, "one", BatchOrder(0, 2)) == 0
     assert summarised(results) == computed.laptop

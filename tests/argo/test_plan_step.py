@@ -205,3 +205,48 @@ def test_a_summary_without_a_plan_says_so(small: SmallExperiment, pods: Pods) ->
         ended = pods.step("summary", "--results", results, "--run-id", "one")
         assert ended.code == 2
         assert "the run was not planned; the message of the step 'plan', or of" in ended.message
+
+
+def argo_lists(*failed: tuple[str, str, str]) -> str:
+    """Return failed steps as Argo gives them to an exit handler: JSON, quoted as Go does."""
+    keys = ("templateName", "message", "finishedAt")
+    return json.dumps(json.dumps([dict(zip(keys, each, strict=True)) for each in failed]))
+
+
+@pytest.mark.parametrize(
+    ("failures", "code", "message"),
+    [
+        (
+            argo_lists(
+                ("plan", "No more retries left", "2026-01-01T00:00:09Z"),
+                ("plan", "main: Error (exit code 75): away\nfor long", "2026-01-01T00:00:05Z"),
+                ("plan", 'Error (exit code 10): "it\'s" $(off)', "2026-01-01T00:00:08Z"),
+                ("batch", "Error (exit code 3): lost", "2026-01-01T00:00:10Z"),
+            ),
+            10,
+            '"it\'s" $(off)',
+        ),
+        (
+            argo_lists(("ask", "OOMKilled (exit code 137)", "2026-01-01T00:00:09Z")),
+            5,
+            "a pod that planned ended so: OOMKilled (exit code 137)",
+        ),
+        (
+            argo_lists(("plan", "Pod was active longer than", "2026-01-01T00:00:09Z")),
+            5,
+            "no pod planned the run: Pod was active longer than",
+        ),
+        (argo_lists(("batch", "Error (exit code 3)", "2026-01-01T00:00:09Z")), 2, "not planned"),
+        (argo_lists(("plan", "x" * 90, "2026-01-01T00:00:09Z"))[:60], 2, "not planned"),
+    ],
+    ids=["the last attempt", "no words", "no exit code", "another step", "cut off"],
+)
+def test_a_summary_without_a_plan_ends_as_the_pod_that_planned_did(
+    failures: str, code: int, message: str, small: SmallExperiment
+) -> None:
+    words = ["--step=summary", "--results=", "--run-id=one", f"--failures={failures}"]
+    with pytest.MonkeyPatch.context() as patch:
+        said = small.folder / "said"
+        patch.setenv("TRADING_RUNTIME_TERMINATION_LOG", str(said))
+        assert invoke(step, words) == code
+    assert message in said.read_text()

@@ -111,10 +111,11 @@ def test_an_experiment_is_all_that_must_be_said_once_an_image_is_deployed() -> N
 
 
 AS_THEY_ARE = {
-    "inputs.parameters.index",
-    # A run id has only letters, digits and dots, dashes, underscores.
-    "inputs.parameters.run",
+    # The step's name and number are Argo's own.
+    "steps.name",
     "inputs.parameters.number",
+    # A run id has only letters, digits and dots, dashes, underscores.
+    "workflow.outputs.parameters.run_id",
     # The step plan doubled every $ in it.
     "workflow.outputs.parameters.results_argument",
 }
@@ -149,7 +150,17 @@ def test_no_parameter_is_pasted_into_a_script() -> None:
             assert item["container"]["command"] == ["python", "trading_runtime/local/backtest.py"]
 
 
-def test_indices_travel_in_parameters_and_payloads_in_the_store() -> None:
+def outputs_of(name: str) -> dict[str, str]:
+    """Return which outputs of the workflow a step writes, and from which files."""
+    parameters = part(name)["outputs"]["parameters"]
+    return {
+        item["globalName"]: item["valueFrom"]["path"].rpartition("/")[2]
+        for item in parameters
+        if "globalName" in item
+    }
+
+
+def test_a_pod_of_work_is_given_nothing_that_argo_would_keep_for_each() -> None:
     groups = {step["name"]: step for [step] in part("work")["steps"]}
     assert list(groups) == ["batch", "check", "again"]
     counts = ("inputs.parameters.batches", "steps.check.outputs.parameters.batches")
@@ -157,31 +168,67 @@ def test_indices_travel_in_parameters_and_payloads_in_the_store() -> None:
         assert groups[name]["withSequence"] == {"count": f"{{{{{count}}}}}"}
         # What failed does not end the workflow: the store is asked, not the status.
         assert groups[name]["continueOn"] == {"error": True, "failed": True}
-        assert part(name)["inputs"] == {"parameters": [{"name": "index"}, {"name": "run"}]}
+        assert "inputs" not in part(name)
+        assert "arguments" not in groups[name]
+        assert "--batch={{steps.name}}" in part(name)["container"]["args"]
+
+
+def test_argo_counts_the_tasks_of_each_pod_as_the_step_before_has_listed_them() -> None:
+    for name, listed, sources in (
+        ("batch", "tasks", ("plan", "ask")),
+        ("again", "missing_tasks", ("check",)),
+    ):
+        assert all(outputs_of(source)[listed] == listed for source in sources)
+        [(key, text)] = part(name)["metadata"]["annotations"].items()
+        assert key == "workflows.argoproj.io/progress"
+        assert text == (
+            f"0/{{{{=get(split(workflow.outputs.parameters.{listed}, ' '), "
+            "int(trimSuffix(split(steps.name, ':')[1], ')'))) ?? '1'}}"
+        )
 
 
 def test_rounds_of_a_search_come_one_after_the_other_until_it_ends() -> None:
     run = {step["name"]: step for [step] in part("run")["steps"]}
-    assert list(run) == ["plan", "search", "work"]
+    assert list(run) == ["plan", "search", "work", "unplanned"]
     # Other experiments have no rounds.
-    assert run["search"]["when"] == "{{steps.plan.outputs.parameters.rounds}} != 0"
-    rounds = part("rounds")
-    assert rounds["parallelism"] == 1
-    [[each]] = rounds["steps"]
+    planned = "steps.plan.status == 'Succeeded'"
+    rounds = "workflow.outputs.parameters.rounds"
+    assert run["search"]["when"] == f"{{{{={planned} && {rounds} != '0'}}}}"
+    # The plan says how many there may be, and no step after it.
+    most = "{{workflow.outputs.parameters.most_rounds}}"
+    assert run["search"]["arguments"]["parameters"] == [{"name": "count", "value": most}]
+    assert outputs_of("plan")["most_rounds"] == "rounds"
+    assert "most_rounds" not in outputs_of("ask")
+    assert part("rounds")["parallelism"] == 1
+    [[each]] = part("rounds")["steps"]
     assert each["withSequence"] == {"count": "{{inputs.parameters.count}}"}
     # Both the plan and each step ask say how many there are.
     assert each["when"] == "{{item}} < {{workflow.outputs.parameters.rounds}}"
-    for name in ("plan", "ask"):
-        outputs = part(name)["outputs"]["parameters"]
-        assert "rounds" in {output.get("globalName") for output in outputs}
+    assert outputs_of("plan")["rounds"] == outputs_of("ask")["rounds"] == "rounds"
     groups = {step["name"]: step for [step] in part("round")["steps"]}
     assert list(groups) == ["ask", "work"]
     # The same work as that of a run, for the run that the round has asked for.
-    for of, planned_by in ((run, "plan"), (groups, "ask")):
-        assert {each["name"]: each["value"] for each in of["work"]["arguments"]["parameters"]} == {
-            "run": f"{{{{steps.{planned_by}.outputs.parameters.run_id}}}}",
-            "batches": f"{{{{steps.{planned_by}.outputs.parameters.batches}}}}",
-        }
+    for of, planned_by, batches in ((run, "plan", "batches"), (groups, "ask", "asked_batches")):
+        given = [{"name": "batches", "value": f"{{{{workflow.outputs.parameters.{batches}}}}}"}]
+        assert of["work"]["arguments"]["parameters"] == given
+        assert outputs_of(planned_by)[batches] == "batches"
+        assert outputs_of(planned_by)["run_id"] == "run_id"
+
+
+def test_where_nothing_was_planned_all_else_is_left_out_and_the_summary_is_told_why() -> None:
+    run = {step["name"]: step for [step] in part("run")["steps"]}
+    for name in ("plan", "search"):
+        assert run[name]["continueOn"] == {"error": True, "failed": True}
+    good = "steps.plan.status == 'Succeeded' && steps.search.status in ['Succeeded', 'Skipped']"
+    assert run["work"]["when"] == f"{{{{={good}}}}}"
+    assert run["unplanned"]["when"] == f"{{{{=!({good})}}}}"
+    # A step that waits fails when the workflow is stopped or terminated.
+    assert part("unplanned")["suspend"] == {"duration": "1s"}
+    # Argo would wait for ever for an output of a step that has none.
+    for name in ("search", "work", "unplanned"):
+        assert "steps.plan.outputs" not in json.dumps(run[name])
+    given = "--failures={{=sprig.replace('$', '$$', sprig.trunc(16000, workflow.failures))}}"
+    assert given in part("summary")["container"]["args"]
 
 
 def test_the_summary_runs_whatever_happened_before() -> None:

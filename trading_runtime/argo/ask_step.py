@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.argo.check_step import missing_tasks
 from trading_runtime.argo.plan_step import (
+    batch_tasks,
     begin_in_pods,
     fetched_experiment,
     most_rounds,
@@ -42,12 +43,18 @@ class AskedBatches(NamedTuple):
 
     run_id: str
     """The run whose batches are to be computed."""
-    batches: int
+    batch_tasks: tuple[int, ...]
+    """How many tasks each of these batches has."""
     rounds: int
     """Of the workflow; none follows the one that finds the search ended."""
     ended: str
     """How the search ended; empty while it continues."""
     progress: str
+
+    @property
+    def batches(self) -> int:
+        """The number of batches."""
+        return len(self.batch_tasks)
 
 
 def run_ask_step(experiment: str, run_id: str, settings: PodSettings, number: int) -> AskedBatches:
@@ -63,12 +70,12 @@ def run_ask_step(experiment: str, run_id: str, settings: PodSettings, number: in
         search = search_of(prepared, run_id)
         rounds = most_rounds(search.inputs.search)
 
-        def begin(asked: Sequence[Asked], name: str) -> int:
+        def begin(asked: Sequence[Asked], name: str) -> tuple[int, ...]:
             planned = with_pod_batches(
                 planned_for(prepared, search, asked), settings.batch_seconds, settings.most_batches
             )
             begin_in_pods(planned, name, settings)
-            return len(planned.plan.batches)
+            return batch_tasks(planned.plan)
 
         while (asked := search.next_asked()) is not None:
             name = search.generation_id
@@ -77,8 +84,8 @@ def run_ask_step(experiment: str, run_id: str, settings: PodSettings, number: in
                 return AskedBatches(name, begin(asked, name), rounds, "", search.progress)
             search.tell(asked, points)
         # What is left to compute: the last rung, and tasks that failed in their generation.
-        batches = begin(search.last_asked(), run_id)
-        return AskedBatches(run_id, batches, number + 1, search.how, search.progress)
+        tasks = begin(search.last_asked(), run_id)
+        return AskedBatches(run_id, tasks, number + 1, search.how, search.progress)
 
 
 def _points_of(store: Store, run_id: str, plan: Plan) -> pl.DataFrame | None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
 
-def run_check_step(results: str, run_id: str) -> int:
-    """Write batches of the tasks that are missing, and return the number of batches.
+def run_check_step(results: str, run_id: str) -> list[int]:
+    """Write batches of the tasks that are missing, and return how many tasks each has.
 
     Raises ``UsageError`` when the run was not planned. A run that was asked to stop, or that the
     kill switch is on for, gets no more batches.
@@ -38,9 +38,9 @@ def _is_sound(store: Store, task_id: str) -> bool:
     return True
 
 
-def _make_batches(run: SharedPlannedRun) -> int:
+def _make_batches(run: SharedPlannedRun) -> list[int]:
     if run.shared.stop_requested() or KillSwitch(run.store).on_for(run.run_id) is not None:
-        return 0  # the summary says which
+        return []  # the summary says which
     batches = pod_batches(
         run.plan,
         missing_tasks(run),
@@ -50,7 +50,7 @@ def _make_batches(run: SharedPlannedRun) -> int:
     files = run.shared.files
     write_file(files.missing, MissingTasks(batches=batches).to_json())
     run.shared.publish(files.missing)
-    return len(batches)
+    return [len(batch) for batch in batches]
 
 
 def missing_tasks(run: SharedPlannedRun) -> list[int]:

@@ -189,12 +189,18 @@ class Planned:
 
     run_id: str
     results: str
-    batches: int
+    batch_tasks: tuple[int, ...]
+    """How many tasks each batch has to compute."""
     tasks: int
     pending: int
     """Tasks that are not stored yet."""
     rounds: int = 0
     """Rounds of a search at most, each with a step ``ask``; such a plan has no batches."""
+
+    @property
+    def batches(self) -> int:
+        """The number of batches."""
+        return len(self.batch_tasks)
 
 
 def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planned:
@@ -218,13 +224,13 @@ def run_plan_step(experiment: str, run_id: str, settings: PodSettings) -> Planne
         if search is not None and search.is_adaptive:
             rounds = _begin_search(prepared, run_id)
             return Planned(
-                run_id, prepared.store.place, 0, len(plan.tasks), len(plan.uncached), rounds
+                run_id, prepared.store.place, (), len(plan.tasks), len(plan.uncached), rounds
             )
         begin_in_pods(prepared, run_id, settings)
         return Planned(
             run_id,
             prepared.store.place,
-            len(plan.batches),
+            batch_tasks(plan),
             len(plan.tasks),
             len(plan.uncached),
         )
@@ -242,6 +248,13 @@ def with_pod_batches(prepared: PreparedRun, seconds: float, most: int) -> Prepar
     batches = pod_batches(plan, plan.uncached, seconds, most)
     ranges = tuple((batch[0], batch[-1] + 1) for batch in batches)
     return replace(prepared, plan=replace(plan, batches=ranges))
+
+
+def batch_tasks(plan: Plan) -> tuple[int, ...]:
+    """Return how many tasks each batch of a plan has to compute."""
+    return tuple(
+        sum(not task.cached for task in plan.tasks[first:last]) for first, last in plan.batches
+    )
 
 
 def most_rounds(search: SearchSettings) -> int:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import (
+    IncompleteError,
+    Kind,
+    TradingRuntimeError,
+    UsageError,
+    error_of,
+)
 from trading_runtime.records.failures import read_failure
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.store import open_store
@@ -16,9 +24,41 @@ if TYPE_CHECKING:
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
 
-NOT_PLANNED = (
-    "the run was not planned; the message of the step 'plan', or of a search's step 'ask', says why"
-)
+_PLANNING = ("plan", "ask")
+_ENDED = re.compile(r"\(exit code ([0-9]+)\)(?:: (.*))?", re.DOTALL)
+
+
+class NotPlannedError(UsageError):
+    """A step came to a run that was not planned."""
+
+    def __init__(self, run_id: str, results: str = "") -> None:
+        place = f"{results}: " if results else ""
+        super().__init__(
+            f"{place}run {run_id!r}: the run was not planned; the message of the step 'plan', or "
+            "of a search's step 'ask', says why"
+        )
+
+
+def why_not_planned(failures: str) -> TradingRuntimeError | None:
+    """Return the error with which the last pod that planned ended, ``None`` if it is not known.
+
+    ``failures`` are the workflow's failed steps, ``{{workflow.failures}}``: JSON in quotes, which
+    may be cut off.
+    """
+    try:
+        listed = json.loads(json.loads(failures))
+        ended = [item for item in listed if item["templateName"] in _PLANNING]
+        ended.sort(key=lambda item: str(item["finishedAt"]))
+        messages = [str(item["message"]) for item in ended]
+    except (ValueError, KeyError, TypeError):
+        return None
+    for message in reversed(messages):
+        if found := _ENDED.search(message):
+            codes = {kind.exit_code: kind for kind in Kind}
+            kind = codes.get(int(found[1]), Kind.INCOMPLETE)
+            return error_of(kind, found[2] or f"a pod that planned ended so: {message}")
+    # Without an exit code, such as one that passed its deadline.
+    return IncompleteError(f"no pod planned the run: {messages[-1]}") if messages else None
 
 
 @dataclass(frozen=True)
@@ -42,14 +82,14 @@ class SharedPlannedRun:
 def open_planned_run(results: str, run_id: str) -> SharedPlannedRun:
     """Open a run for this pod's share of the work.
 
-    Raises ``UsageError`` when it was not planned, ``DataError`` when its files are damaged.
+    Raises ``NotPlannedError`` when it was not planned, ``DataError`` when its files are damaged.
     """
     check_run_id(run_id)
     if not results:
-        raise UsageError(f"run {run_id!r}: {NOT_PLANNED}")
+        raise NotPlannedError(run_id)
     run = find_planned_run(results, run_id)
     if run is None:
-        raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
+        raise NotPlannedError(run_id, results)
     return run
 
 

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.argo.planned_run import NOT_PLANNED
+from trading_runtime.argo.planned_run import NotPlannedError
 from trading_runtime.control.kill_switch import KillSwitch
-from trading_runtime.errors import IncompleteError, KilledError, TransientError, UsageError
+from trading_runtime.errors import IncompleteError, KilledError, TransientError
 from trading_runtime.execution.lifecycle import record_end, summarise_run
 from trading_runtime.metrics.exposition import write_run_metrics
 from trading_runtime.records.failures import read_failure
@@ -79,9 +79,9 @@ class Summary:
 def run_summary_step(results: str, run_id: str, *, allow_incomplete: bool = False) -> Summary:
     """Reduce the run over its stored tasks, and write tables, result, metrics and report.
 
-    Raises ``UsageError`` when the run was not planned, ``StorageError`` as the storage does, and
-    ``TransientError`` when it stays unreachable for minutes. An incomplete run does not raise: see
-    ``Summary.check_complete``.
+    Raises ``NotPlannedError`` when the run was not planned, ``StorageError`` as the storage does,
+    and ``TransientError`` when it stays unreachable for minutes. An incomplete run does not raise:
+    see ``Summary.check_complete``.
     """
     for seconds in WAITS_SECONDS:
         try:
@@ -94,12 +94,12 @@ def run_summary_step(results: str, run_id: str, *, allow_incomplete: bool = Fals
 def _summarised(results: str, run_id: str, *, allow_incomplete: bool) -> Summary:
     check_run_id(run_id)
     if not results:
-        raise UsageError(f"run {run_id!r}: {NOT_PLANNED}")
+        raise NotPlannedError(run_id)
     store = open_store(results)
     files = store.run(run_id)
     stored = read_metadata(files)
     if not files.plan.is_file() or stored is None:
-        raise UsageError(f"{results}: run {run_id!r}: {NOT_PLANNED}")
+        raise NotPlannedError(run_id, results)
     with Heartbeat(store.objects, run_id) as heartbeat:
         summary = _judged(store, files, stored, allow_incomplete=allow_incomplete)
         heartbeat.remove()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trading_runtime.cli.options import batch_option
 from trading_runtime.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("step", type=click.Choice(["plan", "batch", "check", "summary"]))
 @click.option("--config", required=True, help="The data file, or its address in S3.")
 @click.option("--to", "place", required=True, help="Where the dataset goes: s3://bucket/prefix.")
-@click.option("--batch", type=click.IntRange(0), help="batch: the series, counted from 0.")
+@batch_option("batch: the series, counted from 0.")
 @click.option(
     "--round",
     "round_number",

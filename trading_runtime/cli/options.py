@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,22 @@ def results_option(
 
 
 RESULTS = results_option()
+
+_IN_ARGO = re.compile(r"[a-z]+\(([0-9]+):[0-9]+\)")
+
+
+class _BatchNumber(click.IntRange):
+    """A batch's number, or the name ``batch(7:7)`` that Argo gives to its step."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        named = _IN_ARGO.fullmatch(str(value))
+        number: Any = named[1] if named else value
+        return int(super().convert(number, param, ctx))
+
+
+def batch_option(text: str) -> Decorator:
+    """Return the option ``--batch`` of a step that a pod runs."""
+    return click.option("--batch", type=_BatchNumber(0), metavar="NUMBER", help=text)
 
 
 def open_results(place: str) -> Store:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trading_runtime.cli.options import batch_option
 from trading_runtime.cli.run import Signals
 from trading_runtime.cli.terminal import say
 from trading_runtime.errors import Kind, StoppedError, UsageError, kind_of_error
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trading_runtime.argo.batch_step import BatchOrder
     from trading_runtime.argo.plan_step import PodSettings
 
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     default=MOST_BATCHES,
     help="plan, ask: more are never made; they get larger instead.",
 )
-@click.option("--batch", type=click.IntRange(0), help="batch: its number, counted from 0.")
+@batch_option("batch: its number, counted from 0.")
 @click.option(
     "--round",
     "round_number",
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
     "--asked", type=click.IntRange(0), default=0, help="ask: the rounds of the search so far."
 )
 @click.option("--workers", type=click.IntRange(1), default=1, help="batch: worker processes.")
+@click.option(
+    "--failures", default="", help="summary: the workflow's failed steps, as Argo lists them."
+)
 @click.option(
     "--allow-incomplete", is_flag=True, help="summary: name a best point though tasks failed."
 )
@@ -75,6 +81,7 @@ def step(  # noqa: PLR0913 - one argument per option
     round_number: int,
     asked: int,
     workers: int,
+    failures: str,
     allow_incomplete: bool,
     debug: bool,  # noqa: ARG001 - read by the caller, which also shows errors of the options
 ) -> int:
@@ -101,7 +108,7 @@ def step(  # noqa: PLR0913 - one argument per option
                 return _batch(place, run_id, BatchOrder(batch, round_number, workers), stopping)
             if name == "check":
                 return _check(place, run_id)
-            return _summarise(place, run_id, allow_incomplete=allow_incomplete)
+            return _summarise(place, run_id, failures, allow_incomplete=allow_incomplete)
         except StoppedError as error:
             from trading_runtime.argo.outputs import write_termination_message
 
@@ -119,7 +126,7 @@ def _plan(experiment: str, run_id: str, settings: PodSettings) -> int:
         {
             "run_id": planned.run_id,
             "results": planned.results,
-            "batches": str(planned.batches),
+            **_counted(planned.batch_tasks),
             "rounds": str(planned.rounds),
             # Kubernetes replaces $(NAME) in a container's arguments, and $$ by $.
             "results_argument": planned.results.replace("$", "$$"),
@@ -150,7 +157,7 @@ def _ask(experiment: str, run_id: str, settings: PodSettings, number: int) -> in
     write_outputs(
         {
             "run_id": asked.run_id,
-            "batches": str(asked.batches),
+            **_counted(asked.batch_tasks),
             "rounds": str(asked.rounds),
             "search": asked.ended,
         }
@@ -175,17 +182,31 @@ def _check(results: str, run_id: str) -> int:
     from trading_runtime.argo.check_step import run_check_step
     from trading_runtime.argo.outputs import write_outputs
 
-    batches = run_check_step(results, run_id)
-    write_outputs({"batches": str(batches)})
-    say(f"run {run_id}: {batches:,} batches of tasks that are missing", err=True)
+    missing = run_check_step(results, run_id)
+    write_outputs({"batches": str(len(missing)), "missing_tasks": _listed(missing)})
+    say(f"run {run_id}: {len(missing):,} batches of tasks that are missing", err=True)
     return 0
 
 
-def _summarise(results: str, run_id: str, *, allow_incomplete: bool) -> int:
+def _counted(batch_tasks: Sequence[int]) -> dict[str, str]:
+    """Return what Argo makes pods by: how many, and how many tasks each has."""
+    return {"batches": str(len(batch_tasks)), "tasks": _listed(batch_tasks)}
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return " ".join(map(str, numbers))
+
+
+def _summarise(results: str, run_id: str, failures: str, *, allow_incomplete: bool) -> int:
     from trading_runtime.argo.outputs import output_report, write_outputs
+    from trading_runtime.argo.planned_run import NotPlannedError, why_not_planned
     from trading_runtime.argo.summary_step import run_summary_step
 
-    summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
+    try:
+        summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)
+    except NotPlannedError as error:
+        # This message becomes the workflow's.
+        raise why_not_planned(failures) or error from error
     digest = summary.result.run_digest
     write_outputs({"run_digest": digest, "counts": json.dumps(summary.counts)})
     output_report(summary.files.folder)
