@@ -137,6 +137,7 @@ def _planning(
             f"{{{{={allowed} == 'true' ? '--allow-mutable-image' : '--step={name}'}}}}",
             f"--batch-seconds={argument('batch-seconds')}",
             f"--most-batches={argument('most-batches')}",
+            "--workflow={{workflow.namespace}}/{{workflow.name}}",
             _RUN,
             *further,
         ],

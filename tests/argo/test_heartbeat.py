@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.test_submit import StandIn
 from tests.s3.servers import Clock, S3Server, move_servers_by
 from trading_runtime.argo.batch_step import BatchOrder, run_batch_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
@@ -55,7 +56,7 @@ def test_a_run_whose_pods_are_gone_has_died_within_two_minutes_and_can_be_ended(
     assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["one", "died"]
     assert invoke(root, ["runs", "show", *named]) == 0
     shown = capsys.readouterr().out
-    assert "no pod has worked on it for 100 s (a suspended workflow, or one that" in shown
+    assert "no pod has worked on it for 100 s (its workflow could not be asked: one" in shown
     assert f"argo submit --from workflowtemplate/backtest -p experiment={path}" in shown
     assert invoke(root, ["runs", "watch", *named]) == 5
     assert "one: died; 1/" in capsys.readouterr().err
@@ -67,6 +68,72 @@ def test_a_run_whose_pods_are_gone_has_died_within_two_minutes_and_can_be_ended(
     assert overview(store, "one")["status"] == "incomplete"
     assert not S3Folder(results).has(ALIVE)
     assert invoke(root, ["runs", "check", *named]) == 0
+
+
+NAME = "backtest-x7k2p"
+
+
+@pytest.fixture
+def argo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """What stands in for ``argo``."""
+    stand_in = StandIn(tmp_path)
+    monkeypatch.setenv("ARGO", str(stand_in.path))
+    return stand_in
+
+
+def test_a_run_whose_workflow_goes_on_waits_and_says_for_what(
+    small: SmallExperiment,
+    bucket: str,
+    clock: Clock,
+    argo: StandIn,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = small.write(results=f"{bucket}/results", parameters={"every": [20]})
+    run_plan_step(str(path), "one", PodSettings(batch_seconds=1e-3, workflow=f"backtests/{NAME}"))
+    named = ["one", "--results", f"{bucket}/results"]
+    pending = {"type": "Pod", "phase": "Pending", "message": "0/1 nodes are available"}
+    full = {"status": {"phase": "Running", "nodes": {"a": pending, "b": pending}}}
+    argo.write(get=[json.dumps(full)])
+    # While pods may be at work, nobody is asked.
+    assert invoke(root, ["runs", "list", *named[1:]]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["one", "running"]
+    assert argo.calls == []
+
+    clock.now += 120
+    for command in ("runs", "results"):
+        assert invoke(root, [command, "list", *named[1:]]) == 0
+        assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["one", "waiting"]
+    assert argo.calls[0] == ["get", NAME, "--output", "json", "--namespace", "backtests"]
+    assert invoke(root, ["runs", "show", *named]) == 0
+    why = f"workflow backtests/{NAME} is Running; 2 pods are pending: 0/1 nodes are available; 3"
+    assert why in (shown := capsys.readouterr().out)
+    assert f"trading-runtime runs stop one --results {bucket}/results" in shown
+
+    argo.write(get=[json.dumps(full | {"spec": {"suspend": True}})])
+    assert invoke(root, ["runs", "summarise", *named]) == 2
+    said = f"workflow backtests/{NAME} is suspended; 'argo resume -n backtests {NAME}' continues"
+    assert said in capsys.readouterr().err
+    assert invoke(root, ["runs", "stop", *named]) == 0
+    capsys.readouterr()
+
+    calls = len(argo.calls)
+    ended = {"status": {"phase": "Failed", "message": "Stopped with strategy 'Terminate'"}}
+    argo.write(get=[*[json.dumps(full)] * (calls + 2), json.dumps(ended)])
+    assert invoke(root, ["runs", "watch", *named, "--every", "0.1"]) == 5
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2].endswith("2 pods are pending: 0/1 nodes are available")
+    assert lines[-1].startswith("one: died; 0/")
+    assert invoke(root, ["runs", "show", *named]) == 0
+    gone = f"workflow backtests/{NAME} ended as Failed: Stopped with strategy 'Terminate', with"
+    assert gone in capsys.readouterr().out
+
+    argo.write(get=[f'Error: workflows.argoproj.io "{NAME}" not found'])
+    assert invoke(root, ["runs", "show", *named]) == 0
+    assert f"workflow backtests/{NAME} was deleted, with 3 tasks left" in capsys.readouterr().out
+
+    argo.write(get=["Error: connection refused"])
+    assert invoke(root, ["runs", "show", *named]) == 0
+    assert "its workflow could not be asked" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ahead", [300, -300])

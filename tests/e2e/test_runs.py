@@ -47,6 +47,8 @@ def test_pods_give_the_bytes_of_a_laptop(first: Workflow, experiment: Experiment
     # Three days, two points.
     assert json.loads(first.outputs["counts"])["ok"] == 6
     assert first.outputs["run_digest"] == experiment.run_on_laptop()["run_digest"]
+    # Its tasks, though a pod ends before Argo reads how far it is, and plan, check and summary.
+    assert first.content["status"]["progress"] == "9/9"
 
 
 def test_the_image_is_in_the_metadata_of_the_run(site: Site, first: Workflow, image: str) -> None:
@@ -78,15 +80,8 @@ def test_a_wider_grid_computes_only_the_new_tasks(site: Site, first: Workflow) -
     assert run.outputs["run_digest"] == wider.run_on_laptop()["run_digest"]
 
 
-def test_a_strategy_that_the_image_does_not_hold_is_sent_along_and_progress_counts_its_tasks(
-    site: Site, image: str
-) -> None:
-    # Six tasks in one pod, slow enough for Argo to look at its progress meanwhile.
-    experiment = site.awkward("sent", parameters={"every": [20, 30], "pause_seconds": [3]})
+def test_a_strategy_that_the_image_does_not_hold_is_sent_along(site: Site, image: str) -> None:
+    experiment = site.awkward("sent", parameters={"every": [20, 30]})
     sent = experiment.send("--image", image)
     run = site.backtests.succeeded(sent["workflow"])
     assert run.outputs["run_digest"] == experiment.run_on_laptop()["run_digest"]
-    [pod] = run.pods("batch")
-    assert pod["progress"] == "6/6"
-    # Of each pod that tells no progress, Argo counts one: plan, check and summary.
-    assert run.content["status"]["progress"] == "9/9"

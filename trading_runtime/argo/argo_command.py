@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 TEMPLATE = "workflowtemplate/backtest"
 _WATCH_SECONDS = 3.0
 _MOST_FAILED_LOOKS = 20
-_ENDED = {"Succeeded", "Failed", "Error"}
+ENDED = {"Succeeded", "Failed", "Error"}
+"""Phases in which a workflow has ended."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Sight:
     @property
     def is_ended(self) -> bool:
         """Whether the workflow has ended."""
-        return self.phase in _ENDED
+        return self.phase in ENDED
 
 
 class ArgoCommand(ClusterCommand):
@@ -99,7 +100,7 @@ def sight_of(workflow: Mapping[str, Any]) -> Sight:
     status = workflow.get("status") or {}
     phase = status.get("phase") or "Pending"
     progress, message = status.get("progress") or "", status.get("message") or ""
-    if phase not in _ENDED:
+    if phase not in ENDED:
         return Sight(phase, progress, message, None)
     if phase == "Succeeded":
         return Sight(phase, progress, message, Kind.OK.exit_code)

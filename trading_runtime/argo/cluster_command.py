@@ -28,7 +28,7 @@ class ClusterCommand:
 
     name: ClassVar[str]
     """What it is called in messages."""
-    seconds: ClassVar[int]
+    seconds: int
     """How long it may take to answer."""
 
     def __init__(self, words: Sequence[str], remedy: str, namespace: str | None) -> None:

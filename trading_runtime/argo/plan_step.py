@@ -181,6 +181,8 @@ class PodSettings:
     """sha256 of the archive with the strategy's code, where the image does not contain it."""
     batch_seconds: float = BATCH_SECONDS
     most_batches: int = MOST_BATCHES
+    workflow: str | None = None
+    """Namespace and name of the workflow, ``backtests/backtest-x7k2p``."""
 
 
 @dataclass(frozen=True)
@@ -320,6 +322,7 @@ def begin_in_pods(prepared: PreparedRun, run_id: str, settings: PodSettings) -> 
         code_archive=settings.code,
         batch_seconds=settings.batch_seconds,
         most_batches=settings.most_batches,
+        workflow=settings.workflow,
     )
     with Heartbeat(prepared.store.objects, run_id):
         _publish_beginning(run, prepared, metadata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trading_runtime.argo.workflow_state import Workflows
     from trading_runtime.records.plan import PlannedObjective
     from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
@@ -392,6 +394,13 @@ def _overview_of_any(store: Store, run_id: str) -> dict[str, Any]:
         return _overview(store, files, None) | {"status": "damaged"}
 
 
+@functools.cache
+def _workflows() -> Workflows:
+    from trading_runtime.argo.workflow_state import Workflows
+
+    return Workflows()
+
+
 def _overview(store: Store, files: RunFiles, result: RunResult | None) -> dict[str, Any]:
     from trading_runtime.records.metadata import read_metadata
     from trading_runtime.runs.overview import shown_status
@@ -404,7 +413,7 @@ def _overview(store: Store, files: RunFiles, result: RunResult | None) -> dict[s
     return {
         "run_id": run_id,
         "experiment": metadata and metadata.experiment_name,
-        "status": shown_status(store, run_id, metadata),
+        "status": shown_status(store, run_id, metadata, _workflows().state)[0],
         "started": metadata and metadata.started,
         "ended": metadata and metadata.ended,
         "run_digest": document.get("run_digest"),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_runtime.argo.workflow_state import Workflows
 from trading_runtime.cli.options import JSON, RESULTS, find_run, open_results, print_findings
 from trading_runtime.cli.terminal import print_table, say
 from trading_runtime.errors import Kind, UsageError
-from trading_runtime.records.status import DIED, Status
+from trading_runtime.records.status import DIED, WAITING, Status
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.overview import shown_status, stored_metadata
 from trading_runtime.runs.progress import JournalFollower, Tally
@@ -118,11 +119,12 @@ def watch(store: Store, run_id: str, every: float) -> int:
     shown = _Shown(sys.stderr)
     follower, tally = JournalFollower(store, run_id), Tally()
     failed_kind = Kind.INTERNAL
+    workflows = Workflows()
     while True:
         # Checked before the journal is read, so that what a run wrote before it ended is not
         # missed.
         metadata = stored_metadata(store, run_id)
-        status = shown_status(store, run_id, metadata)
+        status, workflow = shown_status(store, run_id, metadata, workflows.state)
         is_finishing = status != DIED and is_running(store, run_id)
         entries = follower.entries()
         tally.add(entries)
@@ -130,10 +132,11 @@ def watch(store: Store, run_id: str, every: float) -> int:
         for entry in entries:
             if entry["event"] == "run_failed":
                 failed_kind = Kind(entry["payload"]["kind"])
-        if status != Status.RUNNING and not is_finishing:
+        if status not in {Status.RUNNING, WAITING} and not is_finishing:
             shown.last(f"{run_id}: {status}; {progress_text(tally)}")
             return _CODES.get(status, failed_kind).exit_code
-        shown.progress(f"{run_id}: {progress_text(tally)}{_silence(tally, metadata)}")
+        waits = "" if workflow is None else f", {workflow.why}"
+        shown.progress(f"{run_id}: {progress_text(tally)}{_silence(tally, metadata)}{waits}")
         time.sleep(every)
 
 
@@ -210,10 +213,10 @@ def list_runs(results: str, wanted: tuple[str, ...], *, as_json: bool) -> None:
     """List the runs in a folder of results, oldest first: status, tasks, age."""
     from trading_runtime.runs.overview import overview
 
-    store = open_results(results)
+    store, workflows = open_results(results), Workflows()
     found = sorted(
         (
-            overview(store, run_id)
+            overview(store, run_id, workflows.state)
             for run_id in store.run_ids()
             if not wanted or _has_labels(store, run_id, wanted)
         ),
@@ -247,7 +250,7 @@ def show_run(run: str, results: str, *, as_json: bool) -> None:
     from trading_runtime.runs.overview import details
 
     store, run_id = find_run(run, results)
-    content = details(store, run_id)
+    content = details(store, run_id, Workflows().state)
     if as_json:
         say(json.dumps(content, ensure_ascii=False))
     else:
@@ -322,6 +325,14 @@ def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
     from trading_runtime.runs.opening import hold_run
 
     store, run_id = find_run(run, results)
+    status, workflow = shown_status(
+        store, run_id, stored_metadata(store, run_id), Workflows().state
+    )
+    if status == WAITING and workflow is not None:
+        raise UsageError(
+            f"run {run_id!r} goes on: {workflow.why}; wait for it, or end its workflow first: "
+            "'argo terminate'"
+        )
     # The run cannot be resumed meanwhile.
     with hold_run(store, run_id):
         summary = run_summary_step(results, run_id, allow_incomplete=allow_incomplete)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--image", help="The image that the pods run, named by digest.")
 @click.option("--allow-mutable-image", is_flag=True, help="plan: take an image named by a tag.")
 @click.option("--code", help="plan, ask: sha256 of the archive with the strategy's code.")
+@click.option("--workflow", help="plan, ask: namespace and name of the workflow.")
 @click.option(
     "--batch-seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -75,6 +76,7 @@ def step(  # noqa: PLR0913 - one argument per option
     image: str | None,
     allow_mutable_image: bool,
     code: str | None,
+    workflow: str | None,
     batch_seconds: float,
     most_batches: int,
     batch: int | None,
@@ -93,7 +95,8 @@ def step(  # noqa: PLR0913 - one argument per option
                 from trading_runtime.argo.plan_step import PodSettings
 
                 settings = PodSettings(
-                    image, allow_mutable_image, code or None, batch_seconds, most_batches
+                    *(image, allow_mutable_image, code or None, batch_seconds, most_batches),
+                    workflow=workflow,
                 )
                 given = _needed(config, "--config", name)
                 if name == "ask":

@@ -57,6 +57,7 @@ def begin_run(  # noqa: PLR0913 - keyword-only facts of one call
     code_archive: str | None = None,
     batch_seconds: float | None = None,
     most_batches: int | None = None,
+    workflow: str | None = None,
 ) -> Metadata:
     """Write the files that a run begins with; the same id with the same plan resumes.
 
@@ -100,6 +101,7 @@ def begin_run(  # noqa: PLR0913 - keyword-only facts of one call
         code_archive=code_archive,
         batch_seconds=batch_seconds,
         most_batches=most_batches,
+        workflow=workflow,
         host=platform.node(),
         user=user_name(),
         started=now_text(),

@@ -79,6 +79,8 @@ class RunMetadata(Record):
     batch_seconds: float | None = None
     """Intended running time of a pod's batch."""
     most_batches: int | None = None
+    workflow: str | None = None
+    """Namespace and name of the workflow whose pods run it."""
     host: str
     user: str | None
     """The user who ran it; null where the user has no name, as in some containers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,26 @@ class Status(StrEnum):
     KILLED = "killed"
 
 
+WAITING = "waiting"
+"""Shown for a run that no pod works on while its workflow has not ended."""
 DIED = "died"
 """Shown for a run whose metadata say ``running`` while no process and no pod has it."""
 UNKNOWN = "unknown"
 """Shown for a run whose metadata are missing or damaged."""
+
+
+@dataclass(frozen=True)
+class WorkflowState:
+    """What is known of the workflow of a run in pods."""
+
+    has_ended: bool
+    """It has ended, or was deleted."""
+    why: str
+    """What it waits for, or how it ended."""
+
+
+type AskWorkflow = Callable[[str], WorkflowState | None]
+"""Asks for the state of a workflow, by namespace and name; ``None`` when it cannot be asked."""
 
 
 def status_of(metadata: RunMetadata | None, is_running: Callable[[], bool]) -> str:

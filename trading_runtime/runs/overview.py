@@ -11,7 +11,7 @@ from trading_runtime.records.forms import to_document
 from trading_runtime.records.journal import instant_text
 from trading_runtime.records.metadata import parse_metadata
 from trading_runtime.records.result import parse_result
-from trading_runtime.records.status import DIED, UNKNOWN, Status, status_of
+from trading_runtime.records.status import DIED, UNKNOWN, WAITING, Status, status_of
 from trading_runtime.runs.heartbeat import SILENT_SECONDS
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.progress import JournalFollower, Tally
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.result import RunResult
+    from trading_runtime.records.status import AskWorkflow, WorkflowState
     from trading_runtime.results.store import Store
 
 
@@ -45,9 +46,20 @@ def _stored(store: Store, run_id: str, name: str) -> bytes | None:
     return None
 
 
-def shown_status(store: Store, run_id: str, metadata: RunMetadata | None) -> str:
-    """Return the status of a run as shown to people; see ``status.status_of``."""
-    return status_of(metadata, lambda: is_running(store, run_id))
+def shown_status(
+    store: Store, run_id: str, metadata: RunMetadata | None, ask: AskWorkflow
+) -> tuple[str, WorkflowState | None]:
+    """Return the status of a run as shown to people, and the state of its workflow if asked.
+
+    The workflow is asked when no pod is at work: see ``status.status_of``. One that goes on makes
+    the run a waiting one.
+    """
+    status = status_of(metadata, lambda: is_running(store, run_id))
+    if status != DIED or metadata is None or metadata.workflow is None:
+        return status, None
+    workflow = ask(metadata.workflow)
+    goes_on = workflow is not None and not workflow.has_ended
+    return WAITING if goes_on else status, workflow
 
 
 def may_be_running(store: Store, run_id: str) -> bool:
@@ -59,7 +71,7 @@ def may_be_running(store: Store, run_id: str) -> bool:
 
 
 _MOST_FAILURES = 5
-_UNFINISHED = {Status.RUNNING, DIED}
+_UNFINISHED = {Status.RUNNING, WAITING, DIED}
 
 
 def started(store: Store, run_id: str) -> str:
@@ -68,22 +80,22 @@ def started(store: Store, run_id: str) -> str:
     return "" if metadata is None else metadata.started
 
 
-def overview(store: Store, run_id: str) -> dict[str, Any]:
-    """Return a run's status, times and counts of tasks, for a list."""
+def overview(store: Store, run_id: str, ask: AskWorkflow = lambda _: None) -> dict[str, Any]:
+    """Return a run's status, times and counts of tasks, for a list; ``ask`` asks its workflow."""
     metadata = stored_metadata(store, run_id)
     result = stored_result(store, run_id)
-    return _facts(store, run_id, metadata, result, lambda: _tally(_entries(store, run_id)))
+    status, _ = shown_status(store, run_id, metadata, ask)
+    return _facts(run_id, status, metadata, result, lambda: _tally(_entries(store, run_id)))
 
 
 def _facts(
-    store: Store,
     run_id: str,
+    status: str,
     metadata: RunMetadata | None,
     result: RunResult | None,
     tally: Callable[[], Tally],
 ) -> dict[str, Any]:
     """Return what ``overview`` does; ``tally`` is used only where there is no summary to count."""
-    status = shown_status(store, run_id, metadata)
     counts = {} if result is None else to_document(result.counts)
     if status in _UNFINISHED or not counts:
         counts = _counted(tally()) or counts
@@ -102,16 +114,20 @@ def _facts(
     }
 
 
-def details(store: Store, run_id: str) -> dict[str, Any]:
-    """Return all that ``runs show`` prints: what ran, where, on what data, and what to do next."""
+def details(store: Store, run_id: str, ask: AskWorkflow = lambda _: None) -> dict[str, Any]:
+    """Return all that ``runs show`` prints: what ran, where, on what data, and what to do next.
+
+    ``ask`` asks its workflow.
+    """
     metadata = stored_metadata(store, run_id)
     result = stored_result(store, run_id)
     entries = _entries(store, run_id)
     tally = _tally(entries)
-    facts = _facts(store, run_id, metadata, result, lambda: tally)
+    status, workflow = shown_status(store, run_id, metadata, ask)
+    facts = _facts(run_id, status, metadata, result, lambda: tally)
     failures = _failures(entries)
     latest = None if tally.latest is None else instant_text(tally.latest)
-    ended_by = _why(facts, metadata, tally, failures)
+    ended_by = _why(facts, metadata, tally, failures, workflow)
     document = {} if metadata is None else metadata.to_document()
     return {
         **facts,
@@ -185,6 +201,7 @@ def _why(
     metadata: RunMetadata | None,
     tally: Tally,
     failures: list[dict[str, Any]],
+    workflow: WorkflowState | None,
 ) -> str:
     """Return one sentence on why a run has its status."""
     left = f"{max(tally.pending - tally.done, 0):,} tasks left"
@@ -199,17 +216,20 @@ def _why(
         Status.STOPPED: f"it was stopped by a signal or by 'runs stop', with {left}",
         Status.KILLED: f"the kill switch ended it, with {left}",
         Status.FAILED: (metadata and metadata.error) or "an error ended it",
-        DIED: f"{_gone(metadata)}, with {left}{last}",
+        WAITING: f"{'' if workflow is None else workflow.why}; {left}",
+        DIED: f"{_gone(metadata, workflow)}, with {left}{last}",
     }
     return reasons.get(facts["status"], "its metadata are missing or damaged")
 
 
-def _gone(metadata: RunMetadata | None) -> str:
+def _gone(metadata: RunMetadata | None, workflow: WorkflowState | None) -> str:
     if metadata is None or not metadata.of_pods:
         return "its process is gone without having ended it"
+    if workflow is not None:
+        return workflow.why
     return (
-        f"no pod has worked on it for {SILENT_SECONDS:.0f} s (a suspended workflow, or one that "
-        "waits for room, continues later)"
+        f"no pod has worked on it for {SILENT_SECONDS:.0f} s (its workflow could not be asked: one "
+        "that is suspended or waits for room continues later)"
     )
 
 
@@ -245,6 +265,10 @@ def _next_steps(status: str, run_id: str, metadata: RunMetadata | None, results:
         Status.COMPLETE: [show, compare],
         Status.INCOMPLETE: [f"fix what failed, then: {again} (computes only what has no result)"],
         Status.RUNNING: [
+            f"trading-runtime runs watch {run_id}{where}",
+            f"trading-runtime runs stop {run_id}{where}",
+        ],
+        WAITING: [
             f"trading-runtime runs watch {run_id}{where}",
             f"trading-runtime runs stop {run_id}{where}",
         ],

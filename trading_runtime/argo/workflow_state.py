@@ -1,0 +1,68 @@
+"""Whether the workflow of a run goes on while no pod is at work: Argo is asked, if possible."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from trading_runtime.argo.argo_command import ENDED, ArgoCommand
+from trading_runtime.errors import UsageError
+from trading_runtime.records.status import WorkflowState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_SECONDS = 20
+"""Longer than a cluster takes to answer."""
+
+
+class Workflows:
+    """Asks for workflows with ``argo get``; where that has failed once, it asks for no others."""
+
+    def __init__(self) -> None:
+        self._can_be_asked = True
+
+    def state(self, address: str) -> WorkflowState | None:
+        """Return the state of the workflow ``namespace/name``; ``None`` when it cannot be asked."""
+        if not self._can_be_asked:
+            return None
+        namespace, _, name = address.partition("/")
+        try:
+            command = ArgoCommand(namespace)
+            command.seconds = _SECONDS
+            content = json.loads(command.run("get", name, "--output", "json"))
+        except UsageError as error:
+            if f'"{name}" not found' in str(error):
+                return WorkflowState(has_ended=True, why=f"workflow {address} was deleted")
+            self._can_be_asked = False
+            return None
+        except ValueError:
+            return None
+        return state_of(content, address)
+
+
+def state_of(workflow: Mapping[str, Any], address: str) -> WorkflowState:
+    """Return the state of the workflow that a Kubernetes document describes."""
+    status = workflow.get("status") or {}
+    phase, message = str(status.get("phase") or "Pending"), str(status.get("message") or "")
+    said = f": {message}" if message else ""
+    if phase in ENDED:
+        return WorkflowState(has_ended=True, why=f"workflow {address} ended as {phase}{said}")
+    namespace, _, name = address.partition("/")
+    if (workflow.get("spec") or {}).get("suspend"):
+        why = f"is suspended; 'argo resume -n {namespace} {name}' continues it"
+    else:
+        why = f"is {phase}{said}{_pending((status.get('nodes') or {}).values())}"
+    return WorkflowState(has_ended=False, why=f"workflow {address} {why}")
+
+
+def _pending(nodes: Iterable[Mapping[str, Any]]) -> str:
+    """Return how many pods wait for room, and what Kubernetes says of the first."""
+    waiting = [
+        node for node in nodes if (node.get("type"), node.get("phase")) == ("Pod", "Pending")
+    ]
+    if not waiting:
+        return ""
+    pods = "1 pod is" if len(waiting) == 1 else f"{len(waiting):,} pods are"
+    message = next((str(node["message"]) for node in waiting if node.get("message")), "")
+    return f"; {pods} pending" + (f": {message}" if message else "")
