@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,11 +21,14 @@ from trading_runtime import api
 from trading_runtime.argo.batch_step import BatchOrder, run_batch_step
 from trading_runtime.argo.check_step import run_check_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
+from trading_runtime.argo.pod_log import MOST_BYTES, kept_log, stored_logs
 from trading_runtime.argo.summary_step import run_summary_step
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import Kind
 from trading_runtime.execution.executors import pods as pods_executor
+from trading_runtime.execution.workers.processes import OUTPUT_KEPT_IN
 from trading_runtime.records.failures import TaskFailure
+from trading_runtime.results.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
 
 ONE_BATCH = PodSettings(most_batches=1)
+ONE_TASK_A_BATCH = ("--batch-seconds", "0.001")
 
 
 @pytest.fixture
@@ -55,6 +61,56 @@ def held(small: SmallExperiment) -> SmallExperiment:
 
 def run_of(experiment: SmallExperiment) -> list[str]:
     return ["--results", str(experiment.results), "--run-id", "one"]
+
+
+def test_what_pods_said_is_kept_with_their_run(
+    small: SmallExperiment,
+    pods: Pods,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # One task of each batch prints a number at each order, the other ends its process as well.
+    small.use("wayward.py:Wayward", way=["sound", "os exit"])
+    planned = pods.step("plan", *run_of(small)[2:], "--config", str(small.path), *ONE_TASK_A_BATCH)
+    assert planned.outputs["tasks"] == "1 1"
+    # The second pod is given the name of its step, as in a workflow.
+    codes = [
+        pods.step("batch", *run_of(small), "--batch", name).code for name in ("0", "batch(1:1)")
+    ]
+    assert codes == [0, 0]
+    assert pods.step("check", *run_of(small)).outputs == {"batches": "0", "missing_tasks": ""}
+    pods.step("summary", *run_of(small))
+
+    named = ["one", "--results", str(small.results)]
+    assert invoke(root, ["runs", "logs", *named, "--batch", "0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"==> batch-1-0-[a-z0-9]+\.log <==", lines[0])
+    assert lines[1].endswith("  run one: batch 0 of round 1: ended")
+    assert "order number 1" in lines
+    assert "order number 3" in lines
+    assert invoke(root, ["runs", "logs", *named]) == 0
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("==>")]
+    assert [head.split("-")[:3][-1].split(" ")[0] for head in heads][:2] == ["0", "1"]
+    assert heads[2].startswith("==> check-")
+    # They are no part of its sealed end, which a log may follow.
+    assert invoke(root, ["runs", "check", *named]) == 0
+    assert invoke(root, ["runs", "logs", *named, "--batch", "7"]) == 2
+    assert "there are no logs of batch 7" in capsys.readouterr().err
+
+
+def test_the_end_of_what_workers_printed_is_kept_without_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", "qX7-uN3tR-88aLk0")
+    with kept_log(str(tmp_path), "one", "batch-1-0") as note:
+        note("said qX7-uN3tR-88aLk0")
+        printed = [f"line {number:07}" for number in range(40_000)]
+        Path(os.environ[OUTPUT_KEPT_IN]).write_text("\n".join(printed) + "\n")
+    [(_, text)] = stored_logs(open_store(str(tmp_path)).objects, "one", 0)
+    said, cut, first, *_, last = text.splitlines()
+    assert said.endswith("  said [hidden]")
+    assert cut == "... the beginning of what workers printed is not kept ..."
+    assert (len(text) - len(said) - len(cut)) <= MOST_BYTES < len(text) + 20
+    assert (first in printed, last) == (True, printed[-1])
 
 
 def failures(experiment: SmallExperiment) -> dict[str, dict[str, Any]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trading_runtime.argo.outputs import PodProgress
 from trading_runtime.argo.planned_run import open_planned_run
+from trading_runtime.argo.pod_log import pod_name
 from trading_runtime.config.code_archive import strategy_folder
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
 from trading_runtime.control.kill_switch import KillSwitch
@@ -42,6 +42,11 @@ class BatchOrder:
     round_number: int = FIRST_ROUND
     """The first round computes the plan's batches, the second those that ``check`` made."""
     workers: int = 1
+
+    @property
+    def name(self) -> str:
+        """The name of what the pod leaves, without its own."""
+        return f"batch-{self.round_number}-{self.number}"
 
 
 def run_batch_step(
@@ -94,7 +99,7 @@ class _Batch:
         """Compute the pending tasks, and return the pod's exit code."""
         run, order = self._run, self._order
         control = StopControl(run.store, run.run_id, should_stop, run.shared.stop_requested)
-        name = f"batch-{order.round_number}-{order.number}-{_pod_name()}"
+        name = f"{order.name}-{pod_name()}"
         with run.shared.open_journal(name) as journal:
             computation = Computation(
                 run.shared,
@@ -180,9 +185,3 @@ def _strategy_code(run: SharedPlannedRun) -> Iterator[tuple[Path, StrategyCode]]
                 "made with; use one image for all pods of a run"
             )
         yield folder, code
-
-
-def _pod_name() -> str:
-    # Only the characters of a run id, whatever the host is called.
-    kept = "".join(letter for letter in platform.node().lower() if letter.isalnum())
-    return kept[-12:] or "pod"

@@ -200,7 +200,7 @@ class _Shown:
 
 @click.group()
 def runs() -> None:
-    """List, show, watch, check and summarise runs; stop one."""
+    """List, show, watch, check and summarise runs; stop one, and read what its pods said."""
 
 
 @runs.command("list")
@@ -340,6 +340,30 @@ def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
     say(f"{run_id}: {summary.counts['planned']:,} tasks planned: {counts}")
     say(f"report {summary.files.report_page}")
     summary.check_complete()
+
+
+@runs.command("logs")
+@click.argument("run")
+@RESULTS
+@click.option("--batch", type=click.IntRange(0), help="Only of the pods of this batch, from 0.")
+def show_logs(run: str, results: str, batch: int | None) -> None:
+    """Show what the pods of RUN (a run id, or 'latest') said, and what their workers printed.
+
+    Of a pod's workers the last 256 KiB are kept. A pod that was killed has left nothing.
+    """
+    from trading_runtime.argo.pod_log import stored_logs
+
+    store, run_id = find_run(run, results)
+    found = False
+    for name, text in stored_logs(store.objects, run_id, batch):
+        say(f"==> {name} <==")
+        say(text)
+        found = True
+    if not found:
+        which = "" if batch is None else f" of batch {batch}"
+        raise UsageError(
+            f"run {run_id!r}: there are no logs{which}; pods leave them when they end by themselves"
+        )
 
 
 @runs.command("stop")

@@ -173,21 +173,33 @@ def _ask(experiment: str, run_id: str, settings: PodSettings, number: int) -> in
 def _batch(results: str, run_id: str, order: BatchOrder, stopping: Signals) -> int:
     from trading_runtime.argo.batch_step import OUT_OF_MEMORY_EXIT_CODE, run_batch_step
     from trading_runtime.argo.outputs import write_termination_message
+    from trading_runtime.argo.pod_log import kept_log
 
-    exit_code = run_batch_step(results, run_id, order, stopping)
-    if exit_code == OUT_OF_MEMORY_EXIT_CODE:
-        # By these words the template tells it from a pod that was killed.
-        write_termination_message(f"run {run_id}: batch {order.number}: a task ran out of memory")
+    with kept_log(results, run_id, order.name) as note:
+        exit_code = run_batch_step(results, run_id, order, stopping)
+        text = f"run {run_id}: batch {order.number} of round {order.round_number}: "
+        if exit_code == OUT_OF_MEMORY_EXIT_CODE:
+            text += "a task ran out of memory"
+            # By these words the template tells it from a pod that was killed.
+            write_termination_message(text)
+        else:
+            text += "ended" if not exit_code else "a task met a fault that may pass"
+        note(text)
+        say(text, err=True)
     return exit_code
 
 
 def _check(results: str, run_id: str) -> int:
     from trading_runtime.argo.check_step import run_check_step
     from trading_runtime.argo.outputs import write_outputs
+    from trading_runtime.argo.pod_log import kept_log
 
-    missing = run_check_step(results, run_id)
+    with kept_log(results, run_id, "check") as note:
+        missing = run_check_step(results, run_id)
+        text = f"run {run_id}: {len(missing):,} batches of tasks that are missing"
+        note(text)
     write_outputs({"batches": str(len(missing)), "missing_tasks": _listed(missing)})
-    say(f"run {run_id}: {len(missing):,} batches of tasks that are missing", err=True)
+    say(text, err=True)
     return 0
 
 

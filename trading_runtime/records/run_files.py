@@ -43,7 +43,7 @@ class RunFiles:
         self.session = folder / "session"
         """A session's progress so far: its tables and its state."""
         self.logs = folder / "logs"
-        """What a supervisor keeps of the output of the run's process; no part of its end."""
+        """What is kept of the output of the run's process or pods; no part of its end."""
         self.owner: object = None
         """Keeps a temporary copy of the folder alive."""
 

@@ -75,9 +75,9 @@ class Store:
         self._digests: dict[tuple[str, Any, Any], tuple[Any, str]] = {}
 
     def run(self, run_id: str) -> RunFiles:
-        """Return the files of a run with a checked id; in S3 without its pictures."""
+        """Return the files of a run with a checked id; in S3 without its pictures and logs."""
         prefix = f"runs/{run_id}/"
-        left_out = (prefix + _REPORT, f"{prefix}lock", f"{prefix}alive")
+        left_out = (prefix + _REPORT, f"{prefix}lock", f"{prefix}alive", f"{prefix}logs/")
         self.copy.fetch_below(prefix, lambda name: not name.startswith(left_out))
         files = self._files(run_id)
         for path in (files.plan, files.metadata):

@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 
 _SHOWN_OUTPUT = 2_000
+_KEPT_OUTPUT = 256 << 10
+OUTPUT_KEPT_IN = "TRADING_RUNTIME_OUTPUT_KEPT_IN"
+"""Names a file that gets the end of what each worker printed, when the worker ends."""
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent.parent
 _KEPT_OF_PYTHON = frozenset({
     "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPYCACHEPREFIX",
@@ -209,13 +212,18 @@ class StartedProcess:
         said, self._said = self._said, b""
         return said
 
-    def last_output(self) -> str:
-        """Return the end of what the strategy and Python printed."""
+    def last_output(self, most: int = _SHOWN_OUTPUT) -> str:
+        """Return the end of what the strategy and Python printed, in bytes at most ``most``."""
         size = self.output.seek(0, os.SEEK_END)
-        self.output.seek(max(0, size - _SHOWN_OUTPUT))
+        self.output.seek(max(0, size - most))
         output = self.output.read().decode(errors="replace")
         # The first word may be the end of a secret, which no filter would recognise.
-        return output if size <= _SHOWN_OUTPUT else output.lstrip().partition(" ")[2]
+        return output if size <= most else output.lstrip().partition(" ")[2]
+
+    def _keep_output(self) -> None:
+        if path := os.environ.get(OUTPUT_KEPT_IN):
+            with contextlib.suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
+                file.write(self.last_output(_KEPT_OUTPUT))
 
     def end(self) -> None:
         """End the process, and what it started."""
@@ -224,6 +232,7 @@ class StartedProcess:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()
         os.close(self.answers)
+        self._keep_output()
         self.output.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,0 +1,87 @@
+"""What a pod said, kept with its run: its own lines, and the end of what its workers printed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_runtime.argo.planned_run import NotPlannedError
+from trading_runtime.errors import StorageError, TradingRuntimeError, TransientError
+from trading_runtime.execution.workers.processes import OUTPUT_KEPT_IN
+from trading_runtime.redaction import redact
+from trading_runtime.results.store import open_store
+from trading_runtime.runs.metadata import now_text
+from trading_runtime.text import for_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trading_runtime.storage.object_store import ObjectStore
+
+MOST_BYTES = 256 << 10
+"""The end of what a pod's workers printed that is kept."""
+_CUT = b"... the beginning of what workers printed is not kept ...\n"
+
+
+@contextlib.contextmanager
+def kept_log(results: str, run_id: str, step: str) -> Iterator[Callable[[str], None]]:
+    """Store a log with the run when the block ends, unless the run was not planned.
+
+    Yields a function that notes a line in it. A pod that is killed leaves none, and none fails for
+    want of it.
+    """
+    lines: list[str] = []
+
+    def note(text: str) -> None:
+        lines.append(f"{now_text()}  {text}\n")
+
+    with tempfile.TemporaryDirectory(prefix="trading-runtime-") as folder:
+        workers = Path(folder) / "workers.log"
+        workers.touch()
+        os.environ[OUTPUT_KEPT_IN] = str(workers)
+        try:
+            yield note
+        except NotPlannedError:
+            raise
+        except TradingRuntimeError as error:
+            note(f"{error.kind}: {error}")
+            _store(results, run_id, step, lines, workers)
+            raise
+        finally:
+            del os.environ[OUTPUT_KEPT_IN]
+        _store(results, run_id, step, lines, workers)
+
+
+def _store(results: str, run_id: str, step: str, lines: list[str], workers: Path) -> None:
+    printed = workers.read_bytes()
+    if len(printed) > MOST_BYTES:
+        # The first line may begin in the middle of a secret, which no filter would recognise.
+        printed = _CUT + printed[-MOST_BYTES:].partition(b"\n")[2]
+    text = redact("".join(lines) + printed.decode(errors="replace"))
+    name = f"{_folder(run_id)}{step}-{pod_name()}.log"
+    with contextlib.suppress(StorageError, TransientError):
+        open_store(results).objects.write(name, for_records(text).encode())
+
+
+def stored_logs(objects: ObjectStore, run_id: str, batch: int | None) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each log of a run, or of the pods that worked on one batch."""
+    folder = _folder(run_id)
+    for name in sorted(objects.sizes(folder)):
+        short = name.removeprefix(folder)
+        step, *numbers = short.split("-")
+        if batch is None or (step == "batch" and numbers[1:2] == [str(batch)]):
+            yield short, objects.read(name).decode(errors="replace")
+
+
+def pod_name() -> str:
+    """Return the end of this pod's name, with only the characters of a run id."""
+    kept = "".join(letter for letter in platform.node().lower() if letter.isalnum())
+    return kept[-12:] or "pod"
+
+
+def _folder(run_id: str) -> str:
+    return f"runs/{run_id}/logs/"
