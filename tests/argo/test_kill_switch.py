@@ -33,7 +33,7 @@ def test_a_pod_that_runs_is_ended_and_the_summary_is_killed(
     again = pods.step("batch", *run, "--batch", "0")
     assert again.code == 10
     assert "is not started: the kill switch is on" in again.errors
-    assert pods.step("check", *run).outputs == {"batches": "0"}
+    assert pods.step("check", *run).outputs["batches"] == "0"
     summary = pods.step("summary", *run)
     assert summary.code == 10, summary.errors
     assert json.loads(small.run_file("one", "metadata.json").read_text())["status"] == "killed"
