@@ -25,7 +25,7 @@ MARK = 1.1
 """What the ratio shall be on a cluster that does nothing else."""
 NOISE = 2.5
 """What it may be where others work on the same processors; beyond that something is broken."""
-TEMPLATE_BYTES, BYTES_A_POD = 100_000, 1_100
+TEMPLATE_BYTES, BYTES_A_POD = 90_000, 1_000
 """What a Workflow may have in the Kubernetes API: for its templates, and for each pod."""
 SECONDS = 1_200
 
