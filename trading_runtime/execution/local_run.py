@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from trading_runtime.execution.preparation import PreparedRun
-    from trading_runtime.execution.workers.processes import PrestartedWorker
+    from trading_runtime.execution.workers.prestarted import PrestartedWorker
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
@@ -60,8 +60,6 @@ class LocalRun:
     prestarted: PrestartedWorker | None = None
     has_trials: bool = True
     """Whether its points are trials; a check of a known point is none."""
-    after_computing: Callable[[], None] = lambda: None
-    """Called when no worker computes any more, before the run is summarised."""
     files: RunFiles = field(init=False)
     _opened: OpenRun = field(init=False)
     _started: float = field(init=False)
@@ -161,7 +159,6 @@ class LocalRun:
                 computation.run(
                     self._executor(), self._batches(left), progress, meanwhile=_import_for_end
                 )
-        self.after_computing()
 
     def _batches(self, pending: set[int]) -> dict[int, list[int]]:
         """Return the pending tasks of each batch that has any, by its index in the plan."""
