@@ -8,13 +8,14 @@ its tables, report and statistics are those of any other run.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import check_here, prepare_loaded
 from trading_runtime.planning.points import PointList
-from trading_runtime.search.asking import SearchInputs
+from trading_runtime.search.asking import SearchInputs, import_sampler
 from trading_runtime.search.halving import Halving
 from trading_runtime.search.state import AdaptiveSearch
 
@@ -60,6 +61,8 @@ def run_search(  # noqa: PLR0913 - what a run is started with
         generation = LocalRun(
             planned_for(prepared, search, asked, prestarted.check),
             *(search.generation_id, should_stop, show_progress, prestarted),
+            has_report=False,
+            meanwhile=functools.partial(import_sampler, search.inputs.search),
         )
         ended = generation.execute(allow_incomplete=True)
         computed, seconds = computed + ended.computed, seconds + ended.seconds
