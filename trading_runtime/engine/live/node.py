@@ -491,6 +491,7 @@ class _Timing:
         self._listener = listener
         self._note = note
         self.sending = listener.sending
+        self.asking = listener.asking
         self.queued = listener.queued
 
     def on_order_event(self, event: Any) -> None:
