@@ -6,7 +6,9 @@ import json
 import signal
 import threading
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -107,7 +109,7 @@ class Asked:
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A list whose only item is the time by the clock of the room."""
     now = [1_000.0]
-    monkeypatch.setattr(storing.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(storing, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(storing, "_PAUSE_SECONDS", 0.001)
     return now
 
@@ -181,7 +183,7 @@ def test_of_what_waits_to_be_stored_only_the_newest_of_a_name_is(
     outbox.put("account", lambda: state("first"))
     until(lambda: not outbox._waiting)
     for text in ("second", "third"):
-        outbox.put("account", lambda text=text: state(text))
+        outbox.put("account", partial(state, text))
     outbox.put("tables", lambda: state("tables"))
     may_go.set()
     until(lambda: outbox.is_empty)
