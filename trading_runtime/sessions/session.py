@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -117,6 +118,8 @@ class Session:
     _trading: Trading = field(init=False)
     _traded: Trading | None = None
     """``_trading``, once it has ended."""
+    _imported: set[str] = field(default_factory=set)
+    """Modules that the session itself imported after the strategy."""
     _account: SessionAccount = field(init=False)
 
     def execute(self) -> SessionOutcome:
@@ -314,7 +317,8 @@ class Session:
                     self._replay.recorder.finish()
                 self._node.logged_failure()
                 if ending.is_orderly:
-                    refuse_foreign_modules(loaded, common.packages)
+                    before = loaded.imported_before | self._imported
+                    refuse_foreign_modules(replace(loaded, imported_before=before), common.packages)
                 is_stored = self._replay.rows and not self._trading.storage.is_silent
                 result = self._left(carried, started) if is_stored else None
                 self._report_end(ending, result)
@@ -335,6 +339,7 @@ class Session:
 
     def _flush(self) -> list[Path]:
         """Write the tables as they are now, so that they survive a killed session."""
+        before = set(sys.modules)
         from trading_runtime.results.artifacts import table_bytes
 
         written = []
@@ -343,6 +348,8 @@ class Session:
             for name, table in tables.as_arrow().items():
                 written.append(self._files.session / f"{name}.parquet")
                 write_file(written[-1], table_bytes(table))
+        # Of the packages that tables need, some import whatever else is installed.
+        self._imported |= sys.modules.keys() - before
         return written
 
     def _end_blocked(self, seconds: float) -> None:

@@ -62,6 +62,7 @@ _HEARTBEAT = "TRADING_RUNTIME_HEARTBEAT"
 """The variable in which a supervisor names a file that is touched with every heartbeat."""
 _STORING_SECONDS = 600.0
 """How long a session may store its results without a heartbeat."""
+_STOPPED = "STOP: the session ends, and no order goes out"
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 
@@ -449,21 +450,27 @@ class Trading:
         if running.done() or ending is None:
             return
         node = self.node
-        node.drop_waiting("QUEUE end: the session ended before its turn")
-        await self._settled(lambda: node.is_quiet)
+        at_venue = isinstance(node, VenueNode)
         if ending.is_orderly:
             cancels = self.deployment.on_stop != "hold"
             flattens = self.deployment.on_stop == "flatten"
         else:
             cancels, flattens = True, self.deployment.on_failure == "flatten"
+        node.drop_waiting("QUEUE end: the session ended before its turn")
+        if at_venue:
+            node.halt(_STOPPED)
+        await self._settled(lambda: node.is_quiet)
         if isinstance(ending.error, LeaseLostError):
             return  # another session is in charge of the account
         with contextlib.suppress(LeaseLostError):  # from here on another may be
             if cancels:
+                node.halt(_STOPPED)  # a strategy that quotes for ever would quote again
                 await self._insisted(node.cancel_resting, lambda: not node.resting)
             if flattens:
-                node.halt()
+                node.halt(_STOPPED)
                 await self._insisted(node.close_positions, lambda: not node.quantities())
+        if ending.is_orderly and not flattens and not at_venue:
+            node.resume()  # what the strategy sends in its on_stop is in a backtest, too
         self._report_left(cancels=cancels, flattens=flattens)
         self._keep(whole=True)
 
