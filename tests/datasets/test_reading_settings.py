@@ -339,12 +339,10 @@ def test_times_are_read_when_only_later_blocks_have_fractions_or_none_at_all(
 ) -> None:
     monkeypatch.setattr("trading_runtime.datasets.raw_files.BLOCK_BYTES", 100)
     rows = [f"{1704110400000 + step}{'.25' if step > 40 else ''},10,1" for step in range(80)]
-    settings = {"timestamp_format": "ms", "on_bad_row": "drop"}
     rows[30] = ",10,1"
+    text = "\n".join(["timestamp,price,size", *rows, "", "", ""])
 
-    prepared = prepare_files(
-        "trades", {"raw.csv": "\n".join(["timestamp,price,size", *rows, "", "", ""])}, **settings
-    )
+    prepared = prepare_files("trades", {"raw.csv": text}, timestamp_format="ms", on_bad_row="drop")
 
     trades = ParquetDataCatalog(str(prepared.folder)).query_trade_ticks()
     assert [trade.ts_init for trade in trades] == [
