@@ -30,7 +30,8 @@ def experiments(site: Site) -> dict[str, Experiment]:
 @pytest.fixture(scope="module")
 def acted(site: Site, image: str, experiments: dict[str, Experiment]) -> dict[str, str]:
     """One workflow for each command that ends it or holds it, given while its pod computes."""
-    sent = {name: each.send("--image", image)["workflow"] for name, each in experiments.items()}
+    given = ("--image", image, "--most-batches", "1")
+    sent = {name: each.send(*given)["workflow"] for name, each in experiments.items()}
     for command, name in sent.items():
         site.backtests.until(name, lambda now: bool(now.running("batch")))
         argo(site, command, name)
