@@ -30,11 +30,12 @@ def experiments(site: Site) -> dict[str, Experiment]:
 @pytest.fixture(scope="module")
 def acted(site: Site, image: str, experiments: dict[str, Experiment]) -> dict[str, str]:
     """One workflow for each command that ends it or holds it, given while its pod computes."""
-    given = ("--image", image, "--most-batches", "1")
-    sent = {name: each.send(*given)["workflow"] for name, each in experiments.items()}
-    for command, name in sent.items():
+    sent = {}
+    for command, each in experiments.items():
+        name = each.send("--image", image, "--most-batches", "1")["workflow"]
         site.backtests.until(name, lambda now: bool(now.running("batch")))
         argo(site, command, name)
+        sent[command] = name
     return sent
 
 
