@@ -298,6 +298,7 @@ RUN_COMMANDS = [
     ["runs", "watch", "RUN"],
     ["runs", "check", "RUN"],
     ["runs", "stop", "RUN"],
+    ["runs", "logs", "RUN"],
     ["runs", "summarise", "RUN"],
     ["evidence", "bundle", "RUN"],
     ["evidence", "compare", "whole", "RUN"],
