@@ -235,7 +235,7 @@ def standing(folder: Path) -> dict[str, Any]:
     store = Store(str(folder.parent.parent))
     found = check_run(store.run(folder.name), store=store)
     return {
-        "status": overview(store, folder.name)["status"],
+        "status": overview(store, folder.name).status,
         "findings": [str(item) for item in found.findings],
     }
 
