@@ -123,7 +123,7 @@ def test_what_the_listing_says_of_the_run_follows_from_its_files(
 ) -> None:
     original = bundles.unpack
 
-    def other_image(path: Path, target: Path) -> bundles.Listing:
+    def other_image(path: Path, target: Path) -> bundles.EvidenceListing:
         listing = original(path, target)
         listing.content["environment"]["python"] = "2.7"
         return listing

@@ -68,7 +68,7 @@ class ListedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class EvidenceListing:
     """The content of ``evidence.json``."""
 
     run_id: str
@@ -163,7 +163,7 @@ def _write(
                 raise DataError(f"{paths[name]}: changed while it was bundled; do it again")
 
 
-def is_as_written(path: Path, listing: Listing, folder: Path) -> bool:
+def is_as_written(path: Path, listing: EvidenceListing, folder: Path) -> bool:
     """Return whether a bundle has no byte other than those of its files, which are in ``folder``.
 
     The same content gives the same bytes: it is written again, and compared.
@@ -207,7 +207,7 @@ _LARGE_END = struct.Struct("<4sQ2H2L4Q")
 _ENCRYPTED = 0x1
 
 
-def unpack(path: Path, target: Path) -> Listing:
+def unpack(path: Path, target: Path) -> EvidenceListing:
     """Write the files of a bundle below ``target``, and return what ``evidence.json`` states.
 
     Raises ``UsageError`` when ``path`` is not a file, ``DataError`` when it is not a bundle as the
@@ -286,7 +286,7 @@ def _check_entries(
         raise _RefusedError("its files overlap: they are larger than the archive")
 
 
-def _read_listing(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> Listing:
+def _read_listing(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> EvidenceListing:
     entry = entries[LISTING]
     if entry.file_size > _MOST_LISTING_BYTES:
         raise _RefusedError(f"{LISTING} is too large")
@@ -304,10 +304,10 @@ def _read_listing(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo])
         name: read_as(ListedFile, facts, f"files.{name}")
         for name, facts in content["files"].items()
     }
-    return Listing(run_id, files, content)
+    return EvidenceListing(run_id, files, content)
 
 
-def _check_listed(listing: Listing, entries: dict[str, zipfile.ZipInfo]) -> None:
+def _check_listed(listing: EvidenceListing, entries: dict[str, zipfile.ZipInfo]) -> None:
     listed, stored = set(listing.files), entries.keys() - {LISTING}
     if missing := sorted(listed - stored):
         raise _RefusedError(f"{missing[0]}: it is listed, and not there")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from trading_runtime.evidence.bundle import Listing
+    from trading_runtime.evidence.bundle import EvidenceListing
     from trading_runtime.records.plan import Plan
 
 
@@ -32,7 +32,7 @@ _PARTS_OF_TASK = 4
 class Evidence:
     """A bundle whose bytes match its listing, unpacked as a results folder."""
 
-    listing: Listing
+    listing: EvidenceListing
     store: Store
     sha256: str
     """The sha256 of the whole archive."""
