@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.live.restoring import PREFIX
+from trading_runtime.errors import TradingRuntimeError
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import Line
 from trading_runtime.units import format_instant
@@ -94,6 +95,14 @@ class SessionRecords:
         # the account now would delay the request.
         self.changes += 1
 
+    def asking(self) -> None:
+        """Raise what the fence raises, which also ends the session."""
+        try:
+            self._fence()
+        except TradingRuntimeError as error:
+            self.error = self.error or error
+            raise
+
     def queued(self, what: str, order_ids: Sequence[Any], waiting: int) -> None:
         """Record that a request waits for its turn."""
         for order_id in order_ids:
@@ -154,7 +163,7 @@ class SessionRecords:
         self._denied.add(order_id)
         word, _, rest = reason.partition(" ")
         rule = rest.partition(":")[0] if word in {"RISK", "QUEUE"} else word.removesuffix(":")
-        is_ours = word in {"RISK", "QUEUE", "KILL_SWITCH:", "WARMUP:"}
+        is_ours = word in {"RISK", "QUEUE", "KILL_SWITCH:", "STOP:", "WARMUP:"}
         rule = rule if is_ours else "engine"
         self._write(events.OrderDenied, order_id=order_id, rule=rule, message=reason)
 
