@@ -47,7 +47,8 @@ class Sent:
             def submit_order_list(self, orders: list[Any]) -> None:
                 sent.done.append(f"sent {len(orders)} orders")
 
-            on_order_event = on_position_event = None
+            modify_order = modify_orders = cancel_all_orders = None
+            cancel_order = cancel_orders = on_order_event = on_position_event = None
             on_order_rejected = on_order_modify_rejected = on_order_cancel_rejected = None
 
         sent, of_strategy = self, Strategy
@@ -128,6 +129,15 @@ def test_without_the_lease_nothing_is_sent_and_the_session_hears_of_it() -> None
 
     assert sent.done == []
     assert isinstance(sent.records.error, LeaseLostError)
+
+
+def test_after_an_error_nothing_is_written_and_nothing_sent() -> None:
+    sent = Sent(allow)
+    sent.records.error = StorageError("the disk was full")
+    with pytest.raises(StorageError):
+        sent.strategy.submit_order(ORDER)
+
+    assert (sent.done, sent.records.orders) == ([], 0)
 
 
 def test_what_cannot_be_written_down_is_not_sent() -> None:

@@ -76,6 +76,8 @@ class SessionRecords:
 
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders before they are sent; raises when that fails, or the fence does."""
+        if self.error is not None:
+            raise self.error
         try:
             self._fence()
             now = self.now()
@@ -87,10 +89,9 @@ class SessionRecords:
                     self._journal.write(_submitted(order, order_id, now))
                 self._known.add(order_id)
                 self.orders += 1
-        except Exception as error:  # noqa: BLE001 - the session raises it
-            self.error = self.error or error
-        if self.error is not None:
-            raise self.error
+        except Exception as error:
+            self.error = error
+            raise
         # The order is in the journal, and the account changes only with the venue's answer. Saving
         # the account now would delay the request.
         self.changes += 1
