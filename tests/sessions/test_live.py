@@ -286,6 +286,25 @@ def test_the_same_old_row_for_ever_is_no_news(live: LiveSession) -> None:
     assert live.accepted == []
 
 
+def test_a_process_that_was_suspended_sends_nothing_on_the_old_rows_that_it_finds(
+    live: LiveSession,
+) -> None:
+    live.write(stale_after="2s", limits={"clock_skew": "1h"})
+    process = live.connect()
+    live.order("buy 0.010 when allowed")
+    live.wait_for("order_filled", process)
+    os.kill(process.pid, signal.SIGSTOP)
+    live.order("buy 0.020")
+    sent = live.protocol._number  # of rows, twenty a second
+    until(lambda: live.protocol._number > sent + 80)
+    os.kill(process.pid, signal.SIGCONT)
+    live.wait_for("order_denied", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.events("order_denied")[-1]["rule"] in {"stale_after", "venue"}
+    assert live.exchange.positions[SYMBOL] == Decimal("0.010")
+
+
 @pytest.mark.parametrize("seconds", [-3600.0, 10.0])
 def test_a_clock_that_is_apart_denies_orders_and_says_so(live: LiveSession, seconds: float) -> None:
     live.write(limits={"clock_skew": "5s"})
