@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sessions.live_session import INSTRUMENT, SYMBOL
+from tests.sessions.live_session import INSTRUMENT, PRICE, SYMBOL, LiveSession
 from tests.sessions.small_session import ended, until
 from trading_runtime.operations.stand_in.exchange import HeldOrder
 
 if TYPE_CHECKING:
-    from tests.sessions.live_session import LiveSession
+    from pathlib import Path
 
 
 def test_an_order_is_written_down_then_accepted_and_filled(live: LiveSession) -> None:
@@ -481,3 +481,59 @@ def test_an_adapter_that_no_test_runs_is_told_so() -> None:
     assert untested_adapters(with_okx) == [
         "data.adapter: okx is untested here; try it on the venue's test environment first"
     ]
+
+
+@pytest.mark.parametrize("on_stop", ["cancel", "hold"])
+def test_a_strategy_that_quotes_for_ever_sends_nothing_once_it_is_stopped(
+    live: LiveSession, on_stop: str
+) -> None:
+    live.write(on_stop=on_stop)
+    process = live.connect()
+    live.order("rest 0.010 40000.0 for ever")
+    live.wait_for("order_accepted", process)
+    code, text = ended(process, signal.SIGTERM)
+
+    assert code == 143, text
+    assert len(live.accepted) == 1
+    assert len(live.exchange.open_orders) == (on_stop == "hold")
+    assert {item["rule"] for item in live.events("order_denied")} <= {"STOP"}
+
+
+def test_what_a_session_imports_for_its_tables_is_not_held_against_the_strategy(
+    live: LiveSession,
+) -> None:
+    # Arrow imports cloudpickle where that is installed, as it is for these tests.
+    live.change("trading_runtime.sessions.trading", _FLUSH_SECONDS=0.1)
+    process = live.connect()
+    live.wait((live.results / "runs/one/session/fills.parquet").exists, process)
+    code, text = ended(process, signal.SIGTERM)
+
+    assert code == 143, text
+
+
+def test_what_the_account_has_in_other_instruments_is_left_alone(tmp_path: Path) -> None:
+    other = "ETHUSDT"
+
+    def foreign(side: str, kind: str, price: int) -> HeldOrder:
+        order = HeldOrder(other, side, kind, Decimal("0.2"), Decimal(price))
+        live.venue.do(live.exchange.place, order)
+        live.venue.do(live.exchange.on_order, order)
+        live.venue.do(live.exchange.match, order)
+        return order
+
+    with LiveSession(tmp_path, {SYMBOL: PRICE, other: "2000.0"}) as live:
+        live.write(on_stop="flatten", limits={"heartbeat": "500ms"})
+        before = [foreign("Buy", "Market", 0), foreign("Buy", "Limit", 1500)]
+        process = live.connect()
+        live.order("buy 0.010", "rest 0.020 40000.0")
+        live.wait_for("order_accepted", process, 2)
+        live.wait_for("order_filled", process)
+        during = [foreign("Buy", "Market", 0), foreign("Sell", "Limit", 3000)]
+        live.wait_for_more("session_heartbeat", process, 6)
+        code, text = ended(process, signal.SIGTERM)
+
+    assert code == 143, text
+    assert live.exchange.open_orders == [before[1], during[1]]
+    assert live.exchange.positions == {SYMBOL: 0, other: Decimal("0.4")}
+    assert len(live.events("order_submitted")) == 3
+    assert live.events("order_claimed") == []

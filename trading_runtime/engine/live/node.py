@@ -33,9 +33,9 @@ from trading_runtime.engine.risk.outbound import queue_of
 from trading_runtime.engine.risk.profile import NO_LIMITS, Refusal, Risk
 from trading_runtime.engine.simulation.engine_log import engine_log, logger_config
 from trading_runtime.engine.simulation.fees import FeesOfVenue
-from trading_runtime.engine.simulation.kill_signal import KILL_REASON
 from trading_runtime.engine.simulation.venue import NO_RATE
 from trading_runtime.engine.strategy.failures import watch_escapes_into
+from trading_runtime.engine.strategy.guard_state import KILL_REASON
 from trading_runtime.engine.strategy.hidden_packages import without_versions_in_log
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
 TRADER = model.TraderId("TRADER-001")
 _MOST_NAMES = 10
+_SECOND = 1_000_000_000
 
 
 class NodeParts(NamedTuple):
@@ -261,15 +262,27 @@ class PaperNode:
         """Stop the node; what is still in its queues is lost."""
         self.handle.stop()
 
-    def halt(self) -> None:
+    def halt(self, reason: str = KILL_REASON) -> None:
         """Block all further orders of the strategy, even those that close a position."""
-        self.guard.halted = True
-        self.drop_waiting(KILL_REASON)
+        if not self.guard.halted:
+            self.guard.halted, self.guard.halt_reason = True, reason
+        self.drop_waiting(reason)
+
+    def resume(self) -> None:
+        """Let the strategy's orders go out again."""
+        self.guard.halted = False
 
     def drop_waiting(self, reason: str) -> None:
         """Send nothing of what waits in the queue."""
         if self.guard.queue is not None:
             self.guard.queue.drop(self.strategy, reason)
+
+    def pause_queue(self, seconds: float) -> bool:
+        """Let all requests wait in the outbound queue for so long; return whether there is one."""
+        if self.guard.queue is None:
+            return False
+        self.guard.queue.pause(self.strategy, int(seconds * _SECOND))
+        return True
 
     def cancel_resting(self) -> None:
         """Ask the venue to cancel every resting order for which it was not asked yet."""
@@ -491,6 +504,7 @@ class _Timing:
         self._listener = listener
         self._note = note
         self.sending = listener.sending
+        self.asking = listener.asking
         self.queued = listener.queued
 
     def on_order_event(self, event: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 import uuid
 from collections import Counter, defaultdict
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _RATE_LIMITED = 10006
 _REFUSED = 110_001
 _CANCEL_REFUSED = 110_001
+_ABOUT_ORDERS = frozenset({"order/realtime", "order/history", "execution/list"})
 
 
 TESTNET_KEYS = {
@@ -103,6 +105,8 @@ class BybitProtocol:
         """Whether each execution report is sent twice."""
         self.hides_reports = False
         """Whether nothing is reported on the account's socket."""
+        self.hides_orders = False
+        """Whether questions about orders and executions find none, as a venue that lags answers."""
         self.order_delay = 0.0
         """Seconds by which the answer to an order comes late; its reports do not."""
         self.is_deaf = False
@@ -233,7 +237,10 @@ class BybitProtocol:
         self._count(path)
         await self._while_deaf()
         if self.refuses_requests:
-            head = {"Retry-After": "1"}
+            head = {
+                "Retry-After": str(max(math.ceil(self.retry_after), 1)),
+                "X-Bapi-Limit-Reset-Timestamp": str(self._free_at),
+            }
             content = {"retCode": _RATE_LIMITED, "retMsg": "Too many visits!", "result": {}}
             return web.json_response(content, status=429, headers=head)
         text = await request.text()
@@ -256,7 +263,8 @@ class BybitProtocol:
 
         def listed(items: list[Json]) -> tuple[int, str, Json]:
             category = given.get("category", "linear")
-            found = items if is_ours else []
+            is_hidden = self.hides_orders and path in _ABOUT_ORDERS
+            found = items if is_ours and not is_hidden else []
             return 0, "OK", {"category": category, "list": found, "nextPageCursor": ""}
 
         if path == "market/time":
@@ -431,13 +439,18 @@ class BybitProtocol:
                 "header": {
                     "X-Bapi-Limit": "10",
                     "X-Bapi-Limit-Status": "9",
-                    "X-Bapi-Limit-Reset-Timestamp": str(self.exchange.now),
+                    "X-Bapi-Limit-Reset-Timestamp": str(self._free_at),
                     "Traceid": "t",
                     "Timenow": str(self.exchange.now),
                 },
                 "connId": "c",
             },
         )
+
+    @property
+    def _free_at(self) -> int:
+        """When the venue takes requests again, in milliseconds since the epoch."""
+        return self.exchange.now + int(self.retry_after * 1000)
 
     async def _while_deaf(self) -> None:
         while self.is_deaf:  # noqa: ASYNC110 - tests set it from another thread
