@@ -63,7 +63,7 @@ def test_an_argument_that_is_no_file_is_told_in_a_line(
     ("kind", "name"),
     [
         ("fifo", "metadata.json"), ("device", "plan.json"), ("made up", "result.json"),
-        ("fifo", "journal.jsonl"), ("folder", "metadata.json"),
+        ("fifo", "journal.jsonl"), ("folder", "metadata.json"), ("fifo", "lock"),
     ],
 )  # fmt: skip
 def test_a_file_of_a_run_that_is_none_ends_no_command_as_our_defect(

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from trading_runtime.errors import DataError, StorageError
 
@@ -104,6 +104,20 @@ def _opened(path: str | Path, most: int | None) -> tuple[int, int]:
         os.close(descriptor)
         raise
     return descriptor, facts.st_size
+
+
+def open_lock(path: str | Path) -> BinaryIO:
+    """Open the file of a lock, made if it is missing; raises ``OSError`` for what is no file.
+
+    A FIFO of that name would block.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    try:
+        _refuse_irregular(os.fstat(descriptor), path, None)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "r+b")
 
 
 def text_of_file(path: Path, most: int | None = None, encoding: str = "utf-8") -> str:
