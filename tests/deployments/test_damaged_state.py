@@ -43,11 +43,12 @@ def state(**changes: object) -> str:
 
 def irregular(path: Path, kind: str) -> None:
     """Make what is no file."""
-    {
-        "fifo": lambda: os.mkfifo(path),
-        "device": lambda: path.symlink_to("/dev/zero"),
-        "folder": path.mkdir,
-    }[kind]()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
 
 
 KINDS = ["fifo", "device", "folder"]
