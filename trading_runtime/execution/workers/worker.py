@@ -63,6 +63,8 @@ _SHARED = {
     for name in names
 }
 """What everybody uses, from before any strategy was imported, which may replace it."""
+_IMPORTED = {name: sys.modules[name] for name in ("trading_runtime", "json", "os")}
+_SEARCHED = tuple(sys.path)
 
 _kill_switch_is_on = threading.Event()
 _to_kill: list[TaskRunner] = []
@@ -159,6 +161,12 @@ def _restored() -> list[str]:
         if getattr(module, name, None) is not ours:
             setattr(module, name, ours)
             found.append(f"{module.__name__}.{name}")
+    if any(sys.modules.get(name) is not ours for name, ours in _IMPORTED.items()):
+        sys.modules.update(_IMPORTED)
+        found.append("sys.modules")
+    if missing := [path for path in _SEARCHED if path not in sys.path]:
+        sys.path[:0] = missing
+        found.append("sys.path")
     return found
 
 
