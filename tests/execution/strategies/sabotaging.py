@@ -87,7 +87,7 @@ class Sabotaging(Strategy):
 
     def undermined(self) -> None:
         """Let the next task in this process end it."""
-        TaskRunner.run = lambda *_: os._exit(0)
+        TaskRunner.run = lambda *_: os._exit(0)  # type: ignore[method-assign]
 
     def unharmed(self) -> None:
         """Do nothing, in the process of the task before."""
