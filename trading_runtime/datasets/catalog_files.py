@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 from trading_runtime.canonical import decimal_text, digest
 from trading_runtime.datasets.books import LAST, LEVELS, levels
 from trading_runtime.datasets.columns import AGGRESSORS, DECIMAL, Increment, decimals
+from trading_runtime.datasets.custom_rows import arrow_fields, file_metadata
 from trading_runtime.datasets.data_file import (
     BarSeries,
     BookDeltaSeries,
     CloseSeries,
+    CustomSeries,
     TradeSeries,
 )
 from trading_runtime.datasets.manifest_entries import DataFile, DataType, InstrumentFile, RowGroup
@@ -65,6 +67,21 @@ class CatalogFile:
     def type_name(self) -> str:
         """The engine's class of the rows, such as ``TradeTick``; empty when not stated."""
         return self.metadata.get("type_name", "")
+
+    @property
+    def instrument_id(self) -> str:
+        """The instrument that the rows are of."""
+        return self.metadata.get("instrument_id", self.path.parent.name)
+
+    @property
+    def custom_series(self) -> str | None:
+        """The name of a series of custom rows that were prepared here."""
+        return self.metadata.get("custom_series")
+
+    @property
+    def identifier(self) -> str:
+        """The catalog's name of the series."""
+        return self.custom_series or self.metadata.get("bar_type", self.instrument_id)
 
     def check_order(self) -> None:
         """Raise ``DataError`` when ``ts_init`` is missing somewhere or goes back."""
@@ -119,14 +136,13 @@ def index_file(file: CatalogFile, dataset: Path, kind: str) -> DataFile:
         )
     if not groups:
         raise DataError(f"{path}: the file holds no rows; remove it from the catalog")
-    instrument_id = file.metadata.get("instrument_id", path.parent.name)
     footer = max(group.offset + group.bytes for group in groups)
     size = path.stat().st_size
     return DataFile(
         path=path.relative_to(dataset).as_posix(),
         type=kind,
-        identifier=file.metadata.get("bar_type", instrument_id),
-        instrument_id=instrument_id,
+        identifier=file.identifier,
+        instrument_id=file.instrument_id,
         bytes=size,
         sha256=file_sha256(path),
         footer_offset=footer,
@@ -211,6 +227,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
     DataType.FUNDING_RATES: {},
     DataType.BOOK_DELTAS: {"price": "price", "size": "size"},
     DataType.BOOK_DEPTHS: {},
+    DataType.CUSTOM: {},
     DataType.INSTRUMENT_STATUS: {},
     DataType.INSTRUMENT_CLOSES: {"close_price": "price"},
     DataType.MARK_PRICES: {"value": "value"},
@@ -254,8 +271,8 @@ def file_name(first: int, last: int) -> str:
 class SeriesWriter:
     """Writes the rows of a series into ``dataset``, in time order, in batches.
 
-    Ticks start a new file every UTC day, bars every month; every UTC day starts a new row group.
-    The files do not depend on how many rows are written at once.
+    Ticks start a new file every UTC day, bars and custom rows every month; every UTC day starts a
+    new row group. The files do not depend on how many rows are written at once.
     """
 
     def __init__(self, source: SeriesSource, dataset: Path, rows_before: int = 0) -> None:
@@ -265,7 +282,7 @@ class SeriesWriter:
         self._rows_before = rows_before
         self._source = source
         self._folder = dataset / "data" / source.series.type / folder_name(source.identifier)
-        self._is_monthly = isinstance(source.series, BarSeries)
+        self._is_monthly = isinstance(source.series, BarSeries | CustomSeries)
         self._numbers_ids = isinstance(source.series, TradeSeries) and not (
             source.series.columns.trade_id
         )
@@ -391,8 +408,16 @@ def _types(kind: str) -> dict[str, Any]:
     return before.get(kind, {}) | ticks | behind.get(kind, {}) | times | last
 
 
+def _custom_types(series: CustomSeries) -> dict[str, Any]:
+    return arrow_fields(series) | {"ts_event": _TIME, "ts_init": _TIME}
+
+
 def _schema(source: SeriesSource) -> pa.Schema:
     kind: str = source.series.type
+    if isinstance(source.series, CustomSeries):
+        fields = [pa.field(*item, nullable=False) for item in _custom_types(source.series).items()]
+        metadata = file_metadata(source.series, source.identifier)
+        return pa.schema(fields, metadata={"instrument_id": source.instrument.id} | metadata)
     types = _types(kind)
     metadata = {
         "instrument_id": source.instrument.id,
@@ -441,6 +466,12 @@ def table_of(source: SeriesSource, frame: pl.DataFrame) -> pa.Table:
         arrays["action"] = _texts(frame["action"]).dictionary_encode().cast(_SIDE)
         arrays["reason"] = _texts(frame["reason"]) if "reason" in frame.columns else empty
         arrays |= dict.fromkeys(("trading_event", *_FLAGS), empty)
+    if isinstance(source.series, CustomSeries):
+        types = arrow_fields(source.series).items()
+        arrays |= {
+            name: _texts(frame[name]) if pa.types.is_string(held) else frame[name].to_arrow()
+            for name, held in types
+        }
     if isinstance(source.series, CloseSeries):
         kinds = pa.repeat(pa.scalar("END_OF_SESSION"), frame.height)
         arrays["close_type"] = kinds.dictionary_encode().cast(_SIDE)

@@ -9,6 +9,8 @@ import polars as pl
 from trading_runtime.datasets.manifest_entries import Gap
 from trading_runtime.units import NANOSECONDS
 
+NO_GAP = 2**63 - 1
+"""Longer than any gap: for rows without a usual spacing."""
 DEFAULT_TICK_GAP = NANOSECONDS["h"]
 """Ticks have no usual spacing: gaps of an hour are reported."""
 MOST_LISTED = 1_000

@@ -13,6 +13,7 @@ from trading_runtime.datasets.time_formats import (
     EPOCH_DIGITS,
     ISO,
     chrono_pattern,
+    has_time_of_day,
     with_minutes,
 )
 from trading_runtime.errors import UsageError
@@ -86,6 +87,18 @@ def read_times(  # noqa: PLR0911 - one for each kind of column
     if getattr(moments.dtype, "time_zone", None):
         return _verdicts(frame, moments.dt.epoch("ns"))
     return _from_local(frame, moments, zone)
+
+
+def dates_alone(values: pl.Series, timestamp_format: str) -> pl.Series:
+    """Return which values are dates without a time of day."""
+    if values.dtype == pl.Date:
+        return values.is_not_null()
+    if values.dtype == pl.String and timestamp_format == ISO:
+        alone = values.str.strip_chars().str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+        return alone.fill_null(value=False)
+    if values.dtype == pl.String and not has_time_of_day(timestamp_format):
+        return values.is_not_null()
+    return pl.Series([False]).new_from_index(0, len(values))
 
 
 def with_and_without_offset(values: pl.Series) -> tuple[str | None, str | None]:
