@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -249,6 +250,13 @@ _UPDATES = frozenset({DataType.FUNDING_RATES, DataType.MARK_PRICES, DataType.IND
 """Types whose rows name their instrument."""
 _WORDS = ("aggressor_side", "action", "side", "close_type")
 """Columns of few texts, each kept once in a row group."""
+_REPEATED: dict[str, tuple[str, ...]] = {
+    DataType.TRADES: ("price", "size"),
+    DataType.QUOTES: ("bid_price", "ask_price", "bid_size", "ask_size"),
+}
+"""Numbers that come again and again within a row group, each kept once."""
+_TIMES = ("ts_event", "ts_init")
+"""Columns kept as differences in few bits: compressing them takes long and saves little."""
 _TYPE_NAMES: dict[str, str] = {
     DataType.BARS: "Bar",
     DataType.TRADES: "TradeTick",
@@ -335,7 +343,7 @@ class SeriesWriter:
         if key != self._file_key:
             self._finish_file()
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._writer = _writer(self._partial, self._schema)
+            self._writer = _writer(self._partial, self._schema, self._source.series.type)
             self._file_key = key
         self._day = day
 
@@ -512,12 +520,13 @@ def _book(source: SeriesSource, frame: pl.DataFrame) -> dict[str, Any]:
 
 def _aggressors(sides: pl.Series) -> Any:
     """Return the sides of trades, each text kept once, in the order of the first rows."""
-    codes = sides.to_physical()
-    found = codes.unique(maintain_order=True).to_list()
-    places = [found.index(code) if code in found else 0 for code in range(len(AGGRESSORS))]
+    codes = sides.to_physical().to_numpy()
+    every = range(len(AGGRESSORS))
+    firsts = {code: int((codes == code).argmax()) for code in every if (codes == code).any()}
+    found = sorted(firsts, key=firsts.__getitem__)
+    places = np.array([found.index(code) if code in firsts else 0 for code in every], np.int8)
     return pa.DictionaryArray.from_arrays(
-        pl.Series(places, dtype=pl.Int8).gather(codes).to_arrow(),
-        pa.array([AGGRESSORS[code] for code in found], pa.string()),
+        pa.array(places[codes]), pa.array([AGGRESSORS[code] for code in found], pa.string())
     )
 
 
@@ -531,14 +540,19 @@ def _plain(rate: int) -> str:
     return decimal_text(Decimal(rate).scaleb(-DECIMAL.scale))
 
 
-def _writer(path: Path, schema: pa.Schema) -> Any:
+def _writer(path: Path, schema: pa.Schema, kind: str) -> Any:
+    compression: Any = "zstd"
+    if kind != DataType.BOOK_DEPTHS:
+        compression = dict.fromkeys(schema.names, "zstd") | dict.fromkeys(_TIMES, "none")
     return pq.ParquetWriter(
         path,
         schema,
         version="2.6",
-        compression="zstd",
-        use_dictionary=list(_WORDS),
-        column_encoding={"ts_event": "DELTA_BINARY_PACKED", "ts_init": "DELTA_BINARY_PACKED"},
+        compression=compression,
+        use_dictionary=[*_WORDS, *_REPEATED.get(kind, ())],
+        column_encoding=dict.fromkeys(_TIMES, "DELTA_BINARY_PACKED"),
+        # The engine and a plan ask for the times of a row group, and for nothing else.
+        write_statistics=["ts_init"],
     )
 
 

@@ -44,13 +44,14 @@ from trading_runtime.datasets.splits import adjusted, factors
 from trading_runtime.datasets.symbols import Symbols
 from trading_runtime.datasets.time_columns import TimeFault, dates_alone, local_offset, read_times
 from trading_runtime.datasets.time_doubts import TimeDoubts
-from trading_runtime.datasets.time_formats import EPOCH_DIGITS
+from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from trading_runtime.datasets.column_settings import Columns
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
     from trading_runtime.datasets.raw_files import RawFile
 
@@ -137,7 +138,9 @@ class SeriesSource:
             roles = column_roles(file.settings)
             columns = symbols.columns(file, roles) if symbols is not None else {}
             is_empty = True
-            for raw in file.blocks({**roles, **columns}):
+            for raw in file.blocks(
+                {**roles, **columns}, whole=_whole_columns(file.settings, roles)
+            ):
                 is_empty = False
                 if symbols is not None:
                     symbols.take(raw)
@@ -181,6 +184,13 @@ _MAY_BE_NEGATIVE = frozenset({
 _HIGHEST_RATE = 100
 _HIGHEST_PRICE = 100_000_000_000
 """Higher than any price of a unit in any currency."""
+
+
+def _whole_columns(series: Series, roles: Mapping[str, Columns]) -> list[str]:
+    """Return the columns of times that are most likely whole numbers."""
+    is_number = series.timestamp_format == EPOCH or series.timestamp_format in EPOCH_DIGITS
+    times = ("timestamp", "received") if is_number else ()
+    return [role for role in times if role in roles and isinstance(roles[role], int | str)]
 
 
 def _read_block(

@@ -135,7 +135,7 @@ def _from_whole_epoch(values: pl.Series, timestamp_format: str) -> pl.DataFrame 
     if least < 0 or most > _LATEST // unit:
         return None
     fault = pl.Series("fault", [None], pl.String).new_from_index(0, len(whole))
-    return pl.DataFrame([(whole * unit).alias("ns"), fault])
+    return pl.DataFrame([pl.Series("ns", whole.to_numpy() * unit), fault])
 
 
 def _from_epoch(values: pl.Series, digits: int) -> pl.DataFrame:
