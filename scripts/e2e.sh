@@ -29,4 +29,6 @@ done
 paths=(tests/cluster tests/e2e)
 if [[ ${1-} == tests/* ]]; then paths=(); fi
 # Most tests wait for the cluster most of the time. Each process has namespaces of its own.
-E2E=1 exec .venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations=0 --durations-min=1 "${paths[@]}" "$@"
+# They have a cache of their own: other tests may run at the same time.
+E2E=1 exec .venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations=0 --durations-min=1 \
+    -o cache_dir=.pytest_cache/e2e "${paths[@]}" "$@"

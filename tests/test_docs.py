@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 import click
+import pyarrow.parquet as pq
 import pytest
 
 from tests.small_experiment import BAR_TYPE, INSTRUMENT, SmallExperiment
 from trading_runtime import api
-from trading_runtime.cli.main import root
+from trading_runtime.cli.main import invoke, root
 from trading_runtime.config.deployment import load_deployment
 from trading_runtime.config.loading import parse_experiment, read_mapping
 from trading_runtime.config.program import load_program
@@ -106,7 +107,7 @@ def test_the_experiment_about_venues_is_one(tmp_path: Path) -> None:
 
 
 def test_the_data_file_in_the_pages_is_one_and_its_instruments_can_be_read(tmp_path: Path) -> None:
-    data_file, instruments = blocks(ROOT / "docs" / "data.md", "json")
+    data_file, _, instruments = blocks(ROOT / "docs" / "data.md", "json")
     series = Preparation.model_validate(json.loads(data_file)).series
     assert [(item.type, item.instrument) for item in series] == [("bars", "BTCUSDT-PERP.SIM")]
     file = tmp_path / "instruments.json"
@@ -125,8 +126,8 @@ def test_no_block_of_code_is_in_a_language_that_no_test_reads() -> None:
     languages = {name for page in WRITTEN for name, _ in FENCE.findall(page.read_text())}
 
     assert languages == {"console", "json", "mermaid", "python", "sh", "yaml"}
-    assert counted == {"data.md": 2}
-    assert python == {"notebook.md": 2, "strategies.md": 1}
+    assert counted == {"data.md": 3}
+    assert python == {"data.md": 1, "notebook.md": 2, "strategies.md": 1}
 
 
 @pytest.mark.parametrize(
@@ -230,6 +231,38 @@ def test_the_strategy_in_the_pages_runs_and_trades(small: SmallExperiment) -> No
 
     assert run.failures == []
     assert run.points["trades"][0] > 0
+
+
+def test_the_custom_rows_in_the_pages_reach_their_strategy(
+    small: SmallExperiment, small_dataset: Path, tmp_path: Path
+) -> None:
+    _, data_file, _ = blocks(ROOT / "docs" / "data.md", "json")
+    source = small_dataset.with_name(f"{small_dataset.name}-source")
+    for name in ("bars.csv", "instruments.json"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    # Known at 01:00 of the second, the third and the fourth day; bars end on the third.
+    (tmp_path / "sentiment.csv").write_text(
+        "date,score,Number of posts\n2024-01-01,0.5,3\n2024-01-02,-1,5\n2024-01-03,0.5,7\n"
+    )
+    (tmp_path / "sentiment.data.json").write_text(data_file)
+    assert invoke(root, ["data", "prepare", str(tmp_path / "sentiment.data.json")]) == 0
+    [strategy] = blocks(ROOT / "docs" / "data.md", "python")
+    (small.folder / "moody.py").write_text(strategy)
+    small.write(
+        dataset={"path": str(tmp_path / "btc")},
+        strategy={"path": "moody.py:Moody"},
+        parameters={},
+    )
+
+    run = api.run(small.path, workers=1)
+
+    assert run.failures == []
+    tables = [pq.read_table(path) for path in small.results.rglob("orders.parquet")]
+    orders = [(row["side"], float(row["quantity"])) for each in tables for row in each.to_pylist()]
+    # Windows are days: the first has no row yet, and there is none of the fourth, without a bar.
+    assert len(tables) == 3
+    assert sorted(orders) == [("BUY", 0.003), ("SELL", 0.005)]
+    assert invoke(root, ["verify", run.run_id, "--results", str(small.results)]) == 0
 
 
 def test_the_cells_about_notebooks_run(

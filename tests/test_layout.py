@@ -68,6 +68,7 @@ IMPORTED_ONCE = {
     "storage/s3_clock.py": "imports what only the age of an object needs, in seldom cases",
     "report/pictures/two_curves.py": "a picture",
     "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
+    "sessions/storing.py": "threads that ask a storage, apart from the loop that trades",
     "sessions/starting.py": "checks before anything is started",
     "sessions/health.py": "a server, apart from the trading that it reports on",
 }

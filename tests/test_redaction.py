@@ -94,6 +94,13 @@ def test_numbers_stay_whatever_a_secret_is_made_of(
     assert redact(f"it is {secret}.") == "it is [hidden]."
 
 
+def test_a_secret_of_digits_is_hidden_in_a_text_of_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKER_TOKEN", "2026-0042:17.9-88")
+
+    assert redact("O-20261129-2026-0042:17.9-88-1") == "O-20261129-[hidden]-1"
+    assert redact("O-20261129-052456-001-000-12") == "O-20261129-052456-001-000-12"
+
+
 @pytest.mark.parametrize(
     "name", ["DB_PASS", "SMTP_PWD", "PGPASSFILE_PASS", "SLACK_HOOK", "db_pw", "SESSION_ID"]
 )

@@ -48,6 +48,10 @@ _HINTS = (
     "xox", "sk_live_", "sk-", "eyJ", "PRIVATE KEY",
 )  # fmt: skip
 """One of these is in every text that ``_SHAPES`` finds something in."""
+_SIGNS = ("://", *_HINTS)
+_OF_NUMBERS = "0123456789.:-OTZ"
+"""The characters of amounts, instants and most ids: half of what a journal contains."""
+_MOST_KEPT = 4_096
 _LOGIN = re.compile(r"(?<=://)[^/\s@\"']+(?=@)")
 _QUERY = re.compile(
     r"([?&][\w.-]{0,80}(?:secret|token|passw|credential|signature|key|auth)[\w.-]{0,80}=)[^&\s\"'#]+",
@@ -65,6 +69,18 @@ def redacted(value: Any) -> Any:
     return _plain(value, _secrets())
 
 
+def kept_texts() -> dict[str, str]:
+    """Return what a caller has kept of texts that went through ``redact``.
+
+    It is empty again once the variables have changed, or when it would become large.
+    """
+    _secrets()
+    texts = _kept[-1].texts
+    if len(texts) > _MOST_KEPT:
+        texts.clear()
+    return texts
+
+
 def of_others(text: str, most: int) -> str:
     """Return what a strategy said as it is kept: without secrets, steering nothing, not too long.
 
@@ -78,6 +94,10 @@ class _Secrets(NamedTuple):
     """Forms of secret values, the longest first."""
     parts: Mapping[str, tuple[str, ...]]
     """Pieces of them, one of which is in each half, with the forms that they are pieces of."""
+    signs: tuple[str, ...]
+    """One of these is in every text that has something to hide."""
+    signs_in_numbers: tuple[str, ...]
+    """Those that may be in a text of ``_OF_NUMBERS`` alone; hardly ever any."""
 
 
 def _plain(value: Any, secrets: _Secrets) -> Any:
@@ -91,6 +111,13 @@ def _plain(value: Any, secrets: _Secrets) -> Any:
 
 
 def _without(text: str, secrets: _Secrets) -> str:
+    for sign in secrets.signs if text.strip(_OF_NUMBERS) else secrets.signs_in_numbers:
+        if sign in text:
+            return _hidden(text, secrets)
+    return text
+
+
+def _hidden(text: str, secrets: _Secrets) -> str:
     for value in secrets.whole:
         if value in text:
             text = text.replace(value, HIDDEN)
@@ -125,16 +152,17 @@ def _secrets() -> _Secrets:
     found: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
     kept = _kept[-1]
     if kept.variables != found:
-        kept = _kept[-1] = _Kept(dict(found), _secrets_of(found))
+        kept = _kept[-1] = _Kept(dict(found), _secrets_of(found), {})
     return kept.secrets
 
 
 class _Kept(NamedTuple):
     variables: Mapping[bytes, bytes]
     secrets: _Secrets
+    texts: dict[str, str]
 
 
-_kept = [_Kept({}, _Secrets((), {}))]
+_kept = [_Kept({}, _Secrets((), {}, _SIGNS, ()), {})]
 """The secrets of the variables when they were last asked for."""
 
 
@@ -160,11 +188,19 @@ def _secrets_of(encoded: Mapping[bytes, bytes]) -> _Secrets:
     for form in sorted({*long, *derived}):
         size, half = max(_LEAST_DERIVED // 2, len(form) // 4), len(form) // 2
         parts = {form[at : at + size] for at in range(0, len(form) - size + 1, size)}
-        for piece in {*parts, form[:half], form[half:]}:
-            if _is_telling(piece):
-                pieces[piece] = (*pieces.get(piece, ()), form)
+        telling = {part for part in parts if _is_telling(part)}
+        for piece in (form[:half], form[half:]):
+            # Where a half is, its parts are, from which the whole of it is found.
+            if _is_telling(piece) and not any(part in piece for part in telling):
+                telling.add(piece)
+        for piece in telling:
+            pieces[piece] = (*pieces.get(piece, ()), form)
     whole = {form for form in forms | derived if len(form) >= _SHORTEST}
-    return _Secrets(tuple(sorted(whole, key=lambda form: (-len(form), form))), pieces)
+    hinted = {form for forms in pieces.values() for form in forms}
+    signs = (*sorted(whole - hinted), *pieces, *_SIGNS)
+    in_numbers = tuple(sign for sign in signs if not sign.strip(_OF_NUMBERS))
+    longest_first = tuple(sorted(whole, key=lambda form: (-len(form), form)))
+    return _Secrets(longest_first, pieces, signs, in_numbers)
 
 
 def _is_telling(piece: str) -> bool:

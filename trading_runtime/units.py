@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 import time
 
@@ -89,8 +90,19 @@ def day_of(instant: int) -> int:
 def format_instant(nanoseconds: int) -> str:
     """Return ``nanoseconds`` since the epoch as ISO 8601 in UTC, with the digits it needs."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    moment = _EPOCH + dt.timedelta(seconds=seconds)
-    text = moment.isoformat()[: len("1970-01-01T00:00:00")]
     if fraction:
-        text += f".{fraction:09d}".rstrip("0")
-    return text + "Z"
+        return f"{_second(seconds)}.{f'{fraction:09d}'.rstrip('0')}Z"
+    return f"{_second(seconds)}Z"
+
+
+def instant_text(nanoseconds: int) -> str:
+    """Return the same, always with nine digits: such texts sort in the order of their instants."""
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    return f"{_second(seconds)}.{fraction:09d}Z"
+
+
+@functools.lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    """Return the text of a second, which is often that of the instant before."""
+    moment = _EPOCH + dt.timedelta(seconds=seconds)
+    return moment.isoformat()[: len("1970-01-01T00:00:00")]

@@ -196,6 +196,16 @@ def test_ticks_become_decimals_of_the_catalog(increment: str) -> None:
     assert found.to_pylist() == [number * Decimal(increment) for number in numbers]
 
 
+@pytest.mark.parametrize("increment", ["0.0000000003", "0.25", "1", "250000"])
+def test_ticks_below_zero_and_absent_ones_become_decimals(increment: str) -> None:
+    numbers = [-1, None, 0, 5, -(2**32), 2**32 + 1, -(10**12) - 7, 10**13]
+
+    found = decimals(pl.Series(numbers), Increment.of(Decimal(increment)))
+
+    tick = Decimal(increment)
+    assert found.to_pylist() == [None if each is None else each * tick for each in numbers]
+
+
 @pytest.mark.parametrize("increment", ["0", "-1", "NaN", "1e-17"])
 def test_an_increment_is_above_zero_and_within_16_digits(increment: str) -> None:
     with pytest.raises(ValueError, match=r"increment|16 digits"):

@@ -254,7 +254,8 @@ def test_the_catalog_is_laid_out_as_the_engines_writer_does(
             [file.metadata.row_group(0).column(column).compression for column in columns]
             for file in (ours, theirs)
         ]
-        assert compressions[0] == compressions[1]
+        # Both end with two times, which ours has in so few bits that compressing saves little.
+        assert compressions[0] == [*compressions[1][:-2], "UNCOMPRESSED", "UNCOMPRESSED"]
 
 
 def test_a_stretch_without_rows_is_reported_and_counted(prepare_files: Prepare) -> None:

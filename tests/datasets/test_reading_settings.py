@@ -334,6 +334,34 @@ def test_a_dataset_does_not_depend_on_how_many_rows_are_read_at_once(
     assert prepared.manifest == whole
 
 
+def test_times_are_read_when_only_later_blocks_have_fractions_or_none_at_all(
+    prepare_files: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trading_runtime.datasets.raw_files.BLOCK_BYTES", 100)
+    rows = [f"{1704110400000 + step}{'.25' if step > 40 else ''},10,1" for step in range(80)]
+    rows[30] = ",10,1"
+    text = "\n".join(["timestamp,price,size", *rows, "", "", ""])
+
+    prepared = prepare_files("trades", {"raw.csv": text}, timestamp_format="ms", on_bad_row="drop")
+
+    trades = ParquetDataCatalog(str(prepared.folder)).query_trade_ticks()
+    assert [trade.ts_init for trade in trades] == [
+        (1704110400000 + step) * 1_000_000 + (250_000 if step > 40 else 0)
+        for step in range(80)
+        if step != 30
+    ]
+
+
+def test_a_column_of_times_that_holds_the_ids_too_keeps_their_zeros(prepare_files: Prepare) -> None:
+    text = "id,price,size\n0001704110400,10,1\n0001704110401,10,1\n"
+    columns = {"timestamp": "id", "trade_id": "id"}
+
+    prepared = prepare_files("trades", {"raw.csv": text}, timestamp_format="s", columns=columns)
+
+    trades = ParquetDataCatalog(str(prepared.folder)).query_trade_ticks()
+    assert [str(trade.trade_id) for trade in trades] == ["0001704110400", "0001704110401"]
+
+
 def test_messages_do_not_depend_on_how_many_rows_are_read_at_once(
     prepare_files: Prepare, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,12 +182,18 @@ with imported_strategy(code, None, seed=1) as strategy:
 """
 
 
-def test_a_package_that_imports_numpy_in_a_callback_draws_from_the_seed(tmp_path: Path) -> None:
-    draw = (
-        "    @staticmethod\n    def draw():\n        import sys, pyarrow\n"
-        "        return sys.modules['num' + 'py'].random.random()\n"
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "import sys, pyarrow; return sys.modules['num' + 'py'].random.random()",
+        "import importlib; return importlib.import_module('num' + 'py').random.random()",
+        "return getattr(__import__('numpy.random'), 'random').mtrand._rand.random_sample()",
+    ],
+)
+def test_numpy_imported_late_under_any_name_draws_from_the_seed(tmp_path: Path, lines: str) -> None:
+    (tmp_path / "mine_alone.py").write_text(
+        f"{SOUND}    @staticmethod\n    def draw():\n        {lines}\n"
     )
-    (tmp_path / "mine_alone.py").write_text(f"{SOUND}{draw}")
     drawn = subprocess.run(
         [sys.executable, "-c", DRAWS, str(tmp_path)], capture_output=True, text=True, check=True
     ).stdout

@@ -250,3 +250,18 @@ def test_a_secret_is_hidden_however_json_writes_it(
 
     [(_, entry)] = whole_lines(part(files, "run-1").read_bytes())
     assert entry["payload"] == {"message": "it was [hidden], and more"}
+
+
+def test_a_text_that_was_written_before_is_hidden_once_it_is_a_secret(
+    files: RunFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(files.journals, "run-1") as journal:
+        journal.write(RunStopped(message="a value: 5f3a9c-0b17"))
+        monkeypatch.setenv("VENUE_SECRET", "5f3a9c-0b17")
+        journal.write(RunStopped(message="a value: 5f3a9c-0b17"))
+
+    lines = whole_lines(part(files, "run-1").read_bytes())
+    assert [entry["payload"]["message"] for _, entry in lines] == [
+        "a value: 5f3a9c-0b17",
+        "a value: [hidden]",
+    ]

@@ -8,6 +8,7 @@ import itertools
 import ssl
 import threading
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
@@ -158,6 +159,11 @@ class Proxy(Listening):
         object.
         """
         self.requests = self.faults = self.bytes_answered = 0
+        self.answers = threading.Event()
+        """While it is not set, connections are accepted, and nothing is answered."""
+        self.answers.set()
+        self.stalls_in_content = False
+        """Whether the head of an answer is sent all the same, and its content is not."""
         numbers = itertools.count(1)
         proxy = self
 
@@ -167,6 +173,8 @@ class Proxy(Listening):
             def _serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 number = next(numbers)
+                if not proxy.stalls_in_content:
+                    proxy.answers.wait()
                 proxy.requests = number
                 status = fault(number)
                 if status is not None and status != LOST_ANSWER:
@@ -200,7 +208,9 @@ class Proxy(Listening):
                 proxy.bytes_answered += len(content)
                 self.send_header("Content-Length", length or str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                proxy.answers.wait()
+                with suppress(ConnectionError):  # who asked may have given up meanwhile
+                    self.wfile.write(content)
                 inner.close()
 
             do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve  # noqa: N815 - http.server's

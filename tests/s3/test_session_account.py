@@ -50,18 +50,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 def test_the_storage_is_asked_twice_a_second_at_most(
     bucket: str, clock: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = open_store(bucket)
-    account = SessionAccount(store, "small")
+    account = SessionAccount(open_store(bucket), "small")
     asked: list[str] = []
     with account.held("one"):
         for method in ("read_version", "replace"):
-            sound = getattr(store.objects, method)
+            sound = getattr(account._brief, method)
 
             def counted(*given: object, _sound: object = sound, _name: str = method) -> object:
                 asked.append(_name)
                 return _sound(*given)  # type: ignore[operator]
 
-            monkeypatch.setattr(store.objects, method, counted)
+            monkeypatch.setattr(account._brief, method, counted)
         for _ in range(40):
             clock.ahead += 0.2
             account.check()

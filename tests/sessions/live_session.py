@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tests.sessions.small_session import ENTRYPOINT, SmallSession
+from tests.small_experiment import ROOT
 from trading_runtime.operations.stand_in.bybit import (
     TESTNET_KEYS,
     BybitProtocol,
@@ -37,6 +38,7 @@ class LiveSession(SmallSession):
         self.venue = StandInVenue(self.protocol)
         self.orders = folder / "orders.txt"
         self.variables = dict(TESTNET_KEYS)
+        self.program = ENTRYPOINT
         super().__init__(folder, folder)
 
     def __enter__(self) -> Self:
@@ -70,6 +72,18 @@ class LiveSession(SmallSession):
             changes["limits"] = self.content["limits"] | changes["limits"]
         return super().write(**changes)
 
+    def change(self, module: str, **constants: Any) -> None:
+        """Let sessions run with other constants in a module, such as shorter waits."""
+        package, _, name = module.rpartition(".")
+        self.program = self.folder / "changed.py"
+        self.program.write_text(
+            f"import sys\nsys.path[0] = {str(ROOT)!r}\n"
+            f"from {package} import {name}\nvars({name}).update({constants!r})\n"
+            "from trading_runtime.cli.main import invoke\n"
+            "from trading_runtime.cli.trade import trade\n"
+            "sys.exit(invoke(trade, sys.argv[1:]))\n"
+        )
+
     def use(self, strategy: str, **config: Any) -> None:
         """Use a strategy of ``tests/sessions/strategies``."""
         super().use(strategy, **config)
@@ -90,7 +104,15 @@ class LiveSession(SmallSession):
         named = () if "--run-id" in options else ("--run-id", "one")
         live = ("--live",) if self.content["mode"] == "live" else ()
         return subprocess.Popen(
-            [sys.executable, str(ENTRYPOINT), "--config", self.path.name, *named, *live, *options],
+            [
+                sys.executable,
+                str(self.program),
+                "--config",
+                self.path.name,
+                *named,
+                *live,
+                *options,
+            ],
             cwd=self.folder,
             env={**os.environ, **self.variables},
             stdout=subprocess.PIPE,

@@ -481,3 +481,31 @@ def test_an_adapter_that_no_test_runs_is_told_so() -> None:
     assert untested_adapters(with_okx) == [
         "data.adapter: okx is untested here; try it on the venue's test environment first"
     ]
+
+
+@pytest.mark.parametrize("on_stop", ["cancel", "hold"])
+def test_a_strategy_that_quotes_for_ever_sends_nothing_once_it_is_stopped(
+    live: LiveSession, on_stop: str
+) -> None:
+    live.write(on_stop=on_stop)
+    process = live.connect()
+    live.order("rest 0.010 40000.0 for ever")
+    live.wait_for("order_accepted", process)
+    code, text = ended(process, signal.SIGTERM)
+
+    assert code == 143, text
+    assert len(live.accepted) == 1
+    assert len(live.exchange.open_orders) == (on_stop == "hold")
+    assert {item["rule"] for item in live.events("order_denied")} <= {"STOP"}
+
+
+def test_what_a_session_imports_for_its_tables_is_not_held_against_the_strategy(
+    live: LiveSession,
+) -> None:
+    # Arrow imports cloudpickle where that is installed, as it is for these tests.
+    live.change("trading_runtime.sessions.trading", _FLUSH_SECONDS=0.1)
+    process = live.connect()
+    live.wait((live.results / "runs/one/session/fills.parquet").exists, process)
+    code, text = ended(process, signal.SIGTERM)
+
+    assert code == 143, text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from decimal import Decimal
 
+import pytest
+
 from tests.sessions.live_session import INSTRUMENT, SYMBOL, LiveSession
 from tests.sessions.small_session import ended, until
 from tests.sessions.test_account import asked
@@ -176,3 +178,34 @@ def test_after_a_request_too_many_a_strategy_that_insists_is_held_back_and_never
     assert {item["rule"] for item in live.events("order_denied")} == {"venue"}
     assert live.exchange.positions[SYMBOL] == Decimal("0.030")
     assert live.booked("one") == live.executed
+
+
+@pytest.mark.parametrize("ends", ["filled", "resting"])
+def test_an_order_that_the_venue_does_not_find_for_a_while_is_neither_failed_nor_done(
+    live: LiveSession, ends: str
+) -> None:
+    live.change("trading_runtime.engine.live.venue_node", _UNANSWERED_MS=400, _ASK_AGAIN_MS=100)
+    live.protocol.hides_reports = live.protocol.hides_orders = True
+    live.protocol.order_delay = 600
+    process = live.connect()
+    live.order("rest 0.010 40000.0")
+    until(lambda: live.accepted)
+    # By itself the engine would call it rejected after the fifth question for it.
+    asked = live.protocol.requests["order/realtime"]
+    until(lambda: live.protocol.requests["order/realtime"] > asked + 24)
+    unknown = [entry["event"] for entry in live.journal() if entry["event"].startswith("order")]
+    live.protocol.hides_reports = live.protocol.hides_orders = False
+    if ends == "filled":
+        [order] = live.exchange.open_orders
+        live.venue.do(live.exchange.fill, order, order.left)
+        live.wait_for("order_filled", process)
+    else:
+        live.wait_for("order_accepted", process)
+        live.order("cancel")
+        live.wait_for("order_ended", process)
+    ended(process, signal.SIGTERM)
+
+    assert unknown == ["order_submitted"]
+    assert len(live.accepted) == live.protocol.requests["order.create"] == 1
+    assert live.booked("one") == live.executed
+    assert live.events("order_rejected") == []

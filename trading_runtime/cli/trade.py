@@ -14,7 +14,7 @@ import click
 from trading_runtime.cli.options import JSON, RESULTS, find_run
 from trading_runtime.cli.terminal import say
 from trading_runtime.collector import sparing_collector
-from trading_runtime.errors import Kind
+from trading_runtime.errors import Kind, TransientError
 from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
@@ -87,6 +87,15 @@ def trade(  # noqa: PLR0913, PLR0917 - one argument per option
         say(json.dumps(_summary(ended), ensure_ascii=False))
     else:
         say("\n".join(_lines(ended)))
+    if ended.kept is not None:
+        place = f"{prepared.store.place}/runs/{run_id}"
+        advice = (
+            f"the storage did not answer, and the end of the session is not in {place}: its "
+            f"journal is in {ended.kept}; copy that folder there"
+        )
+        if ended.ending.is_orderly:
+            raise TransientError(advice)
+        say(f"warning: {advice}", err=True)
     if not ended.ending.is_orderly:
         raise ended.ending.error or RuntimeError(ended.ending.why)
     if ended.ending.kind is Kind.STOPPED and ended.received == signal.SIGTERM:
@@ -121,6 +130,7 @@ def _summary(ended: SessionOutcome) -> dict[str, Any]:
         "orders": ended.orders,
         "fills": ended.fills,
         "seconds": round(ended.seconds, 3),
+        "kept": None if ended.kept is None else str(ended.kept),
         "report": str(ended.files.report_page) if ended.result is not None else None,
     }
 

@@ -132,6 +132,7 @@ DataTypeName = Literal[
     "funding_rates",
     "instrument_status",
     "instrument_closes",
+    "custom",
 ]
 """A type of market data, by the name of its folder in the catalog."""
 

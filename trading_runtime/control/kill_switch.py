@@ -58,13 +58,16 @@ class Switching:
 class KillSwitch:
     """The kill switch of one results folder."""
 
-    def __init__(self, store: Store, *, reduce: bool = False) -> None:
-        """Choose the switch that halts or, with ``reduce``, that only lets sessions reduce."""
+    def __init__(self, store: Store, *, reduce: bool = False, brief: bool = False) -> None:
+        """Choose the switch that halts or, with ``reduce``, that only lets sessions reduce.
+
+        With ``brief``, a request that gets no answer soon is not repeated.
+        """
         self._store = store
         self._on = _REDUCING if reduce else _ON
         self._action = "reduce" if reduce else "activate"
         self._place = store.place
-        self._objects = store.objects
+        self._objects = store.objects.brief() if brief else store.objects
         self.seconds_between_checks = store.objects.pause(_LOOK_SECONDS)
 
     def activate(self, reason: str, run_id: str | None = None) -> Switching:
@@ -155,8 +158,11 @@ class KillSwitch:
 class KillSwitchPoller:
     """Reads the switch for one active run, as often as is cheap."""
 
-    def __init__(self, store: Store, run_id: str, *, reduce: bool = False) -> None:
-        self._switch = KillSwitch(store, reduce=reduce)
+    def __init__(
+        self, store: Store, run_id: str, *, reduce: bool = False, brief: bool = False
+    ) -> None:
+        """With ``brief`` a question that gets no answer soon fails, instead of being repeated."""
+        self._switch = KillSwitch(store, reduce=reduce, brief=brief)
         self._run_id = run_id
         self._checked = float("-inf")
         self._latest: Switching | None = None

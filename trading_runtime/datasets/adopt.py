@@ -13,7 +13,7 @@ import polars as pl
 
 from trading_runtime.datasets.bar_lengths import bar_length
 from trading_runtime.datasets.catalog_files import CatalogFile, index_file, index_instrument_file
-from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, GapFinder
+from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, NO_GAP, GapFinder
 from trading_runtime.datasets.manifest import MANIFEST_FORMAT, MANIFEST_NAME, Manifest
 from trading_runtime.datasets.manifest_entries import DataFile, DataType, Gap, file_order
 from trading_runtime.errors import DataError, StorageError
@@ -61,7 +61,7 @@ def adopt(
     skipped: set[str] = set()
     for path in paths:
         kind = path.relative_to(data).parts[0]
-        if kind in _TYPES:
+        if kind in _TYPES and (kind != DataType.CUSTOM or CatalogFile.open(path).custom_series):
             market_paths.append((kind, path))
         elif CatalogFile.open(path).type_name in instrument_types:
             instrument_paths.append(path)
@@ -167,4 +167,4 @@ def _usual_spacing(kind: str, identifier: str) -> int:
         length = bar_length(specification, "UTC")
         if length is not None:
             return length.longest
-    return DEFAULT_TICK_GAP
+    return NO_GAP if kind == DataType.CUSTOM else DEFAULT_TICK_GAP

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import BookDeltaSeries, StatusSeries
     from trading_runtime.datasets.row_checks import RowProblems
 
-_YES = {"true": "yes", "t": "yes", "1": "yes", "yes": "yes",
+YES_OR_NO = {"true": "yes", "t": "yes", "1": "yes", "yes": "yes",
         "false": "no", "f": "no", "0": "no", "no": "no"}  # fmt: skip
 _STATUSES = {name.lower(): name for name in get_args(MarketStatus)}
 
@@ -56,7 +56,7 @@ def read_changes(
         advice="say with 'side_values' what the texts mean",
     )  # fmt: skip
     if series.columns.is_snapshot is not None:
-        found["is_snapshot"] = read_words(index, raw, "is_snapshot", _YES, problems) == "yes"
+        found["is_snapshot"] = read_words(index, raw, "is_snapshot", YES_OR_NO, problems) == "yes"
     return raw, found | read_numbers(index, raw, problems)
 
 

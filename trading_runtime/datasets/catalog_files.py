@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,10 +17,12 @@ import pyarrow.parquet as pq
 from trading_runtime.canonical import decimal_text, digest
 from trading_runtime.datasets.books import LAST, LEVELS, levels
 from trading_runtime.datasets.columns import AGGRESSORS, DECIMAL, Increment, decimals
+from trading_runtime.datasets.custom_rows import arrow_fields, file_metadata
 from trading_runtime.datasets.data_file import (
     BarSeries,
     BookDeltaSeries,
     CloseSeries,
+    CustomSeries,
     TradeSeries,
 )
 from trading_runtime.datasets.manifest_entries import DataFile, DataType, InstrumentFile, RowGroup
@@ -65,6 +68,21 @@ class CatalogFile:
     def type_name(self) -> str:
         """The engine's class of the rows, such as ``TradeTick``; empty when not stated."""
         return self.metadata.get("type_name", "")
+
+    @property
+    def instrument_id(self) -> str:
+        """The instrument that the rows are of."""
+        return self.metadata.get("instrument_id", self.path.parent.name)
+
+    @property
+    def custom_series(self) -> str | None:
+        """The name of a series of custom rows that were prepared here."""
+        return self.metadata.get("custom_series")
+
+    @property
+    def identifier(self) -> str:
+        """The catalog's name of the series."""
+        return self.custom_series or self.metadata.get("bar_type", self.instrument_id)
 
     def check_order(self) -> None:
         """Raise ``DataError`` when ``ts_init`` is missing somewhere or goes back."""
@@ -119,14 +137,13 @@ def index_file(file: CatalogFile, dataset: Path, kind: str) -> DataFile:
         )
     if not groups:
         raise DataError(f"{path}: the file holds no rows; remove it from the catalog")
-    instrument_id = file.metadata.get("instrument_id", path.parent.name)
     footer = max(group.offset + group.bytes for group in groups)
     size = path.stat().st_size
     return DataFile(
         path=path.relative_to(dataset).as_posix(),
         type=kind,
-        identifier=file.metadata.get("bar_type", instrument_id),
-        instrument_id=instrument_id,
+        identifier=file.identifier,
+        instrument_id=file.instrument_id,
         bytes=size,
         sha256=file_sha256(path),
         footer_offset=footer,
@@ -211,6 +228,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
     DataType.FUNDING_RATES: {},
     DataType.BOOK_DELTAS: {"price": "price", "size": "size"},
     DataType.BOOK_DEPTHS: {},
+    DataType.CUSTOM: {},
     DataType.INSTRUMENT_STATUS: {},
     DataType.INSTRUMENT_CLOSES: {"close_price": "price"},
     DataType.MARK_PRICES: {"value": "value"},
@@ -232,6 +250,13 @@ _UPDATES = frozenset({DataType.FUNDING_RATES, DataType.MARK_PRICES, DataType.IND
 """Types whose rows name their instrument."""
 _WORDS = ("aggressor_side", "action", "side", "close_type")
 """Columns of few texts, each kept once in a row group."""
+_REPEATED: dict[str, tuple[str, ...]] = {
+    DataType.TRADES: ("price", "size"),
+    DataType.QUOTES: ("bid_price", "ask_price", "bid_size", "ask_size"),
+}
+"""Numbers that come again and again within a row group, each kept once."""
+_TIMES = ("ts_event", "ts_init")
+"""Columns kept as differences in few bits: compressing them takes long and saves little."""
 _TYPE_NAMES: dict[str, str] = {
     DataType.BARS: "Bar",
     DataType.TRADES: "TradeTick",
@@ -254,8 +279,8 @@ def file_name(first: int, last: int) -> str:
 class SeriesWriter:
     """Writes the rows of a series into ``dataset``, in time order, in batches.
 
-    Ticks start a new file every UTC day, bars every month; every UTC day starts a new row group.
-    The files do not depend on how many rows are written at once.
+    Ticks start a new file every UTC day, bars and custom rows every month; every UTC day starts a
+    new row group. The files do not depend on how many rows are written at once.
     """
 
     def __init__(self, source: SeriesSource, dataset: Path, rows_before: int = 0) -> None:
@@ -265,7 +290,7 @@ class SeriesWriter:
         self._rows_before = rows_before
         self._source = source
         self._folder = dataset / "data" / source.series.type / folder_name(source.identifier)
-        self._is_monthly = isinstance(source.series, BarSeries)
+        self._is_monthly = isinstance(source.series, BarSeries | CustomSeries)
         self._numbers_ids = isinstance(source.series, TradeSeries) and not (
             source.series.columns.trade_id
         )
@@ -318,7 +343,7 @@ class SeriesWriter:
         if key != self._file_key:
             self._finish_file()
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._writer = _writer(self._partial, self._schema)
+            self._writer = _writer(self._partial, self._schema, self._source.series.type)
             self._file_key = key
         self._day = day
 
@@ -391,8 +416,16 @@ def _types(kind: str) -> dict[str, Any]:
     return before.get(kind, {}) | ticks | behind.get(kind, {}) | times | last
 
 
+def _custom_types(series: CustomSeries) -> dict[str, Any]:
+    return arrow_fields(series) | {"ts_event": _TIME, "ts_init": _TIME}
+
+
 def _schema(source: SeriesSource) -> pa.Schema:
     kind: str = source.series.type
+    if isinstance(source.series, CustomSeries):
+        fields = [pa.field(*item, nullable=False) for item in _custom_types(source.series).items()]
+        metadata = file_metadata(source.series, source.identifier)
+        return pa.schema(fields, metadata={"instrument_id": source.instrument.id} | metadata)
     types = _types(kind)
     metadata = {
         "instrument_id": source.instrument.id,
@@ -441,6 +474,12 @@ def table_of(source: SeriesSource, frame: pl.DataFrame) -> pa.Table:
         arrays["action"] = _texts(frame["action"]).dictionary_encode().cast(_SIDE)
         arrays["reason"] = _texts(frame["reason"]) if "reason" in frame.columns else empty
         arrays |= dict.fromkeys(("trading_event", *_FLAGS), empty)
+    if isinstance(source.series, CustomSeries):
+        types = arrow_fields(source.series).items()
+        arrays |= {
+            name: _texts(frame[name]) if pa.types.is_string(held) else frame[name].to_arrow()
+            for name, held in types
+        }
     if isinstance(source.series, CloseSeries):
         kinds = pa.repeat(pa.scalar("END_OF_SESSION"), frame.height)
         arrays["close_type"] = kinds.dictionary_encode().cast(_SIDE)
@@ -481,12 +520,13 @@ def _book(source: SeriesSource, frame: pl.DataFrame) -> dict[str, Any]:
 
 def _aggressors(sides: pl.Series) -> Any:
     """Return the sides of trades, each text kept once, in the order of the first rows."""
-    codes = sides.to_physical()
-    found = codes.unique(maintain_order=True).to_list()
-    places = [found.index(code) if code in found else 0 for code in range(len(AGGRESSORS))]
+    codes = sides.to_physical().to_numpy()
+    every = range(len(AGGRESSORS))
+    firsts = {code: int((codes == code).argmax()) for code in every if (codes == code).any()}
+    found = sorted(firsts, key=firsts.__getitem__)
+    places = np.array([found.index(code) if code in firsts else 0 for code in every], np.int8)
     return pa.DictionaryArray.from_arrays(
-        pl.Series(places, dtype=pl.Int8).gather(codes).to_arrow(),
-        pa.array([AGGRESSORS[code] for code in found], pa.string()),
+        pa.array(places[codes]), pa.array([AGGRESSORS[code] for code in found], pa.string())
     )
 
 
@@ -500,14 +540,19 @@ def _plain(rate: int) -> str:
     return decimal_text(Decimal(rate).scaleb(-DECIMAL.scale))
 
 
-def _writer(path: Path, schema: pa.Schema) -> Any:
+def _writer(path: Path, schema: pa.Schema, kind: str) -> Any:
+    compression: Any = "zstd"
+    if kind != DataType.BOOK_DEPTHS:
+        compression = dict.fromkeys(schema.names, "zstd") | dict.fromkeys(_TIMES, "none")
     return pq.ParquetWriter(
         path,
         schema,
         version="2.6",
-        compression="zstd",
-        use_dictionary=list(_WORDS),
-        column_encoding={"ts_event": "DELTA_BINARY_PACKED", "ts_init": "DELTA_BINARY_PACKED"},
+        compression=compression,
+        use_dictionary=[*_WORDS, *_REPEATED.get(kind, ())],
+        column_encoding=dict.fromkeys(_TIMES, "DELTA_BINARY_PACKED"),
+        # The engine and a plan ask for the times of a row group, and for nothing else.
+        write_statistics=["ts_init"],
     )
 
 

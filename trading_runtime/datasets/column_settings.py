@@ -168,3 +168,12 @@ class CloseColumns(Model):
     """When it was received: strategies see it at this time, and rows are ordered by it."""
     price: Column = "price"
     """The price."""
+
+
+class CustomColumns(Model):
+    """The columns of the times of a custom row; ``fields`` names those of its values."""
+
+    timestamp: Columns = "timestamp"
+    """The time of the row."""
+    received: Column | None = None
+    """When it was received: strategies see it at this time, and rows are ordered by it."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from trading_runtime.datasets.manifest_entries import Gap
 from trading_runtime.units import NANOSECONDS
 
+NO_GAP = 2**63 - 1
+"""Longer than any gap: for rows without a usual spacing."""
 DEFAULT_TICK_GAP = NANOSECONDS["h"]
 """Ticks have no usual spacing: gaps of an hour are reported."""
 MOST_LISTED = 1_000
@@ -42,17 +45,15 @@ class GapFinder:
         """Add the times of more rows, in order, nanoseconds."""
         if not len(ts_init):
             return
-        if self._last is not None:
-            ts_init = pl.concat([pl.Series([self._last], dtype=pl.Int64), ts_init])
-        self._last = int(ts_init[-1])
-        lengths = ts_init.diff()
-        rows = (lengths > self._usual).arg_true()
+        times = ts_init.to_numpy()
+        before = times[:1] if self._last is None else np.array([self._last])
+        lengths = np.diff(times, prepend=before)
+        self._last = int(times[-1])
+        rows = np.flatnonzero(lengths > self._usual)
         if not len(rows):
             return
-        found = pl.DataFrame(
-            {"length": lengths.gather(rows), "after": ts_init.gather(rows - 1),
-             "before": ts_init.gather(rows)}
-        )  # fmt: skip
+        lengths, times = lengths[rows], times[rows]
+        found = pl.DataFrame({"length": lengths, "after": times - lengths, "before": times})
         self._count += len(rows)
         self._total += int(found["length"].sum())
         self._longest = max(self._longest, int(found["length"].max()))  # type: ignore[arg-type]

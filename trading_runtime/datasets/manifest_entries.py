@@ -21,6 +21,7 @@ class DataType(StrEnum):
     FUNDING_RATES = "funding_rates"
     INSTRUMENT_STATUS = "instrument_status"
     INSTRUMENT_CLOSES = "instrument_closes"
+    CUSTOM = "custom"
 
 
 def _inside(path: str) -> str:

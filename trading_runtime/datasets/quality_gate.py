@@ -11,7 +11,7 @@ from trading_runtime.units import DAY, format_duration, format_instant, parse_du
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from trading_runtime.datasets.data_file import Gate
+    from trading_runtime.datasets.series_settings import Gate
 
 _PRICE = {"bars": "close", "trades": "price", "mark_prices": "value", "index_prices": "value"}
 

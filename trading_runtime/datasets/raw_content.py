@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from trading_runtime.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from trading_runtime.datasets.remote_files import RemoteFile
@@ -36,6 +36,7 @@ _DOCUMENT_ENDS = (".md", ".pdf", ".htm", ".html", ".rtf", ".doc", ".docx", ".url
 """How the names of members begin and end that come with the data of an archive."""
 _ENOUGH = 512
 _HASHED_BYTES = 1 << 20
+_READ_BYTES = 1 << 16
 
 _UNPACK = "unpack it, or compress it with gzip"
 _SAVE = "save it as CSV or Parquet"
@@ -240,6 +241,19 @@ def open_text(path: RawPath, member: str) -> Any:
         text.close()
         raise DataError(f"{where}: {kind}")
     return text
+
+
+def lines_of(stream: Any) -> Iterator[bytes]:
+    """Yield the lines of a stream with their ends, and close it."""
+    rest = b""
+    try:
+        while chunk := stream.read(_READ_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line + b"\n" for line in lines)
+        if rest:
+            yield rest
+    finally:
+        stream.close()
 
 
 def _unpacked(file: IO[bytes], member: str) -> Any:

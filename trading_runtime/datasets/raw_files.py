@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,7 @@ from trading_runtime.datasets.raw_content import (
     READ_ERRORS,
     brief,
     first_bytes,
+    lines_of,
     members_of,
     open_text,
 )
@@ -29,7 +31,7 @@ from trading_runtime.datasets.remote_files import RemoteFile, find_remote, is_ad
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from trading_runtime.datasets.column_settings import Columns
     from trading_runtime.datasets.data_file import Series
@@ -88,13 +90,14 @@ class RawFile:
         return self.kind == "csv"
 
     def blocks(
-        self, roles: Mapping[str, Columns], size: int | None = None
+        self, roles: Mapping[str, Columns], size: int | None = None, whole: Collection[str] = ()
     ) -> Iterator[pl.DataFrame]:
         """Yield the rows, some at a time: the columns of ``roles``, under the names of their roles.
 
         ``row`` counts the file's rows from 0, including those that ``where`` leaves out. CSV
-        columns are texts; others keep their types. Blank lines at the end are left out. Raises
-        ``DataError`` when the file cannot be read or has no such column.
+        columns are texts, but those of the roles ``whole`` are Int64 in a block that has nothing
+        but whole numbers there; others keep their types. Blank lines at the end are left out.
+        Raises ``DataError`` when the file cannot be read or has no such column.
         """
         names = self._column_names()
         has_header = self.has_header(names)
@@ -113,11 +116,16 @@ class RawFile:
         read = sorted({at for ats in positions.values() for at in ats} | wanted.keys())
         empty = len(names) - 1 if names[-1:] == [_BEYOND] else None
         read += [] if empty is None or empty in read else [empty]
-        frames = (
-            self._csv_blocks(read, len(names), size or BLOCK_BYTES, has_header=has_header)
-            if self.is_text
-            else self._binary_blocks([names[at] for at in read])
-        )
+        if self.is_text:
+            once = Counter(at for ats in positions.values() for at in ats)
+            numbers = {at for role in whole for at in positions[role] if once[at] == 1}
+            kinds = {
+                str(at): pl.Int64() if at in numbers - wanted.keys() else pl.String()
+                for at in range(len(names))
+            }
+            frames = self._csv_blocks(read, kinds, size or BLOCK_BYTES, has_header=has_header)
+        else:
+            frames = self._binary_blocks([names[at] for at in read])
         row = 0
         for plain in frames:
             frame = kept = plain.with_row_index("row", offset=row)
@@ -295,7 +303,7 @@ class RawFile:
             raise DataError(f"{self.name}: cannot be read: {brief(error)}") from error
 
     def _open_lines(self) -> Iterator[str]:
-        for line in _lines(open_text(self.path, self.member)):
+        for line in lines_of(open_text(self.path, self.member)):
             # The csv module takes a carriage return alone for a line end, as Polars does not.
             yield re.sub(r"\r(?!\n?\Z)", " ", line.decode(errors="replace"))
 
@@ -380,15 +388,22 @@ class RawFile:
                 yield file.get_batch(index).select(names)
 
     def _csv_blocks(
-        self, positions: list[int], width: int, size: int, *, has_header: bool
+        self, positions: list[int], kinds: Mapping[str, pl.DataType], size: int, *, has_header: bool
     ) -> Iterator[pl.DataFrame]:
-        """Yield the columns at ``positions``, named by these."""
+        """Yield the columns at ``positions``, named by these.
+
+        ``kinds`` are the types of all; they become texts when a value does not fit.
+        """
         pending: pl.DataFrame | None = None
         try:
             for text in self._record_bytes(size, skip=int(has_header)):
-                frame = self._parsed(text, positions, width)
+                try:
+                    frame = self._parsed(text, positions, kinds)
+                except pl.exceptions.ComputeError:  # such as a number with a point
+                    kinds = dict.fromkeys(kinds, pl.String())
+                    frame = self._parsed(text, positions, kinds)
                 if pending is not None:
-                    frame = pl.concat([pending, frame])
+                    frame = pl.concat([pending.cast(frame.schema), frame])
                     pending = None
                 if frame.height and all(value is None for value in frame.row(-1)):
                     kept = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
@@ -399,23 +414,24 @@ class RawFile:
                     yield frame
         except (*READ_ERRORS, pl.exceptions.PolarsError) as error:
             raise DataError(
-                self._csv_fault(width) or f"{self.name}: cannot be read as CSV: {brief(error)}"
+                self._csv_fault(len(kinds)) or f"{self.name}: cannot be read as CSV: {brief(error)}"
             ) from error
 
-    def _parsed(self, text: bytes, positions: list[int], width: int) -> pl.DataFrame:
-        columns = [str(position) for position in range(width)]
+    def _parsed(
+        self, text: bytes, positions: list[int], kinds: Mapping[str, pl.DataType]
+    ) -> pl.DataFrame:
         try:
             return pl.read_csv(
                 text,
                 has_header=False,
                 separator=self.settings.separator,
                 comment_prefix=self.settings.comment,
-                schema=dict.fromkeys(columns, pl.String),
+                schema=kinds,
                 columns=positions,
                 missing_columns="insert",
             )
         except pl.exceptions.NoDataError:
-            return pl.DataFrame(schema={columns[position]: pl.String for position in positions})
+            return pl.DataFrame(schema={str(at): kinds[str(at)] for at in positions})
 
     def _record_bytes(self, size: int, skip: int) -> Iterator[bytes]:
         """Yield whole records after the skipped lines and the header."""
@@ -515,18 +531,6 @@ class _Lines:
                 self.start = self.number
             return line
         raise StopIteration
-
-
-def _lines(stream: Any) -> Iterator[bytes]:
-    rest = b""
-    try:
-        while chunk := stream.read(_HEAD_BYTES):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from (line + b"\n" for line in lines)
-        if rest:
-            yield rest
-    finally:
-        stream.close()
 
 
 def _end_of_records(before: bytes, data: bytes) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from trading_runtime.datasets.data_file import (
@@ -149,6 +150,18 @@ class RowChecks:
         repeated = RepeatedRows(source.files, problems, at_one_time=self._may_repeat)
         # In the order of time, rows of all files are mixed: equal ones follow each other.
         self._repeated = None if self._series.sort else repeated
+        self._least_step = self._found_least_step()
+
+    def _found_least_step(self) -> int | None:
+        """Return the shortest time between rows; None when more than that is checked."""
+        series = self._series
+        if self._repeated is None or self._keeps_ids or series.max_gap is not None:
+            return None
+        if not isinstance(series, BarSeries):
+            return 0
+        if self._may_split:
+            return None
+        return self._source.length.shortest if self._source.length is not None else 1
 
     def take(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Record what is wrong between rows, and between the values of a row.
@@ -159,6 +172,9 @@ class RowChecks:
         if self._repeated is not None:
             frame = self._repeated.take(frame)
         last = self._last
+        if self._is_in_order(frame):
+            self._last = frame.tail(1)
+            return frame
         chained = frame if last is None else pl.concat([last, frame], how="vertical_relaxed")
         if self._repeated is None:
             chained = self._without_repeated(chained)
@@ -168,6 +184,14 @@ class RowChecks:
             at_last = pl.col("ts") == chained["ts"][-1]
             self._last = chained.filter(at_last) if self._keeps_ids else kept.tail(1)
         return kept
+
+    def _is_in_order(self, frame: pl.DataFrame) -> bool:
+        """Tell whether the rows follow each other, where nothing else is checked between them."""
+        if self._least_step is None or not frame.height:
+            return False
+        times = frame["ts"].to_numpy()
+        follows = self._last is None or int(times[0]) - self._last["ts"][0] >= self._least_step
+        return follows and bool((np.diff(times) >= self._least_step).all())
 
     def _without_repeated(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Leave out and count rows with which a file repeats the row of the file before.

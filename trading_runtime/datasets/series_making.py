@@ -18,11 +18,12 @@ from trading_runtime.datasets.catalog_files import (
 )
 from trading_runtime.datasets.data_file import (
     BookDeltaSeries,
+    CustomSeries,
     FundingSeries,
     PriceSeries,
     TradeSeries,
 )
-from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, GapFinder, Gaps
+from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, NO_GAP, GapFinder, Gaps
 from trading_runtime.datasets.quality_gate import QualityGate
 from trading_runtime.datasets.row_checks import RowChecks, RowProblems
 from trading_runtime.datasets.row_order import in_order_of_time
@@ -187,6 +188,8 @@ def _nothing_left(source: SeriesSource, problems: RowProblems) -> str:
 def _usual_spacing(source: SeriesSource) -> int:
     if source.series.report_gaps_above is not None:
         return parse_duration(source.series.report_gaps_above)
+    if isinstance(source.series, CustomSeries):
+        return NO_GAP
     return source.length.longest if source.length is not None else DEFAULT_TICK_GAP
 
 

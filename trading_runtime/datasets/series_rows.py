@@ -25,10 +25,12 @@ from trading_runtime.datasets.columns import (
     read_ticks,
     read_trade_ids,
 )
+from trading_runtime.datasets.custom_rows import known_at, read_fields, refuse_dates
 from trading_runtime.datasets.data_file import (
     BarSeries,
     BookDeltaSeries,
     BookDepthSeries,
+    CustomSeries,
     FundingSeries,
     QuoteSeries,
     Series,
@@ -40,15 +42,16 @@ from trading_runtime.datasets.number_columns import one_tick, price_columns, sca
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.datasets.splits import adjusted, factors
 from trading_runtime.datasets.symbols import Symbols
-from trading_runtime.datasets.time_columns import TimeFault, local_offset, read_times
+from trading_runtime.datasets.time_columns import TimeFault, dates_alone, local_offset, read_times
 from trading_runtime.datasets.time_doubts import TimeDoubts
-from trading_runtime.datasets.time_formats import EPOCH_DIGITS, ISO, has_time_of_day
+from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from trading_runtime.datasets.column_settings import Columns
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
     from trading_runtime.datasets.raw_files import RawFile
 
@@ -80,6 +83,8 @@ class SeriesSource:
         """The catalog's name of the series."""
         if isinstance(self.series, BarSeries):
             return f"{self.instrument.id}-{self.series.bar}-EXTERNAL"
+        if isinstance(self.series, CustomSeries):
+            return f"{self.instrument.id}-{self.series.name}"
         return self.instrument.id
 
     @property
@@ -133,7 +138,9 @@ class SeriesSource:
             roles = column_roles(file.settings)
             columns = symbols.columns(file, roles) if symbols is not None else {}
             is_empty = True
-            for raw in file.blocks({**roles, **columns}):
+            for raw in file.blocks(
+                {**roles, **columns}, whole=_whole_columns(file.settings, roles)
+            ):
                 is_empty = False
                 if symbols is not None:
                     symbols.take(raw)
@@ -168,8 +175,8 @@ class SeriesSource:
 
 
 _PEEKED_BYTES = 1 << 14
-_LEVELS = ("bid_price_", "bid_size_", "ask_price_", "ask_size_")
-"""How the columns of levels begin, which a row may lack."""
+_MAY_LACK = ("reason", "bid_price_", "bid_size_", "ask_price_", "ask_size_")
+"""How the columns begin that a row may lack."""
 _MAY_BE_NEGATIVE = frozenset({
     "FuturesContract", "FuturesSpread", "CryptoFuturesSpread", "OptionSpread",
     "CryptoOptionSpread", "Cfd", "Commodity", "IndexInstrument",
@@ -177,6 +184,13 @@ _MAY_BE_NEGATIVE = frozenset({
 _HIGHEST_RATE = 100
 _HIGHEST_PRICE = 100_000_000_000
 """Higher than any price of a unit in any currency."""
+
+
+def _whole_columns(series: Series, roles: Mapping[str, Columns]) -> list[str]:
+    """Return the columns of times that are most likely whole numbers."""
+    is_number = series.timestamp_format == EPOCH or series.timestamp_format in EPOCH_DIGITS
+    times = ("timestamp", "received") if is_number else ()
+    return [role for role in times if role in roles and isinstance(roles[role], int | str)]
 
 
 def _read_block(
@@ -192,12 +206,7 @@ def _read_block(
     block, words = _with_words(block)
     raw = block.raw
     times = block.times("timestamp")
-    columns = {"ts": times}
-    if isinstance(series, BarSeries):
-        if series.timestamp_marks == "open":
-            columns["ts"] = _closes(times, series, source.length)
-    elif series.columns.received is not None:
-        columns = {"ts": block.times("received"), "ts_event": times}
+    columns = _moments(block, times)
     by = factors(series, times)
     for name, increment in source.increments.items():
         columns[name] = block.numbers(name, increment)
@@ -210,7 +219,8 @@ def _read_block(
         if "trade_id" in raw.columns:
             columns["trade_id"] = read_trade_ids(file, index, raw, problems)
     columns |= words
-    needed = [name for name in columns if name != "reason" and not name.startswith(_LEVELS)]
+    may_lack = () if isinstance(series, CustomSeries) else _MAY_LACK
+    needed = [name for name in columns if not name.startswith(may_lack)]
     if isinstance(series, FundingSeries):
         columns |= block.funding(times)
         needed = [name for name in columns if name != "interval"]
@@ -219,6 +229,20 @@ def _read_block(
     if bad := {row.row for row in problems.dropped[dropped:]}:
         frame = frame.filter(~pl.col("row").is_in(list(bad)))
     return frame
+
+
+def _moments(block: _Block, times: pl.Series) -> dict[str, pl.Series]:
+    """Return when rows of these times are known, and the times themselves if they differ."""
+    series = block.series
+    if isinstance(series, BarSeries):
+        is_open = series.timestamp_marks == "open"
+        return {"ts": _closes(times, series, block.source.length) if is_open else times}
+    if series.columns.received is not None:
+        return {"ts": block.times("received"), "ts_event": times}
+    if isinstance(series, CustomSeries):
+        refuse_dates(series, block.index, block.raw, times, block.problems)
+        return {"ts": known_at(times, series), "ts_event": times}
+    return {"ts": times}
 
 
 def _with_words(block: _Block) -> tuple[_Block, dict[str, pl.Series]]:
@@ -233,6 +257,8 @@ def _with_words(block: _Block) -> tuple[_Block, dict[str, pl.Series]]:
         return block, read_numbers(block.index, raw, problems)
     if isinstance(series, StatusSeries):
         return block, read_statuses(series, block.index, raw, problems)
+    if isinstance(series, CustomSeries):
+        return block, read_fields(series, block.index, raw, problems)
     return block, {}
 
 
@@ -348,17 +374,7 @@ def _refuse_dates_as_closes(block: _Block) -> None:
         return
     if length is None or length.longest < DAY:
         return
-    if raw.dtype == pl.Date:
-        alone = raw.is_not_null()
-    elif raw.dtype != pl.String or series.timestamp_format in EPOCH_DIGITS:
-        return
-    elif series.timestamp_format == ISO:
-        alone = raw.str.strip_chars().str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
-    elif has_time_of_day(series.timestamp_format):
-        return
-    else:
-        alone = raw.is_not_null()
-    wrong = alone.fill_null(value=False)
+    wrong = dates_alone(raw, series.timestamp_format)
     if wrong.any():
         block.problems.add(
             "date alone", block.index, block.raw["row"].filter(wrong),

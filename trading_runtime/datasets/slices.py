@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _PARQUET_MARK = b"PAR1"
 _FUNDING = "funding_rates"
+CUSTOM = "custom"
+"""The type of the user's own rows, which no market makes."""
 _DUE = "next_funding_ns"
 
 
@@ -59,7 +61,9 @@ def cut_partition(partition: PlannedPartition, dataset: Path, catalog: Path) -> 
     seen = RowTimes()
     for series in partition.data:
         is_funding = series.type == _FUNDING
-        whole = None if is_funding else _whole_files(series, dataset, partition, seen)
+        # A day on which nothing but custom rows came is no day of trading.
+        times_seen = RowTimes() if series.type == CUSTOM else seen
+        whole = None if is_funding else _whole_files(series, dataset, partition, times_seen)
         if whole is not None:
             _copy(series, dataset, catalog)
             rows += whole.rows
@@ -68,7 +72,7 @@ def cut_partition(partition: PlannedPartition, dataset: Path, catalog: Path) -> 
         with _SeriesFile(catalog / series.folder) as file:
             for table in _row_groups(series, dataset):
                 kept, before, times = _inside(table, partition)
-                seen.add(times)
+                times_seen.add(times)
                 if is_funding:
                     kept = _due_inside(kept, table, partition)
                 file.write(kept)

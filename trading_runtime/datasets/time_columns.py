@@ -13,6 +13,7 @@ from trading_runtime.datasets.time_formats import (
     EPOCH_DIGITS,
     ISO,
     chrono_pattern,
+    has_time_of_day,
     with_minutes,
 )
 from trading_runtime.errors import UsageError
@@ -88,6 +89,18 @@ def read_times(  # noqa: PLR0911 - one for each kind of column
     return _from_local(frame, moments, zone)
 
 
+def dates_alone(values: pl.Series, timestamp_format: str) -> pl.Series:
+    """Return which values are dates without a time of day."""
+    if values.dtype == pl.Date:
+        return values.is_not_null()
+    if values.dtype == pl.String and timestamp_format == ISO:
+        alone = values.str.strip_chars().str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+        return alone.fill_null(value=False)
+    if values.dtype == pl.String and not has_time_of_day(timestamp_format):
+        return values.is_not_null()
+    return pl.Series([False]).new_from_index(0, len(values))
+
+
 def with_and_without_offset(values: pl.Series) -> tuple[str | None, str | None]:
     """Return the first text in ISO 8601 with an offset from UTC, and the first without one."""
     texts = values.str.strip_chars()
@@ -122,7 +135,7 @@ def _from_whole_epoch(values: pl.Series, timestamp_format: str) -> pl.DataFrame 
     if least < 0 or most > _LATEST // unit:
         return None
     fault = pl.Series("fault", [None], pl.String).new_from_index(0, len(whole))
-    return pl.DataFrame([(whole * unit).alias("ns"), fault])
+    return pl.DataFrame([pl.Series("ns", whole.to_numpy() * unit), fault])
 
 
 def _from_epoch(values: pl.Series, digits: int) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -43,7 +44,7 @@ class TradeIds:
         numbers = frame["trade_id"].cast(pl.Int64, strict=False)
         if not len(numbers):
             return
-        grows = not numbers.null_count() and bool((numbers.diff() > 0).all())
+        grows = not numbers.null_count() and bool((np.diff(numbers.to_numpy()) > 0).all())
         if grows and (self._last is None or int(numbers[0]) > self._last):
             self._last = int(numbers[-1])
         elif self._last is None:

@@ -29,6 +29,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from trading_runtime.config.experiment import PartitionUnit
+from trading_runtime.datasets.manifest_entries import DataType
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.piece_table import Cutter, PieceTable, TablePieces
 from trading_runtime.records.plan import EmptyWindow
@@ -220,6 +221,11 @@ def choose_series(
     ]
 
 
+def of_market[One: Series | SeriesTotals](chosen: Sequence[One]) -> list[One]:
+    """Return the series whose rows a market makes: only these decide where windows are."""
+    return [series for series in chosen if series.type != DataType.CUSTOM]
+
+
 def _needed(chosen: Sequence[SeriesTotals], settings: PartitionSettings) -> Window:
     """Return the stretch in which the rows of all partitions are, warm-up included."""
     bounds = _Bounds.of(chosen, settings)
@@ -249,6 +255,10 @@ def _check_all_present(settings: DatasetSettings, chosen: list[SeriesTotals]) ->
             )
     if not chosen:
         raise UsageError(f"dataset.types: the dataset has no rows{kinds}; choose another type")
+    if not of_market(chosen):
+        raise UsageError(
+            "dataset: custom rows alone make no market; add bars, trades or quotes to them"
+        )
 
 
 def _check(key: str, what: str, asked: Iterable[str] | None, known: list[str]) -> None:
@@ -356,8 +366,9 @@ class _Bounds:
 
     @classmethod
     def of(cls, chosen: Sequence[Series | SeriesTotals], settings: PartitionSettings) -> _Bounds:
-        first = min(series.first for series in chosen)
-        last = max(series.last for series in chosen)
+        market = of_market(chosen)
+        first = min(series.first for series in market)
+        last = max(series.last for series in market)
         start = parse_instant(settings.start) if settings.start else None
         end = parse_instant(settings.end) if settings.end else None
         if settings.last is not None:
@@ -401,6 +412,9 @@ def _groups(chosen: list[Series], settings: PartitionSettings) -> list[list[Seri
 
 
 def _windows(group: list[Series], settings: PartitionSettings, bounds: _Bounds) -> list[Window]:
+    group = of_market(group)
+    if not group:
+        return []
     first = max(bounds.start, min(series.first for series in group))
     last = min(bounds.end - 1, max(series.last for series in group))
     if last < first:
@@ -446,7 +460,7 @@ def _partitions(
     group: list[Series], names: tuple[str, ...], windows: list[Window], warmup: int
 ) -> Iterator[Partition]:
     pieces = group[0].pieces
-    last_row = max(series.last for series in group)
+    last_row = max((series.last for series in of_market(group)), default=0)
     if not isinstance(pieces, TablePieces):
         for window in windows:
             partition = _partition(group, names, window, warmup, last_row)
@@ -489,7 +503,7 @@ def _partition(
             rows_min += series.rows(piece, start, end)[0]
             rows_max += series.rows(piece, start, last)[1]
         short |= bool(touched) and series.first - series.spacing > warmup_start
-    if not any(series.touching(start, end) for series in group):
+    if not any(series.touching(start, end) for series in of_market(group)):
         return None
     return Partition(
         index=0,

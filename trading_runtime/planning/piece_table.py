@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from trading_runtime.datasets.manifest_entries import DataFile, RowGroup
+from trading_runtime.datasets.manifest_entries import DataFile, DataType, RowGroup
 from trading_runtime.datasets.manifest_index import files_in
 from trading_runtime.records.planned_data import TabledData
 from trading_runtime.sequences import LazySequence
@@ -122,7 +122,8 @@ class Cutter:
         pieces = pieces.join(table.series.select(*key, "series", "begins"), on=key)
         # A funding rate that is sent at the end of a window belongs to it, too.
         late = (pl.col("type") == "funding_rates").cast(pl.Int64).alias("late")
-        self._pieces = pieces.with_columns(late).drop(key).sort("first")
+        is_market = (pl.col("type") != DataType.CUSTOM).alias("is_market")
+        self._pieces = pieces.with_columns(late, is_market).drop(key).sort("first")
         self._firsts = self._pieces["first"]
         self._longest = pieces.select((pl.col("last") - pl.col("first")).max()).item()
 
@@ -138,7 +139,7 @@ class Cutter:
             (pl.col("begins") > warmup_start).any(),
             least=self._least(start, end).sum(),
             most=self._most(start, end).sum(),
-            has_rows=(self._most(start, end, late=False) > 0).any(),
+            has_rows=(pl.col("is_market") & (self._most(start, end, late=False) > 0)).any(),
         ).row(0, named=True)
         if not facts["has_rows"]:
             return None

@@ -11,7 +11,6 @@ reveals it.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import heapq
 import io
@@ -23,9 +22,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.records.metadata import ChainEnd
-from trading_runtime.redaction import redact, redacted
+from trading_runtime.redaction import kept_texts, redact, redacted
 from trading_runtime.storage.files import read_bytes, storage_errors, write_file
 from trading_runtime.text import for_records
+from trading_runtime.units import instant_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -113,21 +113,19 @@ class Journal:
         if not self._held:
             return
         held, self._held = self._held, []
-        events = [event() if callable(event) else event for _, event in held]
-        texts, previous, lines = _texts(events), self._previous, []
-        line = b""
-        for number, ((moment, _), event, text) in enumerate(zip(held, events, texts, strict=True)):
+        kept, previous, line, lines = kept_texts(), self._previous, b"", []
+        for sequence, (moment, event) in enumerate(held, self._sequence):
             if line:
                 previous = hashlib.sha256(line).hexdigest()
+            made = event() if callable(event) else event
             # As encode_line has it, of which this is the fast form.
             line = (
-                f'{{"sequence":{self._sequence + number},"time":"{instant_text(moment)}",'
-                f'"writer":"{self.writer}","event":"{event.event}","payload":{text},'
-                f'"previous":"{previous}"}}'
+                f'{{"sequence":{sequence},"time":"{instant_text(moment)}",'
+                f'"writer":"{self.writer}","event":"{made.event}",'
+                f'"payload":{_payload_text(made.payload(), kept)},"previous":"{previous}"}}'
             ).encode()
             lines.append(line + b"\n")
-        with storage_errors(self._path):
-            self._append(b"".join(lines))
+        self._append(b"".join(lines))
         self._unhashed = line
         self._sequence += len(lines)
 
@@ -160,37 +158,28 @@ class Journal:
             while written < len(content):
                 written += os.write(self._file, content[written:])
         except OSError:
-            # A line that does not fit on the disk must leave nothing behind.
-            os.ftruncate(self._file, self._length)
-            raise
+            with storage_errors(self._path):
+                # A line that does not fit on the disk must leave nothing behind.
+                os.ftruncate(self._file, self._length)
+                raise
         self._length += len(content)
 
 
-def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
-    """Redact a payload, unless all its content was made here, which is the case for most lines."""
-    if all(name in _OURS or isinstance(value, (int, float)) for name, value in payload.items()):
-        return payload
-    content: dict[str, Any] = redacted(payload)
-    return content
+def _payload_text(payload: Mapping[str, Any], kept: dict[str, str]) -> str:
+    """Return a payload as JSON that steers nothing, without secrets.
 
-
-def _texts(events: Sequence[Event]) -> list[str]:
-    """Return the payloads of events as JSON that steers nothing, without secrets."""
-    payloads = [event.payload() for event in events]
-    # Encoded as one list, with zeros in between, they take half the time.
-    whole = _encode([item for payload in payloads for item in (payload, 0)])
-    texts = [f"{{{text}}}" for text in whole[2:-4].split("},0,{")]
-    # Where JSON escapes nothing, its text has every secret that one of its strings has, and DEL is
-    # the only character of ASCII that steers; hardly any text has one of these.
-    if (
-        len(texts) == len(payloads)
-        and "\\" not in whole
-        and whole.isascii()
-        and "\x7f" not in whole
-        and redact(whole) == whole
-    ):
-        return texts
-    return [for_records(_encode(_without_secrets(payload))) for payload in payloads]
+    ``kept`` has the JSON of texts that went through this before: most come again and again.
+    """
+    fields = []
+    for name, value in payload.items():
+        if isinstance(value, str) and name not in _OURS:
+            text = kept.get(value)
+            if text is None:
+                text = kept[value] = for_records(_encode(redact(value)))
+        else:
+            text = for_records(_encode(value if name in _OURS else redacted(value)))
+        fields.append(f'"{name}":{text}')
+    return f"{{{','.join(fields)}}}"
 
 
 def new_writer(name: str) -> str:
@@ -201,20 +190,6 @@ def new_writer(name: str) -> str:
 def encode_line(entry: dict[str, Any]) -> bytes:
     """Return an entry as its line, without the line break."""
     return for_records(_encode(entry)).encode()
-
-
-def instant_text(nanoseconds: int) -> str:
-    """Return nanoseconds since the epoch as ISO 8601 in UTC, always with nine digits.
-
-    Such strings sort in the order of their instants.
-    """
-    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    return f"{_second_text(seconds)}.{fraction:09d}Z"
-
-
-@functools.lru_cache(maxsize=4)
-def _second_text(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def chain_bytes(folder: Path) -> bytes:

@@ -67,6 +67,8 @@ class WorkingRun(abc.ABC):
         self.files = files
         self.store = store
         self._journals: list[Journal] = []
+        self._unsent: list[Path] = []
+        """Parts of the journals that have ended and are not stored yet."""
         self._asked = 0.0
         self._stopping = False
 
@@ -96,18 +98,38 @@ class WorkingRun(abc.ABC):
         """Return the failure files of the run, sorted; each has its content."""
         return sorted(self.files.failures.glob("*.json"))
 
-    def stop_requested(self) -> bool:
-        """Return whether ``runs stop`` asked the run to end."""
+    def stop_requested(self, *, brief: bool = False) -> bool:
+        """Return whether ``runs stop`` asked the run to end.
+
+        With ``brief`` a question that gets no answer soon raises, instead of being repeated.
+        """
         now = time.monotonic()
-        pause = self.store.objects.pause(self.seconds_between_questions)
-        if not self._stopping and now - self._asked >= pause:
+        objects = self.store.objects
+        if not self._stopping and now - self._asked >= objects.pause(
+            self.seconds_between_questions
+        ):
             self._asked = now
-            self._stopping = self.store.objects.has(self._name(self.files.stop))
+            asked = objects.brief() if brief else objects
+            self._stopping = asked.has(self._name(self.files.stop))
         return self._stopping
 
-    def _publish_journals(self) -> None:
+    def end_parts(self) -> None:
+        """Let later lines of the journals go to new files: those before can be published."""
+        if self.store.copy.is_complete:
+            return
         for journal in self._journals:
-            self.store.publish_part(journal.end_part)
+            if (part := journal.end_part()) is not None:
+                self._unsent.append(part)
+
+    def publish_parts(self) -> None:
+        """Store the parts that have ended; one that could not be stored remains for next time."""
+        for part in list(self._unsent):
+            self.store.publish(part)
+            self._unsent.remove(part)
+
+    def _publish_journals(self) -> None:
+        self.end_parts()
+        self.publish_parts()
 
     def _name(self, path: Path) -> str:
         """Return the name of a file in the store."""
@@ -211,10 +233,10 @@ class OpenRun(WorkingRun):
         self.check_held()
         super().remove(path)
 
-    def stop_requested(self) -> bool:
+    def stop_requested(self, *, brief: bool = False) -> bool:
         """Return whether ``runs stop`` asked the run to end; raises when the run is lost."""
         self.check_held()
-        return super().stop_requested()
+        return super().stop_requested(brief=brief)
 
     def publish(self, *paths: Path) -> None:
         """Store files that this process wrote; raises ``LeaseLostError`` when the run is lost."""
@@ -255,11 +277,23 @@ class OpenRun(WorkingRun):
         Raises ``LeaseLostError`` when another process has taken over the run.
         """
         self.check_held()
+        if self.is_due():
+            self.end_parts()
+            self.publish_progress()
+
+    def is_due(self) -> bool:
+        """Return whether the run's progress is to be published, and count from now if it is."""
         now = time.monotonic()
-        if now - self._published >= _PUBLISH_SECONDS:
-            self._published = now
-            self._publish_journals()
-            self.publish(self.files.metadata, self.files.plan)
+        if now - self._published < _PUBLISH_SECONDS:
+            return False
+        self._published = now
+        return True
+
+    def publish_progress(self) -> None:
+        """Store metadata, and the parts of journals that have ended."""
+        self.check_held()
+        self.publish_parts()
+        self.publish(self.files.metadata, self.files.plan)
 
     def publish_all(self) -> None:
         """Store all files of the run; raises as ``publish_when_due`` does."""

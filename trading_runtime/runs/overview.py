@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.events import Mode
 from trading_runtime.records.forms import to_document
-from trading_runtime.records.journal import instant_text
 from trading_runtime.records.metadata import parse_metadata
 from trading_runtime.records.result import parse_result
 from trading_runtime.records.status import DIED, UNKNOWN, Status, status_of
@@ -16,7 +15,7 @@ from trading_runtime.runs.heartbeat import SILENT_SECONDS
 from trading_runtime.runs.opening import is_running
 from trading_runtime.runs.progress import JournalFollower, Tally
 from trading_runtime.storage.object_store import UnreadableError
-from trading_runtime.units import parse_instant
+from trading_runtime.units import instant_text, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -54,6 +54,7 @@ class SessionAccount:
     def __init__(self, store: Store, name: str, at_venue: str | None = None) -> None:
         """``at_venue`` names an account at a venue, which deployments may share: one at a time."""
         self._store = store
+        self._brief = store.objects.brief()
         self.name = name
         self._place = at_venue or name
         self._state = f"accounts/{name}/state.json"
@@ -128,19 +129,20 @@ class SessionAccount:
         """Raise ``LeaseLostError`` when another session has since taken the account.
 
         The storage is asked every half second at most, and a renewal, which succeeds only for the
-        holder, counts as a look. In between ``fence`` holds.
+        holder, counts as a look. In between ``fence`` holds. Raises ``TransientError`` when the
+        storage does not answer soon.
         """
         now = steady_seconds()
         if now - self._checked < _CHECK_SECONDS:
             return
         if now - self._renewed > _LEASE_SECONDS / 3:
             content = self._content(_LEASE_SECONDS)
-            version = self._store.objects.replace(self._lease, content, self._version)
+            version = self._brief.replace(self._lease, content, self._version)
             if version is not None:
                 self._checked = self._renewed = now
                 self._version = version
                 return
-        there = self._read_lease()
+        there = read_lease(self._brief, self._lease)
         if there is None or (there[0].token, there[0].holder) != (self._token, self._holder):
             taker = None if there is None else there[0].session
             raise LeaseLostError(

@@ -75,11 +75,7 @@ class SessionRecords:
 
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders before they are sent; raises when that fails, or the fence does."""
-        try:
-            self._fence()
-        except TradingRuntimeError as error:
-            self.error = self.error or error
-            raise
+        self.asking()
         now = self.now()
         for order in orders:
             self.orders += 1
@@ -90,6 +86,14 @@ class SessionRecords:
         # The order is in the journal, and the account changes only with the venue's answer. Saving
         # the account now would delay the request.
         self.changes += 1
+
+    def asking(self) -> None:
+        """Raise what the fence raises, which also ends the session."""
+        try:
+            self._fence()
+        except TradingRuntimeError as error:
+            self.error = self.error or error
+            raise
 
     def queued(self, what: str, order_ids: Sequence[Any], waiting: int) -> None:
         """Record that a request waits for its turn."""
@@ -151,7 +155,7 @@ class SessionRecords:
         self._denied.add(order_id)
         word, _, rest = reason.partition(" ")
         rule = rest.partition(":")[0] if word in {"RISK", "QUEUE"} else word.removesuffix(":")
-        is_ours = word in {"RISK", "QUEUE", "KILL_SWITCH:", "WARMUP:"}
+        is_ours = word in {"RISK", "QUEUE", "KILL_SWITCH:", "STOP:", "WARMUP:"}
         rule = rule if is_ours else "engine"
         self._write(events.OrderDenied, order_id=order_id, rule=rule, message=reason)
 

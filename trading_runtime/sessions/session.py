@@ -6,9 +6,14 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
+import sys
+import tempfile
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal, localcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import canonical_json, digest
@@ -65,6 +70,8 @@ if TYPE_CHECKING:
     from trading_runtime.sessions.preparation import PreparedSession, SessionWindow
 
 _MICROSECOND = 1_000
+_LAST_SECONDS = 20.0
+"""How long a process whose loop is stuck may store what it has."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class SessionOutcome:
     seconds: float
     result: RunResult | None = None
     """``None`` when no row came."""
+    kept: Path | None = None
+    """The folder with what could not be stored, if the storage did not answer at the end."""
 
 
 @dataclass
@@ -107,6 +116,10 @@ class Session:
     _node: PaperNode = field(init=False)
     _replay: DataReplay | ArrivingData = field(init=False)
     _trading: Trading = field(init=False)
+    _traded: Trading | None = None
+    """``_trading``, once it has ended."""
+    _imported: set[str] = field(default_factory=set)
+    """Modules that the session itself imported after the strategy."""
     _account: SessionAccount = field(init=False)
 
     def execute(self) -> SessionOutcome:
@@ -120,6 +133,30 @@ class Session:
         KillSwitch(prepared.store).refuse_start(self.run_id)
         name = prepared.deployment.name
         self._account = SessionAccount(prepared.store, name, venue_account(prepared.deployment))
+        kept, result = None, None
+        try:
+            ending, result = self._executed(started)
+        except TransientError:
+            trading = self._traded
+            if trading is None or trading.ending is None or prepared.store.copy.is_complete:
+                raise
+            # How it ended is not lost with a storage that is away.
+            ending, kept = trading.ending, self._kept_apart()
+        return SessionOutcome(
+            self.run_id,
+            self._files,
+            ending,
+            self._trading.received,
+            self._replay.rows,
+            self._records.orders,
+            self._records.fills,
+            time.monotonic() - started,
+            result,
+            kept,
+        )
+
+    def _executed(self, started: float) -> tuple[Ending, RunResult | None]:
+        prepared = self.prepared
         with (
             self._account.held(self.run_id, self.patience),
             acquire_run(prepared.store, self.run_id) as self._opened,
@@ -145,18 +182,14 @@ class Session:
                 if overridden is not None:
                     self._journal.write(overridden)
                 with recorded(self._opened, self._metadata, self._journal):
-                    ending, result = self._lived(plan, carried, started)
-            return SessionOutcome(
-                self.run_id,
-                files,
-                ending,
-                self._trading.received,
-                self._replay.rows,
-                self._records.orders,
-                self._records.fills,
-                time.monotonic() - started,
-                result,
-            )
+                    return self._lived(plan, carried, started)
+
+    def _kept_apart(self) -> Path:
+        """Copy the run's files to where they outlive this process; return the folder."""
+        self.prepared.store.objects.give_up()
+        folder = Path(tempfile.mkdtemp(prefix=f"trading-runtime-{self.run_id}-"))
+        shutil.copytree(self._files.folder, folder, dirs_exist_ok=True)
+        return folder
 
     @property
     def _terms(self) -> str:
@@ -277,12 +310,17 @@ class Session:
                     started=started,
                 )
                 ending = asyncio.run(self._trading.run())
+                self._traded = self._trading
+                if self._trading.storage.is_silent:
+                    self.prepared.store.objects.give_up()
                 if isinstance(self._replay, ArrivingData) and self._replay.recorder is not None:
                     self._replay.recorder.finish()
                 self._node.logged_failure()
                 if ending.is_orderly:
-                    refuse_foreign_modules(loaded, common.packages)
-                result = self._left(carried, started) if self._replay.rows else None
+                    before = loaded.imported_before | self._imported
+                    refuse_foreign_modules(replace(loaded, imported_before=before), common.packages)
+                is_stored = self._replay.rows and not self._trading.storage.is_silent
+                result = self._left(carried, started) if is_stored else None
                 self._report_end(ending, result)
             finally:
                 self._node.dispose()
@@ -299,8 +337,9 @@ class Session:
             return VenueNode(inputs, loaded, replay, self._records, settings, saved)
         return PaperNode(inputs, loaded, replay, self._records, balances, saved)
 
-    def _flush(self) -> None:
+    def _flush(self) -> list[Path]:
         """Write the tables as they are now, so that they survive a killed session."""
+        before = set(sys.modules)
         from trading_runtime.results.artifacts import table_bytes
 
         written = []
@@ -309,8 +348,9 @@ class Session:
             for name, table in tables.as_arrow().items():
                 written.append(self._files.session / f"{name}.parquet")
                 write_file(written[-1], table_bytes(table))
-        with contextlib.suppress(TransientError):  # the next time
-            self._opened.publish(*written)
+        # Of the packages that tables need, some import whatever else is installed.
+        self._imported |= sys.modules.keys() - before
+        return written
 
     def _end_blocked(self, seconds: float) -> None:
         """End the process from the watchdog's thread: the event loop does not come back."""
@@ -320,10 +360,19 @@ class Session:
             f"longer than limits.blocked ({blocked}): no signal and no kill switch would reach it"
         )
         failed = breakdown(TaskTimeoutError(message))
-        try:
-            append_events(self.prepared.store, self.run_id, "watchdog", failed)
+
+        def store_what_is_known() -> None:
+            with contextlib.suppress(TransientError):
+                self._opened.end_parts()
+                self._opened.publish_parts()
+                append_events(self.prepared.store, self.run_id, "watchdog", failed)
             self._metadata.set(Status.FAILED, error=failed.message)
             self._metadata.seal()
+
+        try:
+            storing = threading.Thread(target=store_what_is_known, daemon=True)
+            storing.start()
+            storing.join(_LAST_SECONDS)
             os.write(2, f"error: {message}\n".encode())
         finally:
             os._exit(Kind.TIMEOUT.exit_code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.collector import start_collecting
 from trading_runtime.config.sizes import parse_size
-from trading_runtime.control.kill_switch import KillSwitchPoller
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.venue_node import VenueNode
 from trading_runtime.errors import (
@@ -34,11 +34,13 @@ from trading_runtime.records.account import AccountState, HeldPosition
 from trading_runtime.sessions.account import encoded
 from trading_runtime.sessions.health import Health, serving
 from trading_runtime.sessions.reconciling import known_of, reconciled
+from trading_runtime.sessions.storing import SessionStorage
 from trading_runtime.sessions.watching import HealthWatch
 from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from trading_runtime.config.deployment import Deployment
     from trading_runtime.engine.live.node import PaperNode
@@ -60,6 +62,7 @@ _HEARTBEAT = "TRADING_RUNTIME_HEARTBEAT"
 """The variable in which a supervisor names a file that is touched with every heartbeat."""
 _STORING_SECONDS = 600.0
 """How long a session may store its results without a heartbeat."""
+_STOPPED = "STOP: the session ends, and no order goes out"
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 
@@ -99,8 +102,8 @@ class Trading:
     """The digest of the settings that apply to the account."""
     carried: AccountState | None
     """What the account holds before the session."""
-    flush: Callable[[], None]
-    """Writes the tables as they are now."""
+    flush: Callable[[], Sequence[Path]]
+    """Writes the tables as they are now, and returns their files."""
     on_blocked: Callable[[float], None]
     """Called in another thread when a callback takes too long; does not return."""
     received: int | None = None
@@ -108,8 +111,7 @@ class Trading:
     started: float = field(default_factory=time.monotonic)
     ending: Ending | None = None
     _wanted: asyncio.Event = field(init=False)
-    _killed: KillSwitchPoller = field(init=False)
-    _reducing: KillSwitchPoller = field(init=False)
+    storage: SessionStorage = field(init=False)
     _watch: HealthWatch = field(init=False)
     _sessions: list[str] = field(default_factory=list)
     _is_connected: bool = False
@@ -118,9 +120,8 @@ class Trading:
     _kept: int = -1
 
     def __post_init__(self) -> None:
-        """Watch the kill switch of this session."""
-        self._killed = KillSwitchPoller(self.store, self.run_id)
-        self._reducing = KillSwitchPoller(self.store, self.run_id, reduce=True)
+        """Watch what the storage says of this session."""
+        self.storage = SessionStorage(self.store, self.run_id, self.opened, self.account)
         self._watch = HealthWatch(self.deployment, self.node, self.replay, self.records, self._wake)
 
     def _wake(self) -> None:
@@ -137,6 +138,7 @@ class Trading:
         health = self.deployment.health
         async with contextlib.AsyncExitStack() as leaving:
             leaving.enter_context(self._signals(asyncio.get_running_loop()))
+            leaving.enter_context(self.storage.working())
             leaving.enter_context(self._watchdog())
             if health.port is not None:
                 port = await leaving.enter_async_context(
@@ -149,7 +151,7 @@ class Trading:
     @property
     def killed_by(self) -> Any:
         """Who switched the kill switch on, once that was seen."""
-        return self._killed.switched
+        return self.storage.killed_by
 
     async def _run_node(self) -> None:
         running = asyncio.ensure_future(self.node.run())
@@ -219,6 +221,10 @@ class Trading:
             passed.cancel()
             self._look_for_ending(running)
             return False
+        while not self.storage.is_answered:
+            if self._look_for_ending(running):
+                return False
+            await asyncio.sleep(0.01)
         if not await self._prepared():
             return False
         self._watch.open()
@@ -238,7 +244,8 @@ class Trading:
             self._note(Ending.of(error))
             return False
         if isinstance(self.replay, ArrivingData):
-            self.account.write_instruments(self.node.definitions)
+            known = self.node.definitions
+            self.storage.outbox.put("instruments", lambda: self.account.write_instruments(known))
             if self.replay.recorder is not None:
                 self.replay.recorder.define(self.node.definitions)
         if isinstance(self.node, VenueNode):
@@ -320,11 +327,11 @@ class Trading:
             if now - self._beaten >= heartbeat:
                 self._beaten = now
                 self._send_heartbeat()
-            with contextlib.suppress(TransientError):  # a lost run is noticed by looking
-                self.opened.publish_when_due()
+            self._publish()
             if now - flushed >= _FLUSH_SECONDS:
                 flushed = now
-                self.flush()
+                publish = functools.partial(self.opened.publish, *self.flush())
+                self.storage.outbox.put("tables", publish)
                 self._turned = time.monotonic()
         if self.ending is not None and not self.ending.is_orderly:
             self._halt(self.ending)
@@ -375,16 +382,17 @@ class Trading:
 
     def _kill_switch(self) -> Ending | None:
         try:
-            if not self._killed():
+            if not self.storage.killed():
                 return None
-            message = f"the kill switch is {self._killed.switched.shown}"  # type: ignore[union-attr]
+            message = f"the kill switch is {self.killed_by.shown}"
         except Exception as error:  # noqa: BLE001 - a switch that cannot be read counts as on
             message = f"the kill switch cannot be read, and so counts as on: {error}"
         return Ending.of(KilledError(message))
 
     def _lost_account(self) -> Ending | None:
         try:
-            self.account.check()
+            self.storage.held()
+            self.storage.outbox.check()
         except Exception as error:  # noqa: BLE001 - an account that cannot be read is lost
             return Ending.of(error)
         return None
@@ -396,7 +404,11 @@ class Trading:
     def _request(self) -> Ending | None:
         if self.received is not None:
             return Ending(Kind.STOPPED, f"signal {signal.Signals(self.received).name}")
-        if self.opened.stop_requested():
+        try:
+            is_wanted = self.storage.stop_requested()
+        except Exception as error:  # noqa: BLE001 - a run whose place cannot be read is lost
+            return Ending.of(error)
+        if is_wanted:
             return Ending(Kind.STOPPED, "'runs stop' asked for it")
         return None
 
@@ -411,10 +423,15 @@ class Trading:
             CrashError(f"the session has {used:,} bytes of memory, above limits.memory ({limit})")
         )
 
+    def _publish(self) -> None:
+        if self.opened.is_due():
+            self.opened.end_parts()
+            self.storage.outbox.put("progress", self.opened.publish_progress)
+
     def _look_at_reducing(self) -> None:
         """Obey ``kill activate --reduce``, and its end."""
         try:
-            found = self._reducing.look()
+            found = self.storage.reducing()
             on, why = found is not None, "" if found is None else found.shown
         except Exception as error:  # noqa: BLE001 - a switch that cannot be read counts as on
             on, why = True, f"the switch cannot be read, and so counts as on: {error}"
@@ -433,20 +450,27 @@ class Trading:
         if running.done() or ending is None:
             return
         node = self.node
-        node.drop_waiting("QUEUE end: the session ended before its turn")
-        await self._settled(lambda: node.is_quiet)
+        at_venue = isinstance(node, VenueNode)
         if ending.is_orderly:
             cancels = self.deployment.on_stop != "hold"
             flattens = self.deployment.on_stop == "flatten"
         else:
             cancels, flattens = True, self.deployment.on_failure == "flatten"
+        node.drop_waiting("QUEUE end: the session ended before its turn")
+        if at_venue:
+            node.halt(_STOPPED)
+        await self._settled(lambda: node.is_quiet)
         if isinstance(ending.error, LeaseLostError):
             return  # another session is in charge of the account
-        if cancels:
-            await self._insisted(node.cancel_resting, lambda: not node.resting)
-        if flattens:
-            node.halt()
-            await self._insisted(node.close_positions, lambda: not node.quantities())
+        with contextlib.suppress(LeaseLostError):  # from here on another may be
+            if cancels:
+                node.halt(_STOPPED)  # a strategy that quotes for ever would quote again
+                await self._insisted(node.cancel_resting, lambda: not node.resting)
+            if flattens:
+                node.halt(_STOPPED)
+                await self._insisted(node.close_positions, lambda: not node.quantities())
+        if ending.is_orderly and not flattens and not at_venue:
+            node.resume()  # what the strategy sends in its on_stop is in a backtest, too
         self._report_left(cancels=cancels, flattens=flattens)
         self._keep(whole=True)
 
@@ -500,8 +524,7 @@ class Trading:
             lines=lines,
             sessions=self._sessions,
         )
-        with contextlib.suppress(TransientError):
-            self.account.write(state)
+        self.storage.outbox.put("account", lambda: self.account.write(state))
 
     def _send_heartbeat(self) -> None:
         node = self.node

@@ -34,6 +34,13 @@ class LocalFolder:
         """Return 0: a disk may be asked at any time."""
         return 0.0
 
+    def brief(self) -> LocalFolder:
+        """Return the same folder: a disk answers."""
+        return self
+
+    def give_up(self) -> None:
+        """Do nothing: a disk answers."""
+
     def __truediv__(self, name: str) -> LocalFolder:
         """Return the subfolder ``name``."""
         return LocalFolder(self._path / name)

@@ -62,6 +62,12 @@ class ObjectStore(Protocol):
     def pause(self, seconds: float) -> float:
         """Return how long to wait between two questions: ``seconds``, or 0 where asking is free."""
 
+    def brief(self) -> Self:
+        """Return the same place for questions that are asked once, without long waits."""
+
+    def give_up(self) -> None:
+        """Let all later requests fail at once: there are no answers any more."""
+
     def __truediv__(self, name: str) -> Self:
         """Return the place ``name`` in this one."""
 

@@ -5,6 +5,7 @@ Settings are the usual variables of AWS tools, including the endpoint; none is e
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import itertools
@@ -44,6 +45,8 @@ _WAIT_GROWTH = 1.7
 _CONNECTIONS = 16
 _READ_SECONDS = 20.0
 """How long a server may be silent. Signals wait as long: they reach Python after a request."""
+_BRIEF_SECONDS = 2.0
+"""The same for whoever asks again soon, and judges by how long there was no answer."""
 _LARGE_BYTES = 4_000_000
 _LARGE_READ_SECONDS = 600.0
 """The same for a large object: the server is silent while it is being sent."""
@@ -83,6 +86,8 @@ class S3Folder:
                 f"{url}: not an address in S3; write s3://bucket/prefix, the bucket in lower case"
             )
         self.url = url.rstrip("/")
+        self._is_brief = False
+        self._given_up = threading.Event()
         self._bucket = found[1]
         self._prefix = (found[2] or "").strip("/")
         if _leads_elsewhere(self._prefix):
@@ -91,6 +96,16 @@ class S3Folder:
     def pause(self, seconds: float) -> float:
         """Return ``seconds``: each question is a request."""
         return seconds
+
+    def brief(self) -> S3Folder:
+        """Return the same folder for questions that are asked once, and not for long."""
+        found = copy.copy(self)
+        found._is_brief = True  # noqa: SLF001 - a copy of this one
+        return found
+
+    def give_up(self) -> None:
+        """Let all later requests fail at once, those of ``brief`` included."""
+        self._given_up.set()
 
     def __truediv__(self, name: str) -> S3Folder:
         """Return the subfolder ``name``."""
@@ -197,7 +212,7 @@ class S3Folder:
                 lambda store: store.put(
                     key, content, attributes=_digested(content), mode=mode, use_multipart=False
                 ),
-                _patience(content),
+                self._patience_for(content),
             )
         except _ConditionFailedError as error:
             return self._version_of(name, content) if error.repeated else None
@@ -225,7 +240,7 @@ class S3Folder:
             lambda store: store.put(
                 key, content, attributes=_digested(content), use_multipart=False
             ),
-            _patience(content),
+            self._patience_for(content),
         )
 
     def copy(self, name: str, to: str) -> None:
@@ -359,21 +374,38 @@ class S3Folder:
             f"{self.url}/{name}: an object with '//', '.' or '..' in its name is no file; remove it"
         )
 
+    @property
+    def _attempts(self) -> int:
+        return 1 if self._is_brief else _ATTEMPTS
+
+    @property
+    def _patience(self) -> float:
+        return _BRIEF_SECONDS if self._is_brief else _READ_SECONDS
+
+    def _patience_for(self, content: bytes) -> float:
+        return _LARGE_READ_SECONDS if len(content) > _LARGE_BYTES else self._patience
+
     def _call[T](
-        self, name: str, request: Callable[[S3Store], T], read_seconds: float = _READ_SECONDS
+        self, name: str, request: Callable[[S3Store], T], read_seconds: float | None = None
     ) -> T:
-        store = _store(self._bucket, read_seconds)
+        store = _store(self._bucket, read_seconds or self._patience)
         attempt = 0
         while True:
+            if self._given_up.is_set():
+                raise TransientError(f"{self.url}: the storage did not answer; try again later")
             attempt += 1
             try:
                 return request(store)
             except _UnsoundError as error:
-                if attempt >= error.attempts:
+                if attempt >= min(error.attempts, self._attempts):
                     raise error.reported from None
             except Exception as error:  # noqa: BLE001 - sorted into our own kinds
                 fault = S3Fault.of(error)
-                most = min(_ATTEMPTS, _CREDENTIAL_ATTEMPTS) if fault.unattended else _ATTEMPTS
+                most = (
+                    min(self._attempts, _CREDENTIAL_ATTEMPTS)
+                    if fault.unattended
+                    else self._attempts
+                )
                 if attempt >= most or not fault.passing:
                     self._explain(name, error, fault, repeated=attempt > 1)
             time.sleep(_FIRST_WAIT_SECONDS * _WAIT_GROWTH ** (attempt - 1))
@@ -402,8 +434,9 @@ class S3Folder:
         if isinstance(error, FileNotFoundError):
             raise self._missing(name) from None
         if fault.passing:
+            tries = "one try" if self._attempts == 1 else f"{self._attempts} tries"
             raise TransientError(
-                f"{self.url}: the storage could not be reached in {_ATTEMPTS} tries "
+                f"{self.url}: the storage could not be reached in {tries} "
                 f"({fault.shown}); try again later"
             ) from None
         if fault.redirected:
@@ -498,10 +531,6 @@ def _side_by_side[T](call: Callable[[str], T], names: Sequence[str]) -> Iterable
         return ()
     with ThreadPoolExecutor(_CONNECTIONS) as threads:
         return list(threads.map(call, names))
-
-
-def _patience(content: bytes) -> float:
-    return _LARGE_READ_SECONDS if len(content) > _LARGE_BYTES else _READ_SECONDS
 
 
 def _without_markers(found: Sequence[ObjectMeta]) -> Iterator[ObjectMeta]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nautilus_trader.model import (
     InstrumentId,
+    OrderCanceled,
     OrderDenied,
     OrderRejected,
     OrderSide,
@@ -29,7 +30,7 @@ class Obedient(Strategy):
     """Knows ``buy Q``, ``sell Q``, ``rest Q P``, ``cancel``, ``cancel first`` and ``raise``.
 
     After ``when allowed`` an order that was denied is sent again at each quote, and one that was
-    rejected at once.
+    rejected at once. After ``for ever`` one that was cancelled is.
     """
 
     def __init__(self, config: ObedientConfig) -> None:
@@ -38,6 +39,7 @@ class Obedient(Strategy):
         self.done = 0
         self.insists: list[str] = []
         self.wanted: list[str] = []
+        self.quoted: list[str] = []
 
     def on_start(self) -> None:
         self.subscribe_quotes(self.settings.instrument_id)
@@ -67,6 +69,10 @@ class Obedient(Strategy):
         if self.wanted:
             self.obey(self.wanted)
 
+    def on_order_canceled(self, event: OrderCanceled) -> None:  # noqa: ARG002
+        if self.quoted:
+            self.obey(self.quoted)
+
     def obey(self, words: list[str]) -> None:
         """Carry out one line."""
         instrument_id = self.settings.instrument_id
@@ -82,6 +88,8 @@ class Obedient(Strategy):
             self.cancel_all_orders(instrument_id)
             return
         self.wanted = words if words[-2:] == ["when", "allowed"] else []
+        if words[-2:] == ["for", "ever"]:
+            self.quoted = words
         side = OrderSide.SELL if words[0] == "sell" else OrderSide.BUY
         size = Quantity.from_str(words[1])
         if words[0] == "rest":

@@ -33,9 +33,9 @@ from trading_runtime.engine.risk.outbound import queue_of
 from trading_runtime.engine.risk.profile import NO_LIMITS, Refusal, Risk
 from trading_runtime.engine.simulation.engine_log import engine_log, logger_config
 from trading_runtime.engine.simulation.fees import FeesOfVenue
-from trading_runtime.engine.simulation.kill_signal import KILL_REASON
 from trading_runtime.engine.simulation.venue import NO_RATE
 from trading_runtime.engine.strategy.failures import watch_escapes_into
+from trading_runtime.engine.strategy.guard_state import KILL_REASON
 from trading_runtime.engine.strategy.hidden_packages import without_versions_in_log
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
@@ -261,10 +261,15 @@ class PaperNode:
         """Stop the node; what is still in its queues is lost."""
         self.handle.stop()
 
-    def halt(self) -> None:
+    def halt(self, reason: str = KILL_REASON) -> None:
         """Block all further orders of the strategy, even those that close a position."""
-        self.guard.halted = True
-        self.drop_waiting(KILL_REASON)
+        if not self.guard.halted:
+            self.guard.halted, self.guard.halt_reason = True, reason
+        self.drop_waiting(reason)
+
+    def resume(self) -> None:
+        """Let the strategy's orders go out again."""
+        self.guard.halted = False
 
     def drop_waiting(self, reason: str) -> None:
         """Send nothing of what waits in the queue."""
@@ -491,6 +496,7 @@ class _Timing:
         self._listener = listener
         self._note = note
         self.sending = listener.sending
+        self.asking = listener.asking
         self.queued = listener.queued
 
     def on_order_event(self, event: Any) -> None:

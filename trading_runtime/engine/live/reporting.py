@@ -20,11 +20,23 @@ _REFUSALS = {
 orders back after a refusal must hear of the refusal first."""
 
 
+_REQUESTS = (
+    "modify_order",
+    "modify_orders",
+    "cancel_order",
+    "cancel_orders",
+    "cancel_all_orders",
+)
+
+
 class Listener(Protocol):
     """Receives the reports."""
 
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders that are about to be sent; raising prevents it."""
+
+    def asking(self) -> None:
+        """Called before other requests, such as a cancellation; raising prevents them."""
 
     def queued(self, what: str, order_ids: Sequence[Any], waiting: int) -> None:
         """Record that a request waits for its turn."""
@@ -55,10 +67,20 @@ def reporting(strategy_class: type[Strategy], listener: Listener) -> type[Strate
             listener.on_order_event(event)
         return strategy_class.on_order_event(self, event)
 
+    def asking(name: str) -> Callable[..., Any]:
+        original = getattr(strategy_class, name)
+
+        def command(self: Any, *arguments: Any, **keywords: Any) -> Any:
+            listener.asking()
+            return original(self, *arguments, **keywords)
+
+        return command
+
     members: dict[str, Any] = {
         name: _notifying(getattr(strategy_class, name), listener.on_order_event)
         for name in _REFUSALS.values()
     }
+    members |= {name: asking(name) for name in _REQUESTS}
     members |= {
         "__module__": strategy_class.__module__,
         "submit_order": submit_order,

@@ -66,6 +66,9 @@ class VenueOrder:
 
 _MADE_UP = "RECONCILIATION"
 _CHECK_SECONDS = 2.0
+_UNANSWERED_MS = 5_000
+"""How long an order is without the venue's word before the venue is asked for it."""
+_ASK_AGAIN_MS = 2_000
 _CONNECT_SECONDS = 20
 _RECONCILE_SECONDS = 20
 _DISCONNECT_SECONDS = 5
@@ -111,6 +114,8 @@ class VenueNode(PaperNode):
                     reconciliation_lookback_mins=lookback,
                     open_check_interval_secs=_CHECK_SECONDS,
                     position_check_interval_secs=_CHECK_SECONDS,
+                    inflight_check_threshold_ms=_UNANSWERED_MS,
+                    inflight_check_interval_ms=_ASK_AGAIN_MS,
                     # An order without the venue's word is neither failed nor done.
                     submission_recovery_policy=SubmissionRecoveryPolicy.RETAIN_UNRESOLVED,
                 )

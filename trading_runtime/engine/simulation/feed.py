@@ -28,6 +28,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from trading_runtime.datasets.slices import folder_name, instants_of
 from trading_runtime.engine.instruments.currencies import money
+from trading_runtime.engine.simulation.custom_rows import market_series
 from trading_runtime.engine.simulation.feeding_order import in_feeding_order
 from trading_runtime.engine.simulation.rate_rows import RateRows
 from trading_runtime.engine.simulation.settlement import write_closes
@@ -70,7 +71,8 @@ def data_configs(partition: PartitionInputs, catalog: Path) -> list[BacktestData
     whose data was requested, and a strategy may look them up.
     """
     configs = []
-    for series in partition.data:
+    data = market_series(partition.data)
+    for series in data:
         is_bars = series.type == "bars"
         instrument_id = model.InstrumentId.from_str(series.instrument_id)
         configs.append(
@@ -81,7 +83,7 @@ def data_configs(partition: PartitionInputs, catalog: Path) -> list[BacktestData
                 bar_types=[series.identifier] if is_bars else None,
             )
         )
-    with_rows = {series.instrument_id for series in partition.data}
+    with_rows = {series.instrument_id for series in data}
     configs += [
         BacktestDataConfig(
             model.NautilusDataType.TradeTick,
@@ -212,7 +214,7 @@ def first_row_after(
     data: Sequence[SeriesInputs], catalog: Path, instrument_id: str, instant: int
 ) -> int | None:
     """Return the time of an instrument's first row after ``instant``, ``None`` without one."""
-    mine = [series for series in data if series.instrument_id == instrument_id]
+    mine = [item for item in market_series(data) if item.instrument_id == instrument_id]
     folders = {(series.type, folder_name(series.identifier)) for series in mine}
     found: list[int] = []
     for path, file in _files(mine, catalog):
@@ -284,15 +286,16 @@ class DecodedRows:
 def decoded(inputs: TaskInputs, catalog: Path, rows: int) -> DecodedRows | None:
     """Decode all of a task's partition; ``None`` when it is too large or can only be streamed."""
     partition = fed(inputs)
-    if rows > CHUNK_ROWS or any(series.type not in READERS for series in partition.data):
+    data = market_series(partition.data)
+    if rows > CHUNK_ROWS or any(series.type not in READERS for series in data):
         return None
     reader = ParquetDataCatalog(str(catalog))
     # A node gives the engine one for each series, and the engine makes trade ids from their number.
-    names = [series.instrument_id for series in partition.data]
+    names = [series.instrument_id for series in data]
     names += [item.id for item in partition.instruments if item.id not in names]
     instruments = {str(item.id): item for item in reader.instruments()}
     found: list[Any] = []
-    for series in partition.data:
+    for series in data:
         found += READERS[series.type](reader, [series.identifier])
     with contextlib.closing(RateRows(inputs, catalog)) as rates:
         quotes = rates.decoded()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from trading_runtime.engine.strategy.guard_state import GuardState
 
-KILL_REASON = "KILL_SWITCH: no order goes out"
 _TOOL_NAME = "trading-runtime-kill"
 _TOOL_IDS = (3, 4)
 _MOST_WAITS = 100

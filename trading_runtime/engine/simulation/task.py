@@ -26,6 +26,7 @@ from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.risk.outbound import queue_of
 from trading_runtime.engine.risk.profile import NO_LIMITS, Risk
+from trading_runtime.engine.simulation.custom_rows import CustomRows, custom_series
 from trading_runtime.engine.simulation.engine_log import (
     EngineMessages,
     callback_error,
@@ -250,8 +251,12 @@ def _run_engine(
         {name: venue.base_currency for name, venue in venues.items()}
     )
     guard.check_order = single.check_order if single is not None else None
+    custom = CustomRows(custom_series(partition.data), course.catalog)
+    if custom.series:
+        engine.add_actor(custom)
     with ended_by(kill, guard, ENGINE_CALLERS):
         consumed, logged = _run(engine, guard, sampler)
+    consumed += custom.published
     if (failure := failures.as_error()) is not None:
         raise failure
     if consumed != course.steps:

@@ -7,7 +7,6 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.risk.commands import held_to_risk
-from trading_runtime.engine.simulation.kill_signal import KILL_REASON
 from trading_runtime.engine.strategy.guard_state import denial, listens, notify
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def _warmed_up(
     def submit(self: Any, order: Any, *arguments: Any, **keywords: Any) -> Any:
         if guard.halted:
             guard.halted_orders += len(_ids_of(order))
-            _deny(self, order, KILL_REASON, guard, tells=tells)
+            _deny(self, order, guard.halt_reason, guard, tells=tells)
             return None
         if guard.warmed_up or self.clock.timestamp_ns() >= guard.trading_starts:
             guard.warmed_up = True

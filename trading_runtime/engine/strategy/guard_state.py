@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trading_runtime.engine.risk.profile import Risk
     from trading_runtime.engine.strategy.failures import FailureRecord
 
+KILL_REASON = "KILL_SWITCH: no order goes out"
 _LONGEST_TIMED_BAR = dt.timedelta(days=1)
 
 
@@ -47,7 +48,9 @@ class GuardState:
     closing: bool = False
     """Whether positions are being closed at the end, which no limit may prevent."""
     halted: bool = False
-    """Whether the kill switch is on: no more orders are sent."""
+    """Whether no more orders are sent: the kill switch is on, or a session ends."""
+    halt_reason: str = KILL_REASON
+    """The reason in the denials of these orders."""
     halted_orders: int = 0
     """Orders and order changes refused since then."""
     early_bars: Mapping[str, str] = field(default_factory=dict)

@@ -12,7 +12,8 @@ from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.engine.strategy.failures import FailureRecord
 from trading_runtime.engine.strategy.guard import guarded
 from trading_runtime.engine.strategy.guard_state import GuardState
-from trading_runtime.engine.strategy.loading import make_strategy, seed_randomness
+from trading_runtime.engine.strategy.loading import make_strategy
+from trading_runtime.engine.strategy.seeding import seed_randomness
 from trading_runtime.errors import TradingRuntimeError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def guarded_strategy(
     if loaded.strategy_class is None:
         raise ValueError("a strategy that runs inside the engine cannot be guarded")
     config = build_config(loaded.config_class, values)
-    seed_randomness(loaded.code, seed)
+    seed_randomness(seed)
     try:
         strategy = make_strategy(guarded(below_guard(loaded.strategy_class), guard), config)
     except TradingRuntimeError:

@@ -9,7 +9,6 @@ import functools
 import importlib
 import importlib.util
 import inspect
-import random
 import site
 import sys
 import sysconfig
@@ -24,6 +23,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 from trading_runtime.config.strategy_code import BUILTIN_PREFIX, RUNTIME, StrategyCode
 from trading_runtime.engine.strategy.config import build_config, config_fields
+from trading_runtime.engine.strategy.seeding import numpy_seeded, seed_randomness
 from trading_runtime.errors import StrategyError, UsageError, said_by
 from trading_runtime.planning.distributions import distributions_of_file, normal_name
 from trading_runtime.planning.environment import ENGINE
@@ -223,11 +223,12 @@ def imported_strategy(
         _forget(code, sys.modules.keys())
         importlib.invalidate_caches()
         _refuse_taken_names(code)
-        seed_randomness(code, seed)
-        module = _import(code)
-        strategy_class = _strategy_class(code, module)
-        config_class = _config_class(code, module, config_path)
-        yield LoadedStrategy(code, strategy_class, config_class, before)
+        seed_randomness(seed)
+        with numpy_seeded(seed):
+            module = _import(code)
+            strategy_class = _strategy_class(code, module)
+            config_class = _config_class(code, module, config_path)
+            yield LoadedStrategy(code, strategy_class, config_class, before)
     finally:
         sys.dont_write_bytecode = writes_bytecode
         for path in search:
@@ -295,21 +296,6 @@ def _texts_in(value: Any) -> Iterator[str]:
         for key, item in value.items():
             yield from _texts_in(key)
             yield from _texts_in(item)
-
-
-def seed_randomness(code: StrategyCode, seed: int) -> None:
-    """Seed ``random``, and NumPy's global generator if the strategy can reach it.
-
-    A package that the strategy imports may import NumPy later, in a callback.
-    """
-    random.seed(seed)
-    if "numpy" not in sys.modules and (
-        code.imported or any(b"numpy" in path.read_bytes() for path in code.files)
-    ):
-        with contextlib.suppress(ImportError):
-            importlib.import_module("numpy")
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(seed)
 
 
 def refuse_foreign_modules(loaded: LoadedStrategy, packages: Collection[str]) -> None:

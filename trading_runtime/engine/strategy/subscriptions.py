@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import model
 
+from trading_runtime.datasets.slices import CUSTOM
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -27,9 +29,10 @@ _DATA_OF: dict[str, tuple[str, ...]] = {
     "subscribe_book_deltas": ("order_book_deltas",),
     "subscribe_book_depth": ("order_book_depths",),
     "subscribe_book_at_interval": _BOOKS,
+    "subscribe_data": (CUSTOM,),
 }
 """Commands that subscribe to an instrument's data, and the types of data that they get."""
-_ARGUMENT = {"bars": "bar_type"}
+_ARGUMENT = {"bars": "bar_type", "data": "data_type"}
 """The name of the first argument, if it is not an instrument."""
 _RENEWABLE = ("quotes", "trades", "bars")
 """What is subscribed to again when an instrument's data stops."""
@@ -52,11 +55,17 @@ def noting_subscriptions(
     def note_end(key: tuple[str, str], _what: Any) -> None:
         guard.unsubscribed.add(key)
 
+    def note_own(key: tuple[str, str], _what: Any) -> None:
+        # What a strategy publishes to itself is none of the dataset's.
+        guard.subscriptions.pop(key, None)
+
     names = (*_DATA_OF, "subscribe_bars")
     ends = [f"unsubscribe_{kind}" for kind in _RENEWABLE]
-    return {name: _noted(strategy_class, name, note) for name in names} | {
-        name: _noted(strategy_class, name, note_end) for name in ends
-    }
+    return (
+        {name: _noted(strategy_class, name, note) for name in names}
+        | {name: _noted(strategy_class, name, note_end) for name in ends}
+        | {"publish_data": _noted(strategy_class, "publish_data", note_own)}
+    )
 
 
 def _noted(
@@ -69,10 +78,17 @@ def _noted(
     @functools.wraps(command)
     def noted(self: Any, *arguments: Any, **keywords: Any) -> Any:
         what = arguments[0] if arguments else keywords.get(argument)
-        note((f"subscribe_{kind}", str(what)), what)
+        note((f"subscribe_{kind}", _name(what)), what)
         return command(self, *arguments, **keywords)
 
     return noted
+
+
+def _name(what: Any) -> str:
+    if isinstance(what, model.DataType):
+        # As a dataset names its series; without an instrument, as a strategy does its own data.
+        return "-".join(filter(None, (what.identifier, what.type_name)))
+    return str(what)
 
 
 def renewable(guard: GuardState, instrument: str) -> list[tuple[str, Any]]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _RATE_LIMITED = 10006
 _REFUSED = 110_001
 _CANCEL_REFUSED = 110_001
+_ABOUT_ORDERS = frozenset({"order/realtime", "order/history", "execution/list"})
 
 
 TESTNET_KEYS = {
@@ -103,6 +104,8 @@ class BybitProtocol:
         """Whether each execution report is sent twice."""
         self.hides_reports = False
         """Whether nothing is reported on the account's socket."""
+        self.hides_orders = False
+        """Whether questions about orders and executions find none, as a venue that lags answers."""
         self.order_delay = 0.0
         """Seconds by which the answer to an order comes late; its reports do not."""
         self.is_deaf = False
@@ -256,7 +259,8 @@ class BybitProtocol:
 
         def listed(items: list[Json]) -> tuple[int, str, Json]:
             category = given.get("category", "linear")
-            found = items if is_ours else []
+            is_hidden = self.hides_orders and path in _ABOUT_ORDERS
+            found = items if is_ours and not is_hidden else []
             return 0, "OK", {"category": category, "list": found, "nextPageCursor": ""}
 
         if path == "market/time":

@@ -1,0 +1,226 @@
+"""A storage that accepts connections and answers nothing, while a session trades."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.s3.servers import Proxy
+from tests.sessions.live_session import SYMBOL, LiveSession
+from tests.sessions.small_session import PATIENCE_SECONDS, until
+from tests.sessions.test_account import asked
+from trading_runtime.errors import LeaseLostError, StorageError, TransientError
+from trading_runtime.records.events import Mode, RunInitialised
+from trading_runtime.results.store import open_store
+from trading_runtime.runs.opening import acquire_run
+from trading_runtime.sessions import storing
+from trading_runtime.sessions.storing import Outbox, Question
+from trading_runtime.storage import s3
+from trading_runtime.storage.s3 import S3Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.s3.servers import S3Server
+
+
+@pytest.fixture
+def proxy(server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:  # noqa: ARG001
+    """Stands between this test and its bucket."""
+    with Proxy(server.port) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.endpoint)
+        s3._opened.cache_clear()
+        yield between
+        between.answers.set()
+
+
+class Stored(LiveSession):
+    """A live deployment whose results are in S3."""
+
+    def __init__(self, folder: Path, bucket: str) -> None:
+        super().__init__(folder)
+        self.bucket = S3Folder(f"{bucket}/results")
+
+    def journal(self, run_id: str = "one") -> list[dict[str, Any]]:
+        """Return the lines that are in the bucket."""
+        names = self.bucket.sizes(f"runs/{run_id}/journal/")
+        return lines(b"".join(self.bucket.read(name) for name in sorted(names)))
+
+
+def lines(content: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in content.splitlines()]
+
+
+@pytest.mark.parametrize("signalled", [None, signal.SIGTERM])
+def test_a_session_whose_storage_falls_silent_sends_nothing_and_loses_no_fill(
+    tmp_path: Path, bucket: str, proxy: Proxy, signalled: int | None
+) -> None:
+    with Stored(tmp_path, bucket) as live:
+        live.write(results=f"{bucket}/results", health={"port": 0})
+        process = live.connect()
+        address = live.events("health_served")[0]["address"]
+        proxy.stalls_in_content = signalled is None
+        proxy.answers.clear()
+        live.order("buy 0.010", "rest 0.020 40000.0")
+        until(lambda: len(asked(f"{address}/status")[1]["resting"]) == 1)
+        until(lambda: asked(f"{address}/status")[1]["fills"] == 1)
+        if signalled is not None:
+            process.send_signal(signalled)
+        until(lambda: not live.exchange.open_orders)
+        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+
+        text = output + errors
+        kept = Path(text.partition("its journal is in ")[2].partition(";")[0])
+        entries = lines(b"".join(path.read_bytes() for path in kept.glob("journal/*/*.jsonl")))
+        booked = [
+            item["payload"]["trade_id"] for item in entries if item["event"] == "order_filled"
+        ]
+        assert process.returncode == (10 if signalled is None else 75), text
+        assert ("the kill switch cannot be read, and so counts as on" in text) == (not signalled)
+        assert booked == live.executed
+        assert len(live.accepted) == 2
+        assert live.exchange.positions[SYMBOL] == Decimal("0.010")
+
+
+class Asked:
+    """A storage whose answers a test gives: a value, an error, or none for as long as it likes."""
+
+    def __init__(self) -> None:
+        self.answer: Any = None
+        self.answers = 0
+
+    def __call__(self) -> Any:
+        """Answer."""
+        self.answers += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A list whose only item is the time by the clock of the room."""
+    now = [1_000.0]
+    monkeypatch.setattr(storing, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(storing, "_PAUSE_SECONDS", 0.001)
+    return now
+
+
+def repeated(question: Question[Any]) -> threading.Event:
+    """Let a thread ask until the event is set."""
+    ended = threading.Event()
+    threading.Thread(target=question.repeat, args=(ended,), daemon=True).start()
+    return ended
+
+
+def test_an_answer_counts_until_there_was_none_for_eight_seconds(seconds: list[float]) -> None:
+    storage = Asked()
+    storage.answer = "on"
+    question = Question(storage, "s3://there", is_remote=True)
+    assert (question.is_answered, question()) == (False, None)
+    ended = repeated(question)
+    until(lambda: question.is_answered)
+    assert question() == "on"
+    storage.answer = TransientError("away")
+    before = storage.answers
+    until(lambda: storage.answers > before + 2)
+    for _ in range(8):
+        seconds[0] += 1
+        assert question() == "on"
+    seconds[0] += 0.1
+    with pytest.raises(TransientError, match="s3://there: the storage has not answered for 8 s"):
+        question()
+    storage.answer = "off"
+    before = storage.answers
+    until(lambda: storage.answers > before + 2)
+    assert question() == "off"
+    ended.set()
+
+
+def test_a_suspended_process_has_not_waited_for_an_answer(seconds: list[float]) -> None:
+    question = Question(Asked(), "s3://there", is_remote=True)
+    question()
+    seconds[0] += 3600
+
+    assert question() is None
+
+
+@pytest.mark.parametrize("error", [LeaseLostError("lost"), StorageError("denied")])
+def test_an_error_that_no_repeat_helps_is_told_at_once(error: Exception) -> None:
+    storage = Asked()
+    storage.answer = error
+    question = Question(storage, "s3://there", is_remote=True)
+    ended = repeated(question)
+    until(lambda: question.is_answered)
+    with pytest.raises(type(error)):
+        question()
+    ended.set()
+
+
+def test_of_what_waits_to_be_stored_only_the_newest_of_a_name_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storing, "_AGAIN_SECONDS", 0.001)
+    outbox, stored, may_go = Outbox(is_remote=True), list[str](), threading.Event()
+    failures = [TransientError("away")] * 2
+
+    def state(text: str) -> None:
+        if text == "first":
+            may_go.wait(PATIENCE_SECONDS)
+        elif failures:
+            raise failures.pop()
+        stored.append(text)
+
+    threading.Thread(target=outbox.work, daemon=True).start()
+    outbox.put("account", lambda: state("first"))
+    until(lambda: not outbox._waiting)
+    for text in ("second", "third"):
+        outbox.put("account", partial(state, text))
+    outbox.put("tables", lambda: state("tables"))
+    may_go.set()
+    until(lambda: outbox.is_empty)
+    outbox.close()
+
+    assert sorted(stored) == ["first", "tables", "third"]
+    outbox.check()
+
+
+def test_an_error_of_a_job_is_raised_in_the_loop() -> None:
+    outbox = Outbox(is_remote=True)
+    threading.Thread(target=outbox.work, daemon=True).start()
+
+    def fail() -> None:
+        raise LeaseLostError("lost")
+
+    outbox.put("progress", fail)
+    until(lambda: outbox.is_empty)
+    outbox.close()
+    with pytest.raises(LeaseLostError):
+        outbox.check()
+
+
+def test_a_part_of_a_journal_that_was_not_stored_is_stored_the_next_time(
+    bucket: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(bucket)
+    with acquire_run(store, "one") as opened, opened.open_journal("session") as journal:
+        journal.write(RunInitialised(run_id="one", mode=Mode.PAPER))
+        opened.end_parts()
+        monkeypatch.setattr(s3, "_READ_SECONDS", 0.2)
+        monkeypatch.setattr(s3, "_ATTEMPTS", 1)
+        proxy.answers.clear()
+        with pytest.raises(TransientError):
+            opened.publish_parts()
+        proxy.answers.set()
+        opened.publish_parts()
+        names = list(S3Folder(bucket).sizes("runs/one/journal/"))
+
+    assert [name.rpartition("/")[2] for name in names] == ["000001.jsonl"]
