@@ -148,6 +148,15 @@ def _made_up() -> frozenset[int]:
     return frozenset(found)
 
 
+def what_else(path: Path) -> str | None:
+    """Return what a path names if that is neither a file nor a folder: ``a device``, for one."""
+    with contextlib.suppress(OSError, ValueError):
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind not in {stat.S_IFREG, stat.S_IFDIR}:
+            return _KINDS.get(kind, "no file")
+    return None
+
+
 def read_json(path: Path) -> Any:
     """Return the object in a JSON file, or ``None`` when there is no file.
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import Kind, TradingRuntimeError, error_of
+from trading_runtime.errors import Kind, TradingRuntimeError, error_of, said_by
 from trading_runtime.execution.workers.answers import Checked, Ended, Needs, Ready, Started
 from trading_runtime.execution.workers.descendants import adopt_orphans, end_descendants
 from trading_runtime.execution.workers.memory import resident_bytes
@@ -258,7 +258,7 @@ def attempt(runner: TaskRunner, index: int) -> Attempt:
         return Attempt(
             _kind(error),
             time.perf_counter() - started,
-            message=abridged(_said(error), _MOST_TOLD),
+            message=abridged(said_by(error) or type(error).__name__, _MOST_TOLD),
             traceback=abridged(
                 getattr(error, "strategy_traceback", "") or _traceback_text(), _MOST_TOLD
             ),
@@ -271,14 +271,6 @@ def attempt(runner: TaskRunner, index: int) -> Attempt:
         rows,
         risk_refusals=runner.risk_refusals,
     )
-
-
-def _said(error: BaseException) -> str:
-    """Return the text of any error; its class may be one that cannot be shown."""
-    try:
-        return str(error) or type(error).__name__
-    except BaseException:  # noqa: BLE001 - the strategy's own code
-        return type(error).__name__
 
 
 def _traceback_text() -> str:
