@@ -205,20 +205,16 @@ def test_nothing_that_the_metadata_may_say_breaks_the_check(files: RunFiles) -> 
     [('"tasks":', '"task":'), ('"time":"2', '"time":"x'), ('"pending":', '"pending":"x","y":')],
 )
 def test_a_line_of_the_wrong_form_is_named_and_nothing_is_learnt_from_it(
-    files: RunFiles,
-    chain: Path,
-    before: str,
-    after: str,
-    results: Path,
-    capsys: pytest.CaptureFixture[str],
+    files: RunFiles, before: str, after: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    [chain] = files.journals.rglob("*.jsonl")
     content = chain.read_bytes()
     assert before.encode() in content
     chain.write_bytes(content.replace(before.encode(), after.encode()))
 
     assert "is no line of a journal" in str(check_run(files).findings[0])
     for command in ("runs show whole", "runs watch whole", "runs list", "results list"):
-        invoke(root, [*command.split(), "--results", str(results)])
+        invoke(root, [*command.split(), "--results", str(files.folder.parent.parent)])
         assert "internal error" not in capsys.readouterr().err
 
 
