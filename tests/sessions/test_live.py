@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sessions.live_session import INSTRUMENT, SYMBOL
+from tests.sessions.live_session import INSTRUMENT, PRICE, SYMBOL, LiveSession
 from tests.sessions.small_session import ended, until
 from trading_runtime.operations.stand_in.exchange import HeldOrder
 
 if TYPE_CHECKING:
-    from tests.sessions.live_session import LiveSession
+    from pathlib import Path
 
 
 def test_an_order_is_written_down_then_accepted_and_filled(live: LiveSession) -> None:
@@ -209,6 +209,39 @@ def test_a_cancel_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
     assert live.events("order_ended") == []
 
 
+def test_a_change_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
+    process = live.connect()
+    live.order("rest 0.010 40000.0")
+    live.wait_for("order_accepted", process)
+    live.order("change 41000.0")
+    live.wait_for("order_updated", process)
+    live.exchange.fill_before_cancel = True
+    live.order("change 42000.0")
+    live.wait_for("order_filled", process)
+    live.wait_for("order_rejected", process)
+    ended(process, signal.SIGTERM)
+    [refused] = live.events("order_rejected")
+
+    assert (refused["what"], live.booked("one")) == ("change", live.executed)
+    assert [fact.facts["price"] for fact in live.exchange.recorded("changed")] == ["41000.0"]
+    assert live.events("order_filled")[0]["price"] == "41000.00"
+    assert live.events("order_ended") == []
+
+
+def test_a_fill_that_is_reported_before_its_order_is_booked_once(live: LiveSession) -> None:
+    live.protocol.fills_before_accepts = True
+    process = live.connect()
+    live.order("buy 0.010")
+    live.wait_for("order_filled", process)
+    live.order("sell 0.004")
+    live.wait_for("order_filled", process, 2)
+    ended(process, signal.SIGTERM)
+
+    assert live.booked("one") == live.executed
+    assert live.events("position_changed")[-1]["quantity"] == "0.006"
+    assert live.events("order_claimed") == live.events("fill_inferred") == []
+
+
 def test_a_partial_fill_before_a_loss_is_completed_after_it(live: LiveSession) -> None:
     process = live.connect()
     live.order("rest 0.030 40000.0")
@@ -251,6 +284,25 @@ def test_the_same_old_row_for_ever_is_no_news(live: LiveSession) -> None:
 
     assert live.events("order_denied")[0]["rule"] == "stale_after"
     assert live.accepted == []
+
+
+def test_a_process_that_was_suspended_sends_nothing_on_the_old_rows_that_it_finds(
+    live: LiveSession,
+) -> None:
+    live.write(stale_after="2s", limits={"clock_skew": "1h"})
+    process = live.connect()
+    live.order("buy 0.010 when allowed")
+    live.wait_for("order_filled", process)
+    os.kill(process.pid, signal.SIGSTOP)
+    live.order("buy 0.020")
+    sent = live.protocol._number  # of rows, twenty a second
+    until(lambda: live.protocol._number > sent + 80)
+    os.kill(process.pid, signal.SIGCONT)
+    live.wait_for("order_denied", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.events("order_denied")[-1]["rule"] in {"stale_after", "venue"}
+    assert live.exchange.positions[SYMBOL] == Decimal("0.010")
 
 
 @pytest.mark.parametrize("seconds", [-3600.0, 10.0])
@@ -509,3 +561,31 @@ def test_what_a_session_imports_for_its_tables_is_not_held_against_the_strategy(
     code, text = ended(process, signal.SIGTERM)
 
     assert code == 143, text
+
+
+def test_what_the_account_has_in_other_instruments_is_left_alone(tmp_path: Path) -> None:
+    other = "ETHUSDT"
+
+    def foreign(side: str, kind: str, price: int) -> HeldOrder:
+        order = HeldOrder(other, side, kind, Decimal("0.2"), Decimal(price))
+        live.venue.do(live.exchange.place, order)
+        live.venue.do(live.exchange.on_order, order)
+        live.venue.do(live.exchange.match, order)
+        return order
+
+    with LiveSession(tmp_path, {SYMBOL: PRICE, other: "2000.0"}) as live:
+        live.write(on_stop="flatten", limits={"heartbeat": "500ms"})
+        before = [foreign("Buy", "Market", 0), foreign("Buy", "Limit", 1500)]
+        process = live.connect()
+        live.order("buy 0.010", "rest 0.020 40000.0")
+        live.wait_for("order_accepted", process, 2)
+        live.wait_for("order_filled", process)
+        during = [foreign("Buy", "Market", 0), foreign("Sell", "Limit", 3000)]
+        live.wait_for_more("session_heartbeat", process, 6)
+        code, text = ended(process, signal.SIGTERM)
+
+    assert code == 143, text
+    assert live.exchange.open_orders == [before[1], during[1]]
+    assert live.exchange.positions == {SYMBOL: 0, other: Decimal("0.4")}
+    assert len(live.events("order_submitted")) == 3
+    assert live.events("order_claimed") == []

@@ -14,6 +14,8 @@ from trading_runtime.sessions.watching import HealthWatch
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trading_runtime.records.events import Event
 
 NAMES = ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
@@ -26,6 +28,8 @@ class Watched:
         self.now = 1_000.0
         self.held: str | None = None
         self.closed: set[str] = set()
+        self.has_queue = False
+        self.paused: list[float] = []
         self.asked: list[float] = []
         """When data was asked for anew, in seconds after the start."""
         self.written: list[Event] = []
@@ -54,6 +58,13 @@ class Watched:
 
     def newest_rows(self) -> dict[str, int]:
         return self.data.newest(None)
+
+    def pause_queue(self, seconds: float) -> bool:
+        self.paused.append(seconds)
+        return self.has_queue
+
+    def bar_old(self, is_old: Callable[[str], bool]) -> None:
+        self.is_old = is_old
 
     def hold(self, why: str | None) -> None:
         self.held = why
@@ -141,6 +152,40 @@ def test_a_request_too_many_holds_orders_back_ever_longer(watched: Watched, mess
     ]
 
 
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("HTTP 429: Retry-After: 7", 7.0),
+        ("Rate limited (retry_after_ms=2500)", 2.5),
+        ("Too many requests, retry after 30 seconds", 30.0),
+        ("rate limited, retry after 1500 ms", 1.5),
+        ("Too many visits!", 1.0),
+        ("Too many requests; retry after 0.2s", 1.0),
+    ],
+)
+def test_the_wait_that_a_refusal_asks_for_is_kept(
+    watched: Watched, message: str, seconds: float
+) -> None:
+    watched.has_queue = True
+    watched.watch._refused(message)
+
+    assert watched.told() == [("OrdersPaused", seconds)]
+    assert watched.paused == [seconds]
+    assert watched.watch.paused_for == seconds
+    assert watched.held is None, "requests wait in the queue"
+    watched.pass_by(seconds)
+    assert watched.watch.paused_for == 0
+
+
+def test_a_ban_is_kept_until_its_end(watched: Watched) -> None:
+    until = int((time.time() + 100) * 1000)
+    watched.watch._refused(f"-1003: Way too many requests; IP banned until {until}.")
+    [(_, seconds)] = watched.told()
+
+    assert 90 < seconds <= 100
+    assert watched.held == "the venue had too many requests"
+
+
 def test_rows_around_a_loss_are_told_as_a_gap(watched: Watched) -> None:
     name, other = NAMES
     second = 1_000_000_000
@@ -204,6 +249,16 @@ def test_data_that_does_not_come_is_asked_for_again_and_again_but_ever_less_ofte
 
     # Stale after 90 s from the first look, at 10 s; then after more than 180 s and 360 s.
     assert watched.asked == [110, 300, 670]
+
+
+def test_a_row_is_too_old_at_the_moment_of_an_order_whenever_the_watch_last_looked(
+    watched: Watched,
+) -> None:
+    first, second = NAMES
+    watched.data.note(first, time.time_ns() - 91 * 1_000_000_000)
+    watched.data.note(second, time.time_ns() - 80 * 1_000_000_000)
+
+    assert [watched.is_old(name) for name in NAMES] == [True, False]
 
 
 def test_while_no_connection_lives_nothing_is_asked_for(watched: Watched) -> None:

@@ -54,6 +54,8 @@ _LOOK_SECONDS = 0.3
 _KEEP_IN_BURST_SECONDS = 1.0
 _CONNECT_SECONDS = 30.0
 _SETTLE_SECONDS = 5.0
+_MOST_PAUSED_SECONDS = 15.0
+"""How long an end waits before it sends what the venue asked not to send yet."""
 _AGAIN_SECONDS = 1.0
 """Until the venue is asked again for what it refused."""
 _FLUSH_SECONDS = 30.0
@@ -465,7 +467,7 @@ class Trading:
         with contextlib.suppress(LeaseLostError):  # from here on another may be
             if cancels:
                 node.halt(_STOPPED)  # a strategy that quotes for ever would quote again
-                await self._insisted(node.cancel_resting, lambda: not node.resting)
+                await self._insisted(node.cancel_resting, lambda: not node.left)
             if flattens:
                 node.halt(_STOPPED)
                 await self._insisted(node.close_positions, lambda: not node.quantities())
@@ -476,7 +478,7 @@ class Trading:
 
     def _report_left(self, *, cancels: bool, flattens: bool) -> None:
         """Record what should be gone and is not."""
-        orders = [item.order_id for item in self.node.resting_facts()] if cancels else []
+        orders = [str(item.client_order_id) for item in self.node.left] if cancels else []
         held = self.node.positions() if flattens else []
         if orders or held:
             positions = [f"{name} {quantity}" for name, quantity, _ in held]
@@ -484,6 +486,9 @@ class Trading:
 
     async def _insisted(self, ask: Callable[[], None], is_done: Callable[[], bool]) -> None:
         """Ask the venue, and ask again for what it refused, such as a request too many."""
+        paused = min(self._watch.paused_for, _MOST_PAUSED_SECONDS)
+        if paused:
+            await self._settled(is_done, paused)
         deadline = time.monotonic() + _SETTLE_SECONDS
         ask()
         while not await self._settled(is_done, _AGAIN_SECONDS) and time.monotonic() < deadline:

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
 TRADER = model.TraderId("TRADER-001")
 _MOST_NAMES = 10
+_SECOND = 1_000_000_000
 
 
 class NodeParts(NamedTuple):
@@ -138,7 +139,9 @@ class PaperNode:
         """The id of the order that was sent last to close a position, by the position's id."""
         for actor in replay.actors(self.failures.record_exception):
             self._node.add_actor(actor)
-        self._add_strategy(loaded, inputs, _Timing(listener, self._note_time), saved)
+        if not isinstance(replay, ArrivingData):
+            listener = _Timing(listener, self._note_time)
+        self._add_strategy(loaded, inputs, listener, saved)
 
     def _new_builder(self) -> LiveNodeBuilder:
         """Return the beginning of a node that reconciles with no venue."""
@@ -276,12 +279,21 @@ class PaperNode:
         if self.guard.queue is not None:
             self.guard.queue.drop(self.strategy, reason)
 
+    def pause_queue(self, seconds: float) -> bool:
+        """Let all requests wait in the outbound queue for so long; return whether there is one."""
+        if self.guard.queue is None:
+            return False
+        self.guard.queue.pause(self.strategy, int(seconds * _SECOND))
+        return True
+
     def cancel_resting(self) -> None:
         """Ask the venue to cancel every resting order for which it was not asked yet."""
         asked = {order.client_order_id for order in self.cache.orders_inflight()}
         found = [order for order in self.resting if order.client_order_id not in asked]
         for instrument_id in sorted({order.instrument_id for order in found}, key=str):
             self._sending.cancel_all_orders(self.strategy, instrument_id)
+        for order in self.unanswered:
+            self._sending.cancel_order(self.strategy, order.client_order_id)
 
     def close_positions(self) -> None:
         """Send market orders that close every position, regardless of halts and limits.
@@ -304,6 +316,16 @@ class PaperNode:
     def resting(self) -> list[Any]:
         """The orders that the venue holds, and those that the engine emulates."""
         return [*self.cache.orders_open(), *self.cache.orders_emulated()]
+
+    @property
+    def unanswered(self) -> list[Any]:
+        """The orders that were sent, and of which the venue has not said anything."""
+        return [order for order in self.cache.orders_inflight() if order.status.name == "SUBMITTED"]
+
+    @property
+    def left(self) -> list[Any]:
+        """The orders that the venue holds, or may hold."""
+        return [*self.resting, *self.unanswered]
 
     def resting_facts(self) -> list[RestingOrder]:
         """Return the resting orders as ``restore_order`` takes them."""
@@ -425,6 +447,10 @@ class PaperNode:
     def hold(self, why: str | None) -> None:
         """Block orders in all instruments, or allow them again."""
         self.risk.held = None if why is None else Refusal("venue", why)
+
+    def bar_old(self, is_old: Callable[[str], bool]) -> None:
+        """Block orders in instruments, by id, of which this is true at that moment."""
+        self.risk.is_old = is_old
 
     def close_instrument(self, name: str, why: str) -> None:
         """Block orders in an instrument."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 import uuid
 from collections import Counter, defaultdict
@@ -104,6 +105,8 @@ class BybitProtocol:
         """Whether each execution report is sent twice."""
         self.hides_reports = False
         """Whether nothing is reported on the account's socket."""
+        self.fills_before_accepts = False
+        """Whether the report of an order comes after those of its fills."""
         self.hides_orders = False
         """Whether questions about orders and executions find none, as a venue that lags answers."""
         self.order_delay = 0.0
@@ -236,7 +239,10 @@ class BybitProtocol:
         self._count(path)
         await self._while_deaf()
         if self.refuses_requests:
-            head = {"Retry-After": "1"}
+            head = {
+                "Retry-After": str(max(math.ceil(self.retry_after), 1)),
+                "X-Bapi-Limit-Reset-Timestamp": str(self._free_at),
+            }
             content = {"retCode": _RATE_LIMITED, "retMsg": "Too many visits!", "result": {}}
             return web.json_response(content, status=429, headers=head)
         text = await request.text()
@@ -343,6 +349,8 @@ class BybitProtocol:
             refusal = exchange.place(order)
             if refusal is not None:
                 return _REFUSED, refusal, {}
+            if self.fills_before_accepts:
+                exchange.match(order)
             self._push("order", order_json(order))
             # After the answer, as a venue does.
             self._later(0.002, lambda: exchange.match(order))
@@ -350,16 +358,13 @@ class BybitProtocol:
                 await asyncio.sleep(self.order_delay)
             return 0, "OK", {"orderId": order.id, "orderLinkId": order.link_id}
         found = exchange.find(given.get("orderId", ""), given.get("orderLinkId", ""))
-        if operation == "order.cancel":
-            refusal = exchange.cancel(found)
+        if operation in {"order.cancel", "order.amend"}:
+            if operation == "order.cancel":
+                refusal = exchange.cancel(found)
+            else:
+                refusal = exchange.amend(found, given.get("price"), given.get("qty"))
             if refusal is not None or found is None:
                 return _CANCEL_REFUSED, refusal or "", {}
-            return 0, "OK", {"orderId": found.id, "orderLinkId": found.link_id}
-        if operation == "order.amend" and found is not None:
-            found.price = Decimal(given.get("price") or found.price)
-            found.quantity = Decimal(given.get("qty") or found.quantity)
-            found.updated = exchange.now
-            exchange.on_order(found)
             return 0, "OK", {"orderId": found.id, "orderLinkId": found.link_id}
         return _REFUSED, f"{operation} is not known here", {}
 
@@ -435,13 +440,18 @@ class BybitProtocol:
                 "header": {
                     "X-Bapi-Limit": "10",
                     "X-Bapi-Limit-Status": "9",
-                    "X-Bapi-Limit-Reset-Timestamp": str(self.exchange.now),
+                    "X-Bapi-Limit-Reset-Timestamp": str(self._free_at),
                     "Traceid": "t",
                     "Timenow": str(self.exchange.now),
                 },
                 "connId": "c",
             },
         )
+
+    @property
+    def _free_at(self) -> int:
+        """When the venue takes requests again, in milliseconds since the epoch."""
+        return self.exchange.now + int(self.retry_after * 1000)
 
     async def _while_deaf(self) -> None:
         while self.is_deaf:  # noqa: ASYNC110 - tests set it from another thread
