@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
 TRADER = model.TraderId("TRADER-001")
 _MOST_NAMES = 10
+_SECOND = 1_000_000_000
 
 
 class NodeParts(NamedTuple):
@@ -138,7 +139,9 @@ class PaperNode:
         """The id of the order that was sent last to close a position, by the position's id."""
         for actor in replay.actors(self.failures.record_exception):
             self._node.add_actor(actor)
-        self._add_strategy(loaded, inputs, _Timing(listener, self._note_time), saved)
+        if not isinstance(replay, ArrivingData):
+            listener = _Timing(listener, self._note_time)
+        self._add_strategy(loaded, inputs, listener, saved)
 
     def _new_builder(self) -> LiveNodeBuilder:
         """Return the beginning of a node that reconciles with no venue."""
@@ -275,6 +278,13 @@ class PaperNode:
         """Send nothing of what waits in the queue."""
         if self.guard.queue is not None:
             self.guard.queue.drop(self.strategy, reason)
+
+    def pause_queue(self, seconds: float) -> bool:
+        """Let all requests wait in the outbound queue for so long; return whether there is one."""
+        if self.guard.queue is None:
+            return False
+        self.guard.queue.pause(self.strategy, int(seconds * _SECOND))
+        return True
 
     def cancel_resting(self) -> None:
         """Ask the venue to cancel every resting order for which it was not asked yet."""
