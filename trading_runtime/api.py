@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from trading_runtime.config.project_file import results_here
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.execution.preparation import PreparedRun, prepare_run
-from trading_runtime.execution.workers.processes import PrestartedWorker
+from trading_runtime.execution.workers.prestarted import PrestartedWorker
 from trading_runtime.records.failures import read_failure
 from trading_runtime.records.forms import to_document
 from trading_runtime.records.plan import read_plan

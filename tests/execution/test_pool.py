@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,9 @@ from trading_runtime.execution.executor import TaskEnded
 from trading_runtime.execution.preparation import prepare_run
 from trading_runtime.execution.workers import memory
 from trading_runtime.execution.workers.pool import WorkerPool
+from trading_runtime.execution.workers.prestarted import PrestartedWorker
 from trading_runtime.execution.workers.processes import Job, worker_environment
+from trading_runtime.results.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,3 +176,77 @@ def test_a_process_that_the_system_ended_for_want_of_memory_is_said_to_be_so(
     [event] = ended
     assert event.out_of_memory
     assert "out of memory: the task's process died: it was ended by signal SIGKILL" in event.message
+
+
+def pid_of(pool: WorkerPool, batches: list[list[int]]) -> int:
+    """Run the batches on the pool's one worker, all well, and return its process id."""
+    [(pid, ended)] = tasks_by_process(pool, batches).items()
+    assert {event.status for event in ended} == {"ok"}
+    return pid
+
+
+def test_a_worker_that_is_kept_computes_for_the_next_plan_what_a_fresh_one_computes(
+    small: SmallExperiment, tmp_path: Path
+) -> None:
+    one_day = {"by": "day", "end": "2024-01-02"}
+    small.write(parameters={"every": [30, 60]}, partitions=one_day)
+    first = job_of(small, tmp_path / "first.json")
+    small.write(parameters={"every": [20, 90, 45]})
+    second = job_of(small, tmp_path / "second.json")
+    small.write(partitions={"by": "day", "start": "2024-01-02"})
+    next_day = job_of(small, tmp_path / "next-day.json")
+    code = small.folder / "counting.py"
+    code.write_text(code.read_text() + "\n# edited\n")
+    edited = job_of(small, tmp_path / "edited.json")
+    code.write_text(code.read_text().removesuffix("\n# edited\n"))
+
+    pids = []
+    with PrestartedWorker() as waiting:
+        waiting.keeps = True
+        for job in (first, second, next_day):
+            with WorkerPool(job, 1, lambda: False, waiting) as pool:
+                pids.append(pid_of(pool, [[0], [1]]))
+        code.write_text(code.read_text() + "\n# edited\n")
+        with WorkerPool(edited, 1, lambda: False, waiting) as pool:
+            pids.append(pid_of(pool, [[0]]))
+        assert waiting.pids == {pids[-1]}
+    assert pids[0] == pids[1] == pids[2]
+    assert pids[3] != pids[0]
+
+    code.write_text(code.read_text().removesuffix("\n# edited\n"))
+    for job in (second, next_day):
+        fresh = replace(job, results=str(tmp_path / "fresh"))
+        with WorkerPool(fresh, 1, lambda: False) as pool:
+            pid_of(pool, [[0], [1]])
+        for task in job.plan.task_ids[:2]:
+            kept, alone = Store(job.results).task(task), Store(fresh.results).task(task)
+            names = sorted(path.name for path in kept.iterdir())
+            assert names == sorted(path.name for path in alone.iterdir())
+            assert all((kept / name).read_bytes() == (alone / name).read_bytes() for name in names)
+
+
+def test_what_failed_in_a_worker_that_was_kept_is_tried_again_in_a_fresh_one(
+    small: SmallExperiment, tmp_path: Path
+) -> None:
+    job = job_of(small, tmp_path / "plan.json")
+    with PrestartedWorker() as waiting:
+        waiting.keeps = True
+        with WorkerPool(job, 2, lambda: False, waiting) as pool:
+            assert len([event for event in pool.run([[0], [1]]) if event.worker == 1]) > 1
+        kept = waiting.pids
+        assert len(kept) == 2
+
+        replaced = None
+        with WorkerPool(job, 1, lambda: False, waiting) as pool:
+            for event in pool.run([[2, 3]]):
+                worker = pool._workers[0]
+                if worker is None:
+                    continue
+                if replaced is None:
+                    # A signal from outside is no fault of the task.
+                    replaced = worker.pid
+                    worker._process.kill()
+                elif isinstance(event, TaskEnded):
+                    assert event.status == "ok"
+                    assert worker.pid not in kept
+        assert replaced in kept

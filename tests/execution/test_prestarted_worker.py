@@ -11,7 +11,7 @@ import pytest
 from tests.small_experiment import ENTRYPOINT
 from trading_runtime.errors import CrashError, StrategyError, UsageError
 from trading_runtime.execution.preparation import PreparedRun, prepare_run
-from trading_runtime.execution.workers.processes import PrestartedWorker
+from trading_runtime.execution.workers.prestarted import PrestartedWorker
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,14 +12,14 @@ import pytest
 from tests.execution.processes import processes_of, wait_for
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import Kind
+from trading_runtime.execution.workers.processes import StartedProcess
 
 pytest.importorskip("optuna")
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.small_experiment import SmallExperiment
 
 SEARCH = {"method": "tpe", "points": 6, "generation": 3, "seed": 5}
+PROCESSES = Path("/proc")
 REDUCED = ("results.parquet", "points.parquet", "result.json")
 
 
@@ -163,3 +164,25 @@ def test_a_search_that_cannot_be_is_refused(
 
     assert ended.returncode == Kind.USAGE.exit_code
     assert said in ended.stderr
+
+
+def test_the_workers_of_a_generation_compute_the_next_and_none_starts_where_nothing_is_left(
+    searching: SmallExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    start = StartedProcess.__init__
+
+    def noted(process: StartedProcess, number: int, scratch: Path) -> None:
+        start(process, number, scratch)
+        started.append(process.process.pid)
+
+    monkeypatch.setattr(StartedProcess, "__init__", noted)
+    search = ["run", str(searching.path), "--run-id", "run", "--workers", "2"]
+    assert invoke(root, search) == 0
+    assert len(started) == 2
+    assert not any((PROCESSES / str(pid)).exists() for pid in started)
+
+    # One checks venue and strategy while the points are planned.
+    started.clear()
+    assert invoke(root, search) == 0
+    assert len(started) == 1

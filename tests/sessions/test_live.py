@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sessions.live_session import INSTRUMENT, SYMBOL
+from tests.sessions.live_session import INSTRUMENT, PRICE, SYMBOL, LiveSession
 from tests.sessions.small_session import ended, until
 from trading_runtime.operations.stand_in.exchange import HeldOrder
 
 if TYPE_CHECKING:
-    from tests.sessions.live_session import LiveSession
+    from pathlib import Path
 
 
 def test_an_order_is_written_down_then_accepted_and_filled(live: LiveSession) -> None:
@@ -509,3 +509,31 @@ def test_what_a_session_imports_for_its_tables_is_not_held_against_the_strategy(
     code, text = ended(process, signal.SIGTERM)
 
     assert code == 143, text
+
+
+def test_what_the_account_has_in_other_instruments_is_left_alone(tmp_path: Path) -> None:
+    other = "ETHUSDT"
+
+    def foreign(side: str, kind: str, price: int) -> HeldOrder:
+        order = HeldOrder(other, side, kind, Decimal("0.2"), Decimal(price))
+        live.venue.do(live.exchange.place, order)
+        live.venue.do(live.exchange.on_order, order)
+        live.venue.do(live.exchange.match, order)
+        return order
+
+    with LiveSession(tmp_path, {SYMBOL: PRICE, other: "2000.0"}) as live:
+        live.write(on_stop="flatten", limits={"heartbeat": "500ms"})
+        before = [foreign("Buy", "Market", 0), foreign("Buy", "Limit", 1500)]
+        process = live.connect()
+        live.order("buy 0.010", "rest 0.020 40000.0")
+        live.wait_for("order_accepted", process, 2)
+        live.wait_for("order_filled", process)
+        during = [foreign("Buy", "Market", 0), foreign("Sell", "Limit", 3000)]
+        live.wait_for_more("session_heartbeat", process, 6)
+        code, text = ended(process, signal.SIGTERM)
+
+    assert code == 143, text
+    assert live.exchange.open_orders == [before[1], during[1]]
+    assert live.exchange.positions == {SYMBOL: 0, other: Decimal("0.4")}
+    assert len(live.events("order_submitted")) == 3
+    assert live.events("order_claimed") == []

@@ -180,6 +180,46 @@ def test_after_a_request_too_many_a_strategy_that_insists_is_held_back_and_never
     assert live.booked("one") == live.executed
 
 
+def test_after_a_request_too_many_everything_waits_in_the_queue_cancellations_first(
+    live: LiveSession,
+) -> None:
+    live.write(queue={"max_wait": "1m"})
+    process = live.connect()
+    live.order("rest 0.010 40000.0")
+    live.wait_for("order_accepted", process)
+    live.protocol.retry_after = 1.0
+    live.protocol.refuses_next = 1
+    live.order("buy 0.020")
+    live.wait_for("orders_paused", process)
+    live.order("buy 0.030", "cancel first")
+    live.wait_for("order_ended", process)
+    live.wait_for("order_filled", process)
+    ended(process, signal.SIGTERM)
+    waited = [item["what"] for item in live.events("request_queued")]
+    at_venue = [fact for fact in live.exchange.record if fact.what in {"cancelled", "accepted"}]
+
+    assert live.protocol.hasty == []
+    assert waited == ["order", "cancellation"]
+    assert [fact.what for fact in at_venue] == ["accepted", "cancelled", "accepted"]
+    assert live.events("order_denied") == []
+    assert live.exchange.positions[SYMBOL] == Decimal("0.030")
+
+
+def test_what_waits_longer_than_max_wait_for_a_venue_expires(live: LiveSession) -> None:
+    live.write(queue={"max_wait": "200ms"})
+    process = live.connect()
+    live.protocol.refuses_next = 1
+    live.order("buy 0.020")
+    live.wait_for("orders_paused", process)
+    live.order("buy 0.030")
+    live.wait_for("order_denied", process)
+    ended(process, signal.SIGTERM)
+    [denied] = live.events("order_denied")
+
+    assert denied["message"] == "QUEUE max_wait: not sent within 200ms"
+    assert live.accepted == []
+
+
 @pytest.mark.parametrize("ends", ["filled", "resting"])
 def test_an_order_that_the_venue_does_not_find_for_a_while_is_neither_failed_nor_done(
     live: LiveSession, ends: str

@@ -26,6 +26,8 @@ class Watched:
         self.now = 1_000.0
         self.held: str | None = None
         self.closed: set[str] = set()
+        self.has_queue = False
+        self.paused: list[float] = []
         self.asked: list[float] = []
         """When data was asked for anew, in seconds after the start."""
         self.written: list[Event] = []
@@ -54,6 +56,10 @@ class Watched:
 
     def newest_rows(self) -> dict[str, int]:
         return self.data.newest(None)
+
+    def pause_queue(self, seconds: float) -> bool:
+        self.paused.append(seconds)
+        return self.has_queue
 
     def hold(self, why: str | None) -> None:
         self.held = why
@@ -139,6 +145,40 @@ def test_a_request_too_many_holds_orders_back_ever_longer(watched: Watched, mess
         ("OrdersPaused", 4.0),
         ("OrdersPaused", 1.0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("HTTP 429: Retry-After: 7", 7.0),
+        ("Rate limited (retry_after_ms=2500)", 2.5),
+        ("Too many requests, retry after 30 seconds", 30.0),
+        ("rate limited, retry after 1500 ms", 1.5),
+        ("Too many visits!", 1.0),
+        ("Too many requests; retry after 0.2s", 1.0),
+    ],
+)
+def test_the_wait_that_a_refusal_asks_for_is_kept(
+    watched: Watched, message: str, seconds: float
+) -> None:
+    watched.has_queue = True
+    watched.watch._refused(message)
+
+    assert watched.told() == [("OrdersPaused", seconds)]
+    assert watched.paused == [seconds]
+    assert watched.watch.paused_for == seconds
+    assert watched.held is None, "requests wait in the queue"
+    watched.pass_by(seconds)
+    assert watched.watch.paused_for == 0
+
+
+def test_a_ban_is_kept_until_its_end(watched: Watched) -> None:
+    until = int((time.time() + 100) * 1000)
+    watched.watch._refused(f"-1003: Way too many requests; IP banned until {until}.")
+    [(_, seconds)] = watched.told()
+
+    assert 90 < seconds <= 100
+    assert watched.held == "the venue had too many requests"
 
 
 def test_rows_around_a_loss_are_told_as_a_gap(watched: Watched) -> None:

@@ -17,7 +17,8 @@ from trading_runtime.errors import Kind, TransientError, UsageError
 from trading_runtime.execution.computation import Computation, Share
 from trading_runtime.execution.executors.pods import PodExecutor
 from trading_runtime.execution.workers.memory import memory_limit
-from trading_runtime.execution.workers.processes import Job, PrestartedWorker
+from trading_runtime.execution.workers.prestarted import PrestartedWorker
+from trading_runtime.execution.workers.processes import Job
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.records.failures import read_missing
 from trading_runtime.runs.heartbeat import Heartbeat

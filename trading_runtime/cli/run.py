@@ -80,7 +80,7 @@ def run(  # noqa: PLR0913 - one argument per option
     """Run the experiment in FILE on this machine: plan, compute what is not stored, summarise."""
     if (file is None) == (config is None):
         raise click.UsageError("give the experiment file once, as FILE or as --config FILE")
-    from trading_runtime.execution.workers.processes import PrestartedWorker
+    from trading_runtime.execution.workers.prestarted import PrestartedWorker
 
     # The worker imports the engine while this process reads the experiment and plans.
     with Signals() as stopping, PrestartedWorker() as prestarted:

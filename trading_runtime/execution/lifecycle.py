@@ -120,14 +120,15 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     allow_incomplete: bool = False,
     verified: Mapping[str, str] = MappingProxyType({}),
     has_trials: bool = True,
+    has_report: bool = True,
 ) -> Reduction:
     """Reduce the run over its tasks, and write its tables, ``result.json`` and report.
 
     Afterwards the metadata record whether the run is complete. ``verified`` maps task ids to the
     sha256 of manifests that this run has just verified. Without ``has_trials`` the ledger is left
-    as it is. Raises ``StorageError`` when nothing can be written.
+    as it is; without ``has_report`` no pages are written, since those of another run have them.
+    Raises ``StorageError`` when nothing can be written.
     """
-    from trading_runtime.report import ReportInputs, write_report
     from trading_runtime.results.judgement import drawn_points
     from trading_runtime.results.ledger import record_trials
     from trading_runtime.results.reduction import reduce_run
@@ -144,6 +145,10 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     write_file(files.trials, trials.to_json())
     walked, no_walk = _walked(plan, store, files, experiment, reduced)
     metadata.set(Status.COMPLETE if reduced.result.complete else Status.INCOMPLETE)
+    if not has_report:
+        return reduced
+    from trading_runtime.report import ReportInputs, write_report
+
     explored = _write_explore_page(files, metadata.now.run_id, reduced)
     write_report(
         ReportInputs(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from trading_runtime.execution.preparation import PreparedRun
-    from trading_runtime.execution.workers.processes import PrestartedWorker
+    from trading_runtime.execution.workers.prestarted import PrestartedWorker
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.reduction import Reduction
@@ -60,8 +60,10 @@ class LocalRun:
     prestarted: PrestartedWorker | None = None
     has_trials: bool = True
     """Whether its points are trials; a check of a known point is none."""
-    after_computing: Callable[[], None] = lambda: None
-    """Called when no worker computes any more, before the run is summarised."""
+    has_report: bool = True
+    """Whether it has pages of its own; those of a search are in its last run."""
+    meanwhile: Callable[[], None] = lambda: None
+    """Called in a thread while the first tasks are computed."""
     files: RunFiles = field(init=False)
     _opened: OpenRun = field(init=False)
     _started: float = field(init=False)
@@ -159,9 +161,8 @@ class LocalRun:
                 left.remove(first)
             if not self._repeated.is_reached():
                 computation.run(
-                    self._executor(), self._batches(left), progress, meanwhile=_import_for_end
+                    self._executor(), self._batches(left), progress, meanwhile=self._import_for_end
                 )
-        self.after_computing()
 
     def _batches(self, pending: set[int]) -> dict[int, list[int]]:
         """Return the pending tasks of each batch that has any, by its index in the plan."""
@@ -203,12 +204,13 @@ class LocalRun:
             allow_incomplete=incomplete,
             verified=verified,
             has_trials=self.has_trials,
+            has_report=self.has_report,
         )
 
-
-def _import_for_end() -> None:
-    """Import what the end of a run needs; an import error surfaces at the end, where it is used."""
-    with contextlib.suppress(Exception):
-        import trading_runtime.metrics.exposition
-        import trading_runtime.report
-        import trading_runtime.results.reduction  # noqa: F401
+    def _import_for_end(self) -> None:
+        """Import what the end of the run needs; errors surface at the end, where it is used."""
+        with contextlib.suppress(Exception):
+            self.meanwhile()
+            import trading_runtime.metrics.exposition
+            import trading_runtime.report
+            import trading_runtime.results.reduction  # noqa: F401

@@ -53,7 +53,8 @@ _TASKS_WORTH_DECODING = 2
 class _CutPartition:
     """The partition whose catalog is on disk, so that later points need not cut it again."""
 
-    index: int
+    index: int | None
+    """Its index in the plan; ``None`` when another plan had it."""
     partition: PlannedPartition
     inputs: PartitionInputs
     digest: str
@@ -70,7 +71,7 @@ class _CutPartition:
 
 
 class TaskRunner:
-    """Runs tasks of one plan, one after another, on local files."""
+    """Runs tasks of a plan, one after another, on local files."""
 
     def __init__(  # noqa: PLR0913 - what a runner is made from
         self,
@@ -88,28 +89,40 @@ class TaskRunner:
         ``fetch`` brings the data of a partition into the folder ``dataset``, and begins with that
         of others; without it, all data is there.
         """
-        if plan.common.strategy_code != code.digest:
-            raise UsageError(
-                f"{code.path}: the strategy's code was changed after planning; start the run again"
-            )
-        refuse_other_environment(plan.common)
-        self._plan = plan
+        self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-", dir=scratch))
+        self._cut: _CutPartition | None = None
+        self._take_on(plan, dataset, store, code)
         self._fetch = fetch
-        self._ahead: Sequence[int] = ()
-        self._store = store
-        self._code = code
         self._log_level = log_level
         self._kill = KillSignal()
         self.risk_refusals: dict[str, int] | None = None
         """Orders that the risk profile refused in the last task, by rule."""
         self.orders_at_stop: int | None = None
         """How many orders the last task had before its strategy was stopped."""
-        self._common_digest = digest(plan.common.content)
-        self._scratch = Path(tempfile.mkdtemp(prefix="trading-runtime-", dir=scratch))
-        self._cut: _CutPartition | None = None
-        self._dataset = Path(dataset)
         self._mask = os.umask(0o022)
         os.umask(self._mask)
+
+    def change_plan(self, plan: Plan, dataset: str, store: Store, code: StrategyCode) -> None:
+        """Continue with another plan of the same code and settings.
+
+        The last task's partition stays decoded if the next task has it too. Raises
+        ``UsageError`` when code or settings are others: this process has imported the old ones.
+        """
+        if digest(plan.common.content) != self._common_digest:
+            raise UsageError(f"{code.path}: a worker's next plan has other code or settings")
+        self._take_on(plan, dataset, store, code)
+        if self._cut is not None:
+            self._cut.index = None
+
+    def _take_on(self, plan: Plan, dataset: str, store: Store, code: StrategyCode) -> None:
+        if plan.common.strategy_code != code.digest:
+            raise UsageError(
+                f"{code.path}: the strategy's code was changed after planning; start the run again"
+            )
+        refuse_other_environment(plan.common)
+        self._plan, self._dataset, self._store, self._code = plan, Path(dataset), store, code
+        self._common_digest = digest(plan.common.content)
+        self._ahead: Sequence[int] = ()
 
     def expect(self, tasks: Sequence[int]) -> None:
         """Note that these tasks come next: the data of the next partition is fetched early."""
@@ -227,11 +240,19 @@ class TaskRunner:
         )
 
     def _partition(self, index: int) -> _CutPartition:
+        if self._cut is not None and self._cut.index is None:
+            self._recognise(self._cut, index)
         if self._cut is None or self._cut.index != index:
             self._drop()
             with storage_errors(self._scratch, "set TMPDIR to a folder with more of it"):
                 self._cut = self._new_cut(index)
         return self._cut
+
+    def _recognise(self, cut: _CutPartition, index: int) -> None:
+        """Give a partition that another plan had its index, if it has the same rows."""
+        partition = self._plan.partitions[index]
+        if partition_digest(partition_inputs(partition, self._plan.instruments)) == cut.digest:
+            cut.index, cut.partition = index, partition
 
     def _new_cut(self, index: int) -> _CutPartition:
         partition = self._plan.partitions[index]

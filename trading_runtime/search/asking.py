@@ -12,6 +12,8 @@ same.
 from __future__ import annotations
 
 import hashlib
+import importlib
+import importlib.util
 import math
 import warnings
 from dataclasses import dataclass
@@ -46,6 +48,8 @@ _FEWEST_OF_CMA_ES = 4
 _FEWEST_PARENTS = 2
 _MOST_MISSES = 100_000
 """After this many draws of known points, a space counts as exhausted."""
+_PACKAGES = {"tpe": "optuna", "nsga-ii": "optuna", "cma-es": "cmaes"}
+"""What proposes the points of a method after its first generation."""
 _INSTALL = "install it with 'pip install \"trading-runtime[search]\"'"
 
 
@@ -184,10 +188,10 @@ def ask(
 
 def check_search_plan(space: Space, settings: SearchSettings) -> None:
     """Raise ``UsageError`` when the method cannot search this space, or its package is missing."""
-    if settings.method in {"tpe", "nsga-ii"}:
-        _package("optuna")
+    needed = _PACKAGES.get(settings.method)
+    if needed is not None and importlib.util.find_spec(needed) is None:
+        raise _missing(needed)
     if settings.method == "cma-es":
-        _package("cmaes")
         unordered = [name for name, rises in space.ordered.items() if not rises]
         if unordered:
             raise UsageError(
@@ -200,6 +204,12 @@ def check_search_plan(space: Space, settings: SearchSettings) -> None:
             )
         if settings.generation < _FEWEST_OF_CMA_ES:
             raise UsageError(f"search.generation: cma-es needs {_FEWEST_OF_CMA_ES} points or more")
+
+
+def import_sampler(settings: SearchSettings) -> None:
+    """Import what asks for the second generation, which is not needed before."""
+    if (name := _PACKAGES.get(settings.method)) is not None:
+        _package(name)
 
 
 def _random(space: Space, seed: int) -> Iterator[Asked]:
@@ -359,9 +369,11 @@ def seed_of(*parts: object) -> int:
 
 
 def _package(name: str) -> ModuleType:
-    import importlib
-
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UsageError(f"search.method: it needs the package {name!r}; {_INSTALL}") from error
+        raise _missing(name) from error
+
+
+def _missing(name: str) -> UsageError:
+    return UsageError(f"search.method: it needs the package {name!r}; {_INSTALL}")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.plan import batches
 from trading_runtime.records.result import read_result
-from trading_runtime.report.formatting import counted
 from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import SearchInputs, Space, ask
 from trading_runtime.search.generations import CheckedSearch, generation_id, read_generation
@@ -108,6 +107,8 @@ class Halving(Search):
         """A line about the last rung whose results are known."""
         if not self.generations:
             return "nothing is known yet"
+        from trading_runtime.report.formatting import counted
+
         rung = self._rungs[self.generations - 1]
         return (
             f"rung {self.generations} of {len(self._rungs)}: {counted(rung.points, 'point')} on "

@@ -8,13 +8,14 @@ its tables, report and statistics are those of any other run.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import check_here, prepare_loaded
 from trading_runtime.planning.points import PointList
-from trading_runtime.search.asking import SearchInputs
+from trading_runtime.search.asking import SearchInputs, import_sampler
 from trading_runtime.search.halving import Halving
 from trading_runtime.search.state import AdaptiveSearch
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.execution.local_run import RunOutcome
     from trading_runtime.execution.preparation import Check, PreparedRun
-    from trading_runtime.execution.workers.processes import PrestartedWorker
+    from trading_runtime.execution.workers.prestarted import PrestartedWorker
     from trading_runtime.search.asking import Asked
     from trading_runtime.search.state import Search
 
@@ -54,13 +55,14 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     search.
     """
     search = search_of(prepared, run_id)
+    prestarted.keeps = True
     computed, seconds = 0, 0.0
     while (asked := search.next_asked()) is not None:
         generation = LocalRun(
             planned_for(prepared, search, asked, prestarted.check),
             *(search.generation_id, should_stop, show_progress, prestarted),
-            # The next worker imports the engine while this process summarises, asks and plans.
-            after_computing=prestarted.renew,
+            has_report=False,
+            meanwhile=functools.partial(import_sampler, search.inputs.search),
         )
         ended = generation.execute(allow_incomplete=True)
         computed, seconds = computed + ended.computed, seconds + ended.seconds
@@ -68,6 +70,9 @@ def run_search(  # noqa: PLR0913 - what a run is started with
         if show_progress:
             sys.stderr.write(f"{search.progress}\n")
     planned = planned_for(prepared, search, search.last_asked(), prestarted.check)
+    prestarted.keeps = False
+    if not planned.plan.uncached:
+        prestarted.end_idle()
     show_progress = show_progress and bool(planned.plan.uncached)
     run = LocalRun(planned, run_id, should_stop, show_progress, prestarted)
     last = run.execute(allow_incomplete=allow_incomplete)

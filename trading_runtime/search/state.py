@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import UsageError
-from trading_runtime.report.formatting import counted
 from trading_runtime.results.front import unbeaten
 from trading_runtime.search.asking import Evaluated, SearchInputs, Space, ask, check_search_plan
 from trading_runtime.search.generations import (
@@ -167,6 +166,8 @@ class AdaptiveSearch(Search):
         if asked >= points:
             return f"all {points:,} points were asked"
         if settings.patience is not None and self._without_better >= settings.patience:
+            from trading_runtime.report.formatting import counted
+
             return (
                 f"{counted(self._without_better, 'generation')} in a row found nothing better "
                 "(search.patience)"

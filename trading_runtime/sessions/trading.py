@@ -54,6 +54,8 @@ _LOOK_SECONDS = 0.3
 _KEEP_IN_BURST_SECONDS = 1.0
 _CONNECT_SECONDS = 30.0
 _SETTLE_SECONDS = 5.0
+_MOST_PAUSED_SECONDS = 15.0
+"""How long an end waits before it sends what the venue asked not to send yet."""
 _AGAIN_SECONDS = 1.0
 """Until the venue is asked again for what it refused."""
 _FLUSH_SECONDS = 30.0
@@ -484,6 +486,9 @@ class Trading:
 
     async def _insisted(self, ask: Callable[[], None], is_done: Callable[[], bool]) -> None:
         """Ask the venue, and ask again for what it refused, such as a request too many."""
+        paused = min(self._watch.paused_for, _MOST_PAUSED_SECONDS)
+        if paused:
+            await self._settled(is_done, paused)
         deadline = time.monotonic() + _SETTLE_SECONDS
         ask()
         while not await self._settled(is_done, _AGAIN_SECONDS) and time.monotonic() < deadline:

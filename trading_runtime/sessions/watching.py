@@ -26,11 +26,26 @@ if TYPE_CHECKING:
 
 _SECOND = 1_000_000_000
 _TOO_MANY = re.compile(
-    r"too[ _]many|rate.?limit|(too|requests) frequent|\b(429|418)\b", re.IGNORECASE
+    r"too[ _]many|rate.?limit|(too|requests) frequent|service unavailable|\b(429|418|503)\b",
+    re.IGNORECASE,
 )
 """In the words of a venue that refuses a request because there were too many."""
+_ASKED = (
+    (
+        re.compile(
+            r"retry[ _-]?after[^\d\n]{0,12}(\d+(?:\.\d+)?) ?(ms|milliseconds)", re.IGNORECASE
+        ),
+        1e-3,
+    ),
+    (re.compile(r"retry[ _-]?after_ms[^\d\n]{0,3}(\d+)", re.IGNORECASE), 1e-3),
+    (re.compile(r"retry[ _-]?after[^\d\n]{0,12}(\d+(?:\.\d+)?)", re.IGNORECASE), 1.0),
+)
+"""How long the venue asks to wait, where its words or the engine's say it, and the unit."""
+_BANNED = re.compile(r"banned until (\d{13})\b", re.IGNORECASE)
+"""Until when, in milliseconds since the epoch."""
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
+_TOO_MANY_REQUESTS = "the venue had too many requests"
 
 
 class HealthWatch:
@@ -64,6 +79,8 @@ class HealthWatch:
         self._is_apart = False
         self._paused_until = 0.0
         self._pause = 0.0
+        self._waits_in_queue = False
+        """Whether requests wait in the outbound queue meanwhile, instead of being denied."""
         self._closed: set[str] = set()
         self._is_open = not isinstance(data, ArrivingData)
         if isinstance(data, ArrivingData):
@@ -85,8 +102,8 @@ class HealthWatch:
         found = [f"no connection to {endpoint}" for endpoint in sorted(self._lost)]
         if self._is_apart:
             found.append("the venue's clock is apart")
-        if self.clock() < self._paused_until:
-            found.append("the venue had too many requests")
+        if self.paused_for:
+            found.append(_TOO_MANY_REQUESTS)
         return found + [f"no data of {name}" for name in sorted(self._stale)]
 
     def error(self) -> TransientError | None:
@@ -119,9 +136,16 @@ class HealthWatch:
             return
         is_again = now < self._paused_until + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE) if is_again else _FIRST_PAUSE
-        self._paused_until = now + self._pause
+        seconds = max(self._pause, asked_wait(message))
+        self._paused_until = now + seconds
+        self._waits_in_queue = self._node.pause_queue(seconds)
         self._hold_back()
-        self._records.write(events.OrdersPaused(seconds=self._pause, message=message))
+        self._records.write(events.OrdersPaused(seconds=round(seconds, 3), message=message))
+
+    @property
+    def paused_for(self) -> float:
+        """For how many seconds the venue is to be sent nothing."""
+        return max(self._paused_until - self.clock(), 0.0)
 
     def _look_at_rows(self, name: str, newest: int, now: float) -> None:
         seen, since = self._seen.setdefault(name, (newest, now))
@@ -183,11 +207,21 @@ class HealthWatch:
             why = f"no connection to {', '.join(sorted(self._lost))}"
         elif self._is_apart:
             why = "the venue's clock is apart"
-        elif self.clock() < self._paused_until:
-            why = "the venue had too many requests"
+        elif self.paused_for and not self._waits_in_queue:
+            why = _TOO_MANY_REQUESTS
         self._node.hold(why)
         for name in self._stale.keys() - self._closed:
             self._node.close_instrument(name, "no data for longer than stale_after")
         for name in self._closed - self._stale.keys():
             self._node.open_instrument(name)
         self._closed = set(self._stale)
+
+
+def asked_wait(message: str) -> float:
+    """Return for how many seconds a refusal says that nothing may be sent; 0 when it does not."""
+    if (banned := _BANNED.search(message)) is not None:
+        return max(int(banned[1]) / 1000 - time.time(), 0.0)
+    for pattern, unit in _ASKED:
+        if (found := pattern.search(message)) is not None:
+            return float(found[1]) * unit
+    return 0.0

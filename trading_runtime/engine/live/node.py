@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
 TRADER = model.TraderId("TRADER-001")
 _MOST_NAMES = 10
+_SECOND = 1_000_000_000
 
 
 class NodeParts(NamedTuple):
@@ -275,6 +276,13 @@ class PaperNode:
         """Send nothing of what waits in the queue."""
         if self.guard.queue is not None:
             self.guard.queue.drop(self.strategy, reason)
+
+    def pause_queue(self, seconds: float) -> bool:
+        """Let all requests wait in the outbound queue for so long; return whether there is one."""
+        if self.guard.queue is None:
+            return False
+        self.guard.queue.pause(self.strategy, int(seconds * _SECOND))
+        return True
 
     def cancel_resting(self) -> None:
         """Ask the venue to cancel every resting order for which it was not asked yet."""

@@ -92,9 +92,9 @@ class VenueNode(PaperNode):
             "execution", execution["adapter"], execution["environment"], execution["config"]
         )
         balances = inputs.common.venue.balances
+        self._claimed = [model.InstrumentId.from_str(name) for name in data.names]
         super().__init__(inputs, loaded, data, listener, balances, saved)
-        claimed = [model.InstrumentId.from_str(name) for name in data.names]
-        self.strategy.set_external_order_instrument_ids(claimed)
+        self.strategy.set_external_order_instrument_ids(self._claimed)
 
     def _new_builder(self) -> LiveNodeBuilder:
         lookback = self._execution["lookback"]
@@ -112,6 +112,9 @@ class VenueNode(PaperNode):
                     reconciliation=True,
                     reconciliation_startup_delay_secs=0.5,
                     reconciliation_lookback_mins=lookback,
+                    # What the account has in other instruments is not this session's.
+                    reconciliation_instrument_ids=[str(item) for item in self._claimed],
+                    filter_unclaimed_external_orders=True,
                     open_check_interval_secs=_CHECK_SECONDS,
                     position_check_interval_secs=_CHECK_SECONDS,
                     inflight_check_threshold_ms=_UNANSWERED_MS,

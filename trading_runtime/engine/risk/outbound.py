@@ -58,6 +58,7 @@ class OutboundQueue:
         self._rest: deque[_Request] = deque()
         self._alerts = 0
         self._next_look = 0
+        self._paused_until = 0
         self.counts: Counter[str] = Counter()
         """How many requests ``waited``, and how many of these ``expired`` or were ``dropped``."""
         self.refused_orders: list[Any] = []
@@ -100,6 +101,13 @@ class OutboundQueue:
             self._refuse(strategy, request, f"QUEUE max_wait: not sent within {self._max_wait}")
         if self._risk.rate_clock is not None:
             self._look_again(strategy, now)
+
+    def pause(self, strategy: Any, nanoseconds: int) -> None:
+        """Send nothing for so long, not even cancellations: the venue asked for it."""
+        until = self._now(strategy) + nanoseconds
+        if until > self._paused_until:
+            self._paused_until = until
+            self._wake(strategy, until)
 
     def drop(self, strategy: Any, reason: str) -> None:
         """Send nothing of what waits: its orders are denied for ``reason``."""
@@ -202,6 +210,8 @@ class OutboundQueue:
         return self._guard.now(strategy) if clock is None else clock()
 
     def _room(self, now: int) -> int:
+        if now < self._paused_until:
+            return 0
         while self._sent and self._sent[0] <= now - self._period:
             self._sent.popleft()
         return self._most - len(self._sent)
@@ -210,7 +220,7 @@ class OutboundQueue:
         """Return when the last request would be sent if none of those before it dropped out."""
         times = deque(self._sent, maxlen=self._most)
         for request in [*self._first, *self._rest]:
-            turn = times[-1] if times else request.since
+            turn = max(times[-1] if times else request.since, self._paused_until)
             for _ in request.order_ids:
                 if len(times) == self._most:
                     turn = max(turn, times[0] + self._period)
@@ -226,7 +236,7 @@ class OutboundQueue:
     def _look_again(self, strategy: Any, now: int) -> None:
         """Wake once more for what still waits: a real clock's alerts come late, each by its own."""
         waiting = self._first or self._rest
-        if waiting and self._next_look <= now:
+        if waiting and self._next_look <= now and now >= self._paused_until:
             missing = len(waiting[0].order_ids) - self._room(now)
             self._next_look = self._sent[missing - 1] + self._period if missing > 0 else now
             self._wake(strategy, self._next_look)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from trading_runtime.control.stopping import StopControl
     from trading_runtime.execution.executor import TaskEvent
-    from trading_runtime.execution.workers.processes import Job, PrestartedWorker
+    from trading_runtime.execution.workers.prestarted import PrestartedWorker
+    from trading_runtime.execution.workers.processes import Job
 
 
 class LocalExecutor:

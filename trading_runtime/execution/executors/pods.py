@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from trading_runtime.control.stopping import StopControl
     from trading_runtime.execution.executor import TaskEvent
-    from trading_runtime.execution.workers.processes import Job, PrestartedWorker
+    from trading_runtime.execution.workers.prestarted import PrestartedWorker
+    from trading_runtime.execution.workers.processes import Job
 
 _OWN_MEMORY = 150 << 20
 """Memory of this process itself, including plan and code."""

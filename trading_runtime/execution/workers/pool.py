@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from trading_runtime.execution.workers.answers import Answer
-    from trading_runtime.execution.workers.processes import Job, PrestartedWorker
+    from trading_runtime.execution.workers.prestarted import PrestartedWorker
+    from trading_runtime.execution.workers.processes import Job
 
 _TICK_SECONDS = 0.25
 _MEMORY_TICK_SECONDS = 0.05
@@ -67,19 +68,23 @@ class WorkerPool:
         self._doubted: set[int] = set()
         """Tasks that are tried a second time, in a fresh process."""
         self._tick = _TICK_SECONDS if job.task_memory is None else _MEMORY_TICK_SECONDS
-        self._killing = False
+        self._killing = self._has_replaced = False
 
     def __enter__(self) -> Self:
         """Start nothing: workers start with their first batch."""
         adopt_orphans()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """End all workers; unfinished tasks leave nothing behind."""
+    def __exit__(self, kind: object, *_: object) -> None:
+        """End all workers but those that are kept; unfinished tasks leave nothing behind."""
         for worker in self._workers:
             if worker is not None:
-                worker.end()
-        end_adopted(frozenset())
+                if kind is None and self._prestarted is not None:
+                    self._prestarted.give_back(worker)
+                else:
+                    worker.end()
+        self._workers = [None] * len(self._workers)
+        self._end_adopted()
         self._supply.close()
         self._selector.close()
         self._scratch.remove()
@@ -123,7 +128,11 @@ class WorkerPool:
         worker = self._workers[number]
         if waiting and (worker is None or not worker.pending):
             if worker is None:
-                started = None if self._prestarted is None else self._prestarted.take()
+                started = None
+                if self._prestarted is not None:
+                    started = self._prestarted.take(
+                        number, self._job.plan, fresh=self._has_replaced
+                    )
                 scratch = self._scratch.path
                 worker = WorkerProcess(number, self._job, self._supply, scratch, started)
                 self._workers[number] = worker
@@ -319,11 +328,18 @@ class WorkerPool:
         self._selector.unregister(worker.answers)
         worker.end()
         self._workers[worker.number] = None
-        end_adopted(frozenset(each.pid for each in self._workers if each is not None))
+        self._has_replaced = True
+        self._end_adopted()
         rest = list(worker.pending)
         if rest:
             waiting.appendleft(rest)
         return rest
+
+    def _end_adopted(self) -> None:
+        """End what workers that are gone have left running."""
+        living = {each.pid for each in self._workers if each is not None}
+        waiting = set() if self._prestarted is None else self._prestarted.pids
+        end_adopted(frozenset(living | waiting))
 
 
 def _check_turn(worker: WorkerProcess, message: Answer) -> None:

@@ -19,14 +19,13 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trading_runtime.errors import CrashError, Kind, TaskTimeoutError, UsageError, error_of
+from trading_runtime.errors import CrashError, Kind, UsageError
 from trading_runtime.execution.workers.answers import (
     MOST_LINE,
     GarbledError,
     read_answer,
-    read_checked,
 )
 from trading_runtime.execution.workers.descendants import MARK, end_descendants, hide_from_children
 from trading_runtime.execution.workers.memory import (
@@ -36,17 +35,13 @@ from trading_runtime.execution.workers.memory import (
 )
 from trading_runtime.execution.workers.requests import (
     BatchRequest,
-    CheckRequest,
     FetchReply,
     JobRequest,
 )
-from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trading_runtime.config.loading import LoadedExperiment
-    from trading_runtime.config.strategy_code import StrategyCode
     from trading_runtime.execution.workers.answers import Answer
     from trading_runtime.execution.workers.requests import WorkerRequest
     from trading_runtime.execution.workers.supply import Supply
@@ -124,6 +119,15 @@ class StartedProcess:
         os.close(sender)
         self._said = b""
         self.is_ready = self._has_closed = False
+        self.tasks_ended = 0
+        """How many tasks it has run, over all jobs."""
+        self._common: Mapping[str, Any] | None = None
+        """What the tasks share whose code it has imported."""
+
+    def imports_for(self, plan: Plan) -> bool:
+        """Note that it imports a plan's code; return false when it has imported that of others."""
+        self._common = self._common or plan.common.content
+        return self._common == plan.common.content
 
     def send(self, request: WorkerRequest) -> None:
         """Send the process a request."""
@@ -321,7 +325,6 @@ class WorkerProcess:
         """Tasks of its batch that have not ended."""
         self.current: int | None = None
         self.since = 0.0
-        self.tasks_ended = 0
         self.garbled: str | None = None
         """What it wrote that no worker writes."""
         self.waits_for: int | None = None
@@ -332,6 +335,7 @@ class WorkerProcess:
         """What was fetched since its last task ended."""
         self._kills_before = system_kills()
         self._started = started = started or StartedProcess(number, scratch)
+        started.imports_for(job.plan)
         self._buffer = started.unread()
         self._output = started.output
         self.answers, self._process = started.answers, started.process
@@ -373,7 +377,7 @@ class WorkerProcess:
         self.current = None
         self.fetched_bytes = 0
         self.since = time.monotonic()
-        self.tasks_ended += 1
+        self._started.tasks_ended += 1
 
     def deliver(self, kind: Kind, message: str, fetched_bytes: int) -> None:
         """Tell it that the data it waits for is there, or why not."""
@@ -381,6 +385,18 @@ class WorkerProcess:
         self.fetched_bytes += fetched_bytes
         self.refused = None if kind is Kind.OK else kind
         self._started.send(FetchReply(kind, message))
+
+    @property
+    def tasks_ended(self) -> int:
+        """How many tasks the process has run, some of them perhaps for an earlier job."""
+        return self._started.tasks_ended
+
+    def released(self) -> StartedProcess | None:
+        """Return the process for another job; ``None``, and end it, when it must not have one."""
+        if self.pending or self._buffer or self.garbled is not None:
+            self.end()
+            return None
+        return self._started
 
     @property
     def is_idle(self) -> bool:
@@ -472,80 +488,3 @@ class WorkerProcess:
     def end(self) -> None:
         """End the process."""
         self._started.end()
-
-
-class PrestartedWorker:
-    """The first worker of a run, started while the run is still being planned."""
-
-    def __init__(self) -> None:
-        self._scratch = Scratch()
-        self._started: StartedProcess | None = None
-        self.renew()
-
-    def __enter__(self) -> Self:
-        """Started already."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the process, unless a pool took it."""
-        if self._started is not None:
-            self._started.end()
-        self._scratch.remove()
-
-    def renew(self) -> None:
-        """Start another process, for a further run, if the last one was handed over."""
-        if self._started is None:
-            self._started = StartedProcess(0, self._scratch.path)
-
-    def check(
-        self, loaded: LoadedExperiment, code: StrategyCode, plan: Plan
-    ) -> Mapping[str, Sequence[str]]:
-        """Let the worker's engine check venue and strategy, so that this process needs no engine.
-
-        Returns and raises what ``engine.simulation.venue.check_settings`` does; raises
-        ``CrashError`` when the strategy's modules end the process that imports them, or make it
-        answer nonsense, and ``TaskTimeoutError`` when they do not come to an end.
-        """
-        if self._started is None:
-            raise RuntimeError("the worker was handed over before")
-        self._started.wait_until_ready()
-        where = code.file or code.path
-        self._started.send(
-            CheckRequest(
-                path=plan.strategy.path,
-                code=plan.strategy.code,
-                folder=str(loaded.code_folder),
-                search_paths=[str(path) for path in code.search_paths],
-                common=plan.common.content,
-                configs=plan.configs,
-            )
-        )
-        try:
-            answer = self._started.wait_for_answer(IMPORT_SECONDS)
-            checked = None if answer is None else read_checked(answer)
-        except TimeoutError:
-            raise TaskTimeoutError(
-                f"{where}: importing the strategy took longer than {IMPORT_SECONDS:.0f} s and was "
-                "ended; look for an endless loop or a download outside its classes"
-            ) from None
-        except (ValueError, TypeError) as error:
-            raise CrashError(
-                f"{where}: importing the strategy made its process answer nonsense"
-            ) from error
-        if checked is None:
-            exit_code = self._started.wait()
-            said = self._started.last_output().strip().splitlines()
-            words = f"; it last said: {said[-1]}" if said else ""
-            raise CrashError(
-                f"{where}: importing the strategy ended the process (exit code {exit_code}){words}"
-            )
-        if checked.kind is Kind.OK:
-            return checked.defaults
-        if checked.kind is Kind.INTERNAL:
-            raise RuntimeError(checked.message)
-        raise error_of(checked.kind, checked.message)
-
-    def take(self) -> StartedProcess | None:
-        """Hand over the process; ``None`` when it was handed over before."""
-        started, self._started = self._started, None
-        return started

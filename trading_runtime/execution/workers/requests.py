@@ -72,9 +72,10 @@ class FetchReply(WorkerRequest):
     message: str
 
 
-def read_first(line: str) -> CheckRequest | JobRequest:
-    """Return what a worker without a job is asked: to check settings, or to do a job."""
-    content = json.loads(line)
+def read_request(content: Any) -> CheckRequest | JobRequest | BatchRequest:
+    """Return what a worker is asked: to check settings, to take on a job, or to run its tasks."""
+    if "tasks" in content:
+        return read_as(BatchRequest, content)
     if "configs" in content:
         return read_as(CheckRequest, content)
     return read_as(JobRequest, content)

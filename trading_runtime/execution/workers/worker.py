@@ -26,11 +26,10 @@ from trading_runtime.execution.workers.descendants import adopt_orphans, end_des
 from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.execution.workers.processes import KILL_SWITCH_SIGNAL
 from trading_runtime.execution.workers.requests import (
-    BatchRequest,
     CheckRequest,
     FetchReply,
     JobRequest,
-    read_first,
+    read_request,
 )
 from trading_runtime.records.forms import read_as
 from trading_runtime.text import abridged
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
     from trading_runtime.execution.task import TaskRunner
     from trading_runtime.execution.workers.answers import Answer
     from trading_runtime.execution.workers.requests import CodeRequest
+    from trading_runtime.records.plan import Plan
+    from trading_runtime.results.store import Store
 
 _WATCH_SECONDS = 1.0
 _OURS = frozenset({Kind.INTERNAL, Kind.DATA, Kind.STORAGE})
@@ -84,13 +85,23 @@ def serve(sender: int, parent: int) -> None:
     # Before the job is known: the run may still be being planned.
     import_engine()
     _say(answers, Ready())
-    while isinstance(job := read_first(requests.readline()), CheckRequest):
-        _write(answers, vars(_checked(job)))
-    runner = _runner(job, lambda *asked: _fetch(requests, answers, *asked))
+    work: _Work | None = None
     try:
-        _serve(runner, requests, answers, job.most_growth)
+        # Not in a loop over the file, which reads ahead: ``_fetch`` reads from it, too.
+        while line := requests.readline():
+            asked = read_request(_loads(line))
+            if isinstance(asked, CheckRequest):
+                _write(answers, vars(_checked(asked)))
+            elif isinstance(asked, JobRequest):
+                if work is None:
+                    work = _Work(asked, requests, answers)
+                else:
+                    work.change_plan(asked)
+            elif work is None or not work.run(asked.tasks):
+                return
     finally:
-        runner.close()
+        if work is not None:
+            work.runner.close()
 
 
 def import_engine() -> None:
@@ -110,18 +121,28 @@ def _note_kill_switch(*_: object) -> None:
         runner.kill()
 
 
-def _serve(runner: TaskRunner, requests: TextIO, answers: TextIO, most_growth: int) -> None:
-    most = None
-    threads = set(threading.enumerate())
-    # Not in a loop over the file, which reads ahead: ``_fetch`` reads from it, too.
-    while line := requests.readline():
-        tasks = read_as(BatchRequest, _loads(line)).tasks
+class _Work:
+    """What a worker does for one job, and for others with the same code and settings."""
+
+    def __init__(self, job: JobRequest, requests: TextIO, answers: TextIO) -> None:
+        self._answers = answers
+        self.runner = _runner(job, lambda *asked: _fetch(requests, answers, *asked))
+        self._threads = set(threading.enumerate())
+        self._most_growth = job.most_growth
+        self._most: int | None = None
+
+    def change_plan(self, job: JobRequest) -> None:
+        """Take on the next job, which has other tasks."""
+        self.runner.change_plan(*_asked_of_runner(job))
+
+    def run(self, tasks: Sequence[int]) -> bool:
+        """Run tasks and report each; return whether this process may run others."""
         for at, index in enumerate(tasks):
             if _kill_switch_is_on.is_set():
-                return
-            runner.expect(tasks[at:])
-            _say(answers, Started(index))
-            attempted = attempt(runner, index)
+                return False
+            self.runner.expect(tasks[at:])
+            _say(self._answers, Started(index))
+            attempted = attempt(self.runner, index)
             status, message = attempted.status, attempted.message
             is_spoilt = attempted.is_spoilt
             if replaced := _restored():
@@ -131,7 +152,7 @@ def _serve(runner: TaskRunner, requests: TextIO, answers: TextIO, most_growth: i
                     status, message = Kind.STRATEGY, f"{why}: {message}"
             # What the task started ends with it; a thread can only end with its process.
             is_spoilt |= end_descendants(os.getpid()) > 0 or bool(
-                set(threading.enumerate()) - threads
+                set(threading.enumerate()) - self._threads
             )
             memory = resident_bytes(os.getpid())
             ended = Ended(
@@ -145,11 +166,12 @@ def _serve(runner: TaskRunner, requests: TextIO, answers: TextIO, most_growth: i
                 out_of_memory=attempted.out_of_memory,
                 risk_refusals=attempted.risk_refusals,
             )
-            _say(answers, ended)
-            most = most or memory + most_growth
-            if memory > most or is_spoilt:
+            _say(self._answers, ended)
+            self._most = self._most or memory + self._most_growth
+            if memory > self._most or is_spoilt:
                 # The parent replaces it with a fresh process, for the rest of the batch too.
-                return
+                return False
+        return True
 
 
 def _restored() -> list[str]:
@@ -200,18 +222,10 @@ def find_code(
 
 def _runner(job: JobRequest, fetch: Callable[[int, Sequence[int]], None]) -> TaskRunner:
     from trading_runtime.execution.task import TaskRunner
-    from trading_runtime.records.plan import read_plan
-    from trading_runtime.results.store import open_store
 
-    plan = read_plan(Path(job.plan))
-    strategy = plan.strategy
-    code = find_code(job, strategy.path, strategy.code, plan.common.config_path)
     scratch = Path(job.scratch)
-    store = open_store(job.results)
     runner = TaskRunner(
-        *(plan, job.dataset, store, code),
-        scratch=scratch,
-        fetch=fetch if job.fetches else None,
+        *_asked_of_runner(job), scratch=scratch, fetch=fetch if job.fetches else None
     )
     _to_kill.append(runner)
     if _kill_switch_is_on.is_set():
@@ -221,6 +235,16 @@ def _runner(job: JobRequest, fetch: Callable[[int, Sequence[int]], None]) -> Tas
     empty.mkdir()
     os.chdir(empty)
     return runner
+
+
+def _asked_of_runner(job: JobRequest) -> tuple[Plan, str, Store, StrategyCode]:
+    from trading_runtime.records.plan import read_plan
+    from trading_runtime.results.store import open_store
+
+    plan = read_plan(Path(job.plan))
+    strategy = plan.strategy
+    code = find_code(job, strategy.path, strategy.code, plan.common.config_path)
+    return plan, job.dataset, open_store(job.results), code
 
 
 @dataclass(frozen=True)

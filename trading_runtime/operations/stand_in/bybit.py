@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 import uuid
 from collections import Counter, defaultdict
@@ -236,7 +237,10 @@ class BybitProtocol:
         self._count(path)
         await self._while_deaf()
         if self.refuses_requests:
-            head = {"Retry-After": "1"}
+            head = {
+                "Retry-After": str(max(math.ceil(self.retry_after), 1)),
+                "X-Bapi-Limit-Reset-Timestamp": str(self._free_at),
+            }
             content = {"retCode": _RATE_LIMITED, "retMsg": "Too many visits!", "result": {}}
             return web.json_response(content, status=429, headers=head)
         text = await request.text()
@@ -435,13 +439,18 @@ class BybitProtocol:
                 "header": {
                     "X-Bapi-Limit": "10",
                     "X-Bapi-Limit-Status": "9",
-                    "X-Bapi-Limit-Reset-Timestamp": str(self.exchange.now),
+                    "X-Bapi-Limit-Reset-Timestamp": str(self._free_at),
                     "Traceid": "t",
                     "Timenow": str(self.exchange.now),
                 },
                 "connId": "c",
             },
         )
+
+    @property
+    def _free_at(self) -> int:
+        """When the venue takes requests again, in milliseconds since the epoch."""
+        return self.exchange.now + int(self.retry_after * 1000)
 
     async def _while_deaf(self) -> None:
         while self.is_deaf:  # noqa: ASYNC110 - tests set it from another thread
