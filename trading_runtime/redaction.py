@@ -52,6 +52,7 @@ _SIGNS = ("://", *_HINTS)
 _OF_NUMBERS = "0123456789.:-OTZ"
 """The characters of amounts, instants and most ids: half of what a journal contains."""
 _MOST_KEPT = 4_096
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _LOGIN = re.compile(r"(?<=://)[^/\s@\"']+(?=@)")
 _QUERY = re.compile(
     r"([?&][\w.-]{0,80}(?:secret|token|passw|credential|signature|key|auth)[\w.-]{0,80}=)[^&\s\"'#]+",
@@ -69,13 +70,22 @@ def redacted(value: Any) -> Any:
     return _plain(value, _secrets())
 
 
-def kept_texts() -> dict[str, str]:
-    """Return what a caller has kept of texts that went through ``redact``.
+class JsonTexts(dict[str, str]):
+    """Texts as JSON that steers nothing, without secrets; each is made when it is asked for."""
 
-    It is empty again once the variables have changed, or when it would become large.
-    """
-    _secrets()
-    texts = _kept[-1].texts
+    def __init__(self, secrets: _Secrets) -> None:
+        super().__init__()
+        self._secrets = secrets
+
+    def __missing__(self, text: str) -> str:
+        """Make it, and keep it: most texts of a journal come again and again."""
+        made = self[text] = for_records(_encode(_without(text, self._secrets)))
+        return made
+
+
+def json_texts() -> JsonTexts:
+    """Return what is kept of texts as JSON; nothing is, once the variables have changed."""
+    texts = _current().texts
     if len(texts) > _MOST_KEPT:
         texts.clear()
     return texts
@@ -148,21 +158,27 @@ def _reach(text: str, at: int, part: str, form: str) -> tuple[int, int]:
 
 def _secrets() -> _Secrets:
     """Return secret values in every form that a text may contain."""
+    return _current().secrets
+
+
+def _current() -> _Kept:
     # The bytes themselves: a journal asks at each line, and decoding would slow it down.
     found: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
     kept = _kept[-1]
     if kept.variables != found:
-        kept = _kept[-1] = _Kept(dict(found), _secrets_of(found), {})
-    return kept.secrets
+        secrets = _secrets_of(found)
+        kept = _kept[-1] = _Kept(dict(found), secrets, JsonTexts(secrets))
+    return kept
 
 
 class _Kept(NamedTuple):
     variables: Mapping[bytes, bytes]
     secrets: _Secrets
-    texts: dict[str, str]
+    texts: JsonTexts
 
 
-_kept = [_Kept({}, _Secrets((), {}, _SIGNS, ()), {})]
+_NONE = _Secrets((), {}, _SIGNS, ())
+_kept = [_Kept({}, _NONE, JsonTexts(_NONE))]
 """The secrets of the variables when they were last asked for."""
 
 

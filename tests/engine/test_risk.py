@@ -55,12 +55,12 @@ def falling(tmp_path_factory: pytest.TempPathFactory) -> Market:
 
 
 def test_an_order_above_the_largest_quantity_is_denied_and_counted(four_bars: Market) -> None:
-    steps = {"1": ["market BUY 1.000", "market BUY 1.001"]}
+    steps = {"1": [f"market BUY {size}" for size in ("1.001", "1.000", "1.001", "1.000")]}
     output = run_steps(four_bars, steps, risk=profile(max_order_quantity=1))
 
-    assert statuses(output) == {"FILLED": 1, "DENIED": 1}
-    assert reasons(output) == ["RISK max_order_quantity: 1.001 is above 1"]
-    assert output.risk_refusals == {"max_order_quantity": 1}
+    assert statuses(output) == {"FILLED": 2, "DENIED": 2}
+    assert reasons(output) == ["RISK max_order_quantity: 1.001 is above 1"] * 2
+    assert output.risk_refusals == {"max_order_quantity": 2}
 
 
 def test_an_orders_value_is_its_quantity_at_its_price(four_bars: Market) -> None:

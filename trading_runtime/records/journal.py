@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from trading_runtime.records.metadata import ChainEnd
-from trading_runtime.redaction import kept_texts, redact, redacted
+from trading_runtime.redaction import json_texts, redacted
 from trading_runtime.storage.files import read_bytes, storage_errors, write_file
 from trading_runtime.text import for_records
 from trading_runtime.units import instant_text
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from trading_runtime.records.events import Event
+    from trading_runtime.records.events import Event, Line
     from trading_runtime.records.run_files import RunFiles
 
 
@@ -61,7 +61,7 @@ class Journal:
         self._previous = FIRST_HASH
         self._unhashed: bytes | None = None
         """The last line, when ``_previous`` is not its hash yet."""
-        self._held: list[tuple[int, Event | Callable[[], Event]]] = []
+        self._held: list[tuple[int, Event | Line | Callable[[], Event | Line]]] = []
         self._closed = False
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True)
@@ -84,7 +84,7 @@ class Journal:
         """Number of lines in the files."""
         return self._sequence
 
-    def write(self, event: Event | Callable[[], Event]) -> None:
+    def write(self, event: Event | Line | Callable[[], Event | Line]) -> None:
         """Append an event; it is in the file when this returns.
 
         Raises ``StorageError`` when it cannot be written; the chain then ends with the line before.
@@ -92,7 +92,7 @@ class Journal:
         self.hold(event)
         self.flush()
 
-    def hold(self, event: Event | Callable[[], Event]) -> None:
+    def hold(self, event: Event | Line | Callable[[], Event | Line]) -> None:
         """Append an event with the time of now; it is in the file after the next ``flush``.
 
         Of a function, it is the event that this returns then.
@@ -113,7 +113,7 @@ class Journal:
         if not self._held:
             return
         held, self._held = self._held, []
-        kept, previous, line, lines = kept_texts(), self._previous, b"", []
+        texts, previous, line, lines = json_texts(), self._previous, b"", []
         for sequence, (moment, event) in enumerate(held, self._sequence):
             if line:
                 previous = hashlib.sha256(line).hexdigest()
@@ -122,7 +122,7 @@ class Journal:
             line = (
                 f'{{"sequence":{sequence},"time":"{instant_text(moment)}",'
                 f'"writer":"{self.writer}","event":"{made.event}",'
-                f'"payload":{_payload_text(made.payload(), kept)},"previous":"{previous}"}}'
+                f'"payload":{_payload_text(made.fields, texts)},"previous":"{previous}"}}'
             ).encode()
             lines.append(line + b"\n")
         self._append(b"".join(lines))
@@ -165,21 +165,18 @@ class Journal:
         self._length += len(content)
 
 
-def _payload_text(payload: Mapping[str, Any], kept: dict[str, str]) -> str:
-    """Return a payload as JSON that steers nothing, without secrets.
-
-    ``kept`` has the JSON of texts that went through this before: most come again and again.
-    """
-    fields = []
-    for name, value in payload.items():
+def _payload_text(fields: Mapping[str, Any], texts: Mapping[str, str]) -> str:
+    """Return a payload as JSON that steers nothing, without secrets."""
+    found = []
+    for name, value in fields.items():
+        if value is None:
+            continue
         if isinstance(value, str) and name not in _OURS:
-            text = kept.get(value)
-            if text is None:
-                text = kept[value] = for_records(_encode(redact(value)))
+            text = texts[value]
         else:
             text = for_records(_encode(value if name in _OURS else redacted(value)))
-        fields.append(f'"{name}":{text}')
-    return f"{{{','.join(fields)}}}"
+        found.append(f'"{name}":{text}')
+    return f"{{{','.join(found)}}}"
 
 
 def new_writer(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.engine.live.restoring import PREFIX
 from trading_runtime.errors import TradingRuntimeError
 from trading_runtime.records import session_events as events
+from trading_runtime.records.events import Line
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class SessionRecords:
         journal does not cannot outlive either.
         """
         self._journal = journal
-        self._append = journal.hold if is_held else journal.write
+        self._is_held = is_held
         self._denied: set[str] = set()
         self._known: set[str] = set()
         self._fence = fence
@@ -75,14 +76,22 @@ class SessionRecords:
 
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders before they are sent; raises when that fails, or the fence does."""
-        self.asking()
-        now = self.now()
-        for order in orders:
-            self.orders += 1
-            self._known.add(str(order.client_order_id))
-            self._write(_submitted, order, now)
         if self.error is not None:
             raise self.error
+        try:
+            self._fence()
+            now = self.now()
+            for order in orders:
+                order_id = str(order.client_order_id)
+                if self._is_held:
+                    self._journal.hold(functools.partial(_submitted, order, order_id, now))
+                else:
+                    self._journal.write(_submitted(order, order_id, now))
+                self._known.add(order_id)
+                self.orders += 1
+        except Exception as error:
+            self.error = error
+            raise
         # The order is in the journal, and the account changes only with the venue's answer. Saving
         # the account now would delay the request.
         self.changes += 1
@@ -167,23 +176,30 @@ class SessionRecords:
         if self.error is not None:
             return
         try:
-            self._append(functools.partial(make, *facts, **fields))
+            if self._is_held:
+                self._journal.hold(functools.partial(make, *facts, **fields))
+            else:
+                self._journal.write(make(*facts, **fields))
         except Exception as error:  # noqa: BLE001 - the session raises it
             self.error = error
 
 
-def _submitted(order: Any, now: int) -> Event:
-    return events.OrderSubmitted(
-        order_id=str(order.client_order_id),
-        instrument=str(order.instrument_id),
-        side=order.side.name,
-        type=order.order_type.name,
-        quantity=str(order.quantity),
-        price=_text(getattr(order, "price", None)),
-        trigger_price=_text(getattr(order, "trigger_price", None)),
-        time_in_force=order.time_in_force.name,
-        reduce_only=order.is_reduce_only or None,
-        at=_instant(now),
+def _submitted(order: Any, order_id: str, now: int) -> Line:
+    """Return the line of ``OrderSubmitted``, for which the order waits."""
+    return Line(
+        events.OrderSubmitted.event,
+        {
+            "order_id": order_id,
+            "instrument": str(order.instrument_id),
+            "side": order.side.name,
+            "type": order.order_type.name,
+            "quantity": str(order.quantity),
+            "price": _text(getattr(order, "price", None)),
+            "trigger_price": _text(getattr(order, "trigger_price", None)),
+            "time_in_force": order.time_in_force.name,
+            "reduce_only": order.is_reduce_only or None,
+            "at": _instant(now),
+        },
     )
 
 
@@ -253,7 +269,6 @@ def _position_changed(event: Any) -> Event:
     )
 
 
-@functools.lru_cache(maxsize=1)
 def _instant(now: int) -> str | None:
     return format_instant(now) if now else None
 

@@ -139,7 +139,9 @@ class PaperNode:
         """The id of the order that was sent last to close a position, by the position's id."""
         for actor in replay.actors(self.failures.record_exception):
             self._node.add_actor(actor)
-        self._add_strategy(loaded, inputs, _Timing(listener, self._note_time), saved)
+        if not isinstance(replay, ArrivingData):
+            listener = _Timing(listener, self._note_time)
+        self._add_strategy(loaded, inputs, listener, saved)
 
     def _new_builder(self) -> LiveNodeBuilder:
         """Return the beginning of a node that reconciles with no venue."""

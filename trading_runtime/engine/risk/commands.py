@@ -62,14 +62,13 @@ class _Held:
         @functools.wraps(original)
         def command(strategy: Any, order: Any, *arguments: Any, **keywords: Any) -> Any:
             orders = order if isinstance(order, list) else [order]
-            if any(not hasattr(item, "quantity") for item in orders):
-                raise TypeError(
-                    "with a risk section, submit_order_list takes a list of orders, as "
-                    "order_factory.bracket returns"
-                )
-            refusal = self._refuse(
-                strategy, len(orders), lambda: [Proposal.of(item) for item in orders]
-            )
+            for item in orders:
+                if not hasattr(item, "quantity"):
+                    raise TypeError(
+                        "with a risk section, submit_order_list takes a list of orders, as "
+                        "order_factory.bracket returns"
+                    )
+            refusal = self._refuse(strategy, orders)
             if refusal is None:
                 return original(strategy, order, *arguments, **keywords)
             for item in orders:
@@ -115,7 +114,7 @@ class _Held:
         order = strategy.cache.order(change[0])
         if order is None:
             return True  # the engine reports that it knows no such order
-        refusal = self._refuse(strategy, 1, lambda: [Proposal.of(order, *change[1:])])
+        refusal = self._refuse(strategy, [order], change[1:])
         if refusal is not None and self._tells_rejected:
             event = modify_rejection(strategy, order, refusal.reason)
             notify(strategy, event, "on_order_modify_rejected", self._timer())
@@ -126,15 +125,17 @@ class _Held:
         return f"refused-{self._refused}"
 
     def _refuse(
-        self, strategy: Any, count: int, proposals: Callable[[], list[Proposal]]
+        self, strategy: Any, orders: Sequence[Any], change: Sequence[Any] = ()
     ) -> Refusal | None:
-        """Return why none of ``count`` proposals goes out; they are made only when it matters."""
+        """Return why none of ``orders`` goes out; ``change`` is what the only one is to become."""
         risk = self._risk
         if self._guard.closing or risk.is_open:
             return None
         try:
             now = self._guard.now(strategy)
-            return risk.count(count, now) if risk.only_counts else risk.refuse(proposals(), now)
+            if risk.only_counts or (not change and len(orders) == 1 and risk.is_plain(orders[0])):
+                return risk.count(len(orders), now)
+            return risk.refuse([Proposal.of(order, *change) for order in orders], now)
         except Exception as error:
             # Recorded here, since the strategy may well catch it.
             self._guard.failures.record_exception(error)

@@ -7,14 +7,15 @@ rule has the name of its key in the experiment.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal, localcontext
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nautilus_trader.model import AggregationSource, Quantity
 
 from trading_runtime.canonical import decimal_text
-from trading_runtime.engine.accounting.valuation import EXACT, latest_price
+from trading_runtime.engine.accounting.valuation import DECIMAL_PLACES, EXACT, latest_price
 from trading_runtime.records.inputs import RiskInputs
 from trading_runtime.units import DAY, parse_duration
 
@@ -41,8 +42,7 @@ class Refusal(NamedTuple):
         return f"RISK {self.rule}: {self.text}"
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(NamedTuple):
     """What a strategy wants to send."""
 
     order_id: Any
@@ -130,6 +130,7 @@ RULES = (
 NO_LIMITS = RiskInputs()
 """The settings of a profile that refuses nothing."""
 _OF_INSTRUMENT = RULES[1:6]
+_OF_POSITION = RULES[4:6]
 _OF_LOSSES = ("max_loss", "max_daily_loss")
 _SHOWN_DIGITS = 12
 _ONE = Quantity.from_int(1)
@@ -142,7 +143,10 @@ class _Limits(NamedTuple):
     stale_after: int | None
     """Nanoseconds."""
     of_order: Mapping[str, Decimal]
-    """The other limits by rule."""
+    """The other limits by rule, in the order of ``RULES``."""
+    passing: float | None
+    """Up to which quantity, in whole numbers of 1e-16, an order breaks no rule of an instrument,
+    whatever else it says; ``None`` when more than its quantity matters."""
 
 
 class Risk:
@@ -195,8 +199,9 @@ class Risk:
     @property
     def only_counts(self) -> bool:
         """Whether orders are only counted, whatever they say (see ``count``)."""
-        bars = self.closed or self.only_reducing or self.held or self.allowed
-        return self._only_rate and not bars
+        return self._only_rate and not (
+            self.closed or self.only_reducing or self.held or self.allowed
+        )
 
     def refuse(
         self, proposals: Sequence[Proposal], now: int, *, is_repeated: bool = False
@@ -218,6 +223,21 @@ class Risk:
             self._working |= {item.order_id: item for item in proposals if not item.only_reduces}
         return refusal
 
+    def is_plain(self, order: Any) -> bool:
+        """Return whether an order can be told to break no rule by its quantity alone.
+
+        That is most orders of most profiles, and an order waits for what is looked up. When it
+        cannot be told, or was not looked up before, ``refuse`` decides.
+        """
+        if self.held or self.closed or self.only_reducing:
+            return False
+        name = str(order.instrument_id)
+        limits = self._limits.get(name)
+        if limits is None or limits.passing is None or order.is_quote_quantity:
+            return False
+        is_allowed = self.allowed is None or name in self.allowed
+        return bool(is_allowed and order.quantity.raw <= limits.passing)
+
     def count(self, number: int, now: int) -> Refusal | None:
         """Count orders that break no other rule; return why they are too many, if they are."""
         settings = self._settings.max_orders
@@ -237,9 +257,7 @@ class Risk:
         name = str(item.instrument_id)
         if (barred := self._barred(item, name)) is not None:
             return barred
-        limits = self._limits.get(name)
-        if limits is None:
-            limits = self._limits[name] = self._limits_of(name)
+        limits = self._limits.get(name) or self._limits_of(name)
         of_order = limits.of_order
         if limits.stale_after is None and not of_order and not self._limits_of_losses:
             return None
@@ -250,8 +268,7 @@ class Risk:
             refusal := self._stale(item.instrument_id, limits.stale_after, now)
         ):
             return refusal
-        price = latest_price(self._cache, instrument) if of_order else None
-        return self._too_large(item, instrument, of_order, price) or self._too_much_lost(item, now)
+        return self._too_large(item, instrument, of_order) or self._too_much_lost(item, now)
 
     def _barred(self, item: Proposal, name: str) -> Refusal | None:
         if self.held is not None:
@@ -269,10 +286,17 @@ class Risk:
         own = everywhere.instruments.get(name, NO_LIMITS)
         stale_after = own.stale_after or everywhere.stale_after
         limits = {rule: getattr(own, rule) or getattr(everywhere, rule) for rule in _OF_INSTRUMENT}
-        return _Limits(
-            None if stale_after is None else parse_duration(stale_after),
-            {rule: limit for rule, limit in limits.items() if limit is not None},
+        of_order = {rule: limit for rule, limit in limits.items() if limit is not None}
+        passing: float | None = None
+        if stale_after is None and not self._limits_of_losses:
+            if not of_order:
+                passing = inf
+            elif of_order.keys() == {"max_order_quantity"}:
+                passing = int(of_order["max_order_quantity"].scaleb(DECIMAL_PLACES, EXACT))
+        found = self._limits[name] = _Limits(
+            None if stale_after is None else parse_duration(stale_after), of_order, passing
         )
+        return found
 
     def _stale(self, instrument_id: Any, longest: int, now: int) -> Refusal | None:
         cache = self._cache
@@ -297,39 +321,51 @@ class Risk:
         return None
 
     def _too_large(
-        self, item: Proposal, instrument: Any, limits: Mapping[str, Decimal], price: Decimal | None
+        self, item: Proposal, instrument: Any, limits: Mapping[str, Decimal]
     ) -> Refusal | None:
-        if price is None and (rule := item.needs_price(limits)) is not None:
-            return Refusal(rule, "no price is known yet")
-        quantity = item.in_base(item.quantity, price)
-        net = self._account.net(item.instrument_id)
-        coming = item.in_base(item.open_quantity, price) + self._working_on(item)
-        after = net + item.sign * coming
-        grows = not item.only_reduces and abs(after) > abs(net)
-        order_price = item.worst_price(price, is_inverse=_is_inverse(instrument))
-        found = {
-            "max_order_quantity": quantity,
-            "price_collar": item.distance(price),
-            "max_order_notional": self._value(instrument, quantity, order_price, limits),
-        }
-        if grows:
-            found["max_position_quantity"] = abs(after)
-            found["max_position_notional"] = self._value(instrument, abs(after), price, limits)
-        for rule, value in found.items():
-            limit = limits.get(rule)
-            if limit is not None and value is not None and value > limit:
+        price = after = None
+        if (needing := item.needs_price(limits)) is not None:
+            price = latest_price(self._cache, instrument)
+            if price is None:
+                return Refusal(needing, "no price is known yet")
+        if not limits.keys().isdisjoint(_OF_POSITION):
+            after = self._grown(item, price)
+        for rule, limit in limits.items():
+            value = self._limited(rule, item, instrument, price, after)
+            if value is not None and value > limit:
                 return Refusal(rule, f"{_shown(value)} is above {_shown(limit)}")
         return None
 
-    def _value(
+    def _grown(self, item: Proposal, price: Decimal | None) -> Decimal | None:
+        """Return how large the position may become by the order; ``None`` when it does not grow."""
+        net = self._account.net(item.instrument_id)
+        coming = item.in_base(item.open_quantity, price) + self._working_on(item)
+        after = abs(net + item.sign * coming)
+        return None if item.only_reduces or after <= abs(net) else after
+
+    def _limited(
         self,
+        rule: str,
+        item: Proposal,
         instrument: Any,
-        quantity: Decimal,
         price: Decimal | None,
-        limits: Mapping[str, Decimal],
+        after: Decimal | None,
     ) -> Decimal | None:
-        """Return what is limited in the statistics currency, if anything."""
-        if price is None or not limits.keys() & {"max_order_notional", "max_position_notional"}:
+        """Return what a rule limits; ``None`` when that does not apply to the order."""
+        if rule == "price_collar":
+            return item.distance(price)
+        if rule in _OF_POSITION:
+            is_value = rule == "max_position_notional"
+            return after if after is None or not is_value else self._value(instrument, after, price)
+        quantity = item.in_base(item.quantity, price)
+        if rule == "max_order_quantity":
+            return quantity
+        worst = item.worst_price(price, is_inverse=_is_inverse(instrument))
+        return self._value(instrument, quantity, worst)
+
+    def _value(self, instrument: Any, quantity: Decimal, price: Decimal | None) -> Decimal | None:
+        """Return what is limited in the statistics currency."""
+        if price is None:
             return None
         price = abs(price)
         size = quantity * getattr(instrument, "multiplier", _ONE).as_decimal()

@@ -129,11 +129,10 @@ def _deny(strategy: Any, order: Any, reason: str, guard: GuardState, *, tells: b
 
 def _check(strategy: Any, order: Any, guard: GuardState) -> None:
     try:
-        ids = _ids_of(order)
-        _refuse_known(strategy, ids)
-        _refuse_algorithm(order)
+        for each in order if isinstance(order, list) else (order,):
+            _refuse_unsendable(strategy, each, guard)
         if guard.check_order is not None:
-            for instrument_id in {instrument_id for instrument_id, _ in ids}:
+            for instrument_id in {instrument_id for instrument_id, _ in _ids_of(order)}:
                 guard.check_order(instrument_id)
     except Exception as error:
         # Recorded here, since the strategy may well catch it.
@@ -141,23 +140,26 @@ def _check(strategy: Any, order: Any, guard: GuardState) -> None:
         raise
 
 
-def _refuse_known(strategy: Any, ids: list[tuple[Any, Any]]) -> None:
-    for _, order_id in ids:
-        if strategy.cache.order_exists(order_id):
+def _refuse_unsendable(strategy: Any, order: Any, guard: GuardState) -> None:
+    """Raise for an order that was sent before, or that names an execution algorithm.
+
+    None runs, so the order would never be sent. ``order`` may be an ``OrderList``.
+    """
+    exists = guard.order_exists
+    if exists is None:
+        exists = guard.order_exists = strategy.cache.order_exists
+    is_list = hasattr(order, "client_order_ids")
+    for order_id in order.client_order_ids() if is_list else (order.client_order_id,):
+        if exists(order_id):
             raise ValueError(
                 f"order {order_id} was sent before, and would be filled again without being in any "
                 "table: make a new order each time"
             )
-
-
-def _refuse_algorithm(order: Any) -> None:
-    """Raise when an order names an execution algorithm: none runs, so it would never be sent."""
-    for each in order if isinstance(order, list) else [order]:
-        if (algorithm := getattr(each, "exec_algorithm_id", None)) is not None:
-            raise ValueError(
-                f"order {each.client_order_id} names the execution algorithm {algorithm}, and none "
-                "runs: leave exec_algorithm_id out, and let the strategy send the parts by a timer"
-            )
+    if (algorithm := getattr(order, "exec_algorithm_id", None)) is not None:
+        raise ValueError(
+            f"order {order.client_order_id} names the execution algorithm {algorithm}, and none "
+            "runs: leave exec_algorithm_id out, and let the strategy send the parts by a timer"
+        )
 
 
 def _without_denied(original: Callable[..., Any], guard: GuardState) -> Callable[..., Any]:

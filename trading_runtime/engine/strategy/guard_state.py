@@ -59,6 +59,8 @@ class GuardState:
     """Calls its argument once all rows of the current instant were processed."""
     check_order: Callable[[Any], None] | None = None
     """Called with the instrument's id before an order of the window is sent; may raise."""
+    order_exists: Callable[[Any], bool] | None = None
+    """The cache's method that tells whether an order was sent, once one is."""
     denied: set[Any] = field(default_factory=set)
     """Ids of the orders that were denied, which the engine does not know."""
     warmup_denied_orders: int = 0
