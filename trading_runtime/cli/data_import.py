@@ -109,8 +109,8 @@ def _guessed(
         )
     form, found = guess_format(Path(file), instrument, given, currency)
     # The import states increments and bars itself, from more rows.
-    told = [(name, value) for name, value in found.seen if name not in {"tick", "lot", "bar"}]
-    return form, [f"{name:<12} {value}" for name, value in told]
+    shown = [(name, value) for name, value in found.seen if name not in {"tick", "lot", "bar"}]
+    return form, [f"{name:<12} {value}" for name, value in shown]
 
 
 @click.command()
