@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import Series
     from trading_runtime.datasets.raw_content import RawPath
 
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 4 << 20
 """Text that is parsed at once: more needs more memory, less needs more calls."""
 BLOCK_ROWS = 65_536
 """Rows of a binary file that are read at once."""
