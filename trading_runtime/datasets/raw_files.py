@@ -29,6 +29,7 @@ from trading_runtime.datasets.raw_content import (
 )
 from trading_runtime.datasets.remote_files import RemoteFile, find_remote, is_address
 from trading_runtime.errors import DataError
+from trading_runtime.storage.files import what_else
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -592,5 +593,7 @@ def _paths(pattern: str) -> Sequence[RawPath]:
     files = [Path(name) for name in names if Path(name).is_file()]
     if not files:
         what = "no file matches this pattern" if is_pattern else "there is no such file"
+        if other := what_else(Path(pattern)):
+            what = f"is {other}, no regular file"
         raise DataError(f"{pattern}: {what}; correct the path")
     return files
